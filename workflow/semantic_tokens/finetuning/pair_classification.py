@@ -1,0 +1,62 @@
+"""Sentence-pair classification (natural language inference): accuracy."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from semantic_tokens.finetuning.task import group_by_language, model_inputs, of_languages, predict
+from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
+from semantic_tokens.training import Batch
+
+
+class PairClassification:
+    """The classification head over the pair's first token."""
+
+    head = "sequence_classification"
+    metric = "accuracy"
+
+    def __init__(
+        self, tokenized: Path, tokenizer: Path, languages: Sequence[str] | None = None
+    ) -> None:
+        self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
+        everything = read_table(tokenized / "train.parquet")
+        self.names = sorted({row["label"] for row in everything})
+        self.labels = len(self.names)
+        self.rows = of_languages(everything, languages)
+        self.test = read_table(tokenized / "test.parquet")
+        self.lengths = [len(row["input_ids"]) for row in self.rows]
+
+    def collate(self, indices: np.ndarray) -> Batch:
+        rows = [self.rows[i] for i in indices]
+        labels = torch.tensor([self.names.index(row["label"]) for row in rows])
+        return self._inputs(rows) | {"labels": labels}
+
+    def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        return model(**batch).loss
+
+    def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
+        right: dict[int, bool] = {}
+        lengths = [len(row["input_ids"]) for row in self.test]
+        for index, logits in predict(
+            model,
+            lengths,
+            lambda indices: self._inputs([self.test[i] for i in indices]),
+            lambda m, b: m(**b).logits,
+            batch_size,
+            "classifying",
+        ):
+            right[index] = self.names[int(logits.argmax())] == self.test[index]["label"]
+        return {
+            language: (float(np.mean([right[i] for i in members])), len(members))
+            for language, members in group_by_language(self.test).items()
+        }
+
+    def _inputs(self, rows: list[dict]) -> Batch:
+        return model_inputs(
+            [row["input_ids"] for row in rows],
+            self.pad_id,
+            [row["token_type_ids"] for row in rows],
+        )

@@ -1,0 +1,143 @@
+"""Extractive question answering: SQuAD F1, 0–100."""
+
+import collections
+import re
+import string
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from semantic_tokens.files import read_jsonl
+from semantic_tokens.finetuning.task import group_by_language, model_inputs, of_languages, predict
+from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
+from semantic_tokens.training import Batch
+
+# Scripts written without spaces between words: their characters count as words of their own,
+# as in the multilingual versions of SQuAD's script; otherwise F1 would be exact match there.
+_UNSPACED = re.compile(
+    r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
+)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+class QuestionAnswering:
+    """Two linear outputs a token: begin and end of the answer."""
+
+    head = "question_answering"
+    metric = "f1"
+    labels = None
+
+    def __init__(
+        self,
+        tokenized: Path,
+        tokenizer: Path,
+        dataset: Path,
+        languages: Sequence[str] | None = None,
+        max_answer_tokens: int = 30,
+    ) -> None:
+        self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
+        self.rows = of_languages(read_table(tokenized / "train.parquet"), languages)
+        self.windows = read_table(tokenized / "test.parquet")
+        self.examples = list(read_jsonl(dataset / "test.jsonl"))
+        self.max_answer_tokens = max_answer_tokens
+        self.lengths = [len(row["input_ids"]) for row in self.rows]
+
+    def collate(self, indices: np.ndarray) -> Batch:
+        rows = [self.rows[i] for i in indices]
+        return self._inputs(rows) | {
+            "start_positions": torch.tensor([row["start_position"] for row in rows]),
+            "end_positions": torch.tensor([row["end_position"] for row in rows]),
+        }
+
+    def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        return model(**batch).loss
+
+    def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
+        best: dict[str, tuple[float, int, int]] = {}
+        lengths = [len(row["input_ids"]) for row in self.windows]
+        for index, logits in predict(
+            model,
+            lengths,
+            lambda indices: self._inputs([self.windows[i] for i in indices]),
+            lambda m, b: _start_and_end_logits(m(**b)),
+            batch_size,
+            "answering",
+        ):
+            window = self.windows[index]
+            span = best_span(logits, window, self.max_answer_tokens)
+            if span is not None and (window["id"] not in best or span > best[window["id"]]):
+                best[window["id"]] = span
+        scores = []
+        for example in self.examples:
+            _, begin, end = best.get(example["id"], (0.0, 0, 0))
+            answer = example["context"][begin:end]
+            scores.append(
+                max((squad_f1(gold["text"], answer) for gold in example["answers"]), default=0.0)
+            )
+        return {
+            language: (100.0 * float(np.mean([scores[i] for i in members])), len(members))
+            for language, members in group_by_language(self.examples).items()
+        }
+
+    def _inputs(self, rows: list[dict]) -> Batch:
+        return model_inputs(
+            [row["input_ids"] for row in rows],
+            self.pad_id,
+            [row["token_type_ids"] for row in rows],
+        )
+
+
+def _start_and_end_logits(output) -> torch.Tensor:  # noqa: ANN001
+    return torch.stack([output.start_logits, output.end_logits], dim=1)
+
+
+def best_span(
+    logits: np.ndarray, window: dict, max_answer_tokens: int
+) -> tuple[float, int, int] | None:
+    """The best answer that a window of context holds.
+
+    Args:
+        logits: [2, L] begin and end scores.
+        window: a row of ``QUESTION_ANSWERING_SCHEMA``.
+
+    Returns:
+        score, first character and character after the last, in the context; None for an
+        empty context.
+    """
+    count = len(window["offsets"]) // 2
+    if not count:
+        return None
+    first = window["context_start"]
+    begin, end = logits[:, first : first + count]
+    scores = begin[:, None] + end[None, :]
+    length = np.arange(count)[None, :] - np.arange(count)[:, None]
+    scores = np.where((length >= 0) & (length < max_answer_tokens), scores, -np.inf)
+    i, j = np.unravel_index(int(scores.argmax()), scores.shape)
+    return float(scores[i, j]), window["offsets"][2 * i], window["offsets"][2 * j + 1]
+
+
+def squad_f1(gold: str, predicted: str) -> float:
+    """Word-overlap F1 of two answers, 0–1, as SQuAD's script computes it, except that the
+    characters of scripts without spaces count as words."""
+    gold_words, words = _normalised_words(gold), _normalised_words(predicted)
+    if not gold_words or not words:
+        return float(gold_words == words)
+    common = sum((collections.Counter(gold_words) & collections.Counter(words)).values())
+    if common == 0:
+        return 0.0
+    precision, recall = common / len(words), common / len(gold_words)
+    return 2 * precision * recall / (precision + recall)
+
+
+def _normalised_words(text: str) -> list[str]:
+    text = text.lower()
+    text = "".join(
+        character
+        for character in text
+        if character not in string.punctuation and not unicodedata.category(character).startswith("P")
+    )
+    return _UNSPACED.sub(r" \1 ", _ARTICLES.sub(" ", text)).split()

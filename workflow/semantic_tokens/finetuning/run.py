@@ -1,0 +1,111 @@
+"""Fine-tune a semantic-token model on one task and score it."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.finetuning.task import Task
+from semantic_tokens.training import Batch, TrainingOptions, shuffled_batches, train
+
+log = logging.getLogger(__name__)
+
+KINDS = (
+    "token_classification",
+    "question_answering",
+    "pair_classification",
+    "reranking",
+    "retrieval",
+)
+
+
+def make_task(
+    kind: str,
+    *,
+    tokenized: Path,
+    tokenizer: Path,
+    dataset: Path,
+    candidates: Path | None,
+    languages: Sequence[str] | None,
+    options: dict[str, Any],
+) -> Task:
+    """The task of a kind over one tokenised dataset; ``options`` are that kind's own."""
+    common = {"tokenized": tokenized, "tokenizer": tokenizer, "languages": languages}
+    if kind == "token_classification":
+        from semantic_tokens.finetuning.token_classification import TokenClassification
+
+        return TokenClassification(**common, **options)
+    if kind == "pair_classification":
+        from semantic_tokens.finetuning.pair_classification import PairClassification
+
+        return PairClassification(**common, **options)
+    if kind == "question_answering":
+        from semantic_tokens.finetuning.question_answering import QuestionAnswering
+
+        return QuestionAnswering(**common, dataset=dataset, **options)
+    if candidates is None:
+        raise InputError(f"a task of kind {kind} needs BM25 candidates")
+    if kind == "reranking":
+        from semantic_tokens.finetuning.reranking import Reranking
+
+        return Reranking(**common, dataset=dataset, candidates=candidates, **options)
+    if kind == "retrieval":
+        from semantic_tokens.finetuning.retrieval import Retrieval
+
+        return Retrieval(**common, dataset=dataset, candidates=candidates, **options)
+    raise InputError(f"task kind {kind!r} is not one of {', '.join(KINDS)}")
+
+
+def fine_tune(
+    task: Task,
+    model_folder: str | Path,
+    *,
+    options: TrainingOptions,
+    seed: int,
+    checkpoint: str | Path | None = None,
+    evaluation_batch_size: int = 64,
+    description: str = "fine-tuning",
+) -> dict[str, Any]:
+    """Train a model on a task and score the last step's weights on the test split.
+
+    Returns:
+        ``metric``, ``value`` (unweighted mean over languages), ``by_language``,
+        ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``.
+    """
+    from semantic_tokens.model import load_encoder
+
+    model = load_encoder(model_folder, head=task.head, seed=seed, labels=task.labels)
+    steps = options.steps(len(task.lengths))
+
+    def batches() -> Iterator[list[Batch]]:
+        for indices in shuffled_batches(task.lengths, options.batch_size, steps, seed):
+            size = options.device_batch_size or len(indices)
+            yield [task.collate(indices[i : i + size]) for i in range(0, len(indices), size)]
+
+    losses = train(
+        model,
+        batches,
+        task.loss,
+        steps=steps,
+        options=options,
+        seed=seed,
+        checkpoint=checkpoint,
+        description=description,
+    )
+    scores = task.evaluate(model, evaluation_batch_size)
+    if not scores:
+        raise InputError(f"{description}: the test split is empty; mend the dataset")
+    value = float(np.mean([score for score, _ in scores.values()]))
+    log.info("%s: %s %.4f over %d languages", description, task.metric, value, len(scores))
+    return {
+        "metric": task.metric,
+        "value": value,
+        "by_language": {language: score for language, (score, _) in scores.items()},
+        "count_by_language": {language: count for language, (_, count) in scores.items()},
+        "steps": steps,
+        "train_examples": len(task.lengths),
+        "final_loss": float(np.mean(losses[-max(1, len(losses) // 10) :])) if losses else None,
+    }

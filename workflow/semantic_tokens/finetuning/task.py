@@ -1,0 +1,110 @@
+"""What the five tasks share: their face, padding, and prediction in batches."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.training import Batch
+
+
+class Task(Protocol):
+    """One task over one tokenised dataset.
+
+    Attributes:
+        head: the head of :func:`semantic_tokens.model.load_encoder` that it trains.
+        labels: outputs of that head, or None where the head knows.
+        metric: the name of its score.
+        lengths: tokens of every training example, for batches of like length.
+    """
+
+    head: str
+    labels: int | None
+    metric: str
+    lengths: Sequence[int]
+
+    def collate(self, indices: np.ndarray) -> Batch:
+        """The training examples at these indices, padded."""
+
+    def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """The training loss, a scalar mean over the batch."""
+
+    def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
+        """For every language of the test split its score and its number of test items."""
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    """Ragged rows -> [B, longest] int64, filled with ``value`` on the right."""
+    longest = max(map(len, rows))
+    padded = np.full((len(rows), longest), value, dtype=np.int64)
+    for i, row in enumerate(rows):
+        padded[i, : len(row)] = row
+    return torch.from_numpy(padded)
+
+
+def model_inputs(
+    input_ids: Sequence[Sequence[int]],
+    pad_id: int,
+    token_type_ids: Sequence[Sequence[int]] | None = None,
+) -> Batch:
+    """The encoder's arguments for ragged token ids, each [B, longest]."""
+    batch = {
+        "input_ids": pad(input_ids, pad_id),
+        "attention_mask": pad([[1] * len(row) for row in input_ids], 0),
+    }
+    if token_type_ids is not None:
+        batch["token_type_ids"] = pad(token_type_ids, 0)
+    return batch
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module,
+    lengths: Sequence[int],
+    collate: Callable[[np.ndarray], Batch],
+    outputs: Callable[[nn.Module, Batch], torch.Tensor],
+    batch_size: int,
+    description: str,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield ``(index, output)`` for every example, batched by length so that little is padded.
+
+    Args:
+        outputs: model and batch -> [B, …]; row i belongs to the i-th example of the batch.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    order = np.argsort(np.asarray(lengths), kind="stable")
+    starts = range(0, len(order), batch_size)
+    for start in tqdm(starts, desc=description, unit="batch", mininterval=2):
+        indices = order[start : start + batch_size]
+        batch = {name: tensor.to(device) for name, tensor in collate(indices).items()}
+        result = outputs(model, batch).float().cpu().numpy()
+        yield from zip(indices.tolist(), result, strict=True)
+    model.train()
+
+
+def of_languages(rows: list[dict[str, Any]], languages: Sequence[str] | None) -> list[dict[str, Any]]:
+    """The training rows in the languages that are trained on; None is all of them.
+
+    Raises:
+        InputError: none is left.
+    """
+    kept = [row for row in rows if languages is None or row["language"] in languages]
+    if not kept:
+        raise InputError(
+            f"no training example is in {languages or 'any language'}; mend the experiment's "
+            "`training` or the dataset's `languages`"
+        )
+    return kept
+
+
+def group_by_language(rows: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
+    """Indices of the rows of every language, languages in alphabetical order."""
+    groups: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault(row["language"], []).append(index)
+    return dict(sorted(groups.items()))

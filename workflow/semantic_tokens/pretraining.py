@@ -1,0 +1,147 @@
+"""Continual pretraining by masked language modelling on semantic tokens (paper, 2.4; Ap. A)."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.model import load_masked_language_model, save_masked_language_model
+from semantic_tokens.tokenization import SpecialTokens, load_tokenizer
+from semantic_tokens.training import Batch, TrainingOptions, train
+
+log = logging.getLogger(__name__)
+
+
+class PackedCorpora:
+    """Full sequences by language, sampled with a temperature.
+
+    A language with a share p of all sequences is drawn with probability proportional to
+    p ** ``exponent``: 1 follows the data, 0 draws every language alike.
+    """
+
+    def __init__(self, paths: list[str | Path], exponent: float) -> None:
+        parts: dict[str, list[np.ndarray]] = {}
+        for path in paths:
+            with safe_open(path, framework="np") as file:
+                for language in file.keys():  # noqa: SIM118 (not a dictionary)
+                    parts.setdefault(language, []).append(file.get_tensor(language))
+        if not parts:
+            raise InputError(f"{', '.join(map(str, paths))} hold no sequence; add a corpus")
+        self.sequences = {name: np.concatenate(parts[name]) for name in sorted(parts)}
+        counts = np.array([len(rows) for rows in self.sequences.values()], dtype=np.float64)
+        weights = (counts / counts.sum()) ** exponent
+        self.probabilities = weights / weights.sum()
+
+    def batches(self, batch_size: int, steps: int, seed: int) -> Iterator[np.ndarray]:
+        """Yield [batch_size, L] int32 a step; a language's sequences come in a shuffled order,
+        each once before any comes again."""
+        generator = np.random.default_rng(seed)
+        names = list(self.sequences)
+        orders = {name: np.empty(0, dtype=np.int64) for name in names}
+        for _ in range(steps):
+            drawn = generator.choice(len(names), size=batch_size, p=self.probabilities)
+            rows = []
+            for index in drawn:
+                name = names[index]
+                if not len(orders[name]):
+                    orders[name] = generator.permutation(len(self.sequences[name]))
+                rows.append(self.sequences[name][orders[name][0]])
+                orders[name] = orders[name][1:]
+            yield np.stack(rows)
+
+
+def mask_tokens(
+    input_ids: torch.Tensor,
+    special_ids: torch.Tensor,
+    *,
+    mask_id: int,
+    vocabulary_size: int,
+    probability: float,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """BERT's masking: of the chosen tokens 80% become [MASK], 10% a random token, 10% stay.
+
+    Args:
+        input_ids: [B, L] int64.
+        special_ids: ids that are never chosen.
+
+    Returns:
+        the ids to feed and the ids to predict (-100 where nothing is), both [B, L].
+    """
+    eligible = ~torch.isin(input_ids, special_ids)
+    chosen = (torch.rand(input_ids.shape, generator=generator) < probability) & eligible
+    targets = torch.where(chosen, input_ids, -100)
+    action = torch.rand(input_ids.shape, generator=generator)
+    random_ids = torch.randint(vocabulary_size, input_ids.shape, generator=generator)
+    fed = torch.where(chosen & (action < 0.8), mask_id, input_ids)
+    fed = torch.where(chosen & (action >= 0.9), random_ids, fed)
+    return fed, targets
+
+
+def pretrain(
+    model_folder: str | Path,
+    corpora: list[str | Path],
+    tokenizer: str | Path,
+    target: str | Path,
+    *,
+    options: TrainingOptions,
+    seed: int,
+    mask_probability: float,
+    language_sampling_exponent: float,
+    checkpoint: str | Path | None = None,
+    description: str = "pretraining",
+) -> list[float]:
+    """Continue a semantic-token model's pretraining and write it to ``target``.
+
+    Returns:
+        the loss of every step, in nats a masked token.
+    """
+    data = PackedCorpora(corpora, language_sampling_exponent)
+    frame = SpecialTokens.of(load_tokenizer(tokenizer))
+    if frame.mask is None:
+        raise InputError(f"{tokenizer} has no mask token, which masked language modelling needs")
+    model = load_masked_language_model(model_folder, seed=seed)
+    vocabulary_size = len(model.embedding.token_to_group)
+    special = torch.tensor(sorted({*frame.prefix, *frame.middle, *frame.suffix, frame.pad, frame.mask}))
+    steps = options.max_steps
+    if steps is None:
+        raise InputError("pretraining needs a number of steps: set `pretraining.max_steps`")
+    mask_id = frame.mask
+
+    def batches() -> Iterator[list[Batch]]:
+        generator = torch.Generator().manual_seed(seed)
+        for rows in data.batches(options.batch_size, steps, seed):
+            fed, targets = mask_tokens(
+                torch.from_numpy(rows.astype(np.int64)),
+                special,
+                mask_id=mask_id,
+                vocabulary_size=vocabulary_size,
+                probability=mask_probability,
+                generator=generator,
+            )
+            size = options.device_batch_size or len(rows)
+            yield [
+                {
+                    "input_ids": fed[i : i + size],
+                    "attention_mask": torch.ones_like(fed[i : i + size]),
+                    "masked_tokens": targets[i : i + size],
+                }
+                for i in range(0, len(fed), size)
+            ]
+
+    losses = train(
+        model,
+        batches,
+        lambda wrapped, batch: wrapped(**batch),
+        steps=steps,
+        options=options,
+        seed=seed,
+        checkpoint=checkpoint,
+        description=description,
+    )
+    save_masked_language_model(model, model_folder, target)
+    return losses

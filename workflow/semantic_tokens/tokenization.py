@@ -1,0 +1,360 @@
+"""Text to token ids, once a backbone and segmentation, shared by every variant.
+
+Tables are Parquet files with one row an example (or a window of one) and ragged columns of
+int32, read back with :func:`read_table`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+from tokenizers import Tokenizer
+from tqdm import tqdm
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import whole
+
+_AT_ONCE = 4096  # examples a call of the tokenizer: enough to keep its threads busy
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """How a tokenizer frames one text or a pair, as ids.
+
+    A single text is ``prefix + ids + suffix``; a pair ``prefix + first + middle + second +
+    suffix``, its token types 1 from the second text on where the family tells them apart.
+    """
+
+    prefix: tuple[int, ...]
+    middle: tuple[int, ...]
+    suffix: tuple[int, ...]
+    second_type: int
+    pad: int
+    mask: int | None
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> "SpecialTokens":
+        """Read the frame off what the tokenizer does to a pair of plain texts."""
+        pair = tokenizer.encode("a", "a")
+        special = np.asarray(pair.special_tokens_mask, dtype=bool)
+        sequence = np.asarray([-1 if s is None else s for s in pair.sequence_ids])
+        first, second = np.flatnonzero(sequence == 0), np.flatnonzero(sequence == 1)
+        if not len(first) or not len(second) or not special[0] or not special[-1]:
+            raise InputError(
+                "the tokenizer does not frame pairs of texts with special tokens; give the "
+                "backbone's tokenizer.json a post-processor"
+            )
+        ids = pair.ids
+        return cls(
+            prefix=tuple(ids[: first[0]]),
+            middle=tuple(ids[first[-1] + 1 : second[0]]),
+            suffix=tuple(ids[second[-1] + 1 :]),
+            second_type=int(pair.type_ids[second[0]]),
+            pad=_id_of(tokenizer, "[PAD]", "<pad>") or 0,
+            mask=_id_of(tokenizer, "[MASK]", "<mask>"),
+        )
+
+    def single(self, ids: Sequence[int]) -> list[int]:
+        return [*self.prefix, *ids, *self.suffix]
+
+    def pair(self, first: Sequence[int], second: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Token ids and token types of a pair."""
+        ids = [*self.prefix, *first, *self.middle, *second, *self.suffix]
+        second_part = len(second) + len(self.suffix)
+        types = [0] * (len(ids) - second_part) + [self.second_type] * second_part
+        return ids, types
+
+    @property
+    def pair_overhead(self) -> int:
+        return len(self.prefix) + len(self.middle) + len(self.suffix)
+
+    @property
+    def single_overhead(self) -> int:
+        return len(self.prefix) + len(self.suffix)
+
+
+def load_tokenizer(path: str | Path) -> Tokenizer:
+    """Open a ``tokenizer.json``, without truncation or padding of its own.
+
+    Raises:
+        InputError: the file is not one.
+    """
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises a bare Exception
+        raise InputError(
+            f"{path} is not a tokenizer file ({error}); delete it to have it made again"
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def write_table(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: str | Path) -> int:
+    """Write rows as Parquet, whole or not at all; return their number."""
+    count, pending = 0, []
+    with whole(path) as partial, parquet.ParquetWriter(partial, schema, compression="zstd") as file:
+        for row in rows:
+            pending.append(row)
+            count += 1
+            if len(pending) == _AT_ONCE:
+                file.write_table(pa.Table.from_pylist(pending, schema=schema))
+                pending = []
+        file.write_table(pa.Table.from_pylist(pending, schema=schema))
+    return count
+
+
+def read_table(path: str | Path) -> list[dict[str, Any]]:
+    """Read a table of :func:`write_table` as a list of rows."""
+    return parquet.read_table(path).to_pylist()
+
+
+_IDS = pa.list_(pa.int32())
+
+TOKEN_CLASSIFICATION_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("language", pa.string()),
+        ("input_ids", _IDS),
+        ("word_starts", _IDS),
+        ("tags", pa.list_(pa.string())),
+    ]
+)
+
+
+def tokenize_token_classification(
+    examples: Iterable[dict[str, Any]], tokenizer: Tokenizer, *, max_length: int
+) -> Iterable[dict[str, Any]]:
+    """One row a sentence. ``word_starts[i]`` is the position of word i's first subword, or -1
+    where the word was cut off (or has no subword); ``tags`` are the words' gold tags."""
+    frame = SpecialTokens.of(tokenizer)
+    room = max_length - frame.single_overhead
+    for batch in _in_batches(examples):
+        encodings = tokenizer.encode_batch(
+            [example["tokens"] for example in batch], is_pretokenized=True, add_special_tokens=False
+        )
+        for example, encoding in zip(batch, encodings, strict=True):
+            starts = [-1] * len(example["tokens"])
+            for position, word in enumerate(encoding.word_ids[:room]):
+                if word is not None and starts[word] == -1:
+                    starts[word] = position + len(frame.prefix)
+            yield {
+                "id": example["id"],
+                "language": example["language"],
+                "input_ids": frame.single(encoding.ids[:room]),
+                "word_starts": starts,
+                "tags": example["tags"],
+            }
+
+
+QUESTION_ANSWERING_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("language", pa.string()),
+        ("input_ids", _IDS),
+        ("token_type_ids", _IDS),
+        ("context_start", pa.int32()),
+        ("offsets", _IDS),
+        ("start_position", pa.int32()),
+        ("end_position", pa.int32()),
+    ]
+)
+
+
+def tokenize_question_answering(
+    examples: Iterable[dict[str, Any]],
+    tokenizer: Tokenizer,
+    *,
+    max_length: int,
+    stride: int,
+    max_question_length: int,
+) -> Iterable[dict[str, Any]]:
+    """One row a window of a context that may be longer than ``max_length``.
+
+    Windows of one example follow each other and overlap by ``stride`` tokens. ``offsets``
+    holds begin and end, in characters of the context, of every context token in turn; the
+    first of them stands at ``context_start``. The positions are those of the answer's first
+    and last token, or 0 (the classification token) where the window does not hold it.
+    """
+    frame = SpecialTokens.of(tokenizer)
+    for batch in _in_batches(examples):
+        questions = tokenizer.encode_batch(
+            [example["question"] for example in batch], add_special_tokens=False
+        )
+        contexts = tokenizer.encode_batch(
+            [example["context"] for example in batch], add_special_tokens=False
+        )
+        for example, question, context in zip(batch, questions, contexts, strict=True):
+            question_ids = question.ids[:max_question_length]
+            room = max_length - frame.pair_overhead - len(question_ids)
+            if room <= stride:
+                raise InputError(
+                    f"max_length {max_length} leaves {room} tokens for the context, and windows "
+                    f"overlap by {stride}; raise the dataset's `max_length` or lower its `stride`"
+                )
+            answer = _answer_tokens(example, context.offsets)
+            before = len(frame.prefix) + len(question_ids) + len(frame.middle)
+            start = 0
+            while True:
+                end = min(start + room, len(context.ids))
+                ids, types = frame.pair(question_ids, context.ids[start:end])
+                inside = answer is not None and start <= answer[0] and answer[1] < end
+                yield {
+                    "id": example["id"],
+                    "language": example["language"],
+                    "input_ids": ids,
+                    "token_type_ids": types,
+                    "context_start": before,
+                    "offsets": [edge for pair in context.offsets[start:end] for edge in pair],
+                    "start_position": before + answer[0] - start if answer and inside else 0,
+                    "end_position": before + answer[1] - start if answer and inside else 0,
+                }
+                if end == len(context.ids):
+                    break
+                start = end - stride
+
+
+PAIR_CLASSIFICATION_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("language", pa.string()),
+        ("input_ids", _IDS),
+        ("token_type_ids", _IDS),
+        ("label", pa.string()),
+    ]
+)
+
+
+def tokenize_pair_classification(
+    examples: Iterable[dict[str, Any]], tokenizer: Tokenizer, *, max_length: int
+) -> Iterable[dict[str, Any]]:
+    """One row a pair of sentences, the longer one shortened first where they do not fit."""
+    frame = SpecialTokens.of(tokenizer)
+    room = max_length - frame.pair_overhead
+    for batch in _in_batches(examples):
+        encodings = [
+            tokenizer.encode_batch([example[side] for example in batch], add_special_tokens=False)
+            for side in ("first", "second")
+        ]
+        for example, first, second in zip(batch, *encodings, strict=True):
+            ids, types = frame.pair(*fit_pair(first.ids, second.ids, room))
+            yield {
+                "id": example["id"],
+                "language": example["language"],
+                "input_ids": ids,
+                "token_type_ids": types,
+                "label": example["label"],
+            }
+
+
+TEXT_SCHEMA = pa.schema([("id", pa.string()), ("language", pa.string()), ("input_ids", _IDS)])
+
+
+def tokenize_texts(
+    texts: Iterable[dict[str, Any]], tokenizer: Tokenizer, *, max_length: int
+) -> Iterable[dict[str, Any]]:
+    """One row a query or passage (``id``, ``language``, ``text``), without special tokens:
+    a bi-encoder frames it alone and a cross-encoder in a pair."""
+    for batch in _in_batches(texts):
+        encodings = tokenizer.encode_batch(
+            [text["text"] for text in batch], add_special_tokens=False
+        )
+        for text, encoding in zip(batch, encodings, strict=True):
+            yield {
+                "id": text["id"],
+                "language": text["language"],
+                "input_ids": encoding.ids[:max_length],
+            }
+
+
+def pack_corpus(
+    passages: Iterable[dict[str, Any]], tokenizer: Tokenizer, *, sequence_length: int
+) -> dict[str, np.ndarray]:
+    """Cut a corpus into full sequences, so that pretraining computes no padding.
+
+    Passages of one language are laid end to end with the separator between them and cut to
+    ``sequence_length - frame`` tokens; the incomplete rest of a language is dropped.
+
+    Returns:
+        for every language [n, sequence_length] int32, framed by the special tokens.
+
+    Raises:
+        InputError: no language has text for one whole sequence.
+    """
+    frame = SpecialTokens.of(tokenizer)
+    room = sequence_length - frame.single_overhead
+    streams: dict[str, list[int]] = {}
+    for batch in _in_batches(tqdm(passages, desc="tokenising", unit="passage", mininterval=2)):
+        encodings = tokenizer.encode_batch(
+            [passage["text"] for passage in batch], add_special_tokens=False
+        )
+        for passage, encoding in zip(batch, encodings, strict=True):
+            stream = streams.setdefault(passage["language"], [])
+            stream.extend(encoding.ids)
+            stream.extend(frame.suffix)
+    packed = {}
+    for language, stream in sorted(streams.items()):
+        count = len(stream) // room
+        if count:
+            body = np.asarray(stream[: count * room], dtype=np.int32).reshape(count, room)
+            packed[language] = np.concatenate(
+                [
+                    np.tile(np.asarray(frame.prefix, dtype=np.int32), (count, 1)),
+                    body,
+                    np.tile(np.asarray(frame.suffix, dtype=np.int32), (count, 1)),
+                ],
+                axis=1,
+            )
+    if not packed:
+        raise InputError(
+            f"the corpus has no language with {sequence_length} tokens of text; lower "
+            "`pretraining.sequence_length` or add a corpus"
+        )
+    return packed
+
+
+def fit_pair(
+    first: Sequence[int], second: Sequence[int], room: int
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Shorten a pair to ``room`` tokens in all, the longer text first."""
+    excess = len(first) + len(second) - room
+    if excess > 0:
+        keep_first = max(len(first) - excess, min(len(first), room // 2))
+        first = first[:keep_first]
+        second = second[: room - len(first)]
+    return first, second
+
+
+def _answer_tokens(
+    example: dict[str, Any], offsets: list[tuple[int, int]]
+) -> tuple[int, int] | None:
+    """First and last context token that overlap the first answer."""
+    if not example["answers"]:
+        return None
+    begin = example["answers"][0]["start"]
+    end = begin + len(example["answers"][0]["text"])
+    covered = [i for i, (left, right) in enumerate(offsets) if left < end and right > begin]
+    return (covered[0], covered[-1]) if covered else None
+
+
+def _in_batches(items: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == _AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _id_of(tokenizer: Tokenizer, *names: str) -> int | None:
+    for name in names:
+        token = tokenizer.token_to_id(name)
+        if token is not None:
+            return token
+    return None

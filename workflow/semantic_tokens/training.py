@@ -1,0 +1,224 @@
+"""The one training loop, on accelerate: fine-tuning and continual pretraining both run it.
+
+The order of the data is a pure function of the seed and the epoch, and the loop's state is
+saved with the model's, so a run that was killed goes on where its last checkpoint stood and
+ends with the same weights as one that was not.
+"""
+
+import logging
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import read_json, write_json
+
+log = logging.getLogger(__name__)
+
+Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How long and how fast to train (Table 2; Appendix A).
+
+    Attributes:
+        learning_rate: peak, reached after the warm-up and decayed linearly to zero.
+        batch_size: examples an optimizer step, over all devices.
+        epochs: passes over the training data; ``max_steps`` ends sooner.
+        max_steps: optimizer steps at the most, or None.
+        device_batch_size: examples a forward pass; smaller ones accumulate gradients.
+        warmup_ratio: share of the steps over which the learning rate rises.
+        adam_betas: of AdamW.
+        weight_decay: of AdamW, on matrices only.
+        max_gradient_norm: gradients are clipped to it.
+        precision: ``no`` (float32), ``bf16`` or ``fp16``.
+        checkpoint_every: optimizer steps between checkpoints; 0 keeps none.
+    """
+
+    learning_rate: float
+    batch_size: int
+    epochs: float = 1.0
+    max_steps: int | None = None
+    device_batch_size: int | None = None
+    warmup_ratio: float = 0.0
+    adam_betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+    precision: str = "no"
+    checkpoint_every: int = 0
+
+    def steps(self, examples: int) -> int:
+        """Optimizer steps that training on so many examples takes."""
+        steps = math.ceil(self.epochs * math.ceil(examples / self.batch_size))
+        return steps if self.max_steps is None else min(steps, self.max_steps)
+
+
+def shuffled_batches(
+    lengths: Sequence[int], batch_size: int, steps: int, seed: int, pool: int = 16
+) -> Iterator[np.ndarray]:
+    """Yield one array of example indices an optimizer step.
+
+    Every epoch visits each example once, in an order drawn from the seed and the epoch.
+    Examples of like length share a batch: each run of ``pool`` batches is sorted by length
+    before it is cut, and the batches are then shuffled, so little padding is computed.
+
+    Args:
+        lengths: tokens of each example.
+        steps: how many batches to yield, over as many epochs as that takes.
+    """
+    lengths = np.asarray(lengths)
+    emitted, epoch = 0, 0
+    while emitted < steps:
+        generator = np.random.default_rng([seed, epoch])
+        order = generator.permutation(len(lengths))
+        batches = []
+        for start in range(0, len(order), batch_size * pool):
+            run = order[start : start + batch_size * pool]
+            run = run[np.argsort(lengths[run], kind="stable")]
+            batches += [run[i : i + batch_size] for i in range(0, len(run), batch_size)]
+        for index in generator.permutation(len(batches)):
+            if emitted == steps:
+                return
+            yield batches[index]
+            emitted += 1
+        epoch += 1
+
+
+def train(
+    model: nn.Module,
+    batches: Callable[[], Iterator[list[Batch]]],
+    loss: Callable[[nn.Module, Batch], torch.Tensor],
+    *,
+    steps: int,
+    options: TrainingOptions,
+    seed: int,
+    checkpoint: str | Path | None = None,
+    description: str = "training",
+) -> list[float]:
+    """Train a model in place.
+
+    Args:
+        batches: called once, yields for every optimizer step the list of micro-batches
+            whose gradients it averages; the same sequence whenever it is called.
+        loss: of a (possibly wrapped) model on one micro-batch, a scalar mean.
+        steps: optimizer steps in all.
+        checkpoint: folder for the state of an unfinished run. It lies outside the declared
+            outputs of a job, which Snakemake deletes when a job starts again; it is removed
+            when training ends.
+
+    Returns:
+        the mean loss of every optimizer step since the start or the resumption.
+
+    Raises:
+        InputError: the loss is not finite.
+    """
+    from accelerate import Accelerator
+    from transformers import get_linear_schedule_with_warmup
+
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(not torch.cuda.is_available(), warn_only=True)
+    accelerator = Accelerator(
+        mixed_precision=options.precision, step_scheduler_with_optimizer=False
+    )
+    optimizer = torch.optim.AdamW(
+        _decayed(model, options.weight_decay),
+        lr=options.learning_rate,
+        betas=options.adam_betas,
+        fused=True,
+    )
+    schedule = get_linear_schedule_with_warmup(
+        optimizer, math.ceil(options.warmup_ratio * steps), max(steps, 1)
+    )
+    model.train()
+    prepared, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
+    done = _resume(accelerator, checkpoint)
+    losses: list[float] = []
+    progress = tqdm(
+        total=steps,
+        initial=done,
+        desc=description,
+        unit="step",
+        mininterval=2,
+        disable=not accelerator.is_local_main_process,
+    )
+    with progress:
+        for step, micro_batches in enumerate(batches()):
+            if step < done:
+                continue
+            if step == steps:
+                break
+            value = 0.0
+            for micro_batch in micro_batches:
+                micro_batch = {
+                    name: tensor.to(accelerator.device) for name, tensor in micro_batch.items()
+                }
+                with accelerator.autocast():
+                    part = loss(prepared, micro_batch) / len(micro_batches)
+                value += float(part.detach())
+                accelerator.backward(part)
+            if not math.isfinite(value):
+                raise InputError(
+                    f"the loss became {value} at step {step + 1} of {steps} ({description}); lower "
+                    "the learning rate or set `precision: no` in the config"
+                )
+            accelerator.clip_grad_norm_(prepared.parameters(), options.max_gradient_norm)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            losses.append(value)
+            progress.update()
+            progress.set_postfix(loss=f"{value:.3f}", refresh=False)
+            if options.checkpoint_every and (step + 1) % options.checkpoint_every == 0:
+                _save(accelerator, checkpoint, step + 1)
+    if checkpoint is not None:
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    if losses:
+        window = max(1, len(losses) // 10)
+        log.info(
+            "%s: %d steps, loss %.4f -> %.4f",
+            description,
+            steps,
+            float(np.mean(losses[:window])),
+            float(np.mean(losses[-window:])),
+        )
+    return losses
+
+
+def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    # Biases and LayerNorm have one dimension and are not decayed, as is the custom.
+    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+
+
+def _save(accelerator: Any, checkpoint: str | Path | None, step: int) -> None:
+    if checkpoint is None:
+        return
+    folder = Path(checkpoint)
+    # Two folders in turn: the older one stays whole while the newer one is written.
+    state = folder / "state.json"
+    newest = read_json(state)["folder"] if state.exists() else "second"
+    target = folder / ("first" if newest == "second" else "second")
+    accelerator.save_state(str(target))
+    write_json({"step": step, "folder": target.name}, state)
+
+
+def _resume(accelerator: Any, checkpoint: str | Path | None) -> int:
+    if checkpoint is None or not (Path(checkpoint) / "state.json").exists():
+        return 0
+    state = read_json(Path(checkpoint) / "state.json")
+    accelerator.load_state(str(Path(checkpoint) / state["folder"]))
+    log.info("resuming at step %d from %s", state["step"], checkpoint)
+    return int(state["step"])
