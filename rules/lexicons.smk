@@ -1,0 +1,24 @@
+# Bilingual dictionaries and concept lists (paper, section 2.2; Appendix B).
+#
+# makes     results/lexicons/{lexicon}.tsv   concept, language, word, source
+
+
+rule read_lexicon:
+    input:
+        wheel=lambda wildcards: wheel_of(config["lexicons"][wildcards.lexicon]),
+        path=lambda wildcards: config["lexicons"][wildcards.lexicon].get("path", []),
+    output:
+        "results/lexicons/{lexicon}.tsv",
+    params:
+        spec=lambda wildcards: config["lexicons"][wildcards.lexicon],
+        code=code_digest("semantic_tokens.lexicons"),
+    log:
+        "results/logs/read_lexicon/{lexicon}.log",
+    benchmark:
+        "results/benchmarks/read_lexicon/{lexicon}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=20,
+        gpu=0,
+    script:
+        "../workflow/scripts/read_lexicon.py"

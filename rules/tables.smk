@@ -1,0 +1,78 @@
+# Table 5 (paper, Appendix G), and whether the paper's orderings appear.
+#
+# consumes  results/scores/
+# makes     results/table5.{csv,tex,html}, results/table5_by_language.csv,
+#           results/table5_orderings.csv
+
+TABLE5 = multiext("results/table5", ".csv", ".tex", ".html", "_by_language.csv")
+
+
+def score_files(rows):
+    """The scores of some experiments, for every shown task and seed."""
+    return [
+        f"results/scores/{row.recipe.path}/{task}/{row.training}/seed-{seed}.json"
+        for row in rows
+        for task in TASKS
+        for seed in config["seeds"]
+    ]
+
+
+def rows_as_params(rows):
+    """Experiments as plain values, so that a change of one makes the tables stale."""
+    return [row.as_dict() for row in rows]
+
+
+def backbone_configs(rows):
+    return sorted({f"results/backbones/{row.recipe.backbone}/config.json" for row in rows})
+
+
+TABLE5_ROWS = [row for row in EXPERIMENTS if row.table5]
+
+
+rule table5:
+    input:
+        scores=score_files(TABLE5_ROWS),
+        backbones=backbone_configs(TABLE5_ROWS),
+    output:
+        TABLE5,
+    params:
+        rows=rows_as_params(TABLE5_ROWS),
+        tasks=TASKS,
+        seeds=config["seeds"],
+        title=config["title"],
+        code=code_digest("semantic_tokens.tables"),
+    log:
+        "results/logs/table5.log",
+    benchmark:
+        "results/benchmarks/table5.tsv"
+    localrule: True
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    script:
+        "../workflow/scripts/table5.py"
+
+
+rule table5_orderings:
+    input:
+        scores=score_files(EXPERIMENTS),
+        backbones=backbone_configs(EXPERIMENTS),
+    output:
+        "results/table5_orderings.csv",
+    params:
+        rows=rows_as_params(EXPERIMENTS),
+        tasks=TASKS,
+        seeds=config["seeds"],
+        code=code_digest("semantic_tokens.orderings", "semantic_tokens.tables"),
+    log:
+        "results/logs/table5_orderings.log",
+    benchmark:
+        "results/benchmarks/table5_orderings.tsv"
+    localrule: True
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    script:
+        "../workflow/scripts/table5_orderings.py"

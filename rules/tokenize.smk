@@ -1,0 +1,70 @@
+# Text to token ids: once a backbone and segmentation, shared by every variant.
+#
+# consumes  results/datasets/, results/corpora/, the tokenizer
+# makes     results/tokenized/{backbone}/{segmentation}/{dataset}/*.parquet
+#           results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors
+
+
+rule tokenize_dataset:
+    input:
+        tokenizer=tokenizer_file,
+        splits=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
+    output:
+        expand(
+            "results/tokenized/{{backbone}}/{{segmentation}}/{{dataset}}/{split}.parquet",
+            split=SPLITS,
+        ),
+    params:
+        kind=lambda wildcards: dataset_kind(wildcards.dataset),
+        options=lambda wildcards: config["datasets"][wildcards.dataset]["tokenization"],
+        code=code_digest("semantic_tokens.tokenization"),
+    wildcard_constraints:
+        dataset=datasets_of_kind(is_ranking=False),
+    log:
+        "results/logs/tokenize_dataset/{backbone}/{segmentation}/{dataset}.log",
+    benchmark:
+        "results/benchmarks/tokenize_dataset/{backbone}/{segmentation}/{dataset}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    script:
+        "../workflow/scripts/tokenize_dataset.py"
+
+
+use rule tokenize_dataset as tokenize_ranking with:
+    input:
+        tokenizer=tokenizer_file,
+        splits=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS + ["passages"]),
+    output:
+        expand(
+            "results/tokenized/{{backbone}}/{{segmentation}}/{{dataset}}/{split}.parquet",
+            split=SPLITS + ["passages"],
+        ),
+    wildcard_constraints:
+        dataset=datasets_of_kind(is_ranking=True),
+    log:
+        "results/logs/tokenize_ranking/{backbone}/{segmentation}/{dataset}.log",
+    benchmark:
+        "results/benchmarks/tokenize_ranking/{backbone}/{segmentation}/{dataset}.tsv"
+
+
+rule tokenize_corpus:
+    input:
+        tokenizer=tokenizer_file,
+        corpus="results/corpora/{corpus}.jsonl",
+    output:
+        "results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors",
+    params:
+        sequence_length=config["pretraining"]["sequence_length"],
+        code=code_digest("semantic_tokens.tokenization"),
+    log:
+        "results/logs/tokenize_corpus/{backbone}/{segmentation}/{corpus}.log",
+    benchmark:
+        "results/benchmarks/tokenize_corpus/{backbone}/{segmentation}/{corpus}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=0,
+    script:
+        "../workflow/scripts/tokenize_corpus.py"
