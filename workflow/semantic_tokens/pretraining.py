@@ -106,7 +106,9 @@ def pretrain(
         raise InputError(f"{tokenizer} has no mask token, which masked language modelling needs")
     model = load_masked_language_model(model_folder, seed=seed)
     vocabulary_size = len(model.embedding.token_to_group)
-    special = torch.tensor(sorted({*frame.prefix, *frame.middle, *frame.suffix, frame.pad, frame.mask}))
+    special = torch.tensor(
+        sorted({*frame.prefix, *frame.middle, *frame.suffix, frame.pad, frame.mask})
+    )
     steps = options.max_steps
     if steps is None:
         raise InputError("pretraining needs a number of steps: set `pretraining.max_steps`")

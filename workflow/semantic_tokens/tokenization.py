@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import read_jsonl, whole
 
 _AT_ONCE = 4096  # examples a call of the tokenizer: enough to keep its threads busy
 
@@ -315,6 +315,48 @@ def pack_corpus(
             "`pretraining.sequence_length` or add a corpus"
         )
     return packed
+
+
+def tokenize_dataset(
+    kind: str,
+    splits: Sequence[Path],
+    tokenizer_path: str | Path,
+    targets: Sequence[Path],
+    options: dict[str, Any],
+) -> None:
+    """Tokenise the files of one dataset, each into a table.
+
+    Args:
+        kind: ``token_classification``, ``question_answering``, ``pair_classification`` or
+            ``ranking``.
+        splits: canonical JSON-lines files; for ranking, queries and ``passages.jsonl``.
+        targets: a Parquet file for each.
+        options: of that kind's function above; for ranking ``max_query_length`` and
+            ``max_passage_length``.
+    """
+    tokenizer = load_tokenizer(tokenizer_path)
+    for split, target in zip(splits, targets, strict=True):
+        examples = tqdm(read_jsonl(split), desc=f"tokenising {split.stem}", mininterval=2)
+        if kind == "token_classification":
+            rows = tokenize_token_classification(examples, tokenizer, **options)
+            schema = TOKEN_CLASSIFICATION_SCHEMA
+        elif kind == "question_answering":
+            rows = tokenize_question_answering(examples, tokenizer, **options)
+            schema = QUESTION_ANSWERING_SCHEMA
+        elif kind == "pair_classification":
+            rows = tokenize_pair_classification(examples, tokenizer, **options)
+            schema = PAIR_CLASSIFICATION_SCHEMA
+        else:
+            side = "passage" if split.stem == "passages" else "query"
+            texts = (row | {"text": _text_of(row)} for row in examples)
+            rows = tokenize_texts(texts, tokenizer, max_length=options[f"max_{side}_length"])
+            schema = TEXT_SCHEMA
+        write_table(rows, schema, target)
+
+
+def _text_of(row: dict[str, Any]) -> str:
+    """A query's text, or a passage's title and text."""
+    return row["query"] if "query" in row else f"{row['title']} {row['text']}".strip()
 
 
 def fit_pair(

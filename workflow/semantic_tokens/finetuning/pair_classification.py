@@ -19,14 +19,18 @@ class PairClassification:
     metric = "accuracy"
 
     def __init__(
-        self, tokenized: Path, tokenizer: Path, languages: Sequence[str] | None = None
+        self,
+        tokenized: Path,
+        tokenizer: Path,
+        languages: Sequence[str] | None = None,
+        evaluation_split: str = "test",
     ) -> None:
         self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
         everything = read_table(tokenized / "train.parquet")
         self.names = sorted({row["label"] for row in everything})
         self.labels = len(self.names)
         self.rows = of_languages(everything, languages)
-        self.test = read_table(tokenized / "test.parquet")
+        self.test = read_table(tokenized / f"{evaluation_split}.parquet")
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
     def collate(self, indices: np.ndarray) -> Batch:

@@ -37,12 +37,13 @@ class QuestionAnswering:
         tokenizer: Path,
         dataset: Path,
         languages: Sequence[str] | None = None,
+        evaluation_split: str = "test",
         max_answer_tokens: int = 30,
     ) -> None:
         self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
         self.rows = of_languages(read_table(tokenized / "train.parquet"), languages)
-        self.windows = read_table(tokenized / "test.parquet")
-        self.examples = list(read_jsonl(dataset / "test.jsonl"))
+        self.windows = read_table(tokenized / f"{evaluation_split}.parquet")
+        self.examples = list(read_jsonl(dataset / f"{evaluation_split}.jsonl"))
         self.max_answer_tokens = max_answer_tokens
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
@@ -91,7 +92,7 @@ class QuestionAnswering:
         )
 
 
-def _start_and_end_logits(output) -> torch.Tensor:  # noqa: ANN001
+def _start_and_end_logits(output) -> torch.Tensor:
     return torch.stack([output.start_logits, output.end_logits], dim=1)
 
 
@@ -138,6 +139,7 @@ def _normalised_words(text: str) -> list[str]:
     text = "".join(
         character
         for character in text
-        if character not in string.punctuation and not unicodedata.category(character).startswith("P")
+        if character not in string.punctuation
+        and not unicodedata.category(character).startswith("P")
     )
     return _UNSPACED.sub(r" \1 ", _ARTICLES.sub(" ", text)).split()

@@ -27,12 +27,15 @@ class Reranking:
         dataset: Path,
         candidates: Path,
         languages: Sequence[str] | None = None,
+        evaluation_split: str = "test",
         negatives_per_query: int = 4,
         negative_depth: int = 100,
         rerank_depth: int = 100,
         max_length: int = 256,
     ) -> None:
-        self.data = RankingData(tokenized, tokenizer, dataset, candidates, languages)
+        self.data = RankingData(
+            tokenized, tokenizer, dataset, candidates, languages, evaluation_split
+        )
         self.room = max_length - self.data.frame.pair_overhead
         self.examples: list[tuple[list[int], str, int]] = []
         for query in self.data.train:
@@ -58,7 +61,9 @@ class Reranking:
 
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
         def collate(indices: np.ndarray) -> Batch:
-            return self._inputs([(self.pairs[i][0]["input_ids"], self.pairs[i][1]) for i in indices])
+            return self._inputs(
+                [(self.pairs[i][0]["input_ids"], self.pairs[i][1]) for i in indices]
+            )
 
         lengths = [len(q["input_ids"]) + len(self.data.passages[p]) for q, p in self.pairs]
         run: dict[str, dict[str, float]] = {query["id"]: {} for query in self.data.test}

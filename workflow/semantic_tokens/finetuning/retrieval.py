@@ -36,27 +36,34 @@ class Retrieval:
         dataset: Path,
         candidates: Path,
         languages: Sequence[str] | None = None,
+        evaluation_split: str = "test",
         negatives_per_query: int = 1,
         negative_depth: int = 100,
         pooling: str = "cls",
         similarity: str = "dot",
         temperature: float = 1.0,
     ) -> None:
-        self.data = RankingData(tokenized, tokenizer, dataset, candidates, languages)
+        self.data = RankingData(
+            tokenized, tokenizer, dataset, candidates, languages, evaluation_split
+        )
         self.pooling, self.similarity, self.temperature = pooling, similarity, temperature
         self.examples = [
             (query, positive, self.data.hard_negatives(query, negatives_per_query, negative_depth))
             for query in self.data.train
             for positive in sorted(query["relevant"])
         ]
-        self.lengths = [len(q["input_ids"]) + len(self.data.passages[p]) for q, p, _ in self.examples]
+        self.lengths = [
+            len(q["input_ids"]) + len(self.data.passages[p]) for q, p, _ in self.examples
+        ]
 
     def collate(self, indices: np.ndarray) -> Batch:
         """Queries and passages apart: ``query_*`` [B, …], ``passage_*`` [P, …], ``target`` [B]
         and ``forbidden`` [B, P], true where a passage must not be a negative."""
         chosen = [self.examples[i] for i in indices]
         passages = list(dict.fromkeys(p for _, p, _ in chosen))
-        passages += [p for p in dict.fromkeys(n for _, _, hard in chosen for n in hard) if p not in passages]
+        passages += [
+            p for p in dict.fromkeys(n for _, _, hard in chosen for n in hard) if p not in passages
+        ]
         target = torch.tensor([passages.index(positive) for _, positive, _ in chosen])
         forbidden = torch.tensor(
             [

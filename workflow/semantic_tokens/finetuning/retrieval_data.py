@@ -28,6 +28,7 @@ class RankingData:
         dataset: Path,
         candidates: Path,
         languages: Sequence[str] | None,
+        evaluation_split: str,
     ) -> None:
         self.frame = SpecialTokens.of(load_tokenizer(tokenizer))
         self.passages: dict[str, list[int]] = {}
@@ -36,7 +37,8 @@ class RankingData:
             self.passages[row["id"]] = row["input_ids"]
             self.passages_of.setdefault(row["language"], []).append(row["id"])
         train, self.test = (
-            self._queries(split, tokenized, dataset, candidates) for split in ("train", "test")
+            self._queries(split, tokenized, dataset, candidates)
+            for split in ("train", evaluation_split)
         )
         self.train = [q for q in train if languages is None or q["language"] in languages]
         if not self.train:

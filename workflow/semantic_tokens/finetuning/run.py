@@ -25,15 +25,26 @@ KINDS = (
 def make_task(
     kind: str,
     *,
-    tokenized: Path,
-    tokenizer: Path,
+    tokenized: str | Path,
+    tokenizer: str | Path,
     dataset: Path,
     candidates: Path | None,
     languages: Sequence[str] | None,
+    evaluation_split: str,
     options: dict[str, Any],
 ) -> Task:
-    """The task of a kind over one tokenised dataset; ``options`` are that kind's own."""
-    common = {"tokenized": tokenized, "tokenizer": tokenizer, "languages": languages}
+    """The task of a kind over one tokenised dataset; ``options`` are that kind's own.
+
+    Args:
+        languages: train on these alone; None is all.
+        evaluation_split: ``test``, or ``dev`` for choosing hyperparameters.
+    """
+    common: dict[str, Any] = {
+        "tokenized": Path(tokenized),
+        "tokenizer": Path(tokenizer),
+        "languages": languages,
+        "evaluation_split": evaluation_split,
+    }
     if kind == "token_classification":
         from semantic_tokens.finetuning.token_classification import TokenClassification
 

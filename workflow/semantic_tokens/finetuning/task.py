@@ -87,7 +87,9 @@ def predict(
     model.train()
 
 
-def of_languages(rows: list[dict[str, Any]], languages: Sequence[str] | None) -> list[dict[str, Any]]:
+def of_languages(
+    rows: list[dict[str, Any]], languages: Sequence[str] | None
+) -> list[dict[str, Any]]:
     """The training rows in the languages that are trained on; None is all of them.
 
     Raises:

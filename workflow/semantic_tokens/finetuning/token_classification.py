@@ -25,11 +25,15 @@ class TokenClassification:
     metric = "f1"
 
     def __init__(
-        self, tokenized: Path, tokenizer: Path, languages: Sequence[str] | None = None
+        self,
+        tokenized: Path,
+        tokenizer: Path,
+        languages: Sequence[str] | None = None,
+        evaluation_split: str = "test",
     ) -> None:
         self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
         self.rows = of_languages(read_table(tokenized / "train.parquet"), languages)
-        self.test = read_table(tokenized / "test.parquet")
+        self.test = read_table(tokenized / f"{evaluation_split}.parquet")
         # The tags of all the training data, so that zero-shot models share the label set.
         everything = read_table(tokenized / "train.parquet")
         self.tags = sorted({tag for row in everything for tag in row["tags"]})

@@ -1,0 +1,35 @@
+"""Fine-tune a model on one task and score it (paper, section 3; Table 2)."""
+
+from pathlib import Path
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.files import write_json
+    from semantic_tokens.finetuning import fine_tune, make_task
+    from semantic_tokens.training import TrainingOptions
+
+    wildcards, task_options = snakemake.wildcards, snakemake.params.task  # noqa: F821
+    candidates = snakemake.input.get("candidates")  # noqa: F821
+    task = make_task(
+        task_options["kind"],
+        tokenized=Path(snakemake.input.tokenized[0]).parent,  # noqa: F821
+        tokenizer=snakemake.input.tokenizer,  # noqa: F821
+        dataset=Path(snakemake.input.dataset[0]).parent,  # noqa: F821
+        candidates=Path(candidates[0]).parent if candidates else None,
+        languages=None if wildcards.training == "all-languages" else [wildcards.training],
+        evaluation_split=snakemake.params.evaluation_split,  # noqa: F821
+        options=task_options["options"],
+    )
+    scores = fine_tune(
+        task,
+        Path(snakemake.input.model[0]).parent,  # noqa: F821
+        options=TrainingOptions(**task_options["training"]),
+        seed=int(wildcards.seed),
+        checkpoint=snakemake.params.checkpoint,  # noqa: F821
+        evaluation_batch_size=task_options["evaluation_batch_size"],
+        description=f"{wildcards.task} on {'/'.join(wildcards[:5])}",
+    )
+    identity = {"task": wildcards.task, "kind": task_options["kind"], "seed": int(wildcards.seed)}
+    recipe = {"recipe": "/".join(wildcards[:5]), "training": wildcards.training}
+    write_json(identity | recipe | scores, snakemake.output.scores)  # noqa: F821
