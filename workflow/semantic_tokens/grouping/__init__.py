@@ -1,0 +1,1 @@
+"""Semantic grouping: which subwords share one semantic token (paper, section 2.1)."""

@@ -1,0 +1,172 @@
+"""What every grouping makes: a map of subwords to groups and one embedding a group
+(paper, section 2.1)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import whole
+
+_ROWS_AT_ONCE = 65536  # of embeddings held in float64 while they are averaged
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A partition of the vocabulary into semantic tokens.
+
+    Attributes:
+        token_to_group: [V] int64, every id of 0..V'-1 at least once.
+        weight: [V', d] float32, the semantic embeddings.
+
+    Raises:
+        ValueError: the two do not describe a partition.
+    """
+
+    token_to_group: torch.Tensor
+    weight: torch.Tensor
+
+    def __post_init__(self) -> None:
+        ids, weight = self.token_to_group, self.weight
+        if ids.dtype != torch.int64 or ids.dim() != 1:
+            raise ValueError(f"token_to_group is {ids.dtype} {list(ids.shape)}, not int64 [V]")
+        if weight.dtype != torch.float32 or weight.dim() != 2:
+            raise ValueError(f"weight is {weight.dtype} {list(weight.shape)}, not float32 [V', d]")
+        if not len(ids) or ids.min() < 0 or ids.max() >= len(weight):
+            raise ValueError(f"group ids are not within 0..{len(weight) - 1}")
+        empty = int((ids.bincount(minlength=len(weight)) == 0).sum())
+        if empty:
+            raise ValueError(f"{empty} of {len(weight)} groups have no subword")
+
+    @property
+    def ratio(self) -> float:
+        """The grouping ratio r_G = |V'| / |V|."""
+        return len(self.weight) / len(self.token_to_group)
+
+    def save(self, path: str | Path) -> None:
+        """Write both tensors as safetensors, whole or not at all."""
+        tensors = {
+            "token_to_group": self.token_to_group.contiguous(),
+            "weight": self.weight.contiguous(),
+        }
+        with whole(path) as partial:
+            save_file(tensors, partial)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Groups":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: the file holds no groups, or they are not a partition.
+        """
+        try:
+            tensors = load_file(path)
+            return cls(tensors["token_to_group"], tensors["weight"])
+        except KeyError as error:
+            raise InputError(
+                f"{path} holds no tensor named {error}; delete it to have it made again"
+            ) from error
+        except (ValueError, SafetensorError) as error:
+            raise InputError(f"{path}: {error}; delete it to have it made again") from error
+
+
+def groups_of(embeddings: torch.Tensor, labels: torch.Tensor) -> Groups:
+    """Groups from any labelling of the subwords; equal partitions give equal groups.
+
+    Args:
+        embeddings: [V, d] float32, original (unnormalised).
+        labels: [V] int64; subwords with the same label are a group.
+    """
+    token_to_group = canonical(labels)
+    return Groups(token_to_group, semantic_embeddings(embeddings, token_to_group))
+
+
+def ungrouped(embeddings: torch.Tensor) -> Groups:
+    """The neutral grouping: every subword of [V, d] float32 is its own semantic token."""
+    return Groups(torch.arange(len(embeddings)), embeddings.clone())
+
+
+def canonical(labels: torch.Tensor) -> torch.Tensor:
+    """Number groups by their smallest member.
+
+    >>> canonical(torch.tensor([7, 3, 7, 0])).tolist()
+    [0, 1, 0, 2]
+
+    Args:
+        labels: [V] int64, any values.
+
+    Returns:
+        [V] int64, the same partition with ids 0..V'-1.
+    """
+    distinct, labels = labels.unique(return_inverse=True)
+    positions = torch.arange(len(labels))
+    smallest = positions.new_full((len(distinct),), len(labels))
+    smallest.scatter_reduce_(0, labels, positions, "amin")
+    rank = torch.empty_like(smallest)
+    rank[smallest.argsort()] = torch.arange(len(distinct))
+    return rank[labels]
+
+
+def semantic_embeddings(embeddings: torch.Tensor, token_to_group: torch.Tensor) -> torch.Tensor:
+    """Average the members' original embeddings (section 2.1), in double precision.
+
+    Args:
+        embeddings: [V, d] float32, unnormalised: grouping may look at directions alone, the
+            model that reads the average does not.
+        token_to_group: [V] int64, ids 0..V'-1, no group empty.
+
+    Returns:
+        [V', d] float32. The row of a group of one is that subword's own, bit for bit.
+    """
+    sizes = token_to_group.bincount()
+    sums = embeddings.new_zeros((len(sizes), embeddings.shape[1]), dtype=torch.float64)
+    for start in range(0, len(embeddings), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        sums.index_add_(0, token_to_group[part], embeddings[part].double())
+    return sums.div_(sizes.unsqueeze(1)).float()
+
+
+def number_of_groups(vocabulary_size: int, ratio: float, *, alone: int, grouping: str) -> int:
+    """|V'| = round(r_G · |V|), special tokens included.
+
+    Args:
+        vocabulary_size: |V|.
+        ratio: r_G.
+        alone: how many subwords keep a group of their own outside the clustering.
+        grouping: as experiments.tsv spells it, for the message.
+
+    Raises:
+        InputError: the ratio leaves no group to the subwords that are clustered, or more
+            groups than subwords.
+    """
+    groups = round(ratio * vocabulary_size)
+    if not alone < groups <= vocabulary_size:
+        raise InputError(
+            f"grouping {grouping!r} gives {groups} groups to {vocabulary_size} subwords, of which "
+            f"{alone} are kept alone, so it must give {alone + 1} to {vocabulary_size}; mend the "
+            "ratio in the row's `grouping` in config/experiments.tsv"
+        )
+    return groups
+
+
+def tokens_kept_alone(tokenizer: Tokenizer, *, keep_unused_alone: bool) -> list[int]:
+    """Ids of the subwords that are never grouped: the tokenizer's special tokens and, if
+    asked, the placeholders ``[unusedN]`` of BERT's vocabularies."""
+    ids = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    if keep_unused_alone:
+        vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+        ids |= {i for token, i in vocabulary.items() if re.fullmatch(r"\[unused\d+\]", token)}
+    return sorted(ids)
+
+
+def clustered_ids(vocabulary_size: int, alone: Sequence[int]) -> torch.Tensor:
+    """Ids of the subwords that are not kept alone, ascending, [V - len(alone)] int64."""
+    clustered = torch.ones(vocabulary_size, dtype=torch.bool)
+    clustered[torch.as_tensor(alone, dtype=torch.int64)] = False
+    return clustered.nonzero().squeeze(1)

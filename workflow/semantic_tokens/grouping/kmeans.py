@@ -1,0 +1,442 @@
+"""K-Means over word embeddings (paper, section 2.1; Appendix E).
+
+Cosine distance means spherical K-Means: rows and centroids have length one. Euclidean distance
+is the alternative of Appendix E.
+
+**Work.** Lloyd's algorithm, exact up to rounding. The first pass compares every row with every
+centroid. A later one uses what it knows: a centroid moves only if its cluster gained or lost a
+member, so a row that is no worse off with its own centroid than before cannot prefer one that
+stood still, and is compared with the moved ones alone. The tail of a run, where few clusters
+change, then costs little.
+
+**Memory.** The N×k matrix of similarities never exists; it is made and reduced a tile at a time.
+The largest case of the paper, XLM-V at 40% (901,629×768, 360,652 centroids), holds on the
+device: rows 2.8 GB, centroids 1.1 GB and their successors 1.1 GB, a tile and gathered rows
+under 0.5 GB, a few vectors of N: 6 GB in all, of the 80 GB of the paper's GPUs.
+
+**Empty clusters.** There are none, in any iteration: an empty cluster gets the row that lies
+farthest from its own centroid, out of a cluster that can spare it.
+"""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch.nn import functional
+from tqdm import tqdm
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.grouping.groups import Groups, clustered_ids, groups_of, number_of_groups
+
+Metric = Literal["cosine", "euclidean"]
+Backend = Literal["auto", "torch", "cuml"]
+
+#: Told of every iteration: its number and the objective before its centroids are updated.
+Report = Callable[[int, float], None]
+
+_ROWS_AT_ONCE = 8192  # gathered at a time: few enough that the allocator reuses their memory
+
+# The largest tile of similarities, as rows × centroids: on a CPU it should stay in the cache
+# between the product that fills it and the maximum that reads it; on a GPU it should be large
+# enough to keep every multiprocessor busy (8192 × 8192 float32 are 0.27 GB).
+_TILE = {"cpu": (1024, 1024), "cuda": (8192, 8192)}
+
+# cuML's own tile is max_samples_per_batch × n_clusters float32 values; its default of 32,768
+# samples would take 47 GB at XLM-V's 360,652 centroids. This bounds it to 4 GB.
+_CUML_TILE_ELEMENTS = 2**30
+
+
+@dataclass(frozen=True)
+class KMeansResult:
+    """A partition of N rows into k clusters, all on the CPU.
+
+    Attributes:
+        assignment: [N] int64, every id of 0..k-1 at least once.
+        centroids: [k, d] float32, the means of the assigned rows (cosine: of the normalised
+            rows, and of length one).
+        objective: the sum over rows of 1 - cosine, or of the squared distance, to their centroid.
+        iterations: how many times rows were assigned.
+    """
+
+    assignment: torch.Tensor
+    centroids: torch.Tensor
+    objective: float
+    iterations: int
+
+
+def kmeans_groups(
+    embeddings: torch.Tensor,
+    *,
+    metric: Metric,
+    ratio: float,
+    alone: Sequence[int],
+    seed: int,
+    max_iterations: int = 100,
+    tolerance: float = 1e-4,
+    backend: Backend = "auto",
+    report: Report | None = None,
+) -> Groups:
+    """Group the subwords of a vocabulary by K-Means (section 2.1).
+
+    Args:
+        embeddings: [V, d] float32, original.
+        metric: ``cosine``, or ``euclidean`` (Appendix E).
+        ratio: r_G; there are round(r_G · V) groups, the subwords kept alone included.
+        alone: ids that keep a group of their own, outside the clustering.
+        seed, max_iterations, tolerance, backend, report: see :func:`kmeans`.
+
+    Raises:
+        InputError: the ratio leaves nothing to cluster, or the backend is not at hand.
+    """
+    vocabulary = len(embeddings)
+    alone = sorted(set(alone))
+    groups = number_of_groups(
+        vocabulary, ratio, alone=len(alone), grouping=f"kmeans-{metric}-{ratio:g}"
+    )
+    clustered = clustered_ids(vocabulary, alone)
+    result = kmeans(
+        embeddings[clustered],
+        groups - len(alone),
+        metric=metric,
+        seed=seed,
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+        backend=backend,
+        report=report,
+    )
+    labels = torch.arange(groups - len(alone), groups - len(alone) + vocabulary)
+    labels[clustered] = result.assignment
+    return groups_of(embeddings, labels)
+
+
+def kmeans(
+    embeddings: torch.Tensor,
+    n_clusters: int,
+    *,
+    metric: Metric,
+    seed: int,
+    max_iterations: int = 100,
+    tolerance: float = 1e-4,
+    backend: Backend = "auto",
+    init: torch.Tensor | None = None,
+    report: Report | None = None,
+) -> KMeansResult:
+    """Partition rows into exactly ``n_clusters`` clusters, none of them empty.
+
+    It starts from random distinct rows. k-means++ would read the whole matrix once a centroid
+    (for mBERT at 5%, 6,000 × 370 MB: many times the cost of the clustering itself), and in
+    hundreds of dimensions it favours isolated rows, which then stay clusters of one.
+
+    On the CPU the same seed gives the same bytes. On a GPU, and under cuML, sums are ordered
+    differently from run to run, so the assignment itself is what to keep.
+
+    Args:
+        embeddings: [N, d] floating, N >= n_clusters. Zero rows are fine: their cosine to
+            everything is 0.
+        n_clusters: k.
+        metric: ``cosine`` or ``euclidean``.
+        seed: decides the initial rows.
+        max_iterations: a bound on the passes over the rows.
+        tolerance: stop when the objective falls by no more than this fraction of itself; 0
+            runs until no row moves, or none gains.
+        backend: ``torch`` (on a CUDA device where there is one), ``cuml``, or ``auto``: cuML
+            where both it and a CUDA device are, torch otherwise.
+        init: [k, d] initial centroids instead of random rows.
+        report: called after every iteration.
+
+    Raises:
+        InputError: there are fewer rows than clusters, or the backend is not at hand.
+    """
+    if not 1 <= n_clusters <= len(embeddings):
+        raise InputError(
+            f"K-Means cannot make {n_clusters} clusters of {len(embeddings)} subwords; mend the "
+            "ratio in the row's `grouping` in config/experiments.tsv"
+        )
+    iterate = _cuml_iterations if _chosen(backend) == "cuml" else _lloyd_iterations
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows, shift = _prepared(embeddings.to(device, torch.float32), metric)
+    if init is None:
+        centroids = rows[_distinct_rows(rows, n_clusters, seed)]
+    elif metric == "cosine":
+        centroids = functional.normalize(init.to(rows))
+    else:
+        centroids = init.to(rows) - shift
+    clustering = _Clustering(rows, centroids, metric)
+    with tqdm(total=max_iterations, desc="K-Means", unit="pass", mininterval=2) as progress:
+
+        def told(iteration: int, objective: float) -> None:
+            progress.set_postfix(objective=f"{objective:.6g}", refresh=False)
+            progress.update()
+            if report is not None:
+                report(iteration, objective)
+
+        iterations = iterate(clustering, max_iterations, tolerance, told)
+    clustering.score = clustering.own_scores(torch.arange(len(rows), device=device))
+    return KMeansResult(
+        assignment=clustering.assignment.cpu(),
+        centroids=(clustering.centroids + shift).cpu(),
+        objective=clustering.objective(),
+        iterations=iterations,
+    )
+
+
+class _Clustering:
+    """Where K-Means stands, updated in place.
+
+    Attributes:
+        rows: [N, d] float32, as :func:`_prepared` leaves them.
+        centroids: [k, d] float32.
+        assignment: [N] int64, each row's centroid.
+        score: [N] float32, its nearness to that centroid, larger being nearer: x·c under
+            cosine, x·c - |c|²/2 (which orders centroids as the distance does) under Euclidean.
+    """
+
+    def __init__(self, rows: torch.Tensor, centroids: torch.Tensor, metric: Metric) -> None:
+        self.rows = rows
+        self.centroids = centroids
+        self.metric = metric
+        self.assignment = torch.full((len(rows),), -1, device=rows.device)
+        self.score = torch.full((len(rows),), -torch.inf, device=rows.device)
+        self._squares = torch.einsum("nd,nd->n", rows, rows).double()
+
+    def distances(self) -> torch.Tensor:
+        """1 - cosine, or the squared Euclidean distance, of each row to its centroid,
+        [N] float64."""
+        if self.metric == "cosine":
+            return 1.0 - self.score.double()
+        return self._squares - 2.0 * self.score.double()
+
+    def objective(self) -> float:
+        return float(self.distances().sum())
+
+    def own_scores(self, ids: torch.Tensor) -> torch.Tensor:
+        """The scores of some rows, [n] int64, with their own centroids as these now are."""
+        offsets = _offsets(self.centroids, self.metric)
+        parts = []
+        for part in ids.split(_ROWS_AT_ONCE):
+            own = self.assignment[part]
+            dots = torch.einsum("nd,nd->n", self.rows[part], self.centroids[own])
+            parts.append(dots + offsets[own])
+        return torch.cat(parts)
+
+    def assign_all(self) -> None:
+        """Compare every row with every centroid."""
+        self.assignment, self.score = _nearest(self.rows, self.centroids, self.metric)
+
+    def assign_again(self, changed: torch.Tensor) -> None:
+        """Assign to the nearest centroid after the changed centroids, [k] bool, have moved.
+
+        A row leaves its cluster only for one that is strictly nearer.
+        """
+        affected = changed[self.assignment].nonzero().squeeze(1)
+        now = self.own_scores(affected)
+        exposed = torch.zeros(len(self.rows), dtype=torch.bool, device=self.rows.device)
+        exposed[affected] = now < self.score[affected]
+        self.score[affected] = now
+        everything = torch.ones_like(changed)
+        self._move_to_nearer(exposed.nonzero().squeeze(1), everything.nonzero().squeeze(1))
+        self._move_to_nearer((~exposed).nonzero().squeeze(1), changed.nonzero().squeeze(1))
+
+    def _move_to_nearer(self, ids: torch.Tensor, candidates: torch.Tensor) -> None:
+        """Compare some rows with some centroids, both int64 ids, and move those that gain."""
+        centroids = self.centroids[candidates]
+        for part in ids.split(_ROWS_AT_ONCE):
+            best, score = _nearest(self.rows[part], centroids, self.metric)
+            nearer = score > self.score[part]
+            self.assignment[part[nearer]] = candidates[best[nearer]]
+            self.score[part[nearer]] = score[nearer]
+
+    def fill_empty_clusters(self) -> None:
+        """Give each empty cluster, in turn, the row farthest from its centroid among those
+        whose cluster has another member. The row is the new centroid."""
+        size = self.assignment.bincount(minlength=len(self.centroids)).tolist()
+        empty = [cluster for cluster, members in enumerate(size) if not members]
+        if not empty:
+            return
+        owner = self.assignment.tolist()
+        farthest = iter(self.distances().argsort(descending=True, stable=True).tolist())
+        given = []
+        for _ in empty:
+            row = next(row for row in farthest if size[owner[row]] > 1)
+            size[owner[row]] -= 1
+            given.append(row)
+        own = self._squares[given].float()
+        self.score[given] = own if self.metric == "cosine" else own / 2
+        self.assignment[given] = torch.tensor(empty, device=self.rows.device)
+
+    def average_members(self, changed: torch.Tensor) -> None:
+        """Set the centroids of changed clusters, [k] bool, to the means of their members.
+
+        Members are summed in the order of their ids, whatever happened before, so a partition
+        has one set of centroids. A mean of length zero (opposite rows) stays zero.
+        """
+        sizes = self.assignment.bincount(minlength=len(self.centroids))[changed]
+        members = changed[self.assignment].nonzero().squeeze(1)
+        members = members[self.assignment[members].argsort(stable=True)]
+        starts = sizes.cumsum(0) - sizes
+        means = functional.embedding_bag(members, self.rows, starts, mode="mean")
+        self.centroids[changed] = functional.normalize(means) if self.metric == "cosine" else means
+
+
+def _lloyd_iterations(
+    clustering: _Clustering, max_iterations: int, tolerance: float, report: Report
+) -> int:
+    """Assign and average until the objective settles; return how often."""
+    before = clustering.assignment
+    previous = float("inf")
+    clustering.assign_all()
+    for iteration in range(1, max_iterations + 1):
+        clustering.fill_empty_clusters()
+        objective = clustering.objective()
+        report(iteration, objective)
+        moved = clustering.assignment != before
+        changed = torch.zeros(len(clustering.centroids), dtype=torch.bool, device=moved.device)
+        changed[clustering.assignment[moved]] = True
+        changed[before[moved]] = True  # in the first iteration all are: every cluster has a member
+        clustering.average_members(changed)
+        if not moved.any() or _has_settled(previous, objective, tolerance):
+            break
+        if iteration < max_iterations:
+            previous = objective
+            before = clustering.assignment.clone()
+            clustering.assign_again(changed)
+    return iteration
+
+
+def _cuml_iterations(
+    clustering: _Clustering, max_iterations: int, tolerance: float, report: Report
+) -> int:
+    """The same, with cuML's rounds: written against the documented interface of cuML 26.10 and
+    tested against its signature, not yet run on a GPU.
+
+    cuML knows Euclidean distance alone. From centroids of length one, and on rows of length
+    one, one of its rounds is one of spherical K-Means, so centroids are normalised between
+    rounds. The final assignment, and what becomes of empty clusters, are the torch backend's.
+    """
+    import cupy
+    from cuml.cluster import KMeans
+
+    data = cupy.from_dlpack(clustering.rows)
+    count = len(clustering.centroids)
+    previous = float("inf")
+    for iteration in range(1, max_iterations + 1):
+        estimator = KMeans(
+            n_clusters=count,
+            init=cupy.from_dlpack(clustering.centroids),
+            n_init=1,
+            max_iter=1,
+            max_samples_per_batch=max(1, min(32768, _CUML_TILE_ELEMENTS // count)),
+            output_type="cupy",
+        ).fit(data)
+        means = torch.from_dlpack(estimator.cluster_centers_).contiguous()
+        cosine = clustering.metric == "cosine"
+        clustering.centroids = functional.normalize(means) if cosine else means
+        objective = float(estimator.inertia_)
+        report(iteration, objective)
+        if _has_settled(previous, objective, tolerance):
+            break
+        previous = objective
+    clustering.assign_all()
+    clustering.fill_empty_clusters()
+    clustering.average_members(torch.ones_like(clustering.centroids[:, 0], dtype=torch.bool))
+    return iteration
+
+
+def _has_settled(previous: float, objective: float, tolerance: float) -> bool:
+    """Whether the objective fell by no more than a fraction of itself; never from infinity."""
+    return previous - objective <= tolerance * objective
+
+
+def _chosen(backend: Backend) -> str:
+    """The backend that ``auto`` stands for here.
+
+    Raises:
+        InputError: the one asked for is not at hand.
+    """
+    has_cuml = importlib.util.find_spec("cuml") is not None and torch.cuda.is_available()
+    if backend == "auto":
+        return "cuml" if has_cuml else "torch"
+    if backend == "cuml" and not has_cuml:
+        raise InputError(
+            "grouping.kmeans.backend is 'cuml', and cuML or a CUDA device is missing; use the "
+            "environment envs/gpu.yaml on a GPU, or set it to 'auto' or 'torch'"
+        )
+    if backend not in ("torch", "cuml"):
+        raise InputError(f"grouping.kmeans.backend is {backend!r}; use 'auto', 'torch' or 'cuml'")
+    return backend
+
+
+def _prepared(rows: torch.Tensor, metric: Metric) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows ready to compare, and what was taken from them.
+
+    Under cosine each gets length one (zero rows stay zero). Under Euclidean the mean row is
+    taken off, which changes no distance and keeps |x|² small beside what it is compared with.
+    """
+    if metric == "cosine":
+        return functional.normalize(rows), rows.new_zeros(rows.shape[1])
+    if metric == "euclidean":
+        shift = rows.mean(dim=0)
+        return rows - shift, shift
+    raise InputError(f"grouping metric {metric!r} is not known; use 'cosine' or 'euclidean'")
+
+
+def _distinct_rows(rows: torch.Tensor, count: int, seed: int) -> torch.Tensor:
+    """Ids of ``count`` random rows, [count] int64: distinct ones first, repetitions only where
+    there are too few (they become empty clusters, which are filled)."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(rows), generator=generator)
+    keys = _hashes(rows, generator).cpu()[order]
+    _, labels = keys.unique(return_inverse=True)
+    first = torch.full_like(labels, len(labels))
+    first.scatter_reduce_(0, labels, torch.arange(len(labels)), "amin")
+    is_repetition = first[labels] != torch.arange(len(labels))
+    return order[is_repetition.int().argsort(stable=True)[:count]].to(rows.device)
+
+
+def _hashes(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A 64-bit key a row, equal for equal rows: the bits' product with random odd numbers,
+    modulo 2⁶⁴. [N] int64."""
+    factors = torch.randint(-(2**62), 2**62, (rows.shape[1],), generator=generator) * 2 + 1
+    factors = factors.to(rows.device)
+    # Adding zero turns -0.0 into 0.0, which compares equal and so must hash equal.
+    return torch.cat(
+        [((part + 0.0).view(torch.int32) * factors).sum(dim=1) for part in rows.split(512)]
+    )
+
+
+def _offsets(centroids: torch.Tensor, metric: Metric) -> torch.Tensor:
+    """What is added to x·c so that the largest score is the nearest centroid, [k]."""
+    if metric == "cosine":
+        return centroids.new_zeros(len(centroids))
+    return centroids.square().sum(dim=1).mul_(-0.5)
+
+
+def _nearest(
+    rows: torch.Tensor, centroids: torch.Tensor, metric: Metric
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each row's nearest centroid, [N] int64, and its score, [N] float32.
+
+    Tiles of rows × centroids are computed into one buffer. Ties go to the lowest id.
+    """
+    tile_rows, tile_centroids = _TILE[rows.device.type]
+    offsets = _offsets(centroids, metric)
+    ids = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
+    scores = torch.full((len(rows),), -torch.inf, device=rows.device)
+    buffer = rows.new_empty(min(tile_rows, len(rows)) * min(tile_centroids, len(centroids)))
+    for top in range(0, len(rows), tile_rows):
+        part = rows[top : top + tile_rows]
+        part_ids, part_scores = ids[top : top + tile_rows], scores[top : top + tile_rows]
+        for left in range(0, len(centroids), tile_centroids):
+            block = centroids[left : left + tile_centroids]
+            tile = buffer[: len(part) * len(block)].view(len(part), len(block))
+            if metric == "cosine":
+                torch.mm(part, block.T, out=tile)
+            else:
+                torch.addmm(offsets[left : left + tile_centroids], part, block.T, out=tile)
+            best, where = tile.max(dim=1)
+            nearer = best > part_scores
+            part_scores.copy_(torch.where(nearer, best, part_scores))
+            part_ids.copy_(torch.where(nearer, where + left, part_ids))
+    return ids, scores
