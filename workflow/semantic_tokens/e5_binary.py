@@ -109,9 +109,24 @@ def _parse(content: bytes) -> E5Model:
         position += name_length
         kind, elements, offset, size = take("BIQQ")
         tensors[name] = _tensor(content[offset : offset + size], kind, elements)
+    hidden, layers, heads, wide, rows, positions, types = shape
     return E5Model(
-        *shape, epsilon, bos, eos, pad, unk, pieces, normalisation, tensors
-    )  # fmt: skip
+        hidden_size=hidden,
+        layers=layers,
+        heads=heads,
+        feed_forward_size=wide,
+        rows=rows,
+        positions=positions,
+        token_types=types,
+        layer_norm_epsilon=epsilon,
+        bos=bos,
+        eos=eos,
+        pad=pad,
+        unk=unk,
+        pieces=pieces,
+        normalisation=normalisation,
+        tensors=tensors,
+    )
 
 
 def _tensor(content: bytes, kind: int, elements: int) -> np.ndarray:

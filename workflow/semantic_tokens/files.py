@@ -75,4 +75,6 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not JSON ({error}); delete it to have it made again") from error
+        raise InputError(
+            f"{path} is not JSON ({error}); delete it to have it made again"
+        ) from error

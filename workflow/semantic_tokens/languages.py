@@ -31,7 +31,9 @@ def iso639_3(code: str) -> str:
     if len(key) == 2:
         language = pycountry.languages.get(alpha_2=key)
     elif len(key) == 3:
-        language = pycountry.languages.get(alpha_3=key) or pycountry.languages.get(bibliographic=key)
+        language = pycountry.languages.get(alpha_3=key) or pycountry.languages.get(
+            bibliographic=key
+        )
     if language is None and len(key) > 3:
         try:
             language = pycountry.languages.lookup(key)
@@ -42,3 +44,16 @@ def iso639_3(code: str) -> str:
             f"language {code!r} is not known; use an ISO 639 code (two or three letters) or an English name"
         )
     return _MACROLANGUAGE.get(language.alpha_3, language.alpha_3)
+
+
+@functools.cache
+def iso639_1(code: str) -> str:
+    """The 2-letter code of an ISO 639-3 language, or the code itself where there is none.
+
+    >>> iso639_1("deu"), iso639_1("luo")
+    ('de', 'luo')
+    """
+    import pycountry
+
+    language = pycountry.languages.get(alpha_3=code)
+    return getattr(language, "alpha_2", code)

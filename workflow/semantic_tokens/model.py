@@ -13,6 +13,7 @@ import copy
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -22,6 +23,9 @@ from torch.nn import functional
 from semantic_tokens.embeddings import word_embeddings_key
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import whole
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 #: Where each family of backbones keeps the transform and the bias of its MLM head.
 MASKED_LANGUAGE_HEAD_KEYS = {
@@ -63,6 +67,7 @@ class SemanticTokenEmbedding(nn.Module):
         self, token_to_group: torch.Tensor, weight: torch.Tensor, hidden_size: int
     ) -> None:
         super().__init__()
+        self.token_to_group: torch.Tensor
         self.register_buffer("token_to_group", token_to_group.long())
         self.weight = nn.Parameter(weight.clone())
         self.hidden_size = hidden_size
@@ -86,7 +91,7 @@ class MaskedSemanticLanguageModel(nn.Module):
     thrown away, and they are what fills the memory (Appendix D).
     """
 
-    def __init__(self, encoder: nn.Module) -> None:
+    def __init__(self, encoder: "PreTrainedModel") -> None:
         super().__init__()
         config = encoder.config
         self.encoder = encoder
@@ -96,7 +101,7 @@ class MaskedSemanticLanguageModel(nn.Module):
 
     @property
     def embedding(self) -> SemanticTokenEmbedding:
-        return self.encoder.embeddings.word_embeddings
+        return cast(Any, self.encoder).embeddings.word_embeddings
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[n, D] hidden states -> [n, V'] scores of the groups."""
@@ -160,7 +165,9 @@ def assemble(
     _save(tensors, json.dumps(config, indent=2) + "\n", folder)
 
 
-def load_encoder(folder: str | Path, *, head: str, seed: int, labels: int | None = None):
+def load_encoder(
+    folder: str | Path, *, head: str, seed: int, labels: int | None = None
+) -> "PreTrainedModel":
     """Load a semantic-token model below a task head of transformers.
 
     Args:
@@ -247,7 +254,7 @@ def save_masked_language_model(
     prefix = word_embeddings_key(tensors, origin).partition(".")[0]
     for name, tensor in model.encoder.state_dict().items():
         tensors[f"{prefix}.{name}"] = tensor.detach().cpu().contiguous()
-    keys = _head_keys(model.encoder.config.to_dict())
+    keys = _head_keys(cast(Any, model.encoder).config.to_dict())
     for part in ("dense", "layer_norm"):
         for name, tensor in getattr(model, part).state_dict().items():
             tensors[f"{keys[part]}.{name}"] = tensor.detach().cpu().contiguous()
@@ -289,7 +296,7 @@ def count_parameters(model: nn.Module) -> int:
     return sum(math.prod(parameter.shape) for parameter in model.parameters())
 
 
-def _place_embedding(base_model: nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
+def _place_embedding(base_model: Any, tensors: dict[str, torch.Tensor], folder: Path) -> None:
     name = word_embeddings_key(tensors, folder)
     weight = tensors[name]
     token_to_group = tensors.get(name.replace(".weight", ".token_to_group"))

@@ -75,7 +75,7 @@ def shuffled_batches(
         lengths: tokens of each example.
         steps: how many batches to yield, over as many epochs as that takes.
     """
-    lengths = np.asarray(lengths)
+    size_of = np.asarray(lengths)
     emitted, epoch = 0, 0
     while emitted < steps:
         generator = np.random.default_rng([seed, epoch])
@@ -83,7 +83,7 @@ def shuffled_batches(
         batches = []
         for start in range(0, len(order), batch_size * pool):
             run = order[start : start + batch_size * pool]
-            run = run[np.argsort(lengths[run], kind="stable")]
+            run = run[np.argsort(size_of[run], kind="stable")]
             batches += [run[i : i + batch_size] for i in range(0, len(run), batch_size)]
         for index in generator.permutation(len(batches)):
             if emitted == steps:

@@ -52,10 +52,9 @@ def unigram_tokenizer(pieces: Sequence[tuple[str, float]]) -> str:
 @functools.cache
 def _nmt_nfkc() -> bytes:
     """SentencePiece's compiled map of its nmt_nfkc normalisation, from the library itself."""
-    from sentencepiece import SentencePieceNormalizer
-    from sentencepiece.sentencepiece_model_pb2 import ModelProto
+    from sentencepiece import SentencePieceNormalizer, sentencepiece_model_pb2
 
-    model = ModelProto()
+    model: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
     model.ParseFromString(SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_model_proto())
     return model.normalizer_spec.precompiled_charsmap
 

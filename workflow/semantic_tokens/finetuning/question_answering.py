@@ -6,6 +6,7 @@ import string
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,7 +93,7 @@ class QuestionAnswering:
         )
 
 
-def _start_and_end_logits(output) -> torch.Tensor:
+def _start_and_end_logits(output: Any) -> torch.Tensor:
     return torch.stack([output.start_logits, output.end_logits], dim=1)
 
 

@@ -22,10 +22,17 @@ class Task(Protocol):
         lengths: tokens of every training example, for batches of like length.
     """
 
-    head: str
-    labels: int | None
-    metric: str
-    lengths: Sequence[int]
+    @property
+    def head(self) -> str: ...
+
+    @property
+    def labels(self) -> int | None: ...
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def lengths(self) -> Sequence[int]: ...
 
     def collate(self, indices: np.ndarray) -> Batch:
         """The training examples at these indices, padded."""

@@ -1,0 +1,52 @@
+"""Running text by language, for continual pretraining (paper, section 2.4) and for counting
+which subwords are in use."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from semantic_tokens.corpora import local, packages
+from semantic_tokens.errors import InputError
+
+Passage = dict[str, str]
+
+READERS: dict[str, Callable[..., Iterator[Passage]]] = {
+    "django": packages.django,
+    "chatterbot": packages.chatterbot,
+    "emoji_names": packages.emoji_names,
+    "squad_contexts": local.squad_contexts,
+    "conll_sentences": local.conll_sentences,
+    "text": local.text,
+}
+
+
+def read_corpus(
+    name: str, reader: str, options: dict[str, Any], path: Path, minimum_characters: int = 2
+) -> Iterator[Passage]:
+    """Read one corpus as ``{"language", "text"}`` passages, each text once a language.
+
+    Args:
+        name: its key in the config's ``corpora``, for messages.
+        reader: a key of :data:`READERS`.
+        options: that reader's own.
+        minimum_characters: shorter passages are left out.
+
+    Raises:
+        InputError: there is no such reader, what it reads is malformed, or nothing is left.
+    """
+    if reader not in READERS:
+        raise InputError(
+            f"config key corpora.{name}.reader is {reader!r} and must be one of {', '.join(READERS)}"
+        )
+    seen: set[tuple[str, str]] = set()
+    for passage in READERS[reader](path, **options):
+        text = " ".join(passage["text"].split())
+        key = (passage["language"], text)
+        if len(text) >= minimum_characters and key not in seen:
+            seen.add(key)
+            yield {"language": passage["language"], "text": text}
+    if not seen:
+        raise InputError(
+            f"corpus {name!r} has no text: nothing at {path} is in the languages asked for; mend "
+            f"`languages` or `path` of config key corpora.{name}"
+        )

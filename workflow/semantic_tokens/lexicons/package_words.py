@@ -1,0 +1,88 @@
+"""Real words that packages carry: names of pictures, places, languages, months, numbers.
+
+The pictures' names come out of an archive read as data; the rest is what Babel (CLDR) and
+num2words, installed as libraries, say in each language.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.languages import iso639_1
+from semantic_tokens.lexicons.table import Entry
+from semantic_tokens.wheels import read_member
+
+# Modifiers of a picture that leave what it shows the same: skin tones, variation selectors.
+_MODIFIER = re.compile("[\U0001f3fb-\U0001f3ff\ufe0f]")
+_MARKUP = re.compile(r"^:|:$")
+
+
+def emoji(path: Path, languages: Sequence[str]) -> Iterator[Entry]:
+    """Names of pictures by language; a concept is the picture's code points.
+
+    Pictures with a skin tone repeat the plain one's name and are left out.
+    """
+    for language in languages:
+        code = iso639_1(language)
+        member = f"emoji/unicode_codes/emoji{'' if code == 'en' else f'_{code}'}.json"
+        for picture, value in json.loads(read_member(path, member)).items():
+            if _MODIFIER.search(picture):
+                continue
+            name = value["en"] if code == "en" else value
+            name = _MARKUP.sub("", name).replace("_", " ").replace("“", "").replace("”", "")
+            points = "-".join(f"{ord(character):X}" for character in picture)
+            if name:
+                yield Entry(f"emoji:{points}", language, name, "emoji")
+
+
+def territories(languages: Sequence[str]) -> Iterator[Entry]:
+    """CLDR's names of countries and regions; a concept is the territory's code."""
+    for language, locale in _locales(languages):
+        for code, name in locale.territories.items():
+            yield Entry(f"territory:{code}", language, name, "territories")
+
+
+def languages(languages: Sequence[str]) -> Iterator[Entry]:
+    """CLDR's names of languages; a concept is the named language's code."""
+    for language, locale in _locales(languages):
+        for code, name in locale.languages.items():
+            yield Entry(f"language:{code}", language, name, "languages")
+
+
+def calendar(languages: Sequence[str]) -> Iterator[Entry]:
+    """CLDR's names of months and days of the week, as they stand alone."""
+    for language, locale in _locales(languages):
+        for kind, names in (("month", locale.months), ("day", locale.days)):
+            for number, name in names["stand-alone"]["wide"].items():
+                yield Entry(f"{kind}:{number}", language, name, "calendar")
+
+
+def numbers(languages: Sequence[str], up_to: int = 100) -> Iterator[Entry]:
+    """The numbers from nought in words."""
+    from num2words import num2words
+
+    for language in languages:
+        for number in range(up_to + 1):
+            try:
+                word = num2words(number, lang=iso639_1(language))
+            except NotImplementedError as error:
+                raise InputError(
+                    f"num2words cannot count in {language!r}; remove it from the lexicon's "
+                    "`languages`"
+                ) from error
+            yield Entry(f"number:{number}", language, word, "numbers")
+
+
+def _locales(languages: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    from babel import Locale, UnknownLocaleError
+
+    for language in languages:
+        try:
+            yield language, Locale.parse(iso639_1(language))
+        except UnknownLocaleError as error:
+            raise InputError(
+                f"CLDR has no locale for {language!r}; remove it from the lexicon's `languages`"
+            ) from error

@@ -1,0 +1,101 @@
+"""The table that every lexicon becomes: concept, language, word, source."""
+
+import hashlib
+import itertools
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import whole
+
+HEADER = ("concept", "language", "word", "source")
+
+
+class Entry(NamedTuple):
+    """One word for one concept. Entries of one concept translate each other.
+
+    Attributes:
+        concept: unique to its source.
+        language: ISO 639-3.
+        word: a word or short phrase, in its usual spelling.
+        source: the lexicon it comes from.
+    """
+
+    concept: str
+    language: str
+    word: str
+    source: str
+
+
+def write_lexicon(entries: Iterable[Entry], path: str | Path) -> int:
+    """Write entries sorted, each once, in Unicode's composed form; return their number.
+
+    Raises:
+        InputError: there is no entry.
+    """
+    rows = sorted(
+        {entry._replace(word=unicodedata.normalize("NFC", entry.word)) for entry in entries}
+    )
+    if not rows:
+        raise InputError(
+            f"no entry was found for {path}; mend the lexicon's `languages` or `path` in the config"
+        )
+    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for row in [HEADER, *rows]:
+            file.write("\t".join(row) + "\n")
+    return len(rows)
+
+
+def read_lexicon(path: str | Path) -> list[Entry]:
+    """Read a table of :func:`write_lexicon`, or one a user wrote in its form.
+
+    Raises:
+        InputError: names file and line of the first malformed row.
+    """
+    entries = []
+    with Path(path).open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            fields = tuple(line.rstrip("\n").split("\t"))
+            if number == 1:
+                if fields != HEADER:
+                    raise InputError(
+                        f"{path}, line 1: the columns are {fields} and must be {HEADER}, "
+                        "separated by tabs"
+                    )
+                continue
+            if len(fields) != len(HEADER) or not all(field.strip() for field in fields):
+                raise InputError(
+                    f"{path}, line {number}: {len(HEADER)} filled columns separated by tabs are "
+                    f"expected, not {line.rstrip()!r}"
+                )
+            entries.append(Entry(*fields))
+    if not entries:
+        raise InputError(f"{path} has no entry below its header; delete it or fill it")
+    return entries
+
+
+def by_concept(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """The entries of every concept, in order."""
+    concepts: dict[str, list[Entry]] = {}
+    for entry in entries:
+        concepts.setdefault(entry.concept, []).append(entry)
+    return concepts
+
+
+def translation_pairs(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Entry]]:
+    """Every two different words of one concept, each pair once."""
+    for members in by_concept(entries).values():
+        for first, second in itertools.combinations(members, 2):
+            if first.word != second.word:
+                yield first, second
+
+
+def is_held_out(concept: str, fraction: float) -> bool:
+    """Whether a concept is kept out of alignment, to measure groups on.
+
+    The choice hangs on the concept's name alone, so it does not change when others come or go.
+    """
+    digest = hashlib.sha256(concept.encode("utf-8")).digest()
+    return int.from_bytes(digest[:8], "big") < fraction * 2**64
