@@ -1,0 +1,185 @@
+"""BM25's candidates and nDCG@10, for both tasks over a passage collection (paper, section 3).
+
+Words are found in any language: runs of word characters, and overlapping character bigrams
+where the script puts no spaces between words, as Lucene's CJK analyzer does. There is no
+stemming and no list of stop words, so every language is treated alike.
+"""
+
+import logging
+import unicodedata
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import regex
+from tqdm import tqdm
+
+from semantic_tokens.errors import InputError
+
+# `regex` and not `re`: to `re` the vowel signs of Hindi, Bengali, Telugu or Thai end a word.
+# Script_Extensions (scx) and not Script: the latter leaves ー out of ラーメン.
+_UNSPACED = r"\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}"
+_RUN = regex.compile(
+    rf"(?P<unspaced>[\w&&[{_UNSPACED}]]+)|(?P<word>[\w--[{_UNSPACED}]]+)", regex.VERSION1
+)
+_CHARACTER = regex.compile(r"\X")  # a user's character: a letter and its marks
+
+
+def split_words(text: str) -> list[str]:
+    """The index terms of a text: NFKC, case folded, punctuation dropped.
+
+    >>> split_words("L’ÉTÉ, 東京都とiPhone")
+    ['l', 'été', '東京', '京都', '都と', 'iphone']
+    """
+    words: list[str] = []
+    for run in _RUN.finditer(unicodedata.normalize("NFKC", text).casefold()):
+        if run.lastgroup == "word":
+            words.append(run.group())
+            continue
+        characters = _CHARACTER.findall(run.group())
+        if len(characters) == 1:
+            words += characters
+        else:
+            words += map("".join, pairwise(characters))
+    return words
+
+
+@dataclass
+class _Collection:
+    """The passages of one language, their words as numbers: 4 bytes a word."""
+
+    ids: list[str] = field(default_factory=list)
+    words: list["array[int]"] = field(default_factory=list)
+    vocabulary: dict[str, int] = field(default_factory=dict)
+
+    def add(self, passage: Mapping[str, Any]) -> None:
+        number = self.vocabulary
+        words = split_words(f"{passage['title']} {passage['text']}")
+        self.ids.append(passage["id"])
+        self.words.append(array("i", [number.setdefault(word, len(number)) for word in words]))
+
+    def sort(self) -> None:
+        """Order the passages by id, so that a lower position is a lower id."""
+        order = sorted(range(len(self.ids)), key=self.ids.__getitem__)
+        self.ids = [self.ids[i] for i in order]
+        self.words = [self.words[i] for i in order]
+
+    def known(self, query: str) -> list[int]:
+        """The numbers of the query's words, those that no passage holds left out."""
+        return [self.vocabulary[word] for word in split_words(query) if word in self.vocabulary]
+
+
+def bm25_candidates(
+    passages: Iterable[Mapping[str, Any]],
+    queries: Iterable[Mapping[str, Any]],
+    depth: int,
+    k1: float = 0.9,
+    b: float = 0.4,
+    index_folder: str | Path | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Rank for every query the passages of its own language, by Lucene's form of BM25.
+
+    A passage is a candidate if it shares a word with the query, so a list may be shorter than
+    ``depth``, or empty. Equal scores are ordered by passage id.
+
+    Args:
+        passages: with ``id``, ``language``, ``title`` and ``text``; title and text are indexed
+            as one. Their words are held in memory, 4 bytes each.
+        queries: with ``id``, ``language`` and ``query``.
+        depth: the longest list.
+        k1, b: saturation of word counts, and normalisation by length; the defaults are
+            Anserini's, which MIRACL's BM25 baseline uses.
+        index_folder: write each language's index (8 bytes for each of a passage's different
+            words) to a folder in it and map it into memory, so that the system may page it out.
+
+    Yields:
+        ``{"id": query id, "candidates": [passage id, best first], "scores": [float]}``,
+        language by language in alphabetical order, within one in the order of the queries.
+
+    Raises:
+        InputError: a query's language has no passages, or no passage with a word in it.
+    """
+    queries_of: dict[str, list[Mapping[str, Any]]] = {}
+    for query in queries:
+        queries_of.setdefault(query["language"], []).append(query)
+    collections: dict[str, _Collection] = {language: _Collection() for language in queries_of}
+    for passage in tqdm(passages, desc="splitting passages", unit="passage", mininterval=2):
+        if passage["language"] in collections:
+            collections[passage["language"]].add(passage)
+    for language in sorted(queries_of):
+        collection = collections.pop(language)  # one language's index in memory at a time
+        if not collection.vocabulary:
+            raise InputError(
+                f"query {queries_of[language][0]['id']} is in {language}, a language in which no "
+                "passage has a word; add passages in it to the dataset's passages.jsonl, or "
+                "leave the language out of the dataset's `languages`"
+            )
+        collection.sort()
+        folder = None if index_folder is None else Path(index_folder) / language
+        index = _index(collection, k1, b, folder)
+        collection.words.clear()
+        for query in tqdm(queries_of[language], desc=f"ranking {language}", unit="query"):
+            scores = index.get_scores_from_ids(collection.known(query["query"]))
+            best = _best(scores, depth)
+            yield {
+                "id": query["id"],
+                "candidates": [collection.ids[i] for i in best],
+                "scores": [float(scores[i]) for i in best],
+            }
+
+
+def _index(collection: _Collection, k1: float, b: float, folder: Path | None) -> Any:
+    """A `bm25s` index, which holds every word's score in every passage that has it."""
+    import bm25s
+
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it asks for DEBUG on import
+    index = bm25s.BM25(k1=k1, b=b, method="lucene")
+    index.index((collection.words, collection.vocabulary), create_empty_token=False)
+    if folder is None:
+        return index
+    index.save(folder)
+    return bm25s.BM25.load(folder, mmap=True, load_vocab=False)
+
+
+def _best(scores: np.ndarray, depth: int) -> np.ndarray:
+    """Positions of the highest positive scores, best first, lower positions first in a tie.
+
+    Args:
+        scores: [N], none negative.
+    """
+    depth = min(depth, int(np.count_nonzero(scores)))
+    if depth == 0:
+        return np.empty(0, dtype=np.int64)
+    worst = np.partition(scores, -depth)[-depth]
+    eligible = np.flatnonzero(scores >= worst)
+    return eligible[np.argsort(-scores[eligible], kind="stable")[:depth]]
+
+
+def ndcg_at_10(
+    qrels: Mapping[str, Mapping[str, int]], run: Mapping[str, Mapping[str, float]]
+) -> dict[str, float]:
+    """nDCG@10 of every query, by trec_eval: gain is the grade, discount log2(rank + 1).
+
+    Equal scores are ordered as trec_eval orders them, the larger passage id first (compared as
+    strings), whatever their order in ``run``.
+
+    Args:
+        qrels: query id -> passage id -> grade; what is not listed has grade 0.
+        run: query id -> passage id -> score. A query that is not listed, or has no passages,
+            scores 0; one that is not in ``qrels`` is left out.
+
+    Returns:
+        query id -> value in [0, 1], in the order of ``qrels``.
+    """
+    # The provider is named, for ir_measures would else take another where this one is missing,
+    # and with it another order of ties.
+    from ir_measures import nDCG, pytrec_eval
+
+    grades = {query: dict(relevant) for query, relevant in qrels.items()}
+    scores = {query: dict(ranked) for query, ranked in run.items()}
+    values = {m.query_id: m.value for m in pytrec_eval.iter_calc([nDCG @ 10], grades, scores)}
+    return {query: float(values[query]) for query in qrels}
