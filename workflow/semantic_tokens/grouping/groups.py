@@ -1,7 +1,6 @@
 """What every grouping makes: a map of subwords to groups and one embedding a group
 (paper, section 2.1)."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import whole
@@ -153,16 +151,6 @@ def number_of_groups(vocabulary_size: int, ratio: float, *, alone: int, grouping
             "ratio in the row's `grouping` in config/experiments.tsv"
         )
     return groups
-
-
-def tokens_kept_alone(tokenizer: Tokenizer, *, keep_unused_alone: bool) -> list[int]:
-    """Ids of the subwords that are never grouped: the tokenizer's special tokens and, if
-    asked, the placeholders ``[unusedN]`` of BERT's vocabularies."""
-    ids = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    if keep_unused_alone:
-        vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-        ids |= {i for token, i in vocabulary.items() if re.fullmatch(r"\[unused\d+\]", token)}
-    return sorted(ids)
 
 
 def clustered_ids(vocabulary_size: int, alone: Sequence[int]) -> torch.Tensor:

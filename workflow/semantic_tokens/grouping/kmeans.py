@@ -4,10 +4,10 @@ Cosine distance means spherical K-Means: rows and centroids have length one. Euc
 is the alternative of Appendix E.
 
 **Work.** Lloyd's algorithm, exact up to rounding. The first pass compares every row with every
-centroid. A later one uses what it knows: a centroid moves only if its cluster gained or lost a
-member, so a row that is no worse off with its own centroid than before cannot prefer one that
-stood still, and is compared with the moved ones alone. The tail of a run, where few clusters
-change, then costs little.
+centroid. A later one uses what it knows. A centroid moves only if its cluster gained or lost a
+member, and each row remembers how near the nearest of the others can at most be: a row that is
+still nearer to its own cannot prefer a centroid that stood still, and is compared with those
+that moved alone. The tail of a run, where few clusters change, then costs little.
 
 **Memory.** The N×k matrix of similarities never exists; it is made and reduced a tile at a time.
 The largest case of the paper, XLM-V at 40% (901,629×768, 360,652 centroids), holds on the
@@ -191,6 +191,8 @@ class _Clustering:
         assignment: [N] int64, each row's centroid.
         score: [N] float32, its nearness to that centroid, larger being nearer: x·c under
             cosine, x·c - |c|²/2 (which orders centroids as the distance does) under Euclidean.
+        rival: [N] float32, at least the score of every other centroid that stood still since
+            the row was last compared with it.
     """
 
     def __init__(self, rows: torch.Tensor, centroids: torch.Tensor, metric: Metric) -> None:
@@ -199,6 +201,7 @@ class _Clustering:
         self.metric = metric
         self.assignment = torch.full((len(rows),), -1, device=rows.device)
         self.score = torch.full((len(rows),), -torch.inf, device=rows.device)
+        self.rival = self.score.clone()
         self._squares = torch.einsum("nd,nd->n", rows, rows).double()
 
     def distances(self) -> torch.Tensor:
@@ -223,7 +226,7 @@ class _Clustering:
 
     def assign_all(self) -> None:
         """Compare every row with every centroid."""
-        self.assignment, self.score = _nearest(self.rows, self.centroids, self.metric)
+        self.assignment, self.score, self.rival = _nearest(self.rows, self.centroids, self.metric)
 
     def assign_again(self, changed: torch.Tensor) -> None:
         """Assign to the nearest centroid after the changed centroids, [k] bool, have moved.
@@ -232,21 +235,35 @@ class _Clustering:
         """
         affected = changed[self.assignment].nonzero().squeeze(1)
         now = self.own_scores(affected)
-        exposed = torch.zeros(len(self.rows), dtype=torch.bool, device=self.rows.device)
-        exposed[affected] = now < self.score[affected]
         self.score[affected] = now
-        everything = torch.ones_like(changed)
-        self._move_to_nearer(exposed.nonzero().squeeze(1), everything.nonzero().squeeze(1))
-        self._move_to_nearer((~exposed).nonzero().squeeze(1), changed.nonzero().squeeze(1))
+        exposed = affected[now < self.rival[affected]]
+        count = len(self.rows)
+        moved = changed.nonzero().squeeze(1)
+        self._move_to_nearer(
+            [slice(i, i + _ROWS_AT_ONCE) for i in range(0, count, _ROWS_AT_ONCE)], moved
+        )
+        self.rival[exposed] = -torch.inf  # found anew, among all
+        every = torch.arange(len(changed), device=changed.device)
+        self._move_to_nearer(exposed.split(_ROWS_AT_ONCE), every)
 
-    def _move_to_nearer(self, ids: torch.Tensor, candidates: torch.Tensor) -> None:
-        """Compare some rows with some centroids, both int64 ids, and move those that gain."""
+    def _move_to_nearer(
+        self, parts: Sequence[slice | torch.Tensor], candidates: torch.Tensor
+    ) -> None:
+        """Compare some rows, as slices or ids, with some centroids, as ids, and move those
+        that gain."""
         centroids = self.centroids[candidates]
-        for part in ids.split(_ROWS_AT_ONCE):
-            best, score = _nearest(self.rows[part], centroids, self.metric)
-            nearer = score > self.score[part]
-            self.assignment[part[nearer]] = candidates[best[nearer]]
-            self.score[part[nearer]] = score[nearer]
+        for part in parts:
+            own, score, rival = self.assignment[part], self.score[part], self.rival[part]
+            where, best, second = _nearest(self.rows[part], centroids, self.metric)
+            nearest = candidates[where]
+            moves = (best > score) & (nearest != own)
+            # Who moves leaves the old centroid behind as a rival; who stays has for one the
+            # best of the candidates, or the second where the best is its own.
+            left = torch.where(moves, torch.maximum(score, second), best)
+            left = torch.where(nearest == own, second, left)
+            self.rival[part] = torch.maximum(rival, left)
+            self.assignment[part] = torch.where(moves, nearest, own)
+            self.score[part] = torch.where(moves, best, score)
 
     def fill_empty_clusters(self) -> None:
         """Give each empty cluster, in turn, the row farthest from its centroid among those
@@ -263,6 +280,7 @@ class _Clustering:
             size[owner[row]] -= 1
             given.append(row)
         own = self._squares[given].float()
+        self.rival[given] = torch.maximum(self.rival[given], self.score[given])
         self.score[given] = own if self.metric == "cosine" else own / 2
         self.assignment[given] = torch.tensor(empty, device=self.rows.device)
 
@@ -327,7 +345,7 @@ def _cuml_iterations(
             init=cupy.from_dlpack(clustering.centroids),
             n_init=1,
             max_iter=1,
-            max_samples_per_batch=max(1, min(32768, _CUML_TILE_ELEMENTS // count)),
+            max_samples_per_batch=_cuml_samples(count),
             output_type="cupy",
         ).fit(data)
         means = torch.from_dlpack(estimator.cluster_centers_).contiguous()
@@ -342,6 +360,11 @@ def _cuml_iterations(
     clustering.fill_empty_clusters()
     clustering.average_members(torch.ones_like(clustering.centroids[:, 0], dtype=torch.bool))
     return iteration
+
+
+def _cuml_samples(centroids: int) -> int:
+    """Rows that cuML compares at a time: its default, or fewer where its tile would not fit."""
+    return max(1, min(32768, _CUML_TILE_ELEMENTS // centroids))
 
 
 def _has_settled(previous: float, objective: float, tolerance: float) -> bool:
@@ -373,7 +396,16 @@ def _prepared(rows: torch.Tensor, metric: Metric) -> tuple[torch.Tensor, torch.T
 
     Under cosine each gets length one (zero rows stay zero). Under Euclidean the mean row is
     taken off, which changes no distance and keeps |x|² small beside what it is compared with.
+
+    Raises:
+        InputError: the metric is not known, or a row holds NaN or infinity.
     """
+    if not rows.isfinite().all():
+        first = int((~rows.isfinite()).any(dim=1).nonzero()[0])
+        raise InputError(
+            f"the embedding of clustered subword {first} is not finite; check the backbone's "
+            "model.safetensors, or lower `alignment.learning_rate` if it is aligned"
+        )
     if metric == "cosine":
         return functional.normalize(rows), rows.new_zeros(rows.shape[1])
     if metric == "euclidean":
@@ -415,19 +447,21 @@ def _offsets(centroids: torch.Tensor, metric: Metric) -> torch.Tensor:
 
 def _nearest(
     rows: torch.Tensor, centroids: torch.Tensor, metric: Metric
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each row's nearest centroid, [N] int64, and its score, [N] float32.
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Each row's nearest centroid, [N] int64, its score and the next best one, [N] float32.
 
-    Tiles of rows × centroids are computed into one buffer. Ties go to the lowest id.
+    Tiles of rows × centroids are computed into one buffer. Ties go to the lowest id. With one
+    centroid the next best score is -inf.
     """
     tile_rows, tile_centroids = _TILE[rows.device.type]
     offsets = _offsets(centroids, metric)
-    ids = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
+    ids = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
     scores = torch.full((len(rows),), -torch.inf, device=rows.device)
+    seconds = scores.clone()
     buffer = rows.new_empty(min(tile_rows, len(rows)) * min(tile_centroids, len(centroids)))
     for top in range(0, len(rows), tile_rows):
-        part = rows[top : top + tile_rows]
-        part_ids, part_scores = ids[top : top + tile_rows], scores[top : top + tile_rows]
+        span = slice(top, top + tile_rows)
+        part = rows[span]
         for left in range(0, len(centroids), tile_centroids):
             block = centroids[left : left + tile_centroids]
             tile = buffer[: len(part) * len(block)].view(len(part), len(block))
@@ -436,7 +470,10 @@ def _nearest(
             else:
                 torch.addmm(offsets[left : left + tile_centroids], part, block.T, out=tile)
             best, where = tile.max(dim=1)
-            nearer = best > part_scores
-            part_scores.copy_(torch.where(nearer, best, part_scores))
-            part_ids.copy_(torch.where(nearer, where + left, part_ids))
-    return ids, scores
+            second = tile.scatter_(1, where.unsqueeze(1), -torch.inf).amax(dim=1)
+            nearer = best > scores[span]
+            beaten = torch.minimum(best, scores[span])
+            seconds[span] = torch.maximum(torch.maximum(seconds[span], second), beaten)
+            scores[span] = torch.where(nearer, best, scores[span])
+            ids[span] = torch.where(nearer, where + left, ids[span])
+    return ids, scores, seconds

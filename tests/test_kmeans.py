@@ -1,0 +1,301 @@
+import itertools
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.grouping import kmeans as module
+from semantic_tokens.grouping.kmeans import kmeans, kmeans_groups
+
+METRICS = ["cosine", "euclidean"]
+
+
+def rows_of(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, dimension, generator=torch.Generator().manual_seed(seed))
+
+
+def planted(clusters: int, members: int, dimension: int, seed: int = 0) -> torch.Tensor:
+    """Tight clusters around random directions, rows of one cluster next to each other."""
+    centers = rows_of(clusters, dimension, seed).repeat_interleave(members, dim=0)
+    return centers + 0.02 * rows_of(clusters * members, dimension, seed + 1)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def objective_of(rows: np.ndarray, assignment: np.ndarray, metric: str) -> float:
+    """The definition: distance of every row to the mean of its cluster."""
+    rows = unit(rows) if metric == "cosine" else rows
+    total = 0.0
+    for cluster in np.unique(assignment):
+        members = rows[assignment == cluster]
+        center = members.mean(axis=0)
+        if metric == "cosine":
+            total += (1 - members @ (center / max(np.linalg.norm(center), 1e-12))).sum()
+        else:
+            total += ((members - center) ** 2).sum()
+    return total
+
+
+def lloyd(rows: np.ndarray, centroids: np.ndarray, metric: str, iterations: int) -> np.ndarray:
+    """Textbook Lloyd in double precision, every row against every centroid each time."""
+    if metric == "cosine":
+        rows, centroids = unit(rows), unit(centroids)
+    for _ in range(iterations):
+        distances = ((rows[:, None] - centroids[None]) ** 2).sum(axis=2)
+        assignment = distances.argmin(axis=1)
+        centroids = np.stack([rows[assignment == c].mean(axis=0) for c in range(len(centroids))])
+        if metric == "cosine":
+            centroids = unit(centroids)
+    return assignment
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("iterations", [1, 2, 3, 5, 8, 50])
+def test_every_iteration_is_lloyds(metric, iterations):
+    rows = rows_of(400, 8).double()
+    start = rows[:25]
+    expected = lloyd(rows.numpy(), start.numpy(), metric, iterations)
+    result = kmeans(
+        rows, 25, metric=metric, seed=0, init=start, max_iterations=iterations, tolerance=0
+    )
+    assert np.array_equal(result.assignment.numpy(), expected)
+    assert result.objective == pytest.approx(objective_of(rows.numpy(), expected, metric), rel=1e-5)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_best_of_a_few_starts_is_the_best_of_all_partitions(metric):
+    rows = rows_of(8, 3, seed=5)
+    best = min(
+        objective_of(rows.double().numpy(), np.array(labels), metric)
+        for labels in itertools.product(range(3), repeat=8)
+        if len(set(labels)) == 3
+    )
+    found = min(
+        kmeans(rows, 3, metric=metric, seed=seed, tolerance=0).objective for seed in range(30)
+    )
+    assert found == pytest.approx(best, rel=1e-5)
+
+
+def test_euclidean_is_scikit_learns_from_the_same_start():
+    from sklearn.cluster import KMeans
+
+    rows = rows_of(2000, 16) + 5
+    reference = KMeans(60, init=rows[:60].numpy(), n_init=1, tol=0, max_iter=300).fit(rows.numpy())
+    result = kmeans(
+        rows, 60, metric="euclidean", seed=0, init=rows[:60], tolerance=0, max_iterations=300
+    )
+    assert np.array_equal(result.assignment.numpy(), reference.labels_)
+    assert result.objective == pytest.approx(reference.inertia_, rel=1e-5)
+    np.testing.assert_allclose(result.centroids, reference.cluster_centers_, atol=1e-4)
+
+
+def test_cosine_is_faiss_from_the_same_start():
+    faiss = pytest.importorskip("faiss", reason="needs the optional reference faiss-cpu")
+    rows = torch.nn.functional.normalize(rows_of(2000, 16))
+    reference = faiss.Kmeans(
+        16, 40, niter=100, spherical=True, max_points_per_centroid=2000, min_points_per_centroid=1
+    )
+    reference.train(rows.numpy(), init_centroids=rows[:40].numpy())
+    similarity, _ = reference.index.search(rows.numpy(), 1)
+    result = kmeans(
+        rows, 40, metric="cosine", seed=0, init=rows[:40], tolerance=0, max_iterations=100
+    )
+    assert result.objective == pytest.approx(float((1 - similarity).sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("seed", range(12))
+def test_invariants_hold_whatever_the_rows(metric, seed):
+    random = np.random.default_rng(seed)
+    count, dimension = int(random.integers(2, 120)), int(random.integers(1, 10))
+    rows = rows_of(count, dimension, seed)
+    rows[random.random(count) < 0.2] = 0.0  # zero rows
+    rows = rows[torch.from_numpy(random.integers(0, count, count))]  # repeated rows
+    clusters = int(random.integers(1, count + 1))
+    result = kmeans(rows, clusters, metric=metric, seed=seed)
+    assert result.assignment.unique().tolist() == list(range(clusters))
+    assert result.centroids.isfinite().all()
+    assert result.objective == pytest.approx(
+        objective_of(rows.double().numpy(), result.assignment.numpy(), metric), rel=1e-4, abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_centroids_are_the_members_means(metric):
+    rows = rows_of(300, 5)
+    result = kmeans(rows, 20, metric=metric, seed=1)
+    source = torch.nn.functional.normalize(rows) if metric == "cosine" else rows
+    means = torch.stack([source[result.assignment == c].mean(dim=0) for c in range(20)])
+    expected = torch.nn.functional.normalize(means) if metric == "cosine" else means
+    torch.testing.assert_close(result.centroids, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_planted_clusters_are_found(metric):
+    rows = planted(clusters=30, members=10, dimension=16)
+    result = kmeans(rows, 30, metric=metric, seed=0, init=rows[::10])
+    assert torch.equal(result.assignment, torch.arange(30).repeat_interleave(10))
+
+
+def test_cosine_does_not_see_lengths_and_euclidean_does():
+    rows = planted(clusters=12, members=10, dimension=8)
+    scaled = rows * (10.0 ** rows_of(120, 1, seed=9))
+
+    def labels(rows: torch.Tensor, metric: str) -> list[int]:
+        return kmeans(rows, 12, metric=metric, seed=0, init=rows[::10]).assignment.tolist()
+
+    assert labels(rows, "cosine") == labels(scaled, "cosine")
+    assert labels(rows, "euclidean") != labels(scaled, "euclidean")
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("distinct", [1, 3])
+def test_fewer_distinct_rows_than_clusters_still_fill_every_cluster(metric, distinct):
+    rows = rows_of(distinct, 4).repeat(10, 1)
+    result = kmeans(rows, distinct * 10 - 2, metric=metric, seed=0, tolerance=0)
+    assert result.assignment.bincount().min() >= 1
+    assert result.objective == pytest.approx(0.0, abs=1e-4)
+
+
+def test_an_empty_cluster_gets_the_row_farthest_from_its_centroid():
+    rows = torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0], [1.0, -0.1]])
+    far_off = torch.tensor([[1.0, 0.05], [-1.0, -1.0]])
+    result = kmeans(rows, 2, metric="cosine", seed=0, init=far_off, max_iterations=1)
+    assert result.assignment.tolist() == [0, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_random_starts_are_distinct_rows(metric):
+    rows = rows_of(6, 3).repeat(50, 1)
+    ids = module._distinct_rows(rows, 6, seed=4)
+    assert len(rows[ids].unique(dim=0)) == 6
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("tile", [(1, 1), (7, 3), (64, 1000), (10_000, 5)])
+def test_the_size_of_the_tiles_does_not_matter(metric, tile, monkeypatch):
+    rows = rows_of(500, 12)
+    expected = kmeans(rows, 40, metric=metric, seed=2, tolerance=0)
+    monkeypatch.setitem(module._TILE, "cpu", tile)
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 33)
+    result = kmeans(rows, 40, metric=metric, seed=2, tolerance=0)
+    assert torch.equal(result.assignment, expected.assignment)
+    assert result.iterations == expected.iterations
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
+    rows = rows_of(500, 12)
+    first, again, other = (kmeans(rows, 40, metric="cosine", seed=seed) for seed in (3, 3, 4))
+    assert first.centroids.numpy().tobytes() == again.centroids.numpy().tobytes()
+    assert torch.equal(first.assignment, again.assignment)
+    assert not torch.equal(first.assignment, other.assignment)
+
+
+def test_the_objective_never_rises_and_tolerance_stops_early():
+    objectives: list[float] = []
+    rows = rows_of(1000, 10)
+    exact = kmeans(
+        rows, 50, metric="cosine", seed=0, tolerance=0, report=lambda _, o: objectives.append(o)
+    )
+    assert len(objectives) == exact.iterations
+    assert all(b <= a + 1e-6 for a, b in itertools.pairwise(objectives))
+    loose = kmeans(rows, 50, metric="cosine", seed=0, tolerance=0.01)
+    assert loose.iterations < exact.iterations
+
+
+def test_groups_keep_special_tokens_alone_and_make_the_asked_number():
+    embeddings = planted(clusters=20, members=10, dimension=8)
+    groups = kmeans_groups(
+        embeddings, metric="cosine", ratio=0.1, alone=[0, 57, 3, 3], seed=0, tolerance=0
+    )
+    sizes = groups.token_to_group.bincount()
+    assert len(sizes) == 20
+    assert sizes[groups.token_to_group[[0, 3, 57]]].tolist() == [1, 1, 1]
+    assert torch.equal(groups.weight[groups.token_to_group[57]], embeddings[57])
+
+
+def test_a_ratio_too_small_for_the_special_tokens_names_the_row():
+    with pytest.raises(InputError, match=r"kmeans-cosine-0\.05.*experiments\.tsv"):
+        kmeans_groups(rows_of(100, 4), metric="cosine", ratio=0.05, alone=range(5), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_clusters": 11}, "11 clusters of 10"),
+        ({"n_clusters": 2, "metric": "manhattan"}, "manhattan"),
+        ({"n_clusters": 2, "backend": "spark"}, "grouping.kmeans.backend"),
+        ({"n_clusters": 2, "embeddings": torch.full((10, 3), torch.nan)}, "not finite"),
+    ],
+)
+def test_what_cannot_be_clustered_is_explained(arguments, message):
+    given = {"embeddings": rows_of(10, 3), "metric": "cosine", "seed": 0, **arguments}
+    with pytest.raises(InputError, match=message):
+        kmeans(given.pop("embeddings"), given.pop("n_clusters"), **given)
+
+
+def test_cuml_without_a_gpu_is_explained():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(InputError, match=r"backend.*'auto'"):
+        kmeans(rows_of(10, 3), 2, metric="cosine", seed=0, backend="cuml")
+
+
+class DocumentedKMeans:
+    """cuML 26.10's KMeans as documented, in numpy: the call is checked, not the GPU."""
+
+    def __init__(
+        self,
+        *,
+        n_clusters=8,
+        max_iter=300,
+        tol=1e-4,
+        verbose=False,
+        random_state=None,
+        init="scalable-k-means++",
+        n_init="auto",
+        oversampling_factor=2.0,
+        max_samples_per_batch=32768,
+        device_buffer_samples=0,
+        init_size=0,
+        output_type=None,
+    ):
+        assert np.shape(init)[0] == n_clusters and n_init == 1 and max_iter == 1
+        assert output_type == "cupy" and max_samples_per_batch >= 1
+        self.init = np.array(init)
+
+    def fit(self, X):
+        assignment = (X @ self.init.T - (self.init**2).sum(axis=1) / 2).argmax(axis=1)
+        centers = self.init.copy()  # an empty cluster stays where it is
+        for cluster in np.unique(assignment):
+            centers[cluster] = X[assignment == cluster].mean(axis=0)
+        self.cluster_centers_ = centers
+        self.inertia_ = ((X - centers[assignment]) ** 2).sum()
+        return self
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_cumls_rounds_lead_where_torchs_do(metric, monkeypatch):
+    cluster = types.ModuleType("cuml.cluster")
+    cluster.KMeans = DocumentedKMeans  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cuml", types.ModuleType("cuml"))
+    monkeypatch.setitem(sys.modules, "cuml.cluster", cluster)
+    monkeypatch.setitem(sys.modules, "cupy", np)
+    monkeypatch.setattr(module, "_chosen", lambda backend: backend)
+    rows = rows_of(600, 8)
+    common = {"metric": metric, "seed": 0, "tolerance": 0.0, "max_iterations": 200}
+    ours = kmeans(rows, 30, backend="torch", **common)
+    theirs = kmeans(rows, 30, backend="cuml", **common)
+    assert torch.equal(ours.assignment, theirs.assignment)
+    assert ours.objective == pytest.approx(theirs.objective, rel=1e-6)
+
+
+def test_cumls_tile_is_bounded_at_the_papers_largest_case():
+    centroids = round(0.4 * 901_629)
+    assert module._cuml_samples(centroids) * centroids * 4 <= 4.3e9
+    assert module._cuml_samples(1000) == 32768
