@@ -4,11 +4,11 @@ Layout, little-endian: magic ``E5S1``, u32 version; seven i32 (hidden size, laye
 feed-forward size, rows, positions, token types), f32 layer-norm epsilon, i32 block size. The
 tokenizer: i32 pieces, four i32 (bos, eos, pad, unk), u64 blob length, u32[n+1] offsets, f32[n]
 scores, the blob of UTF-8 pieces; then the normalisation map: i32 entries, u32 byte length, and
-entries of u32 code point, u8 count and that many u32 code points. Then i32
-tensors and for each: u16 name length, name, u8 type (1 = Q4_0, 0 = float32), u32 elements, u64
-offset, u64 bytes.
+entries of u32 code point, u8 count and that many u32 code points. Then i32 tensors and for each:
+u16 name length, name, u8 type (1 = Q4_0, 0 = float32), u32 elements, u64 offset, u64 bytes.
 """
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -16,8 +16,10 @@ import numpy as np
 
 from semantic_tokens.errors import InputError
 
-_Q4_0 = 1
+_VERSION = 1
+_FLOAT32, _Q4_0 = 0, 1
 _BLOCK = 32
+_Q4_0_BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", _BLOCK // 2)])
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class E5Model:
     Attributes:
         pieces: the tokenizer's pieces with their scores, in id order.
         normalisation: character -> its normal form, for single characters that have another.
-        tensors: name -> float32, flat.
+        tensors: name -> float32, of the shape that :func:`tensor_shapes` gives.
     """
 
     hidden_size: int
@@ -55,7 +57,7 @@ def read_e5_binary(content: bytes, source: str) -> E5Model:
         source: its name, for messages.
 
     Raises:
-        InputError: it is not such a file, or is cut short.
+        InputError: it is not such a file, or is cut short or damaged.
     """
     if content[:4] != b"E5S1":
         raise InputError(
@@ -63,53 +65,107 @@ def read_e5_binary(content: bytes, source: str) -> E5Model:
         )
     try:
         return _parse(content)
-    except (struct.error, ValueError, UnicodeDecodeError, IndexError) as error:
+    except (struct.error, ValueError, OverflowError) as error:
         raise InputError(
             f"{source} is cut short or damaged ({error}); fetch its wheel again"
         ) from error
 
 
+def tensor_shapes(
+    *, hidden_size: int, layers: int, feed_forward_size: int, rows: int, positions: int, types: int
+) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor that a model of this size has."""
+    width, wide = (hidden_size,), (feed_forward_size,)
+    shapes = {
+        "emb.word": (rows, hidden_size),
+        "emb.pos": (positions, hidden_size),
+        "emb.type": (types, hidden_size),
+        "emb.ln.w": width,
+        "emb.ln.b": width,
+    }
+    for layer in range(layers):
+        for part in ("q", "k", "v", "ao"):
+            shapes[f"l{layer}.{part}.w"] = width + width
+            shapes[f"l{layer}.{part}.b"] = width
+        shapes |= {f"l{layer}.fi.w": wide + width, f"l{layer}.fi.b": wide}
+        shapes |= {f"l{layer}.fo.w": width + wide, f"l{layer}.fo.b": width}
+        for part in ("aln", "oln"):
+            shapes |= {f"l{layer}.{part}.w": width, f"l{layer}.{part}.b": width}
+    return shapes
+
+
+def dequantise_q4_0(content: bytes) -> np.ndarray:
+    """Blocks of an f16 scale and 16 bytes -> float32, 32 a block.
+
+    Byte j holds weight j in its low and weight j + 16 in its high nibble; a weight is
+    (nibble - 8) times the scale.
+
+    Raises:
+        ValueError: the bytes are not whole blocks.
+    """
+    blocks = np.frombuffer(content, dtype=_Q4_0_BLOCK)
+    nibbles = blocks["nibbles"]
+    values = np.empty((len(blocks), _BLOCK), dtype=np.float32)
+    values[:, : _BLOCK // 2] = nibbles & 0x0F
+    values[:, _BLOCK // 2 :] = nibbles >> 4
+    values -= 8
+    values *= blocks["scale"].astype(np.float32)[:, None]
+    return values.ravel()
+
+
+class _Reader:
+    """A place in the file, moved on by what is read."""
+
+    def __init__(self, content: bytes, position: int) -> None:
+        self.content = content
+        self.position = position
+
+    def take(self, layout: str) -> tuple:
+        values = struct.unpack_from(f"<{layout}", self.content, self.position)
+        self.position += struct.calcsize(f"<{layout}")
+        return values
+
+    def array(self, dtype: str, count: int) -> np.ndarray:
+        if count < 0:
+            raise ValueError(f"a list of {count} numbers")
+        values = np.frombuffer(self.content, dtype=dtype, count=count, offset=self.position)
+        self.position += values.nbytes
+        return values
+
+    def raw(self, count: int) -> bytes:
+        values = _slice(self.content, self.position, count)
+        self.position += count
+        return values
+
+
+def _slice(content: bytes, start: int, count: int) -> bytes:
+    if start + count > len(content):
+        raise ValueError(f"{count} bytes at {start} lie past the end at {len(content)}")
+    return content[start : start + count]
+
+
 def _parse(content: bytes) -> E5Model:
-    position = 8
-
-    def take(layout: str) -> tuple:
-        nonlocal position
-        values = struct.unpack_from(f"<{layout}", content, position)
-        position += struct.calcsize(f"<{layout}")
-        return values
-
-    def array(dtype: str, count: int) -> np.ndarray:
-        nonlocal position
-        values = np.frombuffer(content, dtype=dtype, count=count, offset=position)
-        position += values.nbytes
-        return values
-
-    shape = take("7i")
-    epsilon, block = take("fi")
+    reader = _Reader(content, position=4)
+    (version,) = reader.take("I")
+    if version != _VERSION:
+        raise ValueError(f"version {version}, not {_VERSION}")
+    hidden, layers, heads, wide, rows, positions, types = reader.take("7i")
+    epsilon, block = reader.take("fi")
     if block != _BLOCK:
         raise ValueError(f"quantised in blocks of {block}, not {_BLOCK}")
-    count, bos, eos, pad, unk, blob_length = take("5iQ")
-    offsets = array("<u4", count + 1)
-    scores = array("<f4", count)
-    blob = content[position : position + blob_length]
-    position += blob_length
-    pieces = [
-        (blob[offsets[i] : offsets[i + 1]].decode("utf-8"), float(scores[i])) for i in range(count)
-    ]
-    entries, _ = take("iI")
-    normalisation = {}
-    for _ in range(entries):
-        character, length = take("IB")
-        normalisation[chr(character)] = "".join(map(chr, take(f"{length}I")))
-    (tensor_count,) = take("i")
-    tensors = {}
-    for _ in range(tensor_count):
-        (name_length,) = take("H")
-        name = content[position : position + name_length].decode("utf-8")
-        position += name_length
-        kind, elements, offset, size = take("BIQQ")
-        tensors[name] = _tensor(content[offset : offset + size], kind, elements)
-    hidden, layers, heads, wide, rows, positions, types = shape
+    count, bos, eos, pad, unk, blob_length = reader.take("5iQ")
+    if not max(bos, eos, pad, unk) < count <= rows:
+        raise ValueError(f"{count} pieces for {rows} rows, special ids {(bos, eos, pad, unk)}")
+    pieces = _pieces(reader, count, blob_length)
+    normalisation = _normalisation(reader)
+    shapes = tensor_shapes(
+        hidden_size=hidden,
+        layers=layers,
+        feed_forward_size=wide,
+        rows=rows,
+        positions=positions,
+        types=types,
+    )
     return E5Model(
         hidden_size=hidden,
         layers=layers,
@@ -125,27 +181,58 @@ def _parse(content: bytes) -> E5Model:
         unk=unk,
         pieces=pieces,
         normalisation=normalisation,
-        tensors=tensors,
+        tensors=_tensors(reader, shapes),
     )
 
 
-def _tensor(content: bytes, kind: int, elements: int) -> np.ndarray:
-    if kind != _Q4_0:
-        return np.frombuffer(content, dtype="<f4", count=elements).copy()
-    return dequantise_q4_0(content)[:elements]
+def _pieces(reader: _Reader, count: int, blob_length: int) -> list[tuple[str, float]]:
+    offsets = reader.array("<u4", count + 1)
+    scores = reader.array("<f4", count)
+    blob = reader.raw(blob_length)
+    if np.any(np.diff(offsets.astype(np.int64)) < 0) or offsets[-1] > blob_length:
+        raise ValueError("the pieces' offsets do not rise within their text")
+    bounds = offsets.tolist()
+    return [
+        (blob[start:end].decode("utf-8"), score)
+        for start, end, score in zip(bounds[:-1], bounds[1:], scores.tolist(), strict=True)
+    ]
 
 
-def dequantise_q4_0(content: bytes) -> np.ndarray:
-    """Blocks of an f16 scale and 16 bytes -> float32, 32 a block.
+def _normalisation(reader: _Reader) -> dict[str, str]:
+    entries, length = reader.take("iI")
+    end = reader.position + length
+    normalisation = {}
+    for _ in range(entries):
+        character, count = reader.take("IB")
+        normalisation[chr(character)] = "".join(map(chr, reader.take(f"{count}I")))
+    if reader.position != end:
+        raise ValueError(f"the normalisation map ends at {reader.position}, not {end}")
+    return normalisation
 
-    Byte j holds weight j in its low and weight j + 16 in its high nibble; a weight is
-    (nibble - 8) times the scale.
-    """
-    blocks = np.frombuffer(content, dtype=np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)]))
-    nibbles = blocks["nibbles"]
-    values = np.empty((len(blocks), _BLOCK), dtype=np.float32)
-    values[:, :16] = nibbles & 0x0F
-    values[:, 16:] = nibbles >> 4
-    values -= 8
-    values *= blocks["scale"].astype(np.float32)[:, None]
-    return values.ravel()
+
+def _tensors(reader: _Reader, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    tensors = {}
+    (count,) = reader.take("i")
+    for _ in range(count):
+        (name_length,) = reader.take("H")
+        name = reader.raw(name_length).decode("utf-8")
+        kind, elements, offset, size = reader.take("BIQQ")
+        if name not in shapes or elements != math.prod(shapes[name]):
+            raise ValueError(f"tensor {name!r} of {elements} numbers has no place in the model")
+        values = _tensor(_slice(reader.content, offset, size), kind, name)
+        # The last block may be longer than the tensor, never shorter.
+        if len(values) < elements:
+            raise ValueError(f"tensor {name!r} has {len(values)} numbers, not {elements}")
+        tensors[name] = values[:elements].reshape(shapes[name])
+    missing = sorted(shapes.keys() - tensors.keys())
+    if missing:
+        raise ValueError(f"no tensor {', '.join(missing[:3])}")
+    return tensors
+
+
+def _tensor(content: bytes, kind: int, name: str) -> np.ndarray:
+    if kind == _Q4_0:
+        return dequantise_q4_0(content)
+    if kind == _FLOAT32:
+        return np.frombuffer(content, dtype="<f4").copy()
+    raise ValueError(f"tensor {name!r} is of the unknown type {kind}")

