@@ -5,10 +5,10 @@ from pathlib import Path
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from semantic_tokens.grouping.groups import load_groups
+    from semantic_tokens.grouping.groups import Groups
     from semantic_tokens.model import assemble
 
-    groups = load_groups(snakemake.input.groups)  # noqa: F821
+    groups = Groups.load(snakemake.input.groups)  # noqa: F821
     assemble(
         Path(snakemake.input.backbone[0]).parent,  # noqa: F821
         groups.token_to_group,

@@ -11,4 +11,6 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     tokenizer = Path(snakemake.input.tokenizer).read_text(encoding="utf-8")  # noqa: F821
     k = round(snakemake.params.ratio * vocabulary_size(tokenizer))  # noqa: F821
     with whole(snakemake.output.tokenizer) as partial:  # noqa: F821
-        partial.write_text(truncate_tokenizer(tokenizer, first_k_ids(tokenizer, k)), encoding="utf-8")
+        partial.write_text(
+            truncate_tokenizer(tokenizer, first_k_ids(tokenizer, k)), encoding="utf-8"
+        )

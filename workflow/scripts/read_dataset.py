@@ -1,0 +1,21 @@
+"""Bring a dataset into canonical form: read it, or generate a miniature."""
+
+from pathlib import Path
+
+from semantic_tokens.jobs import job
+
+with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.files import write_jsonl
+
+    spec = snakemake.params.spec  # noqa: F821
+    source = Path([*snakemake.input.wheel, *snakemake.input.path][0])  # noqa: F821
+    if spec["reader"] == "miniature":
+        from semantic_tokens.miniature import generate
+
+        splits = generate(spec["kind"], source, **spec["options"])
+    else:
+        from semantic_tokens.task_data import read_dataset
+
+        splits = read_dataset(spec["reader"], spec["options"], source)
+    for path in snakemake.output:  # noqa: F821
+        log.info("%s: %d", path, write_jsonl(splits[Path(path).stem], path))

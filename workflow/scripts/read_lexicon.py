@@ -1,0 +1,14 @@
+"""Read a lexicon into the one table (paper, section 2.2)."""
+
+from pathlib import Path
+
+from semantic_tokens.jobs import job
+
+with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.lexicons import read_source
+    from semantic_tokens.lexicons.table import write_lexicon
+
+    spec = snakemake.params.spec  # noqa: F821
+    source = next(iter([*snakemake.input.wheel, *snakemake.input.path]), None)  # noqa: F821
+    entries = read_source(spec["reader"], spec["options"], Path(source) if source else None)
+    log.info("%d entries", write_lexicon(entries, snakemake.output[0]))  # noqa: F821
