@@ -1,0 +1,276 @@
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.tables import (
+    Task,
+    band,
+    by_language,
+    describe_tasks,
+    escape_tex,
+    full_dimensions,
+    records_in,
+    table5,
+    write_by_language,
+    write_csv,
+    write_html,
+    write_latex,
+)
+
+NER = Task("ner_names", "token_classification", "f1")
+QA = Task("qa", "question_answering", "f1")
+DIMENSIONS = {"big": 384}
+
+
+def experiment(**changes):
+    row = {
+        "figure": "oracle",
+        "table5": True,
+        "reference": False,
+        "backbone": "big",
+        "alignment": "unaligned",
+        "dimension": "dfull",
+        "grouping": "ungrouped",
+        "pretraining": "asis",
+        "training": "all-languages",
+    }
+    assert set(changes) <= set(row)
+    return row | changes
+
+
+ORACLE = experiment(reference=True, pretraining="mlm")
+GROUPED = experiment(figure="figure3", grouping="kmeans-cosine-0.05")
+ALIGNED = experiment(figure="figure5", alignment="clsa-muse", dimension="d32", pretraining="mlm")
+FIRST_K = experiment(figure="figure3", grouping="firstk-0.05", table5=False)
+ROWS = [ORACLE, GROUPED, ALIGNED, FIRST_K]
+
+# By grouping, alignment and seed, of the languages deu and swa.
+SCORES = {
+    "ner_names": {
+        ("ungrouped", "unaligned", 1): (0.9, 0.7),
+        ("ungrouped", "unaligned", 2): (0.9, 0.9),
+        ("kmeans-cosine-0.05", "unaligned", 1): (0.5, 0.4),
+        ("kmeans-cosine-0.05", "unaligned", 2): (0.5, 0.2),
+        ("ungrouped", "clsa-muse", 1): (0.85, 0.85),
+        ("ungrouped", "clsa-muse", 2): (0.85, 0.85),
+        ("firstk-0.05", "unaligned", 1): (0.1, 0.0),
+        ("firstk-0.05", "unaligned", 2): (0.1, 0.1),
+    },
+}
+SCORES["qa"] = {key: (100 * a, 100 * b) for key, (a, b) in SCORES["ner_names"].items()}
+
+
+def record_of(row, task, seed):
+    deu, swa = SCORES[task][row["grouping"], row["alignment"], seed]
+    return {
+        "kind": {"ner_names": NER, "qa": QA}[task].kind,
+        "metric": "f1",
+        "value": (deu + swa) / 2,
+        "by_language": {"deu": deu, "swa": swa},
+        "count_by_language": {"deu": 40, "swa": 30},
+    }
+
+
+def csv_lines(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_seed_gives_values_and_relative_performance():
+    table = table5(ROWS, [NER, QA], [1], record_of, DIMENSIONS)
+    assert list(table) == [
+        *("figure", "backbone", "dim", "ratio", "clsa", "pretrain"),
+        *("ner_names_f1", "ner_names_f1_perc", "qa_f1", "qa_f1_perc"),
+    ]
+    assert table[["dim", "ratio", "clsa", "pretrain"]].values.tolist() == [
+        [384, 1.0, "", "yes"],
+        [384, 0.05, "no", "no"],
+        [32, 1.0, "yes", "yes"],
+    ]
+    assert table["ner_names_f1"].tolist() == pytest.approx([0.8, 0.45, 0.85])
+    assert table["ner_names_f1_perc"].tolist() == pytest.approx([100, 56.25, 106.25])
+    assert table["qa_f1"].tolist() == pytest.approx([80, 45, 85])
+
+
+def test_seeds_give_means_and_sample_deviations_and_relative_performance_of_the_means(tmp_path):
+    table = table5(ROWS, [NER], [1, 2], record_of, DIMENSIONS)
+    write_csv(table, [NER], tmp_path / "table5.csv")
+    lines = csv_lines(tmp_path / "table5.csv")
+    # means .85 and .40, deviations |.8 - .9| / sqrt 2 and |.45 - .35| / sqrt 2
+    columns = ("ner_names_f1", "ner_names_f1_std", "ner_names_f1_perc")
+    assert list(lines[0])[6:] == list(columns)
+    assert [lines[0][c] for c in columns] == ["0.8500", "0.0707", "100.0"]
+    assert [lines[1][c] for c in columns] == ["0.4000", "0.0707", "47.1"]
+    assert [lines[2][c] for c in columns] == ["0.8500", "0.0000", "100.0"]
+
+
+def test_the_csv_has_fixed_decimals(tmp_path):
+    path = tmp_path / "table5.csv"
+    write_csv(table5(ROWS, [NER, QA], [1], record_of, DIMENSIONS), [NER, QA], path)
+    assert path.read_bytes() == (
+        b"figure,backbone,dim,ratio,clsa,pretrain,"
+        b"ner_names_f1,ner_names_f1_perc,qa_f1,qa_f1_perc\n"
+        b"oracle,big,384,1.0,,yes,0.8000,100.0,80.00,100.0\n"
+        b"figure3,big,384,0.05,no,no,0.4500,56.2,45.00,56.2\n"
+        b"figure5,big,32,1.0,yes,yes,0.8500,106.2,85.00,106.2\n"
+    )
+
+
+def test_a_lexicon_grouping_has_no_ratio_and_a_reference_of_zero_no_relative_performance(tmp_path):
+    lexicon = experiment(figure="table4", grouping="lexicon-muse")
+
+    def zero(row, task, seed):
+        return {"value": 0.0 if row["reference"] else 0.5}
+
+    table = table5([ORACLE, lexicon], [NER], [1], zero, DIMENSIONS)
+    write_csv(table, [NER], tmp_path / "t.csv")
+    oracle, grouped = csv_lines(tmp_path / "t.csv")
+    assert (oracle["ratio"], grouped["ratio"]) == ("1.0", "")
+    assert (grouped["ner_names_f1"], grouped["ner_names_f1_perc"]) == ("0.5000", "")
+    write_latex(table, [NER], tmp_path / "t.tex", title="t", seeds=[1])
+    assert "384 & --- & $\\times$ & $\\times$" in (tmp_path / "t.tex").read_text()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([GROUPED], "backbone big has no row with `reference` yes"),
+        ([ORACLE, experiment(reference=True)], "backbone big has more than one"),
+    ],
+)
+def test_every_backbone_has_one_reference(rows, message):
+    with pytest.raises(InputError, match=message):
+        table5(rows, [NER], [1], record_of, DIMENSIONS)
+
+
+def test_by_language_tells_first_k_from_k_means(tmp_path):
+    table = by_language(ROWS, [NER, QA], [1, 2], record_of, DIMENSIONS)
+    write_by_language(table, [NER, QA], tmp_path / "by_language.csv")
+    lines = csv_lines(tmp_path / "by_language.csv")
+    assert len(lines) == len(ROWS) * 2 * 2
+    identity = [column for column in lines[0] if column not in ("value", "std", "count")]
+    assert len({tuple(line[c] for c in identity) for line in lines}) == len(lines)
+    wanted = {"task": "qa", "language": "swa", "ratio": "0.05"}
+    found = {
+        line["grouping"]: (line["value"], line["std"], line["count"])
+        for line in lines
+        if wanted.items() <= line.items()
+    }
+    assert found == {
+        "kmeans-cosine-0.05": ("30.00", "14.14", "30"),
+        "firstk-0.05": ("5.00", "7.07", "30"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("perc", "colour"),
+    [
+        (120, "green"),
+        (90.06, "green"),
+        (90.04, "yellow"),  # printed 90.0, which is not above 90
+        (70, "yellow"),
+        (69.9, "red"),
+        (50, "red"),
+        (49.9, "darkred"),
+        (0, "darkred"),
+        (float("nan"), ""),
+    ],
+)
+def test_bands_are_those_of_the_paper(perc, colour):
+    assert band(perc) == colour
+
+
+def test_latex_has_a_cell_for_every_column_and_escapes_names(tmp_path):
+    table = table5(ROWS, [NER, QA], [1, 2], record_of, DIMENSIONS)
+    write_latex(table, [NER, QA], tmp_path / "t.tex", title="50% & more", seeds=[1, 2])
+    text = (tmp_path / "t.tex").read_text(encoding="utf-8")
+    body = text.split(r"\toprule")[1].split(r"\bottomrule")[0]
+    columns = re.search(r"\\begin{tabular}{(\w+)}", text)[1]
+    rows = [row for row in re.split(r"\\\\(?:\n|$)", body) if row.strip()]
+    assert len(rows) == 2 + 3 * 2  # two of the head; three groups of a heading and a line
+    for row in rows:
+        spans = sum(int(n) - 1 for n in re.findall(r"\\multicolumn{(\d+)}", row))
+        assert len(re.findall(r"(?<!\\)&", row)) + 1 + spans == len(columns)
+    assert r"ner\_names" in body
+    assert r"50\% \& more" in text
+    assert re.search(
+        r"\\cellcolor{banddarkred}0\.400.*0\.071.*\\cellcolor{banddarkred}47\.1\\%", body
+    )
+    assert set(re.findall(r"band\w+", body)) <= set(re.findall(r"\\definecolor{(\w+)}", text))
+    unescaped = re.sub(r"\\[{}]", "", text)
+    assert unescaped.count("{") == unescaped.count("}")
+    for environment in ("table*", "tabular"):
+        assert text.count(f"\\begin{{{environment}}}") == text.count(f"\\end{{{environment}}}") == 1
+    assert not re.search(r"(?<!\\)[%#]", body)
+
+
+def test_tex_characters_are_escaped_once():
+    assert escape_tex(r"a_b\c~{1}^2") == (
+        r"a\_b\textbackslash{}c\textasciitilde{}\{1\}\textasciicircum{}2"
+    )
+
+
+class Cells(HTMLParser):
+    """The text and class of every cell, by line; and every address that a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[list[tuple[str, str]]] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.addresses += [v for k, v in values.items() if k in ("src", "href")]
+        if tag == "tr":
+            self.lines.append([])
+        elif tag in ("td", "th"):
+            self.lines[-1].append((values.get("class", ""), ""))
+
+    def handle_data(self, data):
+        if self.lines and self.lines[-1]:
+            style, text = self.lines[-1][-1]
+            self.lines[-1][-1] = (style, text + data.strip())
+
+
+def test_html_is_whole_and_says_in_text_what_it_says_in_colour(tmp_path):
+    table = table5(ROWS, [NER, QA], [1, 2], record_of, DIMENSIONS)
+    write_html(table, [NER, QA], tmp_path / "t.html", title="a <b> & c", seeds=[1, 2])
+    text = (tmp_path / "t.html").read_text(encoding="utf-8")
+    page = Cells()
+    page.feed(text)
+    assert page.addresses == []
+    assert "url(" not in text
+    assert "a &lt;b&gt; &amp; c" in text
+    assert "seeds 1, 2" in text
+    assert [line[0][1] for line in page.lines if len(line) == 1] == [
+        *("Oracle: big", "Figure 3: big", "Figure 5: big"),
+    ]
+    grouped = page.lines[-3]
+    assert grouped == [
+        *[("", "384"), ("", "5%"), ("mark", "no"), ("mark", "no")],
+        *[("value darkred", "0.400± 0.071"), ("darkred", "47.1%")],
+        *[("value darkred", "40.0± 7.1"), ("darkred", "47.1%")],
+    ]
+
+
+def test_records_are_found_by_their_recipe(tmp_path):
+    folder = tmp_path / "big/unaligned/dfull/kmeans-cosine-0.05/asis/qa/all-languages"
+    folder.mkdir(parents=True)
+    record = {"kind": "question_answering", "metric": "f1", "value": 12.5}
+    (folder / "seed-3.json").write_text(json.dumps(record))
+    find = records_in(tmp_path)
+    assert find(GROUPED, "qa", 3) == record
+    assert describe_tasks(["qa"], [GROUPED], [3], find) == [QA]
+    with pytest.raises(InputError, match=r"firstk-0\.05/asis/qa/all-languages/seed-3\.json"):
+        find(FIRST_K, "qa", 3)
+
+
+def test_the_full_dimension_is_the_backbones_own(tmp_path):
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big/config.json").write_text('{"hidden_size": 384}')
+    assert full_dimensions([tmp_path / "big/config.json"]) == DIMENSIONS

@@ -1,0 +1,413 @@
+"""Table 5 (paper, Appendix G): every experiment's scores, and how they compare to the oracle.
+
+An experiment is a row of ``config/experiments.tsv`` as plain values: ``figure``, ``table5``,
+``reference``, the parts of its recipe, and ``training``. A record is the JSON of one score
+(docs/architecture.md). Numbers stay unrounded in frames; only the writers round.
+"""
+
+import functools
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import read_json, whole
+from semantic_tokens.recipe import PATTERNS, Recipe
+
+Experiment = Mapping[str, Any]
+Record = Mapping[str, Any]
+RecordOf = Callable[[Experiment, str, int], Record]  # of an experiment, a task and a seed
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+PERC_DECIMALS = 1
+
+#: Relative performance in percent, as the paper colours it (Table 5's caption).
+BANDS = {
+    "green": "above 90%",
+    "yellow": "70% to 90%",
+    "red": "50% to 70%",
+    "darkred": "below 50%",
+}
+
+#: How the field writes the metrics.
+METRIC_NAMES = {"f1": "F1", "accuracy": "Accuracy", "ndcg_at_10": "nDCG@10"}
+
+#: How the LaTeX table prints the columns `clsa` and `pretrain`.
+TEX_MARKS = {"yes": r"$\checkmark$", "no": r"$\times$", "": "---"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A pair of columns of the table.
+
+    Attributes:
+        name: as in the config, e.g. ``masakhaner``.
+        kind: e.g. ``question_answering``.
+        metric: e.g. ``f1``.
+    """
+
+    name: str
+    kind: str
+    metric: str
+
+    @property
+    def column(self) -> str:
+        return f"{self.name}_{self.metric}"
+
+    @property
+    def metric_name(self) -> str:
+        return METRIC_NAMES.get(self.metric, self.metric)
+
+    @property
+    def is_percentage(self) -> bool:
+        """Whether scores run to 100, as the F1 of question answering does, and not to 1."""
+        return self.kind == "question_answering"
+
+    @property
+    def decimals(self) -> int:
+        """Of a score in the CSV files: a ten-thousandth of the scale."""
+        return 2 if self.is_percentage else 4
+
+    @property
+    def shown_decimals(self) -> int:
+        """Of a score in the typeset tables, as the paper prints it."""
+        return self.decimals - 1
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number over the seeds: mean, and sample standard deviation where seeds are several."""
+
+    mean: float
+    std: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Score":
+        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+
+
+def recipe_of(row: Experiment) -> Recipe:
+    return Recipe(**{part: row[part] for part in PATTERNS})
+
+
+def records_in(folder: str | Path) -> RecordOf:
+    """How to find an experiment's record among the score files in a folder, read once each.
+
+    The function raises :class:`InputError` where there is no such file.
+    """
+    folder = Path(folder)
+
+    @functools.cache
+    def read(path: Path) -> Record:
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such score; run the workflow to have it made")
+        return read_json(path)
+
+    def record_of(row: Experiment, task: str, seed: int) -> Record:
+        return read(folder / recipe_of(row).path / task / row["training"] / f"seed-{seed}.json")
+
+    return record_of
+
+
+def full_dimensions(configs: Iterable[str | Path]) -> dict[str, int]:
+    """Backbone -> D, from the backbones' ``config.json`` in folders of their names."""
+    return {Path(path).parent.name: read_json(path)["hidden_size"] for path in configs}
+
+
+def describe_tasks(
+    names: Iterable[str], rows: Sequence[Experiment], seeds: Sequence[int], record_of: RecordOf
+) -> list[Task]:
+    """The tasks of these names in order, their kinds and metrics as the records state them."""
+    records = {name: record_of(rows[0], name, seeds[0]) for name in names}
+    return [Task(name, record["kind"], record["metric"]) for name, record in records.items()]
+
+
+def scores_of(
+    row: Experiment, tasks: Iterable[Task], seeds: Sequence[int], record_of: RecordOf
+) -> dict[str, Score]:
+    """Task name -> the experiment's macro-average over languages, over the seeds."""
+    return {
+        task.name: Score.of([record_of(row, task.name, seed)["value"] for seed in seeds])
+        for task in tasks
+    }
+
+
+def table5(
+    rows: Sequence[Experiment],
+    tasks: Sequence[Task],
+    seeds: Sequence[int],
+    record_of: RecordOf,
+    full_dimension: Mapping[str, int],
+) -> pd.DataFrame:
+    """Table 5: a line for each experiment whose ``table5`` is true, in the order given.
+
+    Args:
+        full_dimension: backbone -> D, the dimension of its own word embeddings.
+
+    Returns:
+        ``figure, backbone, dim, ratio, clsa, pretrain`` (see :func:`identity`); then for each
+        task ``{task}_{metric}`` (mean over seeds), ``…_std`` where seeds are several, and
+        ``…_perc``: 100 · mean / mean of the backbone's reference, NaN where the latter is 0.
+
+    Raises:
+        InputError: a backbone has no reference, or more than one.
+    """
+    rows = [row for row in rows if row["table5"] or row["reference"]]
+    scores = [scores_of(row, tasks, seeds, record_of) for row in rows]
+    references = _references(rows, scores)
+    lines = []
+    for row, score in zip(rows, scores, strict=True):
+        if not row["table5"]:  # a reference that is not itself shown
+            continue
+        line = identity(row, full_dimension)
+        for task in tasks:
+            value, oracle = score[task.name], references[row["backbone"]][task.name].mean
+            line[task.column] = value.mean
+            if value.std is not None:
+                line[f"{task.column}_std"] = value.std
+            line[f"{task.column}_perc"] = 100 * value.mean / oracle if oracle else math.nan
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _references(
+    rows: Sequence[Experiment], scores: Sequence[dict[str, Score]]
+) -> dict[str, dict[str, Score]]:
+    """Backbone -> the scores that its relative performance is to."""
+    references: dict[str, dict[str, Score]] = {}
+    for row, score in zip(rows, scores, strict=True):
+        if row["reference"] and row["backbone"] in references:
+            raise InputError(
+                f"backbone {row['backbone']} has more than one row with `reference` yes in the "
+                "table of experiments; leave it at one"
+            )
+        if row["reference"]:
+            references[row["backbone"]] = score
+    missing = {row["backbone"] for row in rows if row["table5"]} - set(references)
+    if missing:
+        raise InputError(
+            f"backbone {min(missing)} has no row with `reference` yes in the table of experiments; "
+            "name the one that its relative performance is to"
+        )
+    return references
+
+
+def identity(row: Experiment, full_dimension: Mapping[str, int]) -> dict[str, Any]:
+    """The paper's columns that tell experiments apart.
+
+    ``dim`` is d; ``ratio`` is r_G, 1.0 where nothing is grouped and None where a lexicon decides
+    it; ``clsa`` is ``yes``, ``no``, or empty where nothing is grouped and so nothing aligned to
+    group better (the paper's dash); ``pretrain`` is ``yes`` or ``no``.
+    """
+    recipe = recipe_of(row)
+    return {
+        "figure": row["figure"],
+        "backbone": recipe.backbone,
+        "dim": recipe.dimension_number or full_dimension[recipe.backbone],
+        "ratio": None if recipe.grouping_method == "lexicon" else recipe.ratio,
+        "clsa": _clsa(recipe),
+        "pretrain": "yes" if recipe.is_pretrained else "no",
+    }
+
+
+def _clsa(recipe: Recipe) -> str:
+    if recipe.is_aligned:
+        return "yes"
+    return "" if recipe.grouping_method == "ungrouped" else "no"
+
+
+def by_language(
+    rows: Sequence[Experiment],
+    tasks: Sequence[Task],
+    seeds: Sequence[int],
+    record_of: RecordOf,
+    full_dimension: Mapping[str, int],
+) -> pd.DataFrame:
+    """Every experiment's score in every language, one a line (the paper leaves these out).
+
+    Returns:
+        The columns of :func:`identity`; ``alignment``, ``grouping`` and ``training`` as in the
+        table of experiments, which tell First-k from K-Means; ``task``, ``metric``,
+        ``language``, ``value``, ``std`` where seeds are several, and ``count`` of test items.
+    """
+    lines = []
+    for row in rows:
+        who = identity(row, full_dimension)
+        who |= {part: row[part] for part in ("alignment", "grouping", "training")}
+        for task in tasks:
+            records = [record_of(row, task.name, seed) for seed in seeds]
+            for language in records[0]["by_language"]:
+                score = Score.of([record["by_language"][language] for record in records])
+                line = who | {"task": task.name, "metric": task.metric, "language": language}
+                line["value"] = score.mean
+                if score.std is not None:
+                    line["std"] = score.std
+                line["count"] = records[0]["count_by_language"][language]
+                lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def write_csv(table: pd.DataFrame, tasks: Sequence[Task], path: str | Path) -> None:
+    """Write :func:`table5` with fixed decimals, so that equal scores make equal bytes."""
+    printed = table.copy()
+    for task in tasks:
+        for column in (task.column, f"{task.column}_std"):
+            if column in printed:
+                printed[column] = printed[column].map(_fixed(task.decimals))
+        perc = f"{task.column}_perc"
+        printed[perc] = printed[perc].map(_fixed(PERC_DECIMALS))
+    _write(printed, path)
+
+
+def write_by_language(table: pd.DataFrame, tasks: Sequence[Task], path: str | Path) -> None:
+    """Write :func:`by_language` with fixed decimals."""
+    decimals = {task.name: task.decimals for task in tasks}
+    printed = table.copy()
+    for column in {"value", "std"} & set(table):
+        printed[column] = [
+            _fixed(decimals[task])(number)
+            for task, number in zip(table["task"], table[column], strict=True)
+        ]
+    _write(printed, path)
+
+
+def _fixed(decimals: int) -> Callable[[float], str]:
+    return lambda number: "" if math.isnan(number) else f"{number:.{decimals}f}"
+
+
+def _write(table: pd.DataFrame, path: str | Path) -> None:
+    with whole(path) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def band(perc: float) -> str:
+    """The colour of a relative performance, a key of :data:`BANDS`; empty where there is none.
+
+    It is that of the number as printed: 90.04 is printed 90.0 and is not above 90.
+    """
+    if math.isnan(perc):
+        return ""
+    printed = round(perc, PERC_DECIMALS)
+    if printed > 90:
+        return "green"
+    if printed >= 70:
+        return "yellow"
+    return "red" if printed >= 50 else "darkred"
+
+
+def write_latex(
+    table: pd.DataFrame,
+    tasks: Sequence[Task],
+    path: str | Path,
+    *,
+    title: str,
+    seeds: Sequence[int],
+) -> None:
+    """Write :func:`table5` as a LaTeX table to ``\\input``; the file names the packages it needs."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        # TeX is full of braces, percents and hashes: commands mark what jinja2 fills in.
+        block_start_string=r"\BLOCK{",
+        block_end_string="}",
+        variable_start_string=r"\VAR{",
+        variable_end_string="}",
+        comment_start_string=r"\COMMENT{",
+        comment_end_string="}",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["tex"] = escape_tex
+    environment.globals["marks"] = TEX_MARKS
+    _render(environment, "table5.tex.j2", table, tasks, path, title=title, seeds=seeds)
+
+
+def write_html(
+    table: pd.DataFrame,
+    tasks: Sequence[Task],
+    path: str | Path,
+    *,
+    title: str,
+    seeds: Sequence[int],
+) -> None:
+    """Write :func:`table5` as one HTML page that needs nothing else."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    _render(environment, "table5.html.j2", table, tasks, path, title=title, seeds=seeds)
+
+
+def _render(
+    environment: jinja2.Environment,
+    template: str,
+    table: pd.DataFrame,
+    tasks: Sequence[Task],
+    path: str | Path,
+    **context: Any,
+) -> None:
+    text = environment.get_template(template).render(
+        groups=_groups(table, tasks), tasks=tasks, bands=BANDS, **context
+    )
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _groups(table: pd.DataFrame, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """The table as printed: runs of one figure and backbone, their lines, and cells by task."""
+    groups: list[dict[str, Any]] = []
+    for line in table.to_dict("records"):
+        heading = f"{_figure_name(line['figure'])}: {line['backbone']}"
+        if not groups or groups[-1]["heading"] != heading:
+            groups.append({"heading": heading, "lines": []})
+        cells = []
+        for task in tasks:
+            perc, std = line[f"{task.column}_perc"], line.get(f"{task.column}_std")
+            cells.append(
+                {
+                    "value": f"{line[task.column]:.{task.shown_decimals}f}",
+                    "std": None if std is None else f"{std:.{task.shown_decimals}f}",
+                    "perc": "" if math.isnan(perc) else f"{perc:.{PERC_DECIMALS}f}",
+                    "band": band(perc),
+                }
+            )
+        groups[-1]["lines"].append(
+            {
+                "dim": line["dim"],
+                "ratio": "" if pd.isna(line["ratio"]) else f"{100 * line['ratio']:.4g}",
+                "clsa": line["clsa"],
+                "pretrain": line["pretrain"],
+                "cells": cells,
+            }
+        )
+    return groups
+
+
+def _figure_name(figure: str) -> str:
+    """``figure3`` -> ``Figure 3``; any other name as it is, with a capital."""
+    number = re.fullmatch(r"figure(\d+)(.*)", figure)
+    return f"Figure {number[1]}{number[2]}" if number else figure[:1].upper() + figure[1:]
+
+
+_TEX_ESCAPES = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
+
+
+def escape_tex(text: str) -> str:
+    """The text with TeX's own characters escaped."""
+    return text.translate(_TEX_ESCAPES)
