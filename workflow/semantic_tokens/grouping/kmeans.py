@@ -191,8 +191,8 @@ class _Clustering:
         assignment: [N] int64, each row's centroid.
         score: [N] float32, its nearness to that centroid, larger being nearer: x·c under
             cosine, x·c - |c|²/2 (which orders centroids as the distance does) under Euclidean.
-        rival: [N] float32, at least the score of every other centroid that stood still since
-            the row was last compared with it.
+        rival: [N] float32, at least the score of every other centroid that has stood still
+            since it was last compared with the row.
     """
 
     def __init__(self, rows: torch.Tensor, centroids: torch.Tensor, metric: Metric) -> None:
@@ -257,10 +257,9 @@ class _Clustering:
             where, best, second = _nearest(self.rows[part], centroids, self.metric)
             nearest = candidates[where]
             moves = (best > score) & (nearest != own)
-            # Who moves leaves the old centroid behind as a rival; who stays has for one the
-            # best of the candidates, or the second where the best is its own.
-            left = torch.where(moves, torch.maximum(score, second), best)
-            left = torch.where(nearest == own, second, left)
+            # The cluster that a row leaves is no rival to remember: losing a member moves its
+            # centroid, so the row meets it among the next candidates.
+            left = torch.where(moves | (nearest == own), second, best)
             self.rival[part] = torch.maximum(rival, left)
             self.assignment[part] = torch.where(moves, nearest, own)
             self.score[part] = torch.where(moves, best, score)
@@ -280,6 +279,7 @@ class _Clustering:
             size[owner[row]] -= 1
             given.append(row)
         own = self._squares[given].float()
+        # A row may thus be back where it was, and what it preferred in between stand still.
         self.rival[given] = torch.maximum(self.rival[given], self.score[given])
         self.score[given] = own if self.metric == "cosine" else own / 2
         self.assignment[given] = torch.tensor(empty, device=self.rows.device)
@@ -432,10 +432,7 @@ def _hashes(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     modulo 2⁶⁴. [N] int64."""
     factors = torch.randint(-(2**62), 2**62, (rows.shape[1],), generator=generator) * 2 + 1
     factors = factors.to(rows.device)
-    # Adding zero turns -0.0 into 0.0, which compares equal and so must hash equal.
-    return torch.cat(
-        [((part + 0.0).view(torch.int32) * factors).sum(dim=1) for part in rows.split(512)]
-    )
+    return torch.cat([(part.view(torch.int32) * factors).sum(dim=1) for part in rows.split(512)])
 
 
 def _offsets(centroids: torch.Tensor, metric: Metric) -> torch.Tensor:
