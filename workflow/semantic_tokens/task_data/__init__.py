@@ -1,0 +1,173 @@
+"""The tasks' data in their publishers' formats, each read into canonical examples (paper,
+section 3; docs/architecture.md gives the form)."""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.task_data import hub, jsonl, masakhaner, miracl, squad, xnli
+from semantic_tokens.task_data.canonical import KEYS, SPLITS, Example, validate_examples
+from semantic_tokens.task_data.splitting import sample
+
+__all__ = ["READERS", "read_dataset", "validate_examples"]
+
+
+class Reader(NamedTuple):
+    """What reads one format.
+
+    Attributes:
+        read: takes the path and the format's own options.
+        kind: what its examples are.
+        needs_path: False where it can fetch what it reads.
+    """
+
+    read: Callable[..., Any]
+    kind: str
+    needs_path: bool = True
+
+
+#: Every reader by the name that a dataset's ``reader`` gives; ``jsonl`` is of any kind.
+READERS: dict[str, Reader] = {
+    "masakhaner": Reader(masakhaner.masakhaner, "token_classification"),
+    "squad_json": Reader(squad.squad_json, "question_answering"),
+    "tydiqa_hub": Reader(hub.tydiqa_hub, "question_answering", needs_path=False),
+    "xnli": Reader(xnli.xnli, "pair_classification"),
+    "xnli_hub": Reader(hub.xnli_hub, "pair_classification", needs_path=False),
+    "xquad_ranking": Reader(squad.xquad_ranking, "ranking"),
+    "miracl": Reader(miracl.miracl, "ranking", needs_path=False),
+    "jsonl": Reader(jsonl.jsonl, "any"),
+}
+
+# Options of every reader: how many examples a language to keep, chosen at random with `seed`.
+_LIMITS = {split: f"max_{split}_per_language" for split in SPLITS}
+
+
+def read_dataset(
+    reader: str,
+    options: dict[str, Any],
+    path: Path | None,
+    *,
+    kind: str | None = None,
+    name: str = "<name>",
+) -> dict[str, Iterable[Example]]:
+    """Read one dataset.
+
+    Args:
+        reader: a key of :data:`READERS`.
+        options: that reader's own; and for every one ``max_train_per_language``,
+            ``max_dev_per_language``, ``max_test_per_language`` and ``seed``.
+        path: the file or folder it reads, where it reads one.
+        kind: the config's ``datasets.<name>.kind``; ``jsonl`` needs it, the others check it.
+        name: the dataset's key in the config, for messages.
+
+    Returns:
+        ``train``, ``dev``, ``test``, and ``passages`` for ranking. Each can be gone through
+        once, and is checked on the way.
+
+    Raises:
+        InputError: here or on going through: what is wrong, where, and how to mend it.
+    """
+    key = f"config key datasets.{name}"
+    if reader not in READERS:
+        raise InputError(f"{key}.reader is {reader!r} and must be one of {', '.join(READERS)}")
+    kind = _kind(reader, kind, key)
+    if path is None and READERS[reader].needs_path:
+        raise InputError(f"{key}.path is missing; reader {reader} reads a folder")
+    if path is not None and not path.is_dir():
+        raise InputError(f"{key}.path: there is no folder {path}; put the data there or mend it")
+    limits = {split: _limit(options, split, key) for split in SPLITS}
+    raw = READERS[reader].read(path, **_own_options(reader, options, kind, key))
+    origin = str(path or options.get("repository", reader))
+
+    def checked(split: str, kind: str, seen: set[str]) -> Iterator[Example]:
+        own_file = reader == "jsonl"
+        where = f"{path}/{split}.jsonl" if own_file else f"{origin}, {split}"
+        empty = (
+            f"{key}: {where} holds no example; mend the dataset's `path` or options in the config"
+        )
+        unit = "line" if own_file else "record"
+        return validate_examples(kind, _filled(raw[split], empty), where, unit=unit, seen=seen)
+
+    ids: set[str] = set()
+    splits: dict[str, Iterable[Example]] = {}
+    for split, limit in limits.items():
+        splits[split] = checked(split, kind, ids)
+        if limit is not None:
+            splits[split] = sample(splits[split], limit, options.get("seed", 0))
+    if kind == "ranking":  # which passages the queries need must be known before they go by
+        queries = {split: list(examples) for split, examples in splits.items()}
+        passages = _with_relevant(checked("passages", "passage", set()), queries, origin)
+        return {**queries, "passages": passages}
+    return splits
+
+
+def _filled(examples: Iterable[Example], otherwise: str) -> Iterator[Example]:
+    """Pass on examples; raise an InputError with this message if there is none."""
+    is_empty = True
+    for example in examples:
+        is_empty = False
+        yield example
+    if is_empty:
+        raise InputError(otherwise)
+
+
+def _with_relevant(
+    passages: Iterable[Example], queries: dict[str, list[Example]], origin: str
+) -> Iterator[Example]:
+    """Pass on passages; raise an InputError if one that a query needs is not in its language."""
+    missing = {
+        (passage, query["language"])
+        for of_split in queries.values()
+        for query in of_split
+        for passage in query["relevant"]
+    }
+    for passage in passages:
+        missing.discard((passage["id"], passage["language"]))
+        yield passage
+    if missing:
+        passage, language = min(missing)
+        raise InputError(
+            f"{origin}: {len(missing)} relevant passages are not among the passages of their "
+            f"query's language, first {passage!r} in {language}; add them or leave them out of "
+            "`relevant`"
+        )
+
+
+def _limit(options: dict[str, Any], split: str, key: str) -> int | None:
+    option = _LIMITS[split]
+    limit = options.get(option)
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise InputError(f"{key}.options.{option} is {limit!r} and must be 1 or more")
+    return limit
+
+
+def _kind(reader: str, kind: str | None, key: str) -> str:
+    own = READERS[reader].kind
+    if own != "any":
+        if kind not in (None, own):
+            raise InputError(f"{key}.kind is {kind!r}, but reader {reader} yields {own}; mend one")
+        return own
+    kinds = [name for name in KEYS if name != "passage"]
+    if kind not in kinds:
+        raise InputError(f"{key}.kind is {kind!r} and must be one of {', '.join(kinds)}")
+    return kind
+
+
+def _own_options(reader: str, options: dict[str, Any], kind: str, key: str) -> dict[str, Any]:
+    if reader == "jsonl":
+        own: set[str] = set()
+        given: dict[str, Any] = {"has_passages": kind == "ranking"}
+    else:
+        parameters = inspect.signature(READERS[reader].read).parameters
+        own = set(parameters) - {"path"}
+        given = {name: value for name, value in options.items() if name in own}
+    general = {*_LIMITS.values(), "seed"}
+    unknown = sorted(set(options) - own - general)
+    if unknown:
+        raise InputError(
+            f"{key}.options.{unknown[0]} is not known to reader {reader}; it takes "
+            f"{', '.join(sorted(own | general))}"
+        )
+    return given
