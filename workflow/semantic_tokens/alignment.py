@@ -1,0 +1,311 @@
+"""Cross-lingual subword alignment, CLSA (paper, section 2.2; Appendix B).
+
+Words of one concept in different languages, each a single subword, are pulled together by a
+contrastive loss. Only word embeddings train; the rest of the model is never loaded.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.lexicons.table import Entry
+
+_UNKNOWN_TOKENS = ("[UNK]", "<unk>")
+_WORD_BOUNDARY = "▁"  # what SentencePiece puts where a word begins
+_ROWS_AT_ONCE = 4096  # compared with all of another language at a time
+
+
+@dataclass(frozen=True)
+class TranslationPairs:
+    """Pairs of subwords that mean the same, each unordered pair once.
+
+    Attributes:
+        token_ids: [P, 2] int64, two different ids a pair.
+        concepts: [P] int64; pairs of one concept are never each other's negatives.
+    """
+
+    token_ids: np.ndarray
+    concepts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+
+@dataclass(frozen=True)
+class AlignmentLog:
+    """What became of the training.
+
+    Attributes:
+        pairs: how many were trained on.
+        subwords: how many rows they touch.
+        losses: the mean loss of every epoch, in nats.
+    """
+
+    pairs: int
+    subwords: int
+    losses: tuple[float, ...]
+
+
+def single_subword_id(tokenizer: Tokenizer, word: str) -> int | None:
+    """The subword that a word is, or None if it takes several or is not known.
+
+    SentencePiece cuts a word that was never seen after a space, as in scripts that write none,
+    into a bare word boundary and the piece (``▁``, ``番茄``); the boundary counts for nothing.
+    """
+    encoding = tokenizer.encode(word, add_special_tokens=False)
+    ids = encoding.ids
+    if len(ids) == 2 and encoding.tokens[0] == _WORD_BOUNDARY:
+        ids = ids[1:]
+    if len(ids) != 1 or tokenizer.id_to_token(ids[0]) in (*_UNKNOWN_TOKENS, _WORD_BOUNDARY):
+        return None
+    return ids[0]
+
+
+def single_subword_pairs(
+    entries: Iterable[Entry],
+    token_id_of: Callable[[str], int | None],
+    *,
+    max_pairs_per_concept: int = 1000,
+    seed: int = 0,
+) -> TranslationPairs:
+    """Pair the words of each concept that are single subwords (section 2.2).
+
+    Two subwords are a pair if they are words of at least two languages: synonyms within one
+    language are left to their common translations. All pairs of n words grow with n². Beyond
+    the limit each word is paired with equally many others instead, its next ones on a circle
+    of all words in random order, so that no frequent concept outweighs the rest.
+
+    Args:
+        entries: words of one concept of one source translate each other.
+        token_id_of: a word's only subword or None, such as :func:`single_subword_id`.
+        max_pairs_per_concept: the limit; a concept of more words than that has one pair a word.
+        seed: decides the order on the circle.
+
+    Returns:
+        no pair at all if no concept has two such words.
+    """
+    random = np.random.default_rng(seed)
+    concepts: dict[tuple[str, str], dict[int, set[str]]] = {}
+    for entry in entries:
+        token = token_id_of(entry.word)
+        if token is not None:
+            tokens = concepts.setdefault((entry.source, entry.concept), {})
+            tokens.setdefault(token, set()).add(entry.language)
+    pairs, concept_ids = [], []
+    for concept_id, tokens in enumerate(concepts.values()):
+        for first, second in _paired(sorted(tokens), max_pairs_per_concept, random):
+            if len(tokens[first] | tokens[second]) > 1:
+                pairs.append((first, second))
+                concept_ids.append(concept_id)
+    return _each_once(
+        np.array(pairs, dtype=np.int64).reshape(-1, 2), np.array(concept_ids, dtype=np.int64)
+    )
+
+
+def token_ids_by_language(
+    entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
+) -> dict[str, np.ndarray]:
+    """The subwords that are words of each language, ascending int64, by language code."""
+    ids: dict[str, set[int]] = {}
+    for entry in entries:
+        token = token_id_of(entry.word)
+        if token is not None:
+            ids.setdefault(entry.language, set()).add(token)
+    return {language: np.array(sorted(ids[language]), dtype=np.int64) for language in sorted(ids)}
+
+
+def round_trip_pairs(
+    embeddings: torch.Tensor, ids_by_language: Mapping[str, np.ndarray]
+) -> TranslationPairs:
+    """Subwords of two languages that are each other's nearest neighbour by cosine (Appendix B).
+
+    A subword of both languages would find itself and is left out.
+
+    Args:
+        embeddings: [V, d] float32, before alignment.
+        ids_by_language: the subwords of each language, int64.
+
+    Returns:
+        every pair a concept of its own.
+    """
+    unit = functional.normalize(embeddings)
+    found = [np.empty((0, 2), dtype=np.int64)]
+    pairs_of_languages = list(itertools.combinations(sorted(ids_by_language), 2))
+    for first, second in tqdm(pairs_of_languages, desc="round trips", mininterval=2):
+        ours = np.setdiff1d(ids_by_language[first], ids_by_language[second])
+        theirs = np.setdiff1d(ids_by_language[second], ids_by_language[first])
+        if len(ours) and len(theirs):
+            there, back = _nearest_both_ways(unit[ours], unit[theirs])
+            mutual = np.flatnonzero(back[there] == np.arange(len(ours)))
+            found.append(np.stack([ours[mutual], theirs[there[mutual]]], axis=1))
+    pairs = np.concatenate(found)
+    return _each_once(pairs, np.arange(len(pairs)))
+
+
+def merge_pairs(sources: Sequence[TranslationPairs]) -> TranslationPairs:
+    """The pairs of several sources, each once, concepts of different sources kept apart."""
+    concepts, used = [], 0
+    for pairs in sources:
+        concepts.append(pairs.concepts + used)
+        used += int(pairs.concepts.max(initial=-1)) + 1
+    return _each_once(
+        np.concatenate([pairs.token_ids for pairs in sources]), np.concatenate(concepts)
+    )
+
+
+def info_nce(
+    anchors: torch.Tensor, positives: torch.Tensor, temperature: float, excluded: torch.Tensor
+) -> torch.Tensor:
+    """InfoNCE with in-batch negatives (Oord et al., 2018), both ways.
+
+    The mean over rows of -log softmax(cosine / temperature) at the row's own positive, once
+    from anchors among positives and once from positives among anchors.
+
+    Args:
+        anchors, positives: [B, d]; row i of one belongs to row i of the other.
+        temperature: above 0.
+        excluded: [B, B] bool, symmetric; where true, i and j are not negatives of each other.
+            The diagonal is not looked at.
+
+    Returns:
+        a scalar, in nats.
+    """
+    similarity = functional.normalize(anchors) @ functional.normalize(positives).T / temperature
+    own = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+    similarity = similarity.masked_fill(excluded & ~own, -torch.inf)
+    target = torch.arange(len(similarity), device=similarity.device)
+    there = functional.cross_entropy(similarity, target)
+    back = functional.cross_entropy(similarity.T, target)
+    return (there + back) / 2
+
+
+def known_positives(token_ids: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
+    """Which pairs of a batch must not be each other's negatives: those of the same concept,
+    and those that share a subword, since what translates it is a translation in both.
+
+    Args:
+        token_ids: [B, 2] int64.
+        concepts: [B] int64.
+
+    Returns:
+        [B, B] bool, symmetric, true on the diagonal.
+    """
+    shared = (token_ids[:, None, :, None] == token_ids[None, :, None, :]).flatten(2).any(dim=2)
+    return shared | (concepts[:, None] == concepts[None, :])
+
+
+def align(
+    embeddings: torch.Tensor,
+    pairs: TranslationPairs,
+    *,
+    seed: int,
+    temperature: float = 0.05,
+    batch_size: int = 512,
+    epochs: int = 5,
+    learning_rate: float = 1e-3,
+) -> tuple[torch.Tensor, AlignmentLog]:
+    """Train the word embeddings of translation pairs towards each other (section 2.2).
+
+    The paper's hyperparameters are lost, so these are choices. The temperature is that of
+    contrastive sentence embeddings, whose similarities have a like spread. The loss does not
+    see lengths, while the model that reads the embeddings does: so it is the rows' directions
+    that train, from length one, and each row gets its original length back. That also gives
+    one learning rate the same meaning for every backbone: Adam moves a coordinate by about
+    0.001 an update, where coordinates are about 1/√d (0.036 at d = 768), so that in some
+    epochs a pair can close much of its angle and no row can cross the space.
+
+    Adam's moments are kept by row and change only when the row is in a batch, and rows outside
+    every pair are no parameters at all: they come back bit for bit.
+
+    Args:
+        embeddings: [V, d] float32.
+        pairs: what to align.
+        seed: decides the order of the pairs.
+        temperature: of the softmax over cosines.
+        batch_size: pairs a step, whose others are the negatives.
+        epochs: how often every pair is seen.
+        learning_rate: of Adam.
+
+    Returns:
+        [V, d] float32, new, and the log.
+
+    Raises:
+        InputError: there is no pair.
+    """
+    if not len(pairs):
+        raise InputError(
+            "the lexicons of this alignment hold no two words of a concept that are single "
+            "subwords of the backbone; name others in the row's `alignment` in "
+            "config/experiments.tsv, or widen their `languages` in the config"
+        )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    touched, local = np.unique(pairs.token_ids, return_inverse=True)
+    rows = torch.from_numpy(touched)
+    token_ids = torch.from_numpy(local.reshape(-1, 2)).to(device)
+    concepts = torch.from_numpy(pairs.concepts).to(device)
+    table = nn.Embedding.from_pretrained(
+        functional.normalize(embeddings[rows]).to(device), freeze=False, sparse=True
+    )
+    optimizer = torch.optim.SparseAdam(table.parameters(), lr=learning_rate)
+    generator = torch.Generator().manual_seed(seed)
+    losses = []
+    for _ in tqdm(range(epochs), desc="aligning", unit="epoch", mininterval=2):
+        order = torch.randperm(len(pairs), generator=generator).to(device)
+        total = 0.0
+        for batch in order.tensor_split(-(-len(pairs) // batch_size)):
+            ids = token_ids[batch]
+            excluded = known_positives(ids, concepts[batch])
+            loss = info_nce(table(ids[:, 0]), table(ids[:, 1]), temperature, excluded)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+        losses.append(total / len(pairs))
+    lengths = embeddings[rows].norm(dim=1, keepdim=True)
+    aligned = embeddings.clone()
+    aligned[rows] = functional.normalize(table.weight.detach().cpu()) * lengths
+    return aligned, AlignmentLog(len(pairs), len(touched), tuple(losses))
+
+
+def _paired(
+    tokens: list[int], limit: int, random: np.random.Generator
+) -> Iterable[tuple[int, int]]:
+    """All pairs of a concept's subwords, or a balanced selection of at most ``limit``."""
+    count = len(tokens)
+    if count * (count - 1) // 2 <= limit:
+        return itertools.combinations(tokens, 2)
+    circle = random.permutation(tokens).tolist()
+    steps = range(1, max(1, limit // count) + 1)
+    return ((circle[i], circle[(i + step) % count]) for step in steps for i in range(count))
+
+
+def _each_once(token_ids: np.ndarray, concepts: np.ndarray) -> TranslationPairs:
+    """Drop repetitions, in either order, the first occurrence staying."""
+    ordered = np.sort(token_ids, axis=1)
+    _, first = np.unique(ordered, axis=0, return_index=True)
+    first.sort()
+    return TranslationPairs(ordered[first], concepts[first])
+
+
+def _nearest_both_ways(ours: torch.Tensor, theirs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """For rows of length one, [n, d] and [m, d]: the most similar of theirs to each of ours,
+    [n] int64, and of ours to each of theirs, [m] int64."""
+    there = []
+    best = torch.full((len(theirs),), -torch.inf)
+    back = torch.zeros(len(theirs), dtype=torch.int64)
+    for start in range(0, len(ours), _ROWS_AT_ONCE):
+        similarity = ours[start : start + _ROWS_AT_ONCE] @ theirs.T
+        there.append(similarity.argmax(dim=1))
+        value, where = similarity.max(dim=0)
+        better = value > best
+        best = torch.where(better, value, best)
+        back = torch.where(better, where + start, back)
+    return torch.cat(there).numpy(), back.numpy()
