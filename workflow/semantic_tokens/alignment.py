@@ -208,25 +208,29 @@ def align(
     *,
     seed: int,
     temperature: float = 0.05,
-    batch_size: int = 512,
-    epochs: int = 5,
+    batch_size: int = 256,
+    epochs: int = 10,
     learning_rate: float = 1e-3,
 ) -> tuple[torch.Tensor, AlignmentLog]:
     """Train the word embeddings of translation pairs towards each other (section 2.2).
 
+    The loss does not see lengths, while the model that reads the embeddings does. So it is the
+    rows' directions that train, from length one, and each row gets its original length back.
+    One learning rate then means the same for every backbone: an update of Adam moves a
+    coordinate by about 0.001, where coordinates are about 1/√d (0.036 at d = 768).
+
     The paper's hyperparameters are lost, so these are choices. The temperature is that of
-    contrastive sentence embeddings, whose similarities have a like spread. The loss does not
-    see lengths, while the model that reads the embeddings does: so it is the rows' directions
-    that train, from length one, and each row gets its original length back. That also gives
-    one learning rate the same meaning for every backbone: Adam moves a coordinate by about
-    0.001 an update, where coordinates are about 1/√d (0.036 at d = 768), so that in some
-    epochs a pair can close much of its angle and no row can cross the space.
+    contrastive sentence embeddings. Length and rate of the training are meant to bring pairs
+    together while each row stays near where the untouched model expects it: with 3,549 pairs of
+    MUSE on multilingual-e5-small the loss falls from 2.1 to 0.1 and the pairs' cosine rises
+    from .34 to .57, at a mean cosine of .97 between a row before and after; five times the
+    learning rate leaves .80 of that.
 
     Adam's moments are kept by row and change only when the row is in a batch, and rows outside
     every pair are no parameters at all: they come back bit for bit.
 
     Args:
-        embeddings: [V, d] float32.
+        embeddings: [V, d] floating.
         pairs: what to align.
         seed: decides the order of the pairs.
         temperature: of the softmax over cosines.
@@ -235,7 +239,7 @@ def align(
         learning_rate: of Adam.
 
     Returns:
-        [V, d] float32, new, and the log.
+        [V, d] of the same dtype, new, and the log.
 
     Raises:
         InputError: there is no pair.
