@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.languages import iso639_3
 from semantic_tokens.task_data import hub, jsonl, masakhaner, miracl, squad, xnli
 from semantic_tokens.task_data.canonical import KEYS, SPLITS, Example, validate_examples
 from semantic_tokens.task_data.splitting import sample
@@ -156,13 +157,9 @@ def _kind(reader: str, kind: str | None, key: str) -> str:
 
 
 def _own_options(reader: str, options: dict[str, Any], kind: str, key: str) -> dict[str, Any]:
-    if reader == "jsonl":
-        own: set[str] = set()
-        given: dict[str, Any] = {"has_passages": kind == "ranking"}
-    else:
-        parameters = inspect.signature(READERS[reader].read).parameters
-        own = set(parameters) - {"path"}
-        given = {name: value for name, value in options.items() if name in own}
+    parameters = inspect.signature(READERS[reader].read).parameters
+    own = set(parameters) - {"path", "has_passages"}
+    given = {name: value for name, value in options.items() if name in own}
     general = {*_LIMITS.values(), "seed"}
     unknown = sorted(set(options) - own - general)
     if unknown:
@@ -170,4 +167,20 @@ def _own_options(reader: str, options: dict[str, Any], kind: str, key: str) -> d
             f"{key}.options.{unknown[0]} is not known to reader {reader}; it takes "
             f"{', '.join(sorted(own | general))}"
         )
-    return given
+    required = {option for option in own if parameters[option].default is inspect.Parameter.empty}
+    if missing := sorted(required - set(given)):
+        raise InputError(f"{key}.options.{missing[0]} is missing; reader {reader} needs it")
+    _check_languages(given.get("languages"), key)
+    return given | ({"has_passages": kind == "ranking"} if "has_passages" in parameters else {})
+
+
+def _check_languages(languages: Any, key: str) -> None:
+    if languages is None:
+        return
+    if not isinstance(languages, list | tuple) or not all(isinstance(c, str) for c in languages):
+        raise InputError(f"{key}.options.languages is {languages!r} and must be a list of codes")
+    for code in languages:
+        if iso639_3(code) != code:
+            raise InputError(
+                f"{key}.options.languages has {code!r} and must use ISO 639-3: {iso639_3(code)}"
+            )

@@ -15,6 +15,9 @@ from semantic_tokens.task_data.splitting import check_fraction
 from semantic_tokens.task_data.squad import Question, carve_dev, drop_misplaced
 from semantic_tokens.task_data.xnli import LABELS
 
+_XNLI_COLUMNS = {"premise", "hypothesis", "label"}
+_TYDIQA_COLUMNS = {"id", "title", "context", "question", "answers"}
+
 
 def xnli_hub(
     path: Path | None,
@@ -32,7 +35,9 @@ def xnli_hub(
         InputError: it cannot be loaded, or a row has no known label (on reading that row).
     """
     tables = {
-        (language, split): _load(path or repository, iso639_1(language), published, revision)
+        (language, split): _load(
+            path or repository, iso639_1(language), published, revision, _XNLI_COLUMNS
+        )
         for language in languages
         for split, published in (("train", "train"), ("dev", "validation"), ("test", "test"))
     }
@@ -79,7 +84,7 @@ def tydiqa_hub(
     source = path or repository
     questions: dict[str, list[Question]] = {}
     for published in ("train", "validation"):
-        rows = _load(source, "secondary_task", published, revision)
+        rows = _load(source, "secondary_task", published, revision, _TYDIQA_COLUMNS)
         titles: dict[str, str] = {}
         examples = []
         for row in tqdm(rows, desc=f"TyDiQA {published}"):
@@ -145,17 +150,24 @@ def _question(row: dict[str, Any]) -> Example:
     }
 
 
-def _load(source: str | Path, configuration: str, split: str, revision: str | None) -> Any:
+def _load(
+    source: str | Path, configuration: str, split: str, revision: str | None, columns: set[str]
+) -> Any:
     """One split's rows, memory-mapped, from a hub repository or a folder laid out like one."""
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
-    if isinstance(source, Path) and not source.is_dir():
-        raise InputError(f"{source} is no folder; mend the dataset's `path` in the config")
+    where = f"{source}, {configuration}, {split}"
     try:
-        return load_dataset(str(source), configuration, split=split, revision=revision)
+        rows = load_dataset(str(source), configuration, split=split, revision=revision)
     except (DatasetsError, ValueError, OSError) as error:
-        raise _unreachable(f"{source}, {configuration}, {split}", error) from error
+        raise _unreachable(where, error) from error
+    if missing := sorted(columns - set(rows.column_names)):
+        raise InputError(
+            f"{where}: column {missing[0]} is missing; it takes {', '.join(sorted(columns))}. Mend "
+            "the dataset's `repository` or `path`"
+        )
+    return rows
 
 
 def _unreachable(what: str, error: Exception) -> InputError:

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from tqdm import tqdm
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 Qrels = dict[str, dict[str, int]]
 
+_REPOSITORIES = MappingProxyType({"miracl/miracl": None, "miracl/miracl-corpus": None})
 _TABLE = re.compile(r"(topics|qrels)\.miracl-v[\d.]+-([a-z]{2})-(train|dev)\.tsv")
 _CORPUS = re.compile(r"miracl-corpus-v[\d.]+-([a-z]{2})")
 
@@ -25,7 +27,7 @@ _CORPUS = re.compile(r"miracl-corpus-v[\d.]+-([a-z]{2})")
 def miracl(
     path: Path | None,
     languages: Sequence[str] | None = None,
-    repositories: Mapping[str, str | None] | None = None,
+    repositories: Mapping[str, str | None] = _REPOSITORIES,
     dev_fraction: float = 0.05,
     distractors: float = 1.0,
     seed: int = 0,
@@ -194,10 +196,8 @@ def _document_number(path: Path) -> tuple[int, str]:
 
 
 def _download(
-    repositories: Mapping[str, str | None] | None, languages: Sequence[str] | None
+    repositories: Mapping[str, str | None], languages: Sequence[str] | None
 ) -> list[Path]:
-    if not repositories:
-        raise InputError("MIRACL needs the dataset's `path`, or its `repositories` on the hub")
     patterns = None
     if languages is not None:
         patterns = [f"*-{iso639_1(language)}/*" for language in languages]

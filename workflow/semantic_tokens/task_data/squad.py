@@ -57,6 +57,7 @@ def squad_json(
         InputError: names file and remedy if a file is malformed, or most answers of one are not
             where it says.
     """
+    check_fraction("dev_fraction", dev_fraction)
     train = files_by_language(path, "*.train.json", _language_of_file, None)
     test = files_by_language(path, "*.dev.json", _language_of_file, None)
     require_languages(languages, {*train, *test}, str(path))
@@ -94,7 +95,6 @@ def carve_dev(
         drop_test_contexts: leave out training questions about passages that are tested on
             (TyDiQA has 151 in Korean and Swahili).
     """
-    check_fraction("dev_fraction", dev_fraction)
     if drop_test_contexts:
         tested = {question.example["context"] for question in test}
         apart = [question for question in train if question.example["context"] not in tested]
