@@ -221,10 +221,10 @@ def align(
 
     The paper's hyperparameters are lost, so these are choices. The temperature is that of
     contrastive sentence embeddings. Length and rate of the training are meant to bring pairs
-    together while each row stays near where the untouched model expects it: with 3,549 pairs of
-    MUSE on multilingual-e5-small the loss falls from 2.1 to 0.1 and the pairs' cosine rises
-    from .34 to .57, at a mean cosine of .97 between a row before and after; five times the
-    learning rate leaves .80 of that.
+    together while each row stays near where the untouched model expects it. With 3,549 pairs of
+    MUSE on 12,000 subwords of multilingual-e5-small the loss falls from 2.1 to 0.1 and the
+    pairs' mean cosine rises from .34 to .57, while that of a row before and after is .97; five
+    times the learning rate leaves .80 of that.
 
     Adam's moments are kept by row and change only when the row is in a batch, and rows outside
     every pair are no parameters at all: they come back bit for bit.
