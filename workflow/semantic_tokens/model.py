@@ -1,19 +1,19 @@
-"""The semantic-token model (paper, sections 2.1, 2.3 and 2.4).
+"""Semantic-token models: made, loaded, saved and exported (paper, sections 2.1 to 2.4).
 
 A semantic-token model is its backbone with two things replaced: the input embedding, which
 looks a subword's *group* up, and the decoder of masked language modelling, which is tied to
 the same matrix and scores groups. Token ids stay the backbone's own, so text is tokenised
 once a backbone and the original tokenizer keeps working.
 
-On disk it is a folder of ``config.json`` (the backbone's) and ``model.safetensors``, in which
-``…word_embeddings.weight`` is [V', d] and ``…word_embeddings.token_to_group`` is [V].
+On disk it is a folder of ``config.json`` (the backbone's) and ``model.safetensors`` under
+Hugging Face's names, in which ``…word_embeddings.weight`` is [V', d] and
+``…word_embeddings.token_to_group`` is [V].
 """
 
-import copy
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -21,69 +21,72 @@ from torch import nn
 from torch.nn import functional
 
 from semantic_tokens.embeddings import word_embeddings_key
+from semantic_tokens.encoder import (
+    Encoder,
+    SemanticTokenEmbedding,
+    from_checkpoint_names,
+    to_checkpoint_names,
+)
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from semantic_tokens.files import read_json, whole
 
 #: Where each family of backbones keeps the transform and the bias of its MLM head.
+_XLM_R_HEAD = {"dense": "lm_head.dense", "layer_norm": "lm_head.layer_norm", "bias": "lm_head.bias"}
 MASKED_LANGUAGE_HEAD_KEYS = {
     "bert": {
         "dense": "cls.predictions.transform.dense",
         "layer_norm": "cls.predictions.transform.LayerNorm",
         "bias": "cls.predictions.bias",
     },
-    "xlm-roberta": {
-        "dense": "lm_head.dense",
-        "layer_norm": "lm_head.layer_norm",
-        "bias": "lm_head.bias",
-    },
+    "xlm-roberta": _XLM_R_HEAD,
+    "roberta": _XLM_R_HEAD,
 }
-MASKED_LANGUAGE_HEAD_KEYS["roberta"] = MASKED_LANGUAGE_HEAD_KEYS["xlm-roberta"]
-
-#: Heads of the five tasks, as the classes of transformers that carry them.
-TASK_HEADS = {
-    "token_classification": "AutoModelForTokenClassification",
-    "question_answering": "AutoModelForQuestionAnswering",
-    "sequence_classification": "AutoModelForSequenceClassification",
-    "encoder": "AutoModel",
-}
+_TOKEN_TO_GROUP = "embeddings.word_embeddings.token_to_group"
 
 
-class SemanticTokenEmbedding(nn.Module):
-    """Embedding of subwords by the semantic token they belong to.
+def pool(hidden: torch.Tensor, attention_mask: torch.Tensor, how: str) -> torch.Tensor:
+    """[B, L, D] states -> [B, D]: the first token's (``cls``), or the ``mean`` over the text."""
+    if how == "cls":
+        return hidden[:, 0]
+    weights = attention_mask[:, :, None].to(hidden.dtype)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
-    The d columns of ``weight`` are padded to ``hidden_size`` with zeros on the fly
-    (section 2.3), so the missing columns have no parameters that training could move.
+
+class TokenHead(nn.Module):
+    """A linear layer over every token: tags, or begin and end of an answer."""
+
+    def __init__(self, encoder: Encoder, outputs: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(encoder.dropout.p)
+        self.output = nn.Linear(encoder.hidden_size, outputs)
+
+    def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """The encoder's arguments -> [B, L, outputs]."""
+        return self.output(self.dropout(self.encoder(**inputs)))
+
+
+class TextHead(nn.Module):
+    """BERT's classifier over a whole text: dense, tanh, linear.
 
     Args:
-        token_to_group: [V] int64, the group of every subword.
-        weight: [V', d] floating, one row a semantic token.
-        hidden_size: D of the backbone, with d <= D.
+        pooling: what it looks at, see :func:`pool`.
     """
 
-    def __init__(
-        self, token_to_group: torch.Tensor, weight: torch.Tensor, hidden_size: int
-    ) -> None:
+    def __init__(self, encoder: Encoder, outputs: int, pooling: str = "cls") -> None:
         super().__init__()
-        self.token_to_group: torch.Tensor
-        self.register_buffer("token_to_group", token_to_group.long())
-        self.weight = nn.Parameter(weight.clone())
-        self.hidden_size = hidden_size
+        self.encoder, self.pooling = encoder, pooling
+        self.dense = nn.Linear(encoder.hidden_size, encoder.hidden_size)
+        self.dropout = nn.Dropout(encoder.dropout.p)
+        self.output = nn.Linear(encoder.hidden_size, outputs)
 
-    @property
-    def embedding_dim(self) -> int:
-        return self.hidden_size
-
-    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """[...] int64 token ids -> [..., D]."""
-        embedded = functional.embedding(self.token_to_group[input_ids], self.weight)
-        missing = self.hidden_size - self.weight.shape[1]
-        return functional.pad(embedded, (0, missing)) if missing else embedded
+    def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """The encoder's arguments -> [B, outputs]."""
+        pooled = pool(self.encoder(**inputs), inputs["attention_mask"], self.pooling)
+        return self.output(self.dropout(torch.tanh(self.dense(pooled))))
 
 
-class MaskedSemanticLanguageModel(nn.Module):
+class MaskedLanguageModel(nn.Module):
     """Masked language modelling over semantic tokens (section 2.4).
 
     The head is the backbone family's own (dense, GELU, LayerNorm, tied decoder, bias), with
@@ -91,45 +94,32 @@ class MaskedSemanticLanguageModel(nn.Module):
     thrown away, and they are what fills the memory (Appendix D).
     """
 
-    def __init__(self, encoder: "PreTrainedModel") -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        config = encoder.config
         self.encoder = encoder
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.bias = nn.Parameter(torch.zeros(self.embedding.weight.shape[0]))
-
-    @property
-    def embedding(self) -> SemanticTokenEmbedding:
-        return cast(Any, self.encoder).embeddings.word_embeddings
+        self.dense = nn.Linear(encoder.hidden_size, encoder.hidden_size)
+        self.layer_norm = nn.LayerNorm(encoder.hidden_size, eps=encoder.layer_norm.eps)
+        self.bias = nn.Parameter(torch.zeros(len(encoder.word_embeddings.weight)))
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[n, D] hidden states -> [n, V'] scores of the groups."""
         transformed = self.layer_norm(functional.gelu(self.dense(hidden)))
         # The decoder's padded columns are zero, so the leading d of the state are all that count.
-        weight = self.embedding.weight
+        weight = self.encoder.word_embeddings.weight
         return functional.linear(transformed[:, : weight.shape[1]], weight, self.bias)
 
-    def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, masked_tokens: torch.Tensor
-    ) -> torch.Tensor:
-        """Mean cross-entropy of the masked positions' groups.
+    def forward(self, input_ids: torch.Tensor, masked_tokens: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy of the masked positions' groups, in nats.
 
         Args:
-            input_ids: [B, L] int64, with masks and random tokens in place.
-            attention_mask: [B, L], 1 where there is text.
+            input_ids: [B, L] int64, without padding, with masks and random tokens in place.
             masked_tokens: [B, L] int64, the original token id where a position is to be
                 predicted, -100 elsewhere.
-
-        Returns:
-            a scalar, in nats.
         """
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        hidden = self.encoder(input_ids)
         selected = masked_tokens != -100
-        groups = self.embedding.token_to_group[masked_tokens[selected]]
-        return functional.cross_entropy(
-            self.logits(hidden.last_hidden_state[selected]).float(), groups
-        )
+        groups = self.encoder.word_embeddings.token_to_group[masked_tokens[selected]]
+        return functional.cross_entropy(self.logits(hidden[selected]).float(), groups)
 
 
 def assemble(
@@ -144,9 +134,7 @@ def assemble(
     Raises:
         InputError: the groups are not of this backbone.
     """
-    backbone_folder, folder = Path(backbone_folder), Path(folder)
-    tensors = load_file(backbone_folder / "model.safetensors")
-    config = json.loads((backbone_folder / "config.json").read_text(encoding="utf-8"))
+    tensors, config, prefix = _read(Path(backbone_folder))
     name = word_embeddings_key(tensors, backbone_folder)
     if len(tensors[name]) != len(token_to_group):
         raise InputError(
@@ -154,94 +142,73 @@ def assemble(
             f"{len(tensors[name])}; delete the groups to have them made again"
         )
     tensors[name] = weight.contiguous()
-    tensors[name.replace(".weight", ".token_to_group")] = token_to_group.contiguous()
+    tensors[f"{prefix}.{_TOKEN_TO_GROUP}"] = token_to_group.contiguous()
     bias = _head_keys(config)["bias"]
     if bias in tensors:
-        members = torch.zeros(len(weight)).index_add_(
-            0, token_to_group, torch.ones(len(token_to_group))
-        )
-        total = torch.zeros(len(weight)).index_add_(0, token_to_group, tensors[bias].float())
-        tensors[bias] = total / members
-    _save(tensors, json.dumps(config, indent=2) + "\n", folder)
+        zeros = torch.zeros(len(weight))
+        members = zeros.index_add(0, token_to_group, torch.ones(len(token_to_group)))
+        tensors[bias] = zeros.index_add(0, token_to_group, tensors[bias].float()) / members
+    _write(tensors, config, Path(folder))
 
 
-def load_encoder(
-    folder: str | Path, *, head: str, seed: int, labels: int | None = None
-) -> "PreTrainedModel":
-    """Load a semantic-token model below a task head of transformers.
-
-    Args:
-        folder: of ``config.json`` and ``model.safetensors``.
-        head: a key of :data:`TASK_HEADS`.
-        seed: decides the fresh parameters of the head (and of a pooler that the backbone lacks).
-        labels: outputs of a classification head.
-
-    Returns:
-        the ``PreTrainedModel`` of that head, in training mode, whose input embedding is a
-        :class:`SemanticTokenEmbedding`.
+def load_encoder(folder: str | Path, *, dropout: float | None = None) -> Encoder:
+    """Load the encoder of a semantic-token model, or of a plain backbone.
 
     Raises:
         InputError: the folder's tensors do not make the model that its config describes.
     """
-    import transformers
+    tensors, config, prefix = _read(Path(folder))
+    return _encoder(tensors, config, prefix, Path(folder), dropout)
 
-    folder = Path(folder)
-    config = transformers.AutoConfig.from_pretrained(folder)
-    if labels is not None:
-        config.num_labels = labels
-    small = copy.deepcopy(config)
-    # The matrix of V rows that the constructor would draw is replaced at once; spare it.
-    small.vocab_size = (config.pad_token_id or 0) + 1
-    torch.manual_seed(seed)
-    options = {"add_pooling_layer": False} if head == "encoder" else {}
-    model = getattr(transformers, TASK_HEADS[head]).from_config(small, **options)
-    model.config = config
-    model.base_model.config = config
-    tensors = load_file(folder / "model.safetensors")
-    prefix = "" if head == "encoder" else f"{model.base_model_prefix}."
-    _place_embedding(model.base_model, tensors, folder)
-    state = {}
-    for name, tensor in tensors.items():
-        bare = name.partition(".")[2] if _is_of_base_model(name) else None
-        if bare is not None:
-            state[f"{prefix}{bare}"] = tensor
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    encoder_missing = [
-        name for name in missing if f"{prefix}encoder." in name or "embeddings" in name
-    ]
-    unexpected = [name for name in unexpected if "pooler" not in name]
-    if encoder_missing or unexpected:
-        raise InputError(
-            f"{folder} does not hold the model that its config.json describes (missing "
-            f"{encoder_missing[:3]}, unexpected {unexpected[:3]}); delete it to have it made again"
-        )
-    model.train()
+
+def load_token_head(
+    folder: str | Path, outputs: int, *, seed: int, dropout: float | None = None
+) -> TokenHead:
+    """An encoder below a fresh :class:`TokenHead`, drawn as BERT's from the seed."""
+    model = TokenHead(load_encoder(folder, dropout=dropout), outputs)
+    _draw(model.output, seed)
     return model
 
 
-def load_masked_language_model(folder: str | Path, *, seed: int) -> MaskedSemanticLanguageModel:
-    """Load a semantic-token model with its MLM head; a backbone that has none gets a fresh one.
+def load_text_head(
+    folder: str | Path,
+    outputs: int,
+    *,
+    seed: int,
+    dropout: float | None = None,
+    pooling: str = "cls",
+) -> TextHead:
+    """An encoder below a fresh :class:`TextHead`. Its dense layer starts from the backbone's
+    pooler where that has one and its first token is what is pooled."""
+    tensors, config, prefix = _read(Path(folder))
+    model = TextHead(_encoder(tensors, config, prefix, Path(folder), dropout), outputs, pooling)
+    _draw(model.dense, seed)
+    _draw(model.output, seed + 1)
+    pooler = f"{prefix}.pooler.dense"
+    if pooling == "cls" and f"{pooler}.weight" in tensors:
+        model.dense.weight.data.copy_(tensors[f"{pooler}.weight"])
+        model.dense.bias.data.copy_(tensors[f"{pooler}.bias"])
+    return model
 
-    A fresh head starts from the dense layer BERT would draw and a zero bias.
-    """
-    encoder = load_encoder(folder, head="encoder", seed=seed)
-    model = MaskedSemanticLanguageModel(encoder)
-    generator = torch.Generator().manual_seed(seed)
-    nn.init.normal_(model.dense.weight, std=encoder.config.initializer_range, generator=generator)
-    nn.init.zeros_(model.dense.bias)
-    tensors = load_file(Path(folder) / "model.safetensors")
-    keys = _head_keys(encoder.config.to_dict())
+
+def load_masked_language_model(
+    folder: str | Path, *, seed: int, dropout: float | None = None
+) -> MaskedLanguageModel:
+    """A semantic-token model with its MLM head; a backbone that has none gets a fresh one."""
+    tensors, config, prefix = _read(Path(folder))
+    model = MaskedLanguageModel(_encoder(tensors, config, prefix, Path(folder), dropout))
+    _draw(model.dense, seed)
+    keys = _head_keys(config)
     if f"{keys['dense']}.weight" in tensors:
         for part in ("dense", "layer_norm"):
             for kind in ("weight", "bias"):
                 getattr(getattr(model, part), kind).data.copy_(tensors[f"{keys[part]}.{kind}"])
         model.bias.data.copy_(tensors[keys["bias"]])
-    model.train()
     return model
 
 
 def save_masked_language_model(
-    model: MaskedSemanticLanguageModel, origin: str | Path, folder: str | Path
+    model: MaskedLanguageModel, origin: str | Path, folder: str | Path
 ) -> None:
     """Write a continually pretrained model in the layout of :func:`assemble`.
 
@@ -249,17 +216,16 @@ def save_masked_language_model(
         origin: the folder that the model was loaded from; what the MLM objective does not
             use (a pooler) is carried over from it.
     """
-    origin, folder = Path(origin), Path(folder)
-    tensors = load_file(origin / "model.safetensors")
-    prefix = word_embeddings_key(tensors, origin).partition(".")[0]
-    for name, tensor in model.encoder.state_dict().items():
-        tensors[f"{prefix}.{name}"] = tensor.detach().cpu().contiguous()
-    keys = _head_keys(cast(Any, model.encoder).config.to_dict())
+    tensors, config, prefix = _read(Path(origin))
+    state = to_checkpoint_names(model.encoder.state_dict())
+    keys = _head_keys(config)
+    trained = {f"{prefix}.{name}": tensor for name, tensor in state.items()}
     for part in ("dense", "layer_norm"):
-        for name, tensor in getattr(model, part).state_dict().items():
-            tensors[f"{keys[part]}.{name}"] = tensor.detach().cpu().contiguous()
-    tensors[keys["bias"]] = model.bias.detach().cpu().contiguous()
-    _save(tensors, (origin / "config.json").read_text(encoding="utf-8"), folder)
+        for kind, tensor in getattr(model, part).state_dict().items():
+            trained[f"{keys[part]}.{kind}"] = tensor
+    trained[keys["bias"]] = model.bias.data
+    tensors |= {name: tensor.detach().cpu().contiguous() for name, tensor in trained.items()}
+    _write(tensors, config, Path(folder))
 
 
 def export(folder: str | Path, tokenizer_folder: str | Path, target: str | Path) -> None:
@@ -270,25 +236,22 @@ def export(folder: str | Path, tokenizer_folder: str | Path, target: str | Path)
 
     Args:
         folder: a semantic-token model.
-        tokenizer_folder: the backbone's folder, whose ``tokenizer*.json`` are copied.
+        tokenizer_folder: the backbone's folder, whose tokenizer files are copied.
         target: the folder to write.
     """
-    folder, target = Path(folder), Path(target)
-    tensors = load_file(folder / "model.safetensors")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    tensors, config, prefix = _read(Path(folder))
     name = word_embeddings_key(tensors, folder)
-    token_to_group = tensors.pop(name.replace(".weight", ".token_to_group"))
+    token_to_group = tensors.pop(f"{prefix}.{_TOKEN_TO_GROUP}")
     weight = tensors[name]
     padded = functional.pad(weight, (0, config["hidden_size"] - weight.shape[1]))
     tensors[name] = padded[token_to_group].contiguous()
     bias = _head_keys(config)["bias"]
     if bias in tensors:
         tensors[bias] = tensors[bias][token_to_group].contiguous()
-        # Older layouts keep the decoder's bias under its own name, tied to this one.
-    for source in Path(tokenizer_folder).glob("*token*.json"):
-        with whole(target / source.name) as partial:
+    for source in Path(tokenizer_folder).glob("tokenizer*.json"):
+        with whole(Path(target) / source.name) as partial:
             partial.write_bytes(source.read_bytes())
-    _save(tensors, json.dumps(config, indent=2) + "\n", target)
+    _write(tensors, config, Path(target))
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -296,34 +259,56 @@ def count_parameters(model: nn.Module) -> int:
     return sum(math.prod(parameter.shape) for parameter in model.parameters())
 
 
-def _place_embedding(base_model: Any, tensors: dict[str, torch.Tensor], folder: Path) -> None:
-    name = word_embeddings_key(tensors, folder)
-    weight = tensors[name]
-    token_to_group = tensors.get(name.replace(".weight", ".token_to_group"))
-    if token_to_group is None:
-        token_to_group = torch.arange(len(weight))
-    base_model.embeddings.word_embeddings = SemanticTokenEmbedding(
-        token_to_group, weight, base_model.config.hidden_size
-    )
-    tensors[name.replace(".weight", ".token_to_group")] = token_to_group
+def _encoder(
+    tensors: dict[str, torch.Tensor],
+    config: dict[str, Any],
+    prefix: str,
+    folder: Path,
+    dropout: float | None,
+) -> Encoder:
+    bare = {
+        name.removeprefix(f"{prefix}."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith((f"{prefix}.embeddings.", f"{prefix}.encoder."))
+    }
+    weight = bare[word_embeddings_key(bare, folder)]
+    token_to_group = bare.setdefault(_TOKEN_TO_GROUP, torch.arange(len(weight)))
+    embedding = SemanticTokenEmbedding(token_to_group, weight, config["hidden_size"])
+    encoder = Encoder(config, embedding, dropout)
+    try:
+        encoder.load_state_dict(from_checkpoint_names(bare))
+    except (RuntimeError, KeyError) as error:
+        raise InputError(
+            f"{folder} does not hold the model that its config.json describes ({error}); delete "
+            "it to have it made again"
+        ) from error
+    return encoder
 
 
-def _is_of_base_model(name: str) -> bool:
-    return not name.startswith(("cls.", "lm_head."))
+def _draw(layer: nn.Linear, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    nn.init.normal_(layer.weight, std=0.02, generator=generator)
+    nn.init.zeros_(layer.bias)
 
 
-def _head_keys(config: dict) -> dict[str, str]:
+def _head_keys(config: dict[str, Any]) -> dict[str, str]:
     family = config.get("model_type", "")
     if family not in MASKED_LANGUAGE_HEAD_KEYS:
         raise InputError(
             f"backbones of model_type {family!r} are not supported; use one of "
-            f"{sorted(MASKED_LANGUAGE_HEAD_KEYS)}"
+            f"{', '.join(MASKED_LANGUAGE_HEAD_KEYS)}"
         )
     return MASKED_LANGUAGE_HEAD_KEYS[family]
 
 
-def _save(tensors: dict[str, torch.Tensor], config: str, folder: Path) -> None:
+def _read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], str]:
+    tensors = load_file(folder / "model.safetensors")
+    prefix = word_embeddings_key(tensors, folder).partition(".")[0]
+    return tensors, read_json(folder / "config.json"), prefix
+
+
+def _write(tensors: dict[str, torch.Tensor], config: dict[str, Any], folder: Path) -> None:
     with whole(folder / "model.safetensors") as partial:
         save_file(tensors, partial, metadata={"format": "pt"})
     with whole(folder / "config.json") as partial:
-        partial.write_text(config, encoding="utf-8")
+        partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -104,8 +104,8 @@ def pretrain(
     frame = SpecialTokens.of(load_tokenizer(tokenizer))
     if frame.mask is None:
         raise InputError(f"{tokenizer} has no mask token, which masked language modelling needs")
-    model = load_masked_language_model(model_folder, seed=seed)
-    vocabulary_size = len(model.embedding.token_to_group)
+    model = load_masked_language_model(model_folder, seed=seed, dropout=options.dropout)
+    vocabulary_size = len(model.encoder.word_embeddings.token_to_group)
     special = torch.tensor(
         sorted({*frame.prefix, *frame.middle, *frame.suffix, frame.pad, frame.mask})
     )
@@ -129,7 +129,6 @@ def pretrain(
             yield [
                 {
                     "input_ids": fed[i : i + size],
-                    "attention_mask": torch.ones_like(fed[i : i + size]),
                     "masked_tokens": targets[i : i + size],
                 }
                 for i in range(0, len(fed), size)

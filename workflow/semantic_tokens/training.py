@@ -40,6 +40,7 @@ class TrainingOptions:
         adam_betas: of AdamW.
         weight_decay: of AdamW, on matrices only.
         max_gradient_norm: gradients are clipped to it.
+        dropout: of embeddings, attention and residual branches; None is the backbone's own.
         precision: ``no`` (float32), ``bf16`` or ``fp16``.
         checkpoint_every: optimizer steps between checkpoints; 0 keeps none.
     """
@@ -53,6 +54,7 @@ class TrainingOptions:
     adam_betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
+    dropout: float | None = None
     precision: str = "no"
     checkpoint_every: int = 0
 
@@ -122,7 +124,6 @@ def train(
         InputError: the loss is not finite.
     """
     from accelerate import Accelerator
-    from transformers import get_linear_schedule_with_warmup
 
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(not torch.cuda.is_available(), warn_only=True)
@@ -135,8 +136,9 @@ def train(
         betas=options.adam_betas,
         fused=True,
     )
-    schedule = get_linear_schedule_with_warmup(
-        optimizer, math.ceil(options.warmup_ratio * steps), max(steps, 1)
+    warmup = math.ceil(options.warmup_ratio * steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / (warmup + 1), (steps - step) / max(1, steps - warmup))
     )
     model.train()
     prepared, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)

@@ -5,6 +5,7 @@ A tokenizer is passed as the text of its ``tokenizer.json``.
 """
 
 import functools
+import itertools
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -13,12 +14,14 @@ from typing import Any
 import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram
+from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
 
 _UNUSED = re.compile(r"\[unused\d+\]")
-# No text holds it after normalisation: a private-use character on either side.
-_DROPPED = "\ue000{}\ue000"
+# No text spells it: a Unigram model sees "▁" wherever text has a space.
+_DROPPED = " {}"
+_BATCH = 1000
 
 
 def unigram_tokenizer(pieces: Sequence[tuple[str, float]]) -> str:
@@ -60,8 +63,8 @@ def _nmt_nfkc() -> bytes:
 
 
 def vocabulary_size(tokenizer_json: str) -> int:
-    """How many ids a tokenizer has, special tokens included."""
-    return Tokenizer.from_str(tokenizer_json).get_vocab_size(with_added_tokens=True)
+    """The |V| of a tokenizer's embedding matrix: one more than its largest id."""
+    return max(Tokenizer.from_str(tokenizer_json).get_vocab().values()) + 1
 
 
 def special_ids(tokenizer_json: str, *, with_unused: bool = False) -> list[int]:
@@ -108,12 +111,15 @@ def first_k_ids(tokenizer_json: str, k: int) -> list[int]:
 def truncate_tokenizer(tokenizer_json: str, kept_ids: Iterable[int]) -> str:
     """A tokenizer that segments text into the kept subwords alone, under their original ids.
 
-    A character becomes the unknown token only where no kept subword covers it. Ids stay the
-    backbone's, so everything downstream is unaware of the truncation.
+    Ids stay the backbone's, so everything downstream is unaware of the truncation. What no kept
+    subword covers becomes unknown as the family has it: the characters themselves under Unigram,
+    the whole word around them under WordPiece. mBERT learned its ``##`` characters late (the
+    first has id 10,107), so its first 5% leave most words unknown.
     """
     kept = set(kept_ids) | set(special_ids(tokenizer_json))
     data = json.loads(tokenizer_json)
     model = _model(tokenizer_json)
+    data["added_tokens"] = [token for token in data["added_tokens"] if token["id"] in kept]
     if model["type"] == "WordPiece":
         data["model"]["vocab"] = {t: i for t, i in model["vocab"].items() if i in kept}
     else:
@@ -138,7 +144,10 @@ def trim_unigram(
     frequent first; then the best-scored of the rest, up to ``size``.
 
     Returns:
-        ``size`` ids, ascending, so the special tokens keep their places.
+        ``size`` ids, ascending, so the special tokens keep their places: first, and the mask last.
+
+    Raises:
+        InputError: the vocabulary has no ``size`` subwords, or they would all be special tokens.
     """
     tokenizer_json = unigram_tokenizer(pieces)
     special = special_ids(tokenizer_json)
@@ -149,8 +158,11 @@ def trim_unigram(
         )
     tokenizer = Tokenizer.from_str(tokenizer_json)
     counts = np.zeros(len(pieces), dtype=np.int64)
-    for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
-        np.add.at(counts, encoding.ids, 1)
+    remaining = iter(tqdm(texts, desc="counting subwords", unit=" texts"))
+    while batch := list(itertools.islice(remaining, _BATCH)):
+        encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+        ids = np.fromiter(itertools.chain.from_iterable(e.ids for e in encodings), dtype=np.int64)
+        counts += np.bincount(ids, minlength=len(counts))
     learned = np.asarray(ids_in_order_learned(tokenizer_json))
     frequent = learned[np.argsort(-counts[learned], kind="stable")]
     return sorted([*special, *frequent[: size - len(special)].tolist()])
@@ -164,3 +176,9 @@ def _model(tokenizer_json: str) -> dict[str, Any]:
             "backbone"
         )
     return model
+
+
+def unknown_id(tokenizer_json: str) -> int:
+    """The id of the unknown token."""
+    model = _model(tokenizer_json)
+    return model["unk_id"] if model["type"] == "Unigram" else model["vocab"][model["unk_token"]]

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from semantic_tokens.finetuning.task import group_by_language, model_inputs, of_languages, predict
+from semantic_tokens.model import load_text_head
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
 from semantic_tokens.training import Batch
 
@@ -15,7 +17,6 @@ from semantic_tokens.training import Batch
 class PairClassification:
     """The classification head over the pair's first token."""
 
-    head = "sequence_classification"
     metric = "accuracy"
 
     def __init__(
@@ -24,14 +25,20 @@ class PairClassification:
         tokenizer: Path,
         languages: Sequence[str] | None = None,
         evaluation_split: str = "test",
+        pooling: str = "cls",
     ) -> None:
         self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
         everything = read_table(tokenized / "train.parquet")
         self.names = sorted({row["label"] for row in everything})
-        self.labels = len(self.names)
+        self.pooling = pooling
         self.rows = of_languages(everything, languages)
         self.test = read_table(tokenized / f"{evaluation_split}.parquet")
         self.lengths = [len(row["input_ids"]) for row in self.rows]
+
+    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
+        return load_text_head(
+            folder, len(self.names), seed=seed, dropout=dropout, pooling=self.pooling
+        )
 
     def collate(self, indices: np.ndarray) -> Batch:
         rows = [self.rows[i] for i in indices]
@@ -39,7 +46,8 @@ class PairClassification:
         return self._inputs(rows) | {"labels": labels}
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        return model(**batch).loss
+        labels = batch.pop("labels")
+        return functional.cross_entropy(model(**batch).float(), labels)
 
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
         right: dict[int, bool] = {}
@@ -48,7 +56,7 @@ class PairClassification:
             model,
             lengths,
             lambda indices: self._inputs([self.test[i] for i in indices]),
-            lambda m, b: m(**b).logits,
+            lambda m, b: m(**b),
             batch_size,
             "classifying",
         ):

@@ -6,14 +6,15 @@ import string
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from semantic_tokens.files import read_jsonl
 from semantic_tokens.finetuning.task import group_by_language, model_inputs, of_languages, predict
+from semantic_tokens.model import load_token_head
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
 from semantic_tokens.training import Batch
 
@@ -28,9 +29,7 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 class QuestionAnswering:
     """Two linear outputs a token: begin and end of the answer."""
 
-    head = "question_answering"
     metric = "f1"
-    labels = None
 
     def __init__(
         self,
@@ -48,6 +47,9 @@ class QuestionAnswering:
         self.max_answer_tokens = max_answer_tokens
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
+    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
+        return load_token_head(folder, 2, seed=seed, dropout=dropout)
+
     def collate(self, indices: np.ndarray) -> Batch:
         rows = [self.rows[i] for i in indices]
         return self._inputs(rows) | {
@@ -56,7 +58,14 @@ class QuestionAnswering:
         }
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        return model(**batch).loss
+        answers = [batch.pop("start_positions"), batch.pop("end_positions")]
+        padding = (batch["attention_mask"] == 0)[:, :, None]
+        logits = model(**batch).float().masked_fill(padding, -torch.inf)
+        losses = [
+            functional.cross_entropy(logits[:, :, edge], answer)
+            for edge, answer in enumerate(answers)
+        ]
+        return (losses[0] + losses[1]) / 2
 
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
         best: dict[str, tuple[float, int, int]] = {}
@@ -65,7 +74,7 @@ class QuestionAnswering:
             model,
             lengths,
             lambda indices: self._inputs([self.windows[i] for i in indices]),
-            lambda m, b: _start_and_end_logits(m(**b)),
+            lambda m, b: m(**b).transpose(1, 2),
             batch_size,
             "answering",
         ):
@@ -91,10 +100,6 @@ class QuestionAnswering:
             self.pad_id,
             [row["token_type_ids"] for row in rows],
         )
-
-
-def _start_and_end_logits(output: Any) -> torch.Tensor:
-    return torch.stack([output.start_logits, output.end_logits], dim=1)
 
 
 def best_span(

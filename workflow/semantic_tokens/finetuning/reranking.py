@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_by_language
 from semantic_tokens.finetuning.task import model_inputs, predict
+from semantic_tokens.model import load_text_head
 from semantic_tokens.tokenization import fit_pair
 from semantic_tokens.training import Batch
 
@@ -16,9 +18,7 @@ from semantic_tokens.training import Batch
 class Reranking:
     """Relevant or not, from the classification head over query and passage."""
 
-    head = "sequence_classification"
     metric = "ndcg_at_10"
-    labels = 2
 
     def __init__(
         self,
@@ -32,10 +32,12 @@ class Reranking:
         negative_depth: int = 100,
         rerank_depth: int = 100,
         max_length: int = 256,
+        pooling: str = "cls",
     ) -> None:
         self.data = RankingData(
             tokenized, tokenizer, dataset, candidates, languages, evaluation_split
         )
+        self.pooling = pooling
         self.room = max_length - self.data.frame.pair_overhead
         self.examples: list[tuple[list[int], str, int]] = []
         for query in self.data.train:
@@ -51,13 +53,17 @@ class Reranking:
         ]
         self.lengths = [len(q) + len(self.data.passages[p]) for q, p, _ in self.examples]
 
+    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
+        return load_text_head(folder, 2, seed=seed, dropout=dropout, pooling=self.pooling)
+
     def collate(self, indices: np.ndarray) -> Batch:
         chosen = [self.examples[i] for i in indices]
         labels = torch.tensor([label for _, _, label in chosen])
         return self._inputs([(q, p) for q, p, _ in chosen]) | {"labels": labels}
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        return model(**batch).loss
+        labels = batch.pop("labels")
+        return functional.cross_entropy(model(**batch).float(), labels)
 
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
         def collate(indices: np.ndarray) -> Batch:
@@ -68,7 +74,7 @@ class Reranking:
         lengths = [len(q["input_ids"]) + len(self.data.passages[p]) for q, p in self.pairs]
         run: dict[str, dict[str, float]] = {query["id"]: {} for query in self.data.test}
         for index, logits in predict(
-            model, lengths, collate, lambda m, b: m(**b).logits, batch_size, "reranking"
+            model, lengths, collate, lambda m, b: m(**b), batch_size, "reranking"
         ):
             query, passage = self.pairs[index]
             run[query["id"]][passage] = float(logits[1] - logits[0])

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_by_language
 from semantic_tokens.finetuning.task import model_inputs, predict
+from semantic_tokens.model import load_encoder, pool
 from semantic_tokens.training import Batch
 
 RETRIEVED = 100  # passages a query's list holds; nDCG@10 looks at the first ten
@@ -25,9 +26,7 @@ class Retrieval:
         temperature: divides the similarity in the loss.
     """
 
-    head = "encoder"
     metric = "ndcg_at_10"
-    labels = None
 
     def __init__(
         self,
@@ -55,6 +54,9 @@ class Retrieval:
         self.lengths = [
             len(q["input_ids"]) + len(self.data.passages[p]) for q, p, _ in self.examples
         ]
+
+    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
+        return load_encoder(folder, dropout=dropout)
 
     def collate(self, indices: np.ndarray) -> Batch:
         """Queries and passages apart: ``query_*`` [B, …], ``passage_*`` [P, …], ``target`` [B]
@@ -92,12 +94,7 @@ class Retrieval:
         self, model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:
         """[B, L] -> [B, D] sentence embeddings."""
-        hidden = model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        if self.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
-            weights = attention_mask[:, :, None].to(hidden.dtype)
-            pooled = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+        pooled = pool(model(input_ids, attention_mask), attention_mask, self.pooling)
         return functional.normalize(pooled, dim=-1) if self.similarity == "cosine" else pooled
 
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:

@@ -86,9 +86,7 @@ def fine_tune(
         ``metric``, ``value`` (unweighted mean over languages), ``by_language``,
         ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``.
     """
-    from semantic_tokens.model import load_encoder
-
-    model = load_encoder(model_folder, head=task.head, seed=seed, labels=task.labels)
+    model = task.load_model(model_folder, seed=seed, dropout=options.dropout)
     steps = options.steps(len(task.lengths))
 
     def batches() -> Iterator[list[Batch]]:

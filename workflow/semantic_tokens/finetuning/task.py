@@ -1,6 +1,7 @@
 """What the five tasks share: their face, padding, and prediction in batches."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,23 +17,18 @@ class Task(Protocol):
     """One task over one tokenised dataset.
 
     Attributes:
-        head: the head of :func:`semantic_tokens.model.load_encoder` that it trains.
-        labels: outputs of that head, or None where the head knows.
         metric: the name of its score.
         lengths: tokens of every training example, for batches of like length.
     """
-
-    @property
-    def head(self) -> str: ...
-
-    @property
-    def labels(self) -> int | None: ...
 
     @property
     def metric(self) -> str: ...
 
     @property
     def lengths(self) -> Sequence[int]: ...
+
+    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
+        """A semantic-token model below this task's head."""
 
     def collate(self, indices: np.ndarray) -> Batch:
         """The training examples at these indices, padded."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from semantic_tokens.finetuning.task import (
     group_by_language,
@@ -14,6 +15,7 @@ from semantic_tokens.finetuning.task import (
     pad,
     predict,
 )
+from semantic_tokens.model import load_token_head
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
 from semantic_tokens.training import Batch
 
@@ -21,7 +23,6 @@ from semantic_tokens.training import Batch
 class TokenClassification:
     """A linear layer over each word's first subword."""
 
-    head = "token_classification"
     metric = "f1"
 
     def __init__(
@@ -37,8 +38,10 @@ class TokenClassification:
         # The tags of all the training data, so that zero-shot models share the label set.
         everything = read_table(tokenized / "train.parquet")
         self.tags = sorted({tag for row in everything for tag in row["tags"]})
-        self.labels = len(self.tags)
         self.lengths = [len(row["input_ids"]) for row in self.rows]
+
+    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
+        return load_token_head(folder, len(self.tags), seed=seed, dropout=dropout)
 
     def collate(self, indices: np.ndarray) -> Batch:
         rows = [self.rows[i] for i in indices]
@@ -52,7 +55,8 @@ class TokenClassification:
         return batch | {"labels": pad(labels, -100)}
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        return model(**batch).loss
+        labels = batch.pop("labels")
+        return functional.cross_entropy(model(**batch).flatten(0, 1).float(), labels.flatten())
 
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
         def collate(indices: np.ndarray) -> Batch:
@@ -61,7 +65,7 @@ class TokenClassification:
         predicted: dict[int, list[str]] = {}
         lengths = [len(row["input_ids"]) for row in self.test]
         for index, logits in predict(
-            model, lengths, collate, lambda m, b: m(**b).logits, batch_size, "tagging"
+            model, lengths, collate, lambda m, b: m(**b), batch_size, "tagging"
         ):
             best = logits.argmax(axis=-1)
             # A word without a subword left is nobody's name.

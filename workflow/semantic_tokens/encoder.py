@@ -1,0 +1,171 @@
+"""The encoder of the BERT and XLM-R families over semantic tokens (paper, 2.1 and 2.3).
+
+It is PyTorch's own transformer encoder with these families' embeddings in front. Against the
+classes of transformers it computes the same hidden states from the same checkpoint, projects
+queries, keys and values in one product, and spares a job some seconds of imports, which would be
+most of a short job's life.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+#: Families whose position of the first token is one past the padding id.
+_POSITIONS_AFTER_PADDING = ("xlm-roberta", "roberta")
+
+# A layer's modules: Hugging Face's name -> PyTorch's.
+_LAYER_NAMES = {
+    "attention.output.dense": "self_attn.out_proj",
+    "attention.output.LayerNorm": "norm1",
+    "intermediate.dense": "linear1",
+    "output.dense": "linear2",
+    "output.LayerNorm": "norm2",
+}
+_PROJECTIONS = ("query", "key", "value")
+_LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
+
+
+class SemanticTokenEmbedding(nn.Module):
+    """Embedding of subwords by the semantic token they belong to.
+
+    The d columns of ``weight`` are padded to ``hidden_size`` with zeros on the fly
+    (section 2.3), so the missing columns have no parameters that training could move.
+
+    Args:
+        token_to_group: [V] int64, the group of every subword.
+        weight: [V', d] floating, one row a semantic token.
+        hidden_size: D of the backbone, with d <= D.
+    """
+
+    def __init__(
+        self, token_to_group: torch.Tensor, weight: torch.Tensor, hidden_size: int
+    ) -> None:
+        super().__init__()
+        self.token_to_group: torch.Tensor
+        self.register_buffer("token_to_group", token_to_group.long())
+        self.weight = nn.Parameter(weight.clone())
+        self.hidden_size = hidden_size
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """[...] int64 token ids -> [..., D]."""
+        embedded = functional.embedding(self.token_to_group[input_ids], self.weight)
+        missing = self.hidden_size - self.weight.shape[1]
+        return functional.pad(embedded, (0, missing)) if missing else embedded
+
+
+class Encoder(nn.Module):
+    """Token ids to contextual states.
+
+    Args:
+        config: a checkpoint's ``config.json``.
+        embedding: looks subwords up.
+        dropout: of embeddings, attention and residual branches; None takes the checkpoint's.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        embedding: SemanticTokenEmbedding,
+        dropout: float | None = None,
+    ) -> None:
+        super().__init__()
+        width, epsilon = config["hidden_size"], config["layer_norm_eps"]
+        if dropout is None:
+            dropout = config.get("hidden_dropout_prob", 0.1)
+        self.hidden_size = width
+        self.first_position = 0
+        if config["model_type"] in _POSITIONS_AFTER_PADDING:
+            self.first_position = config["pad_token_id"] + 1
+        self.word_embeddings = embedding
+        self.position_embeddings = nn.Embedding(config["max_position_embeddings"], width)
+        self.token_type_embeddings = nn.Embedding(config["type_vocab_size"], width)
+        self.layer_norm = nn.LayerNorm(width, eps=epsilon)
+        self.dropout = nn.Dropout(dropout)
+        layer = nn.TransformerEncoderLayer(
+            width,
+            config["num_attention_heads"],
+            config["intermediate_size"],
+            dropout,
+            activation="gelu",
+            layer_norm_eps=epsilon,
+            batch_first=True,
+        )
+        layer.dropout = nn.Dropout(0.0)  # these families have none inside the feed-forward part
+        self.layers = nn.TransformerEncoder(
+            layer, config["num_hidden_layers"], enable_nested_tensor=False
+        )
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Hidden states of the last layer.
+
+        Args:
+            input_ids: [B, L] int64, padded on the right.
+            attention_mask: [B, L], 1 where there is text; None where all is text.
+            token_type_ids: [B, L] int64; None is all zeros.
+
+        Returns:
+            [B, L, D]; what stands at padding is of no meaning.
+        """
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device) + self.first_position
+        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        embedded = self.word_embeddings(input_ids) + self.position_embeddings(positions)
+        states = self.dropout(self.layer_norm(embedded + self.token_type_embeddings(types)))
+        padding = None if attention_mask is None else attention_mask == 0
+        return self.layers(states, src_key_padding_mask=padding)
+
+
+def from_checkpoint_names(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A checkpoint's encoder tensors under this module's names.
+
+    Args:
+        tensors: Hugging Face's names without the family's prefix.
+    """
+    state: dict[str, torch.Tensor] = {}
+    layers = set()
+    for name, tensor in tensors.items():
+        if match := _LAYER.fullmatch(name):
+            layer, part, kind = match.groups()
+            layers.add(layer)
+            if part in _LAYER_NAMES:
+                state[f"layers.layers.{layer}.{_LAYER_NAMES[part]}.{kind}"] = tensor
+        elif name.startswith("embeddings.LayerNorm."):
+            state[f"layer_norm.{name.rpartition('.')[2]}"] = tensor
+        elif name.startswith("embeddings."):
+            state[name.removeprefix("embeddings.")] = tensor
+    for layer in layers:
+        for kind in ("weight", "bias"):
+            parts = [tensors[f"{_attention(layer)}.{name}.{kind}"] for name in _PROJECTIONS]
+            state[f"layers.layers.{layer}.self_attn.in_proj_{kind}"] = torch.cat(parts)
+    return state
+
+
+def to_checkpoint_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The inverse of :func:`from_checkpoint_names`."""
+    tensors: dict[str, torch.Tensor] = {}
+    of_pytorch = {ours: theirs for theirs, ours in _LAYER_NAMES.items()}
+    for name, tensor in state.items():
+        match = re.fullmatch(r"layers\.layers\.(\d+)\.(.+?)[._](weight|bias)", name)
+        if match is None:
+            name = re.sub(r"^layer_norm\.", "LayerNorm.", name)
+            tensors[f"embeddings.{name}"] = tensor
+            continue
+        layer, part, kind = match.groups()
+        if part == "self_attn.in_proj":
+            for projection, piece in zip(_PROJECTIONS, tensor.chunk(3), strict=True):
+                tensors[f"{_attention(layer)}.{projection}.{kind}"] = piece.contiguous()
+        else:
+            tensors[f"encoder.layer.{layer}.{of_pytorch[part]}.{kind}"] = tensor
+    return tensors
+
+
+def _attention(layer: str) -> str:
+    return f"encoder.layer.{layer}.attention.self"
