@@ -41,12 +41,12 @@ def code_digest(*modules):
     A package stands for all of its modules."""
     digest = hashlib.sha256()
     for module in modules:
-        origin = Path(importlib.util.find_spec(module).origin)
-        paths = [origin]
-        if origin.name == "__init__.py":
-            paths = sorted(p for p in origin.parent.rglob("*") if p.suffix in {".py", ".yaml"})
+        spec = importlib.util.find_spec(module)
+        folders = spec.submodule_search_locations
+        paths = [Path(spec.origin)] if folders is None else sorted(Path(folders[0]).rglob("*.*"))
         for path in paths:
-            digest.update(path.read_bytes())
+            if path.suffix in {".py", ".yaml", ".j2"}:
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 

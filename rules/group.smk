@@ -67,7 +67,9 @@ rule group_by_lexicon:
         groups=f"results/groups/{GROUPS}.safetensors",
     params:
         code=code_digest(
-            "semantic_tokens.grouping.lexicon_components", "semantic_tokens.grouping.groups"
+            "semantic_tokens.alignment",
+            "semantic_tokens.grouping.lexicon_components",
+            "semantic_tokens.grouping.groups",
         ),
     wildcard_constraints:
         grouping=r"lexicon-.+",

@@ -40,7 +40,7 @@ rule table5:
         tasks=TASKS,
         seeds=config["seeds"],
         title=config["title"],
-        code=code_digest("semantic_tokens.tables"),
+        code=code_digest("semantic_tokens.tables", "semantic_tokens.templates"),
     log:
         "results/logs/table5.log",
     benchmark:

@@ -42,7 +42,11 @@ def make_backbone(family, folder):
             parameter.data += 0.1 * torch.randn_like(parameter)
     model.tie_weights()
     config.save_pretrained(folder)
-    state = {n: t for n, t in model.state_dict().items() if "decoder" not in n and "position_ids" not in n}
+    state = {
+        n: t
+        for n, t in model.state_dict().items()
+        if "decoder" not in n and "position_ids" not in n
+    }
     save_file({n: t.contiguous().clone() for n, t in state.items()}, folder / "model.safetensors")
     return model
 

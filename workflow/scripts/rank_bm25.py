@@ -1,7 +1,5 @@
 """Rank each query's passages by BM25."""
 
-from pathlib import Path
-
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
@@ -9,12 +7,16 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.ranking import bm25_candidates
 
     params = snakemake.params  # noqa: F821
-    for queries, target in zip(snakemake.input.queries, snakemake.output, strict=True):  # noqa: F821
-        candidates = bm25_candidates(
+    splits = [list(read_jsonl(path)) for path in snakemake.input.queries]  # noqa: F821
+    ranked = {
+        row["id"]: row
+        for row in bm25_candidates(
             read_jsonl(snakemake.input.passages),  # noqa: F821
-            read_jsonl(queries),
+            [query for split in splits for query in split],
             depth=params.depth,
             k1=params.k1,
             b=params.b,
         )
-        write_jsonl(candidates, Path(target))
+    }
+    for queries, target in zip(splits, snakemake.output, strict=True):  # noqa: F821
+        write_jsonl((ranked[query["id"]] for query in queries), target)

@@ -8,7 +8,7 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.files import write_jsonl
 
     spec = snakemake.params.spec  # noqa: F821
-    source = Path([*snakemake.input.wheel, *snakemake.input.path][0])  # noqa: F821
+    source = next(iter([*snakemake.input.wheel, *snakemake.input.path]), None)  # noqa: F821
     if spec["reader"] == "miniature":
         from semantic_tokens.miniature import generate
 
@@ -16,6 +16,12 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     else:
         from semantic_tokens.task_data import read_dataset
 
-        splits = read_dataset(spec["reader"], spec["options"], source)
+        splits = read_dataset(
+            spec["reader"],
+            spec["options"],
+            Path(source) if source else None,
+            kind=spec["kind"],
+            name=snakemake.wildcards.dataset,  # noqa: F821
+        )
     for path in snakemake.output:  # noqa: F821
         log.info("%s: %d", path, write_jsonl(splits[Path(path).stem], path))

