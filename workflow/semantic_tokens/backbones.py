@@ -238,7 +238,9 @@ def _from_checkpoint(
         raise InputError(
             f"{source / 'config.json'} has model_type {family!r}; use one of {sorted(_PREFIX)}"
         )
-    tokenizer = json.dumps(_read_json(source / "tokenizer.json"), ensure_ascii=False)
+    # Some are published as they served last, cutting and padding every text to one length.
+    plain = {"truncation": None, "padding": None}
+    tokenizer = json.dumps(_read_json(source / "tokenizer.json") | plain, ensure_ascii=False)
     tokenizer_config = _read_json(source / "tokenizer_config.json")
     tensors = masked_language_model_names(
         _load_weights(source, convert_pickle=convert_pickle), _PREFIX[family]
