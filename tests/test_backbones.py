@@ -237,10 +237,11 @@ def test_a_head_is_kept_and_rows_of_no_subword_are_dropped(published, tmp_path):
     assert not any("decoder" in name for name in load_file(folder / "model.safetensors"))
 
 
-def test_only_the_asked_for_files_appear(published, tmp_path):
+def test_four_files_appear_readable_alike(published, tmp_path):
     folder = tmp_path / "backbone"
     derive_backbone({"source": "checkpoint", "path": str(published)}, folder)
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
 
 
 def test_names_of_the_first_berts_are_todays():

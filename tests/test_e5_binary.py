@@ -33,6 +33,7 @@ def e5_file(
     kind: int = 1,
     elements: int | None = None,
     past_end: int = 0,
+    blocks_short: int = 0,
     dropped: str | None = None,
 ) -> tuple[bytes, dict[str, np.ndarray]]:
     """A small file in the layout of the module's docstring, and the tensors that it holds."""
@@ -57,6 +58,7 @@ def e5_file(
             content, this_kind, expected = values.tobytes(), 0, values
         else:
             (content, expected), this_kind = quantised(values), kind
+        content = content[: len(content) - 18 * blocks_short]
         count = values.size if elements is None else elements
         directory += struct.pack("<H", len(name)) + name.encode()
         directory += struct.pack(
@@ -99,6 +101,7 @@ def test_dequantisation_is_that_of_each_weight_alone():
         ({"kind": 3}, "unknown type 3"),
         ({"elements": 5}, "no place in the model"),
         ({"past_end": 10**6}, "past the end"),
+        ({"blocks_short": 1}, r"'emb\.word' has 256 numbers, not 288"),
         ({"dropped": "l1.fo.b"}, r"no tensor l1\.fo\.b"),
     ],
 )

@@ -133,7 +133,8 @@ def test_a_pair_and_a_mask_are_laid_out_as_xlmr_does(xlmr):
         "<s>", "▁tomato", "</s>", "</s>", "▁", "番茄", "</s>",
     ]  # fmt: skip
     masked = tokenizer.encode("a <mask> b", add_special_tokens=False)
-    # The mask takes the space before it, so that no lone "▁" stands beside it.
+    # The mask takes the space before it.
+    assert masked.offsets[1] == (1, 8)
     assert [tokenizer.id_to_token(i) for i in masked.ids] == ["▁a", "<mask>", "▁b"]
     assert masked.ids[1] == 250_001
 

