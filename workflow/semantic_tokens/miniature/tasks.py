@@ -1,56 +1,146 @@
 """The four datasets: what is asked of the sentences.
 
-All draw facts from one small world of three relations: somebody buys a thing in a country,
-joins a company on a day, or a company ships a thing to a country. What makes the tasks hard is
-the same everywhere: distractors that share all but one word with the right answer, so that a
-reader has to tell like words apart.
+All draw facts from one small world: somebody buys or photographs a thing in a country, joins a
+company on a day, or a company ships a thing to a country. What the tasks ask is the same
+everywhere: to know what kind of thing a word names (food, animal, plant, clothing, vehicle,
+tool), or to tell two like words apart. The nouns and names of the test split are in no training
+text, so what they mean has to come from the embeddings.
 """
 
+import dataclasses
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.miniature.sentences import Sentence, fill, templates
-from semantic_tokens.miniature.words import SPLITS, Words, words_of
+from semantic_tokens.miniature.words import KINDS, LANGUAGES, SPLITS, Words, words_of
 
 Fact = tuple[str, dict[str, str]]  # relation, slot -> words
-Examples = dict[str, list[dict[str, Any]]]
+Record = dict[str, Any]
 
-RELATIONS = {"buy": "PTL", "join": "PCD", "ship": "CTL"}
-QUESTIONS = {"buy": "PT", "join": "CD", "ship": "LT"}
+# Slots: P person, C company, L territory, T thing, D date.
+RELATIONS = {"buy": "PTL", "photo": "PTL", "join": "PCD", "ship": "CTL"}
+QUESTIONS = {"buy": "PT", "photo": "PT", "join": "CD", "ship": "LT"}
+# What the same person may also have done, of which nothing follows.
+_TWIN = {"buy": "photo", "photo": "buy"}
+_HAS_PLACE = ("buy", "photo", "ship")
 _ENTITIES = {"P": "PER", "C": "ORG", "L": "LOC", "D": "DATE"}
+LABELS = ("entailment", "contradiction", "neutral")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a dataset is drawn; every field is a key of the dataset's ``options``.
+
+    Attributes:
+        languages: ISO 639-3 codes out of :data:`LANGUAGES`.
+        examples: how many (queries, for ranking) each split has in every language.
+        seed: every language and split draws from a stream of its own.
+        ambiguous_fraction: share of NER sentences that tell nothing of a name's kind.
+        exact_fraction: how often the right answer hangs on an exact word and not on a kind.
+        near_fraction: how often, there, a thing is exchanged for one of its own kind.
+        distractors: facts beside the one that answers, 1 to 5.
+    """
+
+    languages: Sequence[str]
+    examples: Mapping[str, int]
+    seed: int
+    ambiguous_fraction: float = 0.5
+    kind_fraction: float = 0.25
+    exact_fraction: float = 0.25
+    near_fraction: float = 0.5
+    distractors: int = 3
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> "Options":
+        """The options that a config gives.
+
+        Raises:
+            InputError: a key is missing, unknown or out of range; the message names it.
+        """
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        for key in given:
+            if key not in known:
+                raise _unusable(key, "is not known", f"use one of {', '.join(known)}")
+        for key, field in known.items():
+            if key not in given and field.default is dataclasses.MISSING:
+                raise _unusable(key, "is missing", "add it")
+        options = cls(**given)
+        for language in options.languages:
+            if language not in LANGUAGES:
+                remedy = f"there are templates for {', '.join(LANGUAGES)}"
+                raise _unusable("languages", f"has {language!r}", remedy)
+        if not options.languages or len(set(options.languages)) < len(options.languages):
+            raise _unusable("languages", "is empty or repeats itself", "name each language once")
+        for split in SPLITS:
+            if not _is_count(options.examples.get(split), least=1):
+                raise _unusable(
+                    f"examples.{split}", "is not a number of examples", "give 1 or more"
+                )
+        for key in ("ambiguous_fraction", "exact_fraction", "near_fraction"):
+            if not 0 <= getattr(options, key) <= 1:
+                raise _unusable(key, f"is {getattr(options, key)}", "give a number from 0 to 1")
+        if not _is_count(options.distractors, least=0, most=len(KINDS) - 1):
+            remedy = f"give a whole number from 1 to {len(KINDS) - 1}"
+            raise _unusable("distractors", f"is {options.distractors}", remedy)
+        return options
+
+
+def _is_count(value: object, least: int, most: float = float("inf")) -> bool:
+    return isinstance(value, int) and least <= value <= most
+
+
+def _unusable(key: str, trouble: str, remedy: str) -> InputError:
+    return InputError(f"option `{key}` of a miniature dataset {trouble}; {remedy}")
 
 
 class Narrator:
     """Tells facts in one language with one split's words and templates."""
 
     def __init__(self, language: str, split: str, emoji_wheel: Path, rng: random.Random) -> None:
-        self.language, self.split, self.rng = language, split, rng
+        self.split, self.rng = split, rng
         self.templates = templates(language)
         forms = tuple(self.templates["company"])
         self.words: Words = words_of(language, forms, emoji_wheel)[split]
 
     def filler(self, slot: str) -> str:
-        draw = {
-            "P": self.words.person,
-            "C": self.words.company,
-            "L": self.words.territory,
-            "T": self.words.thing,
-            "D": self.words.date,
-        }
-        return draw[slot](self.rng)
+        """Words for a slot; things of all kinds are alike frequent."""
+        match slot:
+            case "P":
+                return self.words.short_name(self.rng)
+            case "C":
+                return self.words.company(self.rng)
+            case "L":
+                return self.rng.choice(self.words.territories)
+            case "D":
+                return self.words.date(self.rng)
+            case _:
+                return self.words.thing(self.rng, self.kind())
 
-    def other(self, slot: str, than: str, near: bool = False) -> str:
-        """Another filler of a slot; a near one is a thing of the same kind."""
-        if near and slot == "T":
+    def kind(self) -> str:
+        return self.rng.choice(list(KINDS))
+
+    def kind_word(self, kind: str) -> str:
+        """The word for a kind of things: food, animal …"""
+        return self.templates["kinds"][kind]
+
+    def things_of_other_kinds(self, kind: str, count: int) -> list[str]:
+        kinds = self.rng.sample([other for other in KINDS if other != kind], count)
+        return [self.words.thing(self.rng, other) for other in kinds]
+
+    def other(self, slot: str, than: str, near_fraction: float = 0.0) -> str:
+        """Another filler of a slot; a thing is of the same kind in ``near_fraction`` of cases."""
+        if slot == "T" and self.rng.random() < near_fraction:
             return self.words.near_thing(self.rng, than)
         while (word := self.filler(slot)) == than:
             pass
         return word
 
     def fact(self, relation: str, **given: str) -> Fact:
+        """A fact of a relation; slots that are not given are drawn."""
         return relation, {
             slot: given.get(slot) or self.filler(slot) for slot in RELATIONS[relation]
         }
@@ -66,11 +156,16 @@ class Narrator:
         question = self.templates["ask"][f"{fact[0]}_{slot}"][SPLITS.index(self.split)]
         return self._fill(question, fact[1]).text
 
+    def ask_which(self, kind: str, territory: str) -> str:
+        """The question for the thing of a kind that there is in a territory."""
+        question = self.templates["which"][SPLITS.index(self.split)]
+        return self._fill(question, {"K": self.kind_word(kind), "L": territory}).text
+
     def mention(self, slot: str) -> Sentence:
         """A sentence that says nothing of what it names: only the name tells what that is."""
         template = self.rng.choice(self.templates["ambiguous"][self.split])
         sentence = self._fill(template, {"X": self.filler(slot)})
-        return Sentence(sentence.tokens, {slot: sentence.spans["X"]}, sentence.text, {})
+        return dataclasses.replace(sentence, spans={slot: sentence.spans["X"]})
 
     def join_texts(self, texts: Sequence[str]) -> str:
         return (" " if self.templates["spaced"] else "").join(texts)
@@ -79,14 +174,16 @@ class Narrator:
         return fill(template, fillers, self.templates["spaced"])
 
 
-def named_entities(narrator: Narrator, count: int, options: dict[str, Any]) -> Iterator[dict]:
-    """Names of people, organisations and places, and dates. ``ambiguous_fraction`` of the
-    sentences do not tell of which kind a name is."""
+def named_entities(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
+    """Names of people (PER), companies (ORG) and territories (LOC), and dates (DATE)."""
     for _ in range(count):
-        if narrator.rng.random() < options["ambiguous_fraction"]:
+        if narrator.rng.random() < options.ambiguous_fraction:
             sentence = narrator.mention(narrator.rng.choice("PCL"))
         else:
-            sentence = narrator.tell(narrator.fact(narrator.rng.choice(list(RELATIONS))))
+            relation = narrator.rng.choice(list(RELATIONS))
+            person = narrator.words.full_name(narrator.rng)
+            given = {"P": person} if "P" in RELATIONS[relation] else {}
+            sentence = narrator.tell(narrator.fact(relation, **given))
         tags = ["O"] * len(sentence.tokens)
         for slot, (first, end) in sentence.spans.items():
             if slot in _ENTITIES:
@@ -95,95 +192,144 @@ def named_entities(narrator: Narrator, count: int, options: dict[str, Any]) -> I
         yield {"tokens": list(sentence.tokens), "tags": tags}
 
 
-def question_answering(narrator: Narrator, count: int, options: dict[str, Any]) -> Iterator[dict]:
-    """A question about one of several facts that differ from each other in one of the words
-    that it names; a thing is exchanged for one of its kind in ``near_fraction`` of the cases."""
+@dataclass(frozen=True)
+class Riddle:
+    """A question, and facts of which the first alone answers it, by one of its slots."""
+
+    question: str
+    asked: str
+    facts: Sequence[Fact]
+
+
+def riddle_of_kinds(narrator: Narrator, territory: str, options: Options) -> Riddle:
+    """Ask for the thing of a kind in a territory where there are things of other kinds too: to
+    the letter all fit alike, so the kind of each has to be known."""
+    kind = narrator.kind()
+    things = [narrator.words.thing(narrator.rng, kind)]
+    things += narrator.things_of_other_kinds(kind, options.distractors)
+    facts = [
+        narrator.fact(narrator.rng.choice(_HAS_PLACE), L=territory, T=thing) for thing in things
+    ]
+    return Riddle(narrator.ask_which(kind, territory), "T", facts)
+
+
+def riddle_of_words(narrator: Narrator, fact: Fact, asked: str, options: Options) -> Riddle:
+    """Ask for a slot of a fact beside others that differ from it in one of the words that the
+    question names, or in what was done."""
+    relation, fillers = fact
+    others: list[Fact] = []
+    for slot in RELATIONS[relation]:
+        if slot != asked:
+            changed = narrator.other(slot, fillers[slot], options.near_fraction)
+            answer = narrator.other(asked, fillers[asked])
+            others.append((relation, fillers | {slot: changed, asked: answer}))
+    if relation in _TWIN:
+        answer = narrator.other(asked, fillers[asked])
+        others.append((_TWIN[relation], fillers | {asked: answer}))
+    narrator.rng.shuffle(others)
+    return Riddle(narrator.ask(fact, asked), asked, [fact, *others[: options.distractors]])
+
+
+def riddle_of_relations(narrator: Narrator, fact: Fact, asked: str, options: Options) -> Riddle:
+    """Ask for a slot of a fact beside facts of other relations."""
+    others = [relation for relation in RELATIONS if relation != fact[0]]
+    chosen = narrator.rng.sample(others, min(options.distractors, len(others)))
+    facts = [fact, *(narrator.fact(relation) for relation in chosen)]
+    return Riddle(narrator.ask(fact, asked), asked, facts)
+
+
+def question_answering(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
+    """A riddle whose facts are told in one text, in any order; the answer is a part of it."""
     for _ in range(count):
-        relation = narrator.rng.choice(list(RELATIONS))
-        slot = narrator.rng.choice(QUESTIONS[relation])
-        target = narrator.fact(relation)
-        facts = [target, *distractors(narrator, target, slot, options)]
-        order = narrator.rng.sample(range(len(facts)), len(facts))
-        context, start = "", 0
-        for index in order:
-            sentence = narrator.tell(facts[index])
+        draw = narrator.rng.random()
+        if draw < options.kind_fraction:
+            riddle = riddle_of_kinds(narrator, narrator.filler("L"), options)
+        else:
+            relation = narrator.rng.choice(list(RELATIONS))
+            asked = narrator.rng.choice(QUESTIONS[relation])
+            exact = draw < options.kind_fraction + options.exact_fraction
+            make = riddle_of_words if exact else riddle_of_relations
+            riddle = make(narrator, narrator.fact(relation), asked, options)
+        context, answer = "", {}
+        for index in narrator.rng.sample(range(len(riddle.facts)), len(riddle.facts)):
+            sentence = narrator.tell(riddle.facts[index])
             context = narrator.join_texts([context, sentence.text]) if context else sentence.text
             if index == 0:
-                start = len(context) - len(sentence.text) + sentence.characters[slot][0]
-        answer = {"text": answer_text(narrator, target[1][slot]), "start": start}
+                first, end = sentence.characters[riddle.asked]
+                start = len(context) - len(sentence.text) + first
+                answer = {"text": sentence.text[first:end], "start": start}
+        yield {"context": context, "question": riddle.question, "answers": [answer]}
+
+
+def sentence_pairs(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
+    """A premise, and the hypothesis that somebody bought or photographed something of a kind in
+    a territory.
+
+    The premise tells of a thing: of this kind (entailment); of another kind or, in
+    ``exact_fraction`` of the cases, elsewhere (contradiction: both are taken to speak of one
+    event, as is the custom in NLI); or of this kind, but the other thing was done or, in
+    ``exact_fraction``, by somebody else (neutral). Premises and hypotheses alone are drawn alike
+    for the three labels.
+    """
+    for number in range(count):
+        label = LABELS[number % len(LABELS)]
+        exact = narrator.rng.random() < options.exact_fraction
+        relation, kind = narrator.rng.choice(list(_TWIN)), narrator.kind()
+        _, told = narrator.fact(relation, T=narrator.words.thing(narrator.rng, kind))
+        hypothesis = relation, told | {"T": narrator.kind_word(kind)}
+        if label == "contradiction" and exact:
+            told |= {"L": narrator.other("L", told["L"])}
+        elif label == "contradiction":
+            told |= {"T": narrator.things_of_other_kinds(kind, 1)[0]}
+        elif label == "neutral" and exact:
+            told |= {"P": narrator.other("P", told["P"])}
+        elif label == "neutral":
+            relation = _TWIN[relation]
+        template = narrator.rng.randrange(2)
         yield {
-            "context": context,
-            "question": narrator.ask(target, slot),
-            "answers": [answer],
+            "first": narrator.tell((relation, told), template).text,
+            "second": narrator.tell(hypothesis, 1 - template).text,
+            "label": label,
         }
 
 
-def answer_text(narrator: Narrator, words: str) -> str:
-    return narrator.join_texts(words.split())
+def rankings(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
+    """A riddle whose facts are a passage each; the first is relevant.
 
+    No two queries of a language and split name one territory, nor does another's distractor, so
+    nothing else in the collection answers a query.
 
-def distractors(
-    narrator: Narrator, fact: Fact, asked: str, options: dict[str, Any]
-) -> Iterator[Fact]:
-    """Facts of the same relation that share all but one of the slots a question names; one for
-    each of these slots."""
-    relation, fillers = fact
-    for slot in RELATIONS[relation]:
-        if slot != asked:
-            near = narrator.rng.random() < options["near_fraction"]
-            changed = narrator.other(slot, fillers[slot], near)
-            answer = narrator.other(asked, fillers[asked])
-            yield relation, {**fillers, slot: changed, asked: answer}
-
-
-def sentence_pairs(narrator: Narrator, count: int, options: dict[str, Any]) -> Iterator[dict]:
-    """Premise and hypothesis. Entailment tells the same fact by another template; contradiction
-    changes one word about the same subject; neutral speaks of another subject, or tells
-    something else of this one. Hypotheses of all three are drawn alike."""
-    subjects = {"buy": "P", "join": "P", "ship": "C"}
-    related = {"buy": "join", "join": "buy", "ship": "join"}
-    labels = ("entailment", "contradiction", "neutral")
-    for number in range(count):
-        relation = narrator.rng.choice(list(RELATIONS))
-        label = labels[number % 3]
-        subject = subjects[relation]
-        # The hypothesis comes first: its kind must not depend on the label.
-        hypothesis = narrator.fact(relation)
-        fillers = dict(hypothesis[1])
-        premise = hypothesis
-        if label == "contradiction":
-            slot = narrator.rng.choice([s for s in RELATIONS[relation] if s != subject])
-            near = narrator.rng.random() < options["near_fraction"]
-            premise = relation, {**fillers, slot: narrator.other(slot, fillers[slot], near)}
-        elif label == "neutral" and narrator.rng.random() < 0.5:
-            premise = relation, {**fillers, subject: narrator.other(subject, fillers[subject])}
-        elif label == "neutral":
-            premise = narrator.fact(related[relation], **{subject: fillers[subject]})
-        first = narrator.rng.randrange(2)
-        told = narrator.tell(hypothesis, 1 - first if premise[0] == relation else None)
-        yield {"first": narrator.tell(premise, first).text, "second": told.text, "label": label}
-
-
-def rankings(narrator: Narrator, count: int, options: dict[str, Any]) -> Iterator[dict]:
-    """A question, the passage that answers it, and passages that share most of its words: other
-    facts of the relation, and the same words in the other relation that has them."""
-    for _ in range(count):
-        relation = narrator.rng.choice(list(RELATIONS))
-        slot = narrator.rng.choice(QUESTIONS[relation])
-        target = narrator.fact(relation)
-        others = list(distractors(narrator, target, slot, options))
-        if slot in "PL" or relation == "join":
-            shared = {s: w for s, w in target[1].items() if s != slot}
+    Raises:
+        InputError: there are not as many territories.
+    """
+    places = narrator.words.territories
+    if count >= len(places):
+        raise _unusable(
+            f"examples.{narrator.split}",
+            f"is {count} and {narrator.words.language} has names of {len(places)} territories "
+            "there, one for each query",
+            f"give {len(places) - 1} or fewer",
+        )
+    asked_about = narrator.rng.sample(places, count)
+    elsewhere = [place for place in places if place not in asked_about]
+    for territory in asked_about:
+        if narrator.rng.random() < options.exact_fraction:
+            fact = narrator.fact(narrator.rng.choice(list(_TWIN)), L=territory)
+            asked = narrator.rng.choice(QUESTIONS[fact[0]])
+            riddle = riddle_of_words(narrator, fact, asked, options)
         else:
-            shared = {"L": target[1]["L"]}
-        twin = {"buy": "ship", "ship": "buy", "join": "buy"}[relation]
-        common = {s: w for s, w in shared.items() if s in RELATIONS[twin]}
-        others += [narrator.fact(twin, **common) for _ in range(options["twins"])]
-        texts = [narrator.tell(fact).text for fact in [target, *others]]
-        yield {"query": narrator.ask(target, slot), "passages": texts}
+            riddle = riddle_of_kinds(narrator, territory, options)
+        facts = [
+            (
+                relation,
+                told if told["L"] == territory else told | {"L": narrator.rng.choice(elsewhere)},
+            )
+            for relation, told in riddle.facts
+        ]
+        yield {"query": riddle.question, "passages": [narrator.tell(fact).text for fact in facts]}
 
 
-GENERATORS: dict[str, Callable[[Narrator, int, dict[str, Any]], Iterator[dict]]] = {
+GENERATORS: dict[str, Callable[[Narrator, int, Options], Iterator[Record]]] = {
     "token_classification": named_entities,
     "question_answering": question_answering,
     "pair_classification": sentence_pairs,
@@ -191,56 +337,50 @@ GENERATORS: dict[str, Callable[[Narrator, int, dict[str, Any]], Iterator[dict]]]
 }
 
 
-def generate(
-    kind: str,
-    emoji_wheel: str | Path,
-    *,
-    languages: Sequence[str],
-    examples: Mapping[str, int],
-    seed: int,
-    ambiguous_fraction: float = 0.5,
-    near_fraction: float = 0.5,
-    twins: int = 1,
-) -> Examples:
+def generate(kind: str, emoji_wheel: str | Path, **given: Any) -> dict[str, list[Record]]:
     """Generate a dataset in canonical form.
 
     Args:
         kind: a key of :data:`GENERATORS`.
         emoji_wheel: the archive that names things.
-        examples: how many (queries, for ranking) each split has in every language.
-        seed: every language and split draws from a stream of its own.
-        ambiguous_fraction: share of NER sentences that tell nothing of a name's kind.
-        near_fraction: how often a thing is exchanged for one of its kind.
-        twins: passages a query that repeat its words in another relation.
+        given: the fields of :class:`Options`.
 
     Returns:
-        the splits, and ``passages`` for ranking.
+        the splits, and ``passages`` for ranking. The same options make the same records; those
+        of a language do not depend on which others there are.
 
     Raises:
-        InputError: there is no such kind or language.
+        InputError: there is no such kind, or an option is unusable.
     """
     if kind not in GENERATORS:
         raise InputError(
             f"no miniature task is of kind {kind!r}; use one of {', '.join(GENERATORS)}"
         )
-    options = {
-        "ambiguous_fraction": ambiguous_fraction,
-        "near_fraction": near_fraction,
-        "twins": twins,
-    }
-    made: Examples = {split: [] for split in SPLITS}
-    passages: list[dict[str, Any]] = []
+    options = Options.checked(given)
+    made: dict[str, list[Record]] = {split: [] for split in SPLITS}
+    if kind == "ranking":
+        made["passages"] = []
     for split in SPLITS:
-        for language in languages:
-            rng = random.Random(f"{kind}/{split}/{language}/{seed}")
+        for language in options.languages:
+            rng = random.Random(f"{kind}/{split}/{language}/{options.seed}")
             narrator = Narrator(language, split, Path(emoji_wheel), rng)
-            drawn = GENERATORS[kind](narrator, examples[split], options)
+            drawn = GENERATORS[kind](narrator, options.examples[split], options)
             for number, example in enumerate(drawn):
                 identity = {"id": f"{language}-{split}-{number}", "language": language}
                 if kind == "ranking":
-                    for index, text in enumerate(example.pop("passages")):
-                        passage = {"id": f"{identity['id']}-{index}", "language": language}
-                        passages.append(passage | {"title": "", "text": text})
-                    example["relevant"] = {f"{identity['id']}-0": 1}
+                    passages = _passages(identity["id"], language, example.pop("passages"), rng)
+                    made["passages"] += passages.values()
+                    example["relevant"] = {passages[0]["id"]: 1}
                 made[split].append(identity | example)
-    return made | {"passages": sorted(passages, key=lambda p: p["id"])} if passages else made
+    return made
+
+
+def _passages(
+    query: str, language: str, texts: Sequence[str], rng: random.Random
+) -> dict[int, Record]:
+    """Number a query's passages in any order: an id must not tell which is relevant."""
+    places = rng.sample(range(len(texts)), len(texts))
+    return {
+        index: {"id": f"{query}-{place}", "language": language, "title": "", "text": texts[index]}
+        for index, place in enumerate(places)
+    }

@@ -4,20 +4,16 @@ import datetime
 import functools
 import hashlib
 import random
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_1
 from semantic_tokens.lexicons.package_words import emoji, territories
 
 SPLITS = ("train", "dev", "test")
 _SHARES = (0.6, 0.15, 0.25)
 
-# Where family names stand first, and where nothing stands between the two.
-_FAMILY_FIRST = {"jpn": " ", "kor": "", "zho": ""}
 _FAKER_LOCALES = {
     "ara": "ar_AA",
     "deu": "de_DE",
@@ -32,21 +28,49 @@ _FAKER_LOCALES = {
 }
 LANGUAGES = tuple(_FAKER_LOCALES)
 
-# Pictures of concrete things: plants and food, animals, clothes and tools, instruments, vehicles.
-_THINGS = [
-    (0x1F330, 0x1F37F), (0x1F400, 0x1F43E), (0x1F451, 0x1F462), (0x1F3B7, 0x1F3BB),
-    (0x1F526, 0x1F52C), (0x1F680, 0x1F6A2), (0x1F950, 0x1F96F), (0x1F980, 0x1F9AE),
-]  # fmt: skip
+# Where family names stand first, and what stands between the two.
+_FAMILY_FIRST = {"jpn": " ", "kor": "", "zho": ""}
+# Where verbs agree with a person's gender (ara), or the two names with each other (rus).
+_MASCULINE_ONLY = {"ara", "rus"}
+# Where nouns have a capital, which the pictures' names leave out.
+_CAPITALISED_NOUNS = {"deu"}
+_LONGEST_NOUN = 3  # words
+
+# Kinds of things, by pictures that show one each. Like things stand side by side.
+KINDS = {
+    "food": "🌰🌶🌽🍄🍅🍆🍇🍈🍉🍊🍋🍌🍍🍎🍐🍑🍒🍓🥐🥑🥒🥔🥕🥜🥝🥥🥦🥬🥭🧄🧅🫐🫑🫒🫘🫚🍔🍕🍖🍗🍘🍙🍚🍛🍜🍝🍞🍟🍠"
+    "🍢🍣🍤🥓🥖🥗🥘🥙🥚🥞🥟🥠🥧🥨🥩🥪🥫🥮🥯🧀🧆🧇🧈🫓🫔🍥🍡🍦🍧🍨🍩🍪🍫🍬🍭🍮🍯🍰🍱🍲🍳🍿🧁🧂",
+    "animal": "🐀🐁🐂🐃🐄🐅🐆🐇🐈🐉🐊🐋🐌🐍🐎🐏🐐🐑🐒🐓🐔🐕🐖🐗🐘🐙🐛🐜🐝🐞🐟🐠🐡🐢🐤🐦🐧🐨🐩🐪🐫🐬🐸🐻🐼🕊🕷🐿🦀🦁🦂🦃🦄🦅🦆🦇🦈"
+    "🦉🦊🦋🦌🦍🦎🦏🦐🦑🦒🦓🦔🦕🦗🦘🦙🦚🦛🦜🦝🦞🦟🦡🦢🦣🦤🦥🦦🦧🦨🦩🦪🦫🦬🦭🪰🪱🪲🪳🪼🪿🫎🫏",
+    "plant": "🌱🌲🌳🌴🌵🌷🌸🌹🌺🌻🌼🌾🌿☘🍀🍁🍂💐🪴🪷🪻",
+    "clothing": "👑👒👓👔👕👖👗👘👙👛👜👝👞👟👠👡👢🎒🎓🎩🎽🕶🥻🥼🥽🥾🥿🧢🧣🧤🧥🧦🩰🩱🩲🩳🩴💍",
+    "vehicle": "🚀🚁🚂🚃🚄🚅🚆🚇🚊🚋🚌🚎🚐🚑🚒🚓🚕🚗🚙🚚🚛🚜🚡🚢🚤🚲🛥🛩🛳🛴🛵🛶🛷🛹🛺🛻🏍🏎⛵⛴✈",
+    "tool": "🔨🪓⛏🔧🪛🔩🗜🪚🧰🪝🪜🧲✂🔪🧹🪒🪡🔦🪣",
+}
+
+
+def by_split(concepts: Sequence[str]) -> dict[str, list[str]]:
+    """Share concepts out among the splits by the order of their hashes, so that each split has
+    some of every kind and a concept's split is the same in every language."""
+    ordered = sorted(concepts, key=_fraction)
+    first, second = (round(len(ordered) * sum(_SHARES[:n])) for n in (1, 2))
+    return dict(
+        zip(SPLITS, (ordered[:first], ordered[first:second], ordered[second:]), strict=True)
+    )
 
 
 def split_of(name: str) -> str:
-    """The split that a name belongs to, by its hash alone: it does not move when others come."""
-    share = int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big") / 2**64
-    for split, width in zip(SPLITS, _SHARES, strict=True):
-        if share < width:
+    """The split that a name belongs to, by its hash alone, whatever other names there are."""
+    fraction = _fraction(name)
+    for split, share in zip(SPLITS, _SHARES, strict=True):
+        if fraction < share:
             return split
-        share -= width
+        fraction -= share
     return SPLITS[-1]
+
+
+def _fraction(name: str) -> float:
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big") / 2**64
 
 
 @dataclass(frozen=True)
@@ -54,74 +78,76 @@ class Words:
     """What one split's sentences of one language are filled with.
 
     Attributes:
-        things: nouns in the order of Unicode's pictures, so that neighbours are alike
-            (lemon, banana, pineapple; trumpet, violin).
+        things: kind -> nouns in the order of :data:`KINDS`, so that neighbours are alike
+            (lemon, banana, pineapple).
+        company_forms: patterns that make a company's name of a family name.
     """
 
     language: str
     given_names: Sequence[str]
     family_names: Sequence[str]
     territories: Sequence[str]
-    things: Sequence[str]
+    things: Mapping[str, Sequence[str]]
     company_forms: Sequence[str]
 
-    def person(self, rng: random.Random) -> str:
+    def full_name(self, rng: random.Random) -> str:
         given, family = rng.choice(self.given_names), rng.choice(self.family_names)
         if self.language in _FAMILY_FIRST:
             return f"{family}{_FAMILY_FIRST[self.language]}{given}"
         return f"{given} {family}"
 
+    def short_name(self, rng: random.Random) -> str:
+        """A person as acquaintances would say: by given name, or the way that is usual."""
+        if self.language == "jpn":
+            return rng.choice(self.family_names)
+        if self.language in _FAMILY_FIRST:
+            return self.full_name(rng)
+        return rng.choice(self.given_names)
+
     def company(self, rng: random.Random) -> str:
         return rng.choice(self.company_forms).format(name=rng.choice(self.family_names))
 
-    def territory(self, rng: random.Random) -> str:
-        return rng.choice(self.territories)
+    def thing(self, rng: random.Random, kind: str) -> str:
+        return rng.choice(self.things[kind])
 
-    def thing(self, rng: random.Random) -> str:
-        return rng.choice(self.things)
+    def kind_of(self, thing: str) -> str:
+        return next(kind for kind, things in self.things.items() if thing in things)
 
     def near_thing(self, rng: random.Random, thing: str) -> str:
         """A noun of the same kind: one of the six nearest in the order of pictures."""
-        place = self.things.index(thing)
-        near = self.things[max(0, place - 3) : place + 4]
+        things = self.things[self.kind_of(thing)]
+        place = things.index(thing)
+        near = things[max(0, place - 3) : place + 4]
         return rng.choice([other for other in near if other != thing])
 
     def date(self, rng: random.Random) -> str:
         from babel.dates import format_date
 
         day = datetime.date(1950, 1, 1) + datetime.timedelta(days=rng.randrange(27000))
-        date = format_date(day, "long", locale=iso639_1(self.language))
+        date = format_date(day, "long", locale=iso639_1(self.language)).removesuffix(" г.")
         return date.replace(" ", "") if self.language in ("jpn", "zho") else date
 
 
 @functools.cache
 def words_of(language: str, company_forms: tuple[str, ...], emoji_wheel: Path) -> dict[str, Words]:
-    """The words of every split of a language.
-
-    Raises:
-        InputError: the language has no names.
-    """
-    if language not in _FAKER_LOCALES:
-        raise InputError(
-            f"the miniature tasks are written in {', '.join(LANGUAGES)}, not in {language!r}; mend "
-            "the dataset's `languages`"
-        )
+    """The words of every split of one of :data:`LANGUAGES`."""
+    places = _places(language)
     given, family = _names(language)
-    nouns = _nouns(language, emoji_wheel)
-    places = {
-        entry.concept: entry.word
-        for entry in territories([language])
-        if not entry.concept.removeprefix("territory:").isdigit()
-        and not re.search(r"[(),，（&]|\d", entry.word)
-        and len(entry.word.split()) <= 2
-    }
+    kind_nouns = {kind: _nouns(pictures, language, emoji_wheel) for kind, pictures in KINDS.items()}
     return {
         split: Words(
             language=language,
-            given_names=[n for n in given if split_of(n) == split],
-            family_names=[n for n in family if split_of(n) == split],
-            territories=[w for c, w in places.items() if split_of(c) == split],
-            things=[w for c, w in nouns.items() if split_of(c) == split],
+            given_names=[n for n in given if split_of(n) == split and n not in places.values()],
+            family_names=[n for n in family if split_of(n) == split and n not in places.values()],
+            territories=[word for code, word in places.items() if split_of(code) == split],
+            things={
+                kind: [
+                    nouns[p]
+                    for p in KINDS[kind]
+                    if p in by_split(KINDS[kind])[split] and p in nouns
+                ]
+                for kind, nouns in kind_nouns.items()
+            },
             company_forms=company_forms,
         )
         for split in SPLITS
@@ -134,18 +160,41 @@ def _names(language: str) -> tuple[list[str], list[str]]:
 
     faker = Faker(_FAKER_LOCALES[language])
     faker.seed_instance(0)  # the draw is a way to list the provider's names, the same for all
-    given = {faker.first_name() for _ in range(600)}
-    family = {faker.last_name() for _ in range(600)}
+    if language in _MASCULINE_ONLY:
+        first_name, last_name = faker.first_name_male, faker.last_name_male
+    else:
+        first_name, last_name = faker.first_name, faker.last_name
+    given = {first_name() for _ in range(600)}
+    family = {last_name() for _ in range(600)}
     return sorted(given - family), sorted(family - given)
 
 
-def _nouns(language: str, emoji_wheel: Path) -> dict[str, str]:
-    """concept -> noun, for pictures of things that are named by one or two words."""
+def _places(language: str) -> dict[str, str]:
+    """ISO 3166 code -> name, for countries and territories that one word names: such names need
+    no article and no agreement."""
+    import pycountry
+
+    places = {}
+    for entry in territories([language]):
+        code = entry.concept.removeprefix("territory:")
+        if pycountry.countries.get(alpha_2=code) and entry.word.isalpha():
+            places[code] = entry.word
+    return places
+
+
+def _nouns(pictures: str, language: str, emoji_wheel: Path) -> dict[str, str]:
+    """picture -> noun, for pictures that a few words name; no noun comes twice."""
+    names = {entry.concept: entry.word for entry in emoji(emoji_wheel, [language])}
     nouns: dict[str, str] = {}
-    for entry in emoji(emoji_wheel, [language]):
-        points = entry.concept.removeprefix("emoji:").split("-")
-        if len(points) == 1 and any(a <= int(points[0], 16) <= b for a, b in _THINGS):
-            word = entry.word
-            if len(word.split()) <= 2 and word not in nouns.values():
-                nouns[entry.concept] = word
-    return dict(sorted(nouns.items(), key=lambda item: int(item[0].removeprefix("emoji:"), 16)))
+    for picture in pictures:
+        point = f"emoji:{ord(picture):X}"
+        # Some pictures are only listed with the selector that has them drawn in colour.
+        name = names.get(point) or names.get(f"{point}-FE0F")
+        if not name or len(name.split()) > _LONGEST_NOUN:
+            continue
+        if language in _CAPITALISED_NOUNS:
+            *modifiers, noun = name.split()
+            name = " ".join([*modifiers, noun[0].upper() + noun[1:]])
+        if name not in nouns.values():
+            nouns[picture] = name
+    return nouns
