@@ -22,7 +22,9 @@ rule derive_backbone:
         ),
     params:
         spec=lambda wildcards: config["backbones"][wildcards.backbone],
-        code=code_digest("semantic_tokens.backbones", "semantic_tokens.e5_binary"),
+        code=code_digest(
+            "semantic_tokens.backbones", "semantic_tokens.e5_binary", "semantic_tokens.vocabulary"
+        ),
     log:
         "results/logs/derive_backbone/{backbone}.log",
     benchmark:

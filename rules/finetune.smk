@@ -25,6 +25,7 @@ def task_code(wildcards):
     modules = ["run", "task", kind] + ["retrieval_data"] * (kind in ("reranking", "retrieval"))
     return code_digest(
         "semantic_tokens.model",
+        "semantic_tokens.encoder",
         "semantic_tokens.training",
         *(f"semantic_tokens.finetuning.{module}" for module in modules),
     )

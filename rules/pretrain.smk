@@ -20,7 +20,10 @@ rule pretrain:
         # Outside the outputs, which Snakemake deletes when an interrupted job starts again.
         checkpoint=f"results/checkpoints/pretrain/{GROUPS}",
         code=code_digest(
-            "semantic_tokens.pretraining", "semantic_tokens.training", "semantic_tokens.model"
+            "semantic_tokens.pretraining",
+            "semantic_tokens.training",
+            "semantic_tokens.model",
+            "semantic_tokens.encoder",
         ),
     log:
         f"results/logs/pretrain/{GROUPS}.log",

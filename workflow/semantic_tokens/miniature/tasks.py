@@ -29,6 +29,9 @@ _TWIN = {"buy": "photo", "photo": "buy"}
 _HAS_PLACE = ("buy", "photo", "ship")
 _ENTITIES = {"P": "PER", "C": "ORG", "L": "LOC", "D": "DATE"}
 LABELS = ("entailment", "contradiction", "neutral")
+# What differs in a pair of that label, where the verdict does not decide.
+_DECISIVE = {"contradiction": ("T", "L"), "neutral": ("P", "relation")}
+_VERDICT_OF = {"entailment": "certain", "contradiction": "denied", "neutral": "open"}
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,15 @@ class Options:
         languages: ISO 639-3 codes out of :data:`LANGUAGES`.
         examples: how many (queries, for ranking) each split has in every language.
         seed: every language and split draws from a stream of its own.
-        ambiguous_fraction: share of NER sentences that tell nothing of a name's kind.
-        exact_fraction: how often the right answer hangs on an exact word and not on a kind.
-        near_fraction: how often, there, a thing is exchanged for one of its own kind.
-        distractors: facts beside the one that answers, 1 to 5.
+        ambiguous_fraction: share of NER sentences that tell nothing of a name's type.
+        kind_fraction: share of questions and hypotheses for which one has to know of what kind
+            a thing is.
+        exact_fraction: share of questions and pairs in which a single word decides.
+        near_fraction: how often that word, if it is a thing, is exchanged for one of its kind.
+        rumour_fraction: share of a query's other passages that would answer it, were they true.
+        distractors: facts beside the one that answers, at most; 1 to 5. A context has fewer
+            where nothing else requires them, and a query always has so many other passages, or
+            as many as there are.
     """
 
     languages: Sequence[str]
@@ -52,7 +60,8 @@ class Options:
     kind_fraction: float = 0.25
     exact_fraction: float = 0.25
     near_fraction: float = 0.5
-    distractors: int = 3
+    rumour_fraction: float = 0.5
+    distractors: int = 2
 
     @classmethod
     def checked(cls, given: Mapping[str, Any]) -> "Options":
@@ -80,10 +89,16 @@ class Options:
                 raise _unusable(
                     f"examples.{split}", "is not a number of examples", "give 1 or more"
                 )
-        for key in ("ambiguous_fraction", "exact_fraction", "near_fraction"):
+        for key in (
+            "ambiguous_fraction",
+            "exact_fraction",
+            "near_fraction",
+            "rumour_fraction",
+            "kind_fraction",
+        ):
             if not 0 <= getattr(options, key) <= 1:
                 raise _unusable(key, f"is {getattr(options, key)}", "give a number from 0 to 1")
-        if not _is_count(options.distractors, least=0, most=len(KINDS) - 1):
+        if not _is_count(options.distractors, least=1, most=len(KINDS) - 1):
             remedy = f"give a whole number from 1 to {len(KINDS) - 1}"
             raise _unusable("distractors", f"is {options.distractors}", remedy)
         return options
@@ -150,6 +165,11 @@ class Narrator:
         choices = self.templates[fact[0]][self.split]
         index = self.rng.randrange(len(choices)) if template is None else template
         return self._fill(choices[index], fact[1])
+
+    def tell_with_verdict(self, fact: Fact, verdict: str, template: int | None = None) -> str:
+        """A statement of a fact, and a sentence that it is certain, denied or open."""
+        comment = self.rng.choice(self.templates["verdict"][verdict][self.split])
+        return self.join_texts([self.tell(fact, template).text, self._fill(comment, {}).text])
 
     def ask(self, fact: Fact, slot: str) -> str:
         """The question for one slot of a fact."""
@@ -230,26 +250,39 @@ def riddle_of_words(narrator: Narrator, fact: Fact, asked: str, options: Options
     return Riddle(narrator.ask(fact, asked), asked, [fact, *others[: options.distractors]])
 
 
-def riddle_of_relations(narrator: Narrator, fact: Fact, asked: str, options: Options) -> Riddle:
-    """Ask for a slot of a fact beside facts of other relations."""
-    others = [relation for relation in RELATIONS if relation != fact[0]]
-    chosen = narrator.rng.sample(others, min(options.distractors, len(others)))
+def riddle_of_relations(narrator: Narrator, fact: Fact, asked: str, others: int) -> Riddle:
+    """Ask for a slot of a fact beside facts of other relations, if there are others at all."""
+    relations = [relation for relation in RELATIONS if relation != fact[0]]
+    chosen = narrator.rng.sample(relations, min(others, len(relations)))
     facts = [fact, *(narrator.fact(relation) for relation in chosen)]
     return Riddle(narrator.ask(fact, asked), asked, facts)
+
+
+def draw_riddle(
+    narrator: Narrator, options: Options, others: int, territory: str | None = None
+) -> Riddle:
+    """A riddle of kinds in ``kind_fraction`` of the cases, of words in ``exact_fraction``, else
+    of relations, with so many others; its question names the territory, where one is given."""
+    draw = narrator.rng.random()
+    if draw < options.kind_fraction:
+        return riddle_of_kinds(narrator, territory or narrator.filler("L"), options)
+    choices = [
+        (relation, asked)
+        for relation, slots in QUESTIONS.items()
+        for asked in slots
+        if not territory or (relation in _HAS_PLACE and asked != "L")
+    ]
+    relation, asked = narrator.rng.choice(choices)
+    fact = narrator.fact(relation, L=territory) if territory else narrator.fact(relation)
+    if draw < options.kind_fraction + options.exact_fraction:
+        return riddle_of_words(narrator, fact, asked, options)
+    return riddle_of_relations(narrator, fact, asked, others)
 
 
 def question_answering(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
     """A riddle whose facts are told in one text, in any order; the answer is a part of it."""
     for _ in range(count):
-        draw = narrator.rng.random()
-        if draw < options.kind_fraction:
-            riddle = riddle_of_kinds(narrator, narrator.filler("L"), options)
-        else:
-            relation = narrator.rng.choice(list(RELATIONS))
-            asked = narrator.rng.choice(QUESTIONS[relation])
-            exact = draw < options.kind_fraction + options.exact_fraction
-            make = riddle_of_words if exact else riddle_of_relations
-            riddle = make(narrator, narrator.fact(relation), asked, options)
+        riddle = draw_riddle(narrator, options, narrator.rng.randint(0, options.distractors))
         context, answer = "", {}
         for index in narrator.rng.sample(range(len(riddle.facts)), len(riddle.facts)):
             sentence = narrator.tell(riddle.facts[index])
@@ -262,42 +295,48 @@ def question_answering(narrator: Narrator, count: int, options: Options) -> Iter
 
 
 def sentence_pairs(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
-    """A premise, and the hypothesis that somebody bought or photographed something of a kind in
-    a territory.
+    """A premise, that tells of an event and what to hold of it, and the hypothesis that the event
+    took place.
 
-    The premise tells of a thing: of this kind (entailment); of another kind or, in
-    ``exact_fraction`` of the cases, elsewhere (contradiction: both are taken to speak of one
-    event, as is the custom in NLI); or of this kind, but the other thing was done or, in
-    ``exact_fraction``, by somebody else (neutral). Premises and hypotheses alone are drawn alike
-    for the three labels.
+    In most pairs the verdict decides: certain (entailment), denied (contradiction) or open
+    (neutral). In ``exact_fraction`` of the last two the premise is certain, and what it tells
+    differs from the hypothesis in one word: in the thing or the place (contradiction: both are
+    taken to speak of one event, as is the custom in NLI), or in the person or in what was done
+    (neutral). ``kind_fraction`` of the hypotheses name the thing by its kind. Hypotheses alone
+    are drawn alike for the three labels.
     """
     for number in range(count):
         label = LABELS[number % len(LABELS)]
-        exact = narrator.rng.random() < options.exact_fraction
         relation, kind = narrator.rng.choice(list(_TWIN)), narrator.kind()
-        _, told = narrator.fact(relation, T=narrator.words.thing(narrator.rng, kind))
-        hypothesis = relation, told | {"T": narrator.kind_word(kind)}
-        if label == "contradiction" and exact:
-            told |= {"L": narrator.other("L", told["L"])}
-        elif label == "contradiction":
-            told |= {"T": narrator.things_of_other_kinds(kind, 1)[0]}
-        elif label == "neutral" and exact:
-            told |= {"P": narrator.other("P", told["P"])}
-        elif label == "neutral":
-            relation = _TWIN[relation]
+        _, claimed = narrator.fact(relation, T=narrator.words.thing(narrator.rng, kind))
+        told = dict(claimed)
+        if narrator.rng.random() < options.kind_fraction:
+            claimed["T"] = narrator.kind_word(kind)
+        hypothesis = relation, claimed
+        verdict = _VERDICT_OF[label]
+        if label != "entailment" and narrator.rng.random() < options.exact_fraction:
+            verdict = "certain"
+            changed = narrator.rng.choice(_DECISIVE[label])
+            if changed == "relation":
+                relation = _TWIN[relation]
+            elif changed == "T":
+                told["T"] = narrator.things_of_other_kinds(kind, 1)[0]
+            else:
+                told[changed] = narrator.other(changed, told[changed])
         template = narrator.rng.randrange(2)
         yield {
-            "first": narrator.tell((relation, told), template).text,
+            "first": narrator.tell_with_verdict((relation, told), verdict, template),
             "second": narrator.tell(hypothesis, 1 - template).text,
             "label": label,
         }
 
 
 def rankings(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
-    """A riddle whose facts are a passage each; the first is relevant.
+    """A riddle whose facts are a passage each, with a verdict; the first, which is certain, is
+    relevant. ``rumour_fraction`` of the others would answer, were they not denied or open.
 
-    No two queries of a language and split name one territory, nor does another's distractor, so
-    nothing else in the collection answers a query.
+    Every query of a language and split names a territory that no other does, nor does another's
+    passage, so nothing else in the collection answers it.
 
     Raises:
         InputError: there are not as many territories.
@@ -313,20 +352,18 @@ def rankings(narrator: Narrator, count: int, options: Options) -> Iterator[Recor
     asked_about = narrator.rng.sample(places, count)
     elsewhere = [place for place in places if place not in asked_about]
     for territory in asked_about:
-        if narrator.rng.random() < options.exact_fraction:
-            fact = narrator.fact(narrator.rng.choice(list(_TWIN)), L=territory)
-            asked = narrator.rng.choice(QUESTIONS[fact[0]])
-            riddle = riddle_of_words(narrator, fact, asked, options)
-        else:
-            riddle = riddle_of_kinds(narrator, territory, options)
-        facts = [
-            (
-                relation,
-                told if told["L"] == territory else told | {"L": narrator.rng.choice(elsewhere)},
-            )
-            for relation, told in riddle.facts
-        ]
-        yield {"query": riddle.question, "passages": [narrator.tell(fact).text for fact in facts]}
+        riddle = draw_riddle(narrator, options, options.distractors, territory)
+        passages = []
+        for index, (relation, told) in enumerate(riddle.facts):
+            verdict = "certain" if index == 0 else narrator.rng.choice(list(_VERDICT_OF.values()))
+            if index and narrator.rng.random() < options.rumour_fraction:
+                relation, told = riddle.facts[0]
+                told = told | {riddle.asked: narrator.other(riddle.asked, told[riddle.asked], 1.0)}
+                verdict = narrator.rng.choice(["denied", "open"])
+            if told.get("L", territory) != territory:
+                told = told | {"L": narrator.rng.choice(elsewhere)}
+            passages.append(narrator.tell_with_verdict((relation, told), verdict))
+        yield {"query": riddle.question, "passages": passages}
 
 
 GENERATORS: dict[str, Callable[[Narrator, int, Options], Iterator[Record]]] = {
