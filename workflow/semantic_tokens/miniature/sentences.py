@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 _SLOT = re.compile(r"(.*?)\{([A-Z])\}(.*)")
-_QUOTES = "“”„«»「」"
 _CLOSES = ".,:;?!؟،。，？、"
 _OPENS = "¿¡"
 
@@ -72,20 +71,19 @@ def fill(template: str, fillers: Mapping[str, str], spaced: bool) -> Sentence:
 
 
 def running_text(tokens: Sequence[str], spaced: bool) -> tuple[str, list[tuple[int, int]]]:
-    """Join tokens as one writes them, and say where each stands.
+    """Join tokens as one writes them, and say where each stands: first character, and the
+    character after the last.
 
-    Quotation marks come in pairs, the first of which opens.
+    >>> running_text(["¿", "Qué", "compró", "Ana", "?"], spaced=True)[0]
+    '¿Qué compró Ana?'
     """
     text = ""
     edges = []
-    inside, glue = False, True
+    glued = True
     for token in tokens:
-        closes = token in _CLOSES or (token in _QUOTES and inside)
-        if spaced and not glue and not closes:
+        if spaced and not glued and token not in _CLOSES:
             text += " "
         edges.append((len(text), len(text) + len(token)))
         text += token
-        glue = token in _OPENS
-        if token in _QUOTES:
-            glue = inside = not inside
+        glued = token in _OPENS
     return text, edges

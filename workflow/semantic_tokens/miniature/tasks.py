@@ -1,197 +1,34 @@
-"""The four datasets: what is asked of the sentences.
+"""What the tasks ask of the small world's facts.
 
-All draw facts from one small world: somebody buys or photographs a thing in a country, joins a
-company on a day, or a company ships a thing to a country. What the tasks ask is the same
-everywhere: to know what kind of thing a word names (food, animal, plant, clothing, vehicle,
-tool), or to tell two like words apart. The nouns and names of the test split are in no training
-text, so what they mean has to come from the embeddings.
+Everywhere it is to know what a word means, of things (what kind of thing is it: food, animal,
+plant …) and of sentences (is it certain, denied or open?), or to tell two like words apart. No
+noun, name or template of the test split is in a training text, so what they mean has to come
+from the embeddings.
 """
 
-import dataclasses
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.miniature.sentences import Sentence, fill, templates
-from semantic_tokens.miniature.words import KINDS, LANGUAGES, SPLITS, Words, words_of
+from semantic_tokens.miniature.options import Options
+from semantic_tokens.miniature.world import (
+    HAS_PLACE,
+    QUESTIONS,
+    RELATIONS,
+    TWIN,
+    VERDICTS,
+    Fact,
+    Narrator,
+)
 
-Fact = tuple[str, dict[str, str]]  # relation, slot -> words
 Record = dict[str, Any]
 
-# Slots: P person, C company, L territory, T thing, D date.
-RELATIONS = {"buy": "PTL", "photo": "PTL", "join": "PCD", "ship": "CTL"}
-QUESTIONS = {"buy": "PT", "photo": "PT", "join": "CD", "ship": "LT"}
-# What the same person may also have done, of which nothing follows.
-_TWIN = {"buy": "photo", "photo": "buy"}
-_HAS_PLACE = ("buy", "photo", "ship")
 _ENTITIES = {"P": "PER", "C": "ORG", "L": "LOC", "D": "DATE"}
 LABELS = ("entailment", "contradiction", "neutral")
+_VERDICT_OF = dict(zip(LABELS, VERDICTS, strict=True))
 # What differs in a pair of that label, where the verdict does not decide.
 _DECISIVE = {"contradiction": ("T", "L"), "neutral": ("P", "relation")}
-_VERDICT_OF = {"entailment": "certain", "contradiction": "denied", "neutral": "open"}
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a dataset is drawn; every field is a key of the dataset's ``options``.
-
-    Attributes:
-        languages: ISO 639-3 codes out of :data:`LANGUAGES`.
-        examples: how many (queries, for ranking) each split has in every language.
-        seed: every language and split draws from a stream of its own.
-        ambiguous_fraction: share of NER sentences that tell nothing of a name's type.
-        kind_fraction: share of questions and hypotheses for which one has to know of what kind
-            a thing is.
-        exact_fraction: share of questions and pairs in which a single word decides.
-        near_fraction: how often that word, if it is a thing, is exchanged for one of its kind.
-        rumour_fraction: share of a query's other passages that would answer it, were they true.
-        distractors: facts beside the one that answers, at most; 1 to 5. A context has fewer
-            where nothing else requires them, and a query always has so many other passages, or
-            as many as there are.
-    """
-
-    languages: Sequence[str]
-    examples: Mapping[str, int]
-    seed: int
-    ambiguous_fraction: float = 0.5
-    kind_fraction: float = 0.25
-    exact_fraction: float = 0.25
-    near_fraction: float = 0.5
-    rumour_fraction: float = 0.5
-    distractors: int = 2
-
-    @classmethod
-    def checked(cls, given: Mapping[str, Any]) -> "Options":
-        """The options that a config gives.
-
-        Raises:
-            InputError: a key is missing, unknown or out of range; the message names it.
-        """
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        for key in given:
-            if key not in known:
-                raise _unusable(key, "is not known", f"use one of {', '.join(known)}")
-        for key, field in known.items():
-            if key not in given and field.default is dataclasses.MISSING:
-                raise _unusable(key, "is missing", "add it")
-        options = cls(**given)
-        for language in options.languages:
-            if language not in LANGUAGES:
-                remedy = f"there are templates for {', '.join(LANGUAGES)}"
-                raise _unusable("languages", f"has {language!r}", remedy)
-        if not options.languages or len(set(options.languages)) < len(options.languages):
-            raise _unusable("languages", "is empty or repeats itself", "name each language once")
-        for split in SPLITS:
-            if not _is_count(options.examples.get(split), least=1):
-                raise _unusable(
-                    f"examples.{split}", "is not a number of examples", "give 1 or more"
-                )
-        for key in (
-            "ambiguous_fraction",
-            "exact_fraction",
-            "near_fraction",
-            "rumour_fraction",
-            "kind_fraction",
-        ):
-            if not 0 <= getattr(options, key) <= 1:
-                raise _unusable(key, f"is {getattr(options, key)}", "give a number from 0 to 1")
-        if not _is_count(options.distractors, least=1, most=len(KINDS) - 1):
-            remedy = f"give a whole number from 1 to {len(KINDS) - 1}"
-            raise _unusable("distractors", f"is {options.distractors}", remedy)
-        return options
-
-
-def _is_count(value: object, least: int, most: float = float("inf")) -> bool:
-    return isinstance(value, int) and least <= value <= most
-
-
-def _unusable(key: str, trouble: str, remedy: str) -> InputError:
-    return InputError(f"option `{key}` of a miniature dataset {trouble}; {remedy}")
-
-
-class Narrator:
-    """Tells facts in one language with one split's words and templates."""
-
-    def __init__(self, language: str, split: str, emoji_wheel: Path, rng: random.Random) -> None:
-        self.split, self.rng = split, rng
-        self.templates = templates(language)
-        forms = tuple(self.templates["company"])
-        self.words: Words = words_of(language, forms, emoji_wheel)[split]
-
-    def filler(self, slot: str) -> str:
-        """Words for a slot; things of all kinds are alike frequent."""
-        match slot:
-            case "P":
-                return self.words.short_name(self.rng)
-            case "C":
-                return self.words.company(self.rng)
-            case "L":
-                return self.rng.choice(self.words.territories)
-            case "D":
-                return self.words.date(self.rng)
-            case _:
-                return self.words.thing(self.rng, self.kind())
-
-    def kind(self) -> str:
-        return self.rng.choice(list(KINDS))
-
-    def kind_word(self, kind: str) -> str:
-        """The word for a kind of things: food, animal …"""
-        return self.templates["kinds"][kind]
-
-    def things_of_other_kinds(self, kind: str, count: int) -> list[str]:
-        kinds = self.rng.sample([other for other in KINDS if other != kind], count)
-        return [self.words.thing(self.rng, other) for other in kinds]
-
-    def other(self, slot: str, than: str, near_fraction: float = 0.0) -> str:
-        """Another filler of a slot; a thing is of the same kind in ``near_fraction`` of cases."""
-        if slot == "T" and self.rng.random() < near_fraction:
-            return self.words.near_thing(self.rng, than)
-        while (word := self.filler(slot)) == than:
-            pass
-        return word
-
-    def fact(self, relation: str, **given: str) -> Fact:
-        """A fact of a relation; slots that are not given are drawn."""
-        return relation, {
-            slot: given.get(slot) or self.filler(slot) for slot in RELATIONS[relation]
-        }
-
-    def tell(self, fact: Fact, template: int | None = None) -> Sentence:
-        """A statement of a fact, by a template of this split."""
-        choices = self.templates[fact[0]][self.split]
-        index = self.rng.randrange(len(choices)) if template is None else template
-        return self._fill(choices[index], fact[1])
-
-    def tell_with_verdict(self, fact: Fact, verdict: str, template: int | None = None) -> str:
-        """A statement of a fact, and a sentence that it is certain, denied or open."""
-        comment = self.rng.choice(self.templates["verdict"][verdict][self.split])
-        return self.join_texts([self.tell(fact, template).text, self._fill(comment, {}).text])
-
-    def ask(self, fact: Fact, slot: str) -> str:
-        """The question for one slot of a fact."""
-        question = self.templates["ask"][f"{fact[0]}_{slot}"][SPLITS.index(self.split)]
-        return self._fill(question, fact[1]).text
-
-    def ask_which(self, kind: str, territory: str) -> str:
-        """The question for the thing of a kind that there is in a territory."""
-        question = self.templates["which"][SPLITS.index(self.split)]
-        return self._fill(question, {"K": self.kind_word(kind), "L": territory}).text
-
-    def mention(self, slot: str) -> Sentence:
-        """A sentence that says nothing of what it names: only the name tells what that is."""
-        template = self.rng.choice(self.templates["ambiguous"][self.split])
-        sentence = self._fill(template, {"X": self.filler(slot)})
-        return dataclasses.replace(sentence, spans={slot: sentence.spans["X"]})
-
-    def join_texts(self, texts: Sequence[str]) -> str:
-        return (" " if self.templates["spaced"] else "").join(texts)
-
-    def _fill(self, template: str, fillers: Mapping[str, str]) -> Sentence:
-        return fill(template, fillers, self.templates["spaced"])
 
 
 def named_entities(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
@@ -228,7 +65,7 @@ def riddle_of_kinds(narrator: Narrator, territory: str, options: Options) -> Rid
     things = [narrator.words.thing(narrator.rng, kind)]
     things += narrator.things_of_other_kinds(kind, options.distractors)
     facts = [
-        narrator.fact(narrator.rng.choice(_HAS_PLACE), L=territory, T=thing) for thing in things
+        narrator.fact(narrator.rng.choice(HAS_PLACE), L=territory, T=thing) for thing in things
     ]
     return Riddle(narrator.ask_which(kind, territory), "T", facts)
 
@@ -243,9 +80,9 @@ def riddle_of_words(narrator: Narrator, fact: Fact, asked: str, options: Options
             changed = narrator.other(slot, fillers[slot], options.near_fraction)
             answer = narrator.other(asked, fillers[asked])
             others.append((relation, fillers | {slot: changed, asked: answer}))
-    if relation in _TWIN:
+    if relation in TWIN:
         answer = narrator.other(asked, fillers[asked])
-        others.append((_TWIN[relation], fillers | {asked: answer}))
+        others.append((TWIN[relation], fillers | {asked: answer}))
     narrator.rng.shuffle(others)
     return Riddle(narrator.ask(fact, asked), asked, [fact, *others[: options.distractors]])
 
@@ -270,7 +107,7 @@ def draw_riddle(
         (relation, asked)
         for relation, slots in QUESTIONS.items()
         for asked in slots
-        if not territory or (relation in _HAS_PLACE and asked != "L")
+        if not territory or (relation in HAS_PLACE and asked != "L")
     ]
     relation, asked = narrator.rng.choice(choices)
     fact = narrator.fact(relation, L=territory) if territory else narrator.fact(relation)
@@ -307,10 +144,11 @@ def sentence_pairs(narrator: Narrator, count: int, options: Options) -> Iterator
     """
     for number in range(count):
         label = LABELS[number % len(LABELS)]
-        relation, kind = narrator.rng.choice(list(_TWIN)), narrator.kind()
+        relation, kind = narrator.rng.choice(list(TWIN)), narrator.kind()
         _, claimed = narrator.fact(relation, T=narrator.words.thing(narrator.rng, kind))
         told = dict(claimed)
-        if narrator.rng.random() < options.kind_fraction:
+        names_kind = narrator.rng.random() < options.kind_fraction
+        if names_kind:
             claimed["T"] = narrator.kind_word(kind)
         hypothesis = relation, claimed
         verdict = _VERDICT_OF[label]
@@ -318,11 +156,11 @@ def sentence_pairs(narrator: Narrator, count: int, options: Options) -> Iterator
             verdict = "certain"
             changed = narrator.rng.choice(_DECISIVE[label])
             if changed == "relation":
-                relation = _TWIN[relation]
-            elif changed == "T":
+                relation = TWIN[relation]
+            elif changed == "T" and names_kind:
                 told["T"] = narrator.things_of_other_kinds(kind, 1)[0]
             else:
-                told[changed] = narrator.other(changed, told[changed])
+                told[changed] = narrator.other(changed, told[changed], options.near_fraction)
         template = narrator.rng.randrange(2)
         yield {
             "first": narrator.tell_with_verdict((relation, told), verdict, template),
@@ -343,11 +181,10 @@ def rankings(narrator: Narrator, count: int, options: Options) -> Iterator[Recor
     """
     places = narrator.words.territories
     if count >= len(places):
-        raise _unusable(
-            f"examples.{narrator.split}",
-            f"is {count} and {narrator.words.language} has names of {len(places)} territories "
-            "there, one for each query",
-            f"give {len(places) - 1} or fewer",
+        raise InputError(
+            f"`options.examples.{narrator.split}` of a miniature dataset is {count}, and each query "
+            f"takes one of the {len(places)} territories that {narrator.words.language} has there; "
+            f"give {len(places) - 1} or fewer"
         )
     asked_about = narrator.rng.sample(places, count)
     elsewhere = [place for place in places if place not in asked_about]
@@ -355,7 +192,7 @@ def rankings(narrator: Narrator, count: int, options: Options) -> Iterator[Recor
         riddle = draw_riddle(narrator, options, options.distractors, territory)
         passages = []
         for index, (relation, told) in enumerate(riddle.facts):
-            verdict = "certain" if index == 0 else narrator.rng.choice(list(_VERDICT_OF.values()))
+            verdict = "certain" if index == 0 else narrator.rng.choice(VERDICTS)
             if index and narrator.rng.random() < options.rumour_fraction:
                 relation, told = riddle.facts[0]
                 told = told | {riddle.asked: narrator.other(riddle.asked, told[riddle.asked], 1.0)}
@@ -364,60 +201,3 @@ def rankings(narrator: Narrator, count: int, options: Options) -> Iterator[Recor
                 told = told | {"L": narrator.rng.choice(elsewhere)}
             passages.append(narrator.tell_with_verdict((relation, told), verdict))
         yield {"query": riddle.question, "passages": passages}
-
-
-GENERATORS: dict[str, Callable[[Narrator, int, Options], Iterator[Record]]] = {
-    "token_classification": named_entities,
-    "question_answering": question_answering,
-    "pair_classification": sentence_pairs,
-    "ranking": rankings,
-}
-
-
-def generate(kind: str, emoji_wheel: str | Path, **given: Any) -> dict[str, list[Record]]:
-    """Generate a dataset in canonical form.
-
-    Args:
-        kind: a key of :data:`GENERATORS`.
-        emoji_wheel: the archive that names things.
-        given: the fields of :class:`Options`.
-
-    Returns:
-        the splits, and ``passages`` for ranking. The same options make the same records; those
-        of a language do not depend on which others there are.
-
-    Raises:
-        InputError: there is no such kind, or an option is unusable.
-    """
-    if kind not in GENERATORS:
-        raise InputError(
-            f"no miniature task is of kind {kind!r}; use one of {', '.join(GENERATORS)}"
-        )
-    options = Options.checked(given)
-    made: dict[str, list[Record]] = {split: [] for split in SPLITS}
-    if kind == "ranking":
-        made["passages"] = []
-    for split in SPLITS:
-        for language in options.languages:
-            rng = random.Random(f"{kind}/{split}/{language}/{options.seed}")
-            narrator = Narrator(language, split, Path(emoji_wheel), rng)
-            drawn = GENERATORS[kind](narrator, options.examples[split], options)
-            for number, example in enumerate(drawn):
-                identity = {"id": f"{language}-{split}-{number}", "language": language}
-                if kind == "ranking":
-                    passages = _passages(identity["id"], language, example.pop("passages"), rng)
-                    made["passages"] += passages.values()
-                    example["relevant"] = {passages[0]["id"]: 1}
-                made[split].append(identity | example)
-    return made
-
-
-def _passages(
-    query: str, language: str, texts: Sequence[str], rng: random.Random
-) -> dict[int, Record]:
-    """Number a query's passages in any order: an id must not tell which is relevant."""
-    places = rng.sample(range(len(texts)), len(texts))
-    return {
-        index: {"id": f"{query}-{place}", "language": language, "title": "", "text": texts[index]}
-        for index, place in enumerate(places)
-    }

@@ -1,10 +1,11 @@
 """Names, nouns and dates by language and split."""
 
+import collections
 import datetime
 import functools
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +29,20 @@ _FAKER_LOCALES = {
 }
 LANGUAGES = tuple(_FAKER_LOCALES)
 
+_UNSPACED = ("jpn", "zho")
 # Where family names stand first, and what stands between the two.
 _FAMILY_FIRST = {"jpn": " ", "kor": "", "zho": ""}
 # Where verbs agree with a person's gender (ara), or the two names with each other (rus).
 _MASCULINE_ONLY = {"ara", "rus"}
 # Where nouns have a capital, which the pictures' names leave out.
 _CAPITALISED_NOUNS = {"deu"}
-_LONGEST_NOUN = 3  # words
+
+# Longer ones are left out: short texts make more optimizer steps a minute.
+_LONGEST_NAME = 9  # characters
+_LONGEST_PLACE = 12
+_LONGEST_UNSPACED_PLACE = 6
+_LONGEST_NOUN = 20
+_LONGEST_NOUN_WORDS = 3
 
 # Kinds of things, by pictures that show one each. Like things stand side by side.
 KINDS = {
@@ -44,7 +52,7 @@ KINDS = {
     "🦉🦊🦋🦌🦍🦎🦏🦐🦑🦒🦓🦔🦕🦗🦘🦙🦚🦛🦜🦝🦞🦟🦡🦢🦣🦤🦥🦦🦧🦨🦩🦪🦫🦬🦭🪰🪱🪲🪳🪼🪿🫎🫏",
     "plant": "🌱🌲🌳🌴🌵🌷🌸🌹🌺🌻🌼🌾🌿☘🍀🍁🍂💐🪴🪷🪻",
     "clothing": "👑👒👓👔👕👖👗👘👙👛👜👝👞👟👠👡👢🎒🎓🎩🎽🕶🥻🥼🥽🥾🥿🧢🧣🧤🧥🧦🩰🩱🩲🩳🩴💍",
-    "vehicle": "🚀🚁🚂🚃🚄🚅🚆🚇🚊🚋🚌🚎🚐🚑🚒🚓🚕🚗🚙🚚🚛🚜🚡🚢🚤🚲🛥🛩🛳🛴🛵🛶🛷🛹🛺🛻🏍🏎⛵⛴✈",
+    "vehicle": "🚀🚁🚂🚃🚄🚅🚆🚇🚊🚋🚌🚎🚐🚑🚒🚓🚕🚗🚙🚚🚛🚜🚡🚢🚤🚲🛥🛩🛳🛴🛵🛶🛹🛺🛻🏍🏎⛵⛴✈",
     "tool": "🔨🪓⛏🔧🪛🔩🗜🪚🧰🪝🪜🧲✂🔪🧹🪒🪡🔦🪣",
 }
 
@@ -124,29 +132,27 @@ class Words:
         from babel.dates import format_date
 
         day = datetime.date(1950, 1, 1) + datetime.timedelta(days=rng.randrange(27000))
-        date = format_date(day, "long", locale=iso639_1(self.language)).removesuffix(" г.")
-        return date.replace(" ", "") if self.language in ("jpn", "zho") else date
+        date = " ".join(format_date(day, "long", locale=iso639_1(self.language)).split())
+        date = date.removesuffix(" г.")  # the abbreviated year would double the full stop
+        return date.replace(" ", "") if self.language in _UNSPACED else date
 
 
 @functools.cache
 def words_of(language: str, company_forms: tuple[str, ...], emoji_wheel: Path) -> dict[str, Words]:
     """The words of every split of one of :data:`LANGUAGES`."""
     places = _places(language)
-    given, family = _names(language)
-    kind_nouns = {kind: _nouns(pictures, language, emoji_wheel) for kind, pictures in KINDS.items()}
+    nouns = _nouns(language, emoji_wheel)
+    # A word that means two things would be of two splits.
+    given, family = _names(language, others={*places.values(), *nouns.values()})
     return {
         split: Words(
             language=language,
-            given_names=[n for n in given if split_of(n) == split and n not in places.values()],
-            family_names=[n for n in family if split_of(n) == split and n not in places.values()],
+            given_names=[n for n in given if split_of(n) == split],
+            family_names=[n for n in family if split_of(n) == split],
             territories=[word for code, word in places.items() if split_of(code) == split],
             things={
-                kind: [
-                    nouns[p]
-                    for p in KINDS[kind]
-                    if p in by_split(KINDS[kind])[split] and p in nouns
-                ]
-                for kind, nouns in kind_nouns.items()
+                kind: [nouns[p] for p in pictures if p in by_split(pictures)[split] and p in nouns]
+                for kind, pictures in KINDS.items()
             },
             company_forms=company_forms,
         )
@@ -154,8 +160,9 @@ def words_of(language: str, company_forms: tuple[str, ...], emoji_wheel: Path) -
     }
 
 
-def _names(language: str) -> tuple[list[str], list[str]]:
-    """Given and family names of a country, alphabetically, without those that are both."""
+def _names(language: str, others: Set[str]) -> list[list[str]]:
+    """Given names and family names of a country, alphabetically, without those that are both
+    or one of the other words."""
     from faker import Faker
 
     faker = Faker(_FAKER_LOCALES[language])
@@ -166,7 +173,10 @@ def _names(language: str) -> tuple[list[str], list[str]]:
         first_name, last_name = faker.first_name, faker.last_name
     given = {first_name() for _ in range(600)}
     family = {last_name() for _ in range(600)}
-    return sorted(given - family), sorted(family - given)
+    return [
+        sorted(name for name in names if name.isalpha() and len(name) <= _LONGEST_NAME)
+        for names in (given - family - others, family - given - others)
+    ]
 
 
 def _places(language: str) -> dict[str, str]:
@@ -174,27 +184,32 @@ def _places(language: str) -> dict[str, str]:
     no article and no agreement."""
     import pycountry
 
+    longest = _LONGEST_UNSPACED_PLACE if language in _UNSPACED else _LONGEST_PLACE
     places = {}
     for entry in territories([language]):
         code = entry.concept.removeprefix("territory:")
-        if pycountry.countries.get(alpha_2=code) and entry.word.isalpha():
+        if (
+            pycountry.countries.get(alpha_2=code)
+            and entry.word.isalpha()
+            and len(entry.word) <= longest
+        ):
             places[code] = entry.word
     return places
 
 
-def _nouns(pictures: str, language: str, emoji_wheel: Path) -> dict[str, str]:
-    """picture -> noun, for pictures that a few words name; no noun comes twice."""
-    names = {entry.concept: entry.word for entry in emoji(emoji_wheel, [language])}
+def _nouns(language: str, emoji_wheel: Path) -> dict[str, str]:
+    """picture -> noun, for pictures of :data:`KINDS` that a few words name, and no other does."""
+    listed = {entry.concept: entry.word for entry in emoji(emoji_wheel, [language])}
     nouns: dict[str, str] = {}
-    for picture in pictures:
+    for picture in "".join(KINDS.values()):
         point = f"emoji:{ord(picture):X}"
         # Some pictures are only listed with the selector that has them drawn in colour.
-        name = names.get(point) or names.get(f"{point}-FE0F")
-        if not name or len(name.split()) > _LONGEST_NOUN:
+        name = listed.get(point) or listed.get(f"{point}-FE0F")
+        if not name or len(name) > _LONGEST_NOUN or len(name.split()) > _LONGEST_NOUN_WORDS:
             continue
         if language in _CAPITALISED_NOUNS:
             *modifiers, noun = name.split()
             name = " ".join([*modifiers, noun[0].upper() + noun[1:]])
-        if name not in nouns.values():
-            nouns[picture] = name
-    return nouns
+        nouns[picture] = name
+    named = collections.Counter(nouns.values())
+    return {picture: noun for picture, noun in nouns.items() if named[noun] == 1}
