@@ -62,7 +62,7 @@ class Options:
     kind_fraction: float = 0.25
     exact_fraction: float = 0.2
     near_fraction: float = 0.5
-    rumour_fraction: float = 0.5
+    rumour_fraction: float = 0.75
     distractors: int = 2
 
     @classmethod
