@@ -80,7 +80,7 @@ def test_tags_are_well_formed_iob2_over_four_types(made):
     assert {name for name, count in types.items() if count} == {"PER", "ORG", "LOC", "DATE"}
 
 
-def test_entities_take_in_neither_punctuation_nor_particles(made):
+def test_entities_take_in_no_punctuation(made):
     for record in all_examples(made["token_classification"]):
         inside = [t for t, tag in zip(record["tokens"], record["tags"], strict=True) if tag != "O"]
         assert not set(inside) & set(".,:;?!「」“”、。，؟"), record
@@ -101,6 +101,11 @@ def test_queries_have_one_relevant_passage_of_their_language(made):
     for query in all_examples(dataset):
         ((passage, grade),) = query["relevant"].items()
         assert grade == 1 and language_of[passage] == query["language"]
+
+
+def test_no_passage_is_there_twice(made):
+    passages = [(p["language"], p["text"]) for p in made["ranking"]["passages"]]
+    assert len(set(passages)) == len(passages)
 
 
 def test_no_query_is_asked_twice(made):

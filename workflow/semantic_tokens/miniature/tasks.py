@@ -199,5 +199,7 @@ def rankings(narrator: Narrator, count: int, options: Options) -> Iterator[Recor
                 verdict = narrator.rng.choice(["denied", "open"])
             if told.get("L", territory) != territory:
                 told = told | {"L": narrator.rng.choice(elsewhere)}
-            passages.append(narrator.tell_with_verdict((relation, told), verdict))
+            passage = narrator.tell_with_verdict((relation, told), verdict)
+            if passage not in passages:
+                passages.append(passage)
         yield {"query": riddle.question, "passages": passages}
