@@ -5,11 +5,14 @@ saved with the model's, so a run that was killed goes on where its last checkpoi
 ends with the same weights as one that was not.
 """
 
+import hashlib
+import itertools
+import json
 import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,22 +106,25 @@ def train(
     steps: int,
     options: TrainingOptions,
     seed: int,
+    terms: Callable[[Batch], int] | None = None,
     checkpoint: str | Path | None = None,
     description: str = "training",
 ) -> list[float]:
     """Train a model in place.
 
     Args:
-        batches: called once, yields for every optimizer step the list of micro-batches
-            whose gradients it averages; the same sequence whenever it is called.
+        batches: yields for every optimizer step the list of micro-batches whose gradients it
+            averages; the same sequence whenever it is called.
         loss: of a (possibly wrapped) model on one micro-batch, a scalar mean.
         steps: optimizer steps in all.
+        terms: how many terms (examples, tokens) the mean of a micro-batch's loss is over, so
+            that a step averages over the terms of all its micro-batches; None is one a row.
         checkpoint: folder for the state of an unfinished run. It lies outside the declared
             outputs of a job, which Snakemake deletes when a job starts again; it is removed
-            when training ends.
+            when training ends. A run with other options, weights or data starts again.
 
     Returns:
-        the mean loss of every optimizer step since the start or the resumption.
+        the mean loss of every optimizer step.
 
     Raises:
         InputError: the loss is not finite.
@@ -142,9 +148,12 @@ def train(
         lambda step: min((step + 1) / (warmup + 1), (steps - step) / max(1, steps - warmup)),
     )
     model.train()
+    fingerprint = None
+    if checkpoint is not None:
+        fingerprint = _fingerprint(model, next(iter(batches()), []), options, steps, seed)
     prepared, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
-    done = _resume(accelerator, checkpoint)
-    losses: list[float] = []
+    losses = _resume(accelerator, checkpoint, fingerprint)
+    done = len(losses)
     progress = tqdm(
         total=steps,
         initial=done,
@@ -160,12 +169,15 @@ def train(
             if step == steps:
                 break
             value = 0.0
-            for micro_batch in micro_batches:
+            counts = [(terms or _rows)(micro_batch) for micro_batch in micro_batches]
+            for micro_batch, count in zip(micro_batches, counts, strict=True):
+                if not count:  # the mean of nothing is no number
+                    continue
                 micro_batch = {
                     name: tensor.to(accelerator.device) for name, tensor in micro_batch.items()
                 }
                 with accelerator.autocast():
-                    part = loss(prepared, micro_batch) / len(micro_batches)
+                    part = loss(prepared, micro_batch) * (count / sum(counts))
                 value += float(part.detach())
                 accelerator.backward(part)
             if not math.isfinite(value):
@@ -181,7 +193,7 @@ def train(
             progress.update()
             progress.set_postfix(loss=f"{value:.3f}", refresh=False)
             if options.checkpoint_every and (step + 1) % options.checkpoint_every == 0:
-                _save(accelerator, checkpoint, step + 1)
+                _save(accelerator, checkpoint, fingerprint, losses)
     if checkpoint is not None:
         shutil.rmtree(checkpoint, ignore_errors=True)
     if losses:
@@ -206,7 +218,29 @@ def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def _save(accelerator: Any, checkpoint: str | Path | None, step: int) -> None:
+def _rows(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
+
+
+def _fingerprint(
+    model: nn.Module, first: list[Batch], options: TrainingOptions, steps: int, seed: int
+) -> str:
+    """A digest of what decides a run: options, starting weights and the first step's data.
+
+    How often checkpoints are kept decides nothing.
+    """
+    settings = asdict(replace(options, checkpoint_every=0))
+    digest = hashlib.sha256(json.dumps([settings, steps, seed]).encode("utf-8"))
+    tensors = [model.state_dict(), *first]
+    for name, tensor in itertools.chain.from_iterable(part.items() for part in tensors):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _save(
+    accelerator: Any, checkpoint: str | Path | None, fingerprint: str | None, losses: list[float]
+) -> None:
     if checkpoint is None:
         return
     folder = Path(checkpoint)
@@ -215,13 +249,22 @@ def _save(accelerator: Any, checkpoint: str | Path | None, step: int) -> None:
     newest = read_json(state)["folder"] if state.exists() else "second"
     target = folder / ("first" if newest == "second" else "second")
     accelerator.save_state(str(target))
-    write_json({"step": step, "folder": target.name}, state)
+    write_json({"run": fingerprint, "losses": losses, "folder": target.name}, state)
 
 
-def _resume(accelerator: Any, checkpoint: str | Path | None) -> int:
+def _resume(
+    accelerator: Any, checkpoint: str | Path | None, fingerprint: str | None
+) -> list[float]:
+    """Load the state that a checkpoint holds of this very run; return its losses so far."""
     if checkpoint is None or not (Path(checkpoint) / "state.json").exists():
-        return 0
+        return []
     state = read_json(Path(checkpoint) / "state.json")
+    if state.get("run") != fingerprint:
+        log.warning(
+            "%s is of a run with other options, weights or data: starting again", checkpoint
+        )
+        shutil.rmtree(checkpoint)
+        return []
     accelerator.load_state(str(Path(checkpoint) / state["folder"]))
-    log.info("resuming at step %d from %s", state["step"], checkpoint)
-    return int(state["step"])
+    log.info("resuming at step %d from %s", len(state["losses"]), checkpoint)
+    return list(state["losses"])
