@@ -141,6 +141,7 @@ def pretrain(
         steps=steps,
         options=options,
         seed=seed,
+        terms=lambda batch: int((batch["masked_tokens"] != -100).sum()),
         checkpoint=checkpoint,
         description=description,
     )

@@ -49,6 +49,9 @@ class PairClassification:
         labels = batch.pop("labels")
         return functional.cross_entropy(model(**batch).float(), labels)
 
+    def terms(self, batch: Batch) -> int:
+        return len(batch["labels"])
+
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
         right: dict[int, bool] = {}
         lengths = [len(row["input_ids"]) for row in self.test]

@@ -67,6 +67,9 @@ class QuestionAnswering:
         ]
         return (losses[0] + losses[1]) / 2
 
+    def terms(self, batch: Batch) -> int:
+        return len(batch["start_positions"])
+
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
         best: dict[str, tuple[float, int, int]] = {}
         lengths = [len(row["input_ids"]) for row in self.windows]

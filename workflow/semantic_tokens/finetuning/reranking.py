@@ -65,6 +65,9 @@ class Reranking:
         labels = batch.pop("labels")
         return functional.cross_entropy(model(**batch).float(), labels)
 
+    def terms(self, batch: Batch) -> int:
+        return len(batch["labels"])
+
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
         def collate(indices: np.ndarray) -> Batch:
             return self._inputs(

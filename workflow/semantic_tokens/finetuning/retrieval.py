@@ -90,6 +90,9 @@ class Retrieval:
         scores = scores.masked_fill(batch["forbidden"], -torch.inf)
         return functional.cross_entropy(scores, batch["target"])
 
+    def terms(self, batch: Batch) -> int:
+        return len(batch["target"])
+
     def embed(
         self, model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:

@@ -101,6 +101,7 @@ def fine_tune(
         steps=steps,
         options=options,
         seed=seed,
+        terms=task.terms,
         checkpoint=checkpoint,
         description=description,
     )

@@ -34,7 +34,10 @@ class Task(Protocol):
         """The training examples at these indices, padded."""
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """The training loss, a scalar mean over the batch."""
+        """The training loss, a scalar mean over the batch's terms."""
+
+    def terms(self, batch: Batch) -> int:
+        """How many terms, words or examples, the batch's loss is the mean of."""
 
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
         """For every language of the test split its score and its number of test items."""

@@ -58,6 +58,9 @@ class TokenClassification:
         labels = batch.pop("labels")
         return functional.cross_entropy(model(**batch).flatten(0, 1).float(), labels.flatten())
 
+    def terms(self, batch: Batch) -> int:
+        return int((batch["labels"] != -100).sum())
+
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
         def collate(indices: np.ndarray) -> Batch:
             return model_inputs([self.test[i]["input_ids"] for i in indices], self.pad_id)
