@@ -1,14 +1,19 @@
-"""A backbone and a tokenizer small enough to train in a test."""
+"""A backbone, a tokenizer and tasks small enough to train in a test."""
 
 import json
 import string
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import nn
 
 from semantic_tokens.encoder import Encoder, SemanticTokenEmbedding, to_checkpoint_names
+from semantic_tokens.files import write_jsonl
+from semantic_tokens.tokenization import tokenize_dataset
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -64,3 +69,55 @@ def write_model(
     )
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
+
+
+class Rule(nn.Module):
+    """A model that answers by a rule: a function of the task's inputs."""
+
+    def __init__(self, rule: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.rule = rule
+        self.unused = nn.Parameter(torch.zeros(1))  # tells where the model is
+
+    def forward(self, *inputs: torch.Tensor, **named: torch.Tensor) -> torch.Tensor:
+        return self.rule(*inputs, **named)
+
+
+def write_task(
+    folder: Path,
+    kind: str,
+    splits: dict[str, list[dict[str, Any]]],
+    tokenization: dict[str, int],
+    candidates: dict[str, list[str]] | None = None,
+) -> dict[str, Any]:
+    """Write a dataset, tokenise it, and return the arguments of ``make_task`` but its options.
+
+    Args:
+        splits: canonical examples; for ranking ``passages`` among them.
+        candidates: query id -> passage ids, for the two kinds that rank.
+    """
+    tokenizer = character_tokenizer()
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    for split, examples in splits.items():
+        write_jsonl(examples, folder / f"{split}.jsonl")
+        if candidates is not None and split != "passages":
+            rows = [{"id": row["id"], "candidates": candidates[row["id"]]} for row in examples]
+            write_jsonl(rows, folder / "candidates" / f"{split}.jsonl")
+    tokenize_dataset(
+        "ranking" if candidates is not None else kind,
+        [folder / f"{split}.jsonl" for split in splits],
+        folder / "tokenizer.json",
+        [folder / f"{split}.parquet" for split in splits],
+        tokenization,
+    )
+    return {
+        "kind": kind,
+        "tokenized": folder,
+        "tokenizer": folder / "tokenizer.json",
+        "dataset": folder,
+        "candidates": None if candidates is None else folder / "candidates",
+        "languages": None,
+        "evaluation_split": "test",
+        "options": {},
+    }

@@ -1,0 +1,337 @@
+"""Reranking and dense retrieval: their training data, their losses, and nDCG@10."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import Rule, character_tokenizer, write_model, write_task
+from torch.nn import functional
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.finetuning import fine_tune, make_task
+from semantic_tokens.finetuning.retrieval_data import ndcg_by_language
+from semantic_tokens.training import TrainingOptions
+
+VOCABULARY = character_tokenizer().get_vocab()
+LENGTHS = {"max_query_length": 8, "max_passage_length": 12}
+
+
+def query(name: str, text: str, relevant: list[str], language: str = "eng") -> dict[str, Any]:
+    return {
+        "id": name, "language": language, "query": text, "relevant": dict.fromkeys(relevant, 1)
+    }  # fmt: skip
+
+
+def passages(language: str, *texts: str) -> list[dict[str, Any]]:
+    return [
+        {"id": f"{language}{i}", "language": language, "title": "", "text": text}
+        for i, text in enumerate(texts)
+    ]
+
+
+SPLITS = {
+    "train": [
+        query("t1", "a", ["eng0", "eng1"]),
+        query("t2", "b", ["eng2"]),
+        query("t3", "c", ["deu0"], "deu"),
+    ],
+    "test": [
+        query("q1", "a", ["eng3"]),
+        query("q2", "a a", ["eng5"]),
+        query("q3", "b", ["eng0"]),
+        query("q4", "a", ["deu1"], "deu"),
+    ],
+    "passages": [
+        *passages("eng", "b", "a", "a a", "a a a", "a a a a", "b b"),
+        *passages("deu", "a c", "b c", "a a a a a a"),
+    ],
+}
+CANDIDATES = {
+    "t1": ["eng1", "eng3", "eng0", "eng4", "eng5", "eng2"],
+    "t2": ["eng1", "eng2", "eng3"],
+    "t3": ["deu0"],
+    "q1": ["eng0", "eng1", "eng2", "eng3", "eng4"],  # by its rule below: 4, 3, 2, 1, 0
+    "q2": ["eng1", "eng2", "eng3"],
+    "q3": [],
+    "q4": ["deu0", "deu1"],
+}
+
+
+@pytest.fixture
+def task_of(tmp_path: Path) -> Callable[..., Any]:
+    """``task_of(kind, languages=…, **options)``."""
+
+    def make(kind: str, languages: list[str] | None = None, **options: Any) -> Any:
+        given = write_task(tmp_path / "ranking", kind, SPLITS, LENGTHS, CANDIDATES)
+        return make_task(**given | {"languages": languages, "options": options})
+
+    return make
+
+
+def counted(input_ids: torch.Tensor, letter: str) -> torch.Tensor:
+    """How often a letter, as a word of its own, occurs in each row."""
+    return (input_ids == VOCABULARY[letter]).sum(dim=1).float()
+
+
+# The score
+
+
+def test_scores_are_means_of_ndcg_by_language() -> None:
+    queries = [
+        {"id": "1", "language": "swa", "relevant": {"a": 1, "b": 1}},
+        {"id": "2", "language": "swa", "relevant": {"a": 1}},
+        {"id": "3", "language": "amh", "relevant": {"a": 1}},
+    ]
+    run = {"1": {"a": 3.0, "x": 2.0, "b": 1.0}, "2": {"x": 2.0, "a": 1.0}, "3": {"a": 1.0}}
+    first = (1 + 1 / math.log2(4)) / (1 + 1 / math.log2(3))
+    assert ndcg_by_language(queries, run) == {
+        "amh": (1.0, 1),
+        "swa": (pytest.approx((first + 1 / math.log2(3)) / 2), 2),
+    }
+
+
+# What BM25 gives to learn from
+
+
+@pytest.mark.parametrize("kind", ["reranking", "retrieval"])
+def test_negatives_are_never_relevant(task_of: Callable[..., Any], kind: str) -> None:
+    data = task_of(kind).data
+    for given in data.train:
+        for count in range(5):
+            negatives = data.hard_negatives(given, count, depth=100)
+            assert not set(negatives) & set(given["relevant"])
+            assert len(set(negatives)) == len(negatives)
+            assert {data.passages_of[given["language"]].count(p) for p in negatives} <= {1}
+
+
+def test_negatives_are_as_many_as_asked_and_come_from_the_top(task_of: Callable[..., Any]) -> None:
+    data = task_of("reranking").data
+    first = data.train[0]
+    assert data.hard_negatives(first, 0, depth=100) == []
+    assert data.hard_negatives(first, 1, depth=3) == ["eng3"]
+    assert sorted(data.hard_negatives(first, 4, depth=100)) == ["eng2", "eng3", "eng4", "eng5"]
+
+
+def test_few_candidates_are_filled_up_from_the_language(task_of: Callable[..., Any]) -> None:
+    data = task_of("reranking").data
+    german = data.train[2]
+    assert sorted(data.hard_negatives(german, 4, depth=100)) == ["deu1", "deu2"]
+
+
+def test_a_query_draws_the_same_negatives_whatever_else_is_there(
+    task_of: Callable[..., Any],
+) -> None:
+    every, one = (
+        task_of("retrieval", negatives_per_query=2, languages=languages)
+        for languages in (None, ["deu"])
+    )
+    assert one.examples == [example for example in every.examples if example[1].startswith("deu")]
+    assert every.examples == task_of("retrieval", negatives_per_query=2).examples
+    draws = [every.data.hard_negatives(given | {"id": f"t{i}"}, 1, 100)
+             for given in every.data.train[:1] for i in range(30)]  # fmt: skip
+    assert len({draw[0] for draw in draws}) == 4
+
+
+def test_a_language_without_a_training_query_is_refused(task_of: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match=r"no training query of .* is in \['yor'\]"):
+        task_of("retrieval", languages=["yor"])
+
+
+# Reranking
+
+
+def most_of(letter: str) -> Rule:
+    """A cross-encoder by how often the letter occurs; its logits are shifted, as any may be."""
+
+    def rule(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
+        count = counted(input_ids, letter)
+        return torch.stack([3 * count, 4 * count], dim=1)
+
+    return Rule(rule)
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_reranking_orders_the_candidates(task_of: Callable[..., Any], batch_size: int) -> None:
+    scores = task_of("reranking").evaluate(most_of("a"), batch_size)
+    # q1: "a a a" comes second after "a a a a"; q2's passage is no candidate; q3 has none.
+    assert scores["eng"] == (pytest.approx((1 / math.log2(3) + 0 + 0) / 3), 3)
+    assert scores["deu"] == (pytest.approx(1 / math.log2(3)), 1)
+
+
+def test_what_lies_below_the_depth_is_not_ranked(task_of: Callable[..., Any]) -> None:
+    scores = task_of("reranking", rerank_depth=3).evaluate(most_of("a"), 8)
+    assert scores["eng"] == (0.0, 3)
+    assert scores["deu"][0] > 0
+
+
+def test_reranking_learns_positives_and_hard_negatives(task_of: Callable[..., Any]) -> None:
+    task = task_of("reranking", negatives_per_query=2)
+    learned = [(passage, label) for _, passage, label in task.examples]
+    assert [pair for pair in learned if pair[1]] == [
+        ("eng0", 1), ("eng1", 1), ("eng2", 1), ("deu0", 1)
+    ]  # fmt: skip
+    assert len(learned) == 4 + 3 * 2
+    batch = task.collate(np.array([0, 2]))
+    frame = task.data.frame
+    expected, types = frame.pair([VOCABULARY["a"]], [VOCABULARY["b"]])
+    assert batch["input_ids"][0, : len(expected)].tolist() == expected
+    assert batch["token_type_ids"][0, : len(types)].tolist() == types
+    assert batch["labels"].tolist() == [1, 0]
+    assert task.terms(batch) == 2
+
+
+def test_pairs_fit_the_encoder(task_of: Callable[..., Any]) -> None:
+    task = task_of("reranking", max_length=8)
+    batch = task.collate(np.arange(len(task.examples)))
+    assert batch["input_ids"].shape[1] <= 8
+    assert (batch["input_ids"][batch["attention_mask"] == 1] != task.data.frame.pad).all()
+
+
+# Retrieval
+
+
+def letters(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    """An encoder whose state at each token counts the a's and b's of the text: [B, L, 2]."""
+    counts = torch.stack([counted(input_ids, "a"), counted(input_ids, "b")], dim=1)
+    return counts[:, None, :].expand(-1, input_ids.shape[1], -1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_retrieval_searches_the_language_s_passages(
+    task_of: Callable[..., Any], batch_size: int
+) -> None:
+    scores = task_of("retrieval").evaluate(Rule(letters), batch_size)
+    # q1: a·: eng4 (4), eng3 (3), …: second. q2: eng5 has no a: it shares 0 with eng0, and the
+    # larger id comes first: fifth. q3: b·: eng5 (2), eng0 (1): second. q4: deu2, deu0, deu1: third.
+    places = {"eng": [2, 5, 2], "deu": [3]}
+    for language, of_queries in places.items():
+        expected = np.mean([1 / math.log2(place + 1) for place in of_queries])
+        assert scores[language] == (pytest.approx(expected), len(of_queries))
+
+
+@pytest.mark.parametrize(("similarity", "place"), [("dot", 2), ("cosine", 3)])
+def test_cosine_does_not_prefer_long_passages(
+    task_of: Callable[..., Any], monkeypatch, similarity: str, place: int
+) -> None:
+    """The query "a" is nearest in direction to "a", then "a a", then "a a a", its passage; by
+    the dot product the longest, "a a a a", comes first."""
+    monkeypatch.setitem(SPLITS, "test", SPLITS["test"][:1])
+    model = Rule(lambda ids, mask: letters(ids, mask) + torch.tensor([0.0, 0.1]))
+    scores = task_of("retrieval", similarity=similarity).evaluate(model, 4)
+    assert scores == {"eng": (pytest.approx(1 / math.log2(place + 1)), 1)}
+
+
+def test_another_language_s_passages_are_not_searched(
+    task_of: Callable[..., Any], monkeypatch
+) -> None:
+    expected = task_of("retrieval").evaluate(Rule(letters), 4)
+    more = passages("fra", *["a a a a a a a"] * 12)
+    monkeypatch.setitem(SPLITS, "passages", [*more, *SPLITS["passages"]])
+    assert task_of("retrieval").evaluate(Rule(letters), 4) == expected
+
+
+def names_of(task: Any, indices: list[int]) -> list[str]:
+    """The passages of a batch, read back from their tokens."""
+    batch = task.collate(np.array(indices))
+    texts = {tuple(task.data.frame.single(ids)): name for name, ids in task.data.passages.items()}
+    rows = zip(batch["passage_input_ids"], batch["passage_attention_mask"], strict=True)
+    return [texts[tuple(ids[mask == 1].tolist())] for ids, mask in rows]
+
+
+def test_a_query_s_other_positives_are_not_its_negatives(task_of: Callable[..., Any]) -> None:
+    task = task_of("retrieval", negatives_per_query=0, languages=["eng"])
+    assert [positive for _, positive, _ in task.examples] == ["eng0", "eng1", "eng2"]
+    batch = task.collate(np.array([0, 1, 2]))
+    assert batch["target"].tolist() == [0, 1, 2]
+    assert batch["forbidden"].tolist() == [
+        [False, True, False],  # t1's other positive
+        [True, False, False],
+        [False, False, False],  # t2 has both as negatives
+    ]
+
+
+def test_a_batch_holds_each_passage_once(task_of: Callable[..., Any]) -> None:
+    task = task_of("retrieval", negatives_per_query=3)
+    names = names_of(task, [0, 1, 2])
+    positives, negatives = names[:3], set(names[3:])
+    assert positives == ["eng0", "eng1", "eng2"]
+    assert len(set(names)) == len(names)
+    wanted = {negative for _, _, hard in task.examples[:3] for negative in hard}
+    assert negatives == wanted - set(positives)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "temperature"), [("dot", 1.0), ("cosine", 1.0), ("cosine", 0.05)]
+)
+def test_the_loss_is_that_of_each_query_among_its_own_passages(
+    task_of: Callable[..., Any], similarity: str, temperature: float
+) -> None:
+    task = task_of(
+        "retrieval", negatives_per_query=1, similarity=similarity, temperature=temperature
+    )
+    states = torch.randn(len(VOCABULARY), 6, generator=torch.Generator().manual_seed(0))
+
+    def embed(input_ids: list[int]) -> torch.Tensor:
+        vector = states[input_ids].sum(dim=0)
+        return functional.normalize(vector, dim=0) if similarity == "cosine" else vector
+
+    def summed_states(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        summed = (states[input_ids] * attention_mask[:, :, None]).sum(dim=1, keepdim=True)
+        return summed.expand(-1, input_ids.shape[1], -1)
+
+    indices = [0, 1, 2, 3]
+    frame, texts = task.data.frame, task.data.passages
+    names = names_of(task, indices)
+    expected = []
+    for given, positive, _ in (task.examples[i] for i in indices):
+        own = [n for n in names if n == positive or n not in given["relevant"]]
+        scores = torch.stack(
+            [embed(frame.single(given["input_ids"])) @ embed(frame.single(texts[n])) for n in own]
+        )
+        expected.append(
+            functional.cross_entropy(scores / temperature, torch.tensor(own.index(positive)))
+        )
+    batch = task.collate(np.array(indices))
+    assert task.terms(batch) == 4
+    torch.testing.assert_close(
+        task.loss(Rule(summed_states), batch), torch.stack(expected).mean(), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_pooling_by_mean_leaves_padding_out(task_of: Callable[..., Any], tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
+    task = task_of("retrieval", pooling="mean")
+    model = task.load_model(folder, seed=0, dropout=0.0).eval()
+    ids, mask = torch.tensor([[2, 7, 3, 0, 0]]), torch.tensor([[1, 1, 1, 0, 0]])
+    torch.testing.assert_close(
+        task.embed(model, ids, mask), task.embed(model, ids[:, :3], mask[:, :3])
+    )
+    torch.testing.assert_close(task.embed(model, ids, mask)[0], model(ids, mask)[0, :3].mean(dim=0))
+
+
+# From data to score
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("reranking", {"negatives_per_query": 2}), ("retrieval", {"negatives_per_query": 1})],
+)
+def test_training_fits_its_queries(
+    task_of: Callable[..., Any], tmp_path: Path, monkeypatch, kind: str, options: dict
+) -> None:
+    monkeypatch.setitem(SPLITS, "test", SPLITS["train"])
+    folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
+    result = fine_tune(
+        task_of(kind, **options),
+        folder,
+        token_ids=np.arange(len(VOCABULARY)),
+        options=TrainingOptions(learning_rate=0.01, batch_size=4, epochs=60, dropout=0.0),
+        seed=1,
+    )
+    assert result["metric"] == "ndcg_at_10"
+    assert result["count_by_language"] == {"deu": 1, "eng": 2}
+    assert result["value"] > 0.95
