@@ -318,7 +318,7 @@ def test_pooling_by_mean_leaves_padding_out(task_of: Callable[..., Any], tmp_pat
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("reranking", {"negatives_per_query": 2}), ("retrieval", {"negatives_per_query": 1})],
+    [("reranking", {"negatives_per_query": 4}), ("retrieval", {"negatives_per_query": 1})],
 )
 def test_training_fits_its_queries(
     task_of: Callable[..., Any], tmp_path: Path, monkeypatch, kind: str, options: dict
