@@ -1,6 +1,7 @@
 """Language codes: ISO 639-3, macrolanguage where the field speaks of the macrolanguage."""
 
 import functools
+from pathlib import Path
 
 from semantic_tokens.errors import InputError
 
@@ -44,6 +45,18 @@ def iso639_3(code: str) -> str:
             f"language {code!r} is not known; use an ISO 639 code (two or three letters) or an English name"
         )
     return _MACROLANGUAGE.get(language.alpha_3, language.alpha_3)
+
+
+def language_of_file(path: Path, code: str) -> str:
+    """:func:`iso639_3` of the code that a file or its folder is named by.
+
+    Raises:
+        InputError: names the file.
+    """
+    try:
+        return iso639_3(code)
+    except InputError as error:
+        raise InputError(f"{path} is named by its language: {error}") from error
 
 
 @functools.cache

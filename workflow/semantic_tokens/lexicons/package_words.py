@@ -13,7 +13,7 @@ from typing import Any
 from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_1
 from semantic_tokens.lexicons.table import Entry
-from semantic_tokens.wheels import read_member
+from semantic_tokens.wheels import members, read_member
 
 # Modifiers of a picture that leave what it shows the same: skin tones, variation selectors.
 _MODIFIER = re.compile("[\U0001f3fb-\U0001f3ff\ufe0f]")
@@ -25,9 +25,14 @@ def emoji(path: Path, languages: Sequence[str]) -> Iterator[Entry]:
 
     Pictures with a skin tone repeat the plain one's name and are left out.
     """
+    named = set(members(path))
     for language in languages:
         code = iso639_1(language)
         member = f"emoji/unicode_codes/emoji{'' if code == 'en' else f'_{code}'}.json"
+        if member not in named:
+            raise InputError(
+                f"{path} has no names of pictures in {language!r}; remove it from `languages`"
+            )
         for picture, value in json.loads(read_member(path, member)).items():
             if _MODIFIER.search(picture):
                 continue
@@ -62,18 +67,17 @@ def calendar(languages: Sequence[str]) -> Iterator[Entry]:
 
 def numbers(languages: Sequence[str], up_to: int = 100) -> Iterator[Entry]:
     """The numbers from nought in words."""
-    from num2words import num2words
+    from num2words import CONVERTER_CLASSES, num2words
 
     for language in languages:
+        code = iso639_1(language)
+        # Asked for a language it does not know, it counts in that of the first two letters.
+        if code not in CONVERTER_CLASSES:
+            raise InputError(
+                f"num2words cannot count in {language!r}; remove it from the lexicon's `languages`"
+            )
         for number in range(up_to + 1):
-            try:
-                word = num2words(number, lang=iso639_1(language))
-            except NotImplementedError as error:
-                raise InputError(
-                    f"num2words cannot count in {language!r}; remove it from the lexicon's "
-                    "`languages`"
-                ) from error
-            yield Entry(f"number:{number}", language, word, "numbers")
+            yield Entry(f"number:{number}", language, num2words(number, lang=code), "numbers")
 
 
 def _locales(languages: Sequence[str]) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.languages import iso639_3
+from semantic_tokens.languages import iso639_3, language_of_file
 from semantic_tokens.lexicons.table import Entry, read_lexicon
 
 _PARENTHESES = re.compile(r"\s*[（(][^)）]*[)）]\s*")
@@ -22,7 +22,7 @@ def muse(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
         languages: keep the dictionaries whose two languages are among these; None keeps all.
     """
     for file in _files(path, "*-*.txt", "MUSE dictionaries (en-de.txt …)"):
-        source, target = (iso639_3(code) for code in file.stem.split("-")[:2])
+        source, target = (language_of_file(file, code) for code in file.stem.split("-")[:2])
         if languages is not None and not {source, target} <= set(languages):
             continue
         for number, line in _lines(file):
@@ -63,7 +63,7 @@ def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[
     A word may hold synonyms joined by commas or slashes and remarks in parentheses.
     """
     for file in _files(path, "map-*.tsv", "Concepticon mappings (map-de.tsv …)"):
-        language = iso639_3(file.stem.removeprefix("map-"))
+        language = language_of_file(file, file.stem.removeprefix("map-"))
         if languages is not None and language not in languages:
             continue
         for number, line in _lines(file):
@@ -83,7 +83,11 @@ def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[
 
 def table(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
     """A user's own table, in the form of :mod:`semantic_tokens.lexicons.table`."""
-    for entry in read_lexicon(path):
+    try:
+        entries = read_lexicon(path)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 ({error}); convert it") from error
+    for entry in entries:
         if languages is None or entry.language in languages:
             yield entry
 
