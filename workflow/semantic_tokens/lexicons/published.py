@@ -9,7 +9,8 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_3, language_of_file
 from semantic_tokens.lexicons.table import Entry, read_lexicon
 
-_PARENTHESES = re.compile(r"\s*[（(][^)）]*[)）]\s*")
+_REMARK = re.compile(r"\s*[（(\[][^)）\]]*[)）\]]\s*")
+_BRACKET = re.compile(r"[（()）\[\]]")
 
 
 def muse(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
@@ -60,7 +61,8 @@ def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterat
 def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
     """Concepticon's mappings: files ``map-{language}.tsv`` of ID, ``GLOSS///word``, priority.
 
-    A word may hold synonyms joined by commas or slashes and remarks in parentheses.
+    A word may hold synonyms joined by commas or slashes and remarks in brackets. What a bracket
+    without its other half leaves of a word is left out.
     """
     for file in _files(path, "map-*.tsv", "Concepticon mappings (map-de.tsv …)"):
         language = language_of_file(file, file.stem.removeprefix("map-"))
@@ -75,9 +77,9 @@ def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[
                     f"{file}, line {number}: an id and GLOSS///word separated by a tab are "
                     f"expected, not {line!r}; mend or remove the line"
                 )
-            words = _PARENTHESES.sub(" ", fields[1].partition("///")[2])
+            words = _REMARK.sub(" ", fields[1].partition("///")[2])
             for word in re.split(r"[,;/、，]", words):
-                if word.strip():
+                if word.strip() and not _BRACKET.search(word):
                     yield Entry(f"concepticon:{fields[0]}", language, word.strip(), "concepticon")
 
 
