@@ -11,7 +11,7 @@ from semantic_tokens.languages import iso639_1, iso639_3
 from semantic_tokens.lexicons.package_words import emoji
 from semantic_tokens.wheels import members, read_member
 
-_PLACEHOLDER = re.compile(r"%\([^)]*\)[sdif]|%[sdif]|\{[^}]*\}|<[^>]*>|&[a-z]+;")
+_PLACEHOLDER = re.compile(r"%\([^)]*\)[.\d]*[sdifr]|%[sdifr]|\{[^}]*\}|<[^>]*>|&[a-z]+;")
 _CATALOGUE = re.compile(r"/locale/([^/]+)/LC_MESSAGES/[^/]+\.po$")
 _DJANGO_LOCALES = {"zho": "zh_Hans"}
 # Folders that are not named by a language; None is left out.
