@@ -1,0 +1,61 @@
+"""Files appear whole or not at all, and damaged ones are named."""
+
+from pathlib import Path
+
+import pytest
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import read_json, read_jsonl, whole, write_json, write_jsonl
+
+
+def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "new/folder/file.txt"
+    with whole(target) as partial:
+        partial.write_text("half", encoding="utf-8")
+        assert not target.exists()
+        assert partial.parent == target.parent  # on the same disk, so that renaming is atomic
+    assert target.read_text(encoding="utf-8") == "half"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    target.write_text("before", encoding="utf-8")
+    with pytest.raises(RuntimeError), whole(target) as partial:
+        partial.write_text("half", encoding="utf-8")
+        raise RuntimeError
+    assert target.read_text(encoding="utf-8") == "before"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_records_come_back_in_any_script(tmp_path: Path) -> None:
+    records = [{"text": "番茄\u2028\n"}, {"text": "ቲማቲም", "relevant": {"a": 1}}, {}]
+    assert write_jsonl(iter(records), tmp_path / "x.jsonl") == 3
+    assert list(read_jsonl(tmp_path / "x.jsonl")) == records
+    assert "番茄" in (tmp_path / "x.jsonl").read_text(encoding="utf-8")
+
+
+def test_records_that_fail_halfway_leave_no_file(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        write_jsonl([{"fine": 1}, {"not JSON": {1}}], tmp_path / "x.jsonl")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ["{", "", "[1]", "7"])
+def test_a_damaged_record_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "x.jsonl").write_text(f'{{"a": 1}}\n{line}\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"x\.jsonl, line 2: not (a )?JSON.*delete the file"):
+        list(read_jsonl(tmp_path / "x.jsonl"))
+
+
+def test_json_comes_back_and_is_the_same_whatever_the_order(tmp_path: Path) -> None:
+    write_json({"b": [1.5, None], "a": "番茄"}, tmp_path / "1.json")
+    write_json({"a": "番茄", "b": [1.5, None]}, tmp_path / "2.json")
+    assert read_json(tmp_path / "1.json") == {"a": "番茄", "b": [1.5, None]}
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+
+
+def test_damaged_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"a": 1', encoding="utf-8")
+    with pytest.raises(InputError, match=r"x\.json is not JSON .*delete it"):
+        read_json(tmp_path / "x.json")

@@ -1,0 +1,58 @@
+"""Codes and names of languages, all of them ISO 639-3 in the end."""
+
+from pathlib import Path
+
+import pytest
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.languages import iso639_1, iso639_3, language_of_file
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("de", "deu"),
+        ("deu", "deu"),
+        ("ger", "deu"),  # the bibliographic code
+        ("German", "deu"),
+        (" DE ", "deu"),
+        ("pcm", "pcm"),
+        ("cmn", "zho"),  # varieties that the field names by the macrolanguage
+        ("chinese", "zho"),
+        ("arb", "ara"),
+        ("pes", "fas"),
+        ("fa", "fas"),
+        ("swh", "swa"),
+        ("swahili", "swa"),
+        ("nob", "nor"),
+        ("yue", "yue"),  # but Cantonese is itself
+    ],
+)
+def test_codes_and_names_become_three_letters(given: str, code: str) -> None:
+    assert iso639_3(given) == code
+
+
+@pytest.mark.parametrize("given", ["xx", "qqq", "elvish", "", "d"])
+def test_an_unknown_language_is_named(given: str) -> None:
+    with pytest.raises(InputError, match=f"language '{given}' is not known; use an ISO 639 code"):
+        iso639_3(given)
+
+
+def test_the_file_is_named_too() -> None:
+    assert language_of_file(Path("texts/de.txt"), "de") == "deu"
+    with pytest.raises(InputError, match=r"texts/xx\.txt .*language 'xx' is not known"):
+        language_of_file(Path("texts/xx.txt"), "xx")
+
+
+@pytest.mark.parametrize(
+    ("code", "short"), [("deu", "de"), ("zho", "zh"), ("swa", "sw"), ("luo", "luo"), ("qqq", "qqq")]
+)
+def test_two_letters_where_there_are_any(code: str, short: str) -> None:
+    assert iso639_1(code) == short
+
+
+@pytest.mark.parametrize(
+    "short", ["ar", "bn", "en", "fa", "ha", "ig", "rw", "sw", "wo", "yo", "zh"]
+)
+def test_two_letters_and_back(short: str) -> None:
+    assert iso639_1(iso639_3(short)) == short
