@@ -9,12 +9,15 @@ import difflib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.recipe import PATTERNS, Recipe, lexicons_of
 
+#: The kind of dataset that a kind of task needs, where it is not its own.
+DATASET_KIND = {"reranking": "ranking", "retrieval": "ranking"}
 COLUMNS = ("figure", "table5", "reference", *PATTERNS, "training")
 
 
@@ -67,6 +70,12 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
         raise InputError(f"config: {error}") from error
     for name, task in config["tasks"].items():
         _check_reference(config, "datasets", task["dataset"], f"tasks.{name}.dataset")
+        kind = config["datasets"][task["dataset"]]["kind"]
+        if kind != DATASET_KIND.get(task["kind"], task["kind"]):
+            raise InputError(
+                f"config key tasks.{name}.dataset: {task['dataset']} is of kind {kind} and the task "
+                f"of kind {task['kind']}; name another dataset"
+            )
     for name in config["tasks_shown"]:
         _check_reference(config, "tasks", name, "tasks_shown")
     for name in config["pretraining"]["corpora"]:
@@ -107,8 +116,22 @@ def _explain(error: Any) -> str:
         return f"config key {key}: {error.message}; add it (config/README.md describes every key)"
     if error.validator in ("anyOf", "oneOf") and error.context:
         return _explain(min(error.context, key=lambda e: -len(e.absolute_path)))
+    if "propertyNames" in error.absolute_schema_path:
+        return f"config key {key}: {error.instance!r} cannot be a name ({error.message}); rename it"
+    if error.validator == "type" and (number := _number_in(error.instance)):
+        return f"config key {key}: {error.instance!r} is text to YAML; write {number}"
     allowed = error.schema.get("description", "")
     return f"config key {key}: {error.message}; {allowed or 'see config/README.md'}"
+
+
+def _number_in(value: Any) -> str | None:
+    """The number that a text such as ``1e-4`` spells, as YAML reads it; None for another text."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return format(Decimal(value), "f")
+    except InvalidOperation:
+        return None
 
 
 def _check_reference(config: dict[str, Any], section: str, name: str, key: str) -> None:
@@ -153,6 +176,8 @@ def read_experiments(path: str | Path, config: dict[str, Any]) -> list[Experimen
             raise InputError(f"{where}: the same experiment as line {seen[identity]}; remove one")
         seen[identity] = number
         experiments.append(experiment)
+    if not experiments:
+        raise InputError(f"{path} has no experiment below its header; add a row")
     _check_references(experiments, path)
     return experiments
 
