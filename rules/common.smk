@@ -1,6 +1,7 @@
 # What every rule file may use; nothing here runs a job.
 import hashlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,11 @@ from snakemake.exceptions import WorkflowError
 
 PACKAGE_ROOT = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE_ROOT))
+# Scripts import this checkout's package too, whose code the digests below speak of, even where
+# another checkout is installed.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(PACKAGE_ROOT.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 from semantic_tokens.configuration import read_experiments, validate_config
 from semantic_tokens.errors import InputError
