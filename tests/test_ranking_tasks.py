@@ -149,7 +149,7 @@ def most_of(letter: str) -> Rule:
 
     def rule(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
         count = counted(input_ids, letter)
-        return torch.stack([3 * count, 4 * count], dim=1)
+        return torch.stack([-2 * count, -count], dim=1)
 
     return Rule(rule)
 
@@ -232,6 +232,16 @@ def test_another_language_s_passages_are_not_searched(
     more = passages("fra", *["a a a a a a a"] * 12)
     monkeypatch.setitem(SPLITS, "passages", [*more, *SPLITS["passages"]])
     assert task_of("retrieval").evaluate(Rule(letters), 4) == expected
+
+
+@pytest.mark.parametrize(("retrieved", "score"), [(2, 1 / math.log2(3)), (1, 0.0)])
+def test_a_list_is_cut_below_its_best(
+    task_of: Callable[..., Any], monkeypatch, retrieved: int, score: float
+) -> None:
+    monkeypatch.setitem(SPLITS, "test", SPLITS["test"][:1])
+    monkeypatch.setattr("semantic_tokens.finetuning.retrieval.RETRIEVED", retrieved)
+    scores = task_of("retrieval").evaluate(Rule(letters), 4)
+    assert scores == {"eng": (pytest.approx(score), 1)}
 
 
 def names_of(task: Any, indices: list[int]) -> list[str]:

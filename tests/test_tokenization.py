@@ -178,6 +178,15 @@ def test_a_window_that_holds_the_answer_marks_it(tokenizer: Tokenizer, answer: s
         assert whole == bool(window["start_position"]) == bool(window["end_position"])
 
 
+@pytest.mark.parametrize("max_length", range(28, 44))
+def test_an_answer_that_a_window_cuts_is_not_in_it(max_length: int) -> None:
+    example = question("ate 12 of them")
+    for window in windows(character_tokenizer(), example, max_length=max_length):
+        if window["start_position"]:
+            assert marked(window) == "ate 12 of them"
+            assert window["end_position"] < len(window["input_ids"]) - 1  # before [SEP]
+
+
 def test_an_answer_in_a_script_without_spaces_is_found(tokenizer: Tokenizer) -> None:
     context = "红色的番茄."
     (window,) = windows(tokenizer, question("番茄", context, question="色?"))

@@ -52,7 +52,7 @@ def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterat
             language = code
         if languages is not None and language not in languages:
             continue
-        for number, line in _lines(file, keep_empty=True):
+        for number, line in _lines(file):
             for word in line.split("\t"):
                 if word.strip():
                     yield Entry(f"{path.name}:{number}", language, word.strip(), "panlex_swadesh")
@@ -101,11 +101,11 @@ def _files(path: Path, pattern: str, what: str) -> list[Path]:
     return files
 
 
-def _lines(path: Path, keep_empty: bool = False) -> Iterator[tuple[int, str]]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
-                if keep_empty or line.strip():
+                if line.strip():
                     yield number, line.rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 ({error}); convert it") from error
