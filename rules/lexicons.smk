@@ -6,7 +6,7 @@
 rule read_lexicon:
     input:
         wheel=lambda wildcards: wheel_of(config["lexicons"][wildcards.lexicon]),
-        path=lambda wildcards: config["lexicons"][wildcards.lexicon].get("path", []),
+        path=lambda wildcards: path_of(config["lexicons"][wildcards.lexicon]),
     output:
         "results/lexicons/{lexicon}.tsv",
     params:
