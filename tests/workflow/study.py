@@ -1,0 +1,83 @@
+"""A small study in a folder of its own, run by the real ``snakemake``."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from semantic_tokens.wheels import file_sha256
+
+_JOB_COUNTS = re.compile(r"^job +count\n-[- ]+\n(.*?)^total ", re.MULTILINE | re.DOTALL)
+
+
+class Made(NamedTuple):
+    """One file: when it was written, in nanoseconds, and a digest of its content."""
+
+    time: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checkout of the workflow, and a folder to run it in.
+
+    Attributes:
+        checkout: holds ``Snakefile``, ``rules``, ``workflow``, ``profiles`` and the schema.
+        folder: holds the study's ``config``; results come to lie in it.
+    """
+
+    checkout: Path
+    folder: Path
+
+    def run(
+        self, *targets: str, change: Mapping[str, Any] | None = None, options: Iterable[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the workflow to its end; ``stdout`` of the answer holds all that the user sees.
+
+        Args:
+            change: what to lay over the study's config.
+            options: of ``snakemake``.
+        """
+        command = [sys.executable, "-m", "snakemake", "--snakefile", self.checkout / "Snakefile"]
+        command += ["--directory", self.folder, "--cores", "2", *targets, *options]
+        if change:
+            laid_over = self.folder / "config/change.yaml"
+            laid_over.write_text(yaml.safe_dump(dict(change)), encoding="utf-8")
+            command += ["--configfile", laid_over]
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            # The workflow finds its package by itself, and not as these tests find it.
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+        )
+
+    def stale(self, *targets: str, change: Mapping[str, Any] | None = None) -> dict[str, int]:
+        """How many jobs of each rule a run would do, by a dry run; ``all`` is left out."""
+        answer = self.run(*targets, change=change, options=["--dry-run"])
+        assert answer.returncode == 0, answer.stdout
+        table = _JOB_COUNTS.search(answer.stdout)
+        if table is None:
+            assert "Nothing to be done" in answer.stdout, answer.stdout
+            return {}
+        counts = (line.split() for line in table[1].splitlines())
+        return {rule: int(count) for rule, count in counts if rule != "all"}
+
+    def made(self) -> dict[str, Made]:
+        """What the jobs have made so far, but their logs and benchmarks, by path."""
+        made = {}
+        for folder in ("resources", "results"):
+            for path in sorted((self.folder / folder).rglob("*")):
+                name = path.relative_to(self.folder)
+                if path.is_file() and name.parts[1] not in ("logs", "benchmarks"):
+                    made[str(name)] = Made(path.stat().st_mtime_ns, file_sha256(path))
+        return made

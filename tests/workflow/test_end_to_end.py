@@ -1,0 +1,162 @@
+"""The whole workflow, from wheels to tables, on the cut-down study."""
+
+import csv
+import json
+import re
+import statistics
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from study import Study
+
+TASKS = {
+    "ner": ("token_classification", "f1"),
+    "qa": ("question_answering", "f1"),
+    "nli": ("pair_classification", "accuracy"),
+    "rerank": ("reranking", "ndcg_at_10"),
+    "retrieval": ("retrieval", "ndcg_at_10"),
+}
+RECIPES = [
+    "unigram/unaligned/dfull/ungrouped/asis",
+    "unigram/unaligned/dfull/ungrouped/mlm",
+    "unigram/clsa-emoji+numbers/d64/kmeans-cosine-0.05/mlm",
+    "unigram/unaligned/dfull/firstk-0.4/asis",
+    "wordpiece/unaligned/dfull/firstk-0.4/asis",
+]
+# What experiments share is made once: two backbones, four groupings and three ways to cut text
+# for five experiments of five tasks.
+JOBS = {
+    "fetch_wheel": 3,
+    "derive_backbone": 2,
+    "extract_embeddings": 2,
+    "read_lexicon": 2,
+    "align": 1,
+    "reduce_dimension": 1,
+    "leave_ungrouped": 1,
+    "group_kmeans": 1,
+    "group_first_k": 2,
+    "truncate_tokenizer": 2,
+    "assemble_model": 4,
+    "read_corpus": 2,
+    "tokenize_corpus": 1,
+    "pretrain": 2,
+    "read_dataset": 3,
+    "read_ranking_dataset": 1,
+    "rank_bm25": 1,
+    "tokenize_dataset": 9,
+    "tokenize_ranking": 3,
+    "fine_tune": 25,
+    "table5": 1,
+    "table5_orderings": 1,
+}
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def jobs(folder: Path, suffix: str) -> set[str]:
+    """``{rule}/{wildcards}`` of every job that left a file in this folder."""
+    return {str(path.relative_to(folder))[: -len(suffix)] for path in folder.rglob(f"*{suffix}")}
+
+
+def test_table5_has_a_line_for_every_row_of_it(study: Study) -> None:
+    table = read_csv(study.folder / "results/table5.csv")
+    columns = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
+    for task, (_, metric) in TASKS.items():
+        columns += [f"{task}_{metric}", f"{task}_{metric}_perc"]
+    assert list(table[0]) == columns
+    assert [tuple(line.values())[:6] for line in table] == [
+        ("oracle", "unigram", "384", "1.0", "", "no"),
+        ("oracle", "unigram", "384", "1.0", "", "yes"),
+        ("figure5", "unigram", "64", "0.05", "yes", "yes"),
+    ]
+
+
+def test_table5_prints_the_scores_relative_to_the_reference(study: Study) -> None:
+    table = read_csv(study.folder / "results/table5.csv")
+    for task, (kind, metric) in TASKS.items():
+        scores = [read_score(study, recipe, task)["value"] for recipe in RECIPES[:3]]
+        decimals = 2 if kind == "question_answering" else 4
+        assert [line[f"{task}_{metric}"] for line in table] == [f"{s:.{decimals}f}" for s in scores]
+        oracle = scores[1]
+        assert [line[f"{task}_{metric}_perc"] for line in table] == [
+            f"{100 * score / oracle:.1f}" if oracle else "" for score in scores
+        ]
+
+
+def test_the_other_tables_say_the_same(study: Study) -> None:
+    results = study.folder / "results"
+    for name in ("table5.tex", "table5.html"):
+        text = (results / name).read_text(encoding="utf-8")
+        assert "A cut-down study" in text
+        value = read_score(study, RECIPES[2], "nli")["value"]
+        assert f"{value:.3f}" in text, name
+    lines = read_csv(results / "table5_by_language.csv")
+    assert len(lines) == 3 * len(TASKS) * 2
+    assert {line["language"] for line in lines} == {"deu", "jpn"}
+    orderings = read_csv(results / "table5_orderings.csv")
+    assert {line["task"] for line in orderings} == set(TASKS)
+    assert len({line["ordering"] for line in orderings}) == 4
+
+
+def read_score(study: Study, recipe: str, task: str) -> dict[str, Any]:
+    path = study.folder / f"results/scores/{recipe}/{task}/all-languages/seed-1.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_score_says_what_it_is_of(study: Study, recipe: str, task: str) -> None:
+    score = read_score(study, recipe, task)
+    kind, metric = TASKS[task]
+    assert (score["task"], score["kind"], score["metric"]) == (task, kind, metric)
+    assert (score["recipe"], score["training"], score["seed"]) == (recipe, "all-languages", 1)
+    assert (score["steps"], score["train_examples"] > 0) == (2, True)
+    assert score["count_by_language"] == {"deu": 6, "jpn": 6}
+    assert score["value"] == pytest.approx(statistics.fmean(score["by_language"].values()))
+    highest = 100 if kind == "question_answering" else 1
+    assert all(0 <= value <= highest for value in score["by_language"].values())
+
+
+def test_every_job_is_done_once_and_leaves_log_and_benchmark(study: Study) -> None:
+    done = jobs(study.folder / "results/benchmarks", ".tsv")
+    assert Counter(job.partition("/")[0] for job in done) == JOBS
+    assert done <= jobs(study.folder / "results/logs", ".log")
+    for job in done:
+        (line,) = csv.DictReader(
+            (study.folder / f"results/benchmarks/{job}.tsv").open(encoding="utf-8"), delimiter="\t"
+        )
+        assert float(line["s"]) > 0, job
+
+
+def test_a_fine_tuning_logs_its_loss_and_score(study: Study) -> None:
+    path = study.folder / f"results/logs/fine_tune/{RECIPES[2]}/nli/all-languages/seed-1.log"
+    log = path.read_text(encoding="utf-8")
+    assert re.search(r"2 steps, loss \d\.\d+ -> \d\.\d+", log)
+    value = read_score(study, RECIPES[2], "nli")["value"]
+    assert f"accuracy {value:.4f} over 2 languages" in log
+
+
+def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
+    """Aligned, grouped, pretrained, fine-tuned and tabulated again."""
+    before = study.made()
+    answer = study.run(options=["--forcerun", "align"])
+    assert answer.returncode == 0, answer.stdout
+    after = study.made()
+    again = {path for path in before if after[path].time > before[path].time}
+    part = "unigram/clsa-emoji+numbers"
+    expected = {f"results/embeddings/{part}/{d}.safetensors" for d in ("dfull", "d64")}
+    expected.add(f"results/groups/{part}/d64/kmeans-cosine-0.05.safetensors")
+    for pretraining in ("asis", "mlm"):
+        folder = f"results/models/{part}/d64/kmeans-cosine-0.05/{pretraining}"
+        expected |= {f"{folder}/config.json", f"{folder}/model.safetensors"}
+    expected |= {f"results/scores/{RECIPES[2]}/{t}/all-languages/seed-1.json" for t in TASKS}
+    expected |= {f"results/table5{s}" for s in (".csv", ".tex", ".html", "_by_language.csv")}
+    assert again == expected | {"results/table5_orderings.csv"}
+    assert {path: file.sha256 for path, file in after.items()} == {
+        path: file.sha256 for path, file in before.items()
+    }

@@ -1,0 +1,134 @@
+"""What a change makes stale: the jobs that it touches and those behind them, and no others."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from study import Study
+
+TABLES = {"table5": 1, "table5_orderings": 1}
+# From the groups of the aligned experiment on.
+GROUPED = {"group_kmeans": 1, "assemble_model": 1, "pretrain": 1, "fine_tune": 5} | TABLES
+WORDPIECE_SCORES = "results/scores/wordpiece/unaligned/dfull/firstk-0.4/asis"
+
+
+def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
+    assert study.stale() == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "stale"),
+    [
+        # one task's training
+        ({"tasks": {"ner": {"training": {"learning_rate": 0.0001}}}}, {"fine_tune": 5} | TABLES),
+        # a second seed leaves the first one's scores
+        ({"seeds": [1, 2]}, {"fine_tune": 25} | TABLES),
+        # a lexicon: the embeddings aligned by it, and nothing unaligned
+        (
+            {"lexicons": {"numbers": {"options": {"up_to": 30}}}},
+            {"read_lexicon": 1, "align": 1, "reduce_dimension": 1} | GROUPED,
+        ),
+        (
+            {"alignment": {"training": {"temperature": 0.1}}},
+            {"align": 1, "reduce_dimension": 1} | GROUPED,
+        ),
+        ({"grouping": {"kmeans": {"max_iterations": 4}}}, GROUPED),
+        # First-k without a tokenizer of its own: text as the backbone cuts it
+        (
+            {"grouping": {"first_k": {"mode": "unk"}}},
+            {"tokenize_dataset": 3, "tokenize_ranking": 1, "fine_tune": 10, "table5_orderings": 1},
+        ),
+        ({"pretraining": {"training": {"max_steps": 3}}}, {"pretrain": 2, "fine_tune": 10} | TABLES),
+        (
+            {"pretraining": {"sequence_length": 16}},
+            {"tokenize_corpus": 1, "pretrain": 2, "fine_tune": 10} | TABLES,
+        ),
+        # a dataset: the tasks on it
+        (
+            {"datasets": {"mini_names": {"options": {"seed": 2}}}},
+            {"read_dataset": 1, "tokenize_dataset": 3, "fine_tune": 5} | TABLES,
+        ),
+        ({"bm25": {"depth": 4}}, {"rank_bm25": 1, "fine_tune": 10} | TABLES),
+        ({"title": "Another study"}, {"table5": 1}),
+        # what no result depends on
+        ({"memory_mb": {"training": 4000}, "runtime_minutes": {"fine_tuning": 60}}, {}),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_a_changed_config(study: Study, change: dict[str, Any], stale: dict[str, int]) -> None:
+    assert study.stale(change=change) == stale
+
+
+def test_a_new_experiment_shares_what_the_others_made(study: Study) -> None:
+    table = study.folder / "config/experiments.tsv"
+    longer = study.folder / "config/longer.tsv"
+    row = "figure3 no no unigram unaligned dfull kmeans-cosine-0.05 asis all-languages"
+    row = row.replace(" ", "\t")
+    longer.write_text(table.read_text(encoding="utf-8") + row + "\n", encoding="utf-8")
+    assert study.stale(change={"experiments": str(longer)}) == {
+        "group_kmeans": 1,
+        "assemble_model": 1,
+        "fine_tune": 5,
+        "table5_orderings": 1,
+    }
+
+
+@pytest.fixture
+def edited(request: pytest.FixtureRequest, study: Study, tmp_path: Path) -> Iterator[None]:
+    """A file of the study or its checkout with a line added; put back with its date."""
+    origin, name = request.param
+    path = getattr(study, origin) / name
+    kept = tmp_path / path.name
+    shutil.copy2(path, kept)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("# A line more.\n")
+    yield
+    shutil.copy2(kept, path)
+
+
+@pytest.mark.parametrize(
+    ("edited", "stale"),
+    [
+        (("checkout", "workflow/semantic_tokens/grouping/kmeans.py"), GROUPED),
+        (
+            ("checkout", "workflow/semantic_tokens/finetuning/reranking.py"),
+            {"fine_tune": 5} | TABLES,
+        ),
+        (("checkout", "workflow/semantic_tokens/tables.py"), TABLES),
+        (
+            ("folder", "config/text/deu.txt"),
+            {"read_corpus": 1, "tokenize_corpus": 1, "pretrain": 2, "fine_tune": 10} | TABLES,
+        ),
+    ],
+    indirect=["edited"],
+    ids=["kmeans", "reranking", "tables", "corpus"],
+)
+@pytest.mark.usefixtures("edited")
+def test_an_edited_file(study: Study, stale: dict[str, int]) -> None:
+    assert study.stale() == stale
+
+
+@pytest.fixture
+def deleted(request: pytest.FixtureRequest, study: Study, tmp_path: Path) -> Iterator[str]:
+    """The path of a file of the study that is away for the time of a test."""
+    path = study.folder / request.param
+    kept = shutil.move(path, tmp_path / path.name)
+    yield request.param
+    shutil.move(kept, path)
+
+
+@pytest.mark.parametrize("deleted", ["results/table5.tex"], indirect=True)
+@pytest.mark.usefixtures("deleted")
+def test_a_deleted_table_is_made_again_alone(study: Study) -> None:
+    assert study.stale() == {"table5": 1}
+
+
+@pytest.mark.parametrize(
+    "deleted", [f"{WORDPIECE_SCORES}/ner/all-languages/seed-1.json"], indirect=True
+)
+def test_a_deleted_score_is_made_again_alone(study: Study, deleted: str) -> None:
+    """It is made when asked for: the tables that it went into are still whole."""
+    assert study.stale(deleted) == {"fine_tune": 1}
+    assert study.stale() == {}
