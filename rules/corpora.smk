@@ -12,7 +12,7 @@ rule read_corpus:
         "results/corpora/{corpus}.jsonl",
     params:
         spec=lambda wildcards: config["corpora"][wildcards.corpus],
-        code=code_digest("semantic_tokens.corpora"),
+        code=lambda wildcards: corpus_code(wildcards.corpus),
     log:
         "results/logs/read_corpus/{corpus}.log",
     benchmark:

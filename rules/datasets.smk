@@ -3,8 +3,6 @@
 # makes     results/datasets/{dataset}/{train,dev,test}.jsonl, and passages.jsonl for ranking
 #           results/candidates/{dataset}/{train,dev,test}.jsonl   BM25's lists
 
-SPLITS = ["train", "dev", "test"]
-
 
 rule read_dataset:
     input:
@@ -38,12 +36,6 @@ use rule read_dataset as read_ranking_dataset with:
         "results/logs/read_ranking_dataset/{dataset}.log",
     benchmark:
         "results/benchmarks/read_ranking_dataset/{dataset}.tsv"
-
-
-def dataset_code(dataset):
-    """The digest of what makes this dataset: the generator, or the readers."""
-    generated = config["datasets"][dataset]["reader"] == "miniature"
-    return code_digest("semantic_tokens.miniature" if generated else "semantic_tokens.task_data")
 
 
 rule rank_bm25:

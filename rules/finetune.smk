@@ -4,33 +4,6 @@
 # makes     results/scores/{recipe}/{task}/{training}/seed-{seed}.json
 
 
-def task_inputs(wildcards):
-    """The data of a task, cut by this recipe's tokenizer."""
-    dataset = config["tasks"][wildcards.task]["dataset"]
-    ranking = dataset_kind(dataset) == "ranking"
-    tables = SPLITS + ["passages"] if ranking else SPLITS
-    folder = f"results/tokenized/{wildcards.backbone}/{segmentation(wildcards)}/{dataset}"
-    files = {
-        "tokenized": [f"{folder}/{table}.parquet" for table in tables],
-        "dataset": [f"results/datasets/{dataset}/{split}.jsonl" for split in SPLITS],
-    }
-    if ranking:
-        files["candidates"] = [f"results/candidates/{dataset}/{split}.jsonl" for split in SPLITS]
-    return files
-
-
-def task_code(wildcards):
-    """The digest of what trains and scores this kind of task."""
-    kind = config["tasks"][wildcards.task]["kind"]
-    modules = ["run", "task", kind] + ["retrieval_data"] * (kind in ("reranking", "retrieval"))
-    return code_digest(
-        "semantic_tokens.model",
-        "semantic_tokens.encoder",
-        "semantic_tokens.training",
-        *(f"semantic_tokens.finetuning.{module}" for module in modules),
-    )
-
-
 rule fine_tune:
     input:
         unpack(task_inputs),

@@ -18,7 +18,11 @@ rule group_kmeans:
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
         keep_unused_alone=config["grouping"]["keep_unused_alone"],
         options=config["grouping"]["kmeans"],
-        code=code_digest("semantic_tokens.grouping.kmeans", "semantic_tokens.grouping.groups"),
+        code=code_digest(
+            "semantic_tokens.grouping.kmeans",
+            "semantic_tokens.grouping.groups",
+            "semantic_tokens.vocabulary",
+        ),
     wildcard_constraints:
         grouping=r"kmeans-.+",
     log:
@@ -41,7 +45,11 @@ rule group_first_k:
         groups=f"results/groups/{GROUPS}.safetensors",
     params:
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
-        code=code_digest("semantic_tokens.grouping.first_k", "semantic_tokens.grouping.groups"),
+        code=code_digest(
+            "semantic_tokens.grouping.first_k",
+            "semantic_tokens.grouping.groups",
+            "semantic_tokens.vocabulary",
+        ),
     wildcard_constraints:
         grouping=r"firstk-.+",
     log:
@@ -68,8 +76,10 @@ rule group_by_lexicon:
     params:
         code=code_digest(
             "semantic_tokens.alignment",
+            "semantic_tokens.lexicons.table",
             "semantic_tokens.grouping.lexicon_components",
             "semantic_tokens.grouping.groups",
+            "semantic_tokens.vocabulary",
         ),
     wildcard_constraints:
         grouping=r"lexicon-.+",

@@ -5,27 +5,6 @@
 #           results/table5_orderings.csv
 
 TABLE5 = multiext("results/table5", ".csv", ".tex", ".html", "_by_language.csv")
-
-
-def score_files(rows):
-    """The scores of some experiments, for every shown task and seed."""
-    return [
-        f"results/scores/{row.recipe.path}/{task}/{row.training}/seed-{seed}.json"
-        for row in rows
-        for task in TASKS
-        for seed in config["seeds"]
-    ]
-
-
-def rows_as_params(rows):
-    """Experiments as plain values, so that a change of one makes the tables stale."""
-    return [row.as_dict() for row in rows]
-
-
-def backbone_configs(rows):
-    return sorted({f"results/backbones/{row.recipe.backbone}/config.json" for row in rows})
-
-
 TABLE5_ROWS = [row for row in EXPERIMENTS if row.table5]
 
 

@@ -33,8 +33,14 @@ def empty_study(
 
 
 @pytest.fixture(scope="session")
-def study(empty_study: Study) -> Study:
-    """The study after all of its jobs."""
+def whole_run(empty_study: Study) -> str:
+    """All that is shown of the run that makes the study."""
     answer = empty_study.run()
     assert answer.returncode == 0, answer.stdout
+    return answer.stdout
+
+
+@pytest.fixture(scope="session")
+def study(empty_study: Study, whole_run: str) -> Study:
+    """The study after all of its jobs."""
     return empty_study

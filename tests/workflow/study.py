@@ -16,6 +16,16 @@ from semantic_tokens.wheels import file_sha256
 _JOB_COUNTS = re.compile(r"^job +count\n-[- ]+\n(.*?)^total ", re.MULTILINE | re.DOTALL)
 
 
+def job_counts(output: str) -> dict[str, int]:
+    """Jobs of each rule, but ``all``, that Snakemake says a run is to do."""
+    table = _JOB_COUNTS.search(output)
+    if table is None:
+        assert "Nothing to be done" in output, output
+        return {}
+    counts = (line.split() for line in table[1].splitlines())
+    return {rule: int(count) for rule, count in counts if rule != "all"}
+
+
 class Made(NamedTuple):
     """One file: when it was written, in nanoseconds, and a digest of its content."""
 
@@ -62,15 +72,10 @@ class Study:
         )
 
     def stale(self, *targets: str, change: Mapping[str, Any] | None = None) -> dict[str, int]:
-        """How many jobs of each rule a run would do, by a dry run; ``all`` is left out."""
+        """How many jobs of each rule a run would do, by a dry run."""
         answer = self.run(*targets, change=change, options=["--dry-run"])
         assert answer.returncode == 0, answer.stdout
-        table = _JOB_COUNTS.search(answer.stdout)
-        if table is None:
-            assert "Nothing to be done" in answer.stdout, answer.stdout
-            return {}
-        counts = (line.split() for line in table[1].splitlines())
-        return {rule: int(count) for rule, count in counts if rule != "all"}
+        return job_counts(answer.stdout)
 
     def made(self) -> dict[str, Made]:
         """What the jobs have made so far, but their logs and benchmarks, by path."""

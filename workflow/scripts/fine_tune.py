@@ -7,6 +7,7 @@ from semantic_tokens.jobs import job
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.files import write_json
     from semantic_tokens.finetuning import fine_tune, make_task
+    from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, token_ids_in
     from semantic_tokens.training import TrainingOptions
 
     wildcards, task_options = snakemake.wildcards, snakemake.params.task  # noqa: F821
@@ -21,9 +22,11 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         evaluation_split=snakemake.params.evaluation_split,  # noqa: F821
         options=task_options["options"],
     )
+    frame = SpecialTokens.of(load_tokenizer(snakemake.input.tokenizer))  # noqa: F821
     scores = fine_tune(
         task,
         Path(snakemake.input.model[0]).parent,  # noqa: F821
+        token_ids=token_ids_in(snakemake.input.tokenized, frame),  # noqa: F821
         options=TrainingOptions(**task_options["training"]),
         seed=int(wildcards.seed),
         checkpoint=snakemake.params.checkpoint,  # noqa: F821

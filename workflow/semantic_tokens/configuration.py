@@ -119,7 +119,10 @@ def _explain(error: Any) -> str:
     if "propertyNames" in error.absolute_schema_path:
         return f"config key {key}: {error.instance!r} cannot be a name ({error.message}); rename it"
     if error.validator == "type" and (number := _number_in(error.instance)):
-        return f"config key {key}: {error.instance!r} is text to YAML; write {number}"
+        return (
+            f"config key {key}: {error.instance!r} is text to YAML; write {number}, and in a file: "
+            "--config makes text of all that is in brackets"
+        )
     allowed = error.schema.get("description", "")
     return f"config key {key}: {error.message}; {allowed or 'see config/README.md'}"
 

@@ -56,6 +56,22 @@ class SemanticTokenEmbedding(nn.Module):
         missing = self.hidden_size - self.weight.shape[1]
         return functional.pad(embedded, (0, missing)) if missing else embedded
 
+    def keep_only(self, token_ids: torch.Tensor) -> None:
+        """Drop the rows that none of these subwords belongs to.
+
+        A row that is never looked up gets no gradient, so training moves the others just as if
+        it were there; but an optimizer spends its time on all that are. To look another subword
+        up is an IndexError afterwards.
+
+        Args:
+            token_ids: [n] int64, every subword that will be looked up from now on.
+        """
+        groups = self.token_to_group[token_ids].unique()
+        kept = torch.full((len(self.weight),), len(self.weight), dtype=torch.int64)
+        kept[groups] = torch.arange(len(groups))
+        self.token_to_group = kept[self.token_to_group]
+        self.weight = nn.Parameter(self.weight.data[groups])
+
 
 class Encoder(nn.Module):
     """Token ids to contextual states.

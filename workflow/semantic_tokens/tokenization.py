@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 from tokenizers import Tokenizer
 from tqdm import tqdm
@@ -111,6 +112,16 @@ def write_table(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: str | P
 def read_table(path: str | Path) -> list[dict[str, Any]]:
     """Read a table of :func:`write_table` as a list of rows."""
     return parquet.read_table(path).to_pylist()
+
+
+def token_ids_in(tables: Iterable[str | Path], frame: SpecialTokens) -> np.ndarray:
+    """Every token id that occurs in tables of :func:`write_table` or frames their texts:
+    int64, ascending, each once."""
+    found = {*frame.prefix, *frame.middle, *frame.suffix, frame.pad}
+    for path in tables:
+        column = parquet.read_table(path, columns=["input_ids"]).column(0)
+        found.update(pc.unique(pc.list_flatten(column)).to_pylist())
+    return np.array(sorted(found), dtype=np.int64)
 
 
 _IDS = pa.list_(pa.int32())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from semantic_tokens import miniature
 from semantic_tokens.corpora import local, packages
 from semantic_tokens.errors import InputError
 
@@ -14,6 +15,7 @@ READERS: dict[str, Callable[..., Iterator[Passage]]] = {
     "django": packages.django,
     "chatterbot": packages.chatterbot,
     "emoji_names": packages.emoji_names,
+    "miniature": miniature.texts,
     "squad_contexts": local.squad_contexts,
     "conll_sentences": local.conll_sentences,
     "text": local.text,

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from semantic_tokens.encoder import SemanticTokenEmbedding
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning.task import Task
 from semantic_tokens.training import Batch, TrainingOptions, shuffled_batches, train
@@ -74,6 +76,7 @@ def fine_tune(
     task: Task,
     model_folder: str | Path,
     *,
+    token_ids: np.ndarray,
     options: TrainingOptions,
     seed: int,
     checkpoint: str | Path | None = None,
@@ -82,11 +85,18 @@ def fine_tune(
 ) -> dict[str, Any]:
     """Train a model on a task and score the last step's weights on the test split.
 
+    Args:
+        token_ids: [n] int64, every token id in the task's training and test data; the
+            embeddings of no others are kept in memory and trained.
+
     Returns:
         ``metric``, ``value`` (unweighted mean over languages), ``by_language``,
         ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``.
     """
     model = task.load_model(model_folder, seed=seed, dropout=options.dropout)
+    for module in model.modules():
+        if isinstance(module, SemanticTokenEmbedding):
+            module.keep_only(torch.from_numpy(token_ids))
     steps = options.steps(len(task.lengths))
 
     def batches() -> Iterator[list[Batch]]:
