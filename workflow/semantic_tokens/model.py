@@ -67,23 +67,29 @@ class TokenHead(nn.Module):
 
 
 class TextHead(nn.Module):
-    """BERT's classifier over a whole text: dense, tanh, linear.
+    """The classifier over a whole text.
 
     Args:
-        pooling: what it looks at, see :func:`pool`.
+        pooling: what it looks at, see :func:`pool`. Over the first token it is BERT's: dense,
+            tanh, linear. Over the mean it is linear alone, for no backbone has a dense layer
+            that was trained for the mean, and a fresh one keeps a short training waiting.
     """
 
     def __init__(self, encoder: Encoder, outputs: int, pooling: str = "cls") -> None:
         super().__init__()
         self.encoder, self.pooling = encoder, pooling
-        self.dense = nn.Linear(encoder.hidden_size, encoder.hidden_size)
+        self.dense = (
+            nn.Sequential(nn.Linear(encoder.hidden_size, encoder.hidden_size), nn.Tanh())
+            if pooling == "cls"
+            else nn.Identity()
+        )
         self.dropout = nn.Dropout(encoder.dropout.p)
         self.output = nn.Linear(encoder.hidden_size, outputs)
 
     def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
         """The encoder's arguments -> [B, outputs]."""
         pooled = pool(self.encoder(**inputs), inputs["attention_mask"], self.pooling)
-        return self.output(self.dropout(torch.tanh(self.dense(pooled))))
+        return self.output(self.dropout(self.dense(pooled)))
 
 
 class MaskedLanguageModel(nn.Module):
@@ -178,16 +184,17 @@ def load_text_head(
     dropout: float | None = None,
     pooling: str = "cls",
 ) -> TextHead:
-    """An encoder below a fresh :class:`TextHead`. Its dense layer starts from the backbone's
-    pooler where that has one and its first token is what is pooled."""
+    """An encoder below a fresh :class:`TextHead`, whose dense layer starts from the backbone's
+    pooler where that has one."""
     tensors, config, prefix = _read(Path(folder))
     model = TextHead(_encoder(tensors, config, prefix, Path(folder), dropout), outputs, pooling)
-    _draw(model.dense, seed)
     _draw(model.output, seed + 1)
-    pooler = f"{prefix}.pooler.dense"
-    if pooling == "cls" and f"{pooler}.weight" in tensors:
-        model.dense.weight.data.copy_(tensors[f"{pooler}.weight"])
-        model.dense.bias.data.copy_(tensors[f"{pooler}.bias"])
+    if isinstance(model.dense, nn.Sequential):
+        _draw(model.dense[0], seed)
+        pooler = f"{prefix}.pooler.dense"
+        if f"{pooler}.weight" in tensors:
+            model.dense[0].weight.data.copy_(tensors[f"{pooler}.weight"])
+            model.dense[0].bias.data.copy_(tensors[f"{pooler}.bias"])
     return model
 
 
