@@ -8,7 +8,8 @@ table5: $(STAMP)
 	. .venv/bin/activate && snakemake --cores all results/table5.csv
 
 test: $(STAMP)
-	. .venv/bin/activate && ruff check . && mypy && python -m pytest -q
+	. .venv/bin/activate && ruff check . && ruff format --check . && mypy \
+	  && snakefmt --check Snakefile rules && snakemake --lint && python -m pytest -q
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'

@@ -9,16 +9,18 @@ rule extract_embeddings:
         model="results/backbones/{backbone}/model.safetensors",
     output:
         embeddings="results/embeddings/{backbone}/unaligned/dfull.safetensors",
-    params:
-        code=code_digest("semantic_tokens.embeddings"),
     log:
         "results/logs/extract_embeddings/{backbone}.log",
     benchmark:
         "results/benchmarks/extract_embeddings/{backbone}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
         gpu=0,
+    params:
+        code=code_digest("semantic_tokens.embeddings"),
     script:
         "../workflow/scripts/extract_embeddings.py"
 
@@ -33,19 +35,21 @@ rule align:
         ),
     output:
         embeddings="results/embeddings/{backbone}/{alignment}/dfull.safetensors",
-    params:
-        options=config["alignment"],
-        round_trip=lambda wildcards: "roundtrip" in lexicons_of(wildcards.alignment),
-        code=code_digest("semantic_tokens.alignment", "semantic_tokens.lexicons.table"),
-    wildcard_constraints:
-        alignment=r"clsa-.+",
     log:
         "results/logs/align/{backbone}/{alignment}.log",
     benchmark:
         "results/benchmarks/align/{backbone}/{alignment}.tsv"
+    wildcard_constraints:
+        alignment=r"clsa-.+",
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=4000,
         runtime=120,
         gpu=config["gpus_per_job"],
+    params:
+        options=config["alignment"],
+        round_trip=lambda wildcards: "roundtrip" in lexicons_of(wildcards.alignment),
+        code=code_digest("semantic_tokens.alignment", "semantic_tokens.lexicons.table"),
     script:
         "../workflow/scripts/align.py"

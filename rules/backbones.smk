@@ -20,19 +20,21 @@ rule derive_backbone:
             "tokenizer.json",
             "tokenizer_config.json",
         ),
+    log:
+        "results/logs/derive_backbone/{backbone}.log",
+    benchmark:
+        "results/benchmarks/derive_backbone/{backbone}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+        gpu=0,
     params:
         spec=lambda wildcards: config["backbones"][wildcards.backbone],
         code=code_digest(
             "semantic_tokens.backbones", "semantic_tokens.e5_binary", "semantic_tokens.vocabulary"
         ),
-    log:
-        "results/logs/derive_backbone/{backbone}.log",
-    benchmark:
-        "results/benchmarks/derive_backbone/{backbone}.tsv"
-    resources:
-        mem_mb=4000,
-        runtime=30,
-        gpu=0,
     script:
         "../workflow/scripts/derive_backbone.py"
 
@@ -42,18 +44,20 @@ rule truncate_tokenizer:
         tokenizer="results/backbones/{backbone}/tokenizer.json",
     output:
         tokenizer="results/tokenizers/{backbone}/{segmentation}.json",
-    params:
-        ratio=lambda wildcards: ratio_of(wildcards.segmentation),
-        code=code_digest("semantic_tokens.vocabulary"),
-    wildcard_constraints:
-        segmentation=r"firstk-[0-9.]+",
     log:
         "results/logs/truncate_tokenizer/{backbone}/{segmentation}.log",
     benchmark:
         "results/benchmarks/truncate_tokenizer/{backbone}/{segmentation}.tsv"
+    wildcard_constraints:
+        segmentation=r"firstk-[0-9.]+",
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
         gpu=0,
+    params:
+        ratio=lambda wildcards: ratio_of(wildcards.segmentation),
+        code=code_digest("semantic_tokens.vocabulary"),
     script:
         "../workflow/scripts/truncate_tokenizer.py"

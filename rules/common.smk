@@ -85,7 +85,11 @@ def tokenizer_file(wildcards):
 def segmentation(wildcards):
     """Which tokenizer the text of this recipe is cut with."""
     resegmented = config["grouping"]["first_k"]["mode"] == "resegment"
-    return wildcards.grouping if wildcards.grouping.startswith("firstk-") and resegmented else "original"
+    return (
+        wildcards.grouping
+        if wildcards.grouping.startswith("firstk-") and resegmented
+        else "original"
+    )
 
 
 def wheel_of(spec):
@@ -123,7 +127,9 @@ def corpus_code(corpus):
         "emoji_names": ["semantic_tokens.lexicons.package_words"],
         "miniature": ["semantic_tokens.miniature", "semantic_tokens.lexicons.package_words"],
     }
-    return code_digest("semantic_tokens.corpora", *words.get(config["corpora"][corpus]["reader"], []))
+    return code_digest(
+        "semantic_tokens.corpora", *words.get(config["corpora"][corpus]["reader"], [])
+    )
 
 
 def dataset_code(dataset):

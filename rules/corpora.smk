@@ -10,16 +10,18 @@ rule read_corpus:
         path=lambda wildcards: path_of(config["corpora"][wildcards.corpus]),
     output:
         "results/corpora/{corpus}.jsonl",
-    params:
-        spec=lambda wildcards: config["corpora"][wildcards.corpus],
-        code=lambda wildcards: corpus_code(wildcards.corpus),
     log:
         "results/logs/read_corpus/{corpus}.log",
     benchmark:
         "results/benchmarks/read_corpus/{corpus}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=1500,
         runtime=60,
         gpu=0,
+    params:
+        spec=lambda wildcards: config["corpora"][wildcards.corpus],
+        code=lambda wildcards: corpus_code(wildcards.corpus),
     script:
         "../workflow/scripts/read_corpus.py"

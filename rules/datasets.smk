@@ -10,19 +10,21 @@ rule read_dataset:
         path=lambda wildcards: path_of(config["datasets"][wildcards.dataset]),
     output:
         expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
-    params:
-        spec=lambda wildcards: config["datasets"][wildcards.dataset],
-        code=lambda wildcards: dataset_code(wildcards.dataset),
-    wildcard_constraints:
-        dataset=datasets_of_kind(is_ranking=False),
     log:
         "results/logs/read_dataset/{dataset}.log",
     benchmark:
         "results/benchmarks/read_dataset/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=datasets_of_kind(is_ranking=False),
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=1500,
         runtime=30,
         gpu=0,
+    params:
+        spec=lambda wildcards: config["datasets"][wildcards.dataset],
+        code=lambda wildcards: dataset_code(wildcards.dataset),
     script:
         "../workflow/scripts/read_dataset.py"
 
@@ -30,12 +32,12 @@ rule read_dataset:
 use rule read_dataset as read_ranking_dataset with:
     output:
         expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS + ["passages"]),
-    wildcard_constraints:
-        dataset=datasets_of_kind(is_ranking=True),
     log:
         "results/logs/read_ranking_dataset/{dataset}.log",
     benchmark:
         "results/benchmarks/read_ranking_dataset/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=datasets_of_kind(is_ranking=True),
 
 
 rule rank_bm25:
@@ -44,16 +46,18 @@ rule rank_bm25:
         queries=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
     output:
         expand("results/candidates/{{dataset}}/{split}.jsonl", split=SPLITS),
-    params:
-        **config["bm25"],
-        code=code_digest("semantic_tokens.ranking"),
     log:
         "results/logs/rank_bm25/{dataset}.log",
     benchmark:
         "results/benchmarks/rank_bm25/{dataset}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
         gpu=0,
+    params:
+        **config["bm25"],
+        code=code_digest("semantic_tokens.ranking"),
     script:
         "../workflow/scripts/rank_bm25.py"

@@ -11,18 +11,20 @@ rule fine_tune:
         tokenizer="results/backbones/{backbone}/tokenizer.json",
     output:
         scores=f"results/scores/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.json",
+    log:
+        f"results/logs/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.log",
+    benchmark:
+        f"results/benchmarks/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=config["memory_mb"]["training"],
+        runtime=config["runtime_minutes"]["fine_tuning"],
+        gpu=config["gpus_per_job"],
     params:
         task=lambda wildcards: config["tasks"][wildcards.task],
         evaluation_split=config["evaluation_split"],
         checkpoint=f"results/checkpoints/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}",
         code=task_code,
-    log:
-        f"results/logs/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.log",
-    benchmark:
-        f"results/benchmarks/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.tsv"
-    resources:
-        mem_mb=config["memory_mb"]["training"],
-        runtime=config["runtime_minutes"]["fine_tuning"],
-        gpu=config["gpus_per_job"],
     script:
         "../workflow/scripts/fine_tune.py"

@@ -13,6 +13,18 @@ rule group_kmeans:
         tokenizer="results/backbones/{backbone}/tokenizer.json",
     output:
         groups=f"results/groups/{GROUPS}.safetensors",
+    log:
+        f"results/logs/group_kmeans/{GROUPS}.log",
+    benchmark:
+        f"results/benchmarks/group_kmeans/{GROUPS}.tsv"
+    wildcard_constraints:
+        grouping=r"kmeans-.+",
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=config["gpus_per_job"],
     params:
         metric=lambda wildcards: wildcards.grouping.split("-")[1],
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
@@ -23,16 +35,6 @@ rule group_kmeans:
             "semantic_tokens.grouping.groups",
             "semantic_tokens.vocabulary",
         ),
-    wildcard_constraints:
-        grouping=r"kmeans-.+",
-    log:
-        f"results/logs/group_kmeans/{GROUPS}.log",
-    benchmark:
-        f"results/benchmarks/group_kmeans/{GROUPS}.tsv"
-    resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=config["gpus_per_job"],
     script:
         "../workflow/scripts/group_kmeans.py"
 
@@ -43,6 +45,18 @@ rule group_first_k:
         tokenizer="results/backbones/{backbone}/tokenizer.json",
     output:
         groups=f"results/groups/{GROUPS}.safetensors",
+    log:
+        f"results/logs/group_first_k/{GROUPS}.log",
+    benchmark:
+        f"results/benchmarks/group_first_k/{GROUPS}.tsv"
+    wildcard_constraints:
+        grouping=r"firstk-.+",
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+        gpu=0,
     params:
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
         code=code_digest(
@@ -50,16 +64,6 @@ rule group_first_k:
             "semantic_tokens.grouping.groups",
             "semantic_tokens.vocabulary",
         ),
-    wildcard_constraints:
-        grouping=r"firstk-.+",
-    log:
-        f"results/logs/group_first_k/{GROUPS}.log",
-    benchmark:
-        f"results/benchmarks/group_first_k/{GROUPS}.tsv"
-    resources:
-        mem_mb=4000,
-        runtime=10,
-        gpu=0,
     script:
         "../workflow/scripts/group_first_k.py"
 
@@ -73,6 +77,18 @@ rule group_by_lexicon:
         ),
     output:
         groups=f"results/groups/{GROUPS}.safetensors",
+    log:
+        f"results/logs/group_by_lexicon/{GROUPS}.log",
+    benchmark:
+        f"results/benchmarks/group_by_lexicon/{GROUPS}.tsv"
+    wildcard_constraints:
+        grouping=r"lexicon-.+",
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+        gpu=0,
     params:
         code=code_digest(
             "semantic_tokens.alignment",
@@ -81,16 +97,6 @@ rule group_by_lexicon:
             "semantic_tokens.grouping.groups",
             "semantic_tokens.vocabulary",
         ),
-    wildcard_constraints:
-        grouping=r"lexicon-.+",
-    log:
-        f"results/logs/group_by_lexicon/{GROUPS}.log",
-    benchmark:
-        f"results/benchmarks/group_by_lexicon/{GROUPS}.tsv"
-    resources:
-        mem_mb=4000,
-        runtime=30,
-        gpu=0,
     script:
         "../workflow/scripts/group_by_lexicon.py"
 
@@ -100,16 +106,18 @@ rule leave_ungrouped:
         embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
     output:
         groups="results/groups/{backbone}/{alignment}/{dimension}/ungrouped.safetensors",
-    params:
-        code=code_digest("semantic_tokens.grouping.groups"),
     log:
         "results/logs/leave_ungrouped/{backbone}/{alignment}/{dimension}.log",
     benchmark:
         "results/benchmarks/leave_ungrouped/{backbone}/{alignment}/{dimension}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
         gpu=0,
+    params:
+        code=code_digest("semantic_tokens.grouping.groups"),
     script:
         "../workflow/scripts/leave_ungrouped.py"
 
@@ -120,15 +128,17 @@ rule assemble_model:
         groups=f"results/groups/{GROUPS}.safetensors",
     output:
         multiext(f"results/models/{GROUPS}/asis/", "config.json", "model.safetensors"),
-    params:
-        code=code_digest("semantic_tokens.model"),
     log:
         f"results/logs/assemble_model/{GROUPS}.log",
     benchmark:
         f"results/benchmarks/assemble_model/{GROUPS}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
         gpu=0,
+    params:
+        code=code_digest("semantic_tokens.model"),
     script:
         "../workflow/scripts/assemble_model.py"

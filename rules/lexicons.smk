@@ -9,16 +9,18 @@ rule read_lexicon:
         path=lambda wildcards: path_of(config["lexicons"][wildcards.lexicon]),
     output:
         "results/lexicons/{lexicon}.tsv",
-    params:
-        spec=lambda wildcards: config["lexicons"][wildcards.lexicon],
-        code=code_digest("semantic_tokens.lexicons"),
     log:
         "results/logs/read_lexicon/{lexicon}.log",
     benchmark:
         "results/benchmarks/read_lexicon/{lexicon}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=1000,
         runtime=20,
         gpu=0,
+    params:
+        spec=lambda wildcards: config["lexicons"][wildcards.lexicon],
+        code=code_digest("semantic_tokens.lexicons"),
     script:
         "../workflow/scripts/read_lexicon.py"

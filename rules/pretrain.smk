@@ -15,6 +15,16 @@ rule pretrain:
         ),
     output:
         multiext(f"results/models/{GROUPS}/mlm/", "config.json", "model.safetensors"),
+    log:
+        f"results/logs/pretrain/{GROUPS}.log",
+    benchmark:
+        f"results/benchmarks/pretrain/{GROUPS}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=config["memory_mb"]["training"],
+        runtime=config["runtime_minutes"]["pretraining"],
+        gpu=config["gpus_per_job"],
     params:
         options=config["pretraining"],
         # Outside the outputs, which Snakemake deletes when an interrupted job starts again.
@@ -25,13 +35,5 @@ rule pretrain:
             "semantic_tokens.model",
             "semantic_tokens.encoder",
         ),
-    log:
-        f"results/logs/pretrain/{GROUPS}.log",
-    benchmark:
-        f"results/benchmarks/pretrain/{GROUPS}.tsv"
-    resources:
-        mem_mb=config["memory_mb"]["training"],
-        runtime=config["runtime_minutes"]["pretraining"],
-        gpu=config["gpus_per_job"],
     script:
         "../workflow/scripts/pretrain.py"

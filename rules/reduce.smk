@@ -9,17 +9,19 @@ rule reduce_dimension:
         embeddings="results/embeddings/{backbone}/{alignment}/dfull.safetensors",
     output:
         embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
-    params:
-        code=code_digest("semantic_tokens.reduction"),
-    wildcard_constraints:
-        dimension=r"d\d+",
     log:
         "results/logs/reduce_dimension/{backbone}/{alignment}/{dimension}.log",
     benchmark:
         "results/benchmarks/reduce_dimension/{backbone}/{alignment}/{dimension}.tsv"
+    wildcard_constraints:
+        dimension=r"d\d+",
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
         gpu=0,
+    params:
+        code=code_digest("semantic_tokens.reduction"),
     script:
         "../workflow/scripts/reduce_dimension.py"

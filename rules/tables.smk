@@ -14,21 +14,23 @@ rule table5:
         backbones=backbone_configs(TABLE5_ROWS),
     output:
         TABLE5,
+    log:
+        "results/logs/table5.log",
+    benchmark:
+        "results/benchmarks/table5.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
     params:
         rows=rows_as_params(TABLE5_ROWS),
         tasks=TASKS,
         seeds=config["seeds"],
         title=config["title"],
         code=code_digest("semantic_tokens.tables", "semantic_tokens.templates"),
-    log:
-        "results/logs/table5.log",
-    benchmark:
-        "results/benchmarks/table5.tsv"
-    localrule: True
-    resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
     script:
         "../workflow/scripts/table5.py"
 
@@ -39,19 +41,21 @@ rule table5_orderings:
         backbones=backbone_configs(EXPERIMENTS),
     output:
         "results/table5_orderings.csv",
-    params:
-        rows=rows_as_params(EXPERIMENTS),
-        tasks=TASKS,
-        seeds=config["seeds"],
-        code=code_digest("semantic_tokens.orderings", "semantic_tokens.tables"),
     log:
         "results/logs/table5_orderings.log",
     benchmark:
         "results/benchmarks/table5_orderings.tsv"
     localrule: True
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
         gpu=0,
+    params:
+        rows=rows_as_params(EXPERIMENTS),
+        tasks=TASKS,
+        seeds=config["seeds"],
+        code=code_digest("semantic_tokens.orderings", "semantic_tokens.tables"),
     script:
         "../workflow/scripts/table5_orderings.py"

@@ -14,20 +14,22 @@ rule tokenize_dataset:
             "results/tokenized/{{backbone}}/{{segmentation}}/{{dataset}}/{split}.parquet",
             split=SPLITS,
         ),
-    params:
-        kind=lambda wildcards: dataset_kind(wildcards.dataset),
-        options=lambda wildcards: config["datasets"][wildcards.dataset]["tokenization"],
-        code=code_digest("semantic_tokens.tokenization"),
-    wildcard_constraints:
-        dataset=datasets_of_kind(is_ranking=False),
     log:
         "results/logs/tokenize_dataset/{backbone}/{segmentation}/{dataset}.log",
     benchmark:
         "results/benchmarks/tokenize_dataset/{backbone}/{segmentation}/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=datasets_of_kind(is_ranking=False),
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
         gpu=0,
+    params:
+        kind=lambda wildcards: dataset_kind(wildcards.dataset),
+        options=lambda wildcards: config["datasets"][wildcards.dataset]["tokenization"],
+        code=code_digest("semantic_tokens.tokenization"),
     script:
         "../workflow/scripts/tokenize_dataset.py"
 
@@ -41,12 +43,12 @@ use rule tokenize_dataset as tokenize_ranking with:
             "results/tokenized/{{backbone}}/{{segmentation}}/{{dataset}}/{split}.parquet",
             split=SPLITS + ["passages"],
         ),
-    wildcard_constraints:
-        dataset=datasets_of_kind(is_ranking=True),
     log:
         "results/logs/tokenize_ranking/{backbone}/{segmentation}/{dataset}.log",
     benchmark:
         "results/benchmarks/tokenize_ranking/{backbone}/{segmentation}/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=datasets_of_kind(is_ranking=True),
 
 
 rule tokenize_corpus:
@@ -55,16 +57,18 @@ rule tokenize_corpus:
         corpus="results/corpora/{corpus}.jsonl",
     output:
         "results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors",
-    params:
-        sequence_length=config["pretraining"]["sequence_length"],
-        code=code_digest("semantic_tokens.tokenization"),
     log:
         "results/logs/tokenize_corpus/{backbone}/{segmentation}/{corpus}.log",
     benchmark:
         "results/benchmarks/tokenize_corpus/{backbone}/{segmentation}/{corpus}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=0,
+    params:
+        sequence_length=config["pretraining"]["sequence_length"],
+        code=code_digest("semantic_tokens.tokenization"),
     script:
         "../workflow/scripts/tokenize_corpus.py"

@@ -170,7 +170,8 @@ def test_what_lies_below_the_depth_is_not_ranked(task_of: Callable[..., Any]) ->
 
 def test_reranking_learns_positives_and_hard_negatives(task_of: Callable[..., Any]) -> None:
     task = task_of("reranking", negatives_per_query=2)
-    learned = [(passage, label) for _, passage, label in task.examples]
+    assert all(len(passages) == 1 for _, passages in task.examples)
+    learned = [pair for _, passages in task.examples for pair in passages]
     assert [pair for pair in learned if pair[1]] == [
         ("eng0", 1), ("eng1", 1), ("eng2", 1), ("deu0", 1)
     ]  # fmt: skip
@@ -182,6 +183,35 @@ def test_reranking_learns_positives_and_hard_negatives(task_of: Callable[..., An
     assert batch["token_type_ids"][0, : len(types)].tolist() == types
     assert batch["labels"].tolist() == [1, 0]
     assert task.terms(batch) == 2
+
+
+def test_a_list_is_a_relevant_passage_and_its_negatives(task_of: Callable[..., Any]) -> None:
+    task = task_of("reranking", negatives_per_query=2, loss="listwise")
+    lists = [passages for _, passages in task.examples]
+    assert [passages[0] for passages in lists] == [
+        ("eng0", 1), ("eng1", 1), ("eng2", 1), ("deu0", 1)
+    ]  # fmt: skip
+    assert all(label == 0 for passages in lists for _, label in passages[1:])
+    assert task.terms(task.collate(np.array([3, 0]))) == 2
+
+
+def test_the_loss_of_lists_is_their_cross_entropy(task_of: Callable[..., Any]) -> None:
+    task = task_of("reranking", negatives_per_query=2, loss="listwise")
+    batch = task.collate(np.array([0, 3]))
+    logits = torch.randn(len(batch["labels"]), 2, generator=torch.Generator().manual_seed(1))
+    scores = (logits[:, 1] - logits[:, 0]).tolist()
+    expected, start = 0.0, 0
+    for _, passages in (task.examples[0], task.examples[3]):
+        part = scores[start : start + len(passages)]
+        expected += math.log(sum(math.exp(score) for score in part)) - part[0]
+        start += len(passages)
+    loss = task.loss(lambda **inputs: logits, batch)
+    assert float(loss) == pytest.approx(expected / 2, abs=1e-5)
+
+
+def test_an_unknown_loss_is_refused(task_of: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match="'pairs'; use pointwise or listwise"):
+        task_of("reranking", loss="pairs")
 
 
 def test_pairs_fit_the_encoder(task_of: Callable[..., Any]) -> None:

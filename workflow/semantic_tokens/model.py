@@ -78,18 +78,18 @@ class TextHead(nn.Module):
     def __init__(self, encoder: Encoder, outputs: int, pooling: str = "cls") -> None:
         super().__init__()
         self.encoder, self.pooling = encoder, pooling
-        self.dense = (
-            nn.Sequential(nn.Linear(encoder.hidden_size, encoder.hidden_size), nn.Tanh())
-            if pooling == "cls"
-            else nn.Identity()
-        )
+        self.dense: nn.Linear | None = None
+        if pooling == "cls":
+            self.dense = nn.Linear(encoder.hidden_size, encoder.hidden_size)
         self.dropout = nn.Dropout(encoder.dropout.p)
         self.output = nn.Linear(encoder.hidden_size, outputs)
 
     def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
         """The encoder's arguments -> [B, outputs]."""
         pooled = pool(self.encoder(**inputs), inputs["attention_mask"], self.pooling)
-        return self.output(self.dropout(self.dense(pooled)))
+        if self.dense is not None:
+            pooled = torch.tanh(self.dense(pooled))
+        return self.output(self.dropout(pooled))
 
 
 class MaskedLanguageModel(nn.Module):
@@ -189,12 +189,12 @@ def load_text_head(
     tensors, config, prefix = _read(Path(folder))
     model = TextHead(_encoder(tensors, config, prefix, Path(folder), dropout), outputs, pooling)
     _draw(model.output, seed + 1)
-    if isinstance(model.dense, nn.Sequential):
-        _draw(model.dense[0], seed)
+    if model.dense is not None:
+        _draw(model.dense, seed)
         pooler = f"{prefix}.pooler.dense"
         if f"{pooler}.weight" in tensors:
-            model.dense[0].weight.data.copy_(tensors[f"{pooler}.weight"])
-            model.dense[0].bias.data.copy_(tensors[f"{pooler}.bias"])
+            model.dense.weight.data.copy_(tensors[f"{pooler}.weight"])
+            model.dense.bias.data.copy_(tensors[f"{pooler}.bias"])
     return model
 
 

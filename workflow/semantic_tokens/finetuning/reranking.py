@@ -64,9 +64,7 @@ class Reranking:
             relevant = [(passage, 1) for passage in sorted(query["relevant"])]
             negatives = [
                 (passage, 0)
-                for passage in self.data.hard_negatives(
-                    query, negatives_per_query, negative_depth
-                )
+                for passage in self.data.hard_negatives(query, negatives_per_query, negative_depth)
             ]
             if self.listwise:
                 lists = [[passage, *negatives] for passage in relevant]
