@@ -1,6 +1,7 @@
 """The front door: what it lets in, and how it names what it does not."""
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -314,3 +315,23 @@ def test_the_paper_s_45_rows_are_all_there() -> None:
         lines = [line for line in file if line.strip() and not line.startswith("#")]
     rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["table5"] == "yes"]
     assert len(rows) == 45
+
+
+def test_every_key_of_the_schema_is_described() -> None:
+    described = (ROOT / "config/README.md").read_text(encoding="utf-8")
+
+    def keys(schema: dict[str, Any]) -> set[str]:
+        named = schema.get("properties", {})
+        parts = [
+            *named.values(),
+            schema.get("additionalProperties"),
+            *schema.get("$defs", {}).values(),
+        ]
+        found = set(named)
+        return found.union(*(keys(part) for part in parts if isinstance(part, dict)))
+
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    missing = [
+        k for k in sorted(keys(schema)) if f"`{k}" not in described and f"{k}`" not in described
+    ]
+    assert missing == []
