@@ -59,3 +59,11 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"a": 1', encoding="utf-8")
     with pytest.raises(InputError, match=r"x\.json is not JSON .*delete it"):
         read_json(tmp_path / "x.json")
+
+
+def test_who_may_read_a_file_is_up_to_the_umask(tmp_path: Path) -> None:
+    plain, private = tmp_path / "plain", tmp_path / "private"
+    plain.touch()
+    with whole(private) as partial:
+        partial.touch(mode=0o600)
+    assert private.stat().st_mode == plain.stat().st_mode

@@ -15,13 +15,18 @@ def whole(path: str | Path) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; rename it to ``path`` at the end.
 
     If the body raises, the partial file is removed and ``path`` stays as it was. Missing
-    parent folders are made.
+    parent folders are made. Who may read the file is up to the umask, also where a library
+    writes for its user's eyes alone.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
+    partial.touch()
+    mode = partial.stat().st_mode
+    partial.unlink()
     try:
         yield partial
+        partial.chmod(mode)
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
