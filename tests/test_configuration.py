@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from semantic_tokens.configuration import COLUMNS, Experiment, read_experiments, validate_config
 from semantic_tokens.errors import InputError
@@ -75,7 +76,9 @@ def test_a_sound_configuration_passes_and_gets_its_defaults(config: dict[str, An
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))
 def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
-    config = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    profile = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
+    update_config(config, profile)  # as --configfile lays it over the default
     for section in ("backbones", "lexicons", "corpora", "datasets"):
         for entry in config.get(section, {}).values():
             entry.pop("path", None)  # data that the user puts there
@@ -334,3 +337,9 @@ def test_every_key_of_the_schema_is_described() -> None:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     words = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", described))))
     assert sorted(keys(schema) - words) == []
+
+
+@pytest.mark.parametrize("alignment", ["clsa-roundtrip", "clsa-roundtrip+roundtrip"])
+def test_round_trip_pairs_need_other_lexicons(alignment: str) -> None:
+    with pytest.raises(InputError, match=r"names no lexicon.*clsa-<lexicon>\+roundtrip"):
+        Recipe("me5", alignment=alignment)

@@ -37,6 +37,11 @@ class Recipe:
             value = getattr(self, part)
             if not re.fullmatch(pattern, value):
                 raise InputError(f"{part} {value!r} is not of the form {pattern}")
+            if part == "alignment" and set(lexicons_of(value)) == {"roundtrip"}:
+                raise InputError(
+                    f"{part} {value!r} names no lexicon: round-trip pairs are found among the words "
+                    "of the others; write clsa-<lexicon>+roundtrip"
+                )
 
     @property
     def path(self) -> str:
