@@ -20,7 +20,7 @@ def empty_study(
 ) -> Study:
     """The study before anything is made. The checkout is a copy, which tests may edit."""
     study = Study(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("study"))
-    for part in ("rules", "workflow", "profiles", "config/schemas"):
+    for part in ("rules", "workflow", "profiles", "envs", "config/schemas"):
         shutil.copytree(
             ROOT / part, study.checkout / part, ignore=shutil.ignore_patterns("__pycache__")
         )
