@@ -20,7 +20,7 @@ rule group_kmeans:
     wildcard_constraints:
         grouping=r"kmeans-.+",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/gpu.yaml" if config["gpus_per_job"] else "../envs/cpu.yaml"
     resources:
         mem_mb=4000,
         runtime=240,

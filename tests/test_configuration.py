@@ -126,6 +126,13 @@ def test_a_mistake_is_named_by_its_key_and_a_remedy(
         validate_config(changed(config, key, value), SCHEMA)
 
 
+def test_a_profile_laid_over_another_takes_a_limit_back_with_null(config: dict[str, Any]) -> None:
+    for key in ("max_steps", "device_batch_size", "dropout"):
+        validate_config(changed(config, f"tasks.ner.training.{key}", None), SCHEMA)
+    with pytest.raises(InputError, match=r"pretraining\.training\.max_steps.*None"):
+        validate_config(changed(config, "pretraining.training.max_steps", None), SCHEMA)
+
+
 def test_a_missing_section_is_named(config: dict[str, Any]) -> None:
     del config["backbones"]
     with pytest.raises(InputError, match=r"'backbones' is a required property; add it"):

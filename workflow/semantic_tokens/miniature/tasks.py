@@ -117,9 +117,14 @@ def draw_riddle(
 
 
 def question_answering(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
-    """A riddle whose facts are told in one text, in any order; the answer is a part of it."""
+    """A riddle whose facts are told in one text, in any order; the answer is a part of it.
+
+    Where nothing but the word that asks (who, what, where, when) decides, a single fact is told:
+    which of its names is meant is then a matter of what the words mean, and not of finding the
+    right sentence.
+    """
     for _ in range(count):
-        riddle = draw_riddle(narrator, options, narrator.rng.randint(0, options.distractors))
+        riddle = draw_riddle(narrator, options, 0)
         context, answer = "", {}
         for index in narrator.rng.sample(range(len(riddle.facts)), len(riddle.facts)):
             sentence = narrator.tell(riddle.facts[index])
