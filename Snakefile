@@ -20,6 +20,7 @@ include: "rules/group.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
 include: "rules/tables.smk"
+include: "rules/figures.smk"
 
 
 rule all:
@@ -27,6 +28,7 @@ rule all:
     input:
         TABLE5,
         "results/table5_orderings.csv",
+        figure_files(),
 
 
 rule download:
