@@ -53,7 +53,9 @@ class Fonts:
         others = [
             font
             for font in font_manager.fontManager.ttflist
-            if font.style == "normal" and font.weight in (400, "normal", "regular", "book")
+            if font.style == "normal"
+            and font.weight in (400, "normal", "regular", "book")
+            and "LastResort" not in font.fname  # it has a box for every character there is
         ]
         others.sort(key=lambda font: ("Noto Sans" not in font.name, font.name, font.fname))
         return list(dict.fromkeys([*own, *(font.fname for font in others)]))
