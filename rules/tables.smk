@@ -65,3 +65,29 @@ rule table5_orderings:
         code=code_digest("semantic_tokens.orderings", "semantic_tokens.tables"),
     script:
         "../workflow/scripts/table5_orderings.py"
+
+
+rule comparison:
+    input:
+        table="results/table5.csv",
+        published=Path(workflow.basedir) / "config/paper_table5.csv",
+    output:
+        multiext("results/comparison", ".csv", ".html"),
+    log:
+        "results/logs/comparison.log",
+    benchmark:
+        "results/benchmarks/comparison.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        kinds={task: config["tasks"][task]["kind"] for task in TASKS},
+        title=config["title"],
+        same_data=config["data_of_the_paper"],
+        code=code_digest("semantic_tokens.comparison"),
+    script:
+        "../workflow/scripts/comparison.py"

@@ -50,6 +50,7 @@ JOBS = {
     "fine_tune": 25,
     "table5": 1,
     "table5_orderings": 1,
+    "comparison": 1,
     "figure_pipelines": 1,
     "figure_curves": 2,
 }
@@ -182,6 +183,7 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
         expected |= {f"{folder}/config.json", f"{folder}/model.safetensors"}
     expected |= {f"results/scores/{RECIPES[2]}/{t}/all-languages/seed-1.json" for t in TASKS}
     expected |= {f"results/table5{s}" for s in (".csv", ".tex", ".html", "_by_language.csv")}
+    expected |= {"results/comparison.csv", "results/comparison.html"}
     expected |= {f"results/figures/figure5.{suffix}" for suffix in ("pdf", "png")}
     assert again == expected | {"results/table5_orderings.csv"}
     assert {path: file.sha256 for path, file in after.items()} == {
