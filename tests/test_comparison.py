@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from semantic_tokens.comparison import compare, read_table, repeated_rows, write_comparison
+from semantic_tokens.errors import InputError
 
 PAPER = Path(__file__).resolve().parents[1] / "config/paper_table5.csv"
 KINDS = ("token_classification", "question_answering", "pair_classification", "reranking")
@@ -44,3 +45,10 @@ def test_the_page_says_whether_the_data_are_the_paper_s(tmp_path, same, text):
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
     assert text in page and "&lt;x&gt;" in page
     assert len((tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()) == 226
+
+
+def test_a_table_of_other_experiments_is_refused():
+    published = read_table(PAPER)
+    ours = published.replace({"figure": {f: f"my-{f}" for f in set(published["figure"])}})
+    with pytest.raises(InputError, match="column `figure`"):
+        compare(ours, published, COLUMNS)

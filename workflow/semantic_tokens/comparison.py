@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from semantic_tokens.errors import InputError
 from semantic_tokens.files import whole
 
 IDENTITY = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
@@ -64,6 +65,9 @@ def compare(
         ``perc_difference`` in points; ``independent``, whether the published number is not a
         repetition; and ``curve_spearman``, the rank correlation of ours and the published along
         the row's curve, by ratio or, where that is the same, by dimension; empty for short ones.
+
+    Raises:
+        InputError: no row has its place in the paper's table.
     """
     position = {place: index for index, place in enumerate(places(published))}
     repeated = repeated_rows(published)
@@ -80,6 +84,11 @@ def compare(
             line["perc_difference"] = round(perc - other_perc, 1)
             line["independent"] = "no" if position[place] in repeated else "yes"
             lines.append(line)
+    if not lines:
+        raise InputError(
+            "no row of this table of experiments has its place in the paper's Table 5: mend the "
+            "column `figure`, or ask for other targets than results/comparison.html"
+        )
     table = pd.DataFrame(lines)
     table["curve_spearman"] = ""
     for _, part in table.groupby(["figure", "backbone", "clsa", "pretrain", "task"]):
