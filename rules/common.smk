@@ -182,3 +182,10 @@ def rows_as_params(rows):
 
 def backbone_configs(rows):
     return sorted({f"results/backbones/{row.recipe.backbone}/config.json" for row in rows})
+
+
+def tasks_of_figure(figure):
+    """The paper's Figure 9 leaves out names: its benchmark has no English to train on."""
+    if figure != "figure9":
+        return TASKS
+    return [task for task in TASKS if config["tasks"][task]["kind"] != "token_classification"]

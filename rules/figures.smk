@@ -3,11 +3,7 @@
 #
 # consumes  results/scores/; for Figures 8 and 13 results/groups/, embeddings and lexicons
 # makes     results/figures/figure{2..13}.{pdf,png}
-from semantic_tokens.figures.selection import (
-    curves,
-    main_backbone,
-    reference_of_main,
-)
+from semantic_tokens.figures.selection import curves, reference_of_main
 
 CURVES = {
     figure: shown
@@ -27,22 +23,13 @@ ALIGNED = [row.recipe for row in EXPERIMENTS if row.figure == "figure4"]
 INSPECTED = min(ALIGNED, key=lambda recipe: recipe.ratio) if ALIGNED else None
 
 
-def tasks_of_figure(figure):
-    """The paper's Figure 9 leaves out names: its benchmark has no English to train on."""
-    if figure != "figure9":
-        return TASKS
-    return [task for task in TASKS if config["tasks"][task]["kind"] != "token_classification"]
-
-
-def figure_files():
-    """Every figure that this table of experiments has the rows of."""
-    names = ["figure2", *CURVES]
-    if LANGUAGE_ROWS and reference_of_main(EXPERIMENTS):
-        names.append("figure10")
-    if INSPECTED:
-        names += ["figure8", "figure13"]
-    return expand("results/figures/{figure}.{suffix}", figure=names, suffix=["pdf", "png"])
-
+# Every figure that this table of experiments has the rows of.
+DRAWN = ["figure2", *CURVES]
+if LANGUAGE_ROWS and reference_of_main(EXPERIMENTS):
+    DRAWN.append("figure10")
+if INSPECTED:
+    DRAWN += ["figure8", "figure13"]
+FIGURE_FILES = expand("results/figures/{figure}.{suffix}", figure=DRAWN, suffix=["pdf", "png"])
 
 FIGURE = multiext("results/figures/{figure}", ".pdf", ".png")
 
