@@ -20,6 +20,7 @@ include: "rules/group.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
 include: "rules/tables.smk"
+include: "rules/figures.smk"
 
 
 rule all:
@@ -27,6 +28,10 @@ rule all:
     input:
         TABLE5,
         "results/table5_orderings.csv",
+        "results/comparison.html",
+        FIGURE_FILES,
+        # What no figure shows is an experiment all the same.
+        score_files([row for row in EXPERIMENTS if row.figure not in CURVES]),
 
 
 rule download:

@@ -118,7 +118,8 @@ def wheels_in_use():
         corpora |= set(spec.get("vocabulary_texts", []))
     specs += [config["corpora"][name] for name in corpora]
     specs += [config["datasets"][config["tasks"][task]["dataset"]] for task in TASKS]
-    return sorted({spec["wheel"] for spec in specs if spec.get("wheel")})
+    wheels = {spec["wheel"] for spec in specs if spec.get("wheel")}
+    return sorted(wheels | set(config["inspection"]["fonts"]))
 
 
 def corpus_code(corpus):
@@ -164,12 +165,12 @@ def task_code(wildcards):
     return code_digest(*(f"semantic_tokens.{module}" for module in modules))
 
 
-def score_files(rows):
-    """The scores of some experiments, for every shown task and seed."""
+def score_files(rows, tasks=TASKS):
+    """The scores of some experiments, for every shown task (or some of them) and seed."""
     return [
         f"results/scores/{row.recipe.path}/{task}/{row.training}/seed-{seed}.json"
         for row in rows
-        for task in TASKS
+        for task in tasks
         for seed in config["seeds"]
     ]
 
@@ -181,3 +182,10 @@ def rows_as_params(rows):
 
 def backbone_configs(rows):
     return sorted({f"results/backbones/{row.recipe.backbone}/config.json" for row in rows})
+
+
+def tasks_of_figure(figure):
+    """The paper's Figure 9 leaves out names: its benchmark has no English to train on."""
+    if figure != "figure9":
+        return TASKS
+    return [task for task in TASKS if config["tasks"][task]["kind"] != "token_classification"]

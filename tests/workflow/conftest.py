@@ -25,6 +25,7 @@ def empty_study(
             ROOT / part, study.checkout / part, ignore=shutil.ignore_patterns("__pycache__")
         )
     shutil.copy(ROOT / "Snakefile", study.checkout)
+    shutil.copy(ROOT / "config/paper_table5.csv", study.checkout / "config")
     shutil.copytree(Path(__file__).parent / "config", study.folder / "config")
     wheels = {name: wheel_pins[name] | {"path": str(wheel(name))} for name in WHEELS}
     with (study.folder / "config/config.yaml").open("a", encoding="utf-8") as file:

@@ -50,6 +50,9 @@ JOBS = {
     "fine_tune": 25,
     "table5": 1,
     "table5_orderings": 1,
+    "comparison": 1,
+    "figure_pipelines": 1,
+    "figure_curves": 2,
 }
 
 
@@ -101,6 +104,13 @@ def test_the_other_tables_say_the_same(study: Study) -> None:
     orderings = read_csv(results / "table5_orderings.csv")
     assert {line["task"] for line in orderings} == set(TASKS)
     assert len({line["ordering"] for line in orderings}) == 4
+
+
+@pytest.mark.parametrize("figure", [2, 3, 5])
+def test_figures_are_whole_pictures(study: Study, figure: int) -> None:
+    path = study.folder / f"results/figures/figure{figure}"
+    assert path.with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
+    assert path.with_suffix(".png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def read_score(study: Study, recipe: str, task: str) -> dict[str, Any]:
@@ -173,6 +183,8 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
         expected |= {f"{folder}/config.json", f"{folder}/model.safetensors"}
     expected |= {f"results/scores/{RECIPES[2]}/{t}/all-languages/seed-1.json" for t in TASKS}
     expected |= {f"results/table5{s}" for s in (".csv", ".tex", ".html", "_by_language.csv")}
+    expected |= {"results/comparison.csv", "results/comparison.html"}
+    expected |= {f"results/figures/figure5.{suffix}" for suffix in ("pdf", "png")}
     assert again == expected | {"results/table5_orderings.csv"}
     assert {path: file.sha256 for path, file in after.items()} == {
         path: file.sha256 for path, file in before.items()

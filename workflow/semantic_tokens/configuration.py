@@ -78,6 +78,8 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
             )
     for name in config["tasks_shown"]:
         _check_reference(config, "tasks", name, "tasks_shown")
+    for name in config["inspection"]["fonts"]:
+        _check_reference(config, "wheels", name, "inspection.fonts")
     for name in config["pretraining"]["corpora"]:
         _check_reference(config, "corpora", name, "pretraining.corpora")
     for name, backbone in config["backbones"].items():

@@ -1,0 +1,189 @@
+# The paper's figures, each as PDF and PNG. A figure whose experiments are not in the table of
+# experiments is not made.
+#
+# consumes  results/scores/; for Figures 8 and 13 results/groups/, embeddings and lexicons
+# makes     results/figures/figure{2..13}.{pdf,png}
+from semantic_tokens.figures.selection import curves, reference_of_main
+
+CURVES = {
+    figure: shown
+    for figure in [f"figure{number}" for number in (3, 4, 5, 6, 7, 9, 11, 12)]
+    if (shown := curves(figure, EXPERIMENTS)).series
+}
+# Figure 10: grouped alone and pretrained, as the oracle is.
+LANGUAGE_ROWS = [
+    row
+    for row in EXPERIMENTS
+    if row.figure == "figure3"
+    and row.recipe.grouping_method == "kmeans"
+    and row.recipe.is_pretrained
+]
+# Figures 8 and 13: the aligned groups of full dimension at the smallest ratio.
+ALIGNED = [row.recipe for row in EXPERIMENTS if row.figure == "figure4"]
+INSPECTED = min(ALIGNED, key=lambda recipe: recipe.ratio) if ALIGNED else None
+
+
+# Every figure that this table of experiments has the rows of.
+DRAWN = ["figure2", *CURVES]
+if LANGUAGE_ROWS and reference_of_main(EXPERIMENTS):
+    DRAWN.append("figure10")
+if INSPECTED:
+    DRAWN += ["figure8", "figure13"]
+FIGURE_FILES = expand("results/figures/{figure}.{suffix}", figure=DRAWN, suffix=["pdf", "png"])
+
+FIGURE = multiext("results/figures/{figure}", ".pdf", ".png")
+
+
+rule figure_pipelines:
+    output:
+        multiext("results/figures/figure2", ".pdf", ".png"),
+    log:
+        "results/logs/figure_pipelines.log",
+    benchmark:
+        "results/benchmarks/figure_pipelines.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        rows=rows_as_params(EXPERIMENTS),
+        code=code_digest("semantic_tokens.figures.pipelines", "semantic_tokens.figures.style"),
+    script:
+        "../workflow/scripts/figure_pipelines.py"
+
+
+rule figure_curves:
+    input:
+        scores=lambda wildcards: score_files(
+            CURVES[wildcards.figure].experiments, tasks_of_figure(wildcards.figure)
+        ),
+        backbones=lambda wildcards: backbone_configs(CURVES[wildcards.figure].experiments),
+    output:
+        FIGURE,
+    log:
+        "results/logs/figure_curves/{figure}.log",
+    benchmark:
+        "results/benchmarks/figure_curves/{figure}.tsv"
+    wildcard_constraints:
+        figure="|".join(set(CURVES) - {"figure11"}) or "none-in-table",
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        shown=lambda wildcards: CURVES[wildcards.figure].as_dict(),
+        tasks=lambda wildcards: tasks_of_figure(wildcards.figure),
+        seeds=config["seeds"],
+        code=code_digest(
+            "semantic_tokens.figures.curves",
+            "semantic_tokens.figures.style",
+            "semantic_tokens.tables",
+        ),
+    script:
+        "../workflow/scripts/figure_curves.py"
+
+
+if "figure11" in CURVES:
+
+    rule figure_alignments:
+        input:
+            scores=score_files(CURVES["figure11"].experiments),
+        output:
+            multiext("results/figures/figure11", ".pdf", ".png"),
+        log:
+            "results/logs/figure_alignments.log",
+        benchmark:
+            "results/benchmarks/figure_alignments.tsv"
+        localrule: True
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            shown=CURVES["figure11"].as_dict(),
+            tasks=TASKS,
+            seeds=config["seeds"],
+            code=code_digest(
+                "semantic_tokens.figures.alignments",
+                "semantic_tokens.figures.style",
+                "semantic_tokens.tables",
+            ),
+        script:
+            "../workflow/scripts/figure_alignments.py"
+
+
+if LANGUAGE_ROWS and reference_of_main(EXPERIMENTS):
+
+    rule figure_languages:
+        input:
+            scores=score_files([reference_of_main(EXPERIMENTS), *LANGUAGE_ROWS]),
+        output:
+            multiext("results/figures/figure10", ".pdf", ".png"),
+        log:
+            "results/logs/figure_languages.log",
+        benchmark:
+            "results/benchmarks/figure_languages.tsv"
+        localrule: True
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            rows=rows_as_params(LANGUAGE_ROWS),
+            oracle=reference_of_main(EXPERIMENTS).as_dict(),
+            tasks=TASKS,
+            seeds=config["seeds"],
+            code=code_digest(
+                "semantic_tokens.figures.languages",
+                "semantic_tokens.figures.style",
+                "semantic_tokens.tables",
+            ),
+        script:
+            "../workflow/scripts/figure_languages.py"
+
+
+if INSPECTED:
+
+    rule figure_groups:
+        input:
+            groups=f"results/groups/{INSPECTED.backbone}/{INSPECTED.alignment}/{INSPECTED.dimension}/{INSPECTED.grouping}.safetensors",
+            embeddings=f"results/embeddings/{INSPECTED.backbone}/{INSPECTED.alignment}/{INSPECTED.dimension}.safetensors",
+            tokenizer=f"results/backbones/{INSPECTED.backbone}/tokenizer.json",
+            lexicons=expand(
+                "results/lexicons/{lexicon}.tsv",
+                lexicon=[n for n in INSPECTED.alignment_lexicons if n != "roundtrip"],
+            ),
+            fonts=expand("resources/wheels/{wheel}.whl", wheel=config["inspection"]["fonts"]),
+        output:
+            few=multiext("results/figures/figure8", ".pdf", ".png"),
+            more=multiext("results/figures/figure13", ".pdf", ".png"),
+        log:
+            "results/logs/figure_groups.log",
+        benchmark:
+            "results/benchmarks/figure_groups.tsv"
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=20,
+            gpu=0,
+        params:
+            keywords=config["inspection"]["keywords"],
+            code=code_digest(
+                "semantic_tokens.figures.groups",
+                "semantic_tokens.figures.fonts",
+                "semantic_tokens.figures.style",
+                "semantic_tokens.inspection",
+            ),
+        script:
+            "../workflow/scripts/figure_groups.py"

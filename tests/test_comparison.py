@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from semantic_tokens.comparison import compare, read_table, repeated_rows, write_comparison
+from semantic_tokens.errors import InputError
+
+PAPER = Path(__file__).resolve().parents[1] / "config/paper_table5.csv"
+KINDS = ("token_classification", "question_answering", "pair_classification", "reranking")
+COLUMNS = {kind: (kind, kind) for kind in (*KINDS, "retrieval")}
+
+
+def test_the_paper_has_five_rows_that_repeat_others():
+    published = read_table(PAPER)
+    repeated = published.loc[sorted(repeated_rows(published)), ["figure", "dim", "ratio"]]
+    expected = [["figure5", 32, ratio] for ratio in (0.4, 0.2, 0.1, 0.05)] + [["figure6", 32, 1.0]]
+    assert len(published) == 45
+    assert repeated.values.tolist() == expected
+
+
+def test_the_paper_beside_itself_under_other_names():
+    published = read_table(PAPER)
+    ours = published.replace({"backbone": {"mbert": "mine"}, "dim": {768: 384, 32: 16}})
+    table = compare(ours, published, COLUMNS)
+    assert len(table) == 45 * 5
+    assert set(table["perc_difference"]) == {0}
+    assert set(table["curve_spearman"]) == {"", "1.00"}
+    assert (table["independent"] == "no").sum() == 25
+
+
+def test_a_reversed_curve_and_a_missing_row():
+    published = read_table(PAPER)
+    ours = published[published["figure"] == "figure3"].copy()
+    ours["retrieval"] = 1 - ours["retrieval"]
+    table = compare(ours, published, COLUMNS).set_index("task")
+    assert set(table.loc["retrieval", "curve_spearman"]) == {"-1.00"}
+    assert len(table) == 8 * 5
+
+
+@pytest.mark.parametrize(("same", "text"), [(True, "are the paper's"), (False, "differ")])
+def test_the_page_says_whether_the_data_are_the_paper_s(tmp_path, same, text):
+    published = read_table(PAPER)
+    table = compare(published, published, COLUMNS)
+    write_comparison(table, tmp_path / "c.csv", tmp_path / "c.html", title="<x>", same_data=same)
+    page = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert text in page and "&lt;x&gt;" in page
+    assert len((tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()) == 226
+
+
+def test_a_table_of_other_experiments_is_refused():
+    published = read_table(PAPER)
+    ours = published.replace({"figure": {f: f"my-{f}" for f in set(published["figure"])}})
+    with pytest.raises(InputError, match="column `figure`"):
+        compare(ours, published, COLUMNS)

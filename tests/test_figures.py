@@ -1,0 +1,211 @@
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.font_manager import findfont
+
+from semantic_tokens.configuration import Experiment
+from semantic_tokens.errors import InputError
+from semantic_tokens.figures import style
+from semantic_tokens.figures.curves import draw_curves, tick_label
+from semantic_tokens.figures.fonts import Fonts, extract_fonts
+from semantic_tokens.figures.languages import correlate, relative_drops, task_pairs
+from semantic_tokens.figures.pipelines import pipelines
+from semantic_tokens.figures.selection import curves
+from semantic_tokens.inspection import inspect_group, is_number, is_punctuation, richest_group
+from semantic_tokens.recipe import Recipe
+from semantic_tokens.tables import Task
+
+NER = Task("ner", "token_classification", "f1")
+CLSA = "clsa-emoji"
+
+
+def row(figure: str, path: str, *, reference: bool = False, training: str = "all-languages"):
+    return Experiment(figure, False, reference, Recipe(*path.split("/")), training)
+
+
+ROWS = [
+    row("oracle", "a/unaligned/dfull/ungrouped/asis"),
+    row("oracle", "a/unaligned/dfull/ungrouped/mlm", reference=True),
+    row("figure3", "a/unaligned/dfull/kmeans-cosine-0.05/mlm"),
+    row("figure3", "a/unaligned/dfull/kmeans-cosine-0.4/mlm"),
+    row("figure3", "a/unaligned/dfull/kmeans-cosine-0.4/asis"),
+    row("figure3", "a/unaligned/dfull/firstk-0.4/asis"),
+    row("figure4", f"a/{CLSA}/dfull/kmeans-cosine-0.4/mlm"),
+    row("figure4", f"a/{CLSA}/dfull/kmeans-cosine-0.4/asis"),
+    row("figure5", f"a/{CLSA}/d64/kmeans-cosine-0.4/mlm"),
+    row("figure5", f"a/{CLSA}/d16/kmeans-cosine-0.4/mlm"),
+    row("figure6", "a/unaligned/d16/ungrouped/mlm"),
+    row("figure7", f"b/{CLSA}/dfull/ungrouped/asis", reference=True),
+    row("figure7", f"b/{CLSA}/dfull/kmeans-cosine-0.4/asis"),
+]
+
+
+def summary(figure: str) -> list[tuple[str, bool, list[str]]]:
+    """Label, pretrained, and the groupings of its points with their dimensions."""
+    return [
+        (
+            s.label,
+            s.is_pretrained,
+            [f"{r.recipe.dimension}/{r.recipe.grouping}" for r in s.experiments],
+        )
+        for s in curves(figure, ROWS).series
+    ]
+
+
+def test_curves_run_from_the_full_vocabulary_down():
+    assert summary("figure3") == [
+        ("SG", True, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4", "dfull/kmeans-cosine-0.05"]),
+        ("SG", False, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
+        ("First-k", False, ["dfull/ungrouped", "dfull/firstk-0.4"]),
+    ]
+    oracle = curves("figure3", ROWS).oracle
+    assert oracle is not None and oracle.recipe.path == "a/unaligned/dfull/ungrouped/mlm"
+
+
+def test_figures_take_what_they_share_from_others():
+    assert [label for label, *_ in summary("figure4")] == ["SG with CLSA"] * 2 + ["SG"] * 2
+    assert summary("figure5") == [
+        ("d = {D}", True, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
+        ("d = 64", True, ["d64/kmeans-cosine-0.4"]),  # no ungrouped model of 64 dimensions
+        ("d = 16", True, ["d16/ungrouped", "d16/kmeans-cosine-0.4"]),
+    ]
+    assert summary("figure6") == [
+        ("DR", True, ["dfull/ungrouped", "d16/ungrouped"]),
+        ("SG, d = 16", True, ["d16/ungrouped", "d16/kmeans-cosine-0.4"]),
+    ]
+
+
+def test_figure7_has_one_curve_a_backbone_and_no_oracle():
+    assert summary("figure7") == [
+        ("a", False, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
+        ("b", False, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
+    ]
+    assert curves("figure7", ROWS).oracle is None
+
+
+@pytest.mark.parametrize("figure", ["figure9", "figure11", "figure12"])
+def test_a_figure_without_experiments_has_no_curves(figure):
+    assert curves(figure, ROWS).series == ()
+
+
+def test_drawn_points_are_the_scores():
+    shown = curves("figure3", ROWS).as_dict()
+
+    def record_of(experiment, task, seed):
+        value = {"ungrouped": 0.8, "kmeans-cosine-0.4": 0.6, "kmeans-cosine-0.05": 0.3}
+        return {"value": value.get(experiment["grouping"], 0.1) + 0.02 * seed}
+
+    figure = draw_curves(shown, [NER], [0, 1], record_of, {"a": 384})
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log"
+    drawn = [(list(c[0].get_xdata()), list(c[0].get_ydata())) for c in axes.containers]
+    assert drawn[0][0] == pytest.approx([5, 40, 100])
+    assert drawn[0][1] == pytest.approx([0.31, 0.61, 0.81])
+    assert [c[0].get_linestyle() for c in axes.containers] == ["-", "--", "--"]
+    # one standard deviation of 0.6 and 0.62 each way
+    bars = axes.containers[0][2][0].get_segments()
+    assert bars[1][1][1] - bars[1][0][1] == pytest.approx(2 * math.sqrt(2) / 100)
+
+
+def test_parameters_are_ratio_times_dimension():
+    shown = curves("figure6", ROWS).as_dict()
+    figure = draw_curves(shown, [NER], [1], lambda *_: {"value": 0.5}, {"a": 64})
+    xs = [list(container[0].get_xdata()) for container in figure.axes[0].containers]
+    assert xs[0] == pytest.approx([25, 100])  # 16 of 64 dimensions
+    assert xs[1] == pytest.approx([10, 25])  # and 40% of the subwords
+
+
+def test_bands_are_relative_to_the_oracle():
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    axes.set_ylim(30, 100)
+    style.band_background(axes, 80.0)
+    bands = sorted((p.get_y(), p.get_y() + p.get_height()) for p in axes.patches)
+    assert bands == [pytest.approx(b) for b in [(30, 40), (40, 56), (56, 72), (72, 100)]]
+
+
+def test_tick_labels():
+    assert [tick_label(v) for v in (100, 16.7, 4.17, 0.26)] == ["100", "17", "4.2", "0.26"]
+
+
+def test_correlation_agrees_with_numpy_and_is_one_tailed():
+    first = dict(zip("abcde", [0.1, 0.2, 0.4, 0.3, 0.5], strict=True))
+    second = dict(zip("abcdf", [0.2, 0.1, 0.5, 0.3, 0.9], strict=True))
+    found = correlate(first, second)
+    assert found.languages == 4
+    assert found.rho == pytest.approx(np.corrcoef([0.1, 0.2, 0.4, 0.3], [0.2, 0.1, 0.5, 0.3])[0, 1])
+    opposite = correlate(first, {code: -value for code, value in second.items()})
+    assert opposite.p_value == pytest.approx(1 - found.p_value)
+    assert math.isnan(correlate(first, dict.fromkeys("abcde", 0.3)).rho)
+
+
+def test_drops_are_relative_and_leave_out_what_was_nothing():
+    scores = {"ungrouped": {"deu": 0.8, "jpn": 0.0}, "kmeans": {"deu": 0.6, "jpn": 0.1}}
+    drops = relative_drops(
+        {"n": "kmeans"},
+        {"n": "ungrouped"},
+        NER,
+        [1],
+        lambda r, t, s: {"by_language": scores[r["n"]]},
+    )
+    assert drops == {"deu": pytest.approx(0.25)}
+
+
+def test_pairs_of_tasks_are_by_kind():
+    tasks = [Task(k, k, "m") for k in ("reranking", "retrieval", "question_answering")]
+    assert [(a.name, b.name) for a, b in task_pairs(tasks)] == [
+        ("retrieval", "question_answering"),
+        ("retrieval", "reranking"),
+        ("reranking", "question_answering"),
+    ]
+
+
+def test_pipelines_tell_what_all_and_what_some_experiments_do():
+    count, pipeline = pipelines([r.as_dict() for r in ROWS])["figure3"]
+    assert count == 4
+    assert list(pipeline) == ["grouping", "pretraining", "training"]
+    assert [operation.required for operation in pipeline.values()] == [True, False, True]
+    assert pipeline["grouping"].values == ("K-Means 5%", "K-Means 40%", "First-k 40%")
+
+
+def test_fonts_come_out_of_wheels_and_italics_do_not(tmp_path: Path):
+    source = findfont("DejaVu Sans")
+    with zipfile.ZipFile(tmp_path / "fonts.whl", "w") as archive:
+        archive.write(source, "pkg/Some-Regular.ttf")
+        archive.write(source, "pkg/Some-Italic.ttf")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    paths = extract_fonts([tmp_path / "fonts.whl"], folder)
+    assert [path.name for path in paths] == ["Some-Regular.ttf"]
+    fonts = Fonts(paths)
+    assert fonts.covering("tomato") == str(paths[0])
+    assert fonts.covering("\U0010fffd") is None
+    with zipfile.ZipFile(tmp_path / "none.whl", "w") as archive:
+        archive.writestr("a.txt", "")
+    with pytest.raises(InputError, match="has no font"):
+        extract_fonts([tmp_path / "none.whl"], folder)
+
+
+def test_a_kind_s_group_has_the_most_of_it_and_half_of_its_own():
+    pieces = ["▁1950", "1951", "▁a", "▁b", "▁7", "▁.", "...", "▁c", "▁d", "▁12"]
+    groups = np.array([0, 0, 0, 1, 1, 2, 2, 3, 4, 5])
+    assert richest_group(pieces, groups, is_number) == 0
+    assert richest_group(pieces, groups, is_punctuation) == 2
+    assert richest_group(["▁1", "▁a", "▁b"], np.array([0, 0, 0]), is_number) is None
+
+
+def test_members_are_ordered_by_similarity_to_the_keyword():
+    pieces = ["▁far", "▁near", "▁key", "▁other"]
+    vectors = torch.tensor([[0.0, 1.0], [3.0, 0.3], [1.0, 0.0], [1.0, 0.0]])
+    group = inspect_group("key", 0, pieces, np.array([0, 0, 0, 1]), vectors, {1: "de: gloss"}, 2)
+    assert [(m.text, m.gloss) for m in group.members] == [
+        ("key", ""),
+        ("near", "de: gloss"),
+        ("far", ""),
+    ]
+    assert [m.similarity for m in group.members] == pytest.approx([1, 3 / math.hypot(3, 0.3), 0])

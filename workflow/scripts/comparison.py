@@ -1,0 +1,15 @@
+"""Put Table 5 beside the paper's (Appendix G)."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.comparison import compare, read_table, write_comparison
+
+    params = snakemake.params  # noqa: F821
+    ours = read_table(snakemake.input.table)  # noqa: F821
+    columns = {}
+    for task, kind in params.kinds.items():
+        perc = next(c for c in ours if c.startswith(f"{task}_") and c.endswith("_perc"))
+        columns[task] = (perc.removesuffix("_perc"), kind)
+    table = compare(ours, read_table(snakemake.input.published), columns)  # noqa: F821
+    write_comparison(table, *snakemake.output, title=params.title, same_data=params.same_data)  # noqa: F821

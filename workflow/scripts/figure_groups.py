@@ -1,0 +1,36 @@
+"""Draw the groups around some keywords, of numbers and of punctuation (paper, Figures 8 and 13)."""
+
+import tempfile
+
+from semantic_tokens.jobs import job
+
+with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.figures.fonts import Fonts, extract_fonts
+    from semantic_tokens.figures.groups import draw_groups
+    from semantic_tokens.figures.style import save
+    from semantic_tokens.inspection import inspect_vocabulary
+
+    files = snakemake.input  # noqa: F821
+    inspected, missing = inspect_vocabulary(
+        files.groups,
+        files.embeddings,
+        files.tokenizer,
+        files.lexicons,
+        snakemake.params.keywords,  # noqa: F821
+    )
+    if missing:
+        log.info("no single subwords, or alone in their group: %s", ", ".join(missing))
+    with tempfile.TemporaryDirectory() as folder:
+        fonts = Fonts(extract_fonts(files.fonts, folder))
+        for groups, most, paths in (
+            (inspected.few, 24, snakemake.output.few),  # noqa: F821
+            (inspected.more, 48, snakemake.output.more),  # noqa: F821
+        ):
+            figure, unwritten = draw_groups(groups, fonts, most)
+            if unwritten:
+                log.warning(
+                    "%d subwords are left out, for no font has their script; install one, or name "
+                    "a wheel that holds one in the config key `inspection.fonts`",
+                    unwritten,
+                )
+            save(figure, paths)

@@ -1,0 +1,9 @@
+"""Draw the pipelines of operations (paper, Figure 2)."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.figures.pipelines import draw_pipelines
+    from semantic_tokens.figures.style import save
+
+    save(draw_pipelines(snakemake.params.rows), snakemake.output)  # noqa: F821

@@ -1,0 +1,134 @@
+"""Are languages hit alike on two benchmarks? (paper, Figure 10; Appendix C)"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from semantic_tokens.tables import Experiment, RecordOf, Task, recipe_of
+
+#: The five pairs of Appendix C by kind of task: other task and data; other task, the same data;
+#: the same task, other data. Its (I b) is printed as its (III b); we take retrieval for it, as
+#: group I needs tasks of different types.
+PAIRS = (
+    ("retrieval", "pair_classification"),
+    ("retrieval", "question_answering"),
+    ("retrieval", "reranking"),
+    ("reranking", "pair_classification"),
+    ("reranking", "question_answering"),
+)
+#: After which rows of the heatmap a group of pairs ends.
+GROUP_ENDS = (2, 3)
+
+FEWEST_LANGUAGES = 3
+
+
+class Correlation(NamedTuple):
+    """Pearson's ρ over languages and its p-value against ρ ≤ 0; NaN where it is undefined."""
+
+    rho: float
+    p_value: float
+    languages: int
+
+
+def task_pairs(tasks: Iterable[Task]) -> list[tuple[Task, Task]]:
+    """The pairs of :data:`PAIRS` among these tasks, the first task of each kind."""
+    of_kind: dict[str, Task] = {}
+    for task in tasks:
+        of_kind.setdefault(task.kind, task)
+    return [(of_kind[a], of_kind[b]) for a, b in PAIRS if a in of_kind and b in of_kind]
+
+
+def relative_drops(
+    row: Experiment, oracle: Experiment, task: Task, seeds: Sequence[int], record_of: RecordOf
+) -> dict[str, float]:
+    """Language -> (oracle - score) / oracle, of means over the seeds; languages whose oracle
+    scores 0 are left out."""
+
+    def by_language(experiment: Experiment) -> dict[str, float]:
+        records = [record_of(experiment, task.name, seed)["by_language"] for seed in seeds]
+        return {code: float(np.mean([r[code] for r in records])) for code in records[0]}
+
+    best, ours = by_language(oracle), by_language(row)
+    return {code: (best[code] - ours[code]) / best[code] for code in sorted(best) if best[code]}
+
+
+def correlate(first: Mapping[str, float], second: Mapping[str, float]) -> Correlation:
+    """Pearson's correlation over the languages of both, one-tailed."""
+    from scipy.stats import pearsonr
+
+    shared = sorted(first.keys() & second.keys())
+    xs, ys = [first[code] for code in shared], [second[code] for code in shared]
+    if len(shared) < FEWEST_LANGUAGES or len(set(xs)) == 1 or len(set(ys)) == 1:
+        return Correlation(math.nan, math.nan, len(shared))
+    found = pearsonr(xs, ys, alternative="greater")
+    return Correlation(float(found.statistic), float(found.pvalue), len(shared))
+
+
+def draw_correlations(
+    rows: Sequence[Experiment],
+    oracle: Experiment,
+    tasks: Sequence[Task],
+    seeds: Sequence[int],
+    record_of: RecordOf,
+) -> Figure:
+    """Two heatmaps, ρ on the left and p on the right; a row a pair of tasks, a column a ratio.
+
+    Args:
+        rows: one experiment a grouping ratio.
+    """
+    rows = sorted(rows, key=lambda row: recipe_of(row).ratio)
+    pairs = task_pairs(tasks)
+    found = [
+        [
+            correlate(*(relative_drops(row, oracle, t, seeds, record_of) for t in pair))
+            for row in rows
+        ]
+        for pair in pairs
+    ]
+    names = [
+        f"{a.name} / {b.name}  ({max(c.languages for c in line)} languages)"
+        for (a, b), line in zip(pairs, found, strict=True)
+    ]
+    ratios = [f"{100 * recipe_of(row).ratio:.3g}%" for row in rows]
+    size = (2.4 + 1.5 * len(rows), 0.9 + 0.42 * len(pairs))
+    figure = Figure(figsize=size, layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    rho = np.array([[c.rho for c in line] for line in found])
+    p_values = np.array([[c.p_value for c in line] for line in found])
+    # In both, the darker the stronger.
+    _heatmap(left, rho, "Blues", (-1.0, 1.0), "Pearson's ρ", ratios)
+    _heatmap(right, p_values, "Oranges_r", (0.0, 1.0), "one-tailed p", ratios)
+    left.set_yticks(range(len(names)), names)
+    figure.supxlabel("grouping ratio $r_G$", fontsize=9)
+    return figure
+
+
+def _heatmap(
+    axes: Axes,
+    values: np.ndarray,
+    colours: str,
+    limits: tuple[float, float],
+    title: str,
+    ratios: Sequence[str],
+) -> None:
+    image = axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
+    for (line, column), value in np.ndenumerate(values):
+        if math.isnan(value):
+            text, colour = "–", "black"
+        else:
+            red, green, blue, _ = image.cmap(image.norm(value))
+            is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            text = "<.01" if 0 <= value < 0.01 and limits[0] == 0 else f"{value:.2f}"
+            colour = "white" if is_dark else "black"
+        axes.text(column, line, text, ha="center", va="center", color=colour, fontsize=8.5)
+    for end in GROUP_ENDS:
+        if end < len(values):
+            axes.axhline(end - 0.5, color="white", linewidth=4)
+    axes.set_xticks(range(len(ratios)), ratios)
+    axes.tick_params(length=0, labelsize=8.5)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title)

@@ -1,0 +1,92 @@
+"""One style for all figures: type, colours that stay apart in grey, and how a figure is saved."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from semantic_tokens.files import whole
+from semantic_tokens.tables import Task
+
+PNG_DOTS_PER_INCH = 150
+
+#: Curves: colour and marker, so that they are told apart without the colour.
+LINES = (
+    ("#1f5fa8", "o"),  # blue
+    ("#c0392b", "X"),  # red
+    ("#d9730d", "s"),  # orange
+    ("#3d8b5f", "^"),  # green
+    ("#a8860b", "D"),  # ochre
+    ("#6b4226", "v"),  # brown
+    ("#7b4a9c", "P"),  # purple
+)
+
+#: Backgrounds by relative performance in percent: lower bound, colour. Each is darker than the
+#: one before.
+BANDS = ((90.0, "#eaf5e6"), (70.0, "#fbeebf"), (50.0, "#f3c9b8"), (-100.0, "#d8a29b"))
+BAND_NAMES = (">90%", "70–90%", "50–70%", "<50%")
+
+ORACLE_COLOUR = "#1d6b3a"
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every font it cuts down
+
+matplotlib.rcParams.update(
+    {
+        "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.8,
+        "axes.edgecolor": "#333333",
+        "legend.frameon": False,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 5.0,
+        "pdf.compression": 9,
+        # Where text need not be shaped, PDFs keep it as text.
+        "pdf.fonttype": 42,
+    }
+)
+
+
+def task_title(task: Task) -> str:
+    return f"{task.name} ({task.metric_name})"
+
+
+def band_background(axes: Axes, oracle: float) -> None:
+    """Fill an axes' background by the share of the oracle's score; limits stay as they are."""
+    low, high = axes.get_ylim()
+    top = max(high, oracle)
+    for bound, colour in BANDS:
+        bottom = oracle * bound / 100
+        if bottom < high:
+            axes.axhspan(max(bottom, low), top, facecolor=colour, edgecolor="none", zorder=-10)
+        top = min(top, bottom)
+        if top <= low:
+            break
+    axes.set_ylim(low, high)
+
+
+def save(figure: Figure, paths: Sequence[str | Path]) -> None:
+    """Write a figure to each path, in the format of its suffix, whole or not at all.
+
+    No date goes into the files, so equal figures are equal bytes.
+    """
+    metadata: dict[str, dict[str, Any]] = {
+        ".pdf": {"CreationDate": None},
+        ".png": {"Software": None},
+    }
+    for path in map(Path, paths):
+        with whole(path) as partial:
+            figure.savefig(
+                partial,
+                format=path.suffix[1:],
+                dpi=PNG_DOTS_PER_INCH,
+                metadata=metadata[path.suffix],
+                bbox_inches="tight",
+                pad_inches=0.08,
+            )
