@@ -213,3 +213,26 @@ def rows_as_params(rows):
 
 def backbone_configs(rows):
     return sorted({f"results/backbones/{row.recipe.backbone}/config.json" for row in rows})
+
+
+def plan_study(rows):
+    """What decides the cost of some experiments, and nothing else of the config."""
+    datasets = sorted({config["tasks"][task]["dataset"] for task in TASKS})
+    backbones = sorted({row.recipe.backbone for row in rows})
+    return {
+        "rows": rows_as_params(rows),
+        "tasks": {task: config["tasks"][task] for task in TASKS},
+        "datasets": {dataset: config["datasets"][dataset] for dataset in datasets},
+        "backbones": {backbone: config["backbones"][backbone] for backbone in backbones},
+        "corpora": config["pretraining"]["corpora"],
+        "pretraining": config["pretraining"],
+        "kmeans": config["grouping"]["kmeans"],
+        "seeds": config["seeds"],
+        "resegment": config["grouping"]["first_k"]["mode"] == "resegment",
+    }
+
+
+def plan_downloads(rows):
+    """What comes over the network for some experiments, and how much of it is known."""
+    names = [Path(file).stem for file in network_files(rows)]
+    return {name: {**config["wheels"], **config["downloads"]}[name] for name in names}
