@@ -18,9 +18,10 @@ def dry_run(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("paper")
     shutil.copytree(ROOT / "config", folder / "config")
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
+    command += ["results/table5.csv"]
     command += ["--directory", folder, "--configfile", folder / "config/paper.yaml"]
     answer = subprocess.run(
-        [*command, "results/table5.csv"],
+        command,
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
