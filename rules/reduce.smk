@@ -18,8 +18,8 @@ rule reduce_dimension:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=config["memory_mb"]["backbones"],
+        runtime=config["runtime_minutes"]["backbones"],
         gpu=0,
     params:
         code=code_digest("semantic_tokens.reduction"),

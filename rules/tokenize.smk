@@ -23,8 +23,8 @@ rule tokenize_dataset:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=config["memory_mb"]["data"],
+        runtime=config["runtime_minutes"]["data"],
         gpu=0,
     params:
         kind=lambda wildcards: dataset_kind(wildcards.dataset),
@@ -37,7 +37,8 @@ rule tokenize_dataset:
 use rule tokenize_dataset as tokenize_ranking with:
     input:
         tokenizer=tokenizer_file,
-        splits=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS + ["passages"]),
+        splits=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
+        passages=passages_file,
     output:
         expand(
             "results/tokenized/{{backbone}}/{{segmentation}}/{{dataset}}/{split}.parquet",
@@ -64,8 +65,8 @@ rule tokenize_corpus:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=config["memory_mb"]["data"],
+        runtime=config["runtime_minutes"]["data"],
         gpu=0,
     params:
         sequence_length=config["pretraining"]["sequence_length"],

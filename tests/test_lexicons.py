@@ -247,6 +247,135 @@ ENTRIES = [
 ]
 
 
+# PanLex
+
+
+@pytest.fixture
+def panlex_release(tmp_path: Path) -> Path:
+    """The tables of the database's CSV release; quoted text, a word that reads like no value, a
+    variety of no language of today."""
+    folder = tmp_path / "panlex-20190901-csv"
+    write(
+        folder / "langvar.csv",
+        "id,lang_code,var_code,mutable,name_expr,name_expr_txt\n"
+        "187,eng,0,t,1,English\n157,deu,0,t,1,Deutsch\n1627,cmn,0,t,1,中文\n9,art,5,t,1,x\n",
+    )
+    write(
+        folder / "expr.csv",
+        "id,langvar,txt,txt_degr\n"
+        "10,187,tomato,tomato\n11,157,Tomate,tomate\n12,1627,番茄,番茄\n13,187,null,null\n"
+        '14,157,"Null, die",nulldie\n15,157,Null,null\n16,9,X,x\n17,187,red tomato,redtomato\n',
+    )
+    write(
+        folder / "denotation.csv",
+        "id,meaning,expr\n1,500,10\n2,500,11\n3,500,12\n4,500,16\n5,501,13\n6,501,15\n"
+        "7,501,14\n8,500,17\n",
+    )
+    return tmp_path
+
+
+def test_expressions_of_a_meaning_translate_each_other(panlex_release: Path) -> None:
+    entries = read("panlex", panlex_release, languages=["eng", "deu", "zho"])
+    assert words(entries, "panlex:500") == {"eng": ["tomato"], "deu": ["Tomate"], "zho": ["番茄"]}
+    assert words(entries, "panlex:501") == {"eng": ["null"], "deu": ["Null"]}
+    phrases = read("panlex", panlex_release, languages=["eng"], single_words=False)
+    assert sorted(words(phrases, "panlex:500")["eng"]) == ["red tomato", "tomato"]
+
+
+def test_the_mirror_s_tables_say_the_same(panlex_release: Path, tmp_path: Path) -> None:
+    head = "id\tlangvar\ttxt\ttxt_degr\tmeaning\tlangvar_uid\n"
+    folder = tmp_path / "mirror/data"
+    write(
+        folder / "eng.tsv",
+        head + "10\t187\ttomato\ttomato\t500\teng-000\n"
+        "13\t187\tnull\tnull\t501\teng-000\n17\t187\tred tomato\tredtomato\t500\teng-000\n",
+    )
+    write(
+        folder / "deu.tsv",
+        head + "11\t157\tTomate\ttomate\t500\tdeu-000\n"
+        '14\t157\t"Null, die"\tnulldie\t501\tdeu-000\n15\t157\tNull\tnull\t501\tdeu-000\n',
+    )
+    write(folder / "cmn.tsv", head + "12\t1627\t番茄\t番茄\t500\tcmn-000\n")
+    asked = {"languages": ["eng", "deu", "zho"]}
+    release = panlex_release / "panlex-20190901-csv"
+    assert sorted(read("panlex", folder, **asked)) == sorted(read("panlex", release, **asked))
+
+
+def test_a_damaged_table_of_panlex_is_named(panlex_release: Path) -> None:
+    (panlex_release / "panlex-20190901-csv/expr.csv").write_text("id,langvar\n1,2\n")
+    with pytest.raises(InputError, match=r"expr\.csv is not PanLex's table with the columns id"):
+        read("panlex", panlex_release, languages=["eng"])
+    with pytest.raises(InputError, match=r"holds neither PanLex's langvar\.csv"):
+        read("panlex", panlex_release / "none", languages=["eng"])
+
+
+# ColexNet+
+
+
+def colexnet_graph() -> Any:
+    """Like the authors' network: lemmas, and n-grams whose edges of words are marked."""
+    import networkx
+
+    graph = networkx.Graph()
+    graph.add_node("$tree$", ctype="focal", lang={"deu", "zho"})
+    for ngram in ("deu:$baum$", "deu:baum", "zho:树", "swh:$mti$", "xxx:$abc$"):
+        graph.add_edge("$tree$", ngram, weight="3/4")
+    graph.add_edge("$wood$", "deu:$holz$", weight="1/1")
+    graph.add_edge("$wood$", "$tree$", weight="1/2")
+    return graph
+
+
+def test_a_published_network_is_read(tmp_path: Path) -> None:
+    import pickle
+
+    write(tmp_path / "net.pickle", pickle.dumps(colexnet_graph()))
+    entries = read("colexnet", tmp_path)
+    tree = {"eng": ["tree"], "deu": ["baum"], "zho": ["树"], "swa": ["mti"]}
+    assert words(entries, "colexnet:$tree$") == tree
+    assert words(entries, "colexnet:$wood$") == {"eng": ["wood"], "deu": ["holz"]}
+    assert {e.language for e in read("colexnet", tmp_path, languages=["deu"])} == {"deu"}
+
+
+def test_a_table_of_edges_is_read_alike(tmp_path: Path) -> None:
+    import pickle
+
+    graph = colexnet_graph()
+    write(tmp_path / "pickled/net.gpickle", pickle.dumps(graph))
+    edges = [sorted(edge, key=lambda node: ":" in node) for edge in graph.edges if ":" in str(edge)]
+    write(tmp_path / "table/net.tsv", "".join(f"{a}\t{b}\n" for a, b in edges))
+    assert sorted(read("colexnet", tmp_path / "table")) == sorted(
+        read("colexnet", tmp_path / "pickled")
+    )
+
+
+class _Harmful:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, (str(self.path),))
+
+
+def test_nothing_in_a_pickle_is_run(tmp_path: Path) -> None:
+    import pickle
+
+    write(tmp_path / "net.pickle", pickle.dumps({"graph": _Harmful(tmp_path / "made")}))
+    with pytest.raises(
+        InputError, match=r"net\.pickle: it holds posix\.mkdir.*nothing in it was run"
+    ):
+        read("colexnet", tmp_path)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_folder_without_a_network_says_what_to_obtain(tmp_path: Path) -> None:
+    write(tmp_path / "vectors.wv", b"")
+    with pytest.raises(InputError, match=r"no network of ColexNet\+.*expand_graph"):
+        read("colexnet", tmp_path)
+    write(tmp_path / "net.pickle", b"\x80\x04\x95")
+    with pytest.raises(InputError, match=r"net\.pickle is cut short or no pickle"):
+        read("colexnet", tmp_path)
+
+
 def test_a_table_comes_back_sorted_each_entry_once(tmp_path: Path) -> None:
     decomposed = ENTRIES[2]._replace(word="Ka\u0308se")
     assert write_lexicon([*ENTRIES[::-1], ENTRIES[0], decomposed], tmp_path / "x.tsv") == 3

@@ -14,6 +14,7 @@ from torch.nn import functional
 from semantic_tokens.errors import InputError
 from semantic_tokens.model import load_encoder, load_masked_language_model
 from semantic_tokens.pretraining import PackedCorpora, mask_tokens, pretrain
+from semantic_tokens.processes import in_processes
 from semantic_tokens.tokenization import pack_corpus
 from semantic_tokens.training import TrainingOptions
 
@@ -180,7 +181,7 @@ def given(tmp_path: Path, model_folder: Path) -> dict:
         {"language": language, "text": word * 12}
         for language, word in (("eng", "tomato "), ("deu", "tomate "), ("pol", "pomidor "))
     ]
-    save_file(pack_corpus(passages, tokenizer, sequence_length=16), tmp_path / "corpus.safetensors")
+    pack_corpus(passages, tokenizer, tmp_path / "corpus.safetensors", sequence_length=16)
     return {
         "model_folder": model_folder,
         "corpora": [tmp_path / "corpus.safetensors"],
@@ -251,6 +252,17 @@ def test_a_smaller_device_batch_computes_the_same(given: dict, tmp_path: Path) -
         load_encoder(tmp_path / run).word_embeddings.weight for run in ("whole", "smaller")
     )
     torch.testing.assert_close(whole, cut, rtol=1e-3, atol=2e-4)
+
+
+def test_two_processes_train_as_one_does(given: dict, tmp_path: Path) -> None:
+    given["options"] = replace(OPTIONS, dropout=0.0, max_steps=4, device_batch_size=2)
+    alone, together = (
+        in_processes(count, pretrain, **given, target=tmp_path / str(count)) for count in (1, 2)
+    )
+    np.testing.assert_allclose(together, alone, rtol=1e-4)
+    one, two = weights(tmp_path / "1"), weights(tmp_path / "2")
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=2e-4)
 
 
 def test_a_reduced_dimension_stays_reduced(given: dict, tmp_path: Path) -> None:

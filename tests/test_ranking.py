@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.ranking import bm25_candidates, ndcg_at_10, split_words
+from semantic_tokens.ranking import bm25_candidates, ndcg_at_10, pool_passages, split_words
 
 
 def passage(identifier: str, text: str, title: str = "", language: str = "eng") -> dict[str, str]:
@@ -152,3 +152,38 @@ def test_ndcg_of_queries_that_one_side_lacks():
     qrels = {"found": {"a": 1}, "empty": {"a": 1}, "unlisted": {"a": 1}}
     run = {"unjudged": {"a": 1.0}, "empty": {}, "found": {"a": 1.0}}
     assert list(ndcg_at_10(qrels, run).items()) == [("found", 1), ("empty", 0), ("unlisted", 0)]
+
+
+# Pools
+
+
+def test_a_pool_holds_what_is_judged_what_bm25_finds_and_some_others() -> None:
+    passages = [
+        {"id": f"{language}{i}", "language": language, "title": "", "text": "x"}
+        for i in range(50)
+        for language in ("eng", "deu")
+    ]
+    queries = [{"id": "q1", "relevant": {"eng7": 1}}, {"id": "q2", "relevant": {"deu9": 1}}]
+    candidates = [
+        {"id": "q1", "candidates": ["eng1", "eng2", "eng3"]},
+        {"id": "q2", "candidates": ["deu1"]},
+    ]
+
+    def pool(others: int, seed: int = 1) -> set[str]:
+        chosen = [
+            passage["id"]
+            for passage in pool_passages(
+                iter(passages), queries, candidates, depth=2, random_per_language=others, seed=seed
+            )
+        ]
+        assert len(set(chosen)) == len(chosen)
+        return set(chosen)
+
+    named = {"eng7", "deu9", "eng1", "eng2", "deu1"}
+    assert pool(0) == named
+    more = pool(5)
+    assert named < more < pool(12)
+    for language, count in (("eng", 3 + 5), ("deu", 2 + 5)):
+        assert sum(name.startswith(language) for name in more) == count
+    assert pool(5, seed=2) != more
+    assert pool(1000) == {passage["id"] for passage in passages}

@@ -1,8 +1,8 @@
 """Readers of the benchmarks: what they yield, and what they say of malformed files."""
 
 import gzip
-import inspect
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from semantic_tokens.task_data.splitting import groups_sharing, part_of, sample
 Splits = dict[str, list[dict[str, Any]]]
 
 
-def read(reader: str, path: Path | None, options: dict[str, Any] | None = None, **more) -> Splits:
+def read(
+    reader: str, path: Path | list[Path] | None, options: dict[str, Any] | None = None, **more
+) -> Splits:
     splits = read_dataset(reader, options or {}, path, **more)
     return {split: list(examples) for split, examples in splits.items()}
 
@@ -538,29 +540,66 @@ def test_a_damaged_corpus_is_named(miracl: Path, content: bytes, complaint: str)
         read("miracl", miracl, {"dev_fraction": 0.3})
 
 
-def test_miracl_is_fetched_where_no_path_is_given(
-    miracl: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import huggingface_hub
+def test_miracl_may_lie_in_several_folders(miracl: Path) -> None:
+    folders = [miracl / "miracl", miracl / "corpus"]
+    apart = read("miracl", folders, {"dev_fraction": 0.3})
+    assert apart == read("miracl", miracl, {"dev_fraction": 0.3})
+    with pytest.raises(InputError, match=r"datasets\.ner\.download names 2; reader xnli reads one"):
+        read("xnli", folders, name="ner")
 
-    real = inspect.signature(huggingface_hub.snapshot_download)
-    calls = []
 
-    def snapshot_download(*args: Any, **kwargs: Any) -> str:
-        calls.append(real.bind(*args, **kwargs).arguments)
-        return str(miracl / {"o/topics": "miracl", "o/docs": "corpus"}[calls[-1]["repo_id"]])
+# MS MARCO
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    options = {
-        "languages": ["eng"],
-        "repositories": {"o/topics": "abc", "o/docs": None},
-        "dev_fraction": 0.3,
-    }
-    assert len(read("miracl", None, options)["test"]) == 30
-    assert [call["revision"] for call in calls] == ["abc", None]
-    for call in calls:
-        assert call["repo_type"] == "dataset"
-        assert call["allow_patterns"] == ["*-en/*"]
+
+@pytest.fixture
+def msmarco(miracl: Path) -> list[Path]:
+    """Two queries in Tevatron's form, which share a passage, beside MIRACL in English, Yoruba and
+    Chinese, which is as the English."""
+    for file in sorted(miracl.rglob("*-en*/**/*")):
+        if file.is_file():
+            target = Path(str(file).replace("-en", "-zh"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    passages = {str(i): {"docid": str(i), "title": "-", "text": f"passage {i}"} for i in range(5)}
+    records = [
+        {
+            "query_id": query,
+            "query": f"what is {query}",
+            "positive_passages": [passages[relevant]],
+            "negative_passages": [passages[other] for other in others],
+        }
+        for query, relevant, others in (("7", "0", "12"), ("8", "3", "14"))
+    ]
+    (miracl / "msmarco").mkdir()
+    with gzip.open(miracl / "msmarco/train.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+    return [miracl / part for part in ("msmarco", "miracl", "corpus")]
+
+
+def test_msmarco_is_trained_on_and_miracl_tested_on(msmarco: list[Path]) -> None:
+    splits = read("msmarco", msmarco, {"languages": ["zho"]})
+    assert splits["train"] == [
+        {"id": "msmarco-7", "language": "eng", "query": "what is 7", "relevant": {"msmarco-0": 1}},
+        {"id": "msmarco-8", "language": "eng", "query": "what is 8", "relevant": {"msmarco-3": 1}},
+    ]
+    assert {e["language"] for e in splits["dev"] + splits["test"]} == {"zho"}
+    english = [e["id"] for e in splits["passages"] if e["language"] == "eng"]
+    assert sorted(english) == [f"msmarco-{i}" for i in range(5)]
+    assert {e["language"] for e in splits["passages"]} == {"eng", "zho"}
+
+
+def test_a_malformed_line_of_msmarco_is_named(msmarco: list[Path]) -> None:
+    with gzip.open(msmarco[0] / "train.jsonl.gz", "at", encoding="utf-8") as file:
+        file.write('{"query_id": "9", "query": "what"}\n')
+    with pytest.raises(InputError, match=r"train\.jsonl\.gz, line 3: .*'positive_passages'"):
+        read("msmarco", msmarco, {"languages": ["zho"]})
+
+
+def test_msmarco_s_english_is_not_miracl_s(msmarco: list[Path]) -> None:
+    with pytest.raises(InputError, match="without eng"):
+        read("msmarco", msmarco, {"languages": ["eng", "yor"]})
+    with pytest.raises(InputError, match=r"one train\.jsonl\.gz of MS MARCO is expected"):
+        read("msmarco", msmarco[1:], {"languages": ["yor"]})
 
 
 # The hub's Parquet layout

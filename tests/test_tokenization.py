@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from tiny import CLS, MASK, PAD, SEP, character_tokenizer
 from tokenizers import Tokenizer
 
@@ -361,12 +362,15 @@ def test_a_dataset_of_every_kind_becomes_tables(tmp_path: Path, kind: str) -> No
 # Packed corpora
 
 
-def test_packed_sequences_are_full_and_lose_only_the_end() -> None:
+def test_packed_sequences_are_full_and_lose_only_the_end(tmp_path: Path) -> None:
     tokenizer = character_tokenizer()
     texts = {"eng": ["a red tomato", "he ate it", "in may"] * 3, "zho": ["红色的番茄"] * 5}
     passages = [{"language": code, "text": text} for code in texts for text in texts[code]]
-    packed = pack_corpus(passages, tokenizer, sequence_length=10)
-    assert list(packed) == ["eng", "zho"]
+    counts = pack_corpus(passages, tokenizer, tmp_path / "packed", sequence_length=10)
+    packed = load_file(tmp_path / "packed")
+    assert sorted(packed) == ["eng", "zho"]
+    assert counts == {language: len(rows) for language, rows in packed.items()}
+    assert list(tmp_path.iterdir()) == [tmp_path / "packed"]
     for language, rows in packed.items():
         assert rows.dtype == np.int32 and rows.shape[1] == 10
         assert set(rows[:, 0].tolist()) == {CLS} and set(rows[:, -1].tolist()) == {SEP}
@@ -378,11 +382,31 @@ def test_packed_sequences_are_full_and_lose_only_the_end() -> None:
         assert len(stream) - len(body) < 8
 
 
-def test_a_language_with_too_little_text_is_left_out() -> None:
+def test_a_corpus_packed_in_batches_is_packed_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a batch leaves over begins the next sequence, in every language."""
+    tokenizer = character_tokenizer()
+    passages = [
+        {"language": language, "text": f"{word} {i}"}
+        for i in range(40)
+        for language, word in (("eng", "a red tomato"), ("zho", "番茄"), ("deu", "tomate"))
+    ]
+    for at_once in (4096, 7, 1):
+        monkeypatch.setattr("semantic_tokens.tokenization._AT_ONCE", at_once)
+        pack_corpus(passages, tokenizer, tmp_path / str(at_once), sequence_length=12)
+    whole, cut, single = ((tmp_path / name).read_bytes() for name in ("4096", "7", "1"))
+    assert whole == cut == single
+
+
+def test_a_language_with_too_little_text_is_left_out(tmp_path: Path) -> None:
     passages = [{"language": "eng", "text": "tomato " * 9}, {"language": "deu", "text": "tomate"}]
-    assert list(pack_corpus(passages, character_tokenizer(), sequence_length=12)) == ["eng"]
+    counts = pack_corpus(passages, character_tokenizer(), tmp_path / "packed", sequence_length=12)
+    assert list(counts) == list(load_file(tmp_path / "packed")) == ["eng"]
 
 
-def test_a_corpus_without_one_whole_sequence_is_refused() -> None:
+def test_a_corpus_without_one_whole_sequence_is_refused(tmp_path: Path) -> None:
+    passages = [{"language": "eng", "text": "red"}]
     with pytest.raises(InputError, match=r"lower `pretraining\.sequence_length`"):
-        pack_corpus([{"language": "eng", "text": "red"}], character_tokenizer(), sequence_length=12)
+        pack_corpus(passages, character_tokenizer(), tmp_path / "packed", sequence_length=12)
+    assert not list(tmp_path.iterdir())

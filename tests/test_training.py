@@ -5,16 +5,25 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
 from semantic_tokens.encoder import SemanticTokenEmbedding
 from semantic_tokens.errors import InputError
-from semantic_tokens.training import Batch, TrainingOptions, shuffled_batches, train
+from semantic_tokens.processes import in_processes, process_count
+from semantic_tokens.training import (
+    Batch,
+    TrainingOptions,
+    precision_here,
+    shuffled_batches,
+    train,
+)
 
 STEPS = 12
 OPTIONS = TrainingOptions(learning_rate=0.01, batch_size=8, warmup_ratio=0.25, weight_decay=0.1)
@@ -196,6 +205,65 @@ def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path: Path) -> None:
     assert equal(resumed, whole)
 
 
+# Several processes
+
+
+def rows_of_eight(size: int) -> Callable[[], Iterator[list[Batch]]]:
+    """The batches of :func:`data`, cut to this size."""
+
+    def cut() -> Iterator[list[Batch]]:
+        for (batch,) in data()():
+            yield [
+                {name: tensor[i : i + size] for name, tensor in batch.items()}
+                for i in range(0, 8, size)
+            ]
+
+    return cut
+
+
+def train_a_share(size: int, checkpoint: Path | None, steps: int) -> tuple[list[float], Any]:
+    """What each process does: returns the losses and the weights."""
+    model = make_model()
+    model[2].p = 0.0
+    options = replace(OPTIONS, checkpoint_every=2)
+    batches = rows_of_eight(size)
+    if steps < STEPS:
+        batches = killed_after(steps, batches)
+    try:
+        losses = run(model, batches, options, checkpoint=checkpoint)
+    except Killed:
+        losses = []
+    return losses, [parameter.detach() for parameter in model.parameters()]
+
+
+@pytest.mark.parametrize("size", [4, 3, 8])
+def test_two_processes_share_a_step(size: int) -> None:
+    """Also where one of them has fewer micro-batches, or none."""
+    expected, one = in_processes(1, train_a_share, size, None, STEPS)
+    losses, two = in_processes(2, train_a_share, size, None, STEPS)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    for ours, theirs in zip(two, one, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_two_processes_resume_where_they_stood(tmp_path: Path) -> None:
+    expected, _ = in_processes(2, train_a_share, 4, None, STEPS)
+    in_processes(2, train_a_share, 4, tmp_path / "kept", 7)
+    assert (tmp_path / "kept/state.json").exists()
+    losses, _ = in_processes(2, train_a_share, 4, tmp_path / "kept", STEPS)
+    assert losses == expected
+    assert not (tmp_path / "kept").exists()
+
+
+def refuse(message: str) -> None:
+    raise InputError(f"{message} in process {process_count()}")
+
+
+def test_what_a_process_finds_wrong_is_told_once() -> None:
+    with pytest.raises(InputError, match="mend it in process 2"):
+        in_processes(2, refuse, "mend it")
+
+
 # Gradients and rates
 
 
@@ -327,6 +395,53 @@ def test_a_loss_that_is_no_number_says_what_to_mend(value: float) -> None:
 
     with pytest.raises(InputError, match=r"at step 1 of 12 \(mine\); lower the learning rate"):
         train(make_model(), data(), loss, steps=STEPS, options=OPTIONS, seed=1, description="mine")
+
+
+def test_the_data_of_a_failed_step_are_kept(tmp_path: Path) -> None:
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        steps.append(batch)
+        return squared_error(model, batch) * (float("nan") if len(steps) == 6 else 1)
+
+    steps: list[Batch] = []
+    with pytest.raises(InputError, match=r"loss became nan at step 3 .*kept\.failed-step-3\."):
+        train(
+            make_model(),
+            data(sizes=(5, 3)),
+            loss,
+            steps=STEPS,
+            options=OPTIONS,
+            seed=1,
+            checkpoint=tmp_path / "kept",
+        )
+    saved = load_file(tmp_path / "kept.failed-step-3.safetensors")
+    for number, batch in enumerate(steps[4:]):
+        assert torch.equal(saved[f"{number}.x"], batch["x"])
+    assert sorted(saved) == ["0.x", "0.y", "1.x", "1.y"]
+
+
+def test_a_gradient_that_is_no_number_ends_the_run() -> None:
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        weight = next(model.parameters())
+        return squared_error(model, batch) + (weight * 0).sqrt().sum()  # 0, of slope 0/0
+
+    with pytest.raises(InputError, match="the gradient became nan at step 1"):
+        train(make_model(), data(), loss, steps=STEPS, options=OPTIONS, seed=1)
+
+
+def test_the_precision_is_what_the_machine_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    def machine(cuda: bool, bf16: bool) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **given: bf16)
+
+    machine(cuda=False, bf16=False)
+    assert precision_here("auto") == precision_here("no") == "no"
+    assert precision_here("bf16") == "bf16"
+    with pytest.raises(InputError, match="`precision: fp16` needs a GPU"):
+        precision_here("fp16")
+    machine(cuda=True, bf16=True)
+    assert precision_here("auto") == "bf16"
+    machine(cuda=True, bf16=False)
+    assert precision_here("auto") == precision_here("fp16") == "fp16"
 
 
 def test_the_seed_decides_dropout() -> None:

@@ -189,3 +189,17 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
     assert {path: file.sha256 for path, file in after.items()} == {
         path: file.sha256 for path, file in before.items()
     }
+
+
+def test_the_plan_counts_the_jobs_that_would_run(study: Study) -> None:
+    answer = study.run("plan")
+    assert answer.returncode == 0, answer.stdout
+    page = (study.folder / "results/plan.txt").read_text(encoding="utf-8")
+    assert page in answer.stdout  # shown, and kept
+    table = page.partition("  in all")[0].splitlines()[2:]
+    planned = {line.split()[0]: int(line.split()[1]) for line in table}
+    every = study.run("results/table5.csv", options=["--dry-run", "--forceall"])
+    counts = job_counts(every.stdout)
+    assert planned == {
+        rule: count for rule, count in counts.items() if rule not in ("fetch_wheel", "table5")
+    }

@@ -16,6 +16,10 @@ GROUPED |= {"figure_curves": 1}
 WORDPIECE_SCORES = "results/scores/wordpiece/unaligned/dfull/firstk-0.4/asis"
 
 
+def test_another_mirror_makes_nothing_stale(study: Study) -> None:
+    assert study.stale(change={"mirrors": {"hub": "/data/hub"}}) == {}
+
+
 def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
     assert study.stale("all", "download") == {}
 

@@ -12,5 +12,6 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         snakemake.params.spec,  # noqa: F821
         Path(snakemake.output[0]).parent,  # noqa: F821
         wheel=next(iter(snakemake.input.wheel), None),  # noqa: F821
+        checkpoint=next(iter(snakemake.input.download), None),  # noqa: F821
         texts=(row["text"] for path in snakemake.input.texts for row in read_jsonl(path)),  # noqa: F821
     )

@@ -6,27 +6,29 @@ from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.files import write_json
-    from semantic_tokens.finetuning import fine_tune, make_task
-    from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, token_ids_in
+    from semantic_tokens.finetuning import fine_tune_from_files
+    from semantic_tokens.processes import in_processes
     from semantic_tokens.training import TrainingOptions
 
     wildcards, task_options = snakemake.wildcards, snakemake.params.task  # noqa: F821
     candidates = snakemake.input.get("candidates")  # noqa: F821
-    task = make_task(
-        task_options["kind"],
-        tokenized=Path(snakemake.input.tokenized[0]).parent,  # noqa: F821
-        tokenizer=snakemake.input.tokenizer,  # noqa: F821
-        dataset=Path(snakemake.input.dataset[0]).parent,  # noqa: F821
-        candidates=Path(candidates[0]).parent if candidates else None,
-        languages=None if wildcards.training == "all-languages" else [wildcards.training],
-        evaluation_split=snakemake.params.evaluation_split,  # noqa: F821
-        options=task_options["options"],
-    )
-    frame = SpecialTokens.of(load_tokenizer(snakemake.input.tokenizer))  # noqa: F821
-    scores = fine_tune(
-        task,
+    scores = in_processes(
+        snakemake.resources.gpu,  # noqa: F821
+        fine_tune_from_files,
+        {
+            "kind": task_options["kind"],
+            "tokenized": Path(snakemake.input.tokenized[0]).parent,  # noqa: F821
+            "tokenizer": str(snakemake.input.tokenizer),  # noqa: F821
+            "dataset": Path(snakemake.input.dataset[0]).parent,  # noqa: F821
+            "candidates": Path(candidates[0]).parent if candidates else None,
+            "languages": (
+                None if wildcards.training == "all-languages" else [str(wildcards.training)]
+            ),
+            "evaluation_split": snakemake.params.evaluation_split,  # noqa: F821
+            "options": task_options["options"],
+        },
         Path(snakemake.input.model[0]).parent,  # noqa: F821
-        token_ids=token_ids_in(snakemake.input.tokenized, frame),  # noqa: F821
+        [str(table) for table in snakemake.input.tokenized],  # noqa: F821
         options=TrainingOptions(**task_options["training"]),
         seed=int(wildcards.seed),
         checkpoint=snakemake.params.checkpoint,  # noqa: F821
@@ -35,4 +37,6 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     )
     identity = {"task": wildcards.task, "kind": task_options["kind"], "seed": int(wildcards.seed)}
     recipe = {"recipe": "/".join(wildcards[:5]), "training": wildcards.training}
+    if snakemake.params.pool:  # noqa: F821
+        recipe["collection"] = {"pool": snakemake.params.pool}  # noqa: F821
     write_json(identity | recipe | scores, snakemake.output.scores)  # noqa: F821

@@ -1,22 +1,30 @@
 """Rank each query's passages by BM25."""
 
+from pathlib import Path
+
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from tempfile import TemporaryDirectory
+
     from semantic_tokens.files import read_jsonl, write_jsonl
     from semantic_tokens.ranking import bm25_candidates
 
-    params = snakemake.params  # noqa: F821
+    params, outputs = snakemake.params, snakemake.output  # noqa: F821
     splits = [list(read_jsonl(path)) for path in snakemake.input.queries]  # noqa: F821
-    ranked = {
-        row["id"]: row
-        for row in bm25_candidates(
-            read_jsonl(snakemake.input.passages),  # noqa: F821
-            [query for split in splits for query in split],
-            depth=params.depth,
-            k1=params.k1,
-            b=params.b,
-        )
-    }
-    for queries, target in zip(splits, snakemake.output, strict=True):  # noqa: F821
+    folder = Path(outputs[0]).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".index-", dir=folder) as index_folder:
+        ranked = {
+            row["id"]: row
+            for row in bm25_candidates(
+                read_jsonl(snakemake.input.passages),  # noqa: F821
+                [query for split in splits for query in split],
+                depth=params.depth,
+                k1=params.k1,
+                b=params.b,
+                index_folder=index_folder,
+            )
+        }
+    for queries, target in zip(splits, outputs, strict=True):
         write_jsonl((ranked[query["id"]] for query in queries), target)

@@ -9,7 +9,8 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.files import write_jsonl
 
     spec = snakemake.params.spec  # noqa: F821
-    source = Path([*snakemake.input.wheel, *snakemake.input.path][0])  # noqa: F821
+    inputs = snakemake.input  # noqa: F821
+    source = Path([*inputs.wheel, *inputs.path, *inputs.download][0])
     passages = read_corpus(
         snakemake.wildcards.corpus,  # noqa: F821
         spec["reader"],

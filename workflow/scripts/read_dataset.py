@@ -8,7 +8,8 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.files import write_jsonl
 
     spec = snakemake.params.spec  # noqa: F821
-    source = next(iter([*snakemake.input.wheel, *snakemake.input.path]), None)  # noqa: F821
+    inputs = snakemake.input  # noqa: F821
+    source = next(iter([*inputs.wheel, *inputs.path]), None)
     if spec["reader"] == "miniature":
         from semantic_tokens.miniature import generate
 
@@ -19,7 +20,7 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
         splits = read_dataset(
             spec["reader"],
             spec["options"],
-            Path(source) if source else None,
+            Path(source) if source else [Path(folder) for folder in inputs.download] or None,
             kind=spec["kind"],
             name=snakemake.wildcards.dataset,  # noqa: F821
         )

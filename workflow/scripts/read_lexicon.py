@@ -9,6 +9,7 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.lexicons.table import write_lexicon
 
     spec = snakemake.params.spec  # noqa: F821
-    source = next(iter([*snakemake.input.wheel, *snakemake.input.path]), None)  # noqa: F821
+    inputs = snakemake.input  # noqa: F821
+    source = next(iter([*inputs.wheel, *inputs.path, *inputs.download]), None)
     entries = read_source(spec["reader"], spec["options"], Path(source) if source else None)
     log.info("%d entries", write_lexicon(entries, snakemake.output[0]))  # noqa: F821

@@ -2,16 +2,15 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from safetensors.numpy import save_file
-
-    from semantic_tokens.files import read_jsonl, whole
+with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.files import read_jsonl
     from semantic_tokens.tokenization import load_tokenizer, pack_corpus
 
-    packed = pack_corpus(
+    counts = pack_corpus(
         read_jsonl(snakemake.input.corpus),  # noqa: F821
         load_tokenizer(snakemake.input.tokenizer),  # noqa: F821
+        snakemake.output[0],  # noqa: F821
         sequence_length=snakemake.params.sequence_length,  # noqa: F821
     )
-    with whole(snakemake.output[0]) as partial:  # noqa: F821
-        save_file(packed, partial)
+    for language, count in counts.items():
+        log.info("%s: %d sequences", language, count)

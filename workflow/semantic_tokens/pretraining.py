@@ -1,8 +1,10 @@
 """Continual pretraining by masked language modelling on semantic tokens (paper, 2.4; Ap. A)."""
 
+import bisect
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +12,32 @@ from safetensors import safe_open
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.model import load_masked_language_model, save_masked_language_model
+from semantic_tokens.processes import is_first_process
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer
 from semantic_tokens.training import Batch, TrainingOptions, train
 
 log = logging.getLogger(__name__)
+
+
+class _Sequences:
+    """The sequences of one language in several files, each read from disk when it is asked for."""
+
+    def __init__(self) -> None:
+        self._parts: list[Any] = []
+        self._ends: list[int] = []
+
+    def append(self, part: Any) -> None:
+        self._parts.append(part)
+        self._ends.append(len(self) + part.get_shape()[0])
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """[L] int32."""
+        number = bisect.bisect_right(self._ends, index)
+        row = index - (self._ends[number - 1] if number else 0)
+        return self._parts[number][row : row + 1][0]
 
 
 class PackedCorpora:
@@ -24,14 +48,14 @@ class PackedCorpora:
     """
 
     def __init__(self, paths: list[str | Path], exponent: float) -> None:
-        parts: dict[str, list[np.ndarray]] = {}
+        found: dict[str, _Sequences] = {}
         for path in paths:
-            with safe_open(path, framework="np") as file:
-                for language in file.keys():  # noqa: SIM118 (not a dictionary)
-                    parts.setdefault(language, []).append(file.get_tensor(language))
-        if not parts:
+            file = safe_open(path, framework="np")  # mapped into memory, not read
+            for language in file.keys():  # noqa: SIM118 (not a dictionary)
+                found.setdefault(language, _Sequences()).append(file.get_slice(language))
+        if not found:
             raise InputError(f"{', '.join(map(str, paths))} hold no sequence; add a corpus")
-        self.sequences = {name: np.concatenate(parts[name]) for name in sorted(parts)}
+        self.sequences = {name: found[name] for name in sorted(found)}
         counts = np.array([len(rows) for rows in self.sequences.values()], dtype=np.float64)
         weights = (counts / counts.sum()) ** exponent
         self.probabilities = weights / weights.sum()
@@ -49,7 +73,7 @@ class PackedCorpora:
                 name = names[index]
                 if not len(orders[name]):
                     orders[name] = generator.permutation(len(self.sequences[name]))
-                rows.append(self.sequences[name][orders[name][0]])
+                rows.append(self.sequences[name][int(orders[name][0])])
                 orders[name] = orders[name][1:]
             yield np.stack(rows)
 
@@ -125,7 +149,7 @@ def pretrain(
                 probability=mask_probability,
                 generator=generator,
             )
-            size = options.device_batch_size or len(rows)
+            size = options.micro_batch_size(len(rows))
             yield [
                 {
                     "input_ids": fed[i : i + size],
@@ -145,5 +169,6 @@ def pretrain(
         checkpoint=checkpoint,
         description=description,
     )
-    save_masked_language_model(model, model_folder, target)
+    if is_first_process():
+        save_masked_language_model(model, model_folder, target)
     return losses

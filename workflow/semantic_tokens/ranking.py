@@ -5,7 +5,12 @@ where the script puts no spaces between words, as Lucene's CJK analyzer does. Th
 stemming and no list of stop words, so every language is treated alike.
 """
 
+import contextlib
+import hashlib
+import heapq
+import json
 import logging
+import tempfile
 import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +24,7 @@ import regex
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.files import read_jsonl
 
 # `regex` and not `re`: to `re` the vowel signs of Hindi, Bengali, Telugu or Thai end a word.
 # Script_Extensions (scx) and not Script: the latter leaves ー out of ラーメン.
@@ -88,13 +94,15 @@ def bm25_candidates(
 
     Args:
         passages: with ``id``, ``language``, ``title`` and ``text``; title and text are indexed
-            as one. Their words are held in memory, 4 bytes each.
+            as one. One language's words are held in memory at a time, 4 bytes each; the others
+            wait in a file.
         queries: with ``id``, ``language`` and ``query``.
         depth: the longest list.
         k1, b: saturation of word counts, and normalisation by length; the defaults are
             Anserini's, which MIRACL's BM25 baseline uses.
-        index_folder: write each language's index (8 bytes for each of a passage's different
-            words) to a folder in it and map it into memory, so that the system may page it out.
+        index_folder: an existing folder for those files; each language's index (8 bytes for each
+            of a passage's different words) is written there too and mapped into memory, so that
+            the system may page it out. Without it, a temporary folder and an index in memory.
 
     Yields:
         ``{"id": query id, "candidates": [passage id, best first], "scores": [float]}``,
@@ -106,12 +114,39 @@ def bm25_candidates(
     queries_of: dict[str, list[Mapping[str, Any]]] = {}
     for query in queries:
         queries_of.setdefault(query["language"], []).append(query)
-    collections: dict[str, _Collection] = {language: _Collection() for language in queries_of}
-    for passage in tqdm(passages, desc="splitting passages", unit="passage", mininterval=2):
-        if passage["language"] in collections:
-            collections[passage["language"]].add(passage)
+    with tempfile.TemporaryDirectory(prefix="bm25-", dir=index_folder) as folder:
+        parts = _by_language(passages, queries_of, Path(folder))
+        yield from _rank(parts, queries_of, depth, k1, b, index_folder)
+
+
+def _by_language(
+    passages: Iterable[Mapping[str, Any]], languages: Iterable[str], folder: Path
+) -> dict[str, Path]:
+    """Part passages into a file a language, for one language fits into memory and all may not."""
+    parts = {language: folder / f"{language}.jsonl" for language in languages}
+    with contextlib.ExitStack() as opened:
+        files = {
+            language: opened.enter_context(path.open("w", encoding="utf-8"))
+            for language, path in parts.items()
+        }
+        for passage in tqdm(passages, desc="parting passages", unit="passage", mininterval=2):
+            if passage["language"] in files:
+                files[passage["language"]].write(json.dumps(passage, ensure_ascii=False) + "\n")
+    return parts
+
+
+def _rank(
+    parts: Mapping[str, Path],
+    queries_of: Mapping[str, list[Mapping[str, Any]]],
+    depth: int,
+    k1: float,
+    b: float,
+    index_folder: str | Path | None,
+) -> Iterator[dict[str, Any]]:
     for language in sorted(queries_of):
-        collection = collections.pop(language)  # one language's index in memory at a time
+        collection = _Collection()
+        for passage in read_jsonl(parts[language]):
+            collection.add(passage)
         if not collection.vocabulary:
             raise InputError(
                 f"query {queries_of[language][0]['id']} is in {language}, a language in which no "
@@ -183,3 +218,46 @@ def ndcg_at_10(
     scores = {query: dict(ranked) for query, ranked in run.items()}
     values = {m.query_id: m.value for m in pytrec_eval.iter_calc([nDCG @ 10], grades, scores)}
     return {query: float(values[query]) for query in qrels}
+
+
+def pool_passages(
+    passages: Iterable[Mapping[str, Any]],
+    queries: Iterable[Mapping[str, Any]],
+    candidates: Iterable[Mapping[str, Any]],
+    *,
+    depth: int,
+    random_per_language: int,
+    seed: int,
+) -> Iterator[Mapping[str, Any]]:
+    """A smaller collection for those who cannot encode it all: what is relevant to a query, what
+    BM25 ranks among its first, and a random choice of the rest. It is easier than the whole.
+
+    Args:
+        queries: with ``relevant``.
+        candidates: BM25's lists, ``{"id", "candidates"}``.
+        depth: how many of each list.
+        random_per_language: how many others.
+        seed: draws them; a larger choice with the same seed holds the smaller one.
+
+    Yields:
+        passages, in no particular order of the collection beyond that of each language's.
+    """
+    named = {passage for query in queries for passage in query["relevant"]}
+    named |= {passage for row in candidates for passage in row["candidates"][:depth]}
+    drawn: dict[str, list[tuple[float, str, Mapping[str, Any]]]] = {}
+    for passage in tqdm(passages, desc="pooling passages", unit="passage", mininterval=2):
+        if passage["id"] in named:
+            yield passage
+            continue
+        if not random_per_language:
+            continue
+        heap = drawn.setdefault(passage["language"], [])  # the first to go on top
+        digest = hashlib.sha256(f"pool\t{seed}\t{passage['id']}".encode()).digest()
+        entry = (-int.from_bytes(digest[:8], "big") / 2**64, passage["id"], passage)
+        if len(heap) < random_per_language:
+            heapq.heappush(heap, entry)
+        else:
+            heapq.heappushpop(heap, entry)
+    for language in sorted(drawn):
+        for _, _, passage in sorted(drawn[language], key=lambda entry: entry[1]):
+            yield passage

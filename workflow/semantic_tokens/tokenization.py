@@ -4,10 +4,14 @@ Tables are Parquet files with one row an example (or a window of one) and ragged
 int32, read back with :func:`read_table`.
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -114,13 +118,18 @@ def read_table(path: str | Path) -> list[dict[str, Any]]:
     return parquet.read_table(path).to_pylist()
 
 
+def read_batches(path: str | Path, rows: int) -> Iterator[pa.RecordBatch]:
+    """Read a table of :func:`write_table` by so many rows at a time."""
+    yield from parquet.ParquetFile(path).iter_batches(rows)
+
+
 def token_ids_in(tables: Iterable[str | Path], frame: SpecialTokens) -> np.ndarray:
     """Every token id that occurs in tables of :func:`write_table` or frames their texts:
     int64, ascending, each once."""
     found = {*frame.prefix, *frame.middle, *frame.suffix, frame.pad}
     for path in tables:
-        column = parquet.read_table(path, columns=["input_ids"]).column(0)
-        found.update(pc.unique(pc.list_flatten(column)).to_pylist())
+        for batch in parquet.ParquetFile(path).iter_batches(2**18, columns=["input_ids"]):
+            found.update(pc.unique(pc.list_flatten(batch.column(0))).to_pylist())
     return np.array(sorted(found), dtype=np.int64)
 
 
@@ -283,49 +292,84 @@ def tokenize_texts(
 
 
 def pack_corpus(
-    passages: Iterable[dict[str, Any]], tokenizer: Tokenizer, *, sequence_length: int
-) -> dict[str, np.ndarray]:
-    """Cut a corpus into full sequences, so that pretraining computes no padding.
+    passages: Iterable[dict[str, Any]],
+    tokenizer: Tokenizer,
+    target: str | Path,
+    *,
+    sequence_length: int,
+) -> dict[str, int]:
+    """Cut a corpus into full sequences, so that pretraining computes no padding, and write them as
+    safetensors: for every language [n, sequence_length] int32, framed by the special tokens.
 
     Passages of one language are laid end to end with the separator between them and cut to
-    ``sequence_length - frame`` tokens; the incomplete rest of a language is dropped.
+    ``sequence_length - frame`` tokens; the incomplete rest of a language is dropped. Sequences go
+    to disk as they fill, so the memory does not grow with the corpus.
 
     Returns:
-        for every language [n, sequence_length] int32, framed by the special tokens.
+        the number of sequences of every language.
 
     Raises:
         InputError: no language has text for one whole sequence.
     """
     frame = SpecialTokens.of(tokenizer)
     room = sequence_length - frame.single_overhead
-    streams: dict[str, list[int]] = {}
-    for batch in _in_batches(tqdm(passages, desc="tokenising", unit="passage", mininterval=2)):
-        encodings = tokenizer.encode_batch(
-            [passage["text"] for passage in batch], add_special_tokens=False
-        )
-        for passage, encoding in zip(batch, encodings, strict=True):
-            stream = streams.setdefault(passage["language"], [])
-            stream.extend(encoding.ids)
-            stream.extend(frame.suffix)
-    packed = {}
-    for language, stream in sorted(streams.items()):
-        count = len(stream) // room
-        if count:
-            body = np.asarray(stream[: count * room], dtype=np.int32).reshape(count, room)
-            packed[language] = np.concatenate(
-                [
-                    np.tile(np.asarray(frame.prefix, dtype=np.int32), (count, 1)),
-                    body,
-                    np.tile(np.asarray(frame.suffix, dtype=np.int32), (count, 1)),
-                ],
-                axis=1,
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, int] = {}
+    with tempfile.TemporaryDirectory(prefix=".packing-", dir=target.parent) as folder:
+        rests: dict[str, list[int]] = {}
+        with contextlib.ExitStack() as opened:
+            files: dict[str, IO[bytes]] = {}
+            for batch in _in_batches(
+                tqdm(passages, desc="tokenising", unit="passage", mininterval=2)
+            ):
+                encodings = tokenizer.encode_batch(
+                    [passage["text"] for passage in batch], add_special_tokens=False
+                )
+                for passage, encoding in zip(batch, encodings, strict=True):
+                    rest = rests.setdefault(passage["language"], [])
+                    rest.extend(encoding.ids)
+                    rest.extend(frame.suffix)
+                for language, rest in rests.items():
+                    count = len(rest) // room
+                    if not count:
+                        continue
+                    if language not in files:
+                        files[language] = opened.enter_context((Path(folder) / language).open("wb"))
+                    body = np.asarray(rest[: count * room], dtype="<i4").reshape(count, room)
+                    prefix, suffix = (
+                        np.tile(np.asarray(ids, dtype="<i4"), (count, 1))
+                        for ids in (frame.prefix, frame.suffix)
+                    )
+                    files[language].write(np.concatenate([prefix, body, suffix], axis=1).tobytes())
+                    counts[language] = counts.get(language, 0) + count
+                    del rest[: count * room]
+        if not counts:
+            raise InputError(
+                f"the corpus has no language with {sequence_length} tokens of text; lower "
+                "`pretraining.sequence_length` or add a corpus"
             )
-    if not packed:
-        raise InputError(
-            f"the corpus has no language with {sequence_length} tokens of text; lower "
-            "`pretraining.sequence_length` or add a corpus"
+        _join_tensors(
+            Path(folder), {n: (counts[n], sequence_length) for n in sorted(counts)}, target
         )
-    return packed
+    return counts
+
+
+def _join_tensors(folder: Path, shapes: dict[str, tuple[int, int]], target: Path) -> None:
+    """Write one safetensors file out of files that hold int32 tensors, without loading them: the
+    header's length in 8 bytes, the header as JSON, the tensors end to end."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        size = 4 * shape[0] * shape[1]
+        header[name] = {"dtype": "I32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the tensors are aligned
+    with whole(target) as partial, partial.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in shapes:
+            with (folder / name).open("rb") as part:
+                shutil.copyfileobj(part, file, 2**24)
 
 
 def tokenize_dataset(

@@ -3,6 +3,11 @@
 The order of the data is a pure function of the seed and the epoch, and the loop's state is
 saved with the model's, so a run that was killed goes on where its last checkpoint stood and
 ends with the same weights as one that was not.
+
+**Processes.** Under torchrun or accelerate every process makes the same batches, computes every
+so-many-th micro-batch of a step, and the gradients are summed over the processes before the
+optimizer steps; so a step is the same whatever their number. :mod:`semantic_tokens.processes`
+starts them.
 """
 
 import hashlib
@@ -12,17 +17,20 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from safetensors.torch import save_file
+from torch import distributed, nn
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_json, write_json
+from semantic_tokens.files import read_json, whole, write_json
+from semantic_tokens.processes import process_count
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +52,7 @@ class TrainingOptions:
         weight_decay: of AdamW, on matrices only.
         max_gradient_norm: gradients are clipped to it.
         dropout: of embeddings, attention and residual branches; None is the backbone's own.
-        precision: ``no`` (float32), ``bf16`` or ``fp16``.
+        precision: ``no`` (float32), ``bf16``, ``fp16``, or ``auto``: see :func:`precision_here`.
         checkpoint_every: optimizer steps between checkpoints; 0 keeps none.
     """
 
@@ -65,6 +73,39 @@ class TrainingOptions:
         """Optimizer steps that training on so many examples takes."""
         steps = math.ceil(self.epochs * math.ceil(examples / self.batch_size))
         return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    def micro_batch_size(self, rows: int) -> int:
+        """Rows of a forward pass: no more than the device takes, and few enough that every
+        process has some."""
+        share = math.ceil(rows / process_count())
+        return min(share, self.device_batch_size or share)
+
+
+def precision_here(wanted: str) -> str:
+    """The precision to compute in: ``auto`` is bf16 where the GPU has it, fp16 on an older GPU,
+    and float32 without one.
+
+    Raises:
+        InputError: fp16 is wanted, whose small range needs a GPU's loss scaling, and there is none.
+    """
+    if wanted == "auto":
+        if not torch.cuda.is_available():
+            return "no"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if wanted == "fp16" and not torch.cuda.is_available():
+        raise InputError(
+            "`precision: fp16` needs a GPU, and this machine has none; set `precision: auto`"
+        )
+    return wanted
+
+
+def autocast_here(wanted: str) -> AbstractContextManager[Any]:
+    """Compute in this precision, as training does."""
+    precision = precision_here(wanted)
+    if precision == "no":
+        return nullcontext()
+    kind = torch.bfloat16 if precision == "bf16" else torch.float16
+    return torch.autocast("cuda" if torch.cuda.is_available() else "cpu", dtype=kind)
 
 
 def shuffled_batches(
@@ -108,13 +149,14 @@ def train(
     seed: int,
     terms: Callable[[Batch], int] | None = None,
     checkpoint: str | Path | None = None,
+    keep_checkpoint: bool = False,
     description: str = "training",
 ) -> list[float]:
     """Train a model in place.
 
     Args:
         batches: yields for every optimizer step the list of micro-batches whose gradients it
-            averages; the same sequence whenever it is called.
+            averages; the same sequence whenever it is called, and in every process.
         loss: of a (possibly wrapped) model on one micro-batch, a scalar mean.
         steps: optimizer steps in all.
         terms: how many terms (examples, tokens) the mean of a micro-batch's loss is over, so
@@ -122,20 +164,26 @@ def train(
         checkpoint: folder for the state of an unfinished run. It lies outside the declared
             outputs of a job, which Snakemake deletes when a job starts again; it is removed
             when training ends. A run with other options, weights or data starts again.
+        keep_checkpoint: leave the state of the last step there, for the caller to remove.
 
     Returns:
         the mean loss of every optimizer step.
 
     Raises:
-        InputError: the loss is not finite.
+        InputError: the loss or the gradient is not finite. The step's micro-batches are saved
+            beside the checkpoint.
     """
     from accelerate import Accelerator
 
-    torch.manual_seed(seed)
+    precision = precision_here(options.precision)
     torch.use_deterministic_algorithms(not torch.cuda.is_available(), warn_only=True)
     accelerator = Accelerator(
-        mixed_precision=options.precision, step_scheduler_with_optimizer=False
+        mixed_precision=precision,
+        step_scheduler_with_optimizer=False,
+        cpu=not torch.cuda.is_available(),
     )
+    # Dropout differs between processes; the data does not depend on it.
+    torch.manual_seed(seed + accelerator.process_index)
     optimizer = torch.optim.AdamW(
         _decayed(model, options.weight_decay),
         lr=options.learning_rate,
@@ -151,7 +199,9 @@ def train(
     fingerprint = None
     if checkpoint is not None:
         fingerprint = _fingerprint(model, next(iter(batches()), []), options, steps, seed)
-    prepared, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
+    # Not wrapped for distributed training, which would average what is summed below.
+    prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    optimizer, schedule = accelerator.prepare(optimizer, schedule)
     losses = _resume(accelerator, checkpoint, fingerprint)
     done = len(losses)
     progress = tqdm(
@@ -170,7 +220,9 @@ def train(
                 break
             value = 0.0
             counts = [(terms or _rows)(micro_batch) for micro_batch in micro_batches]
-            for micro_batch, count in zip(micro_batches, counts, strict=True):
+            for number, (micro_batch, count) in enumerate(zip(micro_batches, counts, strict=True)):
+                if number % accelerator.num_processes != accelerator.process_index:
+                    continue
                 if not count:  # the mean of nothing is no number
                     continue
                 micro_batch = {
@@ -180,12 +232,19 @@ def train(
                     part = loss(prepared, micro_batch) * (count / sum(counts))
                 value += float(part.detach())
                 accelerator.backward(part)
-            if not math.isfinite(value):
+            value = _summed(accelerator, prepared, value)
+            norm = 0.0
+            if math.isfinite(value):
+                norm = accelerator.clip_grad_norm_(prepared.parameters(), options.max_gradient_norm)
+            # Under fp16 a gradient may overflow: its scaler then skips the step and goes on.
+            if not math.isfinite(value) or (precision != "fp16" and not math.isfinite(norm)):
+                what = "loss" if not math.isfinite(value) else "gradient"
+                saved = _save_batch(accelerator, checkpoint, micro_batches, step)
                 raise InputError(
-                    f"the loss became {value} at step {step + 1} of {steps} ({description}); lower "
-                    "the learning rate or set `precision: no` in the config"
+                    f"the {what} became {value if what == 'loss' else float(norm)} at step "
+                    f"{step + 1} of {steps} ({description}); lower the learning rate or set "
+                    f"`precision: no` in the config{saved}"
                 )
-            accelerator.clip_grad_norm_(prepared.parameters(), options.max_gradient_norm)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
@@ -194,9 +253,11 @@ def train(
             progress.set_postfix(loss=f"{value:.3f}", refresh=False)
             if options.checkpoint_every and (step + 1) % options.checkpoint_every == 0:
                 _save(accelerator, checkpoint, fingerprint, losses)
-    if checkpoint is not None:
+    if keep_checkpoint and len(losses) > done:
+        _save(accelerator, checkpoint, fingerprint, losses)
+    if checkpoint is not None and not keep_checkpoint and accelerator.is_main_process:
         shutil.rmtree(checkpoint, ignore_errors=True)
-    if losses:
+    if losses and accelerator.is_main_process:
         window = max(1, len(losses) // 10)
         log.info(
             "%s: %d steps, loss %.4f -> %.4f",
@@ -216,6 +277,38 @@ def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         {"params": matrices, "weight_decay": weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
+
+
+def _summed(accelerator: Any, model: nn.Module, value: float) -> float:
+    """Sum the gradients, in place, and the loss over all processes; return the loss."""
+    if accelerator.num_processes == 1:
+        return value
+    total = torch.tensor(value, dtype=torch.float64, device=accelerator.device)
+    distributed.all_reduce(total)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            if parameter.grad is None:  # this process had no micro-batch
+                parameter.grad = torch.zeros_like(parameter)
+            distributed.all_reduce(parameter.grad)
+    return float(total)
+
+
+def _save_batch(
+    accelerator: Any, checkpoint: str | Path | None, micro_batches: list[Batch], step: int
+) -> str:
+    """Write the micro-batches of a step that failed; return words that say where."""
+    if checkpoint is None:
+        return ""
+    path = Path(f"{checkpoint}.failed-step-{step + 1}.safetensors")
+    if accelerator.is_main_process:
+        tensors = {
+            f"{number}.{name}": tensor.detach().cpu().contiguous()
+            for number, batch in enumerate(micro_batches)
+            for name, tensor in batch.items()
+        }
+        with whole(path) as partial:
+            save_file(tensors, partial)
+    return f". The step's data are in {path}"
 
 
 def _rows(batch: Batch) -> int:
@@ -248,8 +341,12 @@ def _save(
     state = folder / "state.json"
     newest = read_json(state)["folder"] if state.exists() else "second"
     target = folder / ("first" if newest == "second" else "second")
+    accelerator.wait_for_everyone()  # all have read which one is the newer
     accelerator.save_state(str(target))
-    write_json({"run": fingerprint, "losses": losses, "folder": target.name}, state)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        write_json({"run": fingerprint, "losses": losses, "folder": target.name}, state)
+    accelerator.wait_for_everyone()
 
 
 def _resume(
@@ -263,7 +360,10 @@ def _resume(
         log.warning(
             "%s is of a run with other options, weights or data: starting again", checkpoint
         )
-        shutil.rmtree(checkpoint)
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            shutil.rmtree(checkpoint)
+        accelerator.wait_for_everyone()
         return []
     accelerator.load_state(str(Path(checkpoint) / state["folder"]))
     log.info("resuming at step %d from %s", len(state["losses"]), checkpoint)

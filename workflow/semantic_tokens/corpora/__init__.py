@@ -2,11 +2,12 @@
 which subwords are in use."""
 
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from semantic_tokens import miniature
-from semantic_tokens.corpora import local, packages
+from semantic_tokens.corpora import local, packages, wikipedia
 from semantic_tokens.errors import InputError
 
 Passage = dict[str, str]
@@ -18,6 +19,7 @@ READERS: dict[str, Callable[..., Iterator[Passage]]] = {
     "miniature": miniature.texts,
     "squad_contexts": local.squad_contexts,
     "conll_sentences": local.conll_sentences,
+    "wikipedia": wikipedia.wikipedia,
     "text": local.text,
 }
 
@@ -40,10 +42,11 @@ def read_corpus(
         raise InputError(
             f"config key corpora.{name}.reader is {reader!r} and must be one of {', '.join(READERS)}"
         )
-    seen: set[tuple[str, str]] = set()
+    # Eight bytes of a digest stand for a text: a corpus may be larger than the memory.
+    seen: set[bytes] = set()
     for passage in READERS[reader](path, **options):
         text = " ".join(passage["text"].split())
-        key = (passage["language"], text)
+        key = blake2b(f"{passage['language']}\t{text}".encode(), digest_size=8).digest()
         if len(text) >= minimum_characters and key not in seen:
             seen.add(key)
             yield {"language": passage["language"], "text": text}

@@ -4,6 +4,6 @@ Each kind of task is a class with the same face, :class:`semantic_tokens.finetun
 :func:`fine_tune` trains a semantic-token model on one and scores it by language.
 """
 
-from semantic_tokens.finetuning.run import fine_tune, make_task
+from semantic_tokens.finetuning.run import fine_tune, fine_tune_from_files, make_task
 
-__all__ = ["fine_tune", "make_task"]
+__all__ = ["fine_tune", "fine_tune_from_files", "make_task"]

@@ -18,6 +18,9 @@ class PairClassification:
     """The classification head over the pair's first token."""
 
     metric = "accuracy"
+    couples_examples = False
+    device_batch_size: int | None = None
+    progress: Path | None = None
 
     def __init__(
         self,

@@ -30,6 +30,9 @@ class QuestionAnswering:
     """Two linear outputs a token: begin and end of the answer."""
 
     metric = "f1"
+    couples_examples = False
+    device_batch_size: int | None = None
+    progress: Path | None = None
 
     def __init__(
         self,

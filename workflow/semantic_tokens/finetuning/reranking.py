@@ -34,6 +34,9 @@ class Reranking:
     """
 
     metric = "ndcg_at_10"
+    couples_examples = False
+    device_batch_size: int | None = None
+    progress: Path | None = None
 
     def __init__(
         self,

@@ -7,13 +7,65 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
+from semantic_tokens.files import read_json, write_json
 from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_by_language
 from semantic_tokens.finetuning.task import model_inputs, predict
 from semantic_tokens.model import load_encoder, pool
 from semantic_tokens.training import Batch
 
 RETRIEVED = 100  # passages a query's list holds; nDCG@10 looks at the first ten
+PART = 50_000  # passages encoded, searched and forgotten at a time
+
+
+class BestPassages:
+    """Every query's nearest passages among those seen so far, by inner product.
+
+    Args:
+        queries: [Q, D] float32.
+        languages: of each query; a query sees the passages of its own.
+        depth: how many to keep.
+    """
+
+    def __init__(self, queries: np.ndarray, languages: Sequence[str], depth: int) -> None:
+        self.queries = torch.from_numpy(np.ascontiguousarray(queries))
+        self.languages = np.asarray(languages)
+        self.depth = depth
+        self.found: list[list[tuple[float, str]]] = [[] for _ in languages]
+
+    def asks(self, language: str) -> bool:
+        return bool((self.languages == language).any())
+
+    def add(self, language: str, ids: Sequence[str], vectors: np.ndarray) -> None:
+        """Compare a part of the collection, [P, D] float32, with the queries of its language."""
+        rows = np.flatnonzero(self.languages == language)
+        passages = torch.from_numpy(vectors)
+        for some in np.array_split(rows, max(1, len(rows) * len(ids) // 2**27)):
+            scores = self.queries[torch.from_numpy(some)] @ passages.T
+            values, places = scores.topk(min(self.depth, len(ids)), dim=1)
+            for row, value, place in zip(some, values.tolist(), places.tolist(), strict=True):
+                merged = self.found[row] + [
+                    (score, ids[i]) for score, i in zip(value, place, strict=True)
+                ]
+                # Sorting is stable: of equals the one that was seen first stays first.
+                self.found[row] = sorted(merged, key=lambda pair: -pair[0])[: self.depth]
+
+    def runs(self) -> list[dict[str, float]]:
+        """For each query its passages' scores, best first."""
+        return [{passage: score for score, passage in found} for found in self.found]
+
+    def save(self, path: Path, parts: int) -> None:
+        """Keep what was found in so many parts."""
+        write_json({"parts": parts, "found": self.found}, path)
+
+    def restore(self, path: Path | None) -> int:
+        """Take up what an interrupted search kept; return how many parts it went through."""
+        if path is None or not path.exists():
+            return 0
+        state = read_json(path)
+        self.found = [[(score, passage) for score, passage in found] for found in state["found"]]
+        return int(state["parts"])
 
 
 class Retrieval:
@@ -27,6 +79,10 @@ class Retrieval:
     """
 
     metric = "ndcg_at_10"
+    couples_examples = True
+    device_batch_size: int | None = None
+    progress: Path | None = None
+    part_size = PART
 
     def __init__(
         self,
@@ -83,7 +139,7 @@ class Retrieval:
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         queries, passages = (
-            self.embed(model, batch[f"{side}_input_ids"], batch[f"{side}_attention_mask"])
+            self._embed_in_parts(model, batch[f"{side}_input_ids"], batch[f"{side}_attention_mask"])
             for side in ("query", "passage")
         )
         scores = queries.float() @ passages.float().T / self.temperature
@@ -100,25 +156,48 @@ class Retrieval:
         pooled = pool(model(input_ids, attention_mask), attention_mask, self.pooling)
         return functional.normalize(pooled, dim=-1) if self.similarity == "cosine" else pooled
 
+    def _embed_in_parts(
+        self, model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Like :meth:`embed`, with the activations of one part in memory at a time.
+
+        Every part is computed again when its gradient is due, from the embeddings' gradient under
+        the whole batch's loss: gradient caching (Gao et al. 2021), so all of the batch's passages
+        are negatives however few fit on the device.
+        """
+        size = self.device_batch_size
+        if size is None or len(input_ids) <= size:
+            return self.embed(model, input_ids, attention_mask)
+        parts = []
+        for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True):
+            longest = int(mask.sum(dim=1).max())
+            parts.append(
+                checkpoint(
+                    self.embed, model, ids[:, :longest], mask[:, :longest], use_reentrant=False
+                )
+            )
+        return torch.cat(parts)
+
     def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
-        ids = list(self.data.passages)
-        passages = self._encode(model, list(self.data.passages.values()), batch_size, "encoding")
+        """Encode the collection part by part, search each part exactly, keep every query's best
+        and forget the vectors: neither memory nor disk grows with the collection."""
         queries = self._encode(
             model, [q["input_ids"] for q in self.data.test], batch_size, "encoding queries"
         )
-        position = {passage: i for i, passage in enumerate(ids)}
-        run: dict[str, dict[str, float]] = {}
-        for language, members in self.data.passages_of.items():
-            collection = passages[[position[p] for p in members]]
-            for query, vector in zip(self.data.test, queries, strict=True):
-                if query["language"] == language:
-                    scores = collection @ vector
-                    best = np.argsort(-scores, kind="stable")[:RETRIEVED]
-                    run[query["id"]] = {members[i]: float(scores[i]) for i in best}
-        return ndcg_by_language(self.data.test, run)
+        best = BestPassages(queries, [q["language"] for q in self.data.test], RETRIEVED)
+        state = None if self.progress is None else Path(self.progress) / "search.json"
+        done = best.restore(state)
+        for number, (language, ids, texts) in enumerate(self.data.collection(self.part_size)):
+            if number < done or not best.asks(language):
+                continue
+            best.add(language, ids, self._encode(model, texts, batch_size, "encoding"))
+            if state is not None:
+                best.save(state, number + 1)
+        names = [query["id"] for query in self.data.test]
+        return ndcg_by_language(self.data.test, dict(zip(names, best.runs(), strict=True)))
 
     def _encode(
-        self, model: nn.Module, texts: list[list[int]], batch_size: int, description: str
+        self, model: nn.Module, texts: Sequence[Sequence[int]], batch_size: int, description: str
     ) -> np.ndarray:
         vectors: list[np.ndarray] = [np.empty(0)] * len(texts)
         for index, vector in predict(
@@ -132,5 +211,5 @@ class Retrieval:
             vectors[index] = vector
         return np.stack(vectors)
 
-    def _inputs(self, texts: list[list[int]]) -> Batch:
+    def _inputs(self, texts: Sequence[Sequence[int]]) -> Batch:
         return model_inputs([self.data.frame.single(text) for text in texts], self.data.frame.pad)

@@ -1,22 +1,34 @@
-"""Queries, passages and candidates as both retrieval tasks read them."""
+"""Queries, passages and candidates as both retrieval tasks read them.
 
-from collections.abc import Sequence
+A collection may have tens of millions of passages: those that a query names are kept in memory, and
+the whole is gone through from disk.
+"""
+
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_jsonl
-from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
+from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_batches, read_table
+
+_ROWS_AT_ONCE = 2**16
+_SPARE = 1000  # passages a language that fill up where BM25 found too few
 
 
 class RankingData:
     """A ranking dataset: token ids of queries and passages, what is relevant, and BM25's lists.
 
     Attributes:
-        passages: id -> token ids without special tokens.
-        passages_of: language -> passage ids, in the order of the collection.
+        passages: id -> token ids without special tokens, of every passage that a query holds
+            relevant or BM25 lists for one, and of some others.
+        spare: language -> ids of the first passages of its collection.
         train, test: queries in order, each with ``id``, ``language``, ``input_ids``,
             ``relevant`` (passage id -> grade) and ``candidates`` (passage ids, best first).
     """
@@ -31,11 +43,7 @@ class RankingData:
         evaluation_split: str,
     ) -> None:
         self.frame = SpecialTokens.of(load_tokenizer(tokenizer))
-        self.passages: dict[str, list[int]] = {}
-        self.passages_of: dict[str, list[str]] = {}
-        for row in read_table(tokenized / "passages.parquet"):
-            self.passages[row["id"]] = row["input_ids"]
-            self.passages_of.setdefault(row["language"], []).append(row["id"])
+        self._table = tokenized / "passages.parquet"
         train, self.test = (
             self._queries(split, tokenized, dataset, candidates)
             for split in ("train", evaluation_split)
@@ -46,6 +54,39 @@ class RankingData:
                 f"no training query of {dataset} is in {languages or 'any language'}; mend the "
                 "experiment's `training` or the dataset's `languages`"
             )
+        self.passages: dict[str, Sequence[int]] = {}
+        self.spare: dict[str, list[str]] = {}
+        self._load_passages()
+
+    def _load_passages(self) -> None:
+        named = {
+            passage
+            for query in [*self.train, *self.test]
+            for passages in (query["relevant"], query["candidates"])
+            for passage in passages
+        }
+        wanted = pa.array(sorted(named), type=pa.string())
+        for batch in read_batches(self._table, _ROWS_AT_ONCE):
+            spare = np.zeros(len(batch), dtype=bool)
+            languages = batch.column("language")
+            for language in pc.unique(languages).to_pylist():
+                known = self.spare.setdefault(language, [])
+                rows = np.flatnonzero(pc.equal(languages, language).to_numpy(zero_copy_only=False))
+                rows = rows[: _SPARE - len(known)]
+                known += batch.column("id").take(pa.array(rows)).to_pylist()
+                spare[rows] = True
+            kept = pc.or_(pc.is_in(batch.column("id"), value_set=wanted), pa.array(spare))
+            for row in batch.filter(kept).to_pylist():
+                self.passages[row["id"]] = array("i", row["input_ids"])
+
+    def collection(self, size: int) -> Iterator[tuple[str, list[str], list[list[int]]]]:
+        """The whole collection in parts of at most so many passages of one language: the language,
+        their ids and their token ids, always in the same order and parts."""
+        for batch in tqdm(read_batches(self._table, size), desc="collection", unit="part"):
+            languages = batch.column("language")
+            for language in sorted(pc.unique(languages).to_pylist()):
+                part = batch.filter(pc.equal(languages, language))
+                yield language, part.column("id").to_pylist(), part.column("input_ids").to_pylist()
 
     def _queries(
         self, split: str, tokenized: Path, dataset: Path, candidates: Path
@@ -66,7 +107,7 @@ class RankingData:
         if len(pool) < count:  # few lexical matches: fill up with any passage of the language
             others = [
                 p
-                for p in self.passages_of[query["language"]]
+                for p in self.spare.get(query["language"], ())
                 if p not in query["relevant"] and p not in pool
             ]
             pool += others[: count - len(pool)]

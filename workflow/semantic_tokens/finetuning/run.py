@@ -1,6 +1,7 @@
 """Fine-tune a semantic-token model on one task and score it."""
 
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import torch
 from semantic_tokens.encoder import SemanticTokenEmbedding
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning.task import Task
-from semantic_tokens.training import Batch, TrainingOptions, shuffled_batches, train
+from semantic_tokens.processes import is_first_process
+from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, token_ids_in
+from semantic_tokens.training import Batch, TrainingOptions, autocast_here, shuffled_batches, train
 
 log = logging.getLogger(__name__)
 
@@ -91,19 +94,24 @@ def fine_tune(
 
     Returns:
         ``metric``, ``value`` (unweighted mean over languages), ``by_language``,
-        ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``.
+        ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``; nothing in a
+        process that is not the first.
     """
     model = task.load_model(model_folder, seed=seed, dropout=options.dropout)
     for module in model.modules():
         if isinstance(module, SemanticTokenEmbedding):
             module.keep_only(torch.from_numpy(token_ids))
     steps = options.steps(len(task.lengths))
+    task.device_batch_size = options.device_batch_size
 
     def batches() -> Iterator[list[Batch]]:
         for indices in shuffled_batches(task.lengths, options.batch_size, steps, seed):
-            size = options.device_batch_size or len(indices)
+            size = len(indices) if task.couples_examples else options.micro_batch_size(len(indices))
             yield [task.collate(indices[i : i + size]) for i in range(0, len(indices), size)]
 
+    # What is left of a run whose scoring was interrupted: its weights, and how far it had come.
+    keeps = checkpoint is not None and options.checkpoint_every > 0
+    task.progress = Path(checkpoint) if checkpoint is not None and keeps else None
     losses = train(
         model,
         batches,
@@ -113,9 +121,15 @@ def fine_tune(
         seed=seed,
         terms=task.terms,
         checkpoint=checkpoint,
+        keep_checkpoint=keeps,
         description=description,
     )
-    scores = task.evaluate(model, evaluation_batch_size)
+    if not is_first_process():
+        return {}
+    with autocast_here(options.precision):
+        scores = task.evaluate(model, evaluation_batch_size)
+    if checkpoint is not None:
+        shutil.rmtree(checkpoint, ignore_errors=True)
     if not scores:
         raise InputError(f"{description}: the test split is empty; mend the dataset")
     value = float(np.mean([score for score, _ in scores.values()]))
@@ -129,3 +143,21 @@ def fine_tune(
         "train_examples": len(task.lengths),
         "final_loss": float(np.mean(losses[-max(1, len(losses) // 10) :])) if losses else None,
     }
+
+
+def fine_tune_from_files(
+    task_arguments: dict[str, Any],
+    model_folder: str | Path,
+    tables: Sequence[str | Path],
+    **training: Any,
+) -> dict[str, Any]:
+    """Make a task and fine-tune on it: what each of several processes is given to do.
+
+    Args:
+        task_arguments: of :func:`make_task`.
+        tables: the task's tokenized files, whose token ids are kept and trained.
+        training: of :func:`fine_tune`.
+    """
+    task = make_task(**task_arguments)
+    frame = SpecialTokens.of(load_tokenizer(task_arguments["tokenizer"]))
+    return fine_tune(task, model_folder, token_ids=token_ids_in(tables, frame), **training)

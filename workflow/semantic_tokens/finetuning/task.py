@@ -19,7 +19,15 @@ class Task(Protocol):
     Attributes:
         metric: the name of its score.
         lengths: tokens of every training example, for batches of like length.
+        couples_examples: whether the loss of an example looks at the others of its batch, so
+            that the batch may not be cut into micro-batches.
+        device_batch_size: texts a forward pass where they are coupled; None is no limit.
+        progress: a folder that keeps how far a long evaluation has come; None keeps nothing.
     """
+
+    couples_examples: bool
+    device_batch_size: int | None
+    progress: Path | None
 
     @property
     def metric(self) -> str: ...

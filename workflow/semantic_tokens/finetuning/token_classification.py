@@ -24,6 +24,9 @@ class TokenClassification:
     """A linear layer over each word's first subword."""
 
     metric = "f1"
+    couples_examples = False
+    device_batch_size: int | None = None
+    progress: Path | None = None
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.lexicons import package_words, published
+from semantic_tokens.lexicons import colexnet, package_words, panlex, published
 from semantic_tokens.lexicons.table import Entry
 
 Reader = Callable[..., Iterator[Entry]]
@@ -20,7 +20,9 @@ READERS: dict[str, Reader] = {
     "numbers": package_words.numbers,
     "muse": published.muse,
     "panlex_swadesh": published.panlex_swadesh,
+    "panlex": panlex.panlex,
     "concepticon": published.concepticon,
+    "colexnet": colexnet.colexnet,
     "table": published.table,
 }
 

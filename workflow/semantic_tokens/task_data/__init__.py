@@ -2,13 +2,13 @@
 section 3; docs/architecture.md gives the form)."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_3
-from semantic_tokens.task_data import hub, jsonl, masakhaner, miracl, squad, xnli
+from semantic_tokens.task_data import hub, jsonl, masakhaner, miracl, msmarco, squad, xnli
 from semantic_tokens.task_data.canonical import KEYS, SPLITS, Example, validate_examples
 from semantic_tokens.task_data.splitting import sample
 
@@ -21,23 +21,24 @@ class Reader(NamedTuple):
     Attributes:
         read: takes the path and the format's own options.
         kind: what its examples are.
-        needs_path: False where it can fetch what it reads.
+        many_folders: whether what it reads may lie in several folders.
     """
 
     read: Callable[..., Any]
     kind: str
-    needs_path: bool = True
+    many_folders: bool = False
 
 
 #: Every reader by the name that a dataset's ``reader`` gives; ``jsonl`` is of any kind.
 READERS: dict[str, Reader] = {
     "masakhaner": Reader(masakhaner.masakhaner, "token_classification"),
     "squad_json": Reader(squad.squad_json, "question_answering"),
-    "tydiqa_hub": Reader(hub.tydiqa_hub, "question_answering", needs_path=False),
+    "tydiqa_hub": Reader(hub.tydiqa_hub, "question_answering"),
     "xnli": Reader(xnli.xnli, "pair_classification"),
-    "xnli_hub": Reader(hub.xnli_hub, "pair_classification", needs_path=False),
+    "xnli_hub": Reader(hub.xnli_hub, "pair_classification"),
     "xquad_ranking": Reader(squad.xquad_ranking, "ranking"),
-    "miracl": Reader(miracl.miracl, "ranking", needs_path=False),
+    "miracl": Reader(miracl.miracl, "ranking", many_folders=True),
+    "msmarco": Reader(msmarco.msmarco, "ranking", many_folders=True),
     "jsonl": Reader(jsonl.jsonl, "any"),
 }
 
@@ -48,7 +49,7 @@ _LIMITS = {split: f"max_{split}_per_language" for split in SPLITS}
 def read_dataset(
     reader: str,
     options: dict[str, Any],
-    path: Path | None,
+    path: Path | Sequence[Path] | None,
     *,
     kind: str | None = None,
     name: str = "<name>",
@@ -59,7 +60,7 @@ def read_dataset(
         reader: a key of :data:`READERS`.
         options: that reader's own; and for every one ``max_train_per_language``,
             ``max_dev_per_language``, ``max_test_per_language`` and ``seed``.
-        path: the file or folder it reads, where it reads one.
+        path: the folder it reads, or the folders.
         kind: the config's ``datasets.<name>.kind``; ``jsonl`` needs it, the others check it.
         name: the dataset's key in the config, for messages.
 
@@ -74,13 +75,21 @@ def read_dataset(
     if reader not in READERS:
         raise InputError(f"{key}.reader is {reader!r} and must be one of {', '.join(READERS)}")
     kind = _kind(reader, kind, key)
-    if path is None and READERS[reader].needs_path:
-        raise InputError(f"{key}.path is missing; reader {reader} reads a folder")
-    if path is not None and not path.is_dir():
-        raise InputError(f"{key}.path: there is no folder {path}; put the data there or mend it")
+    if path is None:
+        raise InputError(f"{key}.path is missing; reader {reader} reads a folder, or a `download`")
+    folders = [path] if isinstance(path, Path) else list(path)
+    if len(folders) > 1 and not READERS[reader].many_folders:
+        raise InputError(f"{key}.download names {len(folders)}; reader {reader} reads one")
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(
+                f"{key}.path: there is no folder {folder}; put the data there or mend it"
+            )
+    if len(folders) == 1:
+        path = folders[0]
     limits = {split: _limit(options, split, key) for split in SPLITS}
     raw = READERS[reader].read(path, **_own_options(reader, options, kind, key))
-    origin = str(path or options.get("repository", reader))
+    origin = ", ".join(map(str, folders))
 
     def checked(split: str, kind: str, seen: set[str]) -> Iterator[Example]:
         own_file = reader == "jsonl"

@@ -1,5 +1,5 @@
-"""Benchmarks in the Parquet layout of the Hugging Face hub, from there or from a folder laid out
-alike (paper, section 3.1)."""
+"""Benchmarks in the Parquet layout of the Hugging Face hub, fetched from there or laid out alike
+(paper, section 3.1)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,25 +19,17 @@ _XNLI_COLUMNS = {"premise", "hypothesis", "label"}
 _TYDIQA_COLUMNS = {"id", "title", "context", "question", "answers"}
 
 
-def xnli_hub(
-    path: Path | None,
-    languages: Sequence[str],
-    repository: str = "facebook/xnli",
-    revision: str | None = None,
-) -> dict[str, Iterable[Example]]:
+def xnli_hub(path: Path, languages: Sequence[str]) -> dict[str, Iterable[Example]]:
     """XNLI with the training sets translated into every language, a configuration a language.
 
     Args:
-        path: a folder laid out like the repository; None loads the repository.
-        revision: of the repository, a commit; None is the newest.
+        path: a folder laid out like ``facebook/xnli``.
 
     Raises:
         InputError: it cannot be loaded, or a row has no known label (on reading that row).
     """
     tables = {
-        (language, split): _load(
-            path or repository, iso639_1(language), published, revision, _XNLI_COLUMNS
-        )
+        (language, split): _load(path, iso639_1(language), published, _XNLI_COLUMNS)
         for language in languages
         for split, published in (("train", "train"), ("dev", "validation"), ("test", "test"))
     }
@@ -48,7 +40,7 @@ def xnli_hub(
             for number, row in enumerate(tqdm(rows, desc=f"XNLI {split} in {language}")):
                 if row["label"] not in range(len(LABELS)):
                     raise InputError(
-                        f"{path or repository}, {split} in {language}, row {number}: the label is "
+                        f"{path}, {split} in {language}, row {number}: the label is "
                         f"{row['label']!r} and must be 0, 1 or 2; mend or remove the row"
                     )
                 yield {
@@ -63,10 +55,8 @@ def xnli_hub(
 
 
 def tydiqa_hub(
-    path: Path | None,
+    path: Path,
     languages: Sequence[str] | None = None,
-    repository: str = "google-research-datasets/tydiqa",
-    revision: str | None = None,
     dev_fraction: float = 0.1,
     drop_test_contexts: bool = True,
     seed: int = 0,
@@ -77,14 +67,13 @@ def tydiqa_hub(
     :func:`semantic_tokens.task_data.squad.squad_json` does.
 
     Args:
-        path: a folder laid out like the repository; None loads the repository.
+        path: a folder laid out like ``google-research-datasets/tydiqa``.
         drop_test_contexts: False trains on the benchmark as published.
     """
     check_fraction("dev_fraction", dev_fraction)
-    source = path or repository
     questions: dict[str, list[Question]] = {}
     for published in ("train", "validation"):
-        rows = _load(source, "secondary_task", published, revision, _TYDIQA_COLUMNS)
+        rows = _load(path, "secondary_task", published, _TYDIQA_COLUMNS)
         titles: dict[str, str] = {}
         examples = []
         for row in tqdm(rows, desc=f"TyDiQA {published}"):
@@ -92,10 +81,10 @@ def tydiqa_hub(
             examples.append(_question(row))
         questions[published] = [
             Question(titles[example["id"]], example)
-            for example in drop_misplaced(examples, f"{source}, {published}")
+            for example in drop_misplaced(examples, f"{path}, {published}")
         ]
     found = {q.example["language"] for of_split in questions.values() for q in of_split}
-    require_languages(languages, found, str(source))
+    require_languages(languages, found, str(path))
     for published, of_split in questions.items():
         questions[published] = [
             q for q in of_split if languages is None or q.example["language"] in languages
@@ -107,33 +96,6 @@ def tydiqa_hub(
         drop_test_contexts=drop_test_contexts,
         seed=seed,
     )
-
-
-def download_repository(
-    repository: str, revision: str | None, patterns: Sequence[str] | None
-) -> Path:
-    """Fetch a dataset repository's files into the hub's cache; return their folder.
-
-    Args:
-        patterns: fetch the files whose paths match one of these; None fetches all.
-
-    Raises:
-        InputError: the repository cannot be reached, or not without permission.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(
-            snapshot_download(
-                repository,
-                repo_type="dataset",
-                revision=revision,
-                allow_patterns=list(patterns) if patterns is not None else None,
-            )
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise _unreachable(repository, error) from error
 
 
 def _question(row: dict[str, Any]) -> Example:
@@ -150,30 +112,24 @@ def _question(row: dict[str, Any]) -> Example:
     }
 
 
-def _load(
-    source: str | Path, configuration: str, split: str, revision: str | None, columns: set[str]
-) -> Any:
-    """One split's rows, memory-mapped, from a hub repository or a folder laid out like one."""
+def _load(path: Path, configuration: str, split: str, columns: set[str]) -> Any:
+    """One split's rows, memory-mapped, from a folder laid out like a hub repository."""
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
-    where = f"{source}, {configuration}, {split}"
+    where = f"{path}, {configuration}, {split}"
     try:
-        rows = load_dataset(str(source), configuration, split=split, revision=revision)
+        rows = load_dataset(str(path), configuration, split=split)
     except (DatasetsError, ValueError, OSError) as error:
-        raise _unreachable(where, error) from error
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"{where} could not be loaded ({type(error).__name__}: {reason}); check the dataset's "
+            "`languages`, and its `path` or the `files` of its download: the repository's README.md "
+            "names the configurations"
+        ) from error
     if missing := sorted(columns - set(rows.column_names)):
         raise InputError(
             f"{where}: column {missing[0]} is missing; it takes {', '.join(sorted(columns))}. Mend "
-            "the dataset's `repository` or `path`"
+            "the dataset's `download` or `path`"
         )
     return rows
-
-
-def _unreachable(what: str, error: Exception) -> InputError:
-    reason = str(error).strip().partition("\n")[0]
-    return InputError(
-        f"{what} could not be loaded ({type(error).__name__}: {reason}); check the dataset's "
-        "`repository`, `revision`, `path` and `languages`, the network, and, for a gated "
-        "repository, that HF_TOKEN holds a token with access"
-    )

@@ -2,16 +2,14 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.languages import iso639_1, iso639_3
+from semantic_tokens.languages import iso639_3
 from semantic_tokens.task_data.canonical import SPLITS, Example
-from semantic_tokens.task_data.hub import download_repository
 from semantic_tokens.task_data.sources import json_lines, numbered_lines, require_languages
 from semantic_tokens.task_data.splitting import check_fraction, part_of, uniform
 
@@ -19,15 +17,13 @@ log = logging.getLogger(__name__)
 
 Qrels = dict[str, dict[str, int]]
 
-_REPOSITORIES = MappingProxyType({"miracl/miracl": None, "miracl/miracl-corpus": None})
 _TABLE = re.compile(r"(topics|qrels)\.miracl-v[\d.]+-([a-z]{2})-(train|dev)\.tsv")
 _CORPUS = re.compile(r"miracl-corpus-v[\d.]+-([a-z]{2})")
 
 
 def miracl(
-    path: Path | None,
+    path: Path | Sequence[Path],
     languages: Sequence[str] | None = None,
-    repositories: Mapping[str, str | None] = _REPOSITORIES,
     dev_fraction: float = 0.05,
     distractors: float = 1.0,
     seed: int = 0,
@@ -39,10 +35,8 @@ def miracl(
     nothing judged is relevant are dropped.
 
     Args:
-        path: a folder that holds ``topics.miracl-v1.0-{xx}-{train,dev}.tsv``, the qrels of the
-            same names and ``miracl-corpus-v1.0-{xx}/docs-{i}.jsonl.gz``, at any depth; None
-            fetches ``repositories``.
-        repositories: hub repository -> revision (None: the newest).
+        path: a folder, or several, with ``topics.miracl-v1.0-{xx}-{train,dev}.tsv``, the qrels of the
+            same names and ``miracl-corpus-v1.0-{xx}/docs-{i}.jsonl.gz``, at any depth.
         distractors: the share of the passages that nobody judged to keep. 1 is the benchmark;
             less makes a smaller pool of every judged passage and a random choice of the others.
 
@@ -52,7 +46,7 @@ def miracl(
     check_fraction("dev_fraction", dev_fraction)
     if distractors != 1:
         check_fraction("distractors", distractors)
-    folders = [path] if path else _download(repositories, languages)
+    folders = [path] if isinstance(path, Path) else list(path)
     topics, qrels = (_tables(folders, name) for name in ("topics", "qrels"))
     require_languages(languages, {code for code, _ in topics}, ", ".join(map(str, folders)))
     wanted = {code for code, _ in topics if languages is None or code in languages}
@@ -169,7 +163,7 @@ def _tables(folders: Sequence[Path], name: str) -> dict[tuple[str, str], Path]:
     if not found:
         raise InputError(
             f"{', '.join(map(str, folders))}: no {name}.miracl-v1.0-xx-train.tsv or -dev.tsv; mend "
-            "the dataset's `path` or `repositories` in the config"
+            "the dataset's `path` or `download` in the config"
         )
     return found
 
@@ -193,15 +187,3 @@ def _corpora(folders: Sequence[Path], languages: set[str]) -> dict[str, list[Pat
 def _document_number(path: Path) -> tuple[int, str]:
     number = path.name.split(".")[0].removeprefix("docs-")
     return (int(number) if number.isdecimal() else -1, path.name)
-
-
-def _download(
-    repositories: Mapping[str, str | None], languages: Sequence[str] | None
-) -> list[Path]:
-    patterns = None
-    if languages is not None:
-        patterns = [f"*-{iso639_1(language)}/*" for language in languages]
-    return [
-        download_repository(repository, revision, patterns)
-        for repository, revision in repositories.items()
-    ]

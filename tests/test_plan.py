@@ -1,0 +1,192 @@
+"""The plan: its operations are those that torch counts, and what it cannot count it says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import write_model
+from torch.utils.flop_counter import FlopCounterMode
+
+from semantic_tokens.files import write_json
+from semantic_tokens.model import load_masked_language_model
+from semantic_tokens.plan import (
+    Shape,
+    measured_throughput,
+    plan,
+    pretraining_operations,
+    report,
+    task_operations,
+)
+
+MBERT = Shape(layers=12, hidden=768, feed_forward=3072, vocabulary=119_547)
+TINY = Shape(layers=1, hidden=16, feed_forward=32, vocabulary=50)
+
+
+def counted(model: torch.nn.Module, *inputs: torch.Tensor, backward: bool = False) -> int:
+    """Operations by torch's own counter; its attention is put in as matrix products."""
+    with (
+        FlopCounterMode(display=False) as counter,
+        torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
+    ):
+        output = model(*inputs)
+        if backward:
+            output.backward()
+    return counter.get_total_flops()
+
+
+def test_a_forward_pass_costs_what_torch_counts(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model", torch.arange(TINY.vocabulary))
+    encoder = load_masked_language_model(folder, seed=0, dropout=0.0).encoder
+    ids = torch.randint(5, TINY.vocabulary, (3, 12))
+    assert counted(encoder, ids) == TINY.forward(3 * 12, length=12)
+
+
+def test_a_step_of_pretraining_costs_what_torch_counts(tmp_path: Path) -> None:
+    groups, dimension = 25, 6
+    folder = write_model(tmp_path / "model", torch.arange(TINY.vocabulary) // 2, dimension)
+    model = load_masked_language_model(folder, seed=0, dropout=0.0)
+    ids = torch.randint(5, TINY.vocabulary, (4, 10))
+    masked = torch.full_like(ids, -100)
+    masked[:, ::2] = ids[:, ::2]
+    options = {
+        "training": {"max_steps": 1, "batch_size": 4},
+        "sequence_length": 10,
+        "mask_probability": 0.5,
+    }
+    expected = pretraining_operations(TINY, groups, dimension, options)
+    # The first layer's input has a gradient, so nothing backward is saved.
+    assert counted(model, ids, masked, backward=True) == pytest.approx(expected, rel=0.01)
+
+
+def test_tasks_grow_with_their_data_and_end_with_their_steps() -> None:
+    training = {"epochs": 2, "batch_size": 10}
+    lengths = {"max_length": 128}
+
+    def cost(train: int = 100, **more: Any) -> tuple[float, float]:
+        counts = {"train": train, "test": 50}
+        return task_operations("pair_classification", MBERT, counts, lengths, {}, training | more)
+
+    trained, scored = cost()
+    assert trained == 2 * 100 * 3 * MBERT.forward(128, 128) and scored == trained / 12
+    assert cost(train=200)[0] == 2 * trained
+    assert cost(max_steps=5)[0] == trained / 4
+    assert cost(max_steps=500)[0] == trained
+
+
+def test_ranking_counts_pairs_lists_and_the_collection() -> None:
+    counts = {"train": 10, "relevant": 2.0, "test": 3, "passages": 1000}
+    lengths = {"max_query_length": 32, "max_passage_length": 128}
+    training = {"epochs": 1, "batch_size": 4}
+    pair = MBERT.forward(256, 256)
+    options = {"negatives_per_query": 4, "rerank_depth": 100, "max_length": 256}
+    pointwise = task_operations("reranking", MBERT, counts, lengths, options, training)
+    assert pointwise == (10 * (2 + 4) * 3 * pair, 3 * 100 * pair)
+    lists = task_operations(
+        "reranking", MBERT, counts, lengths, options | {"loss": "listwise"}, training
+    )
+    assert lists[0] == 10 * 2 * (1 + 4) * 3 * pair
+    query, passage = MBERT.forward(32, 32), MBERT.forward(128, 128)
+    options = {"negatives_per_query": 1}
+    whole = task_operations("retrieval", MBERT, counts, lengths, options, training)
+    assert whole == (20 * 3 * (query + 2 * passage), 1000 * passage + 3 * query)
+    parts = task_operations(
+        "retrieval", MBERT, counts, lengths, options, training | {"device_batch_size": 2}
+    )
+    assert parts[0] == whole[0] * 4 / 3  # every text is encoded once more
+
+
+ROW = {
+    "backbone": "mbert",
+    "alignment": "unaligned",
+    "dimension": "dfull",
+    "grouping": "ungrouped",
+    "pretraining": "asis",
+    "training": "all-languages",
+}
+
+
+def planned(rows: list[dict[str, str]], results: Path, **change: Any) -> Any:
+    given: dict[str, Any] = {
+        "tasks": {
+            "nli": {
+                "kind": "pair_classification",
+                "dataset": "xnli",
+                "options": {},
+                "training": {"epochs": 1, "batch_size": 8},
+            }
+        },
+        "datasets": {
+            "xnli": {
+                "kind": "pair_classification",
+                "tokenization": {"max_length": 64},
+                "counts": {"train": 100, "test": 10},
+            }
+        },
+        "backbones": {"mbert": {"shape": vars(MBERT)}},
+        "corpora": ["wikipedia"],
+        "pretraining": {
+            "training": {"max_steps": 10, "batch_size": 8},
+            "sequence_length": 64,
+            "mask_probability": 0.15,
+        },
+        "kmeans": {"max_iterations": 10},
+        "seeds": [1, 2],
+        "resegment": True,
+    }
+    return plan(rows, results=results, **given | change)
+
+
+def test_experiments_share_what_they_have_in_common(tmp_path: Path) -> None:
+    grouped = ROW | {"alignment": "clsa-muse", "grouping": "kmeans-cosine-0.05"}
+    rows = [ROW, grouped, grouped | {"pretraining": "mlm"}, grouped | {"dimension": "d128"}]
+    costs = planned(rows, tmp_path)
+    jobs = {rule: cost.jobs for rule, cost in costs.items()}
+    assert jobs["align"] == jobs["extract_embeddings"] == jobs["derive_backbone"] == 1
+    assert jobs["group_kmeans"] == 2 and jobs["leave_ungrouped"] == 1
+    assert jobs["assemble_model"] == 3 and jobs["pretrain"] == 1
+    assert jobs["reduce_dimension"] == 1 and "truncate_tokenizer" not in jobs
+    assert jobs["fine_tune"] == 4 * 2
+    clusters = round(0.05 * MBERT.vocabulary)
+    passes = 10 * 2 * MBERT.vocabulary * clusters
+    assert costs["group_kmeans"].operations == passes * 768 + passes * 128
+    assert costs["extract_embeddings"].bytes == 119_547 * 768 * 4
+
+
+def test_what_is_there_already_counts_more_than_what_is_said(tmp_path: Path) -> None:
+    said = planned([ROW], tmp_path)["fine_tune"].operations
+    dataset = tmp_path / "datasets/xnli"
+    dataset.mkdir(parents=True)
+    for split, count in (("train", 200), ("test", 20)):
+        (dataset / f"{split}.jsonl").write_text("{}\n" * count, encoding="utf-8")
+    assert planned([ROW], tmp_path)["fine_tune"].operations == 2 * said
+    made = {"num_hidden_layers": 6, "hidden_size": 768, "intermediate_size": 3072}
+    write_json(made | {"vocab_size": 119_547}, tmp_path / "backbones/mbert/config.json")
+    assert planned([ROW], tmp_path)["fine_tune"].operations == said
+
+
+def test_what_cannot_be_counted_is_said(tmp_path: Path) -> None:
+    costs = planned([ROW, ROW | {"training": "eng"}], tmp_path, backbones={"mbert": {}})
+    assert costs["fine_tune"].operations == 0
+    costs |= planned([ROW | {"training": "eng"}], tmp_path)
+    downloads = {
+        "xnli": {"hub": "facebook/xnli", "licence": "CC BY-NC 4.0", "size_mb": 450},
+        "wikipedia": {"hub": "wikimedia/wikipedia"},
+    }
+    page = report(costs, downloads, rate=1e12, utilisation=0.5, origin="given")
+    assert "2 jobs: training in eng alone" in page
+    assert "450.0 MB  and 1 of a size not known here" in page
+    assert "facebook/xnli (CC BY-NC 4.0)" in page
+
+
+def test_hours_are_operations_over_what_is_reached(tmp_path: Path) -> None:
+    costs = planned([ROW], tmp_path)
+    hours = costs["fine_tune"].operations / 3600
+    page = report(costs, {}, rate=100.0, utilisation=0.5, origin="given")
+    (line,) = [line for line in page.splitlines() if line.split()[:1] == ["fine_tune"]]
+    assert line.split()[1:3] == ["2", f"{hours / 50:,.1f}"]
+
+
+def test_a_machine_s_throughput_is_measured() -> None:
+    rate, what = measured_throughput(seconds=0.1)
+    assert rate > 1e9 and what

@@ -1,0 +1,567 @@
+"""What comes over the network besides package archives: repositories of the Hugging Face hub,
+records of Zenodo, files and archives at a URL.
+
+A download goes into a folder of its own outside the declared outputs, which Snakemake deletes when
+a job starts again: what has arrived is kept, and the next run goes on from there. When all is
+there and of the pinned checksums, the folder is renamed to its place. Nothing in it is executed.
+"""
+
+import contextlib
+import errno
+import fnmatch
+import functools
+import hashlib
+import logging
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tqdm import tqdm
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import read_json, whole, write_json
+
+log = logging.getLogger(__name__)
+
+#: Written beside the files: where they come from, which revision, and their sizes.
+PROVENANCE = ".provenance.json"
+#: The address a mirror of the hub stands in for.
+HUB = "hub"
+
+_TRIES = 6
+_LONGEST_WAIT = 120  # seconds between two tries
+_TIMEOUT = (20, 120)  # seconds to connect, and to wait for the next bytes
+_AT_ONCE = 2**20
+_READ = 2**16  # bytes that a broken connection loses at the most
+_ARCHIVE = ".archive"
+_SPEC = ".spec.json"  # what is being fetched, while it is
+_DESCRIPTION = ("licence", "size_mb")  # of a spec, what decides no file
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """One file to fetch: its path in the folder, where it lies, and what is known of it."""
+
+    name: str
+    place: str
+    size: int | None = None
+    algorithm: str = "sha256"
+    digest: str | None = None
+
+
+def fetch_download(
+    name: str,
+    target: str | Path,
+    partial: str | Path,
+    spec: Mapping[str, Any],
+    mirrors: Mapping[str, str] | None = None,
+) -> None:
+    """Put the files of one entry of the config's ``downloads`` into a folder, all or none.
+
+    Args:
+        name: its key, for messages.
+        target: the folder to make.
+        partial: the folder that keeps what has arrived so far; on the same disk.
+        spec: ``hub`` (with ``hub_type``, ``revision``), ``zenodo`` or ``url`` (with ``archive``,
+            ``sha256``); ``files``, ``checksums``.
+        mirrors: what stands in for the hub (key ``hub``) or for addresses that begin with the
+            key: another address, or a folder of this machine, whose files are linked to.
+
+    Raises:
+        InputError: something is not there, not permitted, not of its checksum or not whole, or
+            the disk is full. What arrived before stays in ``partial``.
+    """
+    target, partial = Path(target), Path(partial)
+    _begin(partial, {key: value for key, value in spec.items() if key not in _DESCRIPTION})
+    mirrors = mirrors or {}
+    try:
+        if spec.get("hub"):
+            revision = _from_hub(name, spec, partial, mirrors.get(HUB))
+        else:
+            revision = _from_addresses(name, spec, partial, mirrors)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError(
+            f"download {name!r}: the disk of {partial} is full; free some room and start again: "
+            "what has arrived is kept"
+        ) from error
+    (partial / _SPEC).unlink()
+    files = sorted(path for path in partial.rglob("*") if path.is_file())
+    write_json(
+        {
+            "from": spec.get("hub") or spec.get("zenodo") or spec["url"],
+            "revision": revision,
+            "licence": spec.get("licence"),
+            "bytes": {str(path.relative_to(partial)): path.stat().st_size for path in files},
+        },
+        partial / PROVENANCE,
+    )
+    if target.exists():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(partial, target)
+
+
+def _begin(partial: Path, spec: dict[str, Any]) -> None:
+    """Keep what has arrived of this very download, and nothing of another."""
+    if partial.exists() and (not (partial / _SPEC).is_file() or read_json(partial / _SPEC) != spec):
+        shutil.rmtree(partial)
+    write_json(spec, partial / _SPEC)
+
+
+def read_checksums(path: str | Path) -> dict[str, str]:
+    """File name -> SHA-256, of a list as ``sha256sum`` writes it.
+
+    Raises:
+        InputError: names the line that is not ``<64 hexadecimal digits>  <file>``.
+    """
+    sums: dict[str, str] = {}
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        digest, _, file = line.partition("  ")
+        if len(digest) != 64 or not set(digest) <= set("0123456789abcdef") or not file:
+            raise InputError(
+                f"{path}, line {number}: a sha256 and a file name with two spaces between them are "
+                f"expected, as sha256sum writes them, not {line!r}"
+            )
+        sums[file] = digest
+    return sums
+
+
+# The hub
+
+
+def _from_hub(name: str, spec: Mapping[str, Any], folder: Path, mirror: str | None) -> str | None:
+    repository, patterns = spec["hub"], spec.get("files")
+    if mirror is not None and not _is_address(mirror):
+        source = Path(mirror) / repository
+        _link_matching(name, source, patterns, folder)
+        return spec.get("revision")
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+    from huggingface_hub.utils import filter_repo_objects
+
+    kind = spec.get("hub_type", "dataset")
+    refused = (
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+        EntryNotFoundError,
+    )
+
+    def fetch() -> str:
+        # Asked first and on its own: without it, a hub out of reach would let a folder that is
+        # half full pass for whole.
+        info: Any = HfApi(endpoint=mirror).repo_info(
+            repository, revision=spec.get("revision"), repo_type=kind, files_metadata=True
+        )
+        files = {file.rfilename: file for file in info.siblings or ()}
+        wanted = list(filter_repo_objects(files, allow_patterns=patterns))
+        if not wanted:
+            raise InputError(
+                f"download {name!r}: {repository} has no file that matches {', '.join(patterns or ())} "
+                f"at revision {info.sha}; mend `files` of config key downloads.{name}"
+            )
+        missing = [file for file in wanted if not (folder / file).exists()]
+        _require_room(name, folder, sum(files[file].size or 0 for file in missing))
+        snapshot_download(
+            repository,
+            repo_type=kind,
+            revision=info.sha,
+            allow_patterns=wanted,
+            local_dir=folder,
+            endpoint=mirror,
+        )
+        for file in wanted:
+            digest = files[file].lfs.sha256 if files[file].lfs else None
+            remote = _Remote(file, repository, files[file].size, "sha256", digest)
+            _check(name, folder / file, remote)
+        return info.sha
+
+    def lasts(error: BaseException) -> bool:
+        return isinstance(error, refused) or _status(error) in (400, 401, 403, 404, 410)
+
+    try:
+        revision = _with_retries(fetch, lasts, HTTPError)
+    except GatedRepoError as error:
+        raise InputError(
+            f"download {name!r}: {repository} is gated; accept its terms on the hub with your "
+            "account, and put a token with access into HF_TOKEN"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise InputError(
+            f"download {name!r}: {repository} has no revision {spec.get('revision')} (any more); "
+            f"mend `revision` of config key downloads.{name}, or name a mirror that has it"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise InputError(
+            f"download {name!r}: the hub has no {kind} {repository}, or not for you; mend `hub` of "
+            f"config key downloads.{name}, or put a token with access into HF_TOKEN"
+        ) from error
+    except (HTTPError, LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+        raise _out_of_reach(name, repository, error, HUB) from error
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub client's own book-keeping
+    if spec.get("revision") is None:
+        log.warning(
+            "%s: %s was fetched at its newest revision; to pin it, set revision: %s",
+            name,
+            repository,
+            revision,
+        )
+    return revision
+
+
+# Addresses
+
+
+def _from_addresses(
+    name: str, spec: Mapping[str, Any], folder: Path, mirrors: Mapping[str, str]
+) -> str | None:
+    if spec.get("archive"):
+        place = mirrored(spec["url"], mirrors)
+        archive = folder / _ARCHIVE
+        _fetch(name, _Remote(_ARCHIVE, place, digest=spec.get("sha256")), folder)
+        try:
+            extract(archive, folder, spec.get("files"))
+        except InputError as error:
+            archive.unlink(missing_ok=True)  # damaged: the next run fetches it anew
+            raise InputError(f"download {name!r} ({place}): {error}") from error
+        archive.unlink()
+        return spec.get("sha256")
+    if spec.get("zenodo"):
+        remotes = _zenodo_files(name, str(spec["zenodo"]), spec.get("files"), mirrors)
+    else:
+        sums = read_checksums(spec["checksums"]) if spec.get("checksums") else {}
+        base = mirrored(spec["url"].rstrip("/") + "/", mirrors)
+        remotes = [
+            _Remote(file, base.rstrip("/") + "/" + file, digest=sums.get(file))
+            for file in spec.get("files") or sums
+        ]
+    for remote in tqdm(remotes, desc=name, unit="file", mininterval=2):
+        _fetch(name, remote, folder)
+    return str(spec["zenodo"]) if spec.get("zenodo") else None
+
+
+def _zenodo_files(
+    name: str, record: str, patterns: Sequence[str] | None, mirrors: Mapping[str, str]
+) -> list[_Remote]:
+    """The files of a record with the sizes and MD5 sums that Zenodo publishes of them."""
+    place = mirrored(f"https://zenodo.org/records/{record}/files/", mirrors)
+    if not _is_address(place):
+        files = sorted(path for path in Path(place).rglob("*") if path.is_file())
+        found = [_Remote(str(path.relative_to(place)), str(path)) for path in files]
+    else:
+        address = mirrored(f"https://zenodo.org/api/records/{record}", mirrors)
+        answer = _answer(name, address)
+        try:
+            found = [
+                _Remote(
+                    file["key"],
+                    file["links"]["self"],
+                    file["size"],
+                    *file["checksum"].split(":", maxsplit=1),
+                )
+                for file in answer["files"]
+            ]
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"download {name!r}: {address} does not list the record's files ({error!r}); fetch "
+                f"them by hand and name their folder in `mirrors` for {place}"
+            ) from error
+    wanted = [remote for remote in found if _matches(remote.name, patterns)]
+    if not wanted:
+        raise InputError(
+            f"download {name!r}: record {record} has no file that matches {patterns}; it has "
+            f"{', '.join(remote.name for remote in found) or 'none'}"
+        )
+    return wanted
+
+
+def _answer(name: str, address: str) -> Any:
+    import requests
+
+    def ask() -> Any:
+        answer = requests.get(address, timeout=_TIMEOUT)
+        answer.raise_for_status()
+        return answer.json()
+
+    try:
+        return _with_retries(ask, _is_final, requests.RequestException)
+    except requests.RequestException as error:
+        raise _out_of_reach(name, address, error, address) from error
+
+
+def _fetch(name: str, remote: _Remote, folder: Path) -> None:
+    """Put one file into the folder; one that is there and right already is kept."""
+    target = folder / _safe(remote.name)
+    if target.exists():
+        return  # checked when it came
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not _is_address(remote.place):
+        source = Path(remote.place)
+        if not source.is_file():
+            raise InputError(
+                f"download {name!r}: there is no file {source}; put it there or mend `mirrors`"
+            )
+        _check(name, source, remote, is_ours=False)
+        _link(source, target)
+        return
+    import requests
+
+    arriving = target.with_name(f".{target.name}.arriving")
+    try:
+        _with_retries(
+            lambda: _get(remote.place, arriving, is_checked=remote.digest is not None),
+            _is_final,
+            requests.RequestException,
+        )
+    except requests.RequestException as error:
+        raise _out_of_reach(name, remote.place, error, remote.place) from error
+    _check(name, arriving, remote)
+    os.replace(arriving, target)
+
+
+def _get(address: str, path: Path, *, is_checked: bool) -> None:
+    """Fetch a file, or what is missing of one that broke off.
+
+    Args:
+        is_checked: whether a checksum will tell if the parts belong together; else only what the
+            server marks as the same file is gone on with.
+    """
+    import requests
+
+    tag = path.with_name(f"{path.name}.etag")
+    have = path.stat().st_size if path.exists() else 0
+    headers = {"Accept-Encoding": "identity"}
+    if have and (is_checked or tag.exists()):
+        headers["Range"] = f"bytes={have}-"
+    if have and tag.exists():
+        headers["If-Range"] = tag.read_text(encoding="utf-8")
+    with requests.get(address, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
+        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+            path.unlink()
+            raise requests.ConnectionError(f"{address} is shorter than what had arrived of it")
+        answer.raise_for_status()
+        resumed = answer.status_code == requests.codes.partial_content
+        if "ETag" in answer.headers and not answer.headers["ETag"].startswith("W/"):
+            tag.write_text(answer.headers["ETag"], encoding="utf-8")
+        expected = int(answer.headers.get("Content-Length", 0)) + (have if resumed else 0)
+        with (
+            path.open("ab" if resumed else "wb") as file,
+            tqdm(
+                total=expected or None,
+                initial=have if resumed else 0,
+                desc=path.name.removeprefix(".").removesuffix(".arriving"),
+                unit="B",
+                unit_scale=True,
+                mininterval=2,
+            ) as progress,
+        ):
+            for part in answer.iter_content(_READ):
+                file.write(part)
+                progress.update(len(part))
+    if expected and path.stat().st_size < expected:
+        raise requests.ConnectionError(f"{address} broke off at {path.stat().st_size} bytes")
+    tag.unlink(missing_ok=True)
+
+
+# Archives
+
+
+def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list[Path]:
+    """Take the files that match out of a zip or tar archive, each whole or not at all.
+
+    Args:
+        patterns: of member names; None takes all files.
+
+    Raises:
+        InputError: the archive is cut short or damaged, holds a member that would land outside
+            the folder, or no member that matches.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    try:
+        for member, size, opened in _members(archive):
+            if not _matches(member, patterns):
+                continue
+            target = folder / _safe(member)
+            _require_room(archive.name, folder, size)
+            with opened() as source, whole(target) as partial, partial.open("wb") as file:
+                shutil.copyfileobj(source, file, _AT_ONCE)
+            if target.stat().st_size != size:
+                raise InputError(f"{member} has not the size that the archive says")
+            made.append(target)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        raise InputError(
+            f"the archive is cut short or damaged ({' '.join(str(error).split())}); start again to "
+            "fetch it anew"
+        ) from error
+    if not made:
+        raise InputError(f"the archive has no file that matches {', '.join(patterns or ('*',))}")
+    return made
+
+
+def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], Any]]]:
+    """Name, size and opener of every plain file; links and devices are left out."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            for info in opened.infolist():
+                is_link = stat.S_ISLNK(info.external_attr >> 16)
+                if not info.is_dir() and not is_link:
+                    yield info.filename, info.file_size, functools.partial(opened.open, info)
+        return
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            source = tar.extractfile(member) if member.isfile() else None
+            if source is not None:
+                yield member.name, member.size, functools.partial(contextlib.nullcontext, source)
+
+
+def _safe(name: str) -> str:
+    """A member's name, if it stays below the folder it is put into."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0]:
+        raise InputError(f"{name!r} would land outside its folder; use another source")
+    return str(path)
+
+
+# What they share
+
+
+def mirrored(address: str, mirrors: Mapping[str, str]) -> str:
+    """The address, or what stands in for it: the longest key it begins with is replaced.
+
+    >>> mirrored("https://a.org/b/c.txt", {"https://a.org/": "/data/a", "hub": "/data/hub"})
+    '/data/a/b/c.txt'
+    """
+    keys = [key for key in mirrors if key != HUB and address.startswith(key)]
+    if not keys:
+        return address
+    key = max(keys, key=len)
+    rest = address[len(key) :].lstrip("/")
+    return mirrors[key].rstrip("/") + ("/" + rest if rest else "")
+
+
+def _is_address(place: str) -> bool:
+    return place.startswith(("http://", "https://"))
+
+
+def _matches(name: str, patterns: Sequence[str] | None) -> bool:
+    return patterns is None or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _link_matching(name: str, source: Path, patterns: Sequence[str] | None, folder: Path) -> None:
+    files = [path for path in sorted(source.rglob("*")) if path.is_file()]
+    wanted = [path for path in files if _matches(path.relative_to(source).as_posix(), patterns)]
+    if not wanted:
+        raise InputError(
+            f"download {name!r}: {source} holds no file that matches {', '.join(patterns or ('*',))};"
+            " lay the files out there as the hub does, or mend `mirrors`"
+        )
+    for path in wanted:
+        _link(path, folder / path.relative_to(source))
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    target.symlink_to(source.resolve())
+
+
+def _check(name: str, path: Path, remote: _Remote, *, is_ours: bool = True) -> None:
+    """Raise an InputError where a file is not what it should be, and remove it if it is ours."""
+    if remote.size is not None and path.stat().st_size != remote.size:
+        found, expected = f"{path.stat().st_size} bytes", f"{remote.size}"
+    elif remote.digest is not None:
+        with path.open("rb") as file:
+            found = f"{remote.algorithm} {hashlib.file_digest(file, remote.algorithm).hexdigest()}"
+        expected = remote.digest
+        if found.endswith(expected):
+            return
+    else:
+        return
+    if is_ours:
+        path.unlink()
+    raise InputError(
+        f"download {name!r}: {remote.name.removeprefix('.')} from {remote.place} has {found} and "
+        f"should have {expected}; start again to fetch it anew, or mend config key "
+        f"downloads.{name} if you trust this file"
+    )
+
+
+def _require_room(name: str, folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise InputError(
+            f"download {name!r} needs {size / 1e9:.1f} GB and the disk of {folder} has "
+            f"{free / 1e9:.1f} GB free; free some room, or run with --directory on another disk"
+        )
+
+
+def _status(error: BaseException) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _is_final(error: BaseException) -> bool:
+    """Whether trying again cannot help: refused, or not there."""
+    status = _status(error)
+    return status is not None and status < 500 and status not in (408, 425, 429)
+
+
+def _with_retries(
+    work: Callable[[], Any],
+    is_final: Callable[[BaseException], bool],
+    passing: type[BaseException],
+) -> Any:
+    """Do it, and again with growing pauses while the network fails; raise what remains."""
+    from tenacity import (
+        Retrying,
+        before_sleep_log,
+        retry_if_exception,
+        stop_after_attempt,
+        wait_random_exponential,
+    )
+
+    retrying = Retrying(
+        retry=retry_if_exception(
+            lambda error: (
+                isinstance(error, (passing, ConnectionError, TimeoutError)) and not is_final(error)
+            )
+        ),
+        stop=stop_after_attempt(_TRIES),
+        wait=wait_random_exponential(multiplier=2, max=_LONGEST_WAIT),
+        before_sleep=before_sleep_log(log, logging.WARNING),
+        reraise=True,
+    )
+    return retrying(work)
+
+
+def _out_of_reach(name: str, what: str, error: Exception, mirror: str) -> InputError:
+    status = _status(error)
+    reason = {
+        401: "it asks for permission: put a token with access into HF_TOKEN",
+        403: "you may not have it: accept its terms, or put a token with access into HF_TOKEN",
+        404: "it is not there (any more)",
+        410: "it is not there any more",
+    }.get(status or 0)
+    if reason is None:
+        last = str(error).strip().partition("\n")[0]
+        reason = f"{_TRIES} tries failed, the last with {type(error).__name__}: {last}"
+    return InputError(
+        f"download {name!r}: {what} cannot be had: {reason}. Check the network, or name a folder or "
+        f"another address for {mirror} in the config's `mirrors`; what has arrived is kept"
+    )

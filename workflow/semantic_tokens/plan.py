@@ -1,0 +1,380 @@
+"""What a study takes before any of it starts: jobs, downloads, disk, and hours of computing.
+
+Hours come from counted floating-point operations over a throughput. A multiplication and its
+addition are two operations; a training step costs three forward passes. Texts are taken to be as
+long as they may be, so the counts of tasks are upper bounds.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from semantic_tokens.files import read_json
+from semantic_tokens.recipe import Recipe, lexicons_of
+
+_FLOAT = 4  # bytes of a stored weight
+_TRAINING = 3  # forward passes that a step costs: itself, and twice that backward
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a backbone that its cost follows from."""
+
+    layers: int
+    hidden: int
+    feed_forward: int
+    vocabulary: int
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any], folder: Path) -> "Shape | None":
+        """The shape of a backbone that is made already, or that its config entry gives."""
+        if (folder / "config.json").is_file():
+            made = read_json(folder / "config.json")
+            return cls(
+                made["num_hidden_layers"],
+                made["hidden_size"],
+                made["intermediate_size"],
+                made["vocab_size"],
+            )
+        return cls(**spec["shape"]) if spec.get("shape") else None
+
+    @property
+    def encoder_parameters(self) -> int:
+        """Weights of the layers' matrices."""
+        return self.layers * (4 * self.hidden**2 + 2 * self.hidden * self.feed_forward)
+
+    def forward(self, tokens: float, length: int) -> float:
+        """Operations of encoding so many tokens in texts of this length."""
+        attention = 4 * self.layers * self.hidden * length
+        return tokens * (2 * self.encoder_parameters + attention)
+
+
+@dataclass
+class Cost:
+    """What one kind of job takes in all.
+
+    Attributes:
+        jobs: how many there are.
+        operations: floating-point operations of all of them.
+        bytes: of what they write.
+        unknown: what of them could not be counted, and why.
+    """
+
+    jobs: int = 0
+    operations: float = 0.0
+    bytes: float = 0.0
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
+def groups_in(recipe: Recipe, shape: Shape) -> int:
+    """|V'| of a recipe; of a grouping by lexicon, whose ratio only it tells, |V|."""
+    ratio = 1.0 if recipe.grouping_method == "lexicon" else recipe.ratio
+    return round(ratio * shape.vocabulary)
+
+
+def pretraining_operations(
+    shape: Shape, groups: int, dimension: int, options: Mapping[str, Any]
+) -> float:
+    """Operations of continual pretraining (section 2.4), with logits at masked positions alone."""
+    training = options["training"]
+    tokens = training["max_steps"] * training["batch_size"] * options["sequence_length"]
+    masked = tokens * options["mask_probability"]
+    head = masked * 2 * (shape.hidden**2 + dimension * groups)
+    return _TRAINING * (shape.forward(tokens, options["sequence_length"]) + head)
+
+
+def task_operations(
+    kind: str,
+    shape: Shape,
+    counts: Mapping[str, float],
+    lengths: Mapping[str, int],
+    options: Mapping[str, Any],
+    training: Mapping[str, Any],
+) -> tuple[float, float]:
+    """Operations of training and of scoring, both at full length.
+
+    Args:
+        counts: ``train`` and ``test`` examples or queries; for ranking ``relevant`` passages a
+            training query, and ``passages``.
+        lengths: the dataset's ``tokenization``.
+
+    Raises:
+        KeyError: names the count that is missing.
+    """
+    epochs, batch = training.get("epochs", 1.0), training["batch_size"]
+
+    def trained(examples: float) -> float:
+        limit = training.get("max_steps")
+        return examples * epochs if limit is None else min(examples * epochs, limit * batch)
+
+    if kind not in ("reranking", "retrieval"):
+        length = lengths["max_length"]
+        step = _TRAINING * shape.forward(length, length)
+        return trained(counts["train"]) * step, counts["test"] * shape.forward(length, length)
+    negatives = options.get("negatives_per_query", 4 if kind == "reranking" else 1)
+    if kind == "reranking":
+        length = options.get("max_length", 256)
+        pair = shape.forward(length, length)
+        if options.get("loss", "pointwise") == "pointwise":
+            pairs = trained(counts["train"] * (counts["relevant"] + negatives))
+        else:
+            pairs = trained(counts["train"] * counts["relevant"]) * (1 + negatives)
+        return pairs * _TRAINING * pair, counts["test"] * options.get("rerank_depth", 100) * pair
+    query, passage = (
+        shape.forward(lengths[f"max_{side}_length"], lengths[f"max_{side}_length"])
+        for side in ("query", "passage")
+    )
+    # Where the batch does not fit, every text is encoded once more (gradient caching).
+    passes = _TRAINING + int((training.get("device_batch_size") or batch) < batch)
+    examples = trained(counts["train"] * counts["relevant"])
+    return (
+        passes * examples * (query + (1 + negatives) * passage),
+        counts["passages"] * passage + counts["test"] * query,
+    )
+
+
+def plan(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    tasks: Mapping[str, Mapping[str, Any]],
+    datasets: Mapping[str, Mapping[str, Any]],
+    backbones: Mapping[str, Mapping[str, Any]],
+    corpora: Sequence[str],
+    pretraining: Mapping[str, Any],
+    kmeans: Mapping[str, Any],
+    seeds: Sequence[int],
+    resegment: bool,
+    results: Path,
+) -> dict[str, Cost]:
+    """The cost of every kind of job of some experiments.
+
+    Args:
+        rows: experiments, as :meth:`configuration.Experiment.as_dict` gives them.
+        tasks: the tasks shown, with their dataset, options and training.
+        datasets, backbones: those entries of the config.
+        corpora: that pretraining reads.
+        kmeans: ``max_iterations``.
+        resegment: whether First-k cuts the text anew.
+        results: where backbones that are made already lie, and datasets.
+    """
+    recipes = [
+        (Recipe(*(row[part] for part in Recipe.__dataclass_fields__)), row["training"])
+        for row in rows
+    ]
+    shapes = {
+        recipe.backbone: Shape.of(
+            backbones[recipe.backbone], results / "backbones" / recipe.backbone
+        )
+        for recipe, _ in recipes
+    }
+    counts = {
+        task["dataset"]: _counts(results / "datasets" / task["dataset"], datasets[task["dataset"]])
+        for task in tasks.values()
+    }
+    costs: dict[str, Cost] = {}
+
+    def add(rule: str, jobs: int = 1) -> Cost:
+        cost = costs.setdefault(rule, Cost())
+        cost.jobs += jobs
+        return cost
+
+    read = {name for name in shapes for name in backbones[name].get("vocabulary_texts", [])}
+    if any(recipe.is_pretrained for recipe, _ in recipes):
+        read |= set(corpora)
+    lexicons = {
+        name
+        for recipe, _ in recipes
+        for part in (recipe.alignment, recipe.grouping)
+        for name in lexicons_of(part)
+    }
+    add("read_lexicon", len(lexicons - {"roundtrip"}))
+    add("read_corpus", len(read))
+    for dataset in counts:
+        ranking = datasets[dataset]["kind"] == "ranking"
+        add("read_ranking_dataset" if ranking else "read_dataset")
+        if ranking:
+            add("rank_bm25")
+    add("derive_backbone", len(shapes))
+    segmentations = set()
+    for recipe, _ in recipes:
+        cut = recipe.segmentation if resegment else "original"
+        segmentations.add((recipe.backbone, cut, recipe.is_pretrained))
+    cuts = {(backbone, cut) for backbone, cut, _ in segmentations}
+    add("truncate_tokenizer", sum(cut != "original" for _, cut in cuts))
+    for dataset in counts:
+        ranking = datasets[dataset]["kind"] == "ranking"
+        add("tokenize_ranking" if ranking else "tokenize_dataset", len(cuts))
+    pretrained_cuts = {(backbone, cut) for backbone, cut, mlm in segmentations if mlm}
+    add("tokenize_corpus", len(pretrained_cuts) * len(corpora))
+    _count_models(recipes, shapes, pretraining, kmeans, add)
+    for recipe, training in dict.fromkeys(recipes):
+        shape = shapes[recipe.backbone]
+        for name, task in tasks.items():
+            cost = add("fine_tune", len(seeds))
+            dataset = task["dataset"]
+            if shape is None:
+                cost.unknown[f"backbone {recipe.backbone} has no `shape` yet"] += len(seeds)
+                continue
+            if training != "all-languages":
+                cost.unknown[f"training in {training} alone"] += len(seeds)
+                continue
+            try:
+                trained, scored = task_operations(
+                    task["kind"],
+                    shape,
+                    counts[dataset],
+                    datasets[dataset]["tokenization"],
+                    task["options"],
+                    task["training"],
+                )
+            except KeyError as error:
+                cost.unknown[f"task {name}: dataset {dataset} has no count {error}"] += len(seeds)
+                continue
+            cost.operations += (trained + scored) * len(seeds)
+    return {rule: cost for rule, cost in costs.items() if cost.jobs}
+
+
+def _count_models(
+    recipes: Sequence[tuple[Recipe, str]],
+    shapes: Mapping[str, Shape | None],
+    pretraining: Mapping[str, Any],
+    kmeans: Mapping[str, Any],
+    add: Any,
+) -> None:
+    """Embeddings, groups and models, each once however many experiments share it."""
+    seen: set[tuple[str, ...]] = set()
+
+    def first(*identity: str) -> bool:
+        is_new = identity not in seen
+        seen.add(identity)
+        return is_new
+
+    for recipe, _ in recipes:
+        shape = shapes[recipe.backbone]
+        dimension = (recipe.dimension_number or shape.hidden) if shape else 0
+        groups = groups_in(recipe, shape) if shape else 0
+        matrix = shape.vocabulary * _FLOAT if shape else 0
+        embeddings = (recipe.backbone, recipe.alignment)
+        if first(recipe.backbone):
+            add("extract_embeddings").bytes += matrix * (shape.hidden if shape else 0)
+        if recipe.is_aligned and first(*embeddings):
+            add("align").bytes += matrix * (shape.hidden if shape else 0)
+        if recipe.dimension != "dfull" and first(*embeddings, recipe.dimension):
+            add("reduce_dimension").bytes += matrix * dimension
+        model = (*embeddings, recipe.dimension, recipe.grouping)
+        size = _FLOAT * ((shape.encoder_parameters if shape else 0) + groups * dimension)
+        if first(*model):
+            rule = {
+                "kmeans": "group_kmeans",
+                "firstk": "group_first_k",
+                "lexicon": "group_by_lexicon",
+                "ungrouped": "leave_ungrouped",
+            }[recipe.grouping_method]
+            cost = add(rule)
+            cost.bytes += groups * dimension * _FLOAT + 8 * (shape.vocabulary if shape else 0)
+            if rule == "group_kmeans" and shape:
+                pairs = shape.vocabulary * groups
+                cost.operations += kmeans["max_iterations"] * 2 * pairs * dimension
+            add("assemble_model").bytes += size
+        if recipe.is_pretrained and first(*model, "mlm"):
+            cost = add("pretrain")
+            cost.bytes += size
+            if shape is None:
+                cost.unknown[f"backbone {recipe.backbone} has no `shape` yet"] += 1
+            else:
+                cost.operations += pretraining_operations(shape, groups, dimension, pretraining)
+
+
+def _counts(folder: Path, dataset: Mapping[str, Any]) -> dict[str, float]:
+    """The sizes of a dataset: counted where it is read already, else as its publishers say."""
+    counts: dict[str, float] = dict(dataset.get("counts") or {})
+    for split in ("train", "test", "passages"):
+        file = folder / f"{split}.jsonl"
+        if file.is_file():
+            with file.open("rb") as lines:
+                counts[split] = sum(1 for _ in lines)
+    return counts
+
+
+def measured_throughput(seconds: float = 2.0) -> tuple[float, str]:
+    """Operations a second of large matrix products on this machine, and what they ran on."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    kind = torch.bfloat16 if cuda else torch.float32
+    size = 8192 if cuda else 1024
+    left, right = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
+
+    def wait() -> None:
+        if cuda:
+            torch.cuda.synchronize()
+
+    for _ in range(3):
+        left @ right
+    wait()
+    start, products = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        left @ right
+        wait()
+        products += 1
+    rate = products * 2 * size**3 / (time.perf_counter() - start)
+    name = torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} CPU threads"
+    return rate, f"{name}, {str(kind).removeprefix('torch.')}"
+
+
+def report(
+    costs: Mapping[str, Cost],
+    downloads: Mapping[str, Mapping[str, Any]],
+    *,
+    rate: float,
+    utilisation: float,
+    origin: str,
+) -> str:
+    """The plan as a page of text.
+
+    Args:
+        downloads: what comes over the network: name -> its entry, with ``size_mb`` where known.
+        rate: operations a second of matrix products.
+        utilisation: the share of it that trainings reach.
+        origin: where the rate comes from.
+    """
+    lines = ["Jobs", f"  {'kind':22}{'jobs':>7} {'hours':>11} {'writes':>11}"]
+    for rule, cost in costs.items():
+        hours = cost.operations / (rate * utilisation) / 3600
+        shown = f"{hours:,.1f}" if cost.operations else "-"
+        written = _bytes(cost.bytes) if cost.bytes else "-"
+        lines.append(f"  {rule:22}{cost.jobs:>7} {shown:>11} {written:>11}")
+    total = sum(cost.operations for cost in costs.values())
+    written = _bytes(sum(cost.bytes for cost in costs.values()))
+    jobs = sum(cost.jobs for cost in costs.values())
+    hours = total / (rate * utilisation) / 3600
+    lines.append(f"  {'in all':22}{jobs:>7} {hours:>11,.1f} {written:>11}")
+    lines += ["", f"  Hours are of one device at {rate / 1e12:.3g} TFLOP/s ({origin}), of which"]
+    lines += [
+        f"  {utilisation:.0%} is taken to be reached. Texts count at full length: an upper bound."
+    ]
+    unknown = sum((cost.unknown for cost in costs.values()), Counter())
+    if unknown:
+        lines += ["", "Not counted"]
+        lines += [f"  {count} jobs: {reason}" for reason, count in sorted(unknown.items())]
+    lines += ["", "Downloads", *_download_lines(downloads)]
+    return "\n".join(lines) + "\n"
+
+
+def _download_lines(downloads: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    for name, spec in downloads.items():
+        source = spec.get("hub") or spec.get("url") or spec.get("package")
+        source = source or f"Zenodo {spec['zenodo']}"
+        size = _bytes(spec["size_mb"] * 1e6) if spec.get("size_mb") else "not known"
+        yield f"  {name:22}{size:>12}  {source} ({spec.get('licence', 'licence: see the README')})"
+    known = sum(spec.get("size_mb") or 0 for spec in downloads.values()) * 1e6
+    missing = sum(not spec.get("size_mb") for spec in downloads.values())
+    yield f"  {'in all':22}{_bytes(known):>12}  and {missing} of a size not known here"
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,72 @@
+"""One training in several processes of this machine, one a GPU, as torchrun starts them."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from semantic_tokens.errors import InputError
+
+Result = TypeVar("Result")
+
+
+def process_count() -> int:
+    """How many processes share this training; 1 where nothing started more."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes and scores."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def in_processes(count: int, function: Callable[..., Result], *args: Any, **named: Any) -> Result:
+    """Call a function in so many processes that train together; return what the first returns.
+
+    Args:
+        count: 1 calls it here. More need a function and arguments that can be pickled.
+
+    Raises:
+        InputError: the function raised one.
+    """
+    if count <= 1:
+        return function(*args, **named)
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        run_id=str(os.getpid()),
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        start_method="spawn",
+    )
+    files = [
+        handler.baseFilename
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.FileHandler)
+    ]
+    results = elastic_launch(config, _call)(files, function, args, named)
+    message, result = results[0]
+    if message is not None:
+        raise InputError(message)
+    return result
+
+
+def _call(
+    log_files: list[str], function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[str | None, Any]:
+    if is_first_process():
+        handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+        handlers += [logging.FileHandler(path, encoding="utf-8") for path in log_files]
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True
+        )
+    try:
+        result = function(*args, **named)
+    except InputError as error:
+        return str(error), None
+    return None, result if is_first_process() else None
