@@ -1,0 +1,194 @@
+"""A semantic-token version of anyone's model: the function, and the command in front of it."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from tiny import character_tokenizer
+from tokenizers import Tokenizer
+
+from semantic_tokens.commands import main
+from semantic_tokens.errors import InputError
+from semantic_tokens.reuse import semantic_version
+from semantic_tokens.vocabulary import special_ids, unigram_tokenizer
+
+TEXTS = ["tomato is red", "abc 番茄 zyx"]
+SHAPE = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 40,
+    "initializer_range": 0.3,
+}
+SPECIAL = {
+    "bert": {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"},
+    "xlm-roberta": {"unk_token": "<unk>", "pad_token": "<pad>", "cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>", "bos_token": "<s>", "eos_token": "</s>"},
+}  # fmt: skip
+
+
+def own_tokenizer(family: str) -> Tokenizer:
+    if family == "bert":
+        return character_tokenizer()
+    pieces = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
+    letters = "abcdefghijklmnopqrstuvwxyz番茄"
+    pieces += [("▁", -2.0), *((letter, -3.0) for letter in letters)]
+    pieces += [(f"▁{letter}", -4.0) for letter in letters] + [("▁tomato", -5.0), ("<mask>", 0.0)]
+    return Tokenizer.from_str(unigram_tokenizer(pieces))
+
+
+@pytest.fixture(params=["bert", "xlm-roberta"])
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A model that somebody else trained and saved, with its tokenizer."""
+    torch.manual_seed(0)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=own_tokenizer(request.param), **SPECIAL[request.param]
+    )
+    configs = {"bert": transformers.BertConfig, "xlm-roberta": transformers.XLMRobertaConfig}
+    config = configs[request.param](
+        vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **SHAPE
+    )
+    folder = tmp_path / "theirs"
+    own = transformers.AutoModelForMaskedLM.from_config(config)
+    torch.nn.init.normal_(own.get_output_embeddings().bias)
+    own.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_it_opens_with_the_original_tokenizer_and_is_the_original_over_groups(
+    model: Path, tmp_path: Path
+) -> None:
+    made = semantic_version(model, tmp_path / "ours", ratio=0.4)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(made.folder)
+    original_tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+    inputs = tokenizer(TEXTS, return_tensors="pt", padding=True)
+    expected = original_tokenizer(TEXTS, return_tensors="pt", padding=True)
+    assert inputs["input_ids"].tolist() == expected["input_ids"].tolist()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert (made.folder / name).read_bytes() == (model / name).read_bytes()
+
+    # what the paper says, by hand: each row is the mean of its group's, nothing else moves
+    original = transformers.AutoModelForMaskedLM.from_pretrained(model).eval()
+    group_of = load_file(made.folder / "semantic_tokens.safetensors")["token_to_group"]
+    assert len(group_of) == made.subwords == len(tokenizer)
+    assert len(group_of.unique()) == made.groups == round(0.4 * made.subwords)
+    rows = original.get_input_embeddings().weight.data
+    bias = original.get_output_embeddings().bias.data
+    for values in (rows, bias):
+        means = {g: values[group_of == g].mean(dim=0) for g in group_of.unique().tolist()}
+        values.copy_(torch.stack([means[g] for g in group_of.tolist()]))
+    ours = transformers.AutoModelForMaskedLM.from_pretrained(made.folder).eval()
+    shown = inputs["attention_mask"] == 1
+    torch.testing.assert_close(
+        ours(**inputs).logits[shown], original(**inputs).logits[shown], atol=1e-4, rtol=1e-4
+    )
+    bare = transformers.AutoModel.from_pretrained(made.folder).eval()
+    states = bare(**inputs).last_hidden_state
+    base = original.base_model(**inputs).last_hidden_state
+    torch.testing.assert_close(states[shown], base[shown], atol=1e-4, rtol=1e-4)
+
+
+def test_special_tokens_stay_alone_and_the_members_are_listed(model: Path, tmp_path: Path) -> None:
+    made = semantic_version(model, tmp_path / "ours", ratio=0.3, dimension=8)
+    group_of = load_file(made.folder / "semantic_tokens.safetensors")["token_to_group"].tolist()
+    sizes = Counter(group_of)
+    for token in special_ids((model / "tokenizer.json").read_text(encoding="utf-8")):
+        assert sizes[group_of[token]] == 1
+    header, *lines = (made.folder / "semantic_tokens.tsv").read_text(encoding="utf-8").splitlines()
+    assert header.split("\t") == ["group", "subwords", "members"]
+    listed = {int(line.split("\t")[0]): int(line.split("\t")[1]) for line in lines}
+    assert listed == {group: size for group, size in sizes.items() if size > 1}
+    weights = transformers.AutoModel.from_pretrained(made.folder).get_input_embeddings().weight
+    assert not weights[:, 8:].any() and weights[:, :8].any()
+
+
+def test_a_lexicon_groups_what_it_connects(model: Path, tmp_path: Path) -> None:
+    lexicon = tmp_path / "mine.tsv"
+    rows = ["concept\tlanguage\tword\tsource", "1\teng\ta\tme", "1\tdeu\tb\tme", "2\teng\tx\tme", "2\tdeu\ty\tme"]  # fmt: skip
+    lexicon.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    made = semantic_version(model, tmp_path / "ours", method="lexicon", lexicons=[lexicon])
+    assert made.groups == made.subwords - 2
+    aligned = semantic_version(model, tmp_path / "aligned", ratio=0.5, lexicons=[lexicon])
+    plain = semantic_version(model, tmp_path / "plain", ratio=0.5)
+    weights = [load_file(m.folder / "model.safetensors") for m in (aligned, plain)]
+    name = next(key for key in weights[0] if key.endswith("word_embeddings.weight"))
+    assert not torch.equal(weights[0][name], weights[1][name])
+
+
+def test_the_command_does_it_and_the_same_seed_gives_the_same_bytes(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("first", "second"):
+        arguments = ["group", "--model", str(model), "--ratio", "0.4", "--output", str(tmp_path / name)]  # fmt: skip
+        assert main(arguments) == 0
+    shown = capsys.readouterr()
+    assert "semantic tokens" in shown.out
+    assert "K-Means" in shown.err  # its progress
+    first, second = (
+        {p.name: p.read_bytes() for p in sorted((tmp_path / name).iterdir())}
+        for name in ("first", "second")
+    )
+    assert first == second
+    assert main([*arguments, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ratio", "0"], "the ratio is 0 and must lie above 0"),
+        (["--ratio", "0.01"], "take a larger ratio"),
+        (["--dimension", "99"], "dimension 99 is outside 1..16"),
+        (["--lexicon", "missing.tsv"], "there is no lexicon missing.tsv"),
+        (["--method", "lexicon"], "name one at least"),
+        (["--model", "/no/such/model"], "there is no folder /no/such/model"),
+        (["--output", "."], "is no semantic-token model, and is not overwritten"),
+    ],
+)  # fmt: skip
+def test_the_command_says_what_to_mend_in_one_line(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "thesis.txt").write_text("years of work")
+    monkeypatch.chdir(work)
+    base = ["group", "--model", str(model), "--output", str(tmp_path / "new"), "--overwrite"]
+    assert main(base + arguments) == 1
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert len([line for line in told.splitlines() if line.startswith("Error: ")]) == 1
+    assert message in told
+    assert (work / "thesis.txt").read_text() == "years of work"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_model_of_another_family_or_with_pickles_alone_is_refused(
+    model: Path, tmp_path: Path
+) -> None:
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    with pytest.raises(InputError, match="model_type 'gpt2'"):
+        semantic_version(model, tmp_path / "ours")
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    with pytest.raises(InputError, match="has no model"):
+        semantic_version(model, tmp_path / "ours")
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_the_command_is_installed_with_the_package() -> None:
+    import tomllib
+
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"semantic-tokens": "semantic_tokens.commands:main"}
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    assert left.value.code == 0
