@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.scored_items import ScoredItem
+from semantic_tokens.significance import (
+    COLUMNS,
+    bootstrap_p,
+    comparisons,
+    resampled_scores,
+    scores_once,
+    side_by_side,
+    significance,
+)
+
+
+def row(path: str, reference: bool = False, training: str = "all-languages") -> dict:
+    parts = ("backbone", "alignment", "dimension", "grouping", "pretraining")
+    named = dict(zip(parts, path.split("/"), strict=True))
+    return named | {"reference": reference, "training": training}
+
+
+ORACLE = row("b/unaligned/dfull/ungrouped/mlm", reference=True)
+GROUPED = row("b/unaligned/dfull/kmeans-cosine-0.05/mlm")
+ALIGNED = row("b/clsa-muse/dfull/kmeans-cosine-0.05/mlm")
+BARE = row("b/unaligned/dfull/kmeans-cosine-0.05/asis")
+
+
+def test_comparisons_differ_in_one_thing() -> None:
+    other_backbone = row("c/unaligned/dfull/ungrouped/mlm")
+    zero_shot = row("b/unaligned/dfull/ungrouped/mlm", training="eng")
+    rows = [ORACLE, GROUPED, ALIGNED, BARE, other_backbone, zero_shot]
+    assert {(c.first, c.second, c.compared) for c in comparisons(rows)} == {
+        (0, 1, "grouping"),
+        (1, 2, "alignment"),
+        (1, 3, "pretraining"),
+        (0, 5, "training"),
+        (1, 0, "reference"),
+        (2, 0, "reference"),
+        (3, 0, "reference"),
+        (5, 0, "reference"),
+    }
+
+
+def test_resampling_agrees_with_scipy() -> None:
+    """The bootstrap of a mean, and of micro-F1, has scipy's interval."""
+    from scipy.stats import bootstrap
+
+    generator = np.random.default_rng(0)
+    possible = generator.integers(1, 6, size=(120, 1, 1)).astype(float)
+    earned = np.floor(generator.random((120, 1, 1)) * (possible + 1))
+    drawn = resampled_scores({"eng": earned}, {"eng": possible}, resamples=20_000, seed=1)
+    expected = bootstrap(
+        (earned.ravel(), possible.ravel()),
+        lambda e, p, axis: e.sum(axis=axis) / p.sum(axis=axis),
+        paired=True,
+        n_resamples=20_000,
+        method="percentile",
+        rng=2,
+    )
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    assert low == pytest.approx(expected.confidence_interval.low, abs=0.004)
+    assert high == pytest.approx(expected.confidence_interval.high, abs=0.004)
+    assert drawn.std() == pytest.approx(expected.standard_error, rel=0.05)
+
+
+def test_languages_weigh_alike_and_seeds_are_averaged() -> None:
+    # Two items of one language, one of the other; two seeds.
+    earned = {"ara": np.array([[[1.0, 0.0]], [[1.0, 1.0]]]), "deu": np.array([[[0.0, 0.0]]])}
+    possible = {language: np.ones_like(values) for language, values in earned.items()}
+    assert scores_once(earned, possible) == pytest.approx([0.75 / 2])
+    drawn = resampled_scores(earned, possible, resamples=4_000, seed=1)
+    assert set(np.unique(drawn)) == {0.25, 0.375, 0.5}  # the worse item twice, both, the better
+    assert drawn.mean() == pytest.approx(0.375, abs=0.005)
+
+
+def test_nothing_to_earn_is_a_score_of_zero() -> None:
+    nothing = {"ara": np.zeros((3, 1, 1))}
+    assert scores_once(nothing, nothing) == [0.0]
+    assert resampled_scores(nothing, nothing, resamples=5, seed=1).tolist() == [[0.0]] * 5
+
+
+@pytest.mark.parametrize(
+    ("differences", "expected"),
+    [
+        ([1.0] * 99, 2 / 100),  # never 0
+        ([1.0] * 90 + [-1.0] * 9, 20 / 100),
+        ([0.0] * 99, 1.0),  # equal models
+        ([-1.0, 1.0], 1.0),
+    ],
+)
+def test_p_counts_both_sides(differences: list[float], expected: float) -> None:
+    assert bootstrap_p(np.array(differences)) == pytest.approx(expected)
+
+
+def items(right: list[int]) -> list[ScoredItem]:
+    return [ScoredItem(f"{i:03}", "eng", float(value), 1.0) for i, value in enumerate(right)]
+
+
+def test_a_real_difference_is_found_and_an_accident_is_not() -> None:
+    generator = np.random.default_rng(3)
+    oracle = generator.random(400) < 0.8
+    worse = oracle & (generator.random(400) < 0.85)
+    shuffled = generator.permutation(oracle)  # as good, on other items
+    scored = {"ungrouped": oracle, "kmeans-cosine-0.05": worse, "kmeans-cosine-0.4": shuffled}
+    rows = [ORACLE, GROUPED, row("b/unaligned/dfull/kmeans-cosine-0.4/mlm"), GROUPED]
+    table = significance(
+        {"nli": rows},
+        [1],
+        lambda r, task, seed: items(scored[r["grouping"]])[:: 1 if r is ORACLE else -1],
+        resamples=2_000,
+        seed=1,
+    )
+    assert tuple(table.columns) == COLUMNS
+    found = table[table["compared"] == "reference"].set_index("first")
+    lost = found.loc["b/unaligned/dfull/kmeans-cosine-0.05/mlm/all-languages"]
+    assert lost["difference"] == pytest.approx(worse.mean() - oracle.mean())
+    assert lost["low"] < lost["difference"] < lost["high"] < 0
+    assert lost["p_adjusted"] < 0.01
+    same = found.loc["b/unaligned/dfull/kmeans-cosine-0.4/mlm/all-languages"]
+    assert same["difference"] == 0
+    assert same["p"] > 0.5
+    shown = side_by_side(table, "grouping")
+    assert list(shown)[:4] == ["task", "experiment", "first", "second"]
+    assert tuple(shown.iloc[0])[:4] == (
+        "nli", "b/unaligned/dfull/*/mlm/all-languages", "ungrouped", "kmeans-cosine-0.05",
+    )  # fmt: skip
+    against = side_by_side(table, "reference")
+    assert list(against)[:3] == ["task", "experiment", "first_score"]
+    assert (table["p_adjusted"] >= table["p"]).all()
+    assert len(table[table["compared"] == "grouping"]) == 3  # the repeated row is one experiment
+
+
+def test_scores_over_other_items_are_refused() -> None:
+    def items_of(r: dict, task: str, seed: int) -> list[ScoredItem]:
+        return items([1, 0, 1] if r["grouping"] == "ungrouped" else [1, 0])
+
+    with pytest.raises(
+        InputError, match=r"nli: b/unaligned/dfull/kmeans-cosine-0\.05/mlm with seed"
+    ):
+        significance({"nli": [ORACLE, GROUPED]}, [1], items_of, resamples=10, seed=1)

@@ -1,0 +1,71 @@
+"""What every test item adds to a score: scores by language, and the tests between models."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import whole
+
+
+class ScoredItem(NamedTuple):
+    """One test item of one model.
+
+    A score is what the items earned over what was possible, each summed: so accuracy, mean F1
+    and mean nDCG, where every item's ``possible`` is 1, and entity micro-F1, where it is the
+    number of entities in gold and prediction together and ``earned`` twice the right ones.
+    """
+
+    id: str
+    language: str
+    earned: float
+    possible: float
+
+
+def scores_by_language(items: Sequence[ScoredItem]) -> dict[str, tuple[float, int]]:
+    """The score of every language and the items it is over, languages in alphabetical order.
+
+    Where nothing was possible (no entity in gold or prediction), the score is 0.
+    """
+    languages: dict[str, list[ScoredItem]] = {}
+    for item in items:
+        languages.setdefault(item.language, []).append(item)
+    scores = {}
+    for language, members in sorted(languages.items()):
+        possible = sum(item.possible for item in members)
+        earned = sum(item.earned for item in members)
+        scores[language] = (earned / possible if possible else 0.0, len(members))
+    return scores
+
+
+def write_items(items: Sequence[ScoredItem], path: str | Path) -> None:
+    """Write items as Parquet, a column a field."""
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = list(zip(*items, strict=True)) or [()] * len(ScoredItem._fields)
+    types = [pyarrow.string(), pyarrow.string(), pyarrow.float64(), pyarrow.float64()]
+    table = pyarrow.table(
+        [pyarrow.array(column, type=kind) for column, kind in zip(columns, types, strict=True)],
+        names=list(ScoredItem._fields),
+    )
+    with whole(path) as partial:
+        parquet.write_table(table, partial, compression="zstd")
+
+
+def read_items(path: str | Path) -> list[ScoredItem]:
+    """Read :func:`write_items`'s file.
+
+    Raises:
+        InputError: it is no such file.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path, columns=list(ScoredItem._fields))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(
+            f"{path}: no table of scored items ({error}); delete it and rerun"
+        ) from None
+    return [ScoredItem(*row) for row in zip(*(c.to_pylist() for c in table.columns), strict=True)]
