@@ -1,0 +1,48 @@
+"""Measure groups on translations that no alignment was trained on, and by script and language."""
+
+from pathlib import Path
+
+from semantic_tokens.jobs import job
+
+with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+    import pandas as pd
+    from tqdm import tqdm
+
+    from semantic_tokens.alignment import single_subword_id
+    from semantic_tokens.grouping.groups import Groups
+    from semantic_tokens.grouping.quality import held_out_pairs, labels_of_subwords, measured
+    from semantic_tokens.lexicons.table import read_lexicon
+    from semantic_tokens.pages import Section, write_csv, write_page
+    from semantic_tokens.tokenization import load_tokenizer
+
+    inputs, params, output = snakemake.input, snakemake.params, snakemake.output  # noqa: F821
+    tokenizer = load_tokenizer(inputs.tokenizer)
+    entries = [entry for path in inputs.lexicons for entry in read_lexicon(path)]
+    known = {word: single_subword_id(tokenizer, word) for word in {e.word for e in entries}}
+    pairs = held_out_pairs(entries, known.get, params.held_out_fraction)
+    log.info("%d held-out pairs of %d subwords", len(pairs), len(set(pairs.ravel().tolist())))
+    scripts, languages = labels_of_subwords(tokenizer, entries, known.get)
+    lines = []
+    for path in tqdm(list(map(Path, inputs.groups)), desc="measuring groups", unit="grouping"):
+        identity = dict(zip(("backbone", "alignment", "dimension"), path.parts[-4:-1], strict=True))
+        groups = Groups.load(path).token_to_group.numpy()
+        numbers = measured(groups, pairs, scripts, languages)
+        lines.append(identity | {"grouping": path.stem} | numbers)
+    table = pd.DataFrame(lines)
+    shares = [c for c in table if pd.api.types.is_float_dtype(table[c])]
+    write_csv(table, output[0], dict.fromkeys(shares, ".5f"))
+    write_page(
+        output[1],
+        f"Groups and held-out translations: {params.title}",
+        [
+            f"{len(pairs):,} pair{'s' * (len(pairs) != 1)} of single subwords that translate each other, of concepts held "
+            f"out of alignment ({params.held_out_fraction:.0%}) and in no other concept of any "
+            "lexicon here. together: the share of them in one group; by chance: with the pairs' own "
+            "words paired at random; at random: any two subwords of the vocabulary.",
+            "purity: in groups of two or more, the share of members with their group's commonest "
+            "script or language; by chance: with labels dealt out at random. Scripts are of letters "
+            "alone; languages are known of the lexicons' words alone. Round-trip pairs are found "
+            "and not told, so one may be a held-out pair.",
+        ],
+        [Section(table, formats=dict.fromkeys(shares, ".1%") | {"together_at_random": ".2%"})],
+    )

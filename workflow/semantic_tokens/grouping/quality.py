@@ -1,0 +1,185 @@
+"""How well groups agree with translations that alignment never saw (the paper has no such measure).
+
+The pairs are of concepts held out of alignment (``alignment.held_out_fraction``), and of no other
+concept besides: a pair that any lexicon also has under a concept which is not held out may have
+been trained on, and is left out. All groupings of a backbone are measured on the same pairs.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from semantic_tokens.alignment import single_subword_pairs
+from semantic_tokens.inspection import SYMBOLS, script_of
+from semantic_tokens.lexicons.table import Entry, is_held_out
+
+#: Random labellings that purity by chance is the mean of.
+SHUFFLES = 20
+
+
+@dataclass(frozen=True)
+class Together:
+    """How many pairs of subwords are in one group.
+
+    Attributes:
+        pairs: how many were looked at.
+        together: the share of them whose two subwords share a group.
+        together_by_chance: that share if each first word were paired with the second word of
+            another pair, so with the same groups and the same frequencies.
+        together_at_random: that share for any two subwords of the vocabulary.
+    """
+
+    pairs: int
+    together: float
+    together_by_chance: float
+    together_at_random: float
+
+
+@dataclass(frozen=True)
+class Purity:
+    """How far groups of two or more keep to one label.
+
+    Attributes:
+        purity: the share of labelled members that have their group's commonest label.
+        purity_by_chance: the same with labels dealt out at random, mean of :data:`SHUFFLES`.
+        mixed: the share of those groups with members of more than one label.
+    """
+
+    purity: float
+    purity_by_chance: float
+    mixed: float
+
+
+def held_out_pairs(
+    entries: Iterable[Entry], token_id_of: Callable[[str], int | None], fraction: float
+) -> np.ndarray:
+    """Translation pairs that no alignment was trained on.
+
+    Args:
+        entries: of every lexicon that any alignment uses.
+        token_id_of: a word's only subword, or None.
+        fraction: of concepts that are held out.
+
+    Returns:
+        [P, 2] int64, each unordered pair once.
+    """
+    every = list(entries)
+    everything = 10**9  # no limit of pairs a concept: what might have been trained on, all of it
+    held = [entry for entry in every if is_held_out(entry.concept, fraction)]
+    trained = [entry for entry in every if not is_held_out(entry.concept, fraction)]
+    ours, theirs = (
+        single_subword_pairs(part, token_id_of, max_pairs_per_concept=everything).token_ids
+        for part in (held, trained)
+    )
+    seen = {tuple(pair) for pair in theirs.tolist()}
+    kept = [pair for pair in ours.tolist() if tuple(pair) not in seen]
+    return np.array(kept, dtype=np.int64).reshape(-1, 2)
+
+
+def together(token_to_group: np.ndarray, pairs: np.ndarray) -> Together:
+    """The share of pairs in one group, and by chance.
+
+    Args:
+        token_to_group: [V] int64.
+        pairs: [P, 2] int64.
+    """
+    sizes = np.bincount(token_to_group).astype(np.float64)
+    count = len(token_to_group)
+    anywhere = float((sizes * (sizes - 1)).sum() / (count * (count - 1))) if count > 1 else 0.0
+    if not len(pairs):
+        return Together(0, float("nan"), float("nan"), anywhere)
+    first, second = token_to_group[pairs[:, 0]], token_to_group[pairs[:, 1]]
+    groups = len(sizes)
+    ours, theirs = (np.bincount(side, minlength=groups) for side in (first, second))
+    # Every first word with the second word of every other pair.
+    found = int(np.count_nonzero(first == second))
+    mixed = float((ours.astype(np.float64) * theirs).sum()) - found
+    chance = mixed / (len(pairs) * (len(pairs) - 1)) if len(pairs) > 1 else float("nan")
+    return Together(len(pairs), found / len(pairs), chance, anywhere)
+
+
+def purity(
+    token_to_group: np.ndarray, labels: Mapping[int, Sequence[str]], *, seed: int = 0
+) -> Purity:
+    """How far groups keep to one script, or to one language.
+
+    A subword with several labels (a word of several languages) agrees with a group whose
+    commonest label is any of them. Groups with fewer than two labelled members say nothing.
+
+    Args:
+        token_to_group: [V] int64.
+        labels: token id -> its labels, one or more; others are left out.
+        seed: of the random labellings.
+    """
+    tokens = np.array(sorted(labels), dtype=np.int64)
+    groups = token_to_group[tokens] if len(tokens) else np.empty(0, dtype=np.int64)
+    sizes = np.bincount(groups, minlength=1)
+    shared = sizes[groups] >= 2 if len(tokens) else np.empty(0, dtype=bool)
+    tokens, groups = tokens[shared], groups[shared]
+    if not len(tokens):
+        return Purity(float("nan"), float("nan"), float("nan"))
+    names = {name: i for i, name in enumerate(sorted({n for t in tokens for n in labels[int(t)]}))}
+    matrix = np.zeros((len(tokens), len(names)), dtype=np.int64)
+    for row, token in enumerate(tokens.tolist()):
+        for name in labels[token]:
+            matrix[row, names[name]] = 1
+    _, group = np.unique(groups, return_inverse=True)
+    kinds = int(group.max()) + 1
+
+    def counted(rows: np.ndarray) -> np.ndarray:
+        """[groups, labels] how many members have each label."""
+        counts = np.zeros((kinds, len(names)), dtype=np.int64)
+        np.add.at(counts, group, rows)
+        return counts
+
+    generator = np.random.default_rng(seed)
+    dealt = [counted(generator.permutation(matrix)) for _ in range(SHUFFLES)]
+    counts = counted(matrix)
+    members = np.bincount(group)
+    return Purity(
+        purity=float(counts.max(axis=1).sum() / len(tokens)),
+        purity_by_chance=float(np.mean([c.max(axis=1).sum() / len(tokens) for c in dealt])),
+        mixed=float(np.mean(counts.max(axis=1) < members)),
+    )
+
+
+def measured(
+    token_to_group: np.ndarray,
+    pairs: np.ndarray,
+    scripts: Mapping[int, Sequence[str]],
+    languages: Mapping[int, Sequence[str]],
+) -> dict[str, float]:
+    """One grouping's numbers, a column each: V and V', :class:`Together`, and both purities."""
+    line: dict[str, float] = {
+        "subwords": len(token_to_group),
+        "semantic_tokens": int(token_to_group.max()) + 1,
+    }
+    line |= asdict(together(token_to_group, pairs))
+    for name, labels in (("script", scripts), ("language", languages)):
+        found = asdict(purity(token_to_group, labels))
+        line |= {key.replace("purity", f"{name}_purity"): found[key] for key in list(found)[:2]}
+        line[f"mixed_{name}"] = found["mixed"]
+    return line
+
+
+def labels_of_subwords(
+    tokenizer: Tokenizer, entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
+) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
+    """The script of every subword that has a letter, and the languages of the lexicons' words.
+
+    Returns:
+        two dictionaries from token id to labels.
+    """
+    scripts = {}
+    for piece, token in tokenizer.get_vocab(with_added_tokens=False).items():
+        script = script_of(piece)
+        if script not in (SYMBOLS, "digits"):
+            scripts[token] = [script]
+    languages: dict[int, set[str]] = {}
+    for entry in entries:
+        known = token_id_of(entry.word)
+        if known is not None:
+            languages.setdefault(known, set()).add(entry.language)
+    return scripts, {token: sorted(found) for token, found in languages.items()}
