@@ -11,6 +11,7 @@ from semantic_tokens.tables import (
     Task,
     band,
     by_language,
+    collection_note,
     describe_tasks,
     escape_tex,
     full_dimensions,
@@ -274,3 +275,47 @@ def test_the_full_dimension_is_the_backbones_own(tmp_path):
     (tmp_path / "big").mkdir()
     (tmp_path / "big/config.json").write_text('{"hidden_size": 384}')
     assert full_dimensions([tmp_path / "big/config.json"]) == DIMENSIONS
+
+
+# A part of a collection
+
+
+POOL = {"pool": {"depth": 100, "random_per_language": 10000, "seed": 1}}
+SEARCHED = "what is relevant, BM25's first 100 and 10000 others a language (seed 1)"
+
+
+def pooled(row, task, seed):
+    """Questions searched a pool; names did not."""
+    return record_of(row, task, seed) | ({"collection": POOL} if task == "qa" else {})
+
+
+def test_a_pool_is_named_with_its_numbers_beside_every_score(tmp_path):
+    tasks = describe_tasks(["ner_names", "qa"], ROWS, [1, 2], pooled)
+    assert [task.collection for task in tasks] == ["", SEARCHED]
+    table = table5(ROWS, tasks, [1, 2], pooled, DIMENSIONS)
+    write_csv(table, tasks, tmp_path / "t.csv")
+    assert {line["qa_f1_collection"] for line in csv_lines(tmp_path / "t.csv")} == {SEARCHED}
+    assert "ner_names_f1_collection" not in table
+    write_html(table, tasks, tmp_path / "t.html", title="", seeds=[1, 2])
+    write_latex(table, tasks, tmp_path / "t.tex", title="", seeds=[1, 2])
+    page = (tmp_path / "t.html").read_text(encoding="utf-8")
+    assert ">qa*<" in page and ">ner_names<" in page
+    assert SEARCHED.replace("'", "&#39;") in page
+    text = (tmp_path / "t.tex").read_text(encoding="utf-8")
+    assert "{qa*}" in text and "* qa searched a part of its collection" in text
+    assert SEARCHED in text
+    lines = by_language(ROWS, tasks, [1, 2], pooled, DIMENSIONS)
+    assert set(lines.loc[lines["task"] == "qa", "collection"]) == {SEARCHED}
+    assert lines.loc[lines["task"] != "qa", "collection"].isna().all()
+
+
+def test_seeds_of_different_collections_are_told_apart():
+    whole, pool, part = {}, {"collection": POOL}, {"collection": {"distractors": 0.25}}
+    assert collection_note([whole]) == ""
+    assert collection_note([pool, whole, pool]) == SEARCHED
+    assert collection_note([pool, part]).split("; ") == [
+        SEARCHED,
+        "what is judged and 25% of the other passages",
+    ]
+    both = POOL | {"distractors": 0.1}
+    assert collection_note([{"collection": both}]).startswith(SEARCHED + ", out of what is judged")

@@ -1,0 +1,32 @@
+"""Make Table 1: the tasks' data, counted (paper, section 3)."""
+
+from pathlib import Path
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.pages import Section, write_csv, write_page
+    from semantic_tokens.paper_tables import dataset_counts, table1
+
+    params, output = snakemake.params, snakemake.output  # noqa: F821
+    files = {
+        dataset: {Path(path).stem: path for path in paths}
+        for dataset, paths in snakemake.input.items()  # noqa: F821
+    }
+    counts = dataset_counts(files)
+    table = table1(params.tasks, counts, params.evaluation_split)
+    write_csv(table, output[0])
+    write_csv(counts, output[2])
+    numbers = dict.fromkeys(["train", "dev", "test", "passages"], ",")
+    write_page(
+        output[1],
+        f"Tasks and datasets: {params.title}",
+        [
+            "Examples as they were loaded and counted; of ranking, queries and passages. Languages "
+            f"are those of the {params.evaluation_split} split."
+        ],
+        [
+            Section(table, "By task", formats=numbers),
+            Section(counts, "By dataset and language", formats=numbers),
+        ],
+    )

@@ -1,0 +1,37 @@
+"""Make Table 2: how every model is trained (paper, Appendix A)."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    import pandas as pd
+
+    from semantic_tokens.pages import Section, write_csv, write_page
+    from semantic_tokens.paper_tables import TRAINING_ROWS, table2
+
+    params, output = snakemake.params, snakemake.output  # noqa: F821
+    pretraining = {
+        "training": params.pretraining["training"],
+        "options": {k: v for k, v in params.pretraining.items() if k != "training"},
+    }
+    tasks, continual = table2(params.tasks, pretraining)
+    alignment = {k: v for k, v in params.alignment.items() if k != "training"}
+    alignment |= params.alignment["training"]
+    aligned = pd.DataFrame({"parameter": list(alignment), "value": map(str, alignment.values())})
+    together = tasks.merge(
+        continual.rename(columns={"value": "continual_pretraining"}), on="parameter", how="outer"
+    )
+    names = dict.fromkeys([*TRAINING_ROWS, *tasks["parameter"], *continual["parameter"]])
+    order = {name: i for i, name in enumerate(names)}
+    together = together.fillna("").sort_values("parameter", key=lambda names: names.map(order))
+    write_csv(together, output[0])
+    seeds = ", ".join(map(str, params.seeds))
+    write_page(
+        output[1],
+        f"Training: {params.title}",
+        [f"As configured, with seeds {seeds}. AdamW; an empty cell is no option of that task."],
+        [
+            Section(tasks, "Fine-tuning"),
+            Section(continual, "Continual pretraining"),
+            Section(aligned, "Cross-lingual subword alignment"),
+        ],
+    )

@@ -1,0 +1,54 @@
+"""Make Table 3: what pretraining takes, by dimension and ratio (paper, Appendix D)."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.files import read_json
+    from semantic_tokens.pages import Section, write_csv, write_page
+    from semantic_tokens.paper_tables import table3
+
+    inputs, output = snakemake.input, snakemake.output  # noqa: F821
+    table = table3(inputs.efficiency, read_json(inputs.backbone)["hidden_size"])
+    formats = {
+        "ratio": ".0%",
+        "parameters_m": ".2f",
+        "peak_memory_gb": ".2f",
+        "steps_per_second": ".2f",
+    }
+    write_csv(table, output[0], formats | {"ratio": ".4g"})
+    measured = ["parameters_m", "peak_memory_gb", "steps_per_second"]
+    best = {name: table[name].max() if "per" in name else table[name].min() for name in measured}
+    worst = {name: table[name].min() if "per" in name else table[name].max() for name in measured}
+
+    def classes(row, column):
+        if column not in measured or best[column] == worst[column]:
+            return ""
+        if row[column] == best[column]:
+            return "green"
+        return "red" if row[column] == worst[column] else ""
+
+    of_process = "process" in set(table["memory_of"])
+    write_page(
+        output[1],
+        f"Efficiency in continual pretraining: {snakemake.params.title}",  # noqa: F821
+        [
+            "Measured during the pretraining of each model: the median step, and the highest memory"
+            + (" of the process, libraries and all" if of_process else " that was taken of the GPU")
+            + ". Green is the best of a column and red the worst. Where several jobs share a "
+            "machine, as in a run on all of its cores, they slow each other down."
+        ],
+        [
+            Section(
+                table,
+                formats=formats,
+                heads={
+                    "dim": "d",
+                    "ratio": "r_G",
+                    "parameters_m": "parameters (million)",
+                    "peak_memory_gb": "peak memory (GB)",
+                    "steps_per_second": "steps a second",
+                },
+                classes=classes,
+            )
+        ],
+    )

@@ -1,0 +1,33 @@
+"""Make Table 4: groups by lexicon against K-Means (paper, Appendix F)."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.files import folder_above
+    from semantic_tokens.pages import Section, write_csv, write_page
+    from semantic_tokens.paper_tables import LexiconTask, ratio_of_file, table4
+    from semantic_tokens.tables import METRIC_NAMES, recipe_of, records_in
+
+    scores = folder_above(snakemake.input.scores, "scores")  # noqa: F821
+    params, output = snakemake.params, snakemake.output  # noqa: F821
+    shown = LexiconTask(**params.shown)
+    ratios = {
+        recipe_of(row).path: ratio_of_file(path)
+        for row, path in zip(params.rows, snakemake.input.groups, strict=True)  # noqa: F821
+    }
+    table = table4(params.rows, shown, params.seeds, records_in(scores), ratios)
+    metric = next(name for name in METRIC_NAMES if name in table)
+    formats = {metric: ".4f", f"{metric}_std": ".4f", "ratio": ".1%"}
+    write_csv(table, output[0], formats | {"ratio": ".4f"})
+    where = "over all languages" if shown.language is None else f"in {shown.language}"
+    trained = ", ".join(sorted({row["training"] for row in params.rows}))
+    write_page(
+        output[1],
+        f"Grouping by lexicon against K-Means: {params.title}",
+        [
+            f"{METRIC_NAMES[metric]} of {shown.task} {where}, trained on {trained}, without "
+            "alignment or continual pretraining. How far a lexicon groups follows from the words "
+            "that it has."
+        ],
+        [Section(table, formats=formats)],
+    )

@@ -1,0 +1,264 @@
+"""The paper's Tables 1 to 4: datasets, training, efficiency, and grouping by lexicon.
+
+Everything in them is counted in the files, read from the options or measured; nothing is typed.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors import safe_open
+
+from semantic_tokens.files import read_json, read_jsonl
+from semantic_tokens.recipe import Recipe, lexicons_of
+from semantic_tokens.tables import Experiment, RecordOf, Score, recipe_of
+
+#: What the paper's Table 1 says of a kind of task: its name, its type and its granularity.
+KINDS = {
+    "token_classification": ("named entity recognition", "classification", "word-level"),
+    "question_answering": ("question answering", "classification", "sentence-level"),
+    "pair_classification": ("natural language inference", "classification", "sentence-level"),
+    "reranking": ("passage reranking", "classification", "passage-level"),
+    "retrieval": ("passage retrieval", "embedding", "passage-level"),
+}
+
+#: Rows of Table 2 that every training has, in order; `adam_betas` become two.
+TRAINING_ROWS = (
+    "epochs",
+    "max_steps",
+    "warmup_ratio",
+    "batch_size",
+    "learning_rate",
+    "adam_beta_1",
+    "adam_beta_2",
+    "weight_decay",
+    "max_gradient_norm",
+    "dropout",
+    "precision",
+)
+
+
+def count_by_language(path: str | Path) -> Counter[str]:
+    """How many lines of a JSON lines file are in each language; the file is streamed."""
+    return Counter(row["language"] for row in read_jsonl(path))
+
+
+def dataset_counts(files: Mapping[str, Mapping[str, str | Path]]) -> pd.DataFrame:
+    """Examples by dataset and language, as loaded.
+
+    Args:
+        files: dataset -> ``train``, ``dev``, ``test`` and perhaps ``passages`` -> its file.
+
+    Returns:
+        ``dataset, language, train, dev, test, passages``; the last is NA where there are none.
+    """
+    lines = []
+    for dataset, parts in files.items():
+        counts = {part: count_by_language(path) for part, path in parts.items()}
+        for language in sorted(set().union(*counts.values())):
+            line: dict[str, Any] = {"dataset": dataset, "language": language}
+            for part in ("train", "dev", "test", "passages"):
+                line[part] = counts[part][language] if part in counts else pd.NA
+            lines.append(line)
+    table = pd.DataFrame(lines)
+    return table.astype({part: "Int64" for part in ("train", "dev", "test", "passages")})
+
+
+def table1(
+    tasks: Mapping[str, Mapping[str, str]], counts: pd.DataFrame, evaluation_split: str
+) -> pd.DataFrame:
+    """Table 1: what every task is, in how many languages, and how large.
+
+    Args:
+        tasks: task -> ``kind`` and ``dataset``.
+        counts: of :func:`dataset_counts`.
+        evaluation_split: whose languages count.
+
+    Returns:
+        ``task, dataset, is, type, granularity, languages, train, dev, test, passages,
+        language_codes``.
+    """
+    lines = []
+    for task, spec in tasks.items():
+        part = counts[counts["dataset"] == spec["dataset"]]
+        codes = part.loc[part[evaluation_split] > 0, "language"]
+        what, form, granularity = KINDS[spec["kind"]]
+        line = {
+            "task": task,
+            "dataset": spec["dataset"],
+            "is": what,
+            "type": form,
+            "granularity": granularity,
+            "languages": len(codes),
+        }
+        sums = part[["train", "dev", "test", "passages"]].sum(min_count=1)
+        lines.append(line | sums.to_dict() | {"language_codes": " ".join(codes)})
+    return pd.DataFrame(lines).astype(dict.fromkeys(("train", "dev", "test", "passages"), "Int64"))
+
+
+def table2(
+    tasks: Mapping[str, Mapping[str, Any]], pretraining: Mapping[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Table 2 and Appendix A: how every task is trained, and continual pretraining.
+
+    Args:
+        tasks: task -> its ``training`` (options of ``TrainingOptions``) and its other
+            ``options``, ``tokenization`` among them.
+        pretraining: the same of continual pretraining.
+
+    Returns:
+        ``parameter`` and a column a task; and ``parameter, value`` of pretraining. Values are
+        text, empty where an option is not of that task or was left to another.
+    """
+    columns = {task: _settings(spec) for task, spec in tasks.items()}
+    others = sorted({name for values in columns.values() for name in values} - set(TRAINING_ROWS))
+    lines = [
+        {"parameter": name} | {task: values.get(name, "") for task, values in columns.items()}
+        for name in [*TRAINING_ROWS, *others]
+        if any(values.get(name) for values in columns.values())
+    ]
+    ours = _settings(pretraining)
+    names = [name for name in TRAINING_ROWS if name in ours]
+    names += [name for name in ours if name not in TRAINING_ROWS]
+    shown = [{"parameter": name, "value": ours[name]} for name in names if ours[name]]
+    return pd.DataFrame(lines), pd.DataFrame(shown)
+
+
+def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
+    from semantic_tokens.training import TrainingOptions
+
+    training = asdict(TrainingOptions(**spec["training"]))
+    for number, beta in enumerate(training.pop("adam_betas"), start=1):
+        training[f"adam_beta_{number}"] = beta
+    if training["max_steps"] is not None and "epochs" not in spec["training"]:
+        training["epochs"] = None  # the steps decide
+    kept = {name: training[name] for name in TRAINING_ROWS}
+    others = {**spec.get("tokenization", {}), **spec.get("options", {})}
+    return {name: _text(value) for name, value in (kept | dict(sorted(others.items()))).items()}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(value)
+
+
+def table3(files: Sequence[str | Path], full_dimension: int) -> pd.DataFrame:
+    """Table 3: parameters, memory and speed during continual pretraining.
+
+    Args:
+        files: what pretraining says it took, at ``…/{dimension}/{grouping}.json``.
+        full_dimension: D of the backbone's own word embeddings.
+
+    Returns:
+        ``dim, ratio, parameters_m`` (millions), ``peak_memory_gb`` (10⁹ bytes),
+        ``steps_per_second``, ``memory_of``, ``device``, ``processes``, ``precision``,
+        ``device_batch_size``, ``batch_size`` and ``sequence_length``; large dimensions first,
+        small ratios first.
+    """
+    lines = []
+    for path in map(Path, files):
+        taken = read_json(path)
+        backbone, alignment, dimension = path.parts[-4:-1]
+        recipe = Recipe(backbone, alignment, dimension, path.stem, "mlm")
+        lines.append(
+            {
+                "dim": recipe.dimension_number or full_dimension,
+                "ratio": recipe.ratio,
+                "parameters_m": taken["parameters"] / 1e6,
+                "peak_memory_gb": taken["peak_memory_bytes"] / 1e9,
+                "steps_per_second": taken["steps_per_second"],
+                **{
+                    name: taken[name]
+                    for name in (
+                        "memory_of",
+                        "device",
+                        "processes",
+                        "precision",
+                        "device_batch_size",
+                        "batch_size",
+                        "sequence_length",
+                    )
+                },
+            }
+        )
+    table = pd.DataFrame(lines)
+    return table.sort_values(["dim", "ratio"], ascending=[False, True], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class LexiconTask:
+    """What Table 4 compares groupings on.
+
+    Attributes:
+        task: of the config.
+        language: whose score is shown; None is the mean over all.
+    """
+
+    task: str
+    language: str | None
+
+
+def table4(
+    rows: Sequence[Experiment],
+    shown: LexiconTask,
+    seeds: Sequence[int],
+    record_of: RecordOf,
+    ratio_of_groups: Mapping[str, float],
+) -> pd.DataFrame:
+    """Table 4: groups of words that translate each other against K-Means.
+
+    Args:
+        ratio_of_groups: recipe path -> |V'| / |V|, which a lexicon decides by its coverage.
+
+    Returns:
+        ``method, ratio, {metric}``, ``…_std`` where seeds are several, ``items`` that were
+        scored, and ``recipe``.
+    """
+    lines = []
+    for row in rows:
+        recipe = recipe_of(row)
+        records = [record_of(row, shown.task, seed) for seed in seeds]
+        if shown.language is None:
+            values = [record["value"] for record in records]
+            items = sum(records[0]["count_by_language"].values())
+        else:
+            values = [record["by_language"][shown.language] for record in records]
+            items = records[0]["count_by_language"][shown.language]
+        score = Score.of(values)
+        line = {
+            "method": method_name(recipe),
+            "ratio": ratio_of_groups[recipe.path],
+            records[0]["metric"]: score.mean,
+        }
+        if score.std is not None:
+            line[f"{records[0]['metric']}_std"] = score.std
+        lines.append(line | {"items": items, "recipe": f"{recipe.path}/{row['training']}"})
+    return pd.DataFrame(lines)
+
+
+def method_name(recipe: Recipe) -> str:
+    """A grouping in words.
+
+    >>> method_name(Recipe("mbert", "unaligned", "dfull", "lexicon-muse+panlex", "asis"))
+    'lexicon: muse + panlex'
+    """
+    method = recipe.grouping_method
+    if method == "lexicon":
+        return f"lexicon: {' + '.join(lexicons_of(recipe.grouping))}"
+    names = {"ungrouped": "oracle", "kmeans": "K-Means", "firstk": "First-k"}
+    return names[method]
+
+
+def ratio_of_file(path: str | Path) -> float:
+    """|V'| / |V| of a file of groups, whose tensors are not read."""
+    with safe_open(path, framework="np") as file:
+        weight, mapping = (file.get_slice(name) for name in ("weight", "token_to_group"))
+        return float(weight.get_shape()[0] / mapping.get_shape()[0])
