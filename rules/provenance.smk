@@ -1,0 +1,37 @@
+# What made the results.
+#
+# consumes  every result, to be made again with it; every file from outside, for its checksum
+# makes     results/provenance.{json,html}
+
+RESULTS = [
+    *TABLE_FILES,
+    *FIGURE_FILES,
+    *EXPLORER,
+    # What no figure shows is an experiment all the same.
+    *unshown_scores(EXPERIMENTS),
+]
+PROVENANCE = multiext("results/provenance", ".json", ".html")
+
+
+rule provenance:
+    input:
+        results=RESULTS,
+        sources=source_files(EXPERIMENTS),
+    output:
+        "results/provenance.json",
+        in_report("results/provenance.html", title="configuration and versions"),
+    log:
+        "results/logs/provenance.log",
+    benchmark:
+        "results/benchmarks/provenance.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=config["runtime_minutes"]["data"],
+        gpu=0,
+    params:
+        code=code_digest("semantic_tokens.provenance", *PAGES),
+    script:
+        "../workflow/scripts/provenance.py"
