@@ -1,0 +1,134 @@
+"""The workflow as a module of another one, and as the workflow catalog finds it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from study import job_counts
+
+ROOT = Path(__file__).resolve().parents[2]
+FOREIGN = """
+module semantic:
+    snakefile: "{root}/Snakefile"
+    config: config["semantic"]
+    prefix: "semantic"
+
+use rule * from semantic as semantic_*
+
+rule count_words:
+    default_target: True
+    input: "semantic/results/lexicons/mine.tsv"
+    output: "words.txt"
+    shell: "grep -c mine {{input}} > {{output}}"
+"""
+
+
+def snakemake(folder: Path, *arguments: str | Path) -> str:
+    """All that a run shows, which must end well."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout
+    return answer.stdout
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another project with a workflow, a lexicon and a configuration of its own."""
+    folder = tmp_path_factory.mktemp("foreign")
+    (folder / "Snakefile").write_text(
+        'configfile: "config.yaml"\n' + FOREIGN.format(root=ROOT), encoding="utf-8"
+    )
+    (folder / "mine.tsv").write_text(
+        "concept\tlanguage\tword\tsource\n1\teng\tred\tmine\n1\tdeu\trot\tmine\n", encoding="utf-8"
+    )
+    given = {
+        "title": "Another study",
+        "seeds": [1, 2],
+        "lexicons": {"mine": {"reader": "table", "path": "mine.tsv"}},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump({"semantic": given}), encoding="utf-8")
+    return folder
+
+
+def test_another_workflow_makes_a_file_of_it_and_goes_on_from_there(foreign: Path) -> None:
+    before = {path for path in foreign.rglob("*") if ".snakemake" not in path.parts}
+    snakemake(foreign)
+    assert (foreign / "words.txt").read_text(encoding="utf-8").strip() == "2"
+    made = {path for path in foreign.rglob("*") if ".snakemake" not in path.parts} - before
+    assert {path.relative_to(foreign).parts[0] for path in made} == {"semantic", "words.txt"}
+    assert "Nothing to be done" in snakemake(foreign)
+
+
+def test_what_it_says_is_laid_over_the_default_profile(foreign: Path) -> None:
+    counts = job_counts(snakemake(foreign, "--dry-run", "semantic/results/table5.csv"))
+    assert counts["semantic_fine_tune"] == 45 * 5 * 2  # two seeds
+    assert counts["semantic_table5"] == 1
+    assert all(rule.startswith("semantic_") for rule in counts)
+
+
+def test_the_catalog_finds_the_workflow_where_it_looks(tmp_path: Path) -> None:
+    """Its rules for standardized usage: workflow/Snakefile, config/README.md, and a description
+    that names how software is deployed."""
+    described = yaml.safe_load(
+        (ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8")
+    )
+    assert described["usage"]["software-stack-deployment"] == {"conda": True}
+    assert (ROOT / "config/README.md").is_file() and (ROOT / "README.md").is_file()
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    shown = snakemake(
+        tmp_path, "--snakefile", ROOT / "workflow/Snakefile", "--dry-run", "results/table5.csv"
+    )
+    assert job_counts(shown)["fine_tune"] == 45 * 5
+
+
+def test_the_lock_file_pins_every_package_by_hash_and_no_place() -> None:
+    """requirements.lock agrees with pyproject.toml, and names no index."""
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in lock and "--index" not in lock and "--find-links" not in lock
+    entries = [entry for entry in lock.replace("\\\n", " ").splitlines() if entry.strip()]
+    pinned = {}
+    for entry in entries:
+        name, _, rest = entry.partition("==")
+        assert "--hash=sha256:" in rest, entry
+        pinned[name.lower().replace("_", "-")] = rest.split()[0]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for text in project["dependencies"] + project["optional-dependencies"]["test"]:
+        requirement = Requirement(text)
+        assert pinned[requirement.name.lower().replace("_", "-")] in requirement.specifier, text
+
+
+def test_provenance_says_what_made_a_study(tmp_path: Path) -> None:
+    from semantic_tokens.provenance import provenance
+    from semantic_tokens.wheels import file_sha256
+
+    folder = tmp_path / "text"
+    folder.mkdir()
+    (folder / "deu.txt").write_text("Tomate\n", encoding="utf-8")
+    config = {"seeds": [4], "alignment": {"training": {"seed": 5}}}
+    told = json.loads(json.dumps(provenance(config, [folder, folder / "deu.txt"])))
+    assert told["configuration"] == config
+    assert told["seeds"] == {"seeds": [4], "alignment.training.seed": 5}
+    path = folder / "deu.txt"
+    assert told["inputs"] == {path.as_posix(): file_sha256(path)}
+    assert told["packages"]["torch"].split("+")[0] == "2.13.0"
+    if (ROOT / ".git").exists():
+        head = subprocess.run(
+            ["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
+        assert told["code"]["commit"] == head.stdout.strip()
+        assert isinstance(told["code"]["changed_since"], bool)
