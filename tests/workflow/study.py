@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -33,6 +34,25 @@ class Made(NamedTuple):
     sha256: str
 
 
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def new_study(checkout: Path, folder: Path, wheels: Mapping[str, Mapping[str, str]]) -> "Study":
+    """A copy of the checkout, which tests may edit, and the study before anything is made.
+
+    Args:
+        wheels: for the study's config, with the paths of the archives.
+    """
+    for part in ("rules", "workflow", "profiles", "envs", "config/schemas"):
+        shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", checkout)
+    shutil.copy(ROOT / "config/paper_table5.csv", checkout / "config")
+    shutil.copytree(Path(__file__).parent / "config", folder / "config")
+    with (folder / "config/config.yaml").open("a", encoding="utf-8") as file:
+        yaml.safe_dump({"wheels": {name: dict(pin) for name, pin in wheels.items()}}, file)
+    return Study(checkout, folder)
+
+
 @dataclass(frozen=True)
 class Study:
     """A checkout of the workflow, and a folder to run it in.
@@ -54,13 +74,21 @@ class Study:
             change: what to lay over the study's config.
             options: of ``snakemake``.
         """
+        process = self.start(*targets, change=change, options=options)
+        output, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+    def start(
+        self, *targets: str, change: Mapping[str, Any] | None = None, options: Iterable[str] = ()
+    ) -> subprocess.Popen[str]:
+        """As :meth:`run`, without waiting; the run is in a session of its own."""
         command = [sys.executable, "-m", "snakemake", "--snakefile", self.checkout / "Snakefile"]
         command += ["--directory", self.folder, "--cores", "2", *targets, *options]
         if change:
             laid_over = self.folder / "config/change.yaml"
             laid_over.write_text(yaml.safe_dump(dict(change)), encoding="utf-8")
             command += ["--configfile", laid_over]
-        return subprocess.run(
+        return subprocess.Popen(
             command,
             cwd=self.folder,
             # The workflow finds its package by itself, and not as these tests find it.
@@ -68,7 +96,7 @@ class Study:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            check=False,
+            start_new_session=True,
         )
 
     def stale(self, *targets: str, change: Mapping[str, Any] | None = None) -> dict[str, int]:
@@ -78,11 +106,12 @@ class Study:
         return job_counts(answer.stdout)
 
     def made(self) -> dict[str, Made]:
-        """What the jobs have made so far, but their logs and benchmarks, by path."""
+        """What the jobs have made so far, but their logs and benchmarks and what has arrived of a
+        download that is not whole, by path."""
         made = {}
         for folder in ("resources", "results"):
             for path in sorted((self.folder / folder).rglob("*")):
                 name = path.relative_to(self.folder)
-                if path.is_file() and name.parts[1] not in ("logs", "benchmarks"):
+                if path.is_file() and name.parts[1] not in ("logs", "benchmarks", "partial"):
                     made[str(name)] = Made(path.stat().st_mtime_ns, file_sha256(path))
         return made

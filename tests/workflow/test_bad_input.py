@@ -36,7 +36,7 @@ def assert_one_message(output: str, message: str) -> None:
         ),
         (
             {"experiments": "config/misspelt.tsv"},
-            r"config/misspelt\.tsv, line 7: backbone 'unigran' is not in .*; did you mean unigram",
+            r"config/misspelt\.tsv, line 9: backbone 'unigran' is not in .*; did you mean unigram",
         ),
     ],
     ids=["key", "dataset", "path", "row"],
@@ -75,12 +75,15 @@ def output(study: Study) -> str:
     before = study.made()
     answer = study.run(
         "resources/wheels/own.whl",
+        "resources/downloads/own",
         "results/lexicons/own.tsv",
         "results/corpora/own.jsonl",
         "results/datasets/own/train.jsonl",
         "results/groups/unigram/unaligned/dfull/kmeans-cosine-0.001.safetensors",
         change={
             "wheels": {"own": archive},
+            "downloads": {"own": {"url": "https://a.org/words/", "files": ["en-de.txt"]}},
+            "mirrors": {"https://a.org/": "own"},
             "lexicons": {"own": {"reader": "table", "path": "own/lexicon.tsv"}},
             "corpora": {"own": {"reader": "text", "path": "own/text"}},
             "datasets": {
@@ -102,6 +105,7 @@ def output(study: Study) -> str:
     ("rule", "message"),
     [
         ("fetch_wheel", rf"lexicon\.tsv has sha256 \w+, and config key wheels\.own\.sha256 says {SHA256}; fetch it again"),
+        ("fetch_download", r"download 'own': there is no file own/words/en-de\.txt; put it there or mend `mirrors`"),
         ("read_lexicon", r"own/lexicon\.tsv, line 2: 4 filled columns separated by tabs are expected"),
         ("read_corpus", r"corpus 'own' has no text: .*; mend `languages` or `path` of config key corpora\.own"),
         ("read_dataset", r"own/conll/deu/train\.txt, line 2: a word and its tag .*; mend or remove the line"),

@@ -3,14 +3,17 @@
 import csv
 import json
 import re
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from study import Study, job_counts
 
 from semantic_tokens.grouping.groups import Groups
+from semantic_tokens.scored_items import read_items, scores_by_language
 
 TASKS = {
     "ner": ("token_classification", "f1"),
@@ -26,7 +29,8 @@ RECIPES = [
     "unigram/unaligned/dfull/firstk-0.4/asis",
     "wordpiece/unaligned/dfull/firstk-0.4/asis",
 ]
-# Five experiments of five tasks share two backbones, four groupings and three ways to cut text.
+# Five experiments of five tasks share two backbones, four groupings and three ways to cut text;
+# two more are of Table 4's task alone.
 JOBS = {
     "fetch_wheel": 3,
     "derive_backbone": 2,
@@ -38,7 +42,8 @@ JOBS = {
     "group_kmeans": 1,
     "group_first_k": 2,
     "truncate_tokenizer": 2,
-    "assemble_model": 4,
+    "group_by_lexicon": 1,
+    "assemble_model": 5,
     "read_corpus": 2,
     "tokenize_corpus": 1,
     "pretrain": 2,
@@ -47,12 +52,20 @@ JOBS = {
     "rank_bm25": 1,
     "tokenize_dataset": 9,
     "tokenize_ranking": 3,
-    "fine_tune": 25,
+    "fine_tune": 27,
+    "table1": 1,
+    "table2": 1,
+    "table3": 1,
+    "table4": 1,
+    "significance": 1,
+    "group_quality": 1,
     "table5": 1,
     "table5_orderings": 1,
     "comparison": 1,
     "figure_pipelines": 1,
     "figure_curves": 2,
+    "explorer": 1,
+    "provenance": 1,
 }
 
 
@@ -106,6 +119,100 @@ def test_the_other_tables_say_the_same(study: Study) -> None:
     assert len({line["ordering"] for line in orderings}) == 4
 
 
+def test_table1_counts_what_was_read(study: Study) -> None:
+    table = {line["task"]: line for line in read_csv(study.folder / "results/table1.csv")}
+    assert list(table) == list(TASKS)
+    for task, (dataset, parts) in {
+        "ner": ("mini_names", ("train", "dev", "test")),
+        "retrieval": ("mini_passages", ("train", "dev", "test", "passages")),
+    }.items():
+        folder = study.folder / "results/datasets" / dataset
+        for part in parts:
+            lines = (folder / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()
+            assert int(table[task][part]) == len(lines)
+        assert (table[task]["languages"], table[task]["language_codes"]) == ("2", "deu jpn")
+
+
+def test_table2_is_the_configuration(study: Study) -> None:
+    table = {line["parameter"]: line for line in read_csv(study.folder / "results/table2.csv")}
+    assert [table["max_steps"][task] for task in TASKS] == ["2"] * 5
+    assert table["learning_rate"]["nli"] == "0.0005"
+    assert table["learning_rate"]["continual_pretraining"] == "0.0003"
+    assert (table["rerank_depth"]["rerank"], table["rerank_depth"]["nli"]) == ("5", "")
+
+
+def test_table3_measures_every_pretraining(study: Study) -> None:
+    table = read_csv(study.folder / "results/table3.csv")
+    assert [(line["dim"], line["ratio"]) for line in table] == [("384", "1"), ("64", "0.05")]
+    full, reduced = (float(line["parameters_m"]) for line in table)
+    # 2,500 embeddings of 384 numbers and as many biases, against 125 of 64.
+    assert full - reduced == pytest.approx((2500 * 385 - 125 * 65) / 1e6, abs=0.02)
+    assert all(float(line["steps_per_second"]) > 0 for line in table)
+    assert {line["memory_of"] for line in table} == {"process"}
+
+
+def test_table4_compares_groupings_on_one_language(study: Study) -> None:
+    oracle, lexicon = read_csv(study.folder / "results/table4.csv")
+    groups = study.folder / "results/groups/unigram/unaligned/dfull/lexicon-emoji.safetensors"
+    weight = Groups.load(groups).weight
+    assert (oracle["method"], oracle["ratio"]) == ("oracle", "1.0000")
+    assert (lexicon["method"], lexicon["ratio"]) == ("lexicon: emoji", f"{len(weight) / 2500:.4f}")
+    score = study.folder / f"results/scores/{oracle['recipe'].rpartition('/')[0]}/retrieval"
+    record = json.loads((score / "deu/seed-1.json").read_text(encoding="utf-8"))
+    assert oracle["ndcg_at_10"] == f"{record['by_language']['jpn']:.4f}"
+
+
+def test_items_make_up_the_scores(study: Study) -> None:
+    for task in TASKS:
+        record = read_score(study, RECIPES[2], task)
+        path = study.folder / f"results/scores/{RECIPES[2]}/{task}/all-languages"
+        items = read_items(path / "seed-1.items.parquet")
+        assert record["by_language"] == {
+            language: pytest.approx(score)
+            for language, (score, _) in scores_by_language(items).items()
+        }
+
+
+def test_differences_are_those_of_the_scores(study: Study) -> None:
+    lines = read_csv(study.folder / "results/significance.csv")
+    found = {line["compared"] for line in lines}
+    assert found == {"pretraining", "grouping", "reference", "training"}
+    for line in lines:
+        first, second = (
+            read_record(study, line[side], line["task"])["value"] for side in ("first", "second")
+        )
+        assert float(line["difference"]) == pytest.approx(first - second, abs=1e-4)
+        assert float(line["low"]) <= float(line["difference"]) <= float(line["high"])
+        assert 0 < float(line["p"]) <= float(line["p_adjusted"]) <= 1
+
+
+def test_groups_are_measured(study: Study) -> None:
+    (line,) = read_csv(study.folder / "results/group_quality.csv")
+    assert line["grouping"] == "kmeans-cosine-0.05"
+    assert (line["subwords"], line["semantic_tokens"]) == ("2500", "125")
+    assert float(line["script_purity"]) > float(line["script_purity_by_chance"]) > 0
+
+
+def test_the_report_has_every_table_and_figure(study: Study) -> None:
+    answer = study.run(options=["--report", "results/report.html"])
+    assert answer.returncode == 0, answer.stdout
+    page = (study.folder / "results/report.html").read_text(encoding="utf-8")
+    for name in ("figure2", "figure3", "figure5"):
+        assert f"{name}.png" in page
+    for name in (
+        *(f"table{number}" for number in range(1, 6)),
+        "table5_by_language",
+        "table5_orderings",
+        "comparison",
+        "significance",
+        "group_quality",
+        "explorer",
+        "provenance",
+    ):
+        assert f"{name}.html" in page
+    assert "4.2 Dimension reduction" in page
+
+
 @pytest.mark.parametrize("figure", [2, 3, 5])
 def test_figures_are_whole_pictures(study: Study, figure: int) -> None:
     path = study.folder / f"results/figures/figure{figure}"
@@ -113,8 +220,25 @@ def test_figures_are_whole_pictures(study: Study, figure: int) -> None:
     assert path.with_suffix(".png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_the_explorer_opens_on_the_studys_groups(study: Study, browser: Any) -> None:
+    tab = browser.new_context(offline=True).new_page()
+    tab.goto((study.folder / "results/explorer.html").as_uri() + "#Tomate")
+    tab.wait_for_selector("#the-subword")
+    assert "unigram, first 64 columns: 2,500 subwords, 1 grouping" in tab.inner_text("#the-about")
+    part = "unigram/clsa-emoji+numbers+roundtrip/d64/kmeans-cosine-0.05"
+    groups = Groups.load(study.folder / f"results/groups/{part}.safetensors")
+    found = tab.evaluate("Array.from(groupings[0].tokenToGroup)")
+    assert found == groups.token_to_group.tolist()
+    tab.context.close()
+
+
 def read_score(study: Study, recipe: str, task: str) -> dict[str, Any]:
-    path = study.folder / f"results/scores/{recipe}/{task}/all-languages/seed-1.json"
+    return read_record(study, f"{recipe}/all-languages", task)
+
+
+def read_record(study: Study, experiment: str, task: str) -> dict[str, Any]:
+    recipe, _, training = experiment.rpartition("/")
+    path = study.folder / f"results/scores/{recipe}/{task}/{training}/seed-1.json"
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -147,7 +271,7 @@ def test_every_job_leaves_a_log_and_a_benchmark(study: Study) -> None:
 
 def test_what_no_experiment_asks_for_is_made_on_demand(study: Study) -> None:
     """Groups by a lexicon (Appendix F), and training on one language (section 4.5)."""
-    groups = "results/groups/unigram/unaligned/dfull/lexicon-emoji.safetensors"
+    groups = "results/groups/unigram/unaligned/dfull/lexicon-numbers.safetensors"
     score = f"results/scores/{RECIPES[0]}/nli/deu/seed-1.json"
     answer = study.run(groups, score)
     assert answer.returncode == 0, answer.stdout
@@ -181,13 +305,26 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
     for pretraining in ("asis", "mlm"):
         folder = f"results/models/{part}/d64/kmeans-cosine-0.05/{pretraining}"
         expected |= {f"{folder}/config.json", f"{folder}/model.safetensors"}
-    expected |= {f"results/scores/{RECIPES[2]}/{t}/all-languages/seed-1.json" for t in TASKS}
-    expected |= {f"results/table5{s}" for s in (".csv", ".tex", ".html", "_by_language.csv")}
+    expected |= {
+        f"results/scores/{RECIPES[2]}/{t}/all-languages/seed-1.{suffix}"
+        for t in TASKS
+        for suffix in ("json", "items.parquet")
+    }
+    measured = {f"results/efficiency/{part}/d64/kmeans-cosine-0.05.json"}  # of this run's speed
+    measured |= {f"results/table3.{suffix}" for suffix in ("csv", "html")}
+    expected |= measured
+    expected |= {
+        f"results/table5{s}"
+        for s in (".csv", ".tex", ".html", "_by_language.csv", "_by_language.html")
+    }
+    for table in ("table5_orderings", "significance", "group_quality"):
+        expected |= {f"results/{table}.csv", f"results/{table}.html"}
     expected |= {"results/comparison.csv", "results/comparison.html"}
     expected |= {f"results/figures/figure5.{suffix}" for suffix in ("pdf", "png")}
-    assert again == expected | {"results/table5_orderings.csv"}
-    assert {path: file.sha256 for path, file in after.items()} == {
-        path: file.sha256 for path, file in before.items()
+    expected |= {"results/explorer.html", "results/provenance.json", "results/provenance.html"}
+    assert again == expected
+    assert {path: file.sha256 for path, file in after.items() if path not in measured} == {
+        path: file.sha256 for path, file in before.items() if path not in measured
     }
 
 
@@ -203,3 +340,44 @@ def test_the_plan_counts_the_jobs_that_would_run(study: Study) -> None:
     assert planned == {
         rule: count for rule, count in counts.items() if rule not in ("fetch_wheel", "table5")
     }
+
+
+def test_a_pool_is_named_wherever_its_scores_are_shown(study: Study, tmp_path: Path) -> None:
+    own = Study(study.checkout, tmp_path / "pooled")
+    shutil.copytree(study.folder, own.folder, symlinks=True)
+    config = yaml.safe_load((own.folder / "config/config.yaml").read_text(encoding="utf-8"))
+    pool = {"depth": 5, "random_per_language": 2, "seed": 1}
+    answer = own.run(
+        *("results/table5.csv", "results/comparison.html", "results/figures/figure5.pdf"),
+        change={
+            "tasks_shown": ["retrieval", "pooled", "reranked"],
+            "datasets": {"pooled": config["datasets"]["mini_passages"] | {"pool": pool}},
+            "tasks": {
+                "pooled": config["tasks"]["retrieval"] | {"dataset": "pooled"},
+                "reranked": config["tasks"]["rerank"] | {"dataset": "pooled"},
+            },
+        },
+    )
+    assert answer.returncode == 0, answer.stdout
+    assert job_counts(answer.stdout) == {
+        **{"read_ranking_dataset": 1, "rank_bm25": 1, "pool_passages": 1, "tokenize_ranking": 1},
+        **{"fine_tune": 2 * 3, "table5": 1, "comparison": 1, "figure_curves": 1},
+    }
+    whole, part = (
+        own.folder / f"results/{folder}/passages.jsonl"
+        for folder in ("datasets/pooled", "pools/pooled")
+    )
+    assert set(part.read_text().splitlines()) < set(whole.read_text().splitlines())
+    score = read_score(own, RECIPES[0], "pooled")
+    assert score["collection"] == {"pool": pool}
+    # BM25's lists, which are ranked anew, are of the whole collection.
+    assert "collection" not in read_score(own, RECIPES[0], "reranked")
+    searched = "what is relevant, BM25's first 5 and 2 others a language (seed 1)"
+    for line in read_csv(own.folder / "results/table5.csv"):
+        assert line["pooled_ndcg_at_10_collection"] == searched
+        assert set(line) & {"retrieval_ndcg_at_10_collection", "reranked_collection"} == set()
+    for line in read_csv(own.folder / "results/comparison.csv"):
+        assert line["collection"] == (searched if line["task"] == "pooled" else "")
+    for name in ("table5.html", "table5.tex", "comparison.html", "table5_by_language.csv"):
+        text = (own.folder / "results" / name).read_text(encoding="utf-8")
+        assert "first 5 and 2 others a language" in text, name

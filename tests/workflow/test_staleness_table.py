@@ -1,0 +1,159 @@
+"""Every key of the config and every module of the package makes stale what depends on it, and
+nothing else: the table of ``staleness.py`` against dry runs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from staleness import ALWAYS, KEYS, MODULES, Line, change_of, keys_of, page
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+SCHEMA = json.loads((ROOT / "config/schemas/config.schema.json").read_text(encoding="utf-8"))
+PACKAGE = ROOT / "workflow/semantic_tokens"
+TARGETS = {"all", "download"}
+#: One dry run for all changes that should make nothing stale: together they must not, either.
+NONE_AT_ALL = "none at all"
+#: Shown whenever they are asked for, and kept nowhere.
+WITHOUT_OUTPUT = {"all", "download", "plan"}
+
+
+def modules() -> list[str]:
+    """The package's modules, without its own name, and its folders of other files."""
+    files = [path for path in PACKAGE.rglob("*.*") if "__pycache__" not in path.parts]
+    names = {path.with_suffix("") if path.suffix == ".py" else path.parent for path in files}
+    dotted = {".".join(name.relative_to(PACKAGE).parts) for name in names}
+    return sorted({name.removesuffix("__init__").rstrip(".") for name in dotted} - {""})
+
+
+def files_of(package: Path, module: str) -> list[str]:
+    """What a module is: one file, or a package's own and what is not Python in its folder."""
+    path = package / module.replace(".", "/")
+    if not path.is_dir():
+        return [str(path.with_suffix(".py"))]
+    files = (file for file in sorted(path.glob("*.*")) if file.suffix != ".py")
+    return [str(file) for file in [*path.glob("__init__.py"), *files]]
+
+
+class Answers(NamedTuple):
+    """What the dry runs say: by line of the table, the jobs that run again; and all rules."""
+
+    stale: Mapping[str, list[dict[str, Any]]]
+    made: set[str]
+    rules: set[str]
+
+
+def laid_over(config: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with another laid over it, as Snakemake does."""
+    for key, value in over.items():
+        is_section = isinstance(value, Mapping) and isinstance(config.get(key), dict)
+        config[key] = laid_over(config[key], value) if is_section else value
+    return config
+
+
+@pytest.fixture(scope="module")
+def config() -> dict[str, Any]:
+    """The wide study's."""
+    small, wide = (
+        yaml.safe_load((HERE / folder / "config.yaml").read_text(encoding="utf-8"))
+        for folder in ("config", "wide")
+    )
+    return laid_over(small, wide)
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]) -> Answers:
+    checkout, folder = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("wide")
+    for part in ("rules", "workflow", "profiles", "envs", "config/schemas"):
+        shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", checkout)
+    shutil.copy(ROOT / "config/paper_table5.csv", checkout / "config")
+    shutil.copytree(HERE / "config", folder / "config")
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    rows = (HERE / "wide/experiments.tsv").read_text(encoding="utf-8")
+    (folder / "config/experiments.tsv").write_text(rows, encoding="utf-8")
+    shorter = [row for row in rows.splitlines(keepends=True) if not row.startswith("figure5")]
+    (folder / "config/shorter.tsv").write_text("".join(shorter), encoding="utf-8")
+    for name, digit in (("text", "0"), ("other", "1")):
+        listed = f"{digit * 64}  deu.txt\n"
+        (folder / f"config/{name}.sha256").write_text(listed, encoding="utf-8")
+    for name in ("checkpoint", "checkpoint-2", "names", "names-2", "text-2"):
+        (folder / "own" / name).mkdir(parents=True)
+    for name in ("lexicon.tsv", "lexicon-2.tsv"):
+        (folder / "own" / name).touch()
+    changes: dict[str, dict[str, Any]] = {"nothing": {}, NONE_AT_ALL: {"config": {}, "files": []}}
+    for key, line in KEYS.items():
+        if line.stale:
+            changes[f"key {key}"] = {"config": change_of(key, line)}
+        else:
+            laid_over(changes[NONE_AT_ALL]["config"], change_of(key, line))
+    for module, line in MODULES.items():
+        files = files_of(checkout / "workflow/semantic_tokens", module)
+        if line.stale:
+            changes[f"module {module}"] = {"files": files}
+        else:
+            changes[NONE_AT_ALL]["files"] += files
+    answer = subprocess.run(
+        [sys.executable, HERE / "dry_runs.py", checkout, folder],
+        input=json.dumps({"targets": sorted(TARGETS), "changes": changes}),
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": ""},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr + answer.stdout
+    return Answers(
+        **{
+            key: value if key == "stale" else set(value)
+            for key, value in json.loads(answer.stdout).items()
+        }
+    )
+
+
+def test_the_wide_study_has_a_job_for_every_rule(answers: Answers) -> None:
+    assert answers.made == answers.rules - WITHOUT_OUTPUT
+    assert answers.stale["nothing"] == []
+
+
+def test_every_key_of_the_schema_has_a_line() -> None:
+    assert sorted(KEYS) == keys_of(SCHEMA)
+
+
+def test_every_module_has_a_line() -> None:
+    assert sorted(MODULES) == modules()
+
+
+def assert_stale(jobs: list[dict[str, Any]], line: Line) -> None:
+    """The jobs are of the rules of this line, and all of what it is about."""
+    assert {job["rule"] for job in jobs} == (ALWAYS | set(line.stale) if line.stale else set())
+    for wildcard, values in line.only.items():
+        met = {job["wildcards"][wildcard] for job in jobs if wildcard in job["wildcards"]}
+        assert met and met <= set(values)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_changed_key(answers: Answers, config: dict[str, Any], key: str) -> None:
+    line = KEYS[key]
+    before: Any = config
+    for part in key.split("."):
+        before = (before or {}).get(line.name if part == "*" else part)
+    assert before != line.value  # it is a change
+    assert_stale(answers.stale[f"key {key}" if line.stale else NONE_AT_ALL], line)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_changed_module(answers: Answers, module: str) -> None:
+    line = MODULES[module]
+    assert_stale(answers.stale[f"module {module}" if line.stale else NONE_AT_ALL], line)
+
+
+def test_the_page_is_the_table() -> None:
+    assert (ROOT / "docs/staleness.md").read_text(encoding="utf-8") == page()
