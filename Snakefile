@@ -7,6 +7,9 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/sources.smk"
 include: "rules/backbones.smk"
@@ -21,18 +24,16 @@ include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/explorer.smk"
 include: "rules/plan.smk"
+include: "rules/provenance.smk"
 
 
 rule all:
     default_target: True
     input:
-        TABLE5,
-        "results/table5_orderings.csv",
-        "results/comparison.html",
-        FIGURE_FILES,
-        # What no figure shows is an experiment all the same.
-        score_files([row for row in EXPERIMENTS if row.figure not in CURVES]),
+        RESULTS,
+        PROVENANCE,
 
 
 rule download:

@@ -16,8 +16,8 @@ rule extract_embeddings:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["backbones"],
-        runtime=config["runtime_minutes"]["backbones"],
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         code=code_digest("semantic_tokens.embeddings"),
@@ -44,8 +44,8 @@ rule align:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["backbones"],
-        runtime=config["runtime_minutes"]["backbones"],
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=config["gpus_per_job"],
     params:
         options=config["alignment"],

@@ -8,6 +8,7 @@
 rule derive_backbone:
     input:
         wheel=lambda wildcards: wheel_of(config["backbones"][wildcards.backbone]),
+        path=lambda wildcards: path_of(config["backbones"][wildcards.backbone]),
         download=lambda wildcards: downloads_of(config["backbones"][wildcards.backbone]),
         texts=lambda wildcards: expand(
             "results/corpora/{corpus}.jsonl",
@@ -28,11 +29,11 @@ rule derive_backbone:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["backbones"],
-        runtime=config["runtime_minutes"]["backbones"],
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        spec=lambda wildcards: config["backbones"][wildcards.backbone],
+        spec=lambda wildcards: backbone_spec(wildcards.backbone),
         code=code_digest(
             "semantic_tokens.backbones", "semantic_tokens.e5_binary", "semantic_tokens.vocabulary"
         ),
@@ -54,8 +55,8 @@ rule truncate_tokenizer:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["backbones"],
-        runtime=config["runtime_minutes"]["backbones"],
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         ratio=lambda wildcards: ratio_of(wildcards.segmentation),

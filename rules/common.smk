@@ -1,4 +1,5 @@
 # What every rule file may use; nothing here runs a job.
+import copy
 import hashlib
 import importlib.util
 import os
@@ -6,8 +7,14 @@ import sys
 from pathlib import Path
 
 from snakemake.logging import logger
+from snakemake.common.configfile import load_configfile
+from snakemake.utils import update_config
 
-PACKAGE_ROOT = Path(workflow.basedir) / "workflow"
+# As a module of another workflow, which may put all of its files below a prefix.
+IS_MODULE = workflow.modifier.parent_modifier is not None
+PREFIX = workflow.modifier.path_modifier.prefix or ""
+
+PACKAGE_ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent / "workflow"
 sys.path.insert(0, str(PACKAGE_ROOT))
 # Scripts import this checkout's package too, whose code the digests below speak of, even where
 # another checkout is installed.
@@ -18,11 +25,20 @@ os.environ.update(
 )
 
 from semantic_tokens.configuration import read_experiments, validate_config
+from semantic_tokens.downloads import read_checksums
 from semantic_tokens.errors import InputError
 from semantic_tokens.recipe import PATTERNS, lexicons_of, ratio_of
 
+if IS_MODULE:
+    # What the other workflow says is laid over the default profile, as a profile is.
+    default = load_configfile(workflow.source_path("../config/config.yaml"))
+    given = copy.deepcopy(dict(config))
+    default["experiments"] = workflow.source_path("../config/experiments.tsv")
+    update_config(default, given)
+    config = default
+
 try:
-    validate_config(config, Path(workflow.basedir) / "config/schemas/config.schema.json")
+    validate_config(config, workflow.source_path("../config/schemas/config.schema.json"))
     EXPERIMENTS = read_experiments(config["experiments"], config)
 except InputError as error:
     logger.error(f"Error: {error}")  # alone: an exception would point at this file
@@ -56,9 +72,15 @@ def code_digest(*modules):
         folders = spec.submodule_search_locations
         paths = [Path(spec.origin)] if folders is None else sorted(Path(folders[0]).rglob("*.*"))
         for path in paths:
-            if path.suffix in {".py", ".yaml", ".j2"}:
+            if path.suffix in {".py", ".yaml", ".j2", ".css", ".js"}:
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def growing(amount):
+    """A resource of which each new attempt at a job asks for as much again: on a cluster, a job
+    that went over its memory or time is given more. It makes nothing stale."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def experiment_recipes():
@@ -81,10 +103,71 @@ def pool_of(dataset):
     return config["datasets"][dataset].get("pool")
 
 
+def collection_of(task):
+    """What this task's scores are of, where that is not the whole collection; empty if it is.
+
+    BM25 ranks the whole, so a pool changes nothing for what is ranked anew of its lists."""
+    spec = config["datasets"][config["tasks"][task]["dataset"]]
+    found = {}
+    if spec.get("pool") and config["tasks"][task]["kind"] == "retrieval":
+        found["pool"] = spec["pool"]
+    share = spec["options"].get("distractors", 1)
+    if spec["reader"] in ("miracl", "msmarco") and share != 1:
+        found["distractors"] = share
+    return found
+
+
 def passages_file(wildcards):
     """The passages that this dataset's queries search."""
     folder = "pools" if pool_of(wildcards.dataset) else "datasets"
     return [f"results/{folder}/{wildcards.dataset}/passages.jsonl"]
+
+
+def passages_files(dataset):
+    """The whole collection of a dataset, if it is for ranking."""
+    is_ranking = dataset_kind(dataset) == "ranking"
+    return [f"results/datasets/{dataset}/passages.jsonl"] if is_ranking else []
+
+
+#: The paper's sections, as the report has them.
+SECTIONS = {
+    "provenance": "1 The study",
+    "figure2": "2 Operations and pipelines",
+    "table1": "3 Tasks",
+    "figure3": "4.1 Semantic grouping",
+    "figure4": "4.1 Semantic grouping",
+    "figure5": "4.2 Dimension reduction",
+    "figure6": "4.2 Dimension reduction",
+    "figure7": "4.3 Other models",
+    "figure8": "4.4 Inspection",
+    "explorer": "4.4 Inspection",
+    "figure9": "4.5 Zero-shot",
+    "table2": "A Training",
+    "figure11": "B Sources of alignment",
+    "figure10": "C Languages",
+    "table3": "D Memory and efficiency",
+    "figure12": "E Distance",
+    "table4": "F Grouping by lexicon",
+    "table5": "G Numbers",
+    "figure13": "H More groups",
+}
+
+
+def in_report(path, part=None, caption=None, title=None):
+    """An output that the report shows, in the section of this table or figure of the paper.
+
+    Captions are in workflow/report; a rule of several figures has one."""
+    part = part or Path(path).stem
+
+    def section(wildcards):
+        return SECTIONS.get(getattr(wildcards, "figure", part), "Not in the paper")
+
+    return report(
+        path,
+        caption=f"../workflow/report/{caption or part}.rst",
+        category=section,
+        labels={"shows": title or part},
+    )
 
 
 def tokenizer_file(wildcards):
@@ -115,7 +198,8 @@ def path_of(spec):
     A folder's files come after it: its own date does not tell when one of them was edited."""
     if not spec.get("path"):
         return []
-    return [spec["path"], *sorted(map(str, filter(Path.is_file, Path(spec["path"]).rglob("*"))))]
+    paths = [spec["path"], *sorted(map(str, filter(Path.is_file, Path(spec["path"]).rglob("*"))))]
+    return [local(path) for path in paths]  # the user's own, which no prefix is for
 
 
 def downloads_of(spec):
@@ -127,9 +211,39 @@ def downloads_of(spec):
 
 
 def download_spec(download):
-    """What decides the files of a download: a better estimate of their size does not."""
+    """What decides the files of a download: what is said about them does not."""
     spec = config["downloads"][download]
-    return {key: value for key, value in spec.items() if key != "size_mb"}
+    said = ("licence", "size_mb", "checksums")  # the last by what is in it: checksums_of
+    return {key: value for key, value in spec.items() if key not in said}
+
+
+def reading_spec(spec):
+    """What decides how an entry of the config is read: the rest of it is for other steps."""
+    keys = ("kind", "reader", "options", "minimum_characters")
+    return {key: spec[key] for key in keys if key in spec}
+
+
+def backbone_spec(backbone):
+    """What decides a backbone: its shape is for the plan, before it is there."""
+    return {key: value for key, value in config["backbones"][backbone].items() if key != "shape"}
+
+
+def training_spec(options):
+    """What decides what a training learns: how often it is kept on disk does not."""
+    training = {k: v for k, v in options["training"].items() if k != "checkpoint_every"}
+    return {**options, "training": training}
+
+
+def shown_training(options):
+    """What Table 2 shows of a training: what a device takes at a time is left out."""
+    hidden = ("checkpoint_every", "device_batch_size")
+    return {"training": {k: v for k, v in options["training"].items() if k not in hidden}}
+
+
+def checksums_of(download):
+    """What the list of a download's checksums says: an edit of it makes the download stale."""
+    path = config["downloads"][download].get("checksums")
+    return read_checksums(path) if path else None
 
 
 def sources_in_use(rows):
@@ -143,7 +257,9 @@ def sources_in_use(rows):
     for spec in specs:
         corpora |= set(spec.get("vocabulary_texts", []))
     specs += [config["corpora"][name] for name in corpora]
-    specs += [config["datasets"][config["tasks"][task]["dataset"]] for task in TASKS]
+    tasks = TASKS + [task for row in rows for task in tasks_of_figure(row.figure)]
+    datasets = dict.fromkeys(config["tasks"][task]["dataset"] for task in tasks)
+    specs += [config["datasets"][dataset] for dataset in datasets]
     return specs
 
 
@@ -154,6 +270,13 @@ def network_files(rows):
     return sorted({file for spec in specs for file in wheel_of(spec) + downloads_of(spec)})
 
 
+def source_files(rows):
+    """Everything that some experiments read from outside the workflow: what was fetched, the
+    user's own files, and the table of experiments."""
+    own = [path for spec in sources_in_use(rows) for path in path_of(spec)]
+    return [*network_files(rows), *dict.fromkeys(own), local(config["experiments"])]
+
+
 def corpus_code(corpus):
     """The digest of what reads this corpus, or takes its text from another part's words."""
     words = {
@@ -161,15 +284,20 @@ def corpus_code(corpus):
         "miniature": ["semantic_tokens.miniature", "semantic_tokens.lexicons.package_words"],
     }
     return code_digest(
-        "semantic_tokens.corpora", *words.get(config["corpora"][corpus]["reader"], [])
+        "semantic_tokens.corpora",
+        "semantic_tokens.languages",
+        "semantic_tokens.seen",
+        *words.get(config["corpora"][corpus]["reader"], []),
     )
 
 
 def dataset_code(dataset):
     """The digest of what makes this dataset: the generator, or the readers."""
     if config["datasets"][dataset]["reader"] == "miniature":
-        return code_digest("semantic_tokens.miniature", "semantic_tokens.lexicons.package_words")
-    return code_digest("semantic_tokens.task_data")
+        modules = ["miniature", "lexicons.package_words", "languages"]
+    else:
+        modules = ["task_data", "languages", "seen"]
+    return code_digest(*(f"semantic_tokens.{module}" for module in modules))
 
 
 def task_inputs(wildcards):
@@ -190,7 +318,7 @@ def task_inputs(wildcards):
 def task_code(wildcards):
     """The digest of what trains and scores this kind of task."""
     kind = config["tasks"][wildcards.task]["kind"]
-    modules = ["model", "encoder", "training"]
+    modules = ["model", "encoder", "training", "scored_items"]
     modules += [f"finetuning.{module}" for module in ("run", "task", kind)]
     if kind in ("reranking", "retrieval"):
         modules += ["finetuning.retrieval_data", "ranking"]
@@ -207,6 +335,16 @@ def score_files(rows, tasks=TASKS):
     ]
 
 
+def unshown_scores(rows):
+    """The scores of the experiments that no figure shows: each row's of its own tasks."""
+    return [
+        file
+        for row in rows
+        if row.figure not in CURVES
+        for file in score_files([row], tasks_of_figure(row.figure))
+    ]
+
+
 def rows_as_params(rows):
     """Experiments as plain values, so that a change of one makes the tables stale."""
     return [row.as_dict() for row in rows]
@@ -217,7 +355,10 @@ def backbone_configs(rows):
 
 
 def tasks_of_figure(figure):
-    """The paper's Figure 9 leaves out names: its benchmark has no English to train on."""
+    """What the rows of a figure are trained for: the config says, or all tasks that are shown.
+    The paper's Figure 9 leaves out names: its benchmark has no English to train on."""
+    if figure in config["tasks_by_figure"]:
+        return config["tasks_by_figure"][figure]
     if figure != "figure9":
         return TASKS
     return [task for task in TASKS if config["tasks"][task]["kind"] != "token_classification"]

@@ -18,11 +18,11 @@ rule read_corpus:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["data"],
-        runtime=config["runtime_minutes"]["data"],
+        mem_mb=growing(config["memory_mb"]["data"]),
+        runtime=growing(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
-        spec=lambda wildcards: config["corpora"][wildcards.corpus],
+        spec=lambda wildcards: reading_spec(config["corpora"][wildcards.corpus]),
         code=lambda wildcards: corpus_code(wildcards.corpus),
     script:
         "../workflow/scripts/read_corpus.py"

@@ -21,11 +21,11 @@ rule read_dataset:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["data"],
-        runtime=config["runtime_minutes"]["data"],
+        mem_mb=growing(config["memory_mb"]["data"]),
+        runtime=growing(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
-        spec=lambda wildcards: config["datasets"][wildcards.dataset],
+        spec=lambda wildcards: reading_spec(config["datasets"][wildcards.dataset]),
         code=lambda wildcards: dataset_code(wildcards.dataset),
     script:
         "../workflow/scripts/read_dataset.py"
@@ -55,8 +55,8 @@ rule rank_bm25:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["ranking"],
-        runtime=config["runtime_minutes"]["ranking"],
+        mem_mb=growing(config["memory_mb"]["ranking"]),
+        runtime=growing(config["runtime_minutes"]["ranking"]),
         gpu=0,
     params:
         **config["bm25"],
@@ -79,8 +79,8 @@ rule pool_passages:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["ranking"],
-        runtime=config["runtime_minutes"]["ranking"],
+        mem_mb=growing(config["memory_mb"]["ranking"]),
+        runtime=growing(config["runtime_minutes"]["ranking"]),
         gpu=0,
     params:
         options=lambda wildcards: pool_of(wildcards.dataset),

@@ -31,12 +31,11 @@ if INSPECTED:
     DRAWN += ["figure8", "figure13"]
 FIGURE_FILES = expand("results/figures/{figure}.{suffix}", figure=DRAWN, suffix=["pdf", "png"])
 
-FIGURE = multiext("results/figures/{figure}", ".pdf", ".png")
-
 
 rule figure_pipelines:
     output:
-        multiext("results/figures/figure2", ".pdf", ".png"),
+        "results/figures/figure2.pdf",
+        in_report("results/figures/figure2.png", caption="figure_pipelines"),
     log:
         "results/logs/figure_pipelines.log",
     benchmark:
@@ -50,7 +49,11 @@ rule figure_pipelines:
         gpu=0,
     params:
         rows=rows_as_params(EXPERIMENTS),
-        code=code_digest("semantic_tokens.figures.pipelines", "semantic_tokens.figures.style"),
+        code=code_digest(
+            "semantic_tokens.figures.pipelines",
+            "semantic_tokens.figures.selection",
+            "semantic_tokens.figures.style",
+        ),
     script:
         "../workflow/scripts/figure_pipelines.py"
 
@@ -62,7 +65,8 @@ rule figure_curves:
         ),
         backbones=lambda wildcards: backbone_configs(CURVES[wildcards.figure].experiments),
     output:
-        FIGURE,
+        "results/figures/{figure}.pdf",
+        in_report("results/figures/{figure}.png", caption="figure_curves"),
     log:
         "results/logs/figure_curves/{figure}.log",
     benchmark:
@@ -93,9 +97,10 @@ if "figure11" in CURVES:
 
     rule figure_alignments:
         input:
-            scores=score_files(CURVES["figure11"].experiments),
+            scores=score_files(CURVES["figure11"].experiments, tasks_of_figure("figure11")),
         output:
-            multiext("results/figures/figure11", ".pdf", ".png"),
+            "results/figures/figure11.pdf",
+            in_report("results/figures/figure11.png", caption="figure_alignments"),
         log:
             "results/logs/figure_alignments.log",
         benchmark:
@@ -109,7 +114,7 @@ if "figure11" in CURVES:
             gpu=0,
         params:
             shown=CURVES["figure11"].as_dict(),
-            tasks=TASKS,
+            tasks=tasks_of_figure("figure11"),
             seeds=config["seeds"],
             code=code_digest(
                 "semantic_tokens.figures.alignments",
@@ -126,7 +131,8 @@ if LANGUAGE_ROWS and reference_of_main(EXPERIMENTS):
         input:
             scores=score_files([reference_of_main(EXPERIMENTS), *LANGUAGE_ROWS]),
         output:
-            multiext("results/figures/figure10", ".pdf", ".png"),
+            "results/figures/figure10.pdf",
+            in_report("results/figures/figure10.png", caption="figure_languages"),
         log:
             "results/logs/figure_languages.log",
         benchmark:
@@ -165,8 +171,10 @@ if INSPECTED:
             ),
             fonts=expand("resources/wheels/{wheel}.whl", wheel=config["inspection"]["fonts"]),
         output:
-            few=multiext("results/figures/figure8", ".pdf", ".png"),
-            more=multiext("results/figures/figure13", ".pdf", ".png"),
+            "results/figures/figure8.pdf",
+            in_report("results/figures/figure8.png", caption="figure_groups"),
+            "results/figures/figure13.pdf",
+            in_report("results/figures/figure13.png", caption="figure_groups"),
         log:
             "results/logs/figure_groups.log",
         benchmark:
@@ -174,8 +182,8 @@ if INSPECTED:
         conda:
             "../envs/cpu.yaml"
         resources:
-            mem_mb=4000,
-            runtime=20,
+            mem_mb=growing(4000),
+            runtime=growing(20),
             gpu=0,
         params:
             keywords=config["inspection"]["keywords"],
@@ -184,6 +192,8 @@ if INSPECTED:
                 "semantic_tokens.figures.fonts",
                 "semantic_tokens.figures.style",
                 "semantic_tokens.inspection",
+                "semantic_tokens.alignment",
+                "semantic_tokens.languages",
             ),
         script:
             "../workflow/scripts/figure_groups.py"

@@ -11,6 +11,8 @@ rule fine_tune:
         tokenizer="results/backbones/{backbone}/tokenizer.json",
     output:
         scores=f"results/scores/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.json",
+        # What every test item adds to them, for the tests between models.
+        scored_items=f"results/scores/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.items.parquet",
     log:
         f"results/logs/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.log",
     benchmark:
@@ -18,14 +20,14 @@ rule fine_tune:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["training"],
-        runtime=config["runtime_minutes"]["fine_tuning"],
+        mem_mb=growing(config["memory_mb"]["training"]),
+        runtime=growing(config["runtime_minutes"]["fine_tuning"]),
         gpu=config["gpus_per_job"],
     params:
-        task=lambda wildcards: config["tasks"][wildcards.task],
+        task=lambda wildcards: training_spec(config["tasks"][wildcards.task]),
         evaluation_split=config["evaluation_split"],
-        pool=lambda wildcards: pool_of(config["tasks"][wildcards.task]["dataset"]),
-        checkpoint=f"results/checkpoints/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}",
+        collection=lambda wildcards: collection_of(wildcards.task),
+        checkpoint=f"{PREFIX}results/checkpoints/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}",
         code=task_code,
     script:
         "../workflow/scripts/fine_tune.py"

@@ -22,8 +22,8 @@ rule group_kmeans:
     conda:
         "../envs/gpu.yaml" if config["gpus_per_job"] else "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["backbones"],
-        runtime=config["runtime_minutes"]["backbones"],
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=config["gpus_per_job"],
     params:
         metric=lambda wildcards: wildcards.grouping.split("-")[1],
@@ -54,8 +54,8 @@ rule group_first_k:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["backbones"],
-        runtime=config["runtime_minutes"]["backbones"],
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
@@ -86,8 +86,8 @@ rule group_by_lexicon:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["backbones"],
-        runtime=config["runtime_minutes"]["backbones"],
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         code=code_digest(
@@ -113,8 +113,8 @@ rule leave_ungrouped:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["backbones"],
-        runtime=config["runtime_minutes"]["backbones"],
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         code=code_digest("semantic_tokens.grouping.groups"),
@@ -135,8 +135,8 @@ rule assemble_model:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["backbones"],
-        runtime=config["runtime_minutes"]["backbones"],
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         code=code_digest("semantic_tokens.model"),

@@ -17,11 +17,11 @@ rule read_lexicon:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["data"],
-        runtime=config["runtime_minutes"]["data"],
+        mem_mb=growing(config["memory_mb"]["data"]),
+        runtime=growing(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
-        spec=lambda wildcards: config["lexicons"][wildcards.lexicon],
-        code=code_digest("semantic_tokens.lexicons"),
+        spec=lambda wildcards: reading_spec(config["lexicons"][wildcards.lexicon]),
+        code=code_digest("semantic_tokens.lexicons", "semantic_tokens.languages"),
     script:
         "../workflow/scripts/read_lexicon.py"

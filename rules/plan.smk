@@ -18,6 +18,6 @@ rule plan:
         study=plan_study(TABLE5_ROWS),
         downloads=plan_downloads(TABLE5_ROWS),
         throughput=config["throughput"],
-        page="results/plan.txt",
+        page=f"{PREFIX}results/plan.txt",
     script:
         "../workflow/scripts/plan.py"

@@ -1,7 +1,7 @@
 # Continual pretraining (paper, section 2.4; Appendix A).
 #
 # consumes  results/models/…/asis/, results/tokenized/{backbone}/{segmentation}/corpora/
-# makes     results/models/…/mlm/
+# makes     results/models/…/mlm/, results/efficiency/
 
 
 rule pretrain:
@@ -15,6 +15,7 @@ rule pretrain:
         ),
     output:
         multiext(f"results/models/{GROUPS}/mlm/", "config.json", "model.safetensors"),
+        efficiency=f"results/efficiency/{GROUPS}.json",
     log:
         f"results/logs/pretrain/{GROUPS}.log",
     benchmark:
@@ -22,18 +23,19 @@ rule pretrain:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["training"],
-        runtime=config["runtime_minutes"]["pretraining"],
+        mem_mb=growing(config["memory_mb"]["training"]),
+        runtime=growing(config["runtime_minutes"]["pretraining"]),
         gpu=config["gpus_per_job"],
     params:
-        options=config["pretraining"],
+        options=training_spec(config["pretraining"]),
         # Outside the outputs, which Snakemake deletes when an interrupted job starts again.
-        checkpoint=f"results/checkpoints/pretrain/{GROUPS}",
+        checkpoint=f"{PREFIX}results/checkpoints/pretrain/{GROUPS}",
         code=code_digest(
             "semantic_tokens.pretraining",
             "semantic_tokens.training",
             "semantic_tokens.model",
             "semantic_tokens.encoder",
+            "semantic_tokens.efficiency",
         ),
     script:
         "../workflow/scripts/pretrain.py"

@@ -18,8 +18,8 @@ rule reduce_dimension:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["backbones"],
-        runtime=config["runtime_minutes"]["backbones"],
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         code=code_digest("semantic_tokens.reduction"),

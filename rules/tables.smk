@@ -1,10 +1,16 @@
-# Table 5 (paper, Appendix G), and whether the paper's orderings appear.
+# The paper's tables, what stands beside them, and what the paper lacks.
 #
-# consumes  results/scores/
-# makes     results/table5.{csv,tex,html}, results/table5_by_language.csv,
-#           results/table5_orderings.csv
+# consumes  results/scores/, results/datasets/, results/efficiency/, results/groups/
+# makes     results/table{1..5}*, results/table5_orderings.csv, results/comparison.{csv,html},
+#           results/significance.{csv,html}, results/group_quality.{csv,html}
+from semantic_tokens.figures.selection import main_backbone
 
-TABLE5 = multiext("results/table5", ".csv", ".tex", ".html", "_by_language.csv")
+# How every page is written.
+PAGES = ("semantic_tokens.pages", "semantic_tokens.templates")
+
+TABLE5 = multiext(
+    "results/table5", ".csv", ".tex", ".html", "_by_language.csv", "_by_language.html"
+)
 TABLE5_ROWS = [row for row in EXPERIMENTS if row.table5]
 # The orderings are of Figures 3 to 7; what other figures and tables add is compared there.
 ORDERED_ROWS = [
@@ -14,12 +20,75 @@ ORDERED_ROWS = [
 ]
 
 
+# Grouping by lexicon (Appendix F), scored on one task alone.
+TABLE4_ROWS = [row for row in EXPERIMENTS if row.figure == "table4"]
+TABLE4 = {"task": tasks_of_figure("table4")[0], **config["lexicon_comparison"]}
+# Pretraining of the main backbone by dimension and ratio, each once, unaligned before aligned:
+# where rows stand does not change what a step takes.
+EFFICIENCY = {
+    (recipe.dimension, recipe.ratio): recipe
+    for recipe in sorted(
+        (
+            row.recipe
+            for row in EXPERIMENTS
+            if row.recipe.is_pretrained
+            and row.recipe.backbone == main_backbone(EXPERIMENTS)
+            and row.recipe.grouping.startswith(("ungrouped", "kmeans-cosine"))
+        ),
+        key=lambda recipe: (not recipe.is_aligned, recipe.path),
+    )
+}
+# The main backbone's groups by K-Means, and the lexicons that its alignments train on.
+MEASURED_GROUPS = list(
+    dict.fromkeys(
+        f"results/groups/{row.recipe.backbone}/{row.recipe.alignment}/{row.recipe.dimension}/{row.recipe.grouping}.safetensors"
+        for row in EXPERIMENTS
+        if row.recipe.backbone == main_backbone(EXPERIMENTS)
+        and row.recipe.grouping_method == "kmeans"
+    )
+)
+MEASURED_LEXICONS = sorted(
+    {
+        name
+        for row in EXPERIMENTS
+        if row.recipe.backbone == main_backbone(EXPERIMENTS)
+        for name in row.recipe.alignment_lexicons
+    }
+    - {"roundtrip"}
+)
+# What every task was fine-tuned on.
+SCORED_ROWS = {
+    task: [row for row in EXPERIMENTS if task in tasks_of_figure(row.figure)]
+    for task in dict.fromkeys(task for row in EXPERIMENTS for task in tasks_of_figure(row.figure))
+}
+
+# Every table of this study; one whose experiments are not in the table of experiments is not made.
+TABLE_FILES = [
+    *multiext("results/table1", ".csv", ".html", "_by_language.csv"),
+    *multiext("results/table2", ".csv", ".html"),
+    *TABLE5,
+    *multiext("results/table5_orderings", ".csv", ".html"),
+    *multiext("results/comparison", ".csv", ".html"),
+    *multiext("results/significance", ".csv", ".html"),
+]
+if EFFICIENCY:
+    TABLE_FILES += multiext("results/table3", ".csv", ".html")
+if TABLE4_ROWS:
+    TABLE_FILES += multiext("results/table4", ".csv", ".html")
+if MEASURED_GROUPS and MEASURED_LEXICONS:
+    TABLE_FILES += multiext("results/group_quality", ".csv", ".html")
+
+
 rule table5:
     input:
         scores=score_files(TABLE5_ROWS),
         backbones=backbone_configs(TABLE5_ROWS),
     output:
-        TABLE5,
+        "results/table5.csv",
+        "results/table5.tex",
+        in_report("results/table5.html"),
+        "results/table5_by_language.csv",
+        in_report("results/table5_by_language.html", "table5", title="table 5 by language"),
     log:
         "results/logs/table5.log",
     benchmark:
@@ -36,7 +105,7 @@ rule table5:
         tasks=TASKS,
         seeds=config["seeds"],
         title=config["title"],
-        code=code_digest("semantic_tokens.tables", "semantic_tokens.templates"),
+        code=code_digest("semantic_tokens.tables", *PAGES),
     script:
         "../workflow/scripts/table5.py"
 
@@ -47,6 +116,12 @@ rule table5_orderings:
         backbones=backbone_configs(ORDERED_ROWS),
     output:
         "results/table5_orderings.csv",
+        in_report(
+            "results/table5_orderings.html",
+            "table5",
+            caption="table5_orderings",
+            title="the paper's orderings",
+        ),
     log:
         "results/logs/table5_orderings.log",
     benchmark:
@@ -62,7 +137,8 @@ rule table5_orderings:
         rows=rows_as_params(ORDERED_ROWS),
         tasks=TASKS,
         seeds=config["seeds"],
-        code=code_digest("semantic_tokens.orderings", "semantic_tokens.tables"),
+        title=config["title"],
+        code=code_digest("semantic_tokens.orderings", "semantic_tokens.tables", *PAGES),
     script:
         "../workflow/scripts/table5_orderings.py"
 
@@ -70,9 +146,10 @@ rule table5_orderings:
 rule comparison:
     input:
         table="results/table5.csv",
-        published=Path(workflow.basedir) / "config/paper_table5.csv",
+        published=local(workflow.source_path("../config/paper_table5.csv")),
     output:
-        multiext("results/comparison", ".csv", ".html"),
+        "results/comparison.csv",
+        in_report("results/comparison.html", title="beside the paper"),
     log:
         "results/logs/comparison.log",
     benchmark:
@@ -88,6 +165,204 @@ rule comparison:
         kinds={task: config["tasks"][task]["kind"] for task in TASKS},
         title=config["title"],
         same_data=config["data_of_the_paper"],
-        code=code_digest("semantic_tokens.comparison"),
+        code=code_digest("semantic_tokens.comparison", *PAGES),
     script:
         "../workflow/scripts/comparison.py"
+
+
+rule table1:
+    input:
+        **{
+            dataset: [
+                *(f"results/datasets/{dataset}/{split}.jsonl" for split in SPLITS),
+                *passages_files(dataset),
+            ]
+            for dataset in dict.fromkeys(config["tasks"][task]["dataset"] for task in TASKS)
+        },
+    output:
+        "results/table1.csv",
+        in_report("results/table1.html"),
+        "results/table1_by_language.csv",
+    log:
+        "results/logs/table1.log",
+    benchmark:
+        "results/benchmarks/table1.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(240),
+        gpu=0,
+    params:
+        tasks={
+            task: {key: config["tasks"][task][key] for key in ("kind", "dataset")}
+            for task in TASKS
+        },
+        evaluation_split=config["evaluation_split"],
+        title=config["title"],
+        code=code_digest("semantic_tokens.paper_tables", *PAGES),
+    script:
+        "../workflow/scripts/table1.py"
+
+
+rule table2:
+    output:
+        "results/table2.csv",
+        in_report("results/table2.html"),
+    log:
+        "results/logs/table2.log",
+    benchmark:
+        "results/benchmarks/table2.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        tasks={
+            task: {
+                **shown_training(config["tasks"][task]),
+                "options": config["tasks"][task]["options"],
+                "tokenization": config["datasets"][config["tasks"][task]["dataset"]][
+                    "tokenization"
+                ],
+            }
+            for task in TASKS
+        },
+        pretraining={**config["pretraining"], **shown_training(config["pretraining"])},
+        alignment=config["alignment"],
+        seeds=config["seeds"],
+        title=config["title"],
+        code=code_digest("semantic_tokens.paper_tables", "semantic_tokens.training", *PAGES),
+    script:
+        "../workflow/scripts/table2.py"
+
+
+if EFFICIENCY:
+
+    rule table3:
+        input:
+            efficiency=expand(
+                "results/efficiency/{path}.json",
+                path=[recipe.path.rpartition("/")[0] for recipe in EFFICIENCY.values()],
+            ),
+            backbone=f"results/backbones/{main_backbone(EXPERIMENTS)}/config.json",
+        output:
+            "results/table3.csv",
+            in_report("results/table3.html"),
+        log:
+            "results/logs/table3.log",
+        benchmark:
+            "results/benchmarks/table3.tsv"
+        localrule: True
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            title=config["title"],
+            code=code_digest("semantic_tokens.paper_tables", *PAGES),
+        script:
+            "../workflow/scripts/table3.py"
+
+
+if TABLE4_ROWS:
+
+    rule table4:
+        input:
+            scores=score_files(TABLE4_ROWS, [TABLE4["task"]]),
+            groups=[
+                f"results/groups/{row.recipe.path.rpartition('/')[0]}.safetensors"
+                for row in TABLE4_ROWS
+            ],
+        output:
+            "results/table4.csv",
+            in_report("results/table4.html"),
+        log:
+            "results/logs/table4.log",
+        benchmark:
+            "results/benchmarks/table4.tsv"
+        localrule: True
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            rows=rows_as_params(TABLE4_ROWS),
+            shown=TABLE4,
+            seeds=config["seeds"],
+            title=config["title"],
+            code=code_digest("semantic_tokens.paper_tables", "semantic_tokens.tables", *PAGES),
+        script:
+            "../workflow/scripts/table4.py"
+
+
+rule significance:
+    input:
+        scored_items=[
+            path.replace(".json", ".items.parquet")
+            for task, rows in SCORED_ROWS.items()
+            for path in score_files(rows, [task])
+        ],
+    output:
+        "results/significance.csv",
+        in_report("results/significance.html"),
+    log:
+        "results/logs/significance.log",
+    benchmark:
+        "results/benchmarks/significance.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+        gpu=0,
+    params:
+        rows_by_task={task: rows_as_params(rows) for task, rows in SCORED_ROWS.items()},
+        seeds=config["seeds"],
+        options=config["significance"],
+        title=config["title"],
+        code=code_digest("semantic_tokens.significance", "semantic_tokens.scored_items", *PAGES),
+    script:
+        "../workflow/scripts/significance.py"
+
+
+if MEASURED_GROUPS and MEASURED_LEXICONS:
+
+    rule group_quality:
+        input:
+            groups=MEASURED_GROUPS,
+            tokenizer=f"results/backbones/{main_backbone(EXPERIMENTS)}/tokenizer.json",
+            lexicons=expand("results/lexicons/{lexicon}.tsv", lexicon=MEASURED_LEXICONS),
+        output:
+            "results/group_quality.csv",
+            in_report("results/group_quality.html", title="groups and held-out translations"),
+        log:
+            "results/logs/group_quality.log",
+        benchmark:
+            "results/benchmarks/group_quality.tsv"
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(30),
+            gpu=0,
+        params:
+            held_out_fraction=config["alignment"]["held_out_fraction"],
+            title=config["title"],
+            code=code_digest(
+                "semantic_tokens.grouping.quality",
+                "semantic_tokens.grouping.groups",
+                "semantic_tokens.lexicons.table",
+                "semantic_tokens.inspection",
+                "semantic_tokens.alignment",
+                *PAGES,
+            ),
+        script:
+            "../workflow/scripts/group_quality.py"

@@ -23,8 +23,8 @@ rule tokenize_dataset:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["data"],
-        runtime=config["runtime_minutes"]["data"],
+        mem_mb=growing(config["memory_mb"]["data"]),
+        runtime=growing(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
         kind=lambda wildcards: dataset_kind(wildcards.dataset),
@@ -65,8 +65,8 @@ rule tokenize_corpus:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=config["memory_mb"]["data"],
-        runtime=config["runtime_minutes"]["data"],
+        mem_mb=growing(config["memory_mb"]["data"]),
+        runtime=growing(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
         sequence_length=config["pretraining"]["sequence_length"],
