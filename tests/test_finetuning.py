@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from seqeval.metrics import f1_score
 from tiny import PAD, Rule, character_tokenizer, write_model, write_task
 from torch.nn import functional
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning import fine_tune, make_task
-from semantic_tokens.finetuning.task import group_by_language, model_inputs, of_languages, predict
-from semantic_tokens.finetuning.token_classification import entity_f1
+from semantic_tokens.finetuning.task import model_inputs, of_languages, predict
+from semantic_tokens.finetuning.token_classification import entity_counts
+from semantic_tokens.scored_items import ScoredItem, read_items, scores_by_language, write_items
 from semantic_tokens.training import TrainingOptions
 
 VOCABULARY = character_tokenizer().get_vocab()
@@ -67,11 +69,31 @@ def test_prediction_is_without_dropout_and_leaves_the_model_to_train() -> None:
 
 def test_rows_of_a_language() -> None:
     rows = [{"language": code, "id": i} for i, code in enumerate(["swa", "eng", "swa", "amh"])]
-    assert group_by_language(rows) == {"amh": [3], "eng": [1], "swa": [0, 2]}
     assert [row["id"] for row in of_languages(rows, ["swa", "amh"])] == [0, 2, 3]
     assert of_languages(rows, None) == rows
     with pytest.raises(InputError, match=r"no training example is in \['yor'\]; mend the"):
         of_languages(rows, ["yor"])
+
+
+# Items
+
+
+def test_items_come_back_as_written(tmp_path: Path) -> None:
+    items = [ScoredItem("ü", "deu", 2.0, 5.0), ScoredItem("b", "eng", 0.1 + 0.2, 1.0)]
+    for some in (items, []):
+        write_items(some, tmp_path / "items.parquet")
+        assert read_items(tmp_path / "items.parquet") == some
+
+
+def test_a_file_of_no_items_is_named(tmp_path: Path) -> None:
+    (tmp_path / "items.parquet").write_bytes(b"PAR1 cut")
+    with pytest.raises(InputError, match=r"items\.parquet: no table of scored items"):
+        read_items(tmp_path / "items.parquet")
+
+
+def test_a_language_without_anything_to_earn_scores_nothing() -> None:
+    items = [ScoredItem("1", "deu", 0.0, 0.0), ScoredItem("2", "ara", 2.0, 5.0)]
+    assert scores_by_language(items) == {"ara": (0.4, 1), "deu": (0.0, 1)}
 
 
 # Token classification
@@ -94,7 +116,9 @@ def test_rows_of_a_language() -> None:
 )
 def test_entity_f1_of_worked_examples(gold: list[str], predicted: list[str], f1: float) -> None:
     split = [[sentence.split() for sentence in tags] for tags in (gold, predicted)]
-    assert entity_f1(*split) == pytest.approx(f1)
+    right, entities = zip(*map(entity_counts, *split), strict=True)
+    assert (sum(right) / sum(entities) if sum(entities) else 0.0) == pytest.approx(f1)
+    assert f1_score(*split, zero_division=0) == pytest.approx(f1)
 
 
 def sentence(number: int, language: str, text: str, tags: str) -> dict[str, Any]:
@@ -157,7 +181,7 @@ def test_the_loss_is_the_mean_over_words(names: dict) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_names_are_scored_by_language_over_all_words(names: dict, batch_size: int) -> None:
-    scores = make_task(**names).evaluate(Rule(initials), batch_size)
+    scores = scores_by_language(make_task(**names).evaluate(Rule(initials), batch_size))
     # English: "per ana and" is taken for one name: of two entities one is right, of two found.
     # Swahili: of five entities the last lies past the cut and one tag was never seen in
     # training; four are found, three of them right.
@@ -174,7 +198,9 @@ def test_zero_shot_training_shares_the_tags_of_all(names: dict, tmp_path: Path) 
 def test_the_development_split_is_for_choosing(tmp_path: Path) -> None:
     splits = NAMES | {"dev": [sentence(6, "luo", "per", "B-PER")]}
     given = write_task(tmp_path, "token_classification", splits, {"max_length": 21})
-    scores = make_task(**given | {"evaluation_split": "dev"}).evaluate(Rule(initials), 2)
+    scores = scores_by_language(
+        make_task(**given | {"evaluation_split": "dev"}).evaluate(Rule(initials), 2)
+    )
     assert scores == {"luo": (1.0, 1)}
 
 
@@ -218,7 +244,7 @@ def pairs(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 def test_accuracy_by_language(pairs: dict, batch_size: int) -> None:
-    scores = make_task(**pairs).evaluate(Rule(second_texts), batch_size)
+    scores = scores_by_language(make_task(**pairs).evaluate(Rule(second_texts), batch_size))
     assert scores == {"deu": (pytest.approx(1 / 2), 2), "eng": (pytest.approx(2 / 3), 3)}
 
 
@@ -254,12 +280,18 @@ def model_folder(tmp_path: Path) -> Path:
 
 def test_a_score_is_the_unweighted_mean_over_languages(pairs: dict, model_folder: Path) -> None:
     task = make_task(**pairs)
-    result = fine_tune(task, model_folder, token_ids=EVERY_TOKEN, options=OPTIONS, seed=1)
+    result, items = fine_tune(task, model_folder, token_ids=EVERY_TOKEN, options=OPTIONS, seed=1)
     assert result["metric"] == "accuracy"
     assert result["count_by_language"] == {"deu": 2, "eng": 3}
     assert result["value"] == pytest.approx(sum(result["by_language"].values()) / 2)
     assert (result["steps"], result["train_examples"]) == (4, 3)
     assert result["final_loss"] > 0
+    assert [(item.language, item.possible) for item in items] == [
+        *[("eng", 1.0)] * 3,
+        *[("deu", 1.0)] * 2,
+    ]  # by id
+    by_language = {code: score for code, (score, _) in scores_by_language(items).items()}
+    assert result["by_language"] == by_language
 
 
 def test_training_fits_its_examples(pairs: dict, model_folder: Path, tmp_path: Path) -> None:
@@ -270,7 +302,7 @@ def test_training_fits_its_examples(pairs: dict, model_folder: Path, tmp_path: P
         {"max_length": 24},
     )
     options = replace(OPTIONS, epochs=60, dropout=0.0)
-    result = fine_tune(
+    result, _ = fine_tune(
         make_task(**same), model_folder, token_ids=EVERY_TOKEN, options=options, seed=1
     )
     assert result["value"] == 1.0
@@ -278,7 +310,7 @@ def test_training_fits_its_examples(pairs: dict, model_folder: Path, tmp_path: P
 
 
 def test_without_steps_the_model_is_scored_as_it_is(pairs: dict, model_folder: Path) -> None:
-    result = fine_tune(
+    result, _ = fine_tune(
         make_task(**pairs),
         model_folder,
         token_ids=EVERY_TOKEN,
@@ -294,7 +326,7 @@ def test_the_seed_decides_fine_tuning(pairs: dict, model_folder: Path) -> None:
         for s in (1, 1, 2)
     )
     assert first == again
-    assert first["final_loss"] != other["final_loss"]
+    assert first[0]["final_loss"] != other[0]["final_loss"]
 
 
 def test_embeddings_that_no_text_needs_change_nothing(names: dict, model_folder: Path) -> None:
@@ -305,7 +337,7 @@ def test_embeddings_that_no_text_needs_change_nothing(names: dict, model_folder:
     used |= {token for row in task.test for token in row["input_ids"]}
     assert len(used) < len(EVERY_TOKEN) / 2
     options = replace(OPTIONS, dropout=0.0)
-    needed, everything = (
+    (needed, _), (everything, _) = (
         fine_tune(task, model_folder, token_ids=tokens, options=options, seed=1)
         for tokens in (np.array(sorted({*used, PAD})), EVERY_TOKEN)
     )
@@ -339,7 +371,7 @@ def test_an_interrupted_fine_tuning_ends_as_one_that_was_not(
 def test_a_smaller_device_batch_learns_the_same(names: dict, model_folder: Path) -> None:
     """Though its sentences have unlike numbers of words."""
     options = replace(OPTIONS, batch_size=3, epochs=3, dropout=0.0)
-    whole, cut = (
+    (whole, _), (cut, _) = (
         fine_tune(make_task(**names), model_folder, token_ids=EVERY_TOKEN, options=o, seed=1)
         for o in (options, replace(options, device_batch_size=1))
     )

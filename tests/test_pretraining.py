@@ -1,6 +1,7 @@
 """Masked language modelling on semantic tokens: what is masked, sampled, predicted and trained."""
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -206,6 +207,19 @@ def test_pretraining_learns_and_leaves_the_mapping(given: dict, tmp_path: Path) 
     assert torch.equal(after["encoder.word_embeddings.token_to_group"], PAIRED)
     moved = [name for name in before if not torch.equal(before[name], after[name])]
     assert len(moved) > 10
+
+
+def test_what_it_took_is_written(given: dict, tmp_path: Path) -> None:
+    options = replace(OPTIONS, max_steps=7, batch_size=4, device_batch_size=2)
+    written = tmp_path / "efficiency.json"
+    pretrain(**given | {"options": options}, target=tmp_path / "trained", efficiency=written)
+    taken = json.loads(written.read_text(encoding="utf-8"))
+    model = load_masked_language_model(tmp_path / "trained", seed=0)
+    assert taken["parameters"] == sum(p.numel() for p in set(model.parameters()))
+    assert (taken["batch_size"], taken["device_batch_size"]) == (4, 2)
+    assert (taken["sequence_length"], taken["steps_measured"]) == (16, 7)
+    assert taken["steps_per_second"] > 0
+    assert taken["peak_memory_bytes"] > 0
 
 
 def test_the_seed_decides_pretraining(given: dict, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from semantic_tokens.finetuning import make_task
 from semantic_tokens.finetuning.question_answering import best_span, squad_f1
+from semantic_tokens.scored_items import scores_by_language
 
 VOCABULARY = character_tokenizer().get_vocab()
 WINDOWS = {"max_length": 40, "stride": 8, "max_question_length": 16}
@@ -130,7 +131,7 @@ def given(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_answers_are_found_in_any_window_and_script(given: dict, batch_size: int) -> None:
-    scores = make_task(**given).evaluate(Rule(digits), batch_size)
+    scores = scores_by_language(make_task(**given).evaluate(Rule(digits), batch_size))
     assert list(scores) == ["deu", "eng", "zho"]
     assert scores["zho"] == (100.0, 1)
     # "15629", and "1239" and "1349" after and before what fills three windows, are all found.
@@ -151,7 +152,9 @@ def test_the_best_window_answers(given: dict) -> None:
         {"train": TRAIN, "test": [example(7, context, "1239")]},
         WINDOWS,
     )
-    assert make_task(**given).evaluate(Rule(surer_of_the_long), 4) == {"eng": (100.0, 1)}
+    assert scores_by_language(make_task(**given).evaluate(Rule(surer_of_the_long), 4)) == {
+        "eng": (100.0, 1)
+    }
 
 
 def test_the_best_of_several_gold_answers_counts(tmp_path: Path) -> None:
@@ -162,12 +165,14 @@ def test_the_best_of_several_gold_answers_counts(tmp_path: Path) -> None:
         {"train": TRAIN, "test": [example(8, "she ate 129 of them", "129") | {"answers": two}]},
         WINDOWS,
     )
-    ((score, _),) = make_task(**given).evaluate(Rule(digits), 4).values()
+    ((score, _),) = scores_by_language(make_task(**given).evaluate(Rule(digits), 4)).values()
     assert score == pytest.approx(100 * 2 / 3)
 
 
 def test_answers_are_no_longer_than_allowed(given: dict) -> None:
-    scores = make_task(**given | {"options": {"max_answer_tokens": 4}}).evaluate(Rule(digits), 8)
+    scores = scores_by_language(
+        make_task(**given | {"options": {"max_answer_tokens": 4}}).evaluate(Rule(digits), 8)
+    )
     assert scores["eng"][0] == pytest.approx(100 * 2 / 3)  # all but "15629"
     assert scores["zho"] == (100.0, 1)
 

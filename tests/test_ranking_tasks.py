@@ -14,8 +14,10 @@ from torch.nn import functional
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning import fine_tune, make_task
 from semantic_tokens.finetuning.retrieval import BestPassages
-from semantic_tokens.finetuning.retrieval_data import ndcg_by_language
-from semantic_tokens.training import TrainingOptions
+from semantic_tokens.finetuning.retrieval_data import ndcg_items
+from semantic_tokens.processes import in_processes
+from semantic_tokens.scored_items import scores_by_language
+from semantic_tokens.training import TrainingOptions, train
 
 VOCABULARY = character_tokenizer().get_vocab()
 LENGTHS = {"max_query_length": 8, "max_passage_length": 12}
@@ -89,7 +91,7 @@ def test_scores_are_means_of_ndcg_by_language() -> None:
     ]
     run = {"1": {"a": 3.0, "x": 2.0, "b": 1.0}, "2": {"x": 2.0, "a": 1.0}, "3": {"a": 1.0}}
     first = (1 + 1 / math.log2(4)) / (1 + 1 / math.log2(3))
-    assert ndcg_by_language(queries, run) == {
+    assert scores_by_language(ndcg_items(queries, run)) == {
         "amh": (1.0, 1),
         "swa": (pytest.approx((first + 1 / math.log2(3)) / 2), 2),
     }
@@ -157,14 +159,14 @@ def most_of(letter: str) -> Rule:
 
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_reranking_orders_the_candidates(task_of: Callable[..., Any], batch_size: int) -> None:
-    scores = task_of("reranking").evaluate(most_of("a"), batch_size)
+    scores = scores_by_language(task_of("reranking").evaluate(most_of("a"), batch_size))
     # q1: "a a a" comes second after "a a a a"; q2's passage is no candidate; q3 has none.
     assert scores["eng"] == (pytest.approx((1 / math.log2(3) + 0 + 0) / 3), 3)
     assert scores["deu"] == (pytest.approx(1 / math.log2(3)), 1)
 
 
 def test_what_lies_below_the_depth_is_not_ranked(task_of: Callable[..., Any]) -> None:
-    scores = task_of("reranking", rerank_depth=3).evaluate(most_of("a"), 8)
+    scores = scores_by_language(task_of("reranking", rerank_depth=3).evaluate(most_of("a"), 8))
     assert scores["eng"] == (0.0, 3)
     assert scores["deu"][0] > 0
 
@@ -235,7 +237,7 @@ def letters(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tens
 def test_retrieval_searches_the_language_s_passages(
     task_of: Callable[..., Any], batch_size: int
 ) -> None:
-    scores = task_of("retrieval").evaluate(Rule(letters), batch_size)
+    scores = scores_by_language(task_of("retrieval").evaluate(Rule(letters), batch_size))
     # q1: a·: eng4 (4), eng3 (3), …: second. q2: eng5 has no a: it shares 0 with eng0, and the
     # larger id comes first: fifth. q3: b·: eng5 (2), eng0 (1): second. q4: deu2, deu0, deu1: third.
     places = {"eng": [2, 5, 2], "deu": [3]}
@@ -252,17 +254,17 @@ def test_cosine_does_not_prefer_long_passages(
     the dot product the longest, "a a a a", comes first."""
     monkeypatch.setitem(SPLITS, "test", SPLITS["test"][:1])
     model = Rule(lambda ids, mask: letters(ids, mask) + torch.tensor([0.0, 0.1]))
-    scores = task_of("retrieval", similarity=similarity).evaluate(model, 4)
+    scores = scores_by_language(task_of("retrieval", similarity=similarity).evaluate(model, 4))
     assert scores == {"eng": (pytest.approx(1 / math.log2(place + 1)), 1)}
 
 
 def test_another_language_s_passages_are_not_searched(
     task_of: Callable[..., Any], monkeypatch
 ) -> None:
-    expected = task_of("retrieval").evaluate(Rule(letters), 4)
+    expected = scores_by_language(task_of("retrieval").evaluate(Rule(letters), 4))
     more = passages("fra", *["a a a a a a a"] * 12)
     monkeypatch.setitem(SPLITS, "passages", [*more, *SPLITS["passages"]])
-    assert task_of("retrieval").evaluate(Rule(letters), 4) == expected
+    assert scores_by_language(task_of("retrieval").evaluate(Rule(letters), 4)) == expected
 
 
 @pytest.mark.parametrize(("retrieved", "score"), [(2, 1 / math.log2(3)), (1, 0.0)])
@@ -271,7 +273,7 @@ def test_a_list_is_cut_below_its_best(
 ) -> None:
     monkeypatch.setitem(SPLITS, "test", SPLITS["test"][:1])
     monkeypatch.setattr("semantic_tokens.finetuning.retrieval.RETRIEVED", retrieved)
-    scores = task_of("retrieval").evaluate(Rule(letters), 4)
+    scores = scores_by_language(task_of("retrieval").evaluate(Rule(letters), 4))
     assert scores == {"eng": (pytest.approx(score), 1)}
 
 
@@ -280,9 +282,9 @@ def test_a_collection_searched_in_parts_is_searched_whole(
     task_of: Callable[..., Any], size: int
 ) -> None:
     task = task_of("retrieval")
-    expected = task.evaluate(Rule(letters), 4)
+    expected = scores_by_language(task.evaluate(Rule(letters), 4))
     task.part_size = size
-    assert task.evaluate(Rule(letters), 4) == expected
+    assert scores_by_language(task.evaluate(Rule(letters), 4)) == expected
 
 
 def test_the_best_of_all_parts_are_those_of_one_search() -> None:
@@ -299,11 +301,20 @@ def test_the_best_of_all_parts_are_those_of_one_search() -> None:
     assert runs[6] == {} and not best.asks("fra")
 
 
+def test_a_search_is_exact_where_encoding_is_not() -> None:
+    """Encoded in half precision, two passages may differ by less than that tells apart."""
+    best = BestPassages(np.array([[1.0, 1.0]], dtype=np.float32), ["eng"], 1)
+    vectors = np.array([[1, 0.5], [1, 0.5001]], dtype=np.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        best.add("eng", ["near", "nearer"], vectors)
+    assert best.runs() == [{"nearer": pytest.approx(1.5001)}]
+
+
 def test_an_interrupted_search_goes_on_with_its_next_part(
     task_of: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = task_of("retrieval")
-    expected = task.evaluate(Rule(letters), 4)
+    expected = scores_by_language(task.evaluate(Rule(letters), 4))
     task.part_size, task.progress = 2, tmp_path
     encode, encoded = task._encode, []
 
@@ -316,7 +327,7 @@ def test_an_interrupted_search_goes_on_with_its_next_part(
     monkeypatch.setattr(task, "_encode", cut_off)
     with pytest.raises(KeyboardInterrupt):
         task.evaluate(Rule(letters), 4)
-    assert task.evaluate(Rule(letters), 4) == expected
+    assert scores_by_language(task.evaluate(Rule(letters), 4)) == expected
     parts = [count for description, count in encoded if description == "encoding"]
     # Two parts were done and a third begun; the second run took up that third.
     assert sum(parts) == len(SPLITS["passages"]) + parts[2]
@@ -356,6 +367,52 @@ def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path
     assert len(seen) == 2 * texts
     for first in seen[:texts]:
         assert sum(torch.equal(first, again) for again in seen[texts:]) == 1
+
+
+def weights_that_matter(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """All but the keys' biases: softmax does not see them, so that their gradient is rounding
+    alone, which Adam makes whole steps of."""
+    weights = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
+    for name, tensor in weights.items():
+        if name.endswith("in_proj_bias"):
+            tensor[len(tensor) // 3 : 2 * len(tensor) // 3] = 0
+    return weights
+
+
+def train_retrieval(
+    given: dict[str, Any], folder: Path, device_batch_size: int | None
+) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """What each process does: steps over four examples, and over fewer, so that the shares are
+    not even; returns the losses and the weights."""
+    task = make_task(**given)
+    task.device_batch_size = device_batch_size
+    model = task.load_model(folder, seed=0, dropout=0.0)
+    losses = train(
+        model,
+        lambda: iter([[task.collate(np.arange(n))] for n in (4, 3, 4, 1)]),
+        task.loss,
+        steps=4,
+        options=TrainingOptions(learning_rate=1e-3, batch_size=4),
+        seed=1,
+        terms=task.terms,
+        loss_is_shared=task.couples_examples,
+    )
+    return losses, weights_that_matter(model)
+
+
+@pytest.mark.parametrize("size", [None, 1])
+def test_two_processes_share_a_batch_of_negatives(tmp_path: Path, size: int | None) -> None:
+    """Every passage is a negative of every query, whichever process encodes it."""
+    folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
+    given = write_task(tmp_path / "ranking", "retrieval", SPLITS, LENGTHS, CANDIDATES)
+    given |= {"options": {"negatives_per_query": 1}}
+    expected, one = in_processes(1, train_retrieval, given, folder, size)
+    losses, two = in_processes(2, train_retrieval, given, folder, size)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    before = weights_that_matter(make_task(**given).load_model(folder, seed=0, dropout=0.0))
+    assert max(float((one[name] - before[name]).abs().max()) for name in one) > 1e-3
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)
 
 
 def names_of(task: Any, indices: list[int]) -> list[str]:
@@ -449,7 +506,7 @@ def test_training_fits_its_queries(
 ) -> None:
     monkeypatch.setitem(SPLITS, "test", SPLITS["train"])
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
-    result = fine_tune(
+    result, _ = fine_tune(
         task_of(kind, **options),
         folder,
         token_ids=np.arange(len(VOCABULARY)),

@@ -397,6 +397,23 @@ def test_a_corpus_packed_in_batches_is_packed_as_a_whole(
         pack_corpus(passages, tokenizer, tmp_path / str(at_once), sequence_length=12)
     whole, cut, single = ((tmp_path / name).read_bytes() for name in ("4096", "7", "1"))
     assert whole == cut == single
+    monkeypatch.undo()
+    monkeypatch.setattr("semantic_tokens.tokenization._CHARACTERS_AT_ONCE", 50)
+    calls = []
+
+    class Counting:
+        """A tokenizer that counts the texts it is given at once."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
+
+        def encode_batch(self, texts: list[str], **options: Any) -> Any:
+            calls.append(sum(map(len, texts)))
+            return tokenizer.encode_batch(texts, **options)
+
+    pack_corpus(passages, Counting(), tmp_path / "small", sequence_length=12)
+    assert (tmp_path / "small").read_bytes() == whole
+    assert max(calls) < 50 + len("a red tomato 39")
 
 
 def test_a_language_with_too_little_text_is_left_out(tmp_path: Path) -> None:

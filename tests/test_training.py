@@ -2,6 +2,9 @@
 
 import itertools
 import logging
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -205,6 +208,17 @@ def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path: Path) -> None:
     assert equal(resumed, whole)
 
 
+@pytest.mark.parametrize("part", ["model.safetensors", "optimizer.bin", "scheduler.bin"])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, part: str) -> None:
+    options = replace(OPTIONS, checkpoint_every=3)
+    with pytest.raises(Killed):
+        run(make_model(), killed_after(4, data()), options=options, checkpoint=tmp_path / "kept")
+    state = tmp_path / "kept/first" / part
+    state.write_bytes(state.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"kept cannot be read .*; delete it to train from the"):
+        run(make_model(), options=options, checkpoint=tmp_path / "kept")
+
+
 # Several processes
 
 
@@ -262,6 +276,18 @@ def refuse(message: str) -> None:
 def test_what_a_process_finds_wrong_is_told_once() -> None:
     with pytest.raises(InputError, match="mend it in process 2"):
         in_processes(2, refuse, "mend it")
+
+
+def killed_in_the_second_process() -> None:
+    if os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def test_a_process_that_was_killed_says_what_to_mend() -> None:
+    """As the kernel does where the memory does not suffice."""
+    with pytest.raises(InputError, match=r"of the 2 processes was killed.*`device_batch_size`"):
+        in_processes(2, killed_in_the_second_process)
 
 
 # Gradients and rates

@@ -5,4 +5,6 @@ from semantic_tokens.jobs import job
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.wheels import fetch_wheel
 
-    fetch_wheel(snakemake.wildcards.wheel, snakemake.output[0], **snakemake.params.spec)  # noqa: F821
+    wheel = snakemake.wildcards.wheel  # noqa: F821
+    # Not a parameter: where an archive of the pinned hash comes from makes nothing stale.
+    fetch_wheel(wheel, snakemake.output[0], **snakemake.config["wheels"][wheel])  # noqa: F821

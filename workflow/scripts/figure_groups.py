@@ -23,8 +23,8 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     with tempfile.TemporaryDirectory() as folder:
         fonts = Fonts(extract_fonts(files.fonts, folder))
         for groups, most, paths in (
-            (inspected.few, 24, snakemake.output.few),  # noqa: F821
-            (inspected.more, 48, snakemake.output.more),  # noqa: F821
+            (inspected.few, 24, snakemake.output[:2]),  # noqa: F821
+            (inspected.more, 48, snakemake.output[2:]),  # noqa: F821
         ):
             figure, unwritten = draw_groups(groups, fonts, most)
             if unwritten:

@@ -237,7 +237,9 @@ def _from_checkpoint(
     # Some are published as they served last, cutting and padding every text to one length.
     plain = {"truncation": None, "padding": None}
     tokenizer = json.dumps(_read_json(source / "tokenizer.json") | plain, ensure_ascii=False)
-    tokenizer_config = _read_json(source / "tokenizer_config.json")
+    # Some were published without it: all that we use is in the two files above.
+    described = source / "tokenizer_config.json"
+    tokenizer_config = _read_json(described) if described.exists() else {}
     tensors = masked_language_model_names(
         _load_weights(source, convert_pickle=convert_pickle), _PREFIX[family]
     )

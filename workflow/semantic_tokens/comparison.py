@@ -6,7 +6,6 @@ dimensions is compared too, and says what it is.
 """
 
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pandas as pd
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import whole
+from semantic_tokens.pages import Section, write_page
 
 IDENTITY = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
 #: Fewest points of a curve whose order is compared.
@@ -64,7 +64,8 @@ def compare(
         our :data:`IDENTITY`; ``task``; ``ours``, ``published`` and their ``_perc``;
         ``perc_difference`` in points; ``independent``, whether the published number is not a
         repetition; and ``curve_spearman``, the rank correlation of ours and the published along
-        the row's curve, by ratio or, where that is the same, by dimension; empty for short ones.
+        the row's curve, by ratio or, where that is the same, by dimension; empty for short ones;
+        ``collection`` where a task of ours searched a part of one.
 
     Raises:
         InputError: no row has its place in the paper's table.
@@ -83,6 +84,8 @@ def compare(
             line |= {"ours_perc": perc, "published_perc": other_perc}
             line["perc_difference"] = round(perc - other_perc, 1)
             line["independent"] = "no" if position[place] in repeated else "yes"
+            if (searched := f"{column}_collection") in ours:
+                line["collection"] = row[searched]
             lines.append(line)
     if not lines:
         raise InputError(
@@ -90,6 +93,8 @@ def compare(
             "column `figure`, or ask for other targets than results/comparison.html"
         )
     table = pd.DataFrame(lines)
+    if "collection" in table:
+        table = table.fillna({"collection": ""})
     table["curve_spearman"] = ""
     for _, part in table.groupby(["figure", "backbone", "clsa", "pretrain", "task"]):
         curves = part.groupby("dim") if part["ratio"].nunique() > 1 else [("", part)]
@@ -113,14 +118,10 @@ def write_comparison(
         else "Data, backbones and training differ from the paper's: the numbers are not to be "
         "compared, only the order along a curve (curve_spearman) and, with care, perc."
     )
+    if "collection" in table:
+        note += (
+            " Where collection says what was searched, it is a part of the paper's, and easier "
+            "than the whole: such a score is not the paper's measure."
+        )
     note += " Where independent is no, the paper's row repeats another to the digit."
-    body = table.to_html(index=False, na_rep="", border=0, justify="right")
-    page = (
-        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Beside the paper</title>"
-        "<style>body{font:14px/1.4 sans-serif;margin:2rem}td,th{padding:.15rem .6rem;"
-        "text-align:right}tr:nth-child(5n) td{border-bottom:1px solid #bbb}"
-        "table{border-collapse:collapse}</style>"
-        f"<h1>Beside the paper: {escape(title)}</h1><p><b>{note}</b></p>{body}</html>\n"
-    )
-    with whole(html) as partial:
-        partial.write_text(page, encoding="utf-8")
+    write_page(html, f"Beside the paper: {title}", [note], [Section(table)])

@@ -18,6 +18,11 @@ from semantic_tokens.recipe import PATTERNS, Recipe, lexicons_of
 
 #: The kind of dataset that a kind of task needs, where it is not its own.
 DATASET_KIND = {"reranking": "ranking", "retrieval": "ranking"}
+#: Options that say how far down BM25's lists a kind of task looks; 100 where they are left out.
+POOLED_DEPTHS = {
+    "rerank_depth": ("reranking",),
+    "negative_depth": ("reranking", "retrieval"),
+}
 COLUMNS = ("figure", "table5", "reference", *PATTERNS, "training")
 
 
@@ -52,7 +57,10 @@ class Experiment:
 
 def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     """Fill the schema's defaults into ``config`` and check it, references between its entries
-    included.
+    included; and put its keys in order.
+
+    Snakemake compares parameters as they are printed. In order, a key that a profile only repeats,
+    or names in another place, makes nothing stale.
 
     Raises:
         InputError: names the key, what is wrong with it, and how to mend it.
@@ -68,6 +76,9 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
         validate(config, str(schema_path))  # fills defaults
     except WorkflowError as error:  # found by no rule above
         raise InputError(f"config: {error}") from error
+    in_order = _in_order(config)
+    config.clear()
+    config.update(in_order)
     for name, task in config["tasks"].items():
         _check_reference(config, "datasets", task["dataset"], f"tasks.{name}.dataset")
         kind = config["datasets"][task["dataset"]]["kind"]
@@ -76,8 +87,12 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
                 f"config key tasks.{name}.dataset: {task['dataset']} is of kind {kind} and the task "
                 f"of kind {task['kind']}; name another dataset"
             )
+        _check_pool(name, task, config)
     for name in config["tasks_shown"]:
         _check_reference(config, "tasks", name, "tasks_shown")
+    for figure, names in config["tasks_by_figure"].items():
+        for name in names:
+            _check_reference(config, "tasks", name, f"tasks_by_figure.{figure}")
     for name in config["inspection"]["fonts"]:
         _check_reference(config, "wheels", name, "inspection.fonts")
     for name in config["pretraining"]["corpora"]:
@@ -100,9 +115,30 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
                 )
 
 
+def _in_order(value: Any) -> Any:
+    """The same value as plain dictionaries and lists, keys in alphabetical order."""
+    if isinstance(value, dict):
+        return {key: _in_order(value[key]) for key in sorted(value, key=str)}
+    return [_in_order(item) for item in value] if isinstance(value, list) else value
+
+
 def _listed(names: str | list[str] | None) -> list[str]:
     """What an entry's ``download`` names: one, several or none."""
     return [names] if isinstance(names, str) else list(names or ())
+
+
+def _check_pool(name: str, task: dict[str, Any], config: dict[str, Any]) -> None:
+    """Raise an InputError where a task looks at passages of BM25's that its pool leaves out."""
+    pool = config["datasets"][task["dataset"]].get("pool")
+    if not pool:
+        return
+    for option, kinds in POOLED_DEPTHS.items():
+        depth = min(task["options"].get(option, 100), config["bm25"]["depth"])
+        if task["kind"] in kinds and depth > pool["depth"]:
+            raise InputError(
+                f"config key datasets.{task['dataset']}.pool.depth is {pool['depth']}, and task "
+                f"{name} looks at BM25's first {depth} (`{option}`); raise the one or lower the other"
+            )
 
 
 def _check_download(name: str, entry: dict[str, Any]) -> None:
@@ -128,6 +164,10 @@ def _check_download(name: str, entry: dict[str, Any]) -> None:
             f"{key}.checksums: there is no file {entry['checksums']}; mend the path (it is relative "
             "to the folder you run in)"
         )
+    if entry.get("checksums"):
+        from semantic_tokens.downloads import read_checksums
+
+        read_checksums(entry["checksums"])
 
 
 def _named_files(entry: dict[str, Any]) -> bool:
@@ -195,8 +235,12 @@ def read_experiments(path: str | Path, config: dict[str, Any]) -> list[Experimen
         raise InputError(f"{path}: no such table of experiments; mend the config key `experiments`")
     experiments: list[Experiment] = []
     seen: dict[tuple, int] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = [line for line in enumerate(file, start=1) if line[1].strip() and line[1][0] != "#"]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            numbered = enumerate(file, start=1)
+            lines = [line for line in numbered if line[1].strip() and line[1][0] != "#"]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 ({error}); convert it") from error
     if not lines:
         raise InputError(f"{path} is empty; its first line names the columns {', '.join(COLUMNS)}")
     header = next(csv.reader([lines[0][1]], delimiter="\t"))

@@ -30,7 +30,7 @@ from semantic_tokens.files import read_json, whole, write_json
 
 log = logging.getLogger(__name__)
 
-#: Written beside the files: where they come from, which revision, and their sizes.
+#: Written beside the files: where they come from, which revision, their sizes and checksums.
 PROVENANCE = ".provenance.json"
 #: The address a mirror of the hub stands in for.
 HUB = "hub"
@@ -41,6 +41,9 @@ _TIMEOUT = (20, 120)  # seconds to connect, and to wait for the next bytes
 _AT_ONCE = 2**20
 _READ = 2**16  # bytes that a broken connection loses at the most
 _ARCHIVE = ".archive"
+# Text packs to a twentieth at the best; what unpacks to more than this is meant to fill a disk.
+_LARGEST_RATIO = 200
+_SMALL = 100_000_000  # bytes that any archive may unpack to
 _SPEC = ".spec.json"  # what is being fetched, while it is
 _DESCRIPTION = ("licence", "size_mb")  # of a spec, what decides no file
 
@@ -79,13 +82,16 @@ def fetch_download(
             the disk is full. What arrived before stays in ``partial``.
     """
     target, partial = Path(target), Path(partial)
-    _begin(partial, {key: value for key, value in spec.items() if key not in _DESCRIPTION})
+    decisive = {key: value for key, value in spec.items() if key not in _DESCRIPTION}
+    if spec.get("checksums"):
+        decisive["checksums"] = read_checksums(spec["checksums"])  # and not where they stand
+    _begin(partial, decisive)
     mirrors = mirrors or {}
     try:
         if spec.get("hub"):
-            revision = _from_hub(name, spec, partial, mirrors.get(HUB))
+            revision, sums = _from_hub(name, spec, partial, mirrors.get(HUB))
         else:
-            revision = _from_addresses(name, spec, partial, mirrors)
+            revision, sums = _from_addresses(name, decisive, partial, mirrors)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -95,12 +101,16 @@ def fetch_download(
         ) from error
     (partial / _SPEC).unlink()
     files = sorted(path for path in partial.rglob("*") if path.is_file())
+    for path in files:
+        file = str(path.relative_to(partial))
+        sums[file] = sums.get(file) or _digest(path)
     write_json(
         {
             "from": spec.get("hub") or spec.get("zenodo") or spec["url"],
             "revision": revision,
             "licence": spec.get("licence"),
             "bytes": {str(path.relative_to(partial)): path.stat().st_size for path in files},
+            "sha256": sums,
         },
         partial / PROVENANCE,
     )
@@ -124,7 +134,11 @@ def read_checksums(path: str | Path) -> dict[str, str]:
         InputError: names the line that is not ``<64 hexadecimal digits>  <file>``.
     """
     sums: dict[str, str] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 ({error}); write it with sha256sum") from error
+    for number, line in enumerate(lines, start=1):
         digest, _, file = line.partition("  ")
         if len(digest) != 64 or not set(digest) <= set("0123456789abcdef") or not file:
             raise InputError(
@@ -138,18 +152,22 @@ def read_checksums(path: str | Path) -> dict[str, str]:
 # The hub
 
 
-def _from_hub(name: str, spec: Mapping[str, Any], folder: Path, mirror: str | None) -> str | None:
+def _from_hub(
+    name: str, spec: Mapping[str, Any], folder: Path, mirror: str | None
+) -> tuple[str | None, dict[str, str]]:
+    """Return the revision, and the SHA-256 of the files that the hub publishes one of."""
     repository, patterns = spec["hub"], spec.get("files")
     if mirror is not None and not _is_address(mirror):
         source = Path(mirror) / repository
         _link_matching(name, source, patterns, folder)
-        return spec.get("revision")
+        return spec.get("revision"), {}
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
         HTTPError,
         LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -161,9 +179,10 @@ def _from_hub(name: str, spec: Mapping[str, Any], folder: Path, mirror: str | No
         RepositoryNotFoundError,
         RevisionNotFoundError,
         EntryNotFoundError,
+        OfflineModeIsEnabled,
     )
 
-    def fetch() -> str:
+    def fetch() -> tuple[str, dict[str, str]]:
         # Asked first and on its own: without it, a hub out of reach would let a folder that is
         # half full pass for whole.
         info: Any = HfApi(endpoint=mirror).repo_info(
@@ -186,17 +205,22 @@ def _from_hub(name: str, spec: Mapping[str, Any], folder: Path, mirror: str | No
             local_dir=folder,
             endpoint=mirror,
         )
+        sums = {file: files[file].lfs.sha256 for file in wanted if files[file].lfs}
         for file in wanted:
-            digest = files[file].lfs.sha256 if files[file].lfs else None
-            remote = _Remote(file, repository, files[file].size, "sha256", digest)
+            remote = _Remote(file, repository, files[file].size, "sha256", sums.get(file))
             _check(name, folder / file, remote)
-        return info.sha
+        return info.sha, sums
 
     def lasts(error: BaseException) -> bool:
         return isinstance(error, refused) or _status(error) in (400, 401, 403, 404, 410)
 
     try:
-        revision = _with_retries(fetch, lasts, HTTPError)
+        revision, sums = _with_retries(fetch, lasts, HTTPError)
+    except OfflineModeIsEnabled as error:
+        raise InputError(
+            f"download {name!r}: {repository} is on the hub, and HF_HUB_OFFLINE is set; unset it "
+            f"where there is a network, or name a folder for {HUB} in the config's `mirrors`"
+        ) from error
     except GatedRepoError as error:
         raise InputError(
             f"download {name!r}: {repository} is gated; accept its terms on the hub with your "
@@ -222,7 +246,7 @@ def _from_hub(name: str, spec: Mapping[str, Any], folder: Path, mirror: str | No
             repository,
             revision,
         )
-    return revision
+    return revision, sums
 
 
 # Addresses
@@ -230,22 +254,30 @@ def _from_hub(name: str, spec: Mapping[str, Any], folder: Path, mirror: str | No
 
 def _from_addresses(
     name: str, spec: Mapping[str, Any], folder: Path, mirrors: Mapping[str, str]
-) -> str | None:
+) -> tuple[str | None, dict[str, str]]:
+    """Return the revision, and the SHA-256 of the files that were checked by one.
+
+    Args:
+        spec: its ``checksums`` are read already: file name -> SHA-256.
+    """
     if spec.get("archive"):
         place = mirrored(spec["url"], mirrors)
         archive = folder / _ARCHIVE
         _fetch(name, _Remote(_ARCHIVE, place, digest=spec.get("sha256")), folder)
+        digest = spec.get("sha256") or _digest(archive)
         try:
             extract(archive, folder, spec.get("files"))
         except InputError as error:
             archive.unlink(missing_ok=True)  # damaged: the next run fetches it anew
             raise InputError(f"download {name!r} ({place}): {error}") from error
         archive.unlink()
-        return spec.get("sha256")
+        if not spec.get("sha256"):
+            log.warning("%s: nothing said what it must be; to pin it, set sha256: %s", name, digest)
+        return digest, {}
     if spec.get("zenodo"):
         remotes = _zenodo_files(name, str(spec["zenodo"]), spec.get("files"), mirrors)
     else:
-        sums = read_checksums(spec["checksums"]) if spec.get("checksums") else {}
+        sums = spec.get("checksums") or {}
         base = mirrored(spec["url"].rstrip("/") + "/", mirrors)
         remotes = [
             _Remote(file, base.rstrip("/") + "/" + file, digest=sums.get(file))
@@ -253,7 +285,15 @@ def _from_addresses(
         ]
     for remote in tqdm(remotes, desc=name, unit="file", mininterval=2):
         _fetch(name, remote, folder)
-    return str(spec["zenodo"]) if spec.get("zenodo") else None
+    if spec.get("zenodo"):
+        return str(spec["zenodo"]), {}
+    if not sums:
+        log.warning(
+            "%s: nothing said what its files must be; to pin them, list their checksums and set "
+            "`checksums` (docs/sources.md says how)",
+            name,
+        )
+    return None, {remote.name: remote.digest for remote in remotes if remote.digest}
 
 
 def _zenodo_files(
@@ -389,16 +429,29 @@ def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list
         patterns: of member names; None takes all files.
 
     Raises:
-        InputError: the archive is cut short or damaged, holds a member that would land outside
-            the folder, or no member that matches.
+        InputError: the archive is cut short or damaged, holds no member that matches, or among
+            those that do one that would land outside the folder, is a link, or unpacks to so
+            much that it is no archive of data.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = []
+    room = max(_SMALL, _LARGEST_RATIO * archive.stat().st_size)
     try:
         for member, size, opened in _members(archive):
             if not _matches(member, patterns):
                 continue
             target = folder / _safe(member)
+            if opened is None:
+                raise InputError(
+                    f"{member!r} is a link or a device, which is not unpacked; name the files "
+                    "that are wanted in `files`, or use another source"
+                )
+            room -= size
+            if room < 0:
+                raise InputError(
+                    f"{member!r} and what is before it unpack to more than {_LARGEST_RATIO} times "
+                    "the archive; name the files that are wanted in `files`, or use another source"
+                )
             _require_room(archive.name, folder, size)
             with opened() as source, whole(target) as partial, partial.open("wb") as file:
                 shutil.copyfileobj(source, file, _AT_ONCE)
@@ -415,20 +468,25 @@ def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list
     return made
 
 
-def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], Any]]]:
-    """Name, size and opener of every plain file; links and devices are left out."""
+def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], Any] | None]]:
+    """Name, size and opener of every member but folders; links and devices have no opener."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             for info in opened.infolist():
                 is_link = stat.S_ISLNK(info.external_attr >> 16)
-                if not info.is_dir() and not is_link:
-                    yield info.filename, info.file_size, functools.partial(opened.open, info)
+                if not info.is_dir():
+                    opener = None if is_link else functools.partial(opened.open, info)
+                    yield info.filename, info.file_size, opener
         return
     with tarfile.open(archive) as tar:
         for member in tar:
+            if member.isdir():
+                continue
             source = tar.extractfile(member) if member.isfile() else None
+            reader: Callable[[], Any] | None = None
             if source is not None:
-                yield member.name, member.size, functools.partial(contextlib.nullcontext, source)
+                reader = functools.partial(contextlib.nullcontext, source)
+            yield member.name, member.size, reader
 
 
 def _safe(name: str) -> str:
@@ -501,6 +559,11 @@ def _check(name: str, path: Path, remote: _Remote, *, is_ours: bool = True) -> N
         f"should have {expected}; start again to fetch it anew, or mend config key "
         f"downloads.{name} if you trust this file"
     )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _require_room(name: str, folder: Path, size: int) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import reading, whole
 
 
 def load_embeddings(path: str | Path) -> torch.Tensor:
@@ -17,12 +17,8 @@ def load_embeddings(path: str | Path) -> torch.Tensor:
     Raises:
         InputError: the file is no safetensors file or holds no tensor named ``embeddings``.
     """
-    try:
+    with reading(path):
         tensors = load_file(path)
-    except SafetensorError as error:
-        raise InputError(
-            f"{path} cannot be read ({error}); delete it to have it made again"
-        ) from error
     if "embeddings" not in tensors:
         raise InputError(
             f"{path} holds {sorted(tensors)} and no 'embeddings'; delete it to have it made again"
@@ -54,6 +50,6 @@ def word_embeddings_key(tensors: Iterable[str], source: str | Path) -> str:
 def read_word_embeddings(path: str | Path) -> torch.Tensor:
     """The word-embedding matrix of a checkpoint's ``model.safetensors``, [V, D] float32, read
     without the rest."""
-    with safe_open(path, framework="pt") as file:
+    with reading(path), safe_open(path, framework="pt") as file:
         name = word_embeddings_key(file.keys(), path)
         return file.get_tensor(name).float()

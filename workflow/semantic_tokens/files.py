@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,54 @@ def whole(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Read a file that a stage of this workflow wrote, with a library.
+
+    Raises:
+        InputError: the library finds the file damaged, as one is that was cut short.
+    """
+    try:
+        yield
+    except (InputError, OSError):  # not there, or not to be read: another matter
+        raise
+    except Exception as error:  # pyarrow's and safetensors' errors share no other base
+        raise InputError(f"{path} is damaged ({error}); delete it to have it made again") from error
+
+
+@contextlib.contextmanager
+def alone(path: str | Path) -> Iterator[None]:
+    """Keep other processes from what belongs to ``path`` for the time of the body, where the
+    file system has locks. ``{path}.lock`` says who is at it.
+
+    Raises:
+        InputError: another process is at it, as one is whose Snakemake was killed.
+    """
+    import fcntl
+
+    lock = Path(f"{path}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise InputError(
+                f"{path} is in use by {file.read().strip()}, which an earlier run has left; wait "
+                "until it ends, or end it, and start again"
+            ) from error
+        except OSError:  # no locks here
+            yield
+            return
+        file.truncate(0)
+        file.write(f"process {os.getpid()} of {socket.gethostname()}")
+        file.flush()
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
 def write_jsonl(records: Iterable[dict[str, Any]], path: str | Path) -> int:
     """Write one JSON object a line, UTF-8, whole or not at all; return their number."""
     count = 0
@@ -48,11 +97,11 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: a line is not a JSON object (the message names file and line).
     """
-    with Path(path).open(encoding="utf-8") as file:
+    with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
+                record = json.loads(line.decode("utf-8"))
+            except (ValueError, RecursionError) as error:  # UnicodeDecodeError among them
                 raise InputError(
                     f"{path}, line {number}: not JSON ({error}); delete the file to have it made again"
                 ) from error
@@ -61,6 +110,21 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
                     f"{path}, line {number}: not a JSON object; delete the file to have it made again"
                 )
             yield record
+
+
+def folder_above(paths: Iterable[str | Path], name: str) -> Path:
+    """The folder of this name that files lie in, wherever a workflow was told to put it.
+
+    >>> folder_above(["study/results/scores/a/seed-1.json"], "scores").as_posix()
+    'study/results/scores'
+
+    Raises:
+        ValueError: there is no file, or it does not lie in such a folder.
+    """
+    for path in paths:
+        parts = Path(path).parts
+        return Path(*parts[: parts.index(name) + 1])
+    raise ValueError(f"no file in a folder {name!r}")
 
 
 def write_json(value: Any, path: str | Path) -> None:
@@ -79,7 +143,7 @@ def read_json(path: str | Path) -> Any:
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is not JSON ({error}); delete it to have it made again"
         ) from error

@@ -106,14 +106,21 @@ def is_punctuation(piece: str) -> bool:
     return text != _BOUNDARY and all(unicodedata.category(c).startswith("P") for c in text)
 
 
-def shown(piece: str) -> str:
-    """A subword as a reader sees it.
+def shown(piece: str, *, marks_words: bool) -> str:
+    """A subword as a reader sees it, with a hyphen where it is from inside a word.
 
-    >>> shown("▁mother"), shown("##ing"), shown("ing"), shown("番茄"), shown("..")
-    ('mother', '-ing', '-ing', '番茄', '..')
+    Args:
+        marks_words: the vocabulary marks where a word begins, as SentencePiece does, and not
+            where it goes on, as WordPiece does.
+
+    >>> [shown(piece, marks_words=True) for piece in ("▁mother", "ing", "番茄", "..")]
+    ['mother', '-ing', '番茄', '..']
+    >>> [shown(piece, marks_words=False) for piece in ("mother", "##ing", "##茄")]
+    ['mother', '-ing', '茄']
     """
-    text, script = bare(piece), script_of(piece)
-    is_word = piece.startswith(_BOUNDARY) or script in UNSPACED | {SYMBOLS, "digits"}
+    text = bare(piece)
+    begins = piece.startswith(_BOUNDARY) if marks_words else not piece.startswith(_CONTINUATION)
+    is_word = begins or script_of(piece) in UNSPACED | {SYMBOLS, "digits"}
     return text if is_word else f"-{text}"
 
 
@@ -188,9 +195,12 @@ def inspect_group(
     )
     similarity = functional.cosine_similarity(rows, centre[None]).numpy()
     order = np.argsort(-similarity, kind="stable")
+    begun, continued = (
+        sum(piece.startswith(mark) for piece in pieces) for mark in (_BOUNDARY, _CONTINUATION)
+    )
     members = [
         Member(
-            shown(pieces[ids[i]]),
+            shown(pieces[ids[i]], marks_words=begun > continued),
             script_of(pieces[ids[i]]),
             glosses.get(int(ids[i]), ""),
             float(similarity[i]),

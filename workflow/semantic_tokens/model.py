@@ -28,7 +28,7 @@ from semantic_tokens.encoder import (
     to_checkpoint_names,
 )
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_json, whole
+from semantic_tokens.files import read_json, reading, whole
 
 #: Where each family of backbones keeps the transform and the bias of its MLM head.
 _XLM_R_HEAD = {"dense": "lm_head.dense", "layer_norm": "lm_head.layer_norm", "bias": "lm_head.bias"}
@@ -309,7 +309,8 @@ def _head_keys(config: dict[str, Any]) -> dict[str, str]:
 
 
 def _read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], str]:
-    tensors = load_file(folder / "model.safetensors")
+    with reading(folder / "model.safetensors"):
+        tensors = load_file(folder / "model.safetensors")
     prefix = word_embeddings_key(tensors, folder).partition(".")[0]
     return tensors, read_json(folder / "config.json"), prefix
 

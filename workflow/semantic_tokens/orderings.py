@@ -22,6 +22,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from semantic_tokens.files import whole
+from semantic_tokens.pages import Section, write_page
 from semantic_tokens.recipe import PATTERNS, Recipe
 from semantic_tokens.tables import Experiment, RecordOf, Task, recipe_of, scores_of
 
@@ -145,6 +146,22 @@ def write_orderings(lines: pd.DataFrame, path: str | Path) -> None:
     """Write :func:`orderings` as CSV."""
     with whole(path) as partial:
         lines.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def write_orderings_page(lines: pd.DataFrame, path: str | Path, *, title: str) -> None:
+    """Write :func:`orderings` as a page: the verdicts, then what they are over."""
+    verdicts = lines[lines["comparison"] == ALL].drop(columns="comparison")
+    wide = verdicts.pivot_table("holds", "ordering", "task", "first", sort=False).reset_index()
+    sections = [
+        Section(wide, "Do they hold?"),
+        Section(verdicts, "By how much"),
+        Section(lines[lines["comparison"] != ALL], "Every comparison"),
+    ]
+    note = (
+        "An ordering holds for a task if at least half of its comparisons hold and the mean of "
+        "their statistics is positive, the paper's way. It is no test of significance."
+    )
+    write_page(path, f"The paper's orderings: {title}", [note], sections)
 
 
 def falls_with_ratio(values: Values) -> list[Comparison]:

@@ -369,11 +369,17 @@ def _download_lines(downloads: Mapping[str, Mapping[str, Any]]) -> Iterable[str]
     for name, spec in downloads.items():
         source = spec.get("hub") or spec.get("url") or spec.get("package")
         source = source or f"Zenodo {spec['zenodo']}"
-        size = _bytes(spec["size_mb"] * 1e6) if spec.get("size_mb") else "not known"
+        size = _rounded(spec["size_mb"]) if spec.get("size_mb") else "not known"
         yield f"  {name:22}{size:>12}  {source} ({spec.get('licence', 'licence: see the README')})"
-    known = sum(spec.get("size_mb") or 0 for spec in downloads.values()) * 1e6
+    known = sum(spec.get("size_mb") or 0 for spec in downloads.values())
     missing = sum(not spec.get("size_mb") for spec in downloads.values())
-    yield f"  {'in all':22}{_bytes(known):>12}  and {missing} of a size not known here"
+    rest = f"  and {missing} of a size not known here" if missing else ""
+    yield f"  {'in all':22}{_rounded(known):>12}{rest}"
+
+
+def _rounded(megabytes: float) -> str:
+    """A size that somebody said, with no more digits than it may have been said with."""
+    return f"{megabytes / 1e3:,.1f} GB" if megabytes >= 999.5 else f"{megabytes:.3g} MB"
 
 
 def _bytes(size: float) -> str:

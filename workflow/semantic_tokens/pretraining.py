@@ -10,11 +10,18 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
+from semantic_tokens.efficiency import (
+    device_name,
+    parameter_count,
+    peak_memory,
+    steps_per_second,
+)
 from semantic_tokens.errors import InputError
+from semantic_tokens.files import reading, write_json
 from semantic_tokens.model import load_masked_language_model, save_masked_language_model
-from semantic_tokens.processes import is_first_process
+from semantic_tokens.processes import is_first_process, process_count
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer
-from semantic_tokens.training import Batch, TrainingOptions, train
+from semantic_tokens.training import Batch, TrainingOptions, precision_here, train
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +57,8 @@ class PackedCorpora:
     def __init__(self, paths: list[str | Path], exponent: float) -> None:
         found: dict[str, _Sequences] = {}
         for path in paths:
-            file = safe_open(path, framework="np")  # mapped into memory, not read
+            with reading(path):
+                file = safe_open(path, framework="np")  # mapped into memory, not read
             for language in file.keys():  # noqa: SIM118 (not a dictionary)
                 found.setdefault(language, _Sequences()).append(file.get_slice(language))
         if not found:
@@ -59,6 +67,11 @@ class PackedCorpora:
         counts = np.array([len(rows) for rows in self.sequences.values()], dtype=np.float64)
         weights = (counts / counts.sum()) ** exponent
         self.probabilities = weights / weights.sum()
+
+    @property
+    def sequence_length(self) -> int:
+        """L, tokens of a sequence."""
+        return len(next(iter(self.sequences.values()))[0])
 
     def batches(self, batch_size: int, steps: int, seed: int) -> Iterator[np.ndarray]:
         """Yield [batch_size, L] int32 a step; a language's sequences come in a shuffled order,
@@ -117,9 +130,16 @@ def pretrain(
     mask_probability: float,
     language_sampling_exponent: float,
     checkpoint: str | Path | None = None,
+    efficiency: str | Path | None = None,
     description: str = "pretraining",
 ) -> list[float]:
     """Continue a semantic-token model's pretraining and write it to ``target``.
+
+    Args:
+        efficiency: a JSON file for what it took (Table 3): ``parameters``, ``device``,
+            ``processes``, ``precision``, ``batch_size``, ``device_batch_size``,
+            ``sequence_length``, ``steps_measured``, ``steps_per_second`` (null where no step was
+            left to do), ``peak_memory_bytes`` and ``memory_of``.
 
     Returns:
         the loss of every step, in nats a masked token.
@@ -158,6 +178,7 @@ def pretrain(
                 for i in range(0, len(fed), size)
             ]
 
+    step_seconds: list[float] = []
     losses = train(
         model,
         batches,
@@ -167,8 +188,22 @@ def pretrain(
         seed=seed,
         terms=lambda batch: int((batch["masked_tokens"] != -100).sum()),
         checkpoint=checkpoint,
+        step_seconds=step_seconds,
         description=description,
     )
     if is_first_process():
         save_masked_language_model(model, model_folder, target)
+        if efficiency is not None:
+            taken = {
+                "parameters": parameter_count(model),
+                "device": device_name(),
+                "processes": process_count(),
+                "precision": precision_here(options.precision),
+                "batch_size": options.batch_size,
+                "device_batch_size": options.micro_batch_size(options.batch_size),
+                "sequence_length": data.sequence_length,
+                "steps_measured": len(step_seconds),
+                "steps_per_second": steps_per_second(step_seconds),
+            }
+            write_json(taken | peak_memory(), efficiency)
     return losses

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -28,10 +29,11 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
         count: 1 calls it here. More need a function and arguments that can be pickled.
 
     Raises:
-        InputError: the function raised one.
+        InputError: the function raised one, or one of the processes was killed.
     """
     if count <= 1:
         return function(*args, **named)
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     config = LaunchConfig(
@@ -49,7 +51,18 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
         for handler in logging.getLogger().handlers
         if isinstance(handler, logging.FileHandler)
     ]
-    results = elastic_launch(config, _call)(files, function, args, named)
+    try:
+        results = elastic_launch(config, _call)(files, function, args, named)
+    except ChildFailedError as error:
+        _, failure = error.get_first_failure()
+        if failure.exitcode != -signal.SIGKILL:
+            raise
+        raise InputError(
+            f"one of the {count} processes was killed from outside (process {failure.pid}), as is "
+            "done where the memory does not suffice; lower `device_batch_size` or raise "
+            "`memory_mb.training` in the config, and run the same command again: it goes on from "
+            "its checkpoint"
+        ) from error
     message, result = results[0]
     if message is not None:
         raise InputError(message)

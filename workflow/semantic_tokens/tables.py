@@ -19,13 +19,12 @@ import pandas as pd
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, whole
+from semantic_tokens.pages import TEMPLATES, Section, environment, write_page
 from semantic_tokens.recipe import PATTERNS, Recipe
 
 Experiment = Mapping[str, Any]
 Record = Mapping[str, Any]
 RecordOf = Callable[[Experiment, str, int], Record]  # of an experiment, a task and a seed
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 PERC_DECIMALS = 1
 
@@ -52,11 +51,14 @@ class Task:
         name: as in the config, e.g. ``masakhaner``.
         kind: e.g. ``question_answering``.
         metric: e.g. ``f1``.
+        collection: what was searched instead of the whole collection (see
+            :func:`collection_note`); empty where it was whole, or nothing is searched.
     """
 
     name: str
     kind: str
     metric: str
+    collection: str = ""
 
     @property
     def column(self) -> str:
@@ -127,7 +129,32 @@ def describe_tasks(
 ) -> list[Task]:
     """The tasks of these names in order, their kinds and metrics as the records state them."""
     records = {name: record_of(rows[0], name, seeds[0]) for name in names}
-    return [Task(name, record["kind"], record["metric"]) for name, record in records.items()]
+    return [
+        Task(name, record["kind"], record["metric"], collection_note([record]))
+        for name, record in records.items()
+    ]
+
+
+def collection_note(records: Iterable[Record]) -> str:
+    """What these scores searched instead of the whole collection, in words; empty if all of it.
+
+    >>> collection_note([{"collection": {"distractors": 0.1}}])
+    'what is judged and 10% of the other passages'
+    """
+    notes = [_collection(record.get("collection") or {}) for record in records]
+    return "; ".join(dict.fromkeys(note for note in notes if note))
+
+
+def _collection(collection: Mapping[str, Any]) -> str:
+    parts = []
+    if pool := collection.get("pool"):
+        parts.append(
+            f"what is relevant, BM25's first {pool['depth']} and "
+            f"{pool['random_per_language']} others a language (seed {pool['seed']})"
+        )
+    if (share := collection.get("distractors")) is not None:
+        parts.append(f"what is judged and {100 * share:.4g}% of the other passages")
+    return ", out of ".join(parts)
 
 
 def scores_of(
@@ -155,7 +182,8 @@ def table5(
     Returns:
         ``figure, backbone, dim, ratio, clsa, pretrain`` (see :func:`identity`); then for each
         task ``{task}_{metric}`` (mean over seeds), ``…_std`` where seeds are several, and
-        ``…_perc``: 100 · mean / mean of the backbone's reference, NaN where the latter is 0.
+        ``…_perc``: 100 · mean / mean of the backbone's reference, NaN where the latter is 0;
+        ``…_collection`` where a part of a collection was searched (:func:`collection_note`).
 
     Raises:
         InputError: a backbone has no reference, or more than one.
@@ -174,6 +202,9 @@ def table5(
             if value.std is not None:
                 line[f"{task.column}_std"] = value.std
             line[f"{task.column}_perc"] = 100 * value.mean / oracle if oracle else math.nan
+            note = collection_note(record_of(row, task.name, seed) for seed in seeds)
+            if note:
+                line[f"{task.column}_collection"] = note
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -236,7 +267,8 @@ def by_language(
     Returns:
         The columns of :func:`identity`; ``alignment``, ``grouping`` and ``training`` as in the
         table of experiments, which tell First-k from K-Means; ``task``, ``metric``,
-        ``language``, ``value``, ``std`` where seeds are several, and ``count`` of test items.
+        ``language``, ``value``, ``std`` where seeds are several, ``count`` of test items, and
+        ``collection`` where a part of one was searched.
     """
     lines = []
     for row in rows:
@@ -244,6 +276,7 @@ def by_language(
         who |= {part: row[part] for part in ("alignment", "grouping", "training")}
         for task in tasks:
             records = [record_of(row, task.name, seed) for seed in seeds]
+            note = collection_note(records)
             for language in records[0]["by_language"]:
                 score = Score.of([record["by_language"][language] for record in records])
                 line = who | {"task": task.name, "metric": task.metric, "language": language}
@@ -251,6 +284,8 @@ def by_language(
                 if score.std is not None:
                     line["std"] = score.std
                 line["count"] = records[0]["count_by_language"][language]
+                if note:
+                    line["collection"] = note
                 lines.append(line)
     return pd.DataFrame(lines)
 
@@ -277,6 +312,27 @@ def write_by_language(table: pd.DataFrame, tasks: Sequence[Task], path: str | Pa
             for task, number in zip(table["task"], table[column], strict=True)
         ]
     _write(printed, path)
+
+
+def write_by_language_page(
+    table: pd.DataFrame, tasks: Sequence[Task], path: str | Path, *, title: str
+) -> None:
+    """Write :func:`by_language` as a page: a table a task, a column a language."""
+    who = [c for c in table if c not in ("task", "metric", "language", "value", "std", "count")]
+    sections = []
+    for task in tasks:
+        part = table[table["task"] == task.name].astype({"ratio": object})
+        part = part.assign(ratio=[f"{r:.4g}" if pd.notna(r) else "" for r in part["ratio"]])
+        told = [c for c in who if c != "dim"]  # a pivot drops lines that lack one
+        part = part.assign(**{c: part[c].astype(object).fillna("") for c in told})
+        wide = part.pivot_table("value", who, "language", sort=False).reset_index()
+        languages = sorted(set(part["language"]))
+        wide = wide[[*who, *languages]]
+        counts = part.drop_duplicates("language").set_index("language")["count"]
+        note = "Test items: " + ", ".join(f"{code} {counts[code]:,}" for code in languages) + "."
+        formats = dict.fromkeys(languages, f".{task.shown_decimals}f")
+        sections.append(Section(wide, f"{task.name}: {task.metric_name}", note, formats))
+    write_page(path, f"Scores by language: {title}", ["Means over seeds."], sections)
 
 
 def _fixed(decimals: int) -> Callable[[float], str]:
@@ -312,7 +368,7 @@ def write_latex(
     seeds: Sequence[int],
 ) -> None:
     """Write :func:`table5` as a LaTeX table to ``\\input``; the file names the packages it needs."""
-    environment = jinja2.Environment(
+    tex = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         # TeX is full of braces, percents and hashes: commands mark what jinja2 fills in.
         block_start_string=r"\BLOCK{",
@@ -326,9 +382,9 @@ def write_latex(
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["tex"] = escape_tex
-    environment.globals["marks"] = TEX_MARKS
-    _render(environment, "table5.tex.j2", table, tasks, path, title=title, seeds=seeds)
+    tex.filters["tex"] = escape_tex
+    tex.globals["marks"] = TEX_MARKS
+    _render(tex, "table5.tex.j2", table, tasks, path, title=title, seeds=seeds)
 
 
 def write_html(
@@ -340,30 +396,36 @@ def write_html(
     seeds: Sequence[int],
 ) -> None:
     """Write :func:`table5` as one HTML page that needs nothing else."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    _render(environment, "table5.html.j2", table, tasks, path, title=title, seeds=seeds)
+    _render(environment(), "table5.html.j2", table, tasks, path, title=title, seeds=seeds)
 
 
 def _render(
-    environment: jinja2.Environment,
+    templates: jinja2.Environment,
     template: str,
     table: pd.DataFrame,
     tasks: Sequence[Task],
     path: str | Path,
     **context: Any,
 ) -> None:
-    text = environment.get_template(template).render(
-        groups=_groups(table, tasks), tasks=tasks, bands=BANDS, **context
+    text = templates.get_template(template).render(
+        groups=_groups(table, tasks),
+        tasks=tasks,
+        bands=BANDS,
+        collections=_collections(table, tasks),
+        **context,
     )
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def _collections(table: pd.DataFrame, tasks: Sequence[Task]) -> dict[str, str]:
+    """Task name -> what was searched, of the tasks that searched a part of their collection."""
+    columns = {task.name: f"{task.column}_collection" for task in tasks}
+    return {
+        name: "; ".join(table[column].dropna().unique())
+        for name, column in columns.items()
+        if column in table
+    }
 
 
 def _groups(table: pd.DataFrame, tasks: Sequence[Task]) -> list[dict[str, Any]]:

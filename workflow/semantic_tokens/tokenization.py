@@ -21,9 +21,10 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_jsonl, whole
+from semantic_tokens.files import read_jsonl, reading, whole
 
 _AT_ONCE = 4096  # examples a call of the tokenizer: enough to keep its threads busy
+_CHARACTERS_AT_ONCE = 2**20  # and so much text, which takes it some 200 bytes a character
 
 
 @dataclass(frozen=True)
@@ -115,12 +116,15 @@ def write_table(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: str | P
 
 def read_table(path: str | Path) -> list[dict[str, Any]]:
     """Read a table of :func:`write_table` as a list of rows."""
-    return parquet.read_table(path).to_pylist()
+    with reading(path):
+        return parquet.read_table(path).to_pylist()
 
 
 def read_batches(path: str | Path, rows: int) -> Iterator[pa.RecordBatch]:
     """Read a table of :func:`write_table` by so many rows at a time."""
-    yield from parquet.ParquetFile(path).iter_batches(rows)
+    with reading(path):
+        batches = parquet.ParquetFile(path).iter_batches(rows)
+    yield from batches
 
 
 def token_ids_in(tables: Iterable[str | Path], frame: SpecialTokens) -> np.ndarray:
@@ -128,7 +132,9 @@ def token_ids_in(tables: Iterable[str | Path], frame: SpecialTokens) -> np.ndarr
     int64, ascending, each once."""
     found = {*frame.prefix, *frame.middle, *frame.suffix, frame.pad}
     for path in tables:
-        for batch in parquet.ParquetFile(path).iter_batches(2**18, columns=["input_ids"]):
+        with reading(path):
+            batches = parquet.ParquetFile(path).iter_batches(2**18, columns=["input_ids"])
+        for batch in batches:
             found.update(pc.unique(pc.list_flatten(batch.column(0))).to_pylist())
     return np.array(sorted(found), dtype=np.int64)
 
@@ -440,11 +446,13 @@ def _answer_tokens(
 
 def _in_batches(items: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
+    characters = 0
     for item in items:
         batch.append(item)
-        if len(batch) == _AT_ONCE:
+        characters += sum(len(value) for value in item.values() if isinstance(value, str))
+        if len(batch) == _AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
             yield batch
-            batch = []
+            batch, characters = [], 0
     if batch:
         yield batch
 

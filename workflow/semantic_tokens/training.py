@@ -6,8 +6,8 @@ ends with the same weights as one that was not.
 
 **Processes.** Under torchrun or accelerate every process makes the same batches, computes every
 so-many-th micro-batch of a step, and the gradients are summed over the processes before the
-optimizer steps; so a step is the same whatever their number. :mod:`semantic_tokens.processes`
-starts them.
+optimizer steps; so a step is the same whatever their number. A micro-batch that may not be cut is
+computed by all of them, each encoding its share. :mod:`semantic_tokens.processes` starts them.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ import json
 import logging
 import math
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -148,8 +149,10 @@ def train(
     options: TrainingOptions,
     seed: int,
     terms: Callable[[Batch], int] | None = None,
+    loss_is_shared: bool = False,
     checkpoint: str | Path | None = None,
     keep_checkpoint: bool = False,
+    step_seconds: list[float] | None = None,
     description: str = "training",
 ) -> list[float]:
     """Train a model in place.
@@ -161,17 +164,20 @@ def train(
         steps: optimizer steps in all.
         terms: how many terms (examples, tokens) the mean of a micro-batch's loss is over, so
             that a step averages over the terms of all its micro-batches; None is one a row.
+        loss_is_shared: ``loss`` itself divides a micro-batch among the processes: it is called
+            in all of them, returns the same in each, and its gradient is of that process's share.
         checkpoint: folder for the state of an unfinished run. It lies outside the declared
             outputs of a job, which Snakemake deletes when a job starts again; it is removed
             when training ends. A run with other options, weights or data starts again.
         keep_checkpoint: leave the state of the last step there, for the caller to remove.
+        step_seconds: what every step took is appended to it; a resumed run's earlier steps are not.
 
     Returns:
         the mean loss of every optimizer step.
 
     Raises:
-        InputError: the loss or the gradient is not finite. The step's micro-batches are saved
-            beside the checkpoint.
+        InputError: the loss or the gradient is not finite; the step's micro-batches are saved
+            beside the checkpoint. Or the checkpoint is damaged.
     """
     from accelerate import Accelerator
 
@@ -218,10 +224,12 @@ def train(
                 continue
             if step == steps:
                 break
+            began = time.perf_counter()
             value = 0.0
             counts = [(terms or _rows)(micro_batch) for micro_batch in micro_batches]
             for number, (micro_batch, count) in enumerate(zip(micro_batches, counts, strict=True)):
-                if number % accelerator.num_processes != accelerator.process_index:
+                is_own = number % accelerator.num_processes == accelerator.process_index
+                if not is_own and not loss_is_shared:
                     continue
                 if not count:  # the mean of nothing is no number
                     continue
@@ -230,7 +238,8 @@ def train(
                 }
                 with accelerator.autocast():
                     part = loss(prepared, micro_batch) * (count / sum(counts))
-                value += float(part.detach())
+                if is_own:
+                    value += float(part.detach())
                 accelerator.backward(part)
             value = _summed(accelerator, prepared, value)
             norm = 0.0
@@ -249,6 +258,8 @@ def train(
             schedule.step()
             optimizer.zero_grad()
             losses.append(value)
+            if step_seconds is not None:
+                step_seconds.append(time.perf_counter() - began)
             progress.update()
             progress.set_postfix(loss=f"{value:.3f}", refresh=False)
             if options.checkpoint_every and (step + 1) % options.checkpoint_every == 0:
@@ -365,6 +376,11 @@ def _resume(
             shutil.rmtree(checkpoint)
         accelerator.wait_for_everyone()
         return []
-    accelerator.load_state(str(Path(checkpoint) / state["folder"]))
+    try:
+        accelerator.load_state(str(Path(checkpoint) / state["folder"]))
+    except Exception as error:  # each of the libraries that read a part of it has its own
+        raise InputError(
+            f"{checkpoint} cannot be read ({error}); delete it to train from the beginning"
+        ) from error
     log.info("resuming at step %d from %s", len(state["losses"]), checkpoint)
     return list(state["losses"])

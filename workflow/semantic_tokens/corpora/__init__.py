@@ -2,13 +2,13 @@
 which subwords are in use."""
 
 from collections.abc import Callable, Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from semantic_tokens import miniature
 from semantic_tokens.corpora import local, packages, wikipedia
 from semantic_tokens.errors import InputError
+from semantic_tokens.seen import Seen
 
 Passage = dict[str, str]
 
@@ -42,13 +42,10 @@ def read_corpus(
         raise InputError(
             f"config key corpora.{name}.reader is {reader!r} and must be one of {', '.join(READERS)}"
         )
-    # Eight bytes of a digest stand for a text: a corpus may be larger than the memory.
-    seen: set[bytes] = set()
+    seen = Seen()  # and not the texts: a corpus may be larger than the memory
     for passage in READERS[reader](path, **options):
         text = " ".join(passage["text"].split())
-        key = blake2b(f"{passage['language']}\t{text}".encode(), digest_size=8).digest()
-        if len(text) >= minimum_characters and key not in seen:
-            seen.add(key)
+        if len(text) >= minimum_characters and seen.add(f"{passage['language']}\t{text}"):
             yield {"language": passage["language"], "text": text}
     if not seen:
         raise InputError(

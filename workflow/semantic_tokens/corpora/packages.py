@@ -64,8 +64,11 @@ def chatterbot(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]
             content = yaml.safe_load(read_member(path, member).decode("utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: {member} is no YAML ({error})") from error
-        for conversation in content.get("conversations") or ():
-            turns = [turn for turn in conversation or () if isinstance(turn, str)]
+        conversations = content.get("conversations") if isinstance(content, dict) else None
+        for conversation in conversations if isinstance(conversations, list) else ():
+            if not isinstance(conversation, list):
+                continue
+            turns = [turn for turn in conversation if isinstance(turn, str)]
             yield {"language": language, "text": " ".join(turns)}
 
 

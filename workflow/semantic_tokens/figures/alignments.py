@@ -1,6 +1,7 @@
 """Scores by the lexicons of the alignment, bars by task (paper, Figure 11; Appendix B)."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -51,6 +52,6 @@ def draw_alignments(
         axes.set_xlim(0, 1.28 * highest or 1)
         axes.set_title(style.task_title(task))
         axes.tick_params(labelsize=8)
-    panels[0].set_yticks(range(len(bars)), [bar["label"] for bar in bars])
+    panels[0].set_yticks(range(len(bars)), [fill(bar["label"], 24) for bar in bars])
     panels[0].invert_yaxis()
     return figure

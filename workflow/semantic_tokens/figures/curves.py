@@ -72,7 +72,13 @@ def draw_curves(
             style.band_background(axes, best)
     figure.supxlabel(X_LABELS[shown["x"]], fontsize=9)
     lines = _line_handles(shown, full_dimension)
-    figure.legend(handles=lines, loc="outside upper center", ncols=min(len(lines), 5), fontsize=8.5)
+    figure.legend(
+        handles=lines,
+        loc="outside upper center",
+        ncols=min(len(lines), 5),
+        fontsize=8.5,
+        handlelength=3.5,  # shows dashes beside the mark
+    )
     if oracle is not None:
         bands = [
             Patch(facecolor=colour, edgecolor="#999999", linewidth=0.5, label=name)

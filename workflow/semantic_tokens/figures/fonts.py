@@ -19,7 +19,7 @@ SUFFIXES = (".ttf", ".otf", ".ttc")
 
 def extract_fonts(wheels: Iterable[str | Path], folder: str | Path) -> list[Path]:
     """Write the upright fonts in some package archives to a folder; return their paths in the
-    order of the archives.
+    order of the archives, of each the regular weight first.
 
     Raises:
         InputError: an archive has no font in it.
@@ -28,7 +28,8 @@ def extract_fonts(wheels: Iterable[str | Path], folder: str | Path) -> list[Path
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             names = [n for n in archive.namelist() if n.lower().endswith(SUFFIXES)]
-            names = sorted(n for n in names if "italic" not in n.lower()) or sorted(names)
+            names = [n for n in names if "italic" not in n.lower()] or names
+            names.sort(key=lambda name: ("regular" not in name.lower(), name))
             if not names:
                 raise InputError(
                     f"{wheel} has no font in it; take it out of the config key `inspection.fonts`"

@@ -42,7 +42,7 @@ class Curves:
     Attributes:
         series: in the order of the legend; none where the table lacks the figure's experiments.
         x: ``ratio`` (of grouping), ``parameters`` (of the word embeddings, relative) or
-            ``dimension``.
+            ``dimension`` (of Figure 12, where all of it is at one ratio).
         oracle: what the bands and the line on top are relative to; None where backbones differ.
     """
 
@@ -178,12 +178,32 @@ def _figure11(rows: Sequence[Experiment]) -> Curves:
 def _figure12(rows: Sequence[Experiment]) -> Curves:
     shown = _of(rows, "figure12")
     names = {"kmeans-cosine": "cosine", "kmeans-euclidean": "Euclidean"}
+    oracle = reference_of_main(rows)
+    if len({row.recipe.ratio for row in shown}) > 1:
+        return Curves(_by_distance(shown, names), "ratio", oracle)
     found = [
         Series(name, number, points)
         for number, (method, name) in enumerate(names.items())
         if (points := tuple(row for row in shown if grouping_method(row.recipe) == method))
     ]
-    return Curves(tuple(found), "dimension", reference_of_main(rows) if found else None)
+    return Curves(tuple(found), "dimension", oracle if found else None)
+
+
+def _by_distance(shown: Sequence[Experiment], names: dict[str, str]) -> tuple[Series, ...]:
+    """A curve a distance and dimension, by ratio: without the ungrouped model, which has none."""
+    dimensions = list(dict.fromkeys(row.recipe.dimension_number for row in shown))
+    found = []
+    for place, number in enumerate(dimensions):
+        for offset, (method, name) in enumerate(names.items()):
+            points = tuple(
+                row
+                for row in shown
+                if row.recipe.dimension_number == number and grouping_method(row.recipe) == method
+            )
+            size = FULL_DIMENSION if number is None else number
+            if points:
+                found.append(Series(f"{name}, d = {size}", 2 * place + offset, points))
+    return tuple(found)
 
 
 _FIGURES: dict[str, Callable[[Sequence[Experiment]], Curves]] = {

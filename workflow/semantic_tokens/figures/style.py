@@ -54,7 +54,8 @@ matplotlib.rcParams.update(
 
 
 def task_title(task: Task) -> str:
-    return f"{task.name} ({task.metric_name})"
+    title = f"{task.name} ({task.metric_name})"
+    return f"{title}\nin a part of the collection" if task.collection else title
 
 
 def band_background(axes: Axes, oracle: float) -> None:

@@ -8,19 +8,22 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from semantic_tokens.finetuning.task import group_by_language, model_inputs, of_languages, predict
+from semantic_tokens.finetuning.task import (
+    Task,
+    model_inputs,
+    of_languages,
+    predict,
+)
 from semantic_tokens.model import load_text_head
+from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
 from semantic_tokens.training import Batch
 
 
-class PairClassification:
+class PairClassification(Task):
     """The classification head over the pair's first token."""
 
     metric = "accuracy"
-    couples_examples = False
-    device_batch_size: int | None = None
-    progress: Path | None = None
 
     def __init__(
         self,
@@ -55,8 +58,8 @@ class PairClassification:
     def terms(self, batch: Batch) -> int:
         return len(batch["labels"])
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
-        right: dict[int, bool] = {}
+    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
+        items = []
         lengths = [len(row["input_ids"]) for row in self.test]
         for index, logits in predict(
             model,
@@ -66,11 +69,10 @@ class PairClassification:
             batch_size,
             "classifying",
         ):
-            right[index] = self.names[int(logits.argmax())] == self.test[index]["label"]
-        return {
-            language: (float(np.mean([right[i] for i in members])), len(members))
-            for language, members in group_by_language(self.test).items()
-        }
+            row = self.test[index]
+            is_right = self.names[int(logits.argmax())] == row["label"]
+            items.append(ScoredItem(row["id"], row["language"], float(is_right), 1.0))
+        return items
 
     def _inputs(self, rows: list[dict]) -> Batch:
         return model_inputs(

@@ -13,8 +13,14 @@ from torch import nn
 from torch.nn import functional
 
 from semantic_tokens.files import read_jsonl
-from semantic_tokens.finetuning.task import group_by_language, model_inputs, of_languages, predict
+from semantic_tokens.finetuning.task import (
+    Task,
+    model_inputs,
+    of_languages,
+    predict,
+)
 from semantic_tokens.model import load_token_head
+from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
 from semantic_tokens.training import Batch
 
@@ -26,13 +32,10 @@ _UNSPACED = re.compile(
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
-class QuestionAnswering:
+class QuestionAnswering(Task):
     """Two linear outputs a token: begin and end of the answer."""
 
     metric = "f1"
-    couples_examples = False
-    device_batch_size: int | None = None
-    progress: Path | None = None
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class QuestionAnswering:
     def terms(self, batch: Batch) -> int:
         return len(batch["start_positions"])
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
+    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
         best: dict[str, tuple[float, int, int]] = {}
         lengths = [len(row["input_ids"]) for row in self.windows]
         for index, logits in predict(
@@ -88,17 +91,13 @@ class QuestionAnswering:
             span = best_span(logits, window, self.max_answer_tokens)
             if span is not None and (window["id"] not in best or span > best[window["id"]]):
                 best[window["id"]] = span
-        scores = []
+        items = []
         for example in self.examples:
             _, begin, end = best.get(example["id"], (0.0, 0, 0))
             answer = example["context"][begin:end]
-            scores.append(
-                max((squad_f1(gold["text"], answer) for gold in example["answers"]), default=0.0)
-            )
-        return {
-            language: (100.0 * float(np.mean([scores[i] for i in members])), len(members))
-            for language, members in group_by_language(self.examples).items()
-        }
+            f1 = max((squad_f1(gold["text"], answer) for gold in example["answers"]), default=0.0)
+            items.append(ScoredItem(example["id"], example["language"], 100.0 * f1, 1.0))
+        return items
 
     def _inputs(self, rows: list[dict]) -> Batch:
         return model_inputs(

@@ -9,16 +9,17 @@ from torch import nn
 from torch.nn import functional
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_by_language
-from semantic_tokens.finetuning.task import model_inputs, predict
+from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_items
+from semantic_tokens.finetuning.task import Task, model_inputs, predict
 from semantic_tokens.model import load_text_head
+from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tokenization import fit_pair
 from semantic_tokens.training import Batch
 
 LOSSES = ("pointwise", "listwise")
 
 
-class Reranking:
+class Reranking(Task):
     """Relevant or not, from the classification head over query and passage.
 
     Args:
@@ -34,9 +35,6 @@ class Reranking:
     """
 
     metric = "ndcg_at_10"
-    couples_examples = False
-    device_batch_size: int | None = None
-    progress: Path | None = None
 
     def __init__(
         self,
@@ -111,7 +109,7 @@ class Reranking:
     def terms(self, batch: Batch) -> int:
         return int(batch["example"][-1]) + 1
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
+    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
         def collate(indices: np.ndarray) -> Batch:
             return self._inputs(
                 [(self.pairs[i][0]["input_ids"], self.pairs[i][1]) for i in indices]
@@ -124,7 +122,7 @@ class Reranking:
         ):
             query, passage = self.pairs[index]
             run[query["id"]][passage] = float(logits[1] - logits[0])
-        return ndcg_by_language(self.data.test, run)
+        return ndcg_items(self.data.test, run)
 
     def _inputs(self, pairs: list[tuple[list[int], str]]) -> Batch:
         framed = [

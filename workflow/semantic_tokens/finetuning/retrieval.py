@@ -1,18 +1,20 @@
 """Passage retrieval with a bi-encoder (DPR), searched exactly: nDCG@10."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from semantic_tokens.files import read_json, write_json
-from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_by_language
-from semantic_tokens.finetuning.task import model_inputs, predict
+from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_items
+from semantic_tokens.finetuning.task import Task, model_inputs, predict
 from semantic_tokens.model import load_encoder, pool
+from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.training import Batch
 
 RETRIEVED = 100  # passages a query's list holds; nDCG@10 looks at the first ten
@@ -20,7 +22,8 @@ PART = 50_000  # passages encoded, searched and forgotten at a time
 
 
 class BestPassages:
-    """Every query's nearest passages among those seen so far, by inner product.
+    """Every query's nearest passages among those seen so far, by inner product, compared on a
+    GPU where there is one.
 
     Args:
         queries: [Q, D] float32.
@@ -29,7 +32,8 @@ class BestPassages:
     """
 
     def __init__(self, queries: np.ndarray, languages: Sequence[str], depth: int) -> None:
-        self.queries = torch.from_numpy(np.ascontiguousarray(queries))
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.queries = torch.from_numpy(np.ascontiguousarray(queries)).to(self.device)
         self.languages = np.asarray(languages)
         self.depth = depth
         self.found: list[list[tuple[float, str]]] = [[] for _ in languages]
@@ -40,9 +44,10 @@ class BestPassages:
     def add(self, language: str, ids: Sequence[str], vectors: np.ndarray) -> None:
         """Compare a part of the collection, [P, D] float32, with the queries of its language."""
         rows = np.flatnonzero(self.languages == language)
-        passages = torch.from_numpy(vectors)
+        passages = torch.from_numpy(vectors).to(self.device)
         for some in np.array_split(rows, max(1, len(rows) * len(ids) // 2**27)):
-            scores = self.queries[torch.from_numpy(some)] @ passages.T
+            with torch.autocast(self.device.type, enabled=False):  # exact, in float32
+                scores = self.queries[torch.from_numpy(some).to(self.device)] @ passages.T
             values, places = scores.topk(min(self.depth, len(ids)), dim=1)
             for row, value, place in zip(some, values.tolist(), places.tolist(), strict=True):
                 merged = self.found[row] + [
@@ -68,7 +73,7 @@ class BestPassages:
         return int(state["parts"])
 
 
-class Retrieval:
+class Retrieval(Task):
     """One encoder for queries and passages; negatives are the batch's other passages and
     BM25's. A passage that is relevant to a query is never its negative.
 
@@ -80,8 +85,6 @@ class Retrieval:
 
     metric = "ndcg_at_10"
     couples_examples = True
-    device_batch_size: int | None = None
-    progress: Path | None = None
     part_size = PART
 
     def __init__(
@@ -139,7 +142,7 @@ class Retrieval:
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         queries, passages = (
-            self._embed_in_parts(model, batch[f"{side}_input_ids"], batch[f"{side}_attention_mask"])
+            self._embed_together(model, batch[f"{side}_input_ids"], batch[f"{side}_attention_mask"])
             for side in ("query", "passage")
         )
         scores = queries.float() @ passages.float().T / self.temperature
@@ -155,6 +158,26 @@ class Retrieval:
         """[B, L] -> [B, D] sentence embeddings."""
         pooled = pool(model(input_ids, attention_mask), attention_mask, self.pooling)
         return functional.normalize(pooled, dim=-1) if self.similarity == "cosine" else pooled
+
+    def _embed_together(
+        self, model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Like :meth:`embed`; of several processes each encodes a share of the rows and gets the
+        others' embeddings as constants, so its gradient is that of its share under the loss of
+        the whole batch, and the sum over the processes is the batch's.
+        """
+        if not distributed.is_initialized() or distributed.get_world_size() == 1:
+            return self._embed_in_parts(model, input_ids, attention_mask)
+        count, rank = distributed.get_world_size(), distributed.get_rank()
+        share = math.ceil(len(input_ids) / count)
+        rows = torch.arange(rank * share, (rank + 1) * share, device=input_ids.device)
+        rows = rows.clamp(max=len(input_ids) - 1)  # all shares are of one size: the last row again
+        longest = int(attention_mask[rows].sum(dim=1).max())
+        own = self._embed_in_parts(model, input_ids[rows, :longest], attention_mask[rows, :longest])
+        shares = [torch.empty_like(own) for _ in range(count)]
+        distributed.all_gather(shares, own.detach().contiguous())
+        shares[rank] = own
+        return torch.cat(shares)[: len(input_ids)]
 
     def _embed_in_parts(
         self, model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor
@@ -178,7 +201,7 @@ class Retrieval:
             )
         return torch.cat(parts)
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
+    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
         """Encode the collection part by part, search each part exactly, keep every query's best
         and forget the vectors: neither memory nor disk grows with the collection."""
         queries = self._encode(
@@ -194,7 +217,7 @@ class Retrieval:
             if state is not None:
                 best.save(state, number + 1)
         names = [query["id"] for query in self.data.test]
-        return ndcg_by_language(self.data.test, dict(zip(names, best.runs(), strict=True)))
+        return ndcg_items(self.data.test, dict(zip(names, best.runs(), strict=True)))
 
     def _encode(
         self, model: nn.Module, texts: Sequence[Sequence[int]], batch_size: int, description: str

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_jsonl
+from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_batches, read_table
 
 _ROWS_AT_ONCE = 2**16
@@ -116,10 +117,8 @@ class RankingData:
         return [pool[i] for i in sorted(chosen)]
 
 
-def ndcg_by_language(
-    queries: list[dict[str, Any]], run: dict[str, dict[str, float]]
-) -> dict[str, tuple[float, int]]:
-    """Mean nDCG@10 over the queries of every language, and how many they are.
+def ndcg_items(queries: list[dict[str, Any]], run: dict[str, dict[str, float]]) -> list[ScoredItem]:
+    """The nDCG@10 of every query.
 
     Args:
         run: query id -> passage id -> score.
@@ -127,10 +126,4 @@ def ndcg_by_language(
     from semantic_tokens.ranking import ndcg_at_10
 
     values = ndcg_at_10({query["id"]: query["relevant"] for query in queries}, run)
-    by_language: dict[str, list[float]] = {}
-    for query in queries:
-        by_language.setdefault(query["language"], []).append(values[query["id"]])
-    return {
-        language: (float(np.mean(scores)), len(scores))
-        for language, scores in sorted(by_language.items())
-    }
+    return [ScoredItem(q["id"], q["language"], values[q["id"]], 1.0) for q in queries]

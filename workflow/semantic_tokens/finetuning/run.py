@@ -13,6 +13,7 @@ from semantic_tokens.encoder import SemanticTokenEmbedding
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning.task import Task
 from semantic_tokens.processes import is_first_process
+from semantic_tokens.scored_items import ScoredItem, scores_by_language
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, token_ids_in
 from semantic_tokens.training import Batch, TrainingOptions, autocast_here, shuffled_batches, train
 
@@ -85,7 +86,7 @@ def fine_tune(
     checkpoint: str | Path | None = None,
     evaluation_batch_size: int = 64,
     description: str = "fine-tuning",
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[ScoredItem]]:
     """Train a model on a task and score the last step's weights on the test split.
 
     Args:
@@ -94,8 +95,9 @@ def fine_tune(
 
     Returns:
         ``metric``, ``value`` (unweighted mean over languages), ``by_language``,
-        ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``; nothing in a
-        process that is not the first.
+        ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``; and the items
+        that they are over, by id. Both are empty in a process that is
+        not the first.
     """
     model = task.load_model(model_folder, seed=seed, dropout=options.dropout)
     for module in model.modules():
@@ -120,21 +122,23 @@ def fine_tune(
         options=options,
         seed=seed,
         terms=task.terms,
+        loss_is_shared=task.couples_examples,
         checkpoint=checkpoint,
         keep_checkpoint=keeps,
         description=description,
     )
     if not is_first_process():
-        return {}
+        return {}, []
     with autocast_here(options.precision):
-        scores = task.evaluate(model, evaluation_batch_size)
+        items = sorted(task.evaluate(model, evaluation_batch_size))
     if checkpoint is not None:
         shutil.rmtree(checkpoint, ignore_errors=True)
-    if not scores:
+    if not items:
         raise InputError(f"{description}: the test split is empty; mend the dataset")
+    scores = scores_by_language(items)
     value = float(np.mean([score for score, _ in scores.values()]))
     log.info("%s: %s %.4f over %d languages", description, task.metric, value, len(scores))
-    return {
+    summary = {
         "metric": task.metric,
         "value": value,
         "by_language": {language: score for language, (score, _) in scores.items()},
@@ -143,6 +147,7 @@ def fine_tune(
         "train_examples": len(task.lengths),
         "final_loss": float(np.mean(losses[-max(1, len(losses) // 10) :])) if losses else None,
     }
+    return summary, items
 
 
 def fine_tune_from_files(
@@ -150,7 +155,7 @@ def fine_tune_from_files(
     model_folder: str | Path,
     tables: Sequence[str | Path],
     **training: Any,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[ScoredItem]]:
     """Make a task and fine-tune on it: what each of several processes is given to do.
 
     Args:

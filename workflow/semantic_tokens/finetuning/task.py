@@ -10,30 +10,28 @@ from torch import nn
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.training import Batch
 
 
 class Task(Protocol):
-    """One task over one tokenised dataset.
+    """One task over one tokenised dataset; the kinds of tasks inherit its defaults.
 
     Attributes:
         metric: the name of its score.
         lengths: tokens of every training example, for batches of like length.
         couples_examples: whether the loss of an example looks at the others of its batch, so
-            that the batch may not be cut into micro-batches.
+            that the batch may not be cut into micro-batches. Under several processes its loss
+            is called in each, and divides the encoding among them.
         device_batch_size: texts a forward pass where they are coupled; None is no limit.
         progress: a folder that keeps how far a long evaluation has come; None keeps nothing.
     """
 
-    couples_examples: bool
-    device_batch_size: int | None
-    progress: Path | None
-
-    @property
-    def metric(self) -> str: ...
-
-    @property
-    def lengths(self) -> Sequence[int]: ...
+    metric: str
+    lengths: Sequence[int]
+    couples_examples: bool = False
+    device_batch_size: int | None = None
+    progress: Path | None = None
 
     def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
         """A semantic-token model below this task's head."""
@@ -47,8 +45,8 @@ class Task(Protocol):
     def terms(self, batch: Batch) -> int:
         """How many terms, words or examples, the batch's loss is the mean of."""
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
-        """For every language of the test split its score and its number of test items."""
+    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
+        """Every item of the evaluated split, scored, in any order."""
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
@@ -116,11 +114,3 @@ def of_languages(
             "`training` or the dataset's `languages`"
         )
     return kept
-
-
-def group_by_language(rows: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
-    """Indices of the rows of every language, languages in alphabetical order."""
-    groups: dict[str, list[int]] = {}
-    for index, row in enumerate(rows):
-        groups.setdefault(row["language"], []).append(index)
-    return dict(sorted(groups.items()))

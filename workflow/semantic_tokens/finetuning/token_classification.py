@@ -9,24 +9,22 @@ from torch import nn
 from torch.nn import functional
 
 from semantic_tokens.finetuning.task import (
-    group_by_language,
+    Task,
     model_inputs,
     of_languages,
     pad,
     predict,
 )
 from semantic_tokens.model import load_token_head
+from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
 from semantic_tokens.training import Batch
 
 
-class TokenClassification:
+class TokenClassification(Task):
     """A linear layer over each word's first subword."""
 
     metric = "f1"
-    couples_examples = False
-    device_batch_size: int | None = None
-    progress: Path | None = None
 
     def __init__(
         self,
@@ -64,30 +62,29 @@ class TokenClassification:
     def terms(self, batch: Batch) -> int:
         return int((batch["labels"] != -100).sum())
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> dict[str, tuple[float, int]]:
+    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
         def collate(indices: np.ndarray) -> Batch:
             return model_inputs([self.test[i]["input_ids"] for i in indices], self.pad_id)
 
-        predicted: dict[int, list[str]] = {}
+        items = []
         lengths = [len(row["input_ids"]) for row in self.test]
         for index, logits in predict(
             model, lengths, collate, lambda m, b: m(**b), batch_size, "tagging"
         ):
-            best = logits.argmax(axis=-1)
+            row, best = self.test[index], logits.argmax(axis=-1)
             # A word without a subword left is nobody's name.
-            predicted[index] = [
-                self.tags[best[start]] if start >= 0 else "O"
-                for start in self.test[index]["word_starts"]
-            ]
-        scores = {}
-        for language, members in group_by_language(self.test).items():
-            gold = [self.test[i]["tags"] for i in members]
-            scores[language] = (entity_f1(gold, [predicted[i] for i in members]), len(members))
-        return scores
+            tags = [self.tags[best[start]] if start >= 0 else "O" for start in row["word_starts"]]
+            items.append(ScoredItem(row["id"], row["language"], *entity_counts(row["tags"], tags)))
+        return items
 
 
-def entity_f1(gold: list[list[str]], predicted: list[list[str]]) -> float:
-    """Entity micro-F1 of IOB2 tags, 0–1, as seqeval counts it."""
-    from seqeval.metrics import f1_score
+def entity_counts(gold: list[str], predicted: list[str]) -> tuple[float, float]:
+    """What one sentence's IOB2 tags add to entity micro-F1, with entities as seqeval finds them.
 
-    return float(f1_score(gold, predicted, zero_division=0))
+    Returns:
+        twice the entities that are right, and the entities of gold and prediction together.
+    """
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    wanted, found = set(get_entities(gold)), set(get_entities(predicted))
+    return 2.0 * len(wanted & found), float(len(wanted) + len(found))

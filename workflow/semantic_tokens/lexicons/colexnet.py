@@ -86,22 +86,25 @@ def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Ent
 def _edges(file: Path) -> Iterator[tuple[str, str]]:
     """Concept and ``language:ngram`` of every edge between the two."""
     if file.suffix == ".tsv":
-        with file.open(encoding="utf-8") as opened:
-            for number, line in enumerate(opened, start=1):
-                fields = line.rstrip("\r\n").split("\t")
-                if len(fields) < 2:
-                    raise InputError(
-                        f"{file}, line {number}: a concept and language:ngram separated by a tab are "
-                        f"expected, not {line.rstrip()!r}"
-                    )
-                yield fields[0], fields[1]
+        try:
+            lines = file.read_text(encoding="utf-8").split("\n")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{file} is not UTF-8 ({error}); convert it") from error
+        for number, line in enumerate(lines[:-1] if not lines[-1] else lines, start=1):
+            fields = line.rstrip("\r").split("\t")
+            if len(fields) < 2:
+                raise InputError(
+                    f"{file}, line {number}: a concept and language:ngram separated by a tab are "
+                    f"expected, not {line.rstrip()!r}"
+                )
+            yield fields[0], fields[1]
         return
     try:
         with file.open("rb") as opened:
             graph = _Unpickler(opened).load()
     except InputError as error:
         raise InputError(f"{file}: {error}; nothing in it was run") from error
-    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, TypeError) as error:
+    except Exception as error:  # of what a damaged pickle raises there is no list
         raise InputError(f"{file} is cut short or no pickle ({error}); fetch it again") from error
     adjacency = getattr(graph, "_adj", None)
     if not isinstance(adjacency, dict):

@@ -33,14 +33,27 @@ def emoji(path: Path, languages: Sequence[str]) -> Iterator[Entry]:
             raise InputError(
                 f"{path} has no names of pictures in {language!r}; remove it from `languages`"
             )
-        for picture, value in json.loads(read_member(path, member)).items():
+        for picture, name in _names(path, member, code).items():
             if _MODIFIER.search(picture):
                 continue
-            name = value["en"] if code == "en" else value
             name = _MARKUP.sub("", name).replace("_", " ").replace("“", "").replace("”", "")
             points = "-".join(f"{ord(character):X}" for character in picture)
             if name:
                 yield Entry(f"emoji:{points}", language, name, "emoji")
+
+
+def _names(path: Path, member: str, code: str) -> dict[str, str]:
+    """Picture -> name in one language."""
+    try:
+        pictures = json.loads(read_member(path, member))
+        names = {p: value["en"] if code == "en" else value for p, value in pictures.items()}
+        if not all(isinstance(name, str) for name in names.values()):
+            raise TypeError("a name is no text")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: {member} is no table of pictures' names ({error}); name another wheel"
+        ) from error
+    return names
 
 
 def territories(languages: Sequence[str]) -> Iterator[Entry]:

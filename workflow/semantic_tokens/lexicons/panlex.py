@@ -108,6 +108,15 @@ def _by_language(
         language = _known(file.stem)
         if language is None or (languages is not None and language not in languages):
             continue
+        for row in _read(file):
+            word = (row["txt"] or "").strip()
+            if row["meaning"] and word and not (single_words and " " in word):
+                yield row["meaning"], language, word
+
+
+def _read(file: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a mirror's table, which has the columns txt and meaning."""
+    try:
         with file.open(encoding="utf-8", newline="") as opened:
             rows = csv.DictReader(opened, delimiter="\t")
             if not {"txt", "meaning"} <= set(rows.fieldnames or ()):
@@ -115,10 +124,9 @@ def _by_language(
                     f"{file}: the columns txt and meaning are expected, not {rows.fieldnames}; fetch "
                     "it again"
                 )
-            for row in rows:
-                word = (row["txt"] or "").strip()
-                if row["meaning"] and word and not (single_words and " " in word):
-                    yield row["meaning"], language, word
+            yield from rows
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file} is no table in UTF-8 ({error}); fetch it again") from error
 
 
 def _known(code: str) -> str | None:

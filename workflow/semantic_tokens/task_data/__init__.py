@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_3
+from semantic_tokens.seen import Seen
 from semantic_tokens.task_data import hub, jsonl, masakhaner, miracl, msmarco, squad, xnli
 from semantic_tokens.task_data.canonical import KEYS, SPLITS, Example, validate_examples
 from semantic_tokens.task_data.splitting import sample
@@ -91,7 +92,7 @@ def read_dataset(
     raw = READERS[reader].read(path, **_own_options(reader, options, kind, key))
     origin = ", ".join(map(str, folders))
 
-    def checked(split: str, kind: str, seen: set[str]) -> Iterator[Example]:
+    def checked(split: str, kind: str, seen: Seen) -> Iterator[Example]:
         own_file = reader == "jsonl"
         where = f"{path}/{split}.jsonl" if own_file else f"{origin}, {split}"
         empty = (
@@ -100,7 +101,7 @@ def read_dataset(
         unit = "line" if own_file else "record"
         return validate_examples(kind, _filled(raw[split], empty), where, unit=unit, seen=seen)
 
-    ids: set[str] = set()
+    ids = Seen()
     splits: dict[str, Iterable[Example]] = {}
     for split, limit in limits.items():
         splits[split] = checked(split, kind, ids)
@@ -108,7 +109,7 @@ def read_dataset(
             splits[split] = sample(splits[split], limit, options.get("seed", 0))
     if kind == "ranking":  # which passages the queries need must be known before they go by
         queries = {split: list(examples) for split, examples in splits.items()}
-        passages = _with_relevant(checked("passages", "passage", set()), queries, origin)
+        passages = _with_relevant(checked("passages", "passage", Seen()), queries, origin)
         return {**queries, "passages": passages}
     return splits
 

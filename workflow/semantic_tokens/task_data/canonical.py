@@ -10,6 +10,7 @@ from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_3
+from semantic_tokens.seen import Seen
 
 Example = dict[str, Any]
 
@@ -23,7 +24,7 @@ def validate_examples(
     path: str | Path,
     *,
     unit: str = "record",
-    seen: set[str] | None = None,
+    seen: Seen | None = None,
 ) -> Iterator[Example]:
     """Pass on examples, checking each as it goes by: keys, types, language code, unique id, and
     what its kind demands (IOB2 tags, answers where they say they are, positive grades).
@@ -40,15 +41,14 @@ def validate_examples(
     """
     if kind not in KEYS:
         raise InputError(f"dataset kind {kind!r} is not one of {', '.join(KEYS)}")
-    seen = set() if seen is None else seen
+    seen = Seen() if seen is None else seen
     number = 0
     for number, example in enumerate(examples, start=1):
         problem = _problem(kind, example)
-        if problem is None and example["id"] in seen:
+        if problem is None and not seen.add(example["id"]):
             problem = f"`id` {example['id']!r} is taken by an earlier example; ids are unique"
         if problem:
             raise InputError(f"{path}, {unit} {number}: {problem}")
-        seen.add(example["id"])
         yield example
     if not number:
         raise InputError(f"{path} holds no example; fill it")

@@ -6,6 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.seen import Seen
 from semantic_tokens.task_data.canonical import Example
 from semantic_tokens.task_data.miracl import miracl
 from semantic_tokens.task_data.sources import json_lines
@@ -91,11 +92,10 @@ def _queries(file: Path) -> Iterator[Example]:
 
 
 def _all_passages(file: Path, others: Iterable[Example]) -> Iterator[Example]:
-    seen: set[str] = set()
+    seen = Seen()
     for _, relevant, negatives in _records(file):
         for passage in relevant + negatives:
-            if passage["id"] not in seen:
-                seen.add(passage["id"])
+            if seen.add(passage["id"]):
                 yield passage
     yield from others
 
