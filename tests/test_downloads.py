@@ -192,6 +192,24 @@ def test_a_full_disk_is_named_and_the_next_run_goes_on(
     assert [path for _, path, _ in requests] == ["/a.bin", "/b.bin"]
 
 
+def test_what_has_arrived_is_kept_whenever_a_run_ends(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is there, and its checksums are being computed, which takes minutes of many gigabytes."""
+
+    def ended(path: Path) -> str:
+        raise KeyboardInterrupt
+
+    with serving(lambda h: send_file(h, CONTENT)) as (address, requests):
+        spec = {"url": address, "files": ["a.bin", "b.bin"]}
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(downloads, "_digest", ended)
+            fetch(spec)
+        made = fetch(spec)
+    assert [(made / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
+    assert len(requests) == 2
+
+
 def test_too_large_an_archive_is_refused_before_it_fills_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

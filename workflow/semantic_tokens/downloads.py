@@ -86,13 +86,14 @@ def fetch_download(
     decisive = {key: value for key, value in spec.items() if key not in _DESCRIPTION}
     if spec.get("checksums"):
         decisive["checksums"] = read_checksums(spec["checksums"])  # and not where they stand
-    _begin(partial, decisive)
     mirrors = mirrors or {}
     try:
+        _begin(partial, decisive)
         if spec.get("hub"):
             revision, sums = _from_hub(name, spec, partial, mirrors.get(HUB))
         else:
             revision, sums = _from_addresses(name, decisive, partial, mirrors)
+        _describe(partial, spec, revision, sums)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -100,25 +101,34 @@ def fetch_download(
             f"download {name!r}: the disk of {partial} is full; free some room and start again: "
             "what has arrived is kept"
         ) from error
-    (partial / _SPEC).unlink()
-    files = sorted(path for path in partial.rglob("*") if path.is_file())
-    for path in files:
-        file = str(path.relative_to(partial))
-        sums[file] = sums.get(file) or _digest(path)
+    if target.exists():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (partial / _SPEC).unlink()  # last of all: without it, what has arrived is not gone on with
+    os.replace(partial, target)
+
+
+def _describe(
+    folder: Path, spec: Mapping[str, Any], revision: str | None, sums: Mapping[str, str]
+) -> None:
+    """Write where the files come from, and the size and SHA-256 of each.
+
+    Args:
+        sums: those that are known already.
+    """
+    apart = (_SPEC, PROVENANCE)
+    files = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    files = {file: path for file, path in files.items() if file not in apart}
     write_json(
         {
             "from": spec.get("hub") or spec.get("zenodo") or spec["url"],
             "revision": revision,
             "licence": spec.get("licence"),
-            "bytes": {str(path.relative_to(partial)): path.stat().st_size for path in files},
-            "sha256": sums,
+            "bytes": {file: path.stat().st_size for file, path in files.items()},
+            "sha256": {file: sums.get(file) or _digest(path) for file, path in files.items()},
         },
-        partial / PROVENANCE,
+        folder / PROVENANCE,
     )
-    if target.exists():
-        shutil.rmtree(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(partial, target)
 
 
 def _begin(partial: Path, spec: dict[str, Any]) -> None:
