@@ -2,8 +2,8 @@
 
     python benchmarks/memory_at_scale.py tokenizer.json --megabytes 30 300
 
-makes text of random words in the formats of Wikipedia and MIRACL, reads and tokenises it through
-the workflow's own functions, each step in a process of its own, and prints every step's peak.
+makes text of random words in the formats of Wikipedia and MIRACL, reads, tokenises and ranks it
+through the workflow's own functions, each step in a process of its own, and prints every step's peak.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import pyarrow.parquet as parquet
 
 from semantic_tokens.corpora import read_corpus
 from semantic_tokens.files import read_jsonl, write_jsonl
+from semantic_tokens.ranking import bm25_candidates
 from semantic_tokens.task_data import read_dataset
 from semantic_tokens.tokenization import load_tokenizer, pack_corpus, tokenize_dataset
 
@@ -94,6 +95,19 @@ def tokenize_passages(folder: Path, tokenizer: Path) -> None:
     )
 
 
+def rank_passages(folder: Path, tokenizer: Path) -> None:
+    queries = [
+        {"id": str(number), "language": "eng", "query": text}
+        for number, text in enumerate(texts(200 * 40, 40))
+    ]
+    index = folder / "index"
+    index.mkdir()
+    for _ in bm25_candidates(
+        read_jsonl(folder / "passages.jsonl"), queries, 100, index_folder=index
+    ):
+        pass
+
+
 def measure(work: Callable[[Path, Path], None], folder: Path, tokenizer: Path) -> None:
     start = time.perf_counter()
     work(folder, tokenizer)
@@ -113,7 +127,8 @@ def main() -> None:
             folder = Path(name)
             for write in (write_wikipedia, write_miracl):
                 write(folder, size * 10**6)
-            for work in (read_articles, pack_articles, read_passages, tokenize_passages):
+            steps = (read_articles, pack_articles, read_passages, tokenize_passages, rank_passages)
+            for work in steps:
                 process = context.Process(
                     target=measure, args=(work, folder, arguments.tokenizer.resolve())
                 )

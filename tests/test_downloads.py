@@ -174,11 +174,11 @@ def test_a_full_disk_is_named_and_the_next_run_goes_on(
 ) -> None:
     get = downloads._get
 
-    def full(address: str, path: Path, **named: Any) -> None:
+    def full(address: str, path: Path, *more: Any, **named: Any) -> None:
         if address.endswith("b.bin"):
             path.write_bytes(CONTENT[:1000])
             raise OSError(28, "No space left on device")
-        get(address, path, **named)
+        get(address, path, *more, **named)
 
     spec = {"files": ["a.bin", "b.bin"]}
     with serving(lambda h: send_file(h, CONTENT)) as (address, requests):
@@ -190,6 +190,24 @@ def test_a_full_disk_is_named_and_the_next_run_goes_on(
         made = fetch({"url": address} | spec)
     assert [(made / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
     assert [path for _, path, _ in requests] == ["/a.bin", "/b.bin"]
+
+
+def test_what_has_arrived_is_kept_whenever_a_run_ends(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is there, and its checksums are being computed, which takes minutes of many gigabytes."""
+
+    def ended(path: Path) -> str:
+        raise KeyboardInterrupt
+
+    with serving(lambda h: send_file(h, CONTENT)) as (address, requests):
+        spec = {"url": address, "files": ["a.bin", "b.bin"]}
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(downloads, "_digest", ended)
+            fetch(spec)
+        made = fetch(spec)
+    assert [(made / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
+    assert len(requests) == 2
 
 
 def test_too_large_an_archive_is_refused_before_it_fills_the_disk(
@@ -330,6 +348,24 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path, suffix: str) -> None:
     assert [made.name for made in extract(archive, tmp_path / "wanted", ["file"])] == ["file"]
 
 
+def test_an_archive_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
+    """One whose file is another member's folder, an encrypted one, and one packed in an unknown way."""
+    plain = zipped(tmp_path / "plain.zip", {"a.csv": b"x"}).read_bytes()
+    directory = plain.find(b"PK\x01\x02")
+    encrypted, unknown = bytearray(plain), bytearray(plain)
+    encrypted[6] |= 1
+    encrypted[directory + 8] |= 1
+    unknown[8] = unknown[directory + 10] = 99
+    for content, reason in (
+        (zipped(tmp_path / "a.zip", {"a": b"x", "a/b": b"y"}).read_bytes(), "File exists"),
+        (zipped(tmp_path / "b.zip", {"a/b": b"x", "a": b"y"}).read_bytes(), "Is a directory"),
+        (bytes(encrypted), "encrypted"),
+        (bytes(unknown), "not supported"),
+    ):
+        with pytest.raises(InputError, match=f"cannot be unpacked .*{reason}.*another source"):
+            extract(write(tmp_path / "archive", content), tmp_path / f"out {reason}", None)
+
+
 @pytest.mark.parametrize("suffix", ["tar.gz", "zip"])
 def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, suffix: str) -> None:
     archive, zeros = tmp_path / f"bomb.{suffix}", bytes(60_000_000)
@@ -423,6 +459,10 @@ def test_a_record_s_files_are_found_and_checked_by_its_own_sums(fetch: Fetch) ->
         mirrors = {"https://zenodo.org/api/": f"{address}/api/"}
         made = fetch({"zenodo": 12, "files": ["*.pickle"]}, mirrors)
         assert [path.name for path in made.glob("[!.]*")] == ["network.pickle"]
+        # As it is where the record's list, copied to a mirror, names its files at Zenodo.
+        state["address"] = "https://zenodo.org"
+        mirrors["https://zenodo.org/content"] = f"{address}/content"
+        assert (fetch({"zenodo": 12}, mirrors) / "vectors.wv").read_bytes() == CONTENT
         state["content"] = CONTENT[::-1]
         with pytest.raises(InputError, match=r"network\.pickle.* has md5 .* should have"):
             fetch({"zenodo": 12, "files": ["*.pickle"]}, mirrors)
@@ -466,6 +506,53 @@ def test_the_hub_and_a_folder_laid_out_like_it_give_the_same_files(
     linked = fetch(SPEC, {"hub": str(repositories)})
     assert names(linked) == ["README.md", "de/train-0.parquet"]
     assert (linked / "de/train-0.parquet").read_bytes() == CONTENT
+
+
+def test_a_file_of_the_hub_that_breaks_off_goes_on_where_it_stood(
+    fetch: Fetch, repositories: Path, tmp_path: Path
+) -> None:
+    """Within a run, and in the next one: weights and shards have gigabytes."""
+    interface = hub(repositories, REVISION)
+    state = {"asked": 0}
+
+    def answer(handler: Any) -> None:
+        if not handler.path.endswith(".parquet"):
+            interface(handler)
+            return
+        state["asked"] += 1
+        if state["asked"] <= 2:
+            send_file(handler, CONTENT, break_off_at=300_000)
+        elif state["asked"] <= downloads._TRIES:
+            send(handler, 503)
+        else:
+            interface(handler)
+
+    with serving(answer) as (address, requests):
+        with pytest.raises(InputError, match=r"train-0\.parquet of o/data cannot be had: 6 tries"):
+            fetch(SPEC, {"hub": address})
+        assert not (tmp_path / "made").exists()
+        made = fetch(SPEC, {"hub": address})
+    assert (made / "de/train-0.parquet").read_bytes() == CONTENT
+    assert names(made) == ["README.md", "de/train-0.parquet"]
+    asked = [wanted for _, path, wanted in requests if path.endswith(".parquet")]
+    # Whole reads of 64 KiB are kept of each transfer.
+    assert asked == [None, "bytes=262144-", *["bytes=524288-"] * 5]
+
+
+def test_a_token_goes_with_every_request_to_the_hub(
+    fetch: Fetch, repositories: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interface = hub(repositories, REVISION)
+    tokens = []
+
+    def answer(handler: Any) -> None:
+        tokens.append(handler.headers.get("Authorization"))
+        interface(handler)
+
+    monkeypatch.setenv("HF_TOKEN", "hf_own")
+    with serving(answer) as (address, requests):
+        fetch(SPEC, {"hub": address})
+    assert len(requests) == 3 and set(tokens) == {"Bearer hf_own"}
 
 
 def test_a_newest_revision_is_named_so_that_it_can_be_pinned(

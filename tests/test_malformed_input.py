@@ -237,7 +237,7 @@ def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
 
 
 @pytest.mark.parametrize(
-    "name", ["../out.txt", "/out.txt", "a/../../out.txt", "C:/out.txt", "a\\out.txt"]
+    "name", ["../out.txt", "/out.txt", "a/../../out.txt", "C:/out.txt", "a\\out.txt", "."]
 )
 @pytest.mark.parametrize("form", ["zip", "tar"])
 def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path, name: str, form: str) -> None:

@@ -124,8 +124,10 @@ def planned(rows: list[dict[str, str]], results: Path, **change: Any) -> Any:
             }
         },
         "backbones": {"mbert": {"shape": vars(MBERT)}},
-        "corpora": ["wikipedia"],
+        "corpora": {name: {"download": "wikipedia"} for name in ("wikipedia_deu", "wikipedia_zho")},
+        "sizes": {"wikipedia": 3000.0},
         "pretraining": {
+            "corpora": ["wikipedia_deu", "wikipedia_zho"],
             "training": {"max_steps": 10, "batch_size": 8},
             "sequence_length": 64,
             "mask_probability": 0.15,
@@ -151,6 +153,69 @@ def test_experiments_share_what_they_have_in_common(tmp_path: Path) -> None:
     passes = 10 * 2 * MBERT.vocabulary * clusters
     assert costs["group_kmeans"].operations == passes * 768 + passes * 128
     assert costs["extract_embeddings"].bytes == 119_547 * 768 * 4
+
+
+def test_disk_is_reckoned_from_downloads_and_then_from_what_was_read(tmp_path: Path) -> None:
+    rows = [ROW, ROW | {"pretraining": "mlm"}]
+    ranking = {
+        "kind": "ranking",
+        "download": ["topics", "passages"],
+        "tokenization": {"max_query_length": 8, "max_passage_length": 16},
+        "counts": {"train": 30, "test": 20, "relevant": 2.0, "passages": 10_000},
+        "options": {"languages": ["deu", "zho"]},
+    }
+    task = {"kind": "retrieval", "dataset": "miracl", "options": {}, "training": {"batch_size": 8}}
+
+    def disk(**pool: Any) -> dict[str, Any]:
+        return planned(
+            rows,
+            tmp_path,
+            tasks={"retrieval": task},
+            datasets={"miracl": ranking | pool},
+            sizes={"wikipedia": 3000.0, "topics": 1.0, "passages": 99.0},
+        )
+
+    whole = disk()
+    # A download of 3 GB is 9 GB of text, in two corpora; and a token's id is as long as its text.
+    assert whole["read_corpus"].bytes == whole["tokenize_corpus"].bytes == pytest.approx(9e9)
+    assert whole["read_ranking_dataset"].bytes == whole["tokenize_ranking"].bytes == 300e6
+    assert whole["rank_bm25"].scratch == 2.5 * 300e6
+    assert "pool_passages" not in whole
+    pooled = disk(pool={"depth": 10, "random_per_language": 200, "seed": 1})
+    share = ((30 + 20) * (2 + 10) + 2 * 200) / 10_000
+    assert pooled["pool_passages"].jobs == 1
+    assert pooled["tokenize_ranking"].bytes == pytest.approx(share * 300e6)
+    assert pooled["read_ranking_dataset"].bytes == 300e6
+    forward = MBERT.forward(16, 16)
+    less = whole["fine_tune"].operations - pooled["fine_tune"].operations
+    assert less == pytest.approx(2 * 2 * (1 - share) * 10_000 * forward)  # two rows, two seeds
+
+    (tmp_path / "corpora").mkdir()
+    (tmp_path / "corpora/wikipedia_deu.jsonl").write_bytes(b"x" * 1000)
+    (tmp_path / "datasets/miracl").mkdir(parents=True)
+    (tmp_path / "datasets/miracl/passages.jsonl").write_bytes(b"x" * 500)
+    there = disk()
+    assert there["read_corpus"].bytes == pytest.approx(4.5e9 + 1000)
+    assert there["read_ranking_dataset"].bytes == 500
+
+
+def test_disk_adds_up_and_says_what_is_not_known(tmp_path: Path) -> None:
+    rows = [ROW | {"pretraining": "mlm"}]
+    keeping = {"training": {"max_steps": 10, "batch_size": 8, "checkpoint_every": 5}}
+    costs = planned(
+        rows,
+        tmp_path,
+        pretraining={"corpora": [], "sequence_length": 8, "mask_probability": 0.15} | keeping,
+    )
+    weights = 4 * (MBERT.encoder_parameters + MBERT.vocabulary * MBERT.hidden)
+    assert costs["pretrain"].scratch == 6 * weights and costs["fine_tune"].scratch == 0
+    assert costs["derive_backbone"].bytes == weights
+    page = report(costs, {"a": {"hub": "o/a", "size_mb": 2000}}, rate=1, utilisation=1, origin="")
+    written = sum(cost.bytes for cost in costs.values())
+    assert f"2.0 GB of downloads and {written / 1e9:.1f} GB written" in page
+    assert f"{2 + written / 1e9:.1f} GB in all" in page
+    assert f"up to {6 * weights / 1e9:.1f} GB for a job while it runs" in page
+    assert "2 jobs: disk of text whose source has no known size" in page  # XNLI, read and tokenised
 
 
 def test_what_is_there_already_counts_more_than_what_is_said(tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from semantic_tokens.downloads import fetch_download, read_checksums
 from semantic_tokens.errors import InputError
 from semantic_tokens.task_data import read_dataset
 from semantic_tokens.task_data.miracl import read_qrels, read_topics
 
+ROOT = Path(__file__).resolve().parents[1]
 Splits = dict[str, list[dict[str, Any]]]
 
 
@@ -114,3 +117,24 @@ def test_miracl_topics_and_judgements(shared_data: Path) -> None:
 def test_miracl_without_passages_says_so(shared_data: Path) -> None:
     with pytest.raises(InputError, match=r"docs-\*\.jsonl\.gz for ben, eng, swa, tel, yor, zho"):
         read_dataset("miracl", {}, shared_data / "miracl")
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("masakhaner", "masakhaner"), ("concepticon", "lexicons/concepticon")]
+)
+def test_the_paper_s_pins_are_of_the_real_files(
+    shared_data: Path, tmp_path: Path, name: str, folder: str
+) -> None:
+    """The publishers' own files stand in for the address, and pass for what is pinned."""
+    paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
+    spec = paper["downloads"][name]
+    pins = ROOT / spec["checksums"]
+    fetch_download(
+        name,
+        tmp_path / "made",
+        tmp_path / "partial",
+        spec | {"checksums": str(pins)},
+        {spec["url"]: str(shared_data / folder)},
+    )
+    made = {p.relative_to(tmp_path / "made").as_posix() for p in (tmp_path / "made").rglob("*.t*")}
+    assert made == read_checksums(pins).keys()

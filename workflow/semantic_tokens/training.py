@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 Batch = dict[str, torch.Tensor]
 
+# Overflows of fp16 one after another: by then its loss scale is a millionth of the first one.
+_OVERFLOWS = 20
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
@@ -210,6 +213,7 @@ def train(
     optimizer, schedule = accelerator.prepare(optimizer, schedule)
     losses = _resume(accelerator, checkpoint, fingerprint)
     done = len(losses)
+    overflows = 0
     progress = tqdm(
         total=steps,
         initial=done,
@@ -245,8 +249,11 @@ def train(
             norm = 0.0
             if math.isfinite(value):
                 norm = accelerator.clip_grad_norm_(prepared.parameters(), options.max_gradient_norm)
-            # Under fp16 a gradient may overflow: its scaler then skips the step and goes on.
-            if not math.isfinite(value) or (precision != "fp16" and not math.isfinite(norm)):
+            # Under fp16 a gradient may overflow: its scaler then skips the step, halves the scale and
+            # goes on, but not forever.
+            overflows = 0 if math.isfinite(norm) else overflows + 1
+            allowed = _OVERFLOWS if precision == "fp16" else 0
+            if not math.isfinite(value) or overflows > allowed:
                 what = "loss" if not math.isfinite(value) else "gradient"
                 saved = _save_batch(accelerator, checkpoint, micro_batches, step)
                 raise InputError(

@@ -17,6 +17,8 @@ from semantic_tokens.task_data.xnli import LABELS
 
 _XNLI_COLUMNS = {"premise", "hypothesis", "label"}
 _TYDIQA_COLUMNS = {"id", "title", "context", "question", "answers"}
+_ROWS_AT_ONCE = 10_000
+_AGAIN = "delete its folder to have it fetched again"
 
 
 def xnli_hub(path: Path, languages: Sequence[str]) -> dict[str, Iterable[Example]]:
@@ -26,17 +28,18 @@ def xnli_hub(path: Path, languages: Sequence[str]) -> dict[str, Iterable[Example
         path: a folder laid out like ``facebook/xnli``.
 
     Raises:
-        InputError: it cannot be loaded, or a row has no known label (on reading that row).
+        InputError: a file is missing, damaged or lacks a column, or a row has no known label (on
+            reading that row).
     """
     tables = {
-        (language, split): _load(path, iso639_1(language), published, _XNLI_COLUMNS)
+        (language, split): _open(path, iso639_1(language), published, _XNLI_COLUMNS)
         for language in languages
         for split, published in (("train", "train"), ("dev", "validation"), ("test", "test"))
     }
 
     def examples(split: str) -> Iterator[Example]:
         for language in languages:
-            rows = tables[language, split]
+            rows = _rows(tables[language, split], _XNLI_COLUMNS)
             for number, row in enumerate(tqdm(rows, desc=f"XNLI {split} in {language}")):
                 if row["label"] not in range(len(LABELS)):
                     raise InputError(
@@ -73,10 +76,10 @@ def tydiqa_hub(
     check_fraction("dev_fraction", dev_fraction)
     questions: dict[str, list[Question]] = {}
     for published in ("train", "validation"):
-        rows = _load(path, "secondary_task", published, _TYDIQA_COLUMNS)
+        files = _open(path, "secondary_task", published, _TYDIQA_COLUMNS)
         titles: dict[str, str] = {}
         examples = []
-        for row in tqdm(rows, desc=f"TyDiQA {published}"):
+        for row in tqdm(_rows(files, _TYDIQA_COLUMNS), desc=f"TyDiQA {published}"):
             titles[row["id"]] = row["title"]
             examples.append(_question(row))
         questions[published] = [
@@ -112,24 +115,49 @@ def _question(row: dict[str, Any]) -> Example:
     }
 
 
-def _load(path: Path, configuration: str, split: str, columns: set[str]) -> Any:
-    """One split's rows, memory-mapped, from a folder laid out like a hub repository."""
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetsError
+def _open(path: Path, configuration: str, split: str, columns: set[str]) -> list[Any]:
+    """The Parquet files of one split, in a folder laid out like a hub repository.
 
-    where = f"{path}, {configuration}, {split}"
-    try:
-        rows = load_dataset(str(path), configuration, split=split)
-    except (DatasetsError, ValueError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
+    Not with ``datasets``: for one configuration it asks for the files of all that the card names,
+    and of those the workflow fetches what it reads.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    names = sorted((path / configuration).glob(f"{split}-*.parquet"))
+    if not names:
         raise InputError(
-            f"{where} could not be loaded ({type(error).__name__}: {reason}); check the dataset's "
-            "`languages`, and its `path` or the `files` of its download: the repository's README.md "
-            "names the configurations"
-        ) from error
-    if missing := sorted(columns - set(rows.column_names)):
-        raise InputError(
-            f"{where}: column {missing[0]} is missing; it takes {', '.join(sorted(columns))}. Mend "
-            "the dataset's `download` or `path`"
+            f"{path} holds no {configuration}/{split}-*.parquet; mend the dataset's `languages` or "
+            "`path`, or the `files` of its download"
         )
-    return rows
+    files = []
+    for name in names:
+        try:
+            file = parquet.ParquetFile(name)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(
+                f"{name} is cut short or no Parquet file ({error}); {_AGAIN}"
+            ) from error
+        if missing := sorted(columns - set(file.schema_arrow.names)):
+            raise InputError(
+                f"{name}: column {missing[0]} is missing; it takes {', '.join(sorted(columns))}. "
+                "Mend the dataset's `download` or `path`"
+            )
+        files.append((name, file))
+    return files
+
+
+def _rows(files: list[Any], columns: set[str]) -> Iterator[dict[str, Any]]:
+    """Their rows one by one, a batch of them in memory."""
+    import pyarrow as pa
+
+    for name, file in files:
+        batches = file.iter_batches(_ROWS_AT_ONCE, columns=sorted(columns))
+        while True:
+            try:
+                batch = next(batches, None)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise InputError(f"{name} is damaged ({error}); {_AGAIN}") from error
+            if batch is None:
+                break
+            yield from batch.to_pylist()

@@ -1,0 +1,160 @@
+"""Downloads that fail, as a user of the workflow meets them: each says once what to mend, nothing
+of it is left that looks whole, and the next run goes on."""
+
+import io
+import os
+import re
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import hub, send, send_file, serving
+from study import Study, new_study
+from test_bad_input import assert_one_message
+
+REVISION, VANISHED = "a" * 40, "b" * 40
+WORDS = b"tomato Tomate\n"
+LARGE = bytes(range(256)) * 12_000  # some three megabytes
+TARGETS = {name: f"resources/downloads/{name}" for name in ("good", "gated", "offline", "archive", "vanished", "full", "full_hub")}  # fmt: skip
+
+
+@pytest.fixture
+def study(tmp_path: Path, wheel_pins: dict[str, dict[str, str]]) -> Study:
+    """A study that has made nothing, and whose wheels are not needed."""
+    return new_study(tmp_path / "checkout", tmp_path / "study", wheel_pins)
+
+
+@pytest.fixture
+def repositories(tmp_path: Path) -> Path:
+    """What the hub has: two repositories of words."""
+    for name in ("gated", "words"):
+        folder = tmp_path / "hub/o" / name
+        folder.mkdir(parents=True)
+        (folder / "words.parquet").write_bytes(LARGE)
+        (folder / "README.md").write_bytes(b"words\n")
+    return tmp_path / "hub"
+
+
+def archive() -> bytes:
+    """A zip of one file, larger than what is in it."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as opened:
+        opened.writestr("release/words.txt", WORDS)
+        opened.writestr("release/other.bin", os.urandom(50_000))
+    return packed.getvalue()
+
+
+def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
+    study: Study, repositories: Path
+) -> None:
+    state: dict[str, Any] = {"is granted": False, "archive": archive()[:30_000]}
+    interface = hub(repositories, REVISION)
+
+    def answer(handler: Any) -> None:
+        if handler.path == "/archive.zip":
+            send_file(handler, state["archive"])
+        elif handler.path.startswith("/words/"):
+            send_file(handler, WORDS)
+        elif "o/gated" in handler.path and "/resolve/" in handler.path and not state["is granted"]:
+            send(handler, 403, headers={"X-Error-Code": "GatedRepo"})
+        else:
+            interface(handler)
+
+    with serving(lambda handler: None) as (silent, _):
+        pass  # nobody listens there any more
+    with serving(answer) as (address, requests):
+        downloads: dict[str, dict[str, Any]] = {
+            "good": {"url": f"{address}/words/", "files": ["en-de.txt"]},
+            "gated": {"hub": "o/gated", "revision": REVISION},
+            "vanished": {"hub": "o/words", "revision": VANISHED},
+            "archive": {"url": f"{address}/archive.zip", "archive": True, "files": ["*/words.txt"]},
+            "offline": {"url": "https://offline.org/words/", "files": ["en-fr.txt"]},
+        }
+        targets = [TARGETS[name] for name in downloads]
+        mirrors = {"hub": address, "https://offline.org/": silent}
+        failed = study.run(*targets, change={"downloads": downloads, "mirrors": mirrors})
+        assert failed.returncode == 1
+        messages = {
+            "gated": r"o/gated is gated; accept its terms on the hub .*HF_TOKEN",
+            "vanished": rf"o/words has no revision {VANISHED} \(any more\); mend `revision` of",
+            "archive": r".*the archive is cut short or damaged \(.*\); start again to fetch it anew",
+            "offline": rf"{silent}/words/en-fr\.txt cannot be had: 6 tries failed.*Check the network",
+        }
+        for name, message in messages.items():
+            said = rf"fetch_download: download '{name}'.*{message}"
+            assert_one_message(failed.stdout, said)
+            log = study.folder / f"results/logs/fetch_download/{name}.log"
+            assert_one_message(log.read_text(encoding="utf-8"), said)
+            assert not (study.folder / TARGETS[name]).exists()
+        made = study.made()
+        assert {path.split("/")[2] for path in made} == {"good"}
+
+        state |= {"is granted": True, "archive": archive()}
+        downloads["vanished"]["revision"] = REVISION
+        mirrors["https://offline.org/"] = address
+        asked = len(requests)
+        mended = study.run(*targets, change={"downloads": downloads, "mirrors": mirrors})
+        assert mended.returncode == 0, mended.stdout
+        again = [path for _, path, _ in requests[asked:]]
+    assert study.made().items() > made.items()  # what was there is untouched
+    assert "/words/en-de.txt" not in again
+    folder = study.folder / "resources/downloads"
+    assert (folder / "archive/release/words.txt").read_bytes() == WORDS
+    assert (folder / "offline/en-fr.txt").read_bytes() == WORDS
+    for name in ("gated", "vanished"):
+        assert (folder / name / "words.parquet").read_bytes() == LARGE
+    assert not list((study.folder / "resources/partial").iterdir())
+
+
+@pytest.fixture
+def small_disk(study: Study) -> Iterator[Path]:
+    """What is fetched comes to lie on a disk of its own, of two megabytes."""
+    place = study.folder / "resources"
+    place.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(["mount", *options], check=False).returncode:
+        pytest.skip("needs root, to mount a small disk")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_fills_is_named_and_the_next_run_goes_on(
+    study: Study, repositories: Path, small_disk: Path
+) -> None:
+    interface = hub(repositories, REVISION)
+
+    def answer(handler: Any) -> None:
+        if handler.path.startswith("/large/"):
+            send_file(handler, LARGE)
+        else:
+            interface(handler)
+
+    with serving(answer) as (address, requests):
+        change = {
+            "downloads": {
+                "full": {"url": f"{address}/large/", "files": ["large.bin"]},
+                "full_hub": {"hub": "o/words", "revision": REVISION},
+            },
+            "mirrors": {"hub": address},
+        }
+        messages = {
+            # The hub tells beforehand how much it will be.
+            "full_hub": r"needs 0\.0 GB and the disk of \S+ has 0\.0 GB free; free some room",
+            "full": r"the disk of \S+ is full; free some room and start again: what has arrived is",
+        }
+        for name, message in messages.items():
+            failed = study.run(TARGETS[name], change=change)
+            assert failed.returncode == 1
+            assert_one_message(failed.stdout, rf"fetch_download: download '{name}'.*{message}")
+        assert study.made() == {}
+        subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
+        asked = len(requests)
+        mended = study.run(*(TARGETS[name] for name in messages), change=change)
+        assert mended.returncode == 0, mended.stdout
+        (wanted,) = [part for _, path, part in requests[asked:] if path == "/large/large.bin"]
+    assert re.fullmatch(r"bytes=\d{6,}-", wanted or "")  # not from its beginning
+    assert (small_disk / "downloads/full/large.bin").read_bytes() == LARGE
+    assert (small_disk / "downloads/full_hub/words.parquet").read_bytes() == LARGE
