@@ -3,7 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from semantic_tokens.comparison import compare, read_table, repeated_rows, write_comparison
+from semantic_tokens.comparison import (
+    compare,
+    orders,
+    read_table,
+    repeated_rows,
+    write_comparison,
+)
 from semantic_tokens.errors import InputError
 
 PAPER = Path(__file__).resolve().parents[1] / "config/paper_table5.csv"
@@ -26,7 +32,13 @@ def test_the_paper_beside_itself_under_other_names():
     assert len(table) == 45 * 5
     assert set(table["perc_difference"]) == {0}
     assert set(table["curve_spearman"]) == {"", "1.00"}
+    assert set(table["difference"]) == {0}
+    assert set(table["curve_order"]) == {"", "holds"}
     assert (table["independent"] == "no").sum() == 25
+    along = orders(table)
+    assert len(along) == 10  # 2 of Figures 3, 4 and 5 each, 1 of 6 and 3 of 7
+    assert along[along["figure"] == "figure6"]["dim"].tolist() == ["all"]
+    assert set(along["retrieval"]) == {"1.00, holds"}
 
 
 def test_a_reversed_curve_and_a_missing_row():
@@ -35,7 +47,10 @@ def test_a_reversed_curve_and_a_missing_row():
     ours["retrieval"] = 1 - ours["retrieval"]
     table = compare(ours, published, COLUMNS).set_index("task")
     assert set(table.loc["retrieval", "curve_spearman"]) == {"-1.00"}
+    assert set(table.loc["retrieval", "curve_order"]) == {"does not hold"}
     assert len(table) == 8 * 5
+    first = table.loc["retrieval"].iloc[0]
+    assert (first["published"], first["difference"]) == (0.493, pytest.approx(0.014))
 
 
 @pytest.mark.parametrize(("same", "text"), [(True, "are the paper's"), (False, "differ")])

@@ -1,19 +1,22 @@
 import math
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from matplotlib.font_manager import findfont
+from matplotlib.patches import FancyBboxPatch
 
 from semantic_tokens.configuration import Experiment
 from semantic_tokens.errors import InputError
 from semantic_tokens.figures import style
 from semantic_tokens.figures.curves import draw_curves, tick_label
 from semantic_tokens.figures.fonts import Fonts, extract_fonts
-from semantic_tokens.figures.languages import correlate, relative_drops, task_pairs
-from semantic_tokens.figures.pipelines import pipelines
+from semantic_tokens.figures.languages import correlate, relative_drops, signed, task_pairs
+from semantic_tokens.figures.pipelines import draw_pipelines, pipelines
 from semantic_tokens.figures.selection import curves
 from semantic_tokens.inspection import inspect_group, is_number, is_punctuation, richest_group
 from semantic_tokens.recipe import Recipe
@@ -152,6 +155,48 @@ def test_bands_are_relative_to_the_oracle():
     assert bands == [pytest.approx(b) for b in [(30, 40), (40, 56), (56, 72), (72, 100)]]
 
 
+def luma(colour: str) -> float:
+    red, green, blue = to_rgb(colour)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def test_bands_are_told_apart_in_grey_and_curves_from_them():
+    bands = [luma(colour) for _, colour in style.BANDS]
+    steps = [lighter - darker for lighter, darker in pairwise(bands)]
+    assert min(steps) > 0.07
+    assert max(luma(colour) for colour, _ in style.LINES) < bands[-1] - 0.07
+
+
+def test_ticks_leave_each_other_room_and_those_of_the_first_curve_come_first():
+    rows = [row("figure6", f"a/unaligned/d{d}/ungrouped/mlm") for d in (64, 16, 4, 1)]
+    rows += [row("figure5", f"a/{CLSA}/d16/kmeans-cosine-{r}/mlm") for r in (0.4, 0.2, 0.1, 0.05)]
+    shown = curves("figure6", [*ROWS[:2], *rows]).as_dict()
+    figure = draw_curves(shown, [NER], [1], lambda *_: {"value": 0.5}, {"a": 384})
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    labels = [label for label in axes.get_xticklabels() if label.get_text()]
+    assert [label.get_text() for label in labels] == ["0.26%", "1%", "4.2%", "17%", "100%"]
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_the_model_without_alignment_is_the_first_bar():
+    rows = [
+        row("figure11", f"a/{alignment}/dfull/kmeans-cosine-0.05/mlm")
+        for alignment in ("clsa-muse", "unaligned", "clsa-muse+panlex")
+    ]
+    labels = [series.label for series in curves("figure11", [*ROWS, *rows]).series]
+    assert labels == ["no alignment", "muse", "muse + panlex"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "0.50"), (-0.5, "−0.50"), (-0.001, "0.00")],
+)
+def test_correlations_have_a_minus_and_zero_has_none(value: float, text: str):
+    assert signed(value) == text
+
+
 def test_tick_labels():
     assert [tick_label(v) for v in (100, 16.7, 4.17, 0.26)] == ["100", "17", "4.2", "0.26"]
 
@@ -194,6 +239,20 @@ def test_pipelines_tell_what_all_and_what_some_experiments_do():
     assert list(pipeline) == ["grouping", "pretraining", "training"]
     assert [operation.required for operation in pipeline.values()] == [True, False, True]
     assert pipeline["grouping"].values == ("K-Means 5%", "K-Means 40%", "First-k 40%")
+
+
+def test_boxes_of_pipelines_hold_their_text_and_say_what_dashes_are():
+    rows = [*ROWS, row("figure9", f"a/{CLSA}/dfull/kmeans-cosine-0.4/mlm", training="ell")]
+    figure = draw_pipelines([r.as_dict() for r in rows])
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    texts = {text.get_text(): text.get_window_extent() for text in axes.texts}
+    assert {"Modern Greek", "in some of them"} <= texts.keys()
+    boxes = [p.get_window_extent() for p in axes.patches if isinstance(p, FancyBboxPatch)]
+    for text in axes.texts:
+        box = text.get_window_extent()
+        around = [b for b in boxes if b.overlaps(box)]
+        assert all(b.x0 <= box.x0 and box.x1 <= b.x1 and b.y0 <= box.y0 for b in around)
 
 
 def test_fonts_come_out_of_wheels_and_italics_do_not(tmp_path: Path):

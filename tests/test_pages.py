@@ -41,6 +41,13 @@ class Cells(HTMLParser):
             self.texts[-1] += data
 
 
+def test_only_long_text_may_wrap(tmp_path: Path) -> None:
+    table = pd.DataFrame({"recipe": ["a" * 33, "short"], "score": [0.1 + 0.2, 1.0]})
+    write_page(tmp_path / "page.html", "", [], [Section(table, formats={"score": ".40f"})])
+    cells = Cells((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert cells.classes == ["text long", "", "text", ""]
+
+
 def test_a_page_shows_its_tables(tmp_path: Path) -> None:
     def classes(row: dict, column: str) -> str:
         return "green" if column == "f1_perc" and row["f1_perc"] > 90 else ""

@@ -12,6 +12,9 @@ import pandas as pd
 
 from semantic_tokens.files import whole
 
+#: Characters of a cell that stay in one line; longer ones wrap where a page is too narrow.
+LONGEST_LINE = 32
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -89,7 +92,8 @@ def _printed(section: Section) -> dict[str, Any]:
             value = row[column]
             text = "–" if _is_missing(value) else format(value, section.formats.get(column, ""))
             kind = section.classes(row, str(column)) if section.classes else ""
-            cells.append({"text": text, "kind": kind, "number": column in numeric})
+            is_long = column not in numeric and len(text) > LONGEST_LINE
+            cells.append({"text": text, "kind": kind, "number": column in numeric, "long": is_long})
         lines.append(cells)
     heads = [
         {"text": section.heads.get(c, str(c).replace("_", " ")), "number": c in numeric}

@@ -28,6 +28,9 @@ RecordOf = Callable[[Experiment, str, int], Record]  # of an experiment, a task 
 
 PERC_DECIMALS = 1
 
+#: What a table by language says of an experiment besides its :func:`identity`.
+REST_OF_RECIPE = ("alignment", "grouping", "training")
+
 #: Relative performance in percent, as the paper colours it (Table 5's caption).
 BANDS = {
     "green": "above 90%",
@@ -273,7 +276,7 @@ def by_language(
     lines = []
     for row in rows:
         who = identity(row, full_dimension)
-        who |= {part: row[part] for part in ("alignment", "grouping", "training")}
+        who |= {part: row[part] for part in REST_OF_RECIPE}
         for task in tasks:
             records = [record_of(row, task.name, seed) for seed in seeds]
             note = collection_note(records)
@@ -327,7 +330,9 @@ def write_by_language_page(
         part = part.assign(**{c: part[c].astype(object).fillna("") for c in told})
         wide = part.pivot_table("value", who, "language", sort=False).reset_index()
         languages = sorted(set(part["language"]))
-        wide = wide[[*who, *languages]]
+        # Long names come last, so that they do not push the scores out of a window.
+        first = [column for column in who if column not in REST_OF_RECIPE]
+        wide = wide[[*first, *languages, *REST_OF_RECIPE]]
         counts = part.drop_duplicates("language").set_index("language")["count"]
         note = "Test items: " + ", ".join(f"{code} {counts[code]:,}" for code in languages) + "."
         formats = dict.fromkeys(languages, f".{task.shown_decimals}f")

@@ -1,7 +1,8 @@
 """Scores against the grouping ratio, the size of the word embeddings, or their dimension: a
 panel a task (paper, Figures 3 to 7, 9 and 12)."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -19,7 +20,8 @@ X_LABELS = {
     "dimension": "word-embedding dimension $d$",
 }
 PANEL_WIDTH, PANEL_HEIGHT = 2.75, 2.8  # inches
-CLOSEST_TICKS = {"ratio": 1.6, "dimension": 1.6, "parameters": 2.3}  # as a ratio
+LEGEND_COLUMNS = 5
+CLOSEST_TICKS = {"ratio": 1.6, "dimension": 1.6, "parameters": 3.0}  # as a ratio
 
 
 def draw_curves(
@@ -41,7 +43,7 @@ def draw_curves(
     x_of = _POSITIONS[shown["x"]]
     oracle = shown["oracle"]
     for axes, task in zip(panels, tasks, strict=True):
-        positions: set[float] = set()
+        positions: list[float] = []
         for series in shown["series"]:
             colour, marker = style.LINES[series["colour"] % len(style.LINES)]
             points = sorted(
@@ -49,7 +51,7 @@ def draw_curves(
                 for row in series["experiments"]
             )
             xs = [x for x, _ in points]
-            positions.update(xs)
+            positions += reversed(xs)
             spread = [0.0 if score.std is None else score.std for _, score in points]
             axes.errorbar(
                 xs,
@@ -75,7 +77,7 @@ def draw_curves(
     figure.legend(
         handles=lines,
         loc="outside upper center",
-        ncols=min(len(lines), 5),
+        ncols=math.ceil(len(lines) / math.ceil(len(lines) / LEGEND_COLUMNS)),
         fontsize=8.5,
         handlelength=3.5,  # shows dashes beside the mark
     )
@@ -113,14 +115,14 @@ def _parameters(row: Experiment, full_dimension: Mapping[str, int]) -> float:
 _POSITIONS = {"ratio": _ratio, "dimension": _dimension, "parameters": _parameters}
 
 
-def _scale(axes: Axes, positions: set[float], x: str) -> None:
-    """A log axis with a tick at each position, those too close to their neighbour left out."""
+def _scale(axes: Axes, positions: Iterable[float], x: str) -> None:
+    """A log axis with a tick at each position, those too close to one before them left out."""
     axes.set_xscale("log")
     ticks: list[float] = []
-    for position in sorted(positions, reverse=True):
-        if not ticks or position <= ticks[-1] / CLOSEST_TICKS[x]:
+    for position in positions:
+        if all(abs(math.log(position / tick)) >= math.log(CLOSEST_TICKS[x]) for tick in ticks):
             ticks.append(position)
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_locator(FixedLocator(sorted(ticks)))
     axes.xaxis.set_minor_locator(NullLocator())
     unit = "" if x == "dimension" else "%"
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick_label(value) + unit))

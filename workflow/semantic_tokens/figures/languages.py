@@ -107,6 +107,15 @@ def draw_correlations(
     return figure
 
 
+def signed(value: float) -> str:
+    """Two decimals, with a minus that is one, and none before zero.
+
+    >>> signed(-0.5), signed(-0.001)
+    ('−0.50', '0.00')
+    """
+    return f"{value:z.2f}".replace("-", "−")
+
+
 def _heatmap(
     axes: Axes,
     values: np.ndarray,
@@ -122,7 +131,7 @@ def _heatmap(
         else:
             red, green, blue, _ = image.cmap(image.norm(value))
             is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-            text = "<.01" if 0 <= value < 0.01 and limits[0] == 0 else f"{value:.2f}"
+            text = "<.01" if 0 <= value < 0.01 and limits[0] == 0 else signed(value)
             colour = "white" if is_dark else "black"
         axes.text(column, line, text, ha="center", va="center", color=colour, fontsize=8.5)
     for end in GROUP_ENDS:

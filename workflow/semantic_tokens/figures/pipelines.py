@@ -18,6 +18,7 @@ OPERATIONS = {
     "training": "Fine-tuning",
 }
 COLOURS = ("#dbe7f5", "#e3f1e0", "#fbe6cf", "#eadff2", "#ececec")
+LEGEND_HEIGHT = 0.25  # inches
 METHODS = {
     "kmeans-cosine": "K-Means",
     "kmeans-euclidean": "K-Means, Euclidean",
@@ -74,7 +75,15 @@ def _value(row: Experiment, operation: str) -> str:
         return f"{METHODS[method]} {100 * recipe.ratio:.3g}%"
     if operation == "pretraining":
         return "MLM" if recipe.is_pretrained else ""
-    return row["training"].replace("-", " ")
+    return _training_name(row["training"])
+
+
+def _training_name(training: str) -> str:
+    """``all languages``, or the English name of one."""
+    import pycountry
+
+    language = pycountry.languages.get(alpha_3=training)
+    return training.replace("-", " ") if language is None else language.name.partition(" (")[0]
 
 
 def wrapped(values: Sequence[str], width: int) -> list[str]:
@@ -115,7 +124,7 @@ def draw_pipelines(rows: Iterable[Experiment]) -> Figure:
         figure: max(len(lines) for lines in by_operation.values()) * line_height + padding
         for figure, by_operation in texts.items()
     }
-    total_height = sum(heights.values()) + 0.16 * len(heights) + 0.5
+    total_height = sum(heights.values()) + 0.16 * len(heights) + 0.5 + LEGEND_HEIGHT
     total_width = left + len(OPERATIONS) * (width + gap)
     figure = Figure(figsize=(total_width, total_height))
     axes = figure.add_axes((0, 0, 1, 1))
@@ -152,6 +161,13 @@ def draw_pipelines(rows: Iterable[Experiment]) -> Figure:
             )
             before = x + width
         top -= height + 0.16
+    middle = LEGEND_HEIGHT / 2
+    for x, required, meaning in (
+        (left, True, "in all of the experiments"),
+        (left + width + gap, False, "in some of them"),
+    ):
+        _box(axes, (x, middle - 0.07), (0.35, 0.14), "none", Operation(required, ()))
+        axes.text(x + 0.45, middle, meaning, va="center", fontsize=8)
     return figure
 
 

@@ -168,9 +168,10 @@ def _figure9(rows: Sequence[Experiment]) -> Curves:
 
 
 def _figure11(rows: Sequence[Experiment]) -> Curves:
-    """A series an alignment, each of one experiment."""
+    """A series an alignment, each of one experiment, after the model without."""
     found = []
-    for number, row in enumerate(_of(rows, "figure11")):
+    shown = sorted(_of(rows, "figure11"), key=lambda row: row.recipe.is_aligned)
+    for number, row in enumerate(shown):
         found.append(Series(alignment_name(row.recipe), number, (row,)))
     return Curves(tuple(found), "ratio", reference_of_main(rows) if found else None)
 

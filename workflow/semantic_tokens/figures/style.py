@@ -26,8 +26,8 @@ LINES = (
 )
 
 #: Backgrounds by relative performance in percent: lower bound, colour. Each is darker than the
-#: one before.
-BANDS = ((90.0, "#eaf5e6"), (70.0, "#fbeebf"), (50.0, "#f3c9b8"), (-100.0, "#d8a29b"))
+#: one before, so that they are told apart in grey, and lighter than all curves.
+BANDS = ((90.0, "#edf6e9"), (70.0, "#f7df98"), (50.0, "#eec0ab"), (-100.0, "#d09a8f"))
 BAND_NAMES = (">90%", "70–90%", "50–70%", "<50%")
 
 ORACLE_COLOUR = "#1d6b3a"
