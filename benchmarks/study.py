@@ -6,12 +6,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The wheel's whole encoder, and samples of real data where they lie beside the checkout.
-REAL = "config/real_sample.yaml"
+CONFIGS = ("config/real_sample.yaml", "benchmarks/config.yaml")
 
 
-def made(*targets: str, config: str = REAL) -> list[Path]:
-    """Have the workflow make some files of a profile, and return their paths."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", config, "--"]
+def made(*targets: str) -> list[Path]:
+    """Have the workflow make some files, and return their paths."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", *CONFIGS, "--"]
     answer = subprocess.run([*command, *targets], cwd=ROOT, capture_output=True, text=True)
     if answer.returncode:
         sys.exit(
