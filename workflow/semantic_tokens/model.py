@@ -120,7 +120,10 @@ class _TiedCrossEntropy(torch.autograd.Function):
                 error = logits.sub_(normaliser).exp_()  # predicted less wanted probabilities
                 error.scatter_add_(1, target, torch.full_like(normaliser, -1.0))
                 gradients[0][start : start + size] = error @ weight
-                gradients[1] += error.T @ part
+                if part.dtype == weight.dtype and not torch.is_autocast_enabled(part.device.type):
+                    gradients[1].addmm_(error.T, part)  # without a second matrix of this size
+                else:
+                    gradients[1] += error.T @ part
                 gradients[2] += error.sum(dim=0)
         ctx.save_for_backward(*gradients)
         ctx.count = len(states)
