@@ -261,9 +261,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
     assert first == again != other
 
 
-def test_training_is_adam_by_row_with_a_moment_for_each():
-    """Against a loop over a dense matrix, whose rows and moments stand still outside batches."""
-    epochs, batch_size, rate, temperature, seed = 3, 6, 0.02, 0.1, 5
+def test_training_is_adam_over_the_whole_matrix():
+    """Against a loop that moves every row at every step, whether it is in the batch or not."""
+    epochs, batch_size, rate, temperature, seed = 12, 6, 0.02, 0.1, 5
     aligned, log = align(
         EMBEDDINGS.double(),
         PAIRS,
@@ -291,16 +291,16 @@ def test_training_is_adam_by_row_with_a_moment_for_each():
             gradient = np.zeros_like(rows)
             np.add.at(gradient, ids[:, 0], of_anchors)
             np.add.at(gradient, ids[:, 1], of_positives)
-            used = np.unique(ids)
-            first[used] = 0.9 * first[used] + 0.1 * gradient[used]
-            second[used] = 0.999 * second[used] + 0.001 * gradient[used] ** 2
-            correction = np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-            rows[used] -= rate * correction * first[used] / (np.sqrt(second[used]) + 1e-8)
+            first = 0.9 * first + 0.1 * gradient
+            second = 0.999 * second + 0.001 * gradient**2
+            size = np.sqrt(second / (1 - 0.999**step)) + 1e-8
+            rows -= rate * first / (1 - 0.9**step) / size
         losses.append(total / len(PAIRS))
     expected = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     expected *= EMBEDDINGS.double().norm(dim=1, keepdim=True).numpy()
-    np.testing.assert_allclose(aligned, expected, atol=1e-9)
-    np.testing.assert_allclose(log.losses, losses, rtol=1e-9)
+    # What is left is Adam's epsilon.
+    np.testing.assert_allclose(aligned, expected, atol=2e-5, rtol=1e-4)
+    np.testing.assert_allclose(log.losses, losses, rtol=1e-4)
 
 
 def test_no_pair_at_all_names_what_to_mend():

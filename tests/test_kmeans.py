@@ -188,6 +188,89 @@ def test_the_size_of_the_tiles_does_not_matter(metric, tile, monkeypatch):
     assert result.iterations == expected.iterations
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("tile", [(16, 8), (64, 3), (7, 1000)])
+@pytest.mark.parametrize("centroids", [1, 4, 5, 37, 40])
+def test_looking_at_blocks_first_finds_the_same_two(metric, tile, centroids, monkeypatch):
+    rows, others = rows_of(120, 6), rows_of(centroids, 6, seed=1)
+    others[centroids // 2] = others[0]  # a tie goes to the lower id
+    scores = rows @ others.T
+    if metric == "euclidean":
+        scores -= others.square().sum(dim=1) / 2
+    monkeypatch.setitem(module._TILE, "cpu", tile)
+    monkeypatch.setattr(module, "_BLOCK", 4)
+    monkeypatch.setattr(module, "_FEWEST_BLOCKS", 1)
+    ids, best, second = module._nearest(rows, others, metric)
+    expected = scores.sort(dim=1, descending=True, stable=True)
+    assert torch.equal(ids, expected.indices[:, 0])
+    torch.testing.assert_close(best, expected.values[:, 0])
+    if centroids > 1:
+        torch.testing.assert_close(second, expected.values[:, 1])
+    else:
+        assert second.eq(-torch.inf).all()
+
+
+def leaning(count: int, seed: int = 0) -> torch.Tensor:
+    """Rows in 160 columns, most of whose length lies in some directions that are no columns."""
+    rotation = torch.linalg.qr(rows_of(160, 160, seed=9)).Q
+    return rows_of(count, 160, seed) * (0.97 ** torch.arange(160)) @ rotation
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_coarse_passes_end_where_lloyds_stand_still(metric):
+    rows = leaning(2000)
+    told: list[float] = []
+    result = kmeans(
+        rows, 60, metric=metric, seed=3, tolerance=0, report=lambda _, value: told.append(value)
+    )
+    assert len(told) == result.iterations
+    again = kmeans(rows, 60, metric=metric, seed=3, init=result.centroids, max_iterations=1)
+    assert torch.equal(again.assignment, result.assignment)
+    assert result.objective == pytest.approx(
+        objective_of(rows.double().numpy(), result.assignment.numpy(), metric), rel=1e-5
+    )
+    for cluster in range(60):
+        members = rows[result.assignment == cluster]
+        if metric == "cosine":
+            members = torch.nn.functional.normalize(members)
+        mean = members.mean(dim=0)
+        expected = torch.nn.functional.normalize(mean, dim=0) if metric == "cosine" else mean
+        torch.testing.assert_close(result.centroids[cluster], expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_coarse_passes_find_no_worse_partitions_for_fewer_products(metric, monkeypatch):
+    """Over some seeds, and in products of a row and a centroid, by their columns."""
+    products = [0]
+    nearest = module._nearest
+
+    def counting(rows, centroids, metric):
+        products[0] += rows.shape[0] * centroids.shape[0] * rows.shape[1]
+        return nearest(rows, centroids, metric)
+
+    monkeypatch.setattr(module, "_nearest", counting)
+    rows = leaning(4000)
+
+    def runs() -> tuple[float, int]:
+        products[0] = 0
+        found = [kmeans(rows, 100, metric=metric, seed=seed).objective for seed in range(4)]
+        return sum(found), products[0]
+
+    coarse, cheap = runs()
+    monkeypatch.setattr(module, "_COARSE_ROWS_A_CLUSTER", 10**9)
+    exact, dear = runs()
+    assert coarse < exact * 1.002
+    assert cheap < dear
+
+
+def test_some_of_the_rows_are_clustered_as_if_alone():
+    rows, among = rows_of(300, 8), torch.arange(0, 300, 3)
+    some = kmeans(rows, 9, among=among, metric="euclidean", seed=1)
+    alone = kmeans(rows[among], 9, metric="euclidean", seed=1)
+    assert torch.equal(some.assignment, alone.assignment)
+    assert torch.equal(some.centroids, alone.centroids)
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
     rows = rows_of(500, 12)
     first, again, other = (kmeans(rows, 40, metric="cosine", seed=seed) for seed in (3, 3, 4))

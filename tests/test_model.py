@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from semantic_tokens import model as model_module
 from semantic_tokens.encoder import SemanticTokenEmbedding
 from semantic_tokens.grouping.groups import groups_of, ungrouped
 from semantic_tokens.model import (
@@ -13,6 +14,7 @@ from semantic_tokens.model import (
     load_encoder,
     load_masked_language_model,
     save_masked_language_model,
+    tied_cross_entropy,
 )
 
 transformers = pytest.importorskip("transformers")
@@ -203,3 +205,50 @@ def test_only_masked_positions_decide_the_loss():
         model.logits(model.encoder(ids)[0]), embedding.token_to_group[ids[0]], reduction="none"
     )
     torch.testing.assert_close(one, everywhere[1])
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 10**6])
+@pytest.mark.parametrize("scale", [1.0, 1024.0])
+def test_the_loss_by_parts_is_that_of_all_logits(at_once, scale, monkeypatch):
+    monkeypatch.setattr(model_module, "_LOGITS_AT_ONCE", at_once)
+    generator = torch.Generator().manual_seed(1)
+    shapes = [(23, 6), (17, 6), (17,)]
+    groups = torch.randint(17, (23,), generator=generator)
+    ours = [torch.randn(s, generator=generator, requires_grad=True) for s in shapes]
+    theirs = [tensor.detach().double().requires_grad_() for tensor in ours]
+    loss = tied_cross_entropy(*ours, groups)
+    expected = torch.nn.functional.cross_entropy(
+        torch.nn.functional.linear(theirs[0], theirs[1], theirs[2]), groups
+    )
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-6)
+    (loss * scale).backward()
+    (expected * scale).backward()
+    for found, wanted in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(found.grad.double(), wanted.grad, rtol=1e-5, atol=1e-6 * scale)
+
+
+def test_the_loss_by_parts_is_that_of_all_logits_in_bfloat16():
+    generator = torch.Generator().manual_seed(1)
+    states, weight = (torch.randn(n, 8, generator=generator) for n in (12, 30))
+    bias, groups = torch.zeros(30), torch.randint(30, (12,), generator=generator)
+    ours = [tensor.clone().requires_grad_() for tensor in (states, weight, bias)]
+    theirs = [tensor.clone().requires_grad_() for tensor in (states, weight, bias)]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = tied_cross_entropy(*ours, groups)
+        logits = torch.nn.functional.linear(*theirs).float()
+        expected = torch.nn.functional.cross_entropy(logits, groups)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    expected.backward()
+    for found, wanted in zip(ours, theirs, strict=True):
+        assert found.grad.dtype == torch.float32
+        torch.testing.assert_close(found.grad, wanted.grad, atol=5e-3, rtol=5e-2)
+
+
+def test_the_loss_without_gradients_is_the_same():
+    states, weight, bias = torch.randn(4, 3), torch.randn(5, 3), torch.randn(5)
+    groups = torch.tensor([0, 4, 2, 2])
+    with torch.no_grad():
+        loss = tied_cross_entropy(states, weight, bias, groups)
+    expected = torch.nn.functional.cross_entropy(states @ weight.T + bias, groups)
+    torch.testing.assert_close(loss, expected)

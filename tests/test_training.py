@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny import write_model
 from torch import nn
 from torch.nn import functional
 
 from semantic_tokens import training
-from semantic_tokens.encoder import SemanticTokenEmbedding
+from semantic_tokens.encoder import Encoder, SemanticTokenEmbedding
 from semantic_tokens.errors import InputError
+from semantic_tokens.model import load_text_head
 from semantic_tokens.processes import in_processes, process_count
 from semantic_tokens.training import (
     Batch,
@@ -505,6 +507,41 @@ def test_the_precision_is_what_the_machine_can(monkeypatch: pytest.MonkeyPatch) 
     assert precision_here("auto") == "bf16"
     machine(cuda=True, bf16=False)
     assert precision_here("auto") == precision_here("fp16") == "fp16"
+
+
+def test_an_encoder_compiles_where_a_compiler_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By torch's tracer alone, which needs no GPU and runs the kernels as they are."""
+    folder = write_model(tmp_path, torch.arange(12))
+    monkeypatch.setattr(training, "compiler_here", lambda: "eager")
+    ids = torch.tensor([[2, 6, 7, 3], [2, 8, 3, 0]])
+    batch = {"input_ids": ids, "attention_mask": (ids != 0).long()}
+    outcomes = []
+    for wanted in ("no", "auto"):
+        model = load_text_head(folder, 2, seed=1, dropout=0.0)
+        options = replace(OPTIONS, compile=wanted, learning_rate=1e-4)
+
+        def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+            return model(**batch).square().mean()
+
+        losses = train(
+            model, lambda: iter([[dict(batch)]] * 3), loss, steps=3, options=options, seed=1
+        )
+        compiled = [m for m in model.modules() if m._compiled_call_impl is not None]
+        assert [type(m) for m in compiled] == ([Encoder] if wanted == "auto" else [])
+        outcomes.append((losses, model.state_dict()))
+    (plain, weights), (same, others) = outcomes
+    assert plain == pytest.approx(same, rel=1e-4)
+    assert weights.keys() == others.keys()
+    for name in weights:
+        torch.testing.assert_close(weights[name], others[name], atol=1e-5, rtol=1e-4)
+
+
+def test_nothing_is_compiled_without_a_gpu() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert training.compiler_here() is None
 
 
 def test_the_seed_decides_dropout() -> None:

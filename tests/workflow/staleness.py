@@ -88,6 +88,7 @@ _TRAINING = {
     "max_gradient_norm": 2.0,
     "dropout": 0.3,
     "precision": "auto",
+    "compile": "no",
 }
 _SHAPE = {"layers": 2, "hidden": 384, "feed_forward": 1536, "vocabulary": 2500}
 _SHA256 = "1" * 64

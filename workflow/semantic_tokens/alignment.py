@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
@@ -221,13 +220,13 @@ def align(
 
     The paper's hyperparameters are lost, so these are choices. The temperature is that of
     contrastive sentence embeddings. Length and rate of the training are meant to bring pairs
-    together while each row stays near where the untouched model expects it. With 3,549 pairs of
-    MUSE on 12,000 subwords of multilingual-e5-small the loss falls from 2.1 to 0.1 and the
-    pairs' mean cosine rises from .34 to .57, while that of a row before and after is .97; five
-    times the learning rate leaves .80 of that.
+    together while each row stays near where the untouched model expects it. With 2,924 pairs of
+    MUSE on 12,000 subwords of multilingual-e5-small the loss falls from 1.9 to 0.1 and the
+    pairs' mean cosine rises from .35 to .57, while that of a row before and after is .97; five
+    times the learning rate leaves .85 of that.
 
-    Adam's moments are kept by row and change only when the row is in a batch, and rows outside
-    every pair are no parameters at all: they come back bit for bit.
+    A step costs what its batch's rows cost, and not the matrix: see :class:`_RowwiseAdam`. Rows
+    outside every pair are no parameters at all: they come back bit for bit.
 
     Args:
         embeddings: [V, d] floating.
@@ -255,28 +254,102 @@ def align(
     rows = torch.from_numpy(touched)
     token_ids = torch.from_numpy(local.reshape(-1, 2)).to(device)
     concepts = torch.from_numpy(pairs.concepts).to(device)
-    table = nn.Embedding.from_pretrained(
-        functional.normalize(embeddings[rows]).to(device), freeze=False, sparse=True
+    steps_an_epoch = -(-len(pairs) // batch_size)
+    table = _RowwiseAdam(
+        functional.normalize(embeddings[rows]).to(device), learning_rate, epochs * steps_an_epoch
     )
-    optimizer = torch.optim.SparseAdam(table.parameters(), lr=learning_rate)
     generator = torch.Generator().manual_seed(seed)
     losses = []
-    for _ in tqdm(range(epochs), desc="aligning", unit="epoch", mininterval=2):
-        order = torch.randperm(len(pairs), generator=generator).to(device)
-        total = 0.0
-        for batch in order.tensor_split(-(-len(pairs) // batch_size)):
-            ids = token_ids[batch]
-            excluded = known_positives(ids, concepts[batch])
-            loss = info_nce(table(ids[:, 0]), table(ids[:, 1]), temperature, excluded)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(batch)
-        losses.append(total / len(pairs))
+    progress = tqdm(total=epochs * steps_an_epoch, desc="aligning", unit="step", mininterval=2)
+    with progress:
+        for _ in range(epochs):
+            order = torch.randperm(len(pairs), generator=generator).to(device)
+            total = 0.0
+            for batch in order.tensor_split(steps_an_epoch):
+                ids = token_ids[batch]
+                excluded = known_positives(ids, concepts[batch])
+                distinct, where = ids.unique(return_inverse=True)
+                values = table.look_up(distinct).requires_grad_()
+                loss = info_nce(values[where[:, 0]], values[where[:, 1]], temperature, excluded)
+                (gradient,) = torch.autograd.grad(loss, values)
+                table.step(distinct, gradient)
+                total += loss.item() * len(batch)
+                progress.update()
+            losses.append(total / len(pairs))
     lengths = embeddings[rows].norm(dim=1, keepdim=True)
     aligned = embeddings.clone()
-    aligned[rows] = functional.normalize(table.weight.detach().cpu()) * lengths
+    aligned[rows] = functional.normalize(table.finished().cpu()) * lengths
     return aligned, AlignmentLog(len(pairs), len(touched), tuple(losses))
+
+
+class _RowwiseAdam:
+    """Adam on a matrix of which a step has gradients in some rows: what dense Adam makes of it, for
+    the cost of those rows.
+
+    Dense Adam moves all rows at every step, also by what their earlier gradients left in its
+    moments. From the last step t that had a gradient in a row, that is at step s the direction
+    m / √v of then, times lr · r^(s-t) · c_s, where r = β₁ / √β₂ and c_s corrects both moments'
+    bias. A row catches up with the sum of these when it is looked up again, and at the end.
+    (Adam's epsilon, of no weight beside gradients that are not zero, is left out of that sum.)
+
+    Args:
+        weight: [n, d] float32, trained in place.
+        learning_rate: of Adam.
+        steps: how many there will be.
+    """
+
+    BETAS, EPSILON = (0.9, 0.999), 1e-8
+
+    def __init__(self, weight: torch.Tensor, learning_rate: float, steps: int) -> None:
+        self.weight = weight
+        self.learning_rate = learning_rate
+        self.taken = 0
+        self._first = torch.zeros_like(weight)
+        self._second = torch.zeros_like(weight)
+        self._last = torch.zeros(len(weight), dtype=torch.int64, device=weight.device)
+        first, second = self.BETAS
+        self._decay = first / second**0.5
+        step = np.arange(1, steps + 1, dtype=np.float64)
+        correction = np.sqrt(1 - second**step) / (1 - first**step)
+        # still_to_come[t]: the sum over s > t of r^(s-t) · c_s.
+        still_to_come = np.zeros(steps + 1)
+        for t in range(steps - 1, -1, -1):
+            still_to_come[t] = self._decay * (correction[t] + still_to_come[t + 1])
+        self._still_to_come = torch.from_numpy(still_to_come).to(weight.device)
+
+    def look_up(self, rows: torch.Tensor) -> torch.Tensor:
+        """[m] int64, distinct -> a copy of these rows as they are after all steps so far,
+        [m, d]."""
+        last = self._last[rows]
+        passed = (self.taken - last).double()
+        sum_of = self._still_to_come
+        share = sum_of[last] - self._decay**passed * sum_of[self.taken]
+        share = (share * (last > 0) * self.learning_rate).to(self.weight.dtype).unsqueeze(1)
+        first, second = self._first[rows], self._second[rows]
+        values = self.weight[rows] - share * first / second.sqrt().clamp(min=1e-30)
+        decays = [(beta**passed).to(values.dtype).unsqueeze(1) for beta in self.BETAS]
+        self.weight[rows] = values
+        self._first[rows], self._second[rows] = first * decays[0], second * decays[1]
+        self._last[rows] = torch.where(last > 0, self.taken, 0)
+        return values
+
+    def step(self, rows: torch.Tensor, gradient: torch.Tensor) -> None:
+        """Move these rows, which were looked up, by their gradient, [m, d]."""
+        self.taken += 1
+        first, second = self.BETAS
+        mean = self._first[rows].lerp_(gradient, 1 - first)
+        square = self._second[rows].mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        self._first[rows], self._second[rows], self._last[rows] = mean, square, self.taken
+        size = (square / (1 - second**self.taken)).sqrt_().add_(self.EPSILON)
+        rate = self.learning_rate / (1 - first**self.taken)
+        self.weight[rows] = self.weight[rows].addcdiv_(mean, size, value=-rate)
+
+    def finished(self) -> torch.Tensor:
+        """All rows, caught up."""
+        every = torch.arange(len(self.weight), device=self.weight.device)
+        for rows in every.split(_ROWS_AT_ONCE):
+            self.look_up(rows)
+        return self.weight
 
 
 def _paired(

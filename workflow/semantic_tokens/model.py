@@ -42,6 +42,9 @@ MASKED_LANGUAGE_HEAD_KEYS = {
     "roberta": _XLM_R_HEAD,
 }
 _TOKEN_TO_GROUP = "embeddings.word_embeddings.token_to_group"
+# Rows × outputs of logits in memory at a time: few enough to be small beside the model, and enough
+# rows that reading the weights once for all of them costs little.
+_LOGITS_AT_ONCE = 2**25
 
 
 def pool(hidden: torch.Tensor, attention_mask: torch.Tensor, how: str) -> torch.Tensor:
@@ -92,6 +95,67 @@ class TextHead(nn.Module):
         return self.output(self.dropout(pooled))
 
 
+class _TiedCrossEntropy(torch.autograd.Function):
+    """See :func:`tied_cross_entropy`. Gradients are found with the loss, while a part's logits are
+    there, and scaled when they are asked for: where fp16 scales the loss, after that."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        groups: torch.Tensor,
+    ) -> torch.Tensor:
+        wants = any(ctx.needs_input_grad)
+        loss = states.new_zeros((), dtype=torch.float32)
+        gradients = [torch.zeros_like(tensor) for tensor in (states, weight, bias)] if wants else []
+        size = max(1, _LOGITS_AT_ONCE // len(weight))
+        for start in range(0, len(states), size):
+            part, target = states[start : start + size], groups[start : start + size, None]
+            logits = functional.linear(part, weight, bias).float()
+            normaliser = logits.logsumexp(dim=1, keepdim=True)
+            loss += (normaliser - logits.gather(1, target)).sum()
+            if wants:
+                error = logits.sub_(normaliser).exp_()  # predicted less wanted probabilities
+                error.scatter_add_(1, target, torch.full_like(normaliser, -1.0))
+                gradients[0][start : start + size] = error @ weight
+                if part.dtype == weight.dtype and not torch.is_autocast_enabled(part.device.type):
+                    gradients[1].addmm_(error.T, part)  # without a second matrix of this size
+                else:
+                    gradients[1] += error.T @ part
+                gradients[2] += error.sum(dim=0)
+        ctx.save_for_backward(*gradients)
+        ctx.count = len(states)
+        return loss / len(states)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        scale = outer[0] / ctx.count
+        return *(gradient.mul_(scale) for gradient in ctx.saved_tensors), None
+
+
+def tied_cross_entropy(
+    states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, groups: torch.Tensor
+) -> torch.Tensor:
+    """Mean cross-entropy of ``states @ weight.T + bias``, in nats, a part of the rows at a time.
+
+    At a full vocabulary the logits fill the memory, even of masked positions alone, in four
+    copies: themselves, their logarithms, and the gradients of both. Here there is one copy, of
+    some rows.
+
+    Args:
+        states: [n, d] floating; n of 0 gives nan, as the mean of nothing does.
+        weight: [V', d], the rows that are scored.
+        bias: [V'].
+        groups: [n] int64, the row that each state should predict.
+
+    Returns:
+        a scalar, float32; to be differentiated once.
+    """
+    return _TiedCrossEntropy.apply(states, weight, bias, groups)
+
+
 class MaskedLanguageModel(nn.Module):
     """Masked language modelling over semantic tokens (section 2.4).
 
@@ -109,10 +173,14 @@ class MaskedLanguageModel(nn.Module):
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[n, D] hidden states -> [n, V'] scores of the groups."""
-        transformed = self.layer_norm(functional.gelu(self.dense(hidden)))
-        # The decoder's padded columns are zero, so the leading d of the state are all that count.
         weight = self.encoder.word_embeddings.weight
-        return functional.linear(transformed[:, : weight.shape[1]], weight, self.bias)
+        return functional.linear(self._transformed(hidden), weight, self.bias)
+
+    def _transformed(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[n, D] -> [n, d]. The decoder's padded columns are zero, so the leading d of the state
+        are all that count."""
+        transformed = self.layer_norm(functional.gelu(self.dense(hidden)))
+        return transformed[:, : self.encoder.word_embeddings.weight.shape[1]]
 
     def forward(self, input_ids: torch.Tensor, masked_tokens: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy of the masked positions' groups, in nats.
@@ -125,7 +193,9 @@ class MaskedLanguageModel(nn.Module):
         hidden = self.encoder(input_ids)
         selected = masked_tokens != -100
         groups = self.encoder.word_embeddings.token_to_group[masked_tokens[selected]]
-        return functional.cross_entropy(self.logits(hidden[selected]).float(), groups)
+        weight = self.encoder.word_embeddings.weight
+        states = self._transformed(hidden[selected])
+        return tied_cross_entropy(states, weight, self.bias, groups)
 
 
 def assemble(

@@ -11,6 +11,7 @@ computed by all of them, each encoding its share. :mod:`semantic_tokens.processe
 """
 
 import hashlib
+import importlib.util
 import itertools
 import json
 import logging
@@ -29,6 +30,7 @@ from safetensors.torch import save_file
 from torch import distributed, nn
 from tqdm import tqdm
 
+from semantic_tokens.encoder import Encoder
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, whole, write_json
 from semantic_tokens.processes import process_count
@@ -57,6 +59,7 @@ class TrainingOptions:
         max_gradient_norm: gradients are clipped to it.
         dropout: of embeddings, attention and residual branches; None is the backbone's own.
         precision: ``no`` (float32), ``bf16``, ``fp16``, or ``auto``: see :func:`precision_here`.
+        compile: ``auto`` or ``no``: see :func:`compile_encoders`.
         checkpoint_every: optimizer steps between checkpoints; 0 keeps none.
     """
 
@@ -71,6 +74,7 @@ class TrainingOptions:
     max_gradient_norm: float = 1.0
     dropout: float | None = None
     precision: str = "no"
+    compile: str = "auto"
     checkpoint_every: int = 0
 
     def steps(self, examples: int) -> int:
@@ -110,6 +114,31 @@ def autocast_here(wanted: str) -> AbstractContextManager[Any]:
         return nullcontext()
     kind = torch.bfloat16 if precision == "bf16" else torch.float16
     return torch.autocast("cuda" if torch.cuda.is_available() else "cpu", dtype=kind)
+
+
+def compiler_here() -> str | None:
+    """The compiler that helps here, by torch's name of it: none without a GPU that its kernels
+    run on, since on a CPU compiling takes longer than a short training."""
+    if not torch.cuda.is_available() or importlib.util.find_spec("triton") is None:
+        return None
+    return "inductor" if torch.cuda.get_device_capability() >= (7, 0) else None
+
+
+def compile_encoders(model: nn.Module, wanted: str) -> None:
+    """Compile a model's encoder in place with ``torch.compile``, for batches of any size.
+
+    What cannot be compiled runs as it is. Not yet run on a GPU.
+
+    Args:
+        wanted: ``auto``, where :func:`compiler_here` names a compiler, or ``no``.
+    """
+    compiler = compiler_here() if wanted == "auto" else None
+    if compiler is None:
+        return
+    torch._dynamo.config.suppress_errors = True
+    for module in model.modules():
+        if isinstance(module, Encoder):
+            module.compile(backend=compiler, dynamic=True)
 
 
 def shuffled_batches(
@@ -186,6 +215,9 @@ def train(
 
     precision = precision_here(options.precision)
     torch.use_deterministic_algorithms(not torch.cuda.is_available(), warn_only=True)
+    # It also fills every new tensor, for those who read what they did not write: a twelfth of a
+    # step's time here.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     accelerator = Accelerator(
         mixed_precision=precision,
         step_scheduler_with_optimizer=False,
@@ -208,6 +240,7 @@ def train(
     fingerprint = None
     if checkpoint is not None:
         fingerprint = _fingerprint(model, next(iter(batches()), []), options, steps, seed)
+    compile_encoders(model, options.compile)
     # Not wrapped for distributed training, which would average what is summed below.
     prepared = accelerator.prepare_model(model, evaluation_mode=True)
     optimizer, schedule = accelerator.prepare(optimizer, schedule)

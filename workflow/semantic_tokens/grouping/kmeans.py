@@ -9,10 +9,16 @@ member, and each row remembers how near the nearest of the others can at most be
 still nearer to its own cannot prefer a centroid that stood still, and is compared with those
 that moved alone. The tail of a run, where few clusters change, then costs little.
 
+**Coarse to fine.** The first passes move nearly every centroid, and far: they need no precision.
+Where a cluster has many rows and the leading principal axes hold most of what tells rows apart,
+they run within those axes alone, at a share of the cost; exact passes over all columns then go on
+from the partition that they end with, until it settles.
+
 **Memory.** The N×k matrix of similarities never exists; it is made and reduced a tile at a time.
 The largest case of the paper, XLM-V at 40% (901,629×768, 360,652 centroids), holds on the
 device: rows 2.8 GB, centroids 1.1 GB and their successors 1.1 GB, a tile and gathered rows
-under 0.5 GB, a few vectors of N: 6 GB in all, of the 80 GB of the paper's GPUs.
+under 0.5 GB, the best score of every row in every block of centroids 0.3 GB at a time, a few
+vectors of N: 6 GB in all, of the 80 GB of the paper's GPUs.
 
 **Empty clusters.** There are none, in any iteration: an empty cluster gets the row that lies
 farthest from its own centroid, out of a cluster that can spare it.
@@ -37,6 +43,22 @@ Backend = Literal["auto", "torch", "cuml"]
 Report = Callable[[int, float], None]
 
 _ROWS_AT_ONCE = 8192  # gathered at a time: few enough that the allocator reuses their memory
+
+# Of a tile of similarities the first look takes the best of so many centroids; the row's best
+# block alone is looked at again, to find which one it was. Without indices a maximum takes an
+# eighth of the time.
+_BLOCK = 128
+# With fewer blocks than these the second look would cost more than the first one saves.
+_FEWEST_BLOCKS = 24
+
+# When passes start within the leading principal axes: with so many rows a cluster, where a multiple
+# of so many axes, no more than so great a share of them, holds this share of the squared lengths.
+_COARSE_ROWS_A_CLUSTER = 10
+_COARSE_AXES = 64
+_COARSE_SHARE_OF_AXES = 0.6
+_COARSE_ENERGY = 0.75
+# They end when a pass lowers the objective by no more than this fraction.
+_COARSE_TOLERANCE = 3e-3
 
 # The largest tile of similarities, as rows × centroids: on a CPU it should stay in the cache
 # between the product that fills it and the maximum that reads it; on a GPU it should be large
@@ -97,8 +119,9 @@ def kmeans_groups(
     )
     clustered = clustered_ids(vocabulary, alone)
     result = kmeans(
-        embeddings[clustered],
+        embeddings,
         groups - len(alone),
+        among=clustered,
         metric=metric,
         seed=seed,
         max_iterations=max_iterations,
@@ -117,6 +140,7 @@ def kmeans(
     *,
     metric: Metric,
     seed: int,
+    among: torch.Tensor | None = None,
     max_iterations: int = 100,
     tolerance: float = 1e-4,
     backend: Backend = "auto",
@@ -133,31 +157,39 @@ def kmeans(
     differently from run to run, so the assignment itself is what to keep.
 
     Args:
-        embeddings: [N, d] floating, N >= n_clusters. Zero rows are fine: their cosine to
-            everything is 0.
-        n_clusters: k.
+        embeddings: [M, d] floating. Zero rows are fine: their cosine to everything is 0.
+        n_clusters: k, no more than the N rows that are partitioned.
         metric: ``cosine`` or ``euclidean``.
         seed: decides the initial rows.
+        among: [N] int64, the ids of the rows to partition; None is all of them.
         max_iterations: a bound on the passes over the rows.
         tolerance: stop when the objective falls by no more than this fraction of itself; 0
             runs until no row moves, or none gains.
         backend: ``torch`` (on a CUDA device where there is one), ``cuml``, or ``auto``: cuML
             where both it and a CUDA device are, torch otherwise.
-        init: [k, d] initial centroids instead of random rows.
+        init: [k, d] initial centroids instead of random rows; every pass is exact then, and none
+            is coarse.
         report: called after every iteration.
 
     Raises:
         InputError: there are fewer rows than clusters, or the backend is not at hand.
     """
-    if not 1 <= n_clusters <= len(embeddings):
+    count = len(embeddings) if among is None else len(among)
+    if not 1 <= n_clusters <= count:
         raise InputError(
-            f"K-Means cannot make {n_clusters} clusters of {len(embeddings)} subwords; mend the "
+            f"K-Means cannot make {n_clusters} clusters of {count} subwords; mend the "
             "ratio in the row's `grouping` in config/experiments.tsv"
         )
-    iterate = _cuml_iterations if _chosen(backend) == "cuml" else _lloyd_iterations
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    rows, shift = _prepared(embeddings.to(device, torch.float32), metric)
+    by_cuml = _chosen(backend) == "cuml"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rows, shift = _prepared(embeddings, among, metric, device)
+    leading = 0
     if init is None:
+        if not by_cuml and max_iterations > 1 and count >= _COARSE_ROWS_A_CLUSTER * n_clusters:
+            axes, leading = _principal_axes(rows)
+        if leading:
+            for part in rows.split(_ROWS_AT_ONCE):
+                part.copy_(part @ axes)
         centroids = rows[_distinct_rows(rows, n_clusters, seed)]
     elif metric == "cosine":
         centroids = functional.normalize(init.to(rows))
@@ -166,17 +198,26 @@ def kmeans(
     clustering = _Clustering(rows, centroids, metric)
     with tqdm(total=max_iterations, desc="K-Means", unit="pass", mininterval=2) as progress:
 
-        def told(iteration: int, objective: float) -> None:
+        def told(_: int, objective: float) -> None:
             progress.set_postfix(objective=f"{objective:.6g}", refresh=False)
             progress.update()
             if report is not None:
-                report(iteration, objective)
+                report(progress.n, objective)
 
-        iterations = iterate(clustering, max_iterations, tolerance, told)
-    clustering.score = clustering.own_scores(torch.arange(len(rows), device=device))
+        if leading:
+            within = _Clustering(rows[:, :leading], centroids[:, :leading].clone(), metric)
+            _lloyd_iterations(within, max_iterations - 1, _COARSE_TOLERANCE, told)
+            clustering.assignment = within.assignment
+            clustering.average_members(torch.ones(n_clusters, dtype=torch.bool, device=device))
+            del within
+        iterate = _cuml_iterations if by_cuml else _lloyd_iterations
+        iterate(clustering, max_iterations - progress.n, tolerance, told)
+        iterations = progress.n
+    clustering.score = clustering.own_scores(torch.arange(count, device=device))
+    centroids = clustering.centroids if not leading else clustering.centroids @ axes.T
     return KMeansResult(
         assignment=clustering.assignment.cpu(),
-        centroids=(clustering.centroids + shift).cpu(),
+        centroids=(centroids + shift).cpu(),
         objective=clustering.objective(),
         iterations=iterations,
     )
@@ -186,7 +227,7 @@ class _Clustering:
     """Where K-Means stands, updated in place.
 
     Attributes:
-        rows: [N, d] float32, as :func:`_prepared` leaves them.
+        rows: [N, d] float32, as :func:`_prepared` leaves them, or their leading axes alone.
         centroids: [k, d] float32.
         assignment: [N] int64, each row's centroid.
         score: [N] float32, its nearness to that centroid, larger being nearer: x·c under
@@ -205,8 +246,8 @@ class _Clustering:
         self._squares = torch.einsum("nd,nd->n", rows, rows).double()
 
     def distances(self) -> torch.Tensor:
-        """1 - cosine, or the squared Euclidean distance, of each row to its centroid,
-        [N] float64."""
+        """1 - cosine (within leading axes, 1 - the row's component along its centroid), or the
+        squared Euclidean distance, of each row to its centroid, [N] float64."""
         if self.metric == "cosine":
             return 1.0 - self.score.double()
         return self._squares - 2.0 * self.score.double()
@@ -278,10 +319,10 @@ class _Clustering:
             row = next(row for row in farthest if size[owner[row]] > 1)
             size[owner[row]] -= 1
             given.append(row)
-        own = self._squares[given].float()
+        own = self._squares[given].float()  # |x|² = x·x, and x·(x / |x|) is |x|
         # A row may thus be back where it was, and what it preferred in between stand still.
         self.rival[given] = torch.maximum(self.rival[given], self.score[given])
-        self.score[given] = own if self.metric == "cosine" else own / 2
+        self.score[given] = own.sqrt() if self.metric == "cosine" else own / 2
         self.assignment[given] = torch.tensor(empty, device=self.rows.device)
 
     def average_members(self, changed: torch.Tensor) -> None:
@@ -290,11 +331,12 @@ class _Clustering:
         Members are summed in the order of their ids, whatever happened before, so a partition
         has one set of centroids. A mean of length zero (opposite rows) stays zero.
         """
+        number = changed.cumsum(0) - 1  # of each changed cluster, among those
+        sums = self.rows.new_zeros(int(changed.sum()), self.rows.shape[1])
         sizes = self.assignment.bincount(minlength=len(self.centroids))[changed]
-        members = changed[self.assignment].nonzero().squeeze(1)
-        members = members[self.assignment[members].argsort(stable=True)]
-        starts = sizes.cumsum(0) - sizes
-        means = functional.embedding_bag(members, self.rows, starts, mode="mean")
+        for part in changed[self.assignment].nonzero().squeeze(1).split(_ROWS_AT_ONCE):
+            sums.index_add_(0, number[self.assignment[part]], self.rows[part])
+        means = sums.div_(sizes.unsqueeze(1))
         self.centroids[changed] = functional.normalize(means) if self.metric == "cosine" else means
 
 
@@ -391,27 +433,53 @@ def _chosen(backend: Backend) -> str:
     return backend
 
 
-def _prepared(rows: torch.Tensor, metric: Metric) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows ready to compare, and what was taken from them.
+def _prepared(
+    embeddings: torch.Tensor, ids: torch.Tensor | None, metric: Metric, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Some rows ready to compare, on the device, and what was taken from them.
 
     Under cosine each gets length one (zero rows stay zero). Under Euclidean the mean row is
     taken off, which changes no distance and keeps |x|² small beside what it is compared with.
+    The copy that this makes is the only one.
 
     Raises:
         InputError: the metric is not known, or a row holds NaN or infinity.
     """
-    if not rows.isfinite().all():
-        first = int((~rows.isfinite()).any(dim=1).nonzero()[0])
-        raise InputError(
-            f"the embedding of clustered subword {first} is not finite; check the backbone's "
-            "model.safetensors, or lower `alignment.learning_rate` if it is aligned"
-        )
-    if metric == "cosine":
-        return functional.normalize(rows), rows.new_zeros(rows.shape[1])
+    if metric not in ("cosine", "euclidean"):
+        raise InputError(f"grouping metric {metric!r} is not known; use 'cosine' or 'euclidean'")
+    count = len(embeddings) if ids is None else len(ids)
+    rows = torch.empty(count, embeddings.shape[1], device=device)
+    total = torch.zeros(embeddings.shape[1], dtype=torch.float64, device=device)
+    for start in range(0, count, _ROWS_AT_ONCE):
+        span = slice(start, start + _ROWS_AT_ONCE)
+        part = embeddings[span if ids is None else ids[span]].to(device, torch.float32)
+        if not part.isfinite().all():
+            first = start + int((~part.isfinite()).any(dim=1).nonzero()[0])
+            raise InputError(
+                f"the embedding of clustered subword {first} is not finite; check the backbone's "
+                "model.safetensors, or lower `alignment.learning_rate` if it is aligned"
+            )
+        rows[span] = functional.normalize(part) if metric == "cosine" else part
+        total += part.sum(dim=0, dtype=torch.float64)
+    shift = torch.zeros_like(rows[0])
     if metric == "euclidean":
-        shift = rows.mean(dim=0)
-        return rows - shift, shift
-    raise InputError(f"grouping metric {metric!r} is not known; use 'cosine' or 'euclidean'")
+        shift = (total / count).float()
+        rows -= shift
+    return rows, shift
+
+
+def _principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """The rows' principal axes (about the origin), as columns by falling share, [d, d], and how
+    many of them are enough for coarse passes; 0 where no few are."""
+    products = torch.zeros(2 * rows.shape[1:], dtype=torch.float64, device=rows.device)
+    for part in rows.split(_ROWS_AT_ONCE):
+        products += part.T @ part
+    energies, axes = torch.linalg.eigh(products)
+    held = energies.flip(0).clamp(min=0).cumsum(0)
+    for leading in range(_COARSE_AXES, int(_COARSE_SHARE_OF_AXES * len(held)) + 1, _COARSE_AXES):
+        if held[leading - 1] >= _COARSE_ENERGY * held[-1]:
+            return axes.flip(1).float(), leading
+    return axes, 0
 
 
 def _distinct_rows(rows: torch.Tensor, count: int, seed: int) -> torch.Tensor:
@@ -449,13 +517,22 @@ def _nearest(
 
     Tiles of rows × centroids are computed into one buffer. Ties go to the lowest id. With one
     centroid the next best score is -inf.
+
+    Of many centroids a first look keeps the best score in every block of them alone; a second
+    one, over the row's best block, finds which centroid that is and the block's next best.
     """
     tile_rows, tile_centroids = _TILE[rows.device.type]
     offsets = _offsets(centroids, metric)
+    blocks = -(-len(centroids) // _BLOCK)
+    if blocks < _FEWEST_BLOCKS:
+        blocks = 0
+    else:  # a block lies within one tile
+        tile_centroids = max(1, tile_centroids // _BLOCK) * _BLOCK
     ids = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
     scores = torch.full((len(rows),), -torch.inf, device=rows.device)
     seconds = scores.clone()
     buffer = rows.new_empty(min(tile_rows, len(rows)) * min(tile_centroids, len(centroids)))
+    best_of_block = rows.new_empty(min(tile_rows, len(rows)), blocks)
     for top in range(0, len(rows), tile_rows):
         span = slice(top, top + tile_rows)
         part = rows[span]
@@ -466,11 +543,41 @@ def _nearest(
                 torch.mm(part, block.T, out=tile)
             else:
                 torch.addmm(offsets[left : left + tile_centroids], part, block.T, out=tile)
-            best, where = tile.max(dim=1)
-            second = tile.scatter_(1, where.unsqueeze(1), -torch.inf).amax(dim=1)
+            if blocks:
+                whole = len(block) // _BLOCK
+                first = left // _BLOCK
+                into = best_of_block[: len(part), first : first + whole]
+                into.copy_(tile[:, : whole * _BLOCK].unflatten(1, (whole, _BLOCK)).amax(dim=2))
+                if len(block) % _BLOCK:
+                    best_of_block[: len(part), first + whole] = tile[:, whole * _BLOCK :].amax(1)
+                continue
+            best, where, second = _best_two(tile)
             nearer = best > scores[span]
             beaten = torch.minimum(best, scores[span])
             seconds[span] = torch.maximum(torch.maximum(seconds[span], second), beaten)
             scores[span] = torch.where(nearer, best, scores[span])
             ids[span] = torch.where(nearer, where + left, ids[span])
+        if blocks:
+            _, ids[span], seconds[span] = _best_two(best_of_block[: len(part)])
+    if not blocks:
+        return ids, scores, seconds
+    members = ids.argsort(stable=True)
+    for number, part in enumerate(members.split(ids.bincount(minlength=blocks).tolist())):
+        left = number * _BLOCK
+        block = centroids[left : left + _BLOCK].T
+        for some in part.split(_ROWS_AT_ONCE):
+            tile = rows[some] @ block
+            if metric != "cosine":
+                tile += offsets[left : left + _BLOCK]
+            best, where, second = _best_two(tile)
+            ids[some] = where + left
+            scores[some] = best
+            seconds[some] = torch.maximum(seconds[some], second)
     return ids, scores, seconds
+
+
+def _best_two(tile: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of every row the largest value, the first column that has it, and the next largest value
+    (-inf where there is one column). The tile's largest values are gone afterwards."""
+    best, where = tile.max(dim=1)
+    return best, where, tile.scatter_(1, where.unsqueeze(1), -torch.inf).amax(dim=1)

