@@ -489,9 +489,11 @@ def test_pooling_by_mean_leaves_padding_out(task_of: Callable[..., Any], tmp_pat
     model = task.load_model(folder, seed=0, dropout=0.0).eval()
     ids, mask = torch.tensor([[2, 7, 3, 0, 0]]), torch.tensor([[1, 1, 1, 0, 0]])
     torch.testing.assert_close(
-        task.embed(model, ids, mask), task.embed(model, ids[:, :3], mask[:, :3])
+        task._embed(model, ids, mask), task._embed(model, ids[:, :3], mask[:, :3])
     )
-    torch.testing.assert_close(task.embed(model, ids, mask)[0], model(ids, mask)[0, :3].mean(dim=0))
+    torch.testing.assert_close(
+        task._embed(model, ids, mask)[0], model(ids, mask)[0, :3].mean(dim=0)
+    )
 
 
 # From data to score

@@ -73,6 +73,56 @@ class BestPassages:
         return int(state["parts"])
 
 
+def embed(
+    model: nn.Module,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    *,
+    pooling: str,
+    similarity: str,
+) -> torch.Tensor:
+    """[B, L] -> [B, D] embeddings of texts, of length one where they are compared by cosine."""
+    pooled = pool(model(input_ids, attention_mask), attention_mask, pooling)
+    return functional.normalize(pooled, dim=-1) if similarity == "cosine" else pooled
+
+
+def encode_texts(
+    model: nn.Module,
+    texts: Sequence[Sequence[int]],
+    pad_id: int,
+    *,
+    pooling: str,
+    similarity: str,
+    batch_size: int = 64,
+    description: str = "encoding",
+) -> np.ndarray:
+    """Embed many texts, those of like length together.
+
+    Args:
+        texts: token ids, framed by the special tokens.
+        pooling, similarity: see :class:`Retrieval`.
+
+    Returns:
+        [len(texts), D] float32.
+    """
+    vectors: np.ndarray | None = None
+    for index, vector in predict(
+        model,
+        [len(text) for text in texts],
+        lambda indices: model_inputs([texts[i] for i in indices], pad_id),
+        lambda m, b: embed(
+            m, b["input_ids"], b["attention_mask"], pooling=pooling, similarity=similarity
+        ),
+        batch_size,
+        description,
+    ):
+        if vectors is None:
+            vectors = np.empty((len(texts), len(vector)), dtype=np.float32)
+        vectors[index] = vector
+    assert vectors is not None
+    return vectors
+
+
 class Retrieval(Task):
     """One encoder for queries and passages; negatives are the batch's other passages and
     BM25's. A passage that is relevant to a query is never its negative.
@@ -152,17 +202,17 @@ class Retrieval(Task):
     def terms(self, batch: Batch) -> int:
         return len(batch["target"])
 
-    def embed(
+    def _embed(
         self, model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:
-        """[B, L] -> [B, D] sentence embeddings."""
-        pooled = pool(model(input_ids, attention_mask), attention_mask, self.pooling)
-        return functional.normalize(pooled, dim=-1) if self.similarity == "cosine" else pooled
+        return embed(
+            model, input_ids, attention_mask, pooling=self.pooling, similarity=self.similarity
+        )
 
     def _embed_together(
         self, model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:
-        """Like :meth:`embed`; of several processes each encodes a share of the rows and gets the
+        """Like :func:`embed`; of several processes each encodes a share of the rows and gets the
         others' embeddings as constants, so its gradient is that of its share under the loss of
         the whole batch, and the sum over the processes is the batch's.
         """
@@ -182,7 +232,7 @@ class Retrieval(Task):
     def _embed_in_parts(
         self, model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:
-        """Like :meth:`embed`, with the activations of one part in memory at a time.
+        """Like :func:`embed`, with the activations of one part in memory at a time.
 
         Every part is computed again when its gradient is due, from the embeddings' gradient under
         the whole batch's loss: gradient caching (Gao et al. 2021), so all of the batch's passages
@@ -190,13 +240,13 @@ class Retrieval(Task):
         """
         size = self.device_batch_size
         if size is None or len(input_ids) <= size:
-            return self.embed(model, input_ids, attention_mask)
+            return self._embed(model, input_ids, attention_mask)
         parts = []
         for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True):
             longest = int(mask.sum(dim=1).max())
             parts.append(
                 checkpoint(
-                    self.embed, model, ids[:, :longest], mask[:, :longest], use_reentrant=False
+                    self._embed, model, ids[:, :longest], mask[:, :longest], use_reentrant=False
                 )
             )
         return torch.cat(parts)
@@ -222,17 +272,15 @@ class Retrieval(Task):
     def _encode(
         self, model: nn.Module, texts: Sequence[Sequence[int]], batch_size: int, description: str
     ) -> np.ndarray:
-        vectors: list[np.ndarray] = [np.empty(0)] * len(texts)
-        for index, vector in predict(
+        return encode_texts(
             model,
-            [len(text) for text in texts],
-            lambda indices: self._inputs([texts[i] for i in indices]),
-            lambda m, b: self.embed(m, b["input_ids"], b["attention_mask"]),
-            batch_size,
-            description,
-        ):
-            vectors[index] = vector
-        return np.stack(vectors)
+            [self.data.frame.single(text) for text in texts],
+            self.data.frame.pad,
+            pooling=self.pooling,
+            similarity=self.similarity,
+            batch_size=batch_size,
+            description=description,
+        )
 
     def _inputs(self, texts: Sequence[Sequence[int]]) -> Batch:
         return model_inputs([self.data.frame.single(text) for text in texts], self.data.frame.pad)
