@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from semantic_tokens.configuration import read_experiments, validate_config
+from semantic_tokens.corpora import READERS as READERS_OF_CORPORA
 from semantic_tokens.corpora import local, packages, wikipedia
 from semantic_tokens.downloads import extract, read_checksums
 from semantic_tokens.e5_binary import read_e5_binary
@@ -28,8 +29,10 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, read_jsonl
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.languages import iso639_3
+from semantic_tokens.lexicons import READERS as READERS_OF_LEXICONS
 from semantic_tokens.lexicons import colexnet, package_words, panlex, published
 from semantic_tokens.recipe import Recipe
+from semantic_tokens.task_data import READERS as READERS_OF_DATASETS
 from semantic_tokens.task_data import read_dataset
 from semantic_tokens.tokenization import load_tokenizer
 
@@ -127,6 +130,16 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "masakhaner": (["deu/train.txt", "deu/test.txt"], dataset("masakhaner", "token_classification")),
     "squad_json": (["german.train.json", "german.dev.json"], dataset("squad_json", "question_answering")),
     "xquad_ranking": (["xquad.de.json"], dataset("xquad_ranking", "ranking")),
+    "tydiqa_hub": (
+        ["secondary_task/train-0.parquet", "secondary_task/validation-0.parquet"],
+        dataset("tydiqa_hub", "question_answering"),
+    ),
+    "xnli_hub": (
+        [f"de/{split}-0.parquet" for split in ("train", "validation", "test")],
+        dataset("xnli_hub", "pair_classification", languages=["deu"]),
+    ),
+    "emoji_names": (["any.whl"], lambda folder: packages.emoji_names(folder / "any.whl", ["deu"])),
+    "miniature": (["any.whl"], lambda folder: READERS_OF_CORPORA["miniature"](folder / "any.whl", languages=["deu"], sentences=2, seed=1)),
     "xnli": (["de.dev.tsv"], dataset("xnli", "pair_classification")),
     "miracl": (_MIRACL, dataset("miracl", "ranking")),
     "msmarco": ([*_MIRACL, "train.jsonl.gz"], dataset("msmarco", "ranking", languages=["deu"])),
@@ -140,6 +153,15 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "groups": (["a.safetensors"], lambda folder: [Groups.load(folder / "a.safetensors")]),
     "a tokenizer": (["tokenizer.json"], lambda folder: [load_tokenizer(folder / "tokenizer.json")]),
 }  # fmt: skip
+
+
+#: Of words in installed packages: they are given no file.
+_WITHOUT_FILES = {"territories", "languages", "calendar", "numbers"}
+
+
+def test_no_reader_is_forgotten() -> None:
+    known = {*READERS_OF_LEXICONS, *READERS_OF_CORPORA, *READERS_OF_DATASETS} - _WITHOUT_FILES
+    assert known - {name.split()[0] for name in READERS} == set()
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -177,6 +199,9 @@ def test_a_language_code(code: str) -> None:
     only_input_errors(lambda: iso639_3(code))
 
 
+SHELL = set(" $`;&|<>()\\\"'\n*?[]{}~!#\x00")
+
+
 @given(parts=st.lists(st.text(max_size=12) | _WORDS, min_size=5, max_size=5))
 def test_a_recipe(parts: list[str]) -> None:
     try:
@@ -184,7 +209,7 @@ def test_a_recipe(parts: list[str]) -> None:
     except InputError:
         return
     # What is accepted becomes a path and part of commands: it holds nothing that a shell reads.
-    assert path.count("/") == 4 and not set(path) & set(" $`;&|<>()\\\"'\n*?[]{}~!#")
+    assert path.count("/") == 4 and not set(path) & SHELL
     assert ".." not in path.split("/")
 
 
@@ -209,6 +234,40 @@ def test_a_config_with_anything_anywhere(
         inner = inner[part]
     inner[place[-1] if key is None else key] = value
     only_input_errors(lambda: validate_config(config, ROOT / "config/schemas/config.schema.json"))
+
+
+_NAMED = ("wheels", "downloads", "backbones", "lexicons", "corpora", "datasets", "tasks")
+
+
+@pytest.mark.parametrize("section", _NAMED)
+@given(
+    name=st.text(max_size=12)
+    | _WORDS
+    | st.sampled_from(["a\n", "-a", "a/b", "a b"])
+    | st.text("aB0_-.$`;/~ \n", max_size=6)
+)
+def test_a_name_that_a_shell_would_read_is_refused(section: str, name: str) -> None:
+    """Names become paths, and on a cluster words of a command."""
+    config = json.loads(json.dumps(CONFIG))
+    given = config.setdefault(section, {})
+    hub = {"hub": "owner/name", "files": ["*.csv"]}
+    given[name] = next(iter(given.values()), hub if section == "downloads" else {})
+    try:
+        validate_config(config, ROOT / "config/schemas/config.schema.json")
+    except InputError:
+        return
+    assert name and not set(name) & (SHELL | {"/"}) and not name.startswith(("-", "."))
+
+
+@pytest.mark.parametrize("key", ["package", "version"])
+@pytest.mark.parametrize("value", ["--index-url=https://example.org", "a; touch x", "", "../a"])
+def test_a_package_that_its_client_would_take_for_an_option_is_refused(
+    key: str, value: str
+) -> None:
+    config = json.loads(json.dumps(CONFIG))
+    config["wheels"]["emoji"][key] = value
+    with pytest.raises(InputError, match=rf"wheels\.emoji\.{key}"):
+        validate_config(config, ROOT / "config/schemas/config.schema.json")
 
 
 @given(rows=CONTENT, has_header=st.booleans())
