@@ -3,6 +3,7 @@ import copy
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -162,11 +163,16 @@ def in_report(path, part=None, caption=None, title=None):
     def section(wildcards):
         return SECTIONS.get(getattr(wildcards, "figure", part), "Not in the paper")
 
+    def labels(wildcards):
+        name = title or getattr(wildcards, "figure", part)
+        name = re.sub(r"^(figure|table)(\d+)$", r"\1 \2", name)
+        return {"shows": name[:1].upper() + name[1:]}
+
     return report(
         path,
         caption=f"../workflow/report/{caption or part}.rst",
         category=section,
-        labels={"shows": title or part},
+        labels=labels,
     )
 
 
