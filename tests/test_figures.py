@@ -226,11 +226,12 @@ def test_drops_are_relative_and_leave_out_what_was_nothing():
 
 def test_pairs_of_tasks_are_by_kind():
     tasks = [Task(k, k, "m") for k in ("reranking", "retrieval", "question_answering")]
-    assert [(a.name, b.name) for a, b in task_pairs(tasks)] == [
-        ("retrieval", "question_answering"),
-        ("retrieval", "reranking"),
-        ("reranking", "question_answering"),
+    assert [(group, a.name, b.name) for group, a, b in task_pairs(tasks)] == [
+        ("I", "retrieval", "question_answering"),
+        ("II", "retrieval", "reranking"),
+        ("III", "reranking", "question_answering"),
     ]
+    assert task_pairs(tasks[:1]) == []
 
 
 def test_pipelines_tell_what_all_and_what_some_experiments_do():

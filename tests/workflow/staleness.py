@@ -252,7 +252,7 @@ MODULES: dict[str, Line] = {
     "figures.groups": Line({"figure_groups"}),
     "figures.languages": Line({"figure_languages"}),
     "figures.pipelines": Line({"figure_pipelines"}),
-    "figures.selection": Line({"figure_pipelines"}),
+    "figures.selection": Line({"figure_languages", "figure_pipelines"}),
     "figures.style": Line(CURVES | {"figure_groups", "figure_pipelines"}),
     "files": Line(NOTHING),
     "finetuning": Line(NOTHING),
