@@ -15,6 +15,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.figures import style
 from semantic_tokens.figures.curves import draw_curves, tick_label
 from semantic_tokens.figures.fonts import Fonts, extract_fonts
+from semantic_tokens.figures.groups import script_colours
 from semantic_tokens.figures.languages import correlate, relative_drops, signed, task_pairs
 from semantic_tokens.figures.pipelines import draw_pipelines, pipelines
 from semantic_tokens.figures.selection import curves
@@ -195,6 +196,11 @@ def test_the_model_without_alignment_is_the_first_bar():
 )
 def test_correlations_have_a_minus_and_zero_has_none(value: float, text: str):
     assert signed(value) == text
+
+
+def test_the_commonest_scripts_have_colours():
+    scripts = [f"script {n}" for n in range(9) for _ in range(9 - n)] + ["digits", "symbols"] * 20
+    assert list(script_colours(scripts)) == [f"script {n}" for n in range(len(style.LINES))]
 
 
 def test_tick_labels():
