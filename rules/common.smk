@@ -4,17 +4,49 @@ import hashlib
 import importlib.util
 import os
 import sys
+import tarfile
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from snakemake.logging import logger
 from snakemake.common.configfile import load_configfile
+from snakemake.sourcecache import HostingProviderFile
 from snakemake.utils import update_config
 
 # As a module of another workflow, which may put all of its files below a prefix.
 IS_MODULE = workflow.modifier.parent_modifier is not None
 PREFIX = workflow.modifier.path_modifier.prefix or ""
 
-PACKAGE_ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent / "workflow"
+
+def package_root():
+    """The folder that the package lies in: this checkout's.
+
+    Where another workflow names a repository and no folder, by ``github(…)`` as the workflow
+    catalog does, there is no checkout: what the repository holds of the package is copied into
+    ``.snakemake``, once a commit."""
+    here = workflow.current_basedir
+    if not isinstance(here, HostingProviderFile):
+        return Path(here.get_path_or_uri(secret_free=True)).parent / "workflow"
+    repository = here.hosted_repo.repo
+    commit = repository.commit(here.ref).hexsha
+    folder = Path(".snakemake/semantic_tokens") / commit
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            partial = Path(temporary) / "checkout"
+            with tempfile.TemporaryFile() as archive:
+                repository.archive(archive, commit, path="workflow/semantic_tokens")
+                archive.seek(0)
+                with tarfile.open(fileobj=archive) as opened:
+                    opened.extractall(partial, filter="data")
+            (partial / "commit").write_text(commit, encoding="utf-8")
+            with suppress(OSError):  # another process was faster
+                partial.rename(folder)
+    return folder / "workflow"
+
+
+PACKAGE_ROOT = package_root()
 sys.path.insert(0, str(PACKAGE_ROOT))
 # Scripts import this checkout's package too, whose code the digests below speak of, even where
 # another checkout is installed.
