@@ -311,15 +311,17 @@ def source_files(rows):
 
 def corpus_code(corpus):
     """The digest of what reads this corpus, or takes its text from another part's words."""
-    words = {
+    lines = ["semantic_tokens.task_data.sources"]
+    other_parts = {
         "emoji_names": ["semantic_tokens.lexicons.package_words"],
         "miniature": ["semantic_tokens.miniature", "semantic_tokens.lexicons.package_words"],
+        **dict.fromkeys(("squad_contexts", "conll_sentences", "text"), lines),
     }
     return code_digest(
         "semantic_tokens.corpora",
         "semantic_tokens.languages",
         "semantic_tokens.seen",
-        *words.get(config["corpora"][corpus]["reader"], []),
+        *other_parts.get(config["corpora"][corpus]["reader"], []),
     )
 
 
