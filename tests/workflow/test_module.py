@@ -175,6 +175,18 @@ def test_the_lock_file_pins_every_package_by_hash_and_no_place() -> None:
         assert pinned[requirement.name.lower().replace("_", "-")] in requirement.specifier, text
 
 
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_the_conda_environments_agree_with_pyproject(name: str) -> None:
+    import tomllib
+
+    environment = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text(encoding="utf-8"))
+    (pins,) = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(project["dependencies"]) <= set(pins)
+    if name == "cpu":
+        assert sorted(pins) == sorted(project["dependencies"])
+
+
 def test_provenance_says_what_made_a_study(tmp_path: Path) -> None:
     from semantic_tokens.provenance import provenance
     from semantic_tokens.wheels import file_sha256
