@@ -144,7 +144,13 @@ def test_it_is_deployed_from_its_repository_alone(repository: git.Repo, tmp_path
         yaml.safe_dump({"lexicons": {"mine": {"reader": "table", "path": "mine.tsv"}}}), "utf-8"
     )
     given = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    counts = job_counts(snakemake(folder, "--dry-run", **given))  # all of the study
+    # Where conda brings what the jobs need, Snakemake's own environment has none of it.
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    for name in ("pyarrow", "safetensors", "tokenizers", "torch", "tqdm"):
+        (absent / f"{name}.py").write_text("raise ImportError(__name__)\n", encoding="utf-8")
+    shown = snakemake(folder, "--dry-run", **given, PYTHONPATH=str(absent))
+    counts = job_counts(shown)  # all of the study
     assert counts["table5"] == 1 and counts["fine_tune"] > 45 * 5
     made = "results/lexicons/mine.tsv"
     shown = snakemake(folder, made, "--configfile", "mine.yaml", **given)
