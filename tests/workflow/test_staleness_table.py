@@ -168,7 +168,7 @@ UNUSED = {
     # a tokenizer file is opened by it
     "tokenization": {"align", "group_by_lexicon", "group_quality", "explorer", "figure_groups"},
     # another function of the same module runs or trains a model
-    "encoder": {"assemble_model"},
+    "encoder": {"assemble_model", "table1", "table2"},
     "training": {"table1"},
     # a corpus or dataset of another reader takes its words from there
     "lexicons.table": {"read_corpus", "read_dataset", "read_ranking_dataset"},
