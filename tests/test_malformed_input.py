@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +24,7 @@ from hypothesis import strategies as st
 
 from semantic_tokens.configuration import read_experiments, validate_config
 from semantic_tokens.corpora import READERS as READERS_OF_CORPORA
-from semantic_tokens.corpora import local, packages, wikipedia
+from semantic_tokens.corpora import local, packages, read_corpus, wikipedia
 from semantic_tokens.downloads import extract, read_checksums
 from semantic_tokens.e5_binary import read_e5_binary
 from semantic_tokens.errors import InputError
@@ -187,6 +189,62 @@ def test_a_reader_answers_any_member_of_an_archive(reader: str, content: bytes) 
         opened.writestr(member, content)
     names, read = READERS[reader]
     in_folder(names, read, [archive.getvalue()])
+
+
+# What a Parquet file may hold in a column: every type that it has, and nothing.
+_ANSWERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "text": st.lists(st.none() | _WORDS, max_size=2),
+        "answer_start": st.lists(st.none() | st.integers(-1, 9), max_size=2),
+    },
+)
+_COLUMN = st.one_of(
+    st.lists(value, min_size=2, max_size=2)
+    for value in (
+        st.none(),
+        st.none() | _WORDS.filter(lambda word: word.isprintable()),
+        st.sampled_from(["german-1", "english-2", "klingon-3", "Die Tomate"]),
+        st.integers(-1, 3),
+        st.floats(),
+        st.booleans(),
+        st.binary(max_size=4),
+        _ANSWERS,
+    )
+)
+PARQUET: dict[str, tuple[list[str], list[str], Callable[[Path], Any]]] = {
+    "wikipedia": (
+        ["20231101.de/0.parquet"],
+        ["text"],
+        lambda folder: read_corpus("wikipedia", "wikipedia", {}, folder),
+    ),
+    "xnli_hub": (
+        [f"de/{split}-0.parquet" for split in ("train", "validation", "test")],
+        ["premise", "hypothesis", "label"],
+        dataset("xnli_hub", "pair_classification", languages=["deu"]),
+    ),
+    "tydiqa_hub": (
+        [f"secondary_task/{split}-0.parquet" for split in ("train", "validation")],
+        ["id", "title", "context", "question", "answers"],
+        dataset("tydiqa_hub", "question_answering"),
+    ),
+}
+
+
+@pytest.mark.parametrize("reader", PARQUET)
+@given(data=st.data())
+def test_a_reader_answers_any_value_in_its_columns(reader: str, data: st.DataObject) -> None:
+    names, columns, read = PARQUET[reader]
+    contents = []
+    for _ in names:
+        file = io.BytesIO()
+        try:
+            table = pa.table({column: data.draw(_COLUMN) for column in columns})
+            pq.write_table(table, file)
+        except (pa.ArrowException, UnicodeEncodeError):  # no file can hold it
+            return
+        contents.append(file.getvalue())
+    in_folder(names, read, contents)
 
 
 @given(content=st.binary(max_size=300), begins=st.booleans())

@@ -313,9 +313,11 @@ MODULES: dict[str, Line] = {
     "templates": Line(PAGES),
     **dict.fromkeys(
         ("task_data", "task_data.canonical", "task_data.hub", "task_data.jsonl",
-         "task_data.masakhaner", "task_data.miracl", "task_data.msmarco", "task_data.sources",
-         "task_data.splitting", "task_data.squad", "task_data.xnli"),
+         "task_data.masakhaner", "task_data.miracl", "task_data.msmarco", "task_data.splitting",
+         "task_data.squad", "task_data.xnli"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
+    # reads the lines of corpora too
+    "task_data.sources": Line(NAMES | PASSAGES | CORPORA, only={"corpus": ["text", "fetched"]}),
     "tokenization": Line(TOKENIZED | PRETRAINED | {"tokenize_corpus"}),
     "training": Line(PRETRAINED | {"table2", "table4"}),
     "vocabulary": Line(BACKBONES),
