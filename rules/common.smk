@@ -1,20 +1,52 @@
 # What every rule file may use; nothing here runs a job.
 import copy
 import hashlib
-import importlib.util
 import os
+import re
 import sys
+import tarfile
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from snakemake.logging import logger
 from snakemake.common.configfile import load_configfile
+from snakemake.sourcecache import HostingProviderFile
 from snakemake.utils import update_config
 
 # As a module of another workflow, which may put all of its files below a prefix.
 IS_MODULE = workflow.modifier.parent_modifier is not None
 PREFIX = workflow.modifier.path_modifier.prefix or ""
 
-PACKAGE_ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent / "workflow"
+
+def package_root():
+    """The folder that the package lies in: this checkout's.
+
+    Where another workflow names a repository and no folder, by ``github(…)`` as the workflow
+    catalog does, there is no checkout: what the repository holds of the package is copied into
+    ``.snakemake``, once a commit."""
+    here = workflow.current_basedir
+    if not isinstance(here, HostingProviderFile):
+        return Path(here.get_path_or_uri(secret_free=True)).parent / "workflow"
+    repository = here.hosted_repo.repo
+    commit = repository.commit(here.ref).hexsha
+    folder = Path(".snakemake/semantic_tokens") / commit
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            partial = Path(temporary) / "checkout"
+            with tempfile.TemporaryFile() as archive:
+                repository.archive(archive, commit, path="workflow/semantic_tokens")
+                archive.seek(0)
+                with tarfile.open(fileobj=archive) as opened:
+                    opened.extractall(partial, filter="data")
+            (partial / "commit").write_text(commit, encoding="utf-8")
+            with suppress(OSError):  # another process was faster
+                partial.rename(folder)
+    return folder / "workflow"
+
+
+PACKAGE_ROOT = package_root()
 sys.path.insert(0, str(PACKAGE_ROOT))
 # Scripts import this checkout's package too, whose code the digests below speak of, even where
 # another checkout is installed.
@@ -68,9 +100,9 @@ def code_digest(*modules):
     A package stands for all of its modules."""
     digest = hashlib.sha256()
     for module in modules:
-        spec = importlib.util.find_spec(module)
-        folders = spec.submodule_search_locations
-        paths = [Path(spec.origin)] if folders is None else sorted(Path(folders[0]).rglob("*.*"))
+        # By its place: to import what is above it takes seconds, and libraries that the jobs need.
+        place = PACKAGE_ROOT / module.replace(".", "/")
+        paths = sorted(place.rglob("*.*")) if place.is_dir() else [place.with_suffix(".py")]
         for path in paths:
             if path.suffix in {".py", ".yaml", ".j2", ".css", ".js"}:
                 digest.update(path.read_bytes())
@@ -162,11 +194,16 @@ def in_report(path, part=None, caption=None, title=None):
     def section(wildcards):
         return SECTIONS.get(getattr(wildcards, "figure", part), "Not in the paper")
 
+    def labels(wildcards):
+        name = title or getattr(wildcards, "figure", part)
+        name = re.sub(r"^(figure|table)(\d+)$", r"\1 \2", name)
+        return {"shows": name[:1].upper() + name[1:]}
+
     return report(
         path,
         caption=f"../workflow/report/{caption or part}.rst",
         category=section,
-        labels={"shows": title or part},
+        labels=labels,
     )
 
 
@@ -279,15 +316,17 @@ def source_files(rows):
 
 def corpus_code(corpus):
     """The digest of what reads this corpus, or takes its text from another part's words."""
-    words = {
+    lines = ["semantic_tokens.task_data.sources"]
+    other_parts = {
         "emoji_names": ["semantic_tokens.lexicons.package_words"],
         "miniature": ["semantic_tokens.miniature", "semantic_tokens.lexicons.package_words"],
+        **dict.fromkeys(("squad_contexts", "conll_sentences", "text"), lines),
     }
     return code_digest(
         "semantic_tokens.corpora",
         "semantic_tokens.languages",
         "semantic_tokens.seen",
-        *words.get(config["corpora"][corpus]["reader"], []),
+        *other_parts.get(config["corpora"][corpus]["reader"], []),
     )
 
 

@@ -3,20 +3,23 @@
 #
 # consumes  results/scores/; for Figures 8 and 13 results/groups/, embeddings and lexicons
 # makes     results/figures/figure{2..13}.{pdf,png}
-from semantic_tokens.figures.selection import curves, reference_of_main
+from semantic_tokens.figures.selection import curves, language_pairs, reference_of_main
 
 CURVES = {
     figure: shown
     for figure in [f"figure{number}" for number in (3, 4, 5, 6, 7, 9, 11, 12)]
     if (shown := curves(figure, EXPERIMENTS)).series
 }
-# Figure 10: grouped alone and pretrained, as the oracle is.
+# Figure 10: grouped alone and pretrained, as the oracle is; none without an oracle, or without two
+# tasks of the kinds that are compared.
 LANGUAGE_ROWS = [
     row
     for row in EXPERIMENTS
     if row.figure == "figure3"
     and row.recipe.grouping_method == "kmeans"
     and row.recipe.is_pretrained
+    and reference_of_main(EXPERIMENTS)
+    and language_pairs(config["tasks"][task]["kind"] for task in TASKS)
 ]
 # Figures 8 and 13: the aligned groups of full dimension at the smallest ratio.
 ALIGNED = [row.recipe for row in EXPERIMENTS if row.figure == "figure4"]
@@ -25,7 +28,7 @@ INSPECTED = min(ALIGNED, key=lambda recipe: recipe.ratio) if ALIGNED else None
 
 # Every figure that this table of experiments has the rows of.
 DRAWN = ["figure2", *CURVES]
-if LANGUAGE_ROWS and reference_of_main(EXPERIMENTS):
+if LANGUAGE_ROWS:
     DRAWN.append("figure10")
 if INSPECTED:
     DRAWN += ["figure8", "figure13"]
@@ -125,7 +128,7 @@ if "figure11" in CURVES:
             "../workflow/scripts/figure_alignments.py"
 
 
-if LANGUAGE_ROWS and reference_of_main(EXPERIMENTS):
+if LANGUAGE_ROWS:
 
     rule figure_languages:
         input:
@@ -151,6 +154,7 @@ if LANGUAGE_ROWS and reference_of_main(EXPERIMENTS):
             seeds=config["seeds"],
             code=code_digest(
                 "semantic_tokens.figures.languages",
+                "semantic_tokens.figures.selection",
                 "semantic_tokens.figures.style",
                 "semantic_tokens.tables",
             ),

@@ -15,6 +15,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.figures import style
 from semantic_tokens.figures.curves import draw_curves, tick_label
 from semantic_tokens.figures.fonts import Fonts, extract_fonts
+from semantic_tokens.figures.groups import script_colours
 from semantic_tokens.figures.languages import correlate, relative_drops, signed, task_pairs
 from semantic_tokens.figures.pipelines import draw_pipelines, pipelines
 from semantic_tokens.figures.selection import curves
@@ -197,6 +198,11 @@ def test_correlations_have_a_minus_and_zero_has_none(value: float, text: str):
     assert signed(value) == text
 
 
+def test_the_commonest_scripts_have_colours():
+    scripts = [f"script {n}" for n in range(9) for _ in range(9 - n)] + ["digits", "symbols"] * 20
+    assert list(script_colours(scripts)) == [f"script {n}" for n in range(len(style.LINES))]
+
+
 def test_tick_labels():
     assert [tick_label(v) for v in (100, 16.7, 4.17, 0.26)] == ["100", "17", "4.2", "0.26"]
 
@@ -226,11 +232,12 @@ def test_drops_are_relative_and_leave_out_what_was_nothing():
 
 def test_pairs_of_tasks_are_by_kind():
     tasks = [Task(k, k, "m") for k in ("reranking", "retrieval", "question_answering")]
-    assert [(a.name, b.name) for a, b in task_pairs(tasks)] == [
-        ("retrieval", "question_answering"),
-        ("retrieval", "reranking"),
-        ("reranking", "question_answering"),
+    assert [(group, a.name, b.name) for group, a, b in task_pairs(tasks)] == [
+        ("I", "retrieval", "question_answering"),
+        ("II", "retrieval", "reranking"),
+        ("III", "reranking", "question_answering"),
     ]
+    assert task_pairs(tasks[:1]) == []
 
 
 def test_pipelines_tell_what_all_and_what_some_experiments_do():

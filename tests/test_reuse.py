@@ -1,6 +1,10 @@
 """A semantic-token version of anyone's model: the function, and the command in front of it."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -184,11 +188,32 @@ def test_a_model_of_another_family_or_with_pickles_alone_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
 
 
-def test_the_command_is_installed_with_the_package() -> None:
-    import tomllib
-
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {"semantic-tokens": "semantic_tokens.commands:main"}
-    with pytest.raises(SystemExit) as left:
-        main(["--help"])
-    assert left.value.code == 0
+def test_the_command_is_installed_with_the_whole_package(model: Path, tmp_path: Path) -> None:
+    """By pip, out of a copy of the repository, into a folder of its own."""
+    root = Path(__file__).parents[1]
+    source, target = tmp_path / "source", tmp_path / "installed"
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(root / "workflow", source / "workflow", ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, source)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--no-index", "--target", target, source], check=True)
+    package = source / "workflow/semantic_tokens"
+    files = {p.relative_to(package) for p in package.rglob("*") if p.is_file()}
+    installed = target / "semantic_tokens"
+    assert {f for f in files if "__pycache__" not in f.parts} == {
+        path.relative_to(installed)
+        for path in installed.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    answer = subprocess.run(
+        [target / "bin/semantic-tokens", "group", "--model", model, "--ratio", "0.4", "--output", tmp_path / "ours"],
+        env=os.environ | {"PYTHONPATH": str(target)},
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert "semantic tokens" in answer.stdout
+    assert (tmp_path / "ours/model.safetensors").is_file()

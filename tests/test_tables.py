@@ -18,6 +18,7 @@ from semantic_tokens.tables import (
     records_in,
     table5,
     write_by_language,
+    write_by_language_page,
     write_csv,
     write_html,
     write_latex,
@@ -147,6 +148,17 @@ def test_a_lexicon_grouping_has_no_ratio_and_a_reference_of_zero_no_relative_per
 def test_every_backbone_has_one_reference(rows, message):
     with pytest.raises(InputError, match=message):
         table5(rows, [NER], [1], record_of, DIMENSIONS)
+
+
+def test_the_page_by_language_has_the_table_s_order(tmp_path):
+    given = [(ratio, pt) for pt in ("asis", "mlm") for ratio in ("0.4", "0.05")]
+    rows = [{**GROUPED, "grouping": f"kmeans-cosine-{r}", "pretraining": pt} for r, pt in given]
+    record = {"by_language": {"deu": 0.5}, "count_by_language": {"deu": 1}}
+    table = by_language(rows, [NER], [1], lambda *_: record, DIMENSIONS)
+    write_by_language_page(table, [NER], tmp_path / "page.html", title="")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<td class=" text">(0\.\d+)</td>', page)
+    assert shown == [ratio for ratio, _ in given]
 
 
 def test_by_language_tells_first_k_from_k_means(tmp_path):

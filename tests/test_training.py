@@ -4,6 +4,8 @@ import itertools
 import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -220,6 +222,87 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, part: str) -> None:
     state.write_bytes(state.read_bytes()[:100])
     with pytest.raises(InputError, match=r"kept cannot be read .*; delete it to train from the"):
         run(make_model(), options=options, checkpoint=tmp_path / "kept")
+
+
+# Given a folder: trains in a process that is killed before the first thing that it does to the disk,
+# in another one before the second, and so on until one gets to its end; and each time goes on in
+# a process that nothing disturbs, and that has to end as if nothing had been.
+KILLED_EVERYWHERE = """
+import os, signal, sys
+from dataclasses import replace
+import accelerate, torch
+from test_training import OPTIONS, make_model, run
+
+place, left_behind = sys.argv[1], sys.argv[2] == "left-behind"
+options = replace(OPTIONS, checkpoint_every=2)
+torch.set_num_threads(1)
+
+
+def process(work, killed_at=None):
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    happened = 0
+
+    def count(event, arguments):
+        nonlocal happened
+        writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if writes or event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+            happened += 1
+            if happened == killed_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    if killed_at:
+        sys.addaudithook(count)
+    try:
+        work()
+    except BaseException as error:
+        print(repr(error), flush=True)
+        os._exit(1)
+    os._exit(0)
+
+
+def train(steps, folder, options=options, **given):
+    model = make_model()
+    losses = run(model, options=options, steps=steps, checkpoint=folder, **given)
+    return losses, [value.tolist() for value in model.state_dict().values()]
+
+
+# All that is imported late is there before the first process is made.
+expected = train(5, f"{place}/warm")
+
+
+def undisturbed():
+    assert train(5, folder) == expected and not os.path.exists(folder)
+
+
+for killed_at in range(1, 1000):
+    folder = f"{place}/{killed_at}"
+    if left_behind:
+        other = replace(options, learning_rate=0.02)
+        assert not process(lambda: train(5, folder, other, keep_checkpoint=True))
+    ended = process(lambda: train(5, folder), killed_at)
+    assert not process(undisturbed), killed_at
+    if not ended:
+        break
+    assert ended == -signal.SIGKILL
+print(killed_at)
+"""
+
+
+@pytest.mark.parametrize("before", ["nothing", "left-behind"])
+def test_a_kill_is_harmless_wherever_it_comes(tmp_path: Path, before: str) -> None:
+    """While a checkpoint is written, or removed, or while another run's is."""
+    paths = [str(path) for path in (Path(__file__).parent, *map(Path, sys.path))]
+    answer = subprocess.run(
+        [sys.executable, "-c", KILLED_EVERYWHERE, tmp_path, before],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert int(answer.stdout) > 15  # two checkpoints, and their removal
 
 
 # Several processes

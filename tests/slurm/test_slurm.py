@@ -23,8 +23,8 @@ FEW = {
     "tasks_shown": ["ner"],
     "memory_mb": {"backbones": 1500, "data": 1500, "ranking": 1500, "training": 1500},
 }
-# Some 10 s: long enough to be cancelled on the way.
-LONG = {"max_steps": 200, "checkpoint_every": 10}
+# Some 10 s: long enough to be cancelled on the way. Of the few examples, so many steps take epochs.
+LONG = {"epochs": 1000, "max_steps": 1000, "checkpoint_every": 10}
 
 
 def scores(recipe: str, task: str, seed: int) -> str:
@@ -100,6 +100,14 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     raise TimeoutError
 
 
+def time_of(path: Path) -> int | None:
+    """When a file was written, in nanoseconds, if it is there; another process may replace it."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
 def test_a_cluster_makes_the_files_that_one_machine_makes(
     local: Study, submitted: Submitted, whole_run: str
 ) -> None:
@@ -147,7 +155,11 @@ def test_a_job_comes_again_after_it_went_over_its_memory_and_after_it_was_cancel
     known = len(cluster.jobs())
     process = submitted.start(target, options=gpu, gpus_per_job=1, **change)
     checkpoint = target.replace("scores", "checkpoints/fine_tune").removesuffix(".json")
-    wait_until((submitted.study.folder / checkpoint / "state.json").exists, 120)
+    state = submitted.study.folder / checkpoint / "state.json"
+    # The second attempt, after a checkpoint of its own.
+    wait_until(lambda: len(cluster.jobs()) == known + 2, 300)
+    before = time_of(state)
+    wait_until(lambda: time_of(state) not in (None, before), 300)
     command("scancel", cluster.jobs()[-1]["id"])
     output, _ = process.communicate()
     assert process.returncode == 0, output
@@ -169,7 +181,7 @@ def test_what_is_finished_stays_when_its_group_fails(
 ) -> None:
     targets = [scores(recipe, "ner", 3) for recipe in (ASIS, GROUPED)]
     paths = [submitted.study.folder / target for target in targets]
-    change = {"seeds": [3], "tasks": {"ner": {"training": {"max_steps": 100}}}}
+    change = {"seeds": [3], "tasks": {"ner": {"training": {"epochs": 100, "max_steps": 100}}}}
     process = submitted.start(*targets, options=("--retries", "0"), **change)
     wait_until(lambda: any(path.exists() for path in paths))
     command("scancel", cluster.jobs()[-1]["id"])

@@ -252,7 +252,7 @@ MODULES: dict[str, Line] = {
     "figures.groups": Line({"figure_groups"}),
     "figures.languages": Line({"figure_languages"}),
     "figures.pipelines": Line({"figure_pipelines"}),
-    "figures.selection": Line({"figure_pipelines"}),
+    "figures.selection": Line({"figure_languages", "figure_pipelines"}),
     "figures.style": Line(CURVES | {"figure_groups", "figure_pipelines"}),
     "files": Line(NOTHING),
     "finetuning": Line(NOTHING),
@@ -313,9 +313,11 @@ MODULES: dict[str, Line] = {
     "templates": Line(PAGES),
     **dict.fromkeys(
         ("task_data", "task_data.canonical", "task_data.hub", "task_data.jsonl",
-         "task_data.masakhaner", "task_data.miracl", "task_data.msmarco", "task_data.sources",
-         "task_data.splitting", "task_data.squad", "task_data.xnli"),
+         "task_data.masakhaner", "task_data.miracl", "task_data.msmarco", "task_data.splitting",
+         "task_data.squad", "task_data.xnli"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
+    # reads the lines of corpora too
+    "task_data.sources": Line(NAMES | PASSAGES | CORPORA, only={"corpus": ["text", "fetched"]}),
     "tokenization": Line(TOKENIZED | PRETRAINED | {"tokenize_corpus"}),
     "training": Line(PRETRAINED | {"table2", "table4"}),
     "vocabulary": Line(BACKBONES),

@@ -79,9 +79,17 @@ class Study:
         return subprocess.CompletedProcess(process.args, process.returncode, output)
 
     def start(
-        self, *targets: str, change: Mapping[str, Any] | None = None, options: Iterable[str] = ()
+        self,
+        *targets: str,
+        change: Mapping[str, Any] | None = None,
+        options: Iterable[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        """As :meth:`run`, without waiting; the run is in a session of its own."""
+        """As :meth:`run`, without waiting; the run is in a session of its own.
+
+        Args:
+            environment: variables that the run and its jobs have besides.
+        """
         command = [sys.executable, "-m", "snakemake", "--snakefile", self.checkout / "Snakefile"]
         command += ["--directory", self.folder, "--cores", "2", *targets, *options]
         if change:
@@ -92,7 +100,7 @@ class Study:
             command,
             cwd=self.folder,
             # The workflow finds its package by itself, and not as these tests find it.
-            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": ""} | dict(environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",

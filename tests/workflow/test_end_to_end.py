@@ -211,6 +211,8 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
     ):
         assert f"{name}.html" in page
     assert "4.2 Dimension reduction" in page
+    assert '"shows": "Table 5 by language"' in page and '"shows": "Figure 5"' in page
+    assert "Semantic grouping of aligned word embeddings cut to fewer dimensions" in page
 
 
 @pytest.mark.parametrize("figure", [2, 3, 5])

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
@@ -20,8 +20,9 @@ from study import Made, Study
 from test_bad_input import assert_one_message
 
 RECIPE = "unigram/unaligned/dfull/ungrouped"
-# Some seconds: long enough to be killed on the way.
-LONG = {"max_steps": 150, "checkpoint_every": 10}
+STEPS, EVERY = 48, 10
+LONG = {"max_steps": STEPS, "checkpoint_every": EVERY}
+EPOCHS = 100  # of the few examples, so that there are so many steps
 FINE_TUNE = f"results/scores/{RECIPE}/asis/ner/all-languages/seed-7.json"
 KMEANS = "unigram/unaligned/dfull/kmeans-cosine-0.05"
 PRETRAIN = f"results/models/{KMEANS}/mlm/model.safetensors"
@@ -33,14 +34,16 @@ LOGS = {
     FINE_TUNE: f"results/logs/fine_tune/{RECIPE}/asis/ner/all-languages/seed-7.log",
     PRETRAIN: f"results/logs/pretrain/{KMEANS}.log",
 }
+#: On the PYTHONPATH of a run: faults that a training meets at a given place.
+INJECTED = Path(__file__).parent / "injected"
 CHANGE = {
     "seeds": [7],
-    "tasks": {"ner": {"training": LONG}},
+    "tasks": {"ner": {"training": LONG | {"epochs": EPOCHS}}},
     "pretraining": {"training": LONG},
 }
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -49,29 +52,56 @@ def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     raise TimeoutError
 
 
-def halfway(study: Study, target: str) -> subprocess.Popen[str]:
-    """A run that has come to some step after its training's first checkpoint."""
-    (study.folder / target).unlink(missing_ok=True)
-    process = study.start(target, change=CHANGE)
-    wait_until((study.folder / CHECKPOINTS[target] / "state.json").exists)
-    time.sleep(random.uniform(0, 1))
-    return process
+class Halted(NamedTuple):
+    """A run, the one of its processes that trains, which stands still, and the step it comes to
+    when it goes on after it was killed."""
+
+    run: subprocess.Popen[str]
+    training: psutil.Process
+    resumes_at: int
+
+
+def start(study: Study, target: str, fault: str, **place: Any) -> tuple[Path, Any]:
+    """A run that meets a fault at a place (``step`` or ``opening``), and a file that tells when."""
+    for path in (target, LOGS[target]):
+        (study.folder / path).unlink(missing_ok=True)
+    mark = study.folder / "fault"
+    mark.unlink(missing_ok=True)
+    environment = {f"FAULT_{name.upper()}": str(value) for name, value in place.items()}
+    environment |= {"FAULT": fault, "FAULT_MARK": str(mark), "PYTHONPATH": str(INJECTED)}
+    return mark, study.start(target, change=CHANGE, environment=environment)
+
+
+def some_step() -> int:
+    """A step after a training's first checkpoint and before its last step."""
+    step = random.randint(EVERY + 1, STEPS - 1)
+    print(f"the fault is at step {step}")
+    return step
+
+
+def halted(study: Study, target: str, opening: str | None = None) -> Halted:
+    """A run whose training stands still after some step, or before it opens a file."""
+    step = some_step()
+    place = {"step": step} if opening is None else {"opening": opening}
+    mark, run = start(study, target, "stop", **place)
+    wait_until(lambda: mark.exists() or run.poll() is not None)
+    assert mark.exists(), run.communicate()  # it ended without coming there
+    training = psutil.Process(int(mark.read_text()))
+    wait_until(lambda: training.status() == psutil.STATUS_STOPPED)
+    # The step's own checkpoint comes after it.
+    return Halted(run, training, (step - 1) // EVERY * EVERY if opening is None else STEPS)
+
+
+def resumed_at(study: Study, target: str) -> list[int]:
+    """The steps at which the last run says that it went on."""
+    log = (study.folder / LOGS[target]).read_text("utf-8")
+    return [int(step) for step in re.findall(r"resuming at step (\d+) ", log)]
 
 
 def end_all(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
     """Signal a run and all of its jobs at once, as a machine does that is switched off."""
     os.killpg(process.pid, number)
     process.communicate()
-
-
-def training_process(run: subprocess.Popen[str]) -> psutil.Process:
-    """The one that trains, of a run's processes."""
-    jobs = [
-        child
-        for child in psutil.Process(run.pid).children(recursive=True)
-        if any("/scripts/" in part for part in child.cmdline()) and not child.children()
-    ]
-    return jobs[-1]
 
 
 def copy_of(study: Study, folder: Path) -> Study:
@@ -116,44 +146,67 @@ def test_a_killed_training_goes_on_from_its_checkpoint(
     study: Study, undisturbed: dict[str, bytes], target: str
 ) -> None:
     before = study.made()
-    run = halfway(study, target)
-    training_process(run).kill()
+    run, training, step = halted(study, target)
+    training.kill()
     output, _ = run.communicate()
     assert run.returncode == 1
     assert "SIGKILL" in output and "Traceback" not in output, output
     assert not (study.folder / target).exists()
     answer = study.run(target, change=CHANGE)
     assert answer.returncode == 0, answer.stdout
-    assert re.search(r"resuming at step \d+", (study.folder / LOGS[target]).read_text("utf-8"))
+    assert resumed_at(study, target) == [step]
     assert (study.folder / target).read_bytes() == undisturbed[target]
     assert content(study.made()) == content(before)
+    assert not (study.folder / CHECKPOINTS[target]).exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "opening"),
+    [
+        (FINE_TUNE, ".seed-7.items.parquet.partial"),
+        (FINE_TUNE, ".seed-7.json.partial"),
+        (PRETRAIN, ".model.safetensors.partial"),
+        (PRETRAIN, ".kmeans-cosine-0.05.json.partial"),
+    ],
+    ids=["items", "scores", "model", "efficiency"],
+)
+def test_who_is_killed_after_the_last_step_does_not_train_again(
+    study: Study, undisturbed: dict[str, bytes], target: str, opening: str
+) -> None:
+    run, training, _ = halted(study, target, opening)
+    training.kill()
+    run.communicate()
+    assert run.returncode == 1
+    answer = study.run(target, change=CHANGE)
+    assert answer.returncode == 0, answer.stdout
+    assert resumed_at(study, target) == [STEPS]
+    assert (study.folder / target).read_bytes() == undisturbed[target]
 
 
 def test_a_killed_machine_is_started_again(study: Study, undisturbed: dict[str, bytes]) -> None:
     """Snakemake and its job at once: its lock stays, and says how to go on."""
-    end_all(halfway(study, FINE_TUNE))
+    run, _, step = halted(study, FINE_TUNE)
+    end_all(run)
     locked = study.run(FINE_TUNE, change=CHANGE)
     assert locked.returncode == 1
     assert_one_message(locked.stdout, r"It can be removed with the --unlock argument")
     assert study.run("--unlock", change=CHANGE).returncode == 0
     answer = study.run(FINE_TUNE, change=CHANGE)
     assert answer.returncode == 0, answer.stdout
-    assert "resuming at step" in (study.folder / LOGS[FINE_TUNE]).read_text("utf-8")
+    assert resumed_at(study, FINE_TUNE) == [step]
     assert (study.folder / FINE_TUNE).read_bytes() == undisturbed[FINE_TUNE]
 
 
 def test_a_job_that_outlives_its_snakemake_is_left_alone(
     study: Study, undisturbed: dict[str, bytes]
 ) -> None:
-    run = halfway(study, FINE_TUNE)
-    job = training_process(run)
-    job.suspend()  # so that it does not end before the second run comes to it
+    run, training, _ = halted(study, FINE_TUNE)
     try:
         run.kill()
         assert study.run("--unlock", change=CHANGE).returncode == 0
         second = study.run(FINE_TUNE, change=CHANGE)
         assert second.returncode == 1
-        message = rf"{CHECKPOINTS[FINE_TUNE]} is in use by process {job.pid} of .*; wait until"
+        message = rf"{CHECKPOINTS[FINE_TUNE]} is in use by process {training.pid} of .*; wait until"
         assert_one_message(second.stdout, message)
     finally:
         end_all(run)
@@ -165,16 +218,32 @@ def test_a_job_that_outlives_its_snakemake_is_left_alone(
 def test_a_second_snakemake_is_told_of_the_first(
     study: Study, undisturbed: dict[str, bytes]
 ) -> None:
-    first = halfway(study, FINE_TUNE)
-    job = training_process(first)
-    job.suspend()
+    first, training, _ = halted(study, FINE_TUNE)
     second = study.run(FINE_TUNE, change=CHANGE)
-    job.resume()
+    training.resume()
     output, _ = first.communicate()
     assert second.returncode == 1
     assert_one_message(second.stdout, "Directory cannot be locked")
     assert first.returncode == 0, output
     assert (study.folder / FINE_TUNE).read_bytes() == undisturbed[FINE_TUNE]
+
+
+@pytest.mark.parametrize("target", [FINE_TUNE, PRETRAIN], ids=["fine_tune", "pretrain"])
+def test_a_training_out_of_memory_says_what_to_mend_and_goes_on(
+    study: Study, undisturbed: dict[str, bytes], target: str
+) -> None:
+    before, step = study.made(), some_step()
+    _, run = start(study, target, "memory", step=step)
+    output, _ = run.communicate()
+    assert run.returncode == 1
+    assert_one_message(
+        output, r"\w+: the memory does not suffice \(.*\); .*lower `device_batch_size`.*again"
+    )
+    answer = study.run(target, change=CHANGE)
+    assert answer.returncode == 0, answer.stdout
+    assert resumed_at(study, target) == [(step - 1) // EVERY * EVERY]
+    assert (study.folder / target).read_bytes() == undisturbed[target]
+    assert content(study.made()) == content(before)
 
 
 def test_a_loss_that_is_no_number_says_what_to_mend(spoilt: Study) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import git
 import pytest
 import yaml
 from study import job_counts
@@ -27,12 +29,23 @@ rule count_words:
 """
 
 
-def snakemake(folder: Path, *arguments: str | Path) -> str:
+DEPLOYED = """
+configfile: "config/config.yaml"
+
+module semantic_tokens:
+    snakefile: github("owner/semantic-tokens", path="workflow/Snakefile", tag="v1.0")
+    config: config
+
+use rule * from semantic_tokens
+"""
+
+
+def snakemake(folder: Path, *arguments: str | Path, **environment: str) -> str:
     """All that a run shows, which must end well."""
     answer = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "1", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": ""},
+        env=os.environ | {"PYTHONPATH": ""} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -85,11 +98,67 @@ def test_the_catalog_finds_the_workflow_where_it_looks(tmp_path: Path) -> None:
     )
     assert described["usage"]["software-stack-deployment"] == {"conda": True}
     assert (ROOT / "config/README.md").is_file() and (ROOT / "README.md").is_file()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").lower()
+    assert "snakemake" in readme and "workflow" in readme
     (tmp_path / "config").symlink_to(ROOT / "config")
-    shown = snakemake(
-        tmp_path, "--snakefile", ROOT / "workflow/Snakefile", "--dry-run", "results/table5.csv"
-    )
+    run = ("--snakefile", ROOT / "workflow/Snakefile", "--dry-run")
+    shown = snakemake(tmp_path, *run, "results/table5.csv")
     assert job_counts(shown)["fine_tune"] == 45 * 5
+    # The catalog's command names no target.
+    counts = job_counts(snakemake(tmp_path, *run))
+    assert counts["table5"] == counts["explorer"] == counts["provenance"] == 1
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> git.Repo:
+    """The workflow as somebody else's repository of one commit, whose package says that it is used."""
+    folder = tmp_path / "repository"
+    for part in ("rules", "workflow", "config", "envs"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+    shutil.copy(ROOT / "Snakefile", folder)
+    with (folder / "workflow/semantic_tokens/errors.py").open("a", encoding="utf-8") as file:
+        file.write('import sys; sys.stderr.write("the repository has this package\\n")\n')
+    made = git.Repo.init(folder)
+    made.git.add("--all")
+    author = git.Actor("A", "a@example.org")
+    made.index.commit("All", author=author, committer=author)
+    made.create_tag("v1.0")
+    return made
+
+
+def test_it_is_deployed_from_its_repository_alone(repository: git.Repo, tmp_path: Path) -> None:
+    """As snakedeploy does for the catalog: the user's folder holds a copy of config, and a
+    Snakefile that names the repository; the package and the scripts come out of that."""
+    # What Snakemake has cloned before it does not fetch again.
+    cache = "snakemake/snakemake/source-cache/snakemake-git-cache/github.com/owner/semantic-tokens"
+    repository.clone(str(tmp_path / "cache" / cache), bare=True)
+    folder = tmp_path / "study"
+    (folder / "workflow").mkdir(parents=True)
+    (folder / "workflow/Snakefile").write_text(DEPLOYED, encoding="utf-8")
+    shutil.copytree(Path(repository.working_dir) / "config", folder / "config")
+    (folder / "mine.tsv").write_text(
+        "concept\tlanguage\tword\tsource\n1\teng\tred\tmine\n", encoding="utf-8"
+    )
+    (folder / "mine.yaml").write_text(
+        yaml.safe_dump({"lexicons": {"mine": {"reader": "table", "path": "mine.tsv"}}}), "utf-8"
+    )
+    given = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    # Where conda brings what the jobs need, Snakemake's own environment has none of it.
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    for name in ("pyarrow", "safetensors", "tokenizers", "torch", "tqdm"):
+        (absent / f"{name}.py").write_text("raise ImportError(__name__)\n", encoding="utf-8")
+    shown = snakemake(folder, "--dry-run", **given, PYTHONPATH=str(absent))
+    counts = job_counts(shown)  # all of the study
+    assert counts["table5"] == 1 and counts["fine_tune"] > 45 * 5
+    made = "results/lexicons/mine.tsv"
+    shown = snakemake(folder, made, "--configfile", "mine.yaml", **given)
+    assert (folder / made).read_text(encoding="utf-8").count("mine") == 1
+    assert shown.count("the repository has this package") == 2  # Snakemake's process, the script's
+    commit = folder / ".snakemake/semantic_tokens" / repository.head.commit.hexsha / "commit"
+    assert commit.read_text(encoding="utf-8") == repository.head.commit.hexsha
+    assert {path.name for path in commit.parent.parent.iterdir()} == {repository.head.commit.hexsha}
 
 
 def test_the_lock_file_pins_every_package_by_hash_and_no_place() -> None:
@@ -110,6 +179,18 @@ def test_the_lock_file_pins_every_package_by_hash_and_no_place() -> None:
     for text in project["dependencies"] + project["optional-dependencies"]["test"]:
         requirement = Requirement(text)
         assert pinned[requirement.name.lower().replace("_", "-")] in requirement.specifier, text
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_the_conda_environments_agree_with_pyproject(name: str) -> None:
+    import tomllib
+
+    environment = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text(encoding="utf-8"))
+    (pins,) = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(project["dependencies"]) <= set(pins)
+    if name == "cpu":
+        assert sorted(pins) == sorted(project["dependencies"])
 
 
 def test_provenance_says_what_made_a_study(tmp_path: Path) -> None:

@@ -74,3 +74,23 @@ def test_every_job_names_its_resources(dry_run: str) -> None:
         (resources,) = re.findall(r"resources: (.*)", told)
         for name in ("mem_mb", "runtime", "gpu"):
             assert re.search(rf"\b{name}=\d+", resources), (rule, resources)
+
+
+@pytest.mark.parametrize("profile", ["config", "paper"])
+def test_download_fetches_all_that_a_study_needs_and_nothing_else(
+    tmp_path: Path, profile: str
+) -> None:
+    """On a login node: the compute nodes have no network."""
+    fetched = {}
+    for target in ("download", "all"):
+        folder = tmp_path / target
+        folder.mkdir()
+        fetched[target] = resolve(folder, target, "--configfile", f"config/{profile}.yaml")
+    rules = set(job_counts(fetched["download"])) - {"download"}
+    assert rules and rules <= {"fetch_wheel", "fetch_download"}
+    files = {
+        target: set(re.findall(r"output: (resources/\S+)", shown))
+        for target, shown in fetched.items()
+    }
+    assert files["download"] == files["all"]
+    assert len(files["all"]) == sum(job_counts(fetched["all"]).get(rule, 0) for rule in rules)

@@ -1,8 +1,10 @@
 """Every key of the config and every module of the package makes stale what depends on it, and
 nothing else: the table of ``staleness.py`` against dry runs."""
 
+import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -153,6 +155,70 @@ def test_a_changed_key(answers: Answers, config: dict[str, Any], key: str) -> No
 def test_a_changed_module(answers: Answers, module: str) -> None:
     line = MODULES[module]
     assert_stale(answers.stale[f"module {module}" if line.stale else NONE_AT_ALL], line)
+
+
+#: How files are opened and written and jobs are run, where what has a pinned hash comes from, the
+#: parts of a recipe's path, and packages that have but names.
+DECIDE_NOTHING = {
+    *("errors", "files", "jobs", "processes", "downloads", "wheels", "recipe"),
+    *("figures", "finetuning"),
+}
+#: What a rule's script imports though none of it is in the output: a module -> the rules.
+UNUSED = {
+    # a tokenizer file is opened by it
+    "tokenization": {"align", "group_by_lexicon", "group_quality", "explorer", "figure_groups"},
+    # another function of the same module runs or trains a model
+    "encoder": {"assemble_model", "table1", "table2"},
+    "training": {"table1"},
+    # a corpus or dataset of another reader takes its words from there
+    "lexicons.table": {"read_corpus", "read_dataset", "read_ranking_dataset"},
+    "miniature": {"read_corpus"},
+    # how experiments are named; and pages that others write
+    "tables": {"figure_groups", "figure_pipelines", "significance", "table1", "table2", "table3"},
+    "pages": {rule for line in MODULES.values() for rule in line.stale if "figure" in rule},
+    "configuration": {"figure_pipelines"},
+}
+
+
+def imported(path: Path, known: Mapping[str, Path]) -> set[str]:
+    """The package's modules that a file imports, and those that they import."""
+    found: set[str] = set()
+    ahead = [path]
+    while ahead:
+        for node in ast.walk(ast.parse(ahead.pop().read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+            new = {name.removeprefix("semantic_tokens.") for name in names} & set(known) - found
+            found |= new
+            ahead += [known[name] for name in new]
+    return found
+
+
+def scripts_of_rules() -> dict[str, Path]:
+    """Every rule with an output, and its script."""
+    found = {}
+    for rules in sorted((ROOT / "rules").glob("*.smk")):
+        for part in re.split(r"^ *rule ", rules.read_text(encoding="utf-8"), flags=re.MULTILINE)[
+            1:
+        ]:
+            if script := re.search(r"workflow/(scripts/\w+\.py)", part):
+                found[part.partition(":")[0]] = ROOT / "workflow" / script[1]
+        copies = re.findall(r"^ *use rule (\w+) as (\w+)", rules.read_text(encoding="utf-8"), re.M)
+        found |= {copy: found[rule] for rule, copy in copies}
+    return {rule: script for rule, script in found.items() if rule not in WITHOUT_OUTPUT}
+
+
+def test_no_module_that_a_script_imports_is_forgotten(answers: Answers) -> None:
+    """By reading the code, which knows nothing of the digests in the rules."""
+    known = {name: Path(files_of(PACKAGE, name)[0]) for name in modules()}
+    scripts = scripts_of_rules()
+    assert set(scripts) == answers.made
+    for rule, script in scripts.items():
+        for module in imported(script, known) - DECIDE_NOTHING:
+            part = module.partition(".")[0]
+            is_unused = rule in UNUSED.get(module, set()) | UNUSED.get(part, set())
+            assert is_unused or rule in ALWAYS | set(MODULES[module].stale), (rule, module)
 
 
 def test_the_page_is_the_table() -> None:

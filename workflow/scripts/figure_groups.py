@@ -33,4 +33,4 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
                     "a wheel that holds one in the config key `inspection.fonts`",
                     unwritten,
                 )
-            save(figure, paths)
+            save(figure, paths, pdf_font_type=3)  # the Chinese font is no TrueType

@@ -9,7 +9,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.finetuning import fine_tune_from_files
     from semantic_tokens.processes import in_processes
     from semantic_tokens.scored_items import write_items
-    from semantic_tokens.training import TrainingOptions
+    from semantic_tokens.training import TrainingOptions, remove_checkpoint
 
     wildcards, task_options = snakemake.wildcards, snakemake.params.task  # noqa: F821
     # Not a parameter: how often a training is kept on disk makes no score stale.
@@ -40,9 +40,14 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
             evaluation_batch_size=task_options["evaluation_batch_size"],
             description=f"{wildcards.task} on {'/'.join(wildcards[:5])}",
         )
-    identity = {"task": wildcards.task, "kind": task_options["kind"], "seed": int(wildcards.seed)}
-    recipe = {"recipe": "/".join(wildcards[:5]), "training": wildcards.training}
-    if snakemake.params.collection:  # noqa: F821
-        recipe["collection"] = snakemake.params.collection  # noqa: F821
-    write_items(items, snakemake.output.scored_items)  # noqa: F821
-    write_json(identity | recipe | scores, snakemake.output.scores)  # noqa: F821
+        identity = {
+            "task": wildcards.task,
+            "kind": task_options["kind"],
+            "seed": int(wildcards.seed),
+        }
+        recipe = {"recipe": "/".join(wildcards[:5]), "training": wildcards.training}
+        if snakemake.params.collection:  # noqa: F821
+            recipe["collection"] = snakemake.params.collection  # noqa: F821
+        write_items(items, snakemake.output.scored_items)  # noqa: F821
+        write_json(identity | recipe | scores, snakemake.output.scores)  # noqa: F821
+        remove_checkpoint(snakemake.params.checkpoint)  # noqa: F821

@@ -7,6 +7,7 @@ parameters of its own step.
 import csv
 import difflib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -178,9 +179,19 @@ def _problems(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
     """Yield one line for each violation of the schema, the deepest first."""
     import jsonschema
 
-    validator = jsonschema.Draft202012Validator(schema)
+    kind = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})
+    validator = kind(schema)
     for error in sorted(validator.iter_errors(config), key=lambda e: -len(e.absolute_path)):
         yield _explain(error)
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
+    """The schema's keyword: its ``$`` is the very end, where Python's lets a newline follow."""
+    import jsonschema
+
+    to_the_end = re.sub(r"\$\Z", r"\\Z", pattern)
+    if isinstance(instance, str) and not re.search(to_the_end, instance):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
 def _explain(error: Any) -> str:

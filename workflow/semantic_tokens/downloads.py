@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, whole, write_json
 
@@ -242,7 +240,7 @@ def _from_hub(
     ]
     _require_room(name, folder, sum(_missing(remote, folder) for remote in remotes))
     # The hub's own client begins a file anew whose transfer broke off, and some have gigabytes.
-    for remote in tqdm(remotes, desc=name, unit="file", mininterval=2):
+    for remote in _progress(remotes, desc=name, unit="file", mininterval=2):
         try:
             _transfer(name, remote, folder, build_hf_headers())
         except requests.RequestException as error:
@@ -294,7 +292,7 @@ def _from_addresses(
             _Remote(file, base.rstrip("/") + "/" + file, digest=sums.get(file))
             for file in spec.get("files") or sums
         ]
-    for remote in tqdm(remotes, desc=name, unit="file", mininterval=2):
+    for remote in _progress(remotes, desc=name, unit="file", mininterval=2):
         _fetch(name, remote, folder)
     if spec.get("zenodo"):
         return str(spec["zenodo"]), {}
@@ -411,6 +409,14 @@ def _arriving(target: Path) -> Path:
     return target.with_name(f".{target.name}.arriving")
 
 
+def _progress(*given: Any, **named: Any) -> Any:
+    """A bar of progress. Its library is not where Snakemake alone is installed, which imports
+    this module to read a configuration."""
+    from tqdm import tqdm
+
+    return tqdm(*given, **named)
+
+
 def _missing(remote: _Remote, folder: Path) -> int:
     """Bytes that are still to come of a file."""
     target = folder / _safe(remote.name)
@@ -447,7 +453,7 @@ def _get(address: str, path: Path, headers: Mapping[str, str], *, is_checked: bo
         expected = int(answer.headers.get("Content-Length", 0)) + (have if resumed else 0)
         with (
             path.open("ab" if resumed else "wb") as file,
-            tqdm(
+            _progress(
                 total=expected or None,
                 initial=have if resumed else 0,
                 desc=path.name.removeprefix(".").removesuffix(".arriving"),

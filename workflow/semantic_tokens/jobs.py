@@ -5,7 +5,7 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from semantic_tokens.errors import InputError
@@ -16,7 +16,7 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     """Run a script's work: log to the rule's log file and to the terminal, use the
     threads that the rule was given, and end an :class:`InputError` in one line.
 
-    So ends a full disk. Any other exception keeps its traceback, in the log file: it is our
+    So end a full disk, and memory that does not suffice. Any other exception keeps its traceback, in the log file: it is our
     defect.
     """
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -35,32 +35,56 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
         log.error("%s: %s", snakemake.rule, error)
         sys.exit(1)
     except Exception as error:
-        if _tells_of_a_full_disk(error):
+        if full := _tells_of(error, _FULL_DISK, errno.ENOSPC, errno.EDQUOT):
             log.error(
                 "%s: a disk that it writes to is full (%s); free some room and run the same command "
                 "again: what is finished is kept",
                 snakemake.rule,
-                " ".join(str(error).split()),
+                full,
+            )
+            sys.exit(1)
+        if short := _tells_of(error, _TOO_LITTLE_MEMORY, errno.ENOMEM):
+            log.error(
+                "%s: the memory does not suffice (%s); end other programs, lower `device_batch_size` "
+                "if it trains, or raise its `memory_mb` on a cluster, and run the same command "
+                "again: what is finished is kept, and a training goes on from its checkpoint",
+                snakemake.rule,
+                short,
             )
             sys.exit(1)
         log.exception("%s failed; this is a defect, please report it with this log", snakemake.rule)
         raise
 
 
-def _tells_of_a_full_disk(error: BaseException | None) -> bool:
-    """Whether an exception, or what it was raised from, is one of a disk without room.
+# What libraries say of a disk without room, each as an error of its own kind: safetensors as text,
+# torch as a writer that is not where it should be.
+_FULL_DISK = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "PytorchStreamWriter failed",
+    "fail at inline_container.cc",
+)
+# And of memory that does not suffice: of the machine or a GPU, in this process or in another one
+# that trains with it.
+_TOO_LITTLE_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "std::bad_alloc",
+    "MemoryError",
+)
 
-    Libraries raise it as their own: safetensors as text, torch as a writer that is not where it
-    should be."""
-    signs = (
-        "No space left on device",
-        "Disk quota exceeded",
-        "PytorchStreamWriter failed",
-        "fail at inline_container.cc",
-    )
+
+def _tells_of(error: BaseException | None, signs: Iterable[str], *numbers: int) -> str | None:
+    """The line in which an exception, or what it was raised from, has one of these error numbers
+    or shows one of these signs, if so."""
     while error is not None:
-        number = error.errno if isinstance(error, OSError) else None
-        if number in (errno.ENOSPC, errno.EDQUOT) or any(sign in str(error) for sign in signs):
-            return True
+        said = f"{type(error).__name__}: {error}"
+        for line in said.splitlines():
+            if any(sign in line for sign in signs):
+                return line.strip()
+        if isinstance(error, OSError) and error.errno in numbers:
+            return str(error)
         error = error.__cause__ or error.__context__
-    return False
+    return None

@@ -21,7 +21,13 @@ from semantic_tokens.files import reading, write_json
 from semantic_tokens.model import load_masked_language_model, save_masked_language_model
 from semantic_tokens.processes import is_first_process, process_count
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer
-from semantic_tokens.training import Batch, TrainingOptions, precision_here, train
+from semantic_tokens.training import (
+    Batch,
+    TrainingOptions,
+    precision_here,
+    remove_checkpoint,
+    train,
+)
 
 log = logging.getLogger(__name__)
 
@@ -188,6 +194,8 @@ def pretrain(
         seed=seed,
         terms=lambda batch: int((batch["masked_tokens"] != -100).sum()),
         checkpoint=checkpoint,
+        # Until the model is written: who is killed before that does not train again.
+        keep_checkpoint=checkpoint is not None and options.checkpoint_every > 0,
         step_seconds=step_seconds,
         description=description,
     )
@@ -206,4 +214,6 @@ def pretrain(
                 "steps_per_second": steps_per_second(step_seconds),
             }
             write_json(taken | peak_memory(), efficiency)
+        if checkpoint is not None:
+            remove_checkpoint(checkpoint)
     return losses

@@ -76,14 +76,19 @@ def flattened(values: Mapping[str, Any], key: str = "") -> dict[str, str]:
 
 def code_version(root: Path) -> dict[str, Any]:
     """The package's version and a digest of its source; and the commit of the checkout it is in,
-    and whether that was changed since, both None where there is none."""
+    and whether that was changed since, both None where there is none. A copy that was made of a
+    commit names it in a file ``commit``."""
     package = Path(semantic_tokens.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
         if path.suffix in (".py", ".yaml", ".j2", ".css", ".js"):
             digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
-    status = None if commit is None else _git(root, "status", "--porcelain")
+    commit = status = None
+    if (root / ".git").exists():
+        commit = _git(root, "rev-parse", "HEAD")
+        status = None if commit is None else _git(root, "status", "--porcelain")
+    elif (root / "commit").is_file():
+        commit, status = (root / "commit").read_text(encoding="utf-8").strip(), ""
     return {
         "version": semantic_tokens.__version__,
         "sha256": digest.hexdigest(),

@@ -329,6 +329,7 @@ def write_by_language_page(
         told = [c for c in who if c != "dim"]  # a pivot drops lines that lack one
         part = part.assign(**{c: part[c].astype(object).fillna("") for c in told})
         wide = part.pivot_table("value", who, "language", sort=False).reset_index()
+        wide = part[who].drop_duplicates().merge(wide, on=who)  # in the table's order
         languages = sorted(set(part["language"]))
         # Long names come last, so that they do not push the scores out of a window.
         first = [column for column in who if column not in REST_OF_RECIPE]

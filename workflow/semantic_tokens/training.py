@@ -201,7 +201,8 @@ def train(
         checkpoint: folder for the state of an unfinished run. It lies outside the declared
             outputs of a job, which Snakemake deletes when a job starts again; it is removed
             when training ends. A run with other options, weights or data starts again.
-        keep_checkpoint: leave the state of the last step there, for the caller to remove.
+        keep_checkpoint: leave the state of the last step there, for the caller to remove
+            (:func:`remove_checkpoint`) when what it makes of the weights is written.
         step_seconds: what every step took is appended to it; a resumed run's earlier steps are not.
 
     Returns:
@@ -304,10 +305,11 @@ def train(
             progress.set_postfix(loss=f"{value:.3f}", refresh=False)
             if options.checkpoint_every and (step + 1) % options.checkpoint_every == 0:
                 _save(accelerator, checkpoint, fingerprint, losses)
-    if keep_checkpoint and len(losses) > done:
+    every = options.checkpoint_every
+    if keep_checkpoint and len(losses) > done and not (every and steps % every == 0):
         _save(accelerator, checkpoint, fingerprint, losses)
     if checkpoint is not None and not keep_checkpoint and accelerator.is_main_process:
-        shutil.rmtree(checkpoint, ignore_errors=True)
+        remove_checkpoint(checkpoint)
     if losses and accelerator.is_main_process:
         window = max(1, len(losses) // 10)
         log.info(
@@ -318,6 +320,14 @@ def train(
             float(np.mean(losses[-window:])),
         )
     return losses
+
+
+def remove_checkpoint(checkpoint: str | Path) -> None:
+    """Remove a run's checkpoint, if there is one.
+
+    What says that it is there goes first, so that half of one is never taken for a whole."""
+    (Path(checkpoint) / "state.json").unlink(missing_ok=True)
+    shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -404,7 +414,11 @@ def _resume(
     accelerator: Any, checkpoint: str | Path | None, fingerprint: str | None
 ) -> list[float]:
     """Load the state that a checkpoint holds of this very run; return its losses so far."""
-    if checkpoint is None or not (Path(checkpoint) / "state.json").exists():
+    if checkpoint is None:
+        return []
+    if not (Path(checkpoint) / "state.json").exists():
+        if accelerator.is_main_process:  # what is left of one that was being removed, of any run
+            remove_checkpoint(checkpoint)
         return []
     state = read_json(Path(checkpoint) / "state.json")
     if state.get("run") != fingerprint:
@@ -413,7 +427,7 @@ def _resume(
         )
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            shutil.rmtree(checkpoint)
+            remove_checkpoint(checkpoint)
         accelerator.wait_for_everyone()
         return []
     try:

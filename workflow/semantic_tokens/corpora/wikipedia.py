@@ -20,7 +20,8 @@ def wikipedia(
         max_articles: the first so many of every language; None is all.
 
     Raises:
-        InputError: a language has no files, or a file is damaged or lacks the column ``text``.
+        InputError: a language has no files, or a file is damaged or lacks the column ``text``, or
+            that holds no text.
     """
     import pyarrow as pa
     import pyarrow.parquet as parquet
@@ -45,12 +46,15 @@ def wikipedia(
                 table = parquet.ParquetFile(file)
                 if "text" not in table.schema_arrow.names:
                     raise InputError(f"{file} has no column `text`; fetch it again")
+                kind = table.schema_arrow.field("text").type
+                if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+                    raise InputError(f"{file}: column `text` is {kind} and no text; fetch it again")
                 for batch in table.iter_batches(_ARTICLES_AT_ONCE, columns=["text"]):
                     for text in batch.column(0).to_pylist():
                         if left == 0:
                             break
                         left = None if left is None else left - 1
-                        yield {"language": language, "text": text}
+                        yield {"language": language, "text": text or ""}
             except (pa.ArrowInvalid, OSError) as error:
                 raise InputError(
                     f"{file} is cut short or no Parquet file ({error}); delete its folder to have it "

@@ -1,7 +1,8 @@
 """Groups of subwords, every word in a font that has its script (paper, Figures 8 and 13)."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
@@ -10,13 +11,13 @@ from matplotlib.patches import FancyBboxPatch
 
 from semantic_tokens.figures import style
 from semantic_tokens.figures.fonts import Fonts
-from semantic_tokens.inspection import Inspected, Member
+from semantic_tokens.inspection import SYMBOLS, Inspected, Member
 
 CARD_WIDTH, COLUMNS, GAP = 3.3, 4, 0.15  # inches
 WORD_SIZE, GLOSS_SIZE, TITLE_SIZE = 10.5, 6.5, 10.5  # points
 LINE_HEIGHT, TITLE_HEIGHT, LEGEND_HEIGHT = 0.37, 0.32, 0.3  # inches
 WORD_GAP, MARGIN = 0.14, 0.12  # inches
-NO_SCRIPT = "#333333"
+NO_SCRIPT = "#333333"  # digits, symbols, and scripts that have few words
 
 Placed = tuple[float, float, Member, str]  # inches from the card's top left; font
 
@@ -60,11 +61,7 @@ def draw_groups(groups: Sequence[Inspected], fonts: Fonts, most: int) -> tuple[F
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     axes.axis("off")
-    scripts = sorted({m.script for placed, _, _ in cards for _, _, m, _ in placed})
-    colour_of = {
-        script: style.LINES[i][0] if i < len(style.LINES) else NO_SCRIPT
-        for i, script in enumerate(s for s in scripts if s not in ("digits", "symbols"))
-    }
+    colour_of = script_colours(m.script for placed, _, _ in cards for _, _, m, _ in placed)
     for number, (group, (placed, _, more)) in enumerate(zip(groups, cards, strict=True)):
         row, column = divmod(number, columns)
         left = column * (CARD_WIDTH + GAP)
@@ -102,10 +99,17 @@ def draw_groups(groups: Sequence[Inspected], fonts: Fonts, most: int) -> tuple[F
                 parse_math=False,
             )
     x = MARGIN
-    for script, colour in colour_of.items():
+    for script, colour in sorted(colour_of.items()):
         label = axes.text(x, 0.12, script, color=colour, fontsize=9, weight="bold", va="center")
         x += label.get_window_extent(renderer).width / figure.dpi + 0.25
     return figure, unwritten
+
+
+def script_colours(scripts: Iterable[str]) -> dict[str, str]:
+    """A colour for each of the commonest scripts of some words; the others have none."""
+    counts = Counter(script for script in scripts if script not in ("digits", SYMBOLS))
+    ranked = sorted(counts, key=lambda script: (-counts[script], script))
+    return {script: colour for script, (colour, _) in zip(ranked, style.LINES, strict=False)}
 
 
 def _flow(

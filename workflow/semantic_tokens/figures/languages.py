@@ -8,20 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from semantic_tokens.figures.selection import language_pairs
 from semantic_tokens.tables import Experiment, RecordOf, Task, recipe_of
-
-#: The five pairs of Appendix C by kind of task: other task and data; other task, the same data;
-#: the same task, other data. Its (I b) is printed as its (III b); we take retrieval for it, as
-#: group I needs tasks of different types.
-PAIRS = (
-    ("retrieval", "pair_classification"),
-    ("retrieval", "question_answering"),
-    ("retrieval", "reranking"),
-    ("reranking", "pair_classification"),
-    ("reranking", "question_answering"),
-)
-#: After which rows of the heatmap a group of pairs ends.
-GROUP_ENDS = (2, 3)
 
 FEWEST_LANGUAGES = 3
 
@@ -34,12 +22,12 @@ class Correlation(NamedTuple):
     languages: int
 
 
-def task_pairs(tasks: Iterable[Task]) -> list[tuple[Task, Task]]:
-    """The pairs of :data:`PAIRS` among these tasks, the first task of each kind."""
+def task_pairs(tasks: Iterable[Task]) -> list[tuple[str, Task, Task]]:
+    """The :func:`language_pairs` of these tasks, the first task of each kind."""
     of_kind: dict[str, Task] = {}
     for task in tasks:
         of_kind.setdefault(task.kind, task)
-    return [(of_kind[a], of_kind[b]) for a, b in PAIRS if a in of_kind and b in of_kind]
+    return [(group, of_kind[a], of_kind[b]) for group, a, b in language_pairs(of_kind)]
 
 
 def relative_drops(
@@ -87,11 +75,11 @@ def draw_correlations(
             correlate(*(relative_drops(row, oracle, t, seeds, record_of) for t in pair))
             for row in rows
         ]
-        for pair in pairs
+        for _, *pair in pairs
     ]
     names = [
-        f"{a.name} / {b.name}  ({max(c.languages for c in line)} languages)"
-        for (a, b), line in zip(pairs, found, strict=True)
+        f"{group}:  {a.name} / {b.name}  ({max(c.languages for c in line)} languages)"
+        for (group, a, b), line in zip(pairs, found, strict=True)
     ]
     ratios = [f"{100 * recipe_of(row).ratio:.3g}%" for row in rows]
     size = (2.4 + 1.5 * len(rows), 0.9 + 0.42 * len(pairs))
@@ -99,9 +87,10 @@ def draw_correlations(
     left, right = figure.subplots(1, 2, sharey=True)
     rho = np.array([[c.rho for c in line] for line in found])
     p_values = np.array([[c.p_value for c in line] for line in found])
+    ends = [n for n in range(1, len(pairs)) if pairs[n][0] != pairs[n - 1][0]]
     # In both, the darker the stronger.
-    _heatmap(left, rho, "Blues", (-1.0, 1.0), "Pearson's ρ", ratios)
-    _heatmap(right, p_values, "Oranges_r", (0.0, 1.0), "one-tailed p", ratios)
+    _heatmap(left, rho, "Blues", (-1.0, 1.0), "Pearson's ρ", ratios, ends)
+    _heatmap(right, p_values, "Oranges_r", (0.0, 1.0), "one-tailed p", ratios, ends)
     left.set_yticks(range(len(names)), names)
     figure.supxlabel("grouping ratio $r_G$", fontsize=9)
     return figure
@@ -123,7 +112,12 @@ def _heatmap(
     limits: tuple[float, float],
     title: str,
     ratios: Sequence[str],
+    ends: Sequence[int],
 ) -> None:
+    """
+    Args:
+        ends: after how many lines a group of pairs ends.
+    """
     image = axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
     for (line, column), value in np.ndenumerate(values):
         if math.isnan(value):
@@ -134,9 +128,8 @@ def _heatmap(
             text = "<.01" if 0 <= value < 0.01 and limits[0] == 0 else signed(value)
             colour = "white" if is_dark else "black"
         axes.text(column, line, text, ha="center", va="center", color=colour, fontsize=8.5)
-    for end in GROUP_ENDS:
-        if end < len(values):
-            axes.axhline(end - 0.5, color="white", linewidth=4)
+    for end in ends:
+        axes.axhline(end - 0.5, color="white", linewidth=4)
     axes.set_xticks(range(len(ratios)), ratios)
     axes.tick_params(length=0, labelsize=8.5)
     axes.spines[:].set_visible(False)

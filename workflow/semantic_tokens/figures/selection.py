@@ -15,6 +15,17 @@ from semantic_tokens.recipe import PATTERNS, Recipe
 #: In a label: the dimension of the backbone's own word embeddings, known when it is drawn.
 FULL_DIMENSION = "{D}"
 
+#: Figure 10: the five pairs of Appendix C by kind of task, each with its group: I, other type of task and
+#: other data; II, other type, the same data; III, the same type, other data. Its (I b) is printed as
+#: its (III b); we take retrieval for it, as group I needs tasks of different types.
+PAIRS = (
+    ("I", "retrieval", "pair_classification"),
+    ("I", "retrieval", "question_answering"),
+    ("II", "retrieval", "reranking"),
+    ("III", "reranking", "pair_classification"),
+    ("III", "reranking", "question_answering"),
+)
+
 
 @dataclass(frozen=True)
 class Series:
@@ -87,6 +98,16 @@ def reference_of_main(rows: Sequence[Experiment]) -> Experiment | None:
     """The experiment that the main backbone's relative scores are to."""
     backbone = main_backbone(rows)
     return next((row for row in rows if row.reference and row.recipe.backbone == backbone), None)
+
+
+def language_pairs(kinds: Iterable[str]) -> list[tuple[str, str, str]]:
+    """The pairs of :data:`PAIRS` among these kinds of tasks, with their groups.
+
+    >>> language_pairs(["retrieval", "question_answering", "token_classification"])
+    [('I', 'retrieval', 'question_answering')]
+    """
+    known = set(kinds)
+    return [(group, a, b) for group, a, b in PAIRS if {a, b} <= known]
 
 
 def grouping_method(recipe: Recipe) -> str:

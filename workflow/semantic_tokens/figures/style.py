@@ -47,8 +47,6 @@ matplotlib.rcParams.update(
         "lines.linewidth": 1.6,
         "lines.markersize": 5.0,
         "pdf.compression": 9,
-        # Where text need not be shaped, PDFs keep it as text.
-        "pdf.fonttype": 42,
     }
 )
 
@@ -72,17 +70,21 @@ def band_background(axes: Axes, oracle: float) -> None:
     axes.set_ylim(low, high)
 
 
-def save(figure: Figure, paths: Sequence[str | Path]) -> None:
+def save(figure: Figure, paths: Sequence[str | Path], *, pdf_font_type: int = 42) -> None:
     """Write a figure to each path, in the format of its suffix, whole or not at all.
 
     No date goes into the files, so equal figures are equal bytes.
+
+    Args:
+        pdf_font_type: 42 embeds TrueType fonts, as publishers ask for; 3 the outlines of the
+            characters, for fonts of other kinds, which some viewers do not take as TrueType.
     """
     metadata: dict[str, dict[str, Any]] = {
         ".pdf": {"CreationDate": None},
         ".png": {"Software": None},
     }
     for path in map(Path, paths):
-        with whole(path) as partial:
+        with whole(path) as partial, matplotlib.rc_context({"pdf.fonttype": pdf_font_type}):
             figure.savefig(
                 partial,
                 format=path.suffix[1:],

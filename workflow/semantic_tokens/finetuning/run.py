@@ -1,7 +1,6 @@
 """Fine-tune a semantic-token model on one task and score it."""
 
 import logging
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,6 +92,9 @@ def fine_tune(
         token_ids: [n] int64, every token id in the task's training and test data; the
             embeddings of no others are kept in memory and trained.
 
+    A ``checkpoint`` stays, with the last step's state, for the caller to remove when the scores are
+    written: who is killed before that does not train again.
+
     Returns:
         ``metric``, ``value`` (unweighted mean over languages), ``by_language``,
         ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``; and the items
@@ -131,8 +133,6 @@ def fine_tune(
         return {}, []
     with autocast_here(options.precision):
         items = sorted(task.evaluate(model, evaluation_batch_size))
-    if checkpoint is not None:
-        shutil.rmtree(checkpoint, ignore_errors=True)
     if not items:
         raise InputError(f"{description}: the test split is empty; mend the dataset")
     scores = scores_by_language(items)

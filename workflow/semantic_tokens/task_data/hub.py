@@ -41,7 +41,7 @@ def xnli_hub(path: Path, languages: Sequence[str]) -> dict[str, Iterable[Example
         for language in languages:
             rows = _rows(tables[language, split], _XNLI_COLUMNS)
             for number, row in enumerate(tqdm(rows, desc=f"XNLI {split} in {language}")):
-                if row["label"] not in range(len(LABELS)):
+                if type(row["label"]) is not int or row["label"] not in range(len(LABELS)):
                     raise InputError(
                         f"{path}, {split} in {language}, row {number}: the label is "
                         f"{row['label']!r} and must be 0, 1 or 2; mend or remove the row"
@@ -79,9 +79,10 @@ def tydiqa_hub(
         files = _open(path, "secondary_task", published, _TYDIQA_COLUMNS)
         titles: dict[str, str] = {}
         examples = []
-        for row in tqdm(_rows(files, _TYDIQA_COLUMNS), desc=f"TyDiQA {published}"):
+        rows = _rows(files, _TYDIQA_COLUMNS)
+        for number, row in enumerate(tqdm(rows, desc=f"TyDiQA {published}")):
+            examples.append(_question(row, f"{path}, {published}, row {number}"))
             titles[row["id"]] = row["title"]
-            examples.append(_question(row))
         questions[published] = [
             Question(titles[example["id"]], example)
             for example in drop_misplaced(examples, f"{path}, {published}")
@@ -101,16 +102,27 @@ def tydiqa_hub(
     )
 
 
-def _question(row: dict[str, Any]) -> Example:
-    answers = row["answers"]
+def _question(row: dict[str, Any], where: str) -> Example:
+    answers = row["answers"] if isinstance(row["answers"], dict) else {}
+    texts, starts = answers.get("text"), answers.get("answer_start")
+    is_text = all(isinstance(row[key], str) for key in ("id", "title", "context", "question"))
+    if (
+        not is_text
+        or not isinstance(texts, list)
+        or not isinstance(starts, list)
+        or len(texts) != len(starts)
+    ):
+        raise InputError(
+            f"{where}: a question has text as its id, title, context and question, and as many "
+            "texts of answers as places where they start; mend or remove the row"
+        )
     return {
         "id": row["id"],
         "language": iso639_3(row["id"].split("-")[0]),
         "context": row["context"],
         "question": row["question"],
         "answers": [
-            {"text": text, "start": start}
-            for text, start in zip(answers["text"], answers["answer_start"], strict=True)
+            {"text": text, "start": start} for text, start in zip(texts, starts, strict=True)
         ],
     }
 
