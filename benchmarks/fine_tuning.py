@@ -1,0 +1,221 @@
+"""Fine-tuning on real data, against transformers' Trainer as its example scripts run it.
+
+    python benchmarks/fine_tuning.py --task ner
+    python benchmarks/fine_tuning.py --task nli
+
+The data are the real samples of config/real_sample.yaml, the model the wheel's whole encoder with
+its 250,002 subwords. The other way is ``run_ner`` or ``run_glue``: ``AutoModelFor…``, ``Trainer``
+and its defaults (batches of 8, dense AdamW over every subword), names padded to the longest of a
+batch, pairs to the longest that is allowed. Both train with the same rate, schedule, batch size and
+number of steps; scores are of the same test sentences, and ours may not be lower by more than
+``--tolerance``.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from side_by_side import (
+    Measurement,
+    demand,
+    in_turn,
+    machine,
+    measured,
+    parser,
+    peak_bytes,
+    ratio,
+    report,
+)
+from study import made
+
+BACKBONE, RATE, BATCH, SEED = "me5-12x250k", 1e-4, 8, 1
+DATASETS = {"ner": "masakhaner", "nli": "xnli"}
+KINDS = {"ner": "token_classification", "nli": "pair_classification"}
+MAX_LENGTH = {"ner": 128, "nli": 96}
+
+
+def paths(task: str) -> dict[str, Path]:
+    tables = f"results/tokenized/{BACKBONE}/original/{DATASETS[task]}"
+    names = {
+        "tokenizer": f"results/backbones/{BACKBONE}/tokenizer.json",
+        "backbone": f"results/backbones/{BACKBONE}/model.safetensors",
+        "model": f"results/models/{BACKBONE}/unaligned/dfull/ungrouped/asis/model.safetensors",
+        **{split: f"{tables}/{split}.parquet" for split in ("train", "dev", "test")},
+    }
+    return dict(zip(names, made(*names.values()), strict=True))
+
+
+def task_of(task: str, files: dict[str, Path]) -> Any:
+    from semantic_tokens.finetuning import make_task
+
+    return make_task(
+        KINDS[task],
+        tokenized=files["train"].parent,
+        tokenizer=files["tokenizer"],
+        dataset=Path(f"results/datasets/{DATASETS[task]}"),
+        candidates=None,
+        languages=None,
+        evaluation_split="test",
+        options={},
+    )
+
+
+def run_ours(task: str, files: dict[str, Path], steps: int) -> Measurement:
+    from semantic_tokens.finetuning import run as module
+    from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, token_ids_in
+    from semantic_tokens.training import TrainingOptions
+
+    seconds: list[float] = []
+    train = module.train
+
+    def timed(*arguments: Any, **named: Any) -> Any:
+        return train(*arguments, **named, step_seconds=seconds)
+
+    module.train = timed  # type: ignore[assignment]
+    frame = SpecialTokens.of(load_tokenizer(files["tokenizer"]))
+    tables = [files[split] for split in ("train", "dev", "test")]
+    with measured() as found:
+        scores, _ = module.fine_tune(
+            task_of(task, files),
+            files["model"].parent,
+            token_ids=token_ids_in(tables, frame),
+            options=TrainingOptions(
+                learning_rate=RATE,
+                batch_size=BATCH,
+                epochs=100,
+                max_steps=steps,
+                adam_betas=(0.9, 0.999),
+                dropout=0.1,
+            ),
+            seed=SEED,
+        )
+    found.quality = {
+        "score": scores["value"],
+        "examples_per_second": BATCH / float(np.mean(seconds[2:])),
+    }
+    return found
+
+
+def run_stock(task: str, files: dict[str, Path], steps: int) -> Measurement:
+    import transformers
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoModelForTokenClassification,
+        DataCollatorForTokenClassification,
+        PreTrainedTokenizerFast,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+        default_data_collator,
+    )
+
+    from semantic_tokens.scored_items import scores_by_language
+
+    transformers.logging.set_verbosity_error()
+    ours = task_of(task, files)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(files["tokenizer"]), pad_token="<pad>", mask_token="<mask>"
+    )
+    examples, seconds = [], []
+    for index, row in enumerate(ours.rows):
+        one = {name: tensor[0].tolist() for name, tensor in ours.collate(np.array([index])).items()}
+        if task == "nli":  # pad_to_max_length
+            missing = MAX_LENGTH[task] - len(row["input_ids"])
+            one["input_ids"] += [tokenizer.pad_token_id] * missing
+            one["attention_mask"] += [0] * missing
+            one["token_type_ids"] += [0] * missing
+        examples.append(one)
+
+    class Clock(TrainerCallback):
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            self.began = time.perf_counter()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            seconds.append(time.perf_counter() - self.began)
+
+    folder = files["backbone"].parent
+    with tempfile.TemporaryDirectory() as place:
+        with measured() as found:
+            if task == "ner":
+                model = AutoModelForTokenClassification.from_pretrained(
+                    folder, num_labels=len(ours.tags)
+                )
+                collator: Any = DataCollatorForTokenClassification(tokenizer)
+            else:
+                model = AutoModelForSequenceClassification.from_pretrained(
+                    folder, num_labels=len(ours.names)
+                )
+                collator = default_data_collator
+            Trainer(
+                model,
+                TrainingArguments(
+                    place,
+                    max_steps=steps,
+                    learning_rate=RATE,
+                    report_to=[],
+                    save_strategy="no",
+                    use_cpu=True,
+                    seed=SEED,
+                ),
+                data_collator=collator,
+                train_dataset=examples,
+                callbacks=[Clock()],
+            ).train()
+
+        class Logits(torch.nn.Module):
+            """What our scoring asks of a model."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.model = model
+
+            def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+                return self.model(**inputs).logits
+
+        scores = scores_by_language(sorted(ours.evaluate(Logits(), 64)))
+    found.quality = {
+        "score": float(np.mean([score for score, _ in scores.values()])),
+        "examples_per_second": BATCH / float(np.mean(seconds[2:])),
+    }
+    return found
+
+
+def main() -> None:
+    options = parser(__doc__, rounds=2)
+    options.add_argument("--task", choices=sorted(DATASETS), default="ner")
+    options.add_argument("--steps", type=int, default=150)
+    options.add_argument("--tolerance", type=float, default=0.02)
+    arguments = options.parse_args()
+    torch.set_num_threads(arguments.threads)
+    files = paths(arguments.task)
+    if arguments.run:
+        run = run_ours if arguments.run == "ours" else run_stock
+        report(run(arguments.task, files, arguments.steps))
+        return
+    print(machine(arguments.threads))
+    print(f"{arguments.task}: {arguments.steps} steps of {BATCH}")
+    found = in_turn(
+        dict.fromkeys(("ours", "stock"), sys.argv[1:]),
+        rounds=arguments.rounds,
+        threads=arguments.threads,
+    )
+    ours, stock = found["ours"], found["stock"]
+    for mine, other in zip(ours, stock, strict=True):
+        lower = other.quality["score"] - mine.quality["score"]
+        demand(lower < arguments.tolerance, f"our score is lower by {lower:.3f}")
+    an_example = [
+        [Measurement(1 / run.quality["examples_per_second"]) for run in runs]
+        for runs in (stock, ours)
+    ]
+    print(
+        f"examples a second: {ratio(*an_example)} times stock's; memory "
+        f"{peak_bytes(ours) / peak_bytes(stock):.0%} of stock's"
+    )
+
+
+if __name__ == "__main__":
+    main()
