@@ -157,11 +157,11 @@ def test_a_changed_module(answers: Answers, module: str) -> None:
     assert_stale(answers.stale[f"module {module}" if line.stale else NONE_AT_ALL], line)
 
 
-#: How files are opened and written and jobs are run, where what has a pinned hash comes from, the
-#: parts of a recipe's path, and packages that have but names.
+#: How files are opened and written and jobs are run, where what has a pinned hash comes from, what
+#: reads the configuration, whose values are parameters, and packages that have but names.
 DECIDE_NOTHING = {
-    *("errors", "files", "jobs", "processes", "downloads", "wheels", "recipe"),
-    *("figures", "finetuning"),
+    *("errors", "files", "jobs", "processes", "downloads", "wheels"),
+    *("configuration", "recipe", "figures", "finetuning"),
 }
 #: What a rule's script imports though none of it is in the output: a module -> the rules.
 UNUSED = {
@@ -176,7 +176,6 @@ UNUSED = {
     # how experiments are named; and pages that others write
     "tables": {"figure_groups", "figure_pipelines", "significance", "table1", "table2", "table3"},
     "pages": {rule for line in MODULES.values() for rule in line.stale if "figure" in rule},
-    "configuration": {"figure_pipelines"},
 }
 
 
