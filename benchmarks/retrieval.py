@@ -1,6 +1,6 @@
 """Encoding and searching a collection, against sentence-transformers and numpy.
 
-    pip install sentence-transformers==5.6.0
+    pip install sentence-transformers==6.2.0
     python benchmarks/retrieval.py --passages 200000 --queries 1000
 
 The collection are windows of one to six consecutive translated messages of Django, in some sixty
