@@ -205,6 +205,7 @@ def main() -> None:
     )
     ours, stock = found["ours"], found["stock"]
     for mine, other in zip(ours, stock, strict=True):
+        demand(other.quality["score"] > 0, "stock has learnt nothing; give it more --steps")
         lower = other.quality["score"] - mine.quality["score"]
         demand(lower < arguments.tolerance, f"our score is lower by {lower:.3f}")
     an_example = [
