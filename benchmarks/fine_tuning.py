@@ -187,7 +187,7 @@ def run_stock(task: str, files: dict[str, Path], steps: int) -> Measurement:
 def main() -> None:
     options = parser(__doc__, rounds=2)
     options.add_argument("--task", choices=sorted(DATASETS), default="ner")
-    options.add_argument("--steps", type=int, default=150)
+    options.add_argument("--steps", type=int, default=300)
     options.add_argument("--tolerance", type=float, default=0.02)
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
