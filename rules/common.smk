@@ -4,8 +4,8 @@ import hashlib
 import os
 import re
 import sys
-import tarfile
 import tempfile
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,10 +36,9 @@ def package_root():
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
             partial = Path(temporary) / "checkout"
             with tempfile.TemporaryFile() as archive:
-                repository.archive(archive, commit, path="workflow/semantic_tokens")
-                archive.seek(0)
-                with tarfile.open(fileobj=archive) as opened:
-                    opened.extractall(partial, filter="data")
+                repository.archive(archive, commit, path="workflow/semantic_tokens", format="zip")
+                with zipfile.ZipFile(archive) as opened:
+                    opened.extractall(partial)
             (partial / "commit").write_text(commit, encoding="utf-8")
             with suppress(OSError):  # another process was faster
                 partial.rename(folder)
