@@ -5,6 +5,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.grouping import kmeans as module
@@ -216,9 +217,17 @@ def leaning(count: int, seed: int = 0) -> torch.Tensor:
     return rows_of(count, 160, seed) * (0.97 ** torch.arange(160)) @ rotation
 
 
+@pytest.fixture
+def near_first(monkeypatch):
+    """Passes over near centroids begin, of which there are few here."""
+    monkeypatch.setattr(module, "_REGIONS_A_ROW", 2)
+
+
 @pytest.mark.parametrize("metric", METRICS)
-def test_coarse_passes_end_where_lloyds_stand_still(metric):
-    rows = leaning(2000)
+@pytest.mark.parametrize("axes", ["leading", "all"])
+def test_near_passes_end_where_lloyds_stand_still(metric, axes, near_first):
+    rows = leaning(2000) if axes == "leading" else rows_of(2000, 160)
+    assert bool(module._principal_axes(rows)[1]) == (axes == "leading")
     told: list[float] = []
     result = kmeans(
         rows, 60, metric=metric, seed=3, tolerance=0, report=lambda _, value: told.append(value)
@@ -239,28 +248,45 @@ def test_coarse_passes_end_where_lloyds_stand_still(metric):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_coarse_passes_find_no_worse_partitions_for_fewer_products(metric, monkeypatch):
-    """Over some seeds, and in products of a row and a centroid, by their columns."""
-    products = [0]
-    nearest = module._nearest
-
-    def counting(rows, centroids, metric):
-        products[0] += rows.shape[0] * centroids.shape[0] * rows.shape[1]
-        return nearest(rows, centroids, metric)
-
-    monkeypatch.setattr(module, "_nearest", counting)
+def test_near_passes_find_no_worse_partitions_for_fewer_products(metric, near_first, monkeypatch):
+    """Over some seeds, and in multiplications."""
     rows = leaning(4000)
 
     def runs() -> tuple[float, int]:
-        products[0] = 0
-        found = [kmeans(rows, 100, metric=metric, seed=seed).objective for seed in range(4)]
-        return sum(found), products[0]
+        with FlopCounterMode(display=False) as counted:
+            found = [kmeans(rows, 200, metric=metric, seed=seed).objective for seed in range(4)]
+        return sum(found), counted.get_total_flops()
 
-    coarse, cheap = runs()
-    monkeypatch.setattr(module, "_COARSE_ROWS_A_CLUSTER", 10**9)
+    near, cheap = runs()
+    monkeypatch.setattr(module, "_LARGEST_SHARE_OF_REGIONS", 0.0)
     exact, dear = runs()
-    assert coarse < exact * 1.002
+    assert near < exact * 1.002
     assert cheap < dear
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_are_nearest_to_what_they_are_given_of_what_they_are_compared_with(
+    metric, monkeypatch
+):
+    """Looking into all regions is comparing with all centroids, and looking into some gives every
+    row a centroid and its score."""
+    rows = rows_of(500, 6)
+    if metric == "cosine":
+        rows = torch.nn.functional.normalize(rows)
+    clustering = module._Clustering(rows, rows[:49].clone(), metric)
+    clustering.assign_all()
+    nearest, score = clustering.assignment.clone(), clustering.score.clone()
+    monkeypatch.setattr(module, "_REGIONS_A_ROW", 7)
+    clustering.assign_nearby(7, 6)
+    assert torch.equal(clustering.assignment, nearest)
+    torch.testing.assert_close(clustering.score, score)
+    monkeypatch.setattr(module, "_REGIONS_A_ROW", 2)
+    clustering.assign_nearby(7, 6)
+    assert (clustering.score <= score + 1e-6).all()
+    assert 0.5 < (clustering.assignment == nearest).double().mean() < 1
+    torch.testing.assert_close(
+        clustering.score, clustering.own_scores(torch.arange(500)), atol=1e-5, rtol=1e-5
+    )
 
 
 def test_some_of_the_rows_are_clustered_as_if_alone():

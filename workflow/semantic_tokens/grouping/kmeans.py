@@ -9,10 +9,11 @@ member, and each row remembers how near the nearest of the others can at most be
 still nearer to its own cannot prefer a centroid that stood still, and is compared with those
 that moved alone. The tail of a run, where few clusters change, then costs little.
 
-**Coarse to fine.** The first passes move nearly every centroid, and far: they need no precision.
-Where a cluster has many rows and the leading principal axes hold most of what tells rows apart,
-they run within those axes alone, at a share of the cost; exact passes over all columns then go on
-from the partition that they end with, until it settles.
+**Near before all.** The first passes move nearly every centroid, and far: they need no precision.
+Where there are many clusters their centroids are gathered in regions, and a row is compared with
+the centroids of the regions nearest to it alone; where the leading principal axes hold most of
+what tells rows apart, within those axes. Such a pass costs a few hundredths of a whole one. When
+they gain little more, exact passes over all centroids and columns go on from their partition.
 
 **Memory.** The N×k matrix of similarities never exists; it is made and reduced a tile at a time.
 The largest case of the paper, XLM-V at 40% (901,629×768, 360,652 centroids), holds on the
@@ -39,10 +40,13 @@ from semantic_tokens.grouping.groups import Groups, clustered_ids, groups_of, nu
 Metric = Literal["cosine", "euclidean"]
 Backend = Literal["auto", "torch", "cuml"]
 
-#: Told of every iteration: its number and the objective before its centroids are updated.
+#: Told of every iteration: its number and the objective, in an exact one before its centroids are
+#: updated.
 Report = Callable[[int, float], None]
 
-_ROWS_AT_ONCE = 8192  # gathered at a time: few enough that the allocator reuses their memory
+# Gathered at a time, by index_select, which copies whole rows several times as fast as indexing:
+# few enough that the allocator reuses their memory.
+_ROWS_AT_ONCE = 8192
 
 # Of a tile of similarities the first look takes the best of so many centroids; the row's best
 # block alone is looked at again, to find which one it was. Without indices a maximum takes an
@@ -51,14 +55,19 @@ _BLOCK = 128
 # With fewer blocks than these the second look would cost more than the first one saves.
 _FEWEST_BLOCKS = 24
 
-# When passes start within the leading principal axes: with so many rows a cluster, where a multiple
-# of so many axes, no more than so great a share of them, holds this share of the squared lengths.
-_COARSE_ROWS_A_CLUSTER = 10
-_COARSE_AXES = 64
-_COARSE_SHARE_OF_AXES = 0.6
-_COARSE_ENERGY = 0.75
+# Passes that look at near centroids alone: of the k centroids' √k regions a row looks into so many,
+# where that is no more than this share of them.
+_REGIONS_A_ROW = 8
+_LARGEST_SHARE_OF_REGIONS = 1 / 3
+# They compare within the leading principal axes where a multiple of so many axes, no more than so
+# great a share of them, holds this share of the squared lengths.
+_LEADING_AXES = 64
+_LEADING_SHARE_OF_AXES = 0.6
+_LEADING_ENERGY = 0.75
+# The regions are found by so many passes over the centroids.
+_PASSES_OVER_CENTROIDS = 3
 # They end when a pass lowers the objective by no more than this fraction.
-_COARSE_TOLERANCE = 3e-3
+_NEAR_TOLERANCE = 1e-3
 
 # The largest tile of similarities, as rows × centroids: on a CPU it should stay in the cache
 # between the product that fills it and the maximum that reads it; on a GPU it should be large
@@ -167,8 +176,7 @@ def kmeans(
             runs until no row moves, or none gains.
         backend: ``torch`` (on a CUDA device where there is one), ``cuml``, or ``auto``: cuML
             where both it and a CUDA device are, torch otherwise.
-        init: [k, d] initial centroids instead of random rows; every pass is exact then, and none
-            is coarse.
+        init: [k, d] initial centroids instead of random rows; every pass is exact then.
         report: called after every iteration.
 
     Raises:
@@ -183,13 +191,20 @@ def kmeans(
     by_cuml = _chosen(backend) == "cuml"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows, shift = _prepared(embeddings, among, metric, device)
+    regions = round(n_clusters**0.5)
+    near_first = (
+        init is None
+        and not by_cuml
+        and max_iterations > 1
+        and regions * _LARGEST_SHARE_OF_REGIONS >= _REGIONS_A_ROW
+    )
     leading = 0
-    if init is None:
-        if not by_cuml and max_iterations > 1 and count >= _COARSE_ROWS_A_CLUSTER * n_clusters:
-            axes, leading = _principal_axes(rows)
+    if near_first:
+        axes, leading = _principal_axes(rows)
         if leading:
             for part in rows.split(_ROWS_AT_ONCE):
                 part.copy_(part @ axes)
+    if init is None:
         centroids = rows[_distinct_rows(rows, n_clusters, seed)]
     elif metric == "cosine":
         centroids = functional.normalize(init.to(rows))
@@ -204,16 +219,12 @@ def kmeans(
             if report is not None:
                 report(progress.n, objective)
 
-        if leading:
-            within = _Clustering(rows[:, :leading], centroids[:, :leading].clone(), metric)
-            _lloyd_iterations(within, max_iterations - 1, _COARSE_TOLERANCE, told)
-            clustering.assignment = within.assignment
-            clustering.average_members(torch.ones(n_clusters, dtype=torch.bool, device=device))
-            del within
+        if near_first:
+            _near_iterations(clustering, regions, leading, max_iterations - 1, told)
         iterate = _cuml_iterations if by_cuml else _lloyd_iterations
         iterate(clustering, max_iterations - progress.n, tolerance, told)
         iterations = progress.n
-    clustering.score = clustering.own_scores(torch.arange(count, device=device))
+    clustering.score_again()
     centroids = clustering.centroids if not leading else clustering.centroids @ axes.T
     return KMeansResult(
         assignment=clustering.assignment.cpu(),
@@ -227,7 +238,7 @@ class _Clustering:
     """Where K-Means stands, updated in place.
 
     Attributes:
-        rows: [N, d] float32, as :func:`_prepared` leaves them, or their leading axes alone.
+        rows: [N, d] float32, as :func:`_prepared` leaves them.
         centroids: [k, d] float32.
         assignment: [N] int64, each row's centroid.
         score: [N] float32, its nearness to that centroid, larger being nearer: x·c under
@@ -246,8 +257,7 @@ class _Clustering:
         self._squares = torch.einsum("nd,nd->n", rows, rows).double()
 
     def distances(self) -> torch.Tensor:
-        """1 - cosine (within leading axes, 1 - the row's component along its centroid), or the
-        squared Euclidean distance, of each row to its centroid, [N] float64."""
+        """1 - cosine, or the squared Euclidean distance, of each row to its centroid, [N] float64."""
         if self.metric == "cosine":
             return 1.0 - self.score.double()
         return self._squares - 2.0 * self.score.double()
@@ -261,9 +271,56 @@ class _Clustering:
         parts = []
         for part in ids.split(_ROWS_AT_ONCE):
             own = self.assignment[part]
-            dots = torch.einsum("nd,nd->n", self.rows[part], self.centroids[own])
+            dots = torch.einsum(
+                "nd,nd->n", self.rows.index_select(0, part), self.centroids.index_select(0, own)
+            )
             parts.append(dots + offsets[own])
         return torch.cat(parts)
+
+    def score_again(self) -> None:
+        """Bring all scores up to date with the centroids."""
+        self.score = self.own_scores(torch.arange(len(self.rows), device=self.rows.device))
+
+    def assign_nearby(self, regions: int, columns: int) -> None:
+        """Compare every row with the centroids of the regions nearest to it, within the leading
+        columns. No rival is known afterwards.
+
+        Args:
+            regions: how many the centroids are gathered in, by a few passes over them.
+        """
+        rows, centroids = self.rows[:, :columns], self.centroids[:, :columns].contiguous()
+        if self.metric == "cosine":
+            centroids = functional.normalize(centroids)
+        spread = torch.arange(regions, device=rows.device) * len(centroids) // regions
+        gathered = _Clustering(centroids, centroids[spread], self.metric)
+        _lloyd_iterations(gathered, _PASSES_OVER_CENTROIDS, 0.0, lambda *_: None)
+        offsets = _offsets(gathered.centroids, self.metric)
+        near = torch.cat(
+            [
+                torch.addmm(offsets, part, gathered.centroids.T)
+                .topk(_REGIONS_A_ROW, dim=1, sorted=False)
+                .indices
+                for part in rows.split(_ROWS_AT_ONCE)
+            ]
+        ).flatten()
+        visits = near.argsort(stable=True).div_(_REGIONS_A_ROW, rounding_mode="floor")
+        visitors = visits.split(near.bincount(minlength=regions).tolist())
+        members = gathered.assignment.argsort(stable=True).split(
+            gathered.assignment.bincount(minlength=regions).tolist()
+        )
+        offsets = _offsets(centroids, self.metric)
+        self.score.fill_(-torch.inf)
+        for candidates, ids in zip(members, visitors, strict=True):
+            block = centroids[candidates].T
+            for some in ids.split(_ROWS_AT_ONCE):
+                best, where = torch.addmm(
+                    offsets[candidates], rows.index_select(0, some), block
+                ).max(dim=1)
+                nearer = best > self.score[some]
+                moved = some[nearer]
+                self.score[moved] = best[nearer]
+                self.assignment[moved] = candidates[where[nearer]]
+        self.rival.fill_(-torch.inf)
 
     def assign_all(self) -> None:
         """Compare every row with every centroid."""
@@ -295,7 +352,8 @@ class _Clustering:
         centroids = self.centroids[candidates]
         for part in parts:
             own, score, rival = self.assignment[part], self.score[part], self.rival[part]
-            where, best, second = _nearest(self.rows[part], centroids, self.metric)
+            some = self.rows[part] if isinstance(part, slice) else self.rows.index_select(0, part)
+            where, best, second = _nearest(some, centroids, self.metric)
             nearest = candidates[where]
             moves = (best > score) & (nearest != own)
             # The cluster that a row leaves is no rival to remember: losing a member moves its
@@ -335,9 +393,33 @@ class _Clustering:
         sums = self.rows.new_zeros(int(changed.sum()), self.rows.shape[1])
         sizes = self.assignment.bincount(minlength=len(self.centroids))[changed]
         for part in changed[self.assignment].nonzero().squeeze(1).split(_ROWS_AT_ONCE):
-            sums.index_add_(0, number[self.assignment[part]], self.rows[part])
+            sums.index_add_(0, number[self.assignment[part]], self.rows.index_select(0, part))
         means = sums.div_(sizes.unsqueeze(1))
         self.centroids[changed] = functional.normalize(means) if self.metric == "cosine" else means
+
+
+def _near_iterations(
+    clustering: _Clustering, regions: int, leading: int, max_iterations: int, report: Report
+) -> None:
+    """Assign to near centroids and average until that gains little; see the module's head.
+
+    The objectives reported are of the partitions with their own means, over all columns.
+
+    Args:
+        leading: columns that rows are compared in; 0 is all.
+    """
+    every = torch.ones_like(clustering.centroids[:, 0], dtype=torch.bool)
+    previous = float("inf")
+    for iteration in range(1, max_iterations + 1):
+        clustering.assign_nearby(regions, leading or clustering.rows.shape[1])
+        clustering.fill_empty_clusters()
+        clustering.average_members(every)
+        clustering.score_again()
+        objective = clustering.objective()
+        report(iteration, objective)
+        if _has_settled(previous, objective, _NEAR_TOLERANCE):
+            break
+        previous = objective
 
 
 def _lloyd_iterations(
@@ -470,14 +552,14 @@ def _prepared(
 
 def _principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
     """The rows' principal axes (about the origin), as columns by falling share, [d, d], and how
-    many of them are enough for coarse passes; 0 where no few are."""
+    many of them hold most of the squared lengths; 0 where no few do."""
     products = torch.zeros(2 * rows.shape[1:], dtype=torch.float64, device=rows.device)
     for part in rows.split(_ROWS_AT_ONCE):
         products += part.T @ part
     energies, axes = torch.linalg.eigh(products)
     held = energies.flip(0).clamp(min=0).cumsum(0)
-    for leading in range(_COARSE_AXES, int(_COARSE_SHARE_OF_AXES * len(held)) + 1, _COARSE_AXES):
-        if held[leading - 1] >= _COARSE_ENERGY * held[-1]:
+    for leading in range(_LEADING_AXES, int(_LEADING_SHARE_OF_AXES * len(held)) + 1, _LEADING_AXES):
+        if held[leading - 1] >= _LEADING_ENERGY * held[-1]:
             return axes.flip(1).float(), leading
     return axes, 0
 
@@ -566,7 +648,7 @@ def _nearest(
         left = number * _BLOCK
         block = centroids[left : left + _BLOCK].T
         for some in part.split(_ROWS_AT_ONCE):
-            tile = rows[some] @ block
+            tile = rows.index_select(0, some) @ block
             if metric != "cosine":
                 tile += offsets[left : left + _BLOCK]
             best, where, second = _best_two(tile)
