@@ -13,7 +13,6 @@ number of steps; scores are of the same test sentences, and ours may not be lowe
 
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from side_by_side import (
     peak_bytes,
     ratio,
     report,
+    step_clock,
 )
 from study import made
 
@@ -108,7 +108,6 @@ def run_stock(task: str, files: dict[str, Path], steps: int) -> Measurement:
         DataCollatorForTokenClassification,
         PreTrainedTokenizerFast,
         Trainer,
-        TrainerCallback,
         TrainingArguments,
         default_data_collator,
     )
@@ -129,13 +128,6 @@ def run_stock(task: str, files: dict[str, Path], steps: int) -> Measurement:
             one["attention_mask"] += [0] * missing
             one["token_type_ids"] += [0] * missing
         examples.append(one)
-
-    class Clock(TrainerCallback):
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.began = time.perf_counter()
-
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            seconds.append(time.perf_counter() - self.began)
 
     folder = files["backbone"].parent
     with tempfile.TemporaryDirectory() as place:
@@ -163,7 +155,7 @@ def run_stock(task: str, files: dict[str, Path], steps: int) -> Measurement:
                 ),
                 data_collator=collator,
                 train_dataset=examples,
-                callbacks=[Clock()],
+                callbacks=[step_clock(seconds)],
             ).train()
 
         class Logits(torch.nn.Module):

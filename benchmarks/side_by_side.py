@@ -165,6 +165,20 @@ def bandwidth(megabytes: int = 1024, seconds: float = 2.0) -> float:
     return 2 * megabytes * MIB / best
 
 
+def step_clock(seconds: list[float]) -> Any:
+    """A callback of transformers' ``Trainer`` that appends what each step takes."""
+    from transformers import TrainerCallback
+
+    class Clock(TrainerCallback):
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            self.began = time.perf_counter()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            seconds.append(time.perf_counter() - self.began)
+
+    return Clock()
+
+
 def machine(threads: int) -> str:
     """A line about where this was measured."""
     import torch

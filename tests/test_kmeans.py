@@ -220,7 +220,7 @@ def leaning(count: int, seed: int = 0) -> torch.Tensor:
 @pytest.fixture
 def near_first(monkeypatch):
     """Passes over near centroids begin, of which there are few here."""
-    monkeypatch.setattr(module, "_REGIONS_A_ROW", 2)
+    monkeypatch.setattr(module, "_FEWEST_REGIONS_A_ROW", 2)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -276,11 +276,11 @@ def test_rows_are_nearest_to_what_they_are_given_of_what_they_are_compared_with(
     clustering = module._Clustering(rows, rows[:49].clone(), metric)
     clustering.assign_all()
     nearest, score = clustering.assignment.clone(), clustering.score.clone()
-    monkeypatch.setattr(module, "_REGIONS_A_ROW", 7)
+    monkeypatch.setattr(module, "_FEWEST_REGIONS_A_ROW", 7)
     clustering.assign_nearby(7, 6)
     assert torch.equal(clustering.assignment, nearest)
     torch.testing.assert_close(clustering.score, score)
-    monkeypatch.setattr(module, "_REGIONS_A_ROW", 2)
+    monkeypatch.setattr(module, "_FEWEST_REGIONS_A_ROW", 2)
     clustering.assign_nearby(7, 6)
     assert (clustering.score <= score + 1e-6).all()
     assert 0.5 < (clustering.assignment == nearest).double().mean() < 1

@@ -55,9 +55,10 @@ _BLOCK = 128
 # With fewer blocks than these the second look would cost more than the first one saves.
 _FEWEST_BLOCKS = 24
 
-# Passes that look at near centroids alone: of the k centroids' √k regions a row looks into so many,
-# where that is no more than this share of them.
-_REGIONS_A_ROW = 8
+# Passes that look at near centroids alone: of the k centroids' √k regions a row looks into this
+# share and no fewer than so many, where that is no more than a third of them.
+_SHARE_OF_REGIONS = 0.1
+_FEWEST_REGIONS_A_ROW = 8
 _LARGEST_SHARE_OF_REGIONS = 1 / 3
 # They compare within the leading principal axes where a multiple of so many axes, no more than so
 # great a share of them, holds this share of the squared lengths.
@@ -67,7 +68,7 @@ _LEADING_ENERGY = 0.75
 # The regions are found by so many passes over the centroids.
 _PASSES_OVER_CENTROIDS = 3
 # They end when a pass lowers the objective by no more than this fraction.
-_NEAR_TOLERANCE = 1e-3
+_NEAR_TOLERANCE = 5e-4
 
 # The largest tile of similarities, as rows × centroids: on a CPU it should stay in the cache
 # between the product that fills it and the maximum that reads it; on a GPU it should be large
@@ -196,7 +197,7 @@ def kmeans(
         init is None
         and not by_cuml
         and max_iterations > 1
-        and regions * _LARGEST_SHARE_OF_REGIONS >= _REGIONS_A_ROW
+        and regions * _LARGEST_SHARE_OF_REGIONS >= _FEWEST_REGIONS_A_ROW
     )
     leading = 0
     if near_first:
@@ -295,15 +296,16 @@ class _Clustering:
         gathered = _Clustering(centroids, centroids[spread], self.metric)
         _lloyd_iterations(gathered, _PASSES_OVER_CENTROIDS, 0.0, lambda *_: None)
         offsets = _offsets(gathered.centroids, self.metric)
+        looked_into = max(_FEWEST_REGIONS_A_ROW, round(_SHARE_OF_REGIONS * regions))
         near = torch.cat(
             [
                 torch.addmm(offsets, part, gathered.centroids.T)
-                .topk(_REGIONS_A_ROW, dim=1, sorted=False)
+                .topk(looked_into, dim=1, sorted=False)
                 .indices
                 for part in rows.split(_ROWS_AT_ONCE)
             ]
         ).flatten()
-        visits = near.argsort(stable=True).div_(_REGIONS_A_ROW, rounding_mode="floor")
+        visits = near.argsort(stable=True).div_(looked_into, rounding_mode="floor")
         visitors = visits.split(near.bincount(minlength=regions).tolist())
         members = gathered.assignment.argsort(stable=True).split(
             gathered.assignment.bincount(minlength=regions).tolist()
@@ -558,7 +560,8 @@ def _principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
         products += part.T @ part
     energies, axes = torch.linalg.eigh(products)
     held = energies.flip(0).clamp(min=0).cumsum(0)
-    for leading in range(_LEADING_AXES, int(_LEADING_SHARE_OF_AXES * len(held)) + 1, _LEADING_AXES):
+    most = int(_LEADING_SHARE_OF_AXES * len(held))
+    for leading in range(_LEADING_AXES, most + 1, _LEADING_AXES):
         if held[leading - 1] >= _LEADING_ENERGY * held[-1]:
             return axes.flip(1).float(), leading
     return axes, 0
