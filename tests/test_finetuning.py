@@ -1,5 +1,6 @@
 """Fine-tuning: what tasks share, the two classifications, and the whole from data to score."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,12 @@ from torch.nn import functional
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning import fine_tune, make_task
-from semantic_tokens.finetuning.task import model_inputs, of_languages, predict
+from semantic_tokens.finetuning.task import (
+    batches_of_like_length,
+    model_inputs,
+    of_languages,
+    predict,
+)
 from semantic_tokens.finetuning.token_classification import entity_counts
 from semantic_tokens.scored_items import ScoredItem, read_items, scores_by_language, write_items
 from semantic_tokens.training import TrainingOptions
@@ -49,6 +55,21 @@ def test_every_example_is_predicted_once_and_by_its_own_number(batch_size: int) 
         i: 10 * (i + 1) for i in range(23)
     }
     assert max(sizes) == min(batch_size, 23) and sum(sizes) == 23
+
+
+@pytest.mark.parametrize("tokens", [1, 12, 30, None])
+def test_batches_hold_examples_of_like_length_and_no_more_tokens_than_allowed(tokens) -> None:
+    lengths = np.random.default_rng(0).integers(1, 20, size=50).tolist()
+    batches = list(batches_of_like_length(lengths, 7, tokens))
+    order = np.concatenate(batches)
+    assert sorted(order) == list(range(50))
+    assert [lengths[i] for i in order] == sorted(lengths)
+    for batch in batches:
+        assert 1 <= len(batch) <= 7
+        longest = max(lengths[i] for i in batch)
+        assert len(batch) == 1 or tokens is None or len(batch) * longest <= tokens
+    for batch, after in itertools.pairwise(batches):  # none could have taken one more
+        assert len(batch) == 7 or (len(batch) + 1) * lengths[after[0]] > tokens
 
 
 def test_prediction_is_without_dropout_and_leaves_the_model_to_train() -> None:

@@ -1,5 +1,7 @@
 """The semantic-token model against the classes of transformers, as independent references."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -105,6 +107,29 @@ def test_gradients_are_those_of_the_original_model(backbone, tmp_path):
     theirs = original.get_input_embeddings().weight.grad
     rows = [i for i in range(WORDS) if i != 1]  # transformers masks the padding row's gradient
     torch.testing.assert_close(ours[rows], theirs[rows], atol=1e-5, rtol=1e-4)
+    model(ids[:1], labels[:1]).backward()  # a further micro-batch adds to it
+    assert model.encoder.word_embeddings.weight.grad.layout == torch.strided
+    original(input_ids=ids[:1], labels=labels[:1]).loss.backward()
+    ours = model.encoder.word_embeddings.weight.grad
+    torch.testing.assert_close(ours[rows], theirs[rows], atol=1e-5, rtol=1e-4)
+
+
+def test_a_mask_over_text_alone_changes_nothing(backbone, tmp_path):
+    folder, _ = backbone
+    ids, mask = texts()
+    ids = ids[mask.all(dim=1)]
+    encoder = load_encoder(folder).eval()
+    for keep_gradient in (True, False):
+        with torch.set_grad_enabled(keep_gradient):
+            assert torch.equal(encoder(ids, torch.ones_like(ids)), encoder(ids))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into Linux's /proc")
+def test_a_loaded_model_does_not_hold_its_file_in_memory(backbone):
+    folder, _ = backbone
+    model = load_masked_language_model(folder, seed=0)
+    assert str(folder / "model.safetensors") not in Path("/proc/self/maps").read_text()
+    assert model.encoder.word_embeddings.weight.isfinite().all()
 
 
 def test_a_grouped_model_is_the_original_with_averaged_rows(backbone, tmp_path):

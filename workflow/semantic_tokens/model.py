@@ -170,6 +170,7 @@ class MaskedLanguageModel(nn.Module):
         self.dense = nn.Linear(encoder.hidden_size, encoder.hidden_size)
         self.layer_norm = nn.LayerNorm(encoder.hidden_size, eps=encoder.layer_norm.eps)
         self.bias = nn.Parameter(torch.zeros(len(encoder.word_embeddings.weight)))
+        encoder.word_embeddings.sparse_gradient = True  # the decoder's is dense
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[n, D] hidden states -> [n, V'] scores of the groups."""

@@ -13,6 +13,9 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.training import Batch
 
+# Of a forward pass without gradients on a CPU: few enough that a layer's states stay in the cache.
+_TOKENS_AT_ONCE = 1024
+
 
 class Task(Protocol):
     """One task over one tokenised dataset; the kinds of tasks inherit its defaults.
@@ -73,6 +76,31 @@ def model_inputs(
     return batch
 
 
+def batches_of_like_length(
+    lengths: Sequence[int], batch_size: int, tokens: int | None = None
+) -> Iterator[np.ndarray]:
+    """Yield the examples' indices by rising length, so that little is padded.
+
+    Args:
+        lengths: tokens of each example.
+        batch_size: examples of a batch at the most.
+        tokens: of a batch at the most, padding included, unless one example has more; None is
+            no limit.
+    """
+    order = np.argsort(np.asarray(lengths), kind="stable")
+    start = 0
+    while start < len(order):
+        end = min(start + batch_size, len(order))
+        while (
+            tokens is not None
+            and end - start > 1
+            and ((end - start) * lengths[order[end - 1]] > tokens)
+        ):
+            end -= 1
+        yield order[start:end]
+        start = end
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,
@@ -89,13 +117,13 @@ def predict(
     """
     model.eval()
     device = next(model.parameters()).device
-    order = np.argsort(np.asarray(lengths), kind="stable")
-    starts = range(0, len(order), batch_size)
-    for start in tqdm(starts, desc=description, unit="batch", mininterval=2):
-        indices = order[start : start + batch_size]
-        batch = {name: tensor.to(device) for name, tensor in collate(indices).items()}
-        result = outputs(model, batch).float().cpu().numpy()
-        yield from zip(indices.tolist(), result, strict=True)
+    tokens = _TOKENS_AT_ONCE if device.type == "cpu" else None
+    with tqdm(total=len(lengths), desc=description, unit="example", mininterval=2) as progress:
+        for indices in batches_of_like_length(lengths, batch_size, tokens):
+            batch = {name: tensor.to(device) for name, tensor in collate(indices).items()}
+            result = outputs(model, batch).float().cpu().numpy()
+            yield from zip(indices.tolist(), result, strict=True)
+            progress.update(len(indices))
     model.train()
 
 
