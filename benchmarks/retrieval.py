@@ -33,6 +33,7 @@ from study import made
 
 DEPTH = 100
 MAX_LENGTH = 128
+LONGEST = 6  # messages of a passage
 BACKBONE = "me5-2x250k"
 
 
@@ -40,11 +41,11 @@ def texts_of(corpus: Path, count: int) -> list[str]:
     from semantic_tokens.files import read_jsonl
 
     messages = [row["text"].strip() for row in read_jsonl(corpus)]
-    random = np.random.default_rng(1)
-    starts = random.permutation(len(messages) - 6)[:count]
-    lengths = random.integers(1, 7, len(starts))
-    demand(len(starts) == count, f"there are {len(messages):,} messages, too few")
-    return [" ".join(messages[i : i + n]) for i, n in zip(starts, lengths, strict=True)]
+    # Every window of one to six messages, in a random order: overlapping, and no two alike.
+    windows = np.random.default_rng(1).permutation((len(messages) - LONGEST + 1) * LONGEST)[:count]
+    demand(len(windows) == count, f"there are {len(messages):,} messages, too few")
+    starts, lengths = np.divmod(windows, LONGEST)
+    return [" ".join(messages[i : i + n + 1]) for i, n in zip(starts, lengths, strict=True)]
 
 
 def run_ours(folder: Path, backbone: Path) -> Measurement:
