@@ -46,9 +46,9 @@ def kmeans_growth() -> list[Panel]:
     widths = (96, 192, 288, 384)
     return [
         (
-            "K-Means, 1,000 groups",
+            "1,000 groups, 384 columns",
             "subwords",
-            {"384 columns": [(n, seconds(n, 1_000, 384)) for n in sizes]},
+            {"seconds": [(n, seconds(n, 1_000, 384)) for n in sizes]},
         ),
         (
             "40,000 subwords, 384 columns",
@@ -176,8 +176,15 @@ def dag_growth() -> list[Panel]:
     ]
 
 
+def _spans_tens(series: dict[str, list[tuple[float, float]]]) -> bool:
+    """Whether an axis of these values has powers of ten enough to be read by."""
+    values = [value for points in series.values() for _, value in points]
+    return max(values) > 30 * min(values)
+
+
 def draw(panels: list[Panel], path: Path) -> None:
     from matplotlib import pyplot
+    from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
     figure, axes = pyplot.subplots(
         1, len(panels), figsize=(4 * len(panels), 3), layout="constrained", squeeze=False
@@ -187,6 +194,13 @@ def draw(panels: list[Panel], path: Path) -> None:
             axis.plot(*zip(*points, strict=True), marker=marker, label=label, color="0.2")
             print(title, "by", name, label, [(x, round(y, 3)) for x, y in points], flush=True)
         axis.set(title=title, xlabel=name, xscale="log", yscale="log")
+        sizes = sorted({size for points in series.values() for size, _ in points})
+        axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_formatter(
+            NullFormatter() if _spans_tens(series) else ScalarFormatter()
+        )
+        axis.xaxis.set_minor_locator(NullLocator())
         is_time = "milliseconds a job" not in series
         axis.set_ylabel("seconds" if is_time else "milliseconds a job")
         if len(series) > 1:
