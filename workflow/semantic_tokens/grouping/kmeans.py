@@ -269,14 +269,14 @@ class _Clustering:
     def own_scores(self, ids: torch.Tensor) -> torch.Tensor:
         """The scores of some rows, [n] int64, with their own centroids as these now are."""
         offsets = _offsets(self.centroids, self.metric)
-        parts = []
-        for part in ids.split(_ROWS_AT_ONCE):
+        # Filled in place, as elsewhere here: results kept between large temporaries leave holes
+        # in the memory that the next of those just does not fit in.
+        scores = self.rows.new_empty(len(ids))
+        for part, into in zip(ids.split(_ROWS_AT_ONCE), scores.split(_ROWS_AT_ONCE), strict=True):
             own = self.assignment[part]
-            dots = torch.einsum(
-                "nd,nd->n", self.rows.index_select(0, part), self.centroids.index_select(0, own)
-            )
-            parts.append(dots + offsets[own])
-        return torch.cat(parts)
+            of_row, of_own = self.rows.index_select(0, part), self.centroids.index_select(0, own)
+            torch.add(torch.einsum("nd,nd->n", of_row, of_own), offsets[own], out=into)
+        return scores
 
     def score_again(self) -> None:
         """Bring all scores up to date with the centroids."""
@@ -297,14 +297,11 @@ class _Clustering:
         _lloyd_iterations(gathered, _PASSES_OVER_CENTROIDS, 0.0, lambda *_: None)
         offsets = _offsets(gathered.centroids, self.metric)
         looked_into = max(_FEWEST_REGIONS_A_ROW, round(_SHARE_OF_REGIONS * regions))
-        near = torch.cat(
-            [
-                torch.addmm(offsets, part, gathered.centroids.T)
-                .topk(looked_into, dim=1, sorted=False)
-                .indices
-                for part in rows.split(_ROWS_AT_ONCE)
-            ]
-        ).flatten()
+        near = torch.empty(len(rows), looked_into, dtype=torch.int64, device=rows.device)
+        for part, into in zip(rows.split(_ROWS_AT_ONCE), near.split(_ROWS_AT_ONCE), strict=True):
+            scores = torch.addmm(offsets, part, gathered.centroids.T)
+            into.copy_(scores.topk(looked_into, dim=1, sorted=False).indices)
+        near = near.flatten()
         visits = near.argsort(stable=True).div_(looked_into, rounding_mode="floor")
         visitors = visits.split(near.bincount(minlength=regions).tolist())
         members = gathered.assignment.argsort(stable=True).split(
@@ -585,7 +582,10 @@ def _hashes(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     modulo 2⁶⁴. [N] int64."""
     factors = torch.randint(-(2**62), 2**62, (rows.shape[1],), generator=generator) * 2 + 1
     factors = factors.to(rows.device)
-    return torch.cat([(part.view(torch.int32) * factors).sum(dim=1) for part in rows.split(512)])
+    keys = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
+    for part, into in zip(rows.split(512), keys.split(512), strict=True):
+        torch.sum(part.view(torch.int32) * factors, dim=1, out=into)
+    return keys
 
 
 def _offsets(centroids: torch.Tensor, metric: Metric) -> torch.Tensor:
