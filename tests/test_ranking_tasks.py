@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import Rule, character_tokenizer, write_model, write_task
+from tiny import Rule, character_tokenizer, weights_that_matter, write_model, write_task
 from torch.nn import functional
 
 from semantic_tokens.errors import InputError
@@ -367,16 +367,6 @@ def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path
     assert len(seen) == 2 * texts
     for first in seen[:texts]:
         assert sum(torch.equal(first, again) for again in seen[texts:]) == 1
-
-
-def weights_that_matter(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """All but the keys' biases: softmax does not see them, so that their gradient is rounding
-    alone, which Adam makes whole steps of."""
-    weights = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
-    for name, tensor in weights.items():
-        if name.endswith("in_proj_bias"):
-            tensor[len(tensor) // 3 : 2 * len(tensor) // 3] = 0
-    return weights
 
 
 def train_retrieval(

@@ -121,3 +121,13 @@ def write_task(
         "evaluation_split": "test",
         "options": {},
     }
+
+
+def weights_that_matter(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """All but the keys' biases: softmax does not see them, so that their gradient is rounding
+    alone, which Adam makes whole steps of."""
+    weights = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
+    for name, tensor in weights.items():
+        if name.endswith("in_proj_bias"):
+            tensor[len(tensor) // 3 : 2 * len(tensor) // 3] = 0
+    return weights
