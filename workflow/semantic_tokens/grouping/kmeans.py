@@ -46,7 +46,7 @@ Report = Callable[[int, float], None]
 
 # Gathered at a time, by index_select, which copies whole rows several times as fast as indexing:
 # few enough that the allocator reuses their memory.
-_ROWS_AT_ONCE = 8192
+_ROWS_AT_ONCE = 2048
 
 # Of a tile of similarities the first look takes the best of so many centroids; the row's best
 # block alone is looked at again, to find which one it was. Without indices a maximum takes an
@@ -68,7 +68,7 @@ _LEADING_ENERGY = 0.75
 # The regions are found by so many passes over the centroids.
 _PASSES_OVER_CENTROIDS = 3
 # They end when a pass lowers the objective by no more than this fraction.
-_NEAR_TOLERANCE = 5e-4
+_NEAR_TOLERANCE = 1e-3
 
 # The largest tile of similarities, as rows × centroids: on a CPU it should stay in the cache
 # between the product that fills it and the maximum that reads it; on a GPU it should be large
@@ -297,13 +297,14 @@ class _Clustering:
         _lloyd_iterations(gathered, _PASSES_OVER_CENTROIDS, 0.0, lambda *_: None)
         offsets = _offsets(gathered.centroids, self.metric)
         looked_into = max(_FEWEST_REGIONS_A_ROW, round(_SHARE_OF_REGIONS * regions))
-        near = torch.empty(len(rows), looked_into, dtype=torch.int64, device=rows.device)
+        near = torch.empty(len(rows), looked_into, dtype=torch.int32, device=rows.device)
         for part, into in zip(rows.split(_ROWS_AT_ONCE), near.split(_ROWS_AT_ONCE), strict=True):
             scores = torch.addmm(offsets, part, gathered.centroids.T)
             into.copy_(scores.topk(looked_into, dim=1, sorted=False).indices)
         near = near.flatten()
         visits = near.argsort(stable=True).div_(looked_into, rounding_mode="floor")
         visitors = visits.split(near.bincount(minlength=regions).tolist())
+        del near
         members = gathered.assignment.argsort(stable=True).split(
             gathered.assignment.bincount(minlength=regions).tolist()
         )
