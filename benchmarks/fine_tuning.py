@@ -7,8 +7,8 @@ The data are the real samples of config/real_sample.yaml, the model the wheel's 
 its 250,002 subwords. The other way is ``run_ner`` or ``run_glue``: ``AutoModelFor…``, ``Trainer``
 and its defaults (batches of 8, dense AdamW over every subword), names padded to the longest of a
 batch, pairs to the longest that is allowed. Both train with the same rate, schedule, batch size and
-number of steps; scores are of the same test sentences, and ours may not be lower by more than
-``--tolerance``.
+number of steps, in every round from another seed; scores are of the same test sentences, and the
+mean of ours may not be lower by more than ``--tolerance``.
 """
 
 import sys
@@ -32,7 +32,7 @@ from side_by_side import (
 )
 from study import made
 
-BACKBONE, RATE, BATCH, SEED = "me5-12x250k", 1e-4, 8, 1
+BACKBONE, RATE, BATCH = "me5-12x250k", 1e-4, 8
 DATASETS = {"ner": "masakhaner", "nli": "xnli"}
 KINDS = {"ner": "token_classification", "nli": "pair_classification"}
 MAX_LENGTH = {"ner": 128, "nli": 96}
@@ -64,7 +64,7 @@ def task_of(task: str, files: dict[str, Path]) -> Any:
     )
 
 
-def run_ours(task: str, files: dict[str, Path], steps: int) -> Measurement:
+def run_ours(task: str, files: dict[str, Path], steps: int, seed: int) -> Measurement:
     from semantic_tokens.finetuning import run as module
     from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, token_ids_in
     from semantic_tokens.training import TrainingOptions
@@ -91,7 +91,7 @@ def run_ours(task: str, files: dict[str, Path], steps: int) -> Measurement:
                 adam_betas=(0.9, 0.999),
                 dropout=0.1,
             ),
-            seed=SEED,
+            seed=seed,
         )
     found.quality = {
         "score": scores["value"],
@@ -100,7 +100,7 @@ def run_ours(task: str, files: dict[str, Path], steps: int) -> Measurement:
     return found
 
 
-def run_stock(task: str, files: dict[str, Path], steps: int) -> Measurement:
+def run_stock(task: str, files: dict[str, Path], steps: int, seed: int) -> Measurement:
     import transformers
     from transformers import (
         AutoModelForSequenceClassification,
@@ -132,6 +132,7 @@ def run_stock(task: str, files: dict[str, Path], steps: int) -> Measurement:
     folder = files["backbone"].parent
     with tempfile.TemporaryDirectory() as place:
         with measured() as found:
+            transformers.set_seed(seed)  # of the head; Trainer sets it again
             if task == "ner":
                 model = AutoModelForTokenClassification.from_pretrained(
                     folder, num_labels=len(ours.tags)
@@ -151,7 +152,7 @@ def run_stock(task: str, files: dict[str, Path], steps: int) -> Measurement:
                     report_to=[],
                     save_strategy="no",
                     use_cpu=True,
-                    seed=SEED,
+                    seed=seed,
                 ),
                 data_collator=collator,
                 train_dataset=examples,
@@ -177,7 +178,7 @@ def run_stock(task: str, files: dict[str, Path], steps: int) -> Measurement:
 
 
 def main() -> None:
-    options = parser(__doc__, rounds=2)
+    options = parser(__doc__, rounds=3)
     options.add_argument("--task", choices=sorted(DATASETS), default="ner")
     options.add_argument("--steps", type=int, default=300)
     options.add_argument("--tolerance", type=float, default=0.02)
@@ -186,7 +187,7 @@ def main() -> None:
     files = paths(arguments.task)
     if arguments.run:
         run = run_ours if arguments.run == "ours" else run_stock
-        report(run(arguments.task, files, arguments.steps))
+        report(run(arguments.task, files, arguments.steps, arguments.round))
         return
     print(machine(arguments.threads))
     print(f"{arguments.task}: {arguments.steps} steps of {BATCH}")
@@ -196,10 +197,11 @@ def main() -> None:
         threads=arguments.threads,
     )
     ours, stock = found["ours"], found["stock"]
-    for mine, other in zip(ours, stock, strict=True):
-        demand(other.quality["score"] > 0, "stock has learnt nothing; give it more --steps")
-        lower = other.quality["score"] - mine.quality["score"]
-        demand(lower < arguments.tolerance, f"our score is lower by {lower:.3f}")
+    mine, others = ([run.quality["score"] for run in runs] for runs in (ours, stock))
+    print(f"mean scores: ours {np.mean(mine):.3f}, stock {np.mean(others):.3f}")
+    demand(min(others) > 0, "stock has learnt nothing; give it more --steps")
+    lower = float(np.mean(others) - np.mean(mine))
+    demand(lower < arguments.tolerance, f"our score is lower by {lower:.3f}")
     an_example = [
         [Measurement(1 / run.quality["examples_per_second"]) for run in runs]
         for runs in (stock, ours)

@@ -65,6 +65,7 @@ def parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, default=rounds, help="turns of each contender")
     made.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     made.add_argument("--run", help=argparse.SUPPRESS)  # the contender that this process is
+    made.add_argument("--round", type=int, default=1, help=argparse.SUPPRESS)
     return made
 
 
@@ -80,7 +81,8 @@ def in_turn(
     threads: int,
     environment: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, list[Measurement]]:
-    """Run the calling script once a contender and round, with ``--run`` and these arguments.
+    """Run the calling script once a contender and round, with ``--run``, ``--round`` (from 1) and
+    these arguments.
 
     Args:
         contenders: by name, further arguments of the script.
@@ -97,6 +99,7 @@ def in_turn(
             )
             variables |= (environment or {}).get(name, {})
             command = [sys.executable, sys.argv[0], "--run", name, "--threads", str(threads)]
+            command += ["--round", str(number + 1)]
             answer = subprocess.run(
                 [*command, *arguments],
                 env=os.environ | variables,
@@ -151,18 +154,18 @@ def matmul_rate(rows: int, inner: int, columns: int, seconds: float = 2.0) -> fl
     return 2 * rows * inner * columns / best
 
 
-def bandwidth(megabytes: int = 1024, seconds: float = 2.0) -> float:
+def bandwidth(megabytes: float = 1024, seconds: float = 2.0) -> float:
     """Bytes a second that a copy in memory reads and writes, the best in so many seconds."""
     import torch
 
-    source = torch.ones(megabytes * MIB // 4)
+    source = torch.ones(int(megabytes * MIB) // 4)
     target = torch.empty_like(source)
     best, deadline = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < deadline:
         began = time.perf_counter()
         target.copy_(source)
         best = min(best, time.perf_counter() - began)
-    return 2 * megabytes * MIB / best
+    return 2 * source.nbytes / best
 
 
 def step_clock(seconds: list[float]) -> Any:
