@@ -26,7 +26,7 @@ import yaml
 from side_by_side import MIB, bandwidth, machine, matmul_rate, parser
 
 ROOT = Path(__file__).resolve().parents[1]
-RECIPE = "me5-2x250k/unaligned/dfull/ungrouped/asis"
+RECIPE = "me5-2x12k/unaligned/dfull/ungrouped/asis"
 SIZES = (0.05, 0.25, 1, 4, 16, 64, 256)
 # What a job imports and the first step of its optimizer, and nothing else.
 START = """
