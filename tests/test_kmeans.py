@@ -247,6 +247,24 @@ def test_near_passes_end_where_lloyds_stand_still(metric, axes, near_first):
         torch.testing.assert_close(result.centroids[cluster], expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("count", "expected"), [(306, True), (305, False)])
+def test_clusters_of_few_rows_are_exact_from_the_start(count, expected, near_first, monkeypatch):
+    began = []
+    nearby = module._Clustering.assign_nearby
+    monkeypatch.setattr(
+        module._Clustering,
+        "assign_nearby",
+        lambda *arguments: (began.append(True), nearby(*arguments)),
+    )
+    rows = rows_of(count, 6)
+    result = kmeans(rows, 51, metric="cosine", seed=3)
+    assert bool(began) == expected
+    if not expected:
+        starts = rows[module._distinct_rows(rows, 51, 3)]
+        again = kmeans(rows, 51, metric="cosine", seed=3, init=starts)
+        assert torch.equal(again.assignment, result.assignment)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_near_passes_find_no_worse_partitions_for_fewer_products(metric, near_first, monkeypatch):
     """Over some seeds, and in multiplications."""
