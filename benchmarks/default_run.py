@@ -4,32 +4,52 @@
     python benchmarks/default_run.py
 
 The floor of a job is what its process needs to start (to import what it uses, and to make the first
-step of an optimizer, which is when torch imports its compiler), and then, of each operation of
-the ungrouped model's training and scoring, its arithmetic at this core's rate of large products or
-its bytes at this core's rate of copying so many, whichever takes longer. Operations are recorded
-while the job's own code runs. It is set beside the seconds that Snakemake noted of the jobs, which
-ran two at a time on two cores, so that a run cannot take less than their sum divided by the cores.
+step of an optimizer, which is when torch imports its compiler), and then that of each operation of
+its training and scoring, see ``floor.py``. Jobs ran one on each core, so starts and rates are
+measured with every core busy with the same. The floor is set beside the seconds that Snakemake
+noted of the jobs; a run cannot take less than their sum divided by the cores.
+
+Two recipes are recorded: the ungrouped model's, and that of 5% of its subwords, which is taken for
+all that are grouped or reduced. Finished jobs alone are counted, so a part of a run can be measured
+too.
 """
 
-import bisect
 import collections
 import csv
 import json
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
-from side_by_side import MIB, bandwidth, machine, matmul_rate, parser
+from floor import (
+    COPIED,
+    Floor,
+    Operation,
+    Rates,
+    Recorder,
+    floor_of,
+    from_json,
+    rates_of,
+    shapes_in,
+)
+from side_by_side import machine, parser
 
 ROOT = Path(__file__).resolve().parents[1]
-RECIPE = "me5-2x12k/unaligned/dfull/ungrouped/asis"
-SIZES = (0.05, 0.25, 1, 4, 16, 64, 256)
+UNGROUPED = "me5-2x12k/unaligned/dfull/ungrouped"
+GROUPED = "me5-2x12k/unaligned/dfull/kmeans-cosine-0.05"
 # What a job imports and the first step of its optimizer, and nothing else.
 START = """
+from snakemake.logging import logger
+from snakemake.iocontainers import Snakemake
 import torch
 import semantic_tokens.finetuning.run, accelerate
 from semantic_tokens.finetuning import {module}
@@ -39,74 +59,36 @@ torch.optim.AdamW([weight], fused=True).step()
 """
 
 
-def seconds_noted(results: Path) -> dict[str, list[float]]:
-    """The seconds of every job, by its rule, and of fine-tuning by its task."""
+def seconds_noted(results: Path) -> dict[tuple[str, str], list[float]]:
+    """The seconds of every job, by its rule, or its task where it trains, and the recipe recorded
+    for it (none where it does not train)."""
     found = collections.defaultdict(list)
     for path in sorted((results / "benchmarks").rglob("*.tsv")):
         rule, *rest = path.relative_to(results / "benchmarks").parts
-        if rule == "fine_tune":
-            rule = f"fine_tune {rest[-3]}"
+        job, recipe = rule, ""
+        if rule in ("fine_tune", "pretrain"):
+            job = rest[5] if rule == "fine_tune" else rule
+            recipe = UNGROUPED if "/".join(rest).startswith(UNGROUPED) else GROUPED
         with path.open(encoding="utf-8") as lines:
-            found[rule] += [float(row["s"]) for row in csv.DictReader(lines, delimiter="\t")]
+            found[job, recipe] += [float(row["s"]) for row in csv.DictReader(lines, delimiter="\t")]
     if not found:
         sys.exit(f"{results / 'benchmarks'} notes no job; run `snakemake --cores all` first")
     return found
 
 
-def recorder() -> Any:
-    """A mode in which torch's operations are recorded: ``operations`` are pairs of floating point
-    operations and bytes."""
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
-    from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
-
-    looks_up = ("embedding", "index", "gather", "index_select")  # not all of the table is read
-
-    class Recorder(TorchDispatchMode):
-        def __init__(self) -> None:
-            super().__init__()
-            self.operations: list[tuple[int, int]] = []
-
-        def __torch_dispatch__(self, function, types, arguments=(), named=None):  # type: ignore
-            named = named or {}
-            out = function(*arguments, **named)
-            returns = function._schema.returns
-            views = returns and returns[0].alias_info and not returns[0].alias_info.is_write
-            name = function._overloadpacket.__name__
-            if views or name.startswith(("empty", "new_empty", "detach")):
-                return out
-            inputs = {id(t): t for t in tree_leaves((arguments, named)) if torch.is_tensor(t)}
-            outputs = {id(t): t for t in tree_leaves(out) if torch.is_tensor(t)}
-            if name in looks_up:
-                inputs = dict(outputs)
-            size = sum(t.numel() * t.element_size() for t in (*inputs.values(), *outputs.values()))
-            if name.startswith("_fused_adam"):  # in place: all but the gradients are written too
-                size += sum(t.numel() * t.element_size() for k in (0, 2, 3) for t in arguments[k])
-            work = 0
-            if function._overloadpacket in flop_registry:
-                work = flop_registry[function._overloadpacket](*arguments, **named, out_val=out)
-            elif name == "_scaled_dot_product_flash_attention_for_cpu":
-                work = sdpa_flop_count(*(t.shape for t in arguments[:3]))
-            elif name == "_scaled_dot_product_flash_attention_for_cpu_backward":
-                work = sdpa_backward_flop_count(*(t.shape for t in arguments[:4]))
-            self.operations.append((work, size))
-            return out
-
-    return Recorder()
-
-
-def operations_of(task: str, results: Path, config: dict[str, Any]) -> list[tuple[int, int]]:
-    """What torch does in one job."""
+def record_of(
+    task: str, recipe: str, results: Path, config: dict[str, Any]
+) -> list[tuple[Operation, int]]:
+    """What torch does in one job, and how often."""
     from semantic_tokens.finetuning import fine_tune_from_files
     from semantic_tokens.pretraining import pretrain
     from semantic_tokens.training import TrainingOptions
 
-    backbone = RECIPE.partition("/")[0]
+    backbone = recipe.partition("/")[0]
     tokenizer = str(results / f"backbones/{backbone}/tokenizer.json")
-    model = results / "models" / RECIPE
+    model = results / "models" / recipe / "asis"
     tables = results / f"tokenized/{backbone}/original"
-    with recorder() as recorded, tempfile.TemporaryDirectory() as folder:
+    with Recorder() as recorder, tempfile.TemporaryDirectory() as folder:
         if task == "pretrain":
             spec = config["pretraining"]
             pretrain(
@@ -119,7 +101,7 @@ def operations_of(task: str, results: Path, config: dict[str, Any]) -> list[tupl
                 mask_probability=spec["mask_probability"],
                 language_sampling_exponent=spec["language_sampling_exponent"],
             )
-            return recorded.operations
+            return list(recorder.operations.items())
         spec = config["tasks"][task]
         dataset = spec["dataset"]
         is_ranking = config["datasets"][dataset]["kind"] == "ranking"
@@ -140,88 +122,119 @@ def operations_of(task: str, results: Path, config: dict[str, Any]) -> list[tupl
             options=TrainingOptions(**spec["training"]),
             seed=1,
         )
-        return recorded.operations
+        return list(recorder.operations.items())
 
 
-def seconds_at(operations: list[tuple[int, int]], rate: float, copying: dict[float, float]) -> Any:
-    """Seconds of the operations that arithmetic bounds, and of those that memory bounds."""
-    arithmetic = memory = 0.0
-    sizes = [size * MIB for size in copying]
-    speeds = list(copying.values())
-    for work, size in operations:
-        # A copy of n bytes reads and writes 2n.
-        speed = speeds[min(bisect.bisect_left(sizes, size / 2), len(sizes) - 1)]
-        if work / rate > size / speed:
-            arithmetic += work / rate
-        else:
-            memory += size / speed
-    return arithmetic, memory
+def on_every_core(command: Sequence[str]) -> list[str]:
+    """Run a command once a core at the same time; what each printed."""
+    running = [
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        )
+        for _ in range(os.cpu_count() or 1)
+    ]
+    printed = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        sys.exit(f"failed: {' '.join(command)[:200]}")
+    return printed
 
 
 def start_seconds(module: str) -> float:
-    """From the start of a process to its end, the quickest of three."""
+    """From the start of a process to its end, one on each core, the quickest of three times."""
     found = []
     for _ in range(3):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", START.format(module=module)], check=True)
+        on_every_core([sys.executable, "-c", START.format(module=module)])
         found.append(time.perf_counter() - began)
     return min(found)
+
+
+def mean_rates(printed: Sequence[str]) -> Rates:
+    """The mean over the cores of the rates that each printed."""
+    cores = [json.loads(text) for text in printed]
+    products = zip(*(core["products"] for core in cores), strict=True)
+    return Rates(
+        statistics.mean(core["operations"] for core in cores),
+        [
+            statistics.mean(speeds)
+            for speeds in zip(*(core["copying"] for core in cores), strict=True)
+        ],
+        [
+            ((tuple(same[0][0][0]), tuple(same[0][0][1])), statistics.mean(s for _, s in same))
+            for same in products
+        ],
+    )
 
 
 def main() -> None:
     options = parser(__doc__, rounds=1)
     options.add_argument("--results", type=Path, default=ROOT / "results")
+    options.add_argument("--recipe", help="with --run")
+    options.add_argument("--shapes", type=Path, help="with --run")
     arguments = options.parse_args()
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text("utf-8"))
-    if arguments.run:
-        import torch
-
-        torch.set_num_threads(1)
-        print(json.dumps(operations_of(arguments.run, arguments.results, config)))
-        return
-    import torch
-
-    noted = seconds_noted(arguments.results)
     torch.set_num_threads(1)
-    rate = matmul_rate(1024, 384, 1024)
-    copying = {size: bandwidth(size, 0.5) for size in SIZES}
-    print(machine(1))
-    print(
-        f"one core: {rate / 1e9:.0f} billion operations a second; copies of "
-        + ", ".join(f"{size:g} MiB {speed / 1e9:.0f}" for size, speed in copying.items())
-        + " GB/s"
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text("utf-8"))
+    if arguments.run == "rates":
+        print(json.dumps(asdict(rates_of(json.loads(arguments.shapes.read_text("utf-8"))))))
+        return
+    if arguments.run:
+        print(json.dumps(record_of(arguments.run, arguments.recipe, arguments.results, config)))
+        return
+    noted = seconds_noted(arguments.results)
+    print(machine(1), flush=True)
+    this = [sys.executable, sys.argv[0], "--results", str(arguments.results), "--run"]
+    recorded: dict[tuple[str, str], list[tuple[Operation, int]]] = {}
+    for job, recipe in noted:
+        if recipe:
+            answer = subprocess.run(
+                [*this, job, "--recipe", recipe], capture_output=True, text=True, check=False
+            )
+            if answer.returncode:
+                sys.exit(f"{job} of {recipe} failed:\n{answer.stderr}")
+            recorded[job, recipe] = from_json(json.loads(answer.stdout.splitlines()[-1]))
+    shapes = shapes_in(recorded.values())
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(shapes, file)
+        file.flush()
+        rates = mean_rates(on_every_core([*this, "rates", "--shapes", file.name]))
+    copies = ", ".join(
+        f"{size:g} MiB {speed / 1e9:.0f}" for size, speed in zip(COPIED, rates.copying, strict=True)
     )
-    total = floor = 0.0
-    print("| jobs | number | seconds a job | start | products | memory | times the floor |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for rule, seconds in sorted(noted.items(), key=lambda item: -sum(item[1])):
-        task = rule.removeprefix("fine_tune ")
-        if task != "pretrain" and task not in config["tasks"]:
-            floor += sum(seconds)
-            total += sum(seconds)
-            continue
-        module = "run" if task == "pretrain" else config["tasks"][task]["kind"]
-        start = start_seconds(module)
-        answer = subprocess.run(
-            [sys.executable, sys.argv[0], "--run", task, "--results", str(arguments.results)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if answer.returncode:
-            sys.exit(f"{task} failed:\n{answer.stderr}")
-        arithmetic, memory = seconds_at(json.loads(answer.stdout.splitlines()[-1]), rate, copying)
-        mean, least = sum(seconds) / len(seconds), start + arithmetic + memory
+    print(
+        f"a core, all being busy: {rates.operations / 1e9:.0f} billion operations a second; copies "
+        f"of {copies} GB/s; {len(shapes)} shapes of products"
+    )
+    print(
+        "| job | grouped | number | seconds a job | start | products, as large ones "
+        "| by their shapes | memory | times the floor | by shapes |"
+    )
+    print("| --- " * 10 + "|")
+    total = least = least_shaped = others = 0.0
+    starts: dict[str, float] = {}
+    for (job, recipe), seconds in sorted(noted.items(), key=lambda item: -sum(item[1])):
         total += sum(seconds)
-        floor += least * len(seconds)
+        if not recipe:
+            others += sum(seconds)
+            continue
+        module = "run" if job == "pretrain" else config["tasks"][job]["kind"]
+        if module not in starts:
+            starts[module] = start_seconds(module)
+        floor: Floor = floor_of(recorded[job, recipe], rates)
+        large = starts[module] + floor.large + floor.memory
+        shaped = starts[module] + floor.shaped + floor.memory
+        least += large * len(seconds)
+        least_shaped += shaped * len(seconds)
+        mean = statistics.mean(seconds)
         print(
-            f"| {rule} | {len(seconds)} | {mean:.1f} | {start:.1f} | {arithmetic:.1f} "
-            f"| {memory:.1f} | {mean / least:.2f} |",
+            f"| {job} | {'no' if recipe == UNGROUPED else 'yes'} | {len(seconds)} | {mean:.1f} "
+            f"| {starts[module]:.1f} | {floor.large:.1f} | {floor.shaped:.1f} "
+            f"| {floor.memory:.1f} | {mean / large:.2f} | {mean / shaped:.2f} |",
             flush=True,
         )
     print(
-        f"all jobs: {total:,.0f} s, {total / floor:.2f} times {floor:,.0f} s; those not shown count "
-        "as their own floor"
+        f"all jobs: {total:,.0f} s, {total / (least + others):.2f} times {least + others:,.0f} s, or "
+        f"{total / (least_shaped + others):.2f} times {least_shaped + others:,.0f} s by shapes; the "
+        f"{others:,.0f} s of jobs not shown count as their own floor"
     )
 
 

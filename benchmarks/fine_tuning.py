@@ -14,17 +14,20 @@ difference, which after so short a training differ by seed as much as by anythin
 
 import sys
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from floor import Recorder, floor_of
 from side_by_side import (
     Measurement,
     demand,
     in_turn,
     machine,
     measured,
+    median_seconds,
     parser,
     peak_bytes,
     ratio,
@@ -65,7 +68,16 @@ def task_of(task: str, files: dict[str, Path]) -> Any:
     )
 
 
-def run_ours(task: str, files: dict[str, Path], steps: int, seed: int) -> Measurement:
+def run_ours(
+    task: str,
+    files: dict[str, Path],
+    steps: int,
+    seed: int,
+    recorder: AbstractContextManager[Any] | None = None,
+) -> Measurement:
+    """Args:
+    recorder: of the training's operations.
+    """
     from semantic_tokens.finetuning import run as module
     from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, token_ids_in
     from semantic_tokens.training import TrainingOptions
@@ -74,7 +86,8 @@ def run_ours(task: str, files: dict[str, Path], steps: int, seed: int) -> Measur
     train = module.train
 
     def timed(*arguments: Any, **named: Any) -> Any:
-        return train(*arguments, **named, step_seconds=seconds)
+        with recorder or nullcontext():
+            return train(*arguments, **named, step_seconds=seconds)
 
     module.train = timed  # type: ignore[assignment]
     frame = SpecialTokens.of(load_tokenizer(files["tokenizer"]))
@@ -216,6 +229,11 @@ def main() -> None:
         f"examples a second: {ratio(*an_example)} times stock's; memory "
         f"{peak_bytes(ours) / peak_bytes(stock):.0%} of stock's"
     )
+    steps = 40
+    recorder = Recorder()
+    run_ours(arguments.task, files, steps, 1, recorder)
+    floor = floor_of(recorder.operations.items(), share=1 / steps / BATCH)
+    print(f"ours: {floor.of(median_seconds(an_example[1]))}")
 
 
 if __name__ == "__main__":

@@ -13,17 +13,18 @@ after the last one.
 
 import sys
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from floor import Floor, Recorder, floor_of
 from side_by_side import (
     Measurement,
     demand,
     in_turn,
     machine,
-    matmul_rate,
     measured,
     parser,
     peak_bytes,
@@ -94,8 +95,15 @@ def loss_of_ours(model: Any, files: dict[str, Path]) -> float:
 
 
 def run_ours(
-    files: dict[str, Path], steps: int, batch_size: int, device_batch_size: int
+    files: dict[str, Path],
+    steps: int,
+    batch_size: int,
+    device_batch_size: int,
+    recorder: AbstractContextManager[Any] | None = None,
 ) -> Measurement:
+    """Args:
+    recorder: of the operations of all steps.
+    """
     from semantic_tokens.files import read_json
     from semantic_tokens.model import load_masked_language_model
     from semantic_tokens.pretraining import pretrain
@@ -105,7 +113,7 @@ def run_ours(
     before = loss_of_ours(load_masked_language_model(folder, seed=SEED, dropout=0.0), files)
     with tempfile.TemporaryDirectory() as target:
         efficiency = Path(target) / "efficiency.json"
-        with measured() as found:
+        with measured() as found, recorder or nullcontext():
             pretrain(
                 folder,
                 [files["packed"]],
@@ -226,13 +234,11 @@ def run_stock(files: dict[str, Path], steps: int) -> Measurement:
     return found
 
 
-def floor_seconds(outputs: int, tokens: float) -> float:
-    """What the matrix products of one of our steps take at this machine's rate."""
-    width, layers, inner = 384, 12, 1536
-    encoder = layers * (4 * width * width + 2 * width * inner + 2 * LENGTH * width)
-    masked = 0.15 * tokens
-    operations = 6 * (encoder * tokens + (width * width + width * outputs) * masked)
-    return operations / matmul_rate(int(tokens), width, inner)
+def floor_here(files: dict[str, Path], batch_size: int, device_batch_size: int) -> Floor:
+    """Of one of our steps."""
+    recorder, steps = Recorder(), 4
+    run_ours(files, steps, batch_size, device_batch_size, recorder)
+    return floor_of(recorder.operations.items(), share=1 / steps)
 
 
 def main() -> None:
@@ -275,9 +281,10 @@ def main() -> None:
     best = max(run.quality["tokens_per_second"] for run in ours)
     print(
         f"tokens a second: {ratio(*per_token)} times stock's; memory "
-        f"{peak_bytes(ours) / peak_bytes(stock):.0%} of stock's; the products' floor is "
-        f"{floor_seconds(outputs, tokens) * best / tokens:.0%} of our step"
+        f"{peak_bytes(ours) / peak_bytes(stock):.0%} of stock's"
     )
+    floor = floor_here(files, arguments.batch_size, arguments.device_batch_size)
+    print(f"our step: {floor.of(tokens / best)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,182 @@
+"""The floor of what torch does: arithmetic over this machine's rate of products, or bytes over its
+rate of copying, whichever takes longer, operation by operation.
+
+Operations are recorded while a program's own code runs, in a :class:`Recorder`. Arithmetic is
+counted twice: at the rate of large products, and at the rate that products of the operation's own
+shape reach by themselves.
+"""
+
+import bisect
+import collections
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from side_by_side import MIB, bandwidth, matmul_rate
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+
+COPIED = (0.05, 0.25, 1, 4, 16, 64, 256)  # MiB
+
+# A product's two factors, each rows, columns, and whether it lies in memory by columns; none of
+# what is no product of matrices.
+Shape = tuple[tuple[int, int, bool], tuple[int, int, bool]] | None
+# Floating point operations, bytes, shape.
+Operation = tuple[int, int, Shape]
+
+_LOOKS_UP = ("embedding", "index", "gather", "index_select")  # not all of the table is read
+
+
+class Recorder(TorchDispatchMode):
+    """Within it torch's operations are recorded.
+
+    Attributes:
+        operations: how often each :data:`Operation` was made.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: collections.Counter[Operation] = collections.Counter()
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):  # type: ignore
+        named = named or {}
+        out = function(*arguments, **named)
+        returns = function._schema.returns
+        views = returns and returns[0].alias_info and not returns[0].alias_info.is_write
+        name = function._overloadpacket.__name__
+        if views or name.startswith(("empty", "new_empty", "detach")):
+            return out
+        inputs = {id(t): t for t in tree_leaves((arguments, named)) if torch.is_tensor(t)}
+        outputs = {id(t): t for t in tree_leaves(out) if torch.is_tensor(t)}
+        if name in _LOOKS_UP:
+            inputs = dict(outputs)
+        # Those of a sparse tensor are its values'.
+        parts = (t._values() if t.is_sparse else t for t in (*inputs.values(), *outputs.values()))
+        size = sum(t.numel() * t.element_size() for t in parts)
+        if name.startswith("_fused_adam"):  # in place: all but the gradients are written too
+            size += sum(t.numel() * t.element_size() for k in (0, 2, 3) for t in arguments[k])
+        work, shape = 0, None
+        if function._overloadpacket in flop_registry:
+            work = flop_registry[function._overloadpacket](*arguments, **named, out_val=out)
+        elif name == "_scaled_dot_product_flash_attention_for_cpu":
+            work = sdpa_flop_count(*(t.shape for t in arguments[:3]))
+        elif name == "_scaled_dot_product_flash_attention_for_cpu_backward":
+            work = sdpa_backward_flop_count(*(t.shape for t in arguments[:4]))
+        elif name == "_transformer_encoder_layer_fwd":  # all of a layer, but its attention
+            states, width, inner = arguments[0], arguments[1], arguments[14].shape[0]
+            work = 2 * states.numel() * (4 * width + 2 * inner)
+        if name in ("mm", "addmm"):
+            left, right = arguments[-2:]
+            shape = (_layout(left), _layout(right))
+        self.operations[work, size, shape] += 1
+        return out
+
+
+def _layout(factor: torch.Tensor) -> tuple[int, int, bool]:
+    return factor.shape[0], factor.shape[1], factor.stride(0) < factor.stride(1)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of this machine, with so many threads as torch has been given.
+
+    Attributes:
+        operations: floating point operations a second of large products.
+        copying: bytes a second of copies of :data:`COPIED`.
+        products: seconds of a product of each shape.
+    """
+
+    operations: float
+    copying: Sequence[float]
+    products: Sequence[tuple[Shape, float]]
+
+
+def rates_of(shapes: Iterable[Shape]) -> Rates:
+    """Measure them here and now."""
+    return Rates(
+        matmul_rate(1024, 384, 1024),
+        [bandwidth(size, 0.5) for size in COPIED],
+        [(shape, _product_seconds(shape)) for shape in shapes],
+    )
+
+
+def _product_seconds(shape: Shape, seconds: float = 0.01) -> float:
+    """The best of the products of two such matrices made in so many seconds."""
+    assert shape is not None
+    left, right = (
+        torch.randn(columns, rows).T if by_columns else torch.randn(rows, columns)
+        for rows, columns, by_columns in shape
+    )
+    out = torch.empty(len(left), right.shape[1])
+    best, deadline = float("inf"), time.perf_counter() + seconds
+    while best == float("inf") or time.perf_counter() < deadline:
+        began = time.perf_counter()
+        torch.mm(left, right, out=out)
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+def shapes_in(recorded: Iterable[Iterable[tuple[Operation, int]]]) -> list[Shape]:
+    """The shapes of all products in some records, each once."""
+    return sorted({shape for record in recorded for (_, _, shape), _ in record if shape})
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Seconds that some operations cannot do without.
+
+    Attributes:
+        large: of those that arithmetic bounds, at the rate of large products.
+        shaped: of the same, at that of products of their shapes.
+        memory: of those that memory bounds.
+    """
+
+    large: float
+    shaped: float
+    memory: float
+
+    def of(self, seconds: float) -> str:
+        """What part of a measured time it is, in words."""
+        return (
+            f"the floor is {(self.large + self.memory) / seconds:.0%} of that (products "
+            f"{self.large / seconds:.0%}, memory {self.memory / seconds:.0%}), and "
+            f"{(self.shaped + self.memory) / seconds:.0%} with products at the rate of their shapes"
+        )
+
+
+def floor_of(
+    record: Iterable[tuple[Operation, int]], rates: Rates | None = None, share: float = 1.0
+) -> Floor:
+    """The floor of recorded operations.
+
+    Args:
+        record: operations, and how often each was made.
+        rates: None measures them here and now.
+        share: the floor of so many times as much work.
+    """
+    record = list(record)
+    rates = rates or rates_of(shapes_in([record]))
+    own = dict(rates.products)
+    large = shaped = memory = 0.0
+    sizes = [size * MIB for size in COPIED]
+    for (work, size, shape), count in record:
+        # A copy of n bytes reads and writes 2n.
+        speed = rates.copying[min(bisect.bisect_left(sizes, size / 2), len(sizes) - 1)]
+        if work / rates.operations > size / speed:
+            large += count * work / rates.operations
+            shaped += count * (own[shape] if shape else work / rates.operations)
+        else:
+            memory += count * size / speed
+    return Floor(share * large, share * shaped, share * memory)
+
+
+def from_json(record: Iterable[Any]) -> list[tuple[Operation, int]]:
+    """A record that went through JSON, which knows no tuples."""
+    return [((work, size, _shape(shape)), count) for (work, size, shape), count in record]
+
+
+def _shape(found: Any) -> Shape:
+    return (tuple(found[0]), tuple(found[1])) if found else None
