@@ -27,7 +27,9 @@ Shape = tuple[tuple[int, int, bool], tuple[int, int, bool]] | None
 # Floating point operations, bytes, shape.
 Operation = tuple[int, int, Shape]
 
-_LOOKS_UP = ("embedding", "index", "gather", "index_select")  # not all of the table is read
+# Of a table only some rows are read, or written.
+_LOOKS_UP = ("embedding", "index", "gather", "index_select")
+_WRITES_ROWS = ("index_put_", "index_add_", "index_copy_", "scatter_add_")
 
 
 class Recorder(TorchDispatchMode):
@@ -49,12 +51,15 @@ class Recorder(TorchDispatchMode):
         name = function._overloadpacket.__name__
         if views or name.startswith(("empty", "new_empty", "detach")):
             return out
-        inputs = {id(t): t for t in tree_leaves((arguments, named)) if torch.is_tensor(t)}
-        outputs = {id(t): t for t in tree_leaves(out) if torch.is_tensor(t)}
+        given = {id(t): t for t in tree_leaves((arguments, named)) if torch.is_tensor(t)}
+        made = {id(t): t for t in tree_leaves(out) if torch.is_tensor(t)}
         if name in _LOOKS_UP:
-            inputs = dict(outputs)
+            given = made
+        elif name in _WRITES_ROWS:
+            given = {i: t for i, t in given.items() if i not in made}
+            made = {i: t for i, t in given.items() if t.is_floating_point()}
         # Those of a sparse tensor are its values'.
-        parts = (t._values() if t.is_sparse else t for t in (*inputs.values(), *outputs.values()))
+        parts = (t._values() if t.is_sparse else t for t in (*given.values(), *made.values()))
         size = sum(t.numel() * t.element_size() for t in parts)
         if name.startswith("_fused_adam"):  # in place: all but the gradients are written too
             size += sum(t.numel() * t.element_size() for k in (0, 2, 3) for t in arguments[k])
@@ -119,9 +124,17 @@ def _product_seconds(shape: Shape, seconds: float = 0.01) -> float:
     return best
 
 
-def shapes_in(recorded: Iterable[Iterable[tuple[Operation, int]]]) -> list[Shape]:
+def shapes_in(recorded: Iterable[Iterable[tuple[Operation, float]]]) -> list[Shape]:
     """The shapes of all products in some records, each once."""
     return sorted({shape for record in recorded for (_, _, shape), _ in record if shape})
+
+
+def over(
+    first: collections.Counter[Operation], more: collections.Counter[Operation], times: float
+) -> list[tuple[Operation, float]]:
+    """What was made once and stands in both, and so many times what only the longer has."""
+    further = {operation: times * count for operation, count in (more - first).items()}
+    return [*first.items(), *further.items()]
 
 
 @dataclass(frozen=True)
@@ -148,7 +161,7 @@ class Floor:
 
 
 def floor_of(
-    record: Iterable[tuple[Operation, int]], rates: Rates | None = None, share: float = 1.0
+    record: Iterable[tuple[Operation, float]], rates: Rates | None = None, share: float = 1.0
 ) -> Floor:
     """The floor of recorded operations.
 
