@@ -3,11 +3,12 @@ rate of copying, whichever takes longer, operation by operation.
 
 Operations are recorded while a program's own code runs, in a :class:`Recorder`. Arithmetic is
 counted twice: at the rate of large products, and at the rate that products of the operation's own
-shape reach by themselves.
+shape reach by themselves, their factors not yet in a cache.
 """
 
 import bisect
 import collections
+import statistics
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ Operation = tuple[int, int, Shape]
 # Of a table only some rows are read, or written.
 _LOOKS_UP = ("embedding", "index", "gather", "index_select")
 _WRITES_ROWS = ("index_put_", "index_add_", "index_copy_", "scatter_add_")
+
+_BEYOND_CACHES = 8 << 20  # numbers of four bytes
 
 
 class Recorder(TorchDispatchMode):
@@ -101,27 +104,40 @@ class Rates:
 
 def rates_of(shapes: Iterable[Shape]) -> Rates:
     """Measure them here and now."""
+    held = torch.randn(_BEYOND_CACHES)
     return Rates(
         matmul_rate(1024, 384, 1024),
         [bandwidth(size, 0.5) for size in COPIED],
-        [(shape, _product_seconds(shape)) for shape in shapes],
+        [(shape, _product_seconds(shape, held)) for shape in shapes],
     )
 
 
-def _product_seconds(shape: Shape, seconds: float = 0.01) -> float:
-    """The best of the products of two such matrices made in so many seconds."""
+def _product_seconds(shape: Shape, held: torch.Tensor, seconds: float = 0.02) -> float:
+    """The median of the products of two such matrices made in so many seconds, each of another
+    part of what is held than the last: between two uses of a weight lie all the others of a model.
+
+    Args:
+        held: one-dimensional; factors that do not fit into it are made anew.
+    """
     assert shape is not None
+    sizes = [rows * columns for rows, columns, _ in shape]
+    if sum(sizes) > len(held):
+        held = torch.randn(sum(sizes))
+    copies = len(held) // sum(sizes)
+    parts = held[: copies * sum(sizes)].view(copies, -1).split(sizes, dim=1)
     left, right = (
-        torch.randn(columns, rows).T if by_columns else torch.randn(rows, columns)
-        for rows, columns, by_columns in shape
+        part.view(copies, columns, rows).mT if by_columns else part.view(copies, rows, columns)
+        for part, (rows, columns, by_columns) in zip(parts, shape, strict=True)
     )
-    out = torch.empty(len(left), right.shape[1])
-    best, deadline = float("inf"), time.perf_counter() + seconds
-    while best == float("inf") or time.perf_counter() < deadline:
+    out = torch.zeros(left.shape[1], right.shape[2])
+    taken: list[float] = []
+    deadline = time.perf_counter() + seconds
+    while len(taken) < 3 or time.perf_counter() < deadline:
+        i = len(taken) % copies
         began = time.perf_counter()
-        torch.mm(left, right, out=out)
-        best = min(best, time.perf_counter() - began)
-    return best
+        torch.mm(left[i], right[i], out=out)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
 
 
 def shapes_in(recorded: Iterable[Iterable[tuple[Operation, float]]]) -> list[Shape]:
