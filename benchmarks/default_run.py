@@ -9,9 +9,9 @@ its training and scoring, see ``floor.py``. Jobs ran one on each core, so starts
 measured with every core busy with the same. The floor is set beside the seconds that Snakemake
 noted of the jobs; a run cannot take less than their sum divided by the cores.
 
-Two recipes are recorded: the ungrouped model's, and that of 5% of its subwords, which is taken for
-all that are grouped or reduced. Finished jobs alone are counted, so a part of a run can be measured
-too.
+Of every backbone two recipes are recorded: the ungrouped model's, and that of 5% of its subwords,
+which is taken for all that are grouped or reduced. Finished jobs alone are counted, so a part of a
+run can be measured too.
 """
 
 import collections
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,6 @@ import torch
 import yaml
 from floor import (
     COPIED,
-    Floor,
     Operation,
     Rates,
     Recorder,
@@ -44,8 +44,9 @@ from floor import (
 from side_by_side import machine, parser
 
 ROOT = Path(__file__).resolve().parents[1]
-UNGROUPED = "me5-2x12k/unaligned/dfull/ungrouped"
-GROUPED = "me5-2x12k/unaligned/dfull/kmeans-cosine-0.05"
+# A job (a rule, or the task that it fine-tunes on), its backbone, and whether that is as it was,
+# neither grouped nor reduced. Both are empty where nothing is trained.
+Kind = tuple[str, str, bool]
 # What a job imports and the first step of its optimizer, and nothing else.
 START = """
 from snakemake.logging import logger
@@ -59,21 +60,29 @@ torch.optim.AdamW([weight], fused=True).step()
 """
 
 
-def seconds_noted(results: Path) -> dict[tuple[str, str], list[float]]:
-    """The seconds of every job, by its rule, or its task where it trains, and the recipe recorded
-    for it (none where it does not train)."""
-    found = collections.defaultdict(list)
+def seconds_noted(results: Path) -> tuple[dict[Kind, list[float]], dict[Kind, str]]:
+    """The seconds of every job, and the recipe to record for each kind that trains."""
+    found: dict[Kind, list[float]] = collections.defaultdict(list)
+    recipes: dict[Kind, str] = {}
     for path in sorted((results / "benchmarks").rglob("*.tsv")):
         rule, *rest = path.relative_to(results / "benchmarks").parts
-        job, recipe = rule, ""
+        kind: Kind = (rule, "", False)
         if rule in ("fine_tune", "pretrain"):
-            job = rest[5] if rule == "fine_tune" else rule
-            recipe = UNGROUPED if "/".join(rest).startswith(UNGROUPED) else GROUPED
+            backbone, _, dimension, grouping = rest[:4]
+            kind = (
+                rest[5] if rule == "fine_tune" else rule,
+                backbone,
+                (dimension, grouping) == ("dfull", "ungrouped"),
+            )
+            if dimension == "dfull" and grouping in ("ungrouped", "kmeans-cosine-0.05"):
+                recipes.setdefault(kind, "/".join(rest[:4]))
         with path.open(encoding="utf-8") as lines:
-            found[job, recipe] += [float(row["s"]) for row in csv.DictReader(lines, delimiter="\t")]
+            found[kind] += [float(row["s"]) for row in csv.DictReader(lines, delimiter="\t")]
     if not found:
         sys.exit(f"{results / 'benchmarks'} notes no job; run `snakemake --cores all` first")
-    return found
+    if missing := [kind for kind in found if kind[1] and kind not in recipes]:
+        sys.exit(f"of {missing[0]} neither the ungrouped model nor 5% of its subwords has run yet")
+    return found, recipes
 
 
 def record_of(
@@ -180,18 +189,20 @@ def main() -> None:
     if arguments.run:
         print(json.dumps(record_of(arguments.run, arguments.recipe, arguments.results, config)))
         return
-    noted = seconds_noted(arguments.results)
+    noted, recipes = seconds_noted(arguments.results)
     print(machine(1), flush=True)
     this = [sys.executable, sys.argv[0], "--results", str(arguments.results), "--run"]
-    recorded: dict[tuple[str, str], list[tuple[Operation, int]]] = {}
-    for job, recipe in noted:
-        if recipe:
-            answer = subprocess.run(
-                [*this, job, "--recipe", recipe], capture_output=True, text=True, check=False
-            )
-            if answer.returncode:
-                sys.exit(f"{job} of {recipe} failed:\n{answer.stderr}")
-            recorded[job, recipe] = from_json(json.loads(answer.stdout.splitlines()[-1]))
+
+    def recorded_of(kind: Kind) -> list[tuple[Operation, int]]:
+        answer = subprocess.run(
+            [*this, kind[0], "--recipe", recipes[kind]], capture_output=True, text=True, check=False
+        )
+        if answer.returncode:
+            sys.exit(f"{kind[0]} of {recipes[kind]} failed:\n{answer.stderr}")
+        return from_json(json.loads(answer.stdout.splitlines()[-1]))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        recorded = dict(zip(recipes, pool.map(recorded_of, recipes), strict=True))
     shapes = shapes_in(recorded.values())
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(shapes, file)
@@ -205,36 +216,33 @@ def main() -> None:
         f"of {copies} GB/s; {len(shapes)} shapes of products"
     )
     print(
-        "| job | grouped | number | seconds a job | start | products, as large ones "
-        "| by their shapes | memory | times the floor | by shapes |"
+        "| job | number | seconds a job | start | products, as large ones | by their shapes | memory "
+        "| times the floor | by shapes |"
     )
-    print("| --- " * 10 + "|")
-    total = least = least_shaped = others = 0.0
-    starts: dict[str, float] = {}
-    for (job, recipe), seconds in sorted(noted.items(), key=lambda item: -sum(item[1])):
-        total += sum(seconds)
-        if not recipe:
-            others += sum(seconds)
-            continue
-        module = "run" if job == "pretrain" else config["tasks"][job]["kind"]
-        if module not in starts:
-            starts[module] = start_seconds(module)
-        floor: Floor = floor_of(recorded[job, recipe], rates)
-        large = starts[module] + floor.large + floor.memory
-        shaped = starts[module] + floor.shaped + floor.memory
-        least += large * len(seconds)
-        least_shaped += shaped * len(seconds)
-        mean = statistics.mean(seconds)
+    print("| --- " * 9 + "|")
+    others = sum(sum(seconds) for kind, seconds in noted.items() if not kind[1])
+    total = least = least_shaped = others
+    for job in sorted({kind[0] for kind in recipes}):
+        start = start_seconds("run" if job == "pretrain" else config["tasks"][job]["kind"])
+        kinds = [kind for kind in recipes if kind[0] == job]
+        number = sum(len(noted[kind]) for kind in kinds)
+        seconds = sum(sum(noted[kind]) for kind in kinds)
+        floors = [floor_of(recorded[kind], rates, len(noted[kind])) for kind in kinds]
+        parts = [
+            sum(getattr(floor, part) for floor in floors) for part in ("large", "shaped", "memory")
+        ]
+        at_large, at_shapes = (number * start + products + parts[2] for products in parts[:2])
+        total, least, least_shaped = total + seconds, least + at_large, least_shaped + at_shapes
+        each = " | ".join(f"{part / number:.1f}" for part in parts)
         print(
-            f"| {job} | {'no' if recipe == UNGROUPED else 'yes'} | {len(seconds)} | {mean:.1f} "
-            f"| {starts[module]:.1f} | {floor.large:.1f} | {floor.shaped:.1f} "
-            f"| {floor.memory:.1f} | {mean / large:.2f} | {mean / shaped:.2f} |",
+            f"| {job} | {number} | {seconds / number:.1f} | {start:.1f} | {each} "
+            f"| {seconds / at_large:.2f} | {seconds / at_shapes:.2f} |",
             flush=True,
         )
     print(
-        f"all jobs: {total:,.0f} s, {total / (least + others):.2f} times {least + others:,.0f} s, or "
-        f"{total / (least_shaped + others):.2f} times {least_shaped + others:,.0f} s by shapes; the "
-        f"{others:,.0f} s of jobs not shown count as their own floor"
+        f"all jobs: {total:,.0f} s, {total / least:.2f} times {least:,.0f} s, or "
+        f"{total / least_shaped:.2f} times {least_shaped:,.0f} s by shapes; the {others:,.0f} s of "
+        "jobs not shown count as their own floor"
     )
 
 
