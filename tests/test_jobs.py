@@ -2,6 +2,9 @@
 
 import errno
 import logging
+import platform
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -115,3 +118,27 @@ def test_a_defect_keeps_its_traceback(snakemake: SimpleNamespace) -> None:
     with pytest.raises(OSError, match="not one of a full disk"), job(snakemake):
         raise OSError(errno.EIO, "not one of a full disk")
     assert "this is a defect" in said(snakemake) and "Traceback" in said(snakemake)
+
+
+_STEPS = """
+import resource
+from types import SimpleNamespace
+from semantic_tokens.jobs import job
+
+def step():
+    return [bytearray(b"1") * 2_400_000 for _ in range(4)]
+
+with job(SimpleNamespace(rule="align", threads=1, log=[])):
+    step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        step()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's allocator")
+def test_memory_of_one_step_serves_the_next() -> None:
+    printed = subprocess.run([sys.executable, "-c", _STEPS], capture_output=True, check=True)
+    # All four blocks have 2,344 pages: as many faults a step if they went back to the system.
+    assert int(printed.stdout) < 10 * 2344

@@ -1,6 +1,7 @@
 """What every job does around its work."""
 
 import contextlib
+import ctypes
 import errno
 import logging
 import os
@@ -23,6 +24,7 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
         os.environ[variable] = str(snakemake.threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    _keep_freed_memory()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers += [logging.FileHandler(path, encoding="utf-8") for path in snakemake.log]
     logging.basicConfig(
@@ -54,6 +56,19 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
             sys.exit(1)
         log.exception("%s failed; this is a defect, please report it with this log", snakemake.rule)
         raise
+
+
+# Of glibc's malloc.h, and the upper limits to which it raises both by itself.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = (-1, 64 << 20), (-3, 32 << 20)
+
+
+def _keep_freed_memory() -> None:
+    """Let the allocator begin with its own upper limits, where there is glibc: else the tensors of
+    a training's step go back to the system at its end, and each of their pages is cleared again in
+    the next."""
+    with contextlib.suppress(OSError, AttributeError):
+        for parameter, size in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
+            ctypes.CDLL("libc.so.6").mallopt(parameter, size)
 
 
 # What libraries say of a disk without room, each as an error of its own kind: safetensors as text,
