@@ -65,7 +65,7 @@ def seconds_noted(results: Path) -> tuple[dict[Kind, list[float]], dict[Kind, st
     found: dict[Kind, list[float]] = collections.defaultdict(list)
     recipes: dict[Kind, str] = {}
     for path in sorted((results / "benchmarks").rglob("*.tsv")):
-        rule, *rest = path.relative_to(results / "benchmarks").parts
+        rule, *rest = path.relative_to(results / "benchmarks").with_suffix("").parts
         kind: Kind = (rule, "", False)
         if rule in ("fine_tune", "pretrain"):
             backbone, _, dimension, grouping = rest[:4]
