@@ -57,9 +57,14 @@ _BLOCK = 128
 # With fewer blocks than these the second look would cost more than the first one saves.
 _FEWEST_BLOCKS = 24
 
+# Rows are compared with the centroids that moved, in a copy; with all where more than this share
+# did, for a copy of most would be the largest thing in memory beside the rows.
+_LARGEST_SHARE_COPIED = 2 / 3
+
 # Passes that look at near centroids alone, where clusters have so many rows on average (with five,
-# exact passes from the same random rows end up to 0.6% lower, with seven 0.1% to 1% higher): of the k centroids' √k regions a row looks into this
-# share and no fewer than so many, where that is no more than a third of them.
+# exact passes from the same random rows end up to 0.6% lower, with seven 0.1% to 1% higher): of the
+# k centroids' √k regions a row looks into this share and no fewer than so many, where that is no
+# more than a third of them.
 _FEWEST_ROWS_A_CLUSTER = 6
 _SHARE_OF_REGIONS = 0.1
 _FEWEST_REGIONS_A_ROW = 8
@@ -341,12 +346,14 @@ class _Clustering:
         self.score[affected] = now
         exposed = affected[now < self.rival[affected]]
         count = len(self.rows)
+        every = torch.arange(len(changed), device=changed.device)
         moved = changed.nonzero().squeeze(1)
+        if len(moved) > _LARGEST_SHARE_COPIED * len(changed):
+            moved = every
         self._move_to_nearer(
             [slice(i, i + _ROWS_AT_ONCE) for i in range(0, count, _ROWS_AT_ONCE)], moved
         )
         self.rival[exposed] = -torch.inf  # found anew, among all
-        every = torch.arange(len(changed), device=changed.device)
         self._move_to_nearer(exposed.split(_ROWS_AT_ONCE), every)
 
     def _move_to_nearer(
@@ -354,7 +361,8 @@ class _Clustering:
     ) -> None:
         """Compare some rows, as slices or ids, with some centroids, as ids, and move those
         that gain."""
-        centroids = self.centroids[candidates]
+        is_every = len(candidates) == len(self.centroids)
+        centroids = self.centroids if is_every else self.centroids[candidates]
         for part in parts:
             own, score, rival = self.assignment[part], self.score[part], self.rival[part]
             some = self.rows[part] if isinstance(part, slice) else self.rows.index_select(0, part)
@@ -394,13 +402,16 @@ class _Clustering:
         Members are summed in the order of their ids, whatever happened before, so a partition
         has one set of centroids. A mean of length zero (opposite rows) stays zero.
         """
-        number = changed.cumsum(0) - 1  # of each changed cluster, among those
-        sums = self.rows.new_zeros(int(changed.sum()), self.rows.shape[1])
-        sizes = self.assignment.bincount(minlength=len(self.centroids))[changed]
+        self.centroids[changed] = 0.0
         for part in changed[self.assignment].nonzero().squeeze(1).split(_ROWS_AT_ONCE):
-            sums.index_add_(0, number[self.assignment[part]], self.rows.index_select(0, part))
-        means = sums.div_(sizes.unsqueeze(1))
-        self.centroids[changed] = functional.normalize(means) if self.metric == "cosine" else means
+            self.centroids.index_add_(0, self.assignment[part], self.rows.index_select(0, part))
+        # In place, for a copy would be the largest thing in memory beside the rows; what has not
+        # changed is divided by one.
+        sizes = self.assignment.bincount(minlength=len(self.centroids))
+        self.centroids.div_(torch.where(changed, sizes, 1).unsqueeze(1))
+        if self.metric == "cosine":
+            lengths = torch.linalg.vector_norm(self.centroids, dim=1).clamp_(min=1e-12)
+            self.centroids.div_(torch.where(changed, lengths, 1.0).unsqueeze(1))
 
 
 def _near_iterations(
