@@ -239,7 +239,7 @@ def kmeans(
     centroids = clustering.centroids if not leading else clustering.centroids @ axes.T
     return KMeansResult(
         assignment=clustering.assignment.cpu(),
-        centroids=(centroids + shift).cpu(),
+        centroids=centroids.add_(shift).cpu(),
         objective=clustering.objective(),
         iterations=iterations,
     )
