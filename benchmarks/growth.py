@@ -111,7 +111,7 @@ def pretraining_growth() -> list[Panel]:
         return float(np.median(taken[2:]))
 
     lengths = (32, 64, 128, 256, 512)
-    vocabularies = (1_200, 5_977, 23_909, 59_774, 119_547)
+    vocabularies = (1_200, 5_977, 23_909, 119_547)
     return [
         (
             "Pretraining, 2,048 tokens a step",
