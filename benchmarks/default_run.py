@@ -39,6 +39,7 @@ from floor import (
     floor_of,
     from_json,
     rates_of,
+    shape_from_json,
     shapes_in,
 )
 from side_by_side import machine, parser
@@ -169,7 +170,7 @@ def mean_rates(printed: Sequence[str]) -> Rates:
             for speeds in zip(*(core["copying"] for core in cores), strict=True)
         ],
         [
-            ((tuple(same[0][0][0]), tuple(same[0][0][1])), statistics.mean(s for _, s in same))
+            (shape_from_json(same[0][0]), statistics.mean(seconds for _, seconds in same))
             for same in products
         ],
     )

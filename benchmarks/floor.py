@@ -204,8 +204,9 @@ def floor_of(
 
 def from_json(record: Iterable[Any]) -> list[tuple[Operation, int]]:
     """A record that went through JSON, which knows no tuples."""
-    return [((work, size, _shape(shape)), count) for (work, size, shape), count in record]
+    return [((work, size, shape_from_json(shape)), count) for (work, size, shape), count in record]
 
 
-def _shape(found: Any) -> Shape:
+def shape_from_json(found: Any) -> Shape:
+    """A shape that went through JSON."""
     return (tuple(found[0]), tuple(found[1])) if found else None

@@ -86,7 +86,7 @@ class SemanticTokenEmbedding(nn.Module):
 class SelfAttention(nn.MultiheadAttention):
     """PyTorch's attention of a sequence over itself, batch first, as it trains.
 
-    The same numbers by fewer copies, in a twentieth less time a step: queries, keys and values stay
+    The same numbers, but for rounding, by fewer copies, in a twentieth less time a step: queries, keys and values stay
     parts of the one product that made them, and so do their gradients. Where nothing is trained the
     layer's own kernel runs, which does not come here.
     """

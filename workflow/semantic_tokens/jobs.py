@@ -67,8 +67,9 @@ def _keep_freed_memory() -> None:
     a training's step go back to the system at its end, and each of their pages is cleared again in
     the next."""
     with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL("libc.so.6")
         for parameter, size in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
-            ctypes.CDLL("libc.so.6").mallopt(parameter, size)
+            library.mallopt(parameter, size)
 
 
 # What libraries say of a disk without room, each as an error of its own kind: safetensors as text,
