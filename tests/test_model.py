@@ -92,6 +92,34 @@ def test_every_subword_its_own_group_is_the_original_model(backbone, tmp_path):
         torch.testing.assert_close(logits, expected.logits[mask == 1], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("places", [[0, 12, 24, 36], [2, 3, 13, 30, 47], []])
+def test_the_last_layer_at_some_places_is_that_of_all(backbone, places):
+    folder, _ = backbone
+    ids, mask = texts()
+    chosen = torch.tensor(places, dtype=torch.int64)
+    encoder = load_encoder(folder, dropout=0.0)
+    outer = torch.randn(len(places), WIDTH, generator=torch.Generator().manual_seed(4))
+    for attention_mask in (mask, None):
+        found = []
+        for states in (
+            encoder(ids, attention_mask).flatten(0, 1)[chosen],
+            encoder(ids, attention_mask, places=chosen),
+        ):
+            encoder.zero_grad()
+            (states * outer).sum().backward()
+            gradients = {name: p.grad for name, p in encoder.named_parameters()}
+            found.append((states.detach(), {n: g.clone() for n, g in gradients.items()}))
+        (expected, gradients), (ours, our_gradients) = found
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(our_gradients, gradients, atol=1e-4, rtol=1e-4)
+        with torch.inference_mode():
+            encoder.eval()
+            torch.testing.assert_close(
+                encoder(ids, attention_mask, places=chosen), expected, atol=1e-5, rtol=1e-5
+            )
+        encoder.train()
+
+
 def test_gradients_are_those_of_the_original_model(backbone, tmp_path):
     folder, original = backbone
     groups = ungrouped(word_embeddings(original))

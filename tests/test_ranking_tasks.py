@@ -227,10 +227,12 @@ def test_pairs_fit_the_encoder(task_of: Callable[..., Any]) -> None:
 # Retrieval
 
 
-def letters(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-    """An encoder whose state at each token counts the a's and b's of the text: [B, L, 2]."""
+def letters(
+    input_ids: torch.Tensor, attention_mask: torch.Tensor, places: torch.Tensor
+) -> torch.Tensor:
+    """An encoder whose state at each token counts the a's and b's of the text: [n, 2]."""
     counts = torch.stack([counted(input_ids, "a"), counted(input_ids, "b")], dim=1)
-    return counts[:, None, :].expand(-1, input_ids.shape[1], -1)
+    return counts.repeat_interleave(input_ids.shape[1], dim=0)[places]
 
 
 @pytest.mark.parametrize("batch_size", [1, 64])
@@ -253,7 +255,7 @@ def test_cosine_does_not_prefer_long_passages(
     """The query "a" is nearest in direction to "a", then "a a", then "a a a", its passage; by
     the dot product the longest, "a a a a", comes first."""
     monkeypatch.setitem(SPLITS, "test", SPLITS["test"][:1])
-    model = Rule(lambda ids, mask: letters(ids, mask) + torch.tensor([0.0, 0.1]))
+    model = Rule(lambda *inputs, **named: letters(*inputs, **named) + torch.tensor([0.0, 0.1]))
     scores = scores_by_language(task_of("retrieval", similarity=similarity).evaluate(model, 4))
     assert scores == {"eng": (pytest.approx(1 / math.log2(place + 1)), 1)}
 
@@ -450,9 +452,11 @@ def test_the_loss_is_that_of_each_query_among_its_own_passages(
         vector = states[input_ids].sum(dim=0)
         return functional.normalize(vector, dim=0) if similarity == "cosine" else vector
 
-    def summed_states(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        summed = (states[input_ids] * attention_mask[:, :, None]).sum(dim=1, keepdim=True)
-        return summed.expand(-1, input_ids.shape[1], -1)
+    def summed_states(
+        input_ids: torch.Tensor, attention_mask: torch.Tensor, places: torch.Tensor
+    ) -> torch.Tensor:
+        summed = (states[input_ids] * attention_mask[:, :, None]).sum(dim=1)
+        return summed.repeat_interleave(input_ids.shape[1], dim=0)[places]
 
     indices = [0, 1, 2, 3]
     frame, texts = task.data.frame, task.data.passages

@@ -109,10 +109,47 @@ class SelfAttention(nn.MultiheadAttention):
         Returns:
             [B, L, D], and no weights.
         """
-        batch, length, width = query.shape
         projected = functional.linear(query, self.in_proj_weight, self.in_proj_bias)
-        parts = projected.view(batch, length, 3, self.num_heads, self.head_dim)
-        queries, keys, values = parts.permute(2, 0, 3, 1, 4)
+        queries, keys, values = self._by_head(projected, 3)
+        return self.out_proj(self._attended(queries, keys, values, key_padding_mask)), None
+
+    def at(
+        self, places: torch.Tensor, states: torch.Tensor, key_padding_mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The states attended to by those at some places alone.
+
+        Args:
+            places: [n] int64, of the flattened [B·L].
+            states: [B, L, D] floating.
+            key_padding_mask: as of :meth:`forward`.
+
+        Returns:
+            [n, D].
+        """
+        width = self.embed_dim
+        weight, weights = self.in_proj_weight.tensor_split([width])
+        bias, biases = self.in_proj_bias.tensor_split([width])
+        keys, values = self._by_head(functional.linear(states, weights, biases), 2)
+        chosen = functional.linear(states.flatten(0, 1).index_select(0, places), weight, bias)
+        everywhere = chosen.new_zeros(states.shape).flatten(0, 1).index_copy(0, places, chosen)
+        (queries,) = self._by_head(everywhere.view(states.shape), 1)
+        attended = self._attended(queries, keys, values, key_padding_mask)
+        return self.out_proj(attended.flatten(0, 1).index_select(0, places))
+
+    def _by_head(self, projected: torch.Tensor, parts: int) -> torch.Tensor:
+        """[B, L, parts·D] -> [parts, B, heads, L, D/heads], without a copy."""
+        batch, length, _ = projected.shape
+        cut = projected.view(batch, length, parts, self.num_heads, self.head_dim)
+        return cut.permute(2, 0, 3, 1, 4)
+
+    def _attended(
+        self,
+        queries: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        key_padding_mask: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """[B, heads, L, D/heads] each -> [B, L, D]."""
         attended = functional.scaled_dot_product_attention(
             queries,
             keys,
@@ -120,7 +157,7 @@ class SelfAttention(nn.MultiheadAttention):
             None if key_padding_mask is None else key_padding_mask[:, None, None],
             self.dropout if self.training else 0.0,
         )
-        return self.out_proj(attended.transpose(1, 2).reshape(batch, length, width)), None
+        return attended.transpose(1, 2).flatten(2)
 
 
 class Encoder(nn.Module):
@@ -173,6 +210,7 @@ class Encoder(nn.Module):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
+        places: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Hidden states of the last layer.
 
@@ -180,9 +218,11 @@ class Encoder(nn.Module):
             input_ids: [B, L] int64, padded on the right.
             attention_mask: [B, L], 1 where there is text; None where all is text.
             token_type_ids: [B, L] int64; None is all zeros.
+            places: [n] int64, of the flattened [B·L], each once: where states are asked for. No
+                other place looks at the last layer's states, so it computes these alone.
 
         Returns:
-            [B, L, D]; what stands at padding is of no meaning.
+            [B, L, D], where what stands at padding is of no meaning; or [n, D].
         """
         positions = torch.arange(input_ids.shape[1], device=input_ids.device) + self.first_position
         types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
@@ -193,7 +233,18 @@ class Encoder(nn.Module):
         # GPU a wait for all that is under way.
         if attention_mask is not None and (attention_mask.is_cuda or not attention_mask.all()):
             padding = attention_mask == 0
-        return self.layers(states, src_key_padding_mask=padding)
+        if places is None:
+            return self.layers(states, src_key_padding_mask=padding)
+        *layers, last = self.layers.layers
+        for layer in layers:
+            states = layer(states, src_key_padding_mask=padding)
+        added = None
+        if padding is not None:
+            added = states.new_zeros(padding.shape).masked_fill(padding, -torch.inf)
+        attended = last.self_attn.at(places, states, added)
+        chosen = last.norm1(states.flatten(0, 1).index_select(0, places) + last.dropout1(attended))
+        inner = last.dropout(last.activation(last.linear1(chosen)))
+        return last.norm2(chosen + last.dropout2(last.linear2(inner)))
 
 
 def from_checkpoint_names(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -47,10 +47,20 @@ _TOKEN_TO_GROUP = "embeddings.word_embeddings.token_to_group"
 _LOGITS_AT_ONCE = 2**25
 
 
-def pool(hidden: torch.Tensor, attention_mask: torch.Tensor, how: str) -> torch.Tensor:
-    """[B, L, D] states -> [B, D]: the first token's (``cls``), or the ``mean`` over the text."""
+def pooled(
+    encoder: nn.Module,
+    how: str,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    **inputs: torch.Tensor,
+) -> torch.Tensor:
+    """The encoder's arguments -> [B, D]: the first token's state (``cls``), or the ``mean`` over the
+    text."""
     if how == "cls":
-        return hidden[:, 0]
+        texts, length = input_ids.shape
+        first = torch.arange(texts, device=input_ids.device) * length
+        return encoder(input_ids, attention_mask, places=first, **inputs)
+    hidden = encoder(input_ids, attention_mask, **inputs)
     weights = attention_mask[:, :, None].to(hidden.dtype)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
@@ -73,7 +83,7 @@ class TextHead(nn.Module):
     """The classifier over a whole text.
 
     Args:
-        pooling: what it looks at, see :func:`pool`. Over the first token it is BERT's: dense,
+        pooling: what it looks at, see :func:`pooled`. Over the first token it is BERT's: dense,
             tanh, linear. Over the mean it is linear alone, for no backbone has a dense layer
             that was trained for the mean, and a fresh one keeps a short training waiting.
     """
@@ -89,10 +99,10 @@ class TextHead(nn.Module):
 
     def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
         """The encoder's arguments -> [B, outputs]."""
-        pooled = pool(self.encoder(**inputs), inputs["attention_mask"], self.pooling)
+        state = pooled(self.encoder, self.pooling, **inputs)
         if self.dense is not None:
-            pooled = torch.tanh(self.dense(pooled))
-        return self.output(self.dropout(pooled))
+            state = torch.tanh(self.dense(state))
+        return self.output(self.dropout(state))
 
 
 class _TiedCrossEntropy(torch.autograd.Function):
@@ -191,11 +201,11 @@ class MaskedLanguageModel(nn.Module):
             masked_tokens: [B, L] int64, the original token id where a position is to be
                 predicted, -100 elsewhere.
         """
-        hidden = self.encoder(input_ids)
-        selected = masked_tokens != -100
-        groups = self.encoder.word_embeddings.token_to_group[masked_tokens[selected]]
+        original = masked_tokens.flatten()
+        masked = (original != -100).nonzero().squeeze(1)
+        groups = self.encoder.word_embeddings.token_to_group[original[masked]]
         weight = self.encoder.word_embeddings.weight
-        states = self._transformed(hidden[selected])
+        states = self._transformed(self.encoder(input_ids, places=masked))
         return tied_cross_entropy(states, weight, self.bias, groups)
 
 

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from semantic_tokens.files import read_json, write_json
 from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_items
 from semantic_tokens.finetuning.task import Task, model_inputs, predict
-from semantic_tokens.model import load_encoder, pool
+from semantic_tokens.model import load_encoder, pooled
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.training import Batch
 
@@ -82,8 +82,8 @@ def embed(
     similarity: str,
 ) -> torch.Tensor:
     """[B, L] -> [B, D] embeddings of texts, of length one where they are compared by cosine."""
-    pooled = pool(model(input_ids, attention_mask), attention_mask, pooling)
-    return functional.normalize(pooled, dim=-1) if similarity == "cosine" else pooled
+    state = pooled(model, pooling, input_ids, attention_mask)
+    return functional.normalize(state, dim=-1) if similarity == "cosine" else state
 
 
 def encode_texts(
