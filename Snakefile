@@ -10,6 +10,14 @@ configfile: "config/config.yaml"
 report: "workflow/report/workflow.rst"
 
 
+onstart:
+    # Snakemake limits how many jobs start in a second, and for that looks at all waiting jobs
+    # again a second after each look; every finished job begins another such round, so that after
+    # some hundred jobs it is busy with nothing else. On one machine the cores are limit enough.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 include: "rules/common.smk"
 include: "rules/sources.smk"
 include: "rules/backbones.smk"

@@ -9,6 +9,10 @@ its training and scoring, see ``floor.py``. Jobs ran one on each core, so starts
 measured with every core busy with the same. The floor is set beside the seconds that Snakemake
 noted of the jobs; a run cannot take less than their sum divided by the cores.
 
+A machine that others share is quicker at one time than at another. So some jobs of each kind are
+run again, on every core, with starts and rates measured before and after: that tells how far jobs
+are from their floor, and the noted seconds what the run added to them.
+
 Of every backbone two recipes are recorded: the ungrouped model's, and that of 5% of its subwords,
 which is taken for all that are grouped or reduced. Finished jobs alone are counted, so a part of a
 run can be measured too.
@@ -25,8 +29,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -44,6 +50,8 @@ from floor import (
 )
 from side_by_side import machine, parser
 
+from semantic_tokens.jobs import job
+
 ROOT = Path(__file__).resolve().parents[1]
 # A job (a rule, or the task that it fine-tunes on), its backbone, and whether that is as it was,
 # neither grouped nor reduced. Both are empty where nothing is trained.
@@ -52,12 +60,15 @@ Kind = tuple[str, str, bool]
 START = """
 from snakemake.logging import logger
 from snakemake.iocontainers import Snakemake
-import torch
-import semantic_tokens.finetuning.run, accelerate
-from semantic_tokens.finetuning import {module}
-weight = torch.nn.Parameter(torch.zeros(1))
-weight.grad = torch.zeros(1)
-torch.optim.AdamW([weight], fused=True).step()
+from types import SimpleNamespace
+from semantic_tokens.jobs import job
+with job(SimpleNamespace(threads=1, log=[], rule="start")):
+    import torch
+    import semantic_tokens.finetuning.run, accelerate
+    from semantic_tokens.finetuning import {module}
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.grad = torch.zeros(1)
+    torch.optim.AdamW([weight], fused=True).step()
 """
 
 
@@ -86,10 +97,8 @@ def seconds_noted(results: Path) -> tuple[dict[Kind, list[float]], dict[Kind, st
     return found, recipes
 
 
-def record_of(
-    task: str, recipe: str, results: Path, config: dict[str, Any]
-) -> list[tuple[Operation, int]]:
-    """What torch does in one job, and how often."""
+def run_job(task: str, recipe: str, results: Path, config: dict[str, Any]) -> None:
+    """Do what the job of one rule, or of one task's fine-tuning, does."""
     from semantic_tokens.finetuning import fine_tune_from_files
     from semantic_tokens.pretraining import pretrain
     from semantic_tokens.training import TrainingOptions
@@ -98,9 +107,9 @@ def record_of(
     tokenizer = str(results / f"backbones/{backbone}/tokenizer.json")
     model = results / "models" / recipe / "asis"
     tables = results / f"tokenized/{backbone}/original"
-    with Recorder() as recorder, tempfile.TemporaryDirectory() as folder:
-        if task == "pretrain":
-            spec = config["pretraining"]
+    if task == "pretrain":
+        spec = config["pretraining"]
+        with tempfile.TemporaryDirectory() as folder:
             pretrain(
                 model,
                 [str(tables / f"corpora/{name}.safetensors") for name in spec["corpora"]],
@@ -111,42 +120,45 @@ def record_of(
                 mask_probability=spec["mask_probability"],
                 language_sampling_exponent=spec["language_sampling_exponent"],
             )
-            return list(recorder.operations.items())
-        spec = config["tasks"][task]
-        dataset = spec["dataset"]
-        is_ranking = config["datasets"][dataset]["kind"] == "ranking"
-        splits = ["train", "dev", "test", *(["passages"] if is_ranking else [])]
-        fine_tune_from_files(
-            {
-                "kind": spec["kind"],
-                "tokenized": tables / dataset,
-                "tokenizer": tokenizer,
-                "dataset": results / "datasets" / dataset,
-                "candidates": results / "candidates" / dataset if is_ranking else None,
-                "languages": None,
-                "evaluation_split": config["evaluation_split"],
-                "options": spec.get("options", {}),
-            },
-            model,
-            [str(tables / dataset / f"{split}.parquet") for split in splits],
-            options=TrainingOptions(**spec["training"]),
-            seed=1,
-        )
-        return list(recorder.operations.items())
+        return
+    spec = config["tasks"][task]
+    dataset = spec["dataset"]
+    is_ranking = config["datasets"][dataset]["kind"] == "ranking"
+    splits = ["train", "dev", "test", *(["passages"] if is_ranking else [])]
+    fine_tune_from_files(
+        {
+            "kind": spec["kind"],
+            "tokenized": tables / dataset,
+            "tokenizer": tokenizer,
+            "dataset": results / "datasets" / dataset,
+            "candidates": results / "candidates" / dataset if is_ranking else None,
+            "languages": None,
+            "evaluation_split": config["evaluation_split"],
+            "options": spec.get("options", {}),
+        },
+        model,
+        [str(tables / dataset / f"{split}.parquet") for split in splits],
+        options=TrainingOptions(**spec["training"]),
+        seed=1,
+    )
 
 
 def on_every_core(command: Sequence[str]) -> list[str]:
     """Run a command once a core at the same time; what each printed."""
     running = [
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
         for _ in range(os.cpu_count() or 1)
     ]
-    printed = [process.communicate()[0] for process in running]
+    printed = [process.communicate() for process in running]
     if any(process.returncode for process in running):
-        sys.exit(f"failed: {' '.join(command)[:200]}")
-    return printed
+        sys.exit(f"failed: {' '.join(command)[:200]}\n{printed[0][1][-2000:]}")
+    return [out for out, _ in printed]
 
 
 def start_seconds(module: str) -> float:
@@ -160,7 +172,7 @@ def start_seconds(module: str) -> float:
 
 
 def mean_rates(printed: Sequence[str]) -> Rates:
-    """The mean over the cores of the rates that each printed."""
+    """The mean of the rates that each of some processes printed."""
     cores = [json.loads(text) for text in printed]
     products = zip(*(core["products"] for core in cores), strict=True)
     return Rates(
@@ -179,25 +191,32 @@ def mean_rates(printed: Sequence[str]) -> Rates:
 def main() -> None:
     options = parser(__doc__, rounds=1)
     options.add_argument("--results", type=Path, default=ROOT / "results")
-    options.add_argument("--recipe", help="with --run")
-    options.add_argument("--shapes", type=Path, help="with --run")
+    options.add_argument("--task", help="with --run record and --run job")
+    options.add_argument("--recipe", help="with --run record and --run job")
+    options.add_argument("--shapes", type=Path, help="with --run rates")
     arguments = options.parse_args()
-    torch.set_num_threads(1)
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text("utf-8"))
-    if arguments.run == "rates":
-        print(json.dumps(asdict(rates_of(json.loads(arguments.shapes.read_text("utf-8"))))))
-        return
     if arguments.run:
-        print(json.dumps(record_of(arguments.run, arguments.recipe, arguments.results, config)))
+        with job(SimpleNamespace(threads=1, log=[], rule=arguments.run)):
+            torch.set_num_threads(1)
+            if arguments.run == "rates":
+                shapes = json.loads(arguments.shapes.read_text("utf-8"))
+                print(json.dumps(asdict(rates_of(shapes))))
+                return
+            with Recorder() if arguments.run == "record" else nullcontext() as recorder:
+                run_job(arguments.task, arguments.recipe, arguments.results, config)
+            if recorder is not None:
+                print(json.dumps(list(recorder.operations.items())))
         return
     noted, recipes = seconds_noted(arguments.results)
     print(machine(1), flush=True)
     this = [sys.executable, sys.argv[0], "--results", str(arguments.results), "--run"]
 
+    def again(how: str, kind: Kind) -> list[str]:
+        return [*this, how, "--task", kind[0], "--recipe", recipes[kind]]
+
     def recorded_of(kind: Kind) -> list[tuple[Operation, int]]:
-        answer = subprocess.run(
-            [*this, kind[0], "--recipe", recipes[kind]], capture_output=True, text=True, check=False
-        )
+        answer = subprocess.run(again("record", kind), capture_output=True, text=True, check=False)
         if answer.returncode:
             sys.exit(f"{kind[0]} of {recipes[kind]} failed:\n{answer.stderr}")
         return from_json(json.loads(answer.stdout.splitlines()[-1]))
@@ -205,10 +224,27 @@ def main() -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         recorded = dict(zip(recipes, pool.map(recorded_of, recipes), strict=True))
     shapes = shapes_in(recorded.values())
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(shapes, file)
-        file.flush()
-        rates = mean_rates(on_every_core([*this, "rates", "--shapes", file.name]))
+    jobs = sorted({kind[0] for kind in recipes})
+    starts: dict[str, list[float]] = {name: [] for name in jobs}
+    printed: list[str] = []
+
+    def measure() -> None:
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(shapes, file)
+            file.flush()
+            printed.extend(on_every_core([*this, "rates", "--shapes", file.name]))
+        for name in jobs:
+            module = "run" if name == "pretrain" else config["tasks"][name]["kind"]
+            starts[name].append(start_seconds(module))
+
+    measure()
+    taken = {}
+    for kind in recipes:
+        began = time.perf_counter()
+        on_every_core(again("job", kind))
+        taken[kind] = time.perf_counter() - began
+    measure()
+    rates = mean_rates(printed)
     copies = ", ".join(
         f"{size:g} MiB {speed / 1e9:.0f}" for size, speed in zip(COPIED, rates.copying, strict=True)
     )
@@ -217,33 +253,36 @@ def main() -> None:
         f"of {copies} GB/s; {len(shapes)} shapes of products"
     )
     print(
-        "| job | number | seconds a job | start | products, as large ones | by their shapes | memory "
-        "| times the floor | by shapes |"
+        "| job | number | seconds a job | run again | start | products, as large ones "
+        "| by their shapes | memory | times the floor | by shapes |"
     )
-    print("| --- " * 9 + "|")
+    print("| --- " * 10 + "|")
     others = sum(sum(seconds) for kind, seconds in noted.items() if not kind[1])
-    total = least = least_shaped = others
-    for job in sorted({kind[0] for kind in recipes}):
-        start = start_seconds("run" if job == "pretrain" else config["tasks"][job]["kind"])
-        kinds = [kind for kind in recipes if kind[0] == job]
+    total = once_more = least = least_shaped = others
+    for name in jobs:
+        start = statistics.mean(starts[name])
+        kinds = [kind for kind in recipes if kind[0] == name]
         number = sum(len(noted[kind]) for kind in kinds)
         seconds = sum(sum(noted[kind]) for kind in kinds)
+        seconds_again = sum(len(noted[kind]) * taken[kind] for kind in kinds)
         floors = [floor_of(recorded[kind], rates, len(noted[kind])) for kind in kinds]
         parts = [
             sum(getattr(floor, part) for floor in floors) for part in ("large", "shaped", "memory")
         ]
         at_large, at_shapes = (number * start + products + parts[2] for products in parts[:2])
-        total, least, least_shaped = total + seconds, least + at_large, least_shaped + at_shapes
+        total, once_more = total + seconds, once_more + seconds_again
+        least, least_shaped = least + at_large, least_shaped + at_shapes
         each = " | ".join(f"{part / number:.1f}" for part in parts)
         print(
-            f"| {job} | {number} | {seconds / number:.1f} | {start:.1f} | {each} "
-            f"| {seconds / at_large:.2f} | {seconds / at_shapes:.2f} |",
+            f"| {name} | {number} | {seconds / number:.1f} | {seconds_again / number:.1f} "
+            f"| {start:.1f} | {each} | {seconds_again / at_large:.2f} "
+            f"| {seconds_again / at_shapes:.2f} |",
             flush=True,
         )
     print(
-        f"all jobs: {total:,.0f} s, {total / least:.2f} times {least:,.0f} s, or "
-        f"{total / least_shaped:.2f} times {least_shaped:,.0f} s by shapes; the {others:,.0f} s of "
-        "jobs not shown count as their own floor"
+        f"all jobs: {total:,.0f} s; run again {once_more:,.0f} s, {once_more / least:.2f} times "
+        f"{least:,.0f} s, or {once_more / least_shaped:.2f} times {least_shaped:,.0f} s by shapes; "
+        f"the {others:,.0f} s of jobs not shown count as their own floor"
     )
 
 
