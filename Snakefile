@@ -11,10 +11,11 @@ report: "workflow/report/workflow.rst"
 
 
 onstart:
-    # Snakemake limits how many jobs start in a second, and for that looks at all waiting jobs
-    # again a second after each look; every finished job begins another such round, so that after
-    # some hundred jobs it is busy with nothing else. On one machine the cores are limit enough.
-    if workflow.local_exec:
+    # Snakemake's own limit of a hundred starts a second costs a look at all waiting jobs every
+    # second, and one more such round for every finished job: after some hundred jobs it is busy
+    # with nothing else. Neither one machine nor a cluster comes near it; one that is asked for stays.
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
 
 
