@@ -73,9 +73,19 @@ class Recorder(TorchDispatchMode):
             work = sdpa_flop_count(*(t.shape for t in arguments[:3]))
         elif name == "_scaled_dot_product_flash_attention_for_cpu_backward":
             work = sdpa_backward_flop_count(*(t.shape for t in arguments[:4]))
-        elif name == "_transformer_encoder_layer_fwd":  # all of a layer, but its attention
+        elif name == "_transformer_encoder_layer_fwd":  # of its operations, the four products
             states, width, inner = arguments[0], arguments[1], arguments[14].shape[0]
-            work = 2 * states.numel() * (4 * width + 2 * inner)
+            rows = states.numel() // width
+            for columns, outputs in (
+                (width, 3 * width),
+                (width, width),
+                (width, inner),
+                (inner, width),
+            ):
+                factors = (rows, columns, False), (columns, outputs, True)
+                moved = 4 * (rows * columns + columns * outputs + rows * outputs)
+                self.operations[2 * rows * columns * outputs, moved, factors] += 1
+            return out
         if name in ("mm", "addmm"):
             left, right = arguments[-2:]
             shape = (_layout(left), _layout(right))

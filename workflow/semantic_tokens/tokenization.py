@@ -116,8 +116,8 @@ def write_table(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: str | P
 
 def read_table(path: str | Path) -> list[dict[str, Any]]:
     """Read a table of :func:`write_table` as a list of rows."""
-    with reading(path):
-        return parquet.read_table(path).to_pylist()
+    with reading(path):  # and not read_table, which imports pandas
+        return parquet.ParquetFile(path).read().to_pylist()
 
 
 def read_batches(path: str | Path, rows: int) -> Iterator[pa.RecordBatch]:
