@@ -54,10 +54,17 @@ class Shape:
         """Weights of the layers' matrices."""
         return self.layers * (4 * self.hidden**2 + 2 * self.hidden * self.feed_forward)
 
-    def forward(self, tokens: float, length: int) -> float:
-        """Operations of encoding so many tokens in texts of this length."""
+    def forward(self, tokens: float, length: int, places: float | None = None) -> float:
+        """Operations of encoding so many tokens in texts of this length.
+
+        Args:
+            places: how many of the tokens' last states are looked at; None is all. Of the others the
+                last layer makes keys and values alone.
+        """
         attention = 4 * self.layers * self.hidden * length
-        return tokens * (2 * self.encoder_parameters + attention)
+        whole = tokens * (2 * self.encoder_parameters + attention)
+        spared = 0 if places is None else tokens - places
+        return whole - spared * 2 * (2 * self.hidden**2 + 2 * self.hidden * self.feed_forward)
 
 
 @dataclass
@@ -104,7 +111,7 @@ def pretraining_operations(
     tokens = training["max_steps"] * training["batch_size"] * options["sequence_length"]
     masked = tokens * options["mask_probability"]
     head = masked * 2 * (shape.hidden**2 + dimension * groups)
-    return _TRAINING * (shape.forward(tokens, options["sequence_length"]) + head)
+    return _TRAINING * (shape.forward(tokens, options["sequence_length"], masked) + head)
 
 
 def task_operations(
@@ -131,23 +138,24 @@ def task_operations(
         limit = training.get("max_steps")
         return examples * epochs if limit is None else min(examples * epochs, limit * batch)
 
+    looks_at_all = kind in ("token_classification", "question_answering")
+    looks_at_all = looks_at_all or options.get("pooling", "cls") != "cls"
+
+    def encoded(length: int) -> float:
+        return shape.forward(length, length, None if looks_at_all else 1)
+
     if kind not in ("reranking", "retrieval"):
-        length = lengths["max_length"]
-        step = _TRAINING * shape.forward(length, length)
-        return trained(counts["train"]) * step, counts["test"] * shape.forward(length, length)
+        text = encoded(lengths["max_length"])
+        return trained(counts["train"]) * _TRAINING * text, counts["test"] * text
     negatives = options.get("negatives_per_query", 4 if kind == "reranking" else 1)
     if kind == "reranking":
-        length = options.get("max_length", 256)
-        pair = shape.forward(length, length)
+        pair = encoded(options.get("max_length", 256))
         if options.get("loss", "pointwise") == "pointwise":
             pairs = trained(counts["train"] * (counts["relevant"] + negatives))
         else:
             pairs = trained(counts["train"] * counts["relevant"]) * (1 + negatives)
         return pairs * _TRAINING * pair, counts["test"] * options.get("rerank_depth", 100) * pair
-    query, passage = (
-        shape.forward(lengths[f"max_{side}_length"], lengths[f"max_{side}_length"])
-        for side in ("query", "passage")
-    )
+    query, passage = (encoded(lengths[f"max_{side}_length"]) for side in ("query", "passage"))
     # Where the batch does not fit, every text is encoded once more (gradient caching).
     passes = _TRAINING + int((training.get("device_batch_size") or batch) < batch)
     examples = trained(counts["train"] * counts["relevant"])
