@@ -26,8 +26,8 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     _keep_freed_memory()
-    # What is imported makes some hundred thousand objects that stay, and to look for garbage among them
-    # at Python's own 700 takes a sixth of the time that importing takes.
+    # What is imported makes some hundred thousand objects that stay, and to look for garbage among
+    # them at every 700, as Python does, takes a sixth of the time that importing takes.
     gc.set_threshold(100_000)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers += [logging.FileHandler(path, encoding="utf-8") for path in snakemake.log]

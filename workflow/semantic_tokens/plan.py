@@ -138,11 +138,11 @@ def task_operations(
         limit = training.get("max_steps")
         return examples * epochs if limit is None else min(examples * epochs, limit * batch)
 
-    looks_at_all = kind in ("token_classification", "question_answering")
-    looks_at_all = looks_at_all or options.get("pooling", "cls") != "cls"
+    is_pooled = kind not in ("token_classification", "question_answering")
+    looks_at_first = is_pooled and options.get("pooling", "cls") == "cls"
 
     def encoded(length: int) -> float:
-        return shape.forward(length, length, None if looks_at_all else 1)
+        return shape.forward(length, length, 1 if looks_at_first else None)
 
     if kind not in ("reranking", "retrieval"):
         text = encoded(lengths["max_length"])
