@@ -12,6 +12,7 @@ computed by all of them, each encoding its share. :mod:`semantic_tokens.processe
 
 import hashlib
 import importlib.util
+import inspect
 import itertools
 import json
 import logging
@@ -215,7 +216,8 @@ def train(
     from accelerate import Accelerator
 
     precision = precision_here(options.precision)
-    torch.use_deterministic_algorithms(not torch.cuda.is_available(), warn_only=True)
+    # By this name, for `use_deterministic_algorithms` imports the compiler, see :class:`_AdamW`.
+    torch.set_deterministic_debug_mode("default" if torch.cuda.is_available() else "warn")
     # It also fills every new tensor, for those who read what they did not write: a twelfth of a
     # step's time here.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -226,7 +228,7 @@ def train(
     )
     # Dropout differs between processes; the data does not depend on it.
     torch.manual_seed(seed + accelerator.process_index)
-    optimizer = torch.optim.AdamW(
+    optimizer = _AdamW(
         _decayed(model, options.weight_decay),
         lr=options.learning_rate,
         betas=options.adam_betas,
@@ -242,8 +244,9 @@ def train(
     if checkpoint is not None:
         fingerprint = _fingerprint(model, next(iter(batches()), []), options, steps, seed)
     compile_encoders(model, options.compile)
-    # Not wrapped for distributed training, which would average what is summed below.
-    prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    # Not wrapped for distributed training, which would average what is summed below. To be told where
+    # to place it spares looking for tensors that are spread over devices, and half a second's import.
+    prepared = accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
     optimizer, schedule = accelerator.prepare(optimizer, schedule)
     losses = _resume(accelerator, checkpoint, fingerprint)
     done = len(losses)
@@ -280,9 +283,11 @@ def train(
                     value += float(part.detach())
                 accelerator.backward(part)
             value = _summed(accelerator, prepared, value)
-            norm = 0.0
+            norm = torch.tensor(0.0)
             if math.isfinite(value):
-                norm = accelerator.clip_grad_norm_(prepared.parameters(), options.max_gradient_norm)
+                # As `accelerator.clip_grad_norm_`, which looks for spread tensors first.
+                accelerator.unscale_gradients()
+                norm = nn.utils.clip_grad_norm_(prepared.parameters(), options.max_gradient_norm)
             # Under fp16 a gradient may overflow: its scaler then skips the step, halves the scale and
             # goes on, but not forever.
             overflows = 0 if math.isfinite(norm) else overflows + 1
@@ -328,6 +333,21 @@ def remove_checkpoint(checkpoint: str | Path) -> None:
     What says that it is there goes first, so that half of one is never taken for a whole."""
     (Path(checkpoint) / "state.json").unlink(missing_ok=True)
     shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+class _AdamW(torch.optim.AdamW):
+    """torch's own, without its compiler.
+
+    Torch wraps these methods so that its compiler passes them by, and the wrappers import it to say
+    so: a second of a process that compiles nothing, as long as all else that it imports. Below them
+    the methods are the same.
+    """
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    state_dict = inspect.unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.AdamW.load_state_dict)
 
 
 def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

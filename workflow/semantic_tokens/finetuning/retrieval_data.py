@@ -66,28 +66,27 @@ class RankingData:
             for passages in (query["relevant"], query["candidates"])
             for passage in passages
         }
-        wanted = pa.array(sorted(named), type=pa.string())
         for batch in read_batches(self._table, _ROWS_AT_ONCE):
-            spare = np.zeros(len(batch), dtype=bool)
-            languages = batch.column("language")
-            for language in pc.unique(languages).to_pylist():
+            token_ids = batch.column("input_ids")
+            names = batch.column("id").to_pylist(), batch.column("language").to_pylist()
+            for row, (passage, language) in enumerate(zip(*names, strict=True)):
                 known = self.spare.setdefault(language, [])
-                rows = np.flatnonzero(pc.equal(languages, language).to_numpy(zero_copy_only=False))
-                rows = rows[: _SPARE - len(known)]
-                known += batch.column("id").take(pa.array(rows)).to_pylist()
-                spare[rows] = True
-            kept = pc.or_(pc.is_in(batch.column("id"), value_set=wanted), pa.array(spare))
-            for row in batch.filter(kept).to_pylist():
-                self.passages[row["id"]] = array("i", row["input_ids"])
+                is_spare = len(known) < _SPARE
+                if is_spare:
+                    known.append(passage)
+                if is_spare or passage in named:
+                    self.passages[passage] = array("i", token_ids[row].as_py())
 
     def collection(self, size: int) -> Iterator[tuple[str, list[str], list[list[int]]]]:
         """The whole collection in parts of at most so many passages of one language: the language,
         their ids and their token ids, always in the same order and parts."""
         for batch in tqdm(read_batches(self._table, size), desc="collection", unit="part"):
             languages = batch.column("language")
-            for language in sorted(pc.unique(languages).to_pylist()):
+            # As pyarrow's own values: to compare with one of Python's it would import pandas.
+            for language in sorted(pc.unique(languages), key=pa.StringScalar.as_py):
                 part = batch.filter(pc.equal(languages, language))
-                yield language, part.column("id").to_pylist(), part.column("input_ids").to_pylist()
+                ids, token_ids = part.column("id"), part.column("input_ids")
+                yield language.as_py(), ids.to_pylist(), token_ids.to_pylist()
 
     def _queries(
         self, split: str, tokenized: Path, dataset: Path, candidates: Path
