@@ -3,9 +3,8 @@
     snakemake --cores all results/table5.csv
     python benchmarks/default_run.py
 
-The floor of a job is what its process needs to start (to import what it uses, and to make the first
-step of an optimizer, which is when torch imports its compiler), and then that of each operation of
-its training and scoring, see ``floor.py``. Jobs ran one on each core, so starts and rates are
+The floor of a job is what its process needs to start, which is to import what it uses, and then that
+of each operation of its training and scoring, see ``floor.py``. Jobs ran one on each core, so starts and rates are
 measured with every core busy with the same. The floor is set beside the seconds that Snakemake
 noted of the jobs; a run cannot take less than their sum divided by the cores.
 
@@ -56,19 +55,15 @@ ROOT = Path(__file__).resolve().parents[1]
 # A job (a rule, or the task that it fine-tunes on), its backbone, and whether that is as it was,
 # neither grouped nor reduced. Both are empty where nothing is trained.
 Kind = tuple[str, str, bool]
-# What a job imports and the first step of its optimizer, and nothing else.
+# What a job imports, and nothing else.
 START = """
 from snakemake.logging import logger
 from snakemake.iocontainers import Snakemake
 from types import SimpleNamespace
 from semantic_tokens.jobs import job
 with job(SimpleNamespace(threads=1, log=[], rule="start")):
-    import torch
     import semantic_tokens.finetuning.run, accelerate
     {imports}
-    weight = torch.nn.Parameter(torch.zeros(1))
-    weight.grad = torch.zeros(1)
-    torch.optim.AdamW([weight], fused=True).step()
 """
 
 

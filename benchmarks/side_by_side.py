@@ -155,16 +155,18 @@ def matmul_rate(rows: int, inner: int, columns: int, seconds: float = 2.0) -> fl
 
 
 def bandwidth(megabytes: float = 1024, seconds: float = 2.0) -> float:
-    """Bytes a second that a copy in memory reads and writes, the best in so many seconds."""
+    """Bytes a second that memory reads and writes, the best in so many seconds: of a copy, or of
+    numbers changed in place, which need not be read before they are written elsewhere."""
     import torch
 
     source = torch.ones(int(megabytes * MIB) // 4)
     target = source.clone()  # its pages are there before the first copy
     best, deadline = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < deadline:
-        began = time.perf_counter()
-        target.copy_(source)
-        best = min(best, time.perf_counter() - began)
+        for change in (lambda: target.copy_(source), lambda: source.neg_()):
+            began = time.perf_counter()
+            change()
+            best = min(best, time.perf_counter() - began)
     return 2 * source.nbytes / best
 
 
