@@ -142,3 +142,19 @@ def test_memory_of_one_step_serves_the_next() -> None:
     printed = subprocess.run([sys.executable, "-c", _STEPS], capture_output=True, check=True)
     # All four blocks have 2,344 pages: as many faults a step if they went back to the system.
     assert int(printed.stdout) < 10 * 2344
+
+
+_END = """
+import atexit, gc
+from types import SimpleNamespace
+from semantic_tokens.jobs import job
+
+atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # what is registered first runs last
+with job(SimpleNamespace(rule="align", threads=1, log=[])):
+    print(gc.get_freeze_count() > 1000)
+"""
+
+
+def test_a_process_ends_without_a_look_through_all_that_it_holds() -> None:
+    printed = subprocess.run([sys.executable, "-c", _END], capture_output=True, check=True)
+    assert printed.stdout.split() == [b"False", b"True"]
