@@ -12,6 +12,9 @@ A machine that others share is quicker at one time than at another. So some jobs
 run again, on every core, with starts and rates measured before and after: that tells how far jobs
 are from their floor, and the noted seconds what the run added to them.
 
+The run itself cannot take less than its jobs by themselves, divided by the cores, nor than its
+longest chain of jobs that wait for each other. Of every rule a chain has one job at the most.
+
 Of every backbone two recipes are recorded: the ungrouped model's, and that of 5% of its subwords,
 which is taken for all that are grouped or reduced. Finished jobs alone are counted, so a part of a
 run can be measured too.
@@ -90,6 +93,21 @@ def seconds_noted(results: Path) -> tuple[dict[Kind, list[float]], dict[Kind, st
     if missing := [kind for kind in found if kind[1] and kind not in recipes]:
         sys.exit(f"of {missing[0]} neither the ungrouped model nor 5% of its subwords has run yet")
     return found, recipes
+
+
+def span_and_chain(results: Path) -> tuple[float, float]:
+    """Seconds from the first job's start to the last one's end, which is of meaning for a run that
+    was not interrupted; and the slowest job of every rule together, which no chain exceeds."""
+    starts, ends = [], []
+    slowest: dict[str, float] = collections.defaultdict(float)
+    for path in (results / "benchmarks").rglob("*.tsv"):
+        with path.open(encoding="utf-8") as lines:
+            seconds = sum(float(row["s"]) for row in csv.DictReader(lines, delimiter="\t"))
+        ends.append(path.stat().st_mtime)
+        starts.append(ends[-1] - seconds)
+        rule = path.relative_to(results / "benchmarks").with_suffix("").parts[0]
+        slowest[rule] = max(slowest[rule], seconds)
+    return max(ends) - min(starts), sum(slowest.values())
 
 
 def run_job(task: str, recipe: str, results: Path, config: dict[str, Any]) -> None:
@@ -281,6 +299,15 @@ def main() -> None:
         f"all jobs: {total:,.0f} s; run again {once_more:,.0f} s, {once_more / least:.2f} times "
         f"{least:,.0f} s, or {once_more / least_shaped:.2f} times {least_shaped:,.0f} s by shapes; "
         f"the {others:,.0f} s of jobs not shown count as their own floor"
+    )
+
+    span, chain = span_and_chain(arguments.results)
+    starting = sum(len(noted[kind]) * statistics.mean(starts[kind[0]]) for kind in noted if kind[1])
+    cores = os.cpu_count() or 1
+    print(
+        f"the run: {span:,.0f} s on {cores} cores, {cores * span / once_more:.2f} times what its jobs "
+        f"take by themselves; of those {starting:,.0f} s are starts of the processes that train; no "
+        f"chain of jobs is longer than {chain:.0f} s"
     )
 
 
