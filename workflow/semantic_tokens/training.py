@@ -245,7 +245,7 @@ def train(
         fingerprint = _fingerprint(model, next(iter(batches()), []), options, steps, seed)
     compile_encoders(model, options.compile)
     # Not wrapped for distributed training, which would average what is summed below. To be told where
-    # to place it spares looking for tensors that are spread over devices, and half a second's import.
+    # to place it spares looking for tensors that are spread over devices, and a third of a second's import.
     prepared = accelerator.prepare_model(model, device_placement=True, evaluation_mode=True)
     optimizer, schedule = accelerator.prepare(optimizer, schedule)
     losses = _resume(accelerator, checkpoint, fingerprint)
