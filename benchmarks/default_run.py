@@ -4,9 +4,9 @@
     python benchmarks/default_run.py
 
 The floor of a job is what its process needs to start, which is to import what it uses, and then that
-of each operation of its training and scoring, see ``floor.py``. Jobs ran one on each core, so starts and rates are
-measured with every core busy with the same. The floor is set beside the seconds that Snakemake
-noted of the jobs; a run cannot take less than their sum divided by the cores.
+of each operation of its training and scoring, see ``floor.py``. Jobs ran one on each core, so starts
+and rates are measured with every core busy with the same. The floor is set beside the seconds that
+Snakemake noted of the jobs.
 
 A machine that others share is quicker at one time than at another. So some jobs of each kind are
 run again, on every core, with starts and rates measured before and after: that tells how far jobs
@@ -261,12 +261,12 @@ def main() -> None:
         taken[kind] = time.perf_counter() - began
     measure()
     rates = mean_rates(printed)
-    copies = ", ".join(
+    speeds = ", ".join(
         f"{size:g} MiB {speed / 1e9:.0f}" for size, speed in zip(COPIED, rates.copying, strict=True)
     )
     print(
-        f"a core, all being busy: {rates.operations / 1e9:.0f} billion operations a second; copies "
-        f"of {copies} GB/s; {len(shapes)} shapes of products"
+        f"a core, all being busy: {rates.operations / 1e9:.0f} billion operations a second; memory "
+        f"in {speeds} GB/s; {len(shapes)} shapes of products"
     )
     print(
         "| job | number | seconds a job | run again | start | products, as large ones "

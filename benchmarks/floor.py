@@ -1,5 +1,5 @@
 """The floor of what torch does: arithmetic over this machine's rate of products, or bytes over its
-rate of copying, whichever takes longer, operation by operation.
+memory's rate, whichever takes longer, operation by operation.
 
 Operations are recorded while a program's own code runs, in a :class:`Recorder`. Arithmetic is
 counted twice: at the rate of large products, and at the rate that products of the operation's own
@@ -103,7 +103,7 @@ class Rates:
 
     Attributes:
         operations: floating point operations a second of large products.
-        copying: bytes a second of copies of :data:`COPIED`.
+        copying: bytes a second of memory, in copies or changes of :data:`COPIED`.
         products: seconds of a product of each shape.
     """
 
