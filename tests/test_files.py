@@ -1,9 +1,14 @@
 """Files appear whole or not at all, and damaged ones are named."""
 
+import logging
 import os
+import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from socket import gethostname
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import (
-    alone,
+    file_lock,
     read_json,
     read_jsonl,
     reading,
@@ -109,29 +114,66 @@ def test_a_file_that_is_not_there_is_not_damaged(tmp_path: Path) -> None:
 
 HOLD = """
 import sys, time
-from semantic_tokens.files import alone
-with alone(sys.argv[1]):
-    print("at it", flush=True)
-    time.sleep(60)
+from semantic_tokens.files import file_lock
+with file_lock(sys.argv[1]):
+    print("locked", flush=True)
+    time.sleep(float(sys.argv[2]))
 """
 
 
-def test_what_another_process_is_at_is_left_alone(tmp_path: Path) -> None:
-    """Until that process ends, however it does."""
-    path = tmp_path / "new/checkpoint"
+def holder(path: Path, seconds: float) -> subprocess.Popen[bytes]:
+    """Another process that holds the lock of a path by now, and for so long."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE, env=environment
-    )
-    assert other.stdout is not None and other.stdout.readline() == b"at it\n"
-    try:
-        message = rf"new/checkpoint is in use by process {other.pid} of \S+, .*; wait until"
-        with pytest.raises(InputError, match=message), alone(path):
-            pass
-    finally:
-        other.kill()
-        other.communicate()
-    for _ in range(2):
-        with alone(path):
-            assert path.with_suffix(".lock").exists()
+    command = [sys.executable, "-c", HOLD, path, str(seconds)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+    assert process.stdout is not None and process.stdout.readline() == b"locked\n"
+    return process
+
+
+@pytest.mark.parametrize("how", ["ends", "is killed"])
+def test_a_lock_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str) -> None:
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "new/checkpoint"
+    other = holder(path, 1.0 if how == "ends" else 600.0)
+    killer = threading.Timer(1.0, other.kill)
+    if how == "is killed":
+        killer.start()
+    began = time.monotonic()
+    with file_lock(path, look_every=0.05, tell_every=0.3):
+        waited = time.monotonic() - began
+        assert path.with_suffix(".lock").read_text() == f"process {os.getpid()} of {gethostname()}"
+    assert 0.5 < waited < 20
+    other.communicate()
     assert not path.with_suffix(".lock").exists()
+    *waits, end = caplog.messages
+    assert len(waits) >= 3
+    expected = rf"waiting for .*new/checkpoint, which process {other.pid} of \S+ uses, for \d+ s"
+    assert all(re.match(expected, line) for line in waits)
+    assert re.match(r".*new/checkpoint is free after \d+ s", end)
+
+
+def test_a_free_lock_is_taken_without_a_word(tmp_path: Path, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    for _ in range(2):
+        with file_lock(tmp_path / "checkpoint"):
+            assert (tmp_path / "checkpoint.lock").exists()
+    assert not (tmp_path / "checkpoint.lock").exists()
+    assert not caplog.messages
+
+
+CROWD = """
+import os, sys
+from semantic_tokens.files import file_lock
+for _ in range(40):
+    with file_lock(sys.argv[1], look_every=0.0):
+        os.close(os.open(sys.argv[2], os.O_CREAT | os.O_EXCL))
+        os.unlink(sys.argv[2])
+"""
+
+
+def test_a_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
+    """Although every holder removes the file that is locked."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", CROWD, tmp_path / "checkpoint", tmp_path / "inside"]
+    crowd = [subprocess.Popen(command, env=environment) for _ in range(4)]
+    assert [process.wait() for process in crowd] == [0] * 4

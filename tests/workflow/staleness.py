@@ -309,6 +309,7 @@ MODULES: dict[str, Line] = {
     # which ids were met already: of corpora, one of which decides a vocabulary, and of datasets
     "seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
     "significance": Line({"significance"}),
+    "snakemake_run": Line(NOTHING),
     "tables": Line(SHOWN - {"significance"} | {"table4"}),
     "templates": Line(PAGES),
     **dict.fromkeys(

@@ -92,6 +92,13 @@ def halted(study: Study, target: str, opening: str | None = None) -> Halted:
     return Halted(run, training, (step - 1) // EVERY * EVERY if opening is None else STEPS)
 
 
+def has_ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def resumed_at(study: Study, target: str) -> list[int]:
     """The steps at which the last run says that it went on."""
     log = (study.folder / LOGS[target]).read_text("utf-8")
@@ -183,35 +190,58 @@ def test_who_is_killed_after_the_last_step_does_not_train_again(
     assert (study.folder / target).read_bytes() == undisturbed[target]
 
 
-def test_a_killed_machine_is_started_again(study: Study, undisturbed: dict[str, bytes]) -> None:
-    """Snakemake and its job at once: its lock stays, and says how to go on."""
-    run, _, step = halted(study, FINE_TUNE)
-    end_all(run)
-    locked = study.run(FINE_TUNE, change=CHANGE)
-    assert locked.returncode == 1
-    assert_one_message(locked.stdout, r"It can be removed with the --unlock argument")
-    assert study.run("--unlock", change=CHANGE).returncode == 0
-    answer = study.run(FINE_TUNE, change=CHANGE)
+@pytest.mark.parametrize("target", [FINE_TUNE, PRETRAIN], ids=["fine_tune", "pretrain"])
+@pytest.mark.parametrize("how", ["snakemake killed", "machine off", "terminal closed", "Ctrl-C"])
+def test_the_same_command_goes_on_after_an_interruption(
+    study: Study, undisturbed: dict[str, bytes], target: str, how: str
+) -> None:
+    step = some_step()
+    mark, run = start(study, target, "wait", step=step)
+    wait_until(lambda: mark.exists() or run.poll() is not None)
+    training = psutil.Process(int(mark.read_text()))
+    if how == "snakemake killed":
+        run.kill()
+    else:
+        number = {"machine off": "SIGKILL", "terminal closed": "SIGHUP", "Ctrl-C": "SIGINT"}[how]
+        os.killpg(run.pid, signal.Signals[number])
+    output, _ = run.communicate(timeout=30)  # the job has this pipe too
+    wait_until(lambda: has_ended(training), seconds=5)
+    said = (study.folder / LOGS[target]).read_text("utf-8")
+    if how == "snakemake killed":
+        assert f"Snakemake (process {run.pid}), which started this job, is gone" in said
+    if how == "Ctrl-C":
+        assert "was interrupted; run the same command again" in said
+        assert "Traceback" not in said and "Traceback" not in output, output
+    answer = study.run(target, change=CHANGE)
     assert answer.returncode == 0, answer.stdout
-    assert resumed_at(study, FINE_TUNE) == [step]
+    assert resumed_at(study, target) == [(step - 1) // EVERY * EVERY]
+    assert (study.folder / target).read_bytes() == undisturbed[target]
+
+
+def test_sigterm_lets_the_running_job_end(study: Study, undisturbed: dict[str, bytes]) -> None:
+    run, training, _ = halted(study, FINE_TUNE)
+    run.terminate()
+    time.sleep(2)
+    training.resume()
+    output, _ = run.communicate()
+    assert "Will exit after finishing currently running jobs" in output
     assert (study.folder / FINE_TUNE).read_bytes() == undisturbed[FINE_TUNE]
+    assert study.run(FINE_TUNE, change=CHANGE).returncode == 0
 
 
-def test_a_job_that_outlives_its_snakemake_is_left_alone(
+def test_a_job_that_an_earlier_run_left_is_waited_for(
     study: Study, undisturbed: dict[str, bytes]
 ) -> None:
+    """One that could not end with its Snakemake, for it stood still."""
     run, training, _ = halted(study, FINE_TUNE)
-    try:
-        run.kill()
-        assert study.run("--unlock", change=CHANGE).returncode == 0
-        second = study.run(FINE_TUNE, change=CHANGE)
-        assert second.returncode == 1
-        message = rf"{CHECKPOINTS[FINE_TUNE]} is in use by process {training.pid} of .*; wait until"
-        assert_one_message(second.stdout, message)
-    finally:
-        end_all(run)
-    answer = study.run(FINE_TUNE, change=CHANGE)
-    assert answer.returncode == 0, answer.stdout
+    run.kill()
+    second = study.start(FINE_TUNE, change=CHANGE)
+    log = study.folder / LOGS[FINE_TUNE]
+    message = f"waiting for {CHECKPOINTS[FINE_TUNE]}, which process {training.pid} of"
+    wait_until(lambda: log.exists() and message in log.read_text("utf-8"))
+    end_all(run)
+    output, _ = second.communicate()
+    assert second.returncode == 0, output
     assert (study.folder / FINE_TUNE).read_bytes() == undisturbed[FINE_TUNE]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from semantic_tokens.files import alone, write_json
+    from semantic_tokens.files import file_lock, write_json
     from semantic_tokens.finetuning import fine_tune_from_files
     from semantic_tokens.processes import in_processes
     from semantic_tokens.scored_items import write_items
@@ -16,7 +16,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     training = snakemake.config["tasks"][wildcards.task]["training"]  # noqa: F821
     checkpointing = {k: training[k] for k in ("checkpoint_every",) if k in training}
     candidates = snakemake.input.get("candidates")  # noqa: F821
-    with alone(snakemake.params.checkpoint):  # noqa: F821
+    with file_lock(snakemake.params.checkpoint):  # noqa: F821
         scores, items = in_processes(
             snakemake.resources.gpu,  # noqa: F821
             fine_tune_from_files,

@@ -5,7 +5,7 @@ from pathlib import Path
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from semantic_tokens.files import alone
+    from semantic_tokens.files import file_lock
     from semantic_tokens.pretraining import pretrain
     from semantic_tokens.processes import in_processes
     from semantic_tokens.training import TrainingOptions
@@ -14,7 +14,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     # Not a parameter: how often a training is kept on disk makes no model stale.
     training = snakemake.config["pretraining"]["training"]  # noqa: F821
     checkpointing = {k: training[k] for k in ("checkpoint_every",) if k in training}
-    with alone(snakemake.params.checkpoint):  # noqa: F821
+    with file_lock(snakemake.params.checkpoint):  # noqa: F821
         in_processes(
             snakemake.resources.gpu,  # noqa: F821
             pretrain,

@@ -1,14 +1,20 @@
 """Files that appear whole or not at all, and the JSON-lines files that stages exchange."""
 
 import contextlib
+import fcntl
 import json
+import logging
+import math
 import os
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from semantic_tokens.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -49,36 +55,67 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def alone(path: str | Path) -> Iterator[None]:
-    """Keep other processes from what belongs to ``path`` for the time of the body, where the
-    file system has locks. ``{path}.lock`` says who is at it.
+def file_lock(
+    path: str | Path, *, look_every: float = 1.0, tell_every: float = 60.0
+) -> Iterator[None]:
+    """Lock ``path`` for the time of the body; wait, and say so, while another process holds it.
 
-    Raises:
-        InputError: another process is at it, as one is whose Snakemake was killed.
+    The lock is on the file ``{path}.lock``, which names its holder. The system frees it when
+    the holder ends, however that happens. On a file system without locks nothing is locked.
+
+    Args:
+        look_every: seconds between two attempts.
+        tell_every: seconds between two lines in the log about a wait.
     """
-    import fcntl
-
     lock = Path(f"{path}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise InputError(
-                f"{path} is in use by {file.read().strip()}, which an earlier run has left; wait "
-                "until it ends, or end it, and start again"
-            ) from error
-        except OSError:  # no locks here
-            yield
-            return
-        file.truncate(0)
-        file.write(f"process {os.getpid()} of {socket.gethostname()}")
-        file.flush()
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    began, told = time.monotonic(), -math.inf
+    while True:
+        with lock.open("a+", encoding="utf-8") as file:
+            holder = _lock(file)
+            if holder is None and _is_at(file, lock):
+                file.truncate(0)
+                file.write(f"process {os.getpid()} of {socket.gethostname()}")
+                file.flush()
+                if told >= 0:
+                    log.info("%s is free after %.0f s", path, time.monotonic() - began)
+                try:
+                    yield
+                finally:
+                    lock.unlink(missing_ok=True)
+                return
+        if holder is None:  # the file was removed in between: nobody has locked the new one yet
+            continue
+        waited = time.monotonic() - began
+        if waited - told >= tell_every:
+            told = waited
+            log.warning(
+                "waiting for %s, which %s uses, for %.0f s so far; end that process to go on now",
+                path,
+                holder,
+                waited,
+            )
+        time.sleep(look_every)
+
+
+def _lock(file: IO[str]) -> str | None:
+    """Lock an open file; return who has locked it already, if anyone has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        return file.read().strip() or "another process"
+    except OSError:  # the file system has no locks
+        pass
+    return None
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    """Whether an open file is still the one at this path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write_jsonl(records: Iterable[dict[str, Any]], path: str | Path) -> int:

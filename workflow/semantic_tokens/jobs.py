@@ -7,11 +7,13 @@ import errno
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.snakemake_run import end_with_snakemake
 
 
 @contextlib.contextmanager
@@ -33,17 +35,21 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     # And at its end Python would look through them once more, for a quarter of a second, before the
     # system takes them back.
     atexit.register(gc.freeze)
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    handlers += [logging.FileHandler(path, encoding="utf-8") for path in snakemake.log]
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True
-    )
+    log_to(snakemake.log)
+    end_with_snakemake()
     log = logging.getLogger(snakemake.rule)
     try:
         yield log
     except InputError as error:
         log.error("%s: %s", snakemake.rule, error)
         sys.exit(1)
+    except KeyboardInterrupt:
+        log.error(
+            "%s was interrupted; run the same command again: what is finished is kept, and a "
+            "training goes on from its checkpoint",
+            snakemake.rule,
+        )
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
         if full := _tells_of(error, _FULL_DISK, errno.ENOSPC, errno.EDQUOT):
             log.error(
@@ -64,6 +70,17 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
             sys.exit(1)
         log.exception("%s failed; this is a defect, please report it with this log", snakemake.rule)
         raise
+
+
+def log_to(files: Iterable[str]) -> None:
+    """Let this process log to the terminal and to these files."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers += [logging.FileHandler(path, encoding="utf-8") for path in files]
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True
+    )
+    # It has five lines for every checkpoint.
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
 
 
 # Of glibc's malloc.h, and the upper limits to which it raises both by itself.

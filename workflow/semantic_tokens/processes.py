@@ -3,11 +3,11 @@
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.jobs import log_to
 
 Result = TypeVar("Result")
 
@@ -30,9 +30,11 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
 
     Raises:
         InputError: the function raised one, or one of the processes was killed.
+        KeyboardInterrupt, SystemExit: this process got a signal to end; the others have ended.
     """
     if count <= 1:
         return function(*args, **named)
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -53,6 +55,10 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
     ]
     try:
         results = elastic_launch(config, _call)(files, function, args, named)
+    except SignalException as error:  # the processes have ended
+        if error.sigval == signal.SIGINT:
+            raise KeyboardInterrupt from error
+        raise SystemExit(128 + error.sigval) from error
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         if failure.exitcode != -signal.SIGKILL:
@@ -73,11 +79,7 @@ def _call(
     log_files: list[str], function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[str | None, Any]:
     if is_first_process():
-        handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-        handlers += [logging.FileHandler(path, encoding="utf-8") for path in log_files]
-        logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True
-        )
+        log_to(log_files)
     try:
         result = function(*args, **named)
     except InputError as error:

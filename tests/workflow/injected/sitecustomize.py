@@ -2,7 +2,8 @@
 where this folder is on its PYTHONPATH, and the one that trains meets the fault.
 
 ``FAULT`` is ``stop``, which halts the process (SIGSTOP) so that a test can do to it what it likes
-while it stands still; or ``memory``, which asks for more memory than any machine has. It comes
+while it stands still; ``wait``, which keeps it busy for ten minutes, so that it still reacts to
+signals; or ``memory``, which asks for more memory than any machine has. It comes
 after the optimizer step ``FAULT_STEP``, counted in this process, or before a file is opened whose
 path ends with ``FAULT_OPENING``. The process's number is in the file ``FAULT_MARK`` by then.
 """
@@ -11,6 +12,7 @@ import importlib.abc
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 FAULT, MARK = os.environ.get("FAULT"), os.environ.get("FAULT_MARK", "")
@@ -23,6 +25,8 @@ def meet() -> None:
     os.replace(f"{MARK}.partial", MARK)
     if FAULT == "stop":
         os.kill(os.getpid(), signal.SIGSTOP)
+    elif FAULT == "wait":
+        time.sleep(600)
     else:
         import torch
 
