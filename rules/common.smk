@@ -61,9 +61,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.recipe import PATTERNS, lexicons_of, ratio_of
 from semantic_tokens.snakemake_run import begin_run
 
-begin_run(
-    Path(".snakemake").resolve(), takes_lock=workflow.is_main_process and not workflow.dryrun
-)
+begin_run(Path(".snakemake").resolve(), takes_lock=workflow.is_main_process and not workflow.dryrun)
 
 if IS_MODULE:
     # What the other workflow says is laid over the default profile, as a profile is.

@@ -157,10 +157,10 @@ def test_a_changed_module(answers: Answers, module: str) -> None:
     assert_stale(answers.stale[f"module {module}" if line.stale else NONE_AT_ALL], line)
 
 
-#: How files are opened and written and jobs are run, where what has a pinned hash comes from, what
+#: How files are opened and written and jobs are run and end, where what has a pinned hash comes from, what
 #: reads the configuration, whose values are parameters, and packages that have but names.
 DECIDE_NOTHING = {
-    *("errors", "files", "jobs", "processes", "downloads", "wheels"),
+    *("errors", "files", "jobs", "processes", "snakemake_run", "downloads", "wheels"),
     *("configuration", "recipe", "figures", "finetuning"),
 }
 #: What a rule's script imports though none of it is in the output: a module -> the rules.
