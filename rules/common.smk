@@ -318,16 +318,19 @@ def source_files(rows):
 
 def corpus_code(corpus):
     """The digest of what reads this corpus, or takes its text from another part's words."""
-    lines = ["semantic_tokens.task_data.sources"]
+    columns = [f"semantic_tokens.task_data.{module}" for module in ("canonical", "conll")]
+    passages = [f"semantic_tokens.task_data.{module}" for module in ("sources", "squad")]
     other_parts = {
         "emoji_names": ["semantic_tokens.lexicons.package_words"],
         "miniature": ["semantic_tokens.miniature", "semantic_tokens.lexicons.package_words"],
-        **dict.fromkeys(("squad_contexts", "conll_sentences", "text"), lines),
+        "conll_sentences": columns,
+        "squad_contexts": passages,
     }
     return code_digest(
         "semantic_tokens.corpora",
         "semantic_tokens.languages",
         "semantic_tokens.seen",
+        "semantic_tokens.text_files",
         *other_parts.get(config["corpora"][corpus]["reader"], []),
     )
 
@@ -337,7 +340,7 @@ def dataset_code(dataset):
     if config["datasets"][dataset]["reader"] == "miniature":
         modules = ["miniature", "lexicons.package_words", "languages"]
     else:
-        modules = ["task_data", "languages", "seen"]
+        modules = ["task_data", "languages", "seen", "text_files"]
     return code_digest(*(f"semantic_tokens.{module}" for module in modules))
 
 

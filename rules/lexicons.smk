@@ -22,6 +22,10 @@ rule read_lexicon:
         gpu=0,
     params:
         spec=lambda wildcards: reading_spec(config["lexicons"][wildcards.lexicon]),
-        code=code_digest("semantic_tokens.lexicons", "semantic_tokens.languages"),
+        code=code_digest(
+            "semantic_tokens.lexicons",
+            "semantic_tokens.languages",
+            "semantic_tokens.text_files",
+        ),
     script:
         "../workflow/scripts/read_lexicon.py"

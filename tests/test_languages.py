@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.languages import iso639_1, iso639_3, language_of_file
+from semantic_tokens.languages import in_languages, iso639_1, iso639_3
 
 
 @pytest.mark.parametrize(
@@ -38,10 +38,21 @@ def test_an_unknown_language_is_named(given: str) -> None:
         iso639_3(given)
 
 
-def test_the_file_is_named_too() -> None:
-    assert language_of_file(Path("texts/de.txt"), "de") == "deu"
+def test_files_by_language() -> None:
+    files = [Path(f"texts/{name}.txt") for name in ("de", "en", "xx")]
+    asked_for = in_languages(files, lambda file: file.stem, ["deu"])
+    assert list(asked_for) == [("deu", files[0])]
+    assert [code for code, _ in in_languages(files[:2], lambda file: file.stem, None)] == [
+        "deu",
+        "eng",
+    ]
+
+
+def test_a_file_that_no_language_names_is_refused_by_name_where_all_are_read() -> None:
+    files = [Path("texts/xx.txt")]
     with pytest.raises(InputError, match=r"texts/xx\.txt .*language 'xx' is not known"):
-        language_of_file(Path("texts/xx.txt"), "xx")
+        list(in_languages(files, lambda file: file.stem, None))
+    assert list(in_languages(files, lambda file: file.stem, ["deu"])) == []
 
 
 @pytest.mark.parametrize(

@@ -142,19 +142,24 @@ def test_dictionaries_of_languages_not_asked_for_are_left_out(muse: Path) -> Non
 @pytest.mark.parametrize("line", ["tomato", "a red tomato"])
 def test_a_line_of_muse_that_is_no_pair_is_named(muse: Path, line: str) -> None:
     write(muse / "en-fr.txt", f"tomato tomate\n{line}\n")
-    with pytest.raises(InputError, match=rf"en-fr\.txt, line 2: two words .*'{line}'; mend"):
+    with pytest.raises(InputError, match=rf"en-fr\.txt, line 2: two words .*'{line}'; fix"):
         read("muse", muse)
 
 
-def test_a_file_named_by_no_language_is_named(muse: Path) -> None:
-    write(muse / "en-de.0-5000.txt", "tomato tomate\n")
-    with pytest.raises(InputError, match=r"en-de\.0-5000\.txt .*'de\.0' is not known"):
+@pytest.mark.parametrize("name", ["en-xx.txt", "read-me-first.txt"])
+def test_a_file_named_by_no_language_is_named(muse: Path, name: str) -> None:
+    whole = read("muse", muse, languages=["eng", "deu", "zho"])
+    write(muse / name, "tomato tomate\n")
+    with pytest.raises(InputError, match=rf"{name} is named by its two languages"):
         read("muse", muse)
+    assert read("muse", muse, languages=["eng", "deu", "zho"]) == whole
 
 
 @pytest.mark.parametrize("reader", ["muse", "panlex_swadesh", "concepticon"])
 def test_a_folder_without_a_lexicon_is_named(tmp_path: Path, reader: str) -> None:
-    with pytest.raises(InputError, match=r"holds no .*; mend the lexicon's `path` in the config"):
+    with pytest.raises(
+        InputError, match=r"holds no .*; correct the lexicon's `path` in the config"
+    ):
         read(reader, tmp_path)
 
 
@@ -206,7 +211,7 @@ def test_a_line_of_concepticon_without_a_gloss_is_named(tmp_path: Path, line: st
 )
 def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path, reader: str, name: str) -> None:
     file = write(tmp_path / name, b"cheese k\xe4se\n" * 2)
-    with pytest.raises(InputError, match=rf"{name} is not UTF-8 .*; convert it"):
+    with pytest.raises(InputError, match=rf"{name} is not UTF-8, line 1: .*; convert it"):
         read(reader, file if reader == "table" else tmp_path)
 
 
@@ -384,7 +389,7 @@ def test_a_table_comes_back_sorted_each_entry_once(tmp_path: Path) -> None:
 
 
 def test_a_lexicon_without_an_entry_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no entry was found for .*x\.tsv; mend the lexicon's"):
+    with pytest.raises(InputError, match=r"no entry was found for .*x\.tsv; correct the lexicon's"):
         write_lexicon([], tmp_path / "x.tsv")
     assert not (tmp_path / "x.tsv").exists()
 
@@ -395,7 +400,7 @@ def test_a_lexicon_without_an_entry_is_not_written(tmp_path: Path) -> None:
         ("concept,language,word,source\n", "line 1: the columns are"),
         ("{header}a\tdeu\tTomate\tmine\na\tdeu\tParadeiser\n", "line 3: 4 filled columns"),
         ("{header}a\tdeu\t \tmine\n", "line 2: 4 filled columns"),
-        ("{header}\n", "line 2: 4 filled columns"),
+        ("{header}\n", "no entry below its header"),
         ("{header}", "no entry below its header"),
         ("", "no entry below its header"),
     ],

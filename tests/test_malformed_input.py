@@ -130,6 +130,7 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "django": (["any.whl"], lambda folder: packages.django(folder / "any.whl", ["deu"])),
     "chatterbot": (["any.whl"], lambda folder: packages.chatterbot(folder / "any.whl", ["deu"])),
     "masakhaner": (["deu/train.txt", "deu/test.txt"], dataset("masakhaner", "token_classification")),
+    "conll": (["deu/train.txt", "deu/test.txt"], dataset("conll", "token_classification", languages=["deu"])),
     "squad_json": (["german.train.json", "german.dev.json"], dataset("squad_json", "question_answering")),
     "xquad_ranking": (["xquad.de.json"], dataset("xquad_ranking", "ranking")),
     "tydiqa_hub": (
@@ -143,6 +144,8 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "emoji_names": (["any.whl"], lambda folder: packages.emoji_names(folder / "any.whl", ["deu"])),
     "miniature": (["any.whl"], lambda folder: READERS_OF_CORPORA["miniature"](folder / "any.whl", languages=["deu"], sentences=2, seed=1)),
     "xnli": (["de.dev.tsv"], dataset("xnli", "pair_classification")),
+    "xnli of all languages": (["xnli.dev.tsv", "xnli.test.jsonl", "multinli.train.de.tsv"], dataset("xnli", "pair_classification")),
+    "squad_json of all languages": (["tydiqa-goldp-v1.1-train.json", "tydiqa-goldp-v1.1-dev.json"], dataset("squad_json", "question_answering", languages=["deu"], unanswerable="keep")),
     "miracl": (_MIRACL, dataset("miracl", "ranking")),
     "msmarco": ([*_MIRACL, "train.jsonl.gz"], dataset("msmarco", "ranking", languages=["deu"])),
     "jsonl of names": (_SPLITS, dataset("jsonl", "token_classification")),

@@ -312,13 +312,12 @@ MODULES: dict[str, Line] = {
     "snakemake_run": Line(NOTHING),
     "tables": Line(SHOWN - {"significance"} | {"table4"}),
     "templates": Line(PAGES),
+    "text_files": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     **dict.fromkeys(
-        ("task_data", "task_data.canonical", "task_data.hub", "task_data.jsonl",
-         "task_data.masakhaner", "task_data.miracl", "task_data.msmarco", "task_data.splitting",
-         "task_data.squad", "task_data.xnli"),
+        ("task_data", "task_data.canonical", "task_data.conll", "task_data.hub",
+         "task_data.jsonl", "task_data.masakhaner", "task_data.miracl", "task_data.msmarco",
+         "task_data.sources", "task_data.splitting", "task_data.squad", "task_data.xnli"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
-    # reads the lines of corpora too
-    "task_data.sources": Line(NAMES | PASSAGES | CORPORA, only={"corpus": ["text", "fetched"]}),
     "tokenization": Line(TOKENIZED | PRETRAINED | {"tokenize_corpus"}),
     "training": Line(PRETRAINED | {"table2", "table4"}),
     "vocabulary": Line(BACKBONES),

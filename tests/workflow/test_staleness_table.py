@@ -173,6 +173,9 @@ UNUSED = {
     # a corpus or dataset of another reader takes its words from there
     "lexicons.table": {"read_corpus", "read_dataset", "read_ranking_dataset"},
     "miniature": {"read_corpus"},
+    "task_data": {"read_corpus"},
+    # opens the list of checksums and the table of experiments, whose contents are parameters
+    "text_files": {"fetch_download", "figure_pipelines"},
     # how experiments are named; and pages that others write
     "tables": {"figure_groups", "figure_pipelines", "significance", "table1", "table2", "table3"},
     "pages": {rule for line in MODULES.values() for rule in line.stale if "figure" in rule},

@@ -4,7 +4,6 @@ Used by the Snakefile alone. No stage sees the configuration as a whole; each is
 parameters of its own step.
 """
 
-import csv
 import difflib
 import json
 import re
@@ -16,6 +15,7 @@ from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.recipe import PATTERNS, Recipe, lexicons_of
+from semantic_tokens.text_files import filled_lines
 
 #: The kind of dataset that a kind of task needs, where it is not its own.
 DATASET_KIND = {"reranking": "ranking", "retrieval": "ranking"}
@@ -70,6 +70,7 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     from snakemake.utils import validate
 
     schema = json.loads(Path(schema_path).read_text(encoding="utf-8"))
+    _spell_out(config, schema, schema)
     errors = list(_problems(config, schema))
     if errors:
         raise InputError(errors[0])
@@ -114,6 +115,34 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
                     f"config key {section}.{name}.path: there is nothing at {entry['path']}; put the "
                     "data there or mend the path (it is relative to the folder you run in)"
                 )
+
+
+#: What YAML reads as true or false where it is not quoted.
+_YAML_WORDS = {False: ("no", "off", "false", "n"), True: ("yes", "on", "true", "y")}
+
+
+def _spell_out(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> Any:
+    """Put back the words ``no``, ``off``, ``yes`` and ``on``, which YAML reads as false and true,
+    where the schema takes one of them and no boolean; return the value."""
+    if "$ref" in schema:
+        referred = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+        schema = {
+            **referred,
+            **schema,
+            "properties": {**referred.get("properties", {}), **schema.get("properties", {})},
+        }
+    if isinstance(value, bool):
+        words = [word for word in _YAML_WORDS[value] if word in schema.get("enum", ())]
+        return words[0] if words else value
+    if isinstance(value, dict):
+        others = schema.get("additionalProperties")
+        for key in value:
+            below = schema.get("properties", {}).get(key, others)
+            if isinstance(below, dict):
+                value[key] = _spell_out(value[key], below, whole)
+    if isinstance(value, list) and isinstance(schema.get("items"), dict):
+        value[:] = [_spell_out(item, schema["items"], whole) for item in value]
+    return value
 
 
 def _in_order(value: Any) -> Any:
@@ -246,15 +275,10 @@ def read_experiments(path: str | Path, config: dict[str, Any]) -> list[Experimen
         raise InputError(f"{path}: no such table of experiments; mend the config key `experiments`")
     experiments: list[Experiment] = []
     seen: dict[tuple, int] = {}
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            numbered = enumerate(file, start=1)
-            lines = [line for line in numbered if line[1].strip() and line[1][0] != "#"]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 ({error}); convert it") from error
+    lines = [(number, line) for number, line in filled_lines(path) if line[0] != "#"]
     if not lines:
         raise InputError(f"{path} is empty; its first line names the columns {', '.join(COLUMNS)}")
-    header = next(csv.reader([lines[0][1]], delimiter="\t"))
+    header = lines[0][1].split("\t")
     if tuple(header) != COLUMNS:
         raise InputError(
             f"{path}, line {lines[0][0]}: the columns are {header} and must be {list(COLUMNS)}, "
@@ -262,7 +286,7 @@ def read_experiments(path: str | Path, config: dict[str, Any]) -> list[Experimen
         )
     for number, line in lines[1:]:
         where = f"{path}, line {number}"
-        values = next(csv.reader([line], delimiter="\t"))
+        values = line.split("\t")
         if len(values) != len(COLUMNS):
             raise InputError(
                 f"{where}: {len(values)} columns instead of {len(COLUMNS)}; separate them by tabs"

@@ -14,6 +14,7 @@ import hashlib
 import logging
 import lzma
 import os
+import re
 import shutil
 import stat
 import tarfile
@@ -26,6 +27,7 @@ from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, whole, write_json
+from semantic_tokens.text_files import filled_lines
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ PROVENANCE = ".provenance.json"
 #: The address a mirror of the hub stands in for.
 HUB = "hub"
 
+_SHA256 = re.compile("[0-9a-f]{64}")
 _TRIES = 6
 _LONGEST_WAIT = 120  # seconds between two tries
 _TIMEOUT = (20, 120)  # seconds to connect, and to wait for the next bytes
@@ -143,13 +146,10 @@ def read_checksums(path: str | Path) -> dict[str, str]:
         InputError: names the line that is not ``<64 hexadecimal digits>  <file>``.
     """
     sums: dict[str, str] = {}
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 ({error}); write it with sha256sum") from error
-    for number, line in enumerate(lines, start=1):
-        digest, _, file = line.partition("  ")
-        if len(digest) != 64 or not set(digest) <= set("0123456789abcdef") or not file:
+    for number, line in filled_lines(path):
+        digest, file = line[:64].lower(), line[66:]
+        # The character before the name says whether the file was read as text or as bytes.
+        if not _SHA256.fullmatch(digest) or line[64:66] not in ("  ", " *") or not file:
             raise InputError(
                 f"{path}, line {number}: a sha256 and a file name with two spaces between them are "
                 f"expected, as sha256sum writes them, not {line!r}"

@@ -1,9 +1,14 @@
 """Language codes: ISO 639-3, macrolanguage where the field speaks of the macrolanguage."""
 
+import contextlib
 import functools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from semantic_tokens.errors import InputError
+
+log = logging.getLogger(__name__)
 
 # Individual languages that lexicons and datasets name where the field names the macrolanguage.
 _MACROLANGUAGE = {
@@ -47,16 +52,43 @@ def iso639_3(code: str) -> str:
     return _MACROLANGUAGE.get(language.alpha_3, language.alpha_3)
 
 
-def language_of_file(path: Path, code: str) -> str:
-    """:func:`iso639_3` of the code that a file or its folder is named by.
+def in_languages(
+    files: Iterable[Path],
+    code_of: Callable[[Path], str],
+    languages: Sequence[str] | None,
+) -> Iterator[tuple[str, Path]]:
+    """The files in the languages asked for, each with its language.
+
+    Args:
+        code_of: the language's code or name in the name of a file or its folder.
+        languages: those asked for (ISO 639-3); None asks for all. Where they are named, a file
+            whose name is no language's is left out, as a publisher's folder may hold others.
 
     Raises:
-        InputError: names the file.
+        InputError: all are asked for, and a file's name is no language's. It names the file.
     """
-    try:
-        return iso639_3(code)
-    except InputError as error:
-        raise InputError(f"{path} is named by its language: {error}") from error
+    for file in files:
+        try:
+            language = iso639_3(code_of(file))
+        except InputError as error:
+            if languages is None:
+                raise InputError(
+                    f"{file} is named by its language: {error}; or list the `languages` to read, "
+                    "and other files are left out"
+                ) from error
+            log.info("%s is left out: its name is no language's", file)
+            continue
+        if languages is None or language in languages:
+            yield language, file
+
+
+def languages_of(files: Iterable[Path], code_of: Callable[[Path], str]) -> set[str]:
+    """The languages that some files' names say; other names are passed over."""
+    found = set()
+    for file in files:
+        with contextlib.suppress(InputError):
+            found.add(iso639_3(code_of(file)))
+    return found
 
 
 @functools.cache

@@ -24,7 +24,7 @@ class Seen:
 
     def add(self, text: str) -> bool:
         """Take a text up; return whether it is new."""
-        digest = blake2b(text.encode("utf-8"), digest_size=8).digest()
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         number = int.from_bytes(digest, "little")
         if number in self._recent or self._is_older(number):
             return False

@@ -1,6 +1,7 @@
 """Running text by language, for continual pretraining (paper, section 2.4) and for counting
 which subwords are in use."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from semantic_tokens import miniature
 from semantic_tokens.corpora import local, packages, wikipedia
 from semantic_tokens.errors import InputError
 from semantic_tokens.seen import Seen
+from semantic_tokens.text_files import without_surrogates
+
+log = logging.getLogger(__name__)
 
 Passage = dict[str, str]
 
@@ -43,12 +47,16 @@ def read_corpus(
             f"config key corpora.{name}.reader is {reader!r} and must be one of {', '.join(READERS)}"
         )
     seen = Seen()  # and not the texts: a corpus may be larger than the memory
+    replaced = 0
     for passage in READERS[reader](path, **options):
-        text = " ".join(passage["text"].split())
+        text, count = without_surrogates(" ".join(passage["text"].split()))
+        replaced += count
         if len(text) >= minimum_characters and seen.add(f"{passage['language']}\t{text}"):
             yield {"language": passage["language"], "text": text}
+    if replaced:
+        log.warning("%s: %d halves of surrogate pairs replaced with U+FFFD", path, replaced)
     if not seen:
         raise InputError(
-            f"corpus {name!r} has no text: nothing at {path} is in the languages asked for; mend "
+            f"corpus {name!r} has no text: nothing at {path} is in the languages asked for; correct "
             f"`languages` or `path` of config key corpora.{name}"
         )

@@ -1,61 +1,52 @@
 """Text on this machine: passages of question-answering sets, sentences of annotated corpora,
 and a user's own files."""
 
-import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.languages import language_of_file
-from semantic_tokens.task_data.sources import numbered_lines
+from semantic_tokens.languages import in_languages
+from semantic_tokens.task_data.conll import read_sentences
+from semantic_tokens.task_data.squad import read_contexts, split_and_code
+from semantic_tokens.text_files import files_in, filled_lines, plain_name
 
 
 def squad_contexts(path: Path, languages: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
-    """The passages of SQuAD-format files named by language: ``xquad.de.json``,
-    ``korean.train.json``."""
-    for file in _files(path, "*.json"):
-        parts = [part for part in file.stem.split(".") if part not in ("xquad", "train", "dev")]
-        language = language_of_file(file, parts[0])
-        if languages is not None and language not in languages:
-            continue
-        try:
-            articles = json.loads(file.read_text(encoding="utf-8"))["data"]
-            texts = [p["context"] for article in articles for p in article["paragraphs"]]
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{file} is not SQuAD's JSON ({error!r}); mend or remove it"
-            ) from error
-        for text in texts:
-            yield {"language": language, "text": text}
+    """The passages of files in SQuAD's JSON that are named by language (``xquad.de.json``,
+    ``korean.train.json``), or whose questions' ids say it."""
+    files = _files(path, "*.json")
+    whole = [file for file in files if split_and_code(file)[1] is None]
+    named = [file for file in files if file not in whole]
+    of_files = in_languages(named, lambda file: split_and_code(file)[1] or "", languages)
+    for language, file in [*((None, file) for file in whole), *of_files]:
+        for spoken, context in read_contexts(file, language, languages):
+            if languages is None or spoken in languages:
+                yield {"language": spoken, "text": context}
 
 
 def conll_sentences(path: Path, languages: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
-    """Training sentences of CoNLL files: ``{language}/train.txt``, a word and its tag a line."""
-    for file in _files(path, "*/train.txt"):
-        language = language_of_file(file, file.parent.name)
-        if languages is not None and language not in languages:
-            continue
-        words: list[str] = []
-        for _, line in itertools.chain(numbered_lines(file), [(0, "")]):
-            if line.strip():
-                words.append(line.split()[0])
-            elif words:
-                yield {"language": language, "text": " ".join(words)}
-                words = []
+    """Training sentences of CoNLL files: ``{language}/train.txt``, a word and its tag on each
+    line."""
+    files = _files(path, "*/train.txt")
+    for language, file in in_languages(files, lambda file: file.parent.name, languages):
+        for sentence in read_sentences(file, tag=None):
+            yield {"language": language, "text": " ".join(sentence.words)}
 
 
 def text(path: Path, languages: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
-    """A user's own text: files ``{language}.txt`` in ISO 639-3, a passage a line."""
-    for file in _files(path, "*.txt"):
-        language = language_of_file(file, file.stem)
-        if languages is None or language in languages:
-            for _, line in numbered_lines(file):
-                yield {"language": language, "text": line}
+    """A user's own text: files ``{language}.txt``, one passage on each line."""
+    files = _files(path, "*.txt")
+    for language, file in in_languages(files, _code_of_text, languages):
+        for _, line in filled_lines(file):
+            yield {"language": language, "text": line}
+
+
+def _code_of_text(file: Path) -> str:
+    return plain_name(file).removesuffix(".txt")
 
 
 def _files(path: Path, pattern: str) -> list[Path]:
-    files = sorted(Path(path).glob(pattern))
+    files = files_in(path, pattern)
     if not files:
-        raise InputError(f"{path} holds no {pattern}; mend the corpus's `path` in the config")
+        raise InputError(f"{path} holds no {pattern}; correct the corpus's `path` in the config")
     return files

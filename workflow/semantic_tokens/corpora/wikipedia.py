@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.languages import iso639_1, language_of_file
+from semantic_tokens.languages import in_languages, iso639_1
 
 _ARTICLES_AT_ONCE = 1000
 
@@ -26,12 +26,12 @@ def wikipedia(
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    folders = {
-        language_of_file(folder, folder.name.partition(".")[2]): folder
+    of_dump = (
+        folder
         for folder in sorted(Path(path).glob("*.*"))
         if folder.is_dir() and not folder.name.startswith(".")
-        if languages is None or folder.name.partition(".")[2] in map(iso639_1, languages)
-    }
+    )
+    folders = dict(in_languages(of_dump, lambda folder: folder.name.partition(".")[2], languages))
     for language in languages if languages is not None else folders:
         files = sorted(folders[language].glob("*.parquet")) if language in folders else []
         if not files:

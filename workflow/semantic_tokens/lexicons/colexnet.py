@@ -5,6 +5,7 @@ networkx graphs. A pickle can run code, so this reader rebuilds what it says wit
 own: plain containers are allowed, and anything else in it is refused.
 """
 
+import gzip
 import pickle
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,9 @@ from typing import Any
 from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_3
 from semantic_tokens.lexicons.table import Entry
+from semantic_tokens.text_files import files_in, filled_lines
 
+_PICKLES = (".pickle", ".gpickle", ".pkl")
 BOUNDARY = "$"  # marks the edge of a word in an n-gram
 # Their texts have no spaces, and their n-grams no edges of words.
 _UNSPACED = frozenset({"zho", "jpn", "tha", "lao", "khm", "mya", "bod"})
@@ -52,11 +55,7 @@ def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Ent
     Raises:
         InputError: there is no network, or one that holds more than a graph.
     """
-    files = [
-        file
-        for pattern in ("*.pickle", "*.gpickle", "*.pkl", "*.tsv")
-        for file in sorted(Path(path).rglob(pattern))
-    ]
+    files = files_in(path, *(f"**/*{ending}" for ending in (*_PICKLES, ".tsv")))
     concepts = set()
     for file in files:
         for concept, node in _edges(file):
@@ -85,22 +84,18 @@ def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Ent
 
 def _edges(file: Path) -> Iterator[tuple[str, str]]:
     """Concept and ``language:ngram`` of every edge between the two."""
-    if file.suffix == ".tsv":
-        try:
-            lines = file.read_text(encoding="utf-8").split("\n")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{file} is not UTF-8 ({error}); convert it") from error
-        for number, line in enumerate(lines[:-1] if not lines[-1] else lines, start=1):
-            fields = line.rstrip("\r").split("\t")
+    if file.name.removesuffix(".gz").endswith(".tsv"):
+        for number, line in filled_lines(file):
+            fields = line.split("\t")
             if len(fields) < 2:
                 raise InputError(
                     f"{file}, line {number}: a concept and language:ngram separated by a tab are "
-                    f"expected, not {line.rstrip()!r}"
+                    f"expected, not {line!r}"
                 )
             yield fields[0], fields[1]
         return
     try:
-        with file.open("rb") as opened:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
             graph = _Unpickler(opened).load()
     except InputError as error:
         raise InputError(f"{file}: {error}; nothing in it was run") from error

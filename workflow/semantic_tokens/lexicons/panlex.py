@@ -6,7 +6,8 @@ expressions of one meaning translate each other. The release has some 25 million
 its tables are read in parts, and of what is read only the words asked for are kept.
 """
 
-import csv
+import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_3
 from semantic_tokens.lexicons.table import Entry
+from semantic_tokens.text_files import files_in, filled_lines, plain_name
 
 _ROWS_AT_ONCE = 1_000_000
 
@@ -32,19 +34,17 @@ def panlex(
     Raises:
         InputError: a table is missing, lacks a column or is not whole.
     """
-    tables = {
-        name: sorted(Path(path).rglob(f"{name}.csv")) for name in ("langvar", "expr", "denotation")
-    }
+    tables = {name: files_in(path, f"**/{name}.csv") for name in ("langvar", "expr", "denotation")}
     words: Iterator[tuple[int | str, str, str]]
     if all(tables.values()):
         langvar, expr, denotation = (found[0] for found in tables.values())
         words = _release(langvar, expr, denotation, languages, single_words)
     else:
-        files = sorted(Path(path).rglob("???.tsv"))
+        files = files_in(path, "**/???.tsv")
         if not files:
             raise InputError(
                 f"{path} holds neither PanLex's langvar.csv, expr.csv and denotation.csv nor tables "
-                "by language (deu.tsv …); mend the lexicon's `path` or `download` in the config"
+                "by language (deu.tsv …); correct the lexicon's `path` or `download` in the config"
             )
         words = _by_language(files, languages, single_words)
     for meaning, language, word in words:
@@ -94,7 +94,14 @@ def _table(path: Path, columns: list[str]) -> Iterator[Any]:
             chunksize=_ROWS_AT_ONCE,
             encoding="utf-8",
         )
-    except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
+    except (
+        ValueError,
+        OverflowError,
+        pd.errors.ParserError,
+        EOFError,
+        gzip.BadGzipFile,
+        zlib.error,
+    ) as error:
         raise InputError(
             f"{path} is not PanLex's table with the columns {', '.join(columns)}, or is cut short "
             f"({error}); fetch it again"
@@ -105,28 +112,34 @@ def _by_language(
     files: list[Path], languages: Sequence[str] | None, single_words: bool
 ) -> Iterator[tuple[int | str, str, str]]:
     for file in files:
-        language = _known(file.stem)
+        language = _known(plain_name(file).removesuffix(".tsv"))
         if language is None or (languages is not None and language not in languages):
             continue
-        for row in _read(file):
-            word = (row["txt"] or "").strip()
-            if row["meaning"] and word and not (single_words and " " in word):
-                yield row["meaning"], language, word
+        for meaning, text in _meanings(file):
+            word = text.strip()
+            if meaning and word and not (single_words and " " in word):
+                yield meaning, language, word
 
 
-def _read(file: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a mirror's table, which has the columns txt and meaning."""
-    try:
-        with file.open(encoding="utf-8", newline="") as opened:
-            rows = csv.DictReader(opened, delimiter="\t")
-            if not {"txt", "meaning"} <= set(rows.fieldnames or ()):
+def _meanings(file: Path) -> Iterator[tuple[str, str]]:
+    """Meaning and text of every row of a mirror's table. It has a header, and nothing is quoted."""
+    header: list[str] = []
+    for number, line in filled_lines(file):
+        fields = line.split("\t")
+        if not header:
+            header = fields
+            if not {"txt", "meaning"} <= set(header):
                 raise InputError(
-                    f"{file}: the columns txt and meaning are expected, not {rows.fieldnames}; fetch "
-                    "it again"
+                    f"{file}: the columns txt and meaning are expected, not {header}; fetch it again"
                 )
-            yield from rows
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file} is no table in UTF-8 ({error}); fetch it again") from error
+            continue
+        if len(fields) != len(header):
+            raise InputError(
+                f"{file}, line {number}: {len(header)} columns separated by tabs are expected, not "
+                f"{line[:80]!r}; fix or remove the line"
+            )
+        row = dict(zip(header, fields, strict=True))
+        yield row["meaning"], row["txt"]
 
 
 def _known(code: str) -> str | None:

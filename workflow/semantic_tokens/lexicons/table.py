@@ -2,6 +2,8 @@
 
 import hashlib
 import itertools
+import logging
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +11,11 @@ from typing import NamedTuple
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import whole
+from semantic_tokens.text_files import numbered_lines, without_surrogates
 
+log = logging.getLogger(__name__)
+
+_LINE_END = re.compile("[\t\r\n]+")
 HEADER = ("concept", "language", "word", "source")
 
 
@@ -32,15 +38,25 @@ class Entry(NamedTuple):
 def write_lexicon(entries: Iterable[Entry], path: str | Path) -> int:
     """Write entries sorted, each once, in Unicode's composed form; return their number.
 
+    A tab or an end of line within a word becomes a space, and half of a surrogate pair U+FFFD,
+    which the log counts.
+
     Raises:
         InputError: there is no entry.
     """
-    rows = sorted(
-        {entry._replace(word=unicodedata.normalize("NFC", entry.word)) for entry in entries}
-    )
+    found, replaced = set(), 0
+    for entry in entries:
+        fields, count = without_surrogates(list(entry))
+        replaced += count
+        concept, language, word, source = (_LINE_END.sub(" ", field) for field in fields)
+        if word.strip():
+            found.add(Entry(concept, language, unicodedata.normalize("NFC", word.strip()), source))
+    if replaced:
+        log.warning("%s: %d halves of surrogate pairs replaced with U+FFFD", path, replaced)
+    rows = sorted(found)
     if not rows:
         raise InputError(
-            f"no entry was found for {path}; mend the lexicon's `languages` or `path` in the config"
+            f"no entry was found for {path}; correct the lexicon's `languages` or `path` in the config"
         )
     with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
         for row in [HEADER, *rows]:
@@ -55,22 +71,23 @@ def read_lexicon(path: str | Path) -> list[Entry]:
         InputError: names file and line of the first malformed row.
     """
     entries = []
-    with Path(path).open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            fields = tuple(line.rstrip("\n").split("\t"))
-            if number == 1:
-                if fields != HEADER:
-                    raise InputError(
-                        f"{path}, line 1: the columns are {fields} and must be {HEADER}, "
-                        "separated by tabs"
-                    )
-                continue
-            if len(fields) != len(HEADER) or not all(field.strip() for field in fields):
+    for number, line in numbered_lines(path):
+        fields = tuple(line.split("\t"))
+        if number == 1:
+            if fields != HEADER:
                 raise InputError(
-                    f"{path}, line {number}: {len(HEADER)} filled columns separated by tabs are "
-                    f"expected, not {line.rstrip()!r}"
+                    f"{path}, line 1: the columns are {fields} and must be {HEADER}, "
+                    "separated by tabs"
                 )
-            entries.append(Entry(*fields))
+            continue
+        if not line.strip():
+            continue
+        if len(fields) != len(HEADER) or not all(field.strip() for field in fields):
+            raise InputError(
+                f"{path}, line {number}: {len(HEADER)} filled columns separated by tabs are "
+                f"expected, not {line!r}"
+            )
+        entries.append(Entry(*fields))
     if not entries:
         raise InputError(f"{path} has no entry below its header; delete it or fill it")
     return entries

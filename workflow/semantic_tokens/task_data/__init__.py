@@ -2,6 +2,7 @@
 section 3; docs/architecture.md gives the form)."""
 
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,11 +10,13 @@ from typing import Any, NamedTuple
 from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_3
 from semantic_tokens.seen import Seen
-from semantic_tokens.task_data import hub, jsonl, masakhaner, miracl, msmarco, squad, xnli
+from semantic_tokens.task_data import conll, hub, jsonl, masakhaner, miracl, msmarco, squad, xnli
 from semantic_tokens.task_data.canonical import KEYS, SPLITS, Example, validate_examples
 from semantic_tokens.task_data.splitting import sample
 
 __all__ = ["READERS", "read_dataset", "validate_examples"]
+
+log = logging.getLogger(__name__)
 
 
 class Reader(NamedTuple):
@@ -33,6 +36,7 @@ class Reader(NamedTuple):
 #: Every reader by the name that a dataset's ``reader`` gives; ``jsonl`` is of any kind.
 READERS: dict[str, Reader] = {
     "masakhaner": Reader(masakhaner.masakhaner, "token_classification"),
+    "conll": Reader(conll.conll, "token_classification"),
     "squad_json": Reader(squad.squad_json, "question_answering"),
     "tydiqa_hub": Reader(hub.tydiqa_hub, "question_answering"),
     "xnli": Reader(xnli.xnli, "pair_classification"),
@@ -43,8 +47,10 @@ READERS: dict[str, Reader] = {
     "jsonl": Reader(jsonl.jsonl, "any"),
 }
 
-# Options of every reader: how many examples a language to keep, chosen at random with `seed`.
+# Options of every reader: how many examples of each language to keep, chosen with `seed`.
 _LIMITS = {split: f"max_{split}_per_language" for split in SPLITS}
+# Of every reader of questions: what becomes of one that its passage does not answer (SQuAD 2).
+_UNANSWERABLE = "unanswerable"
 
 
 def read_dataset(
@@ -70,7 +76,7 @@ def read_dataset(
         once, and is checked on the way.
 
     Raises:
-        InputError: here or on going through: what is wrong, where, and how to mend it.
+        InputError: here or on going through: what is wrong, where, and how to correct it.
     """
     key = f"config key datasets.{name}"
     if reader not in READERS:
@@ -84,22 +90,24 @@ def read_dataset(
     for folder in folders:
         if not folder.is_dir():
             raise InputError(
-                f"{key}.path: there is no folder {folder}; put the data there or mend it"
+                f"{key}.path: there is no folder {folder}; put the data there or correct it"
             )
     if len(folders) == 1:
         path = folders[0]
     limits = {split: _limit(options, split, key) for split in SPLITS}
+    keeps_unanswerable = _keeps_unanswerable(options, kind, key)
     raw = READERS[reader].read(path, **_own_options(reader, options, kind, key))
     origin = ", ".join(map(str, folders))
 
     def checked(split: str, kind: str, seen: Seen) -> Iterator[Example]:
-        own_file = reader == "jsonl"
-        where = f"{path}/{split}.jsonl" if own_file else f"{origin}, {split}"
-        empty = (
-            f"{key}: {where} holds no example; mend the dataset's `path` or options in the config"
-        )
-        unit = "line" if own_file else "record"
-        return validate_examples(kind, _filled(raw[split], empty), where, unit=unit, seen=seen)
+        where = f"{path}/{split}.jsonl" if reader == "jsonl" else f"{origin}, {split}"
+        empty = f"{key}: {where} holds no example; correct the dataset's `path` or options in the config"
+        if split == "dev" and options.get("dev_fraction") == 0:  # nothing is kept apart
+            return iter(())
+        examples = validate_examples(kind, _filled(raw[split], empty), where, seen=seen)
+        if kind != "question_answering" or keeps_unanswerable:
+            return examples
+        return _filled(_answerable(examples, where), empty)
 
     ids = Seen()
     splits: dict[str, Iterable[Example]] = {}
@@ -122,6 +130,33 @@ def _filled(examples: Iterable[Example], otherwise: str) -> Iterator[Example]:
         yield example
     if is_empty:
         raise InputError(otherwise)
+
+
+def _answerable(examples: Iterable[Example], where: str) -> Iterator[Example]:
+    """Leave out questions without an answer, and count them in the log."""
+    dropped = 0
+    for example in examples:
+        if example["answers"]:
+            yield example
+        dropped += not example["answers"]
+    if dropped:
+        log.warning(
+            "%s: %d unanswerable questions dropped; option `unanswerable: keep` keeps them",
+            where,
+            dropped,
+        )
+
+
+def _keeps_unanswerable(options: dict[str, Any], kind: str, key: str) -> bool:
+    choice = options.get(_UNANSWERABLE, "drop")
+    if choice not in ("drop", "keep") or (
+        _UNANSWERABLE in options and kind != "question_answering"
+    ):
+        raise InputError(
+            f"{key}.options.{_UNANSWERABLE} is {choice!r} and must be drop or keep, of a dataset of "
+            "question answering"
+        )
+    return choice == "keep"
 
 
 def _with_relevant(
@@ -158,7 +193,9 @@ def _kind(reader: str, kind: str | None, key: str) -> str:
     own = READERS[reader].kind
     if own != "any":
         if kind not in (None, own):
-            raise InputError(f"{key}.kind is {kind!r}, but reader {reader} yields {own}; mend one")
+            raise InputError(
+                f"{key}.kind is {kind!r}, but reader {reader} yields {own}; correct one"
+            )
         return own
     kinds = [name for name in KEYS if name != "passage"]
     if kind not in kinds:
@@ -171,6 +208,8 @@ def _own_options(reader: str, options: dict[str, Any], kind: str, key: str) -> d
     own = set(parameters) - {"path", "has_passages"}
     given = {name: value for name, value in options.items() if name in own}
     general = {*_LIMITS.values(), "seed"}
+    if kind == "question_answering":
+        general.add(_UNANSWERABLE)
     unknown = sorted(set(options) - own - general)
     if unknown:
         raise InputError(
@@ -187,7 +226,9 @@ def _own_options(reader: str, options: dict[str, Any], kind: str, key: str) -> d
 def _check_languages(languages: Any, key: str) -> None:
     if languages is None:
         return
-    if not isinstance(languages, list | tuple) or not all(isinstance(c, str) for c in languages):
+    if not isinstance(languages, list | tuple | dict) or not all(
+        isinstance(code, str) for code in languages
+    ):
         raise InputError(f"{key}.options.languages is {languages!r} and must be a list of codes")
     for code in languages:
         if iso639_3(code) != code:

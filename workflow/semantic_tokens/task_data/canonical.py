@@ -4,6 +4,8 @@ docs/architecture.md gives the form. Everything behind it (tokenisation, ranking
 it, so every example passes here once, wherever it comes from.
 """
 
+import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,26 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_3
 from semantic_tokens.seen import Seen
 
+log = logging.getLogger(__name__)
+
 Example = dict[str, Any]
 
 #: The splits that every dataset has; a ranking dataset has ``passages`` too.
 SPLITS = ("train", "dev", "test")
+
+
+class Placed(dict[str, Any]):
+    """An example that knows its place in a publisher's file, for messages."""
+
+    __slots__ = ("line", "path")
+
+    def __init__(self, example: Example, path: Path, line: int | None = None) -> None:
+        super().__init__(example)
+        self.path, self.line = path, line
+
+    @property
+    def place(self) -> str:
+        return str(self.path) if self.line is None else f"{self.path}, line {self.line}"
 
 
 def validate_examples(
@@ -23,42 +41,55 @@ def validate_examples(
     examples: Iterable[Example],
     path: str | Path,
     *,
-    unit: str = "record",
     seen: Seen | None = None,
 ) -> Iterator[Example]:
     """Pass on examples, checking each as it goes by: keys, types, language code, unique id, and
     what its kind demands (IOB2 tags, answers where they say they are, positive grades).
 
+    An example that repeats an earlier one of the same call in all it says is left out; the log
+    counts them.
+
     Args:
         kind: a key of :data:`KEYS`.
-        path: where they come from, for messages.
-        unit: what an example is there: a ``record``, or the ``line`` of a file.
+        path: where they come from, for messages about examples that are not :class:`Placed`.
         seen: ids that are taken already; ids that go by are added.
 
     Raises:
-        InputError: names path, number and key of the first example that is not valid, or says
-            that there is none at all.
+        InputError: names place and key of the first example that is not valid, or says that there
+            is none at all.
     """
     if kind not in KEYS:
         raise InputError(f"dataset kind {kind!r} is not one of {', '.join(KEYS)}")
     seen = Seen() if seen is None else seen
-    number = 0
+    contents = Seen()
+    number = repeated = 0
     for number, example in enumerate(examples, start=1):
         problem = _problem(kind, example)
-        if problem is None and not seen.add(example["id"]):
-            problem = f"`id` {example['id']!r} is taken by an earlier example; ids are unique"
+        if problem is None:
+            is_new = contents.add(json.dumps(example, sort_keys=True))
+            if not seen.add(example["id"]):
+                if not is_new:
+                    repeated += 1
+                    continue
+                problem = (
+                    f"`id` {example['id']!r} is taken by an earlier example, which says something "
+                    "else or is in another split; ids are unique"
+                )
         if problem:
-            raise InputError(f"{path}, {unit} {number}: {problem}")
+            place = example.place if isinstance(example, Placed) else f"{path}, record {number}"
+            raise InputError(f"{place}: {problem}")
         yield example
     if not number:
         raise InputError(f"{path} holds no example; fill it")
+    if repeated:
+        log.warning("%s: %d examples dropped that repeat an earlier one", path, repeated)
 
 
 def iob2(tags: Sequence[str]) -> list[str]:
     """Tags in IOB2, an I- that continues nothing becoming the B- that evaluations read it as.
 
-    Annotators slip (12 times in MasakhaNER 1.0); seqeval, like the shared task's conlleval,
-    opens an entity there, so no entity changes.
+    That is how IOB1 begins an entity. Annotators of IOB2 slip (12 times in MasakhaNER 1.0);
+    seqeval, like the shared task's conlleval, opens an entity there, so no entity changes.
 
     >>> iob2(["O", "I-PER", "I-PER", "I-LOC"])
     ['O', 'B-PER', 'I-PER', 'B-LOC']
@@ -108,7 +139,7 @@ def _tagging_problem(example: Example) -> str | None:
     if len(tokens) != len(tags):
         return f"{len(tokens)} `tokens` have {len(tags)} `tags`; give one tag a token"
     for token in tokens:
-        if not isinstance(token, str) or not token.strip():
+        if not isinstance(token, str) or not token.strip(" \t\r\n"):
             return f"`tokens` holds {token!r}; a token is a string that is not blank"
     for tag in tags:
         if not is_tag(tag):
@@ -153,7 +184,8 @@ KEYS: dict[str, dict[str, type]] = {
     "ranking": {"query": str, "relevant": dict},
     "passage": {"title": str, "text": str},
 }
-_MAY_BE_EMPTY = {"title"}
+#: A question without an answer is one that its passage does not answer.
+_MAY_BE_EMPTY = {"title", "answers"}
 _TYPE_NAMES: dict[type, str] = {str: "string", list: "list", dict: "mapping"}
 _CHECKS: dict[str, Callable[[Example], str | None]] = {
     "token_classification": _tagging_problem,

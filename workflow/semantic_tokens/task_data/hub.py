@@ -73,7 +73,7 @@ def tydiqa_hub(
         path: a folder laid out like ``google-research-datasets/tydiqa``.
         drop_test_contexts: False trains on the benchmark as published.
     """
-    check_fraction("dev_fraction", dev_fraction)
+    check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
     questions: dict[str, list[Question]] = {}
     for published in ("train", "validation"):
         files = _open(path, "secondary_task", published, _TYDIQA_COLUMNS)

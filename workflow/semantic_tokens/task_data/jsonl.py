@@ -1,11 +1,11 @@
 """A user's own data, in canonical form already."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.task_data.canonical import SPLITS, Example
-from semantic_tokens.task_data.sources import json_lines
+from semantic_tokens.task_data.canonical import SPLITS, Example, Placed
+from semantic_tokens.text_files import files_in, json_lines
 
 
 def jsonl(path: Path, has_passages: bool) -> dict[str, Iterable[Example]]:
@@ -15,10 +15,16 @@ def jsonl(path: Path, has_passages: bool) -> dict[str, Iterable[Example]]:
         InputError: a file is missing, or (on reading it) names the line that is not JSON.
     """
     splits = [*SPLITS, "passages"] if has_passages else SPLITS
-    for split in splits:
-        if not (path / f"{split}.jsonl").is_file():
+    files = {split: files_in(path, f"{split}.jsonl") for split in splits}
+    for split, found in files.items():
+        if not found:
             raise InputError(
                 f"{path}/{split}.jsonl is missing; a folder of your own data holds "
                 f"{', '.join(f'{name}.jsonl' for name in splits)}"
             )
-    return {split: json_lines(path / f"{split}.jsonl") for split in splits}
+    return {split: _examples(found[0]) for split, found in files.items()}
+
+
+def _examples(file: Path) -> Iterator[Example]:
+    for number, record in json_lines(file):
+        yield Placed(record, file, number)

@@ -9,9 +9,10 @@ from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_3
-from semantic_tokens.task_data.canonical import SPLITS, Example
-from semantic_tokens.task_data.sources import json_lines, numbered_lines, require_languages
+from semantic_tokens.task_data.canonical import SPLITS, Example, Placed
+from semantic_tokens.task_data.sources import require_languages
 from semantic_tokens.task_data.splitting import check_fraction, part_of, uniform
+from semantic_tokens.text_files import at_spaces, files_in, filled_lines, json_lines, plain_name
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def miracl(
     Raises:
         InputError: names file and line if a line is malformed, or the files that are missing.
     """
-    check_fraction("dev_fraction", dev_fraction)
+    check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
     if distractors != 1:
         check_fraction("distractors", distractors)
     folders = [path] if isinstance(path, Path) else list(path)
@@ -78,14 +79,19 @@ def read_topics(path: Path) -> dict[str, str]:
         InputError: names the line that is not of that form, or repeats an id.
     """
     topics: dict[str, str] = {}
-    for number, line in numbered_lines(path):
+    repeated = 0
+    for number, line in filled_lines(path):
         query, tab, text = line.partition("\t")
-        if not tab or not query.strip() or not text.strip() or query in topics:
+        query, text = query.strip(), text.strip()
+        if not tab or not query or not text or topics.get(query, text) != text:
             raise InputError(
                 f"{path}, line {number}: a query's id, new in this file, and its text separated by "
-                f"a tab are expected, not {line[:80]!r}; mend or remove the line"
+                f"a tab are expected, not {line[:80]!r}; fix or remove the line"
             )
-        topics[query] = text.strip()
+        repeated += query in topics
+        topics[query] = text
+    if repeated:
+        log.warning("%s: %d lines dropped that repeat an earlier one", path, repeated)
     return topics
 
 
@@ -93,17 +99,24 @@ def read_qrels(path: Path) -> Qrels:
     """Query id -> passage id -> grade, of TREC's ``query Q0 passage grade``.
 
     Raises:
-        InputError: names the line that is not of that form.
+        InputError: names the line that is not of that form, or grades a passage otherwise than an
+            earlier one.
     """
     qrels: Qrels = {}
-    for number, line in numbered_lines(path):
-        fields = line.split()
+    for number, line in filled_lines(path):
+        fields = at_spaces(line)
         if len(fields) != 4 or not fields[3].isdecimal():
             raise InputError(
                 f"{path}, line {number}: query, Q0, passage and grade (0 or more) are expected, "
-                f"not {line[:80]!r}; mend or remove the line"
+                f"not {line[:80]!r}; fix or remove the line"
             )
-        qrels.setdefault(fields[0], {})[fields[2]] = int(fields[3])
+        query, _, passage, grade = fields
+        grades = qrels.setdefault(query, {})
+        if grades.setdefault(passage, int(grade)) != int(grade):
+            raise InputError(
+                f"{path}, line {number}: passage {passage} has the grade {grade}, and "
+                f"{grades[passage]} on an earlier line for the same query; remove one"
+            )
     return qrels
 
 
@@ -113,9 +126,9 @@ def read_passages(path: Path, language: str) -> Iterator[Example]:
     Raises:
         InputError: names the line that lacks a key.
     """
-    for number, record in enumerate(json_lines(path), start=1):
+    for number, record in json_lines(path):
         try:
-            yield {
+            passage = {
                 "id": f"{language}-{record['docid']}",
                 "language": language,
                 "title": record["title"],
@@ -125,6 +138,7 @@ def read_passages(path: Path, language: str) -> Iterator[Example]:
             raise InputError(
                 f"{path}, line {number}: key {error} is missing; a passage has docid, title and text"
             ) from error
+        yield Placed(passage, path, number)
 
 
 def _queries(topics: Path, language: str, qrels: Qrels) -> Iterator[Example]:
@@ -157,12 +171,12 @@ def _tables(folders: Sequence[Path], name: str) -> dict[tuple[str, str], Path]:
     """The files of topics or qrels by language and published split."""
     found = {}
     for folder in folders:
-        for file in folder.rglob(f"{name}.miracl-*.tsv"):
-            if match := _TABLE.fullmatch(file.name):
+        for file in files_in(folder, f"**/{name}.miracl-*.tsv"):
+            if match := _TABLE.fullmatch(plain_name(file)):
                 found[iso639_3(match[2]), match[3]] = file
     if not found:
         raise InputError(
-            f"{', '.join(map(str, folders))}: no {name}.miracl-v1.0-xx-train.tsv or -dev.tsv; mend "
+            f"{', '.join(map(str, folders))}: no {name}.miracl-v1.0-xx-train.tsv or -dev.tsv; correct "
             "the dataset's `path` or `download` in the config"
         )
     return found
@@ -172,14 +186,14 @@ def _corpora(folders: Sequence[Path], languages: set[str]) -> dict[str, list[Pat
     """The files of every language's passages, in the order of their numbers."""
     found: dict[str, list[Path]] = {}
     for folder in folders:
-        for file in folder.rglob("docs-*.jsonl*"):
+        for file in files_in(folder, "**/docs-*.jsonl"):
             if match := _CORPUS.fullmatch(file.parent.name):
                 found.setdefault(iso639_3(match[1]), []).append(file)
     missing = sorted(languages - set(found))
     if missing:
         raise InputError(
             f"{', '.join(map(str, folders))}: no miracl-corpus-v1.0-xx/docs-*.jsonl.gz for "
-            f"{', '.join(missing)}; put the passages there or mend the dataset's `languages`"
+            f"{', '.join(missing)}; put the passages there or correct the dataset's `languages`"
         )
     return {code: sorted(found[code], key=_document_number) for code in sorted(languages)}
 

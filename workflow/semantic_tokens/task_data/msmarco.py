@@ -1,5 +1,6 @@
 """MS MARCO passages to train on, another language's MIRACL to test on (paper, Appendix F)."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -7,9 +8,9 @@ from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.seen import Seen
-from semantic_tokens.task_data.canonical import Example
+from semantic_tokens.task_data.canonical import Example, Placed
 from semantic_tokens.task_data.miracl import miracl
-from semantic_tokens.task_data.sources import json_lines
+from semantic_tokens.text_files import files_in, json_lines
 
 LANGUAGE = "eng"
 
@@ -34,11 +35,11 @@ def msmarco(
         InputError: a file is missing, a line is malformed, or English is asked for.
     """
     folders = [path] if isinstance(path, Path) else list(path)
-    files = [file for folder in folders for file in sorted(folder.rglob("train.jsonl.gz"))]
+    files = [file for folder in folders for file in files_in(folder, "**/train.jsonl")]
     if len(files) != 1:
         raise InputError(
             f"{', '.join(map(str, folders))}: one train.jsonl.gz of MS MARCO is expected, and there "
-            f"are {len(files)}; mend the dataset's `download` or `path`"
+            f"are {len(files)}; correct the dataset's `download` or `path`"
         )
     if languages is None or LANGUAGE in languages:
         raise InputError(
@@ -55,19 +56,22 @@ def msmarco(
     }
 
 
-def _records(file: Path) -> Iterator[tuple[Example, list[Example], list[Example]]]:
+def _records(file: Path) -> Iterator[tuple[Placed, list[Placed], list[Placed]]]:
     """Every line's query, its relevant passages and its negative ones, in canonical form."""
-    records = enumerate(json_lines(file), start=1)
-    for number, record in tqdm(records, desc="MS MARCO", unit="query", mininterval=2):
+    for number, record in tqdm(json_lines(file), desc="MS MARCO", unit="query", mininterval=2):
         try:
             relevant, others = (
                 [
-                    {
-                        "id": _name(passage),
-                        "language": LANGUAGE,
-                        "title": passage.get("title") or "",
-                        "text": passage["text"],
-                    }
+                    Placed(
+                        {
+                            "id": _name(passage),
+                            "language": LANGUAGE,
+                            "title": passage.get("title") or "",
+                            "text": passage["text"],
+                        },
+                        file,
+                        number,
+                    )
                     for passage in record[f"{side}_passages"]
                 ]
                 for side in ("positive", "negative")
@@ -83,7 +87,7 @@ def _records(file: Path) -> Iterator[tuple[Example, list[Example], list[Example]
                 f"{file}, line {number}: query_id, query, positive_passages and negative_passages "
                 f"(each of docid, title, text) are expected ({error!r}); fetch the file again"
             ) from error
-        yield query, relevant, others
+        yield Placed(query, file, number), relevant, others
 
 
 def _queries(file: Path) -> Iterator[Example]:
@@ -95,7 +99,7 @@ def _all_passages(file: Path, others: Iterable[Example]) -> Iterator[Example]:
     seen = Seen()
     for _, relevant, negatives in _records(file):
         for passage in relevant + negatives:
-            if seen.add(passage["id"]):
+            if seen.add(json.dumps(passage, sort_keys=True)):  # many queries name the same one
                 yield passage
     yield from others
 

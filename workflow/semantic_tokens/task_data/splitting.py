@@ -27,18 +27,20 @@ def part_of(name: str, seed: int, *, train: float, dev: float) -> str:
     return "dev" if number < train + dev else "test"
 
 
-def check_fraction(key: str, value: float) -> None:
+def check_fraction(key: str, value: float, *, may_be_zero: bool = False) -> None:
     """Raise an InputError if a share of the data, an option of a dataset, is not one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not (0 < value < 1 or (may_be_zero and value == 0)):
         raise InputError(
-            f"the dataset's `{key}` is {value!r} and must lie between 0 and 1; mend it in the config"
+            f"the dataset's `{key}` is {value!r} and must lie between 0 and 1"
+            f"{', or be 0' if may_be_zero else ''}; correct it in the config"
         )
 
 
 def check_fractions(train_fraction: float, dev_fraction: float) -> None:
     """Raise an InputError if the two shares are none or leave nothing to test on."""
     check_fraction("train_fraction", train_fraction)
-    check_fraction("dev_fraction", dev_fraction)
+    check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
     if train_fraction + dev_fraction >= 1:
         raise InputError(
             f"the dataset's `train_fraction` ({train_fraction}) and `dev_fraction` ({dev_fraction}) "

@@ -1,0 +1,231 @@
+"""Text files that people wrote or publish, opened in one place.
+
+Every reader of such a file goes through here. A byte order mark is dropped; a gzipped file is
+recognised by its first bytes; only a line feed, or a carriage return before it, ends a line, since
+other separators of Unicode occur within sentences; and what cannot be decoded is named by file and
+line. Nothing is quoted: a quotation mark is a character like another.
+"""
+
+import codecs
+import contextlib
+import gzip
+import json
+import logging
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from semantic_tokens.errors import InputError
+
+log = logging.getLogger(__name__)
+
+#: Takes the place of half of a surrogate pair, which is no character and cannot be written.
+REPLACEMENT = "\ufffd"
+
+_GZIP = b"\x1f\x8b"
+_OTHER_UNICODE = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
+_SPACES = re.compile("[ \t]+")
+_BROKEN_ARCHIVE = (EOFError, gzip.BadGzipFile, zlib.error)
+
+
+def numbered_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+    """The lines of a text file, gzipped or not, from number 1, without their ends.
+
+    Args:
+        encoding: of the file; a byte order mark before UTF-8 is dropped.
+
+    Raises:
+        InputError: a line cannot be decoded, the file is UTF-16, or a gzipped file breaks off.
+            The message names file and line.
+    """
+    number = 0
+    with _opened(path) as file:
+        try:
+            for number, raw in enumerate(file, start=1):
+                line = _decoded(raw, number, path, encoding)
+                if number == 1 and "\n" not in line and "\r" in line.rstrip("\r"):
+                    raise InputError(
+                        f"{path} ends its lines with carriage returns alone; convert it, for "
+                        "example: tr '\\r' '\\n' < FILE > NEW"
+                    )
+                yield number, line.rstrip("\r\n")
+        except _BROKEN_ARCHIVE as error:
+            raise InputError(
+                f"{path} breaks off after line {number} ({error}); fetch it again"
+            ) from error
+
+
+def filled_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+    """The lines of :func:`numbered_lines` that hold more than white space."""
+    return ((number, line) for number, line in numbered_lines(path, encoding) if line.strip())
+
+
+def at_spaces(line: str) -> list[str]:
+    """The columns of a line that spaces or tabs separate; a no-break space is part of a column.
+
+    >>> at_spaces(" 10\\xa0000 \\tO ")
+    ['10\\xa0000', 'O']
+    """
+    return _SPACES.split(line.strip(" \t"))
+
+
+def at_tabs_or_spaces(line: str) -> list[str]:
+    """The columns of a line: tabs separate them where it has any, else spaces do.
+
+    >>> at_tabs_or_spaces("New York\\tB-LOC"), at_tabs_or_spaces("York  I-LOC")
+    (['New York', 'B-LOC'], ['York', 'I-LOC'])
+    """
+    line = line.rstrip(" \t")
+    return [field.strip(" ") for field in line.split("\t")] if "\t" in line else at_spaces(line)
+
+
+def json_document(path: str | Path) -> Any:
+    """What a JSON file holds, gzipped or not. Half of a surrogate pair becomes U+FFFD, which the
+    log counts.
+
+    Raises:
+        InputError: the file is not JSON in UTF-8; the message names file and line.
+    """
+    with _opened(path) as file:
+        try:
+            raw = file.read()
+        except _BROKEN_ARCHIVE as error:
+            raise InputError(f"{path} breaks off ({error}); fetch it again") from error
+    text = _decoded(raw, 1, path, "utf-8")
+    value, replaced = _json(text, str(path))
+    _log_replaced(path, replaced)
+    return value
+
+
+def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON-lines file, one on each line, with the line's number. Blank lines are
+    skipped. Half of a surrogate pair becomes U+FFFD, which the log counts.
+
+    Raises:
+        InputError: names the line that is not a JSON object.
+    """
+    replaced = 0
+    for number, line in filled_lines(path):
+        where = f"{path}, line {number}"
+        record, count = _json(line, where)
+        replaced += count
+        if not isinstance(record, dict):
+            raise InputError(f"{where}: not a JSON object but {line[:60]!r}; fix or remove it")
+        yield number, record
+    _log_replaced(path, replaced)
+
+
+def files_in(folder: str | Path, *patterns: str) -> list[Path]:
+    """The files of a folder that match one of some patterns, plain or gzipped, in order.
+
+    Left out is what an operating system or an archive leaves between a publisher's files: hidden
+    files such as ``._en.txt`` and ``.DS_Store``, and the folder ``__MACOSX``. Of a file that is
+    there both plain and gzipped, the plain one is taken.
+
+    Args:
+        patterns: of :meth:`pathlib.Path.glob`.
+    """
+    folder = Path(folder)
+    found = {
+        path
+        for pattern in patterns
+        for path in (*folder.glob(pattern), *folder.glob(f"{pattern}.gz"))
+        if not any(
+            part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts
+        )
+        and path.is_file()
+    }
+    return sorted(
+        path for path in found if path.suffix != ".gz" or path.with_suffix("") not in found
+    )
+
+
+def plain_name(path: Path) -> str:
+    """A file's name without the ending that says it is gzipped.
+
+    >>> plain_name(Path("en/train.tsv.gz"))
+    'train.tsv'
+    """
+    return path.name.removesuffix(".gz")
+
+
+def without_surrogates(value: Any) -> tuple[Any, int]:
+    """A value of JSON's types in which U+FFFD stands for every half of a surrogate pair, and how
+    many there were.
+
+    >>> without_surrogates({"text": ["sad \\ud83d"]})
+    ({'text': ['sad \\ufffd']}, 1)
+    """
+    if isinstance(value, str):
+        return _SURROGATE.subn(REPLACEMENT, value)
+    if isinstance(value, list):
+        pairs = [without_surrogates(item) for item in value]
+        return [item for item, _ in pairs], sum(count for _, count in pairs)
+    if isinstance(value, dict):
+        keys, count = without_surrogates(list(value))
+        values, more = without_surrogates(list(value.values()))
+        return dict(zip(keys, values, strict=True)), count + more
+    return value, 0
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[IO[bytes]]:
+    """A file's bytes, unpacked if it is gzipped, without a byte order mark."""
+    with Path(path).open("rb") as raw:
+        is_gzipped = raw.read(len(_GZIP)) == _GZIP
+    opening: Any = gzip.open if is_gzipped else open
+    with opening(path, "rb") as file:
+        try:
+            start = file.peek(4)[:4]
+        except _BROKEN_ARCHIVE:  # the reading that follows says so, with the line
+            start = b""
+        for mark, name in _OTHER_UNICODE.items():
+            if start.startswith(mark):
+                raise _not_utf8(path, name)
+        if len(start) == 4 and b"\0\0" in (start[0::2], start[1::2]) and start.strip(b"\0"):
+            raise _not_utf8(path, "UTF-16")  # without a mark: half of the bytes are 0
+        if start.startswith(codecs.BOM_UTF8):
+            file.read(len(codecs.BOM_UTF8))
+        yield file
+
+
+def _not_utf8(path: str | Path, name: str) -> InputError:
+    return InputError(
+        f"{path} is not UTF-8 but {name}; convert it: iconv -f {name} -t UTF-8 FILE > NEW"
+    )
+
+
+def _decoded(raw: bytes, first: int, path: str | Path, encoding: str) -> str:
+    """The text of bytes whose first line has this number."""
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = first + raw.count(b"\n", 0, error.start)
+        wanted = "UTF-8" if encoding == "utf-8" else encoding
+        raise InputError(
+            f"{path} is not {wanted}, line {line}: {error}; convert it, for example: "
+            "iconv -f LATIN1 -t UTF-8 FILE > NEW"
+        ) from error
+
+
+def _json(text: str, where: str) -> tuple[Any, int]:
+    """The value that a text spells, without halves of surrogate pairs, and their number."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not JSON ({error}); fix it, or fetch the file again") from error
+    return without_surrogates(value) if _ESCAPED_SURROGATE.search(text) else (value, 0)
+
+
+def _log_replaced(path: str | Path, count: int) -> None:
+    if count:
+        log.warning("%s: %d halves of surrogate pairs replaced with U+FFFD", path, count)
