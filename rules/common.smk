@@ -379,6 +379,11 @@ def score_files(rows, tasks=TASKS):
     ]
 
 
+def scored_item_files(rows, tasks=TASKS):
+    """What every test item adds to these scores."""
+    return [path.replace(".json", ".items.parquet") for path in score_files(rows, tasks)]
+
+
 def unshown_scores(rows):
     """The scores of the experiments that no figure shows: each row's of its own tasks."""
     return [

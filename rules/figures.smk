@@ -1,7 +1,7 @@
 # The paper's figures, each as PDF and PNG. A figure whose experiments are not in the table of
 # experiments is not made.
 #
-# consumes  results/scores/; for Figures 8 and 13 results/groups/, embeddings and lexicons
+# consumes  results/scores/, results/baselines/; for Figures 8 and 13 results/groups/, embeddings and lexicons
 # makes     results/figures/figure{2..13}.{pdf,png}
 from semantic_tokens.figures.selection import curves, language_pairs, reference_of_main
 
@@ -66,6 +66,10 @@ rule figure_curves:
         scores=lambda wildcards: score_files(
             CURVES[wildcards.figure].experiments, tasks_of_figure(wildcards.figure)
         ),
+        scored_items=lambda wildcards: scored_item_files(
+            CURVES[wildcards.figure].experiments, tasks_of_figure(wildcards.figure)
+        ),
+        baselines=lambda wildcards: baseline_files(tasks_of_figure(wildcards.figure)),
         backbones=lambda wildcards: backbone_configs(CURVES[wildcards.figure].experiments),
     output:
         "results/figures/{figure}.pdf",
@@ -85,12 +89,15 @@ rule figure_curves:
         gpu=0,
     params:
         shown=lambda wildcards: CURVES[wildcards.figure].as_dict(),
+        rows=lambda wildcards: rows_as_params(CURVES[wildcards.figure].experiments),
         tasks=lambda wildcards: tasks_of_figure(wildcards.figure),
         seeds=config["seeds"],
+        resampling=config["significance"],
         code=code_digest(
             "semantic_tokens.figures.curves",
             "semantic_tokens.figures.style",
             "semantic_tokens.tables",
+            *BOOTSTRAP,
         ),
     script:
         "../workflow/scripts/figure_curves.py"
@@ -101,6 +108,10 @@ if "figure11" in CURVES:
     rule figure_alignments:
         input:
             scores=score_files(CURVES["figure11"].experiments, tasks_of_figure("figure11")),
+            scored_items=scored_item_files(
+                CURVES["figure11"].experiments, tasks_of_figure("figure11")
+            ),
+            baselines=baseline_files(tasks_of_figure("figure11")),
         output:
             "results/figures/figure11.pdf",
             in_report("results/figures/figure11.png", caption="figure_alignments"),
@@ -117,12 +128,15 @@ if "figure11" in CURVES:
             gpu=0,
         params:
             shown=CURVES["figure11"].as_dict(),
+            rows=rows_as_params(CURVES["figure11"].experiments),
             tasks=tasks_of_figure("figure11"),
             seeds=config["seeds"],
+            resampling=config["significance"],
             code=code_digest(
                 "semantic_tokens.figures.alignments",
                 "semantic_tokens.figures.style",
                 "semantic_tokens.tables",
+                *BOOTSTRAP,
             ),
         script:
             "../workflow/scripts/figure_alignments.py"
@@ -133,6 +147,8 @@ if LANGUAGE_ROWS:
     rule figure_languages:
         input:
             scores=score_files([reference_of_main(EXPERIMENTS), *LANGUAGE_ROWS]),
+            scored_items=scored_item_files([reference_of_main(EXPERIMENTS), *LANGUAGE_ROWS]),
+            baselines=baseline_files(TASKS),
         output:
             "results/figures/figure10.pdf",
             in_report("results/figures/figure10.png", caption="figure_languages"),
@@ -152,11 +168,13 @@ if LANGUAGE_ROWS:
             oracle=reference_of_main(EXPERIMENTS).as_dict(),
             tasks=TASKS,
             seeds=config["seeds"],
+            resampling=config["significance"],
             code=code_digest(
                 "semantic_tokens.figures.languages",
                 "semantic_tokens.figures.selection",
                 "semantic_tokens.figures.style",
                 "semantic_tokens.tables",
+                *BOOTSTRAP,
             ),
         script:
             "../workflow/scripts/figure_languages.py"

@@ -1,15 +1,23 @@
 # The paper's tables, what stands beside them, and what the paper lacks.
 #
-# consumes  results/scores/, results/datasets/, results/efficiency/, results/groups/
+# consumes  results/scores/, results/baselines/, results/datasets/, results/efficiency/, results/groups/
 # makes     results/table{1..5}*, results/table5_orderings.csv, results/comparison.{csv,html},
 #           results/significance.{csv,html}, results/group_quality.{csv,html}
 from semantic_tokens.figures.selection import main_backbone
 
 # How every page is written.
 PAGES = ("semantic_tokens.pages", "semantic_tokens.templates")
+# How scores get their intervals.
+BOOTSTRAP = ("semantic_tokens.bootstrap", "semantic_tokens.scored_items")
 
 TABLE5 = multiext(
-    "results/table5", ".csv", ".tex", ".html", "_by_language.csv", "_by_language.html"
+    "results/table5",
+    ".csv",
+    ".tex",
+    ".html",
+    "_by_language.csv",
+    "_by_language.html",
+    "_baselines.csv",
 )
 TABLE5_ROWS = [row for row in EXPERIMENTS if row.table5]
 # The orderings are of Figures 3 to 7; what other figures and tables add is compared there.
@@ -82,6 +90,8 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
 rule table5:
     input:
         scores=score_files(TABLE5_ROWS),
+        scored_items=scored_item_files(TABLE5_ROWS),
+        baselines=baseline_files(TASKS),
         backbones=backbone_configs(TABLE5_ROWS),
     output:
         "results/table5.csv",
@@ -89,6 +99,7 @@ rule table5:
         in_report("results/table5.html"),
         "results/table5_by_language.csv",
         in_report("results/table5_by_language.html", "table5", title="table 5 by language"),
+        "results/table5_baselines.csv",
     log:
         "results/logs/table5.log",
     benchmark:
@@ -104,8 +115,9 @@ rule table5:
         rows=rows_as_params(TABLE5_ROWS),
         tasks=TASKS,
         seeds=config["seeds"],
+        resampling=config["significance"],
         title=config["title"],
-        code=code_digest("semantic_tokens.tables", *PAGES),
+        code=code_digest("semantic_tokens.tables", *BOOTSTRAP, *PAGES),
     script:
         "../workflow/scripts/table5.py"
 
@@ -275,6 +287,7 @@ if TABLE4_ROWS:
     rule table4:
         input:
             scores=score_files(TABLE4_ROWS, [TABLE4["task"]]),
+            scored_items=scored_item_files(TABLE4_ROWS, [TABLE4["task"]]),
             groups=[
                 f"results/groups/{row.recipe.path.rpartition('/')[0]}.safetensors"
                 for row in TABLE4_ROWS
@@ -297,8 +310,11 @@ if TABLE4_ROWS:
             rows=rows_as_params(TABLE4_ROWS),
             shown=TABLE4,
             seeds=config["seeds"],
+            resampling=config["significance"],
             title=config["title"],
-            code=code_digest("semantic_tokens.paper_tables", "semantic_tokens.tables", *PAGES),
+            code=code_digest(
+                "semantic_tokens.paper_tables", "semantic_tokens.tables", *BOOTSTRAP, *PAGES
+            ),
         script:
             "../workflow/scripts/table4.py"
 
@@ -306,9 +322,7 @@ if TABLE4_ROWS:
 rule significance:
     input:
         scored_items=[
-            path.replace(".json", ".items.parquet")
-            for task, rows in SCORED_ROWS.items()
-            for path in score_files(rows, [task])
+            path for task, rows in SCORED_ROWS.items() for path in scored_item_files(rows, [task])
         ],
     output:
         "results/significance.csv",
@@ -326,9 +340,9 @@ rule significance:
     params:
         rows_by_task={task: rows_as_params(rows) for task, rows in SCORED_ROWS.items()},
         seeds=config["seeds"],
-        options=config["significance"],
+        resampling=config["significance"],
         title=config["title"],
-        code=code_digest("semantic_tokens.significance", "semantic_tokens.scored_items", *PAGES),
+        code=code_digest("semantic_tokens.significance", *BOOTSTRAP, *PAGES),
     script:
         "../workflow/scripts/significance.py"
 

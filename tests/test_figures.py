@@ -9,6 +9,7 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.font_manager import findfont
 from matplotlib.patches import FancyBboxPatch
+from scored import even_scores
 
 from semantic_tokens.configuration import Experiment
 from semantic_tokens.errors import InputError
@@ -16,7 +17,13 @@ from semantic_tokens.figures import style
 from semantic_tokens.figures.curves import draw_curves, tick_label
 from semantic_tokens.figures.fonts import Fonts, extract_fonts
 from semantic_tokens.figures.groups import script_colours
-from semantic_tokens.figures.languages import correlate, relative_drops, signed, task_pairs
+from semantic_tokens.figures.languages import (
+    adjusted,
+    correlate,
+    relative_drops,
+    signed,
+    task_pairs,
+)
 from semantic_tokens.figures.pipelines import draw_pipelines, pipelines
 from semantic_tokens.figures.selection import curves
 from semantic_tokens.inspection import inspect_group, is_number, is_punctuation, richest_group
@@ -46,6 +53,23 @@ ROWS = [
     row("figure7", f"b/{CLSA}/dfull/ungrouped/asis", reference=True),
     row("figure7", f"b/{CLSA}/dfull/kmeans-cosine-0.4/asis"),
 ]
+
+
+def drawn(shown, dimension, value_of=lambda row, seed: 0.5, seeds=(1,), **baselines):
+    """The figure of these curves on one task, scores by experiment and seed."""
+    rows = [row for series in shown["series"] for row in series["experiments"]]
+    rows += [shown["oracle"]] if shown["oracle"] else []
+    scores = even_scores(
+        rows, ["ner"], seeds, lambda row, _, seed: {"eng": value_of(row, seed)},
+        **baselines,
+    )  # fmt: skip
+    return draw_curves(shown, [NER], scores, {"a": dimension})
+
+
+def points(container):
+    """Where the points of a drawn curve are, without what sets it apart from its neighbours."""
+    line = container[0]
+    return list(line.get_xdata()), list(line.get_ydata())
 
 
 def summary(figure: str) -> list[tuple[str, bool, list[str]]]:
@@ -83,6 +107,40 @@ def test_figures_take_what_they_share_from_others():
     ]
 
 
+def test_figure9_is_relative_to_the_oracle_that_is_aligned_as_its_curve_is():
+    zero_shot = [
+        row("figure9", f"a/{alignment}/dfull/{grouping}/mlm", training="eng")
+        for alignment, grouping in (
+            ("unaligned", "ungrouped"), (CLSA, "ungrouped"), (CLSA, "kmeans-cosine-0.4"),
+        )
+    ]  # fmt: skip
+    both = curves("figure9", [*ROWS, *zero_shot])
+    assert both.oracle is not None and both.oracle.recipe.alignment == CLSA
+    assert both.series[0].experiments[0].recipe.alignment == CLSA
+    old = curves("figure9", [*ROWS, zero_shot[0], zero_shot[2]])
+    assert old.oracle is not None and old.oracle.recipe.alignment == "unaligned"
+
+
+@pytest.mark.parametrize("profile", ["experiments", "paper_experiments"])
+def test_oracles_of_figures_7_and_9_are_aligned_in_both_profiles(profile: str):
+    """As the curves are that they stand at the end of."""
+    table = Path(__file__).resolve().parents[1] / f"config/{profile}.tsv"
+    header, *lines = (line.split("\t") for line in table.read_text(encoding="utf-8").splitlines())
+    rows = []
+    for line in lines:
+        values = dict(zip(header, line, strict=True))
+        recipe = Recipe(**{part: values[part] for part in header[3:8]})
+        reference = values["reference"] == "yes"
+        rows.append(Experiment(values["figure"], False, reference, recipe, values["training"]))
+    for figure in ("figure7", "figure9"):
+        shown = curves(figure, rows)
+        for series in shown.series:
+            assert [r.recipe.ratio for r in series.experiments] == [1.0, 0.4, 0.2, 0.1, 0.05]
+            assert len({r.recipe.alignment for r in series.experiments}) == 1
+            assert series.experiments[0].recipe.is_aligned
+    assert shown.oracle == shown.series[0].experiments[0]
+
+
 def test_figure7_has_one_curve_a_backbone_and_no_oracle():
     assert summary("figure7") == [
         ("a", False, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
@@ -114,36 +172,61 @@ def test_figure12_is_by_dimension_at_one_ratio_and_by_ratio_at_more():
         *("cosine, d = {D}", "Euclidean, d = {D}", "cosine, d = 16", "Euclidean, d = 16")
     ]
     assert len({s.colour for s in more.series}) == 4
-    figure = draw_curves(more.as_dict(), [NER], [1], lambda *_: {"value": 0.5}, {"a": 64})
-    xs = [list(container[0].get_xdata()) for container in figure.axes[0].containers]
-    assert xs == [pytest.approx([5, 40])] * 4
+    figure = drawn(more.as_dict(), 64)
+    xs = [points(container)[0] for container in figure.axes[0].containers]
+    assert xs == [pytest.approx([5, 40], rel=0.04)] * 4
+    assert len({x[0] for x in xs}) == 4  # side by side, so that their intervals can be read
 
 
 def test_drawn_points_are_the_scores():
     shown = curves("figure3", ROWS).as_dict()
 
-    def record_of(experiment, task, seed):
+    def value_of(experiment, seed):
         value = {"ungrouped": 0.8, "kmeans-cosine-0.4": 0.6, "kmeans-cosine-0.05": 0.3}
-        return {"value": value.get(experiment["grouping"], 0.1) + 0.02 * seed}
+        return value.get(experiment["grouping"], 0.1) + 0.02 * seed
 
-    figure = draw_curves(shown, [NER], [0, 1], record_of, {"a": 384})
+    figure = drawn(shown, 384, value_of, seeds=[0, 1])
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
-    drawn = [(list(c[0].get_xdata()), list(c[0].get_ydata())) for c in axes.containers]
-    assert drawn[0][0] == pytest.approx([5, 40, 100])
-    assert drawn[0][1] == pytest.approx([0.31, 0.61, 0.81])
+    xs, ys = points(axes.containers[0])
+    assert xs == pytest.approx([5, 40, 100], rel=0.04)
+    assert ys == pytest.approx([0.31, 0.61, 0.81])
     assert [c[0].get_linestyle() for c in axes.containers] == ["-", "--", "--"]
-    # one standard deviation of 0.6 and 0.62 each way
+    # the items are even, so the interval of .60 and .62 runs from the one to the other
     bars = axes.containers[0][2][0].get_segments()
-    assert bars[1][1][1] - bars[1][0][1] == pytest.approx(2 * math.sqrt(2) / 100)
+    assert [bars[1][0][1], bars[1][1][1]] == pytest.approx([0.60, 0.62])
+
+
+def test_chance_and_bm25_are_lines_and_a_point_at_chance_is_hollow():
+    shown = curves("figure3", ROWS).as_dict()
+
+    def value_of(experiment, seed):
+        return {"ungrouped": 0.8, "kmeans-cosine-0.05": 0.3}.get(experiment["grouping"], 0.6)
+
+    figure = drawn(shown, 384, value_of, chance=0.3, bm25={"ner": 0.7})
+    (axes,) = figure.axes
+    across = [
+        line.get_ydata()[0]
+        for line in axes.lines
+        if len(set(line.get_xdata())) == 2 and list(line.get_xdata()) == [0, 1]
+    ]
+    assert across == pytest.approx([0.3, 0.7, 0.8])  # chance, BM25 and the oracle
+    hollow = [line.get_ydata()[0] for line in axes.lines if line.get_markerfacecolor() == "white"]
+    assert hollow == [pytest.approx(0.3)]
+    labels = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert {"Chance", "BM25", "no better than chance"} <= set(labels)
+    assert min(patch.get_y() for patch in axes.patches) == pytest.approx(0.3)  # no band below
+    above = drawn(shown, 384, value_of, chance=0.1)
+    labels = [text.get_text() for legend in above.legends for text in legend.get_texts()]
+    assert "no better than chance" not in labels and "BM25" not in labels
 
 
 def test_parameters_are_ratio_times_dimension():
     shown = curves("figure6", ROWS).as_dict()
-    figure = draw_curves(shown, [NER], [1], lambda *_: {"value": 0.5}, {"a": 64})
-    xs = [list(container[0].get_xdata()) for container in figure.axes[0].containers]
-    assert xs[0] == pytest.approx([25, 100])  # 16 of 64 dimensions
-    assert xs[1] == pytest.approx([10, 25])  # and 40% of the subwords
+    figure = drawn(shown, 64)
+    xs = [points(container)[0] for container in figure.axes[0].containers]
+    assert xs[0] == pytest.approx([25, 100], rel=0.04)  # 16 of 64 dimensions
+    assert xs[1] == pytest.approx([10, 25], rel=0.04)  # and 40% of the subwords
 
 
 def test_bands_are_relative_to_the_oracle():
@@ -172,7 +255,7 @@ def test_ticks_leave_each_other_room_and_those_of_the_first_curve_come_first():
     rows = [row("figure6", f"a/unaligned/d{d}/ungrouped/mlm") for d in (64, 16, 4, 1)]
     rows += [row("figure5", f"a/{CLSA}/d16/kmeans-cosine-{r}/mlm") for r in (0.4, 0.2, 0.1, 0.05)]
     shown = curves("figure6", [*ROWS[:2], *rows]).as_dict()
-    figure = draw_curves(shown, [NER], [1], lambda *_: {"value": 0.5}, {"a": 384})
+    figure = drawn(shown, 384)
     figure.canvas.draw()
     (axes,) = figure.axes
     labels = [label for label in axes.get_xticklabels() if label.get_text()]
@@ -218,15 +301,20 @@ def test_correlation_agrees_with_numpy_and_is_one_tailed():
     assert math.isnan(correlate(first, dict.fromkeys("abcde", 0.3)).rho)
 
 
+def test_p_values_are_corrected_for_their_number():
+    given = np.array([[0.01, 0.04], [math.nan, 0.03]])
+    # Benjamini and Hochberg: 3 · .01 / 1, 3 · .03 / 2 and 3 · .04 / 3, never falling
+    assert adjusted(given).ravel().tolist() == pytest.approx(
+        [0.03, 0.04, math.nan, 0.04], nan_ok=True
+    )
+    assert np.isnan(adjusted(np.full((1, 2), math.nan))).all()
+
+
 def test_drops_are_relative_and_leave_out_what_was_nothing():
     scores = {"ungrouped": {"deu": 0.8, "jpn": 0.0}, "kmeans": {"deu": 0.6, "jpn": 0.1}}
-    drops = relative_drops(
-        {"n": "kmeans"},
-        {"n": "ungrouped"},
-        NER,
-        [1],
-        lambda r, t, s: {"by_language": scores[r["n"]]},
-    )
+    rows = [r.as_dict() for r in (ROWS[1], ROWS[2])]
+    found = even_scores(rows, ["ner"], [1], lambda r, t, s: scores[r["grouping"].partition("-")[0]])
+    drops = relative_drops(rows[1], rows[0], NER, found)
     assert drops == {"deu": pytest.approx(0.25)}
 
 

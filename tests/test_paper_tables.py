@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
+from scored import even_scores
 
 from semantic_tokens.files import write_json
 from semantic_tokens.paper_tables import (
@@ -125,28 +126,27 @@ ROWS = [
 
 
 @pytest.mark.parametrize(
-    ("language", "scores", "items"), [("zho", [0.4, 0.2, 0.3], 7), (None, [0.5, 0.4, 0.6], 12)]
+    ("language", "expected", "items"), [("zho", [0.4, 0.2, 0.3], 4), (None, [0.5, 0.4, 0.6], 8)]
 )
 def test_table4_is_of_one_language_or_all(
-    language: str | None, scores: list[float], items: int
+    language: str | None, expected: list[float], items: int
 ) -> None:
     in_chinese = {"ungrouped": 0.4, "lexicon-muse": 0.2, "kmeans-cosine-0.4": 0.3}
     overall = {"ungrouped": 0.5, "lexicon-muse": 0.4, "kmeans-cosine-0.4": 0.6}
 
-    def record_of(row: Mapping[str, Any], task: str, seed: int) -> dict[str, Any]:
+    def by_language_of(row: Mapping[str, Any], task: str, seed: int) -> dict[str, float]:
         shift = 0.1 if seed == 2 else -0.1
-        return {
-            "metric": "ndcg_at_10",
-            "value": overall[row["grouping"]] + shift,
-            "by_language": {"zho": in_chinese[row["grouping"]] + shift},
-            "count_by_language": {"zho": 7, "eng": 5},
-        }
+        grouping = row["grouping"]
+        other = 2 * overall[grouping] - in_chinese[grouping]
+        return {"zho": in_chinese[grouping] + shift, "eng": other + shift}
 
+    scores = even_scores(ROWS, ["search"], [1, 2], by_language_of)["search"]
     ratios = {f"mbert/unaligned/dfull/{row['grouping']}/asis": 0.9 for row in ROWS}
-    table = table4(ROWS, LexiconTask("search", language), [1, 2], record_of, ratios)
+    table = table4(ROWS, LexiconTask("search", language), "ndcg_at_10", scores, ratios)
     assert table["method"].tolist() == ["oracle", "lexicon: muse", "K-Means"]
-    assert table["ndcg_at_10"].tolist() == pytest.approx(scores)
+    assert table["ndcg_at_10"].tolist() == pytest.approx(expected)
     assert table["ndcg_at_10_std"].tolist() == pytest.approx([0.2 / 2**0.5] * 3)
+    assert (table["ndcg_at_10_high"] - table["ndcg_at_10_low"]).tolist() == pytest.approx([0.2] * 3)
     assert set(table["items"]) == {items}
 
 

@@ -1,17 +1,10 @@
 import numpy as np
 import pytest
 
+from semantic_tokens.bootstrap import Resampling
 from semantic_tokens.errors import InputError
 from semantic_tokens.scored_items import ScoredItem
-from semantic_tokens.significance import (
-    COLUMNS,
-    bootstrap_p,
-    comparisons,
-    resampled_scores,
-    scores_once,
-    side_by_side,
-    significance,
-)
+from semantic_tokens.significance import COLUMNS, comparisons, side_by_side, significance
 
 
 def row(path: str, reference: bool = False, training: str = "all-languages") -> dict:
@@ -42,57 +35,6 @@ def test_comparisons_differ_in_one_thing() -> None:
     }
 
 
-def test_resampling_agrees_with_scipy() -> None:
-    """The bootstrap of a mean, and of micro-F1, has scipy's interval."""
-    from scipy.stats import bootstrap
-
-    generator = np.random.default_rng(0)
-    possible = generator.integers(1, 6, size=(120, 1, 1)).astype(float)
-    earned = np.floor(generator.random((120, 1, 1)) * (possible + 1))
-    drawn = resampled_scores({"eng": earned}, {"eng": possible}, resamples=20_000, seed=1)
-    expected = bootstrap(
-        (earned.ravel(), possible.ravel()),
-        lambda e, p, axis: e.sum(axis=axis) / p.sum(axis=axis),
-        paired=True,
-        n_resamples=20_000,
-        method="percentile",
-        rng=2,
-    )
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    assert low == pytest.approx(expected.confidence_interval.low, abs=0.004)
-    assert high == pytest.approx(expected.confidence_interval.high, abs=0.004)
-    assert drawn.std() == pytest.approx(expected.standard_error, rel=0.05)
-
-
-def test_languages_weigh_alike_and_seeds_are_averaged() -> None:
-    # Two items of one language, one of the other; two seeds.
-    earned = {"ara": np.array([[[1.0, 0.0]], [[1.0, 1.0]]]), "deu": np.array([[[0.0, 0.0]]])}
-    possible = {language: np.ones_like(values) for language, values in earned.items()}
-    assert scores_once(earned, possible) == pytest.approx([0.75 / 2])
-    drawn = resampled_scores(earned, possible, resamples=4_000, seed=1)
-    assert set(np.unique(drawn)) == {0.25, 0.375, 0.5}  # the worse item twice, both, the better
-    assert drawn.mean() == pytest.approx(0.375, abs=0.005)
-
-
-def test_nothing_to_earn_is_a_score_of_zero() -> None:
-    nothing = {"ara": np.zeros((3, 1, 1))}
-    assert scores_once(nothing, nothing) == [0.0]
-    assert resampled_scores(nothing, nothing, resamples=5, seed=1).tolist() == [[0.0]] * 5
-
-
-@pytest.mark.parametrize(
-    ("differences", "expected"),
-    [
-        ([1.0] * 99, 2 / 100),  # never 0
-        ([1.0] * 90 + [-1.0] * 9, 20 / 100),
-        ([0.0] * 99, 1.0),  # equal models
-        ([-1.0, 1.0], 1.0),
-    ],
-)
-def test_p_counts_both_sides(differences: list[float], expected: float) -> None:
-    assert bootstrap_p(np.array(differences)) == pytest.approx(expected)
-
-
 def items(right: list[int]) -> list[ScoredItem]:
     return [ScoredItem(f"{i:03}", "eng", float(value), 1.0) for i, value in enumerate(right)]
 
@@ -108,8 +50,7 @@ def test_a_real_difference_is_found_and_an_accident_is_not() -> None:
         {"nli": rows},
         [1],
         lambda r, task, seed: items(scored[r["grouping"]])[:: 1 if r is ORACLE else -1],
-        resamples=2_000,
-        seed=1,
+        Resampling(2_000),
     )
     assert tuple(table.columns) == COLUMNS
     found = table[table["compared"] == "reference"].set_index("first")
@@ -136,6 +77,6 @@ def test_scores_over_other_items_are_refused() -> None:
         return items([1, 0, 1] if r["grouping"] == "ungrouped" else [1, 0])
 
     with pytest.raises(
-        InputError, match=r"nli: b/unaligned/dfull/kmeans-cosine-0\.05/mlm with seed"
+        InputError, match=r"nli: b/unaligned/dfull/kmeans-cosine-0\.05/mlm/all-languages \(seed"
     ):
-        significance({"nli": [ORACLE, GROUPED]}, [1], items_of, resamples=10, seed=1)
+        significance({"nli": [ORACLE, GROUPED]}, [1], items_of, Resampling(100))

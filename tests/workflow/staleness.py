@@ -15,6 +15,8 @@ from typing import Any
 TABLES = frozenset({"table5", "table5_orderings", "comparison", "significance"})
 CURVES = frozenset({"figure_curves", "figure_alignments", "figure_languages"})
 SHOWN = TABLES | CURVES
+# Chance, and BM25: of the data alone.
+BASELINE = frozenset({"baseline"})
 # Table 4 is of one task, retrieval, and of models that are not pretrained.
 SCORED = SHOWN | {"fine_tune"}
 RETRIEVED = SCORED | {"table4"}
@@ -30,8 +32,8 @@ EMBEDDINGS = GROUPS | {"extract_embeddings", "align", "reduce_dimension"}
 TOKENIZED = RETRIEVED | {"tokenize_dataset", "tokenize_ranking"}
 BACKBONES = EMBEDDINGS | TOKENIZED | {"derive_backbone", "tokenize_corpus", "truncate_tokenizer"}
 CORPORA = PRETRAINED | {"read_corpus", "tokenize_corpus"}
-NAMES = SCORED | {"read_dataset", "tokenize_dataset", "table1"}
-RANKED = RETRIEVED | {"rank_bm25", "tokenize_ranking", "pool_passages"}
+NAMES = SCORED | BASELINE | {"read_dataset", "tokenize_dataset", "table1"}
+RANKED = RETRIEVED | BASELINE | {"rank_bm25", "tokenize_ranking", "pool_passages"}
 PASSAGES = RANKED | {"read_ranking_dataset", "table1"}
 PAPER_TABLES = frozenset({"table1", "table2", "table3", "table4"})
 PAGES = PAPER_TABLES | TABLES | {"group_quality"}
@@ -105,14 +107,14 @@ KEYS: dict[str, Line] = {
     "tasks_by_figure.*": Line(
         {"figure_alignments", "significance"}, "figure11", ["ner", "retrieval"]),
     "seeds": Line(RETRIEVED | {"table2"}, value=[1, 2], only={"seed": ["2"]}),
-    "evaluation_split": Line(RETRIEVED | {"table1"}, value="dev"),
+    "evaluation_split": Line(RETRIEVED | BASELINE | {"table1"}, value="dev"),
     "gpus_per_job": Line(NOTHING, value=1),
     **_keys("memory_mb.", "", NOTHING, dict.fromkeys(
         ("backbones", "data", "ranking", "training"), 5000)),
     **_keys("runtime_minutes.", "", NOTHING, dict.fromkeys(
         ("backbones", "data", "ranking", "pretraining", "fine_tuning"), 90)),
     "data_of_the_paper": Line({"comparison"}, value=True),
-    **_keys("significance.", "", {"significance"}, {
+    **_keys("significance.", "", SHOWN - {"table5_orderings"} | {"table4"}, {
         "resamples": 300, "seed": 2, "confidence": 0.9}),
     "lexicon_comparison.language": Line({"table4"}, value="deu"),
     "inspection.keywords": Line({"figure_groups", "explorer"}, value=["red"]),
@@ -200,12 +202,14 @@ KEYS: dict[str, Line] = {
         "max_length": 64, "stride": 8, "max_question_length": 32}, only={"task": ["qa"]}),
     **_keys("datasets.*.tokenization.", "mini_passages", SCORED | {"tokenize_ranking", "table2"}, {
         "max_query_length": 16, "max_passage_length": 32}, only=_RANKING),
-    "tasks.*.kind": Line(SCORED | {"table1"}, "rerank", "retrieval", only={"task": ["rerank"]}),
+    "tasks.*.kind": Line(SCORED | BASELINE | {"table1"}, "rerank", "retrieval", only={"task": ["rerank"]}),
     "tasks.*.dataset": Line(NAMES, "ner", "mini_names", only=_NER),
     **_keys("tasks.*.options.", "qa", SCORED | {"table2"}, {"max_answer_tokens": 7}, only={"task": ["qa"]}),
     **_keys("tasks.*.options.", "rerank", SCORED | {"table2"}, {
-        "negatives_per_query": 2, "negative_depth": 3, "rerank_depth": 3, "loss": "listwise",
+        "negatives_per_query": 2, "negative_depth": 3, "loss": "listwise",
         "max_length": 64, "pooling": "mean"}, only={"task": ["rerank"]}),
+    "tasks.*.options.rerank_depth": Line(
+        SCORED | BASELINE | {"table2"}, "rerank", 3, only={"task": ["rerank"]}),
     **_keys("tasks.*.options.", "retrieval", RETRIEVED | {"table2"}, {
         "similarity": "cosine", "temperature": 0.1}, only={"task": ["retrieval"]}),
     **_keys("tasks.*.training.", "ner", SCORED | {"table2"}, _TRAINING, only=_NER),
@@ -225,6 +229,8 @@ _RERANKED = {"task": ["rerank", "retrieval"]}
 MODULES: dict[str, Line] = {
     "alignment": Line(ALIGNED | {"group_by_lexicon", "table4"}),
     "backbones": Line(BACKBONES),
+    "baselines": Line(SHOWN - {"table5_orderings", "significance"} | BASELINE),
+    "bootstrap": Line(SHOWN - {"table5_orderings"} | {"table4"}),
     "commands": Line(NOTHING),
     "comparison": Line({"comparison"}),
     "configuration": Line(NOTHING),
@@ -257,13 +263,13 @@ MODULES: dict[str, Line] = {
     "files": Line(NOTHING),
     "finetuning": Line(NOTHING),
     "finetuning.pair_classification": Line(SCORED, only={"task": ["nli"]}),
-    "finetuning.question_answering": Line(SCORED, only={"task": ["qa"]}),
+    "finetuning.question_answering": Line(SCORED | BASELINE, only={"task": ["qa"]}),
     "finetuning.reranking": Line(SCORED, only={"task": ["rerank"]}),
     "finetuning.retrieval": Line(RETRIEVED, only={"task": ["retrieval"]}),
     "finetuning.retrieval_data": Line(RETRIEVED, only=_RERANKED),
     "finetuning.run": Line(RETRIEVED),
     "finetuning.task": Line(RETRIEVED),
-    "finetuning.token_classification": Line(SCORED, only=_NER),
+    "finetuning.token_classification": Line(SCORED | BASELINE, only=_NER),
     "grouping": Line(NOTHING),
     "grouping.first_k": Line(
         {"group_first_k", "assemble_model", "fine_tune", "table5_orderings", "figure_curves",
@@ -305,7 +311,7 @@ MODULES: dict[str, Line] = {
     "reduction": Line(
         MODELS - {"figure_alignments", "figure_languages"}
         | {"reduce_dimension", "group_kmeans", "group_quality"}),
-    "scored_items": Line(RETRIEVED),
+    "scored_items": Line(RETRIEVED | BASELINE),
     # which ids were met already: of corpora, one of which decides a vocabulary, and of datasets
     "seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
     "significance": Line({"significance"}),

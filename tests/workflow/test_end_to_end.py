@@ -53,6 +53,7 @@ JOBS = {
     "tokenize_dataset": 9,
     "tokenize_ranking": 3,
     "fine_tune": 27,
+    "baseline": 7,
     "table1": 1,
     "table2": 1,
     "table3": 1,
@@ -83,7 +84,8 @@ def test_table5_has_a_line_for_every_row_of_it(study: Study) -> None:
     table = read_csv(study.folder / "results/table5.csv")
     columns = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
     for task, (_, metric) in TASKS.items():
-        columns += [f"{task}_{metric}", f"{task}_{metric}_perc"]
+        parts = ("", "_low", "_high", "_perc", "_above_chance")
+        columns += [f"{task}_{metric}{part}" for part in parts]
     assert list(table[0]) == columns
     assert [tuple(line.values())[:6] for line in table] == [
         ("oracle", "unigram", "384", "1.0", "", "no"),
@@ -102,6 +104,39 @@ def test_table5_prints_the_scores_relative_to_the_reference(study: Study) -> Non
         assert [line[f"{task}_{metric}_perc"] for line in table] == [
             f"{100 * score / oracle:.1f}" if oracle else "" for score in scores
         ]
+
+
+def test_table5_s_intervals_are_around_its_scores(study: Study) -> None:
+    for line in read_csv(study.folder / "results/table5.csv"):
+        for task, (_, metric) in TASKS.items():
+            low, value, high = (
+                float(line[f"{task}_{metric}{part}"]) for part in ("_low", "", "_high")
+            )
+            assert low <= value <= high
+            above = line[f"{task}_{metric}_above_chance"]
+            assert above in ("yes", "no")
+
+
+def test_baselines_are_of_the_studys_data(study: Study) -> None:
+    chance, bm25 = read_csv(study.folder / "results/table5_baselines.csv")
+    assert (chance["baseline"], bm25["baseline"]) == ("chance", "bm25")
+    lines = (study.folder / "results/datasets/mini_inference/train.jsonl").read_text().splitlines()
+    labels = [json.loads(line)["label"] for line in lines]
+    assert len({labels.count(label) for label in labels}) == 1  # three classes, as often each
+    assert chance["nli_accuracy"] == "0.3333"
+    assert float(chance["retrieval_ndcg_at_10"]) < float(chance["rerank_ndcg_at_10"])
+    for task in ("rerank", "retrieval"):
+        assert float(bm25[f"{task}_ndcg_at_10"]) > float(chance[f"{task}_ndcg_at_10"])
+    assert bm25["ner_f1"] == ""
+    page = (study.folder / "results/table5.html").read_text(encoding="utf-8")
+    assert "Chance" in page and "BM25" in page
+    items = study.folder / "results/baselines/chance/qa.items.parquet"
+    record = json.loads(items.with_suffix("").with_suffix(".json").read_text(encoding="utf-8"))
+    assert record["value"] == pytest.approx(float(chance["qa_f1"]), abs=0.01)
+    assert record["rule"].startswith("the words of the passage from word")
+    own = {item.id for item in read_items(items)}
+    folder = study.folder / f"results/scores/{RECIPES[0]}/qa/all-languages"
+    assert own == {item.id for item in read_items(folder / "seed-1.items.parquet")}
 
 
 def test_the_other_tables_say_the_same(study: Study) -> None:
@@ -363,7 +398,7 @@ def test_a_pool_is_named_wherever_its_scores_are_shown(study: Study, tmp_path: P
     assert answer.returncode == 0, answer.stdout
     assert job_counts(answer.stdout) == {
         **{"read_ranking_dataset": 1, "rank_bm25": 1, "pool_passages": 1, "tokenize_ranking": 1},
-        **{"fine_tune": 2 * 3, "table5": 1, "comparison": 1, "figure_curves": 1},
+        **{"fine_tune": 2 * 3, "baseline": 2 * 2, "table5": 1, "comparison": 1, "figure_curves": 1},
     }
     whole, part = (
         own.folder / f"results/{folder}/passages.jsonl"

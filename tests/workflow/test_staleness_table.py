@@ -163,13 +163,25 @@ DECIDE_NOTHING = {
     *("errors", "files", "jobs", "processes", "snakemake_run", "downloads", "wheels"),
     *("configuration", "recipe", "figures", "finetuning"),
 }
+#: Of no scores.
+_NO_SCORES = {"figure_groups", "figure_pipelines", "table1", "table2", "table3", "table5_orderings"}
 #: What a rule's script imports though none of it is in the output: a module -> the rules.
 UNUSED = {
     # a tokenizer file is opened by it
-    "tokenization": {"align", "group_by_lexicon", "group_quality", "explorer", "figure_groups"},
+    "tokenization": {
+        "align",
+        "baseline",
+        "group_by_lexicon",
+        "group_quality",
+        "explorer",
+        "figure_groups",
+    },
     # another function of the same module runs or trains a model
-    "encoder": {"assemble_model", "table1", "table2"},
-    "training": {"table1"},
+    "encoder": {"assemble_model", "baseline", "table1", "table2"},
+    "training": {"baseline", "table1"},
+    "model": {"baseline"},
+    "finetuning": {"baseline"},
+    "embeddings": {"baseline"},
     # a corpus or dataset of another reader takes its words from there
     "lexicons.table": {"read_corpus", "read_dataset", "read_ranking_dataset"},
     "miniature": {"read_corpus"},
@@ -177,7 +189,10 @@ UNUSED = {
     # opens the list of checksums and the table of experiments, whose contents are parameters
     "text_files": {"fetch_download", "figure_pipelines"},
     # how experiments are named; and pages that others write
-    "tables": {"figure_groups", "figure_pipelines", "significance", "table1", "table2", "table3"},
+    "tables": {"figure_groups", "figure_pipelines", "table1", "table2", "table3"},
+    # figures and tables of scores are drawn and written by modules that others use too
+    "bootstrap": _NO_SCORES,
+    "scored_items": _NO_SCORES,
     "pages": {rule for line in MODULES.values() for rule in line.stale if "figure" in rule},
 }
 

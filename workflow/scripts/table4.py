@@ -3,6 +3,7 @@
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.bootstrap import Resampling, TaskScores, experiment_name, items_in
     from semantic_tokens.files import folder_above
     from semantic_tokens.pages import Section, write_csv, write_page
     from semantic_tokens.paper_tables import LexiconTask, ratio_of_file, table4
@@ -15,9 +16,16 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         recipe_of(row).path: ratio_of_file(path)
         for row, path in zip(params.rows, snakemake.input.groups, strict=True)  # noqa: F821
     }
-    table = table4(params.rows, shown, params.seeds, records_in(scores), ratios)
-    metric = next(name for name in METRIC_NAMES if name in table)
-    formats = {metric: ".4f", f"{metric}_std": ".4f", "ratio": ".1%"}
+    record = records_in(scores)(params.rows[0], shown.task, params.seeds[0])
+    metric, items_of = record["metric"], items_in(scores)
+    resampling = Resampling(**params.resampling)
+    models = {
+        experiment_name(row): [items_of(row, shown.task, seed) for seed in params.seeds]
+        for row in params.rows
+    }
+    table = table4(params.rows, shown, metric, TaskScores(shown.task, models, resampling), ratios)
+    formats = {f"{metric}{part}": ".4f" for part in ("", "_std", "_low", "_high")}
+    formats["ratio"] = ".1%"
     write_csv(table, output[0], formats | {"ratio": ".4f"})
     where = "over all languages" if shown.language is None else f"in {shown.language}"
     trained = ", ".join(sorted({row["training"] for row in params.rows}))
@@ -26,8 +34,9 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         f"Grouping by lexicon against K-Means: {params.title}",
         [
             f"{METRIC_NAMES[metric]} of {shown.task} {where}, trained on {trained}, without "
-            "alignment or continual pretraining. How far a lexicon groups follows from the words "
-            "that it has."
+            "alignment or continual pretraining. The words of a lexicon decide how far it groups. "
+            f"Low and high bound the {resampling.confidence:.0%} interval, by a bootstrap over the "
+            "test items."
         ],
         [Section(table, formats=formats)],
     )

@@ -4,17 +4,36 @@ from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens import tables
+    from semantic_tokens.bootstrap import Resampling, scores_in
     from semantic_tokens.files import folder_above
 
-    params, output = snakemake.params, snakemake.output  # noqa: F821
-    record_of = tables.records_in(folder_above(snakemake.input.scores, "scores"))  # noqa: F821
-    tasks = tables.describe_tasks(params.tasks, params.rows, params.seeds, record_of)
-    dimensions = tables.full_dimensions(snakemake.input.backbones)  # noqa: F821
-    what = (params.rows, tasks, params.seeds, record_of, dimensions)
-    table = tables.table5(*what)
+    params, inputs, output = snakemake.params, snakemake.input, snakemake.output  # noqa: F821
+    folder = folder_above(inputs.scores, "scores")
+    tasks = tables.describe_tasks(
+        params.tasks, params.rows, params.seeds, tables.records_in(folder)
+    )
+    resampling = Resampling(**params.resampling)
+    scores = scores_in(
+        folder,
+        folder_above(inputs.baselines, "baselines"),
+        dict.fromkeys(params.tasks, params.rows),
+        params.seeds,
+        resampling,
+    )
+    dimensions = tables.full_dimensions(inputs.backbones)
+    table = tables.table5(params.rows, tasks, scores, dimensions)
+    backbone, reference = next(iter(tables.references_of(params.rows).items()))
+    without_model = tables.baselines(tasks, scores, reference)
+    context = {
+        "title": params.title,
+        "seeds": params.seeds,
+        "confidence": resampling.confidence,
+        "backbone": backbone,
+    }
     tables.write_csv(table, tasks, output[0])
-    tables.write_latex(table, tasks, output[1], title=params.title, seeds=params.seeds)
-    tables.write_html(table, tasks, output[2], title=params.title, seeds=params.seeds)
-    languages = tables.by_language(*what)
+    tables.write_latex(table, without_model, tasks, output[1], **context)
+    tables.write_html(table, without_model, tasks, output[2], **context)
+    languages = tables.by_language(params.rows, tasks, scores, dimensions)
     tables.write_by_language(languages, tasks, output[3])
     tables.write_by_language_page(languages, tasks, output[4], title=params.title)
+    tables.write_csv(without_model, tasks, output[5])

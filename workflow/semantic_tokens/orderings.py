@@ -24,7 +24,7 @@ import pandas as pd
 from semantic_tokens.files import whole
 from semantic_tokens.pages import Section, write_page
 from semantic_tokens.recipe import PATTERNS, Recipe
-from semantic_tokens.tables import Experiment, RecordOf, Task, recipe_of, scores_of
+from semantic_tokens.tables import Experiment, RecordOf, Task, recipe_of
 
 COLUMNS = ("ordering", "task", "comparison", "holds", "measure", "statistic", "detail")
 
@@ -86,10 +86,16 @@ def orderings(
         the units of the task's metric where it is not a correlation.
     """
     points = [Point(recipe_of(row), row["training"]) for row in rows]
-    scores = [scores_of(row, tasks, seeds, record_of) for row in rows]
+    scores = [
+        {
+            t.name: statistics.fmean(record_of(row, t.name, seed)["value"] for seed in seeds)
+            for t in tasks
+        }
+        for row in rows
+    ]
     lines = []
     for task in tasks:
-        values = {p: score[task.name].mean for p, score in zip(points, scores, strict=True)}
+        values = {p: score[task.name] for p, score in zip(points, scores, strict=True)}
         lines += _judge(
             "falls with the ratio",
             task,

@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 from safetensors import safe_open
 
+from semantic_tokens.bootstrap import Experiment, TaskScores, experiment_name
 from semantic_tokens.files import read_json, read_jsonl
 from semantic_tokens.recipe import Recipe, lexicons_of
-from semantic_tokens.tables import Experiment, RecordOf, Score, recipe_of
+from semantic_tokens.tables import recipe_of
 
 #: What the paper's Table 1 says of a kind of task: its name, its type and its granularity.
 KINDS = {
@@ -209,38 +210,38 @@ class LexiconTask:
 def table4(
     rows: Sequence[Experiment],
     shown: LexiconTask,
-    seeds: Sequence[int],
-    record_of: RecordOf,
+    metric: str,
+    scores: TaskScores,
     ratio_of_groups: Mapping[str, float],
 ) -> pd.DataFrame:
     """Table 4: groups of words that translate each other against K-Means.
 
     Args:
+        metric: of the task, e.g. ``ndcg_at_10``.
+        scores: of the task.
         ratio_of_groups: recipe path -> |V'| / |V|, which a lexicon decides by its coverage.
 
     Returns:
-        ``method, ratio, {metric}``, ``…_std`` where seeds are several, ``items`` that were
-        scored, and ``recipe``.
+        ``method, ratio, {metric}``, ``…_std`` where seeds are several, the interval ``…_low`` and
+        ``…_high``, ``items`` that were scored, and ``recipe``.
     """
     lines = []
     for row in rows:
-        recipe = recipe_of(row)
-        records = [record_of(row, shown.task, seed) for seed in seeds]
+        recipe, name = recipe_of(row), experiment_name(row)
         if shown.language is None:
-            values = [record["value"] for record in records]
-            items = sum(records[0]["count_by_language"].values())
+            score, items = scores.estimate(name), sum(scores.counts.values())
         else:
-            values = [record["by_language"][shown.language] for record in records]
-            items = records[0]["count_by_language"][shown.language]
-        score = Score.of(values)
+            score = scores.in_language(name, shown.language)
+            items = scores.counts[shown.language]
         line = {
             "method": method_name(recipe),
             "ratio": ratio_of_groups[recipe.path],
-            records[0]["metric"]: score.mean,
+            metric: score.value,
         }
         if score.std is not None:
-            line[f"{records[0]['metric']}_std"] = score.std
-        lines.append(line | {"items": items, "recipe": f"{recipe.path}/{row['training']}"})
+            line[f"{metric}_std"] = score.std
+        line |= {f"{metric}_low": score.low, f"{metric}_high": score.high}
+        lines.append(line | {"items": items, "recipe": name})
     return pd.DataFrame(lines)
 
 

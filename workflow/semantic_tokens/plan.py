@@ -236,6 +236,8 @@ def plan(
             bm25.scratch = max(bm25.scratch, _INDEX * (text or 0))
         if datasets[dataset].get("pool"):
             texts.add_to(add("pool_passages"), _pooled(text, datasets[dataset], counts[dataset]))
+    for task in tasks.values():  # chance, and for rankings BM25
+        add("baseline", 2 if task["kind"] in ("reranking", "retrieval") else 1)
     add("derive_backbone", len(shapes)).bytes += sum(
         _FLOAT * (shape.encoder_parameters + shape.vocabulary * shape.hidden)
         for shape in shapes.values()

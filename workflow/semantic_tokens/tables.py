@@ -8,7 +8,6 @@ An experiment is a row of ``config/experiments.tsv`` as plain values: ``figure``
 import functools
 import math
 import re
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,13 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from semantic_tokens.bootstrap import BASELINES, Estimate, Experiment, Scores, experiment_name
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, whole
 from semantic_tokens.pages import TEMPLATES, Section, environment, write_page
+from semantic_tokens.pages import write_csv as write_plain_csv
 from semantic_tokens.recipe import PATTERNS, Recipe
 
-Experiment = Mapping[str, Any]
 Record = Mapping[str, Any]
 RecordOf = Callable[[Experiment, str, int], Record]  # of an experiment, a task and a seed
 
@@ -38,6 +38,11 @@ BANDS = {
     "red": "50% to 70%",
     "darkred": "below 50%",
 }
+
+#: What the pages call what needs no model.
+BASELINE_NAMES = {"chance": "Chance", "bm25": "BM25"}
+
+_NOTHING = Estimate(math.nan, math.nan, math.nan)
 
 #: How the field writes the metrics.
 METRIC_NAMES = {"f1": "F1", "accuracy": "Accuracy", "ndcg_at_10": "nDCG@10"}
@@ -85,18 +90,6 @@ class Task:
     def shown_decimals(self) -> int:
         """Of a score in the typeset tables, as the paper prints it."""
         return self.decimals - 1
-
-
-@dataclass(frozen=True)
-class Score:
-    """One number over the seeds: mean, and sample standard deviation where seeds are several."""
-
-    mean: float
-    std: float | None
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Score":
-        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
 
 
 def recipe_of(row: Experiment) -> Recipe:
@@ -160,21 +153,10 @@ def _collection(collection: Mapping[str, Any]) -> str:
     return ", out of ".join(parts)
 
 
-def scores_of(
-    row: Experiment, tasks: Iterable[Task], seeds: Sequence[int], record_of: RecordOf
-) -> dict[str, Score]:
-    """Task name -> the experiment's macro-average over languages, over the seeds."""
-    return {
-        task.name: Score.of([record_of(row, task.name, seed)["value"] for seed in seeds])
-        for task in tasks
-    }
-
-
 def table5(
     rows: Sequence[Experiment],
     tasks: Sequence[Task],
-    seeds: Sequence[int],
-    record_of: RecordOf,
+    scores: Scores,
     full_dimension: Mapping[str, int],
 ) -> pd.DataFrame:
     """Table 5: a line for each experiment whose ``table5`` is true, in the order given.
@@ -184,47 +166,84 @@ def table5(
 
     Returns:
         ``figure, backbone, dim, ratio, clsa, pretrain`` (see :func:`identity`); then for each
-        task ``{task}_{metric}`` (mean over seeds), ``…_std`` where seeds are several, and
-        ``…_perc``: 100 · mean / mean of the backbone's reference, NaN where the latter is 0;
-        ``…_collection`` where a part of a collection was searched (:func:`collection_note`).
+        task ``{task}_{metric}`` (mean over seeds), ``…_std`` where seeds are several, the
+        interval ``…_low`` and ``…_high``, ``…_perc``: 100 · mean / mean of the backbone's
+        reference, NaN where the latter is 0; ``…_above_chance``, whether the score can be told
+        from chance (``yes`` or ``no``); and ``…_collection`` where a part of a collection was
+        searched (:func:`collection_note`).
 
     Raises:
         InputError: a backbone has no reference, or more than one.
     """
-    rows = [row for row in rows if row["table5"] or row["reference"]]
-    scores = [scores_of(row, tasks, seeds, record_of) for row in rows]
-    references = _references(rows, scores)
+    references = references_of(rows)
     lines = []
-    for row, score in zip(rows, scores, strict=True):
+    for row in rows:
         if not row["table5"]:  # a reference that is not itself shown
             continue
         line = identity(row, full_dimension)
         for task in tasks:
-            value, oracle = score[task.name], references[row["backbone"]][task.name].mean
-            line[task.column] = value.mean
-            if value.std is not None:
-                line[f"{task.column}_std"] = value.std
-            line[f"{task.column}_perc"] = 100 * value.mean / oracle if oracle else math.nan
-            note = collection_note(record_of(row, task.name, seed) for seed in seeds)
-            if note:
-                line[f"{task.column}_collection"] = note
+            score, oracle = (
+                scores.of(row, task.name),
+                scores.of(references[row["backbone"]], task.name),
+            )
+            line[task.column] = score.value
+            if score.std is not None:
+                line[f"{task.column}_std"] = score.std
+            line[f"{task.column}_low"], line[f"{task.column}_high"] = score.low, score.high
+            line[f"{task.column}_perc"] = percent(score.value, oracle.value)
+            is_above = scores.is_above_chance(row, task.name)
+            line[f"{task.column}_above_chance"] = "yes" if is_above else "no"
+            if task.collection:
+                line[f"{task.column}_collection"] = task.collection
         lines.append(line)
     return pd.DataFrame(lines)
 
 
-def _references(
-    rows: Sequence[Experiment], scores: Sequence[dict[str, Score]]
-) -> dict[str, dict[str, Score]]:
-    """Backbone -> the scores that its relative performance is to."""
-    references: dict[str, dict[str, Score]] = {}
-    for row, score in zip(rows, scores, strict=True):
+def baselines(tasks: Sequence[Task], scores: Scores, reference: Experiment) -> pd.DataFrame:
+    """What needs no model, in the columns of :func:`table5`: a line for chance, and one for BM25.
+
+    Args:
+        reference: what ``…_perc`` is relative to.
+
+    Returns:
+        ``baseline``; for each task ``{task}_{metric}``, ``…_low``, ``…_high`` and ``…_perc``,
+        NaN where the task has no such baseline.
+    """
+    lines = []
+    for baseline in BASELINES:
+        line: dict[str, Any] = {"baseline": baseline}
+        for task in tasks:
+            oracle = scores.of(reference, task.name).value
+            found = baseline in scores[task.name]
+            score = scores[task.name].estimate(baseline) if found else _NOTHING
+            line[task.column] = score.value
+            line[f"{task.column}_low"], line[f"{task.column}_high"] = score.low, score.high
+            line[f"{task.column}_perc"] = percent(score.value, oracle)
+        if not all(math.isnan(line[task.column]) for task in tasks):
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def percent(value: float, oracle: float) -> float:
+    """A score relative to another in percent; NaN where that is 0."""
+    return 100 * value / oracle if oracle else math.nan
+
+
+def references_of(rows: Sequence[Experiment]) -> dict[str, Experiment]:
+    """Backbone -> the experiment that its relative performance is to.
+
+    Raises:
+        InputError: a backbone of Table 5 has no reference, or more than one.
+    """
+    references: dict[str, Experiment] = {}
+    for row in rows:
         if row["reference"] and row["backbone"] in references:
             raise InputError(
                 f"backbone {row['backbone']} has more than one row with `reference` yes in the "
                 "table of experiments; leave it at one"
             )
         if row["reference"]:
-            references[row["backbone"]] = score
+            references[row["backbone"]] = row
     missing = {row["backbone"] for row in rows if row["table5"]} - set(references)
     if missing:
         raise InputError(
@@ -261,8 +280,7 @@ def _clsa(recipe: Recipe) -> str:
 def by_language(
     rows: Sequence[Experiment],
     tasks: Sequence[Task],
-    seeds: Sequence[int],
-    record_of: RecordOf,
+    scores: Scores,
     full_dimension: Mapping[str, int],
 ) -> pd.DataFrame:
     """Every experiment's score in every language, one a line (the paper leaves these out).
@@ -270,58 +288,58 @@ def by_language(
     Returns:
         The columns of :func:`identity`; ``alignment``, ``grouping`` and ``training`` as in the
         table of experiments, which tell First-k from K-Means; ``task``, ``metric``,
-        ``language``, ``value``, ``std`` where seeds are several, ``count`` of test items, and
-        ``collection`` where a part of one was searched.
+        ``language``, ``value``, ``std`` where seeds are several, its interval ``low`` and
+        ``high``, ``count`` of test items, and ``collection`` where a part of one was searched.
     """
     lines = []
     for row in rows:
         who = identity(row, full_dimension)
         who |= {part: row[part] for part in REST_OF_RECIPE}
         for task in tasks:
-            records = [record_of(row, task.name, seed) for seed in seeds]
-            note = collection_note(records)
-            for language in records[0]["by_language"]:
-                score = Score.of([record["by_language"][language] for record in records])
+            found = scores[task.name]
+            for language in found.languages:
+                score = found.in_language(experiment_name(row), language)
                 line = who | {"task": task.name, "metric": task.metric, "language": language}
-                line["value"] = score.mean
+                line["value"] = score.value
                 if score.std is not None:
                     line["std"] = score.std
-                line["count"] = records[0]["count_by_language"][language]
-                if note:
-                    line["collection"] = note
+                line |= {"low": score.low, "high": score.high, "count": found.counts[language]}
+                if task.collection:
+                    line["collection"] = task.collection
                 lines.append(line)
     return pd.DataFrame(lines)
 
 
 def write_csv(table: pd.DataFrame, tasks: Sequence[Task], path: str | Path) -> None:
-    """Write :func:`table5` with fixed decimals, so that equal scores make equal bytes."""
-    printed = table.copy()
+    """Write :func:`table5` or :func:`baselines` with fixed decimals, so that equal scores make
+    equal bytes."""
+    formats: dict[str, str] = {}
     for task in tasks:
-        for column in (task.column, f"{task.column}_std"):
-            if column in printed:
-                printed[column] = printed[column].map(_fixed(task.decimals))
-        perc = f"{task.column}_perc"
-        printed[perc] = printed[perc].map(_fixed(PERC_DECIMALS))
-    _write(printed, path)
+        formats |= {
+            f"{task.column}{part}": f".{task.decimals}f" for part in ("", "_std", "_low", "_high")
+        }
+        formats[f"{task.column}_perc"] = f".{PERC_DECIMALS}f"
+    write_plain_csv(table, path, formats)
 
 
 def write_by_language(table: pd.DataFrame, tasks: Sequence[Task], path: str | Path) -> None:
     """Write :func:`by_language` with fixed decimals."""
     decimals = {task.name: task.decimals for task in tasks}
     printed = table.copy()
-    for column in {"value", "std"} & set(table):
+    for column in {"value", "std", "low", "high"} & set(table):
         printed[column] = [
-            _fixed(decimals[task])(number)
+            "" if math.isnan(number) else f"{number:.{decimals[task]}f}"
             for task, number in zip(table["task"], table[column], strict=True)
         ]
-    _write(printed, path)
+    write_plain_csv(printed, path)
 
 
 def write_by_language_page(
     table: pd.DataFrame, tasks: Sequence[Task], path: str | Path, *, title: str
 ) -> None:
     """Write :func:`by_language` as a page: a table a task, a column a language."""
-    who = [c for c in table if c not in ("task", "metric", "language", "value", "std", "count")]
+    numbers = ("value", "std", "low", "high", "count")
+    who = [c for c in table if c not in ("task", "metric", "language", *numbers)]
     sections = []
     for task in tasks:
         part = table[table["task"] == task.name].astype({"ratio": object})
@@ -338,16 +356,8 @@ def write_by_language_page(
         note = "Test items: " + ", ".join(f"{code} {counts[code]:,}" for code in languages) + "."
         formats = dict.fromkeys(languages, f".{task.shown_decimals}f")
         sections.append(Section(wide, f"{task.name}: {task.metric_name}", note, formats))
-    write_page(path, f"Scores by language: {title}", ["Means over seeds."], sections)
-
-
-def _fixed(decimals: int) -> Callable[[float], str]:
-    return lambda number: "" if math.isnan(number) else f"{number:.{decimals}f}"
-
-
-def _write(table: pd.DataFrame, path: str | Path) -> None:
-    with whole(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
+    introduction = ["Means over seeds; results/table5_by_language.csv has their intervals."]
+    write_page(path, f"Scores by language: {title}", introduction, sections)
 
 
 def band(perc: float) -> str:
@@ -367,13 +377,18 @@ def band(perc: float) -> str:
 
 def write_latex(
     table: pd.DataFrame,
+    without_model: pd.DataFrame,
     tasks: Sequence[Task],
     path: str | Path,
-    *,
-    title: str,
-    seeds: Sequence[int],
+    **context: Any,
 ) -> None:
-    """Write :func:`table5` as a LaTeX table to ``\\input``; the file names the packages it needs."""
+    """Write :func:`table5` as a LaTeX table to ``\\input``; the file names the packages it needs.
+
+    Args:
+        without_model: of :func:`baselines`.
+        context: ``title``, ``seeds``, ``confidence`` of the intervals, and ``backbone``, whose
+            reference the baselines are relative to.
+    """
     tex = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         # TeX is full of braces, percents and hashes: commands mark what jinja2 fills in.
@@ -390,31 +405,35 @@ def write_latex(
     )
     tex.filters["tex"] = escape_tex
     tex.globals["marks"] = TEX_MARKS
-    _render(tex, "table5.tex.j2", table, tasks, path, title=title, seeds=seeds)
+    _render(tex, "table5.tex.j2", table, without_model, tasks, path, context)
 
 
 def write_html(
     table: pd.DataFrame,
+    without_model: pd.DataFrame,
     tasks: Sequence[Task],
     path: str | Path,
-    *,
-    title: str,
-    seeds: Sequence[int],
+    **context: Any,
 ) -> None:
-    """Write :func:`table5` as one HTML page that needs nothing else."""
-    _render(environment(), "table5.html.j2", table, tasks, path, title=title, seeds=seeds)
+    """Write :func:`table5` as one HTML page that needs nothing else; see :func:`write_latex`."""
+    _render(environment(), "table5.html.j2", table, without_model, tasks, path, context)
 
 
 def _render(
     templates: jinja2.Environment,
     template: str,
     table: pd.DataFrame,
+    without_model: pd.DataFrame,
     tasks: Sequence[Task],
     path: str | Path,
-    **context: Any,
+    context: Mapping[str, Any],
 ) -> None:
     text = templates.get_template(template).render(
         groups=_groups(table, tasks),
+        baselines=[
+            {"name": BASELINE_NAMES[line["baseline"]], "cells": [_cell(line, t) for t in tasks]}
+            for line in without_model.to_dict("records")
+        ],
         tasks=tasks,
         bands=BANDS,
         collections=_collections(table, tasks),
@@ -441,27 +460,39 @@ def _groups(table: pd.DataFrame, tasks: Sequence[Task]) -> list[dict[str, Any]]:
         heading = f"{_figure_name(line['figure'])}: {line['backbone']}"
         if not groups or groups[-1]["heading"] != heading:
             groups.append({"heading": heading, "lines": []})
-        cells = []
-        for task in tasks:
-            perc, std = line[f"{task.column}_perc"], line.get(f"{task.column}_std")
-            cells.append(
-                {
-                    "value": f"{line[task.column]:.{task.shown_decimals}f}",
-                    "std": None if std is None else f"{std:.{task.shown_decimals}f}",
-                    "perc": "" if math.isnan(perc) else f"{perc:.{PERC_DECIMALS}f}",
-                    "band": band(perc),
-                }
-            )
         groups[-1]["lines"].append(
             {
                 "dim": line["dim"],
                 "ratio": "" if pd.isna(line["ratio"]) else f"{100 * line['ratio']:.4g}",
                 "clsa": line["clsa"],
                 "pretrain": line["pretrain"],
-                "cells": cells,
+                "cells": [_cell(line, task) for task in tasks],
             }
         )
     return groups
+
+
+def _cell(line: Mapping[Any, Any], task: Task) -> dict[str, Any]:
+    """A task's numbers in one line as printed; empty where there are none.
+
+    What cannot be told from chance has no band: a share of a score says nothing there.
+    """
+
+    def printed(part: str, decimals: int) -> str:
+        number = line.get(f"{task.column}{part}")
+        return "" if number is None or math.isnan(number) else f"{number:.{decimals}f}"
+
+    perc = line[f"{task.column}_perc"]
+    is_above = line.get(f"{task.column}_above_chance")
+    return {
+        "value": printed("", task.shown_decimals),
+        "std": printed("_std", task.shown_decimals),
+        "low": printed("_low", task.shown_decimals),
+        "high": printed("_high", task.shown_decimals),
+        "perc": printed("_perc", PERC_DECIMALS),
+        "band": band(perc) if is_above == "yes" else "",
+        "at_chance": is_above == "no",
+    }
 
 
 def _figure_name(figure: str) -> str:

@@ -6,33 +6,32 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from semantic_tokens.bootstrap import Scores
 from semantic_tokens.figures import style
-from semantic_tokens.tables import RecordOf, Task, scores_of
+from semantic_tokens.tables import Task
 
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo")
 
 
-def draw_alignments(
-    shown: Mapping[str, Any], tasks: Sequence[Task], seeds: Sequence[int], record_of: RecordOf
-) -> Figure:
-    """A panel a task, a horizontal bar an alignment, each with its score at its end.
+def draw_alignments(shown: Mapping[str, Any], tasks: Sequence[Task], scores: Scores) -> Figure:
+    """A panel for each task and a horizontal bar for each alignment, with its interval and, at
+    its end, its score. Chance and BM25 are lines.
 
     Args:
-        shown: :meth:`semantic_tokens.figures.selection.Curves.as_dict`, an experiment a series.
+        shown: :meth:`semantic_tokens.figures.selection.Curves.as_dict`, one experiment in each
+            series.
     """
     bars = shown["series"]
-    height = 0.9 + 0.34 * len(bars)
+    height = 1.2 + 0.34 * len(bars)
     figure = Figure(figsize=(2.4 * len(tasks) + 1.4, height), layout="constrained")
     panels = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
     for axes, task in zip(panels, tasks, strict=True):
-        scores = [
-            scores_of(bar["experiments"][0], [task], seeds, record_of)[task.name] for bar in bars
-        ]
-        for place, (bar, score) in enumerate(zip(bars, scores, strict=True)):
+        points = [scores.of(bar["experiments"][0], task.name) for bar in bars]
+        for place, (bar, point) in enumerate(zip(bars, points, strict=True)):
             axes.barh(
                 place,
-                score.mean,
-                xerr=score.std,
+                point.value,
+                xerr=[[max(point.value - point.low, 0.0)], [max(point.high - point.value, 0.0)]],
                 height=0.72,
                 color=style.LINES[bar["colour"] % len(style.LINES)][0],
                 alpha=0.75,
@@ -41,17 +40,24 @@ def draw_alignments(
                 capsize=2,
             )
             axes.annotate(
-                f"{score.mean:.{task.shown_decimals}f}",
-                (score.mean + (score.std or 0), place),
+                f"{point.value:.{task.shown_decimals}f}",
+                (max(point.high, point.value), place),
                 xytext=(3, 0),
                 textcoords="offset points",
                 va="center",
                 fontsize=8,
             )
-        highest = max(score.mean + (score.std or 0) for score in scores)
+        style.draw_baselines(axes, scores[task.name], is_vertical=True)
+        highest = max(max(point.high, point.value) for point in points)
         axes.set_xlim(0, 1.28 * highest or 1)
         axes.set_title(style.task_title(task))
         axes.tick_params(labelsize=8)
     panels[0].set_yticks(range(len(bars)), [fill(bar["label"], 24) for bar in bars])
     panels[0].invert_yaxis()
+    figure.legend(
+        handles=style.baseline_handles([scores[task.name] for task in tasks]),
+        loc="outside lower right",
+        ncols=2,
+        fontsize=8,
+    )
     return figure

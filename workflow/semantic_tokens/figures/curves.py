@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from semantic_tokens.bootstrap import Experiment, Scores
 from semantic_tokens.figures import style
-from semantic_tokens.tables import Experiment, RecordOf, Task, recipe_of, scores_of
+from semantic_tokens.tables import Task, recipe_of
 
 X_LABELS = {
     "ratio": "grouping ratio $r_G$",
@@ -21,18 +22,19 @@ X_LABELS = {
 }
 PANEL_WIDTH, PANEL_HEIGHT = 2.75, 2.8  # inches
 LEGEND_COLUMNS = 5
+BESIDE = 1.02  # points of one ratio stand so far apart, as a ratio, that their bars can be read
 CLOSEST_TICKS = {"ratio": 1.6, "dimension": 1.6, "parameters": 3.0}  # as a ratio
 
 
 def draw_curves(
     shown: Mapping[str, Any],
     tasks: Sequence[Task],
-    seeds: Sequence[int],
-    record_of: RecordOf,
+    scores: Scores,
     full_dimension: Mapping[str, int],
 ) -> Figure:
-    """A panel a task: curves solid with continual pretraining and dashed without, error bars
-    of a standard deviation where seeds are several, the oracle as a line, and its bands.
+    """A panel for each task: curves solid with continual pretraining and dashed without, each
+    point with its interval, the oracle as a line, and its bands. Chance and BM25 are lines;
+    a point that cannot be told from chance is hollow, and there are no bands below chance.
 
     Args:
         shown: :meth:`semantic_tokens.figures.selection.Curves.as_dict`.
@@ -44,36 +46,30 @@ def draw_curves(
     oracle = shown["oracle"]
     for axes, task in zip(panels, tasks, strict=True):
         positions: list[float] = []
-        for series in shown["series"]:
-            colour, marker = style.LINES[series["colour"] % len(style.LINES)]
-            points = sorted(
-                (x_of(row, full_dimension), scores_of(row, [task], seeds, record_of)[task.name])
-                for row in series["experiments"]
-            )
-            xs = [x for x, _ in points]
+        for number, series in enumerate(shown["series"]):
+            rows = sorted(series["experiments"], key=lambda row: x_of(row, full_dimension))
+            xs = [x_of(row, full_dimension) for row in rows]
             positions += reversed(xs)
-            spread = [0.0 if score.std is None else score.std for _, score in points]
-            axes.errorbar(
-                xs,
-                [score.mean for _, score in points],
-                yerr=spread if any(spread) else None,
-                color=colour,
-                marker=marker,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
-                linestyle="-" if series["pretrained"] else (0, (4, 2)),
-                capsize=2.5,
+            aside = BESIDE ** (number - (len(shown["series"]) - 1) / 2)
+            _draw_series(
+                axes, [x * aside for x in xs], series, [(r, task.name) for r in rows], scores
             )
         _scale(axes, positions, shown["x"])
         axes.set_title(style.task_title(task))
+        style.draw_baselines(axes, scores[task.name])
         if oracle is not None:
-            best = scores_of(oracle, [task], seeds, record_of)[task.name].mean
+            best = scores.of(oracle, task.name).value
             axes.axhline(best, color=style.ORACLE_COLOUR, linestyle=(0, (1, 1)), linewidth=1.2)
             low, high = axes.get_ylim()
             axes.set_ylim(low, max(high, best + 0.04 * (high - low)))
-            style.band_background(axes, best)
+            if scores.is_above_chance(oracle, task.name):
+                style.band_background(axes, best, float(scores[task.name].draws("chance")[0]))
     figure.supxlabel(X_LABELS[shown["x"]], fontsize=9)
     lines = _line_handles(shown, full_dimension)
+    lines += style.baseline_handles([scores[task.name] for task in tasks])
+    cells = [(row, task) for s in shown["series"] for row in s["experiments"] for task in tasks]
+    if not all(scores.is_above_chance(row, task.name) for row, task in cells):
+        lines.append(style.HOLLOW)
     figure.legend(
         handles=lines,
         loc="outside upper center",
@@ -95,6 +91,42 @@ def draw_curves(
             handlelength=1.4,
         )
     return figure
+
+
+def _draw_series(
+    axes: Axes,
+    xs: Sequence[float],
+    series: Mapping[str, Any],
+    cells: Sequence[tuple[Experiment, str]],
+    scores: Scores,
+) -> None:
+    """One curve: its line, the interval of each point, and its markers."""
+    colour, marker = style.LINES[series["colour"] % len(style.LINES)]
+    points = [scores.of(row, task) for row, task in cells]
+    values = [point.value for point in points]
+    # An interval by percentiles may leave out the value itself.
+    below = [max(point.value - point.low, 0.0) for point in points]
+    above = [max(point.high - point.value, 0.0) for point in points]
+    axes.errorbar(
+        xs,
+        values,
+        yerr=[below, above],
+        color=colour,
+        linestyle="-" if series["pretrained"] else (0, (4, 2)),
+        elinewidth=0.8,
+        capsize=2.0,
+    )
+    for x, value, cell in zip(xs, values, cells, strict=True):
+        is_above = scores.is_above_chance(*cell)
+        axes.plot(
+            [x],
+            [value],
+            marker=marker,
+            color=colour,
+            markerfacecolor=colour if is_above else "white",
+            markeredgecolor="white" if is_above else colour,
+            markeredgewidth=0.5 if is_above else 1.0,
+        )
 
 
 def _ratio(row: Experiment, full_dimension: Mapping[str, int]) -> float:

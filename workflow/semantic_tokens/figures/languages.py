@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from semantic_tokens.bootstrap import Experiment, Scores, experiment_name
 from semantic_tokens.figures.selection import language_pairs
-from semantic_tokens.tables import Experiment, RecordOf, Task, recipe_of
+from semantic_tokens.tables import Task, recipe_of
 
 FEWEST_LANGUAGES = 3
 
@@ -31,16 +32,15 @@ def task_pairs(tasks: Iterable[Task]) -> list[tuple[str, Task, Task]]:
 
 
 def relative_drops(
-    row: Experiment, oracle: Experiment, task: Task, seeds: Sequence[int], record_of: RecordOf
+    row: Experiment, oracle: Experiment, task: Task, scores: Scores
 ) -> dict[str, float]:
     """Language -> (oracle - score) / oracle, of means over the seeds; languages whose oracle
     scores 0 are left out."""
-
-    def by_language(experiment: Experiment) -> dict[str, float]:
-        records = [record_of(experiment, task.name, seed)["by_language"] for seed in seeds]
-        return {code: float(np.mean([r[code] for r in records])) for code in records[0]}
-
-    best, ours = by_language(oracle), by_language(row)
+    found = scores[task.name]
+    best, ours = (
+        {code: found.in_language(experiment_name(e), code).value for code in found.languages}
+        for e in (oracle, row)
+    )
     return {code: (best[code] - ours[code]) / best[code] for code in sorted(best) if best[code]}
 
 
@@ -56,25 +56,30 @@ def correlate(first: Mapping[str, float], second: Mapping[str, float]) -> Correl
     return Correlation(float(found.statistic), float(found.pvalue), len(shared))
 
 
+def adjusted(p_values: np.ndarray) -> np.ndarray:
+    """p-values corrected for their number, NaN staying NaN (Benjamini and Hochberg 1995)."""
+    from scipy.stats import false_discovery_control
+
+    corrected = np.full_like(p_values, math.nan)
+    is_there = ~np.isnan(p_values)
+    if is_there.any():
+        corrected[is_there] = false_discovery_control(p_values[is_there], method="bh")
+    return corrected
+
+
 def draw_correlations(
-    rows: Sequence[Experiment],
-    oracle: Experiment,
-    tasks: Sequence[Task],
-    seeds: Sequence[int],
-    record_of: RecordOf,
+    rows: Sequence[Experiment], oracle: Experiment, tasks: Sequence[Task], scores: Scores
 ) -> Figure:
-    """Two heatmaps, ρ on the left and p on the right; a row a pair of tasks, a column a ratio.
+    """Three heatmaps: ρ, p, and p corrected for all tests of the figure; a row for each pair of
+    tasks, a column for each ratio.
 
     Args:
-        rows: one experiment a grouping ratio.
+        rows: one experiment for each grouping ratio.
     """
     rows = sorted(rows, key=lambda row: recipe_of(row).ratio)
     pairs = task_pairs(tasks)
     found = [
-        [
-            correlate(*(relative_drops(row, oracle, t, seeds, record_of) for t in pair))
-            for row in rows
-        ]
+        [correlate(*(relative_drops(row, oracle, t, scores) for t in pair)) for row in rows]
         for _, *pair in pairs
     ]
     names = [
@@ -82,15 +87,17 @@ def draw_correlations(
         for (group, a, b), line in zip(pairs, found, strict=True)
     ]
     ratios = [f"{100 * recipe_of(row).ratio:.3g}%" for row in rows]
-    size = (2.4 + 1.5 * len(rows), 0.9 + 0.42 * len(pairs))
+    size = (2.4 + 2.25 * len(rows), 0.9 + 0.42 * len(pairs))
     figure = Figure(figsize=size, layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, middle, right = figure.subplots(1, 3, sharey=True)
     rho = np.array([[c.rho for c in line] for line in found])
     p_values = np.array([[c.p_value for c in line] for line in found])
     ends = [n for n in range(1, len(pairs)) if pairs[n][0] != pairs[n - 1][0]]
-    # In both, the darker the stronger.
+    # In all of them, the darker the stronger.
     _heatmap(left, rho, "Blues", (-1.0, 1.0), "Pearson's ρ", ratios, ends)
-    _heatmap(right, p_values, "Oranges_r", (0.0, 1.0), "one-tailed p", ratios, ends)
+    _heatmap(middle, p_values, "Oranges_r", (0.0, 1.0), "one-tailed p", ratios, ends)
+    title = f"p, corrected for {np.count_nonzero(~np.isnan(p_values))} tests"
+    _heatmap(right, adjusted(p_values), "Oranges_r", (0.0, 1.0), title, ratios, ends)
     left.set_yticks(range(len(names)), names)
     figure.supxlabel("grouping ratio $r_G$", fontsize=9)
     return figure

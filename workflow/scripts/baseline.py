@@ -1,0 +1,34 @@
+"""Score what needs no model: chance, or BM25 alone."""
+
+from collections import Counter
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.baselines import bm25_order, chance, record
+    from semantic_tokens.files import read_jsonl, write_json
+    from semantic_tokens.scored_items import write_items
+
+    wildcards, params, inputs = snakemake.wildcards, snakemake.params, snakemake.input  # noqa: F821
+    candidates = {
+        row["id"]: row["candidates"]
+        for path in inputs.get("candidates", [])
+        for row in read_jsonl(path)
+    }
+    test = list(read_jsonl(inputs.test))
+    if wildcards.baseline == "bm25":
+        items = bm25_order(test, candidates, params.depth)
+        rule = "the passages in BM25's order"
+    else:
+        searched = inputs.get("passages", [])
+        items, rule = chance(
+            params.kind,
+            read_jsonl(inputs.train),
+            test,
+            candidates=candidates,
+            depth=params.depth,
+            passages=Counter(row["language"] for path in searched for row in read_jsonl(path)),
+        )
+    write_items(sorted(items), snakemake.output.scored_items)  # noqa: F821
+    what = {"task": wildcards.task, "baseline": wildcards.baseline, "rule": rule}
+    write_json(record(params.kind, items, **what), snakemake.output.scores)  # noqa: F821

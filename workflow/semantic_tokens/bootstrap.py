@@ -1,0 +1,328 @@
+"""Scores with their uncertainty: a paired bootstrap over test items, seeds and replicates.
+
+Test items are drawn anew, with replacement within each language, the same ones for all models, and
+every score is computed again (Efron and Tibshirani 1993; Koehn 2004). Where experiments were
+trained several times, their trainings are drawn too: replicates of the whole pipeline first, then
+the fine-tuning seeds of each replicate. An interval is then of both sources.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.recipe import PATTERNS
+from semantic_tokens.scored_items import ScoredItem, read_items
+
+Experiment = Mapping[str, Any]  # a row of the table of experiments as plain values
+ItemsOf = Callable[[Experiment, str, int], list[ScoredItem]]  # of an experiment, task and seed
+BaselineOf = Callable[[str, str], list[ScoredItem] | None]  # of a baseline and task
+
+#: What needs no model. A task without a ranking has no BM25.
+BASELINES = ("chance", "bm25")
+
+_RESAMPLES_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """The config's ``significance``.
+
+    Attributes:
+        resamples: how often test items are drawn.
+        seed: of the draws.
+        confidence: of the intervals.
+    """
+
+    resamples: int = 10_000
+    seed: int = 1
+    confidence: float = 0.95
+
+    def interval(self, draws: np.ndarray) -> tuple[float, float]:
+        """The percentile interval of draws, [1 + resamples], the first of which is no draw."""
+        tail = 100 * (1 - self.confidence) / 2
+        low, high = np.nanpercentile(draws[1:], [tail, 100 - tail])
+        return float(low), float(high)
+
+
+class Estimate(NamedTuple):
+    """A number with its interval, and its standard deviation over seeds (None for one seed)."""
+
+    value: float
+    low: float
+    high: float
+    std: float | None = None
+
+
+class Items(NamedTuple):
+    """Some models' scored items in one task.
+
+    Attributes:
+        ids: language -> the items' ids, in order.
+        earned, possible: language -> [items, models, seeds] float64, as in
+            :class:`~semantic_tokens.scored_items.ScoredItem`.
+    """
+
+    ids: Mapping[str, Sequence[str]]
+    earned: Mapping[str, np.ndarray]
+    possible: Mapping[str, np.ndarray]
+
+
+def experiment_name(row: Experiment) -> str:
+    """Where an experiment's scores lie: its recipe and training, joined by ``/``."""
+    return "/".join(row[part] for part in [*PATTERNS, "training"])
+
+
+def gather(
+    models: Mapping[str, Sequence[list[ScoredItem]]],
+    task: str,
+) -> Items:
+    """Line up the items of models, whatever order each has them in.
+
+    Args:
+        models: name -> its items by seed.
+
+    Raises:
+        InputError: two models were not scored on the same items, or there are none.
+    """
+    ids: list[tuple[str, str]] | None = None
+    first = next(iter(models))
+    columns = []
+    for name, runs in models.items():
+        for number, run in enumerate(runs):
+            items = sorted(run, key=lambda item: (item.language, item.id))
+            found = [(item.language, item.id) for item in items]
+            ids = found if ids is None else ids
+            if found != ids:
+                raise InputError(
+                    f"{task}: {name} (seed number {number + 1}) was scored on other test items "
+                    f"than {first}; delete both scores and run again"
+                )
+            columns.append([(item.earned, item.possible) for item in items])
+    if not ids:
+        raise InputError(f"{task}: there is no scored item; check the dataset of this task")
+    seeds = len(models[first])
+    values = np.array(columns, dtype=np.float64).reshape(len(models), seeds, len(ids), 2)
+    languages = np.array([language for language, _ in ids])
+    names = np.array([name for _, name in ids])
+    earned, possible = (values[..., part].transpose(2, 0, 1) for part in (0, 1))
+    found_in = [str(language) for language in np.unique(languages)]
+    return Items(
+        {language: names[languages == language].tolist() for language in found_in},
+        {language: earned[languages == language] for language in found_in},
+        {language: possible[languages == language] for language in found_in},
+    )
+
+
+def scores_by_seed(items: Items) -> dict[str, np.ndarray]:
+    """Language -> [models, seeds] every training's score on the items as they are."""
+    scores = {}
+    for language in sorted(items.earned):
+        got, could = (part[language].sum(axis=0) for part in (items.earned, items.possible))
+        scores[language] = np.divide(got, could, out=np.zeros_like(got), where=could > 0)
+    return scores
+
+
+def resampled_by_language(items: Items, resampling: Resampling) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each language's scores, on the same resampled items for all models.
+
+    The draws of a language depend on its items and the seed alone: other experiments beside it
+    change nothing, and two tasks over the same items are drawn together.
+
+    Yields:
+        the language, and [1 + resamples, models] float64: the score over the items as they are,
+        then over each resample; a mean over seeds, which are drawn as well.
+    """
+    weights: np.ndarray | None = None
+    for language in sorted(items.earned):
+        earned, possible = items.earned[language], items.possible[language]
+        count, models, seeds = earned.shape
+        if weights is None:
+            weights = _weights_of_seeds(seeds, resampling)
+        generator = np.random.default_rng([resampling.seed, _number(language, items.ids[language])])
+        sums = [part.reshape(count, -1) for part in (earned, possible)]
+        scores = np.empty((1 + resampling.resamples, models))
+        scores[:1] = _scores(np.ones((1, count)), sums, (models, seeds), weights[:1])
+        for start in range(1, len(scores), _RESAMPLES_AT_ONCE):
+            part = slice(start, min(start + _RESAMPLES_AT_ONCE, len(scores)))
+            size = part.stop - part.start
+            counts = generator.multinomial(count, np.full(count, 1 / count), size=size)
+            scores[part] = _scores(counts.astype(np.float64), sums, (models, seeds), weights[part])
+        yield language, scores
+
+
+def _scores(
+    counts: np.ndarray, sums: Sequence[np.ndarray], shape: tuple[int, int], weights: np.ndarray
+) -> np.ndarray:
+    """[resamples, models] of how often each item was drawn, [resamples, items]."""
+    got, could = (counts @ values for values in sums)
+    score = np.divide(got, could, out=np.zeros_like(got), where=could > 0)
+    weighted: np.ndarray = np.einsum("rms,rs->rm", score.reshape(-1, *shape), weights)
+    return weighted
+
+
+def _weights_of_seeds(seeds: int, resampling: Resampling) -> np.ndarray:
+    """[1 + resamples, seeds] what each training weighs; the first line weighs them alike."""
+    generator = np.random.default_rng([resampling.seed, _number("seeds")])
+    drawn = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resampling.resamples)
+    return np.concatenate([np.ones((1, seeds)), drawn]) / seeds
+
+
+def _number(name: str, ids: Sequence[str] = ()) -> int:
+    """A number that stands for a stream of draws."""
+    return zlib.crc32("\n".join([name, *ids]).encode())
+
+
+def bootstrap_p(differences: np.ndarray) -> float:
+    """Two-sided p of no difference: twice the smaller share of resamples on one side of zero.
+
+    One is added to both counts, since the sample itself is a resample; so p is never 0 (Davison
+    and Hinkley 1997).
+
+    Args:
+        differences: [resamples].
+    """
+    sides = (np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
+    return float(min(1.0, 2 * (min(sides) + 1) / (len(differences) + 1)))
+
+
+def _std(seeds: np.ndarray) -> float | None:
+    """The sample standard deviation over seeds; None for one."""
+    return float(seeds.std(ddof=1)) if len(seeds) > 1 else None
+
+
+class TaskScores:
+    """The scores of some experiments and baselines in one task, on the same resampled items.
+
+    Args:
+        models: name -> its items by seed; all have as many seeds.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        models: Mapping[str, Sequence[list[ScoredItem]]],
+        resampling: Resampling,
+    ) -> None:
+        self.resampling = resampling
+        self._place = {name: place for place, name in enumerate(models)}
+        items = gather(models, task)
+        self._by_seed = scores_by_seed(items)
+        self._by_language: dict[str, np.ndarray] = {}
+        total = np.zeros((1 + resampling.resamples, len(models)))
+        tail = 100 * (1 - resampling.confidence) / 2
+        for language, scores in resampled_by_language(items, resampling):
+            total += scores
+            edges = np.percentile(scores[1:], [tail, 100 - tail], axis=0)
+            self._by_language[language] = np.concatenate([scores[:1], edges])
+        self._draws = total / len(self._by_language)
+        self.counts = {language: len(ids) for language, ids in items.ids.items()}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._place
+
+    @property
+    def languages(self) -> list[str]:
+        return list(self._by_language)
+
+    def draws(self, name: str) -> np.ndarray:
+        """[1 + resamples] the score, then that of every resample."""
+        column: np.ndarray = self._draws[:, self._place[name]]
+        return column
+
+    def estimate(self, name: str) -> Estimate:
+        """The score, a mean over languages and seeds."""
+        draws = self.draws(name)
+        seeds = np.mean([by_seed[self._place[name]] for by_seed in self._by_seed.values()], axis=0)
+        return Estimate(float(draws[0]), *self.resampling.interval(draws), _std(seeds))
+
+    def in_language(self, name: str, language: str) -> Estimate:
+        """The score in one language, a mean over seeds."""
+        place = self._place[name]
+        value, low, high = self._by_language[language][:, place].tolist()
+        return Estimate(value, low, high, _std(self._by_seed[language][place]))
+
+    def is_above_chance(self, name: str) -> bool:
+        """Whether the score is above chance by more than its test items' luck: the interval of
+        the difference, paired by item, does not reach zero."""
+        low, _ = self.resampling.interval(self.draws(name) - self.draws("chance"))
+        return low > 0
+
+
+class Scores:
+    """The scores of some experiments in some tasks; see :class:`TaskScores`.
+
+    Args:
+        rows_by_task: task -> its experiments.
+        baseline_of: the items of each of :data:`BASELINES`; None where a task has none.
+    """
+
+    def __init__(
+        self,
+        rows_by_task: Mapping[str, Sequence[Experiment]],
+        seeds: Sequence[int],
+        items_of: ItemsOf,
+        baseline_of: BaselineOf,
+        resampling: Resampling,
+    ) -> None:
+        self._tasks: dict[str, TaskScores] = {}
+        for task, rows in tqdm(rows_by_task.items(), desc="bootstrap", unit="task"):
+            models: dict[str, Sequence[list[ScoredItem]]] = {}
+            for row in rows:
+                name = experiment_name(row)
+                if name not in models:  # several figures may show one experiment
+                    models[name] = [items_of(row, task, seed) for seed in seeds]
+            for baseline in BASELINES:
+                items = baseline_of(baseline, task)
+                if items is not None:
+                    models[baseline] = [items] * len(seeds)
+            self._tasks[task] = TaskScores(task, models, resampling)
+
+    def __getitem__(self, task: str) -> TaskScores:
+        return self._tasks[task]
+
+    def of(self, row: Experiment, task: str) -> Estimate:
+        """An experiment's score in a task."""
+        return self[task].estimate(experiment_name(row))
+
+    def is_above_chance(self, row: Experiment, task: str) -> bool:
+        """See :meth:`TaskScores.is_above_chance`."""
+        return self[task].is_above_chance(experiment_name(row))
+
+
+def items_in(folder: str | Path) -> ItemsOf:
+    """How to find an experiment's items among the score files in a folder."""
+
+    def items_of(row: Experiment, task: str, seed: int) -> list[ScoredItem]:
+        recipe = "/".join(row[part] for part in PATTERNS)
+        return read_items(
+            Path(folder) / recipe / task / row["training"] / f"seed-{seed}.items.parquet"
+        )
+
+    return items_of
+
+
+def baselines_in(folder: str | Path) -> BaselineOf:
+    """How to find a baseline's items in a folder; None where a task has none."""
+
+    def baseline_of(baseline: str, task: str) -> list[ScoredItem] | None:
+        path = Path(folder) / baseline / f"{task}.items.parquet"
+        return read_items(path) if path.is_file() else None
+
+    return baseline_of
+
+
+def scores_in(
+    scores: str | Path,
+    baselines: str | Path,
+    rows_by_task: Mapping[str, Sequence[Experiment]],
+    seeds: Sequence[int],
+    resampling: Resampling,
+) -> Scores:
+    """The :class:`Scores` of files in two folders."""
+    return Scores(rows_by_task, seeds, items_in(scores), baselines_in(baselines), resampling)
