@@ -1,0 +1,279 @@
+"""Install everything that the workflow needs into one folder, at the versions of the lock files.
+
+    python3 envs/set_up.py [--folder .venv] [--torch auto|cpu|cuda]
+
+Nothing is resolved here, and nothing is built by a tool whose version is not pinned: pip itself,
+setuptools and what else builds come from ``envs/installer.lock``, all other packages from
+``requirements.lock`` and ``envs/torch.lock``, by hash. This file only needs Python's own library.
+It keeps to the syntax of Python 3.6, so that an old Python is told why it is refused.
+"""
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+#: The first Python for which some pinned package has no wheel and is compiled here (immutables).
+COMPILED_FROM = (3, 14)
+#: Where PyTorch has builds with and without CUDA, rather than one build for all.
+TWO_BUILDS = ("Linux", "Windows")
+
+
+def supported_versions():
+    """The first Python that ``pyproject.toml`` supports, and the first that it does not."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    bounds = re.search(r'^requires-python = ">=3\.(\d+),<3\.(\d+)"$', text, re.MULTILINE)
+    return (3, int(bounds.group(1))), (3, int(bounds.group(2)))
+
+
+def refusal():
+    """Why this Python or machine cannot run the workflow, in one line; empty where it can."""
+    first, end = supported_versions()
+    version = sys.version_info[:2]
+    here = "Python {}.{} ({})".format(*version, sys.executable)
+    if not first <= version < end:
+        return (
+            "{} is not supported: Python 3.{} to 3.{} are; name one, as in "
+            "`make table5 PYTHON=python3.{}`".format(here, first[1], end[1] - 1, end[1] - 2)
+        )
+    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "{} is not supported: the standard build of CPython is".format(here)
+    machine = (platform.system(), platform.machine().lower())
+    if machine not in (("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64")):
+        return (
+            "{} on {} is not supported: PyTorch has no package for it; 64-bit Linux (x86_64, "
+            "aarch64) and macOS on Apple silicon are".format(*machine)
+        )
+    library, release = platform.libc_ver()
+    if machine[0] == "Linux" and (
+        library != "glibc" or tuple(map(int, release.split(".")[:2])) < (2, 28)
+    ):
+        return (
+            "this Linux is not supported: PyTorch needs glibc 2.28 or newer, and it has {}".format(
+                "{} {}".format(library, release).strip() or "another C library"
+            )
+        )
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError:
+        return (
+            "{0} cannot make virtual environments: its module ensurepip is missing; "
+            "on Debian and Ubuntu: apt install python{1}.{2}-venv".format(here, *version)
+        )
+    header = Path(sysconfig.get_paths()["include"]) / "Python.h"
+    if version >= COMPILED_FROM or machine == ("Linux", "aarch64"):
+        compiler = any(map(shutil.which, ("cc", "gcc", "clang")))
+        if not compiler or not header.is_file():
+            return (
+                "{} on {} needs a C compiler and Python's headers, for a package without a wheel; "
+                "on Debian and Ubuntu: apt install gcc python{}.{}-dev".format(
+                    here, machine[1], *version
+                )
+            )
+    return ""
+
+
+def has_nvidia_gpu():
+    """Whether an NVIDIA driver is loaded and shows a GPU."""
+    if any(Path("/proc/driver/nvidia/gpus").glob("*")):
+        return True
+    try:
+        shown = subprocess.run(
+            ["nvidia-smi", "-L"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return shown.returncode == 0 and b"GPU" in shown.stdout
+
+
+def pinned_torch():
+    """The version of torch in ``envs/torch.lock``."""
+    text = (ROOT / "envs/torch.lock").read_text(encoding="utf-8")
+    return re.search(r"^torch==([\w.]+)", text, re.MULTILINE).group(1)
+
+
+class SetUp:
+    """One environment, the log of what was done to it, and the lines that say so.
+
+    :param folder: the environment, new or begun by an earlier set-up
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.python = folder / "bin/python"
+        self.log = folder / "set-up.log"
+
+    def say(self, line):
+        print(line, flush=True)
+
+    def run(self, what, *command, packages=0, may_fail=False):
+        """Run one step; its output goes to the log, and one line says what it is.
+
+        :param packages: how many packages pip collects, to count them where a person looks on
+        :param may_fail: return False, rather than end, where the command fails
+        :raises SystemExit: the command failed; with its errors and the path of the log
+        """
+        begun, collected, errors = time.monotonic(), 0, []
+        shown = sys.stdout.isatty()
+        environment = dict(os.environ, PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
+        environment.pop("PYTHONHOME", None)
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write("\n# {}\n# {}\n".format(what, " ".join(map(str, command))))
+            process = subprocess.Popen(
+                list(map(str, command)),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                cwd=str(ROOT),
+                universal_newlines=True,
+                errors="replace",
+            )
+            for line in process.stdout:
+                log.write(line)
+                line = line.strip()
+                if line.lower().startswith(("error", "cause")):
+                    errors.append(line)
+                step = ""
+                if line.startswith("Collecting "):
+                    collected += 1
+                    step = line.split()[1]
+                elif line.startswith(("Downloading ", "Installing ")):
+                    step = line
+                if step and shown:
+                    count = "{}/{} ".format(min(collected, packages), packages) if packages else ""
+                    print("\r\033[K{}: {}{}".format(what, count, step)[:110], end="", flush=True)
+            failed = process.wait()
+        if shown:
+            print("\r\033[K", end="")
+        if failed and may_fail:
+            return False
+        if failed:
+            raise SystemExit(
+                "{} failed: {}\nAll that was said is in {}; the same command goes on from here".format(
+                    what, "\n".join(errors[:5]) or "exit status {}".format(failed), self.log
+                )
+            )
+        self.say("{} ({:.0f} s)".format(what, time.monotonic() - begun))
+        return True
+
+    def pip(self, what, *arguments, **options):
+        return self.run(what, self.python, "-m", "pip", "install", *arguments, **options)
+
+    def torch_version(self):
+        """The version of torch in the environment, with its build (``2.13.0+cpu``), or nothing."""
+        code = "import importlib.metadata as m; print(m.version('torch'))"
+        shown = subprocess.run(
+            [str(self.python), "-c", code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            universal_newlines=True,
+        )
+        return shown.stdout.strip()
+
+    def begin(self):
+        """Make the environment, or go on with one of the same Python."""
+        if self.folder.exists() and any(self.folder.iterdir()):
+            code = "import sys; print(*sys.version_info[:2], sep='.')"
+            try:
+                found = subprocess.check_output(
+                    [str(self.python), "-c", code], universal_newlines=True
+                ).strip()
+            except (OSError, subprocess.CalledProcessError):
+                found = "no Python that starts"
+            wanted = "{}.{}".format(*sys.version_info[:2])
+            if found != wanted:
+                raise SystemExit(
+                    "{} has {}, and {} is to be set up: remove the folder first".format(
+                        self.folder, found if " " in found else "Python " + found, wanted
+                    )
+                )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.run(
+            "Python {}".format(platform.python_version()), sys.executable, "-m", "venv", self.folder
+        )
+        self.pip("installer", "--require-hashes", "-r", "envs/installer.lock")
+
+    def torch(self, choice):
+        """Install torch, without CUDA where that is chosen and to be had.
+
+        The build without CUDA has a local version (``+cpu``), which no package index carries: it
+        comes from where pip's configuration says, or from PyTorch's own index, which uv knows.
+        """
+        version = pinned_torch()
+        cpu = version + "+cpu"
+        found = self.torch_version()
+        if choice == "cpu" and found != cpu:
+            options = ("--no-deps", "--only-binary", ":all:")
+            uv = (self.python, "-m", "uv", "pip", "install", "--python", self.python, "--no-deps")
+            what = "torch {} without CUDA".format(version)
+            if self.pip(what, *options, "torch==" + cpu, may_fail=True) or self.run(
+                what, *uv, "--torch-backend", "cpu", "torch==" + version, may_fail=True
+            ):
+                return
+            self.say(
+                "No build of torch {} without CUDA can be reached, neither at PyTorch's own index nor "
+                "where pip is configured to look; the package index's has CUDA: 2.5 GB to download, "
+                "6 GB on disk".format(version)
+            )
+        elif choice == "cpu":
+            return
+        elif found == cpu:
+            raise SystemExit(
+                "{} has torch {}, and a build with CUDA is asked for: remove the folder first".format(
+                    self.folder, found
+                )
+            )
+        lock = "envs/torch.lock"
+        what = "torch {} of the package index".format(version)
+        self.pip(what, "--no-deps", "--require-hashes", "-r", lock, packages=pins(lock))
+
+    def rest(self):
+        """Install all other packages, and the repository's own, and check that they fit."""
+        lock = "requirements.lock"
+        options = ("--no-deps", "--no-build-isolation")
+        self.pip(
+            "packages of " + lock, *options, "--require-hashes", "-r", lock, packages=pins(lock)
+        )
+        self.pip("semantic_tokens", *options, "--editable", ".")
+        self.run("check", self.python, "-m", "pip", "check")
+
+
+def pins(lock):
+    """How many packages a lock file names."""
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    return len(re.findall(r"^[\w.-]+==", text, re.MULTILINE))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=ROOT / ".venv")
+    parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto")
+    arguments = parser.parse_args()
+    refused = refusal()
+    if refused:
+        raise SystemExit(refused)
+    choice = arguments.torch
+    if choice == "auto":
+        choice = "cuda" if has_nvidia_gpu() else "cpu"
+    if platform.system() not in TWO_BUILDS:
+        choice = "cuda"  # the package index has the one build
+    set_up = SetUp(Path(os.path.abspath(str(arguments.folder))))
+    begun = time.monotonic()
+    set_up.say("Setting up {} (some minutes)".format(set_up.folder))
+    set_up.begin()
+    set_up.torch(choice)
+    set_up.rest()
+    set_up.say("Set up in {:.0f} s".format(time.monotonic() - begun))
+
+
+if __name__ == "__main__":
+    main()
