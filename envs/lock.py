@@ -78,8 +78,20 @@ def resolve(*arguments: str | Path, text: str = "") -> str:
         file.flush()
         inputs = [*map(str, arguments), *([file.name] if text else [])]
         done = subprocess.run(
-            [sys.executable, "-m", "uv", "pip", "compile", "--no-config", "--no-header"]
-            + ["--no-annotate", "--python", sys.executable, "--no-build-isolation", *inputs],
+            [
+                sys.executable,
+                "-m",
+                "uv",
+                "pip",
+                "compile",
+                "--no-config",
+                "--no-header",
+                "--no-annotate",
+                "--python",
+                sys.executable,
+                "--no-build-isolation",
+                *inputs,
+            ],
             capture_output=True,
             text=True,
             env=environment,

@@ -22,8 +22,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 #: The first Python for which some pinned package has no wheel and is compiled here (immutables).
 COMPILED_FROM = (3, 14)
-#: Where PyTorch has builds with and without CUDA, rather than one build for all.
-TWO_BUILDS = ("Linux", "Windows")
 
 
 def supported_versions():
@@ -40,11 +38,11 @@ def refusal():
     here = "Python {}.{} ({})".format(*version, sys.executable)
     if not first <= version < end:
         return (
-            "{} is not supported: Python 3.{} to 3.{} are; name one, as in "
-            "`make table5 PYTHON=python3.{}`".format(here, first[1], end[1] - 1, end[1] - 2)
+            f"{here} is not supported: Python 3.{first[1]} to 3.{end[1] - 1} are; name one, as in "
+            f"`make table5 PYTHON=python3.{end[1] - 2}`"
         )
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return "{} is not supported: the standard build of CPython is".format(here)
+        return f"{here} is not supported: the standard build of CPython is"
     machine = (platform.system(), platform.machine().lower())
     if machine not in (("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64")):
         return (
@@ -57,7 +55,7 @@ def refusal():
     ):
         return (
             "this Linux is not supported: PyTorch needs glibc 2.28 or newer, and it has {}".format(
-                "{} {}".format(library, release).strip() or "another C library"
+                f"{library} {release}".strip() or "another C library"
             )
         )
     try:
@@ -65,8 +63,8 @@ def refusal():
         import venv  # noqa: F401
     except ImportError:
         return (
-            "{0} cannot make virtual environments: its module ensurepip is missing; "
-            "on Debian and Ubuntu: apt install python{1}.{2}-venv".format(here, *version)
+            "{} cannot make virtual environments: its module ensurepip is missing; "
+            "on Debian and Ubuntu: apt install python{}.{}-venv".format(here, *version)
         )
     header = Path(sysconfig.get_paths()["include"]) / "Python.h"
     if version >= COMPILED_FROM or machine == ("Linux", "aarch64"):
@@ -121,7 +119,7 @@ class SetUp:
         :param may_fail: return False, rather than end, where the command fails
         :raises SystemExit: the command failed; with its errors and the path of the log
         """
-        begun, collected, errors = time.monotonic(), 0, []
+        begun, collected, errors, unreachable = time.monotonic(), 0, [], ""
         shown = sys.stdout.isatty()
         environment = dict(os.environ, PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
         environment.pop("PYTHONHOME", None)
@@ -142,6 +140,8 @@ class SetUp:
                 line = line.strip()
                 if line.lower().startswith(("error", "cause")):
                     errors.append(line)
+                if "connection broken by" in line:  # pip tries again, and then says less
+                    unreachable = line.partition("connection broken by ")[2]
                 step = ""
                 if line.startswith("Collecting "):
                     collected += 1
@@ -149,20 +149,22 @@ class SetUp:
                 elif line.startswith(("Downloading ", "Installing ")):
                     step = line
                 if step and shown:
-                    count = "{}/{} ".format(min(collected, packages), packages) if packages else ""
-                    print("\r\033[K{}: {}{}".format(what, count, step)[:110], end="", flush=True)
+                    count = f"{min(collected, packages)}/{packages} " if packages else ""
+                    print(f"\r\033[K{what}: {count}{step}"[:110], end="", flush=True)
             failed = process.wait()
         if shown:
             print("\r\033[K", end="")
         if failed and may_fail:
             return False
         if failed:
+            if unreachable:
+                errors = [f"the package index cannot be reached ({unreachable})"]
+            reason = "\n".join(errors[:5]) or f"exit status {failed}"
             raise SystemExit(
-                "{} failed: {}\nAll that was said is in {}; the same command goes on from here".format(
-                    what, "\n".join(errors[:5]) or "exit status {}".format(failed), self.log
-                )
+                f"{what} failed: {reason}\n"
+                f"The whole output is in {self.log}; the same command goes on from here"
             )
-        self.say("{} ({:.0f} s)".format(what, time.monotonic() - begun))
+        self.say(f"{what} ({time.monotonic() - begun:.0f} s)")
         return True
 
     def pip(self, what, *arguments, **options):
@@ -175,66 +177,71 @@ class SetUp:
             [str(self.python), "-c", code],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            universal_newlines=True,
+            text=True,
         )
         return shown.stdout.strip()
 
     def begin(self):
         """Make the environment, or go on with one of the same Python."""
         if self.folder.exists() and any(self.folder.iterdir()):
-            code = "import sys; print(*sys.version_info[:2], sep='.')"
+            code = "import sys; print('{}.{}'.format(*sys.version_info[:2]))"
             try:
                 found = subprocess.check_output(
                     [str(self.python), "-c", code], universal_newlines=True
                 ).strip()
             except (OSError, subprocess.CalledProcessError):
-                found = "no Python that starts"
+                found = "that does not start"
             wanted = "{}.{}".format(*sys.version_info[:2])
             if found != wanted:
                 raise SystemExit(
-                    "{} has {}, and {} is to be set up: remove the folder first".format(
-                        self.folder, found if " " in found else "Python " + found, wanted
-                    )
+                    f"{self.folder} is of Python {found}, and Python {wanted} is to be set up: "
+                    "remove the folder first, or name its Python, as in PYTHON=python3.11"
                 )
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.run(
-            "Python {}".format(platform.python_version()), sys.executable, "-m", "venv", self.folder
-        )
+        self.run(f"Python {platform.python_version()}", sys.executable, "-m", "venv", self.folder)
         self.pip("installer", "--require-hashes", "-r", "envs/installer.lock")
 
     def torch(self, choice):
-        """Install torch, without CUDA where that is chosen and to be had.
+        """Install torch: ``cpu`` and ``cuda`` name a build, ``auto`` takes CUDA where there is a GPU.
 
-        The build without CUDA has a local version (``+cpu``), which no package index carries: it
-        comes from where pip's configuration says, or from PyTorch's own index, which uv knows.
+        Only Linux has two builds of one version. The package index has the one with CUDA.
         """
         version = pinned_torch()
-        cpu = version + "+cpu"
-        found = self.torch_version()
-        if choice == "cpu" and found != cpu:
-            options = ("--no-deps", "--only-binary", ":all:")
-            uv = (self.python, "-m", "uv", "pip", "install", "--python", self.python, "--no-deps")
-            what = "torch {} without CUDA".format(version)
-            if self.pip(what, *options, "torch==" + cpu, may_fail=True) or self.run(
-                what, *uv, "--torch-backend", "cpu", "torch==" + version, may_fail=True
-            ):
+        cpu, found = version + "+cpu", self.torch_version()
+        if choice == "auto" and found in (version, cpu):
+            choice = "cpu" if found == cpu else "cuda"  # what an earlier set-up took
+        elif choice == "auto":
+            choice = "cuda" if has_nvidia_gpu() else "cpu"
+        if choice == "cpu" and platform.system() == "Linux":
+            if found == cpu or self.torch_without_cuda(version):
                 return
             self.say(
-                "No build of torch {} without CUDA can be reached, neither at PyTorch's own index nor "
-                "where pip is configured to look; the package index's has CUDA: 2.5 GB to download, "
-                "6 GB on disk".format(version)
+                f"No build of torch {version} without CUDA can be reached, neither at PyTorch's own "
+                "index nor where pip is configured to look: the package index's build with CUDA "
+                "follows (2.7 GB to download; 6 GB on disk rather than 2.3)"
             )
-        elif choice == "cpu":
-            return
         elif found == cpu:
             raise SystemExit(
-                "{} has torch {}, and a build with CUDA is asked for: remove the folder first".format(
-                    self.folder, found
-                )
+                f"{self.folder} has torch {found}, and the build with CUDA is asked for: "
+                "remove the folder first"
             )
         lock = "envs/torch.lock"
-        what = "torch {} of the package index".format(version)
+        what = f"torch {version} of the package index"
         self.pip(what, "--no-deps", "--require-hashes", "-r", lock, packages=pins(lock))
+
+    def torch_without_cuda(self, version):
+        """Install the build without CUDA, and return whether it is to be had.
+
+        Its version is a local one (``+cpu``), which a package index does not carry: it comes from
+        where pip is configured to look, or else from PyTorch's own index, which uv knows.
+        """
+        what = f"torch {version} without CUDA"
+        wheel = ("--no-deps", "--only-binary", ":all:", f"torch=={version}+cpu")
+        if self.pip(what, *wheel, may_fail=True):
+            return True
+        uv = (self.python, "-m", "uv", "pip", "install", "--python", self.python)
+        named = ("--torch-backend", "cpu", "--no-deps", f"torch=={version}")
+        return self.run(what, *uv, *named, may_fail=True)
 
     def rest(self):
         """Install all other packages, and the repository's own, and check that they fit."""
@@ -261,19 +268,17 @@ def main():
     refused = refusal()
     if refused:
         raise SystemExit(refused)
-    choice = arguments.torch
-    if choice == "auto":
-        choice = "cuda" if has_nvidia_gpu() else "cpu"
-    if platform.system() not in TWO_BUILDS:
-        choice = "cuda"  # the package index has the one build
     set_up = SetUp(Path(os.path.abspath(str(arguments.folder))))
     begun = time.monotonic()
-    set_up.say("Setting up {} (some minutes)".format(set_up.folder))
+    set_up.say(f"Setting up {set_up.folder} (some minutes)")
     set_up.begin()
-    set_up.torch(choice)
+    set_up.torch(arguments.torch)
     set_up.rest()
-    set_up.say("Set up in {:.0f} s".format(time.monotonic() - begun))
+    set_up.say(f"Set up in {time.monotonic() - begun:.0f} s")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("\nstopped; the same command goes on from here") from None

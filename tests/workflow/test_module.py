@@ -161,38 +161,6 @@ def test_it_is_deployed_from_its_repository_alone(repository: git.Repo, tmp_path
     assert {path.name for path in commit.parent.parent.iterdir()} == {repository.head.commit.hexsha}
 
 
-def test_the_lock_file_pins_every_package_by_hash_and_no_place() -> None:
-    """requirements.lock agrees with pyproject.toml, and names no index."""
-    import tomllib
-
-    from packaging.requirements import Requirement
-
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    assert "://" not in lock and "--index" not in lock and "--find-links" not in lock
-    entries = [entry for entry in lock.replace("\\\n", " ").splitlines() if entry.strip()]
-    pinned = {}
-    for entry in entries:
-        name, _, rest = entry.partition("==")
-        assert "--hash=sha256:" in rest, entry
-        pinned[name.lower().replace("_", "-")] = rest.split()[0]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for text in project["dependencies"] + project["optional-dependencies"]["test"]:
-        requirement = Requirement(text)
-        assert pinned[requirement.name.lower().replace("_", "-")] in requirement.specifier, text
-
-
-@pytest.mark.parametrize("name", ["cpu", "gpu"])
-def test_the_conda_environments_agree_with_pyproject(name: str) -> None:
-    import tomllib
-
-    environment = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text(encoding="utf-8"))
-    (pins,) = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(project["dependencies"]) <= set(pins)
-    if name == "cpu":
-        assert sorted(pins) == sorted(project["dependencies"])
-
-
 def test_provenance_says_what_made_a_study(tmp_path: Path) -> None:
     from semantic_tokens.provenance import provenance
     from semantic_tokens.wheels import file_sha256

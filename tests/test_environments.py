@@ -1,0 +1,335 @@
+"""The set-up, the lock files, and that every environment follows from one list."""
+
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def module(name: str) -> ModuleType:
+    """One of the scripts in ``envs/``, which are no package."""
+    specification = importlib.util.spec_from_file_location(name, ROOT / f"envs/{name}.py")
+    assert specification and specification.loader
+    loaded = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(loaded)
+    return loaded
+
+
+set_up, lock = module("set_up"), module("lock")
+
+
+# Which Python and machine
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What ``make`` reads to set up, in a folder of its own."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "envs"):
+        source, target = ROOT / name, tmp_path / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    return tmp_path
+
+
+def python_that(tmp_path: Path, *lines: str) -> Path:
+    """A Python of which some things are not as they are: it runs these lines first."""
+    path = tmp_path / "another-python"
+    code = [f"#!{sys.executable}", "import sys, runpy", *lines, "sys.argv.pop(0)"]
+    code.append("runpy.run_path(sys.argv[0], run_name='__main__')")
+    path.write_text("\n".join(code), encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("sys.version_info = (3, 10, 13, 'final', 0)", "Python 3.10 .* Python 3.11 to 3.14 are"),
+        ("sys.version_info = (3, 15, 0, 'final', 0)", "Python 3.15 .* Python 3.11 to 3.14 are"),
+        ("sys.modules['ensurepip'] = None", "ensurepip is missing.*: apt install python3.*-venv"),
+    ],
+)
+@pytest.mark.parametrize("target", ["table5", "test"])
+def test_make_refuses_a_python_in_one_line_before_anything_is_installed(
+    checkout: Path, line: str, said: str, target: str
+) -> None:
+    python = python_that(checkout, line)
+    done = subprocess.run(
+        ["make", target, f"PYTHON={python}"], cwd=checkout, capture_output=True, text=True
+    )
+    assert done.returncode
+    told = [
+        line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("make")
+    ]
+    assert len(told) == 1 and re.search(said, told[0]), told
+    assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "library", "said"),
+    [
+        ("Linux", "x86_64", ("glibc", "2.36"), ""),
+        ("Linux", "x86_64", ("glibc", "2.27"), "glibc 2.28 or newer, and it has glibc 2.27"),
+        ("Linux", "x86_64", ("", ""), "another C library"),  # musl
+        ("Linux", "riscv64", ("glibc", "2.36"), "Linux on riscv64 is not supported"),
+        ("Darwin", "arm64", ("", ""), ""),
+        ("Darwin", "x86_64", ("", ""), "Darwin on x86_64 is not supported"),
+        ("Windows", "AMD64", ("", ""), "Windows on amd64 is not supported"),
+    ],
+)
+def test_a_machine_that_pytorch_has_no_package_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    system: str,
+    machine: str,
+    library: tuple[str, str],
+    said: str,
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "libc_ver", lambda: library)
+    monkeypatch.setattr(sys, "version_info", (3, 12, 1, "final", 0))
+    refused = set_up.refusal()
+    assert said in refused and bool(said) == bool(refused) and "\n" not in refused
+
+
+def test_a_python_without_a_wheel_for_every_package_needs_a_compiler(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.36"))
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    (tmp_path / "Python.h").touch()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0, "final", 0))
+    assert not set_up.refusal()
+    monkeypatch.setattr(sys, "version_info", (3, 14, 0, "final", 0))
+    assert "needs a C compiler" in set_up.refusal()
+    compiler = tmp_path / "cc"
+    compiler.touch()
+    compiler.chmod(0o755)
+    assert not set_up.refusal()
+
+
+def test_the_supported_pythons_are_those_whose_wheels_are_checked() -> None:
+    first, end = set_up.supported_versions()
+    assert [f"3.{minor}" for minor in range(first[1], end[1])] == list(lock.PYTHONS)
+    compiled = min(tuple(map(int, python.split("."))) for python in lock.SOURCE_ONLY_AT)
+    assert compiled == set_up.COMPILED_FROM
+
+
+# Which torch
+
+
+class Recorded(set_up.SetUp):  # type: ignore[name-defined, misc]
+    """A set-up that runs nothing: it records commands, of which those with some words fail."""
+
+    def __init__(self, folder: Path, found: str, failing: tuple[str, ...]) -> None:
+        super().__init__(folder)
+        self.found, self.failing = found, failing
+        self.commands: list[str] = []
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+    def run(self, what: str, *command: object, packages: int = 0, may_fail: bool = False) -> bool:
+        self.commands.append(" ".join(map(str, command)))
+        failed = any(words in self.commands[-1] for words in self.failing)
+        assert may_fail or not failed
+        return not failed
+
+    def torch_version(self) -> str:
+        return self.found
+
+
+VERSION = set_up.pinned_torch()
+BY_PIP, BY_UV, BY_INDEX = f"torch=={VERSION}+cpu", "--torch-backend cpu", "-r envs/torch.lock"
+
+
+@pytest.mark.parametrize(
+    ("choice", "gpu", "found", "failing", "taken"),
+    [
+        ("auto", True, "", (), [BY_INDEX]),
+        ("auto", False, "", (), [BY_PIP]),
+        ("auto", False, "", (BY_PIP,), [BY_PIP, BY_UV]),
+        ("auto", False, "", (BY_PIP, BY_UV), [BY_PIP, BY_UV, BY_INDEX]),
+        ("cpu", True, "", (), [BY_PIP]),
+        ("cuda", False, "", (), [BY_INDEX]),
+        ("auto", True, f"{VERSION}+cpu", (), []),
+        ("auto", False, VERSION, (), [BY_INDEX]),  # completes what was interrupted
+        ("auto", False, "2.0.0+cpu", (), [BY_PIP]),
+    ],
+)
+def test_torch_has_cuda_where_there_is_a_gpu_and_only_there(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    choice: str,
+    gpu: bool,
+    found: str,
+    failing: tuple[str, ...],
+    taken: list[str],
+) -> None:
+    monkeypatch.setattr(set_up, "has_nvidia_gpu", lambda: gpu)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    recorded = Recorded(tmp_path, found, failing)
+    recorded.torch(choice)
+    assert len(recorded.commands) == len(taken)
+    assert all(words in command for words, command in zip(taken, recorded.commands, strict=True))
+    assert bool(recorded.said) == (len(taken) == 3)  # CUDA for a machine without a GPU is said
+
+
+def test_a_build_of_torch_is_not_replaced_in_place(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="remove the folder first"):
+        Recorded(tmp_path, f"{VERSION}+cpu", ()).torch("cuda")
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"), [("GPU 0: H100", True), ("", False), (None, False)]
+)
+def test_a_gpu_is_what_the_driver_lists(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listed: str | None, expected: bool
+) -> None:
+    if any(Path("/proc/driver/nvidia/gpus").glob("*")):
+        pytest.skip("this machine has a GPU")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if listed is not None:
+        command = tmp_path / "nvidia-smi"
+        command.write_text(f"#!/bin/sh\necho '{listed}'\n", encoding="utf-8")
+        command.chmod(0o755)
+    assert set_up.has_nvidia_gpu() is expected
+
+
+# What goes wrong
+
+
+def test_an_index_out_of_reach_is_said_in_two_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The reason, and where the log is."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # nothing listens there
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    begun = set_up.SetUp(tmp_path)
+    begun.python = Path(sys.executable)
+    target = ("--target", tmp_path / "packages")
+    with pytest.raises(SystemExit) as failure:
+        begun.pip("installer", *target, "--require-hashes", "-r", "envs/installer.lock")
+    first, second = str(failure.value).splitlines()
+    assert first.startswith("installer failed: the package index cannot be reached (")
+    assert f"{tmp_path}/set-up.log" in second
+    assert "No matching distribution" in begun.log.read_text(encoding="utf-8")
+    assert not begun.pip("installer", *target, "-r", "envs/installer.lock", may_fail=True)
+
+
+def test_an_environment_of_another_python_is_left_as_it_is(tmp_path: Path) -> None:
+    python = tmp_path / "bin/python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\necho 3.9\n", encoding="utf-8")
+    python.chmod(0o755)
+    with pytest.raises(SystemExit, match=r"is of Python 3\.9, and .* remove the folder first"):
+        set_up.SetUp(tmp_path).begin()
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+# One list
+
+
+def pinned(name: str) -> dict[str, str]:
+    """A lock file's packages: name -> version."""
+    return {
+        package: lock.pin(lines).split(" ")[0].partition("==")[2]
+        for package, lines in lock.locked(name).items()
+    }
+
+
+@pytest.mark.parametrize("name", lock.LOCKS)
+def test_lock_files_pin_every_package_by_hash_and_no_place(name: str) -> None:
+    text = lock.LOCKS[name].read_text(encoding="utf-8")
+    assert "://" not in text and "--index" not in text and "--find-links" not in text
+    assert lock.locked(name)
+    for lines in lock.locked(name).values():
+        assert re.match(r"[\w.-]+==[\w.]+", lines) and "--hash=sha256:" in lines
+
+
+def test_no_two_lock_files_pin_two_versions() -> None:
+    versions: dict[str, str] = {}
+    for name in lock.LOCKS:
+        for package, version in pinned(name).items():
+            assert versions.setdefault(package, version) == version, package
+
+
+@pytest.mark.parametrize(
+    ("part", "locks"),
+    [
+        ("dependencies", ("requirements", "torch")),
+        ("test", ("requirements",)),
+        ("faiss", ("requirements",)),
+        ("slurm", ("requirements",)),
+        ("gpu", ("gpu",)),
+        ("tracking", ("tracking",)),
+        ("installer", ("installer",)),
+    ],
+)
+def test_lock_files_agree_with_pyproject(part: str, locks: tuple[str, ...]) -> None:
+    listed = PROJECT["project"]["optional-dependencies"] | PROJECT["dependency-groups"]
+    listed["dependencies"] = PROJECT["project"]["dependencies"]
+    versions = {package: version for name in locks for package, version in pinned(name).items()}
+    for requirement in map(Requirement, listed[part]):
+        assert versions[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_conda_environments_are_of_the_lock_files(name: str) -> None:
+    """As they would be written; that they lack nothing is seen by ``make resolve``."""
+    text = (ROOT / f"envs/{name}.yaml").read_text(encoding="utf-8")
+    pins = lock.pins_of_environment(text)
+    assert text == lock.environment_file(name, pins)
+    *first, packages = yaml.safe_load(text)["dependencies"]
+    assert packages == {"pip": pins} and first == ["python=3.11", "pip"]
+    parts = ("requirements", "torch", *(["gpu"] if name == "gpu" else []))
+    assert set(pins) <= set(map(lock.pin, lock.locked(*parts).values()))
+    names = {pin.partition("==")[0] for pin in pins}
+    needed = {
+        canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]
+    }
+    assert needed <= names and set(lock.locked("torch")) <= names
+    assert (set(lock.locked("gpu")) <= names) == (name == "gpu")
+    assert not names & {"pytest", "ruff", "mypy", "playwright"}
+
+
+def test_the_gpu_environment_is_of_one_cuda() -> None:
+    """torch's build and cuML's are of the same major version of CUDA; cuDF needs pandas < 3.1."""
+    torch_cuda = pinned("torch")["cuda-toolkit"]
+    assert Version(torch_cuda).major == 13 and "cuml-cu13" in pinned("gpu")
+    assert not [package for package in pinned("gpu") if package.endswith(("-cu12", "cuda12x"))]
+    assert Version(pinned("requirements")["pandas"]) < Version("3.1")
+
+
+def test_what_makes_this_environment_is_locked() -> None:
+    """The packages that run this test are those of the lock files, where make has set them up."""
+    if not (ROOT / ".venv/installed").is_file() or Path(sys.prefix) != ROOT / ".venv":
+        pytest.skip("this environment was not set up by make")
+    from importlib.metadata import version
+
+    for package in ("numpy", "pandas", "transformers", "datasets", "snakemake", "seqeval"):
+        assert version(package) == pinned("requirements")[package]
+    assert version("torch").partition("+")[0] == VERSION
