@@ -73,7 +73,9 @@ def translation_test(
     held_out = {concept: is_held_out(concept[1], fraction) for concept in members}
     eligible = sorted({t for concept, found in members.items() if held_out[concept] for t in found})
     order = np.random.default_rng(seed).permutation(len(eligible)).tolist()
-    queries, right, known = [], [], []
+    queries: list[int] = []
+    right: list[frozenset[int]] = []
+    known: list[frozenset[int]] = []
     for token in (eligible[i] for i in order):
         translations: dict[bool, set[int]] = {False: set(), True: set()}
         for concept in concepts_of[token]:
