@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -37,6 +38,45 @@ def whole(path: str | Path) -> Iterator[Path]:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a folder beside ``path`` to write into; put it in the place of ``path`` at the end.
+
+    If the body raises, the partial folder is removed and ``path`` stays as it was. An old folder
+    goes only when the new one stands.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    old = target.with_name(f".{target.name}.old")
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        mode = partial.joinpath(".mode")
+        mode.touch()
+        for file in partial.rglob("*"):  # some libraries write for the owner's eyes alone
+            if file.is_file():
+                file.chmod(mode.stat().st_mode)
+        mode.unlink()
+        if target.exists():
+            target.rename(old)
+        partial.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def copy_files(source: Path, target: Path, *patterns: str) -> None:
+    """Copy the files of a folder whose names fit one of the patterns."""
+    target.mkdir(parents=True, exist_ok=True)
+    for pattern in patterns:
+        for path in sorted(source.glob(pattern)):
+            if path.is_file():
+                shutil.copyfile(path, target / path.name)
 
 
 @contextlib.contextmanager

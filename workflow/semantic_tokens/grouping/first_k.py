@@ -20,8 +20,8 @@ def first_k_groups(embeddings: torch.Tensor, kept_ids: Sequence[int], unk_id: in
         unk_id: the unknown token, one of the kept.
 
     Returns:
-        one group a kept id, whose weight is that id's own embedding: the dropped ones leave no
-        trace in the unknown token's.
+        one group per kept id, whose weight is that id's own embedding. Dropped subwords leave no
+        trace in the unknown token's: they have no weight in its mean.
 
     Raises:
         ValueError: the unknown token is not kept, or an id is not of the vocabulary.
@@ -36,4 +36,6 @@ def first_k_groups(embeddings: torch.Tensor, kept_ids: Sequence[int], unk_id: in
     token_to_group = canonical(owner)
     weight = torch.empty(len(kept), embeddings.shape[1])
     weight[token_to_group[kept]] = embeddings[kept]
-    return Groups(token_to_group, weight)
+    member_weight = torch.zeros(len(embeddings))
+    member_weight[kept] = 1.0
+    return Groups(token_to_group, weight, member_weight)

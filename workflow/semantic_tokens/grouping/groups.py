@@ -22,13 +22,17 @@ class Groups:
     Attributes:
         token_to_group: [V] int64, every id of 0..V'-1 at least once.
         weight: [V', d] float32, the semantic embeddings.
+        member_weight: [V] float32, the weight of each subword in its group's mean; None where all
+            weigh alike. What else is averaged over a group, such as the bias of masked language
+            modelling, is averaged with the same weights.
 
     Raises:
-        ValueError: the two do not describe a partition.
+        ValueError: the tensors do not describe a partition.
     """
 
     token_to_group: torch.Tensor
     weight: torch.Tensor
+    member_weight: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         ids, weight = self.token_to_group, self.weight
@@ -41,6 +45,8 @@ class Groups:
         empty = int((ids.bincount(minlength=len(weight)) == 0).sum())
         if empty:
             raise ValueError(f"{empty} of {len(weight)} groups have no subword")
+        if self.member_weight is not None and self.member_weight.shape != ids.shape:
+            raise ValueError(f"member_weight is {list(self.member_weight.shape)}, not [{len(ids)}]")
 
     @property
     def ratio(self) -> float:
@@ -48,11 +54,13 @@ class Groups:
         return len(self.weight) / len(self.token_to_group)
 
     def save(self, path: str | Path) -> None:
-        """Write both tensors as safetensors, whole or not at all."""
+        """Write the tensors as safetensors, whole or not at all."""
         tensors = {
             "token_to_group": self.token_to_group.contiguous(),
             "weight": self.weight.contiguous(),
         }
+        if self.member_weight is not None:
+            tensors["member_weight"] = self.member_weight.contiguous()
         with whole(path) as partial:
             save_file(tensors, partial)
 
@@ -65,7 +73,7 @@ class Groups:
         """
         try:
             tensors = load_file(path)
-            return cls(tensors["token_to_group"], tensors["weight"])
+            return cls(tensors["token_to_group"], tensors["weight"], tensors.get("member_weight"))
         except KeyError as error:
             raise InputError(
                 f"{path} holds no tensor named {error}; delete it to have it made again"

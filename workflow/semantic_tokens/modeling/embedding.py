@@ -1,0 +1,279 @@
+"""The method: an embedding and a decoder over semantic tokens (paper, sections 2.1, 2.3 and 2.4).
+
+A semantic-token model is one of transformers' own models in which two modules are replaced.
+The input embedding looks up the *group* of a subword. The decoder of masked language modelling
+scores groups, and is tied to the same matrix where the original is tied to its embedding.
+Token ids stay the backbone's own, so its tokenizer keeps working.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from semantic_tokens.errors import InputError
+
+# Rows × outputs of logits in memory at a time. A part is small beside the model, and has enough
+# rows that reading the weights once for all of them costs little.
+_LOGITS_AT_ONCE = 2**25
+
+
+class SemanticTokenEmbedding(nn.Module):
+    """Embedding of subwords by the semantic token that they belong to.
+
+    The d columns of ``weight`` are padded with zeros to the width of the original embedding
+    (section 2.3). The missing columns have no parameters that training could move.
+
+    Args:
+        token_to_group: [V] int64, the group of every subword.
+        weight: [V', d] floating, one row per semantic token.
+        width: columns of the original embedding, with d <= width.
+
+    Attributes:
+        sparse_gradient: whether a lookup gives ``weight`` a sparse gradient. This suits a model
+            whose decoder adds a dense gradient to the same matrix: a second dense one would be
+            as large as the vocabulary, and nearly all zeros.
+    """
+
+    sparse_gradient = False
+
+    def __init__(self, token_to_group: torch.Tensor, weight: torch.Tensor, width: int) -> None:
+        super().__init__()
+        self.token_to_group: torch.Tensor
+        # Copies: a tensor of a memory-mapped file would keep the whole file in memory.
+        self.register_buffer("token_to_group", token_to_group.to(torch.int64, copy=True))
+        self.weight = nn.Parameter(weight.clone())
+        self.embedding_dim = width
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """[...] int64 token ids -> [..., width]."""
+        sparse = self.sparse_gradient and not torch.compiler.is_compiling()
+        groups = self.token_to_group[input_ids]
+        embedded = functional.embedding(groups, self.weight, sparse=sparse)
+        missing = self.embedding_dim - self.weight.shape[1]
+        return functional.pad(embedded, (0, missing)) if missing else embedded
+
+    def keep_only(self, token_ids: torch.Tensor) -> None:
+        """Drop the rows that none of these subwords belongs to.
+
+        A row that is never looked up gets no gradient, so training moves the other rows as if it
+        were there. But an optimizer spends time on every row. Looking up another subword
+        afterwards is an IndexError. :meth:`restore` brings the dropped rows back.
+
+        Args:
+            token_ids: [n] int64, every subword that will be looked up.
+        """
+        self._dropped = (self.token_to_group, self.weight.data)
+        groups = self.token_to_group[token_ids].unique()
+        kept = torch.full((len(self.weight),), len(self.weight), dtype=torch.int64)
+        kept[groups] = torch.arange(len(groups))
+        self._kept = groups
+        self.token_to_group = kept[self.token_to_group]
+        self.weight = nn.Parameter(self.weight.data[groups])
+
+    def restore(self) -> None:
+        """Undo :meth:`keep_only`: the trained rows go to their places among the untrained ones."""
+        token_to_group, weight = self._dropped
+        device = self.weight.device
+        weight = weight.to(device)
+        weight[self._kept.to(device)] = self.weight.data
+        self.token_to_group = token_to_group.to(device)
+        self.weight = nn.Parameter(weight)
+
+
+class SemanticTokenDecoder(nn.Module):
+    """The last layer of masked language modelling, with one output per semantic token.
+
+    Args:
+        weight: [V', d], the embedding's own parameter where the original decoder is tied, else a
+            matrix [V', width].
+        bias: [V'], or None where the original has none.
+
+    Attributes:
+        returns_states: return what the layer is given, for a loss that computes the logits in
+            parts (:func:`cross_entropy_in_parts`).
+    """
+
+    returns_states = False
+
+    def __init__(self, weight: nn.Parameter, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.weight = weight
+        self.bias = None if bias is None else nn.Parameter(bias.clone())
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """[..., width] -> [..., V'] scores of the groups. The columns of a tied decoder that are
+        missing (section 2.3) are zero, so the leading d of the states are all that count."""
+        states = states[..., : self.weight.shape[1]]
+        return states if self.returns_states else functional.linear(states, self.weight, self.bias)
+
+
+def use_semantic_tokens(
+    model: PreTrainedModel,
+    token_to_group: torch.Tensor,
+    weight: torch.Tensor,
+    member_weight: torch.Tensor | None = None,
+) -> None:
+    """Replace the input embedding of a model, and the decoder if it has one, by ones over groups.
+
+    The bias of a group, and its row in an untied decoder, are means over the members.
+
+    Args:
+        model: any model of transformers; its embedding has V rows or more.
+        token_to_group: [V] int64.
+        weight: [V', d] float32.
+        member_weight: [V] float32, the weight of each subword in its group's mean; None weighs
+            all alike.
+
+    Raises:
+        InputError: the model has no plain input embedding, or one of fewer rows or columns.
+    """
+    original = plain_input_embedding(model)
+    rows, width = original.weight.shape
+    if rows < len(token_to_group) or width < weight.shape[1]:
+        raise InputError(
+            f"the groups are of {len(token_to_group)} subwords with {weight.shape[1]} columns, and "
+            f"the model's embedding is {rows} × {width}; delete the groups to have them made again"
+        )
+    embedding = SemanticTokenEmbedding(token_to_group, weight, width)
+
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        return group_means(values[: len(token_to_group)], token_to_group, member_weight)
+
+    decoder = output_layer(model)
+    if decoder is not None:
+        bias = getattr(decoder, "bias", None)
+        is_tied = decoder.weight is original.weight
+        replacement = SemanticTokenDecoder(
+            embedding.weight if is_tied else nn.Parameter(mean(decoder.weight.data)),
+            None if bias is None else mean(bias.data),
+        )
+        replace_output_layer(model, replacement)
+    model.set_input_embeddings(embedding)
+
+
+def group_means(
+    values: torch.Tensor, token_to_group: torch.Tensor, member_weight: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Average the values of each group's members, in double precision.
+
+    Args:
+        values: [V] or [V, n] floating.
+        token_to_group: [V] int64.
+        member_weight: [V] floating, the weights of the mean; None weighs all alike.
+
+    Returns:
+        [V'] or [V', n], of the dtype of ``values``.
+    """
+    groups = int(token_to_group.max()) + 1
+    weights = torch.ones(len(values)) if member_weight is None else member_weight
+    weights = weights.double()
+    totals = torch.zeros(groups, dtype=torch.float64).index_add_(0, token_to_group, weights)
+    share = (weights / totals[token_to_group]).reshape(-1, *[1] * (values.dim() - 1))
+    means = torch.zeros((groups, *values.shape[1:]), dtype=torch.float64)
+    return means.index_add_(0, token_to_group, values.double() * share).to(values.dtype)
+
+
+def plain_input_embedding(model: PreTrainedModel) -> nn.Embedding:
+    """The input embedding of a model.
+
+    Raises:
+        InputError: it has none, or one that does more than look rows up.
+    """
+    try:
+        embedding = model.get_input_embeddings()
+    except (NotImplementedError, AttributeError):
+        embedding = None
+    if type(embedding) is not nn.Embedding:
+        found = "none" if embedding is None else type(embedding).__name__
+        raise InputError(
+            f"{type(model).__name__} has no plain embedding of subwords (found: {found}), so there "
+            "is nothing to group; use an encoder over subwords"
+        )
+    return embedding
+
+
+def output_layer(model: PreTrainedModel) -> nn.Module | None:
+    """The layer of a model's head that scores subwords; None where the head does not."""
+    layer = model.get_output_embeddings()
+    rows = len(plain_input_embedding(model).weight)
+    return layer if isinstance(layer, nn.Linear) and layer.out_features == rows else None
+
+
+def replace_output_layer(model: PreTrainedModel, layer: nn.Module) -> None:
+    """Put another layer in the place of :func:`output_layer`.
+
+    Some heads hold the bias of that layer a second time, under a name of their own.
+    """
+    bias = model.get_output_embeddings().bias
+    model.set_output_embeddings(layer)
+    for module in model.modules():
+        if module is not layer and bias is not None and getattr(module, "bias", None) is bias:
+            module.bias = layer.bias
+
+
+class _CrossEntropyInParts(torch.autograd.Function):
+    """See :func:`cross_entropy_in_parts`. The gradients are found together with the loss, while
+    the logits of a part are there. They are scaled when they are asked for, after fp16 has scaled
+    the loss."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        groups: torch.Tensor,
+    ) -> torch.Tensor:
+        wants = any(ctx.needs_input_grad)
+        loss = states.new_zeros((), dtype=torch.float32)
+        parameters = [states, weight] if bias is None else [states, weight, bias]
+        gradients = [torch.zeros_like(tensor) for tensor in parameters] if wants else []
+        size = max(1, _LOGITS_AT_ONCE // len(weight))
+        for start in range(0, len(states), size):
+            part, target = states[start : start + size], groups[start : start + size, None]
+            logits = functional.linear(part, weight, bias).float()
+            normaliser = logits.logsumexp(dim=1, keepdim=True)
+            loss += (normaliser - logits.gather(1, target)).sum()
+            if wants:
+                error = logits.sub_(normaliser).exp_()  # predicted less wanted probabilities
+                error.scatter_add_(1, target, torch.full_like(normaliser, -1.0))
+                gradients[0][start : start + size] = error @ weight
+                if part.dtype == weight.dtype and not torch.is_autocast_enabled(part.device.type):
+                    gradients[1].addmm_(error.T, part)  # without a second matrix of this size
+                else:
+                    gradients[1] += error.T @ part
+                if bias is not None:
+                    gradients[2] += error.sum(dim=0)
+        ctx.save_for_backward(*gradients)
+        ctx.count = len(states)
+        return loss / len(states)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        scale = outer[0] / ctx.count
+        scaled = [gradient.mul_(scale) for gradient in ctx.saved_tensors]
+        return *scaled, *[None] * (4 - len(scaled))
+
+
+def cross_entropy_in_parts(
+    states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, groups: torch.Tensor
+) -> torch.Tensor:
+    """Mean cross-entropy of ``states @ weight.T + bias``, in nats, for some rows at a time.
+
+    At a full vocabulary the logits fill the memory, even those of masked positions alone, in four
+    copies: themselves, their logarithms, and the gradients of both. Here there is one copy, of
+    some rows.
+
+    Args:
+        states: [n, d] floating; n of 0 gives nan, as the mean of nothing does.
+        weight: [V', d], the rows that are scored.
+        bias: [V'] or None.
+        groups: [n] int64, the row that each state should predict.
+
+    Returns:
+        a scalar, float32, to be differentiated once.
+    """
+    return _CrossEntropyInParts.apply(states, weight, bias, groups)

@@ -1,0 +1,144 @@
+"""Which checkpoints can be used as an encoder over subwords, and what their configuration allows."""
+
+import inspect
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
+    AutoConfig,
+    AutoModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import read_json
+from semantic_tokens.modeling.embedding import output_layer, plain_input_embedding
+
+#: Our own entry in the ``config.json`` of a backbone: where it comes from.
+ORIGIN = "derived_from"
+
+
+def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) -> PreTrainedConfig:
+    """The configuration of a checkpoint whose model is an encoder.
+
+    Args:
+        folder: a checkpoint in the layout of the hub.
+        trust_remote_code: run the Python files of the checkpoint; None does what was decided when
+            the backbone was made.
+
+    Raises:
+        InputError: the configuration cannot be read, needs code that is not trusted, or is of a
+            decoder or an encoder-decoder.
+    """
+    if trust_remote_code is None:
+        trust_remote_code = trusts_remote_code(folder)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise InputError(_reason(folder, error)) from error
+    if getattr(config, "is_encoder_decoder", False):
+        raise InputError(
+            f"{folder} holds an encoder-decoder ({config.model_type}); use an encoder, such as BERT, "
+            "XLM-R or ModernBERT"
+        )
+    if _is_decoder(config):
+        raise InputError(
+            f"{folder} holds a decoder ({config.model_type}); use an encoder, such as BERT, XLM-R "
+            "or ModernBERT"
+        )
+    return config
+
+
+def trusts_remote_code(folder: str | Path) -> bool:
+    """Whether the backbone was made with ``trust_remote_code``."""
+    path = Path(folder) / "config.json"
+    return bool(path.is_file() and (read_json(path).get(ORIGIN) or {}).get("trust_remote_code"))
+
+
+def empty_encoder(config: PreTrainedConfig, *, trust_remote_code: bool = False) -> PreTrainedModel:
+    """The encoder that a configuration describes, on the meta device: shapes without numbers."""
+    with torch.device("meta"):
+        return AutoModel.from_config(config, trust_remote_code=trust_remote_code)
+
+
+def longest_text(config: PreTrainedConfig, *, trust_remote_code: bool = False) -> int | None:
+    """How many tokens a text may have at most, special tokens included.
+
+    None where the model has no embeddings of positions, so that nothing fails beyond a length.
+    """
+    model = empty_encoder(config, trust_remote_code=trust_remote_code)
+    limits = [
+        # RoBERTa's positions begin after the padding id.
+        module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and name.endswith("position_embeddings")
+    ]
+    return min(limits, default=None)
+
+
+def token_types(config: PreTrainedConfig) -> int:
+    """How many types of tokens a model tells apart; 1 where it does not look at them."""
+    return int(getattr(config, "type_vocab_size", 1) or 1)
+
+
+def takes_token_types(model: nn.Module) -> bool:
+    """Whether a model's forward has the argument ``token_type_ids``."""
+    return "token_type_ids" in inspect.signature(model.forward).parameters
+
+
+def vocabulary_parameters(model: PreTrainedModel) -> dict[str, str]:
+    """The parameters of a model that have one row, or one number, per subword.
+
+    Returns:
+        name -> ``embedding``, ``decoder`` (a matrix that is not the embedding's) or ``bias``.
+    """
+    embedding = plain_input_embedding(model).weight
+    kinds = {id(embedding): "embedding"}
+    decoder = output_layer(model)
+    if decoder is not None:
+        kinds.setdefault(id(decoder.weight), "decoder")
+        if decoder.bias is not None:
+            kinds[id(decoder.bias)] = "bias"
+    return {
+        name: kinds[id(parameter)]
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if id(parameter) in kinds
+    }
+
+
+def check_vocabulary(model: PreTrainedModel, subwords: int, source: str | Path) -> None:
+    """Compare a model's embedding with its tokenizer. Rows past the last id are padding.
+
+    Raises:
+        InputError: a subword has no row.
+    """
+    rows = len(plain_input_embedding(model).weight)
+    if rows < subwords:
+        raise InputError(
+            f"the checkpoint {source} has {subwords} subwords and only {rows} rows in its "
+            "embedding; its tokenizer is of another model"
+        )
+
+
+def _is_decoder(config: PreTrainedConfig) -> bool:
+    remote = getattr(config, "auto_map", None) or {}
+    if type(config) in MODEL_FOR_MASKED_LM_MAPPING or "AutoModelForMaskedLM" in remote:
+        return bool(getattr(config, "is_decoder", False))
+    return type(config) in MODEL_FOR_CAUSAL_LM_MAPPING or "AutoModelForCausalLM" in remote
+
+
+def _reason(folder: str | Path, error: Exception) -> str:
+    said = " ".join(str(error).split())
+    if "trust_remote_code" in said or "custom code" in said:
+        return (
+            f"{folder} needs Python code that comes with the checkpoint; read its files, and if you "
+            "trust them set `trust_remote_code: true` in the backbone's entry (or pass "
+            "--trust-remote-code)"
+        )
+    if not (Path(folder) / "config.json").is_file():
+        return f"{folder} has no config.json; use a checkpoint in the layout of the hub"
+    return f"{folder}/config.json cannot be used ({said[:300]}); get the checkpoint again"

@@ -1,0 +1,281 @@
+"""Open and save semantic-token models: one call for any of transformers' heads.
+
+A saved model is a folder of its own layout:
+
+- ``model.safetensors``: the tensors as transformers names them; the embedding is [V', d], and
+  beside it stands its ``token_to_group`` [V].
+- ``backbone/``: the configuration of the encoder (and its code, where it has any of its own).
+- ``config.json``: of model type ``semantic_tokens``, so that nobody takes the folder for a plain
+  checkpoint. ``AutoModel.from_pretrained(folder, trust_remote_code=True)`` opens it too.
+- the tokenizer.
+"""
+
+import logging
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from semantic_tokens.embeddings import load_embeddings
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import copy_files, read_json, reading, whole_folder, write_json
+from semantic_tokens.grouping.groups import Groups, ungrouped
+from semantic_tokens.modeling.embedding import plain_input_embedding, use_semantic_tokens
+from semantic_tokens.modeling.encoders import (
+    open_config,
+    trusts_remote_code,
+    vocabulary_parameters,
+)
+
+log = logging.getLogger(__name__)
+
+#: What stands on top of the encoder -> the class of transformers that makes it.
+HEADS: dict[str, Any] = {
+    "none": AutoModel,
+    "masked_language_modelling": AutoModelForMaskedLM,
+    "token_classification": AutoModelForTokenClassification,
+    "question_answering": AutoModelForQuestionAnswering,
+    "sequence_classification": AutoModelForSequenceClassification,
+}
+MODEL_TYPE = "semantic_tokens"
+WEIGHTS = "model.safetensors"
+TOKEN_TO_GROUP = "token_to_group"
+#: transformers' class -> the one of remote_code.py that opens our folder.
+AUTO_MAP = {
+    "AutoConfig": "SemanticTokenConfig",
+    "AutoModel": "SemanticTokenModel",
+    "AutoModelForMaskedLM": "SemanticTokenForMaskedLM",
+    "AutoModelForTokenClassification": "SemanticTokenForTokenClassification",
+    "AutoModelForQuestionAnswering": "SemanticTokenForQuestionAnswering",
+    "AutoModelForSequenceClassification": "SemanticTokenForSequenceClassification",
+}
+_CODE = "modeling_semantic_tokens.py"
+_DROPOUT = re.compile(r"drop(out)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files that make a semantic-token model.
+
+    Attributes:
+        folder: a backbone, or a model that :func:`save_model` wrote, which needs nothing else.
+        groups: the grouping of a backbone's subwords.
+        embeddings: or, of an ungrouped model, its embeddings, [V, D].
+        dimension: keep so many columns of ``embeddings`` (section 2.3); None keeps all.
+    """
+
+    folder: Path
+    groups: Path | None = None
+    embeddings: Path | None = None
+    dimension: int | None = None
+
+    def load_groups(self) -> Groups | None:
+        """The groups; None where the model is as its folder has it."""
+        if self.groups is not None:
+            return Groups.load(self.groups)
+        if self.embeddings is not None:
+            return ungrouped(load_embeddings(self.embeddings)[:, : self.dimension].contiguous())
+        return None
+
+
+def is_semantic_token_model(folder: str | Path) -> bool:
+    """Whether :func:`save_model` wrote this folder."""
+    path = Path(folder) / "config.json"
+    return path.is_file() and read_json(path).get("model_type") == MODEL_TYPE
+
+
+def load_model(
+    head: str,
+    files: ModelFiles | str | Path,
+    *,
+    seed: int = 1,
+    labels: int | None = None,
+    dropout: float | None = None,
+    attn_implementation: str | None = None,
+) -> PreTrainedModel:
+    """Open a semantic-token model, or a plain checkpoint, below one of transformers' heads.
+
+    Args:
+        head: a key of ``HEADS``.
+        files: or the folder alone.
+        seed: decides the weights that the checkpoint lacks, such as a fresh head's.
+        labels: outputs of a classification head.
+        dropout: of all the model's dropout layers; None keeps the checkpoint's.
+        attn_implementation: as in transformers; None is the library's default.
+
+    Returns:
+        the model in float32. Its input embedding is a :class:`SemanticTokenEmbedding`.
+
+    Raises:
+        InputError: the folder is not a usable checkpoint, or the groups are not of this backbone.
+    """
+    if not isinstance(files, ModelFiles):
+        files = ModelFiles(Path(files))
+    is_saved = is_semantic_token_model(files.folder)
+    source = files.folder / "backbone" if is_saved else files.folder
+    trusted = trusts_remote_code(source)
+    config = open_config(source, trust_remote_code=trusted)
+    if labels is not None:
+        config.num_labels = labels
+    if dropout is not None:
+        set_dropout(config, dropout)
+    auto_class = _class_of(head, config)
+    options: dict[str, Any] = {"trust_remote_code": trusted, "dtype": torch.float32}
+    if attn_implementation is not None:
+        options["attn_implementation"] = attn_implementation
+    torch.manual_seed(seed)
+    try:
+        if is_saved:
+            groups, tensors = read_saved_model(files.folder)
+            with torch.device("meta"):
+                model_class = type(auto_class.from_config(config, trust_remote_code=trusted))
+            torch.manual_seed(seed)
+            model = model_class.from_pretrained(None, config=config, state_dict=tensors, **options)
+        else:
+            model = auto_class.from_pretrained(source, config=config, **options)
+            weight = plain_input_embedding(model).weight.data
+            groups = files.load_groups() or Groups(torch.arange(len(weight)), weight)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:400]
+        raise InputError(f"{files.folder} cannot be opened as {head} ({said})") from error
+    use_semantic_tokens(model, groups.token_to_group, groups.weight, groups.member_weight)
+    return model
+
+
+def save_model(
+    model: PreTrainedModel, files: ModelFiles, tokenizer: str | Path, folder: str | Path
+) -> None:
+    """Write a semantic-token model with its head of masked language modelling.
+
+    Args:
+        model: from ``load_model("masked_language_modelling", files)``, trained further or not.
+        files: what it was loaded from. Parts of the encoder that this head does not use, such as
+            a pooler, are carried over from there.
+        tokenizer: a folder whose tokenizer files are copied.
+        folder: the folder to write. It appears whole, or its old content stays.
+    """
+    source = files.folder / "backbone" if is_semantic_token_model(files.folder) else files.folder
+    embedding = model.get_input_embeddings()
+    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    for name, tensor in _outside_the_head(model, files).items():
+        tensors.setdefault(name, tensor)
+    with whole_folder(folder) as partial:
+        save_file(_each_once(tensors), partial / WEIGHTS, metadata={"format": "pt"})
+        copy_files(source, partial / "backbone", "config.json", "*.py")
+        copy_files(Path(tokenizer), partial, "*token*")
+        shutil.copyfile(Path(__file__).with_name("remote_code.py"), partial / _CODE)
+        write_json(
+            {
+                "model_type": MODEL_TYPE,
+                "auto_map": {name: f"{Path(_CODE).stem}.{made}" for name, made in AUTO_MAP.items()},
+                "subwords": len(embedding.token_to_group),
+                "semantic_tokens": len(embedding.weight),
+                "dimension": embedding.weight.shape[1],
+            },
+            partial / "config.json",
+        )
+
+
+def read_saved_model(folder: str | Path) -> tuple[Groups, dict[str, torch.Tensor]]:
+    """What :func:`save_model` wrote, as groups and as the tensors of a plain checkpoint: [V', d]
+    is expanded to the rows and columns that the backbone's configuration names.
+
+    Raises:
+        InputError: the file is damaged, or is not what its configuration describes.
+    """
+    folder = Path(folder)
+    with reading(folder / WEIGHTS):
+        tensors = load_file(folder / WEIGHTS)
+    trusted = trusts_remote_code(folder / "backbone")
+    config = open_config(folder / "backbone", trust_remote_code=trusted)
+    with torch.device("meta"):
+        empty = AutoModelForMaskedLM.from_config(config, trust_remote_code=trusted)
+    shapes = {name: parameter.shape for name, parameter in empty.named_parameters()}
+    try:
+        (name,) = [name for name in tensors if name.endswith(f".{TOKEN_TO_GROUP}")]
+        token_to_group = tensors.pop(name)
+        weight = tensors[name.removesuffix(TOKEN_TO_GROUP) + "weight"]
+        for name in vocabulary_parameters(empty):
+            if name in tensors and name in shapes:
+                tensors[name] = _expanded(tensors[name], token_to_group, shapes[name])
+    except (ValueError, KeyError, IndexError) as error:
+        raise InputError(
+            f"{folder} does not hold the model that it describes ({error}); delete it to have it "
+            "made again"
+        ) from error
+    return Groups(token_to_group, weight), tensors
+
+
+def set_dropout(config: PreTrainedConfig, probability: float) -> None:
+    """Set every probability of dropout in a configuration, whatever its family calls them."""
+    for name, value in config.to_dict().items():
+        is_probability = isinstance(value, int | float) and not isinstance(value, bool)
+        if _DROPOUT.search(name) and "layer" not in name and is_probability:
+            setattr(config, name, probability)
+
+
+def _class_of(head: str, config: PreTrainedConfig) -> Any:
+    auto_class = HEADS[head]
+    remote = getattr(config, "auto_map", None) or {}
+    is_known = type(config) in auto_class._model_mapping or auto_class.__name__ in remote
+    if head == "question_answering" and not is_known:
+        # The same linear layer, begin and end of the answer being its two labels.
+        config.num_labels = 2
+        return _class_of("token_classification", config)
+    if not is_known:
+        raise InputError(
+            f"transformers has no head for {head.replace('_', ' ')} for models of type "
+            f"{config.model_type}; leave the task out, or use another backbone"
+        )
+    return auto_class
+
+
+def _expanded(
+    values: torch.Tensor, token_to_group: torch.Tensor, shape: torch.Size
+) -> torch.Tensor:
+    """[V'] or [V', d] -> the shape of the plain checkpoint: every subword gets the numbers of its
+    group, and what is missing is zero."""
+    plain = torch.zeros(shape, dtype=values.dtype)
+    columns = (slice(values.shape[1]),) if values.dim() == 2 else ()
+    plain[(slice(len(token_to_group)), *columns)] = values[token_to_group]
+    return plain
+
+
+def _outside_the_head(model: PreTrainedModel, files: ModelFiles) -> dict[str, torch.Tensor]:
+    """Tensors of the checkpoint's encoder that a head of masked language modelling leaves out."""
+    if is_semantic_token_model(files.folder):
+        return read_saved_model(files.folder)[1]
+    trusted = trusts_remote_code(files.folder)
+    encoder, info = AutoModel.from_pretrained(
+        files.folder, dtype=torch.float32, trust_remote_code=trusted, output_loading_info=True
+    )
+    return {
+        f"{model.base_model_prefix}.{name}": tensor
+        for name, tensor in encoder.state_dict().items()
+        if name not in info["missing_keys"]
+    }
+
+
+def _each_once(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Leave out the further names of a tensor, since a safetensors file holds each tensor once."""
+    first: dict[int, str] = {}
+    for name, tensor in tensors.items():
+        first.setdefault(tensor.data_ptr(), name)
+    return {
+        name: tensor.contiguous()
+        for name, tensor in tensors.items()
+        if tensor.numel() == 0 or first[tensor.data_ptr()] == name
+    }

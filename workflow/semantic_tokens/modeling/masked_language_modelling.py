@@ -1,0 +1,71 @@
+"""Masked language modelling over semantic tokens (paper, section 2.4; Appendix D)."""
+
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.modeling.embedding import SemanticTokenDecoder, cross_entropy_in_parts
+
+Logits = Literal["masked", "all"]
+
+
+class MaskedLanguageModel(nn.Module):
+    """A model of transformers below its own head, and the loss of its masked positions.
+
+    Args:
+        model: from ``load_model("masked_language_modelling", …)``.
+        logits: ``masked`` narrows the states to the masked positions before the head sees them,
+            and computes their logits in parts: those of all other positions would be thrown away,
+            and they are what fills the memory. ``all`` computes the logits of every position at
+            once, as the paper does (Appendix D).
+
+    Raises:
+        InputError: the head has no decoder over semantic tokens.
+    """
+
+    def __init__(self, model: PreTrainedModel, logits: Logits = "masked") -> None:
+        super().__init__()
+        decoder = model.get_output_embeddings()
+        if not isinstance(decoder, SemanticTokenDecoder):
+            raise InputError(
+                f"{type(model).__name__} has no last layer over subwords, so it cannot be "
+                "pretrained; use `asis` in the row's `pretraining`"
+            )
+        self.model, self.decoder, self.logits = model, decoder, logits
+        self.embedding = model.get_input_embeddings()
+        self.embedding.sparse_gradient = decoder.weight is self.embedding.weight
+        decoder.returns_states = logits == "masked"
+        self._positions: torch.Tensor | None = None
+        if logits == "masked":
+            model.base_model.register_forward_hook(self._narrow)
+
+    def forward(self, input_ids: torch.Tensor, masked_tokens: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy of the masked positions' groups, in nats, float32.
+
+        Args:
+            input_ids: [B, L] int64, without padding, with masks and random tokens in place.
+            masked_tokens: [B, L] int64, the original token id where a position is to be
+                predicted, -100 elsewhere.
+        """
+        original = masked_tokens.flatten()
+        positions = (original != -100).nonzero().squeeze(1)
+        groups = self.embedding.token_to_group[original[positions]]
+        if self.logits == "all":
+            logits = self.model(input_ids=input_ids).logits.flatten(0, 1)
+            wanted = torch.full_like(original, -100).index_copy(0, positions, groups)
+            return functional.cross_entropy(logits.float(), wanted)
+        self._positions = positions
+        states = self.model(input_ids=input_ids).logits[0]
+        self._positions = None
+        return cross_entropy_in_parts(states, self.decoder.weight, self.decoder.bias, groups)
+
+    def _narrow(self, _: nn.Module, __: Any, output: Any) -> Any:
+        """The encoder's output with the states of the masked positions alone, [1, n, D]."""
+        if self._positions is not None:
+            states = output.last_hidden_state.flatten(0, 1)
+            output.last_hidden_state = states.index_select(0, self._positions)[None]
+        return output
