@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as parquet
-from tokenizers import Tokenizer
 from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_jsonl, reading, whole
+from semantic_tokens.vocabulary import load_tokenizer, word_prefix
 
 _AT_ONCE = 4096  # examples a call of the tokenizer: enough to keep its threads busy
 _CHARACTERS_AT_ONCE = 2**20  # and so much text, which takes it some 200 bytes a character
@@ -43,15 +44,15 @@ class SpecialTokens:
     mask: int | None
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer) -> "SpecialTokens":
+    def of(cls, tokenizer: PreTrainedTokenizerFast) -> "SpecialTokens":
         """Read the frame off what the tokenizer does to a pair of plain texts."""
-        pair = tokenizer.encode("a", "a")
+        pair = tokenizer.backend_tokenizer.encode("a", "a")
         special = np.asarray(pair.special_tokens_mask, dtype=bool)
         sequence = np.asarray([-1 if s is None else s for s in pair.sequence_ids])
         first, second = np.flatnonzero(sequence == 0), np.flatnonzero(sequence == 1)
         if not len(first) or not len(second) or not special[0] or not special[-1]:
             raise InputError(
-                "the tokenizer does not frame pairs of texts with special tokens; give the "
+                "the tokenizer does not put special tokens around pairs of texts; give the "
                 "backbone's tokenizer.json a post-processor"
             )
         ids = pair.ids
@@ -60,8 +61,8 @@ class SpecialTokens:
             middle=tuple(ids[first[-1] + 1 : second[0]]),
             suffix=tuple(ids[second[-1] + 1 :]),
             second_type=int(pair.type_ids[second[0]]),
-            pad=_id_of(tokenizer, "[PAD]", "<pad>") or 0,
-            mask=_id_of(tokenizer, "[MASK]", "<mask>"),
+            pad=tokenizer.pad_token_id or 0,
+            mask=tokenizer.mask_token_id,
         )
 
     def single(self, ids: Sequence[int]) -> list[int]:
@@ -81,23 +82,6 @@ class SpecialTokens:
     @property
     def single_overhead(self) -> int:
         return len(self.prefix) + len(self.suffix)
-
-
-def load_tokenizer(path: str | Path) -> Tokenizer:
-    """Open a ``tokenizer.json``, without truncation or padding of its own.
-
-    Raises:
-        InputError: the file is not one.
-    """
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises a bare Exception
-        raise InputError(
-            f"{path} is not a tokenizer file ({error}); delete it to have it made again"
-        ) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
 
 
 def write_table(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: str | Path) -> int:
@@ -153,15 +137,18 @@ TOKEN_CLASSIFICATION_SCHEMA = pa.schema(
 
 
 def tokenize_token_classification(
-    examples: Iterable[dict[str, Any]], tokenizer: Tokenizer, *, max_length: int
+    examples: Iterable[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, *, max_length: int
 ) -> Iterable[dict[str, Any]]:
     """One row a sentence. ``word_starts[i]`` is the position of word i's first subword, or -1
     where the word was cut off (or has no subword); ``tags`` are the words' gold tags."""
     frame = SpecialTokens.of(tokenizer)
+    prefix = word_prefix(tokenizer)
     room = max_length - frame.single_overhead
     for batch in _in_batches(examples):
-        encodings = tokenizer.encode_batch(
-            [example["tokens"] for example in batch], is_pretokenized=True, add_special_tokens=False
+        encodings = tokenizer.backend_tokenizer.encode_batch(
+            [[prefix + word for word in example["tokens"]] for example in batch],
+            is_pretokenized=True,
+            add_special_tokens=False,
         )
         for example, encoding in zip(batch, encodings, strict=True):
             starts = [-1] * len(example["tokens"])
@@ -193,7 +180,7 @@ QUESTION_ANSWERING_SCHEMA = pa.schema(
 
 def tokenize_question_answering(
     examples: Iterable[dict[str, Any]],
-    tokenizer: Tokenizer,
+    tokenizer: PreTrainedTokenizerFast,
     *,
     max_length: int,
     stride: int,
@@ -208,10 +195,10 @@ def tokenize_question_answering(
     """
     frame = SpecialTokens.of(tokenizer)
     for batch in _in_batches(examples):
-        questions = tokenizer.encode_batch(
+        questions = tokenizer.backend_tokenizer.encode_batch(
             [example["question"] for example in batch], add_special_tokens=False
         )
-        contexts = tokenizer.encode_batch(
+        contexts = tokenizer.backend_tokenizer.encode_batch(
             [example["context"] for example in batch], add_special_tokens=False
         )
         for example, question, context in zip(batch, questions, contexts, strict=True):
@@ -256,14 +243,14 @@ PAIR_CLASSIFICATION_SCHEMA = pa.schema(
 
 
 def tokenize_pair_classification(
-    examples: Iterable[dict[str, Any]], tokenizer: Tokenizer, *, max_length: int
+    examples: Iterable[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, *, max_length: int
 ) -> Iterable[dict[str, Any]]:
     """One row a pair of sentences, the longer one shortened first where they do not fit."""
     frame = SpecialTokens.of(tokenizer)
     room = max_length - frame.pair_overhead
     for batch in _in_batches(examples):
         encodings = [
-            tokenizer.encode_batch([example[side] for example in batch], add_special_tokens=False)
+            tokenizer.backend_tokenizer.encode_batch([example[side] for example in batch], add_special_tokens=False)
             for side in ("first", "second")
         ]
         for example, first, second in zip(batch, *encodings, strict=True):
@@ -281,12 +268,12 @@ TEXT_SCHEMA = pa.schema([("id", pa.string()), ("language", pa.string()), ("input
 
 
 def tokenize_texts(
-    texts: Iterable[dict[str, Any]], tokenizer: Tokenizer, *, max_length: int
+    texts: Iterable[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, *, max_length: int
 ) -> Iterable[dict[str, Any]]:
     """One row a query or passage (``id``, ``language``, ``text``), without special tokens:
     a bi-encoder frames it alone and a cross-encoder in a pair."""
     for batch in _in_batches(texts):
-        encodings = tokenizer.encode_batch(
+        encodings = tokenizer.backend_tokenizer.encode_batch(
             [text["text"] for text in batch], add_special_tokens=False
         )
         for text, encoding in zip(batch, encodings, strict=True):
@@ -299,7 +286,7 @@ def tokenize_texts(
 
 def pack_corpus(
     passages: Iterable[dict[str, Any]],
-    tokenizer: Tokenizer,
+    tokenizer: PreTrainedTokenizerFast,
     target: str | Path,
     *,
     sequence_length: int,
@@ -329,7 +316,7 @@ def pack_corpus(
             for batch in _in_batches(
                 tqdm(passages, desc="tokenising", unit="passage", mininterval=2)
             ):
-                encodings = tokenizer.encode_batch(
+                encodings = tokenizer.backend_tokenizer.encode_batch(
                     [passage["text"] for passage in batch], add_special_tokens=False
                 )
                 for passage, encoding in zip(batch, encodings, strict=True):
@@ -456,10 +443,3 @@ def _in_batches(items: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]
     if batch:
         yield batch
 
-
-def _id_of(tokenizer: Tokenizer, *names: str) -> int | None:
-    for name in names:
-        token = tokenizer.token_to_id(name)
-        if token is not None:
-            return token
-    return None

@@ -1,7 +1,5 @@
-"""Tokenizer files of the two families, WordPiece and Unigram: which ids are special, in which
+"""Tokenizers: opening them, which ids are special, how a word looks in running text, in which
 order the subwords were learned, and tokenizers that know only some of them.
-
-A tokenizer is passed as the text of its ``tokenizer.json``.
 """
 
 import functools
@@ -9,22 +7,235 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram
 from tqdm import tqdm
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
 
-_UNUSED = re.compile(r"\[unused\d+\]")
+_UNUSED = re.compile(r"\[unused_?\d+\]|<unused_?\d+>")
 # No text spells it: a Unigram model sees "▁" wherever text has a space.
 _DROPPED = " {}"
 _BATCH = 1000
+#: What SentencePiece and byte-level models put where a word begins.
+WORD_BOUNDARIES = ("▁", "Ġ")
 
 
-def unigram_tokenizer(pieces: Sequence[tuple[str, float]]) -> str:
+def open_tokenizer(
+    source: str | Path, *, trust_remote_code: bool = False
+) -> PreTrainedTokenizerFast:
+    """The tokenizer of a checkpoint as ``AutoTokenizer`` has it, in the form of a fast tokenizer.
+
+    Whatever files the checkpoint has, ``save_pretrained`` of the result writes a ``tokenizer.json``
+    that :func:`load_tokenizer` opens without knowing the family.
+
+    Args:
+        source: a folder in the layout of the hub.
+
+    Raises:
+        InputError: it has no tokenizer, or none that can be made a fast one.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+    except Exception as error:  # each kind of tokenizer raises its own
+        said = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"the tokenizer of {source} cannot be opened ({said}); save one there with "
+            "AutoTokenizer.from_pretrained(…).save_pretrained(…)"
+        ) from error
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"the tokenizer of {source} ({type(tokenizer).__name__}) has no fast version, which "
+            "tells where in a text a subword stands; use another backbone"
+        )
+    return _wrapped(tokenizer.backend_tokenizer, tokenizer)
+
+
+def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
+    """Open a tokenizer that this workflow wrote, without truncation or padding of its own.
+
+    Args:
+        path: its folder, or the ``tokenizer.json`` in it.
+
+    Raises:
+        InputError: the file is not a tokenizer's.
+    """
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    try:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    except Exception as error:  # the library raises a bare Exception
+        raise InputError(
+            f"{folder / 'tokenizer.json'} is not a tokenizer file ({error}); delete it to have it "
+            "made again"
+        ) from error
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer
+
+
+def _wrapped(backend: Tokenizer, like: Any) -> PreTrainedTokenizerFast:
+    """A fast tokenizer with the special tokens of another one."""
+    by_text = {token.content: token for token in like.added_tokens_decoder.values()}
+    special = {
+        name: by_text.get(str(token), token) for name, token in like.special_tokens_map.items()
+    }
+    backend = Tokenizer.from_str(backend.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    return PreTrainedTokenizerFast(tokenizer_object=backend, padding_side="right", **special)
+
+
+def vocabulary_size(tokenizer: PreTrainedTokenizerFast) -> int:
+    """|V|: one more than the largest id."""
+    return max(tokenizer.get_vocab().values()) + 1
+
+
+def special_ids(tokenizer: PreTrainedTokenizerFast, *, with_unused: bool = False) -> list[int]:
+    """The ids of the special tokens, ascending; ``with_unused`` adds the ``[unusedN]``."""
+    ids = set(tokenizer.all_special_ids)
+    ids |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    if with_unused:
+        ids |= {i for token, i in tokenizer.get_vocab().items() if _UNUSED.fullmatch(token)}
+    return sorted(ids)
+
+
+def unknown_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """The id of the unknown token.
+
+    Raises:
+        InputError: the tokenizer has none.
+    """
+    if tokenizer.unk_token_id is None:
+        raise InputError(
+            "the tokenizer has no unknown token, to which First-k maps what it drops; leave "
+            "First-k out for this backbone"
+        )
+    return tokenizer.unk_token_id
+
+
+def word_prefix(tokenizer: PreTrainedTokenizerFast) -> str:
+    """What stands before a word so that it is cut as within running text: a space for byte-level
+    tokenizers, whose words begin with it, and nothing for others."""
+    encode = tokenizer.backend_tokenizer.encode
+    within = encode("a a", add_special_tokens=False)
+    wanted = [
+        i for i, (_, end) in zip(within.ids, within.offsets, strict=True) if end > len("a ")
+    ]
+    for prefix in ("", " "):
+        found = encode([prefix + "a"] * 2, is_pretokenized=True, add_special_tokens=False)
+        second = [i for i, w in zip(found.ids, found.word_ids, strict=True) if w == 1]
+        if second == wanted:
+            return prefix
+    return ""
+
+
+def single_subword_id(tokenizer: PreTrainedTokenizerFast, word: str, prefix: str) -> int | None:
+    """The subword that a word is in running text, or None if it takes several or is not known.
+
+    SentencePiece cuts a word that was never seen after a space, as in scripts that write none,
+    into a bare word boundary and the piece (``▁``, ``番茄``). The boundary counts for nothing.
+
+    Args:
+        prefix: :func:`word_prefix` of the tokenizer.
+    """
+    encoding = tokenizer.backend_tokenizer.encode(prefix + word, add_special_tokens=False)
+    ids, tokens = encoding.ids, encoding.tokens
+    if len(ids) == 2 and tokens[0] in WORD_BOUNDARIES:
+        ids, tokens = ids[1:], tokens[1:]
+    if len(ids) != 1 or ids[0] == tokenizer.unk_token_id or tokens[0] in WORD_BOUNDARIES:
+        return None
+    return ids[0]
+
+
+def ids_in_order_learned(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Ids in the order in which training the tokenizer made them, special tokens left out.
+
+    WordPiece grows its vocabulary, so that is the order of the file. BPE begins with its alphabet
+    and grows by merges, in their order. Unigram prunes a vocabulary, so what it would have kept
+    longest comes first: the order of the scores, ties by id. ``[unusedN]`` were never learned and
+    come last.
+    """
+    model = _model(tokenizer)
+    if model["type"] == "Unigram":
+        order = np.argsort([-score for _, score in model["vocab"]], kind="stable").tolist()
+    elif model["type"] == "BPE":
+        rank: dict[str, int] = {}
+        for number, merge in enumerate(model["merges"]):
+            rank.setdefault(_product(merge, model), number)
+        order = sorted(
+            model["vocab"].values(),
+            key={i: (rank.get(t, -1), i) for t, i in model["vocab"].items()}.__getitem__,
+        )
+    else:
+        order = sorted(model["vocab"].values())
+    special = set(special_ids(tokenizer))
+    unused = set(special_ids(tokenizer, with_unused=True)) - special
+    learned = [i for i in order if i not in special and i not in unused]
+    return learned + sorted(unused)
+
+
+def first_k_ids(tokenizer: PreTrainedTokenizerFast, k: int) -> list[int]:
+    """The special tokens and the first subwords learned, k ids in all, ascending (section 2.1).
+
+    Raises:
+        InputError: k leaves no subword beside the special tokens, or less than BPE's alphabet.
+    """
+    special = special_ids(tokenizer)
+    model = _model(tokenizer)
+    least, what = len(special), f"{len(special)} tokens are special"
+    if model["type"] == "BPE":
+        products = {_product(merge, model) for merge in model["merges"]}
+        alphabet = {i for t, i in model["vocab"].items() if t not in products}
+        least = len(alphabet | set(special)) - 1
+        what = f"the alphabet and the special tokens are {least + 1}"
+    if k <= least:
+        raise InputError(
+            f"First-k would keep {k} subwords, and {what}; raise the ratio in the experiment's "
+            "`grouping`"
+        )
+    return sorted([*special, *ids_in_order_learned(tokenizer)[: k - len(special)]])
+
+
+def truncate_tokenizer(
+    tokenizer: PreTrainedTokenizerFast, kept_ids: Iterable[int]
+) -> PreTrainedTokenizerFast:
+    """A tokenizer that cuts text into the kept subwords alone, under their original ids.
+
+    Ids stay the backbone's, so everything downstream is unaware of the truncation. What no kept
+    subword covers becomes unknown as the family has it: the characters themselves under Unigram,
+    the whole word around them under WordPiece. mBERT learned its ``##`` characters late (the
+    first has id 10,107), so its first 5% leave most words unknown.
+    """
+    kept = set(kept_ids) | set(special_ids(tokenizer))
+    data = json.loads(tokenizer.backend_tokenizer.to_str())
+    model = data["model"]
+    data["added_tokens"] = [token for token in data["added_tokens"] if token["id"] in kept]
+    if model["type"] == "Unigram":
+        # The id of a Unigram piece is its place in the list: the dropped stay there under a
+        # name that no text spells. Their scores stay too, so that of the unknown token, which
+        # is set by the lowest, does not move.
+        model["vocab"] = [
+            [piece if i in kept else _DROPPED.format(i), score]
+            for i, (piece, score) in enumerate(model["vocab"])
+        ]
+    else:
+        model["vocab"] = {t: i for t, i in model["vocab"].items() if i in kept}
+    if model["type"] == "BPE":
+        model["merges"] = [
+            merge
+            for merge in model["merges"]
+            if _product(merge, model) in model["vocab"] and set(merge) <= model["vocab"].keys()
+        ]
+    return _wrapped(Tokenizer.from_str(json.dumps(data, ensure_ascii=False)), tokenizer)
+
+
+def unigram_tokenizer(pieces: Sequence[tuple[str, float]]) -> PreTrainedTokenizerFast:
     """XLM-R's tokenizer over these pieces.
 
     Args:
@@ -49,7 +260,16 @@ def unigram_tokenizer(pieces: Sequence[tuple[str, float]]) -> str:
     )
     tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
     tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
-    return tokenizer.to_str()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token=AddedToken("<mask>", lstrip=True, special=True),
+    )
 
 
 @functools.cache
@@ -60,77 +280,6 @@ def _nmt_nfkc() -> bytes:
     model: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
     model.ParseFromString(SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_model_proto())
     return model.normalizer_spec.precompiled_charsmap
-
-
-def vocabulary_size(tokenizer_json: str) -> int:
-    """The |V| of a tokenizer's embedding matrix: one more than its largest id."""
-    return max(Tokenizer.from_str(tokenizer_json).get_vocab().values()) + 1
-
-
-def special_ids(tokenizer_json: str, *, with_unused: bool = False) -> list[int]:
-    """The ids of the special tokens, ascending; ``with_unused`` adds WordPiece's [unusedN]."""
-    data = json.loads(tokenizer_json)
-    ids = {token["id"] for token in data["added_tokens"] if token["special"]}
-    if with_unused and data["model"]["type"] == "WordPiece":
-        ids |= {i for token, i in data["model"]["vocab"].items() if _UNUSED.fullmatch(token)}
-    return sorted(ids)
-
-
-def ids_in_order_learned(tokenizer_json: str) -> list[int]:
-    """Ids in the order in which training the tokenizer made them, special tokens left out.
-
-    WordPiece grows its vocabulary, so that is the order of the file; its [unusedN] were never
-    learned and come last. Unigram prunes one, so what it would have kept longest comes first:
-    the order of the scores, ties by id.
-    """
-    model = _model(tokenizer_json)
-    special = set(special_ids(tokenizer_json))
-    if model["type"] == "WordPiece":
-        unused = set(special_ids(tokenizer_json, with_unused=True)) - special
-        order: Iterable[int] = sorted(model["vocab"].values(), key=lambda i: (i in unused, i))
-    else:
-        order = np.argsort([-score for _, score in model["vocab"]], kind="stable").tolist()
-    return [i for i in order if i not in special]
-
-
-def first_k_ids(tokenizer_json: str, k: int) -> list[int]:
-    """The special tokens and the first subwords learned, k ids in all, ascending (section 2.1).
-
-    Raises:
-        InputError: k leaves no subword beside the special tokens.
-    """
-    special = special_ids(tokenizer_json)
-    if k <= len(special):
-        raise InputError(
-            f"First-k would keep {k} subwords, and {len(special)} tokens are special; raise the "
-            "ratio in the experiment's `grouping`"
-        )
-    return sorted([*special, *ids_in_order_learned(tokenizer_json)[: k - len(special)]])
-
-
-def truncate_tokenizer(tokenizer_json: str, kept_ids: Iterable[int]) -> str:
-    """A tokenizer that segments text into the kept subwords alone, under their original ids.
-
-    Ids stay the backbone's, so everything downstream is unaware of the truncation. What no kept
-    subword covers becomes unknown as the family has it: the characters themselves under Unigram,
-    the whole word around them under WordPiece. mBERT learned its ``##`` characters late (the
-    first has id 10,107), so its first 5% leave most words unknown.
-    """
-    kept = set(kept_ids) | set(special_ids(tokenizer_json))
-    data = json.loads(tokenizer_json)
-    model = _model(tokenizer_json)
-    data["added_tokens"] = [token for token in data["added_tokens"] if token["id"] in kept]
-    if model["type"] == "WordPiece":
-        data["model"]["vocab"] = {t: i for t, i in model["vocab"].items() if i in kept}
-    else:
-        # The id of a Unigram piece is its place in the list: the dropped stay there under a
-        # name that no text spells. Their scores stay too, so that of the unknown token, which
-        # is set by the lowest, does not move.
-        data["model"]["vocab"] = [
-            [piece if i in kept else _DROPPED.format(i), score]
-            for i, (piece, score) in enumerate(model["vocab"])
-        ]
-    return json.dumps(data, ensure_ascii=False)
 
 
 def trim_unigram(
@@ -149,36 +298,36 @@ def trim_unigram(
     Raises:
         InputError: the vocabulary has no ``size`` subwords, or they would all be special tokens.
     """
-    tokenizer_json = unigram_tokenizer(pieces)
-    special = special_ids(tokenizer_json)
+    tokenizer = unigram_tokenizer(pieces)
+    special = special_ids(tokenizer)
     if not len(special) < size <= len(pieces):
         raise InputError(
-            f"vocabulary_size {size} must lie between {len(special) + 1} and {len(pieces)}; mend "
+            f"vocabulary_size {size} must lie between {len(special) + 1} and {len(pieces)}; fix "
             "the backbone's entry in the config"
         )
-    tokenizer = Tokenizer.from_str(tokenizer_json)
     counts = np.zeros(len(pieces), dtype=np.int64)
     remaining = iter(tqdm(texts, desc="counting subwords", unit=" texts"))
     while batch := list(itertools.islice(remaining, _BATCH)):
-        encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+        encodings = tokenizer.backend_tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         ids = np.fromiter(itertools.chain.from_iterable(e.ids for e in encodings), dtype=np.int64)
         counts += np.bincount(ids, minlength=len(counts))
-    learned = np.asarray(ids_in_order_learned(tokenizer_json))
+    learned = np.asarray(ids_in_order_learned(tokenizer))
     frequent = learned[np.argsort(-counts[learned], kind="stable")]
     return sorted([*special, *frequent[: size - len(special)].tolist()])
 
 
-def _model(tokenizer_json: str) -> dict[str, Any]:
-    model = json.loads(tokenizer_json)["model"]
-    if model["type"] not in ("WordPiece", "Unigram"):
+def _model(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """The model of a tokenizer as the library itself writes it."""
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    if model["type"] not in ("WordPiece", "Unigram", "BPE"):
         raise InputError(
-            f"tokenizers of type {model['type']} are not supported; use a WordPiece or Unigram "
-            "backbone"
+            f"the order in which a tokenizer of type {model['type']} learned its subwords is not "
+            "known; leave First-k out for this backbone"
         )
     return model
 
 
-def unknown_id(tokenizer_json: str) -> int:
-    """The id of the unknown token."""
-    model = _model(tokenizer_json)
-    return model["unk_id"] if model["type"] == "Unigram" else model["vocab"][model["unk_token"]]
+def _product(merge: Sequence[str], model: dict[str, Any]) -> str:
+    """The subword that a merge of BPE makes out of two."""
+    first, second = merge
+    return first + second.removeprefix(model.get("continuing_subword_prefix") or "")

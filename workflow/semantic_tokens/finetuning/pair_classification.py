@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,19 +10,26 @@ from torch import nn
 from torch.nn import functional
 
 from semantic_tokens.finetuning.task import (
+    Predictions,
     Task,
     model_inputs,
     of_languages,
+    outputs,
     predict,
 )
-from semantic_tokens.model import load_text_head
+from semantic_tokens.modeling.loading import ModelFiles, load_model
+from semantic_tokens.modeling.pooling import MeanPooledClassifier
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
 from semantic_tokens.training import Batch
 
 
 class PairClassification(Task):
-    """The classification head over the pair's first token."""
+    """A classifier over the pair.
+
+    Args:
+        pooling: ``cls`` is transformers' own head, ``mean`` a linear layer over the mean.
+    """
 
     metric = "accuracy"
 
@@ -41,10 +49,8 @@ class PairClassification(Task):
         self.test = read_table(tokenized / f"{evaluation_split}.parquet")
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
-    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
-        return load_text_head(
-            folder, len(self.names), seed=seed, dropout=dropout, pooling=self.pooling
-        )
+    def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
+        return load_classifier(files, len(self.names), self.pooling, **options)
 
     def collate(self, indices: np.ndarray) -> Batch:
         rows = [self.rows[i] for i in indices]
@@ -53,24 +59,30 @@ class PairClassification(Task):
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         labels = batch.pop("labels")
-        return functional.cross_entropy(model(**batch).float(), labels)
+        return functional.cross_entropy(outputs(model, batch).logits.float(), labels)
 
     def terms(self, batch: Batch) -> int:
         return len(batch["labels"])
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
+    def evaluate(
+        self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
+    ) -> list[ScoredItem]:
         items = []
         lengths = [len(row["input_ids"]) for row in self.test]
         for index, logits in predict(
             model,
             lengths,
             lambda indices: self._inputs([self.test[i] for i in indices]),
-            lambda m, b: m(**b),
+            lambda m, b: outputs(m, b).logits,
             batch_size,
             "classifying",
         ):
             row = self.test[index]
-            is_right = self.names[int(logits.argmax())] == row["label"]
+            label = self.names[int(logits.argmax())]
+            is_right = label == row["label"]
+            if predictions is not None:
+                logit_of = dict(zip(self.names, logits.tolist(), strict=True))
+                predictions[row["id"]] = {"label": label, "gold": row["label"], "logits": logit_of}
             items.append(ScoredItem(row["id"], row["language"], float(is_right), 1.0))
         return items
 
@@ -80,3 +92,13 @@ class PairClassification(Task):
             self.pad_id,
             [row["token_type_ids"] for row in rows],
         )
+
+
+def load_classifier(
+    files: ModelFiles | Path, labels: int, pooling: str, *, seed: int, **options: Any
+) -> nn.Module:
+    """A classifier of whole texts: transformers' own head, or one over the mean of the states."""
+    if pooling == "mean":
+        encoder = load_model("none", files, seed=seed, **options)
+        return MeanPooledClassifier(encoder, labels, seed)
+    return load_model("sequence_classification", files, labels=labels, seed=seed, **options)

@@ -6,6 +6,7 @@ import string
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +15,14 @@ from torch.nn import functional
 
 from semantic_tokens.files import read_jsonl
 from semantic_tokens.finetuning.task import (
+    Predictions,
     Task,
     model_inputs,
     of_languages,
+    outputs,
     predict,
 )
-from semantic_tokens.model import load_token_head
+from semantic_tokens.modeling.loading import ModelFiles, load_model
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
 from semantic_tokens.training import Batch
@@ -53,8 +56,8 @@ class QuestionAnswering(Task):
         self.max_answer_tokens = max_answer_tokens
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
-    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
-        return load_token_head(folder, 2, seed=seed, dropout=dropout)
+    def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
+        return load_model("question_answering", files, **options)
 
     def collate(self, indices: np.ndarray) -> Batch:
         rows = [self.rows[i] for i in indices]
@@ -65,25 +68,26 @@ class QuestionAnswering(Task):
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         answers = [batch.pop("start_positions"), batch.pop("end_positions")]
-        padding = (batch["attention_mask"] == 0)[:, :, None]
-        logits = model(**batch).float().masked_fill(padding, -torch.inf)
+        padding = (batch["attention_mask"] == 0)[:, None]
+        logits = edge_logits(model, batch).float().masked_fill(padding, -torch.inf)
         losses = [
-            functional.cross_entropy(logits[:, :, edge], answer)
-            for edge, answer in enumerate(answers)
+            functional.cross_entropy(logits[:, edge], answer) for edge, answer in enumerate(answers)
         ]
         return (losses[0] + losses[1]) / 2
 
     def terms(self, batch: Batch) -> int:
         return len(batch["start_positions"])
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
+    def evaluate(
+        self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
+    ) -> list[ScoredItem]:
         best: dict[str, tuple[float, int, int]] = {}
         lengths = [len(row["input_ids"]) for row in self.windows]
         for index, logits in predict(
             model,
             lengths,
             lambda indices: self._inputs([self.windows[i] for i in indices]),
-            lambda m, b: m(**b).transpose(1, 2),
+            edge_logits,
             batch_size,
             "answering",
         ):
@@ -93,8 +97,11 @@ class QuestionAnswering(Task):
                 best[window["id"]] = span
         items = []
         for example in self.examples:
-            _, begin, end = best.get(example["id"], (0.0, 0, 0))
+            score, begin, end = best.get(example["id"], (0.0, 0, 0))
             answer = example["context"][begin:end]
+            if predictions is not None:
+                gold = [one["text"] for one in example["answers"]]
+                predictions[example["id"]] = {"answer": answer, "gold": gold, "score": score}
             f1 = max((squad_f1(gold["text"], answer) for gold in example["answers"]), default=0.0)
             items.append(ScoredItem(example["id"], example["language"], 100.0 * f1, 1.0))
         return items
@@ -105,6 +112,14 @@ class QuestionAnswering(Task):
             self.pad_id,
             [row["token_type_ids"] for row in rows],
         )
+
+
+def edge_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """[B, 2, L] scores of every token as the answer's first and last one."""
+    output = outputs(model, batch)
+    if "start_logits" in output:
+        return torch.stack([output.start_logits, output.end_logits], dim=1)
+    return output.logits.transpose(1, 2)  # of a family that lacks transformers' head for answers
 
 
 def best_span(

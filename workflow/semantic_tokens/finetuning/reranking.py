@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,9 +10,10 @@ from torch import nn
 from torch.nn import functional
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_items
-from semantic_tokens.finetuning.task import Task, model_inputs, predict
-from semantic_tokens.model import load_text_head
+from semantic_tokens.finetuning.pair_classification import load_classifier
+from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_items, rankings
+from semantic_tokens.finetuning.task import Predictions, Task, model_inputs, outputs, predict
+from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tokenization import fit_pair
 from semantic_tokens.training import Batch
@@ -82,8 +84,8 @@ class Reranking(Task):
             for query, passages in self.examples
         ]
 
-    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
-        return load_text_head(folder, 2, seed=seed, dropout=dropout, pooling=self.pooling)
+    def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
+        return load_classifier(files, 2, self.pooling, **options)
 
     def collate(self, indices: np.ndarray) -> Batch:
         pairs = [
@@ -99,7 +101,7 @@ class Reranking(Task):
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         example, labels = batch.pop("example"), batch.pop("labels")
-        logits = model(**batch).float()
+        logits = outputs(model, batch).logits.float()
         if not self.listwise:
             return functional.cross_entropy(logits, labels)
         scores = logits[:, 1] - logits[:, 0]
@@ -109,7 +111,9 @@ class Reranking(Task):
     def terms(self, batch: Batch) -> int:
         return int(batch["example"][-1]) + 1
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
+    def evaluate(
+        self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
+    ) -> list[ScoredItem]:
         def collate(indices: np.ndarray) -> Batch:
             return self._inputs(
                 [(self.pairs[i][0]["input_ids"], self.pairs[i][1]) for i in indices]
@@ -118,10 +122,12 @@ class Reranking(Task):
         lengths = [len(q["input_ids"]) + len(self.data.passages[p]) for q, p in self.pairs]
         run: dict[str, dict[str, float]] = {query["id"]: {} for query in self.data.test}
         for index, logits in predict(
-            model, lengths, collate, lambda m, b: m(**b), batch_size, "reranking"
+            model, lengths, collate, lambda m, b: outputs(m, b).logits, batch_size, "reranking"
         ):
             query, passage = self.pairs[index]
             run[query["id"]][passage] = float(logits[1] - logits[0])
+        if predictions is not None:
+            predictions.update(rankings(run))
         return ndcg_items(self.data.test, run)
 
     def _inputs(self, pairs: list[tuple[list[int], str]]) -> Batch:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +12,10 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from semantic_tokens.files import read_json, write_json
-from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_items
-from semantic_tokens.finetuning.task import Task, model_inputs, predict
-from semantic_tokens.model import load_encoder, pooled
+from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_items, rankings
+from semantic_tokens.finetuning.task import Predictions, Task, model_inputs, predict
+from semantic_tokens.modeling.loading import ModelFiles, load_model
+from semantic_tokens.modeling.pooling import pooled
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.training import Batch
 
@@ -82,7 +84,8 @@ def embed(
     similarity: str,
 ) -> torch.Tensor:
     """[B, L] -> [B, D] embeddings of texts, of length one where they are compared by cosine."""
-    state = pooled(model, pooling, input_ids, attention_mask)
+    output = model(input_ids=input_ids, attention_mask=attention_mask)
+    state = pooled(output.last_hidden_state, attention_mask, pooling)
     return functional.normalize(state, dim=-1) if similarity == "cosine" else state
 
 
@@ -164,8 +167,8 @@ class Retrieval(Task):
             len(q["input_ids"]) + len(self.data.passages[p]) for q, p, _ in self.examples
         ]
 
-    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
-        return load_encoder(folder, dropout=dropout)
+    def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
+        return load_model("none", files, **options)
 
     def collate(self, indices: np.ndarray) -> Batch:
         """Queries and passages apart: ``query_*`` [B, …], ``passage_*`` [P, …], ``target`` [B]
@@ -251,7 +254,9 @@ class Retrieval(Task):
             )
         return torch.cat(parts)
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
+    def evaluate(
+        self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
+    ) -> list[ScoredItem]:
         """Encode the collection part by part, search each part exactly, keep every query's best
         and forget the vectors: neither memory nor disk grows with the collection."""
         queries = self._encode(
@@ -267,7 +272,10 @@ class Retrieval(Task):
             if state is not None:
                 best.save(state, number + 1)
         names = [query["id"] for query in self.data.test]
-        return ndcg_items(self.data.test, dict(zip(names, best.runs(), strict=True)))
+        run = dict(zip(names, best.runs(), strict=True))
+        if predictions is not None:
+            predictions.update(rankings(run))
+        return ndcg_items(self.data.test, run)
 
     def _encode(
         self, model: nn.Module, texts: Sequence[Sequence[int]], batch_size: int, description: str

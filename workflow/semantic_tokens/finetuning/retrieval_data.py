@@ -52,7 +52,7 @@ class RankingData:
         self.train = [q for q in train if languages is None or q["language"] in languages]
         if not self.train:
             raise InputError(
-                f"no training query of {dataset} is in {languages or 'any language'}; mend the "
+                f"no training query of {dataset} is in {languages or 'any language'}; fix the "
                 "experiment's `training` or the dataset's `languages`"
             )
         self.passages: dict[str, Sequence[int]] = {}
@@ -114,6 +114,14 @@ class RankingData:
         seed = np.frombuffer(query["id"].encode("utf-8"), dtype=np.uint8).tolist()
         chosen = np.random.default_rng(seed).permutation(len(pool))[:count]
         return [pool[i] for i in sorted(chosen)]
+
+
+def rankings(run: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Query id -> its passages and their scores, best first, as predictions are kept."""
+    return {
+        query: {"ranking": sorted(scores.items(), key=lambda pair: -pair[1])}
+        for query, scores in run.items()
+    }
 
 
 def ndcg_items(queries: list[dict[str, Any]], run: dict[str, dict[str, float]]) -> list[ScoredItem]:

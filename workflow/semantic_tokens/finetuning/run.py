@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from semantic_tokens.encoder import SemanticTokenEmbedding
 from semantic_tokens.errors import InputError
-from semantic_tokens.finetuning.task import Task
+from semantic_tokens.finetuning.task import Predictions, Task
+from semantic_tokens.modeling.export import save_plain
+from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.processes import is_first_process
 from semantic_tokens.scored_items import ScoredItem, scores_by_language
-from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, token_ids_in
+from semantic_tokens.tokenization import SpecialTokens, token_ids_in
 from semantic_tokens.training import Batch, TrainingOptions, autocast_here, shuffled_batches, train
+from semantic_tokens.vocabulary import load_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -77,34 +79,44 @@ def make_task(
 
 def fine_tune(
     task: Task,
-    model_folder: str | Path,
+    files: ModelFiles,
     *,
     token_ids: np.ndarray,
     options: TrainingOptions,
     seed: int,
     checkpoint: str | Path | None = None,
     evaluation_batch_size: int = 64,
+    predictions: Predictions | None = None,
+    keep_model: str | Path | None = None,
     description: str = "fine-tuning",
 ) -> tuple[dict[str, Any], list[ScoredItem]]:
     """Train a model on a task and score the last step's weights on the test split.
 
     Args:
-        token_ids: [n] int64, every token id in the task's training and test data; the
-            embeddings of no others are kept in memory and trained.
+        files: of the semantic-token model.
+        token_ids: [n] int64, every token id in the task's training and test data. The
+            embeddings of no others are trained.
+        predictions: if given, what the model says of every test item is put into it.
+        keep_model: a folder for the trained model, as a plain checkpoint; None keeps none.
 
     A ``checkpoint`` stays, with the last step's state, for the caller to remove when the scores are
-    written: who is killed before that does not train again.
+    written. A job that is killed before that does not train again.
 
     Returns:
         ``metric``, ``value`` (unweighted mean over languages), ``by_language``,
         ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``; and the items
-        that they are over, by id. Both are empty in a process that is
-        not the first.
+        that they are over, by id. Both are empty in a process that is not the first.
     """
-    model = task.load_model(model_folder, seed=seed, dropout=options.dropout)
-    for module in model.modules():
-        if isinstance(module, SemanticTokenEmbedding):
-            module.keep_only(torch.from_numpy(token_ids))
+    model = task.load_model(
+        files,
+        seed=seed,
+        dropout=options.dropout,
+        attn_implementation=options.attn_implementation,
+    )
+    if options.gradient_checkpointing:
+        model.base_model.gradient_checkpointing_enable()
+    embedding = model.base_model.get_input_embeddings()
+    embedding.keep_only(torch.from_numpy(token_ids))
     steps = options.steps(len(task.lengths))
     task.device_batch_size = options.device_batch_size
 
@@ -132,9 +144,12 @@ def fine_tune(
     if not is_first_process():
         return {}, []
     with autocast_here(options.precision):
-        items = sorted(task.evaluate(model, evaluation_batch_size))
+        items = sorted(task.evaluate(model, evaluation_batch_size, predictions))
     if not items:
-        raise InputError(f"{description}: the test split is empty; mend the dataset")
+        raise InputError(f"{description}: the test split is empty; fix the dataset")
+    if keep_model is not None:
+        embedding.restore()
+        save_plain(model, keep_model)
     scores = scores_by_language(items)
     value = float(np.mean([score for score, _ in scores.values()]))
     log.info("%s: %s %.4f over %d languages", description, task.metric, value, len(scores))
@@ -152,17 +167,29 @@ def fine_tune(
 
 def fine_tune_from_files(
     task_arguments: dict[str, Any],
-    model_folder: str | Path,
+    files: ModelFiles,
     tables: Sequence[str | Path],
+    *,
+    keep_predictions: bool = False,
     **training: Any,
-) -> tuple[dict[str, Any], list[ScoredItem]]:
+) -> tuple[dict[str, Any], list[ScoredItem], Predictions]:
     """Make a task and fine-tune on it: what each of several processes is given to do.
 
     Args:
         task_arguments: of :func:`make_task`.
+        files: of the semantic-token model.
         tables: the task's tokenized files, whose token ids are kept and trained.
+        keep_predictions: return what the model says of every test item, too.
         training: of :func:`fine_tune`.
     """
     task = make_task(**task_arguments)
     frame = SpecialTokens.of(load_tokenizer(task_arguments["tokenizer"]))
-    return fine_tune(task, model_folder, token_ids=token_ids_in(tables, frame), **training)
+    predictions: Predictions = {}
+    scores, items = fine_tune(
+        task,
+        files,
+        token_ids=token_ids_in(tables, frame),
+        predictions=predictions if keep_predictions else None,
+        **training,
+    )
+    return scores, items, predictions

@@ -10,8 +10,13 @@ from torch import nn
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.modeling.encoders import takes_token_types, token_types
+from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.training import Batch
+
+#: What a model says of each item, by the item's id, as plain values.
+Predictions = dict[str, Any]
 
 # Of a forward pass without gradients on a CPU: few enough that a layer's states stay in the cache.
 _TOKENS_AT_ONCE = 1024
@@ -36,8 +41,13 @@ class Task(Protocol):
     device_batch_size: int | None = None
     progress: Path | None = None
 
-    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
-        """A semantic-token model below this task's head."""
+    def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
+        """A semantic-token model below this task's head.
+
+        Args:
+            options: ``seed``, ``dropout`` and ``attn_implementation`` of
+                :func:`~semantic_tokens.modeling.loading.load_model`.
+        """
 
     def collate(self, indices: np.ndarray) -> Batch:
         """The training examples at these indices, padded."""
@@ -48,8 +58,14 @@ class Task(Protocol):
     def terms(self, batch: Batch) -> int:
         """How many terms, words or examples, the batch's loss is the mean of."""
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
-        """Every item of the evaluated split, scored, in any order."""
+    def evaluate(
+        self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
+    ) -> list[ScoredItem]:
+        """Every item of the evaluated split, scored, in any order.
+
+        Args:
+            predictions: if given, what the model says of each item is put into it.
+        """
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
@@ -74,6 +90,16 @@ def model_inputs(
     if token_type_ids is not None:
         batch["token_type_ids"] = pad(token_type_ids, 0)
     return batch
+
+
+def outputs(model: nn.Module, batch: Batch) -> Any:
+    """What a model makes of :func:`model_inputs`. Token types are left out for a model that does
+    not tell them apart."""
+    if "token_type_ids" in batch and not (
+        takes_token_types(model) and token_types(model.config) > 1
+    ):
+        batch = {name: tensor for name, tensor in batch.items() if name != "token_type_ids"}
+    return model(**batch)
 
 
 def batches_of_like_length(
@@ -106,14 +132,14 @@ def predict(
     model: nn.Module,
     lengths: Sequence[int],
     collate: Callable[[np.ndarray], Batch],
-    outputs: Callable[[nn.Module, Batch], torch.Tensor],
+    scores: Callable[[nn.Module, Batch], torch.Tensor],
     batch_size: int,
     description: str,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield ``(index, output)`` for every example, batched by length so that little is padded.
 
     Args:
-        outputs: model and batch -> [B, …]; row i belongs to the i-th example of the batch.
+        scores: model and batch -> [B, …]; row i belongs to the i-th example of the batch.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -121,7 +147,7 @@ def predict(
     with tqdm(total=len(lengths), desc=description, unit="example", mininterval=2) as progress:
         for indices in batches_of_like_length(lengths, batch_size, tokens):
             batch = {name: tensor.to(device) for name, tensor in collate(indices).items()}
-            result = outputs(model, batch).float().cpu().numpy()
+            result = scores(model, batch).float().cpu().numpy()
             yield from zip(indices.tolist(), result, strict=True)
             progress.update(len(indices))
     model.train()
@@ -138,7 +164,7 @@ def of_languages(
     kept = [row for row in rows if languages is None or row["language"] in languages]
     if not kept:
         raise InputError(
-            f"no training example is in {languages or 'any language'}; mend the experiment's "
+            f"no training example is in {languages or 'any language'}; fix the experiment's "
             "`training` or the dataset's `languages`"
         )
     return kept

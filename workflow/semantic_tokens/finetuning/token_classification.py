@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,13 +10,15 @@ from torch import nn
 from torch.nn import functional
 
 from semantic_tokens.finetuning.task import (
+    Predictions,
     Task,
     model_inputs,
     of_languages,
+    outputs,
     pad,
     predict,
 )
-from semantic_tokens.model import load_token_head
+from semantic_tokens.modeling.loading import ModelFiles, load_model
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
 from semantic_tokens.training import Batch
@@ -41,8 +44,8 @@ class TokenClassification(Task):
         self.tags = sorted({tag for row in everything for tag in row["tags"]})
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
-    def load_model(self, folder: str | Path, *, seed: int, dropout: float | None) -> nn.Module:
-        return load_token_head(folder, len(self.tags), seed=seed, dropout=dropout)
+    def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
+        return load_model("token_classification", files, labels=len(self.tags), **options)
 
     def collate(self, indices: np.ndarray) -> Batch:
         rows = [self.rows[i] for i in indices]
@@ -57,23 +60,29 @@ class TokenClassification(Task):
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         labels = batch.pop("labels")
-        return functional.cross_entropy(model(**batch).flatten(0, 1).float(), labels.flatten())
+        return functional.cross_entropy(
+            outputs(model, batch).logits.flatten(0, 1).float(), labels.flatten()
+        )
 
     def terms(self, batch: Batch) -> int:
         return int((batch["labels"] != -100).sum())
 
-    def evaluate(self, model: nn.Module, batch_size: int) -> list[ScoredItem]:
+    def evaluate(
+        self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
+    ) -> list[ScoredItem]:
         def collate(indices: np.ndarray) -> Batch:
             return model_inputs([self.test[i]["input_ids"] for i in indices], self.pad_id)
 
         items = []
         lengths = [len(row["input_ids"]) for row in self.test]
         for index, logits in predict(
-            model, lengths, collate, lambda m, b: m(**b), batch_size, "tagging"
+            model, lengths, collate, lambda m, b: outputs(m, b).logits, batch_size, "tagging"
         ):
             row, best = self.test[index], logits.argmax(axis=-1)
             # A word without a subword left is nobody's name.
             tags = [self.tags[best[start]] if start >= 0 else "O" for start in row["word_starts"]]
+            if predictions is not None:
+                predictions[row["id"]] = {"tags": tags, "gold": row["tags"]}
             items.append(ScoredItem(row["id"], row["language"], *entity_counts(row["tags"], tags)))
         return items
 

@@ -176,6 +176,23 @@ def group_means(
     return means.index_add_(0, token_to_group, values.double() * share).to(values.dtype)
 
 
+def expand_to_subwords(
+    values: torch.Tensor, token_to_group: torch.Tensor, shape: torch.Size
+) -> torch.Tensor:
+    """The numbers of the groups, given to each of their subwords.
+
+    Args:
+        values: [V'] or [V', d].
+        token_to_group: [V] int64.
+        shape: of the result, [rows] or [rows, columns], with rows >= V and columns >= d. The
+            rest is zero.
+    """
+    plain = torch.zeros(shape, dtype=values.dtype)
+    columns = (slice(values.shape[1]),) if values.dim() == 2 else ()
+    plain[(slice(len(token_to_group)), *columns)] = values[token_to_group]
+    return plain
+
+
 def plain_input_embedding(model: PreTrainedModel) -> nn.Embedding:
     """The input embedding of a model.
 

@@ -87,7 +87,7 @@ def token_types(config: PreTrainedConfig) -> int:
 
 def takes_token_types(model: nn.Module) -> bool:
     """Whether a model's forward has the argument ``token_type_ids``."""
-    return "token_type_ids" in inspect.signature(model.forward).parameters
+    return "token_type_ids" in inspect.signature(type(model).forward).parameters
 
 
 def vocabulary_parameters(model: PreTrainedModel) -> dict[str, str]:

@@ -33,7 +33,11 @@ from semantic_tokens.embeddings import load_embeddings
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import copy_files, read_json, reading, whole_folder, write_json
 from semantic_tokens.grouping.groups import Groups, ungrouped
-from semantic_tokens.modeling.embedding import plain_input_embedding, use_semantic_tokens
+from semantic_tokens.modeling.embedding import (
+    expand_to_subwords,
+    plain_input_embedding,
+    use_semantic_tokens,
+)
 from semantic_tokens.modeling.encoders import (
     open_config,
     trusts_remote_code,
@@ -203,14 +207,16 @@ def read_saved_model(folder: str | Path) -> tuple[Groups, dict[str, torch.Tensor
     config = open_config(folder / "backbone", trust_remote_code=trusted)
     with torch.device("meta"):
         empty = AutoModelForMaskedLM.from_config(config, trust_remote_code=trusted)
-    shapes = {name: parameter.shape for name, parameter in empty.named_parameters()}
+    shapes = {
+        name: parameter.shape for name, parameter in empty.named_parameters(remove_duplicate=False)
+    }
     try:
         (name,) = [name for name in tensors if name.endswith(f".{TOKEN_TO_GROUP}")]
         token_to_group = tensors.pop(name)
         weight = tensors[name.removesuffix(TOKEN_TO_GROUP) + "weight"]
         for name in vocabulary_parameters(empty):
-            if name in tensors and name in shapes:
-                tensors[name] = _expanded(tensors[name], token_to_group, shapes[name])
+            if name in tensors:
+                tensors[name] = expand_to_subwords(tensors[name], token_to_group, shapes[name])
     except (ValueError, KeyError, IndexError) as error:
         raise InputError(
             f"{folder} does not hold the model that it describes ({error}); delete it to have it "
@@ -243,17 +249,6 @@ def _class_of(head: str, config: PreTrainedConfig) -> Any:
     return auto_class
 
 
-def _expanded(
-    values: torch.Tensor, token_to_group: torch.Tensor, shape: torch.Size
-) -> torch.Tensor:
-    """[V'] or [V', d] -> the shape of the plain checkpoint: every subword gets the numbers of its
-    group, and what is missing is zero."""
-    plain = torch.zeros(shape, dtype=values.dtype)
-    columns = (slice(values.shape[1]),) if values.dim() == 2 else ()
-    plain[(slice(len(token_to_group)), *columns)] = values[token_to_group]
-    return plain
-
-
 def _outside_the_head(model: PreTrainedModel, files: ModelFiles) -> dict[str, torch.Tensor]:
     """Tensors of the checkpoint's encoder that a head of masked language modelling leaves out."""
     if is_semantic_token_model(files.folder):
@@ -270,12 +265,10 @@ def _outside_the_head(model: PreTrainedModel, files: ModelFiles) -> dict[str, to
 
 
 def _each_once(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Leave out the further names of a tensor, since a safetensors file holds each tensor once."""
-    first: dict[int, str] = {}
-    for name, tensor in tensors.items():
-        first.setdefault(tensor.data_ptr(), name)
-    return {
-        name: tensor.contiguous()
-        for name, tensor in tensors.items()
-        if tensor.numel() == 0 or first[tensor.data_ptr()] == name
-    }
+    """Leave out the further names of a tensor, since a safetensors file holds each tensor once.
+    Of a tied decoder and the embedding the latter stays."""
+    first: dict[Any, str] = {}
+    for name in sorted(tensors, key=lambda name: "embed" not in name):
+        tensor = tensors[name]
+        first.setdefault((tensor.data_ptr(), tensor.shape) if tensor.numel() else name, name)
+    return {name: tensors[name].contiguous() for name in first.values()}

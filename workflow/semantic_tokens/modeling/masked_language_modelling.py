@@ -40,8 +40,22 @@ class MaskedLanguageModel(nn.Module):
         self.embedding.sparse_gradient = decoder.weight is self.embedding.weight
         decoder.returns_states = logits == "masked"
         self._positions: torch.Tensor | None = None
+        self._check()
         if logits == "masked":
             model.base_model.register_forward_hook(self._narrow)
+
+    def _check(self) -> None:
+        """Let the head see one text, for some families' decoders are no plain layers."""
+        was_training = self.model.training
+        try:
+            with torch.no_grad():
+                self.model.eval()(input_ids=torch.zeros((1, 16), dtype=torch.int64))
+        except RuntimeError as error:
+            raise InputError(
+                f"{type(self.model).__name__} cannot be pretrained over semantic tokens ({error}); "
+                "use `asis` in the row's `pretraining`"
+            ) from error
+        self.model.train(was_training)
 
     def forward(self, input_ids: torch.Tensor, masked_tokens: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy of the masked positions' groups, in nats, float32.

@@ -28,7 +28,7 @@ class SemanticTokenModel(PreTrainedModel):
         cls,
         name: str | Path,
         *arguments: Any,
-        num_labels: int | None = None,
+        config: PreTrainedConfig | None = None,
         attn_implementation: str | None = None,
         revision: str | None = None,
         **_: Any,
@@ -38,7 +38,10 @@ class SemanticTokenModel(PreTrainedModel):
         if not folder.is_dir():
             folder = Path(snapshot_download(str(name), revision=revision))
         return load_model(
-            cls.head, folder, labels=num_labels, attn_implementation=attn_implementation
+            cls.head,
+            folder,
+            labels=None if config is None else config.num_labels,
+            attn_implementation=attn_implementation,
         ).eval()
 
 

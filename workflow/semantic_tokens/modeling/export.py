@@ -1,0 +1,101 @@
+"""Plain checkpoints of semantic-token models: rows for every subword again, and all columns.
+
+``AutoModel.from_pretrained`` opens the result with the original tokenizer and computes the same
+hidden states (paper, sections 2.1 and 2.3).
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from transformers import AutoModelForMaskedLM, PreTrainedModel
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import copy_files, whole_folder
+from semantic_tokens.modeling.embedding import (
+    SemanticTokenDecoder,
+    SemanticTokenEmbedding,
+    expand_to_subwords,
+    replace_output_layer,
+)
+from semantic_tokens.modeling.encoders import trusts_remote_code
+from semantic_tokens.modeling.loading import ModelFiles, is_semantic_token_model, load_model
+
+
+def make_plain(model: PreTrainedModel) -> None:
+    """Replace a model's embedding and decoder over groups by ones over subwords, in place."""
+    embedding, decoder = model.get_input_embeddings(), model.get_output_embeddings()
+    if not isinstance(embedding, SemanticTokenEmbedding):
+        return
+    groups = embedding.token_to_group.cpu()
+    rows, width = model.config.vocab_size, embedding.embedding_dim
+
+    def expanded(values: torch.Tensor, *columns: int) -> nn.Parameter:
+        shape = torch.Size([rows, *columns])
+        return nn.Parameter(expand_to_subwords(values.detach().cpu(), groups, shape))
+
+    plain = nn.Embedding(rows, width, _weight=expanded(embedding.weight, width).data)
+    if isinstance(decoder, SemanticTokenDecoder):
+        is_tied = decoder.weight is embedding.weight
+        columns = width if is_tied else decoder.weight.shape[1]
+        layer = nn.Linear(columns, rows, bias=decoder.bias is not None, device="meta")
+        layer.weight = plain.weight if is_tied else expanded(decoder.weight, columns)
+        if decoder.bias is not None:
+            layer.bias = expanded(decoder.bias)
+        replace_output_layer(model, layer)
+    model.set_input_embeddings(plain)
+
+
+def save_plain(model: nn.Module, folder: str | Path) -> None:
+    """Write a model, trained or not, as a plain checkpoint.
+
+    A classifier over the mean is written as its encoder, and its own layer beside it
+    (``classifier.safetensors``). The folder appears whole.
+    """
+    encoder = model if isinstance(model, PreTrainedModel) else model.base_model
+    make_plain(encoder.cpu())
+    with whole_folder(folder) as partial:
+        encoder.save_pretrained(partial)
+        if encoder is not model:
+            layer = {name: tensor.cpu() for name, tensor in model.classifier.state_dict().items()}
+            save_file(layer, partial / "classifier.safetensors", metadata={"format": "pt"})
+
+
+def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> PreTrainedModel:
+    """Write a semantic-token model as a plain checkpoint with the backbone's tokenizer.
+
+    The head of masked language modelling is written where the model has one.
+
+    Args:
+        files: of the model.
+        tokenizer: a folder whose tokenizer files are copied.
+        folder: the folder to write.
+
+    Returns:
+        the plain model.
+    """
+    head = "masked_language_modelling" if _has_head(files) else "none"
+    model = load_model(head, files)
+    make_plain(model)
+    with whole_folder(folder) as partial:
+        model.save_pretrained(partial)
+        copy_files(Path(tokenizer), partial, "*token*")
+        copy_files(files.folder, partial, "*.py")
+    return model
+
+
+def _has_head(files: ModelFiles) -> bool:
+    """Whether a checkpoint holds all of a head of masked language modelling."""
+    if is_semantic_token_model(files.folder):
+        return True
+    try:
+        model, info = AutoModelForMaskedLM.from_pretrained(
+            files.folder,
+            trust_remote_code=trusts_remote_code(files.folder),
+            output_loading_info=True,
+        )
+    except (ValueError, InputError):  # the family has none
+        return False
+    prefix = f"{model.base_model_prefix}."
+    return all(name.startswith(prefix) for name in info["missing_keys"])
