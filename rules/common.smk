@@ -80,7 +80,8 @@ except InputError as error:
 
 TASKS = config["tasks_shown"]
 SPLITS = ["train", "dev", "test"]
-RECIPE = "{backbone}/{alignment}/{dimension}/{grouping}/{pretraining}"
+GROUPS = "{backbone}/{alignment}/{dimension}/{grouping}"
+RECIPE = f"{GROUPS}/{{pretraining}}"
 
 
 wildcard_constraints:
@@ -213,7 +214,36 @@ def tokenizer_file(wildcards):
     """The tokenizer that cuts the text of this segmentation, in the backbone's ids."""
     if wildcards.segmentation == "original":
         return f"results/backbones/{wildcards.backbone}/tokenizer.json"
-    return f"results/tokenizers/{wildcards.backbone}/{wildcards.segmentation}.json"
+    return f"results/tokenizers/{wildcards.backbone}/{wildcards.segmentation}/tokenizer.json"
+
+
+def tokenizer_of_recipe(wildcards):
+    """The tokenizer that the text of this recipe is cut with."""
+    cut = segmentation(wildcards)
+    if cut == "original":
+        return f"results/backbones/{wildcards.backbone}/tokenizer.json"
+    return f"results/tokenizers/{wildcards.backbone}/{cut}/tokenizer.json"
+
+
+def backbone_and_groups(wildcards):
+    """The files of a model before it is pretrained again. It is assembled when it is loaded."""
+    backbone, alignment = wildcards.backbone, wildcards.alignment
+    files = {
+        "model": multiext(f"results/backbones/{backbone}/", "config.json", "model.safetensors")
+    }
+    if wildcards.grouping != "ungrouped":
+        files["groups"] = [f"results/groups/{GROUPS.format(**wildcards)}.safetensors"]
+    elif (alignment, wildcards.dimension) != ("unaligned", "dfull"):
+        path = f"{backbone}/{alignment}/{wildcards.dimension}"
+        files["embeddings"] = [f"results/embeddings/{path}.safetensors"]
+    return files
+
+
+def model_inputs(wildcards):
+    """The files of this recipe's model."""
+    if wildcards.pretraining == "asis":
+        return backbone_and_groups(wildcards)
+    return {"model": [f"results/models/{GROUPS.format(**wildcards)}/mlm"]}
 
 
 def segmentation(wildcards):
@@ -362,8 +392,8 @@ def task_inputs(wildcards):
 def task_code(wildcards):
     """The digest of what trains and scores this kind of task."""
     kind = config["tasks"][wildcards.task]["kind"]
-    modules = ["model", "encoder", "training", "scored_items"]
-    modules += [f"finetuning.{module}" for module in ("run", "task", kind)]
+    modules = ["modeling", "grouping.groups", "training", "scored_items", "vocabulary"]
+    modules += [f"finetuning.{module}" for module in ("run", "task", "predictions", kind)]
     if kind in ("reranking", "retrieval"):
         modules += ["finetuning.retrieval_data", "ranking"]
     return code_digest(*(f"semantic_tokens.{module}" for module in modules))

@@ -1,22 +1,31 @@
 # Fine-tuning and evaluation on the five tasks (paper, section 3; Table 2).
 #
-# consumes  results/models/{recipe}/, results/tokenized/, results/datasets/, results/candidates/
-# makes     results/scores/{recipe}/{task}/{training}/seed-{seed}.json
+# consumes  a backbone and its groups, or results/models/{groups}/mlm/; results/tokenized/,
+#           results/datasets/, results/candidates/
+# makes     results/scores/{recipe}/{task}/{training}/seed-{seed}.json, and .items.parquet
+#           results/predictions/…jsonl.gz, results/fine-tuned/…   where `keep` asks for them
+SCORED = f"{RECIPE}/{{task}}/{{training}}/seed-{{seed}}"
+KEPT = {}
+if config["keep"]["predictions"]:
+    KEPT["predictions"] = f"results/predictions/{SCORED}.jsonl.gz"
+if config["keep"]["models"]:
+    KEPT["model"] = directory(f"results/fine-tuned/{SCORED}")
 
 
 rule fine_tune:
     input:
         unpack(task_inputs),
-        model=multiext(f"results/models/{RECIPE}/", "config.json", "model.safetensors"),
+        unpack(model_inputs),
         tokenizer="results/backbones/{backbone}/tokenizer.json",
     output:
-        scores=f"results/scores/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.json",
+        **KEPT,
+        scores=f"results/scores/{SCORED}.json",
         # What every test item adds to them, for the tests between models.
-        scored_items=f"results/scores/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.items.parquet",
+        scored_items=f"results/scores/{SCORED}.items.parquet",
     log:
-        f"results/logs/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.log",
+        f"results/logs/fine_tune/{SCORED}.log",
     benchmark:
-        f"results/benchmarks/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.tsv"
+        f"results/benchmarks/fine_tune/{SCORED}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -27,7 +36,7 @@ rule fine_tune:
         task=lambda wildcards: training_spec(config["tasks"][wildcards.task]),
         evaluation_split=config["evaluation_split"],
         collection=lambda wildcards: collection_of(wildcards.task),
-        checkpoint=f"{PREFIX}results/checkpoints/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}",
+        checkpoint=f"{PREFIX}results/checkpoints/fine_tune/{SCORED}",
         code=task_code,
     script:
         "../workflow/scripts/fine_tune.py"

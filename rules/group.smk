@@ -1,10 +1,8 @@
-# Semantic grouping (paper, section 2.1; Appendices E and F), and the model that it makes.
+# Semantic grouping (paper, section 2.1; Appendices E and F).
 #
 # consumes  results/embeddings/{backbone}/{alignment}/{dimension}.safetensors
 # makes     results/groups/{backbone}/{alignment}/{dimension}/{grouping}.safetensors
-#           results/models/{backbone}/{alignment}/{dimension}/{grouping}/asis/
-
-GROUPS = "{backbone}/{alignment}/{dimension}/{grouping}"
+#           results/exported/{recipe}/   the plain checkpoint of a model, on request
 
 
 rule group_kmeans:
@@ -101,15 +99,17 @@ rule group_by_lexicon:
         "../workflow/scripts/group_by_lexicon.py"
 
 
-rule leave_ungrouped:
+rule export_model:
+    # The plain checkpoint of any recipe, for transformers alone: ask for its folder.
     input:
-        embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
+        unpack(model_inputs),
+        tokenizer=tokenizer_of_recipe,
     output:
-        groups="results/groups/{backbone}/{alignment}/{dimension}/ungrouped.safetensors",
+        directory(f"results/exported/{RECIPE}"),
     log:
-        "results/logs/leave_ungrouped/{backbone}/{alignment}/{dimension}.log",
+        f"results/logs/export_model/{RECIPE}.log",
     benchmark:
-        "results/benchmarks/leave_ungrouped/{backbone}/{alignment}/{dimension}.tsv"
+        f"results/benchmarks/export_model/{RECIPE}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -117,28 +117,7 @@ rule leave_ungrouped:
         runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        code=code_digest("semantic_tokens.grouping.groups"),
+        scores=f"{PREFIX}results/scores/{RECIPE}",
+        code=code_digest("semantic_tokens.modeling"),
     script:
-        "../workflow/scripts/leave_ungrouped.py"
-
-
-rule assemble_model:
-    input:
-        backbone=multiext("results/backbones/{backbone}/", "config.json", "model.safetensors"),
-        groups=f"results/groups/{GROUPS}.safetensors",
-    output:
-        multiext(f"results/models/{GROUPS}/asis/", "config.json", "model.safetensors"),
-    log:
-        f"results/logs/assemble_model/{GROUPS}.log",
-    benchmark:
-        f"results/benchmarks/assemble_model/{GROUPS}.tsv"
-    conda:
-        "../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
-        gpu=0,
-    params:
-        code=code_digest("semantic_tokens.model"),
-    script:
-        "../workflow/scripts/assemble_model.py"
+        "../workflow/scripts/export_model.py"

@@ -1,20 +1,20 @@
 # Continual pretraining (paper, section 2.4; Appendix A).
 #
-# consumes  results/models/…/asis/, results/tokenized/{backbone}/{segmentation}/corpora/
-# makes     results/models/…/mlm/, results/efficiency/
+# consumes  a backbone and its groups, results/tokenized/{backbone}/{segmentation}/corpora/
+# makes     results/models/{groups}/mlm/, results/efficiency/
 
 
 rule pretrain:
     input:
-        model=multiext(f"results/models/{GROUPS}/asis/", "config.json", "model.safetensors"),
-        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        unpack(backbone_and_groups),
+        tokenizer=tokenizer_of_recipe,
         corpora=lambda wildcards: expand(
             "results/tokenized/{{backbone}}/{segmentation}/corpora/{corpus}.safetensors",
             segmentation=segmentation(wildcards),
             corpus=config["pretraining"]["corpora"],
         ),
     output:
-        multiext(f"results/models/{GROUPS}/mlm/", "config.json", "model.safetensors"),
+        model=directory(f"results/models/{GROUPS}/mlm"),
         efficiency=f"results/efficiency/{GROUPS}.json",
     log:
         f"results/logs/pretrain/{GROUPS}.log",
@@ -33,8 +33,8 @@ rule pretrain:
         code=code_digest(
             "semantic_tokens.pretraining",
             "semantic_tokens.training",
-            "semantic_tokens.model",
-            "semantic_tokens.encoder",
+            "semantic_tokens.modeling",
+            "semantic_tokens.grouping.groups",
             "semantic_tokens.efficiency",
         ),
     script:

@@ -8,6 +8,7 @@
 rule tokenize_dataset:
     input:
         tokenizer=tokenizer_file,
+        model="results/backbones/{backbone}/config.json",
         splits=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
     output:
         expand(
@@ -29,7 +30,7 @@ rule tokenize_dataset:
     params:
         kind=lambda wildcards: dataset_kind(wildcards.dataset),
         options=lambda wildcards: config["datasets"][wildcards.dataset]["tokenization"],
-        code=code_digest("semantic_tokens.tokenization"),
+        code=code_digest("semantic_tokens.tokenization", "semantic_tokens.vocabulary"),
     script:
         "../workflow/scripts/tokenize_dataset.py"
 
@@ -37,6 +38,7 @@ rule tokenize_dataset:
 use rule tokenize_dataset as tokenize_ranking with:
     input:
         tokenizer=tokenizer_file,
+        model="results/backbones/{backbone}/config.json",
         splits=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
         passages=passages_file,
     output:
@@ -55,6 +57,7 @@ use rule tokenize_dataset as tokenize_ranking with:
 rule tokenize_corpus:
     input:
         tokenizer=tokenizer_file,
+        model="results/backbones/{backbone}/config.json",
         corpus="results/corpora/{corpus}.jsonl",
     output:
         "results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors",
@@ -70,6 +73,6 @@ rule tokenize_corpus:
         gpu=0,
     params:
         sequence_length=config["pretraining"]["sequence_length"],
-        code=code_digest("semantic_tokens.tokenization"),
+        code=code_digest("semantic_tokens.tokenization", "semantic_tokens.vocabulary"),
     script:
         "../workflow/scripts/tokenize_corpus.py"

@@ -7,7 +7,6 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
         align,
         merge_pairs,
         round_trip_pairs,
-        single_subword_id,
         single_subword_pairs,
         token_ids_by_language,
     )
@@ -18,7 +17,7 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     )
     from semantic_tokens.embeddings import load_embeddings, save_embeddings
     from semantic_tokens.lexicons.table import is_held_out, read_lexicon
-    from semantic_tokens.tokenization import load_tokenizer
+    from semantic_tokens.vocabulary import load_tokenizer, single_subword_id
 
     options = snakemake.params.options  # noqa: F821
     tokenizer = load_tokenizer(snakemake.input.tokenizer)  # noqa: F821

@@ -1,9 +1,14 @@
-"""Take the word-embedding matrix out of a backbone."""
+"""Take the embedding of the subwords out of a backbone."""
+
+from pathlib import Path
 
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from semantic_tokens.embeddings import read_word_embeddings, save_embeddings
+    from semantic_tokens.embeddings import save_embeddings
+    from semantic_tokens.modeling.encoders import read_embeddings
+    from semantic_tokens.vocabulary import load_tokenizer, vocabulary_size
 
-    embeddings = read_word_embeddings(snakemake.input.model)  # noqa: F821
+    subwords = vocabulary_size(load_tokenizer(snakemake.input.tokenizer))  # noqa: F821
+    embeddings = read_embeddings(Path(snakemake.input.model).parent, subwords)  # noqa: F821
     save_embeddings(embeddings, snakemake.output.embeddings)  # noqa: F821

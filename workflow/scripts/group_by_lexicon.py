@@ -1,21 +1,17 @@
 """Group subwords that lexicons connect (paper, Appendix F)."""
 
-from pathlib import Path
-
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from semantic_tokens.alignment import single_subword_id, single_subword_pairs
+    from semantic_tokens.alignment import single_subword_pairs
     from semantic_tokens.embeddings import load_embeddings
     from semantic_tokens.grouping.lexicon_components import lexicon_groups
     from semantic_tokens.lexicons.table import read_lexicon
-    from semantic_tokens.tokenization import load_tokenizer
-    from semantic_tokens.vocabulary import special_ids
+    from semantic_tokens.vocabulary import load_tokenizer, single_subword_id, special_ids
 
     tokenizer = load_tokenizer(snakemake.input.tokenizer)  # noqa: F821
     entries = [entry for path in snakemake.input.lexicons for entry in read_lexicon(path)]  # noqa: F821
     pairs = single_subword_pairs(entries, lambda word: single_subword_id(tokenizer, word))
-    specials = special_ids(Path(snakemake.input.tokenizer).read_text(encoding="utf-8"))  # noqa: F821
     embeddings = load_embeddings(snakemake.input.embeddings)  # noqa: F821
-    groups = lexicon_groups(embeddings, pairs.token_ids, alone=specials)
+    groups = lexicon_groups(embeddings, pairs.token_ids, alone=special_ids(tokenizer))
     groups.save(snakemake.output.groups)  # noqa: F821

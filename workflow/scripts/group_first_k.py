@@ -1,15 +1,13 @@
 """Keep the first k subwords that the tokenizer learned (paper, section 2.1)."""
 
-from pathlib import Path
-
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.embeddings import load_embeddings
     from semantic_tokens.grouping.first_k import first_k_groups
-    from semantic_tokens.vocabulary import first_k_ids, unknown_id
+    from semantic_tokens.vocabulary import first_k_ids, load_tokenizer, unknown_id
 
-    tokenizer = Path(snakemake.input.tokenizer).read_text(encoding="utf-8")  # noqa: F821
+    tokenizer = load_tokenizer(snakemake.input.tokenizer)  # noqa: F821
     embeddings = load_embeddings(snakemake.input.embeddings)  # noqa: F821
     k = round(snakemake.params.ratio * len(embeddings))  # noqa: F821
     groups = first_k_groups(embeddings, first_k_ids(tokenizer, k), unknown_id(tokenizer))

@@ -8,12 +8,11 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     import pandas as pd
     from tqdm import tqdm
 
-    from semantic_tokens.alignment import single_subword_id
     from semantic_tokens.grouping.groups import Groups
     from semantic_tokens.grouping.quality import held_out_pairs, labels_of_subwords, measured
     from semantic_tokens.lexicons.table import read_lexicon
     from semantic_tokens.pages import Section, write_csv, write_page
-    from semantic_tokens.tokenization import load_tokenizer
+    from semantic_tokens.vocabulary import load_tokenizer, single_subword_id
 
     inputs, params, output = snakemake.input, snakemake.params, snakemake.output  # noqa: F821
     tokenizer = load_tokenizer(inputs.tokenizer)

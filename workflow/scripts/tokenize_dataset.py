@@ -5,8 +5,15 @@ from pathlib import Path
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from semantic_tokens.tokenization import tokenize_dataset
+    from semantic_tokens.modeling.encoders import check_length
+    from semantic_tokens.tokenization import longest_row, tokenize_dataset
 
+    options = snakemake.params.options  # noqa: F821
+    check_length(
+        Path(snakemake.input.model).parent,  # noqa: F821
+        longest_row(options, snakemake.input.tokenizer),  # noqa: F821
+        f"datasets.{snakemake.wildcards.dataset}.tokenization",  # noqa: F821
+    )
     tokenize_dataset(
         snakemake.params.kind,  # noqa: F821
         [
@@ -15,5 +22,6 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         ],
         snakemake.input.tokenizer,  # noqa: F821
         [Path(path) for path in snakemake.output],  # noqa: F821
-        snakemake.params.options,  # noqa: F821
+        options,
+        processes=snakemake.threads,  # noqa: F821
     )

@@ -10,15 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch.nn import functional
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.lexicons.table import Entry
 
-_UNKNOWN_TOKENS = ("[UNK]", "<unk>")
-_WORD_BOUNDARY = "▁"  # what SentencePiece puts where a word begins
 _ROWS_AT_ONCE = 4096  # compared with all of another language at a time
 
 
@@ -59,21 +56,6 @@ class AlignmentLog:
     share_kept: float
 
 
-def single_subword_id(tokenizer: Tokenizer, word: str) -> int | None:
-    """The subword that a word is, or None if it takes several or is not known.
-
-    SentencePiece cuts a word that was never seen after a space, as in scripts that write none,
-    into a bare word boundary and the piece (``▁``, ``番茄``); the boundary counts for nothing.
-    """
-    encoding = tokenizer.encode(word, add_special_tokens=False)
-    ids = encoding.ids
-    if len(ids) == 2 and encoding.tokens[0] == _WORD_BOUNDARY:
-        ids = ids[1:]
-    if len(ids) != 1 or tokenizer.id_to_token(ids[0]) in (*_UNKNOWN_TOKENS, _WORD_BOUNDARY):
-        return None
-    return ids[0]
-
-
 def single_subword_pairs(
     entries: Iterable[Entry],
     token_id_of: Callable[[str], int | None],
@@ -90,7 +72,8 @@ def single_subword_pairs(
 
     Args:
         entries: words of one concept of one source translate each other.
-        token_id_of: a word's only subword or None, such as :func:`single_subword_id`.
+        token_id_of: a word's only subword or None, such as
+            :func:`~semantic_tokens.vocabulary.single_subword_id`.
         max_pairs_per_concept: the limit; a concept of more words than that has one pair a word.
         seed: decides the order on the circle.
 

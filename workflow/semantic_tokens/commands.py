@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +22,8 @@ def parser() -> argparse.ArgumentParser:
         "group",
         help="write a semantic-token version of an encoder",
         description=(
-            "Write a semantic-token version of an encoder of the BERT or XLM-R family, as a "
-            "checkpoint that AutoModel.from_pretrained opens with the original tokenizer."
+            "Write a semantic-token version of an encoder, as a checkpoint that "
+            " AutoModel.from_pretrained opens with the original tokenizer."
         ),
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -40,25 +41,46 @@ def parser() -> argparse.ArgumentParser:
     add("--cluster-unused", action="store_false", dest="keep_unused_alone",
         help="group WordPiece's [unusedN] too")  # fmt: skip
     add("--convert-pickle", action="store_true", help="accept a model with pickled weights alone")
+    add("--trust-remote-code", action="store_true", help="run Python files of the checkpoint")
     add("--revision", help="a commit of a model on the hub")
     add("--overwrite", action="store_true", help="replace a semantic-token model at OUTPUT")
+    add("--push-to-hub", metavar="OWNER/NAME", help="upload the result to the hub")
+    export = commands.add_parser(
+        "export",
+        help="write a model of the workflow as a plain checkpoint",
+        description=(
+            "Write a semantic-token model of the workflow as a plain checkpoint with a model card. "
+            "AutoModel.from_pretrained opens it with the original tokenizer."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = export.add_argument
+    add("--model", required=True, type=Path,
+        help="a folder of results/models, or of results/backbones")  # fmt: skip
+    add("--groups", type=Path, help="of a backbone: a file of results/groups")
+    add("--output", required=True, type=Path, help="the folder to make")
+    add("--overwrite", action="store_true", help="replace a model at OUTPUT")
+    add("--push-to-hub", metavar="OWNER/NAME", help="upload the result to the hub")
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 1 after a message on what to mend."""
+    """Run one command; return 0, or 1 after a message on what to fix."""
     options = vars(parser().parse_args(arguments))
-    options.pop("command")
+    command = options.pop("command")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    from semantic_tokens.reuse import semantic_version
+    from semantic_tokens.reuse import export_model, semantic_version
 
     try:
-        made = semantic_version(**options)
+        made = semantic_version(**options) if command == "group" else export_model(**options)
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     print(f"{made.folder}: {made.subwords} subwords in {made.groups} semantic tokens")
+    if made.published is not None:
+        print(f"uploaded to {made.published}")
     return 0
 
 

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch.nn import functional
+from transformers import PreTrainedTokenizerFast
 
-from semantic_tokens.alignment import single_subword_id
 from semantic_tokens.embeddings import load_embeddings
 from semantic_tokens.errors import InputError
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.languages import iso639_1
 from semantic_tokens.lexicons.table import Entry, read_lexicon
-from semantic_tokens.tokenization import load_tokenizer
+from semantic_tokens.vocabulary import load_tokenizer, single_subword_id, subword_texts
 
 _BOUNDARY = "▁"
 _CONTINUATION = "##"
@@ -212,7 +211,7 @@ def inspect_group(
 
 def keyword_groups(
     keywords: Iterable[str],
-    tokenizer: Tokenizer,
+    tokenizer: PreTrainedTokenizerFast,
     pieces: Sequence[str],
     token_to_group: np.ndarray,
     embeddings: torch.Tensor,
@@ -265,7 +264,7 @@ def inspect_vocabulary(
         InputError: no group is found at all.
     """
     known = load_tokenizer(tokenizer)
-    pieces = [known.id_to_token(i) or "" for i in range(known.get_vocab_size())]
+    pieces = subword_texts(known)
     token_to_group = Groups.load(groups).token_to_group.numpy()
     matrix = load_embeddings(embeddings)
     entries = [entry for path in lexicons for entry in read_lexicon(path)]

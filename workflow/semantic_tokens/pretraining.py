@@ -18,9 +18,9 @@ from semantic_tokens.efficiency import (
 )
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import reading, write_json
-from semantic_tokens.model import load_masked_language_model, save_masked_language_model
+from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model
+from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLanguageModel
 from semantic_tokens.processes import is_first_process, process_count
-from semantic_tokens.tokenization import SpecialTokens, load_tokenizer
 from semantic_tokens.training import (
     Batch,
     TrainingOptions,
@@ -28,6 +28,7 @@ from semantic_tokens.training import (
     remove_checkpoint,
     train,
 )
+from semantic_tokens.vocabulary import load_tokenizer, special_ids, vocabulary_size
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ def mask_tokens(
 
 
 def pretrain(
-    model_folder: str | Path,
+    files: ModelFiles,
     corpora: list[str | Path],
     tokenizer: str | Path,
     target: str | Path,
@@ -135,6 +136,7 @@ def pretrain(
     seed: int,
     mask_probability: float,
     language_sampling_exponent: float,
+    logits: Logits = "masked",
     checkpoint: str | Path | None = None,
     efficiency: str | Path | None = None,
     description: str = "pretraining",
@@ -142,27 +144,39 @@ def pretrain(
     """Continue a semantic-token model's pretraining and write it to ``target``.
 
     Args:
+        files: of the model.
+        corpora: packed sequences (:func:`~semantic_tokens.tokenization.pack_corpus`).
+        tokenizer: the backbone's, a folder or its ``tokenizer.json``.
+        logits: see :class:`MaskedLanguageModel`.
         efficiency: a JSON file for what it took (Table 3): ``parameters``, ``device``,
-            ``processes``, ``precision``, ``batch_size``, ``device_batch_size``,
+            ``processes``, ``precision``, ``logits``, ``batch_size``, ``device_batch_size``,
             ``sequence_length``, ``steps_measured``, ``steps_per_second`` (null where no step was
             left to do), ``peak_memory_bytes`` and ``memory_of``.
 
     Returns:
-        the loss of every step, in nats a masked token.
+        the loss of every step, in nats per masked token.
     """
     data = PackedCorpora(corpora, language_sampling_exponent)
-    frame = SpecialTokens.of(load_tokenizer(tokenizer))
-    if frame.mask is None:
+    opened = load_tokenizer(tokenizer)
+    mask_id = opened.mask_token_id
+    if mask_id is None:
         raise InputError(f"{tokenizer} has no mask token, which masked language modelling needs")
-    model = load_masked_language_model(model_folder, seed=seed, dropout=options.dropout)
-    vocabulary_size = len(model.encoder.word_embeddings.token_to_group)
-    special = torch.tensor(
-        sorted({*frame.prefix, *frame.middle, *frame.suffix, frame.pad, frame.mask})
+    plain = load_model(
+        "masked_language_modelling",
+        files,
+        seed=seed,
+        dropout=options.dropout,
+        attn_implementation=options.attn_implementation,
     )
+    if options.gradient_checkpointing:
+        plain.gradient_checkpointing_enable()
+    model = MaskedLanguageModel(plain, logits)
+    subwords = vocabulary_size(opened)
+    # Never chosen: an unknown token has no text that could be predicted.
+    special = torch.tensor(special_ids(opened))
     steps = options.max_steps
     if steps is None:
         raise InputError("pretraining needs a number of steps: set `pretraining.max_steps`")
-    mask_id = frame.mask
 
     def batches() -> Iterator[list[Batch]]:
         generator = torch.Generator().manual_seed(seed)
@@ -171,7 +185,7 @@ def pretrain(
                 torch.from_numpy(rows.astype(np.int64)),
                 special,
                 mask_id=mask_id,
-                vocabulary_size=vocabulary_size,
+                vocabulary_size=subwords,
                 probability=mask_probability,
                 generator=generator,
             )
@@ -200,13 +214,14 @@ def pretrain(
         description=description,
     )
     if is_first_process():
-        save_masked_language_model(model, model_folder, target)
+        save_model(plain, files, Path(tokenizer).parent, target)
         if efficiency is not None:
             taken = {
                 "parameters": parameter_count(model),
                 "device": device_name(),
                 "processes": process_count(),
                 "precision": precision_here(options.precision),
+                "logits": logits,
                 "batch_size": options.batch_size,
                 "device_batch_size": options.micro_batch_size(options.batch_size),
                 "sequence_length": data.sequence_length,

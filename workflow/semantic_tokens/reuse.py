@@ -1,4 +1,4 @@
-"""A semantic-token version of anyone's encoder, as a Hugging Face checkpoint: no workflow needed
+"""A semantic-token version of anyone's encoder, as a checkpoint of the hub: no workflow needed
 (docs/reuse.md).
 
 The rows of the word embeddings are exchanged for those of their semantic tokens (paper, section
@@ -15,12 +15,44 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors.torch import save_file
+from transformers import (
+    AutoModelForMaskedLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
-from semantic_tokens.alignment import TranslationPairs
+from semantic_tokens.alignment import TranslationPairs, align, single_subword_pairs
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_json, whole, write_json
+from semantic_tokens.files import whole, write_json
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.grouping.kmeans import Metric, kmeans_groups
+from semantic_tokens.grouping.lexicon_components import lexicon_groups
+from semantic_tokens.lexicons.published import table
+from semantic_tokens.modeling.checkpoint_files import (
+    metadata,
+    read_tensors,
+    same_parameter,
+    weight_files,
+)
+from semantic_tokens.modeling.embedding import group_means
+from semantic_tokens.modeling.encoders import (
+    check_vocabulary,
+    empty_encoder,
+    open_config,
+    vocabulary_parameters,
+)
+from semantic_tokens.modeling.export import export_with_card
+from semantic_tokens.modeling.loading import ModelFiles
+from semantic_tokens.modeling.model_card import CardContent, check_push, push, write_card
+from semantic_tokens.vocabulary import (
+    open_tokenizer,
+    single_subword_id,
+    special_ids,
+    subword_texts,
+    vocabulary_size,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +61,19 @@ log = logging.getLogger(__name__)
 GROUPS = "semantic_tokens.safetensors"
 MEMBERS = "semantic_tokens.tsv"
 ORIGIN = "semantic_tokens.json"
-_WANTED = ["config.json", "model.safetensors", "tokenizer*", "special_tokens_map.json", "vocab.txt",
-           "sentencepiece.bpe.model", "added_tokens.json"]  # fmt: skip
-_PICKLE = "pytorch_model.bin"
-_HEADS = {"bert": "BertForMaskedLM", "roberta": "RobertaForMaskedLM",
-          "xlm-roberta": "XLMRobertaForMaskedLM"}  # fmt: skip
+# Weights in other forms. They would still be those of the original model.
+_OTHER_WEIGHTS = (
+    "*.bin",
+    "*.h5",
+    "*.msgpack",
+    "*.ot",
+    "*.onnx",
+    "*.pt",
+    "*.pth",
+    "*.ckpt",
+    "*.gguf",
+)
+_IGNORED = (*_OTHER_WEIGHTS, "onnx/*", "openvino/*", "coreml/*", "*.tflite", "*.mlmodel")
 
 Method = Literal["kmeans", "lexicon"]
 
@@ -46,11 +86,13 @@ class Made:
         folder: the checkpoint.
         subwords: |V|.
         groups: |V'|.
+        published: the repository of the hub that it was uploaded to.
     """
 
     folder: Path
     subwords: int
     groups: int
+    published: str | None = None
 
 
 def semantic_version(
@@ -66,15 +108,19 @@ def semantic_version(
     max_iterations: int = 100,
     keep_unused_alone: bool = True,
     convert_pickle: bool = False,
+    trust_remote_code: bool = False,
     revision: str | None = None,
     overwrite: bool = False,
+    push_to_hub: str | None = None,
 ) -> Made:
-    """Group the subwords of an encoder of the BERT or XLM-R family and write it as a checkpoint.
+    """Group the subwords of an encoder and write it as a checkpoint.
+
+    Every tensor that is not an embedding of subwords, or scores them, keeps its name, dtype and
+    bytes, and every file of the tokenizer is copied.
 
     Args:
-        model: a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``, or a
-            name on the Hugging Face hub.
-        output: the folder to make.
+        model: a folder in the layout of the hub, or a name on the Hugging Face hub.
+        output: the folder to make. It appears when it is complete; what it replaces goes then.
         ratio: r_G = |V'| / |V|, of ``kmeans``; a lexicon's follows from what it connects.
         method: ``kmeans``, or ``lexicon``: what the lexicons connect (Appendix F).
         metric: of ``kmeans``: ``cosine``, or ``euclidean`` (Appendix E).
@@ -83,166 +129,230 @@ def semantic_version(
         dimension: keep so many of the word embeddings' columns, the others being zero (2.3).
         seed: decides where K-Means starts, and the order of the alignment.
         max_iterations: K-Means' passes over the vocabulary.
-        keep_unused_alone: leave WordPiece's ``[unusedN]`` outside the clustering.
+        keep_unused_alone: leave ``[unusedN]`` outside the clustering.
         convert_pickle: accept a model that has pickled weights alone; only its tensors are read.
+        trust_remote_code: run the Python files of the checkpoint.
         revision: a commit of a model on the hub; None is the newest.
         overwrite: replace an ``output`` that is there.
+        push_to_hub: a repository of the hub, ``OWNER/NAME``, that the result is uploaded to.
 
     Raises:
-        InputError: what is wrong with the model, the lexicons or an option.
+        InputError: what is wrong with the model, the lexicons, the output or an option.
     """
-    from semantic_tokens.backbones import derive_backbone
-    from semantic_tokens.embeddings import read_word_embeddings
-    from semantic_tokens.model import assemble, export
-    from semantic_tokens.vocabulary import special_ids
-
-    target = Path(output)
-    _check(target, ratio, method, lexicons, overwrite)
+    _check_options(ratio, method, lexicons)
+    target = _checked_output(Path(output), overwrite)
+    if push_to_hub is not None:
+        check_push(push_to_hub)
     source = _found(model, revision, convert_pickle)
-    if target.resolve() == source.resolve():
-        raise InputError(f"{target} is the model itself; name another folder for the output")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
-        backbone, made = Path(temporary, "backbone"), Path(temporary, "made")
-        spec = {"source": "checkpoint", "path": str(source), "convert_pickle": convert_pickle}
-        derive_backbone(spec, backbone)
-        tokenizer = backbone / "tokenizer.json"
-        embeddings = read_word_embeddings(backbone / "model.safetensors")
-        if dimension is not None and not 1 <= dimension <= embeddings.shape[1]:
+    if target == source.resolve() or target in source.resolve().parents:
+        raise InputError(f"{target} holds the model itself; name another folder for the output")
+    config = open_config(source, trust_remote_code=trust_remote_code)
+    tokenizer = open_tokenizer(source, trust_remote_code=trust_remote_code)
+    subwords = vocabulary_size(tokenizer)
+    files = weight_files(source, convert_pickle=convert_pickle)
+    empty = _with_decoder(config, trust_remote_code)
+    check_vocabulary(empty, subwords, source)
+    embeddings = _embeddings(files, empty, subwords, source)
+    if dimension is not None and not 1 <= dimension <= embeddings.shape[1]:
+        raise InputError(
+            f"dimension {dimension} is outside 1..{embeddings.shape[1]}, what {model} has"
+        )
+    alone = special_ids(tokenizer, with_unused=keep_unused_alone)
+    if method == "lexicon":
+        pairs = _pairs(tokenizer, lexicons)
+        kept = embeddings[:, :dimension].contiguous()
+        groups = lexicon_groups(kept, pairs.token_ids, alone=special_ids(tokenizer))
+    else:
+        count = round(ratio * subwords)
+        if not len(alone) < count:
             raise InputError(
-                f"dimension {dimension} is outside 1..{embeddings.shape[1]}, what {model} has"
+                f"a ratio of {ratio:g} makes {count} groups of {subwords} subwords, of which "
+                f"{len(alone)} are kept alone; take a larger ratio"
             )
-        text = tokenizer.read_text(encoding="utf-8")
-        alone = special_ids(text, with_unused=keep_unused_alone)
-        if method == "lexicon":
-            groups = _by_lexicon(embeddings[:, :dimension], tokenizer, lexicons, special_ids(text))
-        else:
-            if lexicons:
-                embeddings = _aligned(embeddings, tokenizer, lexicons, seed)
-            count = round(ratio * len(embeddings))
-            if not len(alone) < count:
-                raise InputError(
-                    f"a ratio of {ratio:g} makes {count} groups of {len(embeddings)} subwords, of "
-                    f"which {len(alone)} are kept alone; take a larger ratio"
-                )
-            groups = kmeans_groups(
-                embeddings[:, :dimension].contiguous(),
-                metric=metric,
-                ratio=ratio,
-                alone=alone,
-                seed=seed,
-                max_iterations=max_iterations,
-            )
-        log.info("%d subwords in %d groups", len(groups.token_to_group), len(groups.weight))
-        assemble(backbone, groups.token_to_group, groups.weight, Path(temporary, "assembled"))
-        export(Path(temporary, "assembled"), backbone, made)
-        _dress(made, source)
+        if lexicons:
+            embeddings, training = align(embeddings, _pairs(tokenizer, lexicons), seed=seed)
+            log.info("aligned %d pairs of %d subwords", training.pairs, training.subwords)
+        groups = kmeans_groups(
+            embeddings[:, :dimension].contiguous(),
+            metric=metric,
+            ratio=ratio,
+            alone=alone,
+            seed=seed,
+            max_iterations=max_iterations,
+        )
+    log.info("%d subwords in %d groups", len(groups.token_to_group), len(groups.weight))
+    steps = {
+        "model": str(model),
+        "revision": revision,
+        "method": method,
+        "metric": metric if method == "kmeans" else None,
+        "ratio": groups.ratio,
+        "dimension": dimension,
+        "lexicons": [str(path) for path in lexicons],
+        "seed": seed,
+        "max_iterations": max_iterations,
+        "keep_unused_alone": keep_unused_alone,
+    }
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
+        made = Path(temporary, "made")
+        _copy_all_but_weights(source, made)
+        _write_weights(files, made, empty, groups)
         groups.save(made / GROUPS)
         _write_members(groups, tokenizer, made / MEMBERS)
-        write_json(
-            {
-                "model": str(model),
-                "revision": revision,
-                "method": method,
-                "metric": metric if method == "kmeans" else None,
-                "ratio": groups.ratio,
-                "dimension": dimension,
-                "lexicons": [str(path) for path in lexicons],
-                "seed": seed,
-                "max_iterations": max_iterations,
-                "keep_unused_alone": keep_unused_alone,
-            },
-            made / ORIGIN,
-        )
+        write_json(steps, made / ORIGIN)
+        name = push_to_hub or target.name
+        card = CardContent(name, str(model), revision, subwords, len(groups.weight), steps)
+        write_card(card, made)
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(Path(temporary, "old"))
         made.rename(target)
-    return Made(target, len(groups.token_to_group), len(groups.weight))
+    published = None if push_to_hub is None else push(target, push_to_hub)
+    return Made(target, subwords, len(groups.weight), published)
 
 
-def _check(
-    target: Path, ratio: float, method: str, lexicons: Sequence[str | Path], overwrite: bool
-) -> None:
+def export_model(
+    model: str | Path,
+    output: str | Path,
+    *,
+    groups: str | Path | None = None,
+    overwrite: bool = False,
+    push_to_hub: str | None = None,
+) -> Made:
+    """Write a model of the workflow as a plain checkpoint with a model card.
+
+    Args:
+        model: a folder of ``results/models``, or a backbone of ``results/backbones``.
+        output: the folder to make.
+        groups: of a backbone: a file of ``results/groups``.
+        overwrite: replace a model at ``output``.
+        push_to_hub: a repository of the hub, ``OWNER/NAME``, that the result is uploaded to.
+
+    Raises:
+        InputError: what is wrong with the model, the groups or the output.
+    """
+    target = _checked_output(Path(output), overwrite)
+    model = Path(model)
+    if not (model / "config.json").is_file():
+        raise InputError(f"{model} holds no config.json; name a folder of results/models")
+    if groups is not None and not Path(groups).is_file():
+        raise InputError(f"there is no file {groups}; name one of results/groups")
+    if push_to_hub is not None:
+        check_push(push_to_hub)
+    files = ModelFiles(model, None if groups is None else Path(groups))
+    steps = {"model": str(model), "groups": None if groups is None else str(groups)}
+    embedding = export_with_card(files, model, target, recipe=steps, name=push_to_hub)
+    write_json(steps, target / ORIGIN)
+    published = None if push_to_hub is None else push(target, push_to_hub)
+    return Made(target, len(embedding.token_to_group), len(embedding.weight), published)
+
+
+def _check_options(ratio: float, method: str, lexicons: Sequence[str | Path]) -> None:
     if not 0 < ratio <= 1:
-        raise InputError(f"the ratio is {ratio:g} and must lie above 0 and at most at 1")
+        raise InputError(f"the ratio is {ratio:g} and must be above 0 and at most 1")
     if method == "lexicon" and not lexicons:
-        raise InputError("to group by lexicons, name one at least")
+        raise InputError("to group by lexicons, name at least one")
     for path in lexicons:
         if not Path(path).is_file():
-            raise InputError(f"there is no lexicon {path}; it is a table, of tab-separated columns")
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{target} is a file; name a folder for the output")
-    if target.exists() and any(target.iterdir()) and not overwrite:
-        raise InputError(f"{target} is there already; name another folder, or overwrite it")
-    is_ours = (target / ORIGIN).is_file()
-    if target.exists() and any(target.iterdir()) and not is_ours:
-        raise InputError(f"{target} is no semantic-token model, and is not overwritten; empty it")
+            raise InputError(f"there is no lexicon {path}; it is a table of tab-separated columns")
+
+
+def _checked_output(output: Path, overwrite: bool) -> Path:
+    """The folder that will be made, links followed.
+
+    Raises:
+        InputError: it cannot be made, or holds something that is not to be replaced.
+    """
+    target = output.resolve()
+    above = next(path for path in [target, *target.parents] if path.exists())
+    if not above.is_dir():
+        raise InputError(f"{above} is a file; name a folder for the output")
+    if target.exists():
+        if target == Path.cwd().resolve() or target in Path.cwd().resolve().parents:
+            raise InputError(
+                f"{output} is the folder that you are in, or one above it; name another folder for "
+                "the output"
+            )
+        if any(target.iterdir()):
+            if not (target / ORIGIN).is_file():
+                raise InputError(
+                    f"{output} is not a semantic-token model and is not replaced; name another "
+                    "folder, or empty it"
+                )
+            if not overwrite:
+                raise InputError(f"{output} exists; name another folder, or pass --overwrite")
+    writable = target.parent if target.parent.exists() else above
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"the output {output} cannot be written in {writable} ({error.strerror}); name another "
+            "folder"
+        ) from error
+    return target
 
 
 def _found(model: str | Path, revision: str | None, convert_pickle: bool) -> Path:
     """The folder of a model: this one, or what the hub has under the name."""
     folder = Path(model)
-    if not folder.is_dir():
-        name = str(model)
-        if folder.is_absolute() or name.startswith(".") or name.count("/") > 1:
-            raise InputError(f"there is no folder {model}; name one, or a model on the hub")
-        folder = _from_hub(name, revision, convert_pickle)
-    if not (folder / "tokenizer.json").is_file():
-        raise InputError(
-            f"{model} has no tokenizer.json, the form of a fast tokenizer; make one with "
-            "AutoTokenizer.from_pretrained(…).save_pretrained(…)"
-        )
-    if not (folder / "model.safetensors").is_file() and not convert_pickle:
-        raise InputError(
-            f"{model} has no model.safetensors in one file; save it so with save_pretrained, or, "
-            f"where it has a {_PICKLE} alone, ask for its conversion (--convert-pickle)"
-        )
-    return folder
+    if folder.is_dir():
+        return folder
+    name = str(model)
+    if folder.is_absolute() or name.startswith(".") or name.count("/") > 1:
+        raise InputError(f"there is no folder {model}; name one, or a model on the hub")
+    return _from_hub(name, revision, convert_pickle)
 
 
 def _from_hub(name: str, revision: str | None, convert_pickle: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = [*_WANTED, _PICKLE] if convert_pickle else _WANTED
+    ignored = [pattern for pattern in _IGNORED if not (convert_pickle and pattern == "*.bin")]
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+        return Path(snapshot_download(name, revision=revision, ignore_patterns=ignored))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(
             f"there is no folder {name}, and the hub does not give a model of that name "
-            f"({type(error).__name__}: {reason}); mend the name, or fetch the model by hand"
+            f"({type(error).__name__}: {reason}); correct the name, or fetch the model by hand"
         ) from error
 
 
-def _aligned(
-    embeddings: torch.Tensor, tokenizer: Path, lexicons: Sequence[str | Path], seed: int
+def _with_decoder(config: PreTrainedConfig, trusted: bool) -> PreTrainedModel:
+    """The model on the meta device, with a head of masked language modelling if there is one."""
+    try:
+        with torch.device("meta"):
+            return AutoModelForMaskedLM.from_config(config, trust_remote_code=trusted)
+    except ValueError:  # the family has no such head
+        return empty_encoder(config, trust_remote_code=trusted)
+
+
+def _embeddings(
+    files: Sequence[Path], empty: PreTrainedModel, subwords: int, source: Path
 ) -> torch.Tensor:
-    from semantic_tokens.alignment import align
-
-    aligned, training = align(embeddings, _pairs(tokenizer, lexicons), seed=seed)
-    log.info("aligned %d pairs of %d subwords", training.pairs, training.subwords)
-    return aligned
-
-
-def _by_lexicon(
-    embeddings: torch.Tensor, tokenizer: Path, lexicons: Sequence[str | Path], alone: list[int]
-) -> Groups:
-    from semantic_tokens.grouping.lexicon_components import lexicon_groups
-
-    return lexicon_groups(
-        embeddings.contiguous(), _pairs(tokenizer, lexicons).token_ids, alone=alone
+    """[V, D] float32."""
+    (name, *_) = [n for n, kind in vocabulary_parameters(empty).items() if kind == "embedding"
+                  and n.startswith((f"{empty.base_model_prefix}.", "embed"))] or [""]  # fmt: skip
+    for file in files:
+        tensors = read_tensors(file)
+        for found in same_parameter(tensors, name, empty):
+            values = tensors[found][:subwords].float()
+            bad = (~values.isfinite()).any(dim=1).nonzero().flatten().tolist()
+            if bad:
+                raise InputError(
+                    f"{file} has a number that is not finite in the embedding of subword {bad[0]} "
+                    f"(and in {len(bad) - 1} others); get the checkpoint again"
+                )
+            return values
+    raise InputError(
+        f"the checkpoint {source} has no embedding of subwords; use a whole checkpoint"
     )
 
 
-def _pairs(tokenizer: Path, lexicons: Sequence[str | Path]) -> TranslationPairs:
-    from semantic_tokens.alignment import single_subword_id, single_subword_pairs
-    from semantic_tokens.lexicons.published import table
-    from semantic_tokens.tokenization import load_tokenizer
-
-    opened = load_tokenizer(tokenizer)
+def _pairs(tokenizer: PreTrainedTokenizerFast, lexicons: Sequence[str | Path]) -> TranslationPairs:
     entries = [entry for path in lexicons for entry in table(Path(path))]
-    pairs = single_subword_pairs(entries, lambda word: single_subword_id(opened, word))
+    pairs = single_subword_pairs(entries, lambda word: single_subword_id(tokenizer, word))
     if not len(pairs):
         raise InputError(
             f"{', '.join(map(str, lexicons))}: no two words of a concept are single subwords of "
@@ -251,28 +361,80 @@ def _pairs(tokenizer: Path, lexicons: Sequence[str | Path]) -> TranslationPairs:
     return pairs
 
 
-def _dress(made: Path, source: Path) -> None:
-    """Give the checkpoint its own config, and the original tokenizer's files byte for byte."""
-    config = read_json(made / "config.json")
-    original = read_json(source / "config.json")
-    config["architectures"] = original.get("architectures") or [_HEADS[config["model_type"]]]
-    config["derived_from"] = original.get("_name_or_path") or source.name
-    write_json(config, made / "config.json")
-    tokenizer_files = (pattern for pattern in _WANTED if pattern not in ("config.json",))
-    for pattern in tokenizer_files:
-        for path in sorted(source.glob(pattern)):
-            if path.name != "model.safetensors" and path.is_file():
-                shutil.copyfile(path, made / path.name)
+def _copy_all_but_weights(source: Path, made: Path) -> None:
+    """Copy the configuration, the tokenizer, and whatever else describes the model."""
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        found = shutil.ignore_patterns(
+            *_OTHER_WEIGHTS, "*.safetensors", "*.safetensors.index.json", "*.bin.index.json",
+            "onnx", "openvino", "coreml", "README.md", ".*",
+        )(folder, names)  # fmt: skip
+        return set(found)
+
+    shutil.copytree(source, made, ignore=ignored)
+    for index in source.glob("*.safetensors.index.json"):
+        shutil.copyfile(index, made / index.name)
 
 
-def _write_members(groups: Groups, tokenizer: Path, path: Path) -> None:
-    """One line a group of two subwords or more: its number, their count, and their JSON strings."""
-    from semantic_tokens.tokenization import load_tokenizer
+def _write_weights(
+    files: Sequence[Path], made: Path, empty: PreTrainedModel, groups: Groups
+) -> None:
+    """Write a checkpoint's files with the numbers of the groups where there is one row, or one
+    number, per subword; all other tensors as they are."""
+    for number, file in enumerate(files):
+        tensors = read_tensors(file)
+        for parameter, kind in vocabulary_parameters(empty).items():
+            for name in same_parameter(tensors, parameter, empty):
+                tensors[name] = _grouped(tensors[name], kind, groups)
+        name = file.name
+        if file.suffix != ".safetensors":
+            name = "model.safetensors" if len(files) == 1 else _shard_name(number, len(files))
+            tensors = {key: tensor.clone() for key, tensor in tensors.items()}
+        with whole(made / name) as partial:
+            save_file(tensors, partial, metadata=metadata(file))
+    if files[0].suffix != ".safetensors" and len(files) > 1:
+        _write_index(made)
 
-    opened = load_tokenizer(tokenizer)
+
+def _grouped(values: torch.Tensor, kind: str, groups: Groups) -> torch.Tensor:
+    """A tensor over subwords, each with the numbers of its group. Padding rows stay."""
+    token_to_group = groups.token_to_group
+    new = values.clone()
+    if kind == "embedding":
+        columns = groups.weight.shape[1]
+        new[: len(token_to_group)] = 0
+        rows = groups.weight[token_to_group].to(values.dtype)
+        new[: len(token_to_group), :columns] = rows
+        return new
+    members = values[: len(token_to_group)].float()
+    means = group_means(members, token_to_group, groups.member_weight)
+    new[: len(token_to_group)] = means[token_to_group].to(values.dtype)
+    return new
+
+
+def _shard_name(number: int, count: int) -> str:
+    return f"model-{number + 1:05d}-of-{count:05d}.safetensors"
+
+
+def _write_index(made: Path) -> None:
+    """The index of shards that were pickled."""
+    weight_map, size = {}, 0
+    for file in sorted(made.glob("model-*.safetensors")):
+        for name, tensor in read_tensors(file).items():
+            weight_map[name] = file.name
+            size += tensor.nbytes
+    write_json(
+        {"metadata": {"total_size": size}, "weight_map": weight_map},
+        made / "model.safetensors.index.json",
+    )
+
+
+def _write_members(groups: Groups, tokenizer: PreTrainedTokenizerFast, path: Path) -> None:
+    """One line per group of two subwords or more: its number, their count, and their JSON strings."""
+    texts = subword_texts(tokenizer)
     members: dict[int, list[str]] = {}
     for token, group in enumerate(groups.token_to_group.tolist()):
-        members.setdefault(group, []).append(opened.id_to_token(token) or "")
+        members.setdefault(group, []).append(texts[token])
     with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.write("group\tsubwords\tmembers\n")
         for group, subwords in members.items():

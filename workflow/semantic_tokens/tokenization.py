@@ -8,7 +8,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as parquet
+from datasets import Dataset, Features, List, Value
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
@@ -250,7 +251,9 @@ def tokenize_pair_classification(
     room = max_length - frame.pair_overhead
     for batch in _in_batches(examples):
         encodings = [
-            tokenizer.backend_tokenizer.encode_batch([example[side] for example in batch], add_special_tokens=False)
+            tokenizer.backend_tokenizer.encode_batch(
+                [example[side] for example in batch], add_special_tokens=False
+            )
             for side in ("first", "second")
         ]
         for example, first, second in zip(batch, *encodings, strict=True):
@@ -371,6 +374,8 @@ def tokenize_dataset(
     tokenizer_path: str | Path,
     targets: Sequence[Path],
     options: dict[str, Any],
+    *,
+    processes: int = 1,
 ) -> None:
     """Tokenise the files of one dataset, each into a table.
 
@@ -381,25 +386,101 @@ def tokenize_dataset(
         targets: a Parquet file for each.
         options: of that kind's function above; for ranking ``max_query_length`` and
             ``max_passage_length``.
+        processes: that tokenise at the same time.
     """
     tokenizer = load_tokenizer(tokenizer_path)
     for split, target in zip(splits, targets, strict=True):
-        examples = tqdm(read_jsonl(split), desc=f"tokenising {split.stem}", mininterval=2)
-        if kind == "token_classification":
-            rows = tokenize_token_classification(examples, tokenizer, **options)
-            schema = TOKEN_CLASSIFICATION_SCHEMA
-        elif kind == "question_answering":
-            rows = tokenize_question_answering(examples, tokenizer, **options)
-            schema = QUESTION_ANSWERING_SCHEMA
-        elif kind == "pair_classification":
-            rows = tokenize_pair_classification(examples, tokenizer, **options)
-            schema = PAIR_CLASSIFICATION_SCHEMA
-        else:
+        options_of_split = options
+        if kind == "ranking":
             side = "passage" if split.stem == "passages" else "query"
-            texts = (row | {"text": _text_of(row)} for row in examples)
-            rows = tokenize_texts(texts, tokenizer, max_length=options[f"max_{side}_length"])
-            schema = TEXT_SCHEMA
-        write_table(rows, schema, target)
+            options_of_split = {"max_length": options[f"max_{side}_length"]}
+        function, schema, features = _KINDS[kind]
+        with tempfile.TemporaryDirectory(prefix=".tokenising-", dir=target.parent) as folder:
+            examples = Dataset.from_generator(
+                _examples,
+                features=features,
+                gen_kwargs={"path": split, "features": features},
+                cache_dir=folder,
+            )
+            rows = examples.map(
+                _tokenised,
+                batched=True,
+                batch_size=_AT_ONCE,
+                remove_columns=examples.column_names,
+                fn_kwargs={
+                    "function": function,
+                    "tokenizer": tokenizer,
+                    "options": options_of_split,
+                },
+                features=Features.from_arrow_schema(schema),
+                num_proc=processes if processes > 1 else None,
+                desc=f"tokenising {split.stem}",
+            )
+            with whole(target) as partial:
+                rows.to_parquet(partial, compression="zstd")
+
+
+def longest_row(options: Mapping[str, int], tokenizer_path: str | Path) -> int:
+    """How many tokens a row of a dataset may have, special tokens included.
+
+    Args:
+        options: the dataset's ``tokenization``.
+    """
+    if "max_length" in options:
+        return options["max_length"]
+    frame = SpecialTokens.of(load_tokenizer(tokenizer_path))
+    longest = max(options["max_query_length"], options["max_passage_length"])
+    return longest + frame.single_overhead
+
+
+_TEXT = Value("string")
+# Kind of dataset -> what tokenises it, the table's schema, and the fields that it looks at.
+_KINDS: dict[str, tuple[Callable[..., Iterable[dict[str, Any]]], pa.Schema, Features]] = {
+    "token_classification": (
+        tokenize_token_classification,
+        TOKEN_CLASSIFICATION_SCHEMA,
+        Features(id=_TEXT, language=_TEXT, tokens=List(_TEXT), tags=List(_TEXT)),
+    ),
+    "question_answering": (
+        tokenize_question_answering,
+        QUESTION_ANSWERING_SCHEMA,
+        Features(
+            id=_TEXT,
+            language=_TEXT,
+            question=_TEXT,
+            context=_TEXT,
+            answers=List({"text": _TEXT, "start": Value("int64")}),
+        ),
+    ),
+    "pair_classification": (
+        tokenize_pair_classification,
+        PAIR_CLASSIFICATION_SCHEMA,
+        Features(id=_TEXT, language=_TEXT, first=_TEXT, second=_TEXT, label=_TEXT),
+    ),
+    "ranking": (tokenize_texts, TEXT_SCHEMA, Features(id=_TEXT, language=_TEXT, text=_TEXT)),
+}
+
+
+def _examples(path: Path, features: Features) -> Iterator[dict[str, Any]]:
+    """The fields of a dataset's file that tokenising looks at."""
+    for row in read_jsonl(path):
+        if "text" in features:
+            row = row | {"text": _text_of(row)}
+        yield {name: row[name] for name in features}
+
+
+def _tokenised(
+    batch: Mapping[str, Sequence[Any]],
+    function: Callable[..., Iterable[dict[str, Any]]],
+    tokenizer: PreTrainedTokenizerFast,
+    options: Mapping[str, int],
+) -> dict[str, list[Any]]:
+    """A batch of examples as rows, in columns."""
+    examples = [
+        dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)
+    ]
+    rows = list(function(examples, tokenizer, **options))
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
 
 
 def _text_of(row: dict[str, Any]) -> str:
@@ -442,4 +523,3 @@ def _in_batches(items: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]
             batch, characters = [], 0
     if batch:
         yield batch
-

@@ -30,8 +30,8 @@ import torch
 from safetensors.torch import save_file
 from torch import distributed, nn
 from tqdm import tqdm
+from transformers import PreTrainedModel
 
-from semantic_tokens.encoder import Encoder
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, whole, write_json
 from semantic_tokens.processes import process_count
@@ -61,6 +61,8 @@ class TrainingOptions:
         dropout: of embeddings, attention and residual branches; None is the backbone's own.
         precision: ``no`` (float32), ``bf16``, ``fp16``, or ``auto``: see :func:`precision_here`.
         compile: ``auto`` or ``no``: see :func:`compile_encoders`.
+        gradient_checkpointing: compute activations again in the backward pass, to save memory.
+        attn_implementation: transformers' name of an attention; None is its default.
         checkpoint_every: optimizer steps between checkpoints; 0 keeps none.
     """
 
@@ -76,6 +78,8 @@ class TrainingOptions:
     dropout: float | None = None
     precision: str = "no"
     compile: str = "auto"
+    gradient_checkpointing: bool = False
+    attn_implementation: str | None = None
     checkpoint_every: int = 0
 
     def steps(self, examples: int) -> int:
@@ -138,7 +142,7 @@ def compile_encoders(model: nn.Module, wanted: str) -> None:
         return
     torch._dynamo.config.suppress_errors = True
     for module in model.modules():
-        if isinstance(module, Encoder):
+        if isinstance(module, PreTrainedModel) and module.base_model is module:
             module.compile(backend=compiler, dynamic=True)
 
 

@@ -96,6 +96,24 @@ def vocabulary_size(tokenizer: PreTrainedTokenizerFast) -> int:
     return max(tokenizer.get_vocab().values()) + 1
 
 
+def subword_texts(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """Every subword as a reader spells it, by id; empty where an id has none.
+
+    Byte-level tokenizers write bytes as other characters: ``ĠÃ¶l`` is ``▁öl`` here, with the mark
+    of a word's begin that SentencePiece has. A piece that is not whole characters keeps its form.
+    """
+    texts = [""] * vocabulary_size(tokenizer)
+    backend = tokenizer.backend_tokenizer
+    is_byte_level = type(backend.decoder).__name__ == "ByteLevel"
+    for token, i in tokenizer.get_vocab().items():
+        texts[i] = token
+        if is_byte_level and i not in tokenizer.added_tokens_decoder:
+            text = backend.decoder.decode([token])
+            if "\ufffd" not in text:
+                texts[i] = "▁" + text[1:] if text.startswith(" ") else text
+    return texts
+
+
 def special_ids(tokenizer: PreTrainedTokenizerFast, *, with_unused: bool = False) -> list[int]:
     """The ids of the special tokens, ascending; ``with_unused`` adds the ``[unusedN]``."""
     ids = set(tokenizer.all_special_ids)
@@ -119,14 +137,13 @@ def unknown_id(tokenizer: PreTrainedTokenizerFast) -> int:
     return tokenizer.unk_token_id
 
 
+@functools.lru_cache(maxsize=8)
 def word_prefix(tokenizer: PreTrainedTokenizerFast) -> str:
     """What stands before a word so that it is cut as within running text: a space for byte-level
     tokenizers, whose words begin with it, and nothing for others."""
     encode = tokenizer.backend_tokenizer.encode
     within = encode("a a", add_special_tokens=False)
-    wanted = [
-        i for i, (_, end) in zip(within.ids, within.offsets, strict=True) if end > len("a ")
-    ]
+    wanted = [i for i, (_, end) in zip(within.ids, within.offsets, strict=True) if end > len("a ")]
     for prefix in ("", " "):
         found = encode([prefix + "a"] * 2, is_pretokenized=True, add_special_tokens=False)
         second = [i for i, w in zip(found.ids, found.word_ids, strict=True) if w == 1]
@@ -135,16 +152,14 @@ def word_prefix(tokenizer: PreTrainedTokenizerFast) -> str:
     return ""
 
 
-def single_subword_id(tokenizer: PreTrainedTokenizerFast, word: str, prefix: str) -> int | None:
+def single_subword_id(tokenizer: PreTrainedTokenizerFast, word: str) -> int | None:
     """The subword that a word is in running text, or None if it takes several or is not known.
 
     SentencePiece cuts a word that was never seen after a space, as in scripts that write none,
     into a bare word boundary and the piece (``▁``, ``番茄``). The boundary counts for nothing.
-
-    Args:
-        prefix: :func:`word_prefix` of the tokenizer.
     """
-    encoding = tokenizer.backend_tokenizer.encode(prefix + word, add_special_tokens=False)
+    text = word_prefix(tokenizer) + word
+    encoding = tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
     ids, tokens = encoding.ids, encoding.tokens
     if len(ids) == 2 and tokens[0] in WORD_BOUNDARIES:
         ids, tokens = ids[1:], tokens[1:]

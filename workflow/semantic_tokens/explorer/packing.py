@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
+from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.inspection import LONGEST_GLOSS, bare
@@ -127,7 +128,9 @@ def alphabetical(pieces: Sequence[str]) -> np.ndarray:
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.uint32)
 
 
-def segmenter(tokenizer_json: str, source: str) -> tuple[dict[str, Any], bytes, np.ndarray]:
+def segmenter(
+    tokenizer: PreTrainedTokenizerFast, source: str
+) -> tuple[dict[str, Any], bytes, np.ndarray]:
     """What cuts text as the backbone does.
 
     Args:
@@ -141,7 +144,7 @@ def segmenter(tokenizer_json: str, source: str) -> tuple[dict[str, Any], bytes, 
     Raises:
         InputError: the page knows no such tokenizer.
     """
-    data = json.loads(tokenizer_json)
+    data = json.loads(tokenizer.backend_tokenizer.to_str())
     model = data["model"]
     charsmaps = [
         part.pop("precompiled_charsmap")
@@ -170,13 +173,13 @@ def segmenter(tokenizer_json: str, source: str) -> tuple[dict[str, Any], bytes, 
         )
     settings = {
         "type": model["type"],
-        "unknown": unknown_id(tokenizer_json),
+        "unknown": unknown_id(tokenizer),
         "normalizer": data["normalizer"],
         "pre_tokenizer": data["pre_tokenizer"],
         "added": [
             {"id": token["id"], "content": token["content"]} for token in data["added_tokens"]
         ],
-        "alone": special_ids(tokenizer_json, with_unused=True),
+        "alone": special_ids(tokenizer, with_unused=True),
     }
     scores = np.empty(0, dtype=np.float64)
     if model["type"] == "Unigram":

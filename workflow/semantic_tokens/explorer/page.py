@@ -9,7 +9,6 @@ from typing import Any
 import jinja2
 import pycountry
 
-from semantic_tokens.alignment import single_subword_id
 from semantic_tokens.embeddings import load_embeddings
 from semantic_tokens.errors import InputError
 from semantic_tokens.explorer.packing import (
@@ -28,7 +27,7 @@ from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.languages import iso639_1
 from semantic_tokens.lexicons.table import read_lexicon
 from semantic_tokens.recipe import Recipe
-from semantic_tokens.tokenization import load_tokenizer
+from semantic_tokens.vocabulary import load_tokenizer, single_subword_id, subword_texts
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -56,10 +55,9 @@ def write_page(
     Raises:
         InputError: the page knows no such tokenizer, or the groups are of another vocabulary.
     """
-    tokenizer_json = Path(tokenizer).read_text(encoding="utf-8")
-    settings, charsmap, scores = segmenter(tokenizer_json, str(tokenizer))
     known = load_tokenizer(tokenizer)
-    pieces = [known.id_to_token(i) or "" for i in range(max(known.get_vocab().values()) + 1)]
+    settings, charsmap, scores = segmenter(known, str(tokenizer))
+    pieces = subword_texts(known)
     senses = word_senses(
         (entry for lexicon in lexicons for entry in read_lexicon(lexicon)),
         functools.cache(lambda word: single_subword_id(known, word)),

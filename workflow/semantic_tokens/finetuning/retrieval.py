@@ -15,7 +15,7 @@ from semantic_tokens.files import read_json, write_json
 from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_items, rankings
 from semantic_tokens.finetuning.task import Predictions, Task, model_inputs, predict
 from semantic_tokens.modeling.loading import ModelFiles, load_model
-from semantic_tokens.modeling.pooling import pooled
+from semantic_tokens.modeling.pooling import Pooling, pooled
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.training import Batch
 
@@ -80,7 +80,7 @@ def embed(
     input_ids: torch.Tensor,
     attention_mask: torch.Tensor,
     *,
-    pooling: str,
+    pooling: Pooling,
     similarity: str,
 ) -> torch.Tensor:
     """[B, L] -> [B, D] embeddings of texts, of length one where they are compared by cosine."""
@@ -94,7 +94,7 @@ def encode_texts(
     texts: Sequence[Sequence[int]],
     pad_id: int,
     *,
-    pooling: str,
+    pooling: Pooling,
     similarity: str,
     batch_size: int = 64,
     description: str = "encoding",
@@ -150,7 +150,7 @@ class Retrieval(Task):
         evaluation_split: str = "test",
         negatives_per_query: int = 1,
         negative_depth: int = 100,
-        pooling: str = "cls",
+        pooling: Pooling = "cls",
         similarity: str = "dot",
         temperature: float = 1.0,
     ) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from transformers import PreTrainedModel
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning.task import Predictions, Task
+from semantic_tokens.modeling.embedding import semantic_embedding
 from semantic_tokens.modeling.export import save_plain
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.processes import is_first_process
@@ -77,6 +80,13 @@ def make_task(
     raise InputError(f"task kind {kind!r} is not one of {', '.join(KINDS)}")
 
 
+def base_model_of(model: nn.Module) -> PreTrainedModel:
+    """The encoder below a head, transformers' own or ours."""
+    encoder = model.base_model
+    assert isinstance(encoder, PreTrainedModel)
+    return encoder
+
+
 def fine_tune(
     task: Task,
     files: ModelFiles,
@@ -114,8 +124,8 @@ def fine_tune(
         attn_implementation=options.attn_implementation,
     )
     if options.gradient_checkpointing:
-        model.base_model.gradient_checkpointing_enable()
-    embedding = model.base_model.get_input_embeddings()
+        base_model_of(model).gradient_checkpointing_enable()
+    embedding = semantic_embedding(model)
     embedding.keep_only(torch.from_numpy(token_ids))
     steps = options.steps(len(task.lengths))
     task.device_batch_size = options.device_batch_size

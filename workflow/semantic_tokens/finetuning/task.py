@@ -96,7 +96,7 @@ def outputs(model: nn.Module, batch: Batch) -> Any:
     """What a model makes of :func:`model_inputs`. Token types are left out for a model that does
     not tell them apart."""
     if "token_type_ids" in batch and not (
-        takes_token_types(model) and token_types(model.config) > 1
+        takes_token_types(model) and token_types(getattr(model, "config", None)) > 1
     ):
         batch = {name: tensor for name, tensor in batch.items() if name != "token_type_ids"}
     return model(**batch)

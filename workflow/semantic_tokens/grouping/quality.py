@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.alignment import single_subword_pairs
 from semantic_tokens.inspection import SYMBOLS, script_of
@@ -165,7 +165,9 @@ def measured(
 
 
 def labels_of_subwords(
-    tokenizer: Tokenizer, entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
+    tokenizer: PreTrainedTokenizerFast,
+    entries: Iterable[Entry],
+    token_id_of: Callable[[str], int | None],
 ) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
     """The script of every subword that has a letter, and the languages of the lexicons' words.
 
@@ -173,7 +175,7 @@ def labels_of_subwords(
         two dictionaries from token id to labels.
     """
     scripts = {}
-    for piece, token in tokenizer.get_vocab(with_added_tokens=False).items():
+    for piece, token in tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).items():
         script = script_of(piece)
         if script not in (SYMBOLS, "digits"):
             scripts[token] = [script]

@@ -144,14 +144,19 @@ def use_semantic_tokens(
 
     decoder = output_layer(model)
     if decoder is not None:
-        bias = getattr(decoder, "bias", None)
         is_tied = decoder.weight is original.weight
         replacement = SemanticTokenDecoder(
             embedding.weight if is_tied else nn.Parameter(mean(decoder.weight.data)),
-            None if bias is None else mean(bias.data),
+            None if decoder.bias is None else mean(decoder.bias.data),
         )
         replace_output_layer(model, replacement)
     model.set_input_embeddings(embedding)
+
+
+def semantic_embedding(model: nn.Module) -> SemanticTokenEmbedding:
+    """The embedding of a model that :func:`use_semantic_tokens` changed, below whatever head."""
+    (embedding,) = [m for m in model.modules() if isinstance(m, SemanticTokenEmbedding)]
+    return embedding
 
 
 def group_means(
@@ -212,7 +217,7 @@ def plain_input_embedding(model: PreTrainedModel) -> nn.Embedding:
     return embedding
 
 
-def output_layer(model: PreTrainedModel) -> nn.Module | None:
+def output_layer(model: PreTrainedModel) -> nn.Linear | None:
     """The layer of a model's head that scores subwords; None where the head does not."""
     layer = model.get_output_embeddings()
     rows = len(plain_input_embedding(model).weight)

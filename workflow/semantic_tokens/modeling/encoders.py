@@ -80,7 +80,27 @@ def longest_text(config: PreTrainedConfig, *, trust_remote_code: bool = False) -
     return min(limits, default=None)
 
 
-def token_types(config: PreTrainedConfig) -> int:
+def check_length(folder: str | Path, tokens: int, key: str) -> None:
+    """Compare a length in the config with what a backbone can read.
+
+    Args:
+        folder: the backbone.
+        tokens: the length, special tokens included.
+        key: the config's key, for the message.
+
+    Raises:
+        InputError: the model has fewer positions.
+    """
+    trusted = trusts_remote_code(folder)
+    config = open_config(folder, trust_remote_code=trusted)
+    limit = longest_text(config, trust_remote_code=trusted)
+    if limit is not None and tokens > limit:
+        raise InputError(
+            f"config key {key} is {tokens}, and {folder} reads at most {limit} tokens; lower it"
+        )
+
+
+def token_types(config: PreTrainedConfig | None) -> int:
     """How many types of tokens a model tells apart; 1 where it does not look at them."""
     return int(getattr(config, "type_vocab_size", 1) or 1)
 
@@ -142,3 +162,26 @@ def _reason(folder: str | Path, error: Exception) -> str:
     if not (Path(folder) / "config.json").is_file():
         return f"{folder} has no config.json; use a checkpoint in the layout of the hub"
     return f"{folder}/config.json cannot be used ({said[:300]}); get the checkpoint again"
+
+
+def read_embeddings(folder: str | Path, subwords: int) -> torch.Tensor:
+    """The embedding of a checkpoint's subwords, [V, D] float32. Padding rows are left out.
+
+    Args:
+        folder: a backbone.
+        subwords: V.
+    """
+    trusted = trusts_remote_code(folder)
+    config = open_config(folder, trust_remote_code=trusted)
+    model = AutoModel.from_pretrained(
+        folder, config=config, dtype=torch.float32, trust_remote_code=trusted
+    )
+    check_vocabulary(model, subwords, folder)
+    weight = plain_input_embedding(model).weight.data[:subwords].clone()
+    bad = (~weight.isfinite()).any(dim=1).nonzero().flatten().tolist()
+    if bad:
+        raise InputError(
+            f"{folder} has numbers that are not finite in the embedding of subword {bad[0]} (and "
+            f"{len(bad) - 1} others); get the checkpoint again"
+        )
+    return weight

@@ -4,7 +4,9 @@
 hidden states (paper, sections 2.1 and 2.3).
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -12,15 +14,18 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import copy_files, whole_folder
+from semantic_tokens.files import copy_files, read_json, whole_folder
 from semantic_tokens.modeling.embedding import (
     SemanticTokenDecoder,
     SemanticTokenEmbedding,
     expand_to_subwords,
     replace_output_layer,
+    semantic_embedding,
 )
-from semantic_tokens.modeling.encoders import trusts_remote_code
+from semantic_tokens.modeling.encoders import ORIGIN, open_config, trusts_remote_code
 from semantic_tokens.modeling.loading import ModelFiles, is_semantic_token_model, load_model
+from semantic_tokens.modeling.model_card import CardContent, write_card
+from semantic_tokens.modeling.pooling import MeanPooledClassifier
 
 
 def make_plain(model: PreTrainedModel) -> None:
@@ -53,11 +58,12 @@ def save_plain(model: nn.Module, folder: str | Path) -> None:
     A classifier over the mean is written as its encoder, and its own layer beside it
     (``classifier.safetensors``). The folder appears whole.
     """
-    encoder = model if isinstance(model, PreTrainedModel) else model.base_model
+    encoder = model.encoder if isinstance(model, MeanPooledClassifier) else model
+    assert isinstance(encoder, PreTrainedModel)
     make_plain(encoder.cpu())
     with whole_folder(folder) as partial:
         encoder.save_pretrained(partial)
-        if encoder is not model:
+        if isinstance(model, MeanPooledClassifier):
             layer = {name: tensor.cpu() for name, tensor in model.classifier.state_dict().items()}
             save_file(layer, partial / "classifier.safetensors", metadata={"format": "pt"})
 
@@ -83,6 +89,48 @@ def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> PreT
         copy_files(Path(tokenizer), partial, "*token*")
         copy_files(files.folder, partial, "*.py")
     return model
+
+
+def export_with_card(
+    files: ModelFiles,
+    tokenizer: str | Path,
+    folder: str | Path,
+    *,
+    recipe: Mapping[str, Any],
+    scores: Sequence[Path] = (),
+    name: str | None = None,
+) -> SemanticTokenEmbedding:
+    """:func:`export`, with a model card.
+
+    Args:
+        recipe: how the model was made, for the card.
+        scores: files of ``results/scores``, for the card.
+        name: of the model; None is the folder's name.
+
+    Returns:
+        the embedding of the model before it was made plain.
+    """
+    folder = Path(folder)
+    source = files.folder / "backbone" if is_semantic_token_model(files.folder) else files.folder
+    origin = getattr(open_config(source), ORIGIN, None) or {}
+    found = [read_json(path) for path in scores]
+    embedding = semantic_embedding(load_model("none", files))
+    export(files, tokenizer, folder)
+    write_card(
+        CardContent(
+            name=name or folder.name,
+            base_model=str(origin.get("hub") or recipe.get("backbone") or source.name),
+            revision=origin.get("revision"),
+            subwords=len(embedding.token_to_group),
+            groups=len(embedding.weight),
+            steps=recipe,
+            scores=[
+                (s["task"], s["metric"], f"{s['value']:.4g} (seed {s['seed']})") for s in found
+            ],
+        ),
+        folder,
+    )
+    return embedding
 
 
 def _has_head(files: ModelFiles) -> bool:

@@ -13,6 +13,7 @@ A saved model is a folder of its own layout:
 import logging
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from semantic_tokens.grouping.groups import Groups, ungrouped
 from semantic_tokens.modeling.embedding import (
     expand_to_subwords,
     plain_input_embedding,
+    semantic_embedding,
     use_semantic_tokens,
 )
 from semantic_tokens.modeling.encoders import (
@@ -77,21 +79,36 @@ class ModelFiles:
     Attributes:
         folder: a backbone, or a model that :func:`save_model` wrote, which needs nothing else.
         groups: the grouping of a backbone's subwords.
-        embeddings: or, of an ungrouped model, its embeddings, [V, D].
-        dimension: keep so many columns of ``embeddings`` (section 2.3); None keeps all.
+        embeddings: or, of an ungrouped model, the embeddings that replace its own, [V, d].
     """
 
     folder: Path
     groups: Path | None = None
     embeddings: Path | None = None
-    dimension: int | None = None
+
+    @classmethod
+    def of(
+        cls, model: Sequence[str], groups: Sequence[str] = (), embeddings: Sequence[str] = ()
+    ) -> "ModelFiles":
+        """From a job's inputs.
+
+        Args:
+            model: the folder, or files in it.
+            groups, embeddings: one file or none.
+        """
+        first = Path(model[0])
+        return cls(
+            first if first.is_dir() else first.parent,
+            Path(groups[0]) if groups else None,
+            Path(embeddings[0]) if embeddings else None,
+        )
 
     def load_groups(self) -> Groups | None:
         """The groups; None where the model is as its folder has it."""
         if self.groups is not None:
             return Groups.load(self.groups)
         if self.embeddings is not None:
-            return ungrouped(load_embeddings(self.embeddings)[:, : self.dimension].contiguous())
+            return ungrouped(load_embeddings(self.embeddings))
         return None
 
 
@@ -172,7 +189,7 @@ def save_model(
         folder: the folder to write. It appears whole, or its old content stays.
     """
     source = files.folder / "backbone" if is_semantic_token_model(files.folder) else files.folder
-    embedding = model.get_input_embeddings()
+    embedding = semantic_embedding(model)
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     for name, tensor in _outside_the_head(model, files).items():
         tensors.setdefault(name, tensor)

@@ -8,7 +8,11 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.modeling.embedding import SemanticTokenDecoder, cross_entropy_in_parts
+from semantic_tokens.modeling.embedding import (
+    SemanticTokenDecoder,
+    cross_entropy_in_parts,
+    semantic_embedding,
+)
 
 Logits = Literal["masked", "all"]
 
@@ -36,7 +40,7 @@ class MaskedLanguageModel(nn.Module):
                 "pretrained; use `asis` in the row's `pretraining`"
             )
         self.model, self.decoder, self.logits = model, decoder, logits
-        self.embedding = model.get_input_embeddings()
+        self.embedding = semantic_embedding(model)
         self.embedding.sparse_gradient = decoder.weight is self.embedding.weight
         decoder.returns_states = logits == "masked"
         self._positions: torch.Tensor | None = None

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
-from semantic_tokens.modeling.loading import load_model
 from transformers import PreTrainedConfig, PreTrainedModel
+
+from semantic_tokens.modeling.loading import load_model
 
 
 class SemanticTokenConfig(PreTrainedConfig):
@@ -24,7 +25,7 @@ class SemanticTokenModel(PreTrainedModel):
     head = "none"
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]
         cls,
         name: str | Path,
         *arguments: Any,

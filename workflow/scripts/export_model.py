@@ -1,0 +1,18 @@
+"""Write a semantic-token model as a plain checkpoint, with a model card."""
+
+from pathlib import Path
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.modeling.export import export_with_card
+    from semantic_tokens.modeling.loading import ModelFiles
+
+    inputs, params = snakemake.input, snakemake.params  # noqa: F821
+    export_with_card(
+        ModelFiles.of(inputs.model, inputs.get("groups", ()), inputs.get("embeddings", ())),
+        Path(inputs.tokenizer).parent,
+        str(snakemake.output[0]),  # noqa: F821
+        recipe=dict(snakemake.wildcards),  # noqa: F821
+        scores=sorted(Path(params.scores).glob("*/*/seed-*.json")),
+    )

@@ -1,0 +1,106 @@
+"""The weight files of a checkpoint, as they lie in its folder."""
+
+import json
+import pickle
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from transformers import PreTrainedModel
+from transformers.utils import (
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFE_WEIGHTS_NAME,
+    WEIGHTS_INDEX_NAME,
+    WEIGHTS_NAME,
+)
+
+from semantic_tokens.errors import InputError
+
+
+def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Path]:
+    """The files that hold a checkpoint's tensors: one, or several shards.
+
+    Args:
+        folder: a checkpoint in the layout of the hub.
+        convert_pickle: accept a checkpoint that has pickled weights alone.
+
+    Raises:
+        InputError: there is none, one is missing, or they are pickled and may not be.
+    """
+    folder = Path(folder)
+    found = _files(folder, SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
+    if found:
+        return found
+    pickled = _files(folder, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
+    if not pickled:
+        raise InputError(
+            f"the checkpoint {folder} has no {SAFE_WEIGHTS_NAME} and no {WEIGHTS_NAME}; save it with "
+            "save_pretrained"
+        )
+    if not convert_pickle:
+        raise InputError(
+            f"the checkpoint {folder} has its weights in {pickled[0].name} alone, and a pickle can "
+            "run code; save it with save_pretrained, or set `convert_pickle: true` in the "
+            "backbone's entry (or pass --convert-pickle) to read its tensors and nothing else"
+        )
+    return pickled
+
+
+def _files(folder: Path, single: str, index: str) -> list[Path]:
+    if (folder / single).is_file():
+        return [folder / single]
+    if not (folder / index).is_file():
+        return []
+    names = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()
+    files = [folder / name for name in sorted(set(names))]
+    for file in files:
+        if not file.is_file():
+            raise InputError(
+                f"{folder / index} names {file.name}, which is not there; get it again"
+            )
+    return files
+
+
+def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of one file of :func:`weight_files`.
+
+    Raises:
+        InputError: the file is damaged, or a pickle holds more than tensors.
+    """
+    if file.suffix == ".safetensors":
+        try:
+            return load_file(file)
+        except SafetensorError as error:
+            raise InputError(f"{file} is cut short or damaged ({error}); get it again") from error
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise InputError(
+            f"{file} is damaged or holds more than tensors ({str(error).splitlines()[0]}); use a "
+            "checkpoint in safetensors"
+        ) from error
+
+
+def metadata(file: Path) -> dict[str, str]:
+    """What a safetensors file says of itself; of another file what transformers writes."""
+    if file.suffix != ".safetensors":
+        return {"format": "pt"}
+    with safe_open(file, framework="pt") as opened:
+        return opened.metadata() or {"format": "pt"}
+
+
+def same_parameter(names: Iterable[str], parameter: str, model: PreTrainedModel) -> list[str]:
+    """Which of a checkpoint's names are of a model's parameter. A bare encoder's checkpoint lacks
+    the base model's prefix, and a checkpoint with a head has it."""
+    bare = parameter.removeprefix(f"{model.base_model_prefix}.")
+    wanted = {parameter, bare, f"{model.base_model_prefix}.{bare}"}
+    return [name for name in names if modern_name(name) in wanted]
+
+
+def modern_name(name: str) -> str:
+    """A tensor's name today. BERT's first checkpoints name the layer norms as TensorFlow did."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+        "LayerNorm.beta", "LayerNorm.bias"
+    )

@@ -1,0 +1,131 @@
+"""The model card of a semantic-token model, and publishing it on the hub."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, ModelCard, ModelCardData
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+
+from semantic_tokens.errors import InputError
+
+_TEMPLATE = """---
+{{ card_data }}
+---
+
+# {{ title }}
+
+{{ base_model }} over **semantic tokens**: its {{ subwords }} subwords share {{ groups }} embeddings
+(a grouping ratio of {{ ratio }}). The tokenizer is the original one.
+
+```python
+from transformers import AutoModel, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{{ name }}")
+model = AutoModel.from_pretrained("{{ name }}")
+```
+
+## How it was made
+
+| | |
+| --- | --- |
+{%- for key, value in steps.items() %}
+| {{ key }} | {{ value }} |
+{%- endfor %}
+{% if scores %}
+## Scores
+
+| task | metric | score |
+| --- | --- | --- |
+{%- for task, metric, score in scores %}
+| {{ task }} | {{ metric }} | {{ score }} |
+{%- endfor %}
+{% endif %}
+The method is that of "Tomato, Tomahto, Tomate: Do Multilingual Language Models Understand Based on
+Subword-Level Semantic Concepts?" (Zhang et al.), in the implementation of the package
+`semantic-tokens`.
+"""
+
+
+@dataclass(frozen=True)
+class CardContent:
+    """What a model card says.
+
+    Attributes:
+        name: of the folder or the repository.
+        base_model: what the model was made from.
+        revision: its commit, where it is known.
+        subwords, groups: |V| and |V'|.
+        steps: how the model was made: what was done, and with which settings.
+        scores: task, metric and score, where they are known.
+    """
+
+    name: str
+    base_model: str
+    revision: str | None
+    subwords: int
+    groups: int
+    steps: Mapping[str, Any]
+    scores: Sequence[tuple[str, str, str]] = field(default_factory=tuple)
+
+
+def write_card(content: CardContent, folder: str | Path) -> None:
+    """Write ``README.md`` in the form of the hub's model cards."""
+    base_model = content.base_model
+    data = ModelCardData(
+        base_model=base_model if base_model.count("/") == 1 and base_model[0] not in "./" else None,
+        library_name="transformers",
+        tags=["semantic-tokens", "multilingual"],
+    )
+    at = f" at revision `{content.revision}`" if content.revision else ""
+    card = ModelCard.from_template(
+        data,
+        template_str=_TEMPLATE,
+        title=f"{content.name}: semantic tokens of {base_model}",
+        name=content.name,
+        base_model=f"`{base_model}`{at}",
+        subwords=f"{content.subwords:,}",
+        groups=f"{content.groups:,}",
+        ratio=f"{content.groups / content.subwords:.3g}",
+        steps={key: value for key, value in content.steps.items() if value not in (None, [], "")},
+        scores=list(content.scores),
+    )
+    (Path(folder) / "README.md").write_text(str(card), encoding="utf-8")
+
+
+def check_push(repository: str) -> None:
+    """Create a repository on the hub, before anything is computed for it.
+
+    Raises:
+        InputError: the name or the token does not allow it.
+    """
+    try:
+        HfApi().create_repo(repository, exist_ok=True)
+    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+        raise InputError(
+            f"the hub does not let you write to {repository} ({_first_line(error)}); put a token "
+            "that may write into HF_TOKEN, and use a name of the form OWNER/NAME"
+        ) from error
+
+
+def push(folder: str | Path, repository: str) -> str:
+    """Upload a checkpoint's folder to a repository of the hub; return its address.
+
+    Raises:
+        InputError: the upload failed. The folder stays.
+    """
+    try:
+        HfApi().upload_folder(
+            repo_id=repository, folder_path=folder, commit_message="Add semantic tokens"
+        )
+    except (HfHubHTTPError, OSError) as error:
+        raise InputError(
+            f"{folder} is complete, but could not be uploaded to {repository} "
+            f"({_first_line(error)}); run `hf upload {repository} {folder}` to try again"
+        ) from error
+    return repository
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
