@@ -291,6 +291,7 @@ if TABLE4_ROWS:
             groups=[
                 f"results/groups/{row.recipe.path.rpartition('/')[0]}.safetensors"
                 for row in TABLE4_ROWS
+                if row.recipe.grouping != "ungrouped"
             ],
         output:
             "results/table4.csv",

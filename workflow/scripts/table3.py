@@ -1,14 +1,16 @@
 """Make Table 3: what pretraining takes, by dimension and ratio (paper, Appendix D)."""
 
+from pathlib import Path
+
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from semantic_tokens.files import read_json
+    from semantic_tokens.modeling.encoders import embedding_width
     from semantic_tokens.pages import Section, write_csv, write_page
     from semantic_tokens.paper_tables import table3
 
     inputs, output = snakemake.input, snakemake.output  # noqa: F821
-    table = table3(inputs.efficiency, read_json(inputs.backbone)["hidden_size"])
+    table = table3(inputs.efficiency, embedding_width(Path(inputs.backbone).parent))
     formats = {
         "ratio": ".0%",
         "parameters_m": ".2f",

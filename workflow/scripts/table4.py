@@ -12,10 +12,10 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     scores = folder_above(snakemake.input.scores, "scores")  # noqa: F821
     params, output = snakemake.params, snakemake.output  # noqa: F821
     shown = LexiconTask(**params.shown)
-    ratios = {
-        recipe_of(row).path: ratio_of_file(path)
-        for row, path in zip(params.rows, snakemake.input.groups, strict=True)  # noqa: F821
-    }
+    recipes = [recipe_of(row) for row in params.rows]
+    grouped = [recipe.path for recipe in recipes if recipe.grouping != "ungrouped"]
+    measured = map(ratio_of_file, snakemake.input.groups)  # noqa: F821
+    ratios = {recipe.path: 1.0 for recipe in recipes} | dict(zip(grouped, measured, strict=True))
     record = records_in(scores)(params.rows[0], shown.task, params.seeds[0])
     metric, items_of = record["metric"], items_in(scores)
     resampling = Resampling(**params.resampling)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.files import read_json
+from semantic_tokens.modeling.encoders import open_config
 from semantic_tokens.recipe import Recipe, lexicons_of
 
 _FLOAT = 4  # bytes of a stored weight
@@ -40,12 +40,12 @@ class Shape:
     def of(cls, spec: Mapping[str, Any], folder: Path) -> "Shape | None":
         """The shape of a backbone that is made already, or that its config entry gives."""
         if (folder / "config.json").is_file():
-            made = read_json(folder / "config.json")
+            made = open_config(folder)
             return cls(
-                made["num_hidden_layers"],
-                made["hidden_size"],
-                made["intermediate_size"],
-                made["vocab_size"],
+                made.num_hidden_layers,
+                made.hidden_size,
+                getattr(made, "intermediate_size", None) or 4 * made.hidden_size,
+                made.vocab_size,
             )
         return cls(**spec["shape"]) if spec.get("shape") else None
 
@@ -54,17 +54,10 @@ class Shape:
         """Weights of the layers' matrices."""
         return self.layers * (4 * self.hidden**2 + 2 * self.hidden * self.feed_forward)
 
-    def forward(self, tokens: float, length: int, places: float | None = None) -> float:
-        """Operations of encoding so many tokens in texts of this length.
-
-        Args:
-            places: how many of the tokens' last states are looked at; None is all. Of the others the
-                last layer makes keys and values alone.
-        """
+    def forward(self, tokens: float, length: int) -> float:
+        """Operations of encoding so many tokens in texts of this length."""
         attention = 4 * self.layers * self.hidden * length
-        whole = tokens * (2 * self.encoder_parameters + attention)
-        spared = 0 if places is None else tokens - places
-        return whole - spared * 2 * (2 * self.hidden**2 + 2 * self.hidden * self.feed_forward)
+        return tokens * (2 * self.encoder_parameters + attention)
 
 
 @dataclass
@@ -111,7 +104,7 @@ def pretraining_operations(
     tokens = training["max_steps"] * training["batch_size"] * options["sequence_length"]
     masked = tokens * options["mask_probability"]
     head = masked * 2 * (shape.hidden**2 + dimension * groups)
-    return _TRAINING * (shape.forward(tokens, options["sequence_length"], masked) + head)
+    return _TRAINING * (shape.forward(tokens, options["sequence_length"]) + head)
 
 
 def task_operations(
@@ -138,11 +131,8 @@ def task_operations(
         limit = training.get("max_steps")
         return examples * epochs if limit is None else min(examples * epochs, limit * batch)
 
-    is_pooled = kind not in ("token_classification", "question_answering")
-    looks_at_first = is_pooled and options.get("pooling", "cls") == "cls"
-
     def encoded(length: int) -> float:
-        return shape.forward(length, length, 1 if looks_at_first else None)
+        return shape.forward(length, length)
 
     if kind not in ("reranking", "retrieval"):
         text = encoded(lengths["max_length"])
@@ -373,27 +363,26 @@ def _count_models(
         groups = groups_in(recipe, shape) if shape else 0
         matrix = shape.vocabulary * _FLOAT if shape else 0
         embeddings = (recipe.backbone, recipe.alignment)
-        if first(recipe.backbone):
+        model = (*embeddings, recipe.dimension, recipe.grouping)
+        is_changed = model[1:] != ("unaligned", "dfull", "ungrouped")
+        if is_changed and first(recipe.backbone):
             add("extract_embeddings").bytes += matrix * (shape.hidden if shape else 0)
         if recipe.is_aligned and first(*embeddings):
             add("align").bytes += matrix * (shape.hidden if shape else 0)
         if recipe.dimension != "dfull" and first(*embeddings, recipe.dimension):
             add("reduce_dimension").bytes += matrix * dimension
-        model = (*embeddings, recipe.dimension, recipe.grouping)
         size = model_bytes(recipe, shape) if shape else 0.0
-        if first(*model):
+        if recipe.grouping != "ungrouped" and first(*model):
             rule = {
                 "kmeans": "group_kmeans",
                 "firstk": "group_first_k",
                 "lexicon": "group_by_lexicon",
-                "ungrouped": "leave_ungrouped",
             }[recipe.grouping_method]
             cost = add(rule)
             cost.bytes += groups * dimension * _FLOAT + 8 * (shape.vocabulary if shape else 0)
             if rule == "group_kmeans" and shape:
                 pairs = shape.vocabulary * groups
                 cost.operations += kmeans["max_iterations"] * 2 * pairs * dimension
-            add("assemble_model").bytes += size
         if recipe.is_pretrained and first(*model, "mlm"):
             cost = add("pretrain")
             cost.bytes += size

@@ -117,7 +117,9 @@ def records_in(folder: str | Path) -> RecordOf:
 
 def full_dimensions(configs: Iterable[str | Path]) -> dict[str, int]:
     """Backbone -> D, from the backbones' ``config.json`` in folders of their names."""
-    return {Path(path).parent.name: read_json(path)["hidden_size"] for path in configs}
+    from semantic_tokens.modeling.encoders import embedding_width
+
+    return {Path(path).parent.name: embedding_width(Path(path).parent) for path in configs}
 
 
 def describe_tasks(

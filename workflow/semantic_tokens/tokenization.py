@@ -417,7 +417,7 @@ def tokenize_dataset(
                 desc=f"tokenising {split.stem}",
             )
             with whole(target) as partial:
-                rows.to_parquet(partial, compression="zstd")
+                rows.to_parquet(partial)
 
 
 def longest_row(options: Mapping[str, int], tokenizer_path: str | Path) -> int:

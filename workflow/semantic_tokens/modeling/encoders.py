@@ -100,6 +100,13 @@ def check_length(folder: str | Path, tokens: int, key: str) -> None:
         )
 
 
+def embedding_width(folder: str | Path) -> int:
+    """Columns of a backbone's embedding of subwords. Some families have fewer than hidden units."""
+    trusted = trusts_remote_code(folder)
+    config = open_config(folder, trust_remote_code=trusted)
+    return plain_input_embedding(empty_encoder(config, trust_remote_code=trusted)).embedding_dim
+
+
 def token_types(config: PreTrainedConfig | None) -> int:
     """How many types of tokens a model tells apart; 1 where it does not look at them."""
     return int(getattr(config, "type_vocab_size", 1) or 1)
