@@ -52,7 +52,7 @@ class PairClassification(Task):
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
         return load_classifier(files, len(self.names), self.pooling, **options)
 
-    def collate(self, indices: np.ndarray) -> Batch:
+    def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         rows = [self.rows[i] for i in indices]
         labels = torch.tensor([self.names.index(row["label"]) for row in rows])
         return self._inputs(rows) | {"labels": labels}

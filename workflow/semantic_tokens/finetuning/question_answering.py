@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_jsonl
 from semantic_tokens.finetuning.task import (
     Predictions,
@@ -27,6 +28,7 @@ from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
 from semantic_tokens.training import Batch
 
+NORMALIZATIONS = ("squad", "unicode")
 # Scripts written without spaces between words: their characters count as words of their own,
 # as in the multilingual versions of SQuAD's script; otherwise F1 would be exact match there.
 _UNSPACED = re.compile(
@@ -48,18 +50,25 @@ class QuestionAnswering(Task):
         languages: Sequence[str] | None = None,
         evaluation_split: str = "test",
         max_answer_tokens: int = 30,
+        normalization: str = "squad",
     ) -> None:
         self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
         self.rows = of_languages(read_table(tokenized / "train.parquet"), languages)
         self.windows = read_table(tokenized / f"{evaluation_split}.parquet")
         self.examples = list(read_jsonl(dataset / f"{evaluation_split}.jsonl"))
         self.max_answer_tokens = max_answer_tokens
+        if normalization not in NORMALIZATIONS:
+            raise InputError(
+                f"`normalization` of a task of answers is {normalization!r}; use "
+                f"{' or '.join(NORMALIZATIONS)}"
+            )
+        self.normalization = normalization
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
         return load_model("question_answering", files, **options)
 
-    def collate(self, indices: np.ndarray) -> Batch:
+    def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         rows = [self.rows[i] for i in indices]
         return self._inputs(rows) | {
             "start_positions": torch.tensor([row["start_position"] for row in rows]),
@@ -102,7 +111,10 @@ class QuestionAnswering(Task):
             if predictions is not None:
                 gold = [one["text"] for one in example["answers"]]
                 predictions[example["id"]] = {"answer": answer, "gold": gold, "score": score}
-            f1 = max((squad_f1(gold["text"], answer) for gold in example["answers"]), default=0.0)
+            f1 = max(
+                (squad_f1(gold["text"], answer, self.normalization) for gold in example["answers"]),
+                default=0.0,
+            )
             items.append(ScoredItem(example["id"], example["language"], 100.0 * f1, 1.0))
         return items
 
@@ -147,11 +159,18 @@ def best_span(
     return float(scores[i, j]), window["offsets"][2 * i], window["offsets"][2 * j + 1]
 
 
-def squad_f1(gold: str, predicted: str) -> float:
-    """Word-overlap F1 of two answers, 0–1, as SQuAD's script computes it, except that the
-    characters of scripts without spaces count as words."""
-    gold_words, words = _normalised_words(gold), _normalised_words(predicted)
-    if not gold_words or not words:
+def squad_f1(gold: str, predicted: str, normalization: str = "squad") -> float:
+    """Word-overlap F1 of two answers, 0–1.
+
+    Args:
+        normalization: ``squad`` is that of SQuAD 1.1's official script, which TyDiQA-GoldP uses:
+            small letters, without ASCII punctuation and English articles, words parted by spaces.
+            ``unicode`` drops all punctuation, and counts the characters of scripts without spaces
+            as words.
+    """
+    gold_words = normalized_words(gold, normalization)
+    words = normalized_words(predicted, normalization)
+    if normalization == "unicode" and not (gold_words and words):
         return float(gold_words == words)
     common = sum((collections.Counter(gold_words) & collections.Counter(words)).values())
     if common == 0:
@@ -160,12 +179,14 @@ def squad_f1(gold: str, predicted: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def _normalised_words(text: str) -> list[str]:
-    text = text.lower()
-    text = "".join(
+def normalized_words(text: str, normalization: str) -> list[str]:
+    """The words of an answer that F1 compares; see :func:`squad_f1`."""
+    is_unicode = normalization == "unicode"
+    kept = [
         character
-        for character in text
+        for character in text.lower()
         if character not in string.punctuation
-        and not unicodedata.category(character).startswith("P")
-    )
-    return _UNSPACED.sub(r" \1 ", _ARTICLES.sub(" ", text)).split()
+        and not (is_unicode and unicodedata.category(character).startswith("P"))
+    ]
+    text = _ARTICLES.sub(" ", "".join(kept))
+    return (_UNSPACED.sub(r" \1 ", text) if is_unicode else text).split()

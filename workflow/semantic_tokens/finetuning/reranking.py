@@ -11,9 +11,10 @@ from torch.nn import functional
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning.pair_classification import load_classifier
-from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_items, rankings
+from semantic_tokens.finetuning.retrieval_data import RankingData, draws_of, ndcg_items, rankings
 from semantic_tokens.finetuning.task import Predictions, Task, model_inputs, outputs, predict
 from semantic_tokens.modeling.loading import ModelFiles
+from semantic_tokens.modeling.pooling import compute_scores_in_float32
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tokenization import fit_pair
 from semantic_tokens.training import Batch
@@ -25,12 +26,13 @@ class Reranking(Task):
     """Relevant or not, from the classification head over query and passage.
 
     Args:
-        negatives_per_query: drawn out of BM25's first ``negative_depth``.
+        negatives_per_query: drawn out of BM25's first ``negative_depth``, anew in every epoch.
         rerank_depth: how many of BM25's passages are scored anew.
         loss: ``pointwise`` classifies each pair, which is a training example of its own
             (monoBERT, as the paper has it). In ``listwise`` an example is a query with one
             relevant passage and its negatives, and the loss the cross-entropy of the one among
             them (localized contrastive estimation, Gao et al. 2021): fewer steps learn more.
+        judged_negatives: draw negatives out of those that people judged irrelevant, too.
 
     Raises:
         InputError: there is no such loss.
@@ -52,46 +54,64 @@ class Reranking(Task):
         max_length: int = 256,
         pooling: str = "cls",
         loss: str = "pointwise",
+        judged_negatives: bool = False,
     ) -> None:
         if loss not in LOSSES:
             raise InputError(f"`loss` of a reranking task is {loss!r}; use {' or '.join(LOSSES)}")
         self.data = RankingData(
-            tokenized, tokenizer, dataset, candidates, languages, evaluation_split
+            tokenized,
+            tokenizer,
+            dataset,
+            candidates,
+            languages,
+            evaluation_split,
+            judged_negatives,
         )
         self.pooling = pooling
         self.listwise = loss == "listwise"
         self.room = max_length - self.data.frame.pair_overhead
-        # Query, and its passages with their labels.
-        self.examples: list[tuple[list[int], list[tuple[str, int]]]] = []
+        self.negatives_per_query, self.negative_depth = negatives_per_query, negative_depth
+        # A query, and which of its passages: a relevant one by its id, or the number of a draw.
+        self.examples: list[tuple[dict[str, Any], str | int]] = []
         for query in self.data.train:
-            relevant = [(passage, 1) for passage in sorted(query["relevant"])]
-            negatives = [
-                (passage, 0)
-                for passage in self.data.hard_negatives(query, negatives_per_query, negative_depth)
-            ]
-            if self.listwise:
-                lists = [[passage, *negatives] for passage in relevant]
-            else:
-                lists = [[passage] for passage in relevant + negatives]
-            self.examples += [(query["input_ids"], passages) for passages in lists]
+            drawn = len(self._negatives(query, epoch=0))
+            slots: list[str | int] = sorted(query["relevant"])
+            slots += [] if self.listwise else range(drawn)
+            self.examples += [(query, slot) for slot in slots]
         self.pairs = [
             (query, passage)
             for query in self.data.test
             for passage in query["candidates"][:rerank_depth]
         ]
         self.lengths = [
-            max(len(query) + len(self.data.passages[p]) for p, _ in passages)
-            for query, passages in self.examples
+            len(query["input_ids"])
+            + max(len(self.data.passages[p]) for p, _ in self.passages(query, slot, epoch=0))
+            for query, slot in self.examples
         ]
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
-        return load_classifier(files, 2, self.pooling, **options)
+        model = load_classifier(files, 2, self.pooling, **options)
+        compute_scores_in_float32(model, 2)
+        return model
 
-    def collate(self, indices: np.ndarray) -> Batch:
+    def _negatives(self, query: dict[str, Any], epoch: int) -> list[str]:
+        random = draws_of(query, self.seed, epoch)
+        return self.data.hard_negatives(
+            query, self.negatives_per_query, self.negative_depth, random
+        )
+
+    def passages(self, query: dict[str, Any], slot: str | int, epoch: int) -> list[tuple[str, int]]:
+        """The passages of a training example in this epoch, with their labels."""
+        if not self.listwise and isinstance(slot, str):
+            return [(slot, 1)]
+        negatives = [(passage, 0) for passage in self._negatives(query, epoch)]
+        return [(slot, 1), *negatives] if isinstance(slot, str) else [negatives[slot]]
+
+    def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         pairs = [
-            (number, self.examples[i][0], passage, label)
-            for number, i in enumerate(indices)
-            for passage, label in self.examples[i][1]
+            (number, query["input_ids"], passage, label)
+            for number, (query, slot) in enumerate(self.examples[i] for i in indices)
+            for passage, label in self.passages(query, slot, epoch)
         ]
         examples, queries, passages, labels = zip(*pairs, strict=True)
         return self._inputs(list(zip(queries, passages, strict=True))) | {

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from semantic_tokens.files import read_json, write_json
-from semantic_tokens.finetuning.retrieval_data import RankingData, ndcg_items, rankings
+from semantic_tokens.finetuning.retrieval_data import RankingData, draws_of, ndcg_items, rankings
 from semantic_tokens.finetuning.task import Predictions, Task, model_inputs, predict
 from semantic_tokens.modeling.loading import ModelFiles, load_model
 from semantic_tokens.modeling.pooling import Pooling, pooled
@@ -130,10 +130,14 @@ class Retrieval(Task):
     """One encoder for queries and passages; negatives are the batch's other passages and
     BM25's. A passage that is relevant to a query is never its negative.
 
+    An epoch is a pass over the queries. One positive of each and its negatives are drawn anew in
+    every epoch.
+
     Args:
         pooling: ``cls`` (DPR's) or ``mean`` over the tokens.
         similarity: ``dot`` (DPR's) or ``cosine``.
         temperature: divides the similarity in the loss.
+        judged_negatives: draw negatives out of those that people judged irrelevant, too.
     """
 
     metric = "ndcg_at_10"
@@ -153,27 +157,41 @@ class Retrieval(Task):
         pooling: Pooling = "cls",
         similarity: str = "dot",
         temperature: float = 1.0,
+        judged_negatives: bool = False,
     ) -> None:
         self.data = RankingData(
-            tokenized, tokenizer, dataset, candidates, languages, evaluation_split
+            tokenized,
+            tokenizer,
+            dataset,
+            candidates,
+            languages,
+            evaluation_split,
+            judged_negatives,
         )
         self.pooling, self.similarity, self.temperature = pooling, similarity, temperature
-        self.examples = [
-            (query, positive, self.data.hard_negatives(query, negatives_per_query, negative_depth))
-            for query in self.data.train
-            for positive in sorted(query["relevant"])
-        ]
+        self.negatives_per_query, self.negative_depth = negatives_per_query, negative_depth
+        self.queries = [query for query in self.data.train if query["relevant"]]
         self.lengths = [
-            len(q["input_ids"]) + len(self.data.passages[p]) for q, p, _ in self.examples
+            len(query["input_ids"]) + max(len(self.data.passages[p]) for p in query["relevant"])
+            for query in self.queries
         ]
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
         return load_model("none", files, **options)
 
-    def collate(self, indices: np.ndarray) -> Batch:
+    def draw(self, query: dict[str, Any], epoch: int) -> tuple[str, list[str]]:
+        """The positive and the negatives of a query in this epoch."""
+        random = draws_of(query, self.seed, epoch)
+        positive = sorted(query["relevant"])[random.integers(len(query["relevant"]))]
+        negatives = self.data.hard_negatives(
+            query, self.negatives_per_query, self.negative_depth, random
+        )
+        return positive, negatives
+
+    def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         """Queries and passages apart: ``query_*`` [B, …], ``passage_*`` [P, …], ``target`` [B]
         and ``forbidden`` [B, P], true where a passage must not be a negative."""
-        chosen = [self.examples[i] for i in indices]
+        chosen = [(self.queries[i], *self.draw(self.queries[i], epoch)) for i in indices]
         passages = list(dict.fromkeys(p for _, p, _ in chosen))
         passages += [
             p for p in dict.fromkeys(n for _, _, hard in chosen for n in hard) if p not in passages
@@ -198,7 +216,8 @@ class Retrieval(Task):
             self._embed_together(model, batch[f"{side}_input_ids"], batch[f"{side}_attention_mask"])
             for side in ("query", "passage")
         )
-        scores = queries.float() @ passages.float().T / self.temperature
+        with torch.autocast(queries.device.type, enabled=False):  # differences are small
+            scores = queries.float() @ passages.float().T / self.temperature
         scores = scores.masked_fill(batch["forbidden"], -torch.inf)
         return functional.cross_entropy(scores, batch["target"])
 

@@ -26,12 +26,16 @@ _SPARE = 1000  # passages a language that fill up where BM25 found too few
 class RankingData:
     """A ranking dataset: token ids of queries and passages, what is relevant, and BM25's lists.
 
+    Args:
+        judged_negatives: draw negatives out of those that people judged irrelevant, too.
+
     Attributes:
         passages: id -> token ids without special tokens, of every passage that a query holds
             relevant or BM25 lists for one, and of some others.
         spare: language -> ids of the first passages of its collection.
         train, test: queries in order, each with ``id``, ``language``, ``input_ids``,
-            ``relevant`` (passage id -> grade) and ``candidates`` (passage ids, best first).
+            ``relevant`` (passage id -> grade), ``irrelevant`` (passage ids that were judged so)
+            and ``candidates`` (passage ids, best first).
     """
 
     def __init__(
@@ -42,9 +46,11 @@ class RankingData:
         candidates: Path,
         languages: Sequence[str] | None,
         evaluation_split: str,
+        judged_negatives: bool = False,
     ) -> None:
         self.frame = SpecialTokens.of(load_tokenizer(tokenizer))
         self._table = tokenized / "passages.parquet"
+        self.judged_negatives = judged_negatives
         train, self.test = (
             self._queries(split, tokenized, dataset, candidates)
             for split in ("train", evaluation_split)
@@ -63,7 +69,7 @@ class RankingData:
         named = {
             passage
             for query in [*self.train, *self.test]
-            for passages in (query["relevant"], query["candidates"])
+            for passages in (query["relevant"], query["candidates"], query["irrelevant"])
             for passage in passages
         }
         for batch in read_batches(self._table, _ROWS_AT_ONCE):
@@ -91,19 +97,34 @@ class RankingData:
     def _queries(
         self, split: str, tokenized: Path, dataset: Path, candidates: Path
     ) -> list[dict[str, Any]]:
-        relevant = {row["id"]: row["relevant"] for row in read_jsonl(dataset / f"{split}.jsonl")}
+        judged = {row["id"]: row for row in read_jsonl(dataset / f"{split}.jsonl")}
         listed = {row["id"]: row["candidates"] for row in read_jsonl(candidates / f"{split}.jsonl")}
         return [
-            row | {"relevant": relevant[row["id"]], "candidates": listed[row["id"]]}
+            row
+            | {
+                "relevant": judged[row["id"]]["relevant"],
+                "irrelevant": judged[row["id"]].get("irrelevant", []),
+                "candidates": listed[row["id"]],
+            }
             for row in read_table(tokenized / f"{split}.parquet")
         ]
 
-    def hard_negatives(self, query: dict[str, Any], count: int, depth: int) -> list[str]:
-        """Passages that BM25 ranks high and nobody judged relevant, drawn evenly by rank.
+    def hard_negatives(
+        self, query: dict[str, Any], count: int, depth: int, random: np.random.Generator
+    ) -> list[str]:
+        """Passages that are hard to tell from relevant ones, drawn evenly.
 
-        Every query's draw is its own (seeded by its id), so it does not depend on the rest.
+        They are those that people judged irrelevant, where ``judged_negatives`` asks for
+        them, and BM25's first that nobody judged relevant.
+
+        Args:
+            count: how many to draw.
+            depth: how far to look down BM25's list.
+            random: :func:`draws_of` the query.
         """
-        pool = [c for c in query["candidates"][:depth] if c not in query["relevant"]]
+        judged = query.get("irrelevant", ()) if self.judged_negatives else ()
+        pool = list(dict.fromkeys([*judged, *query["candidates"][:depth]]))
+        pool = [passage for passage in pool if passage not in query["relevant"]]
         if len(pool) < count:  # few lexical matches: fill up with any passage of the language
             others = [
                 p
@@ -111,9 +132,13 @@ class RankingData:
                 if p not in query["relevant"] and p not in pool
             ]
             pool += others[: count - len(pool)]
-        seed = np.frombuffer(query["id"].encode("utf-8"), dtype=np.uint8).tolist()
-        chosen = np.random.default_rng(seed).permutation(len(pool))[:count]
-        return [pool[i] for i in sorted(chosen)]
+        return [pool[i] for i in random.permutation(len(pool))[:count]]
+
+
+def draws_of(query: dict[str, Any], seed: int, epoch: int) -> np.random.Generator:
+    """The random numbers of one query in one epoch. They depend on no other query."""
+    name = np.frombuffer(query["id"].encode("utf-8"), dtype=np.uint8).tolist()
+    return np.random.default_rng([seed, epoch, *name])
 
 
 def rankings(run: dict[str, dict[str, float]]) -> dict[str, Any]:

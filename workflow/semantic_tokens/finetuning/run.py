@@ -1,6 +1,7 @@
 """Fine-tune a semantic-token model on one task and score it."""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -128,12 +129,16 @@ def fine_tune(
     embedding = semantic_embedding(model)
     embedding.keep_only(torch.from_numpy(token_ids))
     steps = options.steps(len(task.lengths))
+    steps_per_epoch = math.ceil(len(task.lengths) / options.batch_size)
     task.device_batch_size = options.device_batch_size
+    task.seed = seed
 
     def batches() -> Iterator[list[Batch]]:
-        for indices in shuffled_batches(task.lengths, options.batch_size, steps, seed):
+        examples = shuffled_batches(task.lengths, options.batch_size, steps, seed)
+        for step, indices in enumerate(examples):
+            epoch = step // steps_per_epoch
             size = len(indices) if task.couples_examples else options.micro_batch_size(len(indices))
-            yield [task.collate(indices[i : i + size]) for i in range(0, len(indices), size)]
+            yield [task.collate(indices[i : i + size], epoch) for i in range(0, len(indices), size)]
 
     # What is left of a run whose scoring was interrupted: its weights, and how far it had come.
     keeps = checkpoint is not None and options.checkpoint_every > 0

@@ -31,7 +31,8 @@ class Task(Protocol):
         couples_examples: whether the loss of an example looks at the others of its batch, so
             that the batch may not be cut into micro-batches. Under several processes its loss
             is called in each, and divides the encoding among them.
-        device_batch_size: texts a forward pass where they are coupled; None is no limit.
+        device_batch_size: texts per forward pass where they are coupled; None is no limit.
+        seed: decides what a task draws anew in each epoch.
         progress: a folder that keeps how far a long evaluation has come; None keeps nothing.
     """
 
@@ -39,6 +40,7 @@ class Task(Protocol):
     lengths: Sequence[int]
     couples_examples: bool = False
     device_batch_size: int | None = None
+    seed: int = 0
     progress: Path | None = None
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
@@ -49,8 +51,8 @@ class Task(Protocol):
                 :func:`~semantic_tokens.modeling.loading.load_model`.
         """
 
-    def collate(self, indices: np.ndarray) -> Batch:
-        """The training examples at these indices, padded."""
+    def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
+        """The training examples at these indices, padded, with what is drawn in this epoch."""
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """The training loss, a scalar mean over the batch's terms."""

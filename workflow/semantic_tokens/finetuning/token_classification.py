@@ -47,7 +47,7 @@ class TokenClassification(Task):
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
         return load_model("token_classification", files, labels=len(self.tags), **options)
 
-    def collate(self, indices: np.ndarray) -> Batch:
+    def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         rows = [self.rows[i] for i in indices]
         label_of = {tag: label for label, tag in enumerate(self.tags)}
         labels = [[-100] * len(row["input_ids"]) for row in rows]

@@ -59,3 +59,23 @@ class MeanPooledClassifier(nn.Module):
         output = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **types)
         state = pooled(output.last_hidden_state, attention_mask, "mean")
         return SequenceClassifierOutput(logits=self.classifier(self.dropout(state)))
+
+
+def compute_scores_in_float32(model: nn.Module, labels: int) -> None:
+    """Let the last layer of a classifier compute in float32 under autocast, too.
+
+    Rankings compare scores that differ by less than bfloat16 resolves.
+
+    Args:
+        labels: outputs of the layer.
+    """
+    (*_, layer) = [
+        m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == labels
+    ]
+    inner = layer.forward
+
+    def forward(states: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(states.device.type, enabled=False):
+            return inner(states.float())
+
+    layer.forward = forward  # type: ignore[assignment]
