@@ -47,7 +47,6 @@ def paths(task: str) -> dict[str, Path]:
     names = {
         "tokenizer": f"results/backbones/{BACKBONE}/tokenizer.json",
         "backbone": f"results/backbones/{BACKBONE}/model.safetensors",
-        "model": f"results/models/{BACKBONE}/unaligned/dfull/ungrouped/asis/model.safetensors",
         **{split: f"{tables}/{split}.parquet" for split in ("train", "dev", "test")},
     }
     return dict(zip(names, made(*names.values()), strict=True))
@@ -79,8 +78,10 @@ def run_ours(
     recorder: of the training's operations.
     """
     from semantic_tokens.finetuning import run as module
-    from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, token_ids_in
+    from semantic_tokens.modeling.loading import ModelFiles
+    from semantic_tokens.tokenization import SpecialTokens, token_ids_in
     from semantic_tokens.training import TrainingOptions
+    from semantic_tokens.vocabulary import load_tokenizer
 
     seconds: list[float] = []
     train = module.train
@@ -95,7 +96,7 @@ def run_ours(
     with measured() as found:
         scores, _ = module.fine_tune(
             task_of(task, files),
-            files["model"].parent,
+            ModelFiles(files["backbone"].parent),
             token_ids=token_ids_in(tables, frame),
             options=TrainingOptions(
                 learning_rate=RATE,
@@ -120,19 +121,17 @@ def run_stock(task: str, files: dict[str, Path], steps: int, seed: int) -> Measu
         AutoModelForSequenceClassification,
         AutoModelForTokenClassification,
         DataCollatorForTokenClassification,
-        PreTrainedTokenizerFast,
         Trainer,
         TrainingArguments,
         default_data_collator,
     )
 
     from semantic_tokens.scored_items import scores_by_language
+    from semantic_tokens.vocabulary import load_tokenizer
 
     transformers.logging.set_verbosity_error()
     ours = task_of(task, files)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(files["tokenizer"]), pad_token="<pad>", mask_token="<mask>"
-    )
+    tokenizer = load_tokenizer(files["tokenizer"])
     examples, seconds = [], []
     for index, row in enumerate(ours.rows):
         one = {name: tensor[0].tolist() for name, tensor in ours.collate(np.array([index])).items()}
@@ -172,18 +171,7 @@ def run_stock(task: str, files: dict[str, Path], steps: int, seed: int) -> Measu
                 train_dataset=examples,
                 callbacks=[step_clock(seconds)],
             ).train()
-
-        class Logits(torch.nn.Module):
-            """What our scoring asks of a model."""
-
-            def __init__(self) -> None:
-                super().__init__()
-                self.model = model
-
-            def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
-                return self.model(**inputs).logits
-
-        scores = scores_by_language(sorted(ours.evaluate(Logits(), 64)))
+        scores = scores_by_language(sorted(ours.evaluate(model, 64)))
     found.quality = {
         "score": float(np.mean([score for score, _ in scores.values()])),
         "examples_per_second": BATCH / float(np.mean(seconds[2:])),

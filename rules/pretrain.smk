@@ -1,7 +1,7 @@
 # Continual pretraining (paper, section 2.4; Appendix A).
 #
 # consumes  a backbone and its groups, results/tokenized/{backbone}/{segmentation}/corpora/
-# makes     results/models/{groups}/mlm/, results/efficiency/
+# makes     results/models/{groups}/mlm/, results/efficiency/, results/held_out/
 
 
 rule pretrain:
@@ -16,6 +16,7 @@ rule pretrain:
     output:
         model=directory(f"results/models/{GROUPS}/mlm"),
         efficiency=f"results/efficiency/{GROUPS}.json",
+        held_out=f"results/held_out/{GROUPS}.json",
     log:
         f"results/logs/pretrain/{GROUPS}.log",
     benchmark:

@@ -5,10 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-
-from semantic_tokens import model as model_module
 from semantic_tokens.encoder import SemanticTokenEmbedding
-from semantic_tokens.grouping.groups import groups_of, ungrouped
 from semantic_tokens.model import (
     MaskedLanguageModel,
     assemble,
@@ -18,6 +15,9 @@ from semantic_tokens.model import (
     save_masked_language_model,
     tied_cross_entropy,
 )
+
+from semantic_tokens import model as model_module
+from semantic_tokens.grouping.groups import groups_of, ungrouped
 
 transformers = pytest.importorskip("transformers")
 

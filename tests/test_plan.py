@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from semantic_tokens.model import load_masked_language_model
 from tiny import write_model
 from torch.utils.flop_counter import FlopCounterMode
 
 from semantic_tokens.files import write_json
-from semantic_tokens.model import load_masked_language_model
 from semantic_tokens.plan import (
     Shape,
     measured_throughput,

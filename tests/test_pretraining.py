@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from semantic_tokens.model import load_encoder, load_masked_language_model
 from tiny import (
     CLS,
     MASK,
@@ -23,7 +24,6 @@ from tiny import (
 from torch.nn import functional
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.model import load_encoder, load_masked_language_model
 from semantic_tokens.pretraining import PackedCorpora, mask_tokens, pretrain
 from semantic_tokens.processes import in_processes
 from semantic_tokens.tokenization import pack_corpus

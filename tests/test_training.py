@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from semantic_tokens.encoder import Encoder, SemanticTokenEmbedding
+from semantic_tokens.model import load_text_head
 from tiny import write_model
 from torch import nn
 from torch.nn import functional
 
 from semantic_tokens import training
-from semantic_tokens.encoder import Encoder, SemanticTokenEmbedding
 from semantic_tokens.errors import InputError
-from semantic_tokens.model import load_text_head
 from semantic_tokens.processes import in_processes, process_count
 from semantic_tokens.training import (
     Batch,

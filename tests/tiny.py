@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from semantic_tokens.encoder import Encoder, SemanticTokenEmbedding, to_checkpoint_names
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import nn
 
-from semantic_tokens.encoder import Encoder, SemanticTokenEmbedding, to_checkpoint_names
 from semantic_tokens.files import write_jsonl
 from semantic_tokens.tokenization import tokenize_dataset
 

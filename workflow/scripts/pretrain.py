@@ -26,6 +26,8 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
             mask_probability=options["mask_probability"],
             language_sampling_exponent=options["language_sampling_exponent"],
             logits=options["logits"],
+            held_out_sequences=options["held_out_sequences"],
+            held_out=snakemake.output.held_out,  # noqa: F821
             checkpoint=snakemake.params.checkpoint,  # noqa: F821
             efficiency=snakemake.output.efficiency,  # noqa: F821
             description="/".join(snakemake.wildcards),  # noqa: F821

@@ -2,7 +2,7 @@
 
 import bisect
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from semantic_tokens.processes import is_first_process, process_count
 from semantic_tokens.training import (
     Batch,
     TrainingOptions,
+    autocast_here,
     precision_here,
     remove_checkpoint,
     train,
@@ -59,9 +60,14 @@ class PackedCorpora:
 
     A language with a share p of all sequences is drawn with probability proportional to
     p ** ``exponent``: 1 follows the data, 0 draws every language alike.
+
+    Args:
+        paths: files of :func:`~semantic_tokens.tokenization.pack_corpus`.
+        held_out: how many of the last sequences of each language are kept from training, at the
+            most; never more than a tenth of what the language has.
     """
 
-    def __init__(self, paths: list[str | Path], exponent: float) -> None:
+    def __init__(self, paths: list[str | Path], exponent: float, held_out: int = 0) -> None:
         found: dict[str, _Sequences] = {}
         for path in paths:
             with reading(path):
@@ -71,9 +77,21 @@ class PackedCorpora:
         if not found:
             raise InputError(f"{', '.join(map(str, paths))} hold no sequence; add a corpus")
         self.sequences = {name: found[name] for name in sorted(found)}
-        counts = np.array([len(rows) for rows in self.sequences.values()], dtype=np.float64)
+        self.held_out = {
+            name: min(held_out, len(rows) // 10) for name, rows in self.sequences.items()
+        }
+        counts = np.array([self.trained(name) for name in self.sequences], dtype=np.float64)
         weights = (counts / counts.sum()) ** exponent
         self.probabilities = weights / weights.sum()
+
+    def trained(self, language: str) -> int:
+        """How many sequences of a language are trained on: the first ones."""
+        return len(self.sequences[language]) - self.held_out[language]
+
+    def held_out_sequences(self, language: str) -> Iterator[np.ndarray]:
+        """Yield the held-out sequences of a language, [L] int32 each."""
+        for index in range(self.trained(language), len(self.sequences[language])):
+            yield self.sequences[language][index]
 
     @property
     def sequence_length(self) -> int:
@@ -92,7 +110,7 @@ class PackedCorpora:
             for index in drawn:
                 name = names[index]
                 if not len(orders[name]):
-                    orders[name] = generator.permutation(len(self.sequences[name]))
+                    orders[name] = generator.permutation(self.trained(name))
                 rows.append(self.sequences[name][int(orders[name][0])])
                 orders[name] = orders[name][1:]
             yield np.stack(rows)
@@ -126,6 +144,59 @@ def mask_tokens(
     return fed, targets
 
 
+@torch.inference_mode()
+def held_out_losses(
+    model: MaskedLanguageModel,
+    data: PackedCorpora,
+    mask: Callable[[torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]],
+    seed: int,
+) -> dict[str, Any]:
+    """The loss of masked tokens in sequences that were not trained on.
+
+    All models of a backbone are asked for the same tokens. A model of fewer groups has fewer
+    answers to choose from, so its loss is set beside that of a guess by the groups' frequencies.
+
+    Args:
+        mask: :func:`mask_tokens` with its options.
+        seed: decides which tokens are masked.
+
+    Returns:
+        ``by_language``: of each language that has held-out sequences, ``loss`` in nats per masked
+        token, ``tokens``, ``loss_by_frequency`` of the guess, and ``sequences``: of each
+        sequence the sum of its losses and their number.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    groups_of = model.embedding.token_to_group.cpu()
+    counts = torch.ones(len(model.embedding.weight), dtype=torch.float64)
+    for name, rows in data.sequences.items():
+        for index in range(data.trained(name)):
+            groups = groups_of[torch.from_numpy(rows[index].astype(np.int64))]
+            counts.index_add_(0, groups, torch.ones(len(groups), dtype=torch.float64))
+    nats = -(counts / counts.sum()).log()
+    by_language = {}
+    for name in data.sequences:
+        generator = torch.Generator().manual_seed(seed)
+        sums, guessed = [], 0.0
+        for row in data.held_out_sequences(name):
+            fed, targets = mask(torch.from_numpy(row.astype(np.int64))[None], generator)
+            masked = targets[targets != -100]
+            if len(masked):
+                loss = float(model(fed.to(device), targets.to(device)))
+                sums.append([loss * len(masked), len(masked)])
+                guessed += float(nats[groups_of[masked]].sum())
+        tokens = sum(count for _, count in sums)
+        if tokens:
+            by_language[name] = {
+                "loss": sum(total for total, _ in sums) / tokens,
+                "tokens": tokens,
+                "loss_by_frequency": guessed / tokens,
+                "sequences": sums,
+            }
+    model.train()
+    return {"by_language": by_language}
+
+
 def pretrain(
     files: ModelFiles,
     corpora: list[str | Path],
@@ -137,6 +208,8 @@ def pretrain(
     mask_probability: float,
     language_sampling_exponent: float,
     logits: Logits = "masked",
+    held_out_sequences: int = 0,
+    held_out: str | Path | None = None,
     checkpoint: str | Path | None = None,
     efficiency: str | Path | None = None,
     description: str = "pretraining",
@@ -148,6 +221,8 @@ def pretrain(
         corpora: packed sequences (:func:`~semantic_tokens.tokenization.pack_corpus`).
         tokenizer: the backbone's, a folder or its ``tokenizer.json``.
         logits: see :class:`MaskedLanguageModel`.
+        held_out_sequences: of each language that are not trained on; see :class:`PackedCorpora`.
+        held_out: a JSON file for their loss (:func:`held_out_losses`).
         efficiency: a JSON file for what it took (Table 3): ``parameters``, ``device``,
             ``processes``, ``precision``, ``logits``, ``batch_size``, ``device_batch_size``,
             ``sequence_length``, ``steps_measured``, ``steps_per_second`` (null where no step was
@@ -156,7 +231,7 @@ def pretrain(
     Returns:
         the loss of every step, in nats per masked token.
     """
-    data = PackedCorpora(corpora, language_sampling_exponent)
+    data = PackedCorpora(corpora, language_sampling_exponent, held_out_sequences)
     opened = load_tokenizer(tokenizer)
     mask_id = opened.mask_token_id
     if mask_id is None:
@@ -178,17 +253,22 @@ def pretrain(
     if steps is None:
         raise InputError("pretraining needs a number of steps: set `pretraining.max_steps`")
 
+    def mask(
+        input_ids: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return mask_tokens(
+            input_ids,
+            special,
+            mask_id=mask_id,
+            vocabulary_size=subwords,
+            probability=mask_probability,
+            generator=generator,
+        )
+
     def batches() -> Iterator[list[Batch]]:
         generator = torch.Generator().manual_seed(seed)
         for rows in data.batches(options.batch_size, steps, seed):
-            fed, targets = mask_tokens(
-                torch.from_numpy(rows.astype(np.int64)),
-                special,
-                mask_id=mask_id,
-                vocabulary_size=subwords,
-                probability=mask_probability,
-                generator=generator,
-            )
+            fed, targets = mask(torch.from_numpy(rows.astype(np.int64)), generator)
             size = options.micro_batch_size(len(rows))
             yield [
                 {
@@ -214,6 +294,9 @@ def pretrain(
         description=description,
     )
     if is_first_process():
+        if held_out is not None:
+            with autocast_here(options.precision):
+                write_json(held_out_losses(model, data, mask, seed), held_out)
         save_model(plain, files, Path(tokenizer).parent, target)
         if efficiency is not None:
             taken = {
