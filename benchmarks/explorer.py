@@ -60,7 +60,7 @@ def make_page(wheel: Path, page: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_embeddings(embeddings, folder / "embeddings.safetensors")
-        (folder / "tokenizer.json").write_text(unigram_tokenizer(e5.pieces), encoding="utf-8")
+        unigram_tokenizer(e5.pieces).save_pretrained(folder)
         for alignment, seed in alignments.items():
             for ratio in RATIOS:
                 count = round(ratio * len(embeddings))
