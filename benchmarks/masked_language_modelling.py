@@ -119,7 +119,7 @@ def run_ours(
     recorder: of the operations of all steps.
     """
     from semantic_tokens.files import read_json
-    from semantic_tokens.pretraining import pretrain
+    from semantic_tokens.pretraining import Objective, pretrain
     from semantic_tokens.training import TrainingOptions
 
     before = loss_of_ours(load(model_files(files)), files)
@@ -139,9 +139,7 @@ def run_ours(
                     adam_betas=(0.9, 0.999),
                     dropout=0.1,
                 ),
-                seed=SEED,
-                mask_probability=0.15,
-                language_sampling_exponent=1.0,
+                objective=Objective(0.15, 1.0, seed=SEED),
                 efficiency=efficiency,
             )
         rate = read_json(efficiency)["steps_per_second"]

@@ -260,6 +260,10 @@ if EFFICIENCY:
                 "results/efficiency/{path}.json",
                 path=[recipe.path.rpartition("/")[0] for recipe in EFFICIENCY.values()],
             ),
+            all_logits=expand(
+                "results/efficiency/{path}.all-logits.json",
+                path=[recipe.path.rpartition("/")[0] for recipe in EFFICIENCY.values()],
+            ),
             backbone=f"results/backbones/{main_backbone(EXPERIMENTS)}/config.json",
         output:
             "results/table3.csv",

@@ -155,18 +155,22 @@ def table3(files: Sequence[str | Path], full_dimension: int) -> pd.DataFrame:
     """Table 3: parameters, memory and speed during continual pretraining.
 
     Args:
-        files: what pretraining says it took, at ``…/{dimension}/{grouping}.json``.
+        files: what pretraining says it took, at ``…/{dimension}/{grouping}.json``. Beside each
+            lies ``….all-logits.json``: what steps took that compute the logits of every position,
+            as the paper does.
         full_dimension: D of the backbone's own word embeddings.
 
     Returns:
         ``dim, ratio, parameters_m`` (millions), ``peak_memory_gb`` (10⁹ bytes),
-        ``steps_per_second``, ``memory_of``, ``device``, ``processes``, ``precision``,
+        ``peak_memory_all_logits_gb``, ``steps_per_second``, ``steps_per_second_all_logits``,
+        ``memory_of``, ``device``, ``processes``, ``precision``,
         ``device_batch_size``, ``batch_size`` and ``sequence_length``; large dimensions first,
         small ratios first.
     """
     lines = []
     for path in map(Path, files):
         taken = read_json(path)
+        all_logits = read_json(path.with_name(f"{path.stem}.all-logits.json"))
         backbone, alignment, dimension = path.parts[-4:-1]
         recipe = Recipe(backbone, alignment, dimension, path.stem, "mlm")
         lines.append(
@@ -175,7 +179,9 @@ def table3(files: Sequence[str | Path], full_dimension: int) -> pd.DataFrame:
                 "ratio": recipe.ratio,
                 "parameters_m": taken["parameters"] / 1e6,
                 "peak_memory_gb": taken["peak_memory_bytes"] / 1e9,
+                "peak_memory_all_logits_gb": all_logits["peak_memory_bytes"] / 1e9,
                 "steps_per_second": taken["steps_per_second"],
+                "steps_per_second_all_logits": all_logits["steps_per_second"],
                 **{
                     name: taken[name]
                     for name in (

@@ -2,7 +2,8 @@
 
 import bisect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -197,121 +198,195 @@ def held_out_losses(
     return {"by_language": by_language}
 
 
-def pretrain(
-    files: ModelFiles,
-    corpora: list[str | Path],
-    tokenizer: str | Path,
-    target: str | Path,
-    *,
-    options: TrainingOptions,
-    seed: int,
-    mask_probability: float,
-    language_sampling_exponent: float,
-    logits: Logits = "masked",
-    held_out_sequences: int = 0,
-    held_out: str | Path | None = None,
-    checkpoint: str | Path | None = None,
-    efficiency: str | Path | None = None,
-    description: str = "pretraining",
-) -> list[float]:
-    """Continue a semantic-token model's pretraining and write it to ``target``.
+@dataclass(frozen=True)
+class Objective:
+    """How text becomes a task (section 2.4; Appendix A).
+
+    Attributes:
+        mask_probability: share of the tokens to predict.
+        language_sampling_exponent: see :class:`PackedCorpora`.
+        held_out_sequences: of each language that are not trained on; see :class:`PackedCorpora`.
+        logits: see :class:`MaskedLanguageModel`.
+        seed: decides the order of the sequences, the masks, and a fresh head.
+    """
+
+    mask_probability: float
+    language_sampling_exponent: float
+    held_out_sequences: int = 0
+    logits: Logits = "masked"
+    seed: int = 1
+
+
+class Pretraining:
+    """A semantic-token model, and the masked sequences that it learns from.
 
     Args:
         files: of the model.
         corpora: packed sequences (:func:`~semantic_tokens.tokenization.pack_corpus`).
-        tokenizer: the backbone's, a folder or its ``tokenizer.json``.
-        logits: see :class:`MaskedLanguageModel`.
-        held_out_sequences: of each language that are not trained on; see :class:`PackedCorpora`.
-        held_out: a JSON file for their loss (:func:`held_out_losses`).
-        efficiency: a JSON file for what it took (Table 3): ``parameters``, ``device``,
-            ``processes``, ``precision``, ``logits``, ``batch_size``, ``device_batch_size``,
-            ``sequence_length``, ``steps_measured``, ``steps_per_second`` (null where no step was
-            left to do), ``peak_memory_bytes`` and ``memory_of``.
+        tokenizer: the backbone's ``tokenizer.json``.
+
+    Raises:
+        InputError: the tokenizer has no mask, or the number of steps is missing.
+    """
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        corpora: Sequence[str | Path],
+        tokenizer: str | Path,
+        options: TrainingOptions,
+        objective: Objective,
+    ) -> None:
+        opened = load_tokenizer(tokenizer)
+        if opened.mask_token_id is None:
+            raise InputError(
+                f"{tokenizer} has no mask token, which masked language modelling needs"
+            )
+        if options.max_steps is None:
+            raise InputError("pretraining needs a number of steps: set `pretraining.max_steps`")
+        self.steps = options.max_steps
+        self.options, self.objective = options, objective
+        self.data = PackedCorpora(
+            list(corpora), objective.language_sampling_exponent, objective.held_out_sequences
+        )
+        self.plain = load_model(
+            "masked_language_modelling",
+            files,
+            seed=objective.seed,
+            dropout=options.dropout,
+            attn_implementation=options.attn_implementation,
+        )
+        if options.gradient_checkpointing:
+            self.plain.gradient_checkpointing_enable()
+        self.model = MaskedLanguageModel(self.plain, objective.logits)
+        self._mask_id = opened.mask_token_id
+        self._subwords = vocabulary_size(opened)
+        # Never chosen: an unknown token, for one, has no text that could be predicted.
+        self._special = torch.tensor(special_ids(opened))
+
+    def mask(
+        self, input_ids: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """:func:`mask_tokens` with this model's tokenizer."""
+        return mask_tokens(
+            input_ids,
+            self._special,
+            mask_id=self._mask_id,
+            vocabulary_size=self._subwords,
+            probability=self.objective.mask_probability,
+            generator=generator,
+        )
+
+    def batches(self) -> Iterator[list[Batch]]:
+        """Yield the micro-batches of each step."""
+        generator = torch.Generator().manual_seed(self.objective.seed)
+        size = self.options.batch_size
+        for rows in self.data.batches(size, self.steps, self.objective.seed):
+            fed, targets = self.mask(torch.from_numpy(rows.astype(np.int64)), generator)
+            part = self.options.micro_batch_size(len(rows))
+            yield [
+                {"input_ids": fed[i : i + part], "masked_tokens": targets[i : i + part]}
+                for i in range(0, len(fed), part)
+            ]
+
+    def train(self, **training: Any) -> tuple[list[float], dict[str, Any]]:
+        """Train the model; ``training`` is of :func:`~semantic_tokens.training.train`.
+
+        Returns:
+            the loss of every step, in nats per masked token; and what the training took (Table
+            3): ``parameters``, ``device``, ``processes``, ``precision``, ``logits``,
+            ``batch_size``, ``device_batch_size``, ``sequence_length``, ``steps_measured``,
+            ``steps_per_second`` (null where no step was left to do), ``peak_memory_bytes`` and
+            ``memory_of``.
+        """
+        step_seconds: list[float] = []
+        losses = train(
+            self.model,
+            self.batches,
+            lambda wrapped, batch: wrapped(**batch),
+            steps=self.steps,
+            options=self.options,
+            seed=self.objective.seed,
+            terms=lambda batch: int((batch["masked_tokens"] != -100).sum()),
+            step_seconds=step_seconds,
+            **training,
+        )
+        taken = {
+            "parameters": parameter_count(self.model),
+            "device": device_name(),
+            "processes": process_count(),
+            "precision": precision_here(self.options.precision),
+            "logits": self.objective.logits,
+            "batch_size": self.options.batch_size,
+            "device_batch_size": self.options.micro_batch_size(self.options.batch_size),
+            "sequence_length": self.data.sequence_length,
+            "steps_measured": len(step_seconds),
+            "steps_per_second": steps_per_second(step_seconds),
+        }
+        return losses, taken | peak_memory()
+
+
+def pretrain(
+    files: ModelFiles,
+    corpora: Sequence[str | Path],
+    tokenizer: str | Path,
+    target: str | Path,
+    *,
+    options: TrainingOptions,
+    objective: Objective,
+    held_out: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    efficiency: str | Path | None = None,
+    description: str = "pretraining",
+    **training: Any,
+) -> list[float]:
+    """Continue a semantic-token model's pretraining and write it to ``target``.
+
+    Args:
+        files, corpora, tokenizer: see :class:`Pretraining`.
+        held_out: a JSON file for the loss on held-out sequences (:func:`held_out_losses`).
+        efficiency: a JSON file for what the training took (:meth:`Pretraining.train`).
+        training: further arguments of :func:`~semantic_tokens.training.train`.
 
     Returns:
         the loss of every step, in nats per masked token.
     """
-    data = PackedCorpora(corpora, language_sampling_exponent, held_out_sequences)
-    opened = load_tokenizer(tokenizer)
-    mask_id = opened.mask_token_id
-    if mask_id is None:
-        raise InputError(f"{tokenizer} has no mask token, which masked language modelling needs")
-    plain = load_model(
-        "masked_language_modelling",
-        files,
-        seed=seed,
-        dropout=options.dropout,
-        attn_implementation=options.attn_implementation,
-    )
-    if options.gradient_checkpointing:
-        plain.gradient_checkpointing_enable()
-    model = MaskedLanguageModel(plain, logits)
-    subwords = vocabulary_size(opened)
-    # Never chosen: an unknown token has no text that could be predicted.
-    special = torch.tensor(special_ids(opened))
-    steps = options.max_steps
-    if steps is None:
-        raise InputError("pretraining needs a number of steps: set `pretraining.max_steps`")
-
-    def mask(
-        input_ids: torch.Tensor, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return mask_tokens(
-            input_ids,
-            special,
-            mask_id=mask_id,
-            vocabulary_size=subwords,
-            probability=mask_probability,
-            generator=generator,
-        )
-
-    def batches() -> Iterator[list[Batch]]:
-        generator = torch.Generator().manual_seed(seed)
-        for rows in data.batches(options.batch_size, steps, seed):
-            fed, targets = mask(torch.from_numpy(rows.astype(np.int64)), generator)
-            size = options.micro_batch_size(len(rows))
-            yield [
-                {
-                    "input_ids": fed[i : i + size],
-                    "masked_tokens": targets[i : i + size],
-                }
-                for i in range(0, len(fed), size)
-            ]
-
-    step_seconds: list[float] = []
-    losses = train(
-        model,
-        batches,
-        lambda wrapped, batch: wrapped(**batch),
-        steps=steps,
-        options=options,
-        seed=seed,
-        terms=lambda batch: int((batch["masked_tokens"] != -100).sum()),
+    pretraining = Pretraining(files, corpora, tokenizer, options, objective)
+    losses, taken = pretraining.train(
         checkpoint=checkpoint,
-        # Until the model is written: who is killed before that does not train again.
+        # Until the model is written: a job that is killed before that does not train again.
         keep_checkpoint=checkpoint is not None and options.checkpoint_every > 0,
-        step_seconds=step_seconds,
         description=description,
+        **training,
     )
     if is_first_process():
         if held_out is not None:
             with autocast_here(options.precision):
-                write_json(held_out_losses(model, data, mask, seed), held_out)
-        save_model(plain, files, Path(tokenizer).parent, target)
+                found = held_out_losses(
+                    pretraining.model, pretraining.data, pretraining.mask, objective.seed
+                )
+            write_json(found, held_out)
+        save_model(pretraining.plain, files, Path(tokenizer).parent, target)
         if efficiency is not None:
-            taken = {
-                "parameters": parameter_count(model),
-                "device": device_name(),
-                "processes": process_count(),
-                "precision": precision_here(options.precision),
-                "logits": logits,
-                "batch_size": options.batch_size,
-                "device_batch_size": options.micro_batch_size(options.batch_size),
-                "sequence_length": data.sequence_length,
-                "steps_measured": len(step_seconds),
-                "steps_per_second": steps_per_second(step_seconds),
-            }
-            write_json(taken | peak_memory(), efficiency)
+            write_json(taken, efficiency)
         if checkpoint is not None:
             remove_checkpoint(checkpoint)
     return losses
+
+
+def measure(
+    files: ModelFiles,
+    corpora: Sequence[str | Path],
+    tokenizer: str | Path,
+    efficiency: str | Path,
+    *,
+    options: TrainingOptions,
+    objective: Objective,
+    steps: int,
+) -> None:
+    """Pretrain for some steps, to write what they take (Table 3), and nothing else."""
+    options = replace(options, max_steps=steps, checkpoint_every=0)
+    pretraining = Pretraining(files, corpora, tokenizer, options, objective)
+    _, taken = pretraining.train(description=f"measuring with logits: {objective.logits}")
+    if is_first_process():
+        write_json(taken, efficiency)

@@ -1,0 +1,22 @@
+"""Measure some steps of pretraining in the paper's layout (paper, Appendix D)."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.modeling.loading import ModelFiles
+    from semantic_tokens.pretraining import Objective, measure
+    from semantic_tokens.processes import in_processes
+    from semantic_tokens.training import TrainingOptions
+
+    params, inputs = snakemake.params, snakemake.input  # noqa: F821
+    in_processes(
+        snakemake.resources.gpu,  # noqa: F821
+        measure,
+        ModelFiles.of(inputs.model, inputs.get("groups", ()), inputs.get("embeddings", ())),
+        [str(corpus) for corpus in inputs.corpora],
+        str(inputs.tokenizer),
+        str(snakemake.output[0]),  # noqa: F821
+        options=TrainingOptions(**params.training),
+        objective=Objective(**params.objective),
+        steps=params.steps,
+    )
