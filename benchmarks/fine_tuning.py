@@ -79,7 +79,8 @@ def run_ours(
     """
     from semantic_tokens.finetuning import run as module
     from semantic_tokens.modeling.loading import ModelFiles
-    from semantic_tokens.tokenization import SpecialTokens, token_ids_in
+    from semantic_tokens.special_tokens import SpecialTokens
+    from semantic_tokens.tokenized_tables import token_ids_in
     from semantic_tokens.training import TrainingOptions
     from semantic_tokens.vocabulary import load_tokenizer
 

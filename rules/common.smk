@@ -393,6 +393,7 @@ def task_code(wildcards):
     """The digest of what trains and scores this kind of task."""
     kind = config["tasks"][wildcards.task]["kind"]
     modules = ["modeling", "grouping.groups", "training", "scored_items", "vocabulary"]
+    modules += ["special_tokens", "tokenized_tables"]
     modules += [f"finetuning.{module}" for module in ("run", "task", "predictions", kind)]
     if kind in ("reranking", "retrieval"):
         modules += ["finetuning.retrieval_data", "ranking"]

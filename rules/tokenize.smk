@@ -4,6 +4,10 @@
 # makes     results/tokenized/{backbone}/{segmentation}/{dataset}/*.parquet
 #           results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors
 
+TOKENIZATION_CODE = code_digest(
+    "semantic_tokens.tokenization", "semantic_tokens.special_tokens", "semantic_tokens.vocabulary"
+)
+
 
 rule tokenize_dataset:
     input:
@@ -30,7 +34,7 @@ rule tokenize_dataset:
     params:
         kind=lambda wildcards: dataset_kind(wildcards.dataset),
         options=lambda wildcards: config["datasets"][wildcards.dataset]["tokenization"],
-        code=code_digest("semantic_tokens.tokenization", "semantic_tokens.vocabulary"),
+        code=TOKENIZATION_CODE,
     script:
         "../workflow/scripts/tokenize_dataset.py"
 
@@ -73,6 +77,6 @@ rule tokenize_corpus:
         gpu=0,
     params:
         sequence_length=config["pretraining"]["sequence_length"],
-        code=code_digest("semantic_tokens.tokenization", "semantic_tokens.vocabulary"),
+        code=TOKENIZATION_CODE,
     script:
         "../workflow/scripts/tokenize_corpus.py"

@@ -9,119 +9,22 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as parquet
 from datasets import Dataset, Features, List, Value
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_jsonl, reading, whole
+from semantic_tokens.files import read_jsonl, whole
+from semantic_tokens.special_tokens import SpecialTokens, fit_pair
 from semantic_tokens.vocabulary import load_tokenizer, word_prefix
 
 _AT_ONCE = 4096  # examples a call of the tokenizer: enough to keep its threads busy
 _CHARACTERS_AT_ONCE = 2**20  # and so much text, which takes it some 200 bytes a character
-
-
-@dataclass(frozen=True)
-class SpecialTokens:
-    """How a tokenizer frames one text or a pair, as ids.
-
-    A single text is ``prefix + ids + suffix``; a pair ``prefix + first + middle + second +
-    suffix``, its token types 1 from the second text on where the family tells them apart.
-    """
-
-    prefix: tuple[int, ...]
-    middle: tuple[int, ...]
-    suffix: tuple[int, ...]
-    second_type: int
-    pad: int
-    mask: int | None
-
-    @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerFast) -> "SpecialTokens":
-        """Read the frame off what the tokenizer does to a pair of plain texts."""
-        pair = tokenizer.backend_tokenizer.encode("a", "a")
-        special = np.asarray(pair.special_tokens_mask, dtype=bool)
-        sequence = np.asarray([-1 if s is None else s for s in pair.sequence_ids])
-        first, second = np.flatnonzero(sequence == 0), np.flatnonzero(sequence == 1)
-        if not len(first) or not len(second) or not special[0] or not special[-1]:
-            raise InputError(
-                "the tokenizer does not put special tokens around pairs of texts; give the "
-                "backbone's tokenizer.json a post-processor"
-            )
-        ids = pair.ids
-        return cls(
-            prefix=tuple(ids[: first[0]]),
-            middle=tuple(ids[first[-1] + 1 : second[0]]),
-            suffix=tuple(ids[second[-1] + 1 :]),
-            second_type=int(pair.type_ids[second[0]]),
-            pad=tokenizer.pad_token_id or 0,
-            mask=tokenizer.mask_token_id,
-        )
-
-    def single(self, ids: Sequence[int]) -> list[int]:
-        return [*self.prefix, *ids, *self.suffix]
-
-    def pair(self, first: Sequence[int], second: Sequence[int]) -> tuple[list[int], list[int]]:
-        """Token ids and token types of a pair."""
-        ids = [*self.prefix, *first, *self.middle, *second, *self.suffix]
-        second_part = len(second) + len(self.suffix)
-        types = [0] * (len(ids) - second_part) + [self.second_type] * second_part
-        return ids, types
-
-    @property
-    def pair_overhead(self) -> int:
-        return len(self.prefix) + len(self.middle) + len(self.suffix)
-
-    @property
-    def single_overhead(self) -> int:
-        return len(self.prefix) + len(self.suffix)
-
-
-def write_table(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: str | Path) -> int:
-    """Write rows as Parquet, whole or not at all; return their number."""
-    count, pending = 0, []
-    with whole(path) as partial, parquet.ParquetWriter(partial, schema, compression="zstd") as file:
-        for row in rows:
-            pending.append(row)
-            count += 1
-            if len(pending) == _AT_ONCE:
-                file.write_table(pa.Table.from_pylist(pending, schema=schema))
-                pending = []
-        file.write_table(pa.Table.from_pylist(pending, schema=schema))
-    return count
-
-
-def read_table(path: str | Path) -> list[dict[str, Any]]:
-    """Read a table of :func:`write_table` as a list of rows."""
-    with reading(path):  # and not read_table, which imports pandas
-        return parquet.ParquetFile(path).read().to_pylist()
-
-
-def read_batches(path: str | Path, rows: int) -> Iterator[pa.RecordBatch]:
-    """Read a table of :func:`write_table` by so many rows at a time."""
-    with reading(path):
-        batches = parquet.ParquetFile(path).iter_batches(rows)
-    yield from batches
-
-
-def token_ids_in(tables: Iterable[str | Path], frame: SpecialTokens) -> np.ndarray:
-    """Every token id that occurs in tables of :func:`write_table` or frames their texts:
-    int64, ascending, each once."""
-    found = {*frame.prefix, *frame.middle, *frame.suffix, frame.pad}
-    for path in tables:
-        with reading(path):
-            batches = parquet.ParquetFile(path).iter_batches(2**18, columns=["input_ids"])
-        for batch in batches:
-            found.update(pc.unique(pc.list_flatten(batch.column(0))).to_pylist())
-    return np.array(sorted(found), dtype=np.int64)
 
 
 _IDS = pa.list_(pa.int32())
@@ -486,18 +389,6 @@ def _tokenised(
 def _text_of(row: dict[str, Any]) -> str:
     """A query's text, or a passage's title and text."""
     return row["query"] if "query" in row else f"{row['title']} {row['text']}".strip()
-
-
-def fit_pair(
-    first: Sequence[int], second: Sequence[int], room: int
-) -> tuple[Sequence[int], Sequence[int]]:
-    """Shorten a pair to ``room`` tokens in all, the longer text first."""
-    excess = len(first) + len(second) - room
-    if excess > 0:
-        keep_first = max(len(first) - excess, min(len(first), room // 2))
-        first = first[:keep_first]
-        second = second[: room - len(first)]
-    return first, second
 
 
 def _answer_tokens(

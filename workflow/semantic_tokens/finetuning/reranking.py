@@ -16,7 +16,7 @@ from semantic_tokens.finetuning.task import Predictions, Task, model_inputs, out
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.modeling.pooling import compute_scores_in_float32
 from semantic_tokens.scored_items import ScoredItem
-from semantic_tokens.tokenization import fit_pair
+from semantic_tokens.special_tokens import fit_pair
 from semantic_tokens.training import Batch
 
 LOSSES = ("pointwise", "listwise")

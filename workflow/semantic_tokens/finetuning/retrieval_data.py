@@ -17,7 +17,9 @@ from tqdm import tqdm
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_jsonl
 from semantic_tokens.scored_items import ScoredItem
-from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_batches, read_table
+from semantic_tokens.special_tokens import SpecialTokens
+from semantic_tokens.tokenized_tables import read_batches, read_table
+from semantic_tokens.vocabulary import load_tokenizer
 
 _ROWS_AT_ONCE = 2**16
 _SPARE = 1000  # passages a language that fill up where BM25 found too few

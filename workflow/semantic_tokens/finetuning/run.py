@@ -18,7 +18,8 @@ from semantic_tokens.modeling.export import save_plain
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.processes import is_first_process
 from semantic_tokens.scored_items import ScoredItem, scores_by_language
-from semantic_tokens.tokenization import SpecialTokens, token_ids_in
+from semantic_tokens.special_tokens import SpecialTokens
+from semantic_tokens.tokenized_tables import token_ids_in
 from semantic_tokens.training import Batch, TrainingOptions, autocast_here, shuffled_batches, train
 from semantic_tokens.vocabulary import load_tokenizer
 

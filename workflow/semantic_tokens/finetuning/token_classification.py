@@ -20,8 +20,10 @@ from semantic_tokens.finetuning.task import (
 )
 from semantic_tokens.modeling.loading import ModelFiles, load_model
 from semantic_tokens.scored_items import ScoredItem
-from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, read_table
+from semantic_tokens.special_tokens import SpecialTokens
+from semantic_tokens.tokenized_tables import read_table
 from semantic_tokens.training import Batch
+from semantic_tokens.vocabulary import load_tokenizer
 
 
 class TokenClassification(Task):
