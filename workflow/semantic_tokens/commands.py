@@ -69,9 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    from transformers.utils.logging import disable_progress_bar
+
     from semantic_tokens.reuse import export_model, semantic_version
+
+    disable_progress_bar()  # of the library's loading; ours are shown
 
     try:
         made = semantic_version(**options) if command == "group" else export_model(**options)

@@ -346,6 +346,7 @@ def pretrain(
         files, corpora, tokenizer: see :class:`Pretraining`.
         held_out: a JSON file for the loss on held-out sequences (:func:`held_out_losses`).
         efficiency: a JSON file for what the training took (:meth:`Pretraining.train`).
+        description: the recipe of the model, without its pretraining.
         training: further arguments of :func:`~semantic_tokens.training.train`.
 
     Returns:
@@ -366,7 +367,8 @@ def pretrain(
                     pretraining.model, pretraining.data, pretraining.mask, objective.seed
                 )
             write_json(found, held_out)
-        save_model(pretraining.plain, files, Path(tokenizer).parent, target)
+        folder = Path(tokenizer).parent
+        save_model(pretraining.plain, files, folder, target, recipe=f"{description}/mlm")
         if efficiency is not None:
             write_json(taken, efficiency)
         if checkpoint is not None:

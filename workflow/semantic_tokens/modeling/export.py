@@ -87,7 +87,7 @@ def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> PreT
     with whole_folder(folder) as partial:
         model.save_pretrained(partial)
         copy_files(Path(tokenizer), partial, "*token*")
-        copy_files(files.folder, partial, "*.py")
+        copy_files(_source(files), partial, "*.py")
     return model
 
 
@@ -111,15 +111,17 @@ def export_with_card(
         the embedding of the model before it was made plain.
     """
     folder = Path(folder)
-    source = files.folder / "backbone" if is_semantic_token_model(files.folder) else files.folder
+    source = _source(files)
     origin = getattr(open_config(source), ORIGIN, None) or {}
+    if is_semantic_token_model(files.folder):
+        recipe = {"recipe": read_json(files.folder / "config.json").get("recipe"), **recipe}
     found = [read_json(path) for path in scores]
     embedding = semantic_embedding(load_model("none", files))
     export(files, tokenizer, folder)
     write_card(
         CardContent(
             name=name or folder.name,
-            base_model=str(origin.get("hub") or recipe.get("backbone") or source.name),
+            base_model=_described(origin) or source.name,
             revision=origin.get("revision"),
             subwords=len(embedding.token_to_group),
             groups=len(embedding.weight),
@@ -131,6 +133,22 @@ def export_with_card(
         folder,
     )
     return embedding
+
+
+def _source(files: ModelFiles) -> Path:
+    """The folder with the configuration of a model's encoder."""
+    return files.folder / "backbone" if is_semantic_token_model(files.folder) else files.folder
+
+
+def _described(origin: Mapping[str, Any]) -> str:
+    """Where a backbone comes from, in one line; empty where it does not say."""
+    if origin.get("hub"):
+        return str(origin["hub"])
+    place = [str(origin[key]) for key in ("wheel", "member", "download") if origin.get(key)]
+    parts = [f"{origin['layers']} layers"] if origin.get("layers") else []
+    if origin.get("vocabulary_size"):
+        parts.append(f"{origin['vocabulary_size']:,} subwords")
+    return ": ".join(place) + (f" ({', '.join(parts)})" if place and parts else "")
 
 
 def _has_head(files: ModelFiles) -> bool:

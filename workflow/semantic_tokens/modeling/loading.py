@@ -177,7 +177,12 @@ def load_model(
 
 
 def save_model(
-    model: PreTrainedModel, files: ModelFiles, tokenizer: str | Path, folder: str | Path
+    model: PreTrainedModel,
+    files: ModelFiles,
+    tokenizer: str | Path,
+    folder: str | Path,
+    *,
+    recipe: str | None = None,
 ) -> None:
     """Write a semantic-token model with its head of masked language modelling.
 
@@ -187,6 +192,7 @@ def save_model(
             a pooler, are carried over from there.
         tokenizer: a folder whose tokenizer files are copied.
         folder: the folder to write. It appears whole, or its old content stays.
+        recipe: how the model was made, to be read again in its ``config.json``.
     """
     source = files.folder / "backbone" if is_semantic_token_model(files.folder) else files.folder
     embedding = semantic_embedding(model)
@@ -202,6 +208,7 @@ def save_model(
             {
                 "model_type": MODEL_TYPE,
                 "auto_map": {name: f"{Path(_CODE).stem}.{made}" for name, made in AUTO_MAP.items()},
+                "recipe": recipe,
                 "subwords": len(embedding.token_to_group),
                 "semantic_tokens": len(embedding.weight),
                 "dimension": embedding.weight.shape[1],
