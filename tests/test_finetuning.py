@@ -21,6 +21,7 @@ from semantic_tokens.finetuning.task import (
     predict,
 )
 from semantic_tokens.finetuning.token_classification import entity_counts
+from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.scored_items import ScoredItem, read_items, scores_by_language, write_items
 from semantic_tokens.training import TrainingOptions
 
@@ -49,7 +50,7 @@ def test_every_example_is_predicted_once_and_by_its_own_number(batch_size: int) 
 
     model = Rule(lambda **batch: batch["input_ids"][:, :1] * 10)
     predicted = dict(
-        predict(model, lengths, collate, lambda m, b: m(**b), batch_size, "predicting")
+        predict(model, lengths, collate, lambda m, b: m(**b).logits, batch_size, "predicting")
     )
     assert {index: int(row[0]) for index, row in predicted.items()} == {
         i: 10 * (i + 1) for i in range(23)
@@ -79,7 +80,9 @@ def test_prediction_is_without_dropout_and_leaves_the_model_to_train() -> None:
         model,
         [1],
         lambda _: model_inputs([[5]], 0),
-        lambda m, b: (seen.append((m.training, torch.is_inference_mode_enabled())), m(**b))[1],
+        lambda m, b: (seen.append((m.training, torch.is_inference_mode_enabled())), m(**b).logits)[
+            1
+        ],
         4,
         "predicting",
     ):
@@ -92,7 +95,7 @@ def test_rows_of_a_language() -> None:
     rows = [{"language": code, "id": i} for i, code in enumerate(["swa", "eng", "swa", "amh"])]
     assert [row["id"] for row in of_languages(rows, ["swa", "amh"])] == [0, 2, 3]
     assert of_languages(rows, None) == rows
-    with pytest.raises(InputError, match=r"no training example is in \['yor'\]; mend the"):
+    with pytest.raises(InputError, match=r"no training example is in \['yor'\]; fix the"):
         of_languages(rows, ["yor"])
 
 
@@ -213,7 +216,7 @@ def test_zero_shot_training_shares_the_tags_of_all(names: dict, tmp_path: Path) 
     task = make_task(**names | {"languages": ["eng"]})
     assert len(task.lengths) == 2
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
-    assert task.load_model(folder, seed=0, dropout=None).output.out_features == 4
+    assert task.load_model(folder, seed=0, dropout=None).classifier.out_features == 4
 
 
 def test_the_development_split_is_for_choosing(tmp_path: Path) -> None:
@@ -274,7 +277,7 @@ def test_labels_are_numbered_alike_in_every_language(pairs: dict, tmp_path: Path
     assert everything.collate(np.array([0, 1, 2]))["labels"].tolist() == [1, 0, 2]
     assert german.collate(np.array([0]))["labels"].tolist() == [0]
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
-    assert german.load_model(folder, seed=0, dropout=None).output.out_features == 3
+    assert german.load_model(folder, seed=0, dropout=None).classifier.out_features == 3
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
@@ -295,13 +298,15 @@ EVERY_TOKEN = np.arange(len(VOCABULARY))
 
 
 @pytest.fixture
-def model_folder(tmp_path: Path) -> Path:
+def model_files(tmp_path: Path) -> ModelFiles:
     return write_model(tmp_path / "model", torch.arange(len(VOCABULARY)) // 2)
 
 
-def test_a_score_is_the_unweighted_mean_over_languages(pairs: dict, model_folder: Path) -> None:
+def test_a_score_is_the_unweighted_mean_over_languages(
+    pairs: dict, model_files: ModelFiles
+) -> None:
     task = make_task(**pairs)
-    result, items = fine_tune(task, model_folder, token_ids=EVERY_TOKEN, options=OPTIONS, seed=1)
+    result, items = fine_tune(task, model_files, token_ids=EVERY_TOKEN, options=OPTIONS, seed=1)
     assert result["metric"] == "accuracy"
     assert result["count_by_language"] == {"deu": 2, "eng": 3}
     assert result["value"] == pytest.approx(sum(result["by_language"].values()) / 2)
@@ -315,7 +320,7 @@ def test_a_score_is_the_unweighted_mean_over_languages(pairs: dict, model_folder
     assert result["by_language"] == by_language
 
 
-def test_training_fits_its_examples(pairs: dict, model_folder: Path, tmp_path: Path) -> None:
+def test_training_fits_its_examples(pairs: dict, model_files: ModelFiles, tmp_path: Path) -> None:
     same = write_task(
         tmp_path / "same",
         "pair_classification",
@@ -324,16 +329,16 @@ def test_training_fits_its_examples(pairs: dict, model_folder: Path, tmp_path: P
     )
     options = replace(OPTIONS, epochs=60, dropout=0.0)
     result, _ = fine_tune(
-        make_task(**same), model_folder, token_ids=EVERY_TOKEN, options=options, seed=1
+        make_task(**same), model_files, token_ids=EVERY_TOKEN, options=options, seed=1
     )
     assert result["value"] == 1.0
     assert result["final_loss"] < 0.1
 
 
-def test_without_steps_the_model_is_scored_as_it_is(pairs: dict, model_folder: Path) -> None:
+def test_without_steps_the_model_is_scored_as_it_is(pairs: dict, model_files: ModelFiles) -> None:
     result, _ = fine_tune(
         make_task(**pairs),
-        model_folder,
+        model_files,
         token_ids=EVERY_TOKEN,
         options=replace(OPTIONS, max_steps=0),
         seed=1,
@@ -341,16 +346,16 @@ def test_without_steps_the_model_is_scored_as_it_is(pairs: dict, model_folder: P
     assert (result["steps"], result["final_loss"]) == (0, None)
 
 
-def test_the_seed_decides_fine_tuning(pairs: dict, model_folder: Path) -> None:
+def test_the_seed_decides_fine_tuning(pairs: dict, model_files: ModelFiles) -> None:
     first, again, other = (
-        fine_tune(make_task(**pairs), model_folder, token_ids=EVERY_TOKEN, options=OPTIONS, seed=s)
+        fine_tune(make_task(**pairs), model_files, token_ids=EVERY_TOKEN, options=OPTIONS, seed=s)
         for s in (1, 1, 2)
     )
     assert first == again
     assert first[0]["final_loss"] != other[0]["final_loss"]
 
 
-def test_embeddings_that_no_text_needs_change_nothing(names: dict, model_folder: Path) -> None:
+def test_embeddings_that_no_text_needs_change_nothing(names: dict, model_files: ModelFiles) -> None:
     task = make_task(**names)
     used = {
         token for i in range(3) for token in task.collate(np.array([i]))["input_ids"][0].tolist()
@@ -359,7 +364,7 @@ def test_embeddings_that_no_text_needs_change_nothing(names: dict, model_folder:
     assert len(used) < len(EVERY_TOKEN) / 2
     options = replace(OPTIONS, dropout=0.0)
     (needed, _), (everything, _) = (
-        fine_tune(task, model_folder, token_ids=tokens, options=options, seed=1)
+        fine_tune(task, model_files, token_ids=tokens, options=options, seed=1)
         for tokens in (np.array(sorted({*used, PAD})), EVERY_TOKEN)
     )
     assert needed["final_loss"] == pytest.approx(everything["final_loss"], rel=1e-5)
@@ -367,12 +372,12 @@ def test_embeddings_that_no_text_needs_change_nothing(names: dict, model_folder:
 
 
 def test_an_interrupted_fine_tuning_ends_as_one_that_was_not(
-    pairs: dict, model_folder: Path, tmp_path: Path, monkeypatch
+    pairs: dict, model_files: ModelFiles, tmp_path: Path, monkeypatch
 ) -> None:
     options = replace(OPTIONS, checkpoint_every=1, epochs=4)
     task = make_task(**pairs)
     given: dict[str, Any] = {"token_ids": EVERY_TOKEN, "options": options, "seed": 1}
-    expected = fine_tune(task, model_folder, **given)
+    expected = fine_tune(task, model_files, **given)
     given["checkpoint"] = tmp_path / "checkpoint"
     losses = iter(range(5))
     loss = task.loss
@@ -384,16 +389,16 @@ def test_an_interrupted_fine_tuning_ends_as_one_that_was_not(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(task, "loss", cut_off)
-        fine_tune(task, model_folder, **given)
+        fine_tune(task, model_files, **given)
     assert (tmp_path / "checkpoint/state.json").exists()
-    assert fine_tune(task, model_folder, **given) == expected
+    assert fine_tune(task, model_files, **given) == expected
 
 
-def test_a_smaller_device_batch_learns_the_same(names: dict, model_folder: Path) -> None:
+def test_a_smaller_device_batch_learns_the_same(names: dict, model_files: ModelFiles) -> None:
     """Though its sentences have unlike numbers of words."""
     options = replace(OPTIONS, batch_size=3, epochs=3, dropout=0.0)
     (whole, _), (cut, _) = (
-        fine_tune(make_task(**names), model_folder, token_ids=EVERY_TOKEN, options=o, seed=1)
+        fine_tune(make_task(**names), model_files, token_ids=EVERY_TOKEN, options=o, seed=1)
         for o in (options, replace(options, device_batch_size=1))
     )
     assert cut["final_loss"] == pytest.approx(whole["final_loss"], rel=1e-3)

@@ -1,6 +1,7 @@
 """Extractive question answering: SQuAD's F1, the best span, and answers in long contexts."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,12 @@ def digits(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
     return torch.stack([begin, end], dim=-1).float()
 
 
+def digits_of_a_question_head(**inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The same, in the form of transformers' own heads for questions."""
+    begin, end = digits(**inputs).unbind(dim=-1)
+    return {"start_logits": begin, "end_logits": end}
+
+
 @pytest.fixture
 def given(tmp_path: Path) -> dict[str, Any]:
     return write_task(
@@ -129,9 +136,12 @@ def given(tmp_path: Path) -> dict[str, Any]:
     )
 
 
+@pytest.mark.parametrize("rule", [digits, digits_of_a_question_head])
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_answers_are_found_in_any_window_and_script(given: dict, batch_size: int) -> None:
-    scores = scores_by_language(make_task(**given).evaluate(Rule(digits), batch_size))
+def test_answers_are_found_in_any_window_and_script(
+    given: dict, batch_size: int, rule: Callable[..., Any]
+) -> None:
+    scores = scores_by_language(make_task(**given).evaluate(Rule(rule), batch_size))
     assert list(scores) == ["deu", "eng", "zho"]
     assert scores["zho"] == (100.0, 1)
     # "15629", and "1239" and "1349" after and before what fills three windows, are all found.

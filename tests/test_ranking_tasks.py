@@ -15,6 +15,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning import fine_tune, make_task
 from semantic_tokens.finetuning.retrieval import BestPassages
 from semantic_tokens.finetuning.retrieval_data import ndcg_items
+from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.processes import in_processes
 from semantic_tokens.scored_items import scores_by_language
 from semantic_tokens.training import TrainingOptions, train
@@ -208,7 +209,7 @@ def test_the_loss_of_lists_is_their_cross_entropy(task_of: Callable[..., Any]) -
         part = scores[start : start + len(passages)]
         expected += math.log(sum(math.exp(score) for score in part)) - part[0]
         start += len(passages)
-    loss = task.loss(lambda **inputs: logits, batch)
+    loss = task.loss(Rule(lambda **inputs: logits), batch)
     assert float(loss) == pytest.approx(expected / 2, abs=1e-5)
 
 
@@ -227,19 +228,21 @@ def test_pairs_fit_the_encoder(task_of: Callable[..., Any]) -> None:
 # Retrieval
 
 
-def letters(
-    input_ids: torch.Tensor, attention_mask: torch.Tensor, places: torch.Tensor
-) -> torch.Tensor:
-    """An encoder whose state at each token counts the a's and b's of the text: [n, 2]."""
+def letters(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
+    """An encoder whose state at each token counts the a's and b's of the text: [B, L, 2]."""
     counts = torch.stack([counted(input_ids, "a"), counted(input_ids, "b")], dim=1)
-    return counts.repeat_interleave(input_ids.shape[1], dim=0)[places]
+    return counts[:, None].expand(-1, input_ids.shape[1], -1)
+
+
+def encoder(rule: Callable[..., torch.Tensor] = letters) -> Rule:
+    return Rule(rule, "last_hidden_state")
 
 
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_retrieval_searches_the_language_s_passages(
     task_of: Callable[..., Any], batch_size: int
 ) -> None:
-    scores = scores_by_language(task_of("retrieval").evaluate(Rule(letters), batch_size))
+    scores = scores_by_language(task_of("retrieval").evaluate(encoder(), batch_size))
     # q1: a·: eng4 (4), eng3 (3), …: second. q2: eng5 has no a: it shares 0 with eng0, and the
     # larger id comes first: fifth. q3: b·: eng5 (2), eng0 (1): second. q4: deu2, deu0, deu1: third.
     places = {"eng": [2, 5, 2], "deu": [3]}
@@ -255,7 +258,7 @@ def test_cosine_does_not_prefer_long_passages(
     """The query "a" is nearest in direction to "a", then "a a", then "a a a", its passage; by
     the dot product the longest, "a a a a", comes first."""
     monkeypatch.setitem(SPLITS, "test", SPLITS["test"][:1])
-    model = Rule(lambda *inputs, **named: letters(*inputs, **named) + torch.tensor([0.0, 0.1]))
+    model = encoder(lambda **inputs: letters(**inputs) + torch.tensor([0.0, 0.1]))
     scores = scores_by_language(task_of("retrieval", similarity=similarity).evaluate(model, 4))
     assert scores == {"eng": (pytest.approx(1 / math.log2(place + 1)), 1)}
 
@@ -263,10 +266,10 @@ def test_cosine_does_not_prefer_long_passages(
 def test_another_language_s_passages_are_not_searched(
     task_of: Callable[..., Any], monkeypatch
 ) -> None:
-    expected = scores_by_language(task_of("retrieval").evaluate(Rule(letters), 4))
+    expected = scores_by_language(task_of("retrieval").evaluate(encoder(), 4))
     more = passages("fra", *["a a a a a a a"] * 12)
     monkeypatch.setitem(SPLITS, "passages", [*more, *SPLITS["passages"]])
-    assert scores_by_language(task_of("retrieval").evaluate(Rule(letters), 4)) == expected
+    assert scores_by_language(task_of("retrieval").evaluate(encoder(), 4)) == expected
 
 
 @pytest.mark.parametrize(("retrieved", "score"), [(2, 1 / math.log2(3)), (1, 0.0)])
@@ -275,7 +278,7 @@ def test_a_list_is_cut_below_its_best(
 ) -> None:
     monkeypatch.setitem(SPLITS, "test", SPLITS["test"][:1])
     monkeypatch.setattr("semantic_tokens.finetuning.retrieval.RETRIEVED", retrieved)
-    scores = scores_by_language(task_of("retrieval").evaluate(Rule(letters), 4))
+    scores = scores_by_language(task_of("retrieval").evaluate(encoder(), 4))
     assert scores == {"eng": (pytest.approx(score), 1)}
 
 
@@ -284,9 +287,9 @@ def test_a_collection_searched_in_parts_is_searched_whole(
     task_of: Callable[..., Any], size: int
 ) -> None:
     task = task_of("retrieval")
-    expected = scores_by_language(task.evaluate(Rule(letters), 4))
+    expected = scores_by_language(task.evaluate(encoder(), 4))
     task.part_size = size
-    assert scores_by_language(task.evaluate(Rule(letters), 4)) == expected
+    assert scores_by_language(task.evaluate(encoder(), 4)) == expected
 
 
 def test_the_best_of_all_parts_are_those_of_one_search() -> None:
@@ -316,7 +319,7 @@ def test_an_interrupted_search_goes_on_with_its_next_part(
     task_of: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = task_of("retrieval")
-    expected = scores_by_language(task.evaluate(Rule(letters), 4))
+    expected = scores_by_language(task.evaluate(encoder(), 4))
     task.part_size, task.progress = 2, tmp_path
     encode, encoded = task._encode, []
 
@@ -328,8 +331,8 @@ def test_an_interrupted_search_goes_on_with_its_next_part(
 
     monkeypatch.setattr(task, "_encode", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        task.evaluate(Rule(letters), 4)
-    assert scores_by_language(task.evaluate(Rule(letters), 4)) == expected
+        task.evaluate(encoder(), 4)
+    assert scores_by_language(task.evaluate(encoder(), 4)) == expected
     parts = [count for description, count in encoded if description == "encoding"]
     # Two parts were done and a third begun; the second run took up that third.
     assert sum(parts) == len(SPLITS["passages"]) + parts[2]
@@ -359,9 +362,9 @@ def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
     task = task_of("retrieval", negatives_per_query=1)
     task.device_batch_size = 1
-    model = task.load_model(folder, seed=0, dropout=0.5)
+    model = task.load_model(folder, seed=0, dropout=0.5).train()
     seen: list[torch.Tensor] = []
-    model.dropout.register_forward_hook(lambda *given: seen.append(given[-1].detach()))
+    model.embeddings.dropout.register_forward_hook(lambda *given: seen.append(given[-1].detach()))
     batch = task.collate(np.array([0, 1]))
     torch.manual_seed(3)
     task.loss(model, batch).backward()
@@ -372,13 +375,14 @@ def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path
 
 
 def train_retrieval(
-    given: dict[str, Any], folder: Path, device_batch_size: int | None
+    given: dict[str, Any], folder: ModelFiles, device_batch_size: int | None
 ) -> tuple[list[float], dict[str, torch.Tensor]]:
     """What each process does: steps over four examples, and over fewer, so that the shares are
     not even; returns the losses and the weights."""
     task = make_task(**given)
     task.device_batch_size = device_batch_size
-    model = task.load_model(folder, seed=0, dropout=0.0)
+    # In double precision, for Adam makes whole steps of a tiny gradient's rounding.
+    model = task.load_model(folder, seed=0, dropout=0.0).double()
     losses = train(
         model,
         lambda: iter([[task.collate(np.arange(n))] for n in (4, 3, 4, 1)]),
@@ -452,11 +456,9 @@ def test_the_loss_is_that_of_each_query_among_its_own_passages(
         vector = states[input_ids].sum(dim=0)
         return functional.normalize(vector, dim=0) if similarity == "cosine" else vector
 
-    def summed_states(
-        input_ids: torch.Tensor, attention_mask: torch.Tensor, places: torch.Tensor
-    ) -> torch.Tensor:
+    def summed_states(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         summed = (states[input_ids] * attention_mask[:, :, None]).sum(dim=1)
-        return summed.repeat_interleave(input_ids.shape[1], dim=0)[places]
+        return summed[:, None].expand(-1, input_ids.shape[1], -1)
 
     indices = [0, 1, 2, 3]
     frame, texts = task.data.frame, task.data.passages
@@ -473,7 +475,7 @@ def test_the_loss_is_that_of_each_query_among_its_own_passages(
     batch = task.collate(np.array(indices))
     assert task.terms(batch) == 4
     torch.testing.assert_close(
-        task.loss(Rule(summed_states), batch), torch.stack(expected).mean(), rtol=1e-4, atol=1e-4
+        task.loss(encoder(summed_states), batch), torch.stack(expected).mean(), rtol=1e-4, atol=1e-4
     )
 
 
@@ -486,7 +488,7 @@ def test_pooling_by_mean_leaves_padding_out(task_of: Callable[..., Any], tmp_pat
         task._embed(model, ids, mask), task._embed(model, ids[:, :3], mask[:, :3])
     )
     torch.testing.assert_close(
-        task._embed(model, ids, mask)[0], model(ids, mask)[0, :3].mean(dim=0)
+        task._embed(model, ids, mask)[0], model(ids, mask).last_hidden_state[0, :3].mean(dim=0)
     )
 
 
@@ -506,7 +508,7 @@ def test_training_fits_its_queries(
         task_of(kind, **options),
         folder,
         token_ids=np.arange(len(VOCABULARY)),
-        options=TrainingOptions(learning_rate=0.01, batch_size=4, epochs=60, dropout=0.0),
+        options=TrainingOptions(learning_rate=0.01, batch_size=4, epochs=120, dropout=0.0),
         seed=1,
     )
     assert result["metric"] == "ndcg_at_10"

@@ -1,18 +1,20 @@
 """A backbone, a tokenizer and tasks small enough to train in a test."""
 
-import json
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from semantic_tokens.encoder import Encoder, SemanticTokenEmbedding, to_checkpoint_names
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import nn
+from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers.utils import ModelOutput
 
 from semantic_tokens.files import write_jsonl
+from semantic_tokens.grouping.groups import Groups
+from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.tokenization import tokenize_dataset
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -21,7 +23,7 @@ LETTERS = string.ascii_lowercase + string.digits
 WIDTH = 16
 
 
-def character_tokenizer() -> Tokenizer:
+def character_tokenizer() -> PreTrainedTokenizerFast:
     """BERT's tokenizer with a subword for every letter: ``cat`` is ``c ##a ##t``. Chinese
     characters and punctuation marks are words of their own."""
     pieces = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS), *".,?()-'番茄红色的"]
@@ -34,53 +36,71 @@ def character_tokenizer() -> Tokenizer:
         special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
     )
     tokenizer.add_special_tokens(SPECIAL)
-    return tokenizer
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
 
 
 def write_model(
     folder: Path, token_to_group: torch.Tensor, dimension: int = WIDTH, seed: int = 0
-) -> Path:
-    """Write a semantic-token model of BERT's family with one layer, drawn from the seed.
+) -> ModelFiles:
+    """Write a backbone of BERT's family with one layer, drawn from the seed, and groups of it.
 
     Args:
-        token_to_group: [V] int64.
+        token_to_group: [V] int64, numbered by the groups' smallest members.
         dimension: d of the word embeddings, at most :data:`WIDTH`.
     """
-    config = {
-        "model_type": "bert",
-        "hidden_size": WIDTH,
-        "layer_norm_eps": 1e-12,
-        "pad_token_id": PAD,
-        "max_position_embeddings": 64,
-        "type_vocab_size": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-        "num_hidden_layers": 1,
-        "hidden_dropout_prob": 0.1,
-    }
     torch.manual_seed(seed)
-    weight = torch.randn(int(token_to_group.max()) + 1, dimension)
-    encoder = Encoder(config, SemanticTokenEmbedding(token_to_group, weight, WIDTH))
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = to_checkpoint_names(encoder.state_dict())
-    save_file(
-        {f"bert.{name}": tensor.contiguous() for name, tensor in tensors.items()},
-        folder / "model.safetensors",
+    config = BertConfig(
+        vocab_size=len(token_to_group),
+        hidden_size=WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        pad_token_id=PAD,
+        initializer_range=0.15,  # far from linear, so that a wrong detail shows
     )
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    return folder
+    model = BertForMaskedLM(config)
+    weight = torch.randn(int(token_to_group.max()) + 1, dimension)
+    model.save_pretrained(folder)
+    character_tokenizer().save_pretrained(folder)
+    Groups(token_to_group, weight).save(folder / "groups.safetensors")
+    return ModelFiles(folder, folder / "groups.safetensors")
 
 
 class Rule(nn.Module):
-    """A model that answers by a rule: a function of the task's inputs."""
+    """A model that answers by a rule: a function of the task's inputs.
 
-    def __init__(self, rule: Callable[..., torch.Tensor]) -> None:
+    Args:
+        rule: the inputs -> a tensor, or tensors by name.
+        output: the name of the one tensor in what transformers' model would return.
+    """
+
+    def __init__(
+        self,
+        rule: Callable[..., torch.Tensor | Mapping[str, torch.Tensor]],
+        output: str = "logits",
+    ) -> None:
         super().__init__()
-        self.rule = rule
+        self.rule, self.output = rule, output
+        self.config = SimpleNamespace(type_vocab_size=2)
         self.unused = nn.Parameter(torch.zeros(1))  # tells where the model is
 
-    def forward(self, *inputs: torch.Tensor, **named: torch.Tensor) -> torch.Tensor:
-        return self.rule(*inputs, **named)
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> ModelOutput:
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        answer = self.rule(input_ids=input_ids, attention_mask=attention_mask, **types)
+        return ModelOutput(answer if isinstance(answer, Mapping) else {self.output: answer})
 
 
 def write_task(
@@ -97,8 +117,7 @@ def write_task(
         candidates: query id -> passage ids, for the two kinds that rank.
     """
     tokenizer = character_tokenizer()
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save_pretrained(folder)
     for split, examples in splits.items():
         write_jsonl(examples, folder / f"{split}.jsonl")
         if candidates is not None and split != "passages":
@@ -128,6 +147,6 @@ def weights_that_matter(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     alone, which Adam makes whole steps of."""
     weights = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
     for name, tensor in weights.items():
-        if name.endswith("in_proj_bias"):
-            tensor[len(tensor) // 3 : 2 * len(tensor) // 3] = 0
+        if name.endswith("key.bias"):
+            tensor.zero_()
     return weights
