@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
-from semantic_tokens.model import load_encoder, load_masked_language_model
 from tiny import (
     CLS,
     MASK,
@@ -24,12 +23,15 @@ from tiny import (
 from torch.nn import functional
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.modeling.embedding import semantic_embedding
+from semantic_tokens.modeling.loading import ModelFiles, load_model
+from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLanguageModel
 from semantic_tokens.pretraining import PackedCorpora, mask_tokens, pretrain
 from semantic_tokens.processes import in_processes
 from semantic_tokens.tokenization import pack_corpus
 from semantic_tokens.training import TrainingOptions
 
-VOCABULARY = character_tokenizer().get_vocab_size()
+VOCABULARY = len(character_tokenizer())
 SPECIAL = torch.tensor([PAD, CLS, SEP, MASK])
 #: Special tokens alone, the rest in pairs.
 PAIRED = torch.cat([torch.arange(5), 5 + torch.arange(VOCABULARY - 5) // 2])
@@ -151,27 +153,34 @@ def test_corpora_without_a_sequence_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def model_folder(tmp_path: Path) -> Path:
+def files(tmp_path: Path) -> ModelFiles:
     return write_model(tmp_path / "model", PAIRED)
 
 
-def test_logits_of_the_masked_positions_are_those_of_the_whole(model_folder: Path) -> None:
-    model = load_masked_language_model(model_folder, seed=0, dropout=0.0)
+def load(files: ModelFiles | Path, logits: Logits = "masked") -> MaskedLanguageModel:
+    return MaskedLanguageModel(load_model("masked_language_modelling", files), logits)
+
+
+def test_logits_of_the_masked_positions_are_those_of_the_whole(files: ModelFiles) -> None:
+    model = load(files)
     ids = torch.randint(5, VOCABULARY, (4, 12), generator=torch.Generator().manual_seed(2))
     fed, targets = mask(ids, 0.3, vocabulary_size=VOCABULARY)
     groups = torch.where(targets == -100, -100, PAIRED[targets.clamp(min=0)])
     with torch.no_grad():
-        states = model.encoder(fed)
-        transformed = model.layer_norm(functional.gelu(model.dense(states)))
-        everywhere = transformed @ model.encoder.word_embeddings.weight.T + model.bias
+        states = model.model.bert(fed).last_hidden_state
+        head = model.model.cls.predictions
+        transformed = head.transform.LayerNorm(functional.gelu(head.transform.dense(states)))
+        everywhere = transformed @ model.embedding.weight.T + head.bias
         expected = functional.cross_entropy(everywhere.flatten(0, 1), groups.flatten())
         loss = model(fed, targets)
+        loss_of_all = load(files, "all")(fed, targets)
     assert everywhere.shape == (4, 12, len(PAIRED.unique()))
     torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(loss_of_all, expected)
 
 
-def test_the_original_and_another_member_of_its_group_are_one_answer(model_folder: Path) -> None:
-    model = load_masked_language_model(model_folder, seed=0).eval()
+def test_the_original_and_another_member_of_its_group_are_one_answer(files: ModelFiles) -> None:
+    model = load(files)
     fed = torch.tensor([[CLS, MASK, 9, SEP]])
     with torch.no_grad():
         losses = [
@@ -185,18 +194,18 @@ def test_the_original_and_another_member_of_its_group_are_one_answer(model_folde
 
 
 @pytest.fixture
-def given(tmp_path: Path, model_folder: Path) -> dict:
+def given(tmp_path: Path, files: ModelFiles) -> dict:
     tokenizer = character_tokenizer()
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
     passages = [
         {"language": language, "text": word * 12}
         for language, word in (("eng", "tomato "), ("deu", "tomate "), ("pol", "pomidor "))
     ]
     pack_corpus(passages, tokenizer, tmp_path / "corpus.safetensors", sequence_length=16)
     return {
-        "model_folder": model_folder,
+        "files": files,
         "corpora": [tmp_path / "corpus.safetensors"],
-        "tokenizer": tmp_path / "tokenizer.json",
+        "tokenizer": tmp_path / "tokenizer/tokenizer.json",
         "options": OPTIONS,
         "seed": 3,
         "mask_probability": 0.15,
@@ -204,13 +213,13 @@ def given(tmp_path: Path, model_folder: Path) -> dict:
     }
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_masked_language_model(folder, seed=0).state_dict()
+def weights(files: ModelFiles | Path) -> dict[str, torch.Tensor]:
+    return load(files).model.state_dict()
 
 
 def assert_trained_alike(one: Path, other: Path) -> None:
     expected, actual = (
-        weights_that_matter(load_masked_language_model(folder, seed=0)) for folder in (one, other)
+        weights_that_matter(load(folder)) for folder in (one, other)
     )
     for name in expected:
         torch.testing.assert_close(actual[name], expected[name], rtol=1e-3, atol=2e-4)
@@ -221,8 +230,8 @@ def test_pretraining_learns_and_leaves_the_mapping(given: dict, tmp_path: Path) 
     losses = pretrain(**given | {"options": options}, target=tmp_path / "trained")
     assert len(losses) == 40
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
-    before, after = weights(given["model_folder"]), weights(tmp_path / "trained")
-    assert torch.equal(after["encoder.word_embeddings.token_to_group"], PAIRED)
+    before, after = weights(given["files"]), weights(tmp_path / "trained")
+    assert torch.equal(after["bert.embeddings.word_embeddings.token_to_group"], PAIRED)
     moved = [name for name in before if not torch.equal(before[name], after[name])]
     assert len(moved) > 10
 
@@ -232,7 +241,7 @@ def test_what_it_took_is_written(given: dict, tmp_path: Path) -> None:
     written = tmp_path / "efficiency.json"
     pretrain(**given | {"options": options}, target=tmp_path / "trained", efficiency=written)
     taken = json.loads(written.read_text(encoding="utf-8"))
-    model = load_masked_language_model(tmp_path / "trained", seed=0)
+    model = load(tmp_path / "trained")
     assert taken["parameters"] == sum(p.numel() for p in set(model.parameters()))
     assert (taken["batch_size"], taken["device_batch_size"]) == (4, 2)
     assert (taken["sequence_length"], taken["steps_measured"]) == (16, 7)
@@ -294,9 +303,9 @@ def test_two_processes_train_as_one_does(given: dict, tmp_path: Path) -> None:
 
 def test_a_reduced_dimension_stays_reduced(given: dict, tmp_path: Path) -> None:
     dimension = 5
-    given["model_folder"] = write_model(tmp_path / "reduced", PAIRED, dimension)
+    given["files"] = write_model(tmp_path / "reduced", PAIRED, dimension)
     pretrain(**given, target=tmp_path / "trained")
-    embedding = load_encoder(tmp_path / "trained").word_embeddings
+    embedding = semantic_embedding(load_model("none", tmp_path / "trained"))
     assert embedding.weight.shape == (len(PAIRED.unique()), dimension)
     embedded = embedding(torch.arange(VOCABULARY))
     assert embedded.shape == (VOCABULARY, WIDTH)
@@ -306,8 +315,9 @@ def test_a_reduced_dimension_stays_reduced(given: dict, tmp_path: Path) -> None:
 
 
 def test_a_tokenizer_without_a_mask_is_refused(given: dict, tmp_path: Path) -> None:
-    text = given["tokenizer"].read_text(encoding="utf-8").replace("[MASK]", "[HIDE]")
-    given["tokenizer"].write_text(text, encoding="utf-8")
+    tokenizer = character_tokenizer()
+    tokenizer.mask_token = None
+    tokenizer.save_pretrained(given["tokenizer"].parent)
     with pytest.raises(InputError, match=r"tokenizer\.json has no mask token"):
         pretrain(**given, target=tmp_path / "trained")
 
