@@ -1,0 +1,195 @@
+"""The method by itself: the loss over groups in parts, and rows that training need not see."""
+
+import pytest
+import torch
+from torch import nn
+from transformers import BertConfig, BertForMaskedLM, CanineConfig, CanineModel
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.modeling import embedding as embedding_module
+from semantic_tokens.modeling.embedding import (
+    SemanticTokenEmbedding,
+    cross_entropy_in_parts,
+    expand_to_subwords,
+    group_means,
+    plain_input_embedding,
+    semantic_embedding,
+    use_semantic_tokens,
+)
+
+# The loss in parts
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("at_once", [1, 50, 10**6])
+@pytest.mark.parametrize("scale", [1.0, 1024.0])
+def test_the_loss_in_parts_is_that_of_all_logits(at_once, scale, has_bias, monkeypatch):
+    """Also with a loss scaled as under fp16, and with rows that do not divide evenly."""
+    monkeypatch.setattr(embedding_module, "_LOGITS_AT_ONCE", at_once)
+    generator = torch.Generator().manual_seed(0)
+    groups = torch.randint(30, (17,), generator=generator)
+    shapes = [(17, 8), (30, 8), (30,)][: 3 if has_bias else 2]
+    ours = [torch.randn(s, generator=generator, requires_grad=True) for s in shapes]
+    theirs = [tensor.detach().double().requires_grad_() for tensor in ours]
+    bias = ours[2] if has_bias else None
+    loss = cross_entropy_in_parts(ours[0], ours[1], bias, groups)
+    expected = nn.functional.cross_entropy(nn.functional.linear(*theirs), groups)
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-6)
+    (loss * scale).backward()
+    (expected * scale).backward()
+    for found, wanted in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(found.grad.double(), wanted.grad, rtol=1e-5, atol=1e-6 * scale)
+
+
+def test_the_loss_in_parts_is_that_of_all_logits_in_bfloat16():
+    generator = torch.Generator().manual_seed(1)
+    states, weight = (torch.randn(n, 8, generator=generator) for n in (12, 30))
+    bias, groups = torch.zeros(30), torch.randint(30, (12,), generator=generator)
+    ours = [tensor.clone().requires_grad_() for tensor in (states, weight, bias)]
+    theirs = [tensor.clone().requires_grad_() for tensor in (states, weight, bias)]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = cross_entropy_in_parts(*ours, groups)
+        logits = nn.functional.linear(*theirs).float()
+        expected = nn.functional.cross_entropy(logits, groups)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    expected.backward()
+    for found, wanted in zip(ours, theirs, strict=True):
+        assert found.grad.dtype == torch.float32
+        torch.testing.assert_close(found.grad, wanted.grad, atol=5e-3, rtol=5e-2)
+
+
+def test_the_loss_without_gradients_is_the_same():
+    states, weight, bias = torch.randn(4, 3), torch.randn(5, 3), torch.randn(5)
+    groups = torch.tensor([0, 4, 2, 2])
+    with torch.no_grad():
+        loss = cross_entropy_in_parts(states, weight, bias, groups)
+    expected = nn.functional.cross_entropy(states @ weight.T + bias, groups)
+    torch.testing.assert_close(loss, expected)
+
+
+# Means over groups, and back
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 3)])
+def test_means_are_those_of_the_members(shape):
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    groups = torch.tensor([0, 1, 0, 2, 1, 0])
+    found = group_means(values, groups)
+    for group in range(3):
+        torch.testing.assert_close(found[group], values[groups == group].mean(dim=0))
+    weights = torch.tensor([1.0, 3.0, 2.0, 5.0, 1.0, 1.0])
+    found = group_means(values, groups, weights)
+    torch.testing.assert_close(found[1], (3 * values[1] + values[4]) / 4)
+    torch.testing.assert_close(found[2], values[3])
+
+
+def test_groups_are_expanded_to_rows_and_columns():
+    values, groups = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([0, 1, 0])
+    expected = torch.tensor([[1, 2, 0], [3, 4, 0], [1, 2, 0], [0, 0, 0]]).float()
+    assert torch.equal(expand_to_subwords(values, groups, torch.Size([4, 3])), expected)
+    assert expand_to_subwords(values[:, 0], groups, torch.Size([4])).tolist() == [1, 3, 1, 0]
+
+
+# The embedding
+
+
+def test_a_lookup_gives_the_group_and_zeros_for_what_is_missing():
+    embedding = SemanticTokenEmbedding(torch.tensor([0, 1, 0]), torch.tensor([[1.0], [2.0]]), 3)
+    assert embedding(torch.tensor([[2, 1]])).tolist() == [[[1, 0, 0], [2, 0, 0]]]
+
+
+def rows_trained(kept: list[int] | None) -> torch.Tensor:
+    """The weight after three steps over subwords 1, 2 and 5."""
+    weight = torch.randn(5, 4, generator=torch.Generator().manual_seed(3))
+    embedding = SemanticTokenEmbedding(torch.tensor([0, 1, 1, 2, 3, 4]), weight, 6)
+    if kept is not None:
+        embedding.keep_only(torch.tensor(kept))
+        assert len(embedding.weight) == 3
+    optimizer = torch.optim.AdamW(embedding.parameters(), lr=0.1, weight_decay=0.0)
+    for _ in range(3):
+        embedding(torch.tensor([1, 2, 5])).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    if kept is not None:
+        embedding.restore()
+    assert torch.equal(embedding.token_to_group, torch.tensor([0, 1, 1, 2, 3, 4]))
+    return embedding.weight.data
+
+
+def test_rows_that_are_left_out_come_back_and_change_nothing():
+    assert torch.equal(rows_trained([0, 1, 2, 5]), rows_trained(None))
+
+
+def test_a_subword_whose_row_was_left_out_is_an_error():
+    embedding = SemanticTokenEmbedding(torch.arange(4), torch.randn(4, 2), 2)
+    embedding.keep_only(torch.tensor([0, 3]))
+    with pytest.raises(IndexError):
+        embedding(torch.tensor([1]))
+
+
+# In a model
+
+
+def tiny_bert(**change) -> BertForMaskedLM:
+    shape = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    torch.manual_seed(0)
+    return BertForMaskedLM(BertConfig(vocab_size=12, **shape | change))
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_a_decoder_is_tied_where_the_original_is_and_else_averaged(ties):
+    model = tiny_bert(tie_word_embeddings=ties)
+    nn.init.normal_(model.cls.predictions.decoder.bias)
+    decoder = model.get_output_embeddings()
+    before, bias = decoder.weight.detach().clone(), decoder.bias.detach().clone()
+    groups = torch.arange(12) // 3
+    use_semantic_tokens(model, groups, torch.randn(4, 8))
+    embedding, decoder = semantic_embedding(model), model.get_output_embeddings()
+    assert (decoder.weight is embedding.weight) == ties
+    if not ties:
+        torch.testing.assert_close(decoder.weight.data, before.view(4, 3, 8).mean(dim=1))
+    torch.testing.assert_close(decoder.bias.data, bias.view(4, 3).mean(dim=1))
+    assert model.cls.predictions.bias is decoder.bias  # under both of its names
+
+
+def test_rows_of_no_subword_have_no_group():
+    """As of a matrix that was padded to a multiple of 64."""
+    model = tiny_bert()
+    rows = model.get_input_embeddings().weight.data.clone()
+    use_semantic_tokens(model, torch.arange(10), rows[:10])
+    ids = torch.randint(10, (2, 5))
+    assert model(input_ids=ids).logits.shape[-1] == 10
+
+
+@pytest.mark.parametrize("subwords, columns", [(13, 8), (12, 9)])
+def test_groups_of_another_model_are_refused(subwords, columns):
+    groups, weight = torch.arange(subwords) // 2, torch.randn((subwords + 1) // 2, columns)
+    with pytest.raises(InputError, match=r"model's embedding is 12 × 8; delete the groups"):
+        use_semantic_tokens(tiny_bert(), groups, weight)
+
+
+def test_a_model_without_an_embedding_of_subwords_is_refused():
+    config = CanineConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    )
+    with pytest.raises(InputError, match="CanineModel has no plain embedding of subwords"):
+        plain_input_embedding(CanineModel(config))
+
+
+def test_training_moves_only_the_columns_that_there_are():
+    model = tiny_bert(hidden_dropout_prob=0.0)
+    use_semantic_tokens(model, torch.arange(12) // 2, torch.randn(6, 5))
+    embedding = semantic_embedding(model)
+    before = embedding.weight.detach().clone()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    for _ in range(5):
+        ids = torch.randint(12, (2, 6))
+        logits = model(input_ids=ids).logits
+        nn.functional.cross_entropy(logits.flatten(0, 1), (ids // 2).flatten()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    embedded = embedding(torch.arange(12))
+    assert embedded.shape == (12, 8)
+    assert not torch.equal(embedding.weight.detach(), before)
+    assert torch.count_nonzero(embedded[:, 5:]) == 0
