@@ -143,7 +143,8 @@ def word_prefix(tokenizer: PreTrainedTokenizerFast) -> str:
     tokenizers, whose words begin with it, and nothing for others."""
     encode = tokenizer.backend_tokenizer.encode
     within = encode("a a", add_special_tokens=False)
-    wanted = [i for i, (_, end) in zip(within.ids, within.offsets, strict=True) if end > len("a ")]
+    # The second word, with the space if that is a subword of its own.
+    wanted = [i for i, (_, end) in zip(within.ids, within.offsets, strict=True) if end > len("a")]
     for prefix in ("", " "):
         found = encode([prefix + "a"] * 2, is_pretokenized=True, add_special_tokens=False)
         second = [i for i, w in zip(found.ids, found.word_ids, strict=True) if w == 1]
