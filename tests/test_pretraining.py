@@ -26,7 +26,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.modeling.embedding import semantic_embedding
 from semantic_tokens.modeling.loading import ModelFiles, load_model
 from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLanguageModel
-from semantic_tokens.pretraining import PackedCorpora, mask_tokens, pretrain
+from semantic_tokens.pretraining import Objective, PackedCorpora, mask_tokens, pretrain
 from semantic_tokens.processes import in_processes
 from semantic_tokens.tokenization import pack_corpus
 from semantic_tokens.training import TrainingOptions
@@ -208,8 +208,7 @@ def given(tmp_path: Path, files: ModelFiles) -> dict:
         "tokenizer": tmp_path / "tokenizer/tokenizer.json",
         "options": OPTIONS,
         "seed": 3,
-        "mask_probability": 0.15,
-        "language_sampling_exponent": 0.7,
+        "objective": Objective(mask_probability=0.15, language_sampling_exponent=0.7, seed=1),
     }
 
 
@@ -218,9 +217,7 @@ def weights(files: ModelFiles | Path) -> dict[str, torch.Tensor]:
 
 
 def assert_trained_alike(one: Path, other: Path) -> None:
-    expected, actual = (
-        weights_that_matter(load(folder)) for folder in (one, other)
-    )
+    expected, actual = (weights_that_matter(load(folder)) for folder in (one, other))
     for name in expected:
         torch.testing.assert_close(actual[name], expected[name], rtol=1e-3, atol=2e-4)
 
@@ -251,7 +248,10 @@ def test_what_it_took_is_written(given: dict, tmp_path: Path) -> None:
 
 def test_the_seed_decides_pretraining(given: dict, tmp_path: Path) -> None:
     losses = [
-        pretrain(**given | {"seed": seed}, target=tmp_path / f"{run}")
+        pretrain(
+            **given | {"objective": replace(given["objective"], seed=seed)},
+            target=tmp_path / f"{run}",
+        )
         for run, seed in enumerate((3, 3, 4))
     ]
     assert losses[0] == losses[1] != losses[2]
@@ -284,7 +284,7 @@ def test_an_interrupted_pretraining_ends_as_one_that_was_not(
 def test_a_smaller_device_batch_computes_the_same(given: dict, tmp_path: Path) -> None:
     """Even where a device's batch has no masked token at all."""
     options = replace(OPTIONS, dropout=0.0, max_steps=4)
-    given["mask_probability"] = 0.05
+    given["objective"] = replace(given["objective"], mask_probability=0.05)
     expected = pretrain(**given | {"options": options}, target=tmp_path / "whole")
     smaller = replace(options, device_batch_size=1)
     losses = pretrain(**given | {"options": smaller}, target=tmp_path / "smaller")
