@@ -11,8 +11,9 @@ import torch
 from tiny import Rule, character_tokenizer, write_model, write_task
 from torch.nn import functional
 
+from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning import make_task
-from semantic_tokens.finetuning.question_answering import best_span, squad_f1
+from semantic_tokens.finetuning.question_answering import QuestionAnswering, best_span, squad_f1
 from semantic_tokens.scored_items import scores_by_language
 
 VOCABULARY = character_tokenizer().get_vocab()
@@ -36,6 +37,24 @@ WINDOWS = {"max_length": 40, "stride": 8, "max_question_length": 16}
         ("Theatre an der Wien", "theatre der wien", 1),  # an article of English in all languages
         ("another", "other", 0),  # articles are whole words
         ("1976", "1977", 0),
+        ("", "", 0),  # the official script finds no common word
+        ("The", "a", 0),  # nothing but articles is nothing
+        ("1976", "", 0),
+        ("«Война и мир»", "война и мир", 1 / 3),  # only ASCII marks vanish
+        ("¿Qué?", "qué", 0),
+        ("北京市", "北京", 0),  # words are what spaces part
+        ("서울 시", "서울", 2 / 3),
+    ],
+)
+def test_official_f1_of_worked_examples(gold: str, predicted: str, expected: float) -> None:
+    assert squad_f1(gold, predicted) == pytest.approx(expected)
+    assert squad_f1(predicted, gold) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "expected"),
+    [
+        ("Denver Broncos", "the DENVER broncos!", 1),
         ("", "", 1),
         ("The", "a", 1),  # nothing but articles is nothing
         ("1976", "", 0),
@@ -49,8 +68,14 @@ WINDOWS = {"max_length": 40, "stride": 8, "max_question_length": 16}
         ("서울 시", "서울", 2 / 3),  # Korean has spaces
     ],
 )
-def test_f1_of_worked_examples(gold: str, predicted: str, expected: float) -> None:
-    assert squad_f1(gold, predicted) == pytest.approx(expected)
+def test_unicode_f1_of_worked_examples(gold: str, predicted: str, expected: float) -> None:
+    assert squad_f1(gold, predicted, "unicode") == pytest.approx(expected)
+    assert squad_f1(predicted, gold, "unicode") == pytest.approx(expected)
+
+
+def test_an_unknown_normalization_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'ascii'; use squad or unicode"):
+        QuestionAnswering(tmp_path, tmp_path, tmp_path, normalization="ascii")
 
 
 # The best span

@@ -14,7 +14,7 @@ from torch.nn import functional
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning import fine_tune, make_task
 from semantic_tokens.finetuning.retrieval import BestPassages
-from semantic_tokens.finetuning.retrieval_data import ndcg_items
+from semantic_tokens.finetuning.retrieval_data import draws_of, ndcg_items
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.processes import in_processes
 from semantic_tokens.scored_items import scores_by_language
@@ -106,7 +106,7 @@ def test_negatives_are_never_relevant(task_of: Callable[..., Any], kind: str) ->
     data = task_of(kind).data
     for given in data.train:
         for count in range(5):
-            negatives = data.hard_negatives(given, count, depth=100)
+            negatives = data.hard_negatives(given, count, 100, draws_of(given, 1, 0))
             assert not set(negatives) & set(given["relevant"])
             assert len(set(negatives)) == len(negatives)
             assert {p[:3] for p in negatives} <= {given["language"]}
@@ -115,29 +115,60 @@ def test_negatives_are_never_relevant(task_of: Callable[..., Any], kind: str) ->
 def test_negatives_are_as_many_as_asked_and_come_from_the_top(task_of: Callable[..., Any]) -> None:
     data = task_of("reranking").data
     first = data.train[0]
-    assert data.hard_negatives(first, 0, depth=100) == []
-    assert data.hard_negatives(first, 1, depth=3) == ["eng3"]
-    assert sorted(data.hard_negatives(first, 4, depth=100)) == ["eng2", "eng3", "eng4", "eng5"]
+    assert data.hard_negatives(first, 0, 100, draws_of(first, 1, 0)) == []
+    assert data.hard_negatives(first, 1, 3, draws_of(first, 1, 0)) == ["eng3"]
+    assert sorted(data.hard_negatives(first, 4, 100, draws_of(first, 1, 0))) == [
+        "eng2",
+        "eng3",
+        "eng4",
+        "eng5",
+    ]
 
 
 def test_few_candidates_are_filled_up_from_the_language(task_of: Callable[..., Any]) -> None:
     data = task_of("reranking").data
     german = data.train[2]
-    assert sorted(data.hard_negatives(german, 4, depth=100)) == ["deu1", "deu2"]
+    assert sorted(data.hard_negatives(german, 4, 100, draws_of(german, 1, 0))) == ["deu1", "deu2"]
 
 
-def test_a_query_draws_the_same_negatives_whatever_else_is_there(
-    task_of: Callable[..., Any],
-) -> None:
-    every, one = (
+def test_a_query_draws_the_same_whatever_else_is_there(task_of: Callable[..., Any]) -> None:
+    every, one, again = (
         task_of("retrieval", negatives_per_query=2, languages=languages)
-        for languages in (None, ["deu"])
+        for languages in (None, ["deu"], None)
     )
-    assert one.examples == [example for example in every.examples if example[1].startswith("deu")]
-    assert every.examples == task_of("retrieval", negatives_per_query=2).examples
-    draws = [every.data.hard_negatives(given | {"id": f"t{i}"}, 1, 100)
-             for given in every.data.train[:1] for i in range(30)]  # fmt: skip
-    assert len({draw[0] for draw in draws}) == 4
+    (german,) = one.queries
+    for epoch in range(5):
+        assert one.draw(german, epoch) == every.draw(every.queries[2], epoch)
+        for query in every.queries:
+            assert every.draw(query, epoch) == again.draw(query, epoch)
+
+
+def test_each_epoch_and_seed_draws_anew(task_of: Callable[..., Any]) -> None:
+    task = task_of("retrieval", negatives_per_query=1)
+    first = task.queries[0]
+    assert len(first["relevant"]) == 2
+    draws = [task.draw(first, epoch) for epoch in range(30)]
+    assert {positive for positive, _ in draws} == set(first["relevant"])
+    assert len({negatives[0] for _, negatives in draws}) == 4
+    task.seed = 2
+    assert [task.draw(first, epoch) for epoch in range(30)] != draws
+
+
+def test_an_epoch_is_a_pass_over_queries(task_of: Callable[..., Any]) -> None:
+    task = task_of("retrieval")
+    assert len(task.lengths) == 3  # one of which has two relevant passages
+
+
+def test_judged_negatives_are_drawn_where_asked(task_of: Callable[..., Any]) -> None:
+    for judged, expected in ((False, {"eng3"}), (True, {"eng3", "eng5"})):
+        data = task_of("retrieval", judged_negatives=judged).data
+        first = data.train[0] | {"irrelevant": ["eng5"]}
+        drawn = {
+            passage
+            for epoch in range(30)
+            for passage in data.hard_negatives(first, 1, 3, draws_of(first, 1, epoch))
+        }
+        assert drawn == expected
 
 
 def test_a_language_without_a_training_query_is_refused(task_of: Callable[..., Any]) -> None:
@@ -174,12 +205,17 @@ def test_what_lies_below_the_depth_is_not_ranked(task_of: Callable[..., Any]) ->
 
 def test_reranking_learns_positives_and_hard_negatives(task_of: Callable[..., Any]) -> None:
     task = task_of("reranking", negatives_per_query=2)
-    assert all(len(passages) == 1 for _, passages in task.examples)
-    learned = [pair for _, passages in task.examples for pair in passages]
+    learned = [pair for example in task.examples for pair in task.passages(*example, epoch=0)]
     assert [pair for pair in learned if pair[1]] == [
         ("eng0", 1), ("eng1", 1), ("eng2", 1), ("deu0", 1)
     ]  # fmt: skip
-    assert len(learned) == 4 + 3 * 2
+    assert len(learned) == len(task.examples) == 4 + 3 * 2
+    epochs = [
+        {task.passages(*example, epoch=epoch)[0] for example in task.examples[2:4]}
+        for epoch in range(20)
+    ]
+    assert all(len(drawn) == 2 and not any(label for _, label in drawn) for drawn in epochs)
+    assert len({frozenset(drawn) for drawn in epochs}) > 1  # drawn anew
     batch = task.collate(np.array([0, 2]))
     frame = task.data.frame
     expected, types = frame.pair([VOCABULARY["a"]], [VOCABULARY["b"]])
@@ -191,7 +227,7 @@ def test_reranking_learns_positives_and_hard_negatives(task_of: Callable[..., An
 
 def test_a_list_is_a_relevant_passage_and_its_negatives(task_of: Callable[..., Any]) -> None:
     task = task_of("reranking", negatives_per_query=2, loss="listwise")
-    lists = [passages for _, passages in task.examples]
+    lists = [task.passages(*example, epoch=0) for example in task.examples]
     assert [passages[0] for passages in lists] == [
         ("eng0", 1), ("eng1", 1), ("eng2", 1), ("deu0", 1)
     ]  # fmt: skip
@@ -205,7 +241,8 @@ def test_the_loss_of_lists_is_their_cross_entropy(task_of: Callable[..., Any]) -
     logits = torch.randn(len(batch["labels"]), 2, generator=torch.Generator().manual_seed(1))
     scores = (logits[:, 1] - logits[:, 0]).tolist()
     expected, start = 0.0, 0
-    for _, passages in (task.examples[0], task.examples[3]):
+    for example in (task.examples[0], task.examples[3]):
+        passages = task.passages(*example, epoch=0)
         part = scores[start : start + len(passages)]
         expected += math.log(sum(math.exp(score) for score in part)) - part[0]
         start += len(passages)
@@ -347,7 +384,7 @@ def test_gradients_of_a_batch_in_parts_are_those_of_the_whole(
     for size in (None, 2, 1):
         model = task.load_model(folder, seed=0, dropout=0.0)
         task.device_batch_size = size
-        loss = task.loss(model, task.collate(np.array([0, 1, 2, 3])))
+        loss = task.loss(model, task.collate(np.array([0, 1, 2])))
         loss.backward()
         losses.append(float(loss.detach()))
         gradients.append([p.grad for p in model.parameters() if p.grad is not None])
@@ -377,7 +414,7 @@ def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path
 def train_retrieval(
     given: dict[str, Any], folder: ModelFiles, device_batch_size: int | None
 ) -> tuple[list[float], dict[str, torch.Tensor]]:
-    """What each process does: steps over four examples, and over fewer, so that the shares are
+    """What each process does: steps over three examples, and over fewer, so that the shares are
     not even; returns the losses and the weights."""
     task = make_task(**given)
     task.device_batch_size = device_batch_size
@@ -385,7 +422,7 @@ def train_retrieval(
     model = task.load_model(folder, seed=0, dropout=0.0).double()
     losses = train(
         model,
-        lambda: iter([[task.collate(np.arange(n))] for n in (4, 3, 4, 1)]),
+        lambda: iter([[task.collate(np.arange(n))] for n in (3, 2, 3, 1)]),
         task.loss,
         steps=4,
         options=TrainingOptions(learning_rate=1e-3, batch_size=4),
@@ -421,13 +458,22 @@ def names_of(task: Any, indices: list[int]) -> list[str]:
 
 def test_a_query_s_other_positives_are_not_its_negatives(task_of: Callable[..., Any]) -> None:
     task = task_of("retrieval", negatives_per_query=0, languages=["eng"])
-    assert [positive for _, positive, _ in task.examples] == ["eng0", "eng1", "eng2"]
-    batch = task.collate(np.array([0, 1, 2]))
+    first, second = task.queries
+    both = [
+        epoch for epoch in range(40)
+        if task.draw(first, epoch)[0] != "eng0"
+    ]  # fmt: skip
+    batch = task.collate(np.array([0, 0, 1]), both[0])
+    assert batch["target"].tolist() == [0, 0, 1]
+    assert not batch["forbidden"].any()  # one passage of each
+    # A batch in which the first query's other positive is some other query's.
+    task.queries = [first, first | {"id": "t9", "relevant": {"eng0": 1}}, second]
+    batch = task.collate(np.array([0, 1, 2]), both[0])
     assert batch["target"].tolist() == [0, 1, 2]
     assert batch["forbidden"].tolist() == [
-        [False, True, False],  # t1's other positive
-        [True, False, False],
-        [False, False, False],  # t2 has both as negatives
+        [False, True, False],  # eng0 is relevant to t1, too
+        [False, False, False],
+        [False, False, False],
     ]
 
 
@@ -435,9 +481,10 @@ def test_a_batch_holds_each_passage_once(task_of: Callable[..., Any]) -> None:
     task = task_of("retrieval", negatives_per_query=3)
     names = names_of(task, [0, 1, 2])
     positives, negatives = names[:3], set(names[3:])
-    assert positives == ["eng0", "eng1", "eng2"]
+    draws = [task.draw(query, epoch=0) for query in task.queries]
+    assert positives == [positive for positive, _ in draws]
     assert len(set(names)) == len(names)
-    wanted = {negative for _, _, hard in task.examples[:3] for negative in hard}
+    wanted = {negative for _, hard in draws for negative in hard}
     assert negatives == wanted - set(positives)
 
 
@@ -460,11 +507,12 @@ def test_the_loss_is_that_of_each_query_among_its_own_passages(
         summed = (states[input_ids] * attention_mask[:, :, None]).sum(dim=1)
         return summed[:, None].expand(-1, input_ids.shape[1], -1)
 
-    indices = [0, 1, 2, 3]
+    indices = [0, 1, 2]
     frame, texts = task.data.frame, task.data.passages
     names = names_of(task, indices)
     expected = []
-    for given, positive, _ in (task.examples[i] for i in indices):
+    for given in task.queries:
+        positive, _ = task.draw(given, epoch=0)
         own = [n for n in names if n == positive or n not in given["relevant"]]
         scores = torch.stack(
             [embed(frame.single(given["input_ids"])) @ embed(frame.single(texts[n])) for n in own]
@@ -473,7 +521,7 @@ def test_the_loss_is_that_of_each_query_among_its_own_passages(
             functional.cross_entropy(scores / temperature, torch.tensor(own.index(positive)))
         )
     batch = task.collate(np.array(indices))
-    assert task.terms(batch) == 4
+    assert task.terms(batch) == 3
     torch.testing.assert_close(
         task.loss(encoder(summed_states), batch), torch.stack(expected).mean(), rtol=1e-4, atol=1e-4
     )

@@ -54,16 +54,16 @@ class QuestionAnswering(Task):
         max_answer_tokens: int = 30,
         normalization: str = "squad",
     ) -> None:
-        self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
-        self.rows = of_languages(read_table(tokenized / "train.parquet"), languages)
-        self.windows = read_table(tokenized / f"{evaluation_split}.parquet")
-        self.examples = list(read_jsonl(dataset / f"{evaluation_split}.jsonl"))
-        self.max_answer_tokens = max_answer_tokens
         if normalization not in NORMALIZATIONS:
             raise InputError(
                 f"`normalization` of a task of answers is {normalization!r}; use "
                 f"{' or '.join(NORMALIZATIONS)}"
             )
+        self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
+        self.rows = of_languages(read_table(tokenized / "train.parquet"), languages)
+        self.windows = read_table(tokenized / f"{evaluation_split}.parquet")
+        self.examples = list(read_jsonl(dataset / f"{evaluation_split}.jsonl"))
+        self.max_answer_tokens = max_answer_tokens
         self.normalization = normalization
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
