@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 from tiny import CLS, MASK, PAD, SEP, character_tokenizer
 from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.tokenization import (
@@ -29,20 +30,20 @@ from semantic_tokens.tokenization import (
 from semantic_tokens.vocabulary import unigram_tokenizer
 
 
-def sentencepiece_tokenizer() -> Tokenizer:
+def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
     """XLM-R's tokenizer over letters and a few words."""
     special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
     letters = [(letter, -5.0) for letter in "▁abcdefghijklmnopqrstuvwxyz.,?番茄红色的"]
     words = [("▁red", -1.0), ("▁tomato", -1.0), ("es", -2.0)]
     pieces = [*special, *letters, *words, ("<mask>", 0.0)]
-    return Tokenizer.from_str(unigram_tokenizer(pieces))
+    return unigram_tokenizer(pieces)
 
 
 TOKENIZERS = {"wordpiece": character_tokenizer, "sentencepiece": sentencepiece_tokenizer}
 
 
 @pytest.fixture(params=TOKENIZERS)
-def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
     return TOKENIZERS[request.param]()
 
 
@@ -63,19 +64,25 @@ def test_the_frame_of_xlm_r() -> None:
     assert (frame.pad, frame.single_overhead, frame.pair_overhead) == (1, 2, 4)
 
 
-def test_frames_are_what_the_tokenizer_itself_does(tokenizer: Tokenizer) -> None:
+def test_frames_are_what_the_tokenizer_itself_does(tokenizer: PreTrainedTokenizerFast) -> None:
     frame = SpecialTokens.of(tokenizer)
     first, second = "a red tomato", "of 番茄."
-    ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in (first, second)]
-    assert frame.single(ids[0]) == tokenizer.encode(first).ids
-    expected = tokenizer.encode(first, second)
+    ids = [
+        tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+        for text in (first, second)
+    ]
+    assert frame.single(ids[0]) == tokenizer.backend_tokenizer.encode(first).ids
+    expected = tokenizer.backend_tokenizer.encode(first, second)
     assert frame.pair(*ids) == (expected.ids, expected.type_ids)
 
 
 def test_a_tokenizer_without_a_frame_is_refused() -> None:
-    bare = json.loads(character_tokenizer().to_str()) | {"post_processor": None}
+    backend = json.loads(character_tokenizer().backend_tokenizer.to_str()) | {
+        "post_processor": None
+    }
+    bare = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(backend)))
     with pytest.raises(InputError, match=r"give the backbone's tokenizer\.json a post-processor"):
-        SpecialTokens.of(Tokenizer.from_str(json.dumps(bare)))
+        SpecialTokens.of(bare)
 
 
 def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path) -> None:
@@ -86,10 +93,11 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path) -> None:
 
 def test_a_tokenizer_s_own_truncation_and_padding_are_off(tmp_path: Path) -> None:
     tokenizer = character_tokenizer()
-    tokenizer.enable_truncation(4)
-    tokenizer.enable_padding(length=20)
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    assert len(load_tokenizer(tmp_path / "tokenizer.json").encode("a tomato").ids) == 9
+    tokenizer.backend_tokenizer.enable_truncation(4)
+    tokenizer.backend_tokenizer.enable_padding(length=20)
+    tokenizer.save_pretrained(tmp_path)
+    opened = load_tokenizer(tmp_path / "tokenizer.json")
+    assert len(opened.backend_tokenizer.encode("a tomato").ids) == 9
 
 
 # Words and their tags
@@ -103,7 +111,7 @@ SENTENCE = {
 }
 
 
-def tag_table(tokenizer: Tokenizer, max_length: int, **change: Any) -> dict[str, Any]:
+def tag_table(tokenizer: PreTrainedTokenizerFast, max_length: int, **change: Any) -> dict[str, Any]:
     (row,) = tokenize_token_classification([SENTENCE | change], tokenizer, max_length=max_length)
     return row
 
@@ -117,12 +125,14 @@ def test_words_start_at_their_first_subword() -> None:
     assert row["input_ids"][0] == CLS and row["input_ids"][-1] == SEP
 
 
-def test_word_starts_spell_the_words(tokenizer: Tokenizer) -> None:
+def test_word_starts_spell_the_words(tokenizer: PreTrainedTokenizerFast) -> None:
     words = ["red", "tomatoes", "of", "番茄", "."]
     row = tag_table(tokenizer, 64, tokens=words, tags=["O"] * 5)
     edges = [*row["word_starts"], len(row["input_ids"]) - 1]
     for word, begin, end in zip(words, edges[:-1], edges[1:], strict=True):
-        alone = tokenizer.encode([word], is_pretokenized=True, add_special_tokens=False)
+        alone = tokenizer.backend_tokenizer.encode(
+            [word], is_pretokenized=True, add_special_tokens=False
+        )
         assert row["input_ids"][begin:end] == alone.ids
 
 
@@ -150,7 +160,9 @@ def question(answer: str = "12 of them", context: str = CONTEXT, **more: Any) ->
     return query | {"answers": [gold]} | more
 
 
-def windows(tokenizer: Tokenizer, example: dict[str, Any], **options: int) -> list[dict[str, Any]]:
+def windows(
+    tokenizer: PreTrainedTokenizerFast, example: dict[str, Any], **options: int
+) -> list[dict[str, Any]]:
     options = {"max_length": 40, "stride": 12, "max_question_length": 16} | options
     return list(tokenize_question_answering([example], tokenizer, **options))
 
@@ -167,7 +179,9 @@ def marked(window: dict[str, Any], context: str = CONTEXT) -> str:
 
 
 @pytest.mark.parametrize("answer", ["In", "12 of them", "3 days", "days.", "Rome", "tomato"])
-def test_a_window_that_holds_the_answer_marks_it(tokenizer: Tokenizer, answer: str) -> None:
+def test_a_window_that_holds_the_answer_marks_it(
+    tokenizer: PreTrainedTokenizerFast, answer: str
+) -> None:
     cut = windows(tokenizer, question(answer))
     assert len(cut) > 1
     holding = [window for window in cut if window["start_position"]]
@@ -188,15 +202,17 @@ def test_an_answer_that_a_window_cuts_is_not_in_it(max_length: int) -> None:
             assert window["end_position"] < len(window["input_ids"]) - 1  # before [SEP]
 
 
-def test_an_answer_in_a_script_without_spaces_is_found(tokenizer: Tokenizer) -> None:
+def test_an_answer_in_a_script_without_spaces_is_found(tokenizer: PreTrainedTokenizerFast) -> None:
     context = "红色的番茄."
     (window,) = windows(tokenizer, question("番茄", context, question="色?"))
     assert marked(window, context) == "番茄"
 
 
-def test_windows_cover_the_context_and_overlap_by_the_stride(tokenizer: Tokenizer) -> None:
+def test_windows_cover_the_context_and_overlap_by_the_stride(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     cut = windows(tokenizer, question())
-    whole = tokenizer.encode(CONTEXT, add_special_tokens=False)
+    whole = tokenizer.backend_tokenizer.encode(CONTEXT, add_special_tokens=False)
     seen = []
     for window in cut:
         assert len(window["input_ids"]) <= 40
@@ -214,19 +230,19 @@ def test_windows_cover_the_context_and_overlap_by_the_stride(tokenizer: Tokenize
 def test_windows_are_those_of_the_tokenizer_itself() -> None:
     """The library's own overflow, told to keep the question whole, cuts at the same places."""
     cut = windows(character_tokenizer(), question())
-    reference = character_tokenizer()
+    reference = character_tokenizer().backend_tokenizer
     reference.enable_truncation(40, stride=12, strategy="only_second")
     first = reference.encode("how many?", CONTEXT)
     expected = [first.ids, *(encoding.ids for encoding in first.overflowing)]
     assert [window["input_ids"] for window in cut] == expected
 
 
-def test_a_short_context_is_one_window(tokenizer: Tokenizer) -> None:
+def test_a_short_context_is_one_window(tokenizer: PreTrainedTokenizerFast) -> None:
     (window,) = windows(tokenizer, question("red", "a red tomato"))
     assert marked(window, "a red tomato") == "red"
 
 
-def test_long_questions_are_cut(tokenizer: Tokenizer) -> None:
+def test_long_questions_are_cut(tokenizer: PreTrainedTokenizerFast) -> None:
     cut = windows(tokenizer, question(question="how many tomatoes did people eat?"))
     short = windows(tokenizer, question(question="how many tomatoes did people eat?" * 9))
     assert [w["input_ids"] for w in cut] == [w["input_ids"] for w in short]
@@ -260,12 +276,12 @@ def test_the_longer_text_of_a_pair_is_shortened_first(
     assert fit_pair(first, second, room) == (first[: kept[0]], second[: kept[1]])
 
 
-def test_pairs_keep_their_label_and_fit(tokenizer: Tokenizer) -> None:
+def test_pairs_keep_their_label_and_fit(tokenizer: PreTrainedTokenizerFast) -> None:
     pair = {"id": "1", "language": "eng", "first": "a red tomato", "second": "it is red " * 9}
     (row,) = tokenize_pair_classification(
         [pair | {"label": "entailment"}], tokenizer, max_length=24
     )
-    whole = tokenizer.encode("a red tomato", "it is red " * 9)
+    whole = tokenizer.backend_tokenizer.encode("a red tomato", "it is red " * 9)
     frame = SpecialTokens.of(tokenizer)
     kept = 24 - len(frame.suffix)
     assert row["label"] == "entailment"
@@ -328,7 +344,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
 def test_a_dataset_of_every_kind_becomes_tables(tmp_path: Path, kind: str) -> None:
     example, options = EXAMPLES[kind]
     tokenizer = character_tokenizer()
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    tokenizer.save_pretrained(tmp_path)
     names = ["train", "test"]
     records = {name: example for name in names}
     if kind == "ranking":
@@ -353,7 +369,8 @@ def test_a_dataset_of_every_kind_becomes_tables(tmp_path: Path, kind: str) -> No
             for name in ("test", "passages")
         )
         encoded = [
-            tokenizer.encode(t, add_special_tokens=False).ids for t in ("redto", "red tomat")
+            tokenizer.backend_tokenizer.encode(t, add_special_tokens=False).ids
+            for t in ("redto", "red tomat")
         ]
         assert len(query) == 5 and len(passage) == 8
         assert query[:3] == encoded[0][:3] and passage == encoded[1]
@@ -376,7 +393,7 @@ def test_packed_sequences_are_full_and_lose_only_the_end(tmp_path: Path) -> None
         assert set(rows[:, 0].tolist()) == {CLS} and set(rows[:, -1].tolist()) == {SEP}
         stream: list[int] = []
         for text in texts[language]:
-            stream += [*tokenizer.encode(text, add_special_tokens=False).ids, SEP]
+            stream += [*tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids, SEP]
         body = rows[:, 1:-1].ravel().tolist()
         assert body == stream[: len(body)]
         assert len(stream) - len(body) < 8
@@ -402,16 +419,20 @@ def test_a_corpus_packed_in_batches_is_packed_as_a_whole(
     calls = []
 
     class Counting:
-        """A tokenizer that counts the texts it is given at once."""
+        """A tokenizer that counts the characters that it is given at once."""
+
+        def __init__(self, counted: Any) -> None:
+            self.counted = counted
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(tokenizer, name)
+            found = getattr(self.counted, name)
+            return Counting(found) if name == "backend_tokenizer" else found
 
         def encode_batch(self, texts: list[str], **options: Any) -> Any:
             calls.append(sum(map(len, texts)))
-            return tokenizer.encode_batch(texts, **options)
+            return self.counted.encode_batch(texts, **options)
 
-    pack_corpus(passages, Counting(), tmp_path / "small", sequence_length=12)
+    pack_corpus(passages, Counting(tokenizer), tmp_path / "small", sequence_length=12)
     assert (tmp_path / "small").read_bytes() == whole
     assert max(calls) < 50 + len("a red tomato 39")
 
