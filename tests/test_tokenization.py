@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from tiny import CLS, MASK, PAD, SEP, character_tokenizer
+from tiny import (
+    CLS,
+    MASK,
+    PAD,
+    SEP,
+    byte_level_tokenizer,
+    character_tokenizer,
+    sentencepiece_tokenizer,
+)
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
@@ -27,19 +35,13 @@ from semantic_tokens.tokenization import (
     tokenize_token_classification,
     write_table,
 )
-from semantic_tokens.vocabulary import unigram_tokenizer
+from semantic_tokens.vocabulary import word_prefix
 
-
-def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
-    """XLM-R's tokenizer over letters and a few words."""
-    special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
-    letters = [(letter, -5.0) for letter in "▁abcdefghijklmnopqrstuvwxyz.,?番茄红色的"]
-    words = [("▁red", -1.0), ("▁tomato", -1.0), ("es", -2.0)]
-    pieces = [*special, *letters, *words, ("<mask>", 0.0)]
-    return unigram_tokenizer(pieces)
-
-
-TOKENIZERS = {"wordpiece": character_tokenizer, "sentencepiece": sentencepiece_tokenizer}
+TOKENIZERS = {
+    "wordpiece": character_tokenizer,
+    "sentencepiece": sentencepiece_tokenizer,
+    "byte_level": byte_level_tokenizer,
+}
 
 
 @pytest.fixture(params=TOKENIZERS)
@@ -131,7 +133,7 @@ def test_word_starts_spell_the_words(tokenizer: PreTrainedTokenizerFast) -> None
     edges = [*row["word_starts"], len(row["input_ids"]) - 1]
     for word, begin, end in zip(words, edges[:-1], edges[1:], strict=True):
         alone = tokenizer.backend_tokenizer.encode(
-            [word], is_pretokenized=True, add_special_tokens=False
+            [word_prefix(tokenizer) + word], is_pretokenized=True, add_special_tokens=False
         )
         assert row["input_ids"][begin:end] == alone.ids
 

@@ -6,16 +6,15 @@ import unicodedata
 import numpy as np
 import pytest
 from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
+from tiny import byte_level_tokenizer
 from tokenizers import (
     AddedToken,
-    ByteLevelBPETokenizer,
     Encoding,
     Tokenizer,
     decoders,
     models,
     normalizers,
     pre_tokenizers,
-    processors,
 )
 from transformers import PreTrainedTokenizerFast
 
@@ -338,38 +337,6 @@ def test_the_texts_hold_what_normalisation_changes():
 # Byte-level BPE
 
 
-BPE_TEXTS = ["house haus maison tree baum red rot"] * 5 + ["the house the tree the öl"] * 5
-BPE_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-
-
-def byte_level(*, add_prefix_space: bool = False, size: int = 330) -> PreTrainedTokenizerFast:
-    """RoBERTa's kind of tokenizer, trained on a few words."""
-    trained = ByteLevelBPETokenizer(add_prefix_space=add_prefix_space)
-    trained.train_from_iterator(
-        BPE_TEXTS,
-        vocab_size=size,
-        min_frequency=1,
-        special_tokens=BPE_SPECIALS,
-        show_progress=False,
-    )
-    backend = trained._tokenizer
-    backend.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        pair="<s> $A </s> </s> $B </s>",
-        special_tokens=[("<s>", 0), ("</s>", 2)],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        bos_token="<s>",
-        eos_token="</s>",
-        cls_token="<s>",
-        sep_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        mask_token="<mask>",
-    )
-
-
 def with_byte_fallback() -> PreTrainedTokenizerFast:
     """Gemma's and mmBERT's kind: characters, merges, and bytes for what is neither."""
     pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<unused0>", "<unused1>"]
@@ -396,7 +363,7 @@ def with_byte_fallback() -> PreTrainedTokenizerFast:
 
 
 def test_bpe_learned_its_alphabet_and_then_the_merges_in_their_order():
-    tokenizer = byte_level()
+    tokenizer = byte_level_tokenizer()
     texts = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
     learned = [texts[i] for i in ids_in_order_learned(tokenizer)]
@@ -419,7 +386,7 @@ def test_unused_subwords_of_bpe_come_last():
     assert learned[-6:-2] == ["au", "▁b", "▁bau", "▁baum"]
 
 
-@pytest.mark.parametrize("make", [byte_level, with_byte_fallback])
+@pytest.mark.parametrize("make", [byte_level_tokenizer, with_byte_fallback])
 def test_bpe_needs_its_alphabet(make):
     tokenizer = make()
     merges = len(json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"])
@@ -431,7 +398,7 @@ def test_bpe_needs_its_alphabet(make):
         first_k_ids(tokenizer, least - 1)
 
 
-@pytest.mark.parametrize("make", [byte_level, with_byte_fallback])
+@pytest.mark.parametrize("make", [byte_level_tokenizer, with_byte_fallback])
 def test_truncated_bpe_spells_the_same_text_with_fewer_merges(make):
     tokenizer = make()
     texts = ["the house", "baum baum", "öl 番茄", *TEXTS]
@@ -459,8 +426,8 @@ def test_a_merge_of_a_dropped_subword_is_gone():
 
 
 def test_what_stands_before_a_word():
-    assert word_prefix(byte_level()) == " "
-    assert word_prefix(byte_level(add_prefix_space=True)) == ""
+    assert word_prefix(byte_level_tokenizer()) == " "
+    assert word_prefix(byte_level_tokenizer(add_prefix_space=True)) == ""
     assert word_prefix(with_byte_fallback()) == " "
     assert word_prefix(small_unigram({"▁": -1.0, "a": -1.0, "▁a": -1.5})) == ""
     assert word_prefix(small_wordpiece(["[UNK]", "a", "##a"])) == ""
@@ -468,7 +435,7 @@ def test_what_stands_before_a_word():
 
 def test_a_word_is_looked_up_as_it_begins_one():
     """Row 13 of the cases: ``house`` within a word is another subword than after a space."""
-    tokenizer = byte_level(size=400)
+    tokenizer = byte_level_tokenizer()
     ids = tokenizer.get_vocab()
     assert "Ġhouse" in ids
     assert single_subword_id(tokenizer, "house") == ids["Ġhouse"]
@@ -481,9 +448,9 @@ def test_a_word_is_looked_up_as_it_begins_one():
 
 
 def test_subwords_are_spelled_for_a_reader():
-    texts = subword_texts(byte_level(size=400))
+    texts = subword_texts(byte_level_tokenizer())
     assert {"▁house", "▁the", "▁öl"} <= set(texts)
-    assert texts[:5] == BPE_SPECIALS
+    assert texts[:5] == ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     assert not [text for text in texts if "Ġ" in text]
     unigram = small_unigram({"▁": -1.0, "▁a": -2.0})
     assert subword_texts(unigram) == [*SPECIALS, "▁", "▁a", "<mask>"]
@@ -510,7 +477,7 @@ def test_special_is_what_the_tokenizer_says_is_special(tmp_path):
     assert special_ids(open_tokenizer(tmp_path)) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("make", [byte_level, lambda: small_wordpiece(["[UNK]", "a", "##b"]),
+@pytest.mark.parametrize("make", [byte_level_tokenizer, lambda: small_wordpiece(["[UNK]", "a", "##b"]),
                                   lambda: small_unigram({"▁": -1.0, "a": -2.0})])  # fmt: skip
 def test_a_model_without_its_type_opens(make, tmp_path):
     """Row 1 of the cases: older files do not name the kind of their model."""

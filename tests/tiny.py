@@ -7,7 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    ByteLevelBPETokenizer,
+    Tokenizer,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from torch import nn
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 from transformers.utils import ModelOutput
@@ -16,6 +23,7 @@ from semantic_tokens.files import write_jsonl
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.tokenization import tokenize_dataset
+from semantic_tokens.vocabulary import unigram_tokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -43,6 +51,41 @@ def character_tokenizer() -> PreTrainedTokenizerFast:
         cls_token="[CLS]",
         sep_token="[SEP]",
         mask_token="[MASK]",
+    )
+
+
+def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
+    """XLM-R's tokenizer over letters and a few words."""
+    special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
+    letters = [(letter, -5.0) for letter in "▁abcdefghijklmnopqrstuvwxyz.,?番茄红色的"]
+    words = [("▁red", -1.0), ("▁tomato", -1.0), ("es", -2.0)]
+    return unigram_tokenizer([*special, *letters, *words, ("<mask>", 0.0)])
+
+
+def byte_level_tokenizer(*, add_prefix_space: bool = False) -> PreTrainedTokenizerFast:
+    """RoBERTa's kind of tokenizer: byte-level BPE, with merges for a few words."""
+    trained = ByteLevelBPETokenizer(add_prefix_space=add_prefix_space)
+    trained.train_from_iterator(
+        ["house haus maison tree baum red rot"] * 5 + ["the house the tree the öl tomato"] * 5,
+        vocab_size=400,
+        min_frequency=1,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        show_progress=False,
+    )
+    trained._tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=trained._tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
     )
 
 
