@@ -43,17 +43,28 @@ def open_tokenizer(
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
     except Exception as error:  # each kind of tokenizer raises its own
-        said = " ".join(str(error).split())[:300]
-        raise InputError(
-            f"the tokenizer of {source} cannot be opened ({said}); save one there with "
-            "AutoTokenizer.from_pretrained(…).save_pretrained(…)"
-        ) from error
+        raise InputError(_reason(Path(source), error)) from error
     if not tokenizer.is_fast:
         raise InputError(
             f"the tokenizer of {source} ({type(tokenizer).__name__}) has no fast version, which "
             "tells where in a text a subword stands; use another backbone"
         )
     return _wrapped(tokenizer.backend_tokenizer, tokenizer)
+
+
+def _reason(folder: Path, error: Exception) -> str:
+    """Why a tokenizer cannot be opened. The library does not name the file that it could not read."""
+    for file in sorted(folder.glob("*.json")):
+        try:
+            json.loads(file.read_bytes())
+        except ValueError as broken:
+            return f"{file} is not JSON ({broken}); get the checkpoint again"
+    said = " ".join(str(error).split())[:300]
+    lacks = "" if (folder / "tokenizer.json").is_file() else "there is no tokenizer.json; "
+    return (
+        f"the tokenizer of {folder} cannot be opened ({lacks}{said}); save one there with "
+        "AutoTokenizer.from_pretrained(…).save_pretrained(…)"
+    )
 
 
 def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
