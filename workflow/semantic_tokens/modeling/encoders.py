@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -38,7 +39,7 @@ def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) ->
         trust_remote_code = trusts_remote_code(folder)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
         raise InputError(_reason(folder, error)) from error
     if getattr(config, "is_encoder_decoder", False):
         raise InputError(
