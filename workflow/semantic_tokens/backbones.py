@@ -16,13 +16,23 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, PreTrainedConfig, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from semantic_tokens.downloads import PROVENANCE
 from semantic_tokens.e5_binary import E5Model, read_e5_binary
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json
-from semantic_tokens.modeling.checkpoint_files import modern_name, read_tensors, weight_files
+from semantic_tokens.modeling.checkpoint_files import (
+    modern_name,
+    read_tensors,
+    same_parameter,
+    weight_files,
+)
 from semantic_tokens.modeling.encoders import (
     ORIGIN,
     check_vocabulary,
@@ -251,7 +261,22 @@ def _from_checkpoint(
     tensors: dict[str, torch.Tensor] = {}
     for file in weight_files(source, convert_pickle=convert_pickle):
         tensors |= read_tensors(file)
+    _check_shapes(tensors, model, source)
     return config, tensors, tokenizer
+
+
+def _check_shapes(tensors: dict[str, torch.Tensor], model: PreTrainedModel, source: Path) -> None:
+    """Compare a checkpoint's tensors with its configuration."""
+    for parameter, wanted in model.state_dict().items():
+        for name in same_parameter(tensors, parameter, model):
+            if tensors[name].shape != wanted.shape:
+                found, expected = (
+                    " × ".join(map(str, shape)) for shape in (tensors[name].shape, wanted.shape)
+                )
+                raise InputError(
+                    f"{source}: {name} is {found} in the weights, and {expected} by config.json; "
+                    "get the checkpoint again"
+                )
 
 
 def _write(
