@@ -33,8 +33,7 @@ from semantic_tokens.grouping.groups import groups_of
 from semantic_tokens.languages import iso639_3
 from semantic_tokens.lexicons.table import Entry, write_lexicon
 from semantic_tokens.recipe import Recipe
-from semantic_tokens.tokenization import load_tokenizer
-from semantic_tokens.vocabulary import unigram_tokenizer
+from semantic_tokens.vocabulary import load_tokenizer, unigram_tokenizer
 from semantic_tokens.wheels import read_member
 
 # The languages of the paper's tasks and pretraining that CLDR has.

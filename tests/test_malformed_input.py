@@ -36,7 +36,7 @@ from semantic_tokens.lexicons import colexnet, package_words, panlex, published
 from semantic_tokens.recipe import Recipe
 from semantic_tokens.task_data import READERS as READERS_OF_DATASETS
 from semantic_tokens.task_data import read_dataset
-from semantic_tokens.tokenization import load_tokenizer
+from semantic_tokens.vocabulary import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "workflow/semantic_tokens"

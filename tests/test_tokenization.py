@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from safetensors.numpy import load_file
 from tiny import (
     CLS,
@@ -21,21 +23,18 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.files import write_jsonl
+from semantic_tokens.special_tokens import SpecialTokens, fit_pair
 from semantic_tokens.tokenization import (
     PAIR_CLASSIFICATION_SCHEMA,
-    SpecialTokens,
-    fit_pair,
-    load_tokenizer,
     pack_corpus,
-    read_table,
-    token_ids_in,
     tokenize_dataset,
     tokenize_pair_classification,
     tokenize_question_answering,
     tokenize_token_classification,
-    write_table,
 )
-from semantic_tokens.vocabulary import word_prefix
+from semantic_tokens.tokenized_tables import read_table, token_ids_in
+from semantic_tokens.vocabulary import load_tokenizer, word_prefix
 
 TOKENIZERS = {
     "wordpiece": character_tokenizer,
@@ -303,26 +302,31 @@ def test_tables_come_back_as_they_were_written(tmp_path: Path) -> None:
             "token_type_ids": [0] * (i % 7),
             "label": "neutral",
         }
-        for i in range(5000)  # more than are written at once
+        for i in range(5000)
     ]
     table = tmp_path / "test.parquet"
-    assert write_table(iter(rows), PAIR_CLASSIFICATION_SCHEMA, table) == 5000
+    parquet.write_table(pa.Table.from_pylist(rows, PAIR_CLASSIFICATION_SCHEMA), table)
     assert read_table(table) == rows
     frame = SpecialTokens.of(sentencepiece_tokenizer())
     assert token_ids_in([table], frame).tolist() == [0, 1, 2, 3, 4, 5]
     assert token_ids_in([], frame).tolist() == [0, 1, 2]
 
 
-def test_a_table_that_fails_halfway_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError):
-        write_table(
-            tokenize_question_answering(
-                [question()], character_tokenizer(), max_length=8, stride=4, max_question_length=9
-            ),
-            PAIR_CLASSIFICATION_SCHEMA,
-            tmp_path / "test.parquet",
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_table_that_fails_halfway_is_not_there(tmp_path: Path, processes: int) -> None:
+    character_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    write_jsonl([question() | {"id": str(i)} for i in range(4)], tmp_path / "test.jsonl")
+    (tmp_path / "tables").mkdir()
+    with pytest.raises(InputError, match="raise the dataset's `max_length`"):
+        tokenize_dataset(
+            "question_answering",
+            [tmp_path / "test.jsonl"],
+            tmp_path / "tokenizer",
+            [tmp_path / "tables/test.parquet"],
+            {"max_length": 8, "stride": 4, "max_question_length": 9},
+            processes=processes,
         )
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "tables").iterdir()) == []
 
 
 EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
