@@ -3,6 +3,7 @@
 # consumes  a backbone and its groups, or results/models/{groups}/mlm/; results/tokenized/,
 #           results/datasets/, results/candidates/
 # makes     results/scores/{recipe}/{task}/{training}/seed-{seed}.json, and .items.parquet
+#           results/training/fine_tune/…steps.tsv
 #           results/predictions/…jsonl.gz, results/fine-tuned/…   where `keep` asks for them
 SCORED = f"{RECIPE}/{{task}}/{{training}}/seed-{{seed}}"
 KEPT = {}
@@ -22,6 +23,7 @@ rule fine_tune:
         scores=f"results/scores/{SCORED}.json",
         # What every test item adds to them, for the tests between models.
         scored_items=f"results/scores/{SCORED}.items.parquet",
+        steps=f"results/training/fine_tune/{SCORED}.steps.tsv",
     log:
         f"results/logs/fine_tune/{SCORED}.log",
     benchmark:
@@ -37,6 +39,7 @@ rule fine_tune:
         evaluation_split=config["evaluation_split"],
         collection=lambda wildcards: collection_of(wildcards.task),
         checkpoint=f"{PREFIX}results/checkpoints/fine_tune/{SCORED}",
+        tracking=f"{PREFIX}results/tracking",
         code=task_code,
     script:
         "../workflow/scripts/fine_tune.py"

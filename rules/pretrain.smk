@@ -1,7 +1,8 @@
 # Continual pretraining (paper, section 2.4; Appendix A).
 #
 # consumes  a backbone and its groups, results/tokenized/{backbone}/{segmentation}/corpora/
-# makes     results/models/{groups}/mlm/, results/efficiency/, results/held_out/
+# makes     results/models/{groups}/mlm/, results/efficiency/, results/held_out/,
+#           results/training/pretrain/
 
 # What decides the masked sequences of pretraining.
 OBJECTIVE = {
@@ -37,6 +38,7 @@ rule pretrain:
         model=directory(f"results/models/{GROUPS}/mlm"),
         efficiency=f"results/efficiency/{GROUPS}.json",
         held_out=f"results/held_out/{GROUPS}.json",
+        steps=f"results/training/pretrain/{GROUPS}.steps.tsv",
     log:
         f"results/logs/pretrain/{GROUPS}.log",
     benchmark:
@@ -52,6 +54,7 @@ rule pretrain:
         objective=OBJECTIVE,
         # Outside the outputs, which Snakemake deletes when an interrupted job starts again.
         checkpoint=f"{PREFIX}results/checkpoints/pretrain/{GROUPS}",
+        tracking=f"{PREFIX}results/tracking",
         code=PRETRAINING_CODE,
     script:
         "../workflow/scripts/pretrain.py"

@@ -1,10 +1,8 @@
 """What a job says of how it ended."""
 
 import errno
+import itertools
 import logging
-import platform
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +14,7 @@ import torch
 from semantic_tokens.errors import InputError
 from semantic_tokens.jobs import job
 from semantic_tokens.processes import in_processes
+from semantic_tokens.training import TrainingOptions, train
 
 
 @pytest.fixture
@@ -120,41 +119,46 @@ def test_a_defect_keeps_its_traceback(snakemake: SimpleNamespace) -> None:
     assert "this is a defect" in said(snakemake) and "Traceback" in said(snakemake)
 
 
-_STEPS = """
-import resource
-from types import SimpleNamespace
-from semantic_tokens.jobs import job
-
-def step():
-    return [bytearray(b"1") * 2_400_000 for _ in range(4)]
-
-with job(SimpleNamespace(rule="align", threads=1, log=[])):
-    step()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(50):
-        step()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
+def test_a_job_without_its_gpus_ends_in_one_line(
+    snakemake: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    snakemake.resources = {"gpu": 1}
+    with pytest.raises(SystemExit), job(snakemake):
+        raise AssertionError("the work has begun")
+    (line,) = said(snakemake).splitlines()
+    assert "align: `gpus_per_job: 1` needs as many GPUs, and torch finds 0" in line
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's allocator")
-def test_memory_of_one_step_serves_the_next() -> None:
-    printed = subprocess.run([sys.executable, "-c", _STEPS], capture_output=True, check=True)
-    # All four blocks have 2,344 pages: as many faults a step if they went back to the system.
-    assert int(printed.stdout) < 10 * 2344
+def test_a_job_that_uses_no_gpu_needs_none(snakemake: SimpleNamespace) -> None:
+    snakemake.resources = {"gpu": 0, "mem_mb": 100}
+    with job(snakemake) as log:
+        log.info("done")
+    assert said(snakemake).endswith("done\n")
 
 
-_END = """
-import atexit, gc
-from types import SimpleNamespace
-from semantic_tokens.jobs import job
-
-atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # what is registered first runs last
-with job(SimpleNamespace(rule="align", threads=1, log=[])):
-    print(gc.get_freeze_count() > 1000)
-"""
+def test_an_interrupted_job_ends_in_one_line(snakemake: SimpleNamespace) -> None:
+    with pytest.raises(SystemExit) as ended, job(snakemake):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    (line,) = said(snakemake).splitlines()
+    assert "align was interrupted; run the same command again" in line
 
 
-def test_a_process_ends_without_a_look_through_all_that_it_holds() -> None:
-    printed = subprocess.run([sys.executable, "-c", _END], capture_output=True, check=True)
-    assert printed.stdout.split() == [b"False", b"True"]
+def test_accelerate_says_nothing_of_its_checkpoints(
+    snakemake: SimpleNamespace, tmp_path: Path
+) -> None:
+    weights = torch.nn.Linear(1, 1)
+    with job(snakemake):
+        train(
+            weights,
+            lambda: itertools.repeat([{"x": torch.ones(1, 1)}]),
+            lambda model, batch: model(batch["x"]).mean(),
+            steps=4,
+            options=TrainingOptions(learning_rate=0.1, batch_size=1, checkpoint_every=1),
+            seed=1,
+            checkpoint=tmp_path / "checkpoint",
+            description="ner on a",
+        )
+    setup, end = said(snakemake).splitlines()
+    assert "ner on a: " in setup and "ner on a: 4 steps, loss" in end

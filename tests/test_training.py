@@ -15,21 +15,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
-from semantic_tokens.encoder import Encoder, SemanticTokenEmbedding
-from semantic_tokens.model import load_text_head
 from tiny import write_model
 from torch import nn
 from torch.nn import functional
+from transformers import BertModel
 
-from semantic_tokens import training
 from semantic_tokens.errors import InputError
+from semantic_tokens.modeling.embedding import SemanticTokenEmbedding
+from semantic_tokens.modeling.loading import load_model
 from semantic_tokens.processes import in_processes, process_count
 from semantic_tokens.training import (
     Batch,
     TrainingOptions,
+    device,
+    loop,
     precision_here,
     shuffled_batches,
+    step,
     train,
 )
 
@@ -546,14 +550,11 @@ def test_gradients_that_overflow_again_and_again_end_the_run(
 ) -> None:
     """Under fp16, whose scaler skips the steps. It needs a GPU: here nothing is scaled, and nothing
     steps either."""
-    import accelerate
-
-    whole = accelerate.Accelerator
     monkeypatch.setattr(
-        accelerate, "Accelerator", lambda **given: whole(**given | {"mixed_precision": "no"})
+        loop, "Accelerator", lambda **given: Accelerator(**given | {"mixed_precision": "no"})
     )
-    monkeypatch.setattr(training, "precision_here", lambda wanted: "fp16")
-    monkeypatch.setattr(training._AdamW, "step", lambda self, closure=None: None)
+    monkeypatch.setattr(step, "precision_here", lambda wanted: "fp16")
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, closure=None: None)
     calls = []
 
     def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -576,38 +577,6 @@ def test_gradients_that_overflow_again_and_again_end_the_run(
     assert (tmp_path / "c.failed-step-21.safetensors").is_file()
 
 
-def test_training_does_not_import_the_compiler(tmp_path: Path) -> None:
-    """Nor what sees whether tensors are spread over devices: longer than all else that it imports."""
-    code = f"""
-import sys
-import test_training as t
-t.train(t.make_model(), t.data(), t.squared_error, steps=3, options=t.OPTIONS, seed=1,
-        checkpoint={str(tmp_path / "c")!r}, keep_checkpoint=True)
-print(*{{"torch._dynamo", "torch._inductor", "torch.distributed.tensor", "sympy"}} & {{*sys.modules}})
-"""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-    printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, text=True, env=environment
-    )
-    assert printed.stdout == "\n"
-
-
-def test_the_optimizer_steps_as_torchs_own() -> None:
-    trained = []
-    for kind in (training._AdamW, torch.optim.AdamW):
-        model = make_model().eval()
-        optimizer = kind(model.parameters(), lr=0.1, weight_decay=0.1, fused=True)
-        for micro_batches in itertools.islice(data()(), 4):
-            squared_error(model, micro_batches[0]).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        optimizer.load_state_dict(optimizer.state_dict())
-        trained.append((model.state_dict(), optimizer.state_dict()["state"]))
-    (weights, state), (expected, expected_state) = trained
-    torch.testing.assert_close(weights, expected, rtol=0, atol=0)
-    torch.testing.assert_close(state, expected_state, rtol=0, atol=0)
-
-
 def test_the_precision_is_what_the_machine_can(monkeypatch: pytest.MonkeyPatch) -> None:
     def machine(cuda: bool, bf16: bool) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
@@ -628,23 +597,23 @@ def test_an_encoder_compiles_where_a_compiler_helps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By torch's tracer alone, which needs no GPU and runs the kernels as they are."""
-    folder = write_model(tmp_path, torch.arange(12))
-    monkeypatch.setattr(training, "compiler_here", lambda: "eager")
+    files = write_model(tmp_path, torch.arange(12))
+    monkeypatch.setattr(device, "compiler_here", lambda: "eager")
     ids = torch.tensor([[2, 6, 7, 3], [2, 8, 3, 0]])
     batch = {"input_ids": ids, "attention_mask": (ids != 0).long()}
     outcomes = []
     for wanted in ("no", "auto"):
-        model = load_text_head(folder, 2, seed=1, dropout=0.0)
+        model = load_model("sequence_classification", files, labels=2, dropout=0.0)
         options = replace(OPTIONS, compile=wanted, learning_rate=1e-4)
 
         def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
-            return model(**batch).square().mean()
+            return model(**batch).logits.square().mean()
 
         losses = train(
             model, lambda: iter([[dict(batch)]] * 3), loss, steps=3, options=options, seed=1
         )
         compiled = [m for m in model.modules() if m._compiled_call_impl is not None]
-        assert [type(m) for m in compiled] == ([Encoder] if wanted == "auto" else [])
+        assert [type(m) for m in compiled] == ([BertModel] if wanted == "auto" else [])
         outcomes.append((losses, model.state_dict()))
     (plain, weights), (same, others) = outcomes
     assert plain == pytest.approx(same, rel=1e-4)
@@ -656,7 +625,7 @@ def test_an_encoder_compiles_where_a_compiler_helps(
 def test_nothing_is_compiled_without_a_gpu() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    assert training.compiler_here() is None
+    assert device.compiler_here() is None
 
 
 def test_the_seed_decides_dropout() -> None:

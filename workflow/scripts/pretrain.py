@@ -7,7 +7,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.pretraining import Objective, pretrain
     from semantic_tokens.processes import in_processes
-    from semantic_tokens.training import TrainingOptions
+    from semantic_tokens.training import Tracking, TrainingOptions
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output  # noqa: F821
     # Not a parameter: how often a training is kept on disk makes no model stale.
@@ -26,5 +26,11 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
             held_out=output.held_out,
             checkpoint=params.checkpoint,
             efficiency=output.efficiency,
+            tracking=Tracking(
+                output.steps,
+                name="/".join(["pretrain", *snakemake.wildcards]),  # noqa: F821
+                folder=params.tracking,
+                report_to=snakemake.config["report_to"],  # noqa: F821
+            ),
             description="/".join(snakemake.wildcards),  # noqa: F821
         )

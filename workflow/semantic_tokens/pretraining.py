@@ -24,6 +24,7 @@ from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLan
 from semantic_tokens.processes import is_first_process, process_count
 from semantic_tokens.training import (
     Batch,
+    Tracking,
     TrainingOptions,
     autocast_here,
     precision_here,
@@ -337,6 +338,7 @@ def pretrain(
     held_out: str | Path | None = None,
     checkpoint: str | Path | None = None,
     efficiency: str | Path | None = None,
+    tracking: Tracking | None = None,
     description: str = "pretraining",
     **training: Any,
 ) -> list[float]:
@@ -345,6 +347,7 @@ def pretrain(
     Args:
         files, corpora, tokenizer: see :class:`Pretraining`.
         held_out: a JSON file for the loss on held-out sequences (:func:`held_out_losses`).
+        tracking: where the steps are recorded.
         efficiency: a JSON file for what the training took (:meth:`Pretraining.train`).
         description: the recipe of the model, without its pretraining.
         training: further arguments of :func:`~semantic_tokens.training.train`.
@@ -357,6 +360,7 @@ def pretrain(
         checkpoint=checkpoint,
         # Until the model is written: a job that is killed before that does not train again.
         keep_checkpoint=checkpoint is not None and options.checkpoint_every > 0,
+        tracking=tracking,
         description=description,
         **training,
     )

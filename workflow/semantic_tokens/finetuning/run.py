@@ -20,7 +20,14 @@ from semantic_tokens.processes import is_first_process
 from semantic_tokens.scored_items import ScoredItem, scores_by_language
 from semantic_tokens.special_tokens import SpecialTokens
 from semantic_tokens.tokenized_tables import token_ids_in
-from semantic_tokens.training import Batch, TrainingOptions, autocast_here, shuffled_batches, train
+from semantic_tokens.training import (
+    Batch,
+    Tracking,
+    TrainingOptions,
+    autocast_here,
+    shuffled_batches,
+    train,
+)
 from semantic_tokens.vocabulary import load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -97,6 +104,7 @@ def fine_tune(
     options: TrainingOptions,
     seed: int,
     checkpoint: str | Path | None = None,
+    tracking: Tracking | None = None,
     evaluation_batch_size: int = 64,
     predictions: Predictions | None = None,
     keep_model: str | Path | None = None,
@@ -155,6 +163,7 @@ def fine_tune(
         loss_is_shared=task.couples_examples,
         checkpoint=checkpoint,
         keep_checkpoint=keeps,
+        tracking=tracking,
         description=description,
     )
     if not is_first_process():
