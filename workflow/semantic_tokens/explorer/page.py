@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,20 @@ from semantic_tokens.explorer.packing import (
     LARGEST_COMPARED,
     alphabetical,
     pack,
-    segmenter,
     sense_columns,
     similarities,
     smallest,
     word_senses,
 )
+from semantic_tokens.explorer.segmentation import segmenter
 from semantic_tokens.files import whole
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.languages import iso639_1
 from semantic_tokens.lexicons.table import read_lexicon
 from semantic_tokens.recipe import Recipe
-from semantic_tokens.vocabulary import load_tokenizer, single_subword_id, subword_texts
+from semantic_tokens.vocabulary import load_tokenizer, single_subword_id
 
+_log = logging.getLogger(__name__)
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -47,17 +49,24 @@ def write_page(
 
     Args:
         recipes: of the groupings, in the order in which they are shown.
-        groups: a file each.
+        groups: one file per recipe.
         embeddings: alignment -> the file of the embeddings that were grouped.
         lexicons: tables of words, for the languages of subwords and their English.
         keywords: words to begin with.
 
     Raises:
-        InputError: the page knows no such tokenizer, or the groups are of another vocabulary.
+        InputError: the groups are of another vocabulary.
     """
     known = load_tokenizer(tokenizer)
-    settings, charsmap, scores = segmenter(known, str(tokenizer))
-    pieces = subword_texts(known)
+    cutting = segmenter(known)
+    pieces = cutting.pieces
+    if cutting.settings["uncut"]:
+        _log.warning(
+            "%s has %s, which the page cannot cut words with: it finds only words that are whole "
+            "subwords",
+            tokenizer,
+            cutting.settings["uncut"],
+        )
     senses = word_senses(
         (entry for lexicon in lexicons for entry in read_lexicon(lexicon)),
         functools.cache(lambda word: single_subword_id(known, word)),
@@ -65,9 +74,11 @@ def write_page(
     columns = sense_columns(senses)
     contents: dict[str, Any] = {
         "pieces": pieces,
-        "order": alphabetical(pieces),
-        "scores": smallest(scores),
-        "charsmap": charsmap,
+        "spellings": cutting.spellings,
+        "order": alphabetical(pieces, cutting.settings["prefix"]),
+        "scores": smallest(cutting.scores),
+        "merges": smallest(cutting.merges),
+        "charsmap": cutting.charsmap,
         "senses": columns,
     }
     described: list[dict[str, Any]] = [{} for _ in recipes]
@@ -91,7 +102,7 @@ def write_page(
     header = {
         "backbone": recipes[0].backbone,
         "dimension": recipes[0].dimension_number,
-        "segmenter": settings,
+        "segmenter": cutting.settings,
         "groupings": described,
         "languages": [[iso639_1(code), _name(code)] for code in columns["languages"]],
         "keywords": list(keywords),
@@ -107,6 +118,7 @@ def write_page(
     )
     page = environment.get_template("page.html.j2").render(
         title=title,
+        uncut=cutting.settings["uncut"],
         # "<" would end the element that the header stands in.
         header=json.dumps(header, ensure_ascii=False).replace("<", r"\u003c"),
         style=(_TEMPLATES / "page.css").read_text(encoding="utf-8"),

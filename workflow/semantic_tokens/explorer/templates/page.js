@@ -115,14 +115,41 @@ class Charsmap {
 
 const CHINESE =
   /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
-const BERT_PUNCTUATION = /([!-/:-@[-`{-~]|\p{P})/u;
+const PUNCTUATION = /[!-/:-@[-`{-~]|\p{P}/gu;
+const SPACE = /\p{White_Space}/gu;
+const WORD_CHARACTER = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]";
+const WORD_OR_MARKS = new RegExp(`${WORD_CHARACTER}+|(?:(?!${WORD_CHARACTER})\\P{White_Space})+`, "gu");
+const GPT2_WORDS =
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+
+/** The characters that byte-level tokenizers write bytes as: of those that can be seen, their own. */
+const BYTE_CHARACTERS = (() => {
+  const isSeen = (byte) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
+  let next = 256;
+  return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isSeen(byte) ? byte : next++));
+})();
+
+const byteLevel = (text) => Array.from(utf8.encode(text), (byte) => BYTE_CHARACTERS[byte]).join("");
+
+/** The text of byte-level characters; what is none stays as it is. */
+function fromByteLevel(text) {
+  const bytes = Array.from(text, (character) => BYTE_CHARACTERS.indexOf(character));
+  return bytes.includes(-1) ? text : fromUtf8.decode(Uint8Array.from(bytes));
+}
+
+const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
+/** The regular expression of a part of the tokenizer, which has either this or plain text. */
+function patternOf(part) {
+  part.compiled ??= new RegExp(part.pattern.Regex ?? escaped(part.pattern.String), "gum");
+  return part.compiled;
+}
 
 const NORMALIZERS = {
   Sequence: (text, part) => part.normalizers.reduce(normalized, text),
-  Replace: (text, part) =>
-    "String" in part.pattern
-      ? text.replaceAll(part.pattern.String, () => part.content)
-      : text.replace(new RegExp(part.pattern.Regex, "gu"), () => part.content),
+  Replace: (text, part) => text.replace(patternOf(part), () => part.content),
+  Prepend: (text, part) => text && part.prepend + text,
+  ByteLevel: byteLevel,
   Precompiled: (text) => vocabulary.charsmap.normalize(text),
   NFC: (text) => text.normalize("NFC"),
   NFD: (text) => text.normalize("NFD"),
@@ -156,26 +183,70 @@ function normalized(text, part) {
   return part ? NORMALIZERS[part.type](text, part) : text;
 }
 
+/** A word cut where a pattern matches; `behavior` says what becomes of the matches themselves.
+ * What is removed leaves an empty word, so that the first word stays the one at the text's begin. */
+function splitAt(word, pattern, behavior, invert = false) {
+  const parts = [];
+  let from = 0;
+  const add = (till, isMatch) => {
+    if (from < till) parts.push({ text: word.slice(from, till), isMatch: isMatch !== invert });
+    from = till;
+  };
+  for (const { 0: match, index } of word.matchAll(pattern)) {
+    add(index, false);
+    add(index + match.length, true);
+  }
+  add(word.length, false);
+  const merged = (isJoined) =>
+    parts.reduce((words, part, place) => {
+      if (place && isJoined(parts[place - 1], part)) words[words.length - 1] += part.text;
+      else words.push(part.text);
+      return words;
+    }, []);
+  switch (behavior) {
+    case "Removed":
+      return parts.map(({ text, isMatch }) => (isMatch ? "" : text));
+    case "MergedWithPrevious":
+      return merged((before, part) => part.isMatch && !before.isMatch);
+    case "MergedWithNext":
+      return merged((before, part) => before.isMatch && !part.isMatch);
+    case "Contiguous":
+      return merged((before, part) => part.isMatch === before.isMatch);
+    default:
+      return parts.map(({ text }) => text);
+  }
+}
+
+// Each makes of a word several. Empty words are dropped in the end.
 const PRE_TOKENIZERS = {
-  Sequence: (words, part) => part.pretokenizers.reduce(split, words),
-  WhitespaceSplit: (words) => words.flatMap((word) => word.split(/\p{White_Space}+/u)),
-  BertPreTokenizer: (words) =>
-    words.flatMap((word) => word.split(/\p{White_Space}+/u)).flatMap((word) => word.split(BERT_PUNCTUATION)),
-  Metaspace: (words, part) =>
-    words.flatMap((word, place) => {
-      const mark = part.replacement;
-      let marked = word.replaceAll(" ", mark);
-      const scheme = part.prepend_scheme ?? "always";
-      const prepends = scheme === "always" || (scheme === "first" && place === 0);
-      if (prepends && !marked.startsWith(mark)) marked = mark + marked;
-      if (part.split === false) return [marked];
-      const pieces = marked.split(mark);
-      return pieces.map((piece, i) => (i ? mark + piece : piece));
-    }),
+  WhitespaceSplit: (word) => splitAt(word, SPACE, "Removed"),
+  Whitespace: (word) => splitAt(word, WORD_OR_MARKS, "Removed", true),
+  BertPreTokenizer: (word) =>
+    splitAt(word, SPACE, "Removed").flatMap((part) => splitAt(part, PUNCTUATION, "Isolated")),
+  Punctuation: (word, part) => splitAt(word, PUNCTUATION, part.behavior),
+  Digits: (word, part) => splitAt(word, /\p{N}/gu, part.individual_digits ? "Isolated" : "Contiguous"),
+  CharDelimiterSplit: (word, part) => splitAt(word, new RegExp(escaped(part.delimiter), "gu"), "Removed"),
+  Split: (word, part) => splitAt(word, patternOf(part), part.behavior, part.invert),
+  ByteLevel: (word, part) => {
+    const spaced = part.add_prefix_space && !word.startsWith(" ") ? ` ${word}` : word;
+    return (part.use_regex ? splitAt(spaced, GPT2_WORDS, "Isolated") : [spaced]).map(byteLevel);
+  },
+  Metaspace: (word, part, place) => {
+    const mark = part.replacement;
+    let marked = word.replaceAll(" ", mark);
+    const scheme = part.prepend_scheme ?? "always";
+    const prepends = scheme === "always" || (scheme === "first" && place === 0);
+    if (prepends && !marked.startsWith(mark)) marked = mark + marked;
+    if (part.split === false) return [marked];
+    return splitAt(marked, new RegExp(escaped(mark), "gu"), "MergedWithNext");
+  },
 };
 
+/** Words after a pre-tokenizer; the first is the one at the text's begin, and may be empty. */
 function split(words, part) {
-  return part ? PRE_TOKENIZERS[part.type](words, part).filter((word) => word) : words;
+  if (!part) return words;
+  if (part.type === "Sequence") return part.pretokenizers.reduce(split, words);
+  return words.flatMap((word, place) => (word ? PRE_TOKENIZERS[part.type](word, part, place) : [word]));
 }
 
 /** The likeliest cut of a word under a Unigram model: of each subword `id` and `text`. */
@@ -207,7 +278,9 @@ function cutUnigram(word) {
     if (id === header.segmenter.unknown && tokens[0]?.id === id) tokens[0].text = text + tokens[0].text;
     else tokens.unshift({ id, text });
   }
-  return tokens;
+  const { unknown, byte_fallback } = header.segmenter;
+  if (!byte_fallback) return tokens;
+  return tokens.flatMap((token) => (token.id === unknown && bytesOf(token.text)) || [token]);
 }
 
 /** The longest subword at a word's begin, and so on. What is left over makes the word unknown. */
@@ -229,46 +302,180 @@ function cutWordPiece(word) {
   return tokens;
 }
 
+/** The bytes of a text as subwords, or null where one of them is none. */
+function bytesOf(text) {
+  const tokens = [];
+  for (const byte of utf8.encode(text)) {
+    const name = `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+    if (!vocabulary.ids.has(name)) return null;
+    tokens.push({ id: vocabulary.ids.get(name), text: name });
+  }
+  return tokens;
+}
+
+/** The characters of a word, before any are merged. */
+function charactersBPE(word) {
+  const { prefix, suffix, unknown, byte_fallback, fuse_unk } = header.segmenter;
+  const characters = Array.from(word);
+  const tokens = [];
+  let waiting = null; // what is unknown, until something known follows
+  const release = () => {
+    if (waiting) tokens.push(waiting);
+    waiting = null;
+  };
+  characters.forEach((text, place) => {
+    const spelled = (place ? prefix : "") + text + (place === characters.length - 1 ? suffix : "");
+    const id = vocabulary.ids.get(spelled);
+    if (id !== undefined) {
+      release();
+      tokens.push({ id, text });
+      return;
+    }
+    const bytes = byte_fallback ? bytesOf(spelled) : null;
+    if (bytes) tokens.push(...bytes); // before what waits, as the library has it
+    else if (waiting && fuse_unk) waiting.text += text;
+    else {
+      release();
+      waiting = { id: unknown, text };
+    }
+  });
+  release();
+  return tokens.filter(({ id }) => id !== null);
+}
+
+/** Characters, of which neighbours become one in the order in which the tokenizer learned that. */
+function cutBPE(word) {
+  const { prefix, ignore_merges } = header.segmenter;
+  if (ignore_merges && vocabulary.ids.has(word)) return [{ id: vocabulary.ids.get(word), text: word }];
+  const tokens = charactersBPE(word);
+  const rankAt = (place) => vocabulary.rankOf(tokens[place]?.id, tokens[place + 1]?.id);
+  const ranks = tokens.map((_, place) => rankAt(place)); // of each, with its right neighbour
+  for (;;) {
+    let first = 0;
+    for (let place = 1; place < ranks.length; place++) if (ranks[place] < ranks[first]) first = place;
+    if (!(ranks[first] < Infinity)) return tokens;
+    const [left, right] = tokens.slice(first, first + 2);
+    const spelled = vocabulary.spellings[left.id] + vocabulary.spellings[right.id].slice(prefix.length);
+    tokens.splice(first, 2, { id: vocabulary.ids.get(spelled), text: left.text + right.text });
+    ranks.splice(first, 2, rankAt(first));
+    if (first) ranks[first - 1] = rankAt(first - 1);
+  }
+}
+
+const MODELS = { Unigram: cutUnigram, WordPiece: cutWordPiece, BPE: cutBPE };
+
+/** Added tokens, which are found in a text before it is cut. */
+class AddedTokens {
+  /** Of each token `id`, and how it is found; `contentOf` gives its text. */
+  constructor(tokens, contentOf) {
+    this.tokens = new Map(tokens.map((token) => [contentOf(token), token]).filter(([content]) => content));
+    const contents = [...this.tokens.keys()].sort((a, b) => b.length - a.length);
+    this.pattern = new RegExp(contents.map(escaped).join("|") || "$.^", "gu");
+  }
+
+  /** The parts of a text: of each `text`, whether it `isFirst`, and the `id` of an added token. */
+  parts(text) {
+    const parts = [];
+    let from = 0;
+    const add = (till, id) => {
+      if (from < till) parts.push({ text: text.slice(from, till), isFirst: from === 0, id });
+      from = till;
+    };
+    for (const { 0: content, index } of text.matchAll(this.pattern)) {
+      const { id, lstrip, rstrip, single_word } = this.tokens.get(content);
+      const before = text.slice(0, index);
+      const after = text.slice(index + content.length);
+      if (single_word && (ENDS_IN_WORD.test(before) || BEGINS_IN_WORD.test(after))) continue;
+      add(lstrip ? Math.max(from, before.replace(/\p{White_Space}+$/u, "").length) : index);
+      add(text.length - (rstrip ? after.replace(/^\p{White_Space}+/u, "") : after).length, id);
+    }
+    add(text.length);
+    return parts;
+  }
+}
+
+const BEGINS_IN_WORD = new RegExp(`^${WORD_CHARACTER}`, "u");
+const ENDS_IN_WORD = new RegExp(`${WORD_CHARACTER}$`, "u");
+
 /** The subwords of a text: of each `id`, and `text` as the tokenizer sees it. */
 function segment(text) {
-  const cut = header.segmenter.type === "Unigram" ? cutUnigram : cutWordPiece;
-  return text.split(vocabulary.addedPattern).flatMap((part, place) => {
-    if (place % 2) return [{ id: vocabulary.added.get(part), text: part }];
-    return split([normalized(part, header.segmenter.normalizer)], header.segmenter.pre_tokenizer).flatMap(cut);
+  const { type, normalizer, pre_tokenizer, unknown } = header.segmenter;
+  const { pieces, spellings } = vocabulary;
+  const isByteLevel = pieces !== spellings;
+  const cut = (text, isFirst) =>
+    split(isFirst ? [text] : ["", text], pre_tokenizer)
+      .filter((word) => word)
+      .flatMap(MODELS[type])
+      .filter(({ id }) => id !== null) // unknown, and the tokenizer has nothing for it
+      .map((token) => (isByteLevel && token.id === unknown ? { id: unknown, text: fromByteLevel(token.text) } : token));
+  return vocabulary.added.parts(text).flatMap((part) => {
+    if (part.id !== undefined) return [part];
+    return vocabulary.addedNormalized.parts(normalized(part.text, normalizer)).flatMap((piece) => {
+      if (piece.id !== undefined) return [piece];
+      return cut(piece.text, part.isFirst && piece.isFirst);
+    });
   });
 }
 
 // ---- The vocabulary --------------------------------------------------------------------------
 
 const BOUNDARY = "▁";
-const UNSPACED = new Set(["Han", "Kana", "Thai", "Lao", "Khmer", "Myanmar", "Digits", "Symbols"]);
+const UNSPACED = new Set(["Han", "Kana", "Thai", "Lao", "Khmer", "Myanmar", "Digits", "Symbols", "Bytes"]);
+const LAST = ["Digits", "Symbols", "Bytes"];
+const BYTES = /^▁?(<0x[0-9A-F]{2}>)+$/;
 const vocabulary = {};
 
+/** Number -> the place of each pair of subwords among the merges, or infinity. */
+function rankings(merges) {
+  const size = merges.length / 2;
+  const most = vocabulary.pieces.length;
+  const ranks = new Map();
+  for (let rank = 0; rank < size; rank++) ranks.set(merges[rank] * most + merges[size + rank], rank);
+  return (first, second) => ranks.get(first * most + second) ?? Infinity;
+}
+
+/** Text -> id, of the first where several are spelled alike. */
+function idsBy(spellings, ids = new Map()) {
+  spellings.forEach((spelling, id) => {
+    if (spelling && !ids.has(spelling)) ids.set(spelling, id);
+  });
+  return ids;
+}
+
 async function loadVocabulary() {
-  const [pieces, order, scores, charsmap, senses] = await Promise.all(
-    ["pieces", "order", "scores", "charsmap", "senses"].map(section),
+  const [pieces, spelled, order, scores, merges, charsmap, senses] = await Promise.all(
+    ["pieces", "spellings", "order", "scores", "merges", "charsmap", "senses"].map(section),
   );
-  const added = header.segmenter.added.map((token) => [token.content, token.id]);
-  const contents = added.map(([content]) => content.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  contents.sort((a, b) => b.length - a.length);
+  // As the tokenizer spells them, where readers do otherwise.
+  const spellings = spelled.length ? spelled : pieces;
+  const ids = idsBy(spellings);
+  const { added, alone } = header.segmenter;
   Object.assign(vocabulary, {
     pieces,
+    spellings,
     order,
     scores,
     senses,
+    ids,
     charsmap: charsmap.length ? new Charsmap(charsmap) : null,
-    ids: new Map(pieces.map((piece, id) => [piece, id])),
+    // What a subword is called in an address.
+    names: spelled.length ? idsBy(spellings, idsBy(pieces)) : ids,
+    marksBegins: pieces.some((piece) => piece.length > 1 && piece.startsWith(BOUNDARY)),
     longest: pieces.reduce((most, piece) => Math.max(most, piece.length), 0),
     unknownScore: scores.reduce((least, score) => Math.min(least, score), Infinity) - 10,
-    alone: new Set(header.segmenter.alone),
-    added: new Map(added),
-    addedPattern: new RegExp(`(${contents.join("|") || "$.^"})`),
+    alone: new Set(alone),
+    added: new AddedTokens(added.filter((token) => !token.normalized), ({ id }) => pieces[id]),
   });
+  vocabulary.rankOf = rankings(merges);
+  vocabulary.addedNormalized = new AddedTokens(added.filter((token) => token.normalized), ({ id }) =>
+    normalized(pieces[id], header.segmenter.normalizer),
+  );
 }
 
 /** A subword without the tokenizer's marks. */
 function bare(piece) {
-  const text = piece.startsWith("##") ? piece.slice(2) : piece;
+  const { prefix } = header.segmenter;
+  const text = piece.startsWith(prefix) ? piece.slice(prefix.length) : piece;
   return (text.startsWith(BOUNDARY) ? text.slice(1) : text) || piece;
 }
 
@@ -280,8 +487,10 @@ const SCRIPTS = (
   .split(" ")
   .map((name) => [name.endsWith("gana") || name === "Katakana" ? "Kana" : name, new RegExp(`\\p{Script=${name}}`, "u")]);
 
-/** The script of a text's first letter; `Digits` or `Symbols` where it has none. */
+/** The script of a text's first letter; `Digits` or `Symbols` where it has none, `Bytes` of what
+ * is no whole character. */
 function scriptOf(text) {
+  if (BYTES.test(text)) return "Bytes";
   for (const character of text) {
     if (!/\p{L}/u.test(character)) continue;
     const found = SCRIPTS.find(([, pattern]) => pattern.test(character));
@@ -290,30 +499,59 @@ function scriptOf(text) {
   return /\p{N}/u.test(text) ? "Digits" : "Symbols";
 }
 
+/** Whether a subword is from inside a word, as far as the tokenizer marks that. */
+function isInside(id) {
+  const piece = vocabulary.pieces[id];
+  const { prefix } = header.segmenter;
+  return prefix ? piece.startsWith(prefix) : vocabulary.marksBegins && !piece.startsWith(BOUNDARY);
+}
+
+/** A text with signs for what cannot be seen: control characters, and spaces that are all of it. */
+function visible(text) {
+  const seen = text.replace(/[\0-\x1f]/g, (control) => String.fromCharCode(0x2400 + control.charCodeAt(0)));
+  return seen.trim() ? seen : "␠".repeat(seen.length);
+}
+
 /** A subword as it is read: one from inside a word begins with a hyphen. */
 function shown(id) {
-  const piece = vocabulary.pieces[id];
-  const text = bare(piece);
-  if (vocabulary.alone.has(id) || UNSPACED.has(scriptOf(text))) return text;
-  const isInside =
-    header.segmenter.type === "Unigram" ? !piece.startsWith(BOUNDARY) : piece.startsWith(header.segmenter.prefix);
-  return isInside ? `-${text}` : text;
+  const text = bare(vocabulary.pieces[id]);
+  if (!text) return `no. ${id}`; // an id that the tokenizer has no subword for
+  if (vocabulary.alone.has(id) || UNSPACED.has(scriptOf(text))) return visible(text);
+  return isInside(id) ? `-${text}` : text;
 }
 
 /** What is typed for a subword: the word that it is, or `=` and the subword itself. */
 function locator(id) {
-  const text = bare(vocabulary.pieces[id]);
-  const tokens = segment(text).filter((token) => vocabulary.pieces[token.id] !== BOUNDARY);
-  return tokens.length === 1 && tokens[0].id === id ? text : `=${vocabulary.pieces[id]}`;
+  const piece = vocabulary.pieces[id];
+  const text = bare(piece);
+  const tokens = lookUp(text).filter((token) => vocabulary.pieces[token.id] !== BOUNDARY);
+  if (tokens.length === 1 && tokens[0].id === id) return text;
+  return `=${vocabulary.names.get(piece) === id ? piece : vocabulary.spellings[id]}`;
 }
 
-/** The subwords of what was typed. */
+/** The subwords of what was typed, as within running text. */
 function lookUp(typed) {
   if (typed.startsWith("=")) {
-    const id = vocabulary.ids.get(typed.slice(1));
+    const id = vocabulary.names.get(typed.slice(1));
     if (id !== undefined) return [{ id, text: typed.slice(1) }];
   }
-  return segment(typed);
+  if (header.segmenter.uncut) return whole(typed);
+  const [first] = vocabulary.added.parts(typed);
+  const isSpaced = first === undefined || first.id !== undefined || /^\p{White_Space}/u.test(typed);
+  return segment(isSpaced ? typed : header.segmenter.word_prefix + typed);
+}
+
+/** The subwords that are what was typed and no more, where the page cannot cut words: that at a
+ * word's begin before that from inside, and before those in other case. */
+function whole(typed) {
+  const text = typed.trim();
+  const key = text.toLowerCase();
+  const { pieces } = vocabulary;
+  const otherness = (id) => (bare(pieces[id]) === text ? 0 : 2) + (isInside(id) ? 1 : 0);
+  return beginningWith(key)
+    .filter((id) => bare(pieces[id]).toLowerCase() === key)
+    .sort((a, b) => otherness(a) - otherness(b) || a - b)
+    .map((id) => ({ id, text: pieces[id] }));
 }
 
 /** First place in an ascending run of `length` whose value is not below. */
@@ -328,20 +566,24 @@ function lowerBound(length, isBelow) {
   return low;
 }
 
-/** Ids of the most frequent subwords that begin so, whole words first. */
-function suggest(typed, most = 8) {
-  const prefix = (typed.startsWith("=") ? bare(typed.slice(1)) : typed.trim()).toLowerCase();
+/** Ids of the subwords that begin so, without the tokenizer's marks and in small letters. */
+function beginningWith(prefix) {
   if (!prefix) return [];
-  const { order, pieces, scores, alone } = vocabulary;
+  const { order, pieces } = vocabulary;
   const key = (place) => bare(pieces[order[place]]).toLowerCase();
   const from = lowerBound(order.length, (place) => key(place) < prefix);
   const isWithin = (place) => key(place).startsWith(prefix);
   const to = from + lowerBound(order.length - from, (place) => isWithin(from + place));
-  const rank = (id) => (scores.length ? -scores[id] : id);
-  const isInside = (id) =>
-    scores.length ? !pieces[id].startsWith(BOUNDARY) : pieces[id].startsWith(header.segmenter.prefix);
+  return Array.from(order.subarray(from, to));
+}
+
+/** Ids of the most frequent subwords that begin so, whole words first. */
+function suggest(typed, most = 8) {
+  const prefix = (typed.startsWith("=") ? bare(typed.slice(1)) : typed.trim()).toLowerCase();
+  const { pieces, scores, alone } = vocabulary;
+  const rank = (id) => (scores.length ? -(scores[id] ?? 0) : id);
   const penalty = scores.length ? 100 : pieces.length;
-  return Array.from(order.subarray(from, to))
+  return beginningWith(prefix)
     .filter((id) => !alone.has(id) && pieces[id] !== BOUNDARY)
     .map((id) => [rank(id) + (isInside(id) ? penalty : 0), id])
     .sort((a, b) => a[0] - b[0])
@@ -367,6 +609,7 @@ const [input, list, status, main, about] = ["word", "suggestions", "status", "ma
   document.getElementById(`the-${id}`),
 );
 const FEW = 18; // members of a language before "show more"
+const SOME = 24; // special tokens on the first page
 const TOP = 8; // members of a group that is shown beside others
 const groupings = [];
 let chosen = 0; // the grouping whose members are shown in full
@@ -511,7 +754,7 @@ function membersPanel(id) {
       ),
     ),
   );
-  const scripts = grouped(others, (item) => scriptOf(bare(vocabulary.pieces[item.id])), ["Digits", "Symbols"]);
+  const scripts = grouped(others, (item) => scriptOf(bare(vocabulary.pieces[item.id])), LAST);
   const kinds = new Set([...scripts.map(([script]) => script), scriptOf(bare(vocabulary.pieces[id]))]);
   const count = `${plural(size, "subword")} in ${plural(kinds.size, "script")}`;
   let note = isCompared
@@ -672,9 +915,9 @@ function cutting(tokens, selected) {
 }
 
 function welcome() {
-  const special = header.segmenter.added.map((token) => token.id);
+  const { special } = header.segmenter;
   const keywords = header.keywords.filter((keyword) => {
-    const tokens = segment(keyword);
+    const tokens = lookUp(keyword);
     return tokens.length === 1 && groupings[0].neighbours(tokens[0].id).size > 1;
   });
   const words = keywords.map((keyword) => h("li", {}, h("a", { href: `#${encodeURIComponent(keyword)}` }, keyword)));
@@ -691,13 +934,14 @@ function welcome() {
     h("ul", { class: "examples" }, words),
     h("h2", {}, "Special tokens"),
     h("p", { class: "note" }, "They are kept out of the grouping; each is a semantic token by itself."),
-    h("ul", { class: "examples" }, special.map((id) => h("li", {}, link(id, {}, h("code", {}, shown(id)))))),
+    h("ul", { class: "examples" }, special.slice(0, SOME).map((id) => h("li", {}, link(id, {}, h("code", {}, shown(id)))))),
+    special.length > SOME ? h("p", { class: "note" }, `and ${special.length - SOME} more.`) : "",
   );
 }
 
 /** The subword to begin with: the longest that is known. */
 function longestKnown(tokens) {
-  const length = (piece) => (piece === BOUNDARY ? -1 : bare(piece).length);
+  const length = (piece) => (piece === BOUNDARY ? -1 : BYTES.test(piece) ? 0 : bare(piece).length);
   const lengths = tokens.map(({ id }) => (id === header.segmenter.unknown ? 0 : length(vocabulary.pieces[id])));
   return lengths.indexOf(Math.max(...lengths));
 }
@@ -714,7 +958,9 @@ function render(typed, selected = null) {
     status.textContent = "";
     main.replaceChildren(welcome());
   } else if (!tokens.length) {
-    status.textContent = "Nothing of this is left after the tokenizer’s normalisation.";
+    status.textContent = header.segmenter.uncut
+      ? "This is no whole subword."
+      : "Nothing of this is left after the tokenizer’s normalisation.";
     main.replaceChildren();
   } else show(chosen);
   main.dataset.shows = typed;

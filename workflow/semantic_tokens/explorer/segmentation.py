@@ -1,0 +1,166 @@
+"""What the explorer's page needs to cut words into subwords as the backbone does."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from semantic_tokens.explorer.patterns import UnknownSyntax, javascript_pattern
+from semantic_tokens.vocabulary import special_ids, subword_texts, word_prefix
+
+_MODELS = {"WordPiece", "Unigram", "BPE"}
+_NORMALIZERS = {"Sequence", "Replace", "Prepend", "Precompiled", "BertNormalizer", "Lowercase"}
+_NORMALIZERS |= {"NFC", "NFD", "NFKC", "NFKD", "StripAccents", "Strip", "ByteLevel"}
+_PRE_TOKENIZERS = {"Sequence", "WhitespaceSplit", "Whitespace", "Metaspace", "BertPreTokenizer"}
+_PRE_TOKENIZERS |= {"ByteLevel", "Split", "Digits", "Punctuation", "CharDelimiterSplit"}
+# How an added token is found in a text; false where it is not said.
+_FLAGS = ("normalized", "lstrip", "rstrip", "single_word")
+_BYTE_OF = {character: byte for byte, character in bytes_to_unicode().items()}
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """What cuts text as the backbone does.
+
+    Attributes:
+        settings: the tokenizer's, as ``tokenizer.json`` has them but for its long tables. Where
+            the page cannot cut text as this tokenizer does, ``uncut`` says why, and is empty
+            otherwise.
+        charsmap: SentencePiece's compiled map of characters, or nothing.
+        scores: [V'] float64, those of a Unigram model, or none.
+        merges: int64, those of BPE in the order in which they were learned: the ids of the first
+            parts, and then the ids of the second ones.
+        pieces: the subwords as a reader spells them, by id.
+        spellings: the subwords as the tokenizer does, by id; none where these are the pieces.
+    """
+
+    settings: dict[str, Any]
+    charsmap: bytes
+    scores: np.ndarray
+    merges: np.ndarray
+    pieces: list[str]
+    spellings: list[str]
+
+
+def segmenter(tokenizer: PreTrainedTokenizerFast) -> Segmenter:
+    """Take a tokenizer apart for the page."""
+    data = json.loads(tokenizer.backend_tokenizer.to_str())
+    model, normalizer, pre_tokenizer = data["model"], data["normalizer"], data["pre_tokenizer"]
+    pieces, spellings = _pieces(tokenizer)
+    charsmaps = [
+        part.pop("precompiled_charsmap")
+        for part in _parts(normalizer)
+        if part["type"] == "Precompiled"
+    ]
+    unknown = [
+        *([] if model["type"] in _MODELS else [f"a {model['type']} model"]),
+        *(["dropout"] if model.get("dropout") else []),
+        *_unknown_parts(normalizer, "normalizer", _NORMALIZERS),
+        *_unknown_parts(pre_tokenizer, "pre-tokenizer", _PRE_TOKENIZERS),
+        *(["several compiled maps of characters"] if len(charsmaps) > 1 else []),
+    ]
+    settings: dict[str, Any] = {
+        "type": model["type"],
+        "uncut": " and ".join(unknown),
+        "unknown": _unknown_id(model),
+        # What a piece from inside a word begins with, and one from a word's end ends with.
+        "prefix": model.get("continuing_subword_prefix") or "",
+        "suffix": model.get("end_of_word_suffix") or "",
+        "byte_fallback": bool(model.get("byte_fallback")),
+        "word_prefix": word_prefix(tokenizer),
+        "added": [
+            {"id": token["id"]} | {flag: True for flag in _FLAGS if token[flag]}
+            for token in data["added_tokens"]
+        ],
+        "special": special_ids(tokenizer),
+        "alone": special_ids(tokenizer, with_unused=True),
+    }
+    scores = np.empty(0, dtype=np.float64)
+    merges = np.empty(0, dtype=np.int64)
+    if model["type"] == "Unigram":
+        scores = np.array([score for _, score in model["vocab"]], dtype=np.float64)
+    elif model["type"] == "WordPiece":
+        settings["longest"] = model["max_input_chars_per_word"]
+    elif model["type"] == "BPE":
+        settings |= {key: bool(model.get(key)) for key in ("fuse_unk", "ignore_merges")}
+        ids = model["vocab"]
+        merges = np.array(
+            [[ids[part] for part in merge] for merge in model["merges"]], dtype=np.int64
+        ).T.ravel()
+    if unknown:
+        charsmaps, merges = [], merges[:0]
+    else:
+        settings |= {"normalizer": normalizer, "pre_tokenizer": pre_tokenizer}
+    charsmap = base64.b64decode(charsmaps[0]) if charsmaps else b""
+    return Segmenter(settings, charsmap, scores, merges, pieces, spellings)
+
+
+def _unknown_id(model: Mapping[str, Any]) -> int | None:
+    """The id of what a model has for text that no subword covers."""
+    if model["type"] == "Unigram":
+        return model["unk_id"]
+    return model["vocab"].get(model.get("unk_token"))
+
+
+def _pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[list[str], list[str]]:
+    """The subwords as a reader spells them, and as the tokenizer does; the latter are none where
+    they are the same.
+
+    Bytes of byte-level tokenizers that are no whole characters are written as SentencePiece
+    writes those that it falls back to: ``<0xE0>``.
+    """
+    pieces = subword_texts(tokenizer)
+    spellings = [""] * len(pieces)
+    for spelling, i in tokenizer.get_vocab().items():
+        spellings[i] = spelling
+    if pieces == spellings:
+        return pieces, []
+    added = tokenizer.added_tokens_decoder
+    for i, spelling in enumerate(spellings):
+        if pieces[i] == spelling and not spelling.isascii() and i not in added:
+            pieces[i] = _with_bytes(spelling)
+    return pieces, spellings
+
+
+def _with_bytes(spelling: str) -> str:
+    r"""A subword of a byte-level tokenizer with the bytes named that are no characters.
+
+    >>> _with_bytes("Ġà¤"), _with_bytes("à¤ķà")
+    ('▁<0xE0><0xA4>', 'क<0xE0>')
+    """
+    if not set(spelling) <= _BYTE_OF.keys():
+        return spelling
+    text = bytes(_BYTE_OF[c] for c in spelling).decode("utf-8", "surrogateescape")
+    text = re.sub("[\udc80-\udcff]", lambda found: f"<0x{ord(found[0]) - 0xDC00:02X}>", text)
+    return "▁" + text[1:] if text.startswith(" ") else text
+
+
+def _parts(component: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """A normalizer or pre-tokenizer, and those that it is a sequence of."""
+    if component is not None:
+        yield component
+        for part in component.get("normalizers", component.get("pretokenizers", [])):
+            yield from _parts(part)
+
+
+def _unknown_parts(
+    component: dict[str, Any] | None, kind: str, known: set[str]
+) -> Iterator[str]:
+    """What of a normalizer or pre-tokenizer the page cannot do.
+
+    The regular expressions in it are written anew for JavaScript.
+    """
+    for part in _parts(component):
+        if part["type"] not in known:
+            yield f"a {kind} of type {part['type']}"
+        elif expression := part.get("pattern", {}).get("Regex"):
+            try:
+                part["pattern"] = {"Regex": javascript_pattern(expression)}
+            except UnknownSyntax as error:
+                yield f"{error} in the regular expression of its {kind}"
