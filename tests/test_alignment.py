@@ -6,6 +6,7 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.pre_tokenizers import BertPreTokenizer
+from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens import alignment
 from semantic_tokens.alignment import (
@@ -15,7 +16,6 @@ from semantic_tokens.alignment import (
     known_positives,
     merge_pairs,
     round_trip_pairs,
-    single_subword_id,
     single_subword_pairs,
     token_ids_by_language,
 )
@@ -27,7 +27,7 @@ from semantic_tokens.alignment_quality import (
 from semantic_tokens.errors import InputError
 from semantic_tokens.lexicons import published
 from semantic_tokens.lexicons.table import Entry, is_held_out
-from semantic_tokens.vocabulary import unigram_tokenizer
+from semantic_tokens.vocabulary import single_subword_id, unigram_tokenizer
 
 
 def random_rows(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
@@ -49,20 +49,18 @@ def entries_of(*rows: tuple[str, str, str]) -> list[Entry]:
 
 
 @pytest.fixture(scope="module")
-def unigram() -> Tokenizer:
+def unigram() -> PreTrainedTokenizerFast:
     pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁tomato", "番茄", "▁ice", "s", "▁to", "mato"]
     scores = [0.0, 0.0, 0.0, 0.0, -3.0, -5.0, -5.0, -5.0, -6.0, -4.0, -9.0]
-    return Tokenizer.from_str(
-        unigram_tokenizer([*zip(pieces, scores, strict=True), ("<mask>", 0.0)])
-    )
+    return unigram_tokenizer([*zip(pieces, scores, strict=True), ("<mask>", 0.0)])
 
 
 @pytest.fixture(scope="module")
-def wordpiece() -> Tokenizer:
+def wordpiece() -> PreTrainedTokenizerFast:
     words = ["[PAD]", "[UNK]", "tomato", "ice", "##s", "番", "茄"]
     tokenizer = Tokenizer(WordPiece({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = BertPreTokenizer()
-    return tokenizer
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +75,7 @@ def wordpiece() -> Tokenizer:
     ],
 )
 def test_a_single_piece_of_a_unigram_model(unigram, word, piece):
-    expected = None if piece is None else unigram.token_to_id(piece)
+    expected = None if piece is None else unigram.get_vocab()[piece]
     assert single_subword_id(unigram, word) == expected
 
 
@@ -85,7 +83,7 @@ def test_a_single_piece_of_a_unigram_model(unigram, word, piece):
     ("word", "piece"), [("tomato", "tomato"), ("ices", None), ("番茄", None), ("ж", None)]
 )
 def test_a_single_piece_of_a_wordpiece_model(wordpiece, word, piece):
-    expected = None if piece is None else wordpiece.token_to_id(piece)
+    expected = None if piece is None else wordpiece.get_vocab()[piece]
     assert single_subword_id(wordpiece, word) == expected
 
 

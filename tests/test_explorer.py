@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,6 @@ from semantic_tokens.lexicons.table import Entry, write_lexicon
 from semantic_tokens.recipe import Recipe
 from semantic_tokens.vocabulary import (
     load_tokenizer,
-    single_subword_id,
     subword_texts,
     unigram_tokenizer,
     word_prefix,
@@ -108,7 +107,7 @@ TEXTS = [
     "Z\u0351\u036b\u0343a\u0328\u0323l\u0334g\u0321o \U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7 \U0001f44d\U0001f3fd",
     "x<mask>y  <mask>  z</s> </s>",
     "snake_case camelCase HTTPServer http://a.b/c?d=e&f (x)",
-    "....  !!?? --- ,, \"quoted\"",
+    '....  !!?? --- ,, "quoted"',
     "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzz zzzzzzz",
 ]
 LLAMA_3 = (

@@ -149,9 +149,7 @@ def _parts(component: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
             yield from _parts(part)
 
 
-def _unknown_parts(
-    component: dict[str, Any] | None, kind: str, known: set[str]
-) -> Iterator[str]:
+def _unknown_parts(component: dict[str, Any] | None, kind: str, known: set[str]) -> Iterator[str]:
     """What of a normalizer or pre-tokenizer the page cannot do.
 
     The regular expressions in it are written anew for JavaScript.
