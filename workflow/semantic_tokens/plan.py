@@ -148,7 +148,8 @@ def task_operations(
     query, passage = (encoded(lengths[f"max_{side}_length"]) for side in ("query", "passage"))
     # Where the batch does not fit, every text is encoded once more (gradient caching).
     passes = _TRAINING + int((training.get("device_batch_size") or batch) < batch)
-    examples = trained(counts["train"] * counts["relevant"])
+    # An epoch is a pass over queries, each with one of its relevant passages.
+    examples = trained(counts["train"])
     return (
         passes * examples * (query + (1 + negatives) * passage),
         counts["passages"] * passage + counts["test"] * query,
