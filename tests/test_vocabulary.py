@@ -503,6 +503,20 @@ def test_what_was_opened_comes_back_from_its_files(real, tmp_path):
     assert pair[0] == pair[1]
 
 
+@pytest.mark.parametrize("make", [lambda: small_wordpiece(["[UNK]", "a", "##b"]),
+                                  lambda: small_unigram({"▁": -1.0, "a": -2.0})])  # fmt: skip
+def test_the_unknown_of_the_model_is_special_though_nothing_names_it(make, tmp_path):
+    tokenizer = make()
+    unknown = tokenizer.unk_token_id
+    data = json.loads(tokenizer.backend_tokenizer.to_str()) | {"added_tokens": []}
+    backend = Tokenizer.from_str(json.dumps(data))
+    PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path)
+    opened = open_tokenizer(tmp_path)
+    assert unknown_id(opened) == unknown
+    assert unknown in special_ids(opened)
+    assert single_subword_id(opened, "番") is None
+
+
 def test_its_own_cut_and_padding_are_not_kept(minilm):
     assert [len(ids) for ids in ids_of(minilm, ["tomato", "tomato " * 200])] == [1, 200]
 

@@ -97,9 +97,19 @@ def _wrapped(backend: Tokenizer, like: Any) -> PreTrainedTokenizerFast:
         name: by_text.get(str(token), token) for name, token in like.special_tokens_map.items()
     }
     backend = Tokenizer.from_str(backend.to_str())
+    if "unk_token" not in special and (unknown := _unknown_of_model(backend)) is not None:
+        special["unk_token"] = unknown
     backend.no_truncation()
     backend.no_padding()
     return PreTrainedTokenizerFast(tokenizer_object=backend, padding_side="right", **special)
+
+
+def _unknown_of_model(backend: Tokenizer) -> str | None:
+    """What a tokenizer's model makes of the unknown, where its configuration does not name it."""
+    model = json.loads(backend.to_str())["model"]
+    if model["type"] == "Unigram" and model.get("unk_id") is not None:
+        return model["vocab"][model["unk_id"]][0]
+    return model.get("unk_token")
 
 
 def vocabulary_size(tokenizer: PreTrainedTokenizerFast) -> int:
