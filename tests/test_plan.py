@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from semantic_tokens.model import load_masked_language_model
 from tiny import write_model
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertConfig
 
-from semantic_tokens.files import write_json
+from semantic_tokens.modeling.loading import load_model
+from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageModel
 from semantic_tokens.plan import (
     Shape,
     measured_throughput,
@@ -36,18 +37,16 @@ def counted(model: torch.nn.Module, *inputs: torch.Tensor | None, backward: bool
 
 
 def test_a_forward_pass_costs_what_torch_counts(tmp_path: Path) -> None:
-    folder = write_model(tmp_path / "model", torch.arange(TINY.vocabulary))
-    encoder = load_masked_language_model(folder, seed=0, dropout=0.0).encoder
+    files = write_model(tmp_path / "model", torch.arange(TINY.vocabulary))
+    encoder = load_model("masked_language_modelling", files).base_model  # without a pooler
     ids = torch.randint(5, TINY.vocabulary, (3, 12))
     assert counted(encoder, ids) == TINY.forward(3 * 12, length=12)
-    places = torch.tensor([0, 12, 13, 24])
-    assert counted(encoder, ids, None, None, places) == TINY.forward(3 * 12, 12, places=4)
 
 
 def test_a_step_of_pretraining_costs_what_torch_counts(tmp_path: Path) -> None:
     groups, dimension = 25, 6
-    folder = write_model(tmp_path / "model", torch.arange(TINY.vocabulary) // 2, dimension)
-    model = load_masked_language_model(folder, seed=0, dropout=0.0)
+    files = write_model(tmp_path / "model", torch.arange(TINY.vocabulary) // 2, dimension)
+    model = MaskedLanguageModel(load_model("masked_language_modelling", files))
     ids = torch.randint(5, TINY.vocabulary, (4, 10))
     masked = torch.full_like(ids, -100)
     masked[:, ::2] = ids[:, ::2]
@@ -68,15 +67,14 @@ def test_tasks_grow_with_their_data_and_end_with_their_steps() -> None:
     lengths = {"max_length": 128}
 
     def cost(
-        train: int = 100, kind: str = "pair_classification", pooling: str = "cls", **more: Any
+        train: int = 100, kind: str = "pair_classification", **more: Any
     ) -> tuple[float, float]:
-        counts, options = {"train": train, "test": 50}, {"pooling": pooling}
-        return task_operations(kind, MBERT, counts, lengths, options, training | more)
+        counts = {"train": train, "test": 50}
+        return task_operations(kind, MBERT, counts, lengths, {}, training | more)
 
     trained, scored = cost()
-    assert trained == 2 * 100 * 3 * MBERT.forward(128, 128, places=1) and scored == trained / 12
-    everywhere = 2 * 100 * 3 * MBERT.forward(128, 128)
-    assert cost(pooling="mean")[0] == cost(kind="token_classification")[0] == everywhere
+    assert trained == 2 * 100 * 3 * MBERT.forward(128, 128) and scored == trained / 12
+    assert cost(kind="token_classification") == (trained, scored)
     assert cost(train=200)[0] == 2 * trained
     assert cost(max_steps=5)[0] == trained / 4
     assert cost(max_steps=500)[0] == trained
@@ -86,7 +84,7 @@ def test_ranking_counts_pairs_lists_and_the_collection() -> None:
     counts = {"train": 10, "relevant": 2.0, "test": 3, "passages": 1000}
     lengths = {"max_query_length": 32, "max_passage_length": 128}
     training = {"epochs": 1, "batch_size": 4}
-    pair = MBERT.forward(256, 256, places=1)
+    pair = MBERT.forward(256, 256)
     options = {"negatives_per_query": 4, "rerank_depth": 100, "max_length": 256}
     pointwise = task_operations("reranking", MBERT, counts, lengths, options, training)
     assert pointwise == (10 * (2 + 4) * 3 * pair, 3 * 100 * pair)
@@ -94,7 +92,7 @@ def test_ranking_counts_pairs_lists_and_the_collection() -> None:
         "reranking", MBERT, counts, lengths, options | {"loss": "listwise"}, training
     )
     assert lists[0] == 10 * 2 * (1 + 4) * 3 * pair
-    query, passage = (MBERT.forward(length, length, places=1) for length in (32, 128))
+    query, passage = (MBERT.forward(length, length) for length in (32, 128))
     options = {"negatives_per_query": 1}
     whole = task_operations("retrieval", MBERT, counts, lengths, options, training)
     assert whole == (20 * 3 * (query + 2 * passage), 1000 * passage + 3 * query)
@@ -153,8 +151,8 @@ def test_experiments_share_what_they_have_in_common(tmp_path: Path) -> None:
     costs = planned(rows, tmp_path)
     jobs = {rule: cost.jobs for rule, cost in costs.items()}
     assert jobs["align"] == jobs["extract_embeddings"] == jobs["derive_backbone"] == 1
-    assert jobs["group_kmeans"] == 2 and jobs["leave_ungrouped"] == 1
-    assert jobs["assemble_model"] == 3 and jobs["pretrain"] == 1
+    assert jobs["group_kmeans"] == 2 and jobs["pretrain"] == 1
+    assert "leave_ungrouped" not in jobs and "assemble_model" not in jobs
     assert jobs["reduce_dimension"] == 1 and "truncate_tokenizer" not in jobs
     assert jobs["fine_tune"] == 4 * 2
     clusters = round(0.05 * MBERT.vocabulary)
@@ -194,7 +192,7 @@ def test_disk_is_reckoned_from_downloads_and_then_from_what_was_read(tmp_path: P
     assert pooled["pool_passages"].jobs == 1
     assert pooled["tokenize_ranking"].bytes == pytest.approx(share * 300e6)
     assert pooled["read_ranking_dataset"].bytes == 300e6
-    forward = MBERT.forward(16, 16, places=1)
+    forward = MBERT.forward(16, 16)
     less = whole["fine_tune"].operations - pooled["fine_tune"].operations
     assert less == pytest.approx(2 * 2 * (1 - share) * 10_000 * forward)  # two rows, two seeds
 
@@ -233,9 +231,10 @@ def test_what_is_there_already_counts_more_than_what_is_said(tmp_path: Path) -> 
     for split, count in (("train", 200), ("test", 20)):
         (dataset / f"{split}.jsonl").write_text("{}\n" * count, encoding="utf-8")
     assert planned([ROW], tmp_path)["fine_tune"].operations == 2 * said
-    made = {"num_hidden_layers": 6, "hidden_size": 768, "intermediate_size": 3072}
-    write_json(made | {"vocab_size": 119_547}, tmp_path / "backbones/mbert/config.json")
-    halved = Shape(6, 768, 3072, 119_547).forward(64, 64, 1) / MBERT.forward(64, 64, 1)
+    BertConfig(num_hidden_layers=6, vocab_size=119_547).save_pretrained(
+        tmp_path / "backbones/mbert"
+    )
+    halved = Shape(6, 768, 3072, 119_547).forward(64, 64) / MBERT.forward(64, 64)
     assert planned([ROW], tmp_path)["fine_tune"].operations == pytest.approx(2 * said * halved)
 
 
