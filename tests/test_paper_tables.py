@@ -109,11 +109,15 @@ def test_table3_orders_what_was_measured(tmp_path: Path) -> None:
         path = tmp_path / f"mbert/unaligned/{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(taken, path)
+        whole = {"steps_per_second": 0.7, "peak_memory_bytes": 130_100_000_000, "logits": "all"}
+        write_json(taken | whole, path.with_name(f"{path.stem}.all-logits.json"))
         files.append(path)
     table = table3(files, 768)
     assert table[["dim", "ratio"]].values.tolist() == [[768, 0.05], [768, 1.0], [128, 1.0]]
     numbers = table.loc[0, ["parameters_m", "peak_memory_gb", "steps_per_second"]]
     assert numbers.tolist() == pytest.approx([178, 74.6, 1.9])
+    paper = table.loc[0, ["peak_memory_all_logits_gb", "steps_per_second_all_logits"]]
+    assert paper.tolist() == pytest.approx([130.1, 0.7])
 
 
 ROWS = [
