@@ -56,7 +56,7 @@ os.environ.update(
 )
 
 from semantic_tokens.configuration import read_experiments, validate_config
-from semantic_tokens.downloads import read_checksums
+from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.errors import InputError
 from semantic_tokens.recipe import PATTERNS, lexicons_of, ratio_of
 from semantic_tokens.snakemake_run import begin_run

@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from semantic_tokens.configuration import read_experiments, validate_config
 from semantic_tokens.corpora import READERS as READERS_OF_CORPORA
 from semantic_tokens.corpora import local, packages, read_corpus, wikipedia
-from semantic_tokens.downloads import extract, read_checksums
+from semantic_tokens.downloads.archives import extract
+from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.e5_binary import read_e5_binary
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, read_jsonl

@@ -79,9 +79,9 @@ def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
         assert failed.returncode == 1
         messages = {
             "gated": r"o/gated is gated; accept its terms on the hub .*HF_TOKEN",
-            "vanished": rf"o/words has no revision {VANISHED} \(any more\); mend `revision` of",
+            "vanished": rf"o/words has no revision {VANISHED} \(any more\); correct its `revision` of",
             "archive": r".*the archive is cut short or damaged \(.*\); start again to fetch it anew",
-            "offline": rf"{silent}/words/en-fr\.txt cannot be had: 6 tries failed.*Check the network",
+            "offline": rf"{silent}/words/en-fr\.txt cannot be had: all tries failed.*Check the network",
         }
         for name, message in messages.items():
             said = rf"fetch_download: download '{name}'.*{message}"

@@ -195,7 +195,7 @@ def _check_download(name: str, entry: dict[str, Any]) -> None:
             "to the folder you run in)"
         )
     if entry.get("checksums"):
-        from semantic_tokens.downloads import read_checksums
+        from semantic_tokens.downloads.folder import read_checksums
 
         read_checksums(entry["checksums"])
 
