@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from semantic_tokens.configuration import read_experiments, validate_config
 from semantic_tokens.corpora import READERS as READERS_OF_CORPORA
-from semantic_tokens.corpora import local, packages, read_corpus, wikipedia
+from semantic_tokens.corpora import hub, local, packages, read_corpus
 from semantic_tokens.downloads.archives import extract
 from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.e5_binary import read_e5_binary
@@ -127,7 +127,7 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "squad_contexts": (["xquad.de.json"], local.squad_contexts),
     "conll_sentences": (["deu/train.txt"], local.conll_sentences),
     "text": (["deu.txt"], local.text),
-    "wikipedia": (["20231101.de/0.parquet"], wikipedia.wikipedia),
+    "wikipedia": (["20231101.de/0.parquet"], lambda folder: hub.wikipedia(folder, "mine")),
     "django": (["any.whl"], lambda folder: packages.django(folder / "any.whl", ["deu"])),
     "chatterbot": (["any.whl"], lambda folder: packages.chatterbot(folder / "any.whl", ["deu"])),
     "masakhaner": (["deu/train.txt", "deu/test.txt"], dataset("masakhaner", "token_classification")),

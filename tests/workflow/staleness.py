@@ -237,9 +237,12 @@ MODULES: dict[str, Line] = {
     "comparison": Line({"comparison"}),
     "configuration": Line(NOTHING),
     **dict.fromkeys(
-        ("corpora", "corpora.local", "corpora.packages", "corpora.wikipedia"),
+        ("corpora", "corpora.hub", "corpora.local", "corpora.packages"),
         Line(CORPORA | BACKBONES)),
-    "downloads": Line(NOTHING),
+    **dict.fromkeys(
+        ("downloads", "downloads.addresses", "downloads.archives", "downloads.folder",
+         "downloads.hub", "downloads.network"),
+        Line(NOTHING)),
     "e5_binary": Line(BACKBONES),
     # one job trains and measures what it takes
     "efficiency": Line(PRETRAINED),
@@ -283,6 +286,8 @@ MODULES: dict[str, Line] = {
         {"group_by_lexicon", "assemble_model", "fine_tune", "significance", "table4", "explorer"},
         only={"grouping": ["lexicon-emoji"]}),
     "grouping.quality": Line({"group_quality"}),
+    # of corpora it reads those of the hub alone, of which the wide study has none
+    "hub_tables": Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]}),
     "inspection": Line({"figure_groups", "explorer", "group_quality"}),
     "jobs": Line(NOTHING),
     "languages": Line(
@@ -322,7 +327,7 @@ MODULES: dict[str, Line] = {
     "templates": Line(PAGES),
     "text_files": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     **dict.fromkeys(
-        ("task_data", "task_data.canonical", "task_data.conll", "task_data.hub",
+        ("task_data", "task_data.canonical", "task_data.conll", "task_data.hf", "task_data.hub",
          "task_data.jsonl", "task_data.masakhaner", "task_data.miracl", "task_data.msmarco",
          "task_data.sources", "task_data.splitting", "task_data.squad", "task_data.xnli"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),

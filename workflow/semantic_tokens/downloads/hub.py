@@ -73,6 +73,7 @@ def snapshot_of(
     revision: str | None = None,
     patterns: list[str] | None = None,
     endpoint: str | None = None,
+    may_be_empty: bool = False,
 ) -> Path:
     """The folder of the hub's cache that holds the files of a repository at a revision, named by
     its commit. Only what is missing there is fetched.
@@ -80,6 +81,7 @@ def snapshot_of(
     Args:
         what: the download or dataset that asks, for messages.
         patterns: of the files; None takes all.
+        may_be_empty: whether it is no error that none matches.
 
     Raises:
         InputError: it is not there, not permitted, or the hub is out of reach.
@@ -104,9 +106,11 @@ def snapshot_of(
         try:
             folder = Path(fetch(local_files_only=True))
         except LocalEntryNotFoundError:
-            raise _refusal(what, kind, repository, revision, error) from error
+            raise refusal(what, kind, repository, revision, error) from error
     except (HTTPError, LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
-        raise _refusal(what, kind, repository, revision, error) from error
+        raise refusal(what, kind, repository, revision, error) from error
+    if may_be_empty:
+        return folder
     if not folder.is_dir() or not any(
         path.is_file() and matches(path.relative_to(folder).as_posix(), patterns)
         for path in folder.rglob("*")
@@ -118,7 +122,7 @@ def snapshot_of(
     return folder
 
 
-def _refusal(
+def refusal(
     what: str, kind: str, repository: str, revision: str | None, error: Exception
 ) -> InputError:
     """The one line for an error of the hub's client, whose cause may be in another one."""
