@@ -494,3 +494,27 @@ def test_what_is_made_opens_with_datasets(repositories: Path, tmp_path: Path) ->
     assert {split: list(rows) for split, rows in opened.items()} == splits
     lengths = opened["test"].map(lambda row: {"length": len(row["tokens"])})
     assert lengths["length"] == [2, 1, 2, 1]
+
+
+def test_json_of_the_hub_is_read_as_people_s_json_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"premise": "sad \ud83d", "hypothesis": "b", "label": "x"}] * 4
+    lines = "\ufeff" + "\r\n\r\n".join(map(json.dumps, rows))
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.jsonl").write_bytes(lines.encode())
+    (tmp_path / "test.json").write_text(json.dumps(rows), encoding="utf-8")
+    options: dict[str, Any] = {"language": "eng", "files": "{split}.json*"}
+    splits = read(options, tmp_path, "pair_classification")
+    assert (
+        [e["first"] for e in splits["train"]]
+        == ["sad \ufffd"] * 4
+        == [e["first"] for e in splits["test"]]
+    )
+    assert "train.jsonl: 4 halves of surrogate pairs" in caplog.text
+    options["splits"] = {"train": "train[:75%]", "dev": "train[-1:]", "test": "test"}
+    splits = read(options, tmp_path, "pair_classification")
+    assert [len(examples) for examples in splits.values()] == [3, 1, 4]
+    (tmp_path / "train.jsonl").write_text("null\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"train\.jsonl, line 1: not a JSON object but 'null'"):
+        read(options, tmp_path, "pair_classification")

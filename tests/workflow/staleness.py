@@ -287,7 +287,9 @@ MODULES: dict[str, Line] = {
         only={"grouping": ["lexicon-emoji"]}),
     "grouping.quality": Line({"group_quality"}),
     # of corpora it reads those of the hub alone, of which the wide study has none
-    "hub_tables": Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]}),
+    **dict.fromkeys(
+        ("hub_tables", "hub_tables.repositories", "hub_tables.table"),
+        Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
     "inspection": Line({"figure_groups", "explorer", "group_quality"}),
     "jobs": Line(NOTHING),
     "languages": Line(

@@ -27,6 +27,13 @@ def study(tmp_path: Path, wheel_pins: dict[str, dict[str, str]]) -> Study:
     return new_study(tmp_path / "checkout", tmp_path / "study", wheel_pins)
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's cache, which the runs of the workflow take from their environment."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture
 def repositories(tmp_path: Path) -> Path:
     """What the hub has: two repositories of words."""
@@ -79,7 +86,7 @@ def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
         assert failed.returncode == 1
         messages = {
             "gated": r"o/gated is gated; accept its terms on the hub .*HF_TOKEN",
-            "vanished": rf"o/words has no revision {VANISHED} \(any more\); correct its `revision` of",
+            "vanished": rf"o/words has no revision {VANISHED} \(any more\); correct its `revision`",
             "archive": r".*the archive is cut short or damaged \(.*\); start again to fetch it anew",
             "offline": rf"{silent}/words/en-fr\.txt cannot be had: all tries failed.*Check the network",
         }
@@ -110,13 +117,15 @@ def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
 
 
 @pytest.fixture
-def small_disk(study: Study) -> Iterator[Path]:
-    """What is fetched comes to lie on a disk of its own, of two megabytes."""
+def small_disk(study: Study, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """What is fetched comes to lie on a disk of its own, of two megabytes, and so does the hub's
+    cache."""
     place = study.folder / "resources"
     place.mkdir()
     options = ["-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
     if os.geteuid() or subprocess.run(["mount", *options], check=False).returncode:
         pytest.skip("needs root, to mount a small disk")
+    monkeypatch.setenv("HF_HOME", str(place / "home"))
     yield place
     subprocess.run(["umount", str(place)], check=True)
 

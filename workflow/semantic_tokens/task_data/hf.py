@@ -359,7 +359,7 @@ def _ranking(
             if column not in ("configuration", "split", *extra)
         }
         if name == "corpus" and "title" not in (tables["corpus"] or {}):
-            columns = next(iter(there.values())).columns
+            columns = next(iter(there.values())).features
             kept = {c: n for c, n in kept.items() if c != "title" or n in columns}
         return {split: table.rows(kept, f"{key}.{name}") for split, table in there.items()}
 
