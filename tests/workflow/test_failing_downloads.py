@@ -2,6 +2,7 @@
 of it is left that looks whole, and the next run goes on."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -167,3 +168,39 @@ def test_a_disk_that_fills_is_named_and_the_next_run_goes_on(
     assert re.fullmatch(r"bytes=\d{6,}-", wanted or "")  # not from its beginning
     assert (small_disk / "downloads/full/large.bin").read_bytes() == LARGE
     assert (small_disk / "downloads/full_hub/words.parquet").read_bytes() == LARGE
+
+
+def test_a_dataset_of_the_hub_needs_no_download(study: Study, repositories: Path) -> None:
+    """It is read from the hub's cache, by way of a mirror, and `download` reads it too."""
+    rows = [{"premise": f"p{i}", "hypothesis": "h", "label": "yes"} for i in range(4)]
+    for split in ("train", "validation", "test"):
+        lines = "".join(
+            json.dumps(row | {"premise": f"{split} {row['premise']}"}) + "\n" for row in rows
+        )
+        (repositories / f"o/words/{split}.jsonl").write_text(lines, encoding="utf-8")
+    options = {"id": "o/words", "revision": REVISION, "language": "eng", "files": "{split}.jsonl"}
+    own = {
+        "kind": "pair_classification",
+        "reader": "hf",
+        "options": options,
+        "tokenization": {"max_length": 32},
+    }
+    task = {
+        "kind": "pair_classification",
+        "dataset": "own",
+        "training": {"learning_rate": 0.0001, "batch_size": 2},
+    }
+    target = "results/datasets/own/test.jsonl"
+    with serving(hub(repositories, REVISION)) as (address, _):
+        change = {
+            "datasets": {"own": own},
+            "tasks": {"own": task},
+            "tasks_shown": ["own"],
+            "mirrors": {"hub": address},
+        }
+        planned = study.run("download", "--dry-run", change=change)
+        assert "results/datasets/own/test.jsonl" in planned.stdout, planned.stdout
+        made = study.run(target, change=change)
+    assert made.returncode == 0, made.stdout
+    first = json.loads((study.folder / target).read_text(encoding="utf-8").splitlines()[0])
+    assert first["first"] == "test p0"
