@@ -51,3 +51,4 @@ rule download:
     # nodes have none.
     input:
         network_files(EXPERIMENTS),
+        hub_readings(EXPERIMENTS),

@@ -56,7 +56,7 @@ os.environ.update(
 )
 
 from semantic_tokens.configuration import read_experiments, validate_config
-from semantic_tokens.downloads import read_checksums
+from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.errors import InputError
 from semantic_tokens.recipe import PATTERNS, lexicons_of, ratio_of
 from semantic_tokens.snakemake_run import begin_run
@@ -340,6 +340,23 @@ def network_files(rows):
     return sorted({file for spec in specs for file in wheel_of(spec) + downloads_of(spec)})
 
 
+def hub_readings(rows):
+    """What some experiments read from the hub without a download: reading it takes a network."""
+    used = sources_in_use(rows)
+    files = []
+    for section in ("corpora", "datasets"):
+        for name, spec in config[section].items():
+            of_hub = spec["reader"] in ("hf", "xnli_hub", "tydiqa_hub", "wikipedia")
+            has_folder = spec.get("path") or spec.get("download")
+            if of_hub and not has_folder and any(spec is other for other in used):
+                files.append(
+                    f"results/corpora/{name}.jsonl"
+                    if section == "corpora"
+                    else f"results/datasets/{name}/test.jsonl"
+                )
+    return files
+
+
 def source_files(rows):
     """Everything that some experiments read from outside the workflow: what was fetched, the
     user's own files, and the table of experiments."""
@@ -356,6 +373,7 @@ def corpus_code(corpus):
         "miniature": ["semantic_tokens.miniature", "semantic_tokens.lexicons.package_words"],
         "conll_sentences": columns,
         "squad_contexts": passages,
+        **dict.fromkeys(("hf", "wikipedia"), ["semantic_tokens.hub_tables"]),
     }
     return code_digest(
         "semantic_tokens.corpora",
@@ -371,7 +389,7 @@ def dataset_code(dataset):
     if config["datasets"][dataset]["reader"] == "miniature":
         modules = ["miniature", "lexicons.package_words", "languages"]
     else:
-        modules = ["task_data", "languages", "seen", "text_files"]
+        modules = ["task_data", "hub_tables", "languages", "seen", "text_files"]
     return code_digest(*(f"semantic_tokens.{module}" for module in modules))
 
 

@@ -2,8 +2,10 @@
 # experiments is not made.
 #
 # consumes  results/scores/, results/baselines/; for Figures 8 and 13 results/groups/, embeddings
-#           and lexicons; for pretraining's curves results/training/pretrain/
-# makes     results/figures/figure{2..13}.{pdf,png}, results/figures/pretraining_curves.{pdf,png}
+#           and lexicons; for pretraining's curves results/training/pretrain/;
+#           results/group_quality.csv
+# makes     results/figures/figure{2..13}.{pdf,png}, results/figures/pretraining_curves.{pdf,png},
+#           results/figures/group_quality.{pdf,png}
 from semantic_tokens.figures.selection import (
     by_grouping,
     curves,
@@ -44,6 +46,8 @@ if INSPECTED:
     DRAWN += ["figure8", "figure13"]
 if PRETRAINED:
     DRAWN.append("pretraining_curves")
+if MEASURED_GROUPS and MEASURED_LEXICONS:
+    DRAWN.append("group_quality")
 FIGURE_FILES = expand("results/figures/{figure}.{suffix}", figure=DRAWN, suffix=["pdf", "png"])
 
 
@@ -113,6 +117,39 @@ rule figure_curves:
         ),
     script:
         "../workflow/scripts/figure_curves.py"
+
+
+if MEASURED_GROUPS and MEASURED_LEXICONS:
+
+    rule figure_group_quality:
+        input:
+            table="results/group_quality.csv",
+        output:
+            "results/figures/group_quality.pdf",
+            in_report(
+                "results/figures/group_quality.png",
+                caption="figure_group_quality",
+                title="group quality over the ratio",
+            ),
+        log:
+            "results/logs/figure_group_quality.log",
+        benchmark:
+            "results/benchmarks/figure_group_quality.tsv"
+        localrule: True
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            code=code_digest(
+                "semantic_tokens.figures.group_quality",
+                "semantic_tokens.figures.selection",
+                "semantic_tokens.figures.style",
+            ),
+        script:
+            "../workflow/scripts/figure_group_quality.py"
 
 
 if "figure11" in CURVES:

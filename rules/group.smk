@@ -1,8 +1,16 @@
 # Semantic grouping (paper, section 2.1; Appendices E and F).
 #
-# consumes  results/embeddings/{backbone}/{alignment}/{dimension}.safetensors
+# consumes  results/embeddings/{backbone}/{alignment}/{dimension}.safetensors,
+#           results/tokenized/{backbone}/original/corpora/
 # makes     results/groups/{backbone}/{alignment}/{dimension}/{grouping}.safetensors
+#           results/tokenized/{backbone}/original/subword_counts.safetensors
 #           results/exported/{recipe}/   the plain checkpoint of a model, on request
+
+
+def groups_of_same_sizes(wildcards):
+    """The groups of K-Means whose sizes a control takes: of the same embeddings and ratio."""
+    folder = f"results/groups/{wildcards.backbone}/{wildcards.alignment}/{wildcards.dimension}"
+    return f"{folder}/kmeans-cosine-{wildcards.grouping.rpartition('-')[2]}.safetensors"
 
 
 rule group_kmeans:
@@ -16,7 +24,7 @@ rule group_kmeans:
     benchmark:
         f"results/benchmarks/group_kmeans/{GROUPS}.tsv"
     wildcard_constraints:
-        grouping=r"kmeans-.+",
+        grouping=r"kmeans-(cosine|euclidean)-.+",
     conda:
         "../envs/gpu.yaml" if config["gpus_per_job"] else "../envs/cpu.yaml"
     resources:
@@ -25,6 +33,7 @@ rule group_kmeans:
         gpu=config["gpus_per_job"],
     params:
         metric=lambda wildcards: wildcards.grouping.split("-")[1],
+        alpha=None,
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
         keep_unused_alone=config["grouping"]["keep_unused_alone"],
         options=config["grouping"]["kmeans"],
@@ -35,6 +44,118 @@ rule group_kmeans:
         ),
     script:
         "../workflow/scripts/group_kmeans.py"
+
+
+rule count_subwords:
+    input:
+        corpora=expand(
+            "results/tokenized/{{backbone}}/original/corpora/{corpus}.safetensors",
+            corpus=config["pretraining"]["corpora"],
+        ),
+    output:
+        "results/tokenized/{backbone}/original/subword_counts.safetensors",
+    log:
+        "results/logs/count_subwords/{backbone}.log",
+    benchmark:
+        "results/benchmarks/count_subwords/{backbone}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
+        gpu=0,
+    params:
+        code=code_digest("semantic_tokens.subword_counts"),
+    script:
+        "../workflow/scripts/count_subwords.py"
+
+
+use rule group_kmeans as group_kmeans_weighted with:
+    input:
+        embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
+        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        counts="results/tokenized/{backbone}/original/subword_counts.safetensors",
+    log:
+        f"results/logs/group_kmeans_weighted/{GROUPS}.log",
+    benchmark:
+        f"results/benchmarks/group_kmeans_weighted/{GROUPS}.tsv"
+    wildcard_constraints:
+        grouping=r"kmeans-weighted-.+",
+    params:
+        metric="cosine",
+        alpha=config["grouping"]["kmeans_weighted"]["alpha"],
+        ratio=lambda wildcards: ratio_of(wildcards.grouping),
+        keep_unused_alone=config["grouping"]["keep_unused_alone"],
+        options=config["grouping"]["kmeans"],
+        code=code_digest(
+            "semantic_tokens.grouping.kmeans",
+            "semantic_tokens.grouping.groups",
+            "semantic_tokens.subword_counts",
+            "semantic_tokens.vocabulary",
+        ),
+
+
+rule group_random:
+    input:
+        embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
+        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        kmeans=groups_of_same_sizes,
+    output:
+        groups=f"results/groups/{GROUPS}.safetensors",
+    log:
+        f"results/logs/group_random/{GROUPS}.log",
+    benchmark:
+        f"results/benchmarks/group_random/{GROUPS}.tsv"
+    wildcard_constraints:
+        grouping=r"random-.+",
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
+        gpu=0,
+    params:
+        seed=config["grouping"]["random"]["seed"],
+        keep_unused_alone=config["grouping"]["keep_unused_alone"],
+        code=code_digest(
+            "semantic_tokens.grouping.controls",
+            "semantic_tokens.grouping.groups",
+            "semantic_tokens.vocabulary",
+        ),
+    script:
+        "../workflow/scripts/group_random.py"
+
+
+rule group_by_frequency:
+    input:
+        embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
+        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        kmeans=groups_of_same_sizes,
+        counts="results/tokenized/{backbone}/original/subword_counts.safetensors",
+    output:
+        groups=f"results/groups/{GROUPS}.safetensors",
+    log:
+        f"results/logs/group_by_frequency/{GROUPS}.log",
+    benchmark:
+        f"results/benchmarks/group_by_frequency/{GROUPS}.tsv"
+    wildcard_constraints:
+        grouping=r"frequency-.+",
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=growing(config["runtime_minutes"]["backbones"]),
+        gpu=0,
+    params:
+        keep_unused_alone=config["grouping"]["keep_unused_alone"],
+        code=code_digest(
+            "semantic_tokens.grouping.controls",
+            "semantic_tokens.grouping.groups",
+            "semantic_tokens.subword_counts",
+            "semantic_tokens.vocabulary",
+        ),
+    script:
+        "../workflow/scripts/group_by_frequency.py"
 
 
 rule group_first_k:

@@ -4,6 +4,7 @@
 # makes     results/table{1..5}*, results/table5_orderings.csv, results/comparison.{csv,html},
 #           results/significance.{csv,html}, results/group_quality.{csv,html}
 from semantic_tokens.figures.selection import main_backbone
+from semantic_tokens.grouping.selection import groupings_to_measure
 
 # How every page is written.
 PAGES = ("semantic_tokens.pages", "semantic_tokens.templates")
@@ -46,15 +47,12 @@ EFFICIENCY = {
         key=lambda recipe: (not recipe.is_aligned, recipe.path),
     )
 }
-# The main backbone's groups by K-Means, and the lexicons that its alignments train on.
-MEASURED_GROUPS = list(
-    dict.fromkeys(
-        f"results/groups/{row.recipe.backbone}/{row.recipe.alignment}/{row.recipe.dimension}/{row.recipe.grouping}.safetensors"
-        for row in EXPERIMENTS
-        if row.recipe.backbone == main_backbone(EXPERIMENTS)
-        and row.recipe.grouping_method == "kmeans"
-    )
-)
+# The main backbone's groups by K-Means and its controls, and the lexicons that its alignments
+# train on.
+MEASURED_GROUPS = [
+    f"results/groups/{recipe.path.rpartition('/')[0]}.safetensors"
+    for recipe in groupings_to_measure(EXPERIMENTS)
+]
 MEASURED_LEXICONS = sorted(
     {
         name

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -24,7 +25,7 @@ def serving(answer: Answer) -> Iterator[tuple[str, list[tuple[str, str, str | No
             requests.append((self.command, self.path.partition("?")[0], self.headers.get("Range")))
             answer(self)
 
-        do_HEAD = do_GET
+        do_HEAD = do_POST = do_GET
 
         def log_message(self, *arguments: Any) -> None:
             pass
@@ -77,62 +78,91 @@ def send_file(
 
 
 def hub(repositories: Path, revision: str) -> Answer:
-    """The hub's interface to the repositories ``owner/name`` of a folder, all at one revision."""
+    """The hub's interface to the repositories ``owner/name`` of a folder, all at one revision: what
+    ``huggingface_hub`` and ``datasets`` ask for a repository, its files and their contents."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         parts = handler.path.partition("?")[0].strip("/").split("/")
         if parts[0] == "api":
-            owner, name = parts[2:4]
-            folder = repositories / owner / name
-            asked = parts[5] if len(parts) > 5 and parts[4] in ("revision", "tree") else revision
-            if not folder.is_dir():
-                send(handler, 404, headers={"X-Error-Code": "RepoNotFound"})
-            elif (folder / "gated").exists():
-                send(handler, 403, headers={"X-Error-Code": "GatedRepo"})
-            elif asked != revision:
-                send(handler, 404, headers={"X-Error-Code": "RevisionNotFound"})
-            else:
-                files = sorted(path for path in folder.rglob("*") if path.is_file())
-                listed = [_sibling(path, folder) for path in files]
-                if len(parts) > 4 and parts[4] == "tree":
-                    content: Any = [
-                        {
-                            "type": "file",
-                            "path": f["rfilename"],
-                            "size": f["size"],
-                            "oid": f["blobId"],
-                        }
-                        for f in listed
-                    ]
-                else:
-                    content = {"id": f"{owner}/{name}", "sha": revision, "siblings": listed}
-                    content |= {"private": False, "tags": [], "downloads": 0, "likes": 0}
-                send(
-                    handler,
-                    200,
-                    json.dumps(content).encode(),
-                    headers={"Content-Type": "application/json"},
-                )
+            _answer_about(handler, repositories / "/".join(parts[2:4]), parts[4:], revision)
             return
         prefix = 1 if parts[0] == "datasets" else 0
-        owner, name = parts[prefix : prefix + 2]
-        file = repositories / owner / name / "/".join(parts[prefix + 4 :])
-        if not file.is_file():
+        folder = repositories / "/".join(parts[prefix : prefix + 2])
+        asked = unquote(parts[prefix + 3])
+        file = folder / "/".join(map(unquote, parts[prefix + 4 :]))
+        if asked not in (revision, "main"):
+            send(handler, 404, headers={"X-Error-Code": "RevisionNotFound"})
+        elif not file.is_file():
             send(handler, 404, headers={"X-Error-Code": "EntryNotFound"})
-            return
-        send_file(handler, file.read_bytes(), headers={"X-Repo-Commit": revision})
+        else:
+            content = file.read_bytes()
+            about = _entry(file, folder)
+            tag = about["lfs"]["oid"] if "lfs" in about else about["oid"]
+            headers = {"X-Repo-Commit": revision, "ETag": f'"{tag}"'}
+            send_file(handler, content, headers=headers)
 
     return answer
 
 
-def _sibling(path: Path, folder: Path) -> dict[str, Any]:
+def _answer_about(
+    handler: BaseHTTPRequestHandler, folder: Path, asked: list[str], revision: str
+) -> None:
+    """Answer a request below ``/api/{datasets,models}/owner/name``."""
+    kind, named = (asked[0], unquote(asked[1])) if len(asked) > 1 else ("revision", revision)
+    if not folder.is_dir():
+        send(handler, 404, headers={"X-Error-Code": "RepoNotFound"})
+        return
+    if (folder / "gated").exists():
+        send(handler, 403, headers={"X-Error-Code": "GatedRepo"})
+        return
+    if named not in (revision, "main"):
+        send(handler, 404, headers={"X-Error-Code": "RevisionNotFound"})
+        return
+    entries = [_entry(path, folder) for path in sorted(folder.rglob("*"))]
+    content: Any
+    if kind == "tree":
+        below = "/".join(map(unquote, asked[2:]))
+        is_deep = "recursive=true" in handler.path.lower()
+        content = [
+            entry
+            for entry in entries
+            if (not below or entry["path"].startswith(f"{below}/"))
+            and (is_deep or "/" not in entry["path"].removeprefix(f"{below}/" if below else ""))
+        ]
+        if below and not content:
+            send(handler, 404, headers={"X-Error-Code": "EntryNotFound"})
+            return
+    elif kind == "paths-info":
+        length = int(handler.headers.get("Content-Length", 0))
+        wanted = parse_qs(handler.rfile.read(length).decode())["paths"]
+        content = [entry for entry in entries if entry["path"] in wanted]
+    else:
+        files = [
+            {"rfilename": e["path"], "size": e["size"], "blobId": e["oid"]} | _lfs_of(e)
+            for e in entries
+            if e["type"] == "file"
+        ]
+        content = {"id": "/".join(folder.parts[-2:]), "sha": revision, "siblings": files}
+        content |= {"private": False, "tags": [], "downloads": 0, "likes": 0}
+    headers = {"Content-Type": "application/json"}
+    send(handler, 200, json.dumps(content).encode(), headers=headers)
+
+
+def _entry(path: Path, folder: Path) -> dict[str, Any]:
+    """What the hub lists of a file or folder. Parquet files are large ones to it."""
+    name = path.relative_to(folder).as_posix()
+    if path.is_dir():
+        return {"type": "directory", "path": name, "oid": "0" * 40, "size": 0}
     content = path.read_bytes()
-    sibling: dict[str, Any] = {
-        "rfilename": path.relative_to(folder).as_posix(),
-        "size": len(content),
-        "blobId": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
-    }
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    entry: dict[str, Any] = {"type": "file", "path": name, "size": len(content), "oid": blob}
     if path.suffix == ".parquet":
         digest = hashlib.sha256(content).hexdigest()
-        sibling["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 130}
-    return sibling
+        entry["lfs"] = {"oid": digest, "size": len(content), "pointerSize": 130}
+    return entry
+
+
+def _lfs_of(entry: dict[str, Any]) -> dict[str, Any]:
+    if "lfs" not in entry:
+        return {}
+    return {"lfs": {**entry["lfs"], "sha256": entry["lfs"]["oid"]}}

@@ -314,6 +314,9 @@ def test_a_table_that_is_not_there_names_the_key(config: dict[str, Any], tmp_pat
         ("kmeans-cosine-0.05", "kmeans", 0.05, "original"),
         ("kmeans-euclidean-0.4", "kmeans", 0.4, "original"),
         ("firstk-0.1", "firstk", 0.1, "firstk-0.1"),
+        ("kmeans-weighted-0.05", "kmeans", 0.05, "original"),
+        ("random-0.05", "random", 0.05, "original"),
+        ("frequency-0.2", "frequency", 0.2, "original"),
     ],
 )
 def test_a_grouping_tells_its_method_ratio_and_segmentation(

@@ -1,8 +1,14 @@
+import matplotlib.colors
 import numpy as np
+import pandas as pd
 import pytest
 
+from semantic_tokens.configuration import Experiment
+from semantic_tokens.figures.group_quality import curves_of, draw_group_quality
 from semantic_tokens.grouping.quality import held_out_pairs, measured, purity, together
+from semantic_tokens.grouping.selection import groupings_to_measure
 from semantic_tokens.lexicons.table import Entry, is_held_out
+from semantic_tokens.recipe import Recipe
 
 TOKENS = {word: i for i, word in enumerate(["a", "b", "c", "d", "e", "f"])}
 
@@ -82,3 +88,83 @@ def test_a_line_has_all_numbers() -> None:
     assert line["script_purity"] == 3 / 4
     assert line["mixed_script"] == 0.5
     assert np.isnan(line["language_purity"])
+
+
+# --- what is measured, and the figure ----------------------------------------------------------
+
+
+def experiment(figure: str, path: str) -> Experiment:
+    return Experiment(figure, False, False, Recipe(*path.split("/")), "all-languages")
+
+
+def test_random_groups_stand_beside_every_curve_of_kmeans() -> None:
+    rows = [
+        experiment("oracle", "a/unaligned/dfull/ungrouped/asis"),
+        experiment("figure3", "a/unaligned/dfull/kmeans-cosine-0.2/asis"),
+        experiment("figure3", "a/unaligned/dfull/kmeans-cosine-0.05/mlm"),
+        experiment("figure3", "a/unaligned/dfull/firstk-0.05/mlm"),
+        experiment("figure11", "a/clsa-muse/dfull/kmeans-cosine-0.05/mlm"),
+        experiment("figure7", "b/unaligned/dfull/kmeans-cosine-0.05/asis"),
+        experiment("controls", "a/unaligned/dfull/random-0.05/asis"),
+        experiment("controls", "a/unaligned/dfull/kmeans-cosine-0.05/asis"),
+        experiment("controls", "a/unaligned/dfull/kmeans-weighted-0.05/asis"),
+    ]
+    assert [recipe.path for recipe in groupings_to_measure(rows)] == [
+        "a/unaligned/dfull/kmeans-cosine-0.2/asis",
+        "a/unaligned/dfull/kmeans-cosine-0.05/asis",
+        "a/clsa-muse/dfull/kmeans-cosine-0.05/asis",
+        "a/unaligned/dfull/random-0.05/asis",
+        "a/unaligned/dfull/kmeans-weighted-0.05/asis",
+        "a/unaligned/dfull/random-0.2/asis",
+    ]
+
+
+def quality_table() -> pd.DataFrame:
+    lines = []
+    for alignment, ratios in (
+        ("unaligned", (0.2, 0.05)),
+        ("clsa-m", (0.2, 0.05)),
+        ("clsa-n", (0.05,)),
+    ):
+        for method in ("random", "kmeans-cosine"):
+            for ratio in ratios:
+                line = {
+                    "alignment": alignment,
+                    "dimension": "dfull",
+                    "method": method,
+                    "ratio": ratio,
+                }
+                shares = ("together", "script_purity", "language_purity")
+                lines.append(line | {share: ratio * (method != "random") for share in shares})
+    lines.append(lines[0] | {"dimension": "d64", "together": 0.9})
+    return pd.DataFrame(lines)
+
+
+def test_curves_are_by_method_and_alignment_over_the_ratio() -> None:
+    curves = curves_of(quality_table())
+    assert list(curves) == [
+        ("kmeans-cosine", "unaligned"),
+        ("kmeans-cosine", "clsa-m"),
+        ("random", "unaligned"),
+        ("random", "clsa-m"),
+    ]  # clsa-n has one ratio alone, and d64 is another dimension
+    assert curves["kmeans-cosine", "clsa-m"]["ratio"].tolist() == [0.05, 0.2]
+    single = quality_table().query("ratio == 0.05")
+    assert len(curves_of(single)) == 6  # where no curve has more, points are shown
+
+
+def test_the_figure_shows_every_curve_in_every_panel() -> None:
+    figure = draw_group_quality(quality_table())
+    assert [axes.get_title() for axes in figure.axes] == [
+        "translations in one group",
+        "purity by script",
+        "purity by language",
+    ]
+    for axes in figure.axes:
+        lines = {line.get_label(): line for line in axes.lines}
+        assert list(lines) == ["K-Means", "K-Means with CLSA", "random", "random with CLSA"]
+        assert lines["K-Means"].get_ydata().tolist() == [0.05, 0.2]
+        assert lines["random"].get_ydata().tolist() == [0.0, 0.0]
+        assert lines["K-Means"].get_linestyle() != lines["K-Means with CLSA"].get_linestyle()
+        colours = [matplotlib.colors.to_hex(line.get_color()) for line in lines.values()]
+        assert colours[0] == colours[1] != colours[2]

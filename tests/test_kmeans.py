@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.grouping import kmeans as module
-from semantic_tokens.grouping.kmeans import kmeans, kmeans_groups
+from semantic_tokens.grouping.kmeans import frequency_weights, kmeans, kmeans_groups
 
 METRICS = ["cosine", "euclidean"]
 
@@ -396,18 +396,21 @@ class DocumentedKMeans:
         assert output_type == "cupy" and max_samples_per_batch >= 1
         self.init = np.array(init)
 
-    def fit(self, X):
+    def fit(self, X, y=None, sample_weight=None):
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight
         assignment = (X @ self.init.T - (self.init**2).sum(axis=1) / 2).argmax(axis=1)
         centers = self.init.copy()  # an empty cluster stays where it is
         for cluster in np.unique(assignment):
-            centers[cluster] = X[assignment == cluster].mean(axis=0)
+            members = assignment == cluster
+            centers[cluster] = np.average(X[members], axis=0, weights=weights[members])
         self.cluster_centers_ = centers
-        self.inertia_ = ((X - centers[assignment]) ** 2).sum()
+        self.inertia_ = (weights * ((X - centers[assignment]) ** 2).sum(axis=1)).sum()
         return self
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("metric", METRICS)
-def test_cumls_rounds_lead_where_torchs_do(metric, monkeypatch):
+def test_cumls_rounds_lead_where_torchs_do(metric, weighted, monkeypatch):
     cluster = types.ModuleType("cuml.cluster")
     cluster.KMeans = DocumentedKMeans  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cuml", types.ModuleType("cuml"))
@@ -416,10 +419,142 @@ def test_cumls_rounds_lead_where_torchs_do(metric, monkeypatch):
     monkeypatch.setattr(module, "_chosen", lambda backend: backend)
     rows = rows_of(600, 8)
     common = {"metric": metric, "seed": 0, "tolerance": 0.0, "max_iterations": 200}
+    common["weights"] = frequency_weights(zipf(600), 0.5) if weighted else None
     ours = kmeans(rows, 30, backend="torch", **common)
     theirs = kmeans(rows, 30, backend="cuml", **common)
     assert torch.equal(ours.assignment, theirs.assignment)
     assert ours.objective == pytest.approx(theirs.objective, rel=1e-6)
+
+
+# --- weights -----------------------------------------------------------------------------------
+
+
+def zipf(count: int, seed: int = 9) -> torch.Tensor:
+    """Counts as text has them, of subwords in random order; the rarest never occur."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    return (count // 2) // (order + 1)
+
+
+def weighted_lloyd(
+    rows: np.ndarray, weights: np.ndarray, centroids: np.ndarray, metric: str, iterations: int
+) -> tuple[np.ndarray, float]:
+    """Textbook Lloyd in double precision whose means and objective are weighted."""
+    if metric == "cosine":
+        rows, centroids = unit(rows), unit(centroids)
+    for _ in range(iterations):
+        distances = ((rows[:, None] - centroids[None]) ** 2).sum(axis=2)
+        assignment = distances.argmin(axis=1)
+        centroids = np.stack(
+            [
+                np.average(rows[assignment == c], axis=0, weights=weights[assignment == c])
+                for c in range(len(centroids))
+            ]
+        )
+        if metric == "cosine":
+            centroids = unit(centroids)
+    cost = ((rows - centroids[assignment]) ** 2).sum(axis=1)
+    return assignment, float((weights * cost).sum() / (2 if metric == "cosine" else 1))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("iterations", [1, 2, 3, 8])
+def test_every_weighted_iteration_is_lloyds(metric, iterations):
+    rows, weights = rows_of(200, 5), frequency_weights(zipf(200), 0.7)
+    start = rows[:12].clone()
+    found = kmeans(
+        rows, 12, metric=metric, seed=0, weights=weights, init=start, tolerance=0.0,
+        max_iterations=iterations,
+    )  # fmt: skip
+    expected, objective = weighted_lloyd(
+        rows.double().numpy(), weights.numpy(), start.double().numpy(), metric, iterations
+    )
+    assert found.assignment.tolist() == expected.tolist()
+    assert found.objective == pytest.approx(objective, rel=1e-5)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_weight_of_n_is_n_rows(metric):
+    rows = rows_of(80, 4)
+    counts = torch.arange(80) % 4 + 1
+    start = rows[:7].clone()
+    common = {"metric": metric, "seed": 0, "init": start, "tolerance": 0.0}
+    weighted = kmeans(rows, 7, weights=counts.double(), **common)
+    repeated = kmeans(rows.repeat_interleave(counts, dim=0), 7, **common)
+    first = counts.cumsum(0) - counts
+    assert torch.equal(weighted.assignment, repeated.assignment[first])
+    torch.testing.assert_close(weighted.centroids, repeated.centroids, atol=1e-5, rtol=1e-5)
+    assert weighted.objective == pytest.approx(repeated.objective, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [300, 6000])  # exact from the start, and near before all
+def test_alpha_zero_is_plain_kmeans(count):
+    rows, counts = rows_of(count, 8), zipf(count)
+    common = {"metric": "cosine", "ratio": 0.1, "alone": [0, 5], "seed": 3}
+    plain = kmeans_groups(rows, **common)
+    weighted = kmeans_groups(rows, weights=frequency_weights(counts, 0.0), **common)
+    assert torch.equal(plain.token_to_group, weighted.token_to_group)
+    assert torch.equal(plain.weight, weighted.weight)
+    other = kmeans_groups(rows, weights=frequency_weights(counts, 0.5), **common)
+    assert not torch.equal(plain.token_to_group, other.token_to_group)
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.5, 1.0])
+def test_weights_serve_running_text_better(alpha):
+    """Of the weighted objective, the weighted partition has less than the plain one."""
+    rows, counts = rows_of(2000, 8), zipf(2000)
+    weights = frequency_weights(counts, alpha)
+    common = {"metric": "cosine", "seed": 1}
+    plain, weighted = kmeans(rows, 100, **common), kmeans(rows, 100, weights=weights, **common)
+
+    def cost(assignment: torch.Tensor) -> float:
+        normal = torch.nn.functional.normalize(rows.double())
+        sums = torch.zeros(100, 8, dtype=torch.float64)
+        sums.index_add_(0, assignment, normal * weights.unsqueeze(1))
+        return float(weights.sum() - sums.norm(dim=1).sum())
+
+    assert cost(weighted.assignment) < 0.98 * cost(plain.assignment)
+    assert cost(weighted.assignment) == pytest.approx(weighted.objective, rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_weighted_group_is_empty_and_its_embedding_is_the_weighted_mean(seed):
+    distinct = rows_of(40, 6, seed)
+    rows = distinct.repeat(5, 1)  # 200 rows, 40 of them distinct
+    weights = frequency_weights(zipf(200, seed), 1.0)
+    groups = kmeans_groups(rows, metric="cosine", ratio=0.4, alone=[7], seed=seed, weights=weights)
+    assert len(groups.weight) == 80  # and Groups refuses an empty one
+    assert int((groups.token_to_group == groups.token_to_group[7]).sum()) == 1
+    for group in range(80):
+        members = groups.token_to_group == group
+        mean = (rows[members].double() * weights[members].unsqueeze(1)).sum(0)
+        torch.testing.assert_close(groups.weight[group], (mean / weights[members].sum()).float())
+
+
+def test_weighted_starts_favour_what_weighs_more():
+    rows, weights = rows_of(1000, 4), torch.ones(1000, dtype=torch.float64)
+    weights[:100] = 50.0
+    chosen = module._distinct_rows(rows, 100, 0, weights)
+    assert len(set(chosen.tolist())) == 100
+    assert (chosen < 100).sum() > 50  # of a hundred; ten, were they drawn alike
+
+
+def test_subwords_that_never_occur_weigh_as_one():
+    weights = frequency_weights(torch.tensor([0, 1, 4]), 0.5)
+    torch.testing.assert_close(weights, torch.tensor([1.0, 1.0, 2.0]).double() / (4 / 3))
+
+
+@pytest.mark.parametrize("weights", [torch.ones(3), torch.tensor([1.0, 0.0, 1.0, 1.0])])
+def test_weights_that_are_none_are_refused(weights):
+    with pytest.raises(ValueError, match="4 numbers above 0"):
+        kmeans(rows_of(4, 2), 2, metric="cosine", seed=0, weights=weights)
+
+
+def test_a_weighted_ratio_too_small_names_the_row():
+    with pytest.raises(InputError, match=r"kmeans-weighted-0\.05"):
+        kmeans_groups(
+            rows_of(20, 2), metric="cosine", ratio=0.05, alone=range(5), seed=0,
+            weights=frequency_weights(zipf(20), 0.5),
+        )  # fmt: skip
 
 
 def test_cumls_tile_is_bounded_at_the_papers_largest_case():

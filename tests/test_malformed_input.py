@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 
 from semantic_tokens.configuration import read_experiments, validate_config
 from semantic_tokens.corpora import READERS as READERS_OF_CORPORA
-from semantic_tokens.corpora import local, packages, read_corpus, wikipedia
-from semantic_tokens.downloads import extract, read_checksums
+from semantic_tokens.corpora import hub, local, packages, read_corpus
+from semantic_tokens.downloads.archives import extract
+from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.e5_binary import read_e5_binary
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, read_jsonl
@@ -126,7 +127,7 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "squad_contexts": (["xquad.de.json"], local.squad_contexts),
     "conll_sentences": (["deu/train.txt"], local.conll_sentences),
     "text": (["deu.txt"], local.text),
-    "wikipedia": (["20231101.de/0.parquet"], wikipedia.wikipedia),
+    "wikipedia": (["20231101.de/0.parquet"], lambda folder: hub.wikipedia(folder, "mine")),
     "django": (["any.whl"], lambda folder: packages.django(folder / "any.whl", ["deu"])),
     "chatterbot": (["any.whl"], lambda folder: packages.chatterbot(folder / "any.whl", ["deu"])),
     "masakhaner": (["deu/train.txt", "deu/test.txt"], dataset("masakhaner", "token_classification")),
@@ -143,6 +144,10 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     ),
     "emoji_names": (["any.whl"], lambda folder: packages.emoji_names(folder / "any.whl", ["deu"])),
     "miniature": (["any.whl"], lambda folder: READERS_OF_CORPORA["miniature"](folder / "any.whl", languages=["deu"], sentences=2, seed=1)),
+    "hf": (["train.jsonl", "validation.jsonl", "test.jsonl"], dataset("hf", "token_classification", language="deu")),
+    "hf of questions": (["train.json", "test.json"], dataset("hf", "question_answering", language="deu", splits={"train": "train", "test": "test"}, dev_fraction=0.5)),
+    "hf of ranking": (["q.csv", "p.csv", "r.csv"], dataset("hf", "ranking", language="deu", queries={"files": "q.csv"}, corpus={"files": "p.csv"}, qrels={"files": "r.csv"})),
+    "hf corpus": (["t.csv"], lambda folder: READERS_OF_CORPORA["hf"](folder, "mine", language="deu", files="t.csv")),
     "xnli": (["de.dev.tsv"], dataset("xnli", "pair_classification")),
     "xnli of all languages": (["xnli.dev.tsv", "xnli.test.jsonl", "multinli.train.de.tsv"], dataset("xnli", "pair_classification")),
     "squad_json of all languages": (["tydiqa-goldp-v1.1-train.json", "tydiqa-goldp-v1.1-dev.json"], dataset("squad_json", "question_answering", languages=["deu"], unanswerable="keep")),

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from semantic_tokens.downloads import fetch_download, read_checksums
+from semantic_tokens.downloads import fetch_download
+from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.errors import InputError
 from semantic_tokens.task_data import read_dataset
 from semantic_tokens.task_data.miracl import read_qrels, read_topics

@@ -12,7 +12,7 @@ import pytest
 
 from semantic_tokens.configuration import read_experiments, validate_config
 from semantic_tokens.corpora import read_corpus
-from semantic_tokens.downloads import read_checksums
+from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.errors import InputError
 from semantic_tokens.lexicons import read_source
 from semantic_tokens.lexicons.table import Entry, read_lexicon, write_lexicon

@@ -22,21 +22,32 @@ SCORED = SHOWN | {"fine_tune"}
 RETRIEVED = SCORED | {"table4"}
 PRETRAINED = SCORED | {"pretrain", "table3", "figure_pretraining"}
 MODELS = PRETRAINED | {"assemble_model"}
-KMEANS = MODELS | {"group_kmeans", "figure_groups", "explorer", "group_quality"}
+QUALITY = frozenset({"group_quality", "figure_group_quality"})
+# The controls are not aligned and not pretrained; those in the second set count subwords.
+CONTROLS = frozenset({"group_kmeans_weighted", "group_random", "group_by_frequency"})
+COUNTED = QUALITY | {
+    "count_subwords", "group_kmeans_weighted", "group_by_frequency", "assemble_model", "fine_tune",
+    "significance", "explorer",
+}  # fmt: skip
+KMEANS = MODELS | CONTROLS | QUALITY | {"group_kmeans", "figure_groups", "explorer"}
 GROUPS = KMEANS | {"group_first_k", "group_by_lexicon", "leave_ungrouped", "table4"}
 # Figure 10 and Table 4 are of what is not aligned.
-ALIGNED = GROUPS - {"group_first_k", "group_by_lexicon", "figure_languages", "table4"} | {
-    "align", "reduce_dimension"
-}  # fmt: skip
+ALIGNED = GROUPS - CONTROLS - {
+    "group_first_k", "group_by_lexicon", "figure_languages", "table4"
+} | {"align", "reduce_dimension"}  # fmt: skip
 EMBEDDINGS = GROUPS | {"extract_embeddings", "align", "reduce_dimension"}
 TOKENIZED = RETRIEVED | {"tokenize_dataset", "tokenize_ranking"}
-BACKBONES = EMBEDDINGS | TOKENIZED | {"derive_backbone", "tokenize_corpus", "truncate_tokenizer"}
-CORPORA = PRETRAINED | {"read_corpus", "tokenize_corpus"}
+BACKBONES = (
+    EMBEDDINGS
+    | TOKENIZED
+    | {"derive_backbone", "tokenize_corpus", "truncate_tokenizer", "count_subwords"}
+)
+CORPORA = PRETRAINED | COUNTED | {"read_corpus", "tokenize_corpus"}
 NAMES = SCORED | BASELINE | {"read_dataset", "tokenize_dataset", "table1"}
 RANKED = RETRIEVED | BASELINE | {"rank_bm25", "tokenize_ranking", "pool_passages"}
 PASSAGES = RANKED | {"read_ranking_dataset", "table1"}
 PAPER_TABLES = frozenset({"table1", "table2", "table3", "table4"})
-PAGES = PAPER_TABLES | TABLES | {"group_quality"}
+PAGES = PAPER_TABLES | TABLES | QUALITY
 
 # In the wide study: a backbone that is aligned and nothing else, and is in Table 5 alone.
 _ASIDE = TABLES | {"align", "leave_ungrouped", "assemble_model", "fine_tune"}
@@ -47,7 +58,8 @@ _OTHER_BACKBONE = _ASIDE | {
 _LEXICON = ALIGNED - {"leave_ungrouped", "figure_alignments"} | {"read_lexicon"}
 _OTHER_LEXICON = frozenset({
     "read_lexicon", "align", "group_kmeans", "group_by_lexicon", "assemble_model", "pretrain",
-    "fine_tune", "figure_alignments", "significance", "table4", "explorer", "group_quality",
+    "fine_tune", "figure_alignments", "significance", "table4", "explorer",
+    "group_quality", "figure_group_quality",
 })  # fmt: skip
 NOTHING: frozenset[str] = frozenset()
 
@@ -104,7 +116,7 @@ KEYS: dict[str, Line] = {
     "title": Line(PAGES | {"explorer"}, value="Another title"),
     # with the row of Figure 5 taken out
     "experiments": Line(
-        TABLES | {"figure_pipelines", "table3", "group_quality"}, value="config/shorter.tsv"),
+        TABLES | QUALITY | {"figure_pipelines", "table3"}, value="config/shorter.tsv"),
     "tasks_shown": Line(SHOWN | {"table1", "table2"}, value=["ner", "qa", "nli", "rerank"]),
     "tasks_by_figure.*": Line(
         {"figure_alignments", "significance"}, "figure11", ["ner", "retrieval"]),
@@ -174,12 +186,18 @@ KEYS: dict[str, Line] = {
     **_keys("grouping.kmeans.", "", KMEANS, {
         "seed": 2, "max_iterations": 4, "tolerance": 0.1, "backend": "torch"}),
     # text as the backbone cuts it, which is there already
+    "grouping.kmeans_weighted.alpha": Line(
+        COUNTED - {"count_subwords", "group_by_frequency"}, value=1.0,
+        only={"grouping": ["kmeans-weighted-0.05"]}),
+    "grouping.random.seed": Line(
+        QUALITY | {"group_random", "assemble_model", "fine_tune", "significance"}, value=2,
+        only={"grouping": ["random-0.05"]}),
     "grouping.first_k.mode": Line(
         {"fine_tune", "table5_orderings", "figure_curves", "significance"}, value="unk",
         only={"grouping": ["firstk-0.4"]}),
-    "pretraining.corpora": Line(PRETRAINED | {"table2"}, value=["text"]),
+    "pretraining.corpora": Line(PRETRAINED | COUNTED | {"table2"}, value=["text"]),
     "pretraining.sequence_length": Line(
-        PRETRAINED | {"tokenize_corpus", "table2"}, value=16),
+        PRETRAINED | COUNTED | {"tokenize_corpus", "table2"}, value=16),
     **_keys("pretraining.", "", PRETRAINED | {"table2"}, {
         "mask_probability": 0.2, "language_sampling_exponent": 0.5, "seed": 2}),
     **_keys("pretraining.training.", "", PRETRAINED | {"table2"}, _TRAINING),
@@ -240,9 +258,12 @@ MODULES: dict[str, Line] = {
     "comparison": Line({"comparison"}),
     "configuration": Line(NOTHING),
     **dict.fromkeys(
-        ("corpora", "corpora.local", "corpora.packages", "corpora.wikipedia"),
+        ("corpora", "corpora.hub", "corpora.local", "corpora.packages"),
         Line(CORPORA | BACKBONES)),
-    "downloads": Line(NOTHING),
+    **dict.fromkeys(
+        ("downloads", "downloads.addresses", "downloads.archives", "downloads.folder",
+         "downloads.hub", "downloads.network"),
+        Line(NOTHING)),
     "e5_binary": Line(BACKBONES),
     # one job trains and measures what it takes
     "efficiency": Line(PRETRAINED),
@@ -260,13 +281,16 @@ MODULES: dict[str, Line] = {
     "figures.alignments": Line({"figure_alignments"}),
     "figures.curves": Line({"figure_curves"}),
     "figures.fonts": Line({"figure_groups"}),
+    "figures.group_quality": Line({"figure_group_quality"}),
     "figures.groups": Line({"figure_groups"}),
     "figures.languages": Line({"figure_languages"}),
     "figures.pipelines": Line({"figure_pipelines"}),
     "figures.pretraining": Line({"figure_pretraining"}),
-    "figures.selection": Line({"figure_languages", "figure_pipelines", "figure_pretraining"}),
+    "figures.selection": Line(
+        {"figure_languages", "figure_pipelines", "figure_pretraining", "figure_group_quality"}),
     "figures.style": Line(
-        CURVES | {"figure_groups", "figure_pipelines", "figure_pretraining"}),
+        CURVES
+        | {"figure_groups", "figure_pipelines", "figure_pretraining", "figure_group_quality"}),
     "files": Line(NOTHING),
     "finetuning": Line(NOTHING),
     "finetuning.pair_classification": Line(SCORED, only={"task": ["nli"]}),
@@ -284,11 +308,21 @@ MODULES: dict[str, Line] = {
         only={"grouping": ["firstk-0.4"]}),
     "grouping.groups": Line(GROUPS),
     "grouping.kmeans": Line(KMEANS),
+    "subword_counts": Line(COUNTED),
     "grouping.lexicon_components": Line(
         {"group_by_lexicon", "assemble_model", "fine_tune", "significance", "table4", "explorer"},
         only={"grouping": ["lexicon-emoji"]}),
-    "grouping.quality": Line({"group_quality"}),
-    "inspection": Line({"figure_groups", "explorer", "group_quality"}),
+    "grouping.quality": Line(QUALITY),
+    # what it chooses are inputs
+    "grouping.selection": Line(NOTHING),
+    "grouping.controls": Line(
+        QUALITY | {"group_random", "group_by_frequency", "assemble_model", "fine_tune", "significance"},
+        only={"grouping": ["random-0.05", "frequency-0.05"]}),
+    # of corpora it reads those of the hub alone, of which the wide study has none
+    **dict.fromkeys(
+        ("hub_tables", "hub_tables.repositories", "hub_tables.table"),
+        Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
+    "inspection": Line(QUALITY | {"figure_groups", "explorer"}),
     "jobs": Line(NOTHING),
     "languages": Line(
         CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
@@ -317,7 +351,7 @@ MODULES: dict[str, Line] = {
     "reuse": Line(NOTHING),
     "reduction": Line(
         MODELS - {"figure_alignments", "figure_languages"}
-        | {"reduce_dimension", "group_kmeans", "group_quality"}),
+        | QUALITY | {"reduce_dimension", "group_kmeans"}),
     "scored_items": Line(RETRIEVED | BASELINE),
     # which ids were met already: of corpora, one of which decides a vocabulary, and of datasets
     "seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
@@ -327,11 +361,11 @@ MODULES: dict[str, Line] = {
     "templates": Line(PAGES),
     "text_files": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     **dict.fromkeys(
-        ("task_data", "task_data.canonical", "task_data.conll", "task_data.hub",
+        ("task_data", "task_data.canonical", "task_data.conll", "task_data.hf", "task_data.hub",
          "task_data.jsonl", "task_data.masakhaner", "task_data.miracl", "task_data.msmarco",
          "task_data.sources", "task_data.splitting", "task_data.squad", "task_data.xnli"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
-    "tokenization": Line(TOKENIZED | PRETRAINED | {"tokenize_corpus"}),
+    "tokenization": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
     **dict.fromkeys(
         ("training", "training.batches", "training.checkpoint", "training.device",
          "training.loop", "training.options", "training.step", "training.tracking"),

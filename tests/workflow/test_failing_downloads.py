@@ -2,6 +2,7 @@
 of it is left that looks whole, and the next run goes on."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -25,6 +26,13 @@ TARGETS = {name: f"resources/downloads/{name}" for name in ("good", "gated", "of
 def study(tmp_path: Path, wheel_pins: dict[str, dict[str, str]]) -> Study:
     """A study that has made nothing, and whose wheels are not needed."""
     return new_study(tmp_path / "checkout", tmp_path / "study", wheel_pins)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's cache, which the runs of the workflow take from their environment."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
 
 
 @pytest.fixture
@@ -79,9 +87,9 @@ def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
         assert failed.returncode == 1
         messages = {
             "gated": r"o/gated is gated; accept its terms on the hub .*HF_TOKEN",
-            "vanished": rf"o/words has no revision {VANISHED} \(any more\); mend `revision` of",
+            "vanished": rf"o/words has no revision {VANISHED} \(any more\); correct its `revision`",
             "archive": r".*the archive is cut short or damaged \(.*\); start again to fetch it anew",
-            "offline": rf"{silent}/words/en-fr\.txt cannot be had: 6 tries failed.*Check the network",
+            "offline": rf"{silent}/words/en-fr\.txt cannot be had: all tries failed.*Check the network",
         }
         for name, message in messages.items():
             said = rf"fetch_download: download '{name}'.*{message}"
@@ -110,13 +118,15 @@ def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
 
 
 @pytest.fixture
-def small_disk(study: Study) -> Iterator[Path]:
-    """What is fetched comes to lie on a disk of its own, of two megabytes."""
+def small_disk(study: Study, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """What is fetched comes to lie on a disk of its own, of two megabytes, and so does the hub's
+    cache."""
     place = study.folder / "resources"
     place.mkdir()
     options = ["-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
     if os.geteuid() or subprocess.run(["mount", *options], check=False).returncode:
         pytest.skip("needs root, to mount a small disk")
+    monkeypatch.setenv("HF_HOME", str(place / "home"))
     yield place
     subprocess.run(["umount", str(place)], check=True)
 
@@ -158,3 +168,39 @@ def test_a_disk_that_fills_is_named_and_the_next_run_goes_on(
     assert re.fullmatch(r"bytes=\d{6,}-", wanted or "")  # not from its beginning
     assert (small_disk / "downloads/full/large.bin").read_bytes() == LARGE
     assert (small_disk / "downloads/full_hub/words.parquet").read_bytes() == LARGE
+
+
+def test_a_dataset_of_the_hub_needs_no_download(study: Study, repositories: Path) -> None:
+    """It is read from the hub's cache, by way of a mirror, and `download` reads it too."""
+    rows = [{"premise": f"p{i}", "hypothesis": "h", "label": "yes"} for i in range(4)]
+    for split in ("train", "validation", "test"):
+        lines = "".join(
+            json.dumps(row | {"premise": f"{split} {row['premise']}"}) + "\n" for row in rows
+        )
+        (repositories / f"o/words/{split}.jsonl").write_text(lines, encoding="utf-8")
+    options = {"id": "o/words", "revision": REVISION, "language": "eng", "files": "{split}.jsonl"}
+    own = {
+        "kind": "pair_classification",
+        "reader": "hf",
+        "options": options,
+        "tokenization": {"max_length": 32},
+    }
+    task = {
+        "kind": "pair_classification",
+        "dataset": "own",
+        "training": {"learning_rate": 0.0001, "batch_size": 2},
+    }
+    target = "results/datasets/own/test.jsonl"
+    with serving(hub(repositories, REVISION)) as (address, _):
+        change = {
+            "datasets": {"own": own},
+            "tasks": {"own": task},
+            "tasks_shown": ["own"],
+            "mirrors": {"hub": address},
+        }
+        planned = study.run("download", "--dry-run", change=change)
+        assert "results/datasets/own/test.jsonl" in planned.stdout, planned.stdout
+        made = study.run(target, change=change)
+    assert made.returncode == 0, made.stdout
+    first = json.loads((study.folder / target).read_text(encoding="utf-8").splitlines()[0])
+    assert first["first"] == "test p0"

@@ -160,7 +160,9 @@ def test_a_changed_module(answers: Answers, module: str) -> None:
 #: How files are opened and written and jobs are run and end, where what has a pinned hash comes from, what
 #: reads the configuration, whose values are parameters, and packages that have but names.
 DECIDE_NOTHING = {
-    *("errors", "files", "jobs", "processes", "snakemake_run", "downloads", "wheels"),
+    *("errors", "files", "jobs", "processes", "snakemake_run", "wheels"),
+    *("downloads", "downloads.addresses", "downloads.archives", "downloads.folder"),
+    *("downloads.hub", "downloads.network"),
     *("configuration", "recipe", "figures", "finetuning"),
 }
 #: Of no scores.
@@ -186,6 +188,7 @@ UNUSED = {
     "lexicons.table": {"read_corpus", "read_dataset", "read_ranking_dataset"},
     "miniature": {"read_corpus"},
     "task_data": {"read_corpus"},
+    "hub_tables": {"read_corpus"},
     # opens the list of checksums and the table of experiments, whose contents are parameters
     "text_files": {"fetch_download", "figure_pipelines"},
     # how experiments are named; and pages that others write

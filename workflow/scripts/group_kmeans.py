@@ -1,19 +1,25 @@
-"""Group subwords by K-Means (paper, section 2.1; Appendix E)."""
+"""Group subwords by K-Means (paper, section 2.1; Appendix E), all alike or by frequency."""
 
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.embeddings import load_embeddings
-    from semantic_tokens.grouping.kmeans import kmeans_groups
+    from semantic_tokens.grouping.kmeans import frequency_weights, kmeans_groups
+    from semantic_tokens.subword_counts import load_counts
     from semantic_tokens.vocabulary import load_tokenizer, special_ids
 
-    params = snakemake.params  # noqa: F821
-    tokenizer = load_tokenizer(snakemake.input.tokenizer)  # noqa: F821
+    inputs, params = snakemake.input, snakemake.params  # noqa: F821
+    tokenizer = load_tokenizer(inputs.tokenizer)
+    embeddings = load_embeddings(inputs.embeddings)
+    weights = None
+    if params.alpha is not None:
+        weights = frequency_weights(load_counts(inputs.counts, len(embeddings)), params.alpha)
     groups = kmeans_groups(
-        load_embeddings(snakemake.input.embeddings),  # noqa: F821
+        embeddings,
         metric=params.metric,
         ratio=params.ratio,
         alone=special_ids(tokenizer, with_unused=params.keep_unused_alone),
+        weights=weights,
         **params.options,
     )
     groups.save(snakemake.output.groups)  # noqa: F821

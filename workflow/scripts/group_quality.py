@@ -12,6 +12,7 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.grouping.quality import held_out_pairs, labels_of_subwords, measured
     from semantic_tokens.lexicons.table import read_lexicon
     from semantic_tokens.pages import Section, write_csv, write_page
+    from semantic_tokens.recipe import Recipe
     from semantic_tokens.vocabulary import load_tokenizer, single_subword_id
 
     inputs, params, output = snakemake.input, snakemake.params, snakemake.output  # noqa: F821
@@ -26,9 +27,12 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
         identity = dict(zip(("backbone", "alignment", "dimension"), path.parts[-4:-1], strict=True))
         groups = Groups.load(path).token_to_group.numpy()
         numbers = measured(groups, pairs, scripts, languages)
-        lines.append(identity | {"grouping": path.stem} | numbers)
-    table = pd.DataFrame(lines)
-    shares = [c for c in table if pd.api.types.is_float_dtype(table[c])]
+        recipe = Recipe(**identity, grouping=path.stem)
+        kind = {"method": recipe.grouping_without_ratio, "ratio": recipe.ratio}
+        lines.append(identity | {"grouping": path.stem} | kind | numbers)
+    order = ["alignment", "dimension", "method", "ratio"]
+    table = pd.DataFrame(lines).sort_values(order, ascending=[False, False, True, False])
+    shares = [c for c in table if pd.api.types.is_float_dtype(table[c]) and c != "ratio"]
     write_csv(table, output[0], dict.fromkeys(shares, ".5f"))
     write_page(
         output[1],
@@ -37,7 +41,8 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
             f"{len(pairs):,} pair{'s' * (len(pairs) != 1)} of single subwords that translate each other, of concepts held "
             f"out of alignment ({params.held_out_fraction:.0%}) and in no other concept of any "
             "lexicon here. together: the share of them in one group; by chance: with the pairs' own "
-            "words paired at random; at random: any two subwords of the vocabulary.",
+            "words paired at random; at random: any two subwords of the vocabulary. Groups of the "
+            "methods random and frequency have the sizes of K-Means' groups.",
             "purity: in groups of two or more, the share of members with their group's commonest "
             "script or language; by chance: with labels dealt out at random. Scripts are of letters "
             "alone; languages are known of the lexicons' words alone. Round-trip pairs are found "

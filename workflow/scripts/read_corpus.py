@@ -10,12 +10,13 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
 
     spec = snakemake.params.spec  # noqa: F821
     inputs = snakemake.input  # noqa: F821
-    source = Path([*inputs.wheel, *inputs.path, *inputs.download][0])
+    source = next(iter([*inputs.wheel, *inputs.path, *inputs.download]), None)
     passages = read_corpus(
         snakemake.wildcards.corpus,  # noqa: F821
         spec["reader"],
         spec["options"],
-        source,
+        Path(source) if source else None,
         spec["minimum_characters"],
+        mirror=snakemake.config["mirrors"].get("hub"),  # noqa: F821 (of pinned files: no parameter)
     )
     log.info("%d passages", write_jsonl(passages, snakemake.output[0]))  # noqa: F821

@@ -23,6 +23,7 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
             Path(source) if source else [Path(folder) for folder in inputs.download] or None,
             kind=spec["kind"],
             name=snakemake.wildcards.dataset,  # noqa: F821
+            mirror=snakemake.config["mirrors"].get("hub"),  # noqa: F821 (no parameter: pinned files)
         )
     for path in snakemake.output:  # noqa: F821
         log.info("%s: %d", path, write_jsonl(splits[Path(path).stem], path))

@@ -195,7 +195,7 @@ def _check_download(name: str, entry: dict[str, Any]) -> None:
             "to the folder you run in)"
         )
     if entry.get("checksums"):
-        from semantic_tokens.downloads import read_checksums
+        from semantic_tokens.downloads.folder import read_checksums
 
         read_checksums(entry["checksums"])
 
@@ -320,7 +320,7 @@ def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Expe
                 part == "alignment" and lexicon == "roundtrip"
             ):
                 _unknown(where, "lexicon", lexicon, config["lexicons"])
-    if recipe.grouping_method in ("kmeans", "firstk") and not 0 < recipe.ratio < 1:
+    if recipe.has_ratio and not 0 < recipe.ratio < 1:
         raise InputError(f"{where}: a grouping ratio lies between 0 and 1, not {recipe.ratio}")
     training = row["training"]
     if training != "all-languages" and not (len(training) == 3 and training.isalpha()):

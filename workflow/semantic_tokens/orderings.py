@@ -52,9 +52,7 @@ class Point(NamedTuple):
     @property
     def method(self) -> str:
         """The grouping without its ratio: ``kmeans-cosine``, ``firstk``, ``ungrouped`` …"""
-        grouping = self.recipe.grouping
-        is_ratio_last = self.recipe.grouping_method in ("kmeans", "firstk")
-        return grouping.rpartition("-")[0] if is_ratio_last else grouping
+        return self.recipe.grouping_without_ratio
 
 
 Values = Mapping[Point, float]  # the scores of one task

@@ -260,11 +260,18 @@ def method_name(recipe: Recipe) -> str:
     >>> method_name(Recipe("mbert", "unaligned", "dfull", "lexicon-muse+panlex", "asis"))
     'lexicon: muse + panlex'
     """
-    method = recipe.grouping_method
-    if method == "lexicon":
+    if recipe.grouping_method == "lexicon":
         return f"lexicon: {' + '.join(lexicons_of(recipe.grouping))}"
-    names = {"ungrouped": "oracle", "kmeans": "K-Means", "firstk": "First-k"}
-    return names[method]
+    names = {
+        "ungrouped": "oracle",
+        "kmeans-cosine": "K-Means",
+        "kmeans-euclidean": "K-Means, Euclidean",
+        "kmeans-weighted": "K-Means, weighted by frequency",
+        "firstk": "First-k",
+        "random": "random groups",
+        "frequency": "groups by frequency",
+    }
+    return names[recipe.grouping_without_ratio]
 
 
 def ratio_of_file(path: str | Path) -> float:

@@ -91,6 +91,19 @@ def model_bytes(recipe: Recipe, shape: Shape) -> float:
     return _FLOAT * (shape.encoder_parameters + groups_in(recipe, shape) * dimension)
 
 
+#: The rule that makes a grouping, by how its name begins.
+_GROUPED_BY = {
+    "kmeans-weighted": "group_kmeans_weighted",
+    "kmeans": "group_kmeans",
+    "firstk": "group_first_k",
+    "random": "group_random",
+    "frequency": "group_by_frequency",
+    "lexicon": "group_by_lexicon",
+}
+#: Those that need to know how often subwords occur in the corpora of pretraining.
+_COUNTING = ("group_kmeans_weighted", "group_by_frequency")
+
+
 def _checkpoints(training: Mapping[str, Any], size: float) -> float:
     """Bytes of two checkpoints in turn, each of the weights and AdamW's two moments."""
     return 2 * 3 * size if training.get("checkpoint_every") else 0.0
@@ -374,16 +387,20 @@ def _count_models(
             add("reduce_dimension").bytes += matrix * dimension
         size = model_bytes(recipe, shape) if shape else 0.0
         if recipe.grouping != "ungrouped" and first(*model):
-            rule = {
-                "kmeans": "group_kmeans",
-                "firstk": "group_first_k",
-                "lexicon": "group_by_lexicon",
-            }[recipe.grouping_method]
-            cost = add(rule)
-            cost.bytes += groups * dimension * _FLOAT + 8 * (shape.vocabulary if shape else 0)
-            if rule == "group_kmeans" and shape:
-                pairs = shape.vocabulary * groups
-                cost.operations += kmeans["max_iterations"] * 2 * pairs * dimension
+            names = [recipe.grouping]
+            if recipe.grouping_method in ("random", "frequency"):
+                names.append(f"kmeans-cosine-{recipe.grouping.rpartition('-')[2]}")  # their sizes
+            for name in names:
+                if not first("grouping", *model[:-1], name):
+                    continue
+                rule = next(rule for start, rule in _GROUPED_BY.items() if name.startswith(start))
+                cost = add(rule)
+                cost.bytes += groups * dimension * _FLOAT + 8 * (shape.vocabulary if shape else 0)
+                if rule.startswith("group_kmeans") and shape:
+                    pairs = shape.vocabulary * groups
+                    cost.operations += kmeans["max_iterations"] * 2 * pairs * dimension
+                if rule in _COUNTING and first("counts", recipe.backbone):
+                    add("count_subwords").bytes += 8 * (shape.vocabulary if shape else 0)
         if recipe.is_pretrained and first(*model, "mlm"):
             cost = add("pretrain")
             cost.bytes += size

@@ -15,7 +15,7 @@ PATTERNS = {
     "alignment": r"unaligned|clsa-[A-Za-z0-9_]+(\+[A-Za-z0-9_]+)*",
     "dimension": r"dfull|d[1-9][0-9]*",
     "grouping": (
-        r"ungrouped|kmeans-(cosine|euclidean)-(0\.\d*[1-9]|1)|firstk-(0\.\d*[1-9]|1)"
+        r"ungrouped|(kmeans-(cosine|euclidean|weighted)|firstk|random|frequency)-(0\.\d*[1-9]|1)"
         r"|lexicon-[A-Za-z0-9_]+(\+[A-Za-z0-9_]+)*"
     ),
     "pretraining": r"asis|mlm",
@@ -68,8 +68,18 @@ class Recipe:
 
     @property
     def grouping_method(self) -> str:
-        """``ungrouped``, ``kmeans``, ``firstk`` or ``lexicon``."""
+        """``ungrouped``, ``kmeans``, ``firstk``, ``random``, ``frequency`` or ``lexicon``."""
         return self.grouping.partition("-")[0]
+
+    @property
+    def has_ratio(self) -> bool:
+        """Whether the grouping is asked for by its ratio."""
+        return self.grouping_method not in ("ungrouped", "lexicon")
+
+    @property
+    def grouping_without_ratio(self) -> str:
+        """``kmeans-cosine``, ``kmeans-weighted``, ``firstk``, ``random``, ``ungrouped`` …"""
+        return self.grouping.rpartition("-")[0] if self.has_ratio else self.grouping
 
     @property
     def ratio(self) -> float:

@@ -144,6 +144,8 @@ def describe(recipe: Recipe) -> dict[str, str]:
         grouping = f"{100 * recipe.ratio:.4g}%"
         if "euclidean" in recipe.grouping:
             grouping += " Euclidean"
+        if "weighted" in recipe.grouping:
+            grouping += " weighted by frequency"
     return {"alignment": alignment, "grouping": grouping}
 
 

@@ -22,7 +22,10 @@ LEGEND_HEIGHT = 0.25  # inches
 METHODS = {
     "kmeans-cosine": "K-Means",
     "kmeans-euclidean": "K-Means, Euclidean",
+    "kmeans-weighted": "K-Means, weighted",
     "firstk": "First-k",
+    "random": "Random groups",
+    "frequency": "By frequency",
 }
 
 

@@ -113,8 +113,7 @@ def language_pairs(kinds: Iterable[str]) -> list[tuple[str, str, str]]:
 
 def grouping_method(recipe: Recipe) -> str:
     """The grouping without its ratio: ``kmeans-cosine``, ``firstk``, ``ungrouped`` …"""
-    is_ratio_last = recipe.grouping_method in ("kmeans", "firstk")
-    return recipe.grouping.rpartition("-")[0] if is_ratio_last else recipe.grouping
+    return recipe.grouping_without_ratio
 
 
 def _figure3(rows: Sequence[Experiment]) -> Curves:

@@ -82,15 +82,18 @@ class Groups:
             raise InputError(f"{path}: {error}; delete it to have it made again") from error
 
 
-def groups_of(embeddings: torch.Tensor, labels: torch.Tensor) -> Groups:
+def groups_of(
+    embeddings: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None
+) -> Groups:
     """Groups from any labelling of the subwords; equal partitions give equal groups.
 
     Args:
         embeddings: [V, d] float32, original (unnormalised).
         labels: [V] int64; subwords with the same label are a group.
+        weights: [V] floating, what each subword counts in its group's mean; None is one for all.
     """
     token_to_group = canonical(labels)
-    return Groups(token_to_group, semantic_embeddings(embeddings, token_to_group))
+    return Groups(token_to_group, semantic_embeddings(embeddings, token_to_group, weights))
 
 
 def ungrouped(embeddings: torch.Tensor) -> Groups:
@@ -119,22 +122,28 @@ def canonical(labels: torch.Tensor) -> torch.Tensor:
     return rank[labels]
 
 
-def semantic_embeddings(embeddings: torch.Tensor, token_to_group: torch.Tensor) -> torch.Tensor:
+def semantic_embeddings(
+    embeddings: torch.Tensor, token_to_group: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Average the members' original embeddings (section 2.1), in double precision.
 
     Args:
         embeddings: [V, d] float32, unnormalised: grouping may look at directions alone, the
             model that reads the average does not.
         token_to_group: [V] int64, ids 0..V'-1, no group empty.
+        weights: [V] floating, above 0, what each subword counts; None is one for all.
 
     Returns:
         [V', d] float32. The row of a group of one is that subword's own, bit for bit.
     """
-    sizes = token_to_group.bincount()
+    sizes = token_to_group.bincount(None if weights is None else weights.double())
     sums = embeddings.new_zeros((len(sizes), embeddings.shape[1]), dtype=torch.float64)
     for start in range(0, len(embeddings), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
-        sums.index_add_(0, token_to_group[part], embeddings[part].double())
+        members = embeddings[part].double()
+        if weights is not None:
+            members *= weights[part].double().unsqueeze(1)
+        sums.index_add_(0, token_to_group[part], members)
     return sums.div_(sizes.unsqueeze(1)).float()
 
 

@@ -25,6 +25,10 @@ vectors of N: 6 GB in all, of the 80 GB of the paper's GPUs.
 
 **Empty clusters.** There are none, in any iteration: an empty cluster gets the row that lies
 farthest from its own centroid, out of a cluster that can spare it.
+
+**Weights.** Rows may weigh differently. A row is assigned as before; it counts by its weight in
+its cluster's mean, in the objective, in what is farthest, and in the draw of the rows to start
+from. A vector of N more is all that this takes.
 """
 
 import importlib.util
@@ -97,7 +101,8 @@ class KMeansResult:
         assignment: [N] int64, every id of 0..k-1 at least once.
         centroids: [k, d] float32, the means of the assigned rows (cosine: of the normalised
             rows, and of length one).
-        objective: the sum over rows of 1 - cosine, or of the squared distance, to their centroid.
+        objective: the sum over rows of 1 - cosine, or of the squared distance, to their centroid,
+            times the row's weight where there are weights.
         iterations: how many times rows were assigned.
     """
 
@@ -114,6 +119,7 @@ def kmeans_groups(
     ratio: float,
     alone: Sequence[int],
     seed: int,
+    weights: torch.Tensor | None = None,
     max_iterations: int = 100,
     tolerance: float = 1e-4,
     backend: Backend = "auto",
@@ -121,11 +127,15 @@ def kmeans_groups(
 ) -> Groups:
     """Group the subwords of a vocabulary by K-Means (section 2.1).
 
+    With weights, a semantic embedding is the weighted mean of its members.
+
     Args:
         embeddings: [V, d] float32, original.
         metric: ``cosine``, or ``euclidean`` (Appendix E).
         ratio: r_G; there are round(r_G · V) groups, the subwords kept alone included.
         alone: ids that keep a group of their own, outside the clustering.
+        weights: [V] floating, above 0, as :func:`frequency_weights` makes them; None weighs every
+            subword alike.
         seed, max_iterations, tolerance, backend, report: see :func:`kmeans`.
 
     Raises:
@@ -133,9 +143,8 @@ def kmeans_groups(
     """
     vocabulary = len(embeddings)
     alone = sorted(set(alone))
-    groups = number_of_groups(
-        vocabulary, ratio, alone=len(alone), grouping=f"kmeans-{metric}-{ratio:g}"
-    )
+    name = f"kmeans-{metric}-{ratio:g}" if weights is None else f"kmeans-weighted-{ratio:g}"
+    groups = number_of_groups(vocabulary, ratio, alone=len(alone), grouping=name)
     clustered = clustered_ids(vocabulary, alone)
     result = kmeans(
         embeddings,
@@ -143,6 +152,7 @@ def kmeans_groups(
         among=clustered,
         metric=metric,
         seed=seed,
+        weights=None if weights is None else weights[clustered],
         max_iterations=max_iterations,
         tolerance=tolerance,
         backend=backend,
@@ -150,7 +160,21 @@ def kmeans_groups(
     )
     labels = torch.arange(groups - len(alone), groups - len(alone) + vocabulary)
     labels[clustered] = result.assignment
-    return groups_of(embeddings, labels)
+    return groups_of(embeddings, labels, weights)
+
+
+def frequency_weights(counts: torch.Tensor, alpha: float) -> torch.Tensor:
+    """What subwords weigh: frequency^alpha, divided by the mean so that 1 is the average.
+
+    Args:
+        counts: [V] int64, how often each subword occurs; one that never does counts as once.
+        alpha: 0 weighs all alike, 1 by frequency.
+
+    Returns:
+        [V] float64.
+    """
+    weights = counts.clamp(min=1).double().pow(alpha)
+    return weights / weights.mean()
 
 
 def kmeans(
@@ -160,6 +184,7 @@ def kmeans(
     metric: Metric,
     seed: int,
     among: torch.Tensor | None = None,
+    weights: torch.Tensor | None = None,
     max_iterations: int = 100,
     tolerance: float = 1e-4,
     backend: Backend = "auto",
@@ -168,7 +193,7 @@ def kmeans(
 ) -> KMeansResult:
     """Partition rows into exactly ``n_clusters`` clusters, none of them empty.
 
-    It starts from random distinct rows. k-means++ would read the whole matrix once a centroid
+    It starts from random distinct rows, drawn in proportion to their weights. k-means++ would read the whole matrix once a centroid
     (for mBERT at 5%, 6,000 × 370 MB: many times the cost of the clustering itself), and in
     hundreds of dimensions it favours isolated rows, which then stay clusters of one.
 
@@ -181,6 +206,8 @@ def kmeans(
         metric: ``cosine`` or ``euclidean``.
         seed: decides the initial rows.
         among: [N] int64, the ids of the rows to partition; None is all of them.
+        weights: [N] floating, above 0, what each of those rows counts; None is one for all, and
+            equal weights are as good as none.
         max_iterations: a bound on the passes over the rows.
         tolerance: stop when the objective falls by no more than this fraction of itself; 0
             runs until no row moves, or none gains.
@@ -201,6 +228,11 @@ def kmeans(
     by_cuml = _chosen(backend) == "cuml"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows, shift = _prepared(embeddings, among, metric, device)
+    if weights is not None:
+        if len(weights) != count or not (weights > 0).all():
+            raise ValueError(f"weights are not {count} numbers above 0")
+        alike = bool((weights == weights[0]).all())
+        weights = None if alike else weights.to(device, torch.float32)
     regions = round(n_clusters**0.5)
     near_first = (
         init is None
@@ -216,12 +248,12 @@ def kmeans(
             for part in rows.split(_ROWS_AT_ONCE):
                 part.copy_(part @ axes)
     if init is None:
-        centroids = rows[_distinct_rows(rows, n_clusters, seed)]
+        centroids = rows[_distinct_rows(rows, n_clusters, seed, weights)]
     elif metric == "cosine":
         centroids = functional.normalize(init.to(rows))
     else:
         centroids = init.to(rows) - shift
-    clustering = _Clustering(rows, centroids, metric)
+    clustering = _Clustering(rows, centroids, metric, weights)
     with tqdm(total=max_iterations, desc="K-Means", unit="pass", mininterval=2) as progress:
 
         def told(_: int, objective: float) -> None:
@@ -256,12 +288,20 @@ class _Clustering:
             cosine, x·c - |c|²/2 (which orders centroids as the distance does) under Euclidean.
         rival: [N] float32, at least the score of every other centroid that has stood still
             since it was last compared with the row.
+        weights: [N] float32, or None where each row counts one.
     """
 
-    def __init__(self, rows: torch.Tensor, centroids: torch.Tensor, metric: Metric) -> None:
+    def __init__(
+        self,
+        rows: torch.Tensor,
+        centroids: torch.Tensor,
+        metric: Metric,
+        weights: torch.Tensor | None = None,
+    ) -> None:
         self.rows = rows
         self.centroids = centroids
         self.metric = metric
+        self.weights = weights
         self.assignment = torch.full((len(rows),), -1, device=rows.device)
         self.score = torch.full((len(rows),), -torch.inf, device=rows.device)
         self.rival = self.score.clone()
@@ -273,8 +313,12 @@ class _Clustering:
             return 1.0 - self.score.double()
         return self._squares - 2.0 * self.score.double()
 
+    def costs(self) -> torch.Tensor:
+        """The distances times the weights: what each row adds to the objective, [N] float64."""
+        return self.distances() if self.weights is None else self.distances() * self.weights
+
     def objective(self) -> float:
-        return float(self.distances().sum())
+        return float(self.costs().sum())
 
     def own_scores(self, ids: torch.Tensor) -> torch.Tensor:
         """The scores of some rows, [n] int64, with their own centroids as these now are."""
@@ -377,14 +421,15 @@ class _Clustering:
             self.score[part] = torch.where(moves, best, score)
 
     def fill_empty_clusters(self) -> None:
-        """Give each empty cluster, in turn, the row farthest from its centroid among those
-        whose cluster has another member. The row is the new centroid."""
+        """Give each empty cluster, in turn, the row that adds most to the objective among those
+        whose cluster has another member: the one farthest from its centroid, where all weigh
+        alike. The row is the new centroid."""
         size = self.assignment.bincount(minlength=len(self.centroids)).tolist()
         empty = [cluster for cluster, members in enumerate(size) if not members]
         if not empty:
             return
         owner = self.assignment.tolist()
-        farthest = iter(self.distances().argsort(descending=True, stable=True).tolist())
+        farthest = iter(self.costs().argsort(descending=True, stable=True).tolist())
         given = []
         for _ in empty:
             row = next(row for row in farthest if size[owner[row]] > 1)
@@ -397,18 +442,21 @@ class _Clustering:
         self.assignment[given] = torch.tensor(empty, device=self.rows.device)
 
     def average_members(self, changed: torch.Tensor) -> None:
-        """Set the centroids of changed clusters, [k] bool, to the means of their members.
+        """Set the centroids of changed clusters, [k] bool, to the weighted means of their members.
 
         Members are summed in the order of their ids, whatever happened before, so a partition
         has one set of centroids. A mean of length zero (opposite rows) stays zero.
         """
         self.centroids[changed] = 0.0
         for part in changed[self.assignment].nonzero().squeeze(1).split(_ROWS_AT_ONCE):
-            self.centroids.index_add_(0, self.assignment[part], self.rows.index_select(0, part))
+            members = self.rows.index_select(0, part)
+            if self.weights is not None:
+                members.mul_(self.weights[part].unsqueeze(1))
+            self.centroids.index_add_(0, self.assignment[part], members)
         # In place, for a copy would be the largest thing in memory beside the rows; what has not
         # changed is divided by one.
-        sizes = self.assignment.bincount(minlength=len(self.centroids))
-        self.centroids.div_(torch.where(changed, sizes, 1).unsqueeze(1))
+        sizes = self.assignment.bincount(self.weights, minlength=len(self.centroids))
+        self.centroids.div_(torch.where(changed, sizes, 1).to(self.centroids.dtype).unsqueeze(1))
         if self.metric == "cosine":
             lengths = torch.linalg.vector_norm(self.centroids, dim=1).clamp_(min=1e-12)
             self.centroids.div_(torch.where(changed, lengths, 1.0).unsqueeze(1))
@@ -477,6 +525,8 @@ def _cuml_iterations(
     from cuml.cluster import KMeans
 
     data = cupy.from_dlpack(clustering.rows)
+    weights = clustering.weights
+    sample_weight = None if weights is None else cupy.from_dlpack(weights)
     count = len(clustering.centroids)
     previous = float("inf")
     for iteration in range(1, max_iterations + 1):
@@ -487,7 +537,7 @@ def _cuml_iterations(
             max_iter=1,
             max_samples_per_batch=_cuml_samples(count),
             output_type="cupy",
-        ).fit(data)
+        ).fit(data, sample_weight=sample_weight)
         means = torch.from_dlpack(estimator.cluster_centers_).contiguous()
         cosine = clustering.metric == "cosine"
         clustering.centroids = functional.normalize(means) if cosine else means
@@ -581,11 +631,18 @@ def _principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
     return axes, 0
 
 
-def _distinct_rows(rows: torch.Tensor, count: int, seed: int) -> torch.Tensor:
+def _distinct_rows(
+    rows: torch.Tensor, count: int, seed: int, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Ids of ``count`` random rows, [count] int64: distinct ones first, repetitions only where
-    there are too few (they become empty clusters, which are filled)."""
+    there are too few (they become empty clusters, which are filled). With weights each next row is
+    drawn with a chance in proportion to its own."""
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(rows), generator=generator)
+    if weights is None:
+        order = torch.randperm(len(rows), generator=generator)
+    else:  # log(u) / weight, largest first, is such a draw (Efraimidis and Spirakis, 2006)
+        uniform = torch.rand(len(rows), generator=generator, dtype=torch.float64)
+        order = (uniform.log() / weights.cpu().double()).argsort(descending=True, stable=True)
     keys = _hashes(rows, generator).cpu()[order]
     _, labels = keys.unique(return_inverse=True)
     first = torch.full_like(labels, len(labels))

@@ -10,7 +10,17 @@ from typing import Any, NamedTuple
 from semantic_tokens.errors import InputError
 from semantic_tokens.languages import iso639_3
 from semantic_tokens.seen import Seen
-from semantic_tokens.task_data import conll, hub, jsonl, masakhaner, miracl, msmarco, squad, xnli
+from semantic_tokens.task_data import (
+    conll,
+    hf,
+    hub,
+    jsonl,
+    masakhaner,
+    miracl,
+    msmarco,
+    squad,
+    xnli,
+)
 from semantic_tokens.task_data.canonical import KEYS, SPLITS, Example, validate_examples
 from semantic_tokens.task_data.splitting import sample
 
@@ -26,29 +36,34 @@ class Reader(NamedTuple):
         read: takes the path and the format's own options.
         kind: what its examples are.
         many_folders: whether what it reads may lie in several folders.
+        needs_folder: whether a `path` or `download` is wanted; else it reads the hub without.
     """
 
     read: Callable[..., Any]
     kind: str
     many_folders: bool = False
+    needs_folder: bool = True
 
 
-#: Every reader by the name that a dataset's ``reader`` gives; ``jsonl`` is of any kind.
+#: Every reader by the name that a dataset's ``reader`` gives; ``jsonl`` and ``hf`` are of any kind.
 READERS: dict[str, Reader] = {
     "masakhaner": Reader(masakhaner.masakhaner, "token_classification"),
     "conll": Reader(conll.conll, "token_classification"),
     "squad_json": Reader(squad.squad_json, "question_answering"),
-    "tydiqa_hub": Reader(hub.tydiqa_hub, "question_answering"),
+    "tydiqa_hub": Reader(hub.tydiqa_hub, "question_answering", needs_folder=False),
     "xnli": Reader(xnli.xnli, "pair_classification"),
-    "xnli_hub": Reader(hub.xnli_hub, "pair_classification"),
+    "xnli_hub": Reader(hub.xnli_hub, "pair_classification", needs_folder=False),
     "xquad_ranking": Reader(squad.xquad_ranking, "ranking"),
     "miracl": Reader(miracl.miracl, "ranking", many_folders=True),
     "msmarco": Reader(msmarco.msmarco, "ranking", many_folders=True),
     "jsonl": Reader(jsonl.jsonl, "any"),
+    "hf": Reader(hf.hf, "any", needs_folder=False),
 }
 
 # Options of every reader: how many examples of each language to keep, chosen with `seed`.
 _LIMITS = {split: f"max_{split}_per_language" for split in SPLITS}
+# What a reader may be told beside its options.
+_TOLD = ("has_passages", "kind", "key", "mirror")
 # Of every reader of questions: what becomes of one that its passage does not answer (SQuAD 2).
 _UNANSWERABLE = "unanswerable"
 
@@ -60,6 +75,7 @@ def read_dataset(
     *,
     kind: str | None = None,
     name: str = "<name>",
+    mirror: str | None = None,
 ) -> dict[str, Iterable[Example]]:
     """Read one dataset.
 
@@ -70,6 +86,7 @@ def read_dataset(
         path: the folder it reads, or the folders.
         kind: the config's ``datasets.<name>.kind``; ``jsonl`` needs it, the others check it.
         name: the dataset's key in the config, for messages.
+        mirror: what stands in for the hub: an address, or a folder.
 
     Returns:
         ``train``, ``dev``, ``test``, and ``passages`` for ranking. Each can be gone through
@@ -82,9 +99,9 @@ def read_dataset(
     if reader not in READERS:
         raise InputError(f"{key}.reader is {reader!r} and must be one of {', '.join(READERS)}")
     kind = _kind(reader, kind, key)
-    if path is None:
+    if path is None and READERS[reader].needs_folder:
         raise InputError(f"{key}.path is missing; reader {reader} reads a folder, or a `download`")
-    folders = [path] if isinstance(path, Path) else list(path)
+    folders = [path] if isinstance(path, Path) else list(path or ())
     if len(folders) > 1 and not READERS[reader].many_folders:
         raise InputError(f"{key}.download names {len(folders)}; reader {reader} reads one")
     for folder in folders:
@@ -96,8 +113,12 @@ def read_dataset(
         path = folders[0]
     limits = {split: _limit(options, split, key) for split in SPLITS}
     keeps_unanswerable = _keeps_unanswerable(options, kind, key)
-    raw = READERS[reader].read(path, **_own_options(reader, options, kind, key))
-    origin = ", ".join(map(str, folders))
+    given = _own_options(reader, options, kind, key)
+    told = {"has_passages": kind == "ranking", "kind": kind, "key": key, "mirror": mirror}
+    parameters = inspect.signature(READERS[reader].read).parameters
+    told = {parameter: value for parameter, value in told.items() if parameter in parameters}
+    raw = READERS[reader].read(path, **given, **told)
+    origin = ", ".join(map(str, folders)) or str(options.get("id", reader))
 
     def checked(split: str, kind: str, seen: Seen) -> Iterator[Example]:
         where = f"{path}/{split}.jsonl" if reader == "jsonl" else f"{origin}, {split}"
@@ -205,7 +226,7 @@ def _kind(reader: str, kind: str | None, key: str) -> str:
 
 def _own_options(reader: str, options: dict[str, Any], kind: str, key: str) -> dict[str, Any]:
     parameters = inspect.signature(READERS[reader].read).parameters
-    own = set(parameters) - {"path", "has_passages"}
+    own = set(parameters) - {"path", *_TOLD}
     given = {name: value for name, value in options.items() if name in own}
     general = {*_LIMITS.values(), "seed"}
     if kind == "question_answering":
@@ -220,7 +241,7 @@ def _own_options(reader: str, options: dict[str, Any], kind: str, key: str) -> d
     if missing := sorted(required - set(given)):
         raise InputError(f"{key}.options.{missing[0]} is missing; reader {reader} needs it")
     _check_languages(given.get("languages"), key)
-    return given | ({"has_passages": kind == "ranking"} if "has_passages" in parameters else {})
+    return given
 
 
 def _check_languages(languages: Any, key: str) -> None:

@@ -1,0 +1,10 @@
+"""Count the subwords of the corpora of pretraining, as one tokenizer cuts them."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.subword_counts import count_subwords, save_counts
+
+    counts = count_subwords(snakemake.input.corpora)  # noqa: F821
+    log.info("%d tokens of %d different subwords", counts.sum(), (counts > 0).sum())
+    save_counts(counts, snakemake.output[0])  # noqa: F821

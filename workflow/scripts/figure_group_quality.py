@@ -1,0 +1,12 @@
+"""Draw how well groups agree with held-out translations, scripts and languages."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    import pandas as pd
+
+    from semantic_tokens.figures.group_quality import draw_group_quality
+    from semantic_tokens.figures.style import save
+
+    table = pd.read_csv(snakemake.input.table)  # noqa: F821
+    save(draw_group_quality(table), snakemake.output)  # noqa: F821

@@ -1,0 +1,19 @@
+"""Deal subwords at random into groups of the sizes of K-Means' groups: a control."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.embeddings import load_embeddings
+    from semantic_tokens.grouping.controls import random_groups
+    from semantic_tokens.grouping.groups import Groups
+    from semantic_tokens.vocabulary import load_tokenizer, special_ids
+
+    inputs, params = snakemake.input, snakemake.params  # noqa: F821
+    tokenizer = load_tokenizer(inputs.tokenizer)
+    groups = random_groups(
+        load_embeddings(inputs.embeddings),
+        Groups.load(inputs.kmeans).token_to_group,
+        alone=special_ids(tokenizer, with_unused=params.keep_unused_alone),
+        seed=params.seed,
+    )
+    groups.save(snakemake.output.groups)  # noqa: F821

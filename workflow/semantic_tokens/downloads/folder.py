@@ -1,0 +1,98 @@
+"""The folder that a download fills: what may lie in it, what is in it, and the room on its disk."""
+
+import errno
+import fnmatch
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.text_files import filled_lines
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def read_checksums(path: str | Path) -> dict[str, str]:
+    """File name -> SHA-256, of a list as ``sha256sum`` writes it.
+
+    Raises:
+        InputError: names the line that is not ``<64 hexadecimal digits>  <file>``.
+    """
+    sums: dict[str, str] = {}
+    for number, line in filled_lines(path):
+        digest, file = line[:64].lower(), line[66:]
+        # The character before the name says whether the file was read as text or as bytes.
+        if not _SHA256.fullmatch(digest) or line[64:66] not in ("  ", " *") or not file:
+            raise InputError(
+                f"{path}, line {number}: a sha256 and a file name with two spaces between them are "
+                f"expected, as sha256sum writes them, not {line!r}"
+            )
+        sums[file] = digest
+    return sums
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def matches(name: str, patterns: Sequence[str] | None) -> bool:
+    """Whether a file's name matches one of some patterns; None takes all."""
+    return patterns is None or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def safe(name: str) -> str:
+    """A member's name, if it stays below the folder it is put into."""
+    path = PurePosixPath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise InputError(f"{name!r} would land outside its folder; use another source")
+    if "\\" in name or ":" in path.parts[0]:
+        raise InputError(f"{name!r} would land outside its folder; use another source")
+    return str(path)
+
+
+def link(source: Path, target: Path) -> None:
+    """Make ``target`` a link to a file of the user's or of a mirror."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    target.symlink_to(source.resolve())
+
+
+def share(source: Path, target: Path) -> None:
+    """Make ``target`` the same file as one of a cache: it stays when the cache is cleared. On
+    another disk it is a link."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        target.symlink_to(source.resolve())
+
+
+def require_room(what: str, folder: Path, size: int) -> None:
+    """Raise an InputError where so many bytes do not fit on the folder's disk."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise InputError(
+            f"{what} needs {size / 1e9:.1f} GB and the disk of {folder} has "
+            f"{free / 1e9:.1f} GB free; free some room, or run with --directory on another disk"
+        )
+
+
+@contextmanager
+def full_disk_is_told(name: str, folder: Path) -> Iterator[None]:
+    """Turn the system's word for a full disk into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError(
+            f"download {name!r}: the disk of {folder} is full; free some room and start again: "
+            "what has arrived is kept"
+        ) from error

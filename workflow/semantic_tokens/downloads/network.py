@@ -1,0 +1,74 @@
+"""Asking again while a network fails, and saying what remains in one line."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from semantic_tokens.errors import InputError
+
+log = logging.getLogger(__name__)
+
+TRIES = 6
+LONGEST_WAIT = 120  # seconds between two tries
+
+
+def status_of(error: BaseException) -> int | None:
+    """The status of the answer that an error of HTTP is about."""
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether trying again cannot help: refused, or not there."""
+    status = status_of(error)
+    return status is not None and status < 500 and status not in (408, 425, 429)
+
+
+def with_retries(
+    work: Callable[[], Any],
+    is_final: Callable[[BaseException], bool],
+    passing: type[BaseException],
+) -> Any:
+    """Do it, and again with growing pauses while the network fails; raise what remains."""
+    from tenacity import (
+        Retrying,
+        before_sleep_log,
+        retry_if_exception,
+        stop_after_attempt,
+        wait_random_exponential,
+    )
+
+    retrying = Retrying(
+        retry=retry_if_exception(
+            lambda error: (
+                isinstance(error, (passing, ConnectionError, TimeoutError)) and not is_final(error)
+            )
+        ),
+        stop=stop_after_attempt(TRIES),
+        wait=wait_random_exponential(multiplier=2, max=LONGEST_WAIT),
+        before_sleep=before_sleep_log(log, logging.WARNING),
+        reraise=True,
+    )
+    return retrying(work)
+
+
+def out_of_reach(asking: str, what: str, error: BaseException, mirror: str) -> InputError:
+    """The one line that says why ``what`` cannot be had.
+
+    Args:
+        asking: the download or dataset that asks for it.
+        mirror: the key of ``mirrors`` that a mirror would have.
+    """
+    status = status_of(error)
+    reason = {
+        401: "it asks for permission: put a token with access into HF_TOKEN",
+        403: "you may not have it: accept its terms, or put a token with access into HF_TOKEN",
+        404: "it is not there (any more)",
+        410: "it is not there any more",
+    }.get(status or 0)
+    if reason is None:
+        last = str(error).strip().partition("\n")[0]
+        reason = f"all tries failed, the last with {type(error).__name__}: {last}"
+    return InputError(
+        f"{asking}: {what} cannot be had: {reason}. Check the network, or name a folder or "
+        f"another address for {mirror} in the config's `mirrors`; what has arrived is kept"
+    )
