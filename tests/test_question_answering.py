@@ -204,6 +204,36 @@ def test_the_best_of_several_gold_answers_counts(tmp_path: Path) -> None:
     assert score == pytest.approx(100 * 2 / 3)
 
 
+def test_a_question_without_an_answer_is_scored_by_giving_none(tmp_path: Path) -> None:
+    """As in SQuAD 2: the first token's score is that of giving none, the least over windows."""
+
+    def unsure(input_ids: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
+        scores = digits(input_ids)
+        scores[:, 0] = 0.8  # below a span of 1 and 9, above any other
+        return scores
+
+    nothing = {"answers": []}
+    test = [
+        example(1, "she ate 19 of them", "19"),
+        example(2, LONG + "and none of them fell", "none", "deu") | nothing,
+        example(3, LONG + "and 1239 of them fell", "1239", "zho") | nothing,
+    ]
+    given = write_task(tmp_path, "question_answering", {"train": TRAIN, "test": test}, WINDOWS)
+    scores = scores_by_language(make_task(**given).evaluate(Rule(unsure), 4))
+    assert scores == {"eng": (100.0, 1), "deu": (100.0, 1), "zho": (0.0, 1)}
+    given = write_task(
+        tmp_path / "answered", "question_answering", {"train": TRAIN, "test": test[:1]}, WINDOWS
+    )
+
+    def surest_of_none(input_ids: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
+        scores = digits(input_ids)
+        scores[:, 0] = 9
+        return scores
+
+    # Where all are answered, one is always given.
+    assert scores_by_language(make_task(**given).evaluate(Rule(surest_of_none), 4))["eng"][0] == 100
+
+
 def test_answers_are_no_longer_than_allowed(given: dict) -> None:
     scores = scores_by_language(
         make_task(**given | {"options": {"max_answer_tokens": 4}}).evaluate(Rule(digits), 8)

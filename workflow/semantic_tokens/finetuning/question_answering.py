@@ -93,6 +93,9 @@ class QuestionAnswering(Task):
         self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
     ) -> list[ScoredItem]:
         best: dict[str, tuple[float, int, int]] = {}
+        # Of questions whose passage may hold no answer: the least score of having none.
+        none: dict[str, float] = {}
+        may_abstain = any(not example["answers"] for example in self.examples)
         lengths = [len(row["input_ids"]) for row in self.windows]
         for index, logits in predict(
             model,
@@ -106,16 +109,20 @@ class QuestionAnswering(Task):
             span = best_span(logits, window, self.max_answer_tokens)
             if span is not None and (window["id"] not in best or span > best[window["id"]]):
                 best[window["id"]] = span
+            if may_abstain:  # trained to point at the first token, as SQuAD 2's models are
+                least = none.get(window["id"], np.inf)
+                none[window["id"]] = min(least, float(logits[:, 0].sum()))
         items = []
         for example in self.examples:
             score, begin, end = best.get(example["id"], (0.0, 0, 0))
-            answer = example["context"][begin:end]
+            has_none = none.get(example["id"], -np.inf) > score
+            answer = "" if has_none else example["context"][begin:end]
             if predictions is not None:
                 gold = [one["text"] for one in example["answers"]]
                 predictions[example["id"]] = {"answer": answer, "gold": gold, "score": score}
             f1 = max(
                 (squad_f1(gold["text"], answer, self.normalization) for gold in example["answers"]),
-                default=0.0,
+                default=float(not answer),
             )
             items.append(ScoredItem(example["id"], example["language"], 100.0 * f1, 1.0))
         return items
