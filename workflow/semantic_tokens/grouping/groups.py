@@ -93,7 +93,9 @@ def groups_of(
         weights: [V] floating, what each subword counts in its group's mean; None is one for all.
     """
     token_to_group = canonical(labels)
-    return Groups(token_to_group, semantic_embeddings(embeddings, token_to_group, weights))
+    member_weight = None if weights is None else weights.float()
+    weight = semantic_embeddings(embeddings, token_to_group, weights)
+    return Groups(token_to_group, weight, member_weight)
 
 
 def ungrouped(embeddings: torch.Tensor) -> Groups:
