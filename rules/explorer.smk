@@ -54,6 +54,8 @@ if EXPLORED:
             code=code_digest(
                 "semantic_tokens.explorer.page",
                 "semantic_tokens.explorer.packing",
+                "semantic_tokens.explorer.patterns",
+                "semantic_tokens.explorer.segmentation",
                 "semantic_tokens.explorer.templates",
                 "semantic_tokens.inspection",
                 "semantic_tokens.alignment",

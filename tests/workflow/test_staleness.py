@@ -12,7 +12,7 @@ PROVENANCE = {"provenance": 1}
 TABLES = {"table5": 1, "table5_orderings": 1, "comparison": 1, "significance": 1} | PROVENANCE
 SHOWN = TABLES | {"figure_curves": 2}  # Figures 3 and 5
 # From the groups of the aligned experiment on; it is in Figure 5 alone.
-GROUPED = {"group_kmeans": 1, "assemble_model": 1, "pretrain": 1, "fine_tune": 5} | TABLES
+GROUPED = {"group_kmeans": 1, "pretrain": 1, "measure_pretraining": 1, "fine_tune": 5} | TABLES
 GROUPED |= {"figure_curves": 1, "table3": 1, "group_quality": 1, "explorer": 1}
 # By tables.py: what reads the scores themselves, and not their items.
 READING_SCORES = {rule: n for rule, n in SHOWN.items() if rule != "significance"} | {"table4": 1}
@@ -109,7 +109,6 @@ def test_a_new_experiment_shares_what_the_others_made(
     longer = study.folder / "config/longer.tsv"
     longer.write_text(table + row.replace(" ", "\t") + "\n", encoding="utf-8")
     its_own = {
-        "assemble_model": 1,
         "fine_tune": 5,
         "figure_pipelines": 1,
         "significance": 1,

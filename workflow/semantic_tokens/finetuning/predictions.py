@@ -18,7 +18,12 @@ def write_predictions(
     The score is ``earned`` of ``possible``, as in the scored items. ``datasets.load_dataset("json",
     data_files=…)`` opens the file.
     """
-    with whole(path) as partial, gzip.open(partial, "wt", encoding="utf-8") as file:
+    with (
+        whole(path) as partial,
+        partial.open("wb") as packed,
+        # Without the time and the name, so that equal predictions are equal files.
+        gzip.GzipFile("", "wb", fileobj=packed, mtime=0) as file,
+    ):
         for item in items:
             row = item._asdict() | predictions[item.id]
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")

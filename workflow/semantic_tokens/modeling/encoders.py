@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -178,12 +179,18 @@ def read_embeddings(folder: str | Path, subwords: int) -> torch.Tensor:
     Args:
         folder: a backbone.
         subwords: V.
+
+    Raises:
+        InputError: the weights are damaged, are too few, or are not finite.
     """
     trusted = trusts_remote_code(folder)
     config = open_config(folder, trust_remote_code=trusted)
-    model = AutoModel.from_pretrained(
-        folder, config=config, dtype=torch.float32, trust_remote_code=trusted
-    )
+    try:
+        model = AutoModel.from_pretrained(
+            folder, config=config, dtype=torch.float32, trust_remote_code=trusted
+        )
+    except SafetensorError as error:
+        raise InputError(damaged(folder, error)) from error
     check_vocabulary(model, subwords, folder)
     weight = plain_input_embedding(model).weight.data[:subwords].clone()
     bad = (~weight.isfinite()).any(dim=1).nonzero().flatten().tolist()
@@ -193,3 +200,8 @@ def read_embeddings(folder: str | Path, subwords: int) -> torch.Tensor:
             f"{len(bad) - 1} others); get the checkpoint again"
         )
     return weight
+
+
+def damaged(folder: str | Path, error: Exception) -> str:
+    """What to say of a backbone whose weights cannot be read, as those that were cut short."""
+    return f"{folder}/model.safetensors is damaged ({error}); delete it to have it made again"

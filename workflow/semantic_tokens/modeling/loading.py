@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
@@ -41,6 +42,7 @@ from semantic_tokens.modeling.embedding import (
     use_semantic_tokens,
 )
 from semantic_tokens.modeling.encoders import (
+    damaged,
     open_config,
     trusts_remote_code,
     vocabulary_parameters,
@@ -169,6 +171,8 @@ def load_model(
             model = auto_class.from_pretrained(source, config=config, **options)
             weight = plain_input_embedding(model).weight.data
             groups = files.load_groups() or Groups(torch.arange(len(weight)), weight)
+    except SafetensorError as error:
+        raise InputError(damaged(source, error)) from error
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         said = " ".join(str(error).split())[:400]
         raise InputError(f"{files.folder} cannot be opened as {head} ({said})") from error
