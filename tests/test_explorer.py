@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from semantic_tokens.lexicons.table import Entry, write_lexicon
 from semantic_tokens.recipe import Recipe
 from semantic_tokens.vocabulary import (
     load_tokenizer,
+    single_subword_id,
     subword_texts,
     unigram_tokenizer,
     word_prefix,
@@ -864,6 +865,42 @@ def test_a_pattern_cuts_as_the_library_cuts(
             ],
         )
         assert found == expected
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pre_tokenizers.WhitespaceSplit(),
+        pre_tokenizers.Whitespace(),
+        pre_tokenizers.BertPreTokenizer(),
+        *(pre_tokenizers.Punctuation(behavior) for behavior in BEHAVIORS),
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.Digits(individual_digits=False),
+        pre_tokenizers.CharDelimiterSplit("e"),
+        *(
+            pre_tokenizers.ByteLevel(add_prefix_space=spaced, use_regex=cuts)
+            for spaced in (False, True)
+            for cuts in (False, True)
+        ),
+        *(
+            pre_tokenizers.Metaspace(prepend_scheme=scheme, split=cuts)
+            for scheme in ("always", "first", "never")
+            for cuts in (False, True)
+        ),
+        pre_tokenizers.Sequence(
+            [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="first")]
+        ),
+    ],
+    ids=repr,
+)
+def test_a_text_is_cut_into_words_as_the_library_does(bpe_tabs: dict[str, Any], part: Any) -> None:
+    texts = [text for text in TEXTS if text]
+    expected = [[piece for piece, _ in part.pre_tokenize_str(text)] for text in texts]
+    found = bpe_tabs["split"].evaluate(
+        "([texts, part]) => texts.map((text) => split([text], part).filter((word) => word))",
+        [texts, json.loads(part.__getstate__())],
+    )
+    assert found == expected
 
 
 def test_a_tokenizer_that_the_page_cannot_follow_leaves_whole_subwords(

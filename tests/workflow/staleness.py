@@ -252,7 +252,11 @@ MODULES: dict[str, Line] = {
     "encoder": Line(PRETRAINED | {"table4"}),
     "errors": Line(NOTHING),
     **dict.fromkeys(
-        ("explorer.packing", "explorer.page", "explorer.templates"), Line({"explorer"})),
+        (
+            "explorer.packing", "explorer.page", "explorer.patterns", "explorer.segmentation",
+            "explorer.templates",
+        ),
+        Line({"explorer"})),
     "explorer": Line(NOTHING),
     # what it chooses is passed as parameters
     "explorer.selection": Line(NOTHING),
