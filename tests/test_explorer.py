@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from semantic_tokens.lexicons.table import Entry, write_lexicon
 from semantic_tokens.recipe import Recipe
 from semantic_tokens.vocabulary import (
     load_tokenizer,
+    single_subword_id,
     subword_texts,
     unigram_tokenizer,
     word_prefix,
@@ -114,6 +115,7 @@ LLAMA_3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+BEHAVIORS = ["isolated", "removed", "merged_with_previous", "merged_with_next", "contiguous"]
 DIMENSION = 8
 SIZES = {"coarse": 0.04, "fine": 0.2}
 
@@ -142,9 +144,9 @@ def bpe(model: dict[str, Any], **parts: Any) -> PreTrainedTokenizerFast:
     names = {"continuing_subword_prefix", "end_of_word_suffix"} & model.keys()
     bytes_alone = [f"<0x{byte:02X}>" for byte in range(256)] if model.get("byte_fallback") else []
     tokenizer.train_from_iterator(
-        [entry.word for entry in entries()],
+        [f"{entry.word} {entry.word}" for entry in entries()],
         trainers.BpeTrainer(
-            vocab_size=4000,
+            vocab_size=6000,
             special_tokens=["<s>", "<pad>", "</s>", "<unk>", *bytes_alone],
             # Not all characters, so that some are left to the bytes or unknown.
             limit_alphabet=256 if is_byte_level else 900,
@@ -776,14 +778,160 @@ def test_every_subword_has_an_address(
     for name, page in pages.items():
         size = len(page["labels"][0])
         ids = np.random.default_rng(1).integers(size, size=2000).tolist()
-        wrong = tabs[name].evaluate(
-            """ids => ids.filter((id) => {
-              const found = lookUp(decodeURIComponent(encodeURIComponent(locator(id))));
-              return !found.some((token) => token.id === id) || found.filter((t) => vocabulary.pieces[t.id] !== "▁").length > 1;
-            })""",
-            ids,
+        assert wrong_addresses(tabs[name], ids) == [], name
+
+
+def wrong_addresses(tab: Any, ids: Sequence[int]) -> list[str]:
+    return tab.evaluate(
+        """ids => ids.filter((id) => {
+          const found = lookUp(decodeURIComponent(encodeURIComponent(locator(id))));
+          const isOne = found.filter((token) => vocabulary.pieces[token.id] !== "▁").length <= 1;
+          return !found.some((token) => token.id === id) || !isOne;
+        }).map((id) => vocabulary.spellings[id])""",
+        ids,
+    )
+
+
+@pytest.mark.parametrize("name", ["byte level", "split", "fallback", "suffix", "prefix"])
+def test_every_subword_of_bpe_has_an_address(
+    bpe_tabs: dict[str, Any], bpe_pages: dict[str, dict[str, Any]], name: str
+) -> None:
+    ids = list(range(len(bpe_pages[name]["labels"][0])))
+    assert wrong_addresses(bpe_tabs[name], ids) == []
+
+
+@pytest.mark.parametrize("name", ["byte level", "split", "fallback", "fallback, Metaspace"])
+def test_a_word_that_bpe_has_is_one_subword(
+    bpe_tabs: dict[str, Any], bpe_pages: dict[str, dict[str, Any]], name: str
+) -> None:
+    tokenizer = bpe_pages[name]["tokenizer"]
+    words = sorted({entry.word for entry in entries()})[::2]
+    found = bpe_tabs[name].evaluate(
+        """words => words.map((word) => {
+          const tokens = lookUp(word).filter((token) => vocabulary.pieces[token.id] !== "▁");
+          return tokens.length === 1 && tokens[0].id !== header.segmenter.unknown ? tokens[0].id : null;
+        })""",
+        words,
+    )
+    expected = [single_subword_id(tokenizer, word) for word in words]
+    assert found == expected
+    assert sum(id_ is not None for id_ in expected) > 20
+
+
+def test_subwords_of_bpe_are_shown_by_their_place_in_words(bpe_tabs: dict[str, Any]) -> None:
+    show = """spellings => spellings.map((spelling) => {
+      const id = vocabulary.ids.get(spelling);
+      return id === undefined ? null : [shown(id), scriptOf(bare(vocabulary.pieces[id]))];
+    })"""
+    assert bpe_tabs["byte level"].evaluate(show, ["ĠIsland", "land", "ĠÎ", "Ċ", "<s>", "Ġ"]) == [
+        ["Island", "Latin"],
+        ["-land", "Latin"],
+        ["<0xCE>", "Bytes"],
+        ["␊", "Symbols"],
+        ["<s>", "Latin"],
+        ["▁", "Symbols"],
+    ]
+    assert bpe_tabs["fallback"].evaluate(show, ["▁Island", "land", "<0xE7>"]) == [
+        ["Island", "Latin"],
+        ["-land", "Latin"],
+        ["<0xE7>", "Bytes"],
+    ]
+    assert bpe_tabs["prefix"].evaluate(show, ["Island", "##land"]) == [
+        ["Island", "Latin"],
+        ["-land", "Latin"],
+    ]
+    assert bpe_tabs["suffix"].evaluate(show, ["land"]) == [["land", "Latin"]]
+    tab = bpe_tabs["byte level"]
+    tab.fill("#the-word", "Island")
+    assert tab.inner_text("#the-subword") == "Island"
+    assert tab.inner_text(".subword code") == "ĠIsland"
+    assert tab.faults == []
+
+
+@pytest.mark.parametrize("behavior", BEHAVIORS)
+@pytest.mark.parametrize("invert", [False, True])
+def test_a_pattern_cuts_as_the_library_cuts(
+    bpe_tabs: dict[str, Any], behavior: str, invert: bool
+) -> None:
+    for pattern in (r"\s", r"\s+", r"\p{Lu}", "[.,]", LLAMA_3):
+        part = pre_tokenizers.Split(Regex(pattern), behavior, invert=invert)
+        expected = [[piece for piece, _ in part.pre_tokenize_str(text)] for text in TEXTS]
+        found = bpe_tabs["split"].evaluate(
+            """([texts, part]) => texts.map((text) => split([text], part).filter((word) => word))""",
+            [
+                TEXTS,
+                json.loads(part.__getstate__())
+                | {"pattern": {"Regex": javascript_pattern(pattern)}},
+            ],
         )
-        assert wrong == [], name
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pre_tokenizers.WhitespaceSplit(),
+        pre_tokenizers.Whitespace(),
+        pre_tokenizers.BertPreTokenizer(),
+        *(pre_tokenizers.Punctuation(behavior) for behavior in BEHAVIORS),
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.Digits(individual_digits=False),
+        pre_tokenizers.CharDelimiterSplit("e"),
+        *(
+            pre_tokenizers.ByteLevel(add_prefix_space=spaced, use_regex=cuts)
+            for spaced in (False, True)
+            for cuts in (False, True)
+        ),
+        *(
+            pre_tokenizers.Metaspace(prepend_scheme=scheme, split=cuts)
+            for scheme in ("always", "first", "never")
+            for cuts in (False, True)
+        ),
+        pre_tokenizers.Sequence(
+            [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="first")]
+        ),
+    ],
+    ids=repr,
+)
+def test_a_text_is_cut_into_words_as_the_library_does(bpe_tabs: dict[str, Any], part: Any) -> None:
+    texts = [text for text in TEXTS if text]
+    expected = [[piece for piece, _ in part.pre_tokenize_str(text)] for text in texts]
+    found = bpe_tabs["split"].evaluate(
+        "([texts, part]) => texts.map((text) => split([text], part).filter((word) => word))",
+        [texts, json.loads(part.__getstate__())],
+    )
+    assert found == expected
+
+
+def test_a_tokenizer_that_the_page_cannot_follow_leaves_whole_subwords(
+    browser: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer = bpe(
+        {},
+        normalizer=normalizers.Nmt(),
+        pre_tokenizer=pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(r" ?\w+"), "isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False),
+            ]
+        ),
+        decoder=decoders.ByteLevel(),
+    )
+    page = make_page(tmp_path, tokenizer)
+    reason = r"a normalizer of type Nmt and \w in the regular expression of its pre-tokenizer"
+    assert f"{tmp_path / 'tokenizer.json'} has {reason}" in caplog.text
+    tab = open_page(browser, page["path"])
+    assert f"the tokenizer has {reason}: it finds" in tab.inner_text("search")
+    tab.fill("#the-word", "islands")
+    assert texts_of(tab, "[role=tab]")[0] == "Islands"
+    assert "1 subword" in tab.inner_text("#the-status")
+    tab.fill("#the-word", "Islands of no whole subword")
+    assert tab.inner_text("#the-status") == "This is no whole subword."
+    tab.fill("#the-word", "Isl")
+    assert "Islands" in texts_of(tab, "[role=option] bdi")
+    assert wrong_addresses(tab, list(range(0, 6000, 3))) == []
+    assert tab.faults == []
+    tab.context.close()
 
 
 def test_words_written_from_the_right_are_shown_so(tab: Any) -> None:

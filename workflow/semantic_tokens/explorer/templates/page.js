@@ -768,7 +768,7 @@ function membersPanel(id) {
       "div",
       { class: "subword" },
       h("h2", { id: "the-subword" }, word(id)),
-      h("code", { title: "as the vocabulary spells it" }, h("bdi", {}, vocabulary.pieces[id])),
+      h("code", { title: "as the vocabulary spells it" }, h("bdi", {}, vocabulary.spellings[id])),
       h("p", {}, facts.join(" · ")),
     ),
     h(
