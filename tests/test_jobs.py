@@ -2,9 +2,6 @@
 
 import errno
 import logging
-import platform
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -118,43 +115,3 @@ def test_a_defect_keeps_its_traceback(snakemake: SimpleNamespace) -> None:
     with pytest.raises(OSError, match="not one of a full disk"), job(snakemake):
         raise OSError(errno.EIO, "not one of a full disk")
     assert "this is a defect" in said(snakemake) and "Traceback" in said(snakemake)
-
-
-_STEPS = """
-import resource
-from types import SimpleNamespace
-from semantic_tokens.jobs import job
-
-def step():
-    return [bytearray(b"1") * 2_400_000 for _ in range(4)]
-
-with job(SimpleNamespace(rule="align", threads=1, log=[])):
-    step()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(50):
-        step()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's allocator")
-def test_memory_of_one_step_serves_the_next() -> None:
-    printed = subprocess.run([sys.executable, "-c", _STEPS], capture_output=True, check=True)
-    # All four blocks have 2,344 pages: as many faults a step if they went back to the system.
-    assert int(printed.stdout) < 10 * 2344
-
-
-_END = """
-import atexit, gc
-from types import SimpleNamespace
-from semantic_tokens.jobs import job
-
-atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # what is registered first runs last
-with job(SimpleNamespace(rule="align", threads=1, log=[])):
-    print(gc.get_freeze_count() > 1000)
-"""
-
-
-def test_a_process_ends_without_a_look_through_all_that_it_holds() -> None:
-    printed = subprocess.run([sys.executable, "-c", _END], capture_output=True, check=True)
-    assert printed.stdout.split() == [b"False", b"True"]

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 from tiny import write_model
 from torch import nn
 from torch.nn import functional
 
-from semantic_tokens import training
 from semantic_tokens.encoder import Encoder, SemanticTokenEmbedding
 from semantic_tokens.errors import InputError
 from semantic_tokens.model import load_text_head
@@ -28,8 +28,11 @@ from semantic_tokens.processes import in_processes, process_count
 from semantic_tokens.training import (
     Batch,
     TrainingOptions,
+    device,
+    loop,
     precision_here,
     shuffled_batches,
+    step,
     train,
 )
 
@@ -546,14 +549,11 @@ def test_gradients_that_overflow_again_and_again_end_the_run(
 ) -> None:
     """Under fp16, whose scaler skips the steps. It needs a GPU: here nothing is scaled, and nothing
     steps either."""
-    import accelerate
-
-    whole = accelerate.Accelerator
     monkeypatch.setattr(
-        accelerate, "Accelerator", lambda **given: whole(**given | {"mixed_precision": "no"})
+        loop, "Accelerator", lambda **given: Accelerator(**given | {"mixed_precision": "no"})
     )
-    monkeypatch.setattr(training, "precision_here", lambda wanted: "fp16")
-    monkeypatch.setattr(training._AdamW, "step", lambda self, closure=None: None)
+    monkeypatch.setattr(step, "precision_here", lambda wanted: "fp16")
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, closure=None: None)
     calls = []
 
     def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -574,38 +574,6 @@ def test_gradients_that_overflow_again_and_again_end_the_run(
     with pytest.raises(InputError, match="the gradient became nan at step 21 of 25"):
         trained()
     assert (tmp_path / "c.failed-step-21.safetensors").is_file()
-
-
-def test_training_does_not_import_the_compiler(tmp_path: Path) -> None:
-    """Nor what sees whether tensors are spread over devices: longer than all else that it imports."""
-    code = f"""
-import sys
-import test_training as t
-t.train(t.make_model(), t.data(), t.squared_error, steps=3, options=t.OPTIONS, seed=1,
-        checkpoint={str(tmp_path / "c")!r}, keep_checkpoint=True)
-print(*{{"torch._dynamo", "torch._inductor", "torch.distributed.tensor", "sympy"}} & {{*sys.modules}})
-"""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-    printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, text=True, env=environment
-    )
-    assert printed.stdout == "\n"
-
-
-def test_the_optimizer_steps_as_torchs_own() -> None:
-    trained = []
-    for kind in (training._AdamW, torch.optim.AdamW):
-        model = make_model().eval()
-        optimizer = kind(model.parameters(), lr=0.1, weight_decay=0.1, fused=True)
-        for micro_batches in itertools.islice(data()(), 4):
-            squared_error(model, micro_batches[0]).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        optimizer.load_state_dict(optimizer.state_dict())
-        trained.append((model.state_dict(), optimizer.state_dict()["state"]))
-    (weights, state), (expected, expected_state) = trained
-    torch.testing.assert_close(weights, expected, rtol=0, atol=0)
-    torch.testing.assert_close(state, expected_state, rtol=0, atol=0)
 
 
 def test_the_precision_is_what_the_machine_can(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -629,7 +597,7 @@ def test_an_encoder_compiles_where_a_compiler_helps(
 ) -> None:
     """By torch's tracer alone, which needs no GPU and runs the kernels as they are."""
     folder = write_model(tmp_path, torch.arange(12))
-    monkeypatch.setattr(training, "compiler_here", lambda: "eager")
+    monkeypatch.setattr(device, "compiler_here", lambda: "eager")
     ids = torch.tensor([[2, 6, 7, 3], [2, 8, 3, 0]])
     batch = {"input_ids": ids, "attention_mask": (ids != 0).long()}
     outcomes = []
@@ -656,7 +624,7 @@ def test_an_encoder_compiles_where_a_compiler_helps(
 def test_nothing_is_compiled_without_a_gpu() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    assert training.compiler_here() is None
+    assert device.compiler_here() is None
 
 
 def test_the_seed_decides_dropout() -> None:

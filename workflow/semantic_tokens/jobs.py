@@ -1,10 +1,7 @@
 """What every job does around its work."""
 
-import atexit
 import contextlib
-import ctypes
 import errno
-import gc
 import logging
 import os
 import signal
@@ -18,27 +15,24 @@ from semantic_tokens.snakemake_run import end_with_snakemake
 
 @contextlib.contextmanager
 def job(snakemake: Any) -> Iterator[logging.Logger]:
-    """Run a script's work: log to the rule's log file and to the terminal, use the
-    threads that the rule was given, and end an :class:`InputError` in one line.
+    """Run a script's work.
 
-    So end a full disk, and memory that does not suffice. Any other exception keeps its traceback, in the log file: it is our
-    defect.
+    It logs to the rule's log file and to the terminal, uses the threads that the rule was given,
+    and ends when Snakemake is gone. An :class:`InputError`, a full disk, too little memory and an
+    interruption end in one line. Any other exception is our defect: its traceback is in the log.
     """
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(snakemake.threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    _keep_freed_memory()
-    # What is imported makes some hundred thousand objects that stay, and to look for garbage among
-    # them at every 700, as Python does, takes a sixth of the time that importing takes.
-    gc.set_threshold(100_000)
-    # And at its end Python would look through them once more, for a quarter of a second, before the
-    # system takes them back.
-    atexit.register(gc.freeze)
     log_to(snakemake.log)
     end_with_snakemake()
     log = logging.getLogger(snakemake.rule)
     try:
+        if gpus := getattr(snakemake, "resources", {}).get("gpu", 0):
+            from semantic_tokens.training.device import require_gpus
+
+            require_gpus(gpus)
         yield log
     except InputError as error:
         log.error("%s: %s", snakemake.rule, error)
@@ -81,20 +75,6 @@ def log_to(files: Iterable[str]) -> None:
     )
     # It has five lines for every checkpoint.
     logging.getLogger("accelerate").setLevel(logging.WARNING)
-
-
-# Of glibc's malloc.h, and the upper limits to which it raises both by itself.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = (-1, 64 << 20), (-3, 32 << 20)
-
-
-def _keep_freed_memory() -> None:
-    """Let the allocator begin with its own upper limits, where there is glibc: else the tensors of
-    a training's step go back to the system at its end, and each of their pages is cleared again in
-    the next."""
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        for parameter, size in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
-            library.mallopt(parameter, size)
 
 
 # What libraries say of a disk without room, each as an error of its own kind: safetensors as text,

@@ -1,0 +1,30 @@
+"""Training: one loop for fine-tuning and continual pretraining.
+
+``step`` takes an optimizer step, ``loop`` takes all of them, ``checkpoint`` keeps an unfinished run
+on disk, ``tracking`` records the steps.
+"""
+
+from semantic_tokens.training.batches import Batch, shuffled_batches
+from semantic_tokens.training.checkpoint import remove_checkpoint
+from semantic_tokens.training.device import (
+    autocast_here,
+    compile_encoders,
+    precision_here,
+    require_gpus,
+)
+from semantic_tokens.training.loop import train
+from semantic_tokens.training.options import TrainingOptions
+from semantic_tokens.training.tracking import Tracking
+
+__all__ = [
+    "Batch",
+    "Tracking",
+    "TrainingOptions",
+    "autocast_here",
+    "compile_encoders",
+    "precision_here",
+    "remove_checkpoint",
+    "require_gpus",
+    "shuffled_batches",
+    "train",
+]

@@ -1,0 +1,144 @@
+"""What a training runs on: GPU or CPU, precision, attention, compiler."""
+
+import importlib.util
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from semantic_tokens.efficiency import device_name
+from semantic_tokens.errors import InputError
+from semantic_tokens.processes import process_count
+from semantic_tokens.training.options import TrainingOptions
+
+log = logging.getLogger(__name__)
+
+
+def precision_here(wanted: str) -> str:
+    """The precision to compute in: ``auto`` is bf16 where the GPU has it, fp16 on an older GPU,
+    and float32 without one.
+
+    Raises:
+        InputError: fp16 is wanted, whose small range needs a GPU's loss scaling, and there is none.
+    """
+    if wanted == "auto":
+        if not torch.cuda.is_available():
+            return "no"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if wanted == "fp16" and not torch.cuda.is_available():
+        raise InputError(
+            "`precision: fp16` needs a GPU, and this machine has none; set `precision: auto`"
+        )
+    return wanted
+
+
+def autocast_here(wanted: str) -> AbstractContextManager[Any]:
+    """Compute in this precision, as training does."""
+    precision = precision_here(wanted)
+    if precision == "no":
+        return nullcontext()
+    kind = torch.bfloat16 if precision == "bf16" else torch.float16
+    return torch.autocast("cuda" if torch.cuda.is_available() else "cpu", dtype=kind)
+
+
+def compiler_here() -> str | None:
+    """The compiler that helps here, by torch's name of it.
+
+    There is none without a GPU that its kernels run on: on a CPU, compiling takes longer than a
+    short training.
+    """
+    if not torch.cuda.is_available() or importlib.util.find_spec("triton") is None:
+        return None
+    return "inductor" if torch.cuda.get_device_capability() >= (7, 0) else None
+
+
+def compile_encoders(model: nn.Module, wanted: str) -> bool:
+    """Compile a model's encoder in place with ``torch.compile``, for batches of any size.
+
+    What cannot be compiled runs as it is.
+
+    Args:
+        wanted: ``auto``, where :func:`compiler_here` names a compiler, or ``no``.
+
+    Returns:
+        whether anything was compiled.
+    """
+    compiler = compiler_here() if wanted == "auto" else None
+    encoders = [module for module in model.modules() if _is_encoder(module)]
+    if compiler is None or not encoders:
+        return False
+    torch._dynamo.config.suppress_errors = True
+    for encoder in encoders:
+        encoder.compile(backend=compiler, dynamic=True)
+    return True
+
+
+def _is_encoder(module: nn.Module) -> bool:
+    """Whether a module is what transformers calls a base model: the encoder below a head."""
+    is_own = type(module).__name__ == "Encoder"  # until there are transformers' models alone
+    return is_own or getattr(module, "base_model", None) is module
+
+
+def describe_setup(model: nn.Module, options: TrainingOptions, is_compiled: bool) -> str:
+    """Device, precision, attention implementation and compiler of a training, in one line."""
+    count = process_count()
+    precision = precision_here(options.precision)
+    configs = (getattr(module, "config", None) for module in model.modules())
+    attention = (getattr(config, "_attn_implementation", None) for config in configs)
+    parts = [
+        device_name() + (f" × {count} processes" if count > 1 else ""),
+        "float32" if precision == "no" else precision,
+        f"attention {next(filter(None, attention), 'of the model')}",
+        "compiled" if is_compiled else "not compiled",
+    ]
+    if options.gradient_checkpointing:
+        parts.append("gradient checkpointing")
+    return ", ".join(parts)
+
+
+def require_gpus(count: int) -> None:
+    """Check that a job which is to use GPUs has them.
+
+    Raises:
+        InputError: torch finds fewer; the message names the driver, the build of torch and the
+            way out.
+    """
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if found >= count:
+        return
+    build = f"torch {torch.__version__} is built for " + (
+        f"CUDA {torch.version.cuda}" if torch.version.cuda else "no GPU"
+    )
+    if not torch.version.cuda:
+        remedy = "install a build of torch for CUDA (envs/gpu.yaml has one)"
+    elif found:
+        remedy = "give the job more GPUs"
+    else:
+        remedy = "update the driver, or run on a machine with a GPU that this process may see"
+    raise InputError(
+        f"`gpus_per_job: {count}` needs as many GPUs, and torch finds {found}{_reason()}. {build}; "
+        f"the NVIDIA driver here is {_driver()}. To go on, {remedy}, or set `gpus_per_job: 0`"
+    )
+
+
+def _reason() -> str:
+    """Why torch finds no GPU, in its own words; nothing where it has no reason to give."""
+    if torch.cuda.is_available():
+        return ""
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return f" ({str(error).splitlines()[0].rstrip('.')})"
+    return ""
+
+
+def _driver() -> str:
+    path = Path("/proc/driver/nvidia/version")
+    try:
+        words = path.read_text(encoding="utf-8").partition("\n")[0].split()
+    except OSError:
+        return "not loaded"
+    return next((word for word in words if word[:1].isdigit() and "." in word), "unknown")

@@ -1,0 +1,176 @@
+"""The one training loop, on accelerate: fine-tuning and continual pretraining both run it.
+
+An interrupted run goes on from its last checkpoint and ends with the same weights as one that
+was not interrupted: the order of the data is a pure function of the seed and the epoch, and the
+state of the loop is saved with the model's.
+
+**Processes.** Under torchrun or accelerate every process makes the same batches and computes a part
+of each step's micro-batches; the gradients are summed over the processes before the update. So a
+step is the same whatever their number. :mod:`semantic_tokens.processes` starts them.
+"""
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.training.batches import Batch, row_count
+from semantic_tokens.training.checkpoint import Checkpoint, remove_checkpoint, run_fingerprint
+from semantic_tokens.training.device import compile_encoders, describe_setup, precision_here
+from semantic_tokens.training.options import TrainingOptions
+from semantic_tokens.training.step import Stepper
+from semantic_tokens.training.tracking import Tracking, recording
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    model: nn.Module,
+    batches: Callable[[], Iterator[list[Batch]]],
+    loss: Callable[[nn.Module, Batch], torch.Tensor],
+    *,
+    steps: int,
+    options: TrainingOptions,
+    seed: int,
+    terms: Callable[[Batch], int] = row_count,
+    loss_is_shared: bool = False,
+    checkpoint: str | Path | None = None,
+    keep_checkpoint: bool = False,
+    tracking: Tracking | None = None,
+    step_seconds: list[float] | None = None,
+    description: str = "training",
+) -> list[float]:
+    """Train a model in place.
+
+    Args:
+        batches: yields for every optimizer step the list of micro-batches whose gradients it
+            averages; the same sequence whenever it is called, and in every process.
+        loss: of a (possibly wrapped) model on one micro-batch, a scalar mean.
+        steps: optimizer steps in all.
+        terms: how many terms (examples, tokens) the mean of a micro-batch's loss is over, so
+            that a step averages over the terms of all its micro-batches; rows if not given.
+        loss_is_shared: ``loss`` itself divides a micro-batch among the processes: it is called
+            in all of them, returns the same in each, and its gradient is of that process's share.
+        checkpoint: folder for the state of an unfinished run. It lies outside the declared
+            outputs of a job, which Snakemake deletes when a job starts again; it is removed
+            when training ends. A run with other options, weights or data starts again.
+        keep_checkpoint: leave the state of the last step there, for the caller to remove
+            (:func:`remove_checkpoint`) when what it makes of the weights is written.
+        tracking: where the steps are recorded.
+        step_seconds: the duration of every step is appended to it; a resumed run's earlier steps
+            are not.
+
+    Returns:
+        the mean loss of every optimizer step.
+
+    Raises:
+        InputError: the loss or the gradient is not finite; the step's micro-batches are saved
+            beside the checkpoint. Or the checkpoint is damaged, or a tracker is missing.
+    """
+    if tracking is not None:
+        tracking.check()
+    accelerator = _make_accelerator(options, seed, tracking)
+    state, run = None, None
+    if checkpoint is not None:
+        run = run_fingerprint(model, next(iter(batches()), []), options, steps, seed)
+        state = Checkpoint(checkpoint, accelerator, run)
+    model.train()
+    is_compiled = compile_encoders(model, options.compile)
+    if accelerator.is_main_process:
+        log.info("%s: %s", description, describe_setup(model, options, is_compiled))
+    # Prepared as for evaluation, accelerate does not wrap it for distributed training.
+    model = accelerator.prepare_model(model, evaluation_mode=True)
+    stepper = Stepper(
+        accelerator,
+        model,
+        options,
+        steps=steps,
+        loss=loss,
+        terms=terms,
+        loss_is_shared=loss_is_shared,
+    )
+    history = state.resume() if state is not None else []
+    recorder = recording(accelerator, tracking, options, run, history, steps, description)
+    with recorder as record:
+        for number, micro_batches, began in _remaining(batches(), len(history), steps):
+            try:
+                step = stepper.take(micro_batches, began)
+            except FloatingPointError as error:
+                place = f"step {number} of {steps} ({description})"
+                raise _failure(error, place, state, number, micro_batches) from error
+            history.append(step)
+            record(number, step)
+            if step_seconds is not None:
+                step_seconds.append(time.perf_counter() - began)
+            if state is not None and _is_due(number, steps, options, keep_checkpoint):
+                state.save(history)
+    if checkpoint is not None and not keep_checkpoint and accelerator.is_main_process:
+        remove_checkpoint(checkpoint)
+    losses = [step.loss for step in history]
+    if losses and accelerator.is_main_process:
+        window = max(1, len(losses) // 10)
+        first, last = np.mean(losses[:window]), np.mean(losses[-window:])
+        log.info("%s: %d steps, loss %.4f -> %.4f", description, steps, first, last)
+    return losses
+
+
+def _make_accelerator(
+    options: TrainingOptions, seed: int, tracking: Tracking | None
+) -> Accelerator:
+    """Set what makes a run repeatable, and find the device."""
+    # On a GPU some operations have no deterministic form, and others are much slower in it.
+    torch.use_deterministic_algorithms(not torch.cuda.is_available(), warn_only=True)
+    # It would fill every new tensor, for code that reads what it did not write: a twelfth of a
+    # step's time on a CPU.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    accelerator = Accelerator(
+        mixed_precision=precision_here(options.precision),
+        step_scheduler_with_optimizer=False,
+        cpu=not torch.cuda.is_available(),
+        **({} if tracking is None else tracking.for_accelerator()),
+    )
+    # Dropout differs between processes; the data does not depend on it.
+    torch.manual_seed(seed + accelerator.process_index)
+    return accelerator
+
+
+def _remaining(
+    batches: Iterator[list[Batch]], done: int, steps: int
+) -> Iterator[tuple[int, list[Batch], float]]:
+    """Yield ``(number, micro-batches, when it began)`` for the steps that are not done. A step
+    begins when its data are asked for."""
+    began = time.perf_counter()
+    for number, micro_batches in enumerate(itertools.islice(batches, steps), start=1):
+        if number > done:
+            yield number, micro_batches, began
+            began = time.perf_counter()
+
+
+def _is_due(number: int, steps: int, options: TrainingOptions, keep_last: bool) -> bool:
+    """Whether the state is saved after this step."""
+    every = options.checkpoint_every
+    return (every > 0 and number % every == 0) or (keep_last and number == steps)
+
+
+def _failure(
+    error: FloatingPointError,
+    place: str,
+    state: Checkpoint | None,
+    number: int,
+    micro_batches: list[Batch],
+) -> InputError:
+    """What the user is told of a step that cannot be taken. The step's data are saved."""
+    saved = ""
+    if state is not None:
+        path = state.save_failed_step(number, micro_batches)
+        saved = f". The step's data are in {path}"
+    return InputError(
+        f"{error} at {place}; lower the learning rate or set `precision: no` in the config{saved}"
+    )

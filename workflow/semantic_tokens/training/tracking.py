@@ -1,0 +1,155 @@
+"""The record of a training's steps: a file of its own, and the trackers that the user names."""
+
+import contextlib
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import ProjectConfiguration
+from tqdm import tqdm
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import whole
+from semantic_tokens.training.options import TrainingOptions
+from semantic_tokens.training.step import Step
+
+#: The trackers that ``report_to`` may name, and the packages that they need.
+TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb", "trackio": "trackio"}
+#: The name that the runs of all studies share in Weights & Biases and trackio.
+PROJECT = "semantic-tokens"
+_HEADER = "\t".join(["step", *Step._fields]) + "\n"
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where the steps of one training are recorded.
+
+    Attributes:
+        steps_file: a tab-separated file with one line per step; see :class:`StepsFile`.
+        name: of the run, unique in a study.
+        report_to: some of :data:`TRACKERS`.
+        folder: for the files of TensorBoard and Weights & Biases.
+    """
+
+    steps_file: str | Path
+    name: str
+    report_to: Sequence[str] = ()
+    folder: str | Path = "results/tracking"
+
+    def check(self) -> None:
+        """Raise an InputError if a tracker's package is missing."""
+        for tracker in self.report_to:
+            if tracker not in TRACKERS:
+                raise InputError(
+                    f"config key report_to names {tracker!r}; known: {', '.join(TRACKERS)}"
+                )
+            if importlib.util.find_spec(TRACKERS[tracker]) is None:
+                raise InputError(
+                    f"config key report_to names {tracker}, and its package is not installed here; "
+                    f"run `pip install {TRACKERS[tracker]}`, or take it out of report_to"
+                )
+
+    def for_accelerator(self) -> dict[str, Any]:
+        """What accelerate has to be told of the trackers."""
+        folder = Path(self.folder) / self.name
+        configuration = ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder))
+        return {"log_with": list(self.report_to), "project_config": configuration}
+
+    def start(self, accelerator: Any, options: TrainingOptions, run: str | None, done: int) -> None:
+        """Start the trackers.
+
+        Args:
+            run: identifies the run, so that a resumed one goes on in the same curve.
+            done: steps that were reported by then.
+
+        Raises:
+            InputError: one cannot be started.
+        """
+        folder = Path(self.folder) / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        online = {"name": self.name, "config": asdict(options)}
+        resumed: dict[str, Any] = {} if run is None else {"id": run[:32], "resume": "allow"}
+        arguments = {
+            # What an interrupted process reported after its last checkpoint is not shown twice.
+            "tensorboard": {"purge_step": done + 1} if done else {},
+            "wandb": online | resumed | {"dir": str(folder)},
+            "trackio": online | {"resume": "allow"},
+        }
+        try:
+            accelerator.init_trackers(PROJECT, init_kwargs=arguments)
+        except Exception as error:  # each package has its own
+            raise InputError(
+                f"config key report_to names {', '.join(self.report_to)}, which cannot be started "
+                f"({error}); log in, set the tracker's offline mode (WANDB_MODE=offline), or take "
+                "it out of report_to"
+            ) from error
+
+
+@contextlib.contextmanager
+def recording(
+    accelerator: Any,
+    tracking: Tracking | None,
+    options: TrainingOptions,
+    run: str | None,
+    history: Sequence[Step],
+    steps: int,
+    description: str,
+) -> Iterator[Callable[[int, Step], None]]:
+    """Yield a function that records a step by its number: in a progress bar, and as ``tracking``
+    says. Of several processes, the first one records.
+
+    Args:
+        run: see :meth:`Tracking.start`.
+        history: the steps that were taken by then; the file begins with them.
+        steps: in all.
+    """
+    if not accelerator.is_main_process:
+        yield lambda number, step: None
+        return
+    file = None
+    if tracking is not None:
+        file = StepsFile(tracking.steps_file)
+        file.begin(history)
+        if tracking.report_to and len(history) < steps:
+            tracking.start(accelerator, options, run, len(history))
+    done = len(history)
+    progress = tqdm(total=steps, initial=done, desc=description, unit="step", mininterval=2)
+
+    def record(number: int, step: Step) -> None:
+        if file is not None:
+            file.append(number, step)
+        accelerator.log(step._asdict(), step=number)
+        progress.set_postfix(loss=f"{step.loss:.3f}", refresh=False)
+        progress.update()
+
+    try:
+        with progress:
+            yield record
+    finally:
+        for tracker in accelerator.trackers:
+            tracker.finish()
+
+
+class StepsFile:
+    """A tab-separated file with a line for every step: number, loss, learning rate, gradient norm
+    and examples per second. It holds whole lines only, each step once."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def begin(self, steps: Sequence[Step]) -> None:
+        """Write the file anew with the steps so far."""
+        with whole(self.path) as partial:
+            lines = [_line(number, step) for number, step in enumerate(steps, start=1)]
+            partial.write_text(_HEADER + "".join(lines), encoding="utf-8")
+
+    def append(self, number: int, step: Step) -> None:
+        """Add one step's line, in one write."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(_line(number, step))
+
+
+def _line(number: int, step: Step) -> str:
+    return "\t".join([str(number), *(f"{value:.9g}" for value in step)]) + "\n"
