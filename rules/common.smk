@@ -177,6 +177,7 @@ SECTIONS = {
     "explorer": "4.4 Inspection",
     "figure9": "4.5 Zero-shot",
     "table2": "A Training",
+    "pretraining_curves": "A Training",
     "figure11": "B Sources of alignment",
     "figure10": "C Languages",
     "table3": "D Memory and efficiency",

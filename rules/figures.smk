@@ -2,9 +2,15 @@
 # experiments is not made.
 #
 # consumes  results/scores/, results/baselines/; for Figures 8 and 13 results/groups/, embeddings
-#           and lexicons; results/group_quality.csv
-# makes     results/figures/figure{2..13}.{pdf,png}, results/figures/group_quality.{pdf,png}
-from semantic_tokens.figures.selection import curves, language_pairs, reference_of_main
+#           and lexicons; results/group_quality.csv; results/training/pretrain/
+# makes     results/figures/figure{2..13}.{pdf,png}, results/figures/group_quality.{pdf,png},
+#           results/figures/pretraining_curves.{pdf,png}
+from semantic_tokens.figures.selection import (
+    by_grouping,
+    curves,
+    language_pairs,
+    reference_of_main,
+)
 
 CURVES = {
     figure: shown
@@ -22,6 +28,10 @@ LANGUAGE_ROWS = [
     and reference_of_main(EXPERIMENTS)
     and language_pairs(config["tasks"][task]["kind"] for task in TASKS)
 ]
+# The pretrained models, each once, less grouped ones first.
+PRETRAINED = sorted(
+    {row.recipe for row in EXPERIMENTS if row.recipe.is_pretrained}, key=by_grouping
+)
 # Figures 8 and 13: the aligned groups of full dimension at the smallest ratio.
 ALIGNED = [row.recipe for row in EXPERIMENTS if row.figure == "figure4"]
 INSPECTED = min(ALIGNED, key=lambda recipe: recipe.ratio) if ALIGNED else None
@@ -35,6 +45,8 @@ if INSPECTED:
     DRAWN += ["figure8", "figure13"]
 if MEASURED_GROUPS and MEASURED_LEXICONS:
     DRAWN.append("group_quality")
+if PRETRAINED:
+    DRAWN.append("pretraining_curves")
 FIGURE_FILES = expand("results/figures/{figure}.{suffix}", figure=DRAWN, suffix=["pdf", "png"])
 
 
@@ -255,3 +267,40 @@ if INSPECTED:
             ),
         script:
             "../workflow/scripts/figure_groups.py"
+
+
+if PRETRAINED:
+
+    rule figure_pretraining:
+        input:
+            steps=[
+                f"results/training/pretrain/{Path(recipe.path).parent}.steps.tsv"
+                for recipe in PRETRAINED
+            ],
+        output:
+            "results/figures/pretraining_curves.pdf",
+            in_report(
+                "results/figures/pretraining_curves.png",
+                caption="figure_pretraining",
+                title="pretraining's curves",
+            ),
+        log:
+            "results/logs/figure_pretraining.log",
+        benchmark:
+            "results/benchmarks/figure_pretraining.tsv"
+        localrule: True
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            recipes=[recipe.path for recipe in PRETRAINED],
+            code=code_digest(
+                "semantic_tokens.figures.pretraining",
+                "semantic_tokens.figures.selection",
+                "semantic_tokens.figures.style",
+            ),
+        script:
+            "../workflow/scripts/figure_pretraining.py"

@@ -2,6 +2,7 @@
 #
 # consumes  results/models/{recipe}/, results/tokenized/, results/datasets/, results/candidates/
 # makes     results/scores/{recipe}/{task}/{training}/seed-{seed}.json
+#           results/training/fine_tune/…steps.tsv
 
 
 rule fine_tune:
@@ -13,6 +14,7 @@ rule fine_tune:
         scores=f"results/scores/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.json",
         # What every test item adds to them, for the tests between models.
         scored_items=f"results/scores/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.items.parquet",
+        steps=f"results/training/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.steps.tsv",
     log:
         f"results/logs/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}.log",
     benchmark:
@@ -28,6 +30,7 @@ rule fine_tune:
         evaluation_split=config["evaluation_split"],
         collection=lambda wildcards: collection_of(wildcards.task),
         checkpoint=f"{PREFIX}results/checkpoints/fine_tune/{RECIPE}/{{task}}/{{training}}/seed-{{seed}}",
+        tracking=f"{PREFIX}results/tracking",
         code=task_code,
     script:
         "../workflow/scripts/fine_tune.py"

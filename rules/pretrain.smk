@@ -1,7 +1,7 @@
 # Continual pretraining (paper, section 2.4; Appendix A).
 #
 # consumes  results/models/…/asis/, results/tokenized/{backbone}/{segmentation}/corpora/
-# makes     results/models/…/mlm/, results/efficiency/
+# makes     results/models/…/mlm/, results/efficiency/, results/training/pretrain/
 
 
 rule pretrain:
@@ -16,6 +16,7 @@ rule pretrain:
     output:
         multiext(f"results/models/{GROUPS}/mlm/", "config.json", "model.safetensors"),
         efficiency=f"results/efficiency/{GROUPS}.json",
+        steps=f"results/training/pretrain/{GROUPS}.steps.tsv",
     log:
         f"results/logs/pretrain/{GROUPS}.log",
     benchmark:
@@ -30,6 +31,7 @@ rule pretrain:
         options=training_spec(config["pretraining"]),
         # Outside the outputs, which Snakemake deletes when an interrupted job starts again.
         checkpoint=f"{PREFIX}results/checkpoints/pretrain/{GROUPS}",
+        tracking=f"{PREFIX}results/tracking",
         code=code_digest(
             "semantic_tokens.pretraining",
             "semantic_tokens.training",

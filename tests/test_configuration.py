@@ -148,6 +148,14 @@ def test_a_profile_laid_over_another_takes_a_limit_back_with_null(config: dict[s
         validate_config(changed(config, "pretraining.training.max_steps", None), SCHEMA)
 
 
+def test_no_may_be_written_without_quotation_marks(config: dict[str, Any]) -> None:
+    written = yaml.safe_load("{precision: no, compile: no}")
+    assert written == {"precision": False, "compile": False}
+    for part in (config["tasks"]["ner"], config["pretraining"]):
+        part["training"] |= written
+    validate_config(config, SCHEMA)
+
+
 def test_a_profile_laid_over_another_takes_a_source_back_with_null(config: dict[str, Any]) -> None:
     config["downloads"]["panlex"] = {"url": "https://a.org/a.zip", "archive": True}
     update_config(

@@ -4,6 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.colors import to_rgb
@@ -25,7 +26,8 @@ from semantic_tokens.figures.languages import (
     task_pairs,
 )
 from semantic_tokens.figures.pipelines import draw_pipelines, pipelines
-from semantic_tokens.figures.selection import curves
+from semantic_tokens.figures.pretraining import draw_pretraining, read_steps, running_mean
+from semantic_tokens.figures.selection import by_grouping, curves
 from semantic_tokens.inspection import inspect_group, is_number, is_punctuation, richest_group
 from semantic_tokens.recipe import Recipe
 from semantic_tokens.tables import Task
@@ -398,3 +400,50 @@ def test_members_are_ordered_by_similarity_to_the_keyword():
         ("far", ""),
     ]
     assert [m.similarity for m in group.members] == pytest.approx([1, 3 / math.hypot(3, 0.3), 0])
+
+
+# Pretraining's curves
+
+
+def steps_of(losses: list[float]) -> pd.DataFrame:
+    return pd.DataFrame({"step": range(1, len(losses) + 1), "loss": losses})
+
+
+def test_pretraining_has_a_panel_per_space_and_a_curve_per_grouping() -> None:
+    recipes = [
+        Recipe("a", grouping="ungrouped", pretraining="mlm"),
+        Recipe("a", grouping="kmeans-cosine-0.05", pretraining="mlm"),
+        Recipe("a", CLSA, "d64", "kmeans-cosine-0.05", "mlm"),
+    ]
+    losses = [float(value) for value in range(100, 0, -1)]
+    figure = draw_pretraining({recipe: steps_of(losses) for recipe in recipes})
+    first, second = figure.axes
+    assert [line.get_label() for line in first.lines] == ["ungrouped", "kmeans-cosine 5%"]
+    assert first.get_title() == "a\nno alignment, all dimensions"
+    assert second.get_title() == "a\nemoji, 64 dimensions"
+    drawn = first.lines[0].get_ydata()
+    assert drawn[0] == 100 and drawn[1:4].tolist() == [99.5, 98.5, 97.5]  # over two steps
+    assert first.lines[0].get_xdata()[-1] == 100
+
+
+def test_a_running_mean_begins_with_what_there_is() -> None:
+    means = running_mean(np.array([4.0, 2.0, 6.0, 0.0]), 3)
+    assert means.tolist() == pytest.approx([4, 3, 4, 8 / 3])
+
+
+def test_variants_come_by_space_then_from_little_to_much_grouping() -> None:
+    groupings = ["kmeans-cosine-0.05", "firstk-0.2", "ungrouped", "kmeans-cosine-0.4"]
+    recipes = [
+        Recipe("a", alignment, grouping=g) for g in groupings for alignment in (CLSA, "unaligned")
+    ]
+    ordered = [(r.alignment, r.grouping) for r in sorted(recipes, key=by_grouping)]
+    expected = ["ungrouped", "firstk-0.2", "kmeans-cosine-0.4", "kmeans-cosine-0.05"]
+    assert ordered == [(a, g) for a in ("unaligned", CLSA) for g in expected]
+
+
+@pytest.mark.parametrize("content", ["", "step\tlos", "step\tloss\n1\tx\n"])
+def test_a_damaged_file_of_steps_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "kmeans.steps.tsv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"kmeans\.steps\.tsv is damaged"):
+        read_steps(path)

@@ -20,7 +20,7 @@ BASELINE = frozenset({"baseline"})
 # Table 4 is of one task, retrieval, and of models that are not pretrained.
 SCORED = SHOWN | {"fine_tune"}
 RETRIEVED = SCORED | {"table4"}
-PRETRAINED = SCORED | {"pretrain", "table3"}
+PRETRAINED = SCORED | {"pretrain", "table3", "figure_pretraining"}
 MODELS = PRETRAINED | {"assemble_model"}
 QUALITY = frozenset({"group_quality", "figure_group_quality"})
 # The controls are not aligned and not pretrained; those in the second set count subwords.
@@ -103,6 +103,8 @@ _TRAINING = {
     "dropout": 0.3,
     "precision": "auto",
     "compile": "no",
+    "gradient_checkpointing": True,
+    "attn_implementation": "eager",
 }
 _SHAPE = {"layers": 2, "hidden": 384, "feed_forward": 1536, "vocabulary": 2500}
 _SHA256 = "1" * 64
@@ -121,6 +123,7 @@ KEYS: dict[str, Line] = {
     "seeds": Line(RETRIEVED | {"table2"}, value=[1, 2], only={"seed": ["2"]}),
     "evaluation_split": Line(RETRIEVED | BASELINE | {"table1"}, value="dev"),
     "gpus_per_job": Line(NOTHING, value=1),
+    "report_to": Line(NOTHING, value=["tensorboard"]),
     **_keys("memory_mb.", "", NOTHING, dict.fromkeys(
         ("backbones", "data", "ranking", "training"), 5000)),
     **_keys("runtime_minutes.", "", NOTHING, dict.fromkeys(
@@ -282,8 +285,11 @@ MODULES: dict[str, Line] = {
     "figures.groups": Line({"figure_groups"}),
     "figures.languages": Line({"figure_languages"}),
     "figures.pipelines": Line({"figure_pipelines"}),
-    "figures.selection": Line({"figure_languages", "figure_pipelines", "figure_group_quality"}),
-    "figures.style": Line(CURVES | {"figure_groups", "figure_pipelines", "figure_group_quality"}),
+    "figures.pretraining": Line({"figure_pretraining"}),
+    "figures.selection": Line(
+        {"figure_languages", "figure_pipelines", "figure_group_quality", "figure_pretraining"}),
+    "figures.style": Line(
+        CURVES | {"figure_groups", "figure_pipelines", "figure_group_quality", "figure_pretraining"}),
     "files": Line(NOTHING),
     "finetuning": Line(NOTHING),
     "finetuning.pair_classification": Line(SCORED, only={"task": ["nli"]}),
@@ -359,7 +365,10 @@ MODULES: dict[str, Line] = {
          "task_data.sources", "task_data.splitting", "task_data.squad", "task_data.xnli"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
     "tokenization": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
-    "training": Line(PRETRAINED | {"table2", "table4"}),
+    **dict.fromkeys(
+        ("training", "training.batches", "training.checkpoint", "training.device",
+         "training.loop", "training.options", "training.step", "training.tracking"),
+        Line(PRETRAINED | {"table2", "table4"})),
     "vocabulary": Line(BACKBONES),
     # reads what has a pinned hash
     "wheels": Line(NOTHING),

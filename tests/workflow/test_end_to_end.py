@@ -250,9 +250,9 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
     assert "Semantic grouping of aligned word embeddings cut to fewer dimensions" in page
 
 
-@pytest.mark.parametrize("figure", [2, 3, 5])
-def test_figures_are_whole_pictures(study: Study, figure: int) -> None:
-    path = study.folder / f"results/figures/figure{figure}"
+@pytest.mark.parametrize("figure", ["figure2", "figure3", "figure5", "pretraining_curves"])
+def test_figures_are_whole_pictures(study: Study, figure: str) -> None:
+    path = study.folder / f"results/figures/{figure}"
     assert path.with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
     assert path.with_suffix(".png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
@@ -349,6 +349,9 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
     }
     measured = {f"results/efficiency/{part}/d64/kmeans-cosine-0.05.json"}  # of this run's speed
     measured |= {f"results/table3.{suffix}" for suffix in ("csv", "html")}
+    steps = [f"pretrain/{part}/d64/kmeans-cosine-0.05"]
+    steps += [f"fine_tune/{RECIPES[2]}/{task}/all-languages/seed-1" for task in TASKS]
+    measured |= {f"results/training/{path}.steps.tsv" for path in steps}
     expected |= measured
     expected |= {
         f"results/table5{s}"
@@ -360,7 +363,11 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
     for table in ("table5_orderings", "significance", "group_quality"):
         expected |= {f"results/{table}.csv", f"results/{table}.html"}
     expected |= {"results/comparison.csv", "results/comparison.html"}
-    expected |= {f"results/figures/figure5.{suffix}" for suffix in ("pdf", "png")}
+    expected |= {
+        f"results/figures/{figure}.{suffix}"
+        for figure in ("figure5", "pretraining_curves")
+        for suffix in ("pdf", "png")
+    }
     expected |= {"results/explorer.html", "results/provenance.json", "results/provenance.html"}
     assert again == expected
     assert {path: file.sha256 for path, file in after.items() if path not in measured} == {

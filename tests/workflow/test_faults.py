@@ -144,7 +144,7 @@ def undisturbed(study: Study) -> dict[str, bytes]:
 def content(made: dict[str, Made]) -> dict[str, str]:
     """The files that are finished: no checkpoints, nothing on the way, and nothing that tells of
     a run's speed."""
-    apart = ("/checkpoints/", "/efficiency/")
+    apart = ("/checkpoints/", "/efficiency/", "/training/")
     return {p: file.sha256 for p, file in made.items() if not any(part in p for part in apart)}
 
 

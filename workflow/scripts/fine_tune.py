@@ -9,7 +9,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.finetuning import fine_tune_from_files
     from semantic_tokens.processes import in_processes
     from semantic_tokens.scored_items import write_items
-    from semantic_tokens.training import TrainingOptions, remove_checkpoint
+    from semantic_tokens.training import Tracking, TrainingOptions, remove_checkpoint
 
     wildcards, task_options = snakemake.wildcards, snakemake.params.task  # noqa: F821
     # Not a parameter: how often a training is kept on disk makes no score stale.
@@ -37,6 +37,14 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
             options=TrainingOptions(**task_options["training"], **checkpointing),
             seed=int(wildcards.seed),
             checkpoint=snakemake.params.checkpoint,  # noqa: F821
+            tracking=Tracking(
+                snakemake.output.steps,  # noqa: F821
+                name="/".join(
+                    ["fine_tune", *wildcards[:6], f"{wildcards.training}-{wildcards.seed}"]
+                ),
+                folder=snakemake.params.tracking,  # noqa: F821
+                report_to=snakemake.config["report_to"],  # noqa: F821
+            ),
             evaluation_batch_size=task_options["evaluation_batch_size"],
             description=f"{wildcards.task} on {'/'.join(wildcards[:5])}",
         )

@@ -8,7 +8,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.files import file_lock
     from semantic_tokens.pretraining import pretrain
     from semantic_tokens.processes import in_processes
-    from semantic_tokens.training import TrainingOptions
+    from semantic_tokens.training import Tracking, TrainingOptions
 
     options = snakemake.params.options  # noqa: F821
     # Not a parameter: how often a training is kept on disk makes no model stale.
@@ -28,5 +28,11 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
             language_sampling_exponent=options["language_sampling_exponent"],
             checkpoint=snakemake.params.checkpoint,  # noqa: F821
             efficiency=snakemake.output.efficiency,  # noqa: F821
+            tracking=Tracking(
+                snakemake.output.steps,  # noqa: F821
+                name="/".join(["pretrain", *snakemake.wildcards]),  # noqa: F821
+                folder=snakemake.params.tracking,  # noqa: F821
+                report_to=snakemake.config["report_to"],  # noqa: F821
+            ),
             description="/".join(snakemake.wildcards),  # noqa: F821
         )

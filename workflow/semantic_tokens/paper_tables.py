@@ -39,6 +39,8 @@ TRAINING_ROWS = (
     "max_gradient_norm",
     "dropout",
     "precision",
+    "gradient_checkpointing",
+    "attn_implementation",
 )
 
 
@@ -136,6 +138,7 @@ def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
         training[f"adam_beta_{number}"] = beta
     if training["max_steps"] is not None and "epochs" not in spec["training"]:
         training["epochs"] = None  # the steps decide
+    training["gradient_checkpointing"] = "yes" if training["gradient_checkpointing"] else None
     kept = {name: training[name] for name in TRAINING_ROWS}
     others = {**spec.get("tokenization", {}), **spec.get("options", {})}
     return {name: _text(value) for name, value in (kept | dict(sorted(others.items()))).items()}

@@ -23,6 +23,7 @@ from semantic_tokens.processes import is_first_process, process_count
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer
 from semantic_tokens.training import (
     Batch,
+    Tracking,
     TrainingOptions,
     precision_here,
     remove_checkpoint,
@@ -137,11 +138,13 @@ def pretrain(
     language_sampling_exponent: float,
     checkpoint: str | Path | None = None,
     efficiency: str | Path | None = None,
+    tracking: Tracking | None = None,
     description: str = "pretraining",
 ) -> list[float]:
     """Continue a semantic-token model's pretraining and write it to ``target``.
 
     Args:
+        tracking: where the steps are recorded.
         efficiency: a JSON file for what it took (Table 3): ``parameters``, ``device``,
             ``processes``, ``precision``, ``batch_size``, ``device_batch_size``,
             ``sequence_length``, ``steps_measured``, ``steps_per_second`` (null where no step was
@@ -196,6 +199,7 @@ def pretrain(
         checkpoint=checkpoint,
         # Until the model is written: who is killed before that does not train again.
         keep_checkpoint=checkpoint is not None and options.checkpoint_every > 0,
+        tracking=tracking,
         step_seconds=step_seconds,
         description=description,
     )

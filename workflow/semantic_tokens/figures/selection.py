@@ -5,6 +5,7 @@ shares with another is taken from there, and the ungrouped model stands at the e
 A figure whose experiments are not in the table has no curves, and is not drawn.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -241,6 +242,20 @@ _FIGURES: dict[str, Callable[[Sequence[Experiment]], Curves]] = {
     "figure11": _figure11,
     "figure12": _figure12,
 }
+
+
+def by_grouping(recipe: Recipe) -> tuple[Any, ...]:
+    """Sorts recipes by backbone, alignment, dimension, method and ratio, large ratios first."""
+    name, _, ratio = recipe.grouping.rpartition("-")
+    number = float(ratio) if ratio[:1].isdigit() else 0.0
+    first = (recipe.backbone, recipe.is_aligned, recipe.alignment)
+    return (
+        *first,
+        -(recipe.dimension_number or math.inf),
+        recipe.grouping != "ungrouped",
+        name,
+        -number,
+    )
 
 
 def alignment_name(recipe: Recipe) -> str:

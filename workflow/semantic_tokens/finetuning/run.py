@@ -14,7 +14,14 @@ from semantic_tokens.finetuning.task import Task
 from semantic_tokens.processes import is_first_process
 from semantic_tokens.scored_items import ScoredItem, scores_by_language
 from semantic_tokens.tokenization import SpecialTokens, load_tokenizer, token_ids_in
-from semantic_tokens.training import Batch, TrainingOptions, autocast_here, shuffled_batches, train
+from semantic_tokens.training import (
+    Batch,
+    Tracking,
+    TrainingOptions,
+    autocast_here,
+    shuffled_batches,
+    train,
+)
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +90,7 @@ def fine_tune(
     options: TrainingOptions,
     seed: int,
     checkpoint: str | Path | None = None,
+    tracking: Tracking | None = None,
     evaluation_batch_size: int = 64,
     description: str = "fine-tuning",
 ) -> tuple[dict[str, Any], list[ScoredItem]]:
@@ -127,6 +135,7 @@ def fine_tune(
         loss_is_shared=task.couples_examples,
         checkpoint=checkpoint,
         keep_checkpoint=keeps,
+        tracking=tracking,
         description=description,
     )
     if not is_first_process():

@@ -1,7 +1,6 @@
 """What a training runs on: GPU or CPU, precision, attention, compiler."""
 
 import importlib.util
-import logging
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.processes import process_count
 from semantic_tokens.training.options import TrainingOptions
 
-log = logging.getLogger(__name__)
+#: Where Linux has it, if the driver is loaded.
+DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 
 
 def precision_here(wanted: str) -> str:
@@ -136,9 +136,8 @@ def _reason() -> str:
 
 
 def _driver() -> str:
-    path = Path("/proc/driver/nvidia/version")
     try:
-        words = path.read_text(encoding="utf-8").partition("\n")[0].split()
+        words = DRIVER_VERSION.read_text(encoding="utf-8").partition("\n")[0].split()
     except OSError:
         return "not loaded"
     return next((word for word in words if word[:1].isdigit() and "." in word), "unknown")

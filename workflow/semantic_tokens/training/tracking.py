@@ -53,6 +53,8 @@ class Tracking:
 
     def for_accelerator(self) -> dict[str, Any]:
         """What accelerate has to be told of the trackers."""
+        if not self.report_to:
+            return {}
         folder = Path(self.folder) / self.name
         configuration = ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder))
         return {"log_with": list(self.report_to), "project_config": configuration}
