@@ -1,6 +1,7 @@
 """What a job says of how it ended."""
 
 import errno
+import itertools
 import logging
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import torch
 from semantic_tokens.errors import InputError
 from semantic_tokens.jobs import job
 from semantic_tokens.processes import in_processes
+from semantic_tokens.training import TrainingOptions, train
 
 
 @pytest.fixture
@@ -115,3 +117,48 @@ def test_a_defect_keeps_its_traceback(snakemake: SimpleNamespace) -> None:
     with pytest.raises(OSError, match="not one of a full disk"), job(snakemake):
         raise OSError(errno.EIO, "not one of a full disk")
     assert "this is a defect" in said(snakemake) and "Traceback" in said(snakemake)
+
+
+def test_a_job_without_its_gpus_ends_in_one_line(
+    snakemake: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    snakemake.resources = {"gpu": 1}
+    with pytest.raises(SystemExit), job(snakemake):
+        raise AssertionError("the work has begun")
+    (line,) = said(snakemake).splitlines()
+    assert "align: `gpus_per_job: 1` needs as many GPUs, and torch finds 0" in line
+
+
+def test_a_job_that_uses_no_gpu_needs_none(snakemake: SimpleNamespace) -> None:
+    snakemake.resources = {"gpu": 0, "mem_mb": 100}
+    with job(snakemake) as log:
+        log.info("done")
+    assert said(snakemake).endswith("done\n")
+
+
+def test_an_interrupted_job_ends_in_one_line(snakemake: SimpleNamespace) -> None:
+    with pytest.raises(SystemExit) as ended, job(snakemake):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    (line,) = said(snakemake).splitlines()
+    assert "align was interrupted; run the same command again" in line
+
+
+def test_accelerate_says_nothing_of_its_checkpoints(
+    snakemake: SimpleNamespace, tmp_path: Path
+) -> None:
+    weights = torch.nn.Linear(1, 1)
+    with job(snakemake):
+        train(
+            weights,
+            lambda: itertools.repeat([{"x": torch.ones(1, 1)}]),
+            lambda model, batch: model(batch["x"]).mean(),
+            steps=4,
+            options=TrainingOptions(learning_rate=0.1, batch_size=1, checkpoint_every=1),
+            seed=1,
+            checkpoint=tmp_path / "checkpoint",
+            description="ner on a",
+        )
+    setup, end = said(snakemake).splitlines()
+    assert "ner on a: " in setup and "ner on a: 4 steps, loss" in end

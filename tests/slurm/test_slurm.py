@@ -69,7 +69,10 @@ class Submitted:
     def start(
         self, *targets: str, options: tuple[str, ...] = (), **change: Any
     ) -> subprocess.Popen[str]:
-        return self.study.start(*targets, change=FEW | change, options=[*self.options, *options])
+        toys = {"PYTHONPATH": str(Path(__file__).parent / "toy_gpus")}
+        return self.study.start(
+            *targets, change=FEW | change, options=[*self.options, *options], environment=toys
+        )
 
     def run(self, *targets: str, **change: Any) -> str:
         process = self.start(*targets, **change)

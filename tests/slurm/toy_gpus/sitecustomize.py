@@ -1,0 +1,29 @@
+"""Jobs believe in the toy cluster's GPUs, which are empty files: every Python process of a run imports
+this first, where this folder is on its PYTHONPATH."""
+
+import importlib.abc
+import importlib.util
+import sys
+from typing import Any
+
+
+class Believing(importlib.abc.MetaPathFinder):
+    """Replaces what checks that a job has the GPUs it asked for, once that is imported."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        if name != "semantic_tokens.training.device":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        assert spec is not None and spec.loader is not None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            execute(module)
+            module.require_gpus = lambda count: None
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+sys.meta_path.insert(0, Believing())
