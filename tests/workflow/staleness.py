@@ -58,7 +58,7 @@ _OTHER_BACKBONE = _ASIDE | {
 _LEXICON = ALIGNED - {"leave_ungrouped", "figure_alignments"} | {"read_lexicon"}
 _OTHER_LEXICON = frozenset({
     "read_lexicon", "align", "group_kmeans", "group_by_lexicon", "assemble_model", "pretrain",
-    "fine_tune", "figure_alignments", "significance", "table4", "explorer",
+    "fine_tune", "figure_alignments", "figure_pretraining", "significance", "table4", "explorer",
     "group_quality", "figure_group_quality",
 })  # fmt: skip
 NOTHING: frozenset[str] = frozenset()
@@ -116,7 +116,8 @@ KEYS: dict[str, Line] = {
     "title": Line(PAGES | {"explorer"}, value="Another title"),
     # with the row of Figure 5 taken out
     "experiments": Line(
-        TABLES | QUALITY | {"figure_pipelines", "table3"}, value="config/shorter.tsv"),
+        TABLES | QUALITY | {"figure_pipelines", "figure_pretraining", "table3"},
+        value="config/shorter.tsv"),
     "tasks_shown": Line(SHOWN | {"table1", "table2"}, value=["ner", "qa", "nli", "rerank"]),
     "tasks_by_figure.*": Line(
         {"figure_alignments", "significance"}, "figure11", ["ner", "retrieval"]),
@@ -300,6 +301,7 @@ MODULES: dict[str, Line] = {
     "finetuning.run": Line(RETRIEVED),
     "finetuning.task": Line(RETRIEVED),
     "finetuning.token_classification": Line(SCORED | BASELINE, only=_NER),
+    "gpus": Line(NOTHING),
     "grouping": Line(NOTHING),
     "grouping.first_k": Line(
         {"group_first_k", "assemble_model", "fine_tune", "table5_orderings", "figure_curves",
