@@ -166,7 +166,15 @@ DECIDE_NOTHING = {
     *("configuration", "recipe", "figures", "finetuning"),
 }
 #: Of no scores.
-_NO_SCORES = {"figure_groups", "figure_pipelines", "table1", "table2", "table3", "table5_orderings"}
+_NO_SCORES = {
+    "figure_groups",
+    "figure_pipelines",
+    "figure_pretraining",
+    "table1",
+    "table2",
+    "table3",
+    "table5_orderings",
+}
 #: What a rule's script imports though none of it is in the output: a module -> the rules.
 UNUSED = {
     # a tokenizer file is opened by it
@@ -194,7 +202,14 @@ UNUSED = {
     # opens the list of checksums and the table of experiments, whose contents are parameters
     "text_files": {"fetch_download", "figure_pipelines"},
     # how experiments are named; and pages that others write
-    "tables": {"figure_groups", "figure_pipelines", "table1", "table2", "table3"},
+    "tables": {
+        "figure_groups",
+        "figure_pipelines",
+        "figure_pretraining",
+        "table1",
+        "table2",
+        "table3",
+    },
     # figures and tables of scores are drawn and written by modules that others use too
     "bootstrap": _NO_SCORES,
     "scored_items": _NO_SCORES,
