@@ -48,6 +48,8 @@ if PRETRAINED:
     DRAWN.append("pretraining_curves")
 if MEASURED_GROUPS and MEASURED_LEXICONS:
     DRAWN.append("group_quality")
+if PRETRAINED:
+    DRAWN.append("pretraining_curves")
 FIGURE_FILES = expand("results/figures/{figure}.{suffix}", figure=DRAWN, suffix=["pdf", "png"])
 
 

@@ -25,9 +25,11 @@ from test_training import (
 )
 from torch import nn
 
+from semantic_tokens import gpus
 from semantic_tokens.errors import InputError
+from semantic_tokens.gpus import require_gpus
 from semantic_tokens.processes import in_processes
-from semantic_tokens.training import Tracking, TrainingOptions, device, require_gpus, train
+from semantic_tokens.training import Tracking, TrainingOptions, device, train
 
 DECIDED = ["step", "loss", "learning_rate", "gradient_norm"]
 
@@ -255,7 +257,7 @@ def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     version = tmp_path / "version"
     version.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.57.02  Tue Jul 13\nGCC")
-    monkeypatch.setattr(device, "DRIVER_VERSION", version)
+    monkeypatch.setattr(gpus, "DRIVER_VERSION", version)
     with pytest.raises(InputError) as raised:
         require_gpus(2)
     message = str(raised.value)

@@ -313,6 +313,7 @@ MODULES: dict[str, Line] = {
     "finetuning.run": Line(RETRIEVED),
     "finetuning.task": Line(RETRIEVED),
     "finetuning.token_classification": Line(SCORED | BASELINE, only=_NER),
+    "gpus": Line(NOTHING),
     "grouping": Line(NOTHING),
     "grouping.first_k": Line(
         {"group_first_k", "fine_tune", "table5_orderings", "figure_curves",

@@ -161,7 +161,7 @@ def test_a_changed_module(answers: Answers, module: str) -> None:
 #: How files are opened and written and jobs are run and end, where what has a pinned hash comes from, what
 #: reads the configuration, whose values are parameters, and packages that have but names.
 DECIDE_NOTHING = {
-    *("errors", "files", "jobs", "processes", "snakemake_run", "wheels"),
+    *("errors", "files", "jobs", "processes", "snakemake_run", "gpus", "wheels"),
     *("downloads", "downloads.addresses", "downloads.archives", "downloads.folder"),
     *("downloads.hub", "downloads.network"),
     *("configuration", "recipe", "figures", "finetuning"),

@@ -30,7 +30,7 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     log = logging.getLogger(snakemake.rule)
     try:
         if gpus := getattr(snakemake, "resources", {}).get("gpu", 0):
-            from semantic_tokens.training.device import require_gpus
+            from semantic_tokens.gpus import require_gpus
 
             require_gpus(gpus)
         yield log

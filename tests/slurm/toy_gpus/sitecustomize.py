@@ -11,7 +11,7 @@ class Believing(importlib.abc.MetaPathFinder):
     """Replaces what checks that a job has the GPUs it asked for, once that is imported."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != "semantic_tokens.training.device":
+        if name != "semantic_tokens.gpus":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)

@@ -10,7 +10,6 @@ from semantic_tokens.training.device import (
     autocast_here,
     compile_encoders,
     precision_here,
-    require_gpus,
 )
 from semantic_tokens.training.loop import train
 from semantic_tokens.training.options import TrainingOptions
@@ -24,7 +23,6 @@ __all__ = [
     "compile_encoders",
     "precision_here",
     "remove_checkpoint",
-    "require_gpus",
     "shuffled_batches",
     "train",
 ]
