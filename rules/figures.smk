@@ -44,8 +44,6 @@ if LANGUAGE_ROWS:
     DRAWN.append("figure10")
 if INSPECTED:
     DRAWN += ["figure8", "figure13"]
-if PRETRAINED:
-    DRAWN.append("pretraining_curves")
 if MEASURED_GROUPS and MEASURED_LEXICONS:
     DRAWN.append("group_quality")
 if PRETRAINED:
