@@ -489,6 +489,7 @@ def test_miracl_dev_is_the_test_set(miracl: Path) -> None:
         "language": "eng",
         "query": "What is dev0?",
         "relevant": {"eng-0#0": 1},
+        "irrelevant": ["eng-0#1"],
     }
     assert len(splits["passages"]) == 2 * 160
     assert splits["passages"][-1] == {

@@ -147,8 +147,14 @@ def _queries(topics: Path, language: str, qrels: Qrels) -> Iterator[Example]:
         grades = qrels.get(query, {})
         relevant = {f"{language}-{p}": grade for p, grade in grades.items() if grade > 0}
         if relevant:
-            name = f"{language}-{query}"
-            yield {"id": name, "language": language, "query": text, "relevant": relevant}
+            irrelevant = [f"{language}-{p}" for p, grade in sorted(grades.items()) if grade == 0]
+            yield {
+                "id": f"{language}-{query}",
+                "language": language,
+                "query": text,
+                "relevant": relevant,
+                "irrelevant": irrelevant,
+            }
         unanswered += not relevant
     if unanswered:
         log.info("%s: %d queries without a relevant passage dropped", topics, unanswered)
