@@ -95,7 +95,7 @@ def test_ranking_counts_pairs_lists_and_the_collection() -> None:
     query, passage = (MBERT.forward(length, length) for length in (32, 128))
     options = {"negatives_per_query": 1}
     whole = task_operations("retrieval", MBERT, counts, lengths, options, training)
-    assert whole == (20 * 3 * (query + 2 * passage), 1000 * passage + 3 * query)
+    assert whole == (10 * 3 * (query + 2 * passage), 1000 * passage + 3 * query)
     parts = task_operations(
         "retrieval", MBERT, counts, lengths, options, training | {"device_batch_size": 2}
     )

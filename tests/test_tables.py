@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from scored import even_scores
+from transformers import ElectraConfig
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.tables import (
@@ -364,8 +365,7 @@ def test_records_are_found_by_their_recipe(tmp_path):
 
 
 def test_the_full_dimension_is_the_backbones_own(tmp_path):
-    (tmp_path / "big").mkdir()
-    (tmp_path / "big/config.json").write_text('{"hidden_size": 384}')
+    ElectraConfig(hidden_size=128, embedding_size=384).save_pretrained(tmp_path / "big")
     assert full_dimensions([tmp_path / "big/config.json"]) == DIMENSIONS
 
 
