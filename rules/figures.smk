@@ -3,7 +3,7 @@
 #
 # consumes  results/scores/, results/baselines/; for Figures 8 and 13 results/groups/, embeddings and lexicons
 # makes     results/figures/figure{2..13}.{pdf,png}
-from semantic_tokens.figures.selection import curves, language_pairs, reference_of_main
+from semantic_tokens.figures.selection import curves, language_pairs
 
 CURVES = {
     figure: shown

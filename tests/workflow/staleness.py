@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # What follows a rule, by name. A new table or figure goes into the sets that hold its data.
-TABLES = frozenset({"table5", "table5_orderings", "comparison", "significance"})
+TABLES = frozenset({"table5", "claims", "comparison", "significance"})
 CURVES = frozenset({"figure_curves", "figure_alignments", "figure_languages"})
 SHOWN = TABLES | CURVES
 # Chance, and BM25: of the data alone.
@@ -47,7 +47,8 @@ _OTHER_BACKBONE = _ASIDE | {
 _LEXICON = ALIGNED - {"leave_ungrouped", "figure_alignments"} | {"read_lexicon"}
 _OTHER_LEXICON = frozenset({
     "read_lexicon", "align", "group_kmeans", "group_by_lexicon", "assemble_model", "pretrain",
-    "fine_tune", "figure_alignments", "significance", "table4", "explorer", "group_quality",
+    "fine_tune", "figure_alignments", "significance", "claims", "table4", "explorer",
+    "group_quality",
 })  # fmt: skip
 NOTHING: frozenset[str] = frozenset()
 
@@ -105,7 +106,7 @@ KEYS: dict[str, Line] = {
         TABLES | {"figure_pipelines", "table3", "group_quality"}, value="config/shorter.tsv"),
     "tasks_shown": Line(SHOWN | {"table1", "table2"}, value=["ner", "qa", "nli", "rerank"]),
     "tasks_by_figure.*": Line(
-        {"figure_alignments", "significance"}, "figure11", ["ner", "retrieval"]),
+        {"figure_alignments", "significance", "claims"}, "figure11", ["ner", "retrieval"]),
     "seeds": Line(RETRIEVED | {"table2"}, value=[1, 2], only={"seed": ["2"]}),
     "evaluation_split": Line(RETRIEVED | BASELINE | {"table1"}, value="dev"),
     "gpus_per_job": Line(NOTHING, value=1),
@@ -113,8 +114,9 @@ KEYS: dict[str, Line] = {
         ("backbones", "data", "ranking", "training"), 5000)),
     **_keys("runtime_minutes.", "", NOTHING, dict.fromkeys(
         ("backbones", "data", "ranking", "pretraining", "fine_tuning"), 90)),
+    "claims.margin": Line({"claims"}, value=7),
     "data_of_the_paper": Line({"comparison"}, value=True),
-    **_keys("significance.", "", SHOWN - {"table5_orderings"} | {"table4"}, {
+    **_keys("significance.", "", SHOWN | {"table4"}, {
         "resamples": 300, "seed": 2, "confidence": 0.9}),
     "lexicon_comparison.language": Line({"table4"}, value="deu"),
     "inspection.keywords": Line({"figure_groups", "explorer"}, value=["red"]),
@@ -172,7 +174,7 @@ KEYS: dict[str, Line] = {
         "seed": 2, "max_iterations": 4, "tolerance": 0.1, "backend": "torch"}),
     # text as the backbone cuts it, which is there already
     "grouping.first_k.mode": Line(
-        {"fine_tune", "table5_orderings", "figure_curves", "significance"}, value="unk",
+        {"fine_tune", "claims", "figure_curves", "significance"}, value="unk",
         only={"grouping": ["firstk-0.4"]}),
     "pretraining.corpora": Line(PRETRAINED | {"table2"}, value=["text"]),
     "pretraining.sequence_length": Line(
@@ -231,10 +233,12 @@ MODULES: dict[str, Line] = {
     # it measures for the log
     "alignment_quality": Line(NOTHING),
     "backbones": Line(BACKBONES),
-    "baselines": Line(SHOWN - {"table5_orderings", "significance"} | BASELINE),
-    "bootstrap": Line(SHOWN - {"table5_orderings"} | {"table4"}),
+    "baselines": Line(SHOWN - {"significance"} | BASELINE),
+    "bootstrap": Line(SHOWN | {"table4"}),
+    "claims": Line({"claims"}),
     "commands": Line(NOTHING),
-    "comparison": Line({"comparison"}),
+    # reads the paper's table for both
+    "comparison": Line({"comparison", "claims"}),
     "configuration": Line(NOTHING),
     **dict.fromkeys(
         ("corpora", "corpora.hub", "corpora.local", "corpora.packages"),
@@ -263,7 +267,7 @@ MODULES: dict[str, Line] = {
     "figures.groups": Line({"figure_groups"}),
     "figures.languages": Line({"figure_languages"}),
     "figures.pipelines": Line({"figure_pipelines"}),
-    "figures.selection": Line({"figure_languages", "figure_pipelines"}),
+    "figures.selection": Line({"figure_languages", "figure_pipelines", "claims"}),
     "figures.style": Line(CURVES | {"figure_groups", "figure_pipelines"}),
     "files": Line(NOTHING),
     "finetuning": Line(NOTHING),
@@ -277,13 +281,14 @@ MODULES: dict[str, Line] = {
     "finetuning.token_classification": Line(SCORED | BASELINE, only=_NER),
     "grouping": Line(NOTHING),
     "grouping.first_k": Line(
-        {"group_first_k", "assemble_model", "fine_tune", "table5_orderings", "figure_curves",
+        {"group_first_k", "assemble_model", "fine_tune", "claims", "figure_curves",
          "significance"},
         only={"grouping": ["firstk-0.4"]}),
     "grouping.groups": Line(GROUPS),
     "grouping.kmeans": Line(KMEANS),
     "grouping.lexicon_components": Line(
-        {"group_by_lexicon", "assemble_model", "fine_tune", "significance", "table4", "explorer"},
+        {"group_by_lexicon", "assemble_model", "fine_tune", "significance", "claims", "table4",
+         "explorer"},
         only={"grouping": ["lexicon-emoji"]}),
     "grouping.quality": Line({"group_quality"}),
     # of corpora it reads those of the hub alone, of which the wide study has none
@@ -306,7 +311,6 @@ MODULES: dict[str, Line] = {
          "miniature.tasks", "miniature.templates", "miniature.words", "miniature.world"),
         Line(_GENERATED, only={"task": ["qa", "nli", "rerank"]})),
     "model": Line(MODELS | {"table4"}),
-    "orderings": Line({"table5_orderings"}),
     "pages": Line(PAGES),
     "paper_tables": Line(PAPER_TABLES),
     "plan": Line(NOTHING),
@@ -325,7 +329,7 @@ MODULES: dict[str, Line] = {
     "seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
     "significance": Line({"significance"}),
     "snakemake_run": Line(NOTHING),
-    "tables": Line(SHOWN - {"significance"} | {"table4"}),
+    "tables": Line(SHOWN - {"significance", "claims"} | {"table4"}),
     "templates": Line(PAGES),
     "text_files": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     **dict.fromkeys(

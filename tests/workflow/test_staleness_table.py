@@ -166,7 +166,7 @@ DECIDE_NOTHING = {
     *("configuration", "recipe", "figures", "finetuning"),
 }
 #: Of no scores.
-_NO_SCORES = {"figure_groups", "figure_pipelines", "table1", "table2", "table3", "table5_orderings"}
+_NO_SCORES = {"figure_groups", "figure_pipelines", "table1", "table2", "table3"}
 #: What a rule's script imports though none of it is in the output: a module -> the rules.
 UNUSED = {
     # a tokenizer file is opened by it

@@ -27,6 +27,7 @@ BaselineOf = Callable[[str, str], list[ScoredItem] | None]  # of a baseline and 
 BASELINES = ("chance", "bm25")
 
 _RESAMPLES_AT_ONCE = 500
+_ROUNDING = 1e-9  # what sums of equal scores may differ by
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ class TaskScores:
     ) -> None:
         self.resampling = resampling
         self._place = {name: place for place, name in enumerate(models)}
-        items = gather(models, task)
+        self._items = items = gather(models, task)
         self._by_seed = scores_by_seed(items)
         self._by_language: dict[str, np.ndarray] = {}
         total = np.zeros((1 + resampling.resamples, len(models)))
@@ -247,11 +248,26 @@ class TaskScores:
         value, low, high = self._by_language[language][:, place].tolist()
         return Estimate(value, low, high, _std(self._by_seed[language][place]))
 
+    def draws_by_language(self, names: Sequence[str]) -> list[dict[str, np.ndarray]]:
+        """For each model its :meth:`draws` in every language, drawn again: they are many."""
+        places = [self._place[name] for name in names]
+        some = Items(
+            self._items.ids,
+            {language: part[:, places] for language, part in self._items.earned.items()},
+            {language: part[:, places] for language, part in self._items.possible.items()},
+        )
+        found: list[dict[str, np.ndarray]] = [{} for _ in names]
+        if names:
+            for language, scores in resampled_by_language(some, self.resampling):
+                for place, of_model in enumerate(found):
+                    of_model[language] = scores[:, place]
+        return found
+
     def is_above_chance(self, name: str) -> bool:
         """Whether the score is above chance by more than its test items' luck: the interval of
         the difference, paired by item, does not reach zero."""
         low, _ = self.resampling.interval(self.draws(name) - self.draws("chance"))
-        return low > 0
+        return low > _ROUNDING
 
 
 class Scores:
