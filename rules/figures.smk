@@ -2,12 +2,12 @@
 # experiments is not made.
 #
 # consumes  results/scores/, results/baselines/; for Figures 8 and 13 results/groups/, embeddings and lexicons
-# makes     results/figures/figure{2..13}.{pdf,png}
+# makes     results/figures/figure{2..13}.{pdf,png}, results/figures/controls.{pdf,png}
 from semantic_tokens.figures.selection import curves, language_pairs
 
 CURVES = {
     figure: shown
-    for figure in [f"figure{number}" for number in (3, 4, 5, 6, 7, 9, 11, 12)]
+    for figure in [*(f"figure{number}" for number in (3, 4, 5, 6, 7, 9, 11, 12)), "controls"]
     if (shown := curves(figure, EXPERIMENTS)).series
 }
 # Figure 10: grouped alone and pretrained, as the oracle is; none without an oracle, or without two

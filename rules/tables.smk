@@ -1,9 +1,10 @@
 # The paper's tables, what stands beside them, and what the paper lacks.
 #
 # consumes  results/scores/, results/baselines/, results/datasets/, results/efficiency/, results/groups/
-# makes     results/table{1..5}*, results/claims.{csv,html}, results/comparison.{csv,html},
+# makes     results/table{1..5}*, results/claims.{csv,html}, results/controls.{csv,html},
+#           results/comparison.{csv,html},
 #           results/significance.{csv,html}, results/group_quality.{csv,html}
-from semantic_tokens.figures.selection import main_backbone, reference_of_main
+from semantic_tokens.figures.selection import controlled, main_backbone, reference_of_main
 
 # How every page is written.
 PAGES = ("semantic_tokens.pages", "semantic_tokens.templates")
@@ -64,6 +65,8 @@ SCORED_ROWS = {
 
 # The claims are of a main backbone, in percent of its oracle.
 CLAIMED = reference_of_main(EXPERIMENTS)
+# K-Means beside groupings that know nothing of meaning.
+CONTROLLED = controlled(EXPERIMENTS) if CLAIMED else []
 
 # Every table of this study; one whose experiments are not in the table of experiments is not made.
 TABLE_FILES = [
@@ -75,6 +78,8 @@ TABLE_FILES = [
 ]
 if CLAIMED:
     TABLE_FILES += multiext("results/claims", ".csv", ".html")
+if CONTROLLED:
+    TABLE_FILES += multiext("results/controls", ".csv", ".html")
 if EFFICIENCY:
     TABLE_FILES += multiext("results/table3", ".csv", ".html")
 if TABLE4_ROWS:
@@ -160,6 +165,46 @@ if CLAIMED:
             ),
         script:
             "../workflow/scripts/claims.py"
+
+
+if CONTROLLED:
+
+    rule controls:
+        input:
+            scores=score_files([CLAIMED, *CONTROLLED], tasks_of_figure("controls")),
+            scored_items=scored_item_files([CLAIMED, *CONTROLLED], tasks_of_figure("controls")),
+            baselines=baseline_files(tasks_of_figure("controls")),
+            backbones=backbone_configs(CONTROLLED),
+        output:
+            "results/controls.csv",
+            in_report("results/controls.html", title="controls"),
+        log:
+            "results/logs/controls.log",
+        benchmark:
+            "results/benchmarks/controls.tsv"
+        localrule: True
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            rows=rows_as_params(CONTROLLED),
+            oracle=CLAIMED.as_dict(),
+            tasks=tasks_of_figure("controls"),
+            seeds=config["seeds"],
+            resampling=config["significance"],
+            title=config["title"],
+            code=code_digest(
+                "semantic_tokens.controls",
+                "semantic_tokens.tables",
+                "semantic_tokens.figures.selection",
+                *BOOTSTRAP,
+                *PAGES,
+            ),
+        script:
+            "../workflow/scripts/controls.py"
 
 
 rule comparison:

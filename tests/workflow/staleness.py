@@ -14,7 +14,7 @@ from typing import Any
 # What follows a rule, by name. A new table or figure goes into the sets that hold its data.
 TABLES = frozenset({"table5", "claims", "comparison", "significance"})
 CURVES = frozenset({"figure_curves", "figure_alignments", "figure_languages"})
-SHOWN = TABLES | CURVES
+SHOWN = TABLES | CURVES | {"controls"}
 # Chance, and BM25: of the data alone.
 BASELINE = frozenset({"baseline"})
 # Table 4 is of one task, retrieval, and of models that are not pretrained.
@@ -36,7 +36,7 @@ NAMES = SCORED | BASELINE | {"read_dataset", "tokenize_dataset", "table1"}
 RANKED = RETRIEVED | BASELINE | {"rank_bm25", "tokenize_ranking", "pool_passages"}
 PASSAGES = RANKED | {"read_ranking_dataset", "table1"}
 PAPER_TABLES = frozenset({"table1", "table2", "table3", "table4"})
-PAGES = PAPER_TABLES | TABLES | {"group_quality"}
+PAGES = PAPER_TABLES | TABLES | {"controls", "group_quality"}
 
 # In the wide study: a backbone that is aligned and nothing else, and is in Table 5 alone.
 _ASIDE = TABLES | {"align", "leave_ungrouped", "assemble_model", "fine_tune"}
@@ -240,6 +240,7 @@ MODULES: dict[str, Line] = {
     # reads the paper's table for both
     "comparison": Line({"comparison", "claims"}),
     "configuration": Line(NOTHING),
+    "controls": Line({"controls"}),
     **dict.fromkeys(
         ("corpora", "corpora.hub", "corpora.local", "corpora.packages"),
         Line(CORPORA | BACKBONES)),
@@ -267,7 +268,7 @@ MODULES: dict[str, Line] = {
     "figures.groups": Line({"figure_groups"}),
     "figures.languages": Line({"figure_languages"}),
     "figures.pipelines": Line({"figure_pipelines"}),
-    "figures.selection": Line({"figure_languages", "figure_pipelines", "claims"}),
+    "figures.selection": Line({"figure_languages", "figure_pipelines", "claims", "controls"}),
     "figures.style": Line(CURVES | {"figure_groups", "figure_pipelines"}),
     "files": Line(NOTHING),
     "finetuning": Line(NOTHING),
@@ -322,7 +323,7 @@ MODULES: dict[str, Line] = {
     "recipe": Line(NOTHING),
     "reuse": Line(NOTHING),
     "reduction": Line(
-        MODELS - {"figure_alignments", "figure_languages"}
+        MODELS - {"figure_alignments", "figure_languages", "controls"}
         | {"reduce_dimension", "group_kmeans", "group_quality"}),
     "scored_items": Line(RETRIEVED | BASELINE),
     # which ids were met already: of corpora, one of which decides a vocabulary, and of datasets

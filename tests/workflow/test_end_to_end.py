@@ -62,9 +62,10 @@ JOBS = {
     "group_quality": 1,
     "table5": 1,
     "claims": 1,
+    "controls": 1,
     "comparison": 1,
     "figure_pipelines": 1,
-    "figure_curves": 2,
+    "figure_curves": 3,
     "explorer": 1,
     "provenance": 1,
 }
@@ -236,6 +237,16 @@ def test_claims_are_judged_on_what_was_measured(study: Study) -> None:
     assert "The paper&#39;s claims: A cut-down study" in page
 
 
+def test_controls_are_the_scores_of_their_experiments(study: Study) -> None:
+    (line,) = read_csv(study.folder / "results/controls.csv")  # one, which Figure 3 has too
+    assert (line["method"], line["clsa"], line["ratio"]) == ("First-k", "no", "0.4")
+    for task, (kind, metric) in TASKS.items():
+        value = read_score(study, RECIPES[3], task)["value"]
+        decimals = 2 if kind == "question_answering" else 4
+        assert line[f"{task}_{metric}"] == f"{value:.{decimals}f}"
+        assert line[f"{task}_{metric}_minus_kmeans"] == ""  # no K-Means at that ratio
+
+
 def test_groups_are_measured(study: Study) -> None:
     (line,) = read_csv(study.folder / "results/group_quality.csv")
     assert line["grouping"] == "kmeans-cosine-0.05"
@@ -253,6 +264,7 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
         *(f"table{number}" for number in range(1, 6)),
         "table5_by_language",
         "claims",
+        "controls",
         "comparison",
         "significance",
         "group_quality",
@@ -265,9 +277,9 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
     assert "Semantic grouping of aligned word embeddings cut to fewer dimensions" in page
 
 
-@pytest.mark.parametrize("figure", [2, 3, 5])
-def test_figures_are_whole_pictures(study: Study, figure: int) -> None:
-    path = study.folder / f"results/figures/figure{figure}"
+@pytest.mark.parametrize("figure", ["figure2", "figure3", "figure5", "controls"])
+def test_figures_are_whole_pictures(study: Study, figure: str) -> None:
+    path = study.folder / f"results/figures/{figure}"
     assert path.with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
     assert path.with_suffix(".png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 

@@ -7,7 +7,7 @@ the fine-tuning seeds of each replicate. An interval is then of both sources.
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,14 +79,12 @@ def experiment_name(row: Experiment) -> str:
     return "/".join(row[part] for part in [*PATTERNS, "training"])
 
 
-def gather(
-    models: Mapping[str, Sequence[list[ScoredItem]]],
-    task: str,
-) -> Items:
+def gather(models: Mapping[str, Iterable[list[ScoredItem]]], task: str) -> Items:
     """Line up the items of models, whatever order each has them in.
 
     Args:
-        models: name -> its items by seed.
+        models: name -> its items by seed; each is looked at once, so they may come from files
+            one after another.
 
     Raises:
         InputError: two models were not scored on the same items, or there are none.
@@ -95,20 +93,19 @@ def gather(
     first = next(iter(models))
     columns = []
     for name, runs in models.items():
-        for number, run in enumerate(runs):
+        for number, run in enumerate(runs, start=1):
             items = sorted(run, key=lambda item: (item.language, item.id))
             found = [(item.language, item.id) for item in items]
             ids = found if ids is None else ids
             if found != ids:
                 raise InputError(
-                    f"{task}: {name} (seed number {number + 1}) was scored on other test items "
-                    f"than {first}; delete both scores and run again"
+                    f"{task}: {name} (seed number {number}) was scored on other test items than "
+                    f"{first}; delete both scores and run again"
                 )
-            columns.append([(item.earned, item.possible) for item in items])
+            columns.append(np.array([(item.earned, item.possible) for item in items]))
     if not ids:
         raise InputError(f"{task}: there is no scored item; check the dataset of this task")
-    seeds = len(models[first])
-    values = np.array(columns, dtype=np.float64).reshape(len(models), seeds, len(ids), 2)
+    values = np.stack(columns).reshape(len(models), -1, len(ids), 2)
     languages = np.array([language for language, _ in ids])
     names = np.array([name for _, name in ids])
     earned, possible = (values[..., part].transpose(2, 0, 1) for part in (0, 1))
@@ -207,7 +204,7 @@ class TaskScores:
     def __init__(
         self,
         task: str,
-        models: Mapping[str, Sequence[list[ScoredItem]]],
+        models: Mapping[str, Iterable[list[ScoredItem]]],
         resampling: Resampling,
     ) -> None:
         self.resampling = resampling
@@ -270,6 +267,14 @@ class TaskScores:
         return low > _ROUNDING
 
 
+def _read_by_seed(
+    items_of: ItemsOf, row: Experiment, task: str, seeds: Sequence[int]
+) -> Iterator[list[ScoredItem]]:
+    """One training's items after another: of all at once, memory would be full of them."""
+    for seed in seeds:
+        yield items_of(row, task, seed)
+
+
 class Scores:
     """The scores of some experiments in some tasks; see :class:`TaskScores`.
 
@@ -288,11 +293,11 @@ class Scores:
     ) -> None:
         self._tasks: dict[str, TaskScores] = {}
         for task, rows in tqdm(rows_by_task.items(), desc="bootstrap", unit="task"):
-            models: dict[str, Sequence[list[ScoredItem]]] = {}
-            for row in rows:
-                name = experiment_name(row)
-                if name not in models:  # several figures may show one experiment
-                    models[name] = [items_of(row, task, seed) for seed in seeds]
+            models: dict[str, Iterable[list[ScoredItem]]] = {
+                # Several figures may show one experiment.
+                experiment_name(row): _read_by_seed(items_of, row, task, seeds)
+                for row in rows
+            }
             for baseline in BASELINES:
                 items = baseline_of(baseline, task)
                 if items is not None:

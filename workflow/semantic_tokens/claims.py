@@ -10,7 +10,6 @@ other, and is undecided else.
 
 import itertools
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from semantic_tokens.bootstrap import Experiment, Resampling, Scores, experiment_name
-from semantic_tokens.figures.selection import PAIRS
+from semantic_tokens.figures.selection import PAIRS, split_grouping
 from semantic_tokens.pages import Section, write_csv, write_page
 
 HOLDS, CONTRADICTED, UNDECIDED, NOT_MEASURED = (
@@ -79,9 +78,9 @@ def key_of(row: Experiment) -> Key:
     ...         "grouping": "kmeans-cosine-0.05", "pretraining": "asis", "training": "eng"})[3:5]
     ('kmeans-cosine', 0.05)
     """
-    parts = re.fullmatch(r"(.+)-(0?\.\d+|1)", row["grouping"])
-    method = parts[1] if parts else row["grouping"]
-    ratio = float(parts[2]) if parts else 1.0 if method == "ungrouped" else math.nan
+    method, ratio = split_grouping(row["grouping"])
+    if ratio is None:
+        ratio = 1.0 if method == "ungrouped" else math.nan
     return Key(
         row["backbone"],
         row["alignment"],
@@ -653,6 +652,12 @@ def _languages_follow_tasks_and_data(study: Study) -> dict[str, Value]:
     return {ALL: Value(np.mean(alike, axis=0) - np.mean(unlike, axis=0))}
 
 
+def _meaning_counts(study: Study) -> dict[str, Value]:
+    random = [key for key in study.of("controls") if key.method == "random"]
+    pairs = [(key._replace(method="kmeans-cosine"), key) for key in random]
+    return _in_each(study, EVERY, lambda t: t.difference(pairs))
+
+
 def _cosine_is_better(study: Study) -> dict[str, Value]:
     pairs = [
         (key, key._replace(method="kmeans-euclidean"))
@@ -748,6 +753,11 @@ CLAIMS = (
         "CLSA", "4.1", "CLSA helps more at lower ratios.",
         "what it helps at the smallest ratio minus at the largest",
         _alignment_helps_more_at_low_ratios, "K-Means with and without CLSA at two ratios",
+    ),
+    Claim(
+        "semantics", "4.2", "What is kept comes of grouping by meaning, and not of sharing alone.",
+        "points of perc, K-Means minus random groups of the same sizes",
+        _meaning_counts, "random groups (`controls`) and K-Means at one ratio",
     ),
     Claim(
         "DR", "4.2", "At the smallest ratio, few dimensions are on par with all of them.",

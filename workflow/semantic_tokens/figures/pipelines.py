@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from semantic_tokens.figures.selection import alignment_name, grouping_method
+from semantic_tokens.figures.selection import METHOD_NAMES, alignment_name, grouping_method
 from semantic_tokens.tables import Experiment, recipe_of
 
 OPERATIONS = {
@@ -19,11 +19,6 @@ OPERATIONS = {
 }
 COLOURS = ("#dbe7f5", "#e3f1e0", "#fbe6cf", "#eadff2", "#ececec")
 LEGEND_HEIGHT = 0.25  # inches
-METHODS = {
-    "kmeans-cosine": "K-Means",
-    "kmeans-euclidean": "K-Means, Euclidean",
-    "firstk": "First-k",
-}
 
 
 @dataclass(frozen=True)
@@ -70,9 +65,9 @@ def _value(row: Experiment, operation: str) -> str:
         method = grouping_method(recipe)
         if method == "ungrouped":
             return ""
-        if method not in METHODS:
+        if method not in METHOD_NAMES:
             return recipe.grouping.replace("-", " ", 1)
-        return f"{METHODS[method]} {100 * recipe.ratio:.3g}%"
+        return f"{METHOD_NAMES[method]} {100 * recipe.ratio:.3g}%"
     if operation == "pretraining":
         return "MLM" if recipe.is_pretrained else ""
     return _training_name(row["training"])
