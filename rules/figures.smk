@@ -92,6 +92,7 @@ rule figure_curves:
         rows=lambda wildcards: rows_as_params(CURVES[wildcards.figure].experiments),
         tasks=lambda wildcards: tasks_of_figure(wildcards.figure),
         seeds=config["seeds"],
+        replicates=config["replicates"],
         resampling=config["significance"],
         code=code_digest(
             "semantic_tokens.figures.curves",
@@ -131,6 +132,7 @@ if "figure11" in CURVES:
             rows=rows_as_params(CURVES["figure11"].experiments),
             tasks=tasks_of_figure("figure11"),
             seeds=config["seeds"],
+            replicates=config["replicates"],
             resampling=config["significance"],
             code=code_digest(
                 "semantic_tokens.figures.alignments",
@@ -168,6 +170,7 @@ if LANGUAGE_ROWS:
             oracle=reference_of_main(EXPERIMENTS).as_dict(),
             tasks=TASKS,
             seeds=config["seeds"],
+            replicates=config["replicates"],
             resampling=config["significance"],
             code=code_digest(
                 "semantic_tokens.figures.languages",

@@ -29,7 +29,7 @@ rule group_kmeans:
         metric=lambda wildcards: wildcards.grouping.split("-")[1],
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
         keep_unused_alone=config["grouping"]["keep_unused_alone"],
-        options=config["grouping"]["kmeans"],
+        options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
         code=code_digest(
             "semantic_tokens.grouping.kmeans",
             "semantic_tokens.grouping.groups",

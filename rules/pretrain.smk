@@ -9,7 +9,8 @@ rule pretrain:
         model=multiext(f"results/models/{GROUPS}/asis/", "config.json", "model.safetensors"),
         tokenizer="results/backbones/{backbone}/tokenizer.json",
         corpora=lambda wildcards: expand(
-            "results/tokenized/{{backbone}}/{segmentation}/corpora/{corpus}.safetensors",
+            "results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors",
+            backbone=original(wildcards.backbone),
             segmentation=segmentation(wildcards),
             corpus=config["pretraining"]["corpora"],
         ),
@@ -27,7 +28,7 @@ rule pretrain:
         runtime=growing(config["runtime_minutes"]["pretraining"]),
         gpu=config["gpus_per_job"],
     params:
-        options=training_spec(config["pretraining"]),
+        options=lambda wildcards: own_seeds(training_spec(config["pretraining"]), wildcards),
         # Outside the outputs, which Snakemake deletes when an interrupted job starts again.
         checkpoint=f"{PREFIX}results/checkpoints/pretrain/{GROUPS}",
         code=code_digest(

@@ -9,7 +9,11 @@ from semantic_tokens.figures.selection import controlled, main_backbone, referen
 # How every page is written.
 PAGES = ("semantic_tokens.pages", "semantic_tokens.templates")
 # How scores get their intervals.
-BOOTSTRAP = ("semantic_tokens.bootstrap", "semantic_tokens.scored_items")
+BOOTSTRAP = (
+    "semantic_tokens.bootstrap",
+    "semantic_tokens.replicates",
+    "semantic_tokens.scored_items",
+)
 
 TABLE5 = multiext(
     "results/table5",
@@ -116,6 +120,7 @@ rule table5:
         rows=rows_as_params(TABLE5_ROWS),
         tasks=TASKS,
         seeds=config["seeds"],
+        replicates=config["replicates"],
         resampling=config["significance"],
         title=config["title"],
         code=code_digest("semantic_tokens.tables", *BOOTSTRAP, *PAGES),
@@ -153,6 +158,7 @@ if CLAIMED:
             kinds={task: config["tasks"][task]["kind"] for task in SCORED_ROWS},
             oracle=CLAIMED.as_dict(),
             seeds=config["seeds"],
+            replicates=config["replicates"],
             resampling=config["significance"],
             margin=config["claims"]["margin"],
             title=config["title"],
@@ -194,6 +200,7 @@ if CONTROLLED:
             oracle=CLAIMED.as_dict(),
             tasks=tasks_of_figure("controls"),
             seeds=config["seeds"],
+            replicates=config["replicates"],
             resampling=config["significance"],
             title=config["title"],
             code=code_digest(
@@ -362,6 +369,7 @@ if TABLE4_ROWS:
             rows=rows_as_params(TABLE4_ROWS),
             shown=TABLE4,
             seeds=config["seeds"],
+            replicates=config["replicates"],
             resampling=config["significance"],
             title=config["title"],
             code=code_digest(
@@ -392,6 +400,7 @@ rule significance:
     params:
         rows_by_task={task: rows_as_params(rows) for task, rows in SCORED_ROWS.items()},
         seeds=config["seeds"],
+        replicates=config["replicates"],
         resampling=config["significance"],
         title=config["title"],
         code=code_digest("semantic_tokens.significance", *BOOTSTRAP, *PAGES),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scored import FEW, even_scores
 
-from semantic_tokens.bootstrap import Resampling
+from semantic_tokens.bootstrap import Resampling, Runs
 from semantic_tokens.claims import (
     ALL,
     CLAIMS,
@@ -320,7 +320,7 @@ def test_noise_leaves_a_claim_undecided_and_a_real_effect_decides_it() -> None:
         drawn = [generator.random(items) < level for level in levels]
         scores = Scores(
             {"nli": rows},
-            [1],
+            Runs([1]),
             lambda r, t, s: [
                 ScoredItem(f"{n:05}", "eng", float(right), 1.0)
                 for n, right in enumerate(drawn[rows.index(r)])

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scored import FEW, even_scores
 
-from semantic_tokens.bootstrap import Scores
+from semantic_tokens.bootstrap import Runs, Scores
 from semantic_tokens.controls import controls, write_controls
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.tables import Task
@@ -89,8 +89,8 @@ def test_the_difference_is_paired_by_item() -> None:
 
     scores = Scores(
         {"nli": [ORACLE, plain, aligned]},
-        [1],
-        lambda r, *_: items(better if r is aligned else base),
+        Runs([1]),
+        lambda r, *_: items(better if r["alignment"] == "clsa-muse" else base),
         lambda baseline, task: items(np.zeros(300)) if baseline == "chance" else None,
         FEW,
     )

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scored import even_scores
 
+from semantic_tokens.bootstrap import Runs
 from semantic_tokens.errors import InputError
 from semantic_tokens.tables import (
     Task,
@@ -31,7 +32,7 @@ NER = Task("ner_names", "token_classification", "f1")
 QA = Task("qa", "question_answering", "f1")
 DIMENSIONS = {"big": 384}
 NUMBERS = ("value", "std", "low", "high", "count")
-CONTEXT = {"title": "50% & more", "seeds": [1, 2], "confidence": 0.95, "backbone": "big"}
+CONTEXT = {"title": "50% & more", "runs": Runs([1, 2]), "confidence": 0.95, "backbone": "big"}
 NO_BASELINES = pd.DataFrame()
 
 

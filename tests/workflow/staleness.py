@@ -108,6 +108,13 @@ KEYS: dict[str, Line] = {
     "tasks_by_figure.*": Line(
         {"figure_alignments", "significance", "claims"}, "figure11", ["ner", "retrieval"]),
     "seeds": Line(RETRIEVED | {"table2"}, value=[1, 2], only={"seed": ["2"]}),
+    # all but the data, what is read and cut, and the first replicate itself
+    "replicates": Line(
+        RETRIEVED | {
+            "replicate_backbone", "extract_embeddings", "align", "reduce_dimension",
+            "group_kmeans", "group_first_k", "group_by_lexicon", "leave_ungrouped",
+            "assemble_model", "pretrain"},
+        value=2),
     "evaluation_split": Line(RETRIEVED | BASELINE | {"table1"}, value="dev"),
     "gpus_per_job": Line(NOTHING, value=1),
     **_keys("memory_mb.", "", NOTHING, dict.fromkeys(
@@ -321,6 +328,8 @@ MODULES: dict[str, Line] = {
     "ranking": Line(RANKED, only=_RERANKED),
     # what it says of a path is in the paths
     "recipe": Line(NOTHING),
+    # how runs are named and seeded, which is in paths and parameters, and found again
+    "replicates": Line(SHOWN | {"table4"}),
     "reuse": Line(NOTHING),
     "reduction": Line(
         MODELS - {"figure_alignments", "figure_languages", "controls"}

@@ -409,6 +409,52 @@ def test_the_plan_counts_the_jobs_that_would_run(study: Study) -> None:
     }
 
 
+def test_replicates_repeat_the_pipeline_with_seeds_of_their_own(
+    study: Study, tmp_path: Path
+) -> None:
+    own = Study(study.checkout, tmp_path / "replicated")
+    shutil.copytree(study.folder, own.folder, symlinks=True)
+    change = {"replicates": 2, "tasks_shown": ["nli"]}
+    answer = own.run("results/table5.csv", "results/claims.csv", change=change)
+    assert answer.returncode == 0, answer.stdout
+    # Three experiments of Table 5, two of First-k, and two of Table 4.
+    assert job_counts(answer.stdout) == {
+        **{"replicate_backbone": 2, "extract_embeddings": 2, "align": 1, "reduce_dimension": 1},
+        **{"leave_ungrouped": 1, "group_kmeans": 1, "group_first_k": 2, "group_by_lexicon": 1},
+        **{"assemble_model": 5, "pretrain": 2, "fine_tune": 5 + 2, "table5": 1, "claims": 1},
+    }
+    results = own.folder / "results"
+    first, second = RECIPES[2], RECIPES[2].replace("unigram", "unigram.replicate-2")
+    for recipe, seed in ((first, 1), (second, 1001)):
+        path = results / f"scores/{recipe}/nli/all-languages/seed-{seed}.json"
+        record = json.loads(path.read_text(encoding="utf-8"))
+        assert (record["recipe"], record["seed"]) == (recipe, seed)
+    groups = [
+        Groups.load(results / f"groups/{recipe.rpartition('/')[0]}.safetensors")
+        for recipe in (first, second)
+    ]
+    assert len(groups[0].weight) == len(groups[1].weight)
+    assert groups[0].token_to_group.tolist() != groups[1].token_to_group.tolist()
+    backbones = [
+        results / f"backbones/{name}/model.safetensors"
+        for name in ("unigram", "unigram.replicate-2")
+    ]
+    assert backbones[0].samefile(backbones[1])
+    assert not (results / "tokenized/unigram.replicate-2").exists()
+    line = read_csv(results / "table5.csv")[2]
+    values = [
+        json.loads((results / f"scores/{recipe}/nli/all-languages/seed-{seed}.json").read_text())[
+            "value"
+        ]
+        for recipe, seed in ((first, 1), (second, 1001))
+    ]
+    assert float(line["nli_accuracy"]) == pytest.approx(statistics.fmean(values), abs=1e-4)
+    spread = float(line["nli_accuracy_std_replicates"])
+    assert spread == pytest.approx(statistics.stdev(values), abs=1e-4)
+    assert "nli_accuracy_std" not in line
+    assert own.run("results/table5.csv", change=change, options=["--dry-run"]).returncode == 0
+
+
 def test_a_pool_is_named_wherever_its_scores_are_shown(study: Study, tmp_path: Path) -> None:
     own = Study(study.checkout, tmp_path / "pooled")
     shutil.copytree(study.folder, own.folder, symlinks=True)

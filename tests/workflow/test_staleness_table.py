@@ -195,6 +195,7 @@ UNUSED = {
     "tables": {"figure_groups", "figure_pipelines", "table1", "table2", "table3"},
     # figures and tables of scores are drawn and written by modules that others use too
     "bootstrap": _NO_SCORES,
+    "replicates": _NO_SCORES,
     "scored_items": _NO_SCORES,
     "pages": {rule for line in MODULES.values() for rule in line.stale if "figure" in rule},
 }

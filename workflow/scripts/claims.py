@@ -3,7 +3,7 @@
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from semantic_tokens.bootstrap import Resampling, scores_in
+    from semantic_tokens.bootstrap import Resampling, Runs, scores_in
     from semantic_tokens.claims import judge, published_study, study_of, write_claims
     from semantic_tokens.comparison import read_table
     from semantic_tokens.files import folder_above, read_json
@@ -14,7 +14,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         folder_above(inputs.scored_items, "scores"),
         folder_above(inputs.baselines, "baselines"),
         params.rows_by_task,
-        params.seeds,
+        Runs(params.seeds, params.replicates),
         resampling,
     )
     study = study_of(

@@ -4,7 +4,7 @@ from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens import tables
-    from semantic_tokens.bootstrap import Resampling, scores_in
+    from semantic_tokens.bootstrap import Resampling, Runs, scores_in
     from semantic_tokens.files import folder_above
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output  # noqa: F821
@@ -17,7 +17,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         folder,
         folder_above(inputs.baselines, "baselines"),
         dict.fromkeys(params.tasks, params.rows),
-        params.seeds,
+        Runs(params.seeds, params.replicates),
         resampling,
     )
     dimensions = tables.full_dimensions(inputs.backbones)
@@ -26,7 +26,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     without_model = tables.baselines(tasks, scores, reference)
     context = {
         "title": params.title,
-        "seeds": params.seeds,
+        "runs": Runs(params.seeds, params.replicates),
         "confidence": resampling.confidence,
         "backbone": backbone,
     }
