@@ -6,6 +6,7 @@ trained several times, their trainings are drawn too: replicates of the whole pi
 the fine-tuning seeds of each replicate. An interval is then of both sources.
 """
 
+import functools
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -254,22 +255,29 @@ class TaskScores:
         self._place = {name: place for place, name in enumerate(models)}
         self._items = items = gather(models, task)
         self._by_run = scores_by_run(items)
-        self._by_language: dict[str, np.ndarray] = {}
-        total = np.zeros((1 + resampling.resamples, len(models)))
-        tail = 100 * (1 - resampling.confidence) / 2
-        for language, scores in resampled_by_language(items, resampling, replicates):
-            total += scores
-            edges = np.percentile(scores[1:], [tail, 100 - tail], axis=0)
-            self._by_language[language] = np.concatenate([scores[:1], edges])
-        self._draws = total / len(self._by_language)
         self.counts = {language: len(ids) for language, ids in items.ids.items()}
+        total = np.zeros((1 + resampling.resamples, len(models)))
+        for _, scores in resampled_by_language(items, resampling, replicates):
+            total += scores
+        self._draws = total / len(self.counts)
 
     def __contains__(self, name: str) -> bool:
         return name in self._place
 
     @property
     def languages(self) -> list[str]:
-        return list(self._by_language)
+        return list(self.counts)
+
+    @functools.cached_property
+    def _by_language(self) -> dict[str, np.ndarray]:
+        """Language -> [3, models] every score and its interval."""
+        found = {}
+        tail = 100 * (1 - self.resampling.confidence) / 2
+        drawn = resampled_by_language(self._items, self.resampling, self.replicates)
+        for language, scores in drawn:
+            edges = np.percentile(scores[1:], [tail, 100 - tail], axis=0)
+            found[language] = np.concatenate([scores[:1], edges])
+        return found
 
     def draws(self, name: str) -> np.ndarray:
         """[1 + resamples] the score, then that of every resample."""

@@ -634,8 +634,8 @@ def _drops(task: TaskStudy, key: Key, oracle: Key) -> dict[str, np.ndarray]:
 
 def _pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Of two times [languages, 1 + resamples], over the languages; NaN where one does not vary."""
-    a, b = (values - values.mean(axis=0) for values in (first, second))
     with np.errstate(divide="ignore", invalid="ignore"):
+        a, b = (values - values.mean(axis=0) for values in (first, second))
         rho: np.ndarray = (a * b).sum(axis=0) / np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
     return np.where(np.isfinite(rho), rho, np.nan)
 

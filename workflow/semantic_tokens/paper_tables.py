@@ -111,7 +111,7 @@ def table2(
         pretraining: the same of continual pretraining.
 
     Returns:
-        ``parameter`` and a column a task; and ``parameter, value`` of pretraining. Values are
+        ``parameter`` and one column for each task; and ``parameter, value`` of pretraining. Values are
         text, empty where an option is not of that task or was left to another.
     """
     columns = {task: _settings(spec) for task, spec in tasks.items()}

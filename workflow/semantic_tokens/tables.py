@@ -339,7 +339,7 @@ def write_by_language(table: pd.DataFrame, tasks: Sequence[Task], path: str | Pa
 def write_by_language_page(
     table: pd.DataFrame, tasks: Sequence[Task], path: str | Path, *, title: str
 ) -> None:
-    """Write :func:`by_language` as a page: a table a task, a column a language."""
+    """Write :func:`by_language` as a page: one table for each task, one column for each language."""
     numbers = ("value", "std", "std_replicates", "low", "high", "count")
     who = [c for c in table if c not in ("task", "metric", "language", *numbers)]
     sections = []

@@ -106,7 +106,7 @@ def wrapped(values: Sequence[str], width: int) -> list[str]:
 
 
 def draw_pipelines(rows: Iterable[Experiment]) -> Figure:
-    """A line of boxes a figure: solid where all of its experiments have an operation, dashed
+    """One line of boxes for each figure: solid where all of its experiments have an operation, dashed
     where some do."""
     found = pipelines(rows)
     left, width, gap = 2.1, 2.6, 0.35

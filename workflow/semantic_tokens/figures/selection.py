@@ -215,7 +215,7 @@ def _figure9(rows: Sequence[Experiment]) -> Curves:
 
 
 def _figure11(rows: Sequence[Experiment]) -> Curves:
-    """A series an alignment, each of one experiment, after the model without."""
+    """One series for each alignment, of one experiment, after the model without."""
     found = []
     shown = sorted(_of(rows, "figure11"), key=lambda row: row.recipe.is_aligned)
     for number, row in enumerate(shown):
@@ -238,7 +238,7 @@ def _figure12(rows: Sequence[Experiment]) -> Curves:
 
 
 def _by_distance(shown: Sequence[Experiment], names: dict[str, str]) -> tuple[Series, ...]:
-    """A curve a distance and dimension, by ratio: without the ungrouped model, which has none."""
+    """One curve for each distance and dimension, by ratio: without the ungrouped model, which has none."""
     dimensions = list(dict.fromkeys(row.recipe.dimension_number for row in shown))
     found = []
     for place, number in enumerate(dimensions):
