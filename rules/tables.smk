@@ -97,6 +97,7 @@ rule table5:
         scores=score_files(TABLE5_ROWS),
         scored_items=scored_item_files(TABLE5_ROWS),
         baselines=baseline_files(TASKS),
+        chance=chance_files(TASKS),
         backbones=backbone_configs(TABLE5_ROWS),
     output:
         "results/table5.csv",

@@ -5,7 +5,7 @@ from semantic_tokens.jobs import job
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens import tables
     from semantic_tokens.bootstrap import Resampling, Runs, scores_in
-    from semantic_tokens.files import folder_above
+    from semantic_tokens.files import folder_above, read_json
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output  # noqa: F821
     folder = folder_above(inputs.scores, "scores")
@@ -29,6 +29,10 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         "runs": Runs(params.seeds, params.replicates),
         "confidence": resampling.confidence,
         "backbone": backbone,
+        "rules": {
+            task.name: read_json(path)["rule"]
+            for task, path in zip(tasks, inputs.chance, strict=True)
+        },
     }
     tables.write_csv(table, tasks, output[0])
     tables.write_latex(table, without_model, tasks, output[1], **context)

@@ -388,8 +388,9 @@ def write_latex(
 
     Args:
         without_model: of :func:`baselines`.
-        context: ``title``, ``runs`` (:class:`Runs`), ``confidence`` of the intervals, and ``backbone``, whose
-            reference the baselines are relative to.
+        context: ``title``, ``runs`` (:class:`Runs`), ``confidence`` of the intervals, ``backbone``, whose
+            reference the baselines are relative to, and on the page ``rules``, the rule that
+            chance follows by task.
     """
     tex = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
