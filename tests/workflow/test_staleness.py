@@ -51,7 +51,7 @@ def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
         (
             {"grouping": {"first_k": {"mode": "unk"}}},
             {"tokenize_dataset": 3, "tokenize_ranking": 1, "fine_tune": 10}
-            | {"claims": 1, "figure_curves": 1, "significance": 1} | PROVENANCE,
+            | {"claims": 1, "controls": 1, "figure_curves": 2, "significance": 1} | PROVENANCE,
         ),
         (
             {"pretraining": {"training": {"max_steps": 3}}},
@@ -76,7 +76,7 @@ def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
         (
             {"title": "Another study"},
             {f"table{number}": 1 for number in range(1, 5)}
-            | {"group_quality": 1, "explorer": 1} | TABLES,
+            | {"controls": 1, "group_quality": 1, "explorer": 1} | TABLES,
         ),
         ({"lexicon_comparison": {"language": "deu"}}, {"table4": 1} | PROVENANCE),
         ({"significance": {"resamples": 300}}, {"table4": 1} | SHOWN),
@@ -97,7 +97,8 @@ def test_a_changed_config(study: Study, change: dict[str, Any], stale: dict[str,
             "figure3 no no unigram unaligned dfull kmeans-cosine-0.05 asis all-languages",
             {
                 "group_kmeans": 1,
-                "figure_curves": 1,
+                "figure_curves": 2,
+                "controls": 1,
                 "group_quality": 1,
                 "explorer": 1,
             },

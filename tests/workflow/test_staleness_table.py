@@ -184,6 +184,8 @@ UNUSED = {
     "model": {"baseline"},
     "finetuning": {"baseline"},
     "embeddings": {"baseline"},
+    # what is logged of an alignment
+    "alignment_quality": {"align"},
     # a corpus or dataset of another reader takes its words from there
     "lexicons.table": {"read_corpus", "read_dataset", "read_ranking_dataset"},
     "miniature": {"read_corpus"},
