@@ -49,7 +49,7 @@ rule align:
         runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=config["gpus_per_job"],
     params:
-        options=config["alignment"],
+        options=lambda wildcards: own_seeds(config["alignment"], wildcards),
         round_trip=lambda wildcards: "roundtrip" in lexicons_of(wildcards.alignment),
         code=code_digest(
             "semantic_tokens.alignment",

@@ -26,6 +26,9 @@ rule derive_backbone:
         "results/logs/derive_backbone/{backbone}.log",
     benchmark:
         "results/benchmarks/derive_backbone/{backbone}.tsv"
+    wildcard_constraints:
+        # Those of the config, and no replicate's.
+        backbone="|".join(map(re.escape, config["backbones"])),
     conda:
         "../envs/cpu.yaml"
     resources:

@@ -19,6 +19,11 @@ def baseline_files(tasks):
     ]
 
 
+def chance_files(tasks):
+    """Chance in these tasks, with the rule that it follows."""
+    return [f"results/baselines/chance/{task}.json" for task in tasks]
+
+
 def ranked_depth(task):
     """How many of BM25's passages a task ranks anew; None where it is no such task."""
     spec = config["tasks"][task]

@@ -223,7 +223,7 @@ def tokenizer_of_recipe(wildcards):
     cut = segmentation(wildcards)
     if cut == "original":
         return f"results/backbones/{wildcards.backbone}/tokenizer.json"
-    return f"results/tokenizers/{wildcards.backbone}/{cut}/tokenizer.json"
+    return f"results/tokenizers/{original(wildcards.backbone)}/{cut}/tokenizer.json"
 
 
 def backbone_and_groups(wildcards):
@@ -398,7 +398,8 @@ def task_inputs(wildcards):
     dataset = config["tasks"][wildcards.task]["dataset"]
     ranking = dataset_kind(dataset) == "ranking"
     tables = SPLITS + ["passages"] if ranking else SPLITS
-    folder = f"results/tokenized/{wildcards.backbone}/{segmentation(wildcards)}/{dataset}"
+    backbone = original(wildcards.backbone)
+    folder = f"results/tokenized/{backbone}/{segmentation(wildcards)}/{dataset}"
     files = {
         "tokenized": [f"{folder}/{table}.parquet" for table in tables],
         "dataset": [f"results/datasets/{dataset}/{split}.jsonl" for split in SPLITS],
@@ -422,8 +423,9 @@ def task_code(wildcards):
 def score_files(rows, tasks=TASKS):
     """The scores of some experiments, for every shown task (or some of them) and seed."""
     return [
-        f"results/scores/{row.recipe.path}/{task}/{row.training}/seed-{seed}.json"
+        f"results/scores/{recipe.path}/{task}/{row.training}/seed-{seed_in(seed, replicate)}.json"
         for row in rows
+        for replicate, recipe in replicates_of(row.recipe)
         for task in tasks
         for seed in config["seeds"]
     ]
@@ -477,6 +479,7 @@ def plan_study(rows):
         "pretraining": config["pretraining"],
         "kmeans": config["grouping"]["kmeans"],
         "seeds": config["seeds"],
+        "replicates": config["replicates"],
         "resegment": config["grouping"]["first_k"]["mode"] == "resegment",
     }
 

@@ -4,18 +4,13 @@
 # consumes  results/scores/, results/baselines/; for Figures 8 and 13 results/groups/, embeddings
 #           and lexicons; for pretraining's curves results/training/pretrain/;
 #           results/group_quality.csv
-# makes     results/figures/figure{2..13}.{pdf,png}, results/figures/pretraining_curves.{pdf,png},
-#           results/figures/group_quality.{pdf,png}
-from semantic_tokens.figures.selection import (
-    by_grouping,
-    curves,
-    language_pairs,
-    reference_of_main,
-)
+# makes     results/figures/figure{2..13}.{pdf,png}, results/figures/controls.{pdf,png},
+#           results/figures/pretraining_curves.{pdf,png}, results/figures/group_quality.{pdf,png}
+from semantic_tokens.figures.selection import by_grouping, curves, language_pairs
 
 CURVES = {
     figure: shown
-    for figure in [f"figure{number}" for number in (3, 4, 5, 6, 7, 9, 11, 12)]
+    for figure in [*(f"figure{number}" for number in (3, 4, 5, 6, 7, 9, 11, 12)), "controls"]
     if (shown := curves(figure, EXPERIMENTS)).series
 }
 # Figure 10: grouped alone and pretrained, as the oracle is; none without an oracle, or without two
@@ -108,6 +103,7 @@ rule figure_curves:
         rows=lambda wildcards: rows_as_params(CURVES[wildcards.figure].experiments),
         tasks=lambda wildcards: tasks_of_figure(wildcards.figure),
         seeds=config["seeds"],
+        replicates=config["replicates"],
         resampling=config["significance"],
         code=code_digest(
             "semantic_tokens.figures.curves",
@@ -180,6 +176,7 @@ if "figure11" in CURVES:
             rows=rows_as_params(CURVES["figure11"].experiments),
             tasks=tasks_of_figure("figure11"),
             seeds=config["seeds"],
+            replicates=config["replicates"],
             resampling=config["significance"],
             code=code_digest(
                 "semantic_tokens.figures.alignments",
@@ -217,6 +214,7 @@ if LANGUAGE_ROWS:
             oracle=reference_of_main(EXPERIMENTS).as_dict(),
             tasks=TASKS,
             seeds=config["seeds"],
+            replicates=config["replicates"],
             resampling=config["significance"],
             code=code_digest(
                 "semantic_tokens.figures.languages",

@@ -36,7 +36,7 @@ rule group_kmeans:
         alpha=None,
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
         keep_unused_alone=config["grouping"]["keep_unused_alone"],
-        options=config["grouping"]["kmeans"],
+        options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
         code=code_digest(
             "semantic_tokens.grouping.kmeans",
             "semantic_tokens.grouping.groups",

@@ -30,7 +30,8 @@ rule pretrain:
         unpack(backbone_and_groups),
         tokenizer=tokenizer_of_recipe,
         corpora=lambda wildcards: expand(
-            "results/tokenized/{{backbone}}/{segmentation}/corpora/{corpus}.safetensors",
+            "results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors",
+            backbone=original(wildcards.backbone),
             segmentation=segmentation(wildcards),
             corpus=config["pretraining"]["corpora"],
         ),
@@ -51,7 +52,7 @@ rule pretrain:
         gpu=config["gpus_per_job"],
     params:
         training=training_spec(config["pretraining"])["training"],
-        objective=OBJECTIVE,
+        objective=lambda wildcards: own_seeds(OBJECTIVE, wildcards),
         # Outside the outputs, which Snakemake deletes when an interrupted job starts again.
         checkpoint=f"{PREFIX}results/checkpoints/pretrain/{GROUPS}",
         tracking=f"{PREFIX}results/tracking",
@@ -66,7 +67,8 @@ rule measure_pretraining:
         unpack(backbone_and_groups),
         tokenizer=tokenizer_of_recipe,
         corpora=lambda wildcards: expand(
-            "results/tokenized/{{backbone}}/{segmentation}/corpora/{corpus}.safetensors",
+            "results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors",
+            backbone=original(wildcards.backbone),
             segmentation=segmentation(wildcards),
             corpus=config["pretraining"]["corpora"],
         ),
@@ -84,7 +86,7 @@ rule measure_pretraining:
         gpu=config["gpus_per_job"],
     params:
         training=training_spec(config["pretraining"])["training"],
-        objective={**OBJECTIVE, "logits": "all"},
+        objective=lambda wildcards: own_seeds({**OBJECTIVE, "logits": "all"}, wildcards),
         steps=config["pretraining"]["measured_steps"],
         code=PRETRAINING_CODE,
     script:

@@ -1,15 +1,20 @@
 # The paper's tables, what stands beside them, and what the paper lacks.
 #
 # consumes  results/scores/, results/baselines/, results/datasets/, results/efficiency/, results/groups/
-# makes     results/table{1..5}*, results/table5_orderings.csv, results/comparison.{csv,html},
+# makes     results/table{1..5}*, results/claims.{csv,html}, results/controls.{csv,html},
+#           results/comparison.{csv,html},
 #           results/significance.{csv,html}, results/group_quality.{csv,html}
-from semantic_tokens.figures.selection import main_backbone
+from semantic_tokens.figures.selection import controlled, main_backbone, reference_of_main
 from semantic_tokens.grouping.selection import groupings_to_measure
 
 # How every page is written.
 PAGES = ("semantic_tokens.pages", "semantic_tokens.templates")
 # How scores get their intervals.
-BOOTSTRAP = ("semantic_tokens.bootstrap", "semantic_tokens.scored_items")
+BOOTSTRAP = (
+    "semantic_tokens.bootstrap",
+    "semantic_tokens.replicates",
+    "semantic_tokens.scored_items",
+)
 
 TABLE5 = multiext(
     "results/table5",
@@ -21,14 +26,6 @@ TABLE5 = multiext(
     "_baselines.csv",
 )
 TABLE5_ROWS = [row for row in EXPERIMENTS if row.table5]
-# The orderings are of Figures 3 to 7; what other figures and tables add is compared there.
-ORDERED_ROWS = [
-    row
-    for row in EXPERIMENTS
-    if row.table5 or row.figure.startswith(tuple(f"figure{number}" for number in range(3, 8)))
-]
-
-
 # Grouping by lexicon (Appendix F), scored on one task alone.
 TABLE4_ROWS = [row for row in EXPERIMENTS if row.figure == "table4"]
 TABLE4 = {"task": tasks_of_figure("table4")[0], **config["lexicon_comparison"]}
@@ -68,15 +65,23 @@ SCORED_ROWS = {
     for task in dict.fromkeys(task for row in EXPERIMENTS for task in tasks_of_figure(row.figure))
 }
 
+# The claims are of a main backbone, in percent of its oracle.
+CLAIMED = reference_of_main(EXPERIMENTS)
+# K-Means beside groupings that know nothing of meaning.
+CONTROLLED = controlled(EXPERIMENTS) if CLAIMED else []
+
 # Every table of this study; one whose experiments are not in the table of experiments is not made.
 TABLE_FILES = [
     *multiext("results/table1", ".csv", ".html", "_by_language.csv"),
     *multiext("results/table2", ".csv", ".html"),
     *TABLE5,
-    *multiext("results/table5_orderings", ".csv", ".html"),
     *multiext("results/comparison", ".csv", ".html"),
     *multiext("results/significance", ".csv", ".html"),
 ]
+if CLAIMED:
+    TABLE_FILES += multiext("results/claims", ".csv", ".html")
+if CONTROLLED:
+    TABLE_FILES += multiext("results/controls", ".csv", ".html")
 if EFFICIENCY:
     TABLE_FILES += multiext("results/table3", ".csv", ".html")
 if TABLE4_ROWS:
@@ -90,6 +95,7 @@ rule table5:
         scores=score_files(TABLE5_ROWS),
         scored_items=scored_item_files(TABLE5_ROWS),
         baselines=baseline_files(TASKS),
+        chance=chance_files(TASKS),
         backbones=backbone_configs(TABLE5_ROWS),
     output:
         "results/table5.csv",
@@ -113,6 +119,7 @@ rule table5:
         rows=rows_as_params(TABLE5_ROWS),
         tasks=TASKS,
         seeds=config["seeds"],
+        replicates=config["replicates"],
         resampling=config["significance"],
         title=config["title"],
         code=code_digest("semantic_tokens.tables", *BOOTSTRAP, *PAGES),
@@ -120,37 +127,90 @@ rule table5:
         "../workflow/scripts/table5.py"
 
 
-rule table5_orderings:
-    input:
-        scores=score_files(ORDERED_ROWS),
-        backbones=backbone_configs(ORDERED_ROWS),
-    output:
-        "results/table5_orderings.csv",
-        in_report(
-            "results/table5_orderings.html",
-            "table5",
-            caption="table5_orderings",
-            title="the paper's orderings",
-        ),
-    log:
-        "results/logs/table5_orderings.log",
-    benchmark:
-        "results/benchmarks/table5_orderings.tsv"
-    localrule: True
-    conda:
-        "../envs/cpu.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
-    params:
-        rows=rows_as_params(ORDERED_ROWS),
-        tasks=TASKS,
-        seeds=config["seeds"],
-        title=config["title"],
-        code=code_digest("semantic_tokens.orderings", "semantic_tokens.tables", *PAGES),
-    script:
-        "../workflow/scripts/table5_orderings.py"
+if CLAIMED:
+
+    rule claims:
+        input:
+            scored_items=[
+                path
+                for task, rows in SCORED_ROWS.items()
+                for path in scored_item_files(rows, [task])
+            ],
+            baselines=baseline_files(SCORED_ROWS),
+            backbone=f"results/backbones/{CLAIMED.recipe.backbone}/config.json",
+            published=local(workflow.source_path("../config/paper_table5.csv")),
+        output:
+            "results/claims.csv",
+            in_report("results/claims.html", title="the paper's claims"),
+        log:
+            "results/logs/claims.log",
+        benchmark:
+            "results/benchmarks/claims.tsv"
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(60),
+            gpu=0,
+        params:
+            rows_by_task={task: rows_as_params(rows) for task, rows in SCORED_ROWS.items()},
+            kinds={task: config["tasks"][task]["kind"] for task in SCORED_ROWS},
+            oracle=CLAIMED.as_dict(),
+            seeds=config["seeds"],
+            replicates=config["replicates"],
+            resampling=config["significance"],
+            margin=config["claims"]["margin"],
+            title=config["title"],
+            code=code_digest(
+                "semantic_tokens.claims",
+                "semantic_tokens.comparison",
+                "semantic_tokens.figures.selection",
+                *BOOTSTRAP,
+                *PAGES,
+            ),
+        script:
+            "../workflow/scripts/claims.py"
+
+
+if CONTROLLED:
+
+    rule controls:
+        input:
+            scores=score_files([CLAIMED, *CONTROLLED], tasks_of_figure("controls")),
+            scored_items=scored_item_files([CLAIMED, *CONTROLLED], tasks_of_figure("controls")),
+            baselines=baseline_files(tasks_of_figure("controls")),
+            backbones=backbone_configs(CONTROLLED),
+        output:
+            "results/controls.csv",
+            in_report("results/controls.html", title="controls"),
+        log:
+            "results/logs/controls.log",
+        benchmark:
+            "results/benchmarks/controls.tsv"
+        localrule: True
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            rows=rows_as_params(CONTROLLED),
+            oracle=CLAIMED.as_dict(),
+            tasks=tasks_of_figure("controls"),
+            seeds=config["seeds"],
+            replicates=config["replicates"],
+            resampling=config["significance"],
+            title=config["title"],
+            code=code_digest(
+                "semantic_tokens.controls",
+                "semantic_tokens.tables",
+                "semantic_tokens.figures.selection",
+                *BOOTSTRAP,
+                *PAGES,
+            ),
+        script:
+            "../workflow/scripts/controls.py"
 
 
 rule comparison:
@@ -313,6 +373,7 @@ if TABLE4_ROWS:
             rows=rows_as_params(TABLE4_ROWS),
             shown=TABLE4,
             seeds=config["seeds"],
+            replicates=config["replicates"],
             resampling=config["significance"],
             title=config["title"],
             code=code_digest(
@@ -343,6 +404,7 @@ rule significance:
     params:
         rows_by_task={task: rows_as_params(rows) for task, rows in SCORED_ROWS.items()},
         seeds=config["seeds"],
+        replicates=config["replicates"],
         resampling=config["significance"],
         title=config["title"],
         code=code_digest("semantic_tokens.significance", *BOOTSTRAP, *PAGES),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from semantic_tokens.bootstrap import Resampling, Scores
+from semantic_tokens.bootstrap import Resampling, Runs, Scores
 from semantic_tokens.scored_items import ScoredItem
 
 ByLanguage = Mapping[str, float]
@@ -44,7 +44,7 @@ def even_scores(
 
     return Scores(
         dict.fromkeys(tasks, rows),
-        seeds,
+        Runs(seeds),
         lambda row, task, seed: even_items(by_language_of(row, task, seed)),
         baseline_of,
         resampling,

@@ -5,14 +5,16 @@ from scored import even_items, even_scores
 from semantic_tokens.bootstrap import (
     Items,
     Resampling,
+    Runs,
     TaskScores,
     baselines_in,
     bootstrap_p,
     experiment_name,
     gather,
     items_in,
+    read_runs,
     resampled_by_language,
-    scores_by_seed,
+    scores_by_run,
 )
 from semantic_tokens.errors import InputError
 from semantic_tokens.scored_items import ScoredItem, write_items
@@ -68,7 +70,7 @@ def test_languages_weigh_alike() -> None:
 def test_seeds_are_averaged_and_drawn() -> None:
     """With two seeds of even items, a draw has one of them twice in half of all cases."""
     earned = {"ara": np.tile([[[0.2, 0.6]]], (3, 1, 1))}
-    assert scores_by_seed(of(earned))["ara"].tolist() == [pytest.approx([0.2, 0.6])]
+    assert scores_by_run(of(earned))["ara"].tolist() == [pytest.approx([0.2, 0.6])]
     drawn = resampled(of(earned), Resampling(8_000))[1:, 0]
     values, counts = np.unique(drawn.round(6), return_counts=True)
     assert values.tolist() == pytest.approx([0.2, 0.4, 0.6])
@@ -86,6 +88,58 @@ def test_an_interval_is_of_items_and_seeds() -> None:
     of_seeds = earned.mean(axis=0).var() / seeds
     assert drawn.var() == pytest.approx(of_items + of_seeds, rel=0.15)
     assert drawn.var() > 2 * of_items  # and so items alone would not do
+
+
+def test_replicates_are_drawn_first_and_then_their_seeds() -> None:
+    """Two replicates that differ, of two seeds that hardly do: half of all draws have one alone."""
+    levels = np.array([0.20, 0.22, 0.60, 0.62])
+    earned = {"ara": np.tile(levels, (3, 1, 1))}
+    ((_, nested),) = resampled_by_language(of(earned), Resampling(8_000), replicates=2)
+    drawn = nested[1:, 0]
+    assert nested[0, 0] == pytest.approx(levels.mean())
+    of_one = (drawn < 0.23) | (drawn > 0.59)
+    assert of_one.mean() == pytest.approx(0.5, abs=0.02)
+    # by hand: half of the replicates' variance, and a quarter of the seeds' in each
+    expected = 0.2**2 / 2 + 0.01**2 / 4
+    assert drawn.var() == pytest.approx(expected, rel=0.05)
+    ((_, flat),) = resampled_by_language(of(earned), Resampling(8_000))
+    assert flat[1:, 0].var() == pytest.approx(levels.var() / 4, rel=0.05)  # and not that
+
+
+def test_spreads_are_told_apart() -> None:
+    """Seeds within a replicate, and replicates by their means."""
+    levels = {"b": [0.2, 0.3], "b.replicate-2": [0.5, 0.8]}
+
+    def items_of(row: dict, task: str, seed: int) -> list[ScoredItem]:
+        return even_items({"eng": levels[row["backbone"]][seed % 1000 - 1]})
+
+    runs = Runs([1, 2], replicates=2)
+    scores = TaskScores(
+        "nli", {"model": read_runs(items_of, ROW, "nli", runs)}, Resampling(100), replicates=2
+    )
+    estimate = scores.estimate("model")
+    assert estimate.value == pytest.approx(0.45)
+    pooled = ((0.1**2 / 2 + 0.3**2 / 2) / 2) ** 0.5
+    assert estimate.spreads == {
+        "std": pytest.approx(pooled),
+        "std_replicates": pytest.approx(0.4 / 2**0.5),
+    }
+    assert scores.in_language("model", "eng").spreads == estimate.spreads
+
+
+def test_a_replicate_s_scores_lie_under_its_name_and_its_own_seeds() -> None:
+    asked = []
+
+    def items_of(row: dict, task: str, seed: int) -> list[ScoredItem]:
+        asked.append((row["backbone"], seed))
+        return []
+
+    list(read_runs(items_of, ROW, "nli", Runs([1, 7], replicates=3)))
+    assert asked == [
+        *[("b", 1), ("b", 7)],
+        *[("b.replicate-2", 1001), ("b.replicate-2", 1007)],
+        *[("b.replicate-3", 2001), ("b.replicate-3", 2007)],
+    ]
 
 
 def test_one_seed_is_of_items_alone_and_other_models_change_nothing() -> None:
@@ -110,7 +164,7 @@ def test_tasks_over_the_same_items_are_drawn_together_and_others_apart() -> None
 def test_nothing_to_earn_is_a_score_of_zero() -> None:
     nothing = {"ara": np.zeros((3, 1, 1))}
     items = of(nothing, nothing)
-    assert scores_by_seed(items)["ara"].tolist() == [[0.0]]
+    assert scores_by_run(items)["ara"].tolist() == [[0.0]]
     assert resampled(items, Resampling(100)).tolist() == [[0.0]] * 101
 
 
@@ -131,7 +185,7 @@ def test_items_are_lined_up_by_id_and_others_are_refused() -> None:
     first = [ScoredItem("a", "eng", 1.0, 1.0), ScoredItem("b", "eng", 0.0, 1.0)]
     items = gather({"one": [first], "two": [first[::-1]]}, "nli")
     assert items.earned["eng"][:, :, 0].tolist() == [[1.0, 1.0], [0.0, 0.0]]
-    with pytest.raises(InputError, match=r"nli: two \(seed number 1\) was scored on other test"):
+    with pytest.raises(InputError, match=r"nli: two \(run 1\) was scored on other test"):
         gather({"one": [first], "two": [first[:1]]}, "nli")
     with pytest.raises(InputError, match="nli: there is no scored item"):
         gather({"one": [[]]}, "nli")

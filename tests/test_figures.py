@@ -180,6 +180,24 @@ def test_figure12_is_by_dimension_at_one_ratio_and_by_ratio_at_more():
     assert len({x[0] for x in xs}) == 4  # side by side, so that their intervals can be read
 
 
+def test_controls_stand_beside_what_knows_of_meaning():
+    controls = [
+        row("controls", f"a/unaligned/dfull/kmeans-euclidean-{r}/asis") for r in (0.4, 0.05)
+    ]
+    shown = curves(
+        "controls", [*ROWS, *controls, row("controls", "a/unaligned/dfull/firstk-0.4/asis")]
+    )
+    assert [(s.label, s.is_pretrained, len(s.experiments)) for s in shown.series] == [
+        ("K-Means", False, 2),  # each with the ungrouped model
+        ("First-k", False, 2),  # which Figure 3 has too
+        ("K-Means after CLSA", False, 2),
+        ("K-Means, Euclidean", False, 3),
+    ]
+    assert len({s.colour for s in shown.series}) == 4
+    assert shown.oracle is not None
+    assert curves("controls", ROWS).series == ()
+
+
 def test_drawn_points_are_the_scores():
     shown = curves("figure3", ROWS).as_dict()
 

@@ -1,4 +1,4 @@
-"""The paper's own 45 rows through our tables: their relative performance and their orderings."""
+"""The paper's own 45 rows through our tables: their relative performance."""
 
 import csv
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from scored import even_scores
 
-from semantic_tokens.orderings import orderings
 from semantic_tokens.tables import Task, table5
 
 TASKS = [
@@ -75,27 +74,3 @@ def test_the_paper_s_identity_columns_and_relative_performance_come_back(printed
         for task in TASKS:
             perc = f"{task.column}_perc"
             assert f"{ours[perc]:.1f}" == theirs[perc], (theirs, perc)
-
-
-def test_the_paper_s_orderings_are_found_in_its_table(experiments):
-    findings = orderings(experiments, TASKS, [1], record_of)
-    verdicts = findings[findings["comparison"] == "all"]
-    for ordering in ("falls with the ratio", "pretraining helps", "alignment helps"):
-        assert verdicts[verdicts["ordering"] == ordering]["holds"].tolist() == ["yes"] * len(TASKS)
-    # First-k has no numbers in the paper
-    unmeasured = verdicts[verdicts["ordering"] == "first-k falls fastest"]
-    assert set(unmeasured["holds"]) == {"not measured"}
-    # where a single curve or pair goes the other way: both are MasakhaNER's
-    against = findings[findings["holds"] == "no"]
-    assert against[["ordering", "task", "comparison"]].values.tolist() == [
-        [
-            "falls with the ratio",
-            "masakhaner",
-            "xlmr-large/clsa-all/dfull/kmeans-cosine/asis/all-languages",
-        ],
-        [
-            "alignment helps",
-            "masakhaner",
-            "mbert/clsa-all/dfull/kmeans-cosine-0.05/mlm/all-languages",
-        ],
-    ]

@@ -43,6 +43,18 @@ def test_a_forward_pass_costs_what_torch_counts(tmp_path: Path) -> None:
     assert counted(encoder, ids) == TINY.forward(3 * 12, length=12)
 
 
+def test_replicates_repeat_what_has_seeds_and_nothing_that_is_read(tmp_path: Path) -> None:
+    rows = [ROW, ROW | {"grouping": "kmeans-cosine-0.05", "pretraining": "mlm"}]
+    once, thrice = (planned(rows, tmp_path, replicates=n) for n in (1, 3))
+    for rule in ("group_kmeans", "pretrain", "fine_tune", "extract_embeddings"):
+        assert thrice[rule].jobs == 3 * once[rule].jobs
+        assert thrice[rule].operations == pytest.approx(3 * once[rule].operations)
+    for rule in ("derive_backbone", "read_dataset", "tokenize_dataset", "read_corpus", "baseline"):
+        assert thrice[rule].jobs == once[rule].jobs
+    assert thrice["replicate_backbone"].jobs == 2
+    assert "replicate_backbone" not in once
+
+
 def test_a_step_of_pretraining_costs_what_torch_counts(tmp_path: Path) -> None:
     groups, dimension = 25, 6
     files = write_model(tmp_path / "model", torch.arange(TINY.vocabulary) // 2, dimension)

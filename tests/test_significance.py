@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from semantic_tokens.bootstrap import Resampling
+from semantic_tokens.bootstrap import Resampling, Runs
 from semantic_tokens.errors import InputError
 from semantic_tokens.scored_items import ScoredItem
 from semantic_tokens.significance import COLUMNS, comparisons, side_by_side, significance
@@ -48,8 +48,10 @@ def test_a_real_difference_is_found_and_an_accident_is_not() -> None:
     rows = [ORACLE, GROUPED, row("b/unaligned/dfull/kmeans-cosine-0.4/mlm"), GROUPED]
     table = significance(
         {"nli": rows},
-        [1],
-        lambda r, task, seed: items(scored[r["grouping"]])[:: 1 if r is ORACLE else -1],
+        Runs([1]),
+        lambda r, task, seed: items(scored[r["grouping"]])[
+            :: 1 if r["grouping"] == "ungrouped" else -1
+        ],
         Resampling(2_000),
     )
     assert tuple(table.columns) == COLUMNS
@@ -77,6 +79,6 @@ def test_scores_over_other_items_are_refused() -> None:
         return items([1, 0, 1] if r["grouping"] == "ungrouped" else [1, 0])
 
     with pytest.raises(
-        InputError, match=r"nli: b/unaligned/dfull/kmeans-cosine-0\.05/mlm/all-languages \(seed"
+        InputError, match=r"nli: b/unaligned/dfull/kmeans-cosine-0\.05/mlm/all-languages \(run"
     ):
-        significance({"nli": [ORACLE, GROUPED]}, [1], items_of, Resampling(100))
+        significance({"nli": [ORACLE, GROUPED]}, Runs([1]), items_of, Resampling(100))

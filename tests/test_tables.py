@@ -9,6 +9,7 @@ import pytest
 from scored import even_scores
 from transformers import ElectraConfig
 
+from semantic_tokens.bootstrap import Runs
 from semantic_tokens.errors import InputError
 from semantic_tokens.tables import (
     Task,
@@ -32,7 +33,13 @@ NER = Task("ner_names", "token_classification", "f1")
 QA = Task("qa", "question_answering", "f1")
 DIMENSIONS = {"big": 384}
 NUMBERS = ("value", "std", "low", "high", "count")
-CONTEXT = {"title": "50% & more", "seeds": [1, 2], "confidence": 0.95, "backbone": "big"}
+CONTEXT = {
+    "title": "50% & more",
+    "runs": Runs([1, 2]),
+    "confidence": 0.95,
+    "backbone": "big",
+    "rules": {"qa": "always <b>"},
+}
 NO_BASELINES = pd.DataFrame()
 
 
@@ -306,6 +313,7 @@ def test_html_is_whole_and_says_in_text_what_it_says_in_colour(tmp_path):
     assert "url(" not in text
     assert "a &lt;b&gt; &amp; c" in text
     assert "seeds 1, 2" in text
+    assert "in qa always &lt;b&gt;." in text
     assert [line[0][1] for line in page.lines if len(line) == 1] == [
         *("Oracle: big", "Figure 3: big", "Figure 5: big", "Without a model, relative to big"),
     ]

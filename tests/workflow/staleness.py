@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # What follows a rule, by name. A new table or figure goes into the sets that hold its data.
-TABLES = frozenset({"table5", "table5_orderings", "comparison", "significance"})
+TABLES = frozenset({"table5", "claims", "comparison", "significance"})
 CURVES = frozenset({"figure_curves", "figure_alignments", "figure_languages"})
-SHOWN = TABLES | CURVES
+SHOWN = TABLES | CURVES | {"controls"}
 # Chance, and BM25: of the data alone.
 BASELINE = frozenset({"baseline"})
 # Table 4 is of one task, retrieval, and of models that are not pretrained.
@@ -49,7 +49,7 @@ NAMES = SCORED | BASELINE | {"read_dataset", "tokenize_dataset", "table1"}
 RANKED = RETRIEVED | BASELINE | {"rank_bm25", "tokenize_ranking", "pool_passages"}
 PASSAGES = RANKED | {"read_ranking_dataset", "table1"}
 PAPER_TABLES = frozenset({"table1", "table2", "table3", "table4"})
-PAGES = PAPER_TABLES | TABLES | QUALITY
+PAGES = PAPER_TABLES | TABLES | QUALITY | {"controls"}
 
 # In the wide study: a backbone that is aligned and nothing else, and is in Table 5 alone.
 _ASIDE = TABLES | {"align", "fine_tune"}
@@ -60,7 +60,7 @@ _OTHER_BACKBONE = _ASIDE | {
 _LEXICON = ALIGNED - {"figure_alignments"} | {"read_lexicon"}
 _OTHER_LEXICON = frozenset({
     "read_lexicon", "align", "group_kmeans", "group_by_lexicon", "pretrain", "figure_pretraining",
-    "fine_tune", "figure_alignments", "significance", "table4", "explorer",
+    "fine_tune", "figure_alignments", "significance", "claims", "table4", "explorer",
     "group_quality", "figure_group_quality",
 })  # fmt: skip
 NOTHING: frozenset[str] = frozenset()
@@ -122,8 +122,15 @@ KEYS: dict[str, Line] = {
         value="config/shorter.tsv"),
     "tasks_shown": Line(SHOWN | {"table1", "table2"}, value=["ner", "qa", "nli", "rerank"]),
     "tasks_by_figure.*": Line(
-        {"figure_alignments", "significance"}, "figure11", ["ner", "retrieval"]),
+        {"figure_alignments", "significance", "claims"}, "figure11", ["ner", "retrieval"]),
     "seeds": Line(RETRIEVED | {"table2"}, value=[1, 2], only={"seed": ["2"]}),
+    # all but the data, what is read and cut, and the first replicate itself
+    "replicates": Line(
+        RETRIEVED | {
+            "replicate_backbone", "extract_embeddings", "align", "reduce_dimension",
+            "group_kmeans", "group_first_k", "group_by_lexicon", "leave_ungrouped",
+            "assemble_model", "pretrain"},
+        value=2),
     "evaluation_split": Line(RETRIEVED | BASELINE | {"table1"}, value="dev"),
     "gpus_per_job": Line(NOTHING, value=1),
     # What a training that is done did not keep, it does not make.
@@ -133,8 +140,9 @@ KEYS: dict[str, Line] = {
         ("backbones", "data", "ranking", "training"), 5000)),
     **_keys("runtime_minutes.", "", NOTHING, dict.fromkeys(
         ("backbones", "data", "ranking", "pretraining", "fine_tuning"), 90)),
+    "claims.margin": Line({"claims"}, value=7),
     "data_of_the_paper": Line({"comparison"}, value=True),
-    **_keys("significance.", "", SHOWN - {"table5_orderings"} | {"table4"}, {
+    **_keys("significance.", "", SHOWN | {"table4"}, {
         "resamples": 300, "seed": 2, "confidence": 0.9}),
     "lexicon_comparison.language": Line({"table4"}, value="deu"),
     "inspection.keywords": Line({"figure_groups", "explorer"}, value=["red"]),
@@ -199,7 +207,7 @@ KEYS: dict[str, Line] = {
         QUALITY | {"group_random", "fine_tune", "significance"}, value=2,
         only={"grouping": ["random-0.05"]}),
     "grouping.first_k.mode": Line(
-        {"fine_tune", "table5_orderings", "figure_curves", "significance"}, value="unk",
+        {"fine_tune", "claims", "figure_curves", "significance"}, value="unk",
         only={"grouping": ["firstk-0.4"]}),
     "pretraining.corpora": Line(PRETRAINED | COUNTED | {"table2"}, value=["text"]),
     "pretraining.sequence_length": Line(
@@ -262,11 +270,14 @@ MODULES: dict[str, Line] = {
     # it measures for the log
     "alignment_quality": Line(NOTHING),
     "backbones": Line(BACKBONES),
-    "baselines": Line(SHOWN - {"table5_orderings", "significance"} | BASELINE),
-    "bootstrap": Line(SHOWN - {"table5_orderings"} | {"table4"}),
+    "baselines": Line(SHOWN - {"significance"} | BASELINE),
+    "bootstrap": Line(SHOWN | {"table4"}),
+    "claims": Line({"claims"}),
     "commands": Line(NOTHING),
-    "comparison": Line({"comparison"}),
+    # reads the paper's table for both
+    "comparison": Line({"comparison", "claims"}),
     "configuration": Line(NOTHING),
+    "controls": Line({"controls"}),
     **dict.fromkeys(
         ("corpora", "corpora.hub", "corpora.local", "corpora.packages"),
         Line(CORPORA | BACKBONES)),
@@ -298,7 +309,8 @@ MODULES: dict[str, Line] = {
     "figures.pipelines": Line({"figure_pipelines"}),
     "figures.pretraining": Line({"figure_pretraining"}),
     "figures.selection": Line(
-        {"figure_languages", "figure_pipelines", "figure_pretraining", "figure_group_quality"}),
+        {"figure_languages", "figure_pipelines", "figure_pretraining", "figure_group_quality",
+         "claims", "controls"}),
     "figures.style": Line(
         CURVES
         | {"figure_groups", "figure_pipelines", "figure_pretraining", "figure_group_quality"}),
@@ -316,14 +328,14 @@ MODULES: dict[str, Line] = {
     "gpus": Line(NOTHING),
     "grouping": Line(NOTHING),
     "grouping.first_k": Line(
-        {"group_first_k", "fine_tune", "table5_orderings", "figure_curves",
+        {"group_first_k", "fine_tune", "claims", "figure_curves",
          "significance"},
         only={"grouping": ["firstk-0.4"]}),
     "grouping.groups": Line(GROUPS),
     "grouping.kmeans": Line(KMEANS),
     "subword_counts": Line(COUNTED),
     "grouping.lexicon_components": Line(
-        {"group_by_lexicon", "fine_tune", "significance", "table4", "explorer"},
+        {"group_by_lexicon", "fine_tune", "significance", "claims", "table4", "explorer"},
         only={"grouping": ["lexicon-emoji"]}),
     "grouping.quality": Line(QUALITY),
     # what it chooses are inputs
@@ -357,7 +369,6 @@ MODULES: dict[str, Line] = {
         Line(PRETRAINED | {"table4"})),
     "modeling.checkpoint_files": Line(BACKBONES),
     "modeling.encoders": Line(BACKBONES),
-    "orderings": Line({"table5_orderings"}),
     "pages": Line(PAGES),
     "paper_tables": Line(PAPER_TABLES),
     "plan": Line(NOTHING),
@@ -367,9 +378,11 @@ MODULES: dict[str, Line] = {
     "ranking": Line(RANKED, only=_RERANKED),
     # what it says of a path is in the paths
     "recipe": Line(NOTHING),
+    # how runs are named and seeded, which is in paths and parameters, and found again
+    "replicates": Line(SHOWN | {"table4"}),
     "reuse": Line(NOTHING),
     "reduction": Line(
-        PRETRAINED - {"figure_alignments", "figure_languages", "export_model"}
+        PRETRAINED - {"figure_alignments", "figure_languages", "export_model", "controls"}
         | QUALITY | {"reduce_dimension", "group_kmeans"}),
     "scored_items": Line(RETRIEVED | BASELINE),
     # which ids were met already: of corpora, one of which decides a vocabulary, and of datasets
@@ -377,7 +390,7 @@ MODULES: dict[str, Line] = {
     "significance": Line({"significance"}),
     "snakemake_run": Line(NOTHING),
     "special_tokens": Line(TOKENIZED | PRETRAINED | {"tokenize_corpus"}),
-    "tables": Line(SHOWN - {"significance"} | {"table4"}),
+    "tables": Line(SHOWN - {"significance", "claims"} | {"table4"}),
     "templates": Line(PAGES),
     "text_files": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     **dict.fromkeys(

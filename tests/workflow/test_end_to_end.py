@@ -60,10 +60,11 @@ JOBS = {
     "significance": 1,
     "group_quality": 1,
     "table5": 1,
-    "table5_orderings": 1,
+    "claims": 1,
+    "controls": 1,
     "comparison": 1,
     "figure_pipelines": 1,
-    "figure_curves": 2,
+    "figure_curves": 3,
     "figure_pretraining": 1,
     "explorer": 1,
     "provenance": 1,
@@ -149,9 +150,6 @@ def test_the_other_tables_say_the_same(study: Study) -> None:
     lines = read_csv(results / "table5_by_language.csv")
     assert len(lines) == 3 * len(TASKS) * 2
     assert {line["language"] for line in lines} == {"deu", "jpn"}
-    orderings = read_csv(results / "table5_orderings.csv")
-    assert {line["task"] for line in orderings} == set(TASKS)
-    assert len({line["ordering"] for line in orderings}) == 4
 
 
 def test_table1_counts_what_was_read(study: Study) -> None:
@@ -221,6 +219,34 @@ def test_differences_are_those_of_the_scores(study: Study) -> None:
         assert 0 < float(line["p"]) <= float(line["p_adjusted"]) <= 1
 
 
+def test_claims_are_judged_on_what_was_measured(study: Study) -> None:
+    lines = read_csv(study.folder / "results/claims.csv")
+    whole = [line for line in lines if line["task"] == "all"]
+    assert len({line["claim"] for line in lines}) == len(whole) > 20
+    # One K-Means experiment cannot tell most of them; the lexicons of Table 4 tell one.
+    assert {line["verdict"] for line in whole} <= {
+        *("holds", "contradicted", "undecided", "not measured")
+    }
+    for line in whole:
+        assert (line["verdict"] == "not measured") == line["detail"].startswith("needs ")
+        assert (line["verdict"] == "not measured") == (line["value"] == "")
+    falls = next(line for line in whole if line["claim"].startswith("Scores fall"))
+    assert falls["verdict"] == "not measured"
+    assert float(falls["published"]) > 0  # the paper's own numbers fall
+    page = (study.folder / "results/claims.html").read_text(encoding="utf-8")
+    assert "The paper&#39;s claims: A cut-down study" in page
+
+
+def test_controls_are_the_scores_of_their_experiments(study: Study) -> None:
+    (line,) = read_csv(study.folder / "results/controls.csv")  # one, which Figure 3 has too
+    assert (line["method"], line["clsa"], line["ratio"]) == ("First-k", "no", "0.4")
+    for task, (kind, metric) in TASKS.items():
+        value = read_score(study, RECIPES[3], task)["value"]
+        decimals = 2 if kind == "question_answering" else 4
+        assert line[f"{task}_{metric}"] == f"{value:.{decimals}f}"
+        assert line[f"{task}_{metric}_minus_kmeans"] == ""  # no K-Means at that ratio
+
+
 def test_groups_are_measured(study: Study) -> None:
     (line,) = read_csv(study.folder / "results/group_quality.csv")
     assert line["grouping"] == "kmeans-cosine-0.05"
@@ -237,7 +263,8 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
     for name in (
         *(f"table{number}" for number in range(1, 6)),
         "table5_by_language",
-        "table5_orderings",
+        "claims",
+        "controls",
         "comparison",
         "significance",
         "group_quality",
@@ -250,7 +277,9 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
     assert "Semantic grouping of aligned word embeddings cut to fewer dimensions" in page
 
 
-@pytest.mark.parametrize("figure", ["figure2", "figure3", "figure5", "pretraining_curves"])
+@pytest.mark.parametrize(
+    "figure", ["figure2", "figure3", "figure5", "controls", "pretraining_curves"]
+)
 def test_figures_are_whole_pictures(study: Study, figure: str) -> None:
     path = study.folder / f"results/figures/{figure}"
     assert path.with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
@@ -372,7 +401,7 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
             *("_by_language.csv", "_by_language.html"),
         )
     }
-    for table in ("table5_orderings", "significance", "group_quality"):
+    for table in ("claims", "significance", "group_quality"):
         expected |= {f"results/{table}.csv", f"results/{table}.html"}
     expected |= {"results/comparison.csv", "results/comparison.html"}
     expected |= {
@@ -399,6 +428,52 @@ def test_the_plan_counts_the_jobs_that_would_run(study: Study) -> None:
     assert planned == {
         rule: count for rule, count in counts.items() if rule not in ("fetch_wheel", "table5")
     }
+
+
+def test_replicates_repeat_the_pipeline_with_seeds_of_their_own(
+    study: Study, tmp_path: Path
+) -> None:
+    own = Study(study.checkout, tmp_path / "replicated")
+    shutil.copytree(study.folder, own.folder, symlinks=True)
+    change = {"replicates": 2, "tasks_shown": ["nli"]}
+    answer = own.run("results/table5.csv", "results/claims.csv", change=change)
+    assert answer.returncode == 0, answer.stdout
+    # Three experiments of Table 5, two of First-k, and two of Table 4.
+    assert job_counts(answer.stdout) == {
+        **{"replicate_backbone": 2, "extract_embeddings": 2, "align": 1, "reduce_dimension": 1},
+        **{"leave_ungrouped": 1, "group_kmeans": 1, "group_first_k": 2, "group_by_lexicon": 1},
+        **{"assemble_model": 5, "pretrain": 2, "fine_tune": 5 + 2, "table5": 1, "claims": 1},
+    }
+    results = own.folder / "results"
+    first, second = RECIPES[2], RECIPES[2].replace("unigram", "unigram.replicate-2")
+    for recipe, seed in ((first, 1), (second, 1001)):
+        path = results / f"scores/{recipe}/nli/all-languages/seed-{seed}.json"
+        record = json.loads(path.read_text(encoding="utf-8"))
+        assert (record["recipe"], record["seed"]) == (recipe, seed)
+    groups = [
+        Groups.load(results / f"groups/{recipe.rpartition('/')[0]}.safetensors")
+        for recipe in (first, second)
+    ]
+    assert len(groups[0].weight) == len(groups[1].weight)
+    assert groups[0].token_to_group.tolist() != groups[1].token_to_group.tolist()
+    backbones = [
+        results / f"backbones/{name}/model.safetensors"
+        for name in ("unigram", "unigram.replicate-2")
+    ]
+    assert backbones[0].samefile(backbones[1])
+    assert not (results / "tokenized/unigram.replicate-2").exists()
+    line = read_csv(results / "table5.csv")[2]
+    values = [
+        json.loads((results / f"scores/{recipe}/nli/all-languages/seed-{seed}.json").read_text())[
+            "value"
+        ]
+        for recipe, seed in ((first, 1), (second, 1001))
+    ]
+    assert float(line["nli_accuracy"]) == pytest.approx(statistics.fmean(values), abs=1e-4)
+    spread = float(line["nli_accuracy_std_replicates"])
+    assert spread == pytest.approx(statistics.stdev(values), abs=1e-4)
+    assert "nli_accuracy_std" not in line
+    assert own.run("results/table5.csv", change=change, options=["--dry-run"]).returncode == 0
 
 
 def test_a_pool_is_named_wherever_its_scores_are_shown(study: Study, tmp_path: Path) -> None:

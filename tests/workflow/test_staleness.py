@@ -9,13 +9,16 @@ import pytest
 from study import Study
 
 PROVENANCE = {"provenance": 1}
-TABLES = {"table5": 1, "table5_orderings": 1, "comparison": 1, "significance": 1} | PROVENANCE
-SHOWN = TABLES | {"figure_curves": 2}  # Figures 3 and 5
+TABLES = {"table5": 1, "claims": 1, "comparison": 1, "significance": 1} | PROVENANCE
+# Figures 3 and 5, and the controls, which are of First-k here, and not pretrained but for the oracle.
+SHOWN = TABLES | {"figure_curves": 3, "controls": 1}
 # From the groups of the aligned experiment on; it is in Figure 5 alone.
 GROUPED = {"group_kmeans": 1, "pretrain": 1, "measure_pretraining": 1, "fine_tune": 5} | TABLES
 GROUPED |= {"figure_curves": 1, "table3": 1, "group_quality": 1, "explorer": 1}
-# By tables.py: what reads the scores themselves, and not their items.
-READING_SCORES = {rule: n for rule, n in SHOWN.items() if rule != "significance"} | {"table4": 1}
+# By tables.py: what reads the scores themselves, and not their items alone.
+READING_SCORES = {
+    rule: n for rule, n in SHOWN.items() if rule not in ("significance", "claims")
+} | {"table4": 1}
 WORDPIECE_SCORES = "results/scores/wordpiece/unaligned/dfull/firstk-0.4/asis"
 
 
@@ -48,7 +51,7 @@ def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
         (
             {"grouping": {"first_k": {"mode": "unk"}}},
             {"tokenize_dataset": 3, "tokenize_ranking": 1, "fine_tune": 10}
-            | {"table5_orderings": 1, "figure_curves": 1, "significance": 1} | PROVENANCE,
+            | {"claims": 1, "controls": 1, "figure_curves": 2, "significance": 1} | PROVENANCE,
         ),
         (
             {"pretraining": {"training": {"max_steps": 3}}},
@@ -62,16 +65,22 @@ def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
         # a dataset: the tasks on it
         (
             {"datasets": {"mini_names": {"options": {"seed": 2}}}},
-            {"read_dataset": 1, "tokenize_dataset": 3, "fine_tune": 5, "table1": 1} | SHOWN,
+            {"read_dataset": 1, "tokenize_dataset": 3, "fine_tune": 5, "baseline": 1, "table1": 1}
+            | SHOWN,
         ),
-        ({"bm25": {"depth": 4}}, {"rank_bm25": 1, "fine_tune": 12, "table4": 1} | SHOWN),
+        # chance in reranking, and BM25 in both tasks
+        (
+            {"bm25": {"depth": 4}},
+            {"rank_bm25": 1, "fine_tune": 12, "baseline": 3, "table4": 1} | SHOWN,
+        ),
         (
             {"title": "Another study"},
             {f"table{number}": 1 for number in range(1, 5)}
-            | {"group_quality": 1, "explorer": 1} | TABLES,
+            | {"controls": 1, "group_quality": 1, "explorer": 1} | TABLES,
         ),
         ({"lexicon_comparison": {"language": "deu"}}, {"table4": 1} | PROVENANCE),
-        ({"significance": {"resamples": 300}}, {"significance": 1} | PROVENANCE),
+        ({"significance": {"resamples": 300}}, {"table4": 1} | SHOWN),
+        ({"claims": {"margin": 3}}, {"claims": 1} | PROVENANCE),
         # what no result depends on
         ({"memory_mb": {"training": 4000}, "runtime_minutes": {"fine_tuning": 60}}, {}),
     ],
@@ -88,8 +97,8 @@ def test_a_changed_config(study: Study, change: dict[str, Any], stale: dict[str,
             "figure3 no no unigram unaligned dfull kmeans-cosine-0.05 asis all-languages",
             {
                 "group_kmeans": 1,
-                "table5_orderings": 1,
-                "figure_curves": 1,
+                "figure_curves": 2,
+                "controls": 1,
                 "group_quality": 1,
                 "explorer": 1,
             },
@@ -112,6 +121,7 @@ def test_a_new_experiment_shares_what_the_others_made(
         "fine_tune": 5,
         "figure_pipelines": 1,
         "significance": 1,
+        "claims": 1,
     } | PROVENANCE
     assert study.stale(change={"experiments": "config/longer.tsv"}) == stale | its_own
 

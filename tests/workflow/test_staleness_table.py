@@ -169,7 +169,7 @@ DECIDE_NOTHING = {
 #: Of no scores.
 _NO_SCORES = {
     *("figure_groups", "figure_pipelines", "figure_pretraining"),
-    *("table1", "table2", "table3", "table5_orderings"),
+    *("table1", "table2", "table3"),
 }
 #: What a rule's script imports though none of it is in the output: a module -> the rules.
 UNUSED = {
@@ -217,6 +217,7 @@ UNUSED = {
     },
     # figures and tables of scores are drawn and written by modules that others use too
     "bootstrap": _NO_SCORES,
+    "replicates": _NO_SCORES,
     "scored_items": _NO_SCORES,
     "pages": {rule for line in MODULES.values() for rule in line.stale if "figure" in rule},
 }

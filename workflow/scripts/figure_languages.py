@@ -4,7 +4,7 @@ from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens import tables
-    from semantic_tokens.bootstrap import Resampling, scores_in
+    from semantic_tokens.bootstrap import Resampling, Runs, scores_in
     from semantic_tokens.figures.languages import draw_correlations
     from semantic_tokens.figures.style import save
     from semantic_tokens.files import folder_above
@@ -17,7 +17,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         folder,
         folder_above(inputs.baselines, "baselines"),
         dict.fromkeys(params.tasks, rows),
-        params.seeds,
+        Runs(params.seeds, params.replicates),
         Resampling(**params.resampling),
     )
     save(draw_correlations(params.rows, params.oracle, tasks, scores), snakemake.output)  # noqa: F821

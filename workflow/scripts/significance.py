@@ -3,7 +3,7 @@
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from semantic_tokens.bootstrap import Resampling, items_in
+    from semantic_tokens.bootstrap import Resampling, Runs, items_in
     from semantic_tokens.files import folder_above
     from semantic_tokens.pages import Section, write_csv, write_page
     from semantic_tokens.significance import TO_REFERENCE, side_by_side, significance
@@ -11,7 +11,8 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     scores = folder_above(snakemake.input.scored_items, "scores")  # noqa: F821
     params, output = snakemake.params, snakemake.output  # noqa: F821
     resampling = Resampling(**params.resampling)
-    table = significance(params.rows_by_task, params.seeds, items_in(scores), resampling)
+    runs = Runs(params.seeds, params.replicates)
+    table = significance(params.rows_by_task, runs, items_in(scores), resampling)
     numbers = ["first_score", "second_score", "difference", "low", "high"]
     formats = dict.fromkeys(numbers, ".4f") | {"p": ".4f", "p_adjusted": ".4f"}
     write_csv(table, output[0], formats)
@@ -32,9 +33,9 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
             "comparisons of one task and kind (Benjamini and Hochberg). Lines in grey have an "
             f"adjusted p above {level:.2g}. "
             + (
-                "There is one seed, so this says nothing of other trainings."
-                if len(params.seeds) == 1
-                else "Scores are means over seeds, and the seeds are drawn as well."
+                "Everything was trained once, so this says nothing of other trainings."
+                if len(runs.seeds) == runs.replicates == 1
+                else "Scores are means over seeds and replicates, which are drawn as well."
             )
         ],
         [

@@ -3,11 +3,18 @@
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from semantic_tokens.bootstrap import Resampling, TaskScores, experiment_name, items_in
+    from semantic_tokens.bootstrap import (
+        Resampling,
+        Runs,
+        TaskScores,
+        experiment_name,
+        items_in,
+        read_runs,
+    )
     from semantic_tokens.files import folder_above
     from semantic_tokens.pages import Section, write_csv, write_page
     from semantic_tokens.paper_tables import LexiconTask, ratio_of_file, table4
-    from semantic_tokens.tables import METRIC_NAMES, recipe_of, records_in
+    from semantic_tokens.tables import METRIC_NAMES, SPREADS, recipe_of, records_in
 
     scores = folder_above(snakemake.input.scores, "scores")  # noqa: F821
     params, output = snakemake.params, snakemake.output  # noqa: F821
@@ -19,12 +26,18 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     record = records_in(scores)(params.rows[0], shown.task, params.seeds[0])
     metric, items_of = record["metric"], items_in(scores)
     resampling = Resampling(**params.resampling)
+    runs = Runs(params.seeds, params.replicates)
     models = {
-        experiment_name(row): [items_of(row, shown.task, seed) for seed in params.seeds]
-        for row in params.rows
+        experiment_name(row): read_runs(items_of, row, shown.task, runs) for row in params.rows
     }
-    table = table4(params.rows, shown, metric, TaskScores(shown.task, models, resampling), ratios)
-    formats = {f"{metric}{part}": ".4f" for part in ("", "_std", "_low", "_high")}
+    table = table4(
+        params.rows,
+        shown,
+        metric,
+        TaskScores(shown.task, models, resampling, runs.replicates),
+        ratios,
+    )
+    formats = {f"{metric}{part}": ".4f" for part in ("", *SPREADS, "_low", "_high")}
     formats["ratio"] = ".1%"
     write_csv(table, output[0], formats | {"ratio": ".4f"})
     where = "over all languages" if shown.language is None else f"in {shown.language}"

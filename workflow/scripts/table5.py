@@ -4,8 +4,8 @@ from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens import tables
-    from semantic_tokens.bootstrap import Resampling, scores_in
-    from semantic_tokens.files import folder_above
+    from semantic_tokens.bootstrap import Resampling, Runs, scores_in
+    from semantic_tokens.files import folder_above, read_json
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output  # noqa: F821
     folder = folder_above(inputs.scores, "scores")
@@ -17,7 +17,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         folder,
         folder_above(inputs.baselines, "baselines"),
         dict.fromkeys(params.tasks, params.rows),
-        params.seeds,
+        Runs(params.seeds, params.replicates),
         resampling,
     )
     dimensions = tables.full_dimensions(inputs.backbones)
@@ -26,9 +26,13 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     without_model = tables.baselines(tasks, scores, reference)
     context = {
         "title": params.title,
-        "seeds": params.seeds,
+        "runs": Runs(params.seeds, params.replicates),
         "confidence": resampling.confidence,
         "backbone": backbone,
+        "rules": {
+            task.name: read_json(path)["rule"]
+            for task, path in zip(tasks, inputs.chance, strict=True)
+        },
     }
     tables.write_csv(table, tasks, output[0])
     tables.write_latex(table, without_model, tasks, output[1], **context)

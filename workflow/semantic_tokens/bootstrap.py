@@ -6,8 +6,9 @@ trained several times, their trainings are drawn too: replicates of the whole pi
 the fine-tuning seeds of each replicate. An interval is then of both sources.
 """
 
+import functools
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.recipe import PATTERNS
+from semantic_tokens.replicates import in_replicate, seed_in
 from semantic_tokens.scored_items import ScoredItem, read_items
 
 Experiment = Mapping[str, Any]  # a row of the table of experiments as plain values
@@ -27,6 +29,7 @@ BaselineOf = Callable[[str, str], list[ScoredItem] | None]  # of a baseline and 
 BASELINES = ("chance", "bm25")
 
 _RESAMPLES_AT_ONCE = 500
+_ROUNDING = 1e-9  # what sums of equal scores may differ by
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,37 @@ class Resampling:
         return float(low), float(high)
 
 
+class Runs(NamedTuple):
+    """How often everything was trained.
+
+    Attributes:
+        seeds: of the fine-tunes of each replicate.
+        replicates: how often the whole pipeline was run.
+    """
+
+    seeds: Sequence[int]
+    replicates: int = 1
+
+
 class Estimate(NamedTuple):
-    """A number with its interval, and its standard deviation over seeds (None for one seed)."""
+    """A number with its interval.
+
+    Attributes:
+        std: the sample standard deviation over the fine-tuning seeds of a replicate; None for one.
+        std_replicates: that of the replicates' means; None for one.
+    """
 
     value: float
     low: float
     high: float
     std: float | None = None
+    std_replicates: float | None = None
+
+    @property
+    def spreads(self) -> dict[str, float]:
+        """The standard deviations that there are, by the ending of their column."""
+        both = {"std": self.std, "std_replicates": self.std_replicates}
+        return {name: value for name, value in both.items() if value is not None}
 
 
 class Items(NamedTuple):
@@ -64,7 +91,7 @@ class Items(NamedTuple):
 
     Attributes:
         ids: language -> the items' ids, in order.
-        earned, possible: language -> [items, models, seeds] float64, as in
+        earned, possible: language -> [items, models, runs] float64, as in
             :class:`~semantic_tokens.scored_items.ScoredItem`.
     """
 
@@ -78,14 +105,12 @@ def experiment_name(row: Experiment) -> str:
     return "/".join(row[part] for part in [*PATTERNS, "training"])
 
 
-def gather(
-    models: Mapping[str, Sequence[list[ScoredItem]]],
-    task: str,
-) -> Items:
+def gather(models: Mapping[str, Iterable[list[ScoredItem]]], task: str) -> Items:
     """Line up the items of models, whatever order each has them in.
 
     Args:
-        models: name -> its items by seed.
+        models: name -> its items by run; each is looked at once, so they may come from files
+            one after another.
 
     Raises:
         InputError: two models were not scored on the same items, or there are none.
@@ -94,20 +119,19 @@ def gather(
     first = next(iter(models))
     columns = []
     for name, runs in models.items():
-        for number, run in enumerate(runs):
+        for number, run in enumerate(runs, start=1):
             items = sorted(run, key=lambda item: (item.language, item.id))
             found = [(item.language, item.id) for item in items]
             ids = found if ids is None else ids
             if found != ids:
                 raise InputError(
-                    f"{task}: {name} (seed number {number + 1}) was scored on other test items "
-                    f"than {first}; delete both scores and run again"
+                    f"{task}: {name} (run {number}) was scored on other test items than "
+                    f"{first}; delete both scores and run again"
                 )
-            columns.append([(item.earned, item.possible) for item in items])
+            columns.append(np.array([(item.earned, item.possible) for item in items]))
     if not ids:
         raise InputError(f"{task}: there is no scored item; check the dataset of this task")
-    seeds = len(models[first])
-    values = np.array(columns, dtype=np.float64).reshape(len(models), seeds, len(ids), 2)
+    values = np.stack(columns).reshape(len(models), -1, len(ids), 2)
     languages = np.array([language for language, _ in ids])
     names = np.array([name for _, name in ids])
     earned, possible = (values[..., part].transpose(2, 0, 1) for part in (0, 1))
@@ -119,8 +143,8 @@ def gather(
     )
 
 
-def scores_by_seed(items: Items) -> dict[str, np.ndarray]:
-    """Language -> [models, seeds] every training's score on the items as they are."""
+def scores_by_run(items: Items) -> dict[str, np.ndarray]:
+    """Language -> [models, runs] every training's score on the items as they are."""
     scores = {}
     for language in sorted(items.earned):
         got, could = (part[language].sum(axis=0) for part in (items.earned, items.possible))
@@ -128,31 +152,36 @@ def scores_by_seed(items: Items) -> dict[str, np.ndarray]:
     return scores
 
 
-def resampled_by_language(items: Items, resampling: Resampling) -> Iterator[tuple[str, np.ndarray]]:
+def resampled_by_language(
+    items: Items, resampling: Resampling, replicates: int = 1
+) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each language's scores, on the same resampled items for all models.
 
     The draws of a language depend on its items and the seed alone: other experiments beside it
     change nothing, and two tasks over the same items are drawn together.
 
+    Args:
+        replicates: how many of them the runs are of, one replicate's runs after another's.
+
     Yields:
         the language, and [1 + resamples, models] float64: the score over the items as they are,
-        then over each resample; a mean over seeds, which are drawn as well.
+        then over each resample; a mean over runs, which are drawn as well.
     """
     weights: np.ndarray | None = None
     for language in sorted(items.earned):
         earned, possible = items.earned[language], items.possible[language]
-        count, models, seeds = earned.shape
+        count, models, runs = earned.shape
         if weights is None:
-            weights = _weights_of_seeds(seeds, resampling)
+            weights = _weights_of_runs(replicates, runs // replicates, resampling)
         generator = np.random.default_rng([resampling.seed, _number(language, items.ids[language])])
         sums = [part.reshape(count, -1) for part in (earned, possible)]
         scores = np.empty((1 + resampling.resamples, models))
-        scores[:1] = _scores(np.ones((1, count)), sums, (models, seeds), weights[:1])
+        scores[:1] = _scores(np.ones((1, count)), sums, (models, runs), weights[:1])
         for start in range(1, len(scores), _RESAMPLES_AT_ONCE):
             part = slice(start, min(start + _RESAMPLES_AT_ONCE, len(scores)))
             size = part.stop - part.start
             counts = generator.multinomial(count, np.full(count, 1 / count), size=size)
-            scores[part] = _scores(counts.astype(np.float64), sums, (models, seeds), weights[part])
+            scores[part] = _scores(counts.astype(np.float64), sums, (models, runs), weights[part])
         yield language, scores
 
 
@@ -166,11 +195,19 @@ def _scores(
     return weighted
 
 
-def _weights_of_seeds(seeds: int, resampling: Resampling) -> np.ndarray:
-    """[1 + resamples, seeds] what each training weighs; the first line weighs them alike."""
-    generator = np.random.default_rng([resampling.seed, _number("seeds")])
-    drawn = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resampling.resamples)
-    return np.concatenate([np.ones((1, seeds)), drawn]) / seeds
+def _weights_of_runs(replicates: int, seeds: int, resampling: Resampling) -> np.ndarray:
+    """[1 + resamples, replicates * seeds] what each training weighs; the first line weighs them
+    alike.
+
+    Replicates are drawn first, and then the seeds of each that was drawn: trainings of one
+    replicate share what was made before them, so they are no independent draws.
+    """
+    generator = np.random.default_rng([resampling.seed, _number("runs")])
+    resamples = resampling.resamples
+    drawn = generator.multinomial(replicates, np.full(replicates, 1 / replicates), size=resamples)
+    weights = generator.multinomial(drawn * seeds, np.full(seeds, 1 / seeds))
+    even = np.ones((1, replicates * seeds))
+    return np.concatenate([even, weights.reshape(resamples, -1)]) / even.size
 
 
 def _number(name: str, ids: Sequence[str] = ()) -> int:
@@ -191,44 +228,56 @@ def bootstrap_p(differences: np.ndarray) -> float:
     return float(min(1.0, 2 * (min(sides) + 1) / (len(differences) + 1)))
 
 
-def _std(seeds: np.ndarray) -> float | None:
-    """The sample standard deviation over seeds; None for one."""
-    return float(seeds.std(ddof=1)) if len(seeds) > 1 else None
+def _spreads(runs: np.ndarray) -> tuple[float | None, float | None]:
+    """The standard deviations over seeds and over replicates, of [replicates, seeds] scores."""
+    replicates, seeds = runs.shape
+    within = float(np.sqrt(runs.var(axis=1, ddof=1).mean())) if seeds > 1 else None
+    return within, float(runs.mean(axis=1).std(ddof=1)) if replicates > 1 else None
 
 
 class TaskScores:
     """The scores of some experiments and baselines in one task, on the same resampled items.
 
     Args:
-        models: name -> its items by seed; all have as many seeds.
+        models: name -> its items by run, one replicate's runs after another's; all have as many.
+        replicates: how many of them the runs are of.
     """
 
     def __init__(
         self,
         task: str,
-        models: Mapping[str, Sequence[list[ScoredItem]]],
+        models: Mapping[str, Iterable[list[ScoredItem]]],
         resampling: Resampling,
+        replicates: int = 1,
     ) -> None:
         self.resampling = resampling
+        self.replicates = replicates
         self._place = {name: place for place, name in enumerate(models)}
-        items = gather(models, task)
-        self._by_seed = scores_by_seed(items)
-        self._by_language: dict[str, np.ndarray] = {}
-        total = np.zeros((1 + resampling.resamples, len(models)))
-        tail = 100 * (1 - resampling.confidence) / 2
-        for language, scores in resampled_by_language(items, resampling):
-            total += scores
-            edges = np.percentile(scores[1:], [tail, 100 - tail], axis=0)
-            self._by_language[language] = np.concatenate([scores[:1], edges])
-        self._draws = total / len(self._by_language)
+        self._items = items = gather(models, task)
+        self._by_run = scores_by_run(items)
         self.counts = {language: len(ids) for language, ids in items.ids.items()}
+        total = np.zeros((1 + resampling.resamples, len(models)))
+        for _, scores in resampled_by_language(items, resampling, replicates):
+            total += scores
+        self._draws = total / len(self.counts)
 
     def __contains__(self, name: str) -> bool:
         return name in self._place
 
     @property
     def languages(self) -> list[str]:
-        return list(self._by_language)
+        return list(self.counts)
+
+    @functools.cached_property
+    def _by_language(self) -> dict[str, np.ndarray]:
+        """Language -> [3, models] every score and its interval."""
+        found = {}
+        tail = 100 * (1 - self.resampling.confidence) / 2
+        drawn = resampled_by_language(self._items, self.resampling, self.replicates)
+        for language, scores in drawn:
+            edges = np.percentile(scores[1:], [tail, 100 - tail], axis=0)
+            found[language] = np.concatenate([scores[:1], edges])
+        return found
 
     def draws(self, name: str) -> np.ndarray:
         """[1 + resamples] the score, then that of every resample."""
@@ -236,22 +285,49 @@ class TaskScores:
         return column
 
     def estimate(self, name: str) -> Estimate:
-        """The score, a mean over languages and seeds."""
+        """The score, a mean over languages and runs."""
         draws = self.draws(name)
-        seeds = np.mean([by_seed[self._place[name]] for by_seed in self._by_seed.values()], axis=0)
-        return Estimate(float(draws[0]), *self.resampling.interval(draws), _std(seeds))
+        runs = np.mean([by_run[self._place[name]] for by_run in self._by_run.values()], axis=0)
+        spreads = _spreads(runs.reshape(self.replicates, -1))
+        return Estimate(float(draws[0]), *self.resampling.interval(draws), *spreads)
 
     def in_language(self, name: str, language: str) -> Estimate:
-        """The score in one language, a mean over seeds."""
+        """The score in one language, a mean over runs."""
         place = self._place[name]
         value, low, high = self._by_language[language][:, place].tolist()
-        return Estimate(value, low, high, _std(self._by_seed[language][place]))
+        spreads = _spreads(self._by_run[language][place].reshape(self.replicates, -1))
+        return Estimate(value, low, high, *spreads)
+
+    def draws_by_language(self, names: Sequence[str]) -> list[dict[str, np.ndarray]]:
+        """For each model its :meth:`draws` in every language, drawn again: they are many."""
+        places = [self._place[name] for name in names]
+        some = Items(
+            self._items.ids,
+            {language: part[:, places] for language, part in self._items.earned.items()},
+            {language: part[:, places] for language, part in self._items.possible.items()},
+        )
+        found: list[dict[str, np.ndarray]] = [{} for _ in names]
+        if names:
+            for language, scores in resampled_by_language(some, self.resampling, self.replicates):
+                for place, of_model in enumerate(found):
+                    of_model[language] = scores[:, place]
+        return found
 
     def is_above_chance(self, name: str) -> bool:
         """Whether the score is above chance by more than its test items' luck: the interval of
         the difference, paired by item, does not reach zero."""
         low, _ = self.resampling.interval(self.draws(name) - self.draws("chance"))
-        return low > 0
+        return low > _ROUNDING
+
+
+def read_runs(
+    items_of: ItemsOf, row: Experiment, task: str, runs: Runs
+) -> Iterator[list[ScoredItem]]:
+    """One training's items after another: of all at once, memory would be full of them."""
+    for replicate in range(1, runs.replicates + 1):
+        own = {**row, "backbone": in_replicate(row["backbone"], replicate)}
+        for seed in runs.seeds:
+            yield items_of(own, task, seed_in(seed, replicate))
 
 
 class Scores:
@@ -265,23 +341,23 @@ class Scores:
     def __init__(
         self,
         rows_by_task: Mapping[str, Sequence[Experiment]],
-        seeds: Sequence[int],
+        runs: Runs,
         items_of: ItemsOf,
         baseline_of: BaselineOf,
         resampling: Resampling,
     ) -> None:
         self._tasks: dict[str, TaskScores] = {}
         for task, rows in tqdm(rows_by_task.items(), desc="bootstrap", unit="task"):
-            models: dict[str, Sequence[list[ScoredItem]]] = {}
-            for row in rows:
-                name = experiment_name(row)
-                if name not in models:  # several figures may show one experiment
-                    models[name] = [items_of(row, task, seed) for seed in seeds]
+            models: dict[str, Iterable[list[ScoredItem]]] = {
+                # Several figures may show one experiment.
+                experiment_name(row): read_runs(items_of, row, task, runs)
+                for row in rows
+            }
             for baseline in BASELINES:
                 items = baseline_of(baseline, task)
                 if items is not None:
-                    models[baseline] = [items] * len(seeds)
-            self._tasks[task] = TaskScores(task, models, resampling)
+                    models[baseline] = [items] * (len(runs.seeds) * runs.replicates)
+            self._tasks[task] = TaskScores(task, models, resampling, runs.replicates)
 
     def __getitem__(self, task: str) -> TaskScores:
         return self._tasks[task]
@@ -321,8 +397,8 @@ def scores_in(
     scores: str | Path,
     baselines: str | Path,
     rows_by_task: Mapping[str, Sequence[Experiment]],
-    seeds: Sequence[int],
+    runs: Runs,
     resampling: Resampling,
 ) -> Scores:
     """The :class:`Scores` of files in two folders."""
-    return Scores(rows_by_task, seeds, items_in(scores), baselines_in(baselines), resampling)
+    return Scores(rows_by_task, runs, items_in(scores), baselines_in(baselines), resampling)

@@ -1,8 +1,8 @@
 """Table 5 beside the paper's (Appendix G).
 
-Rows are matched by their place: the figure, the how manieth backbone of the table and dimension of
-that backbone, the ratio, alignment and pretraining. So a study with other backbones and
-dimensions is compared too, and says what it is.
+Rows are matched by their place: the figure, the position of the backbone in the table and of the
+dimension among those of the backbone, the ratio, alignment and pretraining. So a study with other
+backbones and dimensions is compared too, and says what it is.
 """
 
 from collections.abc import Iterator, Mapping
@@ -60,7 +60,7 @@ def repeated_rows(published: pd.DataFrame) -> set[int]:
 def compare(
     ours: pd.DataFrame, published: pd.DataFrame, columns: Mapping[str, tuple[str, str]]
 ) -> pd.DataFrame:
-    """A line a row and task that both tables have.
+    """One line for each row and task that both tables have.
 
     Args:
         columns: task -> our column of scores, and its kind, which is the paper's column.
@@ -96,7 +96,7 @@ def compare(
             lines.append(line)
     if not lines:
         raise InputError(
-            "no row of this table of experiments has its place in the paper's Table 5: mend the "
+            "no row of this table of experiments has its place in the paper's Table 5: fix the "
             "column `figure`, or ask for other targets than results/comparison.html"
         )
     table = pd.DataFrame(lines)
@@ -136,7 +136,7 @@ def _curves(table: pd.DataFrame, *also: str) -> Iterator[tuple[dict[str, Any], p
 
 
 def orders(table: pd.DataFrame) -> pd.DataFrame:
-    """A line a curve of :func:`compare`, and a column a task: the rank correlation and what it
+    """One line for each curve of :func:`compare` and one column for each task: the rank correlation and what it
     says; curves that are too short in every task are left out."""
     lines = []
     for identity, curve in _curves(table):

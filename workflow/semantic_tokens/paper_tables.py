@@ -113,7 +113,7 @@ def table2(
         pretraining: the same of continual pretraining.
 
     Returns:
-        ``parameter`` and a column a task; and ``parameter, value`` of pretraining. Values are
+        ``parameter`` and one column for each task; and ``parameter, value`` of pretraining. Values are
         text, empty where an option is not of that task or was left to another.
     """
     columns = {task: _settings(spec) for task, spec in tasks.items()}
@@ -231,7 +231,8 @@ def table4(
         ratio_of_groups: recipe path -> |V'| / |V|, which a lexicon decides by its coverage.
 
     Returns:
-        ``method, ratio, {metric}``, ``…_std`` where seeds are several, the interval ``…_low`` and
+        ``method, ratio, {metric}``, ``…_std`` where seeds and
+        ``…_std_replicates`` where replicates are several, the interval ``…_low`` and
         ``…_high``, ``items`` that were scored, and ``recipe``.
     """
     lines = []
@@ -247,8 +248,7 @@ def table4(
             "ratio": ratio_of_groups[recipe.path],
             metric: score.value,
         }
-        if score.std is not None:
-            line[f"{metric}_std"] = score.std
+        line |= {f"{metric}_{name}": std for name, std in score.spreads.items()}
         line |= {f"{metric}_low": score.low, f"{metric}_high": score.high}
         lines.append(line | {"items": items, "recipe": name})
     return pd.DataFrame(lines)

@@ -27,6 +27,13 @@ _UNPACKED = 3  # times that text is larger than the files it comes in
 _INDEX = 2.5
 
 
+#: What every replicate of the pipeline does again.
+REPEATED = {
+    "extract_embeddings", "align", "reduce_dimension", "group_kmeans", "group_first_k",
+    "group_by_lexicon", "leave_ungrouped", "assemble_model", "pretrain", "fine_tune",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Shape:
     """The sizes of a backbone that its cost follows from."""
@@ -182,6 +189,7 @@ def plan(
     seeds: Sequence[int],
     resegment: bool,
     results: Path,
+    replicates: int = 1,
 ) -> dict[str, Cost]:
     """The cost of every kind of job of some experiments.
 
@@ -194,6 +202,7 @@ def plan(
         kmeans: ``max_iterations``.
         resegment: whether First-k cuts the text anew.
         results: where backbones that are made already lie, and datasets.
+        replicates: how often the whole pipeline is run.
     """
     recipes = [
         (Recipe(*(row[part] for part in Recipe.__dataclass_fields__)), row["training"])
@@ -289,6 +298,13 @@ def plan(
                 cost.unknown[f"task {name}: dataset {dataset} has no count {error}"] += len(seeds)
                 continue
             cost.operations += (trained + scored) * len(seeds)
+    for rule in REPEATED & set(costs):
+        cost = costs[rule]
+        cost.jobs *= replicates
+        cost.operations *= replicates
+        cost.bytes *= replicates
+        cost.unknown = Counter({why: n * replicates for why, n in cost.unknown.items()})
+    add("replicate_backbone", len(shapes) * (replicates - 1))
     return {rule: cost for rule, cost in costs.items() if cost.jobs}
 
 

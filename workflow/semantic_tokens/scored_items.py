@@ -39,7 +39,7 @@ def scores_by_language(items: Sequence[ScoredItem]) -> dict[str, tuple[float, in
 
 
 def write_items(items: Sequence[ScoredItem], path: str | Path) -> None:
-    """Write items as Parquet, a column a field."""
+    """Write items as Parquet, one column for each field."""
     import pyarrow
     from pyarrow import parquet
 

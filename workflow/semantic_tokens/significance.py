@@ -16,9 +16,11 @@ from semantic_tokens.bootstrap import (
     Experiment,
     ItemsOf,
     Resampling,
+    Runs,
     TaskScores,
     bootstrap_p,
     experiment_name,
+    read_runs,
 )
 from semantic_tokens.recipe import PATTERNS
 
@@ -73,7 +75,7 @@ def comparisons(rows: Sequence[Experiment]) -> list[Comparison]:
 
 def significance(
     rows_by_task: Mapping[str, Sequence[Experiment]],
-    seeds: Sequence[int],
+    runs: Runs,
     items_of: ItemsOf,
     resampling: Resampling,
 ) -> pd.DataFrame:
@@ -82,7 +84,7 @@ def significance(
     Args:
         rows_by_task: task -> the experiments that have it; of those with the same recipe and
             training the first stands for all, and is a reference if one of them is.
-        seeds: of the trainings; a score is their mean.
+        runs: of the trainings; a score is their mean.
 
     Returns:
         :data:`COLUMNS`. ``compared`` is the part of the recipe that differs, or ``reference``;
@@ -97,10 +99,10 @@ def significance(
         rows = _each_once(given)
         names = [experiment_name(row) for row in rows]
         models = {
-            name: [items_of(row, task, seed) for seed in seeds]
+            name: read_runs(items_of, row, task, runs)
             for name, row in zip(names, rows, strict=True)
         }
-        scores = TaskScores(task, models, resampling)
+        scores = TaskScores(task, models, resampling, runs.replicates)
         lines: list[dict[str, Any]] = []
         for pair in comparisons(rows):
             first, second = names[pair.first], names[pair.second]

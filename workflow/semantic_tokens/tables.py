@@ -28,6 +28,9 @@ RecordOf = Callable[[Experiment, str, int], Record]  # of an experiment, a task 
 
 PERC_DECIMALS = 1
 
+#: Endings of columns: standard deviations over seeds and over replicates.
+SPREADS = ("_std", "_std_replicates")
+
 #: What a table by language says of an experiment besides its :func:`identity`.
 REST_OF_RECIPE = ("alignment", "grouping", "training")
 
@@ -168,8 +171,8 @@ def table5(
 
     Returns:
         ``figure, backbone, dim, ratio, clsa, pretrain`` (see :func:`identity`); then for each
-        task ``{task}_{metric}`` (mean over seeds), ``…_std`` where seeds are several, the
-        interval ``…_low`` and ``…_high``, ``…_perc``: 100 · mean / mean of the backbone's
+        task ``{task}_{metric}`` (mean over seeds), ``…_std`` where seeds are several,
+        ``…_std_replicates`` where replicates are, the interval ``…_low`` and ``…_high``, ``…_perc``: 100 · mean / mean of the backbone's
         reference, NaN where the latter is 0; ``…_above_chance``, whether the score can be told
         from chance (``yes`` or ``no``); and ``…_collection`` where a part of a collection was
         searched (:func:`collection_note`).
@@ -189,8 +192,7 @@ def table5(
                 scores.of(references[row["backbone"]], task.name),
             )
             line[task.column] = score.value
-            if score.std is not None:
-                line[f"{task.column}_std"] = score.std
+            line |= {f"{task.column}_{name}": std for name, std in score.spreads.items()}
             line[f"{task.column}_low"], line[f"{task.column}_high"] = score.low, score.high
             line[f"{task.column}_perc"] = percent(score.value, oracle.value)
             is_above = scores.is_above_chance(row, task.name)
@@ -290,7 +292,8 @@ def by_language(
     Returns:
         The columns of :func:`identity`; ``alignment``, ``grouping`` and ``training`` as in the
         table of experiments, which tell First-k from K-Means; ``task``, ``metric``,
-        ``language``, ``value``, ``std`` where seeds are several, its interval ``low`` and
+        ``language``, ``value``, ``std`` where seeds and
+        ``std_replicates`` where replicates are several, its interval ``low`` and
         ``high``, ``count`` of test items, and ``collection`` where a part of one was searched.
     """
     lines = []
@@ -303,8 +306,7 @@ def by_language(
                 score = found.in_language(experiment_name(row), language)
                 line = who | {"task": task.name, "metric": task.metric, "language": language}
                 line["value"] = score.value
-                if score.std is not None:
-                    line["std"] = score.std
+                line |= score.spreads
                 line |= {"low": score.low, "high": score.high, "count": found.counts[language]}
                 if task.collection:
                     line["collection"] = task.collection
@@ -318,7 +320,7 @@ def write_csv(table: pd.DataFrame, tasks: Sequence[Task], path: str | Path) -> N
     formats: dict[str, str] = {}
     for task in tasks:
         formats |= {
-            f"{task.column}{part}": f".{task.decimals}f" for part in ("", "_std", "_low", "_high")
+            f"{task.column}{part}": f".{task.decimals}f" for part in ("", *SPREADS, "_low", "_high")
         }
         formats[f"{task.column}_perc"] = f".{PERC_DECIMALS}f"
     write_plain_csv(table, path, formats)
@@ -328,7 +330,7 @@ def write_by_language(table: pd.DataFrame, tasks: Sequence[Task], path: str | Pa
     """Write :func:`by_language` with fixed decimals."""
     decimals = {task.name: task.decimals for task in tasks}
     printed = table.copy()
-    for column in {"value", "std", "low", "high"} & set(table):
+    for column in {"value", "low", "high", *(part[1:] for part in SPREADS)} & set(table):
         printed[column] = [
             "" if math.isnan(number) else f"{number:.{decimals[task]}f}"
             for task, number in zip(table["task"], table[column], strict=True)
@@ -339,8 +341,8 @@ def write_by_language(table: pd.DataFrame, tasks: Sequence[Task], path: str | Pa
 def write_by_language_page(
     table: pd.DataFrame, tasks: Sequence[Task], path: str | Path, *, title: str
 ) -> None:
-    """Write :func:`by_language` as a page: a table a task, a column a language."""
-    numbers = ("value", "std", "low", "high", "count")
+    """Write :func:`by_language` as a page: one table for each task, one column for each language."""
+    numbers = ("value", "std", "std_replicates", "low", "high", "count")
     who = [c for c in table if c not in ("task", "metric", "language", *numbers)]
     sections = []
     for task in tasks:
@@ -388,8 +390,9 @@ def write_latex(
 
     Args:
         without_model: of :func:`baselines`.
-        context: ``title``, ``seeds``, ``confidence`` of the intervals, and ``backbone``, whose
-            reference the baselines are relative to.
+        context: ``title``, ``runs`` (:class:`Runs`), ``confidence`` of the intervals, ``backbone``, whose
+            reference the baselines are relative to, and on the page ``rules``, the rule that
+            chance follows by task.
     """
     tex = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -488,7 +491,7 @@ def _cell(line: Mapping[Any, Any], task: Task) -> dict[str, Any]:
     is_above = line.get(f"{task.column}_above_chance")
     return {
         "value": printed("", task.shown_decimals),
-        "std": printed("_std", task.shown_decimals),
+        "stds": [std for part in SPREADS if (std := printed(part, task.shown_decimals))],
         "low": printed("_low", task.shown_decimals),
         "high": printed("_high", task.shown_decimals),
         "perc": printed("_perc", PERC_DECIMALS),

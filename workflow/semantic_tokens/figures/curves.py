@@ -1,5 +1,5 @@
-"""Scores against the grouping ratio, the size of the word embeddings, or their dimension: a
-panel a task (paper, Figures 3 to 7, 9 and 12)."""
+"""Scores against the grouping ratio, the size of the word embeddings, or their dimension: one
+panel for each task (paper, Figures 3 to 7, 9 and 12)."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from semantic_tokens.figures.selection import alignment_name, grouping_method
+from semantic_tokens.figures.selection import METHOD_NAMES, alignment_name, grouping_method
 from semantic_tokens.tables import Experiment, recipe_of
 
 OPERATIONS = {
@@ -19,14 +19,6 @@ OPERATIONS = {
 }
 COLOURS = ("#dbe7f5", "#e3f1e0", "#fbe6cf", "#eadff2", "#ececec")
 LEGEND_HEIGHT = 0.25  # inches
-METHODS = {
-    "kmeans-cosine": "K-Means",
-    "kmeans-euclidean": "K-Means, Euclidean",
-    "kmeans-weighted": "K-Means, weighted",
-    "firstk": "First-k",
-    "random": "Random groups",
-    "frequency": "By frequency",
-}
 
 
 @dataclass(frozen=True)
@@ -73,9 +65,9 @@ def _value(row: Experiment, operation: str) -> str:
         method = grouping_method(recipe)
         if method == "ungrouped":
             return ""
-        if method not in METHODS:
+        if method not in METHOD_NAMES:
             return recipe.grouping.replace("-", " ", 1)
-        return f"{METHODS[method]} {100 * recipe.ratio:.3g}%"
+        return f"{METHOD_NAMES[method]} {100 * recipe.ratio:.3g}%"
     if operation == "pretraining":
         return "MLM" if recipe.is_pretrained else ""
     return _training_name(row["training"])
@@ -114,7 +106,7 @@ def wrapped(values: Sequence[str], width: int) -> list[str]:
 
 
 def draw_pipelines(rows: Iterable[Experiment]) -> Figure:
-    """A line of boxes a figure: solid where all of its experiments have an operation, dashed
+    """One line of boxes for each figure: solid where all of its experiments have an operation, dashed
     where some do."""
     found = pipelines(rows)
     left, width, gap = 2.1, 2.6, 0.35

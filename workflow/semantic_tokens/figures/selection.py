@@ -6,6 +6,7 @@ A figure whose experiments are not in the table has no curves, and is not drawn.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,17 @@ from semantic_tokens.recipe import PATTERNS, Recipe
 
 #: In a label: the dimension of the backbone's own word embeddings, known when it is drawn.
 FULL_DIMENSION = "{D}"
+
+#: How figures and tables call methods of grouping.
+METHOD_NAMES = {
+    "ungrouped": "ungrouped",
+    "kmeans-cosine": "K-Means",
+    "kmeans-euclidean": "K-Means, Euclidean",
+    "kmeans-weighted": "weighted K-Means",
+    "random": "random groups",
+    "frequency": "groups by frequency",
+    "firstk": "First-k",
+}
 
 #: Figure 10: the five pairs of Appendix C by kind of task, each with its group: I, other type of task and
 #: other data; II, other type, the same data; III, the same type, other data. Its (I b) is printed as
@@ -86,7 +98,8 @@ class Curves:
 
 
 def curves(figure: str, rows: Sequence[Experiment]) -> Curves:
-    """The curves of ``figure3`` … ``figure7``, ``figure9``, ``figure11`` or ``figure12``."""
+    """The curves of ``figure3`` … ``figure7``, ``figure9``, ``figure11``, ``figure12`` or
+    ``controls``."""
     return _FIGURES[figure](rows)
 
 
@@ -111,9 +124,19 @@ def language_pairs(kinds: Iterable[str]) -> list[tuple[str, str, str]]:
     return [(group, a, b) for group, a, b in PAIRS if {a, b} <= known]
 
 
+def split_grouping(grouping: str) -> tuple[str, float | None]:
+    """A grouping's method and its ratio, None where there is none to ask for.
+
+    >>> split_grouping("kmeans-cosine-0.05"), split_grouping("ungrouped")
+    (('kmeans-cosine', 0.05), ('ungrouped', None))
+    """
+    parts = re.fullmatch(r"(.+)-(0?\.\d+|1)", grouping)
+    return (parts[1], float(parts[2])) if parts else (grouping, None)
+
+
 def grouping_method(recipe: Recipe) -> str:
     """The grouping without its ratio: ``kmeans-cosine``, ``firstk``, ``ungrouped`` …"""
-    return recipe.grouping_without_ratio
+    return split_grouping(recipe.grouping)[0]
 
 
 def _figure3(rows: Sequence[Experiment]) -> Curves:
@@ -193,7 +216,7 @@ def _figure9(rows: Sequence[Experiment]) -> Curves:
 
 
 def _figure11(rows: Sequence[Experiment]) -> Curves:
-    """A series an alignment, each of one experiment, after the model without."""
+    """One series for each alignment, of one experiment, after the model without."""
     found = []
     shown = sorted(_of(rows, "figure11"), key=lambda row: row.recipe.is_aligned)
     for number, row in enumerate(shown):
@@ -216,7 +239,7 @@ def _figure12(rows: Sequence[Experiment]) -> Curves:
 
 
 def _by_distance(shown: Sequence[Experiment], names: dict[str, str]) -> tuple[Series, ...]:
-    """A curve a distance and dimension, by ratio: without the ungrouped model, which has none."""
+    """One curve for each distance and dimension, by ratio: without the ungrouped model, which has none."""
     dimensions = list(dict.fromkeys(row.recipe.dimension_number for row in shown))
     found = []
     for place, number in enumerate(dimensions):
@@ -232,6 +255,42 @@ def _by_distance(shown: Sequence[Experiment], names: dict[str, str]) -> tuple[Se
     return tuple(found)
 
 
+def controlled(rows: Sequence[Experiment]) -> list[Experiment]:
+    """What the controls are shown with: themselves, and at full dimension and with the same
+    pretraining K-Means, K-Means after CLSA, and First-k; none without controls."""
+    controls = _of(rows, "controls")
+    pretrainings = {row.recipe.pretraining for row in controls}
+    others = [
+        row
+        for row in [*_of(rows, "figure3"), *_of(rows, "figure4")]
+        if row.recipe.backbone == main_backbone(rows)
+        and row.recipe.pretraining in pretrainings
+        and row.recipe.dimension == "dfull"
+        and row.recipe.grouping_method != "ungrouped"
+    ]
+    each_once: dict[tuple[Recipe, str], Experiment] = {}
+    for row in [*others, *controls]:
+        each_once.setdefault((row.recipe, row.training), row)
+    return list(each_once.values())
+
+
+def _controls(rows: Sequence[Experiment]) -> Curves:
+    colours = {
+        "kmeans-cosine": 0, "firstk": 1, "random": 3, "frequency": 4, "kmeans-weighted": 6,
+    }  # fmt: skip
+
+    def series_of(row: Experiment) -> tuple[str, int]:
+        method = grouping_method(row.recipe)
+        name = METHOD_NAMES.get(method, method)
+        if row.recipe.is_aligned:
+            return f"{name} after CLSA", 2 if method == "kmeans-cosine" else 5
+        return name, colours.get(method, 5)
+
+    shown = controlled(rows)
+    oracle = reference_of_main(rows) if shown else None
+    return Curves(_by_ratio(rows, shown, series_of), "ratio", oracle)
+
+
 _FIGURES: dict[str, Callable[[Sequence[Experiment]], Curves]] = {
     "figure3": _figure3,
     "figure4": _figure4,
@@ -241,6 +300,7 @@ _FIGURES: dict[str, Callable[[Sequence[Experiment]], Curves]] = {
     "figure9": _figure9,
     "figure11": _figure11,
     "figure12": _figure12,
+    "controls": _controls,
 }
 
 

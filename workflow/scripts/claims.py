@@ -1,0 +1,34 @@
+"""Judge the paper's claims on this study (sections 4.1 to 4.5; Appendices B, C, E and F)."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.bootstrap import Resampling, Runs, scores_in
+    from semantic_tokens.claims import judge, published_study, study_of, write_claims
+    from semantic_tokens.comparison import read_table
+    from semantic_tokens.files import folder_above, read_json
+
+    params, inputs = snakemake.params, snakemake.input  # noqa: F821
+    resampling = Resampling(**params.resampling)
+    scores = scores_in(
+        folder_above(inputs.scored_items, "scores"),
+        folder_above(inputs.baselines, "baselines"),
+        params.rows_by_task,
+        Runs(params.seeds, params.replicates),
+        resampling,
+    )
+    study = study_of(
+        params.rows_by_task,
+        params.kinds,
+        scores,
+        oracle=params.oracle,
+        full_dimension=read_json(inputs.backbone)["hidden_size"],
+        margin=params.margin,
+    )
+    published = published_study(read_table(inputs.published), params.margin)
+    write_claims(
+        judge(study, resampling, published),
+        *snakemake.output,  # noqa: F821
+        title=params.title,
+        resampling=resampling,
+    )
