@@ -21,6 +21,7 @@ from tiny import (
     write_model,
 )
 from torch.nn import functional
+from transformers.models.bert.modeling_bert import BertIntermediate, BertPreTrainedModel
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.modeling.embedding import semantic_embedding
@@ -243,6 +244,39 @@ def test_what_it_took_is_written(given: dict, tmp_path: Path) -> None:
     assert (taken["sequence_length"], taken["steps_measured"]) == (16, 7)
     assert taken["steps_per_second"] > 0
     assert taken["peak_memory_bytes"] > 0
+
+
+def test_gradient_checkpointing_learns_the_same(
+    given: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout included, whose masks are drawn again."""
+    calls = []
+    forward = BertIntermediate.forward
+    monkeypatch.setattr(
+        BertIntermediate, "forward", lambda self, *a, **k: calls.append(1) or forward(self, *a, **k)
+    )
+    losses, counts = [], []
+    for name, checkpoints in (("plain", False), ("checkpointed", True)):
+        options = replace(OPTIONS, dropout=0.1, max_steps=3, gradient_checkpointing=checkpoints)
+        losses.append(pretrain(**given | {"options": options}, target=tmp_path / name))
+        counts.append(len(calls))
+        calls.clear()
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert counts[1] > counts[0]  # in the backward pass
+    plain, checkpointed = weights(tmp_path / "plain"), weights(tmp_path / "checkpointed")
+    for name in plain:
+        torch.testing.assert_close(plain[name], checkpointed[name], rtol=1e-5, atol=1e-6)
+
+
+def test_gradient_checkpointing_that_a_family_lacks_is_refused(
+    given: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BertPreTrainedModel, "supports_gradient_checkpointing", False)
+    options = replace(OPTIONS, gradient_checkpointing=True)
+    with pytest.raises(
+        InputError, match=r"`gradient_checkpointing: true` is not possible with Bert"
+    ):
+        pretrain(**given | {"options": options}, target=tmp_path / "trained")
 
 
 def test_the_seed_decides_pretraining(given: dict, tmp_path: Path) -> None:

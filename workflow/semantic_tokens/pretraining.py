@@ -27,6 +27,7 @@ from semantic_tokens.training import (
     Tracking,
     TrainingOptions,
     autocast_here,
+    checkpoint_activations,
     precision_here,
     remove_checkpoint,
     train,
@@ -258,7 +259,7 @@ class Pretraining:
             attn_implementation=options.attn_implementation,
         )
         if options.gradient_checkpointing:
-            self.plain.gradient_checkpointing_enable()
+            checkpoint_activations(self.plain)
         self.model = MaskedLanguageModel(self.plain, objective.logits)
         self._mask_id = opened.mask_token_id
         self._subwords = vocabulary_size(opened)

@@ -25,6 +25,7 @@ from semantic_tokens.training import (
     Tracking,
     TrainingOptions,
     autocast_here,
+    checkpoint_activations,
     shuffled_batches,
     train,
 )
@@ -134,7 +135,7 @@ def fine_tune(
         attn_implementation=options.attn_implementation,
     )
     if options.gradient_checkpointing:
-        base_model_of(model).gradient_checkpointing_enable()
+        checkpoint_activations(base_model_of(model))
     embedding = semantic_embedding(model)
     embedding.keep_only(torch.from_numpy(token_ids))
     steps = options.steps(len(task.lengths))

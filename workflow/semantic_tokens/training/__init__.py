@@ -8,6 +8,7 @@ from semantic_tokens.training.batches import Batch, shuffled_batches
 from semantic_tokens.training.checkpoint import remove_checkpoint
 from semantic_tokens.training.device import (
     autocast_here,
+    checkpoint_activations,
     compile_encoders,
     precision_here,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "Tracking",
     "TrainingOptions",
     "autocast_here",
+    "checkpoint_activations",
     "compile_encoders",
     "precision_here",
     "remove_checkpoint",

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from semantic_tokens.efficiency import device_name
 from semantic_tokens.errors import InputError
@@ -75,6 +76,21 @@ def compile_encoders(model: nn.Module, wanted: str) -> bool:
 def _is_encoder(module: nn.Module) -> bool:
     """Whether a module is what transformers calls a base model: the encoder below a head."""
     return getattr(module, "base_model", None) is module
+
+
+def checkpoint_activations(model: PreTrainedModel) -> None:
+    """Keep few of a model's activations, and compute the others again in the backward pass.
+
+    Raises:
+        InputError: the model's family cannot do it.
+    """
+    try:
+        model.activation_checkpointing_enable()
+    except ValueError as error:
+        raise InputError(
+            f"`gradient_checkpointing: true` is not possible with {type(model).__name__} "
+            f"({error}); set it to false"
+        ) from error
 
 
 def describe_setup(model: nn.Module, options: TrainingOptions, is_compiled: bool) -> str:
