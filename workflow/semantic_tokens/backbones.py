@@ -33,6 +33,7 @@ from semantic_tokens.modeling.checkpoint_files import (
     same_parameter,
     weight_files,
 )
+from semantic_tokens.modeling.embedding import plain_input_embedding
 from semantic_tokens.modeling.encoders import (
     ORIGIN,
     check_vocabulary,
@@ -267,6 +268,12 @@ def _from_checkpoint(
 
 def _check_shapes(tensors: dict[str, torch.Tensor], model: PreTrainedModel, source: Path) -> None:
     """Compare a checkpoint's tensors with its configuration."""
+    embedding = plain_input_embedding(model).weight
+    (name,) = (n for n, parameter in model.named_parameters() if parameter is embedding)
+    if not same_parameter(tensors, name, model):
+        raise InputError(
+            f"the checkpoint {source} has no embedding of subwords; use a whole checkpoint"
+        )
     for parameter, wanted in model.state_dict().items():
         for name in same_parameter(tensors, parameter, model):
             if tensors[name].shape != wanted.shape:

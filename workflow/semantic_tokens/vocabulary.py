@@ -44,6 +44,12 @@ def open_tokenizer(
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
     except Exception as error:  # each kind of tokenizer raises its own
         raise InputError(_reason(Path(source), error)) from error
+    if set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
+        # The library makes one up where there is no file.
+        raise InputError(
+            f"the tokenizer of {source} has no subword; save one there with "
+            "AutoTokenizer.from_pretrained(…).save_pretrained(…)"
+        )
     if not tokenizer.is_fast:
         raise InputError(
             f"the tokenizer of {source} ({type(tokenizer).__name__}) has no fast version, which "

@@ -143,9 +143,12 @@ def check_vocabulary(model: PreTrainedModel, subwords: int, source: str | Path) 
     """Compare a model's embedding with its tokenizer. Rows past the last id are padding.
 
     Raises:
-        InputError: a subword has no row.
+        InputError: the model has no embedding of subwords, or a subword has no row in it.
     """
-    rows = len(plain_input_embedding(model).weight)
+    try:
+        rows = len(plain_input_embedding(model).weight)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
     if rows < subwords:
         raise InputError(
             f"the checkpoint {source} has {subwords} subwords and only {rows} rows in its "
