@@ -237,7 +237,7 @@ PAIRS = pairs_of(*((i, i + 20) for i in range(20)), concepts=[i // 2 for i in ra
 
 def test_rows_outside_every_pair_do_not_move_and_the_given_matrix_neither():
     before = EMBEDDINGS.clone()
-    aligned, _ = align(EMBEDDINGS, PAIRS, seed=0)
+    aligned, _ = align(EMBEDDINGS, PAIRS, seed=0, steps=200)
     assert torch.equal(EMBEDDINGS, before)
     assert torch.equal(aligned[40:], EMBEDDINGS[40:])
     assert (aligned[:40] != EMBEDDINGS[:40]).any(dim=1).all()
@@ -261,7 +261,8 @@ def test_translations_become_nearer_than_what_is_none():
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
     first, again, other = (
-        align(EMBEDDINGS, PAIRS, seed=seed, batch_size=4)[0].numpy().tobytes() for seed in (1, 1, 2)
+        align(EMBEDDINGS, PAIRS, seed=seed, batch_size=4, steps=50)[0].numpy().tobytes()
+        for seed in (1, 1, 2)
     )
     assert first == again != other
 
