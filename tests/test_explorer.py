@@ -496,8 +496,13 @@ def test_byte_level_subwords_are_spelled_for_readers_and_for_the_tokenizer(
     for spelling, piece in (("ĠG", "▁G"), ("Ã©", "é"), ("Ð", "<0xD0>"), ("<s>", "<s>")):
         assert cutting.spellings[vocabulary[spelling]] == spelling
         assert cutting.pieces[vocabulary[spelling]] == piece
-    first, second = cutting.merges.reshape(2, -1)
-    assert cutting.spellings[first[0]] + cutting.spellings[second[0]] in vocabulary
+    data = json.loads(tokenizer.backend_tokenizer.to_str())
+    first, second, rank = cutting.merges
+    assert sorted(rank) == list(range(len(data["model"]["merges"])))
+    assert [cutting.spellings[first[7]], cutting.spellings[second[7]]] == (
+        data["model"]["merges"][rank[7]]
+    )
+    assert sorted(zip(first, second, strict=True)) == list(zip(first, second, strict=True))
     assert cutting.settings["word_prefix"] == " "
     assert cutting.settings["uncut"] == ""
     assert segmenter(bpe_tokenizers["fallback"]).spellings == []

@@ -77,7 +77,7 @@ def write_page(
         "spellings": cutting.spellings,
         "order": alphabetical(pieces, cutting.settings["prefix"]),
         "scores": smallest(cutting.scores),
-        "merges": smallest(cutting.merges),
+        "merges": smallest(cutting.merges.ravel()),
         "charsmap": cutting.charsmap,
         "senses": columns,
     }

@@ -34,8 +34,8 @@ class Segmenter:
             otherwise.
         charsmap: SentencePiece's compiled map of characters, or nothing.
         scores: [V'] float64, those of a Unigram model, or none.
-        merges: int64, those of BPE in the order in which they were learned: the ids of the first
-            parts, and then the ids of the second ones.
+        merges: [3, M] int64, those of BPE: the ids of the first parts, those of the second parts,
+            and the places in the order in which they were learned. Columns are sorted.
         pieces: the subwords as a reader spells them, by id.
         spellings: the subwords as the tokenizer does, by id; none where these are the pieces.
     """
@@ -82,23 +82,28 @@ def segmenter(tokenizer: PreTrainedTokenizerFast) -> Segmenter:
         "alone": special_ids(tokenizer, with_unused=True),
     }
     scores = np.empty(0, dtype=np.float64)
-    merges = np.empty(0, dtype=np.int64)
+    merges = np.empty((3, 0), dtype=np.int64)
     if model["type"] == "Unigram":
         scores = np.array([score for _, score in model["vocab"]], dtype=np.float64)
     elif model["type"] == "WordPiece":
         settings["longest"] = model["max_input_chars_per_word"]
     elif model["type"] == "BPE":
         settings |= {key: bool(model.get(key)) for key in ("fuse_unk", "ignore_merges")}
-        ids = model["vocab"]
-        merges = np.array(
-            [[ids[part] for part in merge] for merge in model["merges"]], dtype=np.int64
-        ).T.ravel()
+        merges = _sorted_merges(model)
     if unknown:
-        charsmaps, merges = [], merges[:0]
+        charsmaps, merges = [], merges[:, :0]
     else:
         settings |= {"normalizer": normalizer, "pre_tokenizer": pre_tokenizer}
     charsmap = base64.b64decode(charsmaps[0]) if charsmaps else b""
     return Segmenter(settings, charsmap, scores, merges, pieces, spellings)
+
+
+def _sorted_merges(model: Mapping[str, Any]) -> np.ndarray:
+    """See :class:`Segmenter`. Of a merge that is there twice the library takes the last."""
+    ids = model["vocab"]
+    place = {(ids[a], ids[b]): number for number, (a, b) in enumerate(model["merges"])}
+    rows = [(*pair, number) for pair, number in sorted(place.items())]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3).T
 
 
 def _unknown_id(model: Mapping[str, Any]) -> int | None:

@@ -348,7 +348,7 @@ function cutBPE(word) {
   const { prefix, ignore_merges } = header.segmenter;
   if (ignore_merges && vocabulary.ids.has(word)) return [{ id: vocabulary.ids.get(word), text: word }];
   const tokens = charactersBPE(word);
-  const rankAt = (place) => vocabulary.rankOf(tokens[place]?.id, tokens[place + 1]?.id);
+  const rankAt = (place) => (place + 1 < tokens.length ? rankOf(tokens[place].id, tokens[place + 1].id) : Infinity);
   const ranks = tokens.map((_, place) => rankAt(place)); // of each, with its right neighbour
   for (;;) {
     let first = 0;
@@ -425,13 +425,14 @@ const LAST = ["Digits", "Symbols", "Bytes"];
 const BYTES = /^▁?(<0x[0-9A-F]{2}>)+$/;
 const vocabulary = {};
 
-/** Number -> the place of each pair of subwords among the merges, or infinity. */
-function rankings(merges) {
-  const size = merges.length / 2;
-  const most = vocabulary.pieces.length;
-  const ranks = new Map();
-  for (let rank = 0; rank < size; rank++) ranks.set(merges[rank] * most + merges[size + rank], rank);
-  return (first, second) => ranks.get(first * most + second) ?? Infinity;
+/** The place of two subwords in the order in which merges were learned; infinite of what is none. */
+function rankOf(left, right) {
+  const { merges } = vocabulary;
+  const size = merges.length / 3;
+  const [firsts, seconds, ranks] = [0, 1, 2].map((row) => merges.subarray(row * size, (row + 1) * size));
+  const isBelow = (at) => firsts[at] < left || (firsts[at] === left && seconds[at] < right);
+  const at = lowerBound(size, isBelow);
+  return firsts[at] === left && seconds[at] === right ? ranks[at] : Infinity;
 }
 
 /** Text -> id, of the first where several are spelled alike. */
@@ -456,6 +457,7 @@ async function loadVocabulary() {
     order,
     scores,
     senses,
+    merges,
     ids,
     charsmap: charsmap.length ? new Charsmap(charsmap) : null,
     // What a subword is called in an address.
@@ -466,7 +468,6 @@ async function loadVocabulary() {
     alone: new Set(alone),
     added: new AddedTokens(added.filter((token) => !token.normalized), ({ id }) => pieces[id]),
   });
-  vocabulary.rankOf = rankings(merges);
   vocabulary.addedNormalized = new AddedTokens(added.filter((token) => token.normalized), ({ id }) =>
     normalized(pieces[id], header.segmenter.normalizer),
   );
