@@ -262,6 +262,22 @@ def test_pairs_fit_the_encoder(task_of: Callable[..., Any]) -> None:
     assert (batch["input_ids"][batch["attention_mask"] == 1] != task.data.frame.pad).all()
 
 
+def test_pairs_longer_than_the_model_reads_are_refused_at_the_start(
+    task_of: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))  # of 64 positions
+    task_of("reranking").load_model(files, seed=1)  # whose pairs are short
+    for name, length in {"max_query_length": 40, "max_passage_length": 40}.items():
+        monkeypatch.setitem(LENGTHS, name, length)
+    long = query("t2", "b " * 50, ["eng2"])
+    monkeypatch.setitem(SPLITS, "train", [*SPLITS["train"][:1], long])
+    monkeypatch.setitem(SPLITS, "passages", [*SPLITS["passages"], *passages("fra", "c " * 50)])
+    task_of("reranking", max_length=64).load_model(files, seed=1)
+    message = r"`max_length` of a reranking task's `options` is 65, and .* at most 64 tokens"
+    with pytest.raises(InputError, match=message):
+        task_of("reranking", max_length=65).load_model(files, seed=1)
+
+
 # Retrieval
 
 

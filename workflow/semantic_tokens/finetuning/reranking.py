@@ -13,6 +13,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning.pair_classification import load_classifier
 from semantic_tokens.finetuning.retrieval_data import RankingData, draws_of, ndcg_items, rankings
 from semantic_tokens.finetuning.task import Predictions, Task, model_inputs, outputs, predict
+from semantic_tokens.modeling.encoders import longest_text, open_config
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.modeling.pooling import compute_scores_in_float32
 from semantic_tokens.scored_items import ScoredItem
@@ -69,6 +70,7 @@ class Reranking(Task):
         )
         self.pooling = pooling
         self.listwise = loss == "listwise"
+        self.max_length = max_length
         self.room = max_length - self.data.frame.pair_overhead
         self.negatives_per_query, self.negative_depth = negatives_per_query, negative_depth
         # A query, and which of its passages: a relevant one by its id, or the number of a draw.
@@ -90,9 +92,22 @@ class Reranking(Task):
         ]
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
+        files = files if isinstance(files, ModelFiles) else ModelFiles(files)
+        limit = longest_text(open_config(files.source))
+        if limit is not None and limit < min(self.max_length, self._longest_pair()):
+            raise InputError(
+                f"`max_length` of a reranking task's `options` is {self.max_length}, and "
+                f"{files.source} reads at most {limit} tokens; lower it"
+            )
         model = load_classifier(files, 2, self.pooling, **options)
         compute_scores_in_float32(model, 2)
         return model
+
+    def _longest_pair(self) -> int:
+        """Tokens of a query and a passage, at the most, before they are shortened."""
+        queries = [len(query["input_ids"]) for query in (*self.data.train, *self.data.test)]
+        passages = map(len, self.data.passages.values())
+        return max(queries) + max(passages) + self.data.frame.pair_overhead
 
     def _negatives(self, query: dict[str, Any], epoch: int) -> list[str]:
         random = draws_of(query, self.seed, epoch)

@@ -87,7 +87,7 @@ def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> PreT
     with whole_folder(folder) as partial:
         model.save_pretrained(partial)
         copy_files(Path(tokenizer), partial, "*token*")
-        copy_files(_source(files), partial, "*.py")
+        copy_files(files.source, partial, "*.py")
     return model
 
 
@@ -111,7 +111,7 @@ def export_with_card(
         the embedding of the model before it was made plain.
     """
     folder = Path(folder)
-    source = _source(files)
+    source = files.source
     origin = getattr(open_config(source), ORIGIN, None) or {}
     if is_semantic_token_model(files.folder):
         recipe = {"recipe": read_json(files.folder / "config.json").get("recipe"), **recipe}
@@ -133,11 +133,6 @@ def export_with_card(
         folder,
     )
     return embedding
-
-
-def _source(files: ModelFiles) -> Path:
-    """The folder with the configuration of a model's encoder."""
-    return files.folder / "backbone" if is_semantic_token_model(files.folder) else files.folder
 
 
 def _described(origin: Mapping[str, Any]) -> str:

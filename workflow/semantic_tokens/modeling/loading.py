@@ -105,6 +105,11 @@ class ModelFiles:
             Path(embeddings[0]) if embeddings else None,
         )
 
+    @property
+    def source(self) -> Path:
+        """The folder with the configuration of the encoder."""
+        return self.folder / "backbone" if is_semantic_token_model(self.folder) else self.folder
+
     def load_groups(self) -> Groups | None:
         """The groups; None where the model is as its folder has it."""
         if self.groups is not None:
@@ -148,7 +153,7 @@ def load_model(
     if not isinstance(files, ModelFiles):
         files = ModelFiles(Path(files))
     is_saved = is_semantic_token_model(files.folder)
-    source = files.folder / "backbone" if is_saved else files.folder
+    source = files.source
     trusted = trusts_remote_code(source)
     config = open_config(source, trust_remote_code=trusted)
     if labels is not None:
@@ -198,7 +203,7 @@ def save_model(
         folder: the folder to write. It appears whole, or its old content stays.
         recipe: how the model was made, to be read again in its ``config.json``.
     """
-    source = files.folder / "backbone" if is_semantic_token_model(files.folder) else files.folder
+    source = files.source
     embedding = semantic_embedding(model)
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     for name, tensor in _outside_the_head(model, files).items():
