@@ -73,7 +73,14 @@ _OTHER_WEIGHTS = (
     "*.ckpt",
     "*.gguf",
 )
-_IGNORED = (*_OTHER_WEIGHTS, "onnx/*", "openvino/*", "coreml/*", "*.tflite", "*.mlmodel")
+_OTHER_FORMS = ("onnx", "openvino", "coreml", "*.tflite", "*.mlmodel")
+_PICKLES = "pytorch_model*.bin"
+# What is not fetched from the hub. A folder of its own in a checkpoint is another module's.
+_IGNORED = (
+    *(pattern for pattern in _OTHER_WEIGHTS if pattern != "*.bin"),
+    *(f"{form}/*" for form in ("onnx", "openvino", "coreml")),
+    *("*.tflite", "*.mlmodel", _PICKLES),
+)
 
 Method = Literal["kmeans", "lexicon"]
 
@@ -141,8 +148,6 @@ def semantic_version(
     """
     _check_options(ratio, method, lexicons)
     target = _checked_output(Path(output), overwrite)
-    if push_to_hub is not None:
-        check_push(push_to_hub)
     source = _found(model, revision, convert_pickle)
     if target == source.resolve() or target in source.resolve().parents:
         raise InputError(f"{target} holds the model itself; name another folder for the output")
@@ -157,6 +162,8 @@ def semantic_version(
         raise InputError(
             f"dimension {dimension} is outside 1..{embeddings.shape[1]}, what {model} has"
         )
+    if push_to_hub is not None:
+        check_push(push_to_hub)
     alone = special_ids(tokenizer, with_unused=keep_unused_alone)
     if method == "lexicon":
         pairs = _pairs(tokenizer, lexicons)
@@ -195,7 +202,7 @@ def semantic_version(
     }
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
         made = Path(temporary, "made")
-        _copy_all_but_weights(source, made)
+        _copy_all_but_weights(source, made, target)
         _write_weights(files, made, empty, groups)
         groups.save(made / GROUPS)
         _write_members(groups, tokenizer, made / MEMBERS)
@@ -262,11 +269,24 @@ def _checked_output(output: Path, overwrite: bool) -> Path:
     Raises:
         InputError: it cannot be made, or holds something that is not to be replaced.
     """
-    target = output.resolve()
-    above = next(path for path in [target, *target.parents] if path.exists())
+    try:
+        target = output.resolve()
+        above = next(path for path in [target, *target.parents] if path.exists())
+        is_link = target.is_symlink()  # that could not be followed
+    except (OSError, RuntimeError) as error:  # the latter of a link that leads to itself
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"the output {output} cannot be reached ({reason}); name another folder"
+        ) from error
+    if is_link:
+        raise InputError(f"the output {output} is a link that leads to itself; name another folder")
     if not above.is_dir():
         raise InputError(f"{above} is a file; name a folder for the output")
     if target.exists():
+        if target.is_mount():
+            raise InputError(
+                f"{output} is where a disk is mounted, and cannot be replaced; name a folder in it"
+            )
         if target == Path.cwd().resolve() or target in Path.cwd().resolve().parents:
             raise InputError(
                 f"{output} is the folder that you are in, or one above it; name another folder for "
@@ -298,6 +318,8 @@ def _found(model: str | Path, revision: str | None, convert_pickle: bool) -> Pat
     folder = Path(model)
     if folder.is_dir():
         return folder
+    if folder.exists():
+        raise InputError(f"{model} is a file; name the folder of the model")
     name = str(model)
     if folder.is_absolute() or name.startswith(".") or name.count("/") > 1:
         raise InputError(f"there is no folder {model}; name one, or a model on the hub")
@@ -308,7 +330,7 @@ def _from_hub(name: str, revision: str | None, convert_pickle: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    ignored = [pattern for pattern in _IGNORED if not (convert_pickle and pattern == "*.bin")]
+    ignored = [pattern for pattern in _IGNORED if not (convert_pickle and pattern == _PICKLES)]
     try:
         return Path(snapshot_download(name, revision=revision, ignore_patterns=ignored))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
@@ -361,19 +383,17 @@ def _pairs(tokenizer: PreTrainedTokenizerFast, lexicons: Sequence[str | Path]) -
     return pairs
 
 
-def _copy_all_but_weights(source: Path, made: Path) -> None:
-    """Copy the configuration, the tokenizer, and whatever else describes the model."""
+def _copy_all_but_weights(source: Path, made: Path, target: Path) -> None:
+    """Copy the configuration, the tokenizer, and whatever else describes the model, such as the
+    further layers of sentence-transformers. A ``target`` that lies in ``source`` is left out."""
+    weights = (*_OTHER_WEIGHTS, "*.safetensors", "*.bin.index.json", *_OTHER_FORMS)
 
     def ignored(folder: str, names: list[str]) -> set[str]:
-        found = shutil.ignore_patterns(
-            *_OTHER_WEIGHTS, "*.safetensors", "*.safetensors.index.json", "*.bin.index.json",
-            "onnx", "openvino", "coreml", "README.md", ".*",
-        )(folder, names)  # fmt: skip
-        return set(found)
+        patterns = [*weights, "README.md"] if Path(folder) == source else []
+        found = set(shutil.ignore_patterns(*patterns, ".*")(folder, names))
+        return found | {name for name in names if Path(folder, name).resolve() == target}
 
     shutil.copytree(source, made, ignore=ignored)
-    for index in source.glob("*.safetensors.index.json"):
-        shutil.copyfile(index, made / index.name)
 
 
 def _write_weights(
