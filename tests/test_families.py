@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tiny import byte_level_tokenizer, character_tokenizer, sentencepiece_tokenizer
 
 from semantic_tokens.files import read_json
+from semantic_tokens.finetuning.pair_classification import load_classifier
 from semantic_tokens.finetuning.task import model_inputs, outputs
 from semantic_tokens.grouping.first_k import first_k_groups
 from semantic_tokens.grouping.groups import Groups, groups_of, ungrouped
@@ -26,6 +27,7 @@ from semantic_tokens.modeling.encoders import (
 from semantic_tokens.modeling.export import export
 from semantic_tokens.modeling.loading import HEADS, ModelFiles, load_model, save_model
 from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageModel
+from semantic_tokens.modeling.pooling import compute_scores_in_float32
 from semantic_tokens.pretraining import Objective, PackedCorpora, pretrain
 from semantic_tokens.reuse import semantic_version
 from semantic_tokens.tokenization import pack_corpus
@@ -315,6 +317,22 @@ def test_token_types_are_given_to_those_who_tell_them_apart(made: Made, tmp_path
     types = getattr(model.config, "type_vocab_size", 0) or 0
     knows = made.name in ("bert", "electra", "albert", "rembert", "convbert", "ernie", "roformer")
     assert (not torch.equal(plain, typed)) == (types > 1) == knows
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_scores_of_rankings_are_those_of_the_head(made: Made, tmp_path: Path, pooling: str) -> None:
+    """Its last layer is found in every family, and computes in float32 under autocast."""
+    model = load_classifier(made.files(tmp_path), 2, pooling, seed=1).eval()
+    batch = model_inputs(made.ids.tolist(), 0)
+    with torch.no_grad():
+        before = outputs(model, dict(batch)).logits
+        compute_scores_in_float32(model, 2)
+        after = outputs(model, dict(batch)).logits
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            halved = outputs(model, dict(batch)).logits
+    assert before.shape == (3, 2)
+    assert torch.equal(before, after)
+    assert halved.dtype == torch.float32
 
 
 # What is written
