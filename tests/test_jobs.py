@@ -19,11 +19,12 @@ from semantic_tokens.training import TrainingOptions, train
 
 @pytest.fixture
 def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """What a script is given; the test's own log handlers are put back."""
+    """What a script is given; the test's own log handlers and environment are put back."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", list(root.handlers))
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "error")
     return SimpleNamespace(rule="align", threads=1, log=[str(tmp_path / "align.log")])
 
 
@@ -148,10 +149,11 @@ def test_an_interrupted_job_ends_in_one_line(snakemake: SimpleNamespace) -> None
 def test_accelerate_says_nothing_of_its_checkpoints(
     snakemake: SimpleNamespace, tmp_path: Path
 ) -> None:
-    weights = torch.nn.Linear(1, 1)
+    model = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))
+    model[1].weight = model[0].weight  # tied, as an embedding and its decoder are
     with job(snakemake):
         train(
-            weights,
+            model,
             lambda: itertools.repeat([{"x": torch.ones(1, 1)}]),
             lambda model, batch: model(batch["x"]).mean(),
             steps=4,

@@ -25,6 +25,8 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
         os.environ[variable] = str(snakemake.threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Else a table of the weights that a fresh head has not got from its checkpoint, in every job.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     log_to(snakemake.log)
     end_with_snakemake()
     log = logging.getLogger(snakemake.rule)
@@ -73,8 +75,8 @@ def log_to(files: Iterable[str]) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True
     )
-    # It has five lines for every checkpoint.
-    logging.getLogger("accelerate").setLevel(logging.WARNING)
+    # It has five lines for every checkpoint, and a warning where weights are tied.
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
 
 
 # What libraries say of a disk without room, each as an error of its own kind: safetensors as text,

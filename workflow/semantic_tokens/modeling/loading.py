@@ -30,6 +30,7 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from semantic_tokens.embeddings import load_embeddings
 from semantic_tokens.errors import InputError
@@ -164,6 +165,7 @@ def load_model(
     options: dict[str, Any] = {"trust_remote_code": trusted, "dtype": torch.float32}
     if attn_implementation is not None:
         options["attn_implementation"] = attn_implementation
+    disable_progress_bar()  # loading takes less than a second
     torch.manual_seed(seed)
     try:
         if is_saved:
