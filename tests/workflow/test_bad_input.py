@@ -36,7 +36,7 @@ def assert_one_message(output: str, message: str) -> None:
         ),
         (
             {"experiments": "config/misspelt.tsv"},
-            r"config/misspelt\.tsv, line 9: backbone 'unigran' is not in .*; did you mean unigram",
+            r"config/misspelt\.tsv, line 10: backbone 'unigran' is not in .*; did you mean unigram",
         ),
     ],
     ids=["key", "dataset", "path", "row"],
@@ -105,10 +105,10 @@ def output(study: Study) -> str:
     ("rule", "message"),
     [
         ("fetch_wheel", rf"lexicon\.tsv has sha256 \w+, and config key wheels\.own\.sha256 says {SHA256}; fetch it again"),
-        ("fetch_download", r"download 'own': there is no file own/words/en-de\.txt; put it there or mend `mirrors`"),
+        ("fetch_download", r"download 'own': there is no file own/words/en-de\.txt; put it there or correct `mirrors`"),
         ("read_lexicon", r"own/lexicon\.tsv, line 2: 4 filled columns separated by tabs are expected"),
-        ("read_corpus", r"corpus 'own' has no text: .*; mend `languages` or `path` of config key corpora\.own"),
-        ("read_dataset", r"own/conll/deu/train\.txt, line 2: a word and its tag .*; mend or remove the line"),
+        ("read_corpus", r"corpus 'own' has no text: .*; correct `languages` or `path` of config key corpora\.own"),
+        ("read_dataset", r"own/conll/deu/train\.txt, line 2: a word and its tag .*; (?:fix|correct) or remove the line"),
         ("group_kmeans", r"grouping 'kmeans-cosine-0\.001' gives 2 groups to 2500 subwords, of which 5 are kept alone.*; mend the ratio"),
     ],
 )  # fmt: skip

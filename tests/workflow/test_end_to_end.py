@@ -65,6 +65,7 @@ JOBS = {
     "comparison": 1,
     "figure_pipelines": 1,
     "figure_curves": 3,
+    "figure_group_quality": 1,
     "figure_pretraining": 1,
     "explorer": 1,
     "provenance": 1,
@@ -406,7 +407,7 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
     expected |= {"results/comparison.csv", "results/comparison.html"}
     expected |= {
         f"results/figures/{figure}.{suffix}"
-        for figure in ("figure5", "pretraining_curves")
+        for figure in ("figure5", "group_quality", "pretraining_curves")
         for suffix in ("pdf", "png")
     }
     expected |= {"results/explorer.html", "results/provenance.json", "results/provenance.html"}
@@ -441,8 +442,8 @@ def test_replicates_repeat_the_pipeline_with_seeds_of_their_own(
     # Three experiments of Table 5, two of First-k, and two of Table 4.
     assert job_counts(answer.stdout) == {
         **{"replicate_backbone": 2, "extract_embeddings": 2, "align": 1, "reduce_dimension": 1},
-        **{"leave_ungrouped": 1, "group_kmeans": 1, "group_first_k": 2, "group_by_lexicon": 1},
-        **{"assemble_model": 5, "pretrain": 2, "fine_tune": 5 + 2, "table5": 1, "claims": 1},
+        **{"group_kmeans": 1, "group_first_k": 2, "group_by_lexicon": 1},
+        **{"pretrain": 2, "fine_tune": 5 + 2, "table5": 1, "claims": 1},
     }
     results = own.folder / "results"
     first, second = RECIPES[2], RECIPES[2].replace("unigram", "unigram.replicate-2")
