@@ -59,7 +59,5 @@ if config["replicates"] > 1:
             mem_mb=100,
             runtime=10,
             gpu=0,
-        params:
-            folder=subpath(output[0], parent=True),
-        shell:
-            "ln -f {input} {params.folder}/ 2> {log}"
+        script:
+            "../workflow/scripts/replicate_backbone.py"

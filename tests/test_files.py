@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import (
     file_lock,
+    link_files,
     read_json,
     read_jsonl,
     reading,
@@ -177,3 +178,20 @@ def test_a_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CROWD, tmp_path / "checkpoint", tmp_path / "inside"]
     crowd = [subprocess.Popen(command, env=environment) for _ in range(4)]
     assert [process.wait() for process in crowd] == [0] * 4
+
+
+def test_files_are_linked_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "a/notes.txt").write_text("no", encoding="utf-8")
+    link_files(tmp_path / "a", tmp_path / "b", "*.json")
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["config.json"]
+    assert (tmp_path / "b/config.json").samefile(tmp_path / "a/config.json")
+
+    def refused(*_: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    link_files(tmp_path / "a", tmp_path / "c", "*.json")
+    assert (tmp_path / "c/config.json").read_text(encoding="utf-8") == "{}"
+    assert not (tmp_path / "c/config.json").samefile(tmp_path / "a/config.json")

@@ -79,6 +79,19 @@ def copy_files(source: Path, target: Path, *patterns: str) -> None:
                 shutil.copyfile(path, target / path.name)
 
 
+def link_files(source: Path, target: Path, *patterns: str) -> None:
+    """Give the files of a folder whose names fit one of the patterns a second name in another
+    folder. Where the file system has no hard links, they are copied."""
+    target.mkdir(parents=True, exist_ok=True)
+    for pattern in patterns:
+        for path in sorted(source.glob(pattern)):
+            with whole(target / path.name) as partial:
+                try:
+                    partial.hardlink_to(path)
+                except OSError:
+                    shutil.copyfile(path, partial)
+
+
 @contextlib.contextmanager
 def reading(path: str | Path) -> Iterator[None]:
     """Read a file that a stage of this workflow wrote, with a library.
