@@ -21,7 +21,6 @@ import pytest
 import torch
 import yaml
 from tiny import character_tokenizer
-from tokenizers import Tokenizer
 from transformers import BertConfig, BertForMaskedLM, XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from semantic_tokens.files import read_jsonl
@@ -155,15 +154,13 @@ def checkpoints(hub: Path) -> None:
             continue
         torch.manual_seed(0)
         if name == "mbert":
-            tokenizer = character_tokenizer().to_str()
-            rows = Tokenizer.from_str(tokenizer).get_vocab_size()
-            model: Any = BertForMaskedLM(BertConfig(vocab_size=rows, **size))
+            tokenizer = character_tokenizer()
+            model: Any = BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **size))
         else:
             tokenizer = unigram
             model = XLMRobertaForMaskedLM(XLMRobertaConfig(vocab_size=7, **size))
         model.save_pretrained(hub / backbone["hub"])
-        write(hub / backbone["hub"] / "tokenizer.json", tokenizer)
-        write(hub / backbone["hub"] / "tokenizer_config.json", "{}")
+        tokenizer.save_pretrained(hub / backbone["hub"])
 
 
 def lexicons(mirror: Path) -> None:

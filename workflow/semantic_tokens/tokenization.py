@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, List, Value
+from datasets.exceptions import DatasetGenerationError
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
@@ -299,12 +300,17 @@ def tokenize_dataset(
             options_of_split = {"max_length": options[f"max_{side}_length"]}
         function, schema, features = _KINDS[kind]
         with tempfile.TemporaryDirectory(prefix=".tokenising-", dir=target.parent) as folder:
-            examples = Dataset.from_generator(
-                _examples,
-                features=features,
-                gen_kwargs={"path": split, "features": features},
-                cache_dir=folder,
-            )
+            try:
+                examples = Dataset.from_generator(
+                    _examples,
+                    features=features,
+                    gen_kwargs={"path": split, "features": features},
+                    cache_dir=folder,
+                )
+            except DatasetGenerationError as error:
+                if isinstance(error.__cause__, InputError):
+                    raise error.__cause__ from None
+                raise
             rows = examples.map(
                 _tokenised,
                 batched=True,

@@ -180,6 +180,8 @@ def load_model(
             groups = files.load_groups() or Groups(torch.arange(len(weight)), weight)
     except SafetensorError as error:
         raise InputError(damaged(source, error)) from error
+    except InputError:
+        raise
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         said = " ".join(str(error).split())[:400]
         raise InputError(f"{files.folder} cannot be opened as {head} ({said})") from error
