@@ -168,6 +168,7 @@ DECIDE_NOTHING = {
 }
 #: Of no scores.
 _NO_SCORES = {
+    "figure_group_quality",
     *("figure_groups", "figure_pipelines", "figure_pretraining"),
     *("table1", "table2", "table3"),
 }
@@ -192,9 +193,11 @@ UNUSED = {
     "vocabulary": {"baseline"},
     # finds the embedding of a model, which must have one
     "modeling.embedding": {
-        *("derive_backbone", "extract_embeddings", "figure_groups"),
+        *("derive_backbone", "extract_embeddings", "figure_groups", "figure_group_quality"),
         *("tokenize_corpus", "tokenize_dataset", "tokenize_ranking"),
     },
+    # read by weighted K-Means alone
+    "subword_counts": {"group_kmeans"},
     # measures for the log
     "alignment_quality": {"align"},
     "finetuning": {"baseline"},
@@ -209,6 +212,7 @@ UNUSED = {
     # how experiments are named; and pages that others write
     "tables": {
         "figure_groups",
+        "figure_group_quality",
         "figure_pipelines",
         "figure_pretraining",
         "table1",
