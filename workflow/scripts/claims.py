@@ -6,7 +6,8 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.bootstrap import Resampling, Runs, scores_in
     from semantic_tokens.claims import judge, published_study, study_of, write_claims
     from semantic_tokens.comparison import read_table
-    from semantic_tokens.files import folder_above, read_json
+    from semantic_tokens.files import folder_above
+    from semantic_tokens.tables import full_dimensions
 
     params, inputs = snakemake.params, snakemake.input  # noqa: F821
     resampling = Resampling(**params.resampling)
@@ -22,7 +23,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         params.kinds,
         scores,
         oracle=params.oracle,
-        full_dimension=read_json(inputs.backbone)["hidden_size"],
+        full_dimension=next(iter(full_dimensions([inputs.backbone]).values())),
         margin=params.margin,
     )
     published = published_study(read_table(inputs.published), params.margin)
