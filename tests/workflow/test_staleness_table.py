@@ -168,7 +168,7 @@ DECIDE_NOTHING = {
 }
 #: Of no scores.
 _NO_SCORES = {
-    *("figure_groups", "figure_pipelines", "figure_pretraining"),
+    *("figure_groups", "figure_group_quality", "figure_pipelines", "figure_pretraining"),
     *("table1", "table2", "table3"),
 }
 #: What a rule's script imports though none of it is in the output: a module -> the rules.
@@ -192,9 +192,11 @@ UNUSED = {
     "vocabulary": {"baseline"},
     # finds the embedding of a model, which must have one
     "modeling.embedding": {
-        *("derive_backbone", "extract_embeddings", "figure_groups"),
+        *("derive_backbone", "extract_embeddings", "figure_groups", "figure_group_quality"),
         *("tokenize_corpus", "tokenize_dataset", "tokenize_ranking"),
     },
+    # the same script weighs rows for another rule
+    "subword_counts": {"group_kmeans"},
     # measures for the log
     "alignment_quality": {"align"},
     "finetuning": {"baseline"},
@@ -209,6 +211,7 @@ UNUSED = {
     # how experiments are named; and pages that others write
     "tables": {
         "figure_groups",
+        "figure_group_quality",
         "figure_pipelines",
         "figure_pretraining",
         "table1",
