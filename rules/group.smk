@@ -70,11 +70,17 @@ rule count_subwords:
         "../workflow/scripts/count_subwords.py"
 
 
+def subword_counts(wildcards):
+    """How often each subword occurs in the corpora; of a replicate, as of its backbone."""
+    backbone = original(wildcards.backbone)
+    return f"results/tokenized/{backbone}/original/subword_counts.safetensors"
+
+
 use rule group_kmeans as group_kmeans_weighted with:
     input:
         embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
         tokenizer="results/backbones/{backbone}/tokenizer.json",
-        counts="results/tokenized/{backbone}/original/subword_counts.safetensors",
+        counts=subword_counts,
     log:
         f"results/logs/group_kmeans_weighted/{GROUPS}.log",
     benchmark:
@@ -86,7 +92,7 @@ use rule group_kmeans as group_kmeans_weighted with:
         alpha=config["grouping"]["kmeans_weighted"]["alpha"],
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
         keep_unused_alone=config["grouping"]["keep_unused_alone"],
-        options=config["grouping"]["kmeans"],
+        options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
         code=code_digest(
             "semantic_tokens.grouping.kmeans",
             "semantic_tokens.grouping.groups",
@@ -115,7 +121,7 @@ rule group_random:
         runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        seed=config["grouping"]["random"]["seed"],
+        seed=lambda wildcards: own_seeds(config["grouping"]["random"], wildcards)["seed"],
         keep_unused_alone=config["grouping"]["keep_unused_alone"],
         code=code_digest(
             "semantic_tokens.grouping.controls",
@@ -131,7 +137,7 @@ rule group_by_frequency:
         embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
         tokenizer="results/backbones/{backbone}/tokenizer.json",
         kmeans=groups_of_same_sizes,
-        counts="results/tokenized/{backbone}/original/subword_counts.safetensors",
+        counts=subword_counts,
     output:
         groups=f"results/groups/{GROUPS}.safetensors",
     log:

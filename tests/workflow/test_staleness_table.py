@@ -168,8 +168,7 @@ DECIDE_NOTHING = {
 }
 #: Of no scores.
 _NO_SCORES = {
-    "figure_group_quality",
-    *("figure_groups", "figure_pipelines", "figure_pretraining"),
+    *("figure_groups", "figure_group_quality", "figure_pipelines", "figure_pretraining"),
     *("table1", "table2", "table3"),
 }
 #: What a rule's script imports though none of it is in the output: a module -> the rules.
@@ -196,7 +195,7 @@ UNUSED = {
         *("derive_backbone", "extract_embeddings", "figure_groups", "figure_group_quality"),
         *("tokenize_corpus", "tokenize_dataset", "tokenize_ranking"),
     },
-    # read by weighted K-Means alone
+    # the same script weighs rows for another rule
     "subword_counts": {"group_kmeans"},
     # measures for the log
     "alignment_quality": {"align"},

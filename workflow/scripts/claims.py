@@ -1,12 +1,15 @@
 """Judge the paper's claims on this study (sections 4.1 to 4.5; Appendices B, C, E and F)."""
 
+from pathlib import Path
+
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.bootstrap import Resampling, Runs, scores_in
     from semantic_tokens.claims import judge, published_study, study_of, write_claims
     from semantic_tokens.comparison import read_table
-    from semantic_tokens.files import folder_above, read_json
+    from semantic_tokens.files import folder_above
+    from semantic_tokens.modeling.encoders import embedding_width
 
     params, inputs = snakemake.params, snakemake.input  # noqa: F821
     resampling = Resampling(**params.resampling)
@@ -22,7 +25,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         params.kinds,
         scores,
         oracle=params.oracle,
-        full_dimension=read_json(inputs.backbone)["hidden_size"],
+        full_dimension=embedding_width(Path(inputs.backbone).parent),
         margin=params.margin,
     )
     published = published_study(read_table(inputs.published), params.margin)

@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from semantic_tokens.bootstrap import Experiment, Resampling, Scores, experiment_name
-from semantic_tokens.figures.selection import PAIRS, split_grouping
+from semantic_tokens.figures.selection import PAIRS
 from semantic_tokens.pages import Section, write_csv, write_page
+from semantic_tokens.recipe import PATTERNS, Recipe
 
 HOLDS, CONTRADICTED, UNDECIDED, NOT_MEASURED = (
     "holds", "contradicted", "undecided", "not measured",
@@ -78,15 +79,14 @@ def key_of(row: Experiment) -> Key:
     ...         "grouping": "kmeans-cosine-0.05", "pretraining": "asis", "training": "eng"})[3:5]
     ('kmeans-cosine', 0.05)
     """
-    method, ratio = split_grouping(row["grouping"])
-    if ratio is None:
-        ratio = 1.0 if method == "ungrouped" else math.nan
+    recipe = Recipe(**{part: row[part] for part in PATTERNS})
+    is_by_lexicon = recipe.grouping_method == "lexicon"
     return Key(
         row["backbone"],
         row["alignment"],
         row["dimension"],
-        method,
-        ratio,
+        recipe.grouping_without_ratio,
+        math.nan if is_by_lexicon else recipe.ratio,
         row["pretraining"],
         row["training"],
     )

@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 
 from semantic_tokens.bootstrap import Estimate, Experiment, Scores, experiment_name
-from semantic_tokens.figures.selection import METHOD_NAMES, split_grouping
 from semantic_tokens.pages import Section, write_csv, write_page
+from semantic_tokens.recipe import METHOD_NAMES
 from semantic_tokens.tables import (
     PERC_DECIMALS,
     Task,
     identity,
     percent,
+    recipe_of,
 )
 
 #: What others are compared with, at the same ratio and pretraining.
@@ -51,11 +52,11 @@ def controls(
     by_name = {experiment_name(row): row for row in rows}
     lines = []
     for name, row in by_name.items():
-        method, ratio = split_grouping(row["grouping"])
+        recipe = recipe_of(row)
         who = identity(row, full_dimension)
-        line: dict[str, Any] = {"method": METHOD_NAMES.get(method, method)}
+        line: dict[str, Any] = {"method": METHOD_NAMES[recipe.grouping_without_ratio]}
         line |= {part: who[part] for part in ("clsa", "ratio", "pretrain")}
-        plain = {"alignment": "unaligned", "grouping": f"{COMPARED_WITH}-{ratio:g}"}
+        plain = {"alignment": "unaligned", "grouping": f"{COMPARED_WITH}-{recipe.ratio:g}"}
         other = experiment_name({**row, **plain})
         for task in tasks:
             found = scores[task.name]
@@ -74,8 +75,7 @@ def controls(
             line[f"{column}_low"], line[f"{column}_high"] = difference.low, difference.high
         lines.append(line)
     table = pd.DataFrame(lines)
-    order = {name: place for place, name in enumerate(METHOD_NAMES.values())}
-    table["place"] = table["method"].map(lambda name: order.get(name, len(order)))
+    table["place"] = table["method"].map(list(METHOD_NAMES.values()).index)
     table = table.sort_values(
         ["pretrain", "place", "clsa", "ratio"], ascending=[True, True, True, False], kind="stable"
     )

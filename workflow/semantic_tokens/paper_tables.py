@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from semantic_tokens.bootstrap import Experiment, TaskScores, experiment_name
 from semantic_tokens.files import read_json, read_jsonl
-from semantic_tokens.recipe import Recipe, lexicons_of
+from semantic_tokens.recipe import METHOD_NAMES, Recipe, lexicons_of
 from semantic_tokens.tables import recipe_of
 
 #: What the paper's Table 1 says of a kind of task: its name, its type and its granularity.
@@ -262,16 +262,8 @@ def method_name(recipe: Recipe) -> str:
     """
     if recipe.grouping_method == "lexicon":
         return f"lexicon: {' + '.join(lexicons_of(recipe.grouping))}"
-    names = {
-        "ungrouped": "oracle",
-        "kmeans-cosine": "K-Means",
-        "kmeans-euclidean": "K-Means, Euclidean",
-        "kmeans-weighted": "K-Means, weighted by frequency",
-        "firstk": "First-k",
-        "random": "random groups",
-        "frequency": "groups by frequency",
-    }
-    return names[recipe.grouping_without_ratio]
+    name = METHOD_NAMES[recipe.grouping_without_ratio]
+    return "oracle" if name == "ungrouped" else name
 
 
 def ratio_of_file(path: str | Path) -> float:

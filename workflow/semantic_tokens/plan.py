@@ -29,8 +29,9 @@ _INDEX = 2.5
 
 #: What every replicate of the pipeline does again.
 REPEATED = {
-    "extract_embeddings", "align", "reduce_dimension", "group_kmeans", "group_first_k",
-    "group_by_lexicon", "leave_ungrouped", "assemble_model", "pretrain", "fine_tune",
+    "extract_embeddings", "align", "reduce_dimension", "group_kmeans", "group_kmeans_weighted",
+    "group_random", "group_by_frequency", "group_first_k", "group_by_lexicon", "pretrain",
+    "fine_tune",
 }  # fmt: skip
 
 

@@ -21,6 +21,17 @@ PATTERNS = {
     "pretraining": r"asis|mlm",
 }
 
+#: How figures and tables call the methods of grouping.
+METHOD_NAMES = {
+    "ungrouped": "ungrouped",
+    "kmeans-cosine": "K-Means",
+    "kmeans-euclidean": "K-Means, Euclidean",
+    "kmeans-weighted": "K-Means, weighted",
+    "random": "random groups",
+    "frequency": "groups by frequency",
+    "firstk": "First-k",
+}
+
 
 @dataclass(frozen=True)
 class Recipe:

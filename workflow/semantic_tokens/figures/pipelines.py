@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from semantic_tokens.figures.selection import METHOD_NAMES, alignment_name, grouping_method
+from semantic_tokens.figures.selection import alignment_name, grouping_method
+from semantic_tokens.recipe import METHOD_NAMES
 from semantic_tokens.tables import Experiment, recipe_of
 
 OPERATIONS = {

@@ -6,27 +6,15 @@ A figure whose experiments are not in the table has no curves, and is not drawn.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from semantic_tokens.configuration import Experiment
-from semantic_tokens.recipe import PATTERNS, Recipe
+from semantic_tokens.recipe import METHOD_NAMES, PATTERNS, Recipe
 
 #: In a label: the dimension of the backbone's own word embeddings, known when it is drawn.
 FULL_DIMENSION = "{D}"
-
-#: How figures and tables call methods of grouping.
-METHOD_NAMES = {
-    "ungrouped": "ungrouped",
-    "kmeans-cosine": "K-Means",
-    "kmeans-euclidean": "K-Means, Euclidean",
-    "kmeans-weighted": "weighted K-Means",
-    "random": "random groups",
-    "frequency": "groups by frequency",
-    "firstk": "First-k",
-}
 
 #: Figure 10: the five pairs of Appendix C by kind of task, each with its group: I, other type of task and
 #: other data; II, other type, the same data; III, the same type, other data. Its (I b) is printed as
@@ -124,19 +112,9 @@ def language_pairs(kinds: Iterable[str]) -> list[tuple[str, str, str]]:
     return [(group, a, b) for group, a, b in PAIRS if {a, b} <= known]
 
 
-def split_grouping(grouping: str) -> tuple[str, float | None]:
-    """A grouping's method and its ratio, None where there is none to ask for.
-
-    >>> split_grouping("kmeans-cosine-0.05"), split_grouping("ungrouped")
-    (('kmeans-cosine', 0.05), ('ungrouped', None))
-    """
-    parts = re.fullmatch(r"(.+)-(0?\.\d+|1)", grouping)
-    return (parts[1], float(parts[2])) if parts else (grouping, None)
-
-
 def grouping_method(recipe: Recipe) -> str:
     """The grouping without its ratio: ``kmeans-cosine``, ``firstk``, ``ungrouped`` …"""
-    return split_grouping(recipe.grouping)[0]
+    return recipe.grouping_without_ratio
 
 
 def _figure3(rows: Sequence[Experiment]) -> Curves:
@@ -281,7 +259,7 @@ def _controls(rows: Sequence[Experiment]) -> Curves:
 
     def series_of(row: Experiment) -> tuple[str, int]:
         method = grouping_method(row.recipe)
-        name = METHOD_NAMES.get(method, method)
+        name = METHOD_NAMES[method]
         if row.recipe.is_aligned:
             return f"{name} after CLSA", 2 if method == "kmeans-cosine" else 5
         return name, colours.get(method, 5)
