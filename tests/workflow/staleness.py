@@ -27,9 +27,9 @@ PRETRAINED = SCORED | {
 QUALITY = frozenset({"group_quality", "figure_group_quality"})
 # The controls are not aligned and not pretrained; those in the second set count subwords.
 CONTROLS = frozenset({"group_kmeans_weighted", "group_random", "group_by_frequency"})
-COUNTED = QUALITY | {
-    "count_subwords", "group_kmeans_weighted", "group_by_frequency", "fine_tune", "significance",
-    "explorer",
+OF_CONTROLS = frozenset({"fine_tune", "significance", "claims", "figure_curves", "controls"})
+COUNTED = QUALITY | OF_CONTROLS | {
+    "count_subwords", "group_kmeans_weighted", "group_by_frequency", "explorer"
 }  # fmt: skip
 KMEANS = PRETRAINED | CONTROLS | QUALITY | {"group_kmeans", "figure_groups", "explorer"}
 GROUPS = KMEANS | {"group_first_k", "group_by_lexicon", "table4"}
@@ -128,8 +128,8 @@ KEYS: dict[str, Line] = {
     "replicates": Line(
         RETRIEVED | {
             "replicate_backbone", "extract_embeddings", "align", "reduce_dimension",
-            "group_kmeans", "group_first_k", "group_by_lexicon", "leave_ungrouped",
-            "assemble_model", "pretrain"},
+            "group_kmeans", "group_first_k", "group_by_lexicon", "pretrain", "tokenize_corpus",
+            "count_subwords", *CONTROLS},
         value=2),
     "evaluation_split": Line(RETRIEVED | BASELINE | {"table1"}, value="dev"),
     "gpus_per_job": Line(NOTHING, value=1),
@@ -204,10 +204,10 @@ KEYS: dict[str, Line] = {
         COUNTED - {"count_subwords", "group_by_frequency"}, value=1.0,
         only={"grouping": ["kmeans-weighted-0.05"]}),
     "grouping.random.seed": Line(
-        QUALITY | {"group_random", "fine_tune", "significance"}, value=2,
+        QUALITY | OF_CONTROLS | {"group_random"}, value=2,
         only={"grouping": ["random-0.05"]}),
     "grouping.first_k.mode": Line(
-        {"fine_tune", "claims", "figure_curves", "significance"}, value="unk",
+        OF_CONTROLS, value="unk",
         only={"grouping": ["firstk-0.4"]}),
     "pretraining.corpora": Line(PRETRAINED | COUNTED | {"table2"}, value=["text"]),
     "pretraining.sequence_length": Line(
@@ -328,8 +328,7 @@ MODULES: dict[str, Line] = {
     "gpus": Line(NOTHING),
     "grouping": Line(NOTHING),
     "grouping.first_k": Line(
-        {"group_first_k", "fine_tune", "claims", "figure_curves",
-         "significance"},
+        OF_CONTROLS | {"group_first_k"},
         only={"grouping": ["firstk-0.4"]}),
     "grouping.groups": Line(GROUPS),
     "grouping.kmeans": Line(KMEANS),
@@ -341,7 +340,7 @@ MODULES: dict[str, Line] = {
     # what it chooses are inputs
     "grouping.selection": Line(NOTHING),
     "grouping.controls": Line(
-        QUALITY | {"group_random", "group_by_frequency", "fine_tune", "significance"},
+        QUALITY | OF_CONTROLS | {"group_random", "group_by_frequency"},
         only={"grouping": ["random-0.05", "frequency-0.05"]}),
     # of corpora it reads those of the hub alone, of which the wide study has none
     **dict.fromkeys(
@@ -389,7 +388,7 @@ MODULES: dict[str, Line] = {
     "seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
     "significance": Line({"significance"}),
     "snakemake_run": Line(NOTHING),
-    "special_tokens": Line(TOKENIZED | PRETRAINED | {"tokenize_corpus"}),
+    "special_tokens": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
     "tables": Line(SHOWN - {"significance", "claims"} | {"table4"}),
     "templates": Line(PAGES),
     "text_files": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
