@@ -7,6 +7,7 @@ import sys
 import tempfile
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from snakemake.logging import logger
@@ -59,6 +60,7 @@ from semantic_tokens.configuration import read_experiments, validate_config
 from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.errors import InputError
 from semantic_tokens.recipe import PATTERNS, lexicons_of, ratio_of
+from semantic_tokens.replicates import in_replicate, reseeded, seed_in, split_replicate
 from semantic_tokens.snakemake_run import begin_run
 
 begin_run(Path(".snakemake").resolve(), takes_lock=workflow.is_main_process and not workflow.dryrun)
@@ -488,3 +490,82 @@ def plan_downloads(rows):
     """What comes over the network for some experiments, and how much of it is known."""
     names = [Path(file).stem for file in network_files(rows)]
     return {name: {**config["wheels"], **config["downloads"]}[name] for name in names}
+
+
+def original(backbone):
+    """The backbone that a replicate is of; itself for the first."""
+    return split_replicate(backbone)[0]
+
+
+def own_seeds(options, wildcards):
+    """A step's options, with the seeds of the replicate that the job is of."""
+    return reseeded(options, split_replicate(wildcards.backbone)[1])
+
+
+def replicates_of(recipe):
+    """Every replicate of a recipe, with its number."""
+    return [
+        (number, replace(recipe, backbone=in_replicate(recipe.backbone, number)))
+        for number in range(1, config["replicates"] + 1)
+    ]
+
+
+def groups_of_same_sizes(wildcards):
+    """The groups of K-Means whose sizes a control takes: of the same embeddings and ratio."""
+    folder = f"results/groups/{wildcards.backbone}/{wildcards.alignment}/{wildcards.dimension}"
+    return f"{folder}/kmeans-cosine-{wildcards.grouping.rpartition('-')[2]}.safetensors"
+
+
+def subword_counts(wildcards):
+    """How often each subword occurs in the corpora; of a replicate, as of its backbone."""
+    backbone = original(wildcards.backbone)
+    return f"results/tokenized/{backbone}/original/subword_counts.safetensors"
+
+
+def baselines_of(task):
+    """What of this task needs no model."""
+    is_ranking = config["tasks"][task]["kind"] in ("reranking", "retrieval")
+    return ["chance", "bm25"] if is_ranking else ["chance"]
+
+
+def baseline_files(tasks):
+    """The items of what needs no model, for the tests against it."""
+    return [
+        f"results/baselines/{baseline}/{task}.items.parquet"
+        for task in tasks
+        for baseline in baselines_of(task)
+    ]
+
+
+def chance_files(tasks):
+    """Chance in these tasks, with the rule that it follows."""
+    return [f"results/baselines/chance/{task}.json" for task in tasks]
+
+
+def ranked_depth(task):
+    """How many of BM25's passages a task ranks anew; None where it is no such task."""
+    spec = config["tasks"][task]
+    return spec["options"].get("rerank_depth", 100) if spec["kind"] == "reranking" else None
+
+
+def baseline_inputs(wildcards):
+    """The examples that a baseline is scored on, and the rankings or passages that it needs."""
+    task = config["tasks"][wildcards.task]
+    folder, split = f"results/datasets/{task['dataset']}", config["evaluation_split"]
+    files = {"train": f"{folder}/train.jsonl", "test": f"{folder}/{split}.jsonl"}
+    if wildcards.baseline == "bm25" or task["kind"] == "reranking":
+        files["candidates"] = [f"results/candidates/{task['dataset']}/{split}.jsonl"]
+    elif task["kind"] == "retrieval":
+        place = "pools" if pool_of(task["dataset"]) else "datasets"
+        files["passages"] = [f"results/{place}/{task['dataset']}/passages.jsonl"]
+    return files
+
+
+def baseline_code(wildcards):
+    """The digest of what scores a baseline: with the metric of its kind of task."""
+    kind = config["tasks"][wildcards.task]["kind"]
+    metric = "ranking" if kind in ("reranking", "retrieval") else f"finetuning.{kind}"
+    modules = ["baselines", "scored_items"]
+    if kind != "pair_classification":
+        modules.append(metric)
+    return code_digest(*(f"semantic_tokens.{module}" for module in modules))

@@ -7,12 +7,6 @@
 #           results/exported/{recipe}/   the plain checkpoint of a model, on request
 
 
-def groups_of_same_sizes(wildcards):
-    """The groups of K-Means whose sizes a control takes: of the same embeddings and ratio."""
-    folder = f"results/groups/{wildcards.backbone}/{wildcards.alignment}/{wildcards.dimension}"
-    return f"{folder}/kmeans-cosine-{wildcards.grouping.rpartition('-')[2]}.safetensors"
-
-
 rule group_kmeans:
     input:
         embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
@@ -68,12 +62,6 @@ rule count_subwords:
         code=code_digest("semantic_tokens.subword_counts"),
     script:
         "../workflow/scripts/count_subwords.py"
-
-
-def subword_counts(wildcards):
-    """How often each subword occurs in the corpora; of a replicate, as of its backbone."""
-    backbone = original(wildcards.backbone)
-    return f"results/tokenized/{backbone}/original/subword_counts.safetensors"
 
 
 use rule group_kmeans as group_kmeans_weighted with:

@@ -4,27 +4,6 @@
 # makes     results/backbones/{backbone}.replicate-{replicate}/   the same files, linked
 #
 # From there on a replicate is made as another backbone is, and text that is cut already is shared.
-from dataclasses import replace
-
-from semantic_tokens.replicates import in_replicate, reseeded, seed_in, split_replicate
-
-
-def original(backbone):
-    """The backbone that a replicate is of; itself for the first."""
-    return split_replicate(backbone)[0]
-
-
-def own_seeds(options, wildcards):
-    """A step's options, with the seeds of the replicate that the job is of."""
-    return reseeded(options, split_replicate(wildcards.backbone)[1])
-
-
-def replicates_of(recipe):
-    """Every replicate of a recipe, with its number."""
-    return [
-        (number, replace(recipe, backbone=in_replicate(recipe.backbone, number)))
-        for number in range(1, config["replicates"] + 1)
-    ]
 
 
 if config["replicates"] > 1:
