@@ -128,8 +128,8 @@ KEYS: dict[str, Line] = {
     "replicates": Line(
         RETRIEVED | {
             "replicate_backbone", "extract_embeddings", "align", "reduce_dimension",
-            "group_kmeans", "group_first_k", "group_by_lexicon", "pretrain", "tokenize_corpus",
-            "count_subwords", *CONTROLS},
+            "group_kmeans", "group_first_k", "group_by_lexicon", "pretrain",
+            *CONTROLS},
         value=2),
     "evaluation_split": Line(RETRIEVED | BASELINE | {"table1"}, value="dev"),
     "gpus_per_job": Line(NOTHING, value=1),
