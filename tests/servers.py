@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +26,7 @@ def serving(answer: Answer) -> Iterator[tuple[str, list[tuple[str, str, str | No
             requests.append((self.command, self.path.partition("?")[0], self.headers.get("Range")))
             answer(self)
 
-        do_HEAD = do_POST = do_GET
+        do_HEAD = do_POST = do_PUT = do_GET
 
         def log_message(self, *arguments: Any) -> None:
             pass
@@ -102,6 +103,81 @@ def hub(repositories: Path, revision: str) -> Answer:
             send_file(handler, content, headers=headers)
 
     return answer
+
+
+def writable_hub(repositories: Path, revision: str, token: str) -> Answer:
+    """:func:`hub`, where whoever has the token may create repositories and upload to them.
+
+    Weights come as large files do: their bytes by themselves, and in the commit their digest.
+    """
+    read = hub(repositories, revision)
+    blobs = repositories / ".large"
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.command not in ("POST", "PUT") or "paths-info" in handler.path:
+            read(handler)
+            return
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        parts = unquote(handler.path.partition("?")[0]).strip("/").split("/")
+        if parts[0] == "large":  # an address that only who may write was told
+            blobs.mkdir(exist_ok=True)
+            (blobs / parts[1]).write_bytes(body)
+            send(handler, 200)
+            return
+        if handler.headers.get("Authorization") != f"Bearer {token}":
+            send(handler, 401, json.dumps({"error": "Invalid credentials"}).encode())
+            return
+        address = f"http://{handler.headers['Host']}"
+        if parts[-1] == "validate-yaml":
+            content: Any = {"warnings": [], "errors": []}
+        elif parts[:3] == ["api", "repos", "create"]:
+            asked = json.loads(body)
+            name = f"{asked.get('organization') or 'me'}/{asked['name']}"
+            if name.startswith("another/"):
+                send(handler, 403, json.dumps({"error": "not your namespace"}).encode())
+                return
+            if (repositories / name).is_dir():
+                send(handler, 409, json.dumps({"url": f"{address}/{name}"}).encode())
+                return
+            (repositories / name).mkdir(parents=True)
+            content = {"url": f"{address}/{name}"}
+        elif parts[4:5] == ["preupload"]:
+            content = {"files": [_upload_mode(file) for file in json.loads(body)["files"]]}
+        elif parts[-2:] == ["objects", "batch"]:
+            objects = json.loads(body)["objects"]
+            content = {
+                "transfer": "basic",
+                "objects": [
+                    file | {"actions": {"upload": {"href": f"{address}/large/{file['oid']}"}}}
+                    for file in objects
+                ],
+            }
+        else:
+            name = "/".join(parts[2:4])
+            _commit(repositories / name, body, blobs)
+            content = {"commitUrl": f"{address}/{name}/commit/{revision}", "commitOid": revision}
+        headers = {"Content-Type": "application/json"}
+        send(handler, 200, json.dumps(content).encode(), headers=headers)
+
+    return answer
+
+
+def _upload_mode(file: dict[str, Any]) -> dict[str, Any]:
+    mode = "lfs" if file["path"].endswith(".safetensors") else "regular"
+    return {"path": file["path"], "uploadMode": mode, "shouldIgnore": False}
+
+
+def _commit(folder: Path, body: bytes, blobs: Path) -> None:
+    for line in body.splitlines():
+        part = json.loads(line)
+        value = part["value"]
+        if part["key"] not in ("file", "lfsFile"):
+            continue
+        is_large = part["key"] == "lfsFile"
+        data = (blobs / value["oid"]).read_bytes() if is_large else b64decode(value["content"])
+        path = folder / value["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 def _answer_about(

@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("httpx", "httpx2"):  # of the hub's client, by its version
+        logging.getLogger(name).setLevel(logging.WARNING)
     from transformers.utils.logging import disable_progress_bar
 
     from semantic_tokens.reuse import export_model, semantic_version
