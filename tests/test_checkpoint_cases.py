@@ -2,11 +2,15 @@
 with tools like this, for the command ``group`` and for the workflow's backbones."""
 
 import json
+import logging
 import os
+import re
+import runpy
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -437,6 +441,68 @@ def test_a_length_beyond_the_positions_is_refused(theirs: Path, family: str, lim
     message = rf"config key pretraining\.sequence_length is {limit + 1}, and {backbone} reads at most {limit} tokens; lower it"  # fmt: skip
     with pytest.raises(InputError, match=message):
         check_length(backbone, limit + 1, "pretraining.sequence_length")
+
+
+class Given(dict):
+    """What Snakemake gives a script: entries by name and as attributes."""
+
+    __getattr__ = dict.__getitem__
+
+
+@pytest.mark.parametrize(
+    ("script", "params", "message"),
+    [
+        (
+            "tokenize_dataset",
+            {"kind": "pair_classification", "options": {"max_length": 65}},
+            r"config key datasets\.own\.tokenization is 65, and .*/backbone reads at most 64 tokens",
+        ),
+        (
+            "tokenize_dataset",  # with the two special tokens around a passage
+            {"kind": "ranking", "options": {"max_query_length": 8, "max_passage_length": 63}},
+            r"config key datasets\.own\.tokenization is 65, and .*/backbone reads at most 64 tokens",
+        ),
+        (
+            "tokenize_corpus",
+            {"sequence_length": 65},
+            r"config key pretraining\.sequence_length is 65, and .* reads at most 64 tokens",
+        ),
+    ],
+)
+def test_a_job_refuses_a_length_before_it_reads_its_data(
+    theirs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    params: dict[str, Any],
+    message: str,
+) -> None:
+    backbone = backbone_of(roberta(theirs, hf.RobertaForMaskedLM, byte_level_tokenizer()))
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr(logging.getLogger(), "handlers", list(logging.getLogger().handlers))
+    snakemake = SimpleNamespace(
+        rule=script,
+        threads=1,
+        log=[str(tmp_path / "job.log")],
+        resources={},
+        wildcards=Given(dataset="own"),
+        params=Given(params),
+        input=Given(
+            model=str(backbone / "config.json"),
+            tokenizer=str(backbone / "tokenizer.json"),
+            splits=[str(tmp_path / "missing.jsonl")],
+            corpus=str(tmp_path / "missing.jsonl"),
+        ),
+        output=[str(tmp_path / "made")],
+    )
+    path = Path(__file__).parents[1] / f"workflow/scripts/{script}.py"
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(path), {"snakemake": snakemake})
+    assert ended.value.code == 1
+    (line,) = (tmp_path / "job.log").read_text(encoding="utf-8").splitlines()
+    assert re.search(rf"{script}: {message}", line)
+    assert not (tmp_path / "made").exists()
 
 
 # Row 10: the first BERTs' configuration
