@@ -99,19 +99,24 @@ def translation_test(
 
 
 def translation_accuracy(embeddings: torch.Tensor, test: TranslationTest) -> float:
-    """Accuracy@1: the share of queries whose nearest subword by cosine, among those that are
-    words of other languages only, is a translation of a held-out concept.
+    """Accuracy@1: the share of queries that :func:`translations_found` finds right; NaN without a
+    query."""
+    found = translations_found(embeddings, test)
+    return float(found.mean()) if len(found) else float("nan")
+
+
+def translations_found(embeddings: torch.Tensor, test: TranslationTest) -> np.ndarray:
+    """Whether each query's nearest subword by cosine, among those that are words of other
+    languages only, is a translation of a held-out concept.
 
     Args:
         embeddings: [V, d] floating.
 
     Returns:
-        0 to 1; NaN without a query.
+        [Q] bool.
     """
-    if not len(test.queries):
-        return float("nan")
     unit = functional.normalize(embeddings[torch.from_numpy(test.candidates)].float())
-    found = 0
+    found: list[bool] = []
     for start in range(0, len(test.queries), _QUERIES_AT_ONCE):
         span = slice(start, start + _QUERIES_AT_ONCE)
         queries = test.queries[span]
@@ -123,10 +128,8 @@ def translation_accuracy(embeddings: torch.Tensor, test: TranslationTest) -> flo
         for row, known in enumerate(test.known[span]):
             similarity[row, list(known)] = -torch.inf
         nearest = similarity.argmax(dim=1).tolist()
-        found += sum(
-            answer in right for answer, right in zip(nearest, test.right[span], strict=True)
-        )
-    return found / len(test.queries)
+        found += [answer in right for answer, right in zip(nearest, test.right[span], strict=True)]
+    return np.array(found, dtype=bool)
 
 
 def mean_cosine(before: torch.Tensor, after: torch.Tensor) -> float:
