@@ -44,6 +44,14 @@ EFFICIENCY = {
         key=lambda recipe: (not recipe.is_aligned, recipe.path),
     )
 }
+# Everything that is pretrained, each once.
+HELD_OUT = list(
+    dict.fromkeys(
+        f"results/held_out/{row.recipe.path.rpartition('/')[0]}.json"
+        for row in EXPERIMENTS
+        if row.recipe.is_pretrained
+    )
+)
 # The main backbone's groups by K-Means and its controls, and the lexicons that its alignments
 # train on.
 MEASURED_GROUPS = [
@@ -82,6 +90,11 @@ if CLAIMED:
     TABLE_FILES += multiext("results/claims", ".csv", ".html")
 if CONTROLLED:
     TABLE_FILES += multiext("results/controls", ".csv", ".html")
+if HELD_OUT:
+    TABLE_FILES += [
+        *multiext("results/held_out", ".csv", ".html"),
+        *multiext("results/figures/held_out", ".pdf", ".png"),
+    ]
 if EFFICIENCY:
     TABLE_FILES += multiext("results/table3", ".csv", ".html")
 if TABLE4_ROWS:
@@ -342,6 +355,44 @@ if EFFICIENCY:
             code=code_digest("semantic_tokens.paper_tables", *PAGES),
         script:
             "../workflow/scripts/table3.py"
+
+
+if HELD_OUT:
+
+    rule held_out:
+        input:
+            losses=HELD_OUT,
+            backbones=backbone_configs([r for r in EXPERIMENTS if r.recipe.is_pretrained]),
+        output:
+            "results/held_out.csv",
+            in_report("results/held_out.html", title="loss on held-out text"),
+            "results/figures/held_out.pdf",
+            in_report("results/figures/held_out.png", caption="held_out"),
+        log:
+            "results/logs/held_out.log",
+        benchmark:
+            "results/benchmarks/held_out.tsv"
+        localrule: True
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            backbone=main_backbone(EXPERIMENTS),
+            resampling=config["significance"],
+            title=config["title"],
+            code=code_digest(
+                "semantic_tokens.held_out",
+                "semantic_tokens.figures.held_out",
+                "semantic_tokens.figures.style",
+                "semantic_tokens.tables",
+                *BOOTSTRAP,
+                *PAGES,
+            ),
+        script:
+            "../workflow/scripts/held_out.py"
 
 
 if TABLE4_ROWS:

@@ -22,7 +22,7 @@ SCORED = SHOWN | {"fine_tune"}
 RETRIEVED = SCORED | {"table4"}
 # The wide study exports a model that is pretrained.
 PRETRAINED = SCORED | {
-    "pretrain", "measure_pretraining", "table3", "figure_pretraining", "export_model"
+    "pretrain", "measure_pretraining", "table3", "held_out", "figure_pretraining", "export_model"
 }  # fmt: skip
 QUALITY = frozenset({"group_quality", "figure_group_quality"})
 # The controls are not aligned and not pretrained; those in the second set count subwords.
@@ -49,7 +49,7 @@ NAMES = SCORED | BASELINE | {"read_dataset", "tokenize_dataset", "table1"}
 RANKED = RETRIEVED | BASELINE | {"rank_bm25", "tokenize_ranking", "pool_passages"}
 PASSAGES = RANKED | {"read_ranking_dataset", "table1"}
 PAPER_TABLES = frozenset({"table1", "table2", "table3", "table4"})
-PAGES = PAPER_TABLES | TABLES | QUALITY | {"controls"}
+PAGES = PAPER_TABLES | TABLES | QUALITY | {"controls", "held_out"}
 
 # In the wide study: a backbone that is aligned and nothing else, and is in Table 5 alone.
 _ASIDE = TABLES | {"align", "fine_tune"}
@@ -60,6 +60,7 @@ _OTHER_BACKBONE = _ASIDE | {
 _LEXICON = ALIGNED - {"figure_alignments"} | {"read_lexicon"}
 _OTHER_LEXICON = frozenset({
     "read_lexicon", "align", "group_kmeans", "group_by_lexicon", "pretrain", "figure_pretraining",
+    "held_out",
     "fine_tune", "figure_alignments", "significance", "claims", "table4", "explorer",
     "group_quality", "figure_group_quality",
 })  # fmt: skip
@@ -118,7 +119,7 @@ KEYS: dict[str, Line] = {
     "title": Line(PAGES | {"explorer"}, value="Another title"),
     # with the row of Figure 5 taken out
     "experiments": Line(
-        TABLES | QUALITY | {"figure_pipelines", "figure_pretraining", "table3"},
+        TABLES | QUALITY | {"figure_pipelines", "figure_pretraining", "table3", "held_out"},
         value="config/shorter.tsv"),
     "tasks_shown": Line(SHOWN | {"table1", "table2"}, value=["ner", "qa", "nli", "rerank"]),
     "tasks_by_figure.*": Line(
@@ -142,7 +143,7 @@ KEYS: dict[str, Line] = {
         ("backbones", "data", "ranking", "pretraining", "fine_tuning"), 90)),
     "claims.margin": Line({"claims"}, value=7),
     "data_of_the_paper": Line({"comparison"}, value=True),
-    **_keys("significance.", "", SHOWN | {"table4"}, {
+    **_keys("significance.", "", SHOWN | {"table4", "held_out"}, {
         "resamples": 300, "seed": 2, "confidence": 0.9}),
     "lexicon_comparison.language": Line({"table4"}, value="deu"),
     "inspection.keywords": Line({"figure_groups", "explorer"}, value=["red"]),
@@ -271,7 +272,7 @@ MODULES: dict[str, Line] = {
     "alignment_quality": Line(NOTHING),
     "backbones": Line(BACKBONES),
     "baselines": Line(SHOWN - {"significance"} | BASELINE),
-    "bootstrap": Line(SHOWN | {"table4"}),
+    "bootstrap": Line(SHOWN | {"table4", "held_out"}),
     "claims": Line({"claims"}),
     "commands": Line(NOTHING),
     # reads the paper's table for both
@@ -305,6 +306,7 @@ MODULES: dict[str, Line] = {
     "figures.fonts": Line({"figure_groups"}),
     "figures.group_quality": Line({"figure_group_quality"}),
     "figures.groups": Line({"figure_groups"}),
+    "figures.held_out": Line({"held_out"}),
     "figures.languages": Line({"figure_languages"}),
     "figures.pipelines": Line({"figure_pipelines"}),
     "figures.pretraining": Line({"figure_pretraining"}),
@@ -313,7 +315,8 @@ MODULES: dict[str, Line] = {
          "claims", "controls"}),
     "figures.style": Line(
         CURVES
-        | {"figure_groups", "figure_pipelines", "figure_pretraining", "figure_group_quality"}),
+        | {"figure_groups", "figure_pipelines", "figure_pretraining", "figure_group_quality",
+           "held_out"}),
     "files": Line(NOTHING),
     "finetuning": Line(NOTHING),
     "finetuning.pair_classification": Line(SCORED, only={"task": ["nli"]}),
@@ -346,6 +349,7 @@ MODULES: dict[str, Line] = {
     **dict.fromkeys(
         ("hub_tables", "hub_tables.repositories", "hub_tables.table"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
+    "held_out": Line({"held_out"}),
     "inspection": Line(QUALITY | {"figure_groups", "explorer"}),
     "jobs": Line(NOTHING),
     "languages": Line(
@@ -378,18 +382,18 @@ MODULES: dict[str, Line] = {
     # what it says of a path is in the paths
     "recipe": Line(NOTHING),
     # how runs are named and seeded, which is in paths and parameters, and found again
-    "replicates": Line(SHOWN | {"table4"}),
+    "replicates": Line(SHOWN | {"table4", "held_out"}),
     "reuse": Line(NOTHING),
     "reduction": Line(
         PRETRAINED - {"figure_alignments", "figure_languages", "export_model", "controls"}
         | QUALITY | {"reduce_dimension", "group_kmeans"}),
-    "scored_items": Line(RETRIEVED | BASELINE),
+    "scored_items": Line(RETRIEVED | BASELINE | {"held_out"}),
     # which ids were met already: of corpora, one of which decides a vocabulary, and of datasets
     "seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
     "significance": Line({"significance"}),
     "snakemake_run": Line(NOTHING),
     "special_tokens": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
-    "tables": Line(SHOWN - {"significance", "claims"} | {"table4"}),
+    "tables": Line(SHOWN - {"significance", "claims"} | {"table4", "held_out"}),
     "templates": Line(PAGES),
     "text_files": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     **dict.fromkeys(

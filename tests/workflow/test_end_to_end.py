@@ -56,6 +56,7 @@ JOBS = {
     "table1": 1,
     "table2": 1,
     "table3": 1,
+    "held_out": 1,
     "table4": 1,
     "significance": 1,
     "group_quality": 1,
@@ -248,6 +249,18 @@ def test_controls_are_the_scores_of_their_experiments(study: Study) -> None:
         assert line[f"{task}_{metric}_minus_kmeans"] == ""  # no K-Means at that ratio
 
 
+def test_the_loss_on_held_out_text_is_that_of_pretraining(study: Study) -> None:
+    lines = read_csv(study.folder / "results/held_out.csv")
+    files = sorted((study.folder / "results/held_out").rglob("*.json"))
+    found = [json.loads(path.read_text(encoding="utf-8"))["by_language"] for path in files]
+    assert len(files) == 2 and len(lines) == sum(len(part) + bool(part) for part in found)
+    for line in lines:
+        if line["language"] != "all":
+            losses = [f"{part[line['language']]['loss']:.4f}" for part in found]
+            assert line["loss"] in losses
+            assert float(line["low"]) <= float(line["loss"]) <= float(line["high"])
+
+
 def test_groups_are_measured(study: Study) -> None:
     (line,) = read_csv(study.folder / "results/group_quality.csv")
     assert line["grouping"] == "kmeans-cosine-0.05"
@@ -266,6 +279,7 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
         "table5_by_language",
         "claims",
         "controls",
+        "held_out",
         "comparison",
         "significance",
         "group_quality",
@@ -279,7 +293,7 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
 
 
 @pytest.mark.parametrize(
-    "figure", ["figure2", "figure3", "figure5", "controls", "pretraining_curves"]
+    "figure", ["figure2", "figure3", "figure5", "controls", "held_out", "pretraining_curves"]
 )
 def test_figures_are_whole_pictures(study: Study, figure: str) -> None:
     path = study.folder / f"results/figures/{figure}"
@@ -402,12 +416,12 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
             *("_by_language.csv", "_by_language.html"),
         )
     }
-    for table in ("claims", "significance", "group_quality"):
+    for table in ("claims", "significance", "group_quality", "held_out"):
         expected |= {f"results/{table}.csv", f"results/{table}.html"}
     expected |= {"results/comparison.csv", "results/comparison.html"}
     expected |= {
         f"results/figures/{figure}.{suffix}"
-        for figure in ("figure5", "group_quality", "pretraining_curves")
+        for figure in ("figure5", "group_quality", "held_out", "pretraining_curves")
         for suffix in ("pdf", "png")
     }
     expected |= {"results/explorer.html", "results/provenance.json", "results/provenance.html"}

@@ -15,13 +15,14 @@ SHOWN = TABLES | {"figure_curves": 3, "controls": 1}
 # From the groups of the aligned experiment on; it is in Figure 5 alone.
 GROUPED = {"group_kmeans": 1, "pretrain": 1, "measure_pretraining": 1, "fine_tune": 5} | TABLES
 GROUPED |= {"figure_curves": 1, "table3": 1, "group_quality": 1, "explorer": 1}
-GROUPED |= {"figure_group_quality": 1, "figure_pretraining": 1}
+GROUPED |= {"figure_group_quality": 1, "figure_pretraining": 1, "held_out": 1}
 # Both models that are pretrained again, and what is drawn and measured of it.
 PRETRAINED = {"pretrain": 2, "measure_pretraining": 2, "figure_pretraining": 1, "fine_tune": 10}
+PRETRAINED |= {"held_out": 1}
 # By tables.py: what reads the scores themselves, and not their items alone.
 READING_SCORES = {
     rule: n for rule, n in SHOWN.items() if rule not in ("significance", "claims")
-} | {"table4": 1}
+} | {"table4": 1, "held_out": 1}
 WORDPIECE_SCORES = "results/scores/wordpiece/unaligned/dfull/firstk-0.4/asis"
 
 
@@ -78,10 +79,10 @@ def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
         (
             {"title": "Another study"},
             {f"table{number}": 1 for number in range(1, 5)}
-            | {"controls": 1, "group_quality": 1, "figure_group_quality": 1, "explorer": 1} | TABLES,
+            | {"controls": 1, "held_out": 1, "group_quality": 1, "figure_group_quality": 1, "explorer": 1} | TABLES,
         ),
         ({"lexicon_comparison": {"language": "deu"}}, {"table4": 1} | PROVENANCE),
-        ({"significance": {"resamples": 300}}, {"table4": 1} | SHOWN),
+        ({"significance": {"resamples": 300}}, {"table4": 1, "held_out": 1} | SHOWN),
         ({"claims": {"margin": 3}}, {"claims": 1} | PROVENANCE),
         # what no result depends on
         ({"memory_mb": {"training": 4000}, "runtime_minutes": {"fine_tuning": 60}}, {}),

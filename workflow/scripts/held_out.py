@@ -1,0 +1,18 @@
+"""Tabulate and draw the loss of pretrained models on held-out text."""
+
+from semantic_tokens.jobs import job
+
+with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.bootstrap import Resampling
+    from semantic_tokens.figures.held_out import draw_held_out
+    from semantic_tokens.figures.style import save
+    from semantic_tokens.held_out import held_out_losses, write_held_out
+    from semantic_tokens.tables import full_dimensions
+
+    params, inputs, output = snakemake.params, snakemake.input, snakemake.output  # noqa: F821
+    resampling = Resampling(**params.resampling)
+    table = held_out_losses(inputs.losses, resampling, full_dimensions(inputs.backbones))
+    write_held_out(
+        table, output[0], output[1], title=params.title, confidence=resampling.confidence
+    )
+    save(draw_held_out(table, params.backbone), output[2:])
