@@ -4,20 +4,18 @@ from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens import tables
-    from semantic_tokens.bootstrap import Resampling, Runs, scores_in
-    from semantic_tokens.files import folder_above, read_json
+    from semantic_tokens.bootstrap import Resampling, Runs
+    from semantic_tokens.files import read_json
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output  # noqa: F821
-    folder = folder_above(inputs.scores, "scores")
-    tasks = tables.describe_tasks(
-        params.tasks, params.rows, params.seeds, tables.records_in(folder)
-    )
+    runs = Runs(params.seeds, params.replicates)
     resampling = Resampling(**params.resampling)
-    scores = scores_in(
-        folder,
-        folder_above(inputs.baselines, "baselines"),
-        dict.fromkeys(params.tasks, params.rows),
-        Runs(params.seeds, params.replicates),
+    tasks, scores = tables.read_scores(
+        inputs.scores,
+        inputs.baselines,
+        params.tasks,
+        params.rows,
+        runs,
         resampling,
     )
     dimensions = tables.full_dimensions(inputs.backbones)
@@ -26,7 +24,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     without_model = tables.baselines(tasks, scores, reference)
     context = {
         "title": params.title,
-        "runs": Runs(params.seeds, params.replicates),
+        "runs": runs,
         "confidence": resampling.confidence,
         "backbone": backbone,
         "rules": {

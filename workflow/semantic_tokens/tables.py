@@ -16,9 +16,18 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from semantic_tokens.bootstrap import BASELINES, Estimate, Experiment, Scores, experiment_name
+from semantic_tokens.bootstrap import (
+    BASELINES,
+    Estimate,
+    Experiment,
+    Resampling,
+    Runs,
+    Scores,
+    experiment_name,
+    scores_in,
+)
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_json, whole
+from semantic_tokens.files import folder_above, read_json, whole
 from semantic_tokens.pages import TEMPLATES, Section, environment, write_page
 from semantic_tokens.pages import write_csv as write_plain_csv
 from semantic_tokens.recipe import PATTERNS, Recipe
@@ -134,6 +143,27 @@ def describe_tasks(
         Task(name, record["kind"], record["metric"], collection_note([record]))
         for name, record in records.items()
     ]
+
+
+def read_scores(
+    score_files: Iterable[str | Path],
+    baseline_files: Iterable[str | Path],
+    names: Sequence[str],
+    rows: Sequence[Experiment],
+    runs: Runs,
+    resampling: Resampling,
+) -> tuple[list[Task], Scores]:
+    """The tasks of these names, and what these experiments and the baselines score in each.
+
+    Args:
+        score_files: in ``results/scores``, as paths below it spell the experiments.
+        baseline_files: in ``results/baselines``.
+    """
+    folder = folder_above(score_files, "scores")
+    tasks = describe_tasks(names, rows, runs.seeds, records_in(folder))
+    baselines_folder = folder_above(baseline_files, "baselines")
+    by_task = dict.fromkeys(names, rows)
+    return tasks, scores_in(folder, baselines_folder, by_task, runs, resampling)
 
 
 def collection_note(records: Iterable[Record]) -> str:
