@@ -114,12 +114,14 @@ class Study:
         return job_counts(answer.stdout)
 
     def made(self) -> dict[str, Made]:
-        """What the jobs have made so far, but their logs and benchmarks and what has arrived of a
-        download that is not whole, by path."""
+        """What the jobs have made so far, by path, without logs, benchmarks, unfinished downloads
+        and Snakemake's own mark in a folder that it made."""
         made = {}
         for folder in ("resources", "results"):
             for path in sorted((self.folder / folder).rglob("*")):
                 name = path.relative_to(self.folder)
+                if path.name == ".snakemake_timestamp":
+                    continue
                 if path.is_file() and name.parts[1] not in ("logs", "benchmarks", "partial"):
                     made[str(name)] = Made(path.stat().st_mtime_ns, file_sha256(path))
         return made
