@@ -17,7 +17,12 @@ import pytest
 import torch
 import transformers as hf
 from safetensors.torch import load_file, save_file
-from tiny import byte_level_tokenizer, sentencepiece_tokenizer
+from tiny import (
+    SPECIAL,
+    byte_level_tokenizer,
+    sentencepiece_tokenizer,
+    with_bert_special_tokens,
+)
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from semantic_tokens.backbones import derive_backbone
@@ -42,7 +47,6 @@ SMALL = {
     "intermediate_size": 32,
 }
 WORDS = "house haus maison casa tree baum arbre arbol red rot rouge rojo sun sonne soleil sol"
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def wordpiece() -> hf.PreTrainedTokenizerFast:
@@ -59,10 +63,7 @@ def wordpiece() -> hf.PreTrainedTokenizerFast:
         special_tokens=[("[CLS]", 4), ("[SEP]", 5)],
     )
     backend.add_special_tokens(SPECIAL)
-    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-    return hf.PreTrainedTokenizerFast(
-        tokenizer_object=backend, **dict(zip(names, SPECIAL, strict=True))
-    )
+    return with_bert_special_tokens(backend)
 
 
 def bert(folder: Path, model_class: Any = hf.BertForMaskedLM, **change: Any) -> Path:

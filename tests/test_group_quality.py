@@ -2,10 +2,18 @@ import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
+from tokenizers import ByteLevelBPETokenizer
+from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.configuration import Experiment
 from semantic_tokens.figures.group_quality import curves_of, draw_group_quality
-from semantic_tokens.grouping.quality import held_out_pairs, measured, purity, together
+from semantic_tokens.grouping.quality import (
+    held_out_pairs,
+    labels_of_subwords,
+    measured,
+    purity,
+    together,
+)
 from semantic_tokens.grouping.selection import groupings_to_measure
 from semantic_tokens.lexicons.table import Entry, is_held_out
 from semantic_tokens.recipe import Recipe
@@ -168,3 +176,19 @@ def test_the_figure_shows_every_curve_in_every_panel() -> None:
         assert lines["K-Means"].get_linestyle() != lines["K-Means with CLSA"].get_linestyle()
         colours = [matplotlib.colors.to_hex(line.get_color()) for line in lines.values()]
         assert colours[0] == colours[1] != colours[2]
+
+
+def test_scripts_of_subwords_are_those_that_a_reader_sees() -> None:
+    tokenizer = ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(
+        ["помидор tomato 42"] * 5, vocab_size=400, min_frequency=1, special_tokens=["<s>"]
+    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer._tokenizer)
+    scripts, languages = labels_of_subwords(fast, [], lambda word: None)
+    ids = fast.get_vocab()
+    assert scripts[ids[fast.tokenize(" помидор")[0]]] == ["Cyrillic"]
+    assert scripts[ids["Ġtomato"]] == ["Latin"]
+    assert ids["Ð"] not in scripts  # half of a letter
+    assert ids["<s>"] not in scripts
+    assert ids["4"] not in scripts
+    assert languages == {}

@@ -452,6 +452,10 @@ def test_subwords_are_spelled_for_a_reader():
     assert {"▁house", "▁the", "▁öl"} <= set(texts)
     assert texts[:5] == ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     assert not [text for text in texts if "Ġ" in text]
+    assert {f"<0x{byte:02X}>" for byte in range(0x80, 0x100)} <= set(texts)
+    nested = byte_level_tokenizer()
+    nested.backend_tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Fuse()])
+    assert subword_texts(nested) == texts
     unigram = small_unigram({"▁": -1.0, "▁a": -2.0})
     assert subword_texts(unigram) == [*SPECIALS, "▁", "▁a", "<mask>"]
 

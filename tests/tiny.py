@@ -44,8 +44,13 @@ def character_tokenizer() -> PreTrainedTokenizerFast:
         special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
     )
     tokenizer.add_special_tokens(SPECIAL)
+    return with_bert_special_tokens(tokenizer)
+
+
+def with_bert_special_tokens(backend: Tokenizer) -> PreTrainedTokenizerFast:
+    """The tokenizer with BERT's names for padding, unknown, start, end and mask."""
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=backend,
         pad_token="[PAD]",
         unk_token="[UNK]",
         cls_token="[CLS]",

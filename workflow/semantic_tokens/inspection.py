@@ -1,5 +1,6 @@
 """What is in a semantic token: its subwords by script, and what they mean (paper, section 4.4)."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from semantic_tokens.vocabulary import load_tokenizer, single_subword_id, subwor
 
 _BOUNDARY = "▁"
 _CONTINUATION = "##"
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # one that is no character
 
 #: What the first word of a character's Unicode name says of its script, where it is not so.
 _SCRIPTS = {
@@ -84,9 +86,10 @@ def bare(piece: str) -> str:
 def script_of(text: str) -> str:
     """The script of a text's first letter, ``digits`` where it has only those, or ``symbols``.
 
-    >>> [script_of(text) for text in ("▁mère", "помидор", "番茄", "トマト", "1990", "...")]
-    ['Latin', 'Cyrillic', 'Han', 'Kana', 'digits', 'symbols']
+    >>> [script_of(text) for text in ("▁mère", "помидор", "番茄", "トマト", "1990", "...", "<0xE0>")]
+    ['Latin', 'Cyrillic', 'Han', 'Kana', 'digits', 'symbols', 'symbols']
     """
+    text = _BYTE.sub("", text)
     for character in text:
         if character.isalpha() and character != _BOUNDARY:
             name = unicodedata.name(character, SYMBOLS).split()[0]

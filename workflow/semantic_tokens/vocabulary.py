@@ -6,7 +6,7 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers.models import Unigram
 from tqdm import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from semantic_tokens.errors import InputError
 
@@ -22,6 +23,8 @@ _UNUSED = re.compile(r"\[unused_?\d+\]|<unused_?\d+>")
 # No text spells it: a Unigram model sees "▁" wherever text has a space.
 _DROPPED = " {}"
 _BATCH = 1000
+# The bytes that the characters of byte-level tokenizers stand for.
+_BYTE_OF = {character: byte for byte, character in bytes_to_unicode().items()}
 #: What SentencePiece and byte-level models put where a word begins.
 WORD_BOUNDARIES = ("▁", "Ġ")
 
@@ -126,19 +129,38 @@ def vocabulary_size(tokenizer: PreTrainedTokenizerFast) -> int:
 def subword_texts(tokenizer: PreTrainedTokenizerFast) -> list[str]:
     """Every subword as a reader spells it, by id; empty where an id has none.
 
-    Byte-level tokenizers write bytes as other characters: ``ĠÃ¶l`` is ``▁öl`` here, with the mark
-    of a word's begin that SentencePiece has. A piece that is not whole characters keeps its form.
+    Byte-level tokenizers write bytes as other characters: ``ĠÃ¶l`` is ``▁öl`` here, with
+    SentencePiece's mark of a word's begin. Bytes that are no whole character are written as
+    SentencePiece writes those that it falls back to: ``<0xE0>``.
     """
     texts = [""] * vocabulary_size(tokenizer)
-    backend = tokenizer.backend_tokenizer
-    is_byte_level = type(backend.decoder).__name__ == "ByteLevel"
+    decoder = json.loads(tokenizer.backend_tokenizer.to_str())["decoder"]
+    is_byte_level = any(part["type"] == "ByteLevel" for part in _decoders(decoder))
     for token, i in tokenizer.get_vocab().items():
-        texts[i] = token
-        if is_byte_level and i not in tokenizer.added_tokens_decoder:
-            text = backend.decoder.decode([token])
-            if "\ufffd" not in text:
-                texts[i] = "▁" + text[1:] if text.startswith(" ") else text
+        is_bytes = is_byte_level and i not in tokenizer.added_tokens_decoder
+        texts[i] = _with_bytes(token) if is_bytes else token
     return texts
+
+
+def _decoders(decoder: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
+    """A decoder, and those that it is a sequence of."""
+    if decoder is not None:
+        yield decoder
+        for part in decoder.get("decoders", ()):
+            yield from _decoders(part)
+
+
+def _with_bytes(spelling: str) -> str:
+    r"""A subword of a byte-level tokenizer as text, with bytes named that are no characters.
+
+    >>> _with_bytes("ĠÃ¶l"), _with_bytes("Ġà¤"), _with_bytes("à¤ķà")
+    ('▁öl', '▁<0xE0><0xA4>', 'क<0xE0>')
+    """
+    if not set(spelling) <= _BYTE_OF.keys():
+        return spelling
+    text = bytes(_BYTE_OF[c] for c in spelling).decode("utf-8", "surrogateescape")
+    text = re.sub("[\udc80-\udcff]", lambda found: f"<0x{ord(found[0]) - 0xDC00:02X}>", text)
+    return "▁" + text[1:] if text.startswith(" ") else text
 
 
 def special_ids(tokenizer: PreTrainedTokenizerFast, *, with_unused: bool = False) -> list[int]:

@@ -2,14 +2,12 @@
 
 import base64
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from semantic_tokens.explorer.patterns import UnknownSyntax, javascript_pattern
 from semantic_tokens.vocabulary import special_ids, subword_texts, word_prefix
@@ -21,7 +19,6 @@ _PRE_TOKENIZERS = {"Sequence", "WhitespaceSplit", "Whitespace", "Metaspace", "Be
 _PRE_TOKENIZERS |= {"ByteLevel", "Split", "Digits", "Punctuation", "CharDelimiterSplit"}
 # How an added token is found in a text; false where it is not said.
 _FLAGS = ("normalized", "lstrip", "rstrip", "single_word")
-_BYTE_OF = {character: byte for byte, character in bytes_to_unicode().items()}
 
 
 @dataclass(frozen=True)
@@ -115,35 +112,12 @@ def _unknown_id(model: Mapping[str, Any]) -> int | None:
 
 def _pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[list[str], list[str]]:
     """The subwords as a reader spells them, and as the tokenizer does; the latter are none where
-    they are the same.
-
-    Bytes of byte-level tokenizers that are no whole characters are written as SentencePiece
-    writes those that it falls back to: ``<0xE0>``.
-    """
+    they are the same."""
     pieces = subword_texts(tokenizer)
     spellings = [""] * len(pieces)
     for spelling, i in tokenizer.get_vocab().items():
         spellings[i] = spelling
-    if pieces == spellings:
-        return pieces, []
-    added = tokenizer.added_tokens_decoder
-    for i, spelling in enumerate(spellings):
-        if pieces[i] == spelling and not spelling.isascii() and i not in added:
-            pieces[i] = _with_bytes(spelling)
-    return pieces, spellings
-
-
-def _with_bytes(spelling: str) -> str:
-    r"""A subword of a byte-level tokenizer with the bytes named that are no characters.
-
-    >>> _with_bytes("Ġà¤"), _with_bytes("à¤ķà")
-    ('▁<0xE0><0xA4>', 'क<0xE0>')
-    """
-    if not set(spelling) <= _BYTE_OF.keys():
-        return spelling
-    text = bytes(_BYTE_OF[c] for c in spelling).decode("utf-8", "surrogateescape")
-    text = re.sub("[\udc80-\udcff]", lambda found: f"<0x{ord(found[0]) - 0xDC00:02X}>", text)
-    return "▁" + text[1:] if text.startswith(" ") else text
+    return pieces, [] if pieces == spellings else spellings
 
 
 def _parts(component: dict[str, Any] | None) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from semantic_tokens.alignment import single_subword_pairs
 from semantic_tokens.inspection import SYMBOLS, script_of
 from semantic_tokens.lexicons.table import Entry, is_held_out
+from semantic_tokens.vocabulary import special_ids, subword_texts
 
 #: Random labellings that purity by chance is the mean of.
 SHUFFLES = 20
@@ -175,9 +176,10 @@ def labels_of_subwords(
         two dictionaries from token id to labels.
     """
     scripts = {}
-    for piece, token in tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).items():
+    special = set(special_ids(tokenizer, with_unused=True))
+    for token, piece in enumerate(subword_texts(tokenizer)):
         script = script_of(piece)
-        if script not in (SYMBOLS, "digits"):
+        if token not in special and script not in (SYMBOLS, "digits"):
             scripts[token] = [script]
     languages: dict[int, set[str]] = {}
     for entry in entries:
