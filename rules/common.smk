@@ -467,31 +467,6 @@ def tasks_of_figure(figure):
     return [task for task in TASKS if config["tasks"][task]["kind"] != "token_classification"]
 
 
-def plan_study(rows):
-    """What decides the cost of some experiments, and nothing else of the config."""
-    datasets = sorted({config["tasks"][task]["dataset"] for task in TASKS})
-    backbones = sorted({row.recipe.backbone for row in rows})
-    return {
-        "rows": rows_as_params(rows),
-        "tasks": {task: config["tasks"][task] for task in TASKS},
-        "datasets": {dataset: config["datasets"][dataset] for dataset in datasets},
-        "backbones": {backbone: config["backbones"][backbone] for backbone in backbones},
-        "corpora": config["corpora"],
-        "sizes": {name: spec.get("size_mb") for name, spec in config["downloads"].items()},
-        "pretraining": config["pretraining"],
-        "kmeans": config["grouping"]["kmeans"],
-        "seeds": config["seeds"],
-        "replicates": config["replicates"],
-        "resegment": config["grouping"]["first_k"]["mode"] == "resegment",
-    }
-
-
-def plan_downloads(rows):
-    """What comes over the network for some experiments, and how much of it is known."""
-    names = [Path(file).stem for file in network_files(rows)]
-    return {name: {**config["wheels"], **config["downloads"]}[name] for name in names}
-
-
 def original(backbone):
     """The backbone that a replicate is of; itself for the first."""
     return split_replicate(backbone)[0]
