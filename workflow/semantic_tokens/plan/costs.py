@@ -8,6 +8,7 @@ tokens stand for 3.0 (Chinese) to 6.7 bytes (Hindi) of XQuAD's paragraphs.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from semantic_tokens.errors import InputError
@@ -234,7 +235,7 @@ class _Tally:
                 kept = _checkpoints(self.study.pretraining["training"], size)
                 cost.bytes += size
                 cost.scratch = max(cost.scratch, kept)
-            _compute(cost, lambda: self.study.pretraining_of(recipe))
+            _compute(cost, partial(self.study.pretraining_of, recipe))
 
     def _group(self, recipe: Recipe, architecture: Architecture | None, dimension: int) -> None:
         groups = groups_in(recipe, architecture) if architecture else 0
@@ -269,9 +270,8 @@ class _Tally:
                 if training != "all-languages":
                     cost.leave_out(f"training in {training} alone", seeds)
                     continue
-                _compute(
-                    cost, lambda r=recipe, n=name: self.study.fine_tuning(r, n, self.pools), seeds
-                )
+                job = partial(self.study.fine_tuning, recipe, name, self.pools)
+                _compute(cost, job, seeds)
 
 
 def _compute(cost: Cost, operations: Callable[[], float], times: int = 1) -> None:
