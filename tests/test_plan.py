@@ -354,7 +354,7 @@ def test_the_plan_is_held_to_the_trainings_that_are_done(tmp_path: Path) -> None
     assert found.planned_seconds(throughput) == pytest.approx(2 * 10 + 200)
     assert found.utilisation(throughput) == pytest.approx(0.5)
     page = report(costs, {}, throughput, measured=found)
-    assert "2 trainings are done and took 0.03 hours; the plan says 0.06." in page
+    assert "2 trainings are done and took 0.033 hours; the plan says 0.061." in page
     assert "With `throughput.utilisation: 0.5` it would be right." in page
     assert Measured(2, 19.0, 1.0).utilisation(throughput) is None
 

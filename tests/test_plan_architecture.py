@@ -66,7 +66,8 @@ def test_every_family_is_counted_as_it_runs(made: Made) -> None:  # noqa: F811
     config = hf.AutoConfig.from_pretrained(made.folder, attn_implementation="eager")
     model = hf.AutoModel.from_config(config)
     with FlopCounterMode(display=False) as counter:
-        states = model(input_ids=torch.full((1, 16), 5)).last_hidden_state
+        ids = torch.full((1, 16), 5)
+        states = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
         forward = counter.get_total_flops()
         states.sum().backward()
     passes = Architecture.of_config(open_config(made.folder)).text(16)
@@ -78,11 +79,11 @@ def test_every_family_is_counted_as_it_runs(made: Made) -> None:  # noqa: F811
 def test_every_family_s_head_is_counted_as_it_runs(made: Made) -> None:  # noqa: F811
     """Over all subwords, each its own group: the whole model less its encoder."""
     config = hf.AutoConfig.from_pretrained(made.folder, attn_implementation="eager")
-    counted = []
+    counted, ids = [], torch.full((1, 16), 5)
     for auto_class in (hf.AutoModelForMaskedLM, hf.AutoModel):
         model = auto_class.from_config(config)
         with FlopCounterMode(display=False) as counter:
-            model(input_ids=torch.full((1, 16), 5))
+            model(input_ids=ids, attention_mask=torch.ones_like(ids))
         counted.append(counter.get_total_flops())
     whole, encoder_alone = counted
     architecture = Architecture.of_config(open_config(made.folder))

@@ -1,8 +1,9 @@
 """A backbone without its weights: its sizes, and the operations that torch counts for one text.
 
 Models are built on the meta device, where tensors have a shape and no numbers, and one text is
-passed through them under torch's counter. So any encoder that ``AutoModel`` opens is counted. A
-multiplication and its addition are two operations. Only matrix products and convolutions count.
+passed through them under torch's counter. So any encoder that ``AutoModel`` opens is counted. The
+few whose code looks at numbers run on the CPU. A multiplication and its addition are two operations.
+Only matrix products and convolutions count.
 """
 
 import copy
@@ -141,11 +142,11 @@ class Architecture:
         return _known(_prediction(self, groups, dimension))
 
 
-def _empty(architecture: Architecture, auto_class: Any) -> nn.Module:
-    """A model on the meta device. Its attention is written out as matrix products, since torch's
+def _model(architecture: Architecture, auto_class: Any, device: str = "meta") -> Any:
+    """A model of fresh weights. Its attention is written out as matrix products, since torch's
     counter does not know every fused kernel."""
     config = copy.deepcopy(architecture.config)
-    with torch.device("meta"):
+    with torch.device(device):
         return auto_class.from_config(
             config, trust_remote_code=architecture.trusted, attn_implementation="eager"
         )
@@ -154,7 +155,7 @@ def _empty(architecture: Architecture, auto_class: Any) -> nn.Module:
 @functools.cache
 def _sizes(architecture: Architecture) -> tuple[int, int]:
     """Columns of the embedding of subwords, and parameters beside it."""
-    model = _empty(architecture, AutoModel)
+    model = _model(architecture, AutoModel)
     embedding = plain_input_embedding(model).weight
     return embedding.shape[1], sum(p.numel() for p in model.parameters()) - embedding.numel()
 
@@ -167,15 +168,23 @@ def _known(found: Passes | InputError) -> Passes:
 
 @functools.cache
 def _text(architecture: Architecture, length: int) -> Passes | InputError:
-    model = _empty(architecture, AutoModel)
-    ids = torch.zeros((1, length), dtype=torch.int64, device="meta")
-    return _counted(architecture, lambda: model(input_ids=ids).last_hidden_state)
+    def states(device: str) -> torch.Tensor:
+        model = _model(architecture, AutoModel, device)
+        ids = torch.zeros((1, length), dtype=torch.int64, device=device)
+        # With a mask, so that no model looks for padding among the ids.
+        return model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+
+    on_meta = _counted(architecture, functools.partial(states, "meta"))
+    if isinstance(on_meta, Passes):
+        return on_meta
+    on_cpu = _counted(architecture, functools.partial(states, "cpu"))
+    return on_cpu if isinstance(on_cpu, Passes) else on_meta
 
 
 @functools.cache
 def _prediction(architecture: Architecture, groups: int, dimension: int) -> Passes | InputError:
     try:
-        model = _empty(architecture, AutoModelForMaskedLM)
+        model = _model(architecture, AutoModelForMaskedLM)
     except ValueError:
         return InputError(
             f"transformers has no head of masked language modelling for {_family(architecture)}"
@@ -188,7 +197,9 @@ def _prediction(architecture: Architecture, groups: int, dimension: int) -> Pass
     weight = nn.Parameter(torch.empty((groups, columns), device="meta"))
     bias = None if layer.bias is None else torch.empty(groups, device="meta")
     replace_output_layer(model, SemanticTokenDecoder(weight, bias))
-    states = torch.empty((1, _POSITIONS, _width(architecture)), device="meta", requires_grad=True)
+    states = torch.empty(
+        (1, _POSITIONS, architecture.config.hidden_size), device="meta", requires_grad=True
+    )
     ids = torch.zeros((1, _POSITIONS), dtype=torch.int64, device="meta")
     # The head alone: the encoder hands over states that are given.
     model.base_model.forward = lambda *_, **__: BaseModelOutput(last_hidden_state=states)
@@ -196,14 +207,6 @@ def _prediction(architecture: Architecture, groups: int, dimension: int) -> Pass
     if isinstance(passes, InputError):
         return passes
     return Passes(passes.forward / _POSITIONS, passes.backward / _POSITIONS)
-
-
-@functools.cache
-def _width(architecture: Architecture) -> int:
-    """Columns of the encoder's states."""
-    ids = torch.zeros((1, 2), dtype=torch.int64, device="meta")
-    with torch.no_grad():
-        return int(_empty(architecture, AutoModel)(input_ids=ids).last_hidden_state.shape[-1])
 
 
 def _counted(
@@ -217,7 +220,7 @@ def _counted(
             forward = counter.get_total_flops()
             result.sum().backward()
             return Passes(forward, counter.get_total_flops() - forward)
-    except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
+    except (RuntimeError, IndexError, TypeError, AttributeError) as error:
         said = " ".join(str(error).split())[:200]
         return InputError(f"torch cannot count {_family(architecture)} ({said})")
 

@@ -201,7 +201,7 @@ def _priced(hours: float, throughput: Throughput) -> str:
 
 def _hours(hours: float) -> str:
     """Hours; of few of them, and of parts of one, more digits."""
-    return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2f}"
+    return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2f}" if hours >= 0.1 else f"{hours:.2g}"
 
 
 def _rounded(megabytes: float) -> str:
