@@ -3,6 +3,7 @@ import copy
 import hashlib
 import os
 import re
+import shlex
 import sys
 import tempfile
 import zipfile
@@ -517,7 +518,7 @@ def plan_command():
     """The end of a command that runs what a budget buys."""
     files = [os.path.relpath(path) for path in workflow.config_settings.configfiles]
     files.append(f"{PREFIX}results/budget/config.yaml")
-    return f"--configfile {' '.join(files)} -- {PREFIX}results/table5.csv"
+    return f"--configfile {shlex.join(files)} -- {PREFIX}results/table5.csv"
 
 
 def original(backbone):
