@@ -288,9 +288,8 @@ def test_what_cannot_be_counted_is_said(tmp_path: Path) -> None:
 
 
 def row_of(page: str, name: str) -> list[str]:
-    """The words of a line of the page."""
-    (line,) = [line for line in page.splitlines() if line.split()[:1] == [name]]
-    return line.split()
+    """The words of the first line of the page that begins with this one."""
+    return next(words for line in page.splitlines() if (words := line.split())[:1] == [name])
 
 
 def test_hours_are_operations_over_what_is_reached_and_starts(tmp_path: Path) -> None:
@@ -353,7 +352,7 @@ def test_the_plan_is_held_to_the_trainings_that_are_done(tmp_path: Path) -> None
     throughput = Throughput(operations / 50, "given", utilisation=0.25, seconds_per_job=10.0)
     assert found.planned_seconds(throughput) == pytest.approx(2 * 10 + 200)
     assert found.utilisation(throughput) == pytest.approx(0.5)
-    page = report(costs, {}, throughput, measured=found)
+    page = " ".join(report(costs, {}, throughput, measured=found).split())
     assert "2 trainings are done and took 0.033 hours; the plan says 0.061." in page
     assert "With `throughput.utilisation: 0.5` it would be right." in page
     assert Measured(2, 19.0, 1.0).utilisation(throughput) is None

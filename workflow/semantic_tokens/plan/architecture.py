@@ -32,6 +32,13 @@ from semantic_tokens.modeling.encoders import open_config, trusts_remote_code
 _POSITIONS = 8
 
 
+class _States(BaseModelOutput):
+    """What an encoder hands to a head: states, and None for whatever else the head asks for."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
 @dataclass(frozen=True)
 class Passes:
     """Floating-point operations of one forward pass, and of the backward pass after it."""
@@ -202,7 +209,7 @@ def _prediction(architecture: Architecture, groups: int, dimension: int) -> Pass
     )
     ids = torch.zeros((1, _POSITIONS), dtype=torch.int64, device="meta")
     # The head alone: the encoder hands over states that are given.
-    model.base_model.forward = lambda *_, **__: BaseModelOutput(last_hidden_state=states)
+    model.base_model.forward = lambda *_, **__: _States(last_hidden_state=states)
     passes = _counted(architecture, lambda: model(input_ids=ids).logits)
     if isinstance(passes, InputError):
         return passes
