@@ -508,9 +508,9 @@ def jobs_at_once():
     """How many trainings run side by side with the options of this command."""
     settings = workflow.resource_settings
     limits = [settings.nodes or settings.cores or 1]
-    gpus = settings.resources.get("gpu")
+    gpus = workflow.global_resources.get("gpu").value
     if config["gpus_per_job"] and gpus is not None:
-        limits.append(int(getattr(gpus, "value", gpus)) // config["gpus_per_job"])
+        limits.append(int(gpus) // config["gpus_per_job"])
     return max(1, min(limits))
 
 

@@ -175,17 +175,26 @@ def _known(found: Passes | InputError) -> Passes:
 
 @functools.cache
 def _text(architecture: Architecture, length: int) -> Passes | InputError:
-    def states(device: str) -> torch.Tensor:
+    def states(device: str, has_mask: bool) -> torch.Tensor:
         model = _model(architecture, AutoModel, device)
         ids = torch.zeros((1, length), dtype=torch.int64, device=device)
-        # With a mask, so that no model looks for padding among the ids.
-        return model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        mask = {"attention_mask": torch.ones_like(ids)} if has_mask else {}
+        result: torch.Tensor = model(input_ids=ids, **mask).last_hidden_state
+        return result
 
-    on_meta = _counted(architecture, functools.partial(states, "meta"))
-    if isinstance(on_meta, Passes):
-        return on_meta
-    on_cpu = _counted(architecture, functools.partial(states, "cpu"))
-    return on_cpu if isinstance(on_cpu, Passes) else on_meta
+    # With a mask most families ask whether all of it is set, and without one some look for padding
+    # among the ids: neither can be said of tensors without numbers.
+    tries = (
+        _counted(architecture, functools.partial(states, device, has_mask))
+        for device, has_mask in (("meta", False), ("meta", True), ("cpu", True))
+    )
+    failed: InputError | None = None
+    for found in tries:
+        if isinstance(found, Passes):
+            return found
+        failed = failed or found
+    assert failed is not None
+    return failed
 
 
 @functools.cache
