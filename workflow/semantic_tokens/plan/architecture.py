@@ -236,7 +236,7 @@ def _counted(
             forward = counter.get_total_flops()
             result.sum().backward()
             return Passes(forward, counter.get_total_flops() - forward)
-    except (RuntimeError, IndexError, TypeError, AttributeError) as error:
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
         said = " ".join(str(error).split())[:200]
         return InputError(f"torch cannot count {_family(architecture)} ({said})")
 
