@@ -3,6 +3,7 @@ import copy
 import hashlib
 import os
 import re
+import shlex
 import sys
 import tempfile
 import zipfile
@@ -56,7 +57,7 @@ os.environ.update(
     )
 )
 
-from semantic_tokens.configuration import read_experiments, validate_config
+from semantic_tokens.configuration import POOLED_DEPTHS, read_experiments, validate_config
 from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.errors import InputError
 from semantic_tokens.recipe import PATTERNS, lexicons_of, ratio_of
@@ -472,7 +473,6 @@ def plan_study(rows):
     datasets = sorted({config["tasks"][task]["dataset"] for task in TASKS})
     backbones = sorted({row.recipe.backbone for row in rows})
     return {
-        "rows": rows_as_params(rows),
         "tasks": {task: config["tasks"][task] for task in TASKS},
         "datasets": {dataset: config["datasets"][dataset] for dataset in datasets},
         "backbones": {backbone: config["backbones"][backbone] for backbone in backbones},
@@ -483,6 +483,7 @@ def plan_study(rows):
         "seeds": config["seeds"],
         "replicates": config["replicates"],
         "resegment": config["grouping"]["first_k"]["mode"] == "resegment",
+        "gpus_per_job": config["gpus_per_job"],
     }
 
 
@@ -490,6 +491,34 @@ def plan_downloads(rows):
     """What comes over the network for some experiments, and how much of it is known."""
     names = [Path(file).stem for file in network_files(rows)]
     return {name: {**config["wheels"], **config["downloads"]}[name] for name in names}
+
+
+def plan_pool_depths():
+    """By ranking dataset, how deep in BM25's lists its tasks look: no pool may be less deep."""
+    depths = {}
+    for task in config["tasks"].values():
+        for option, kinds in POOLED_DEPTHS.items():
+            if task["kind"] in kinds:
+                depth = min(task["options"].get(option, 100), config["bm25"]["depth"])
+                depths[task["dataset"]] = max(depth, depths.get(task["dataset"], 1))
+    return depths
+
+
+def jobs_at_once():
+    """How many trainings run side by side with the options of this command."""
+    settings = workflow.resource_settings
+    limits = [settings.nodes or settings.cores or 1]
+    gpus = workflow.global_resources.get("gpu").value
+    if config["gpus_per_job"] and gpus is not None:
+        limits.append(int(gpus) // config["gpus_per_job"])
+    return max(1, min(limits))
+
+
+def plan_command():
+    """The end of a command that runs what a budget buys."""
+    files = [os.path.relpath(path) for path in workflow.config_settings.configfiles]
+    files.append(f"{PREFIX}results/budget/config.yaml")
+    return f"--configfile {shlex.join(files)} -- {PREFIX}results/table5.csv"
 
 
 def original(backbone):

@@ -1,6 +1,7 @@
-# What the rows of Table 5 take, before any of it starts.
+# What the rows of Table 5 take, before any of it starts, and what a budget buys of them.
 #
-# prints it, and keeps it as results/plan.txt
+# prints it, and keeps it as results/plan.txt; with a `budget` that does not pay for all of it also
+# makes     results/budget/experiments.tsv, results/budget/config.yaml
 
 
 rule plan:
@@ -16,8 +17,17 @@ rule plan:
         gpu=0,
     params:
         study=plan_study(TABLE5_ROWS),
+        rows=rows_as_params(TABLE5_ROWS),
         downloads=plan_downloads(TABLE5_ROWS),
         throughput=config["throughput"],
+        at_once=jobs_at_once(),
+        budget=config["budget"],
+        pool_depths=plan_pool_depths(),
+        bought=[
+            f"{PREFIX}results/budget/experiments.tsv",
+            f"{PREFIX}results/budget/config.yaml",
+        ],
+        command=plan_command(),
         page=f"{PREFIX}results/plan.txt",
     script:
         "../workflow/scripts/plan.py"

@@ -1,46 +1,25 @@
-"""The plan: its operations are those that torch counts, and what it cannot count it says."""
+"""The plan: what its jobs take, and what it cannot count it says."""
 
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-import torch
-from tiny import write_model
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig
 
-from semantic_tokens.modeling.loading import load_model
-from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageModel
-from semantic_tokens.plan import (
-    Shape,
-    measured_throughput,
-    plan,
-    pretraining_operations,
-    report,
-    task_operations,
-)
+from semantic_tokens.plan.architecture import Architecture
+from semantic_tokens.plan.costs import Cost, costs_of
+from semantic_tokens.plan.data import Data
+from semantic_tokens.plan.measured import Measured, measured
+from semantic_tokens.plan.operations import pretraining_operations, task_operations
+from semantic_tokens.plan.report import report
+from semantic_tokens.plan.study import Study
+from semantic_tokens.plan.throughput import Throughput, measured_rate
 
-MBERT = Shape(layers=12, hidden=768, feed_forward=3072, vocabulary=119_547)
-TINY = Shape(layers=1, hidden=16, feed_forward=32, vocabulary=50)
-
-
-def counted(model: torch.nn.Module, *inputs: torch.Tensor | None, backward: bool = False) -> int:
-    """Operations by torch's own counter; its attention is put in as matrix products."""
-    with (
-        FlopCounterMode(display=False) as counter,
-        torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
-    ):
-        output = model(*inputs)
-        if backward:
-            output.backward()
-    return counter.get_total_flops()
-
-
-def test_a_forward_pass_costs_what_torch_counts(tmp_path: Path) -> None:
-    files = write_model(tmp_path / "model", torch.arange(TINY.vocabulary))
-    encoder = load_model("masked_language_modelling", files).base_model  # without a pooler
-    ids = torch.randint(5, TINY.vocabulary, (3, 12))
-    assert counted(encoder, ids) == TINY.forward(3 * 12, length=12)
+SHAPE = {"layers": 2, "hidden": 16, "feed_forward": 32, "vocabulary": 1000}
+SMALL = Architecture.of_shape(**SHAPE)
+ONE = Throughput(rate=1.0, origin="given", utilisation=1.0)
 
 
 def test_replicates_repeat_what_has_seeds_and_nothing_that_is_read(tmp_path: Path) -> None:
@@ -55,63 +34,71 @@ def test_replicates_repeat_what_has_seeds_and_nothing_that_is_read(tmp_path: Pat
     assert "replicate_backbone" not in once
 
 
-def test_a_step_of_pretraining_costs_what_torch_counts(tmp_path: Path) -> None:
-    groups, dimension = 25, 6
-    files = write_model(tmp_path / "model", torch.arange(TINY.vocabulary) // 2, dimension)
-    model = MaskedLanguageModel(load_model("masked_language_modelling", files))
-    ids = torch.randint(5, TINY.vocabulary, (4, 10))
-    masked = torch.full_like(ids, -100)
-    masked[:, ::2] = ids[:, ::2]
-    options = {
-        "training": {"max_steps": 1, "batch_size": 4},
-        "sequence_length": 10,
-        "mask_probability": 0.5,
-    }
-    expected = pretraining_operations(TINY, groups, dimension, options)
-    # The first layer's input has a gradient, so nothing backward is saved. Of the head's products
-    # torch does not count the one that is added in place to the embeddings' gradient.
-    added = 2 * int((masked >= 0).sum()) * groups * dimension
-    assert counted(model, ids, masked, backward=True) + added == pytest.approx(expected)
-
-
 def test_tasks_grow_with_their_data_and_end_with_their_steps() -> None:
     training = {"epochs": 2, "batch_size": 10}
-    lengths = {"max_length": 128}
+    lengths = {"tokens": 128}
 
     def cost(
         train: int = 100, kind: str = "pair_classification", **more: Any
     ) -> tuple[float, float]:
         counts = {"train": train, "test": 50}
-        return task_operations(kind, MBERT, counts, lengths, {}, training | more)
+        return task_operations(kind, SMALL, counts, lengths, {}, training | more)
 
     trained, scored = cost()
-    assert trained == 2 * 100 * 3 * MBERT.forward(128, 128) and scored == trained / 12
+    text = SMALL.text(128)
+    assert trained == 2 * 100 * text.step and scored == 50 * text.forward
     assert cost(kind="token_classification") == (trained, scored)
     assert cost(train=200)[0] == 2 * trained
     assert cost(max_steps=5)[0] == trained / 4
     assert cost(max_steps=500)[0] == trained
+    again = cost(gradient_checkpointing=True)[0]
+    assert again == trained + 2 * 100 * text.forward  # activations are computed twice
 
 
 def test_ranking_counts_pairs_lists_and_the_collection() -> None:
     counts = {"train": 10, "relevant": 2.0, "test": 3, "passages": 1000}
-    lengths = {"max_query_length": 32, "max_passage_length": 128}
+    lengths = {"query_tokens": 32, "passage_tokens": 128}
     training = {"epochs": 1, "batch_size": 4}
-    pair = MBERT.forward(256, 256)
-    options = {"negatives_per_query": 4, "rerank_depth": 100, "max_length": 256}
-    pointwise = task_operations("reranking", MBERT, counts, lengths, options, training)
-    assert pointwise == (10 * (2 + 4) * 3 * pair, 3 * 100 * pair)
+    options = {"negatives_per_query": 4, "rerank_depth": 100, "max_length": 150}
+    pair = SMALL.text(150)
+    pointwise = task_operations("reranking", SMALL, counts, lengths, options, training)
+    assert pointwise == (10 * (2 + 4) * pair.step, 3 * 100 * pair.forward)
     lists = task_operations(
-        "reranking", MBERT, counts, lengths, options | {"loss": "listwise"}, training
+        "reranking", SMALL, counts, lengths, options | {"loss": "listwise"}, training
     )
-    assert lists[0] == 10 * 2 * (1 + 4) * 3 * pair
-    query, passage = (MBERT.forward(length, length) for length in (32, 128))
+    assert lists[0] == 10 * 2 * (1 + 4) * pair.step
+    short = task_operations(
+        "reranking", SMALL, counts, lengths, options | {"max_length": 512}, training
+    )
+    assert short[1] == 3 * 100 * SMALL.text(32 + 128 + 3).forward  # as long as its two texts
+    query, passage = (SMALL.text(length) for length in (32, 128))
     options = {"negatives_per_query": 1}
-    whole = task_operations("retrieval", MBERT, counts, lengths, options, training)
-    assert whole == (10 * 3 * (query + 2 * passage), 1000 * passage + 3 * query)
-    parts = task_operations(
-        "retrieval", MBERT, counts, lengths, options, training | {"device_batch_size": 2}
+    whole = task_operations("retrieval", SMALL, counts, lengths, options, training)
+    assert whole == (
+        10 * (query.step + 2 * passage.step),
+        1000 * passage.forward + 3 * query.forward,
     )
-    assert parts[0] == whole[0] * 4 / 3  # every text is encoded once more
+    parts = task_operations(
+        "retrieval", SMALL, counts, lengths, options, training | {"device_batch_size": 2}
+    )
+    # Every text is encoded once more.
+    assert parts[0] == whole[0] + 10 * (query.forward + 2 * passage.forward)
+
+
+def test_pretraining_counts_its_steps_its_head_and_what_is_held_out() -> None:
+    options: dict[str, Any] = {
+        "training": {"max_steps": 10, "batch_size": 8},
+        "sequence_length": 64,
+        "mask_probability": 0.25,
+        "held_out_sequences": 3,
+    }
+    text, head = SMALL.text(64), SMALL.prediction(50, 16)
+    counted = pretraining_operations(SMALL, 50, 16, options, languages=2)
+    steps = 10 * 8 * (text.step + 16 * head.step)
+    assert counted == pytest.approx(steps + 6 * (text.forward + 16 * head.forward))
+    options["logits"] = "all"
+    every = pretraining_operations(SMALL, 50, 16, options, languages=2)
+    assert every - counted == pytest.approx(48 * (10 * 8 * head.step + 6 * head.forward))
 
 
 ROW = {
@@ -124,7 +111,7 @@ ROW = {
 }
 
 
-def planned(rows: list[dict[str, str]], results: Path, **change: Any) -> Any:
+def study_of(results: Path, **change: Any) -> Study:
     given: dict[str, Any] = {
         "tasks": {
             "nli": {
@@ -141,7 +128,7 @@ def planned(rows: list[dict[str, str]], results: Path, **change: Any) -> Any:
                 "counts": {"train": 100, "test": 10},
             }
         },
-        "backbones": {"mbert": {"shape": vars(MBERT)}},
+        "backbones": {"mbert": {"shape": SHAPE}},
         "corpora": {name: {"download": "wikipedia"} for name in ("wikipedia_deu", "wikipedia_zho")},
         "sizes": {"wikipedia": 3000.0},
         "pretraining": {
@@ -154,12 +141,16 @@ def planned(rows: list[dict[str, str]], results: Path, **change: Any) -> Any:
         "seeds": [1, 2],
         "resegment": True,
     }
-    return plan(rows, results=results, **given | change)
+    return Study(results=results, **given | change)
+
+
+def planned(rows: list[dict[str, str]], results: Path, **change: Any) -> dict[str, Cost]:
+    return costs_of(study_of(results, **change), rows)
 
 
 def test_experiments_share_what_they_have_in_common(tmp_path: Path) -> None:
     grouped = ROW | {"alignment": "clsa-muse", "grouping": "kmeans-cosine-0.05"}
-    rows = [ROW, grouped, grouped | {"pretraining": "mlm"}, grouped | {"dimension": "d128"}]
+    rows = [ROW, grouped, grouped | {"pretraining": "mlm"}, grouped | {"dimension": "d8"}]
     costs = planned(rows, tmp_path)
     jobs = {rule: cost.jobs for rule, cost in costs.items()}
     assert jobs["align"] == jobs["extract_embeddings"] == jobs["derive_backbone"] == 1
@@ -167,10 +158,11 @@ def test_experiments_share_what_they_have_in_common(tmp_path: Path) -> None:
     assert "leave_ungrouped" not in jobs and "assemble_model" not in jobs
     assert jobs["reduce_dimension"] == 1 and "truncate_tokenizer" not in jobs
     assert jobs["fine_tune"] == 4 * 2
-    clusters = round(0.05 * MBERT.vocabulary)
-    passes = 10 * 2 * MBERT.vocabulary * clusters
-    assert costs["group_kmeans"].operations == passes * 768 + passes * 128
-    assert costs["extract_embeddings"].bytes == 119_547 * 768 * 4
+    products = 2 * 1000 * 50
+    assert costs["group_kmeans"].operations == 5 * products * (16 + 8)  # five passes on a CPU
+    on_gpu = planned(rows, tmp_path, gpus_per_job=1)
+    assert on_gpu["group_kmeans"].operations == 2 * costs["group_kmeans"].operations
+    assert costs["extract_embeddings"].bytes == 1000 * 16 * 4
 
 
 def test_disk_is_reckoned_from_downloads_and_then_from_what_was_read(tmp_path: Path) -> None:
@@ -204,7 +196,7 @@ def test_disk_is_reckoned_from_downloads_and_then_from_what_was_read(tmp_path: P
     assert pooled["pool_passages"].jobs == 1
     assert pooled["tokenize_ranking"].bytes == pytest.approx(share * 300e6)
     assert pooled["read_ranking_dataset"].bytes == 300e6
-    forward = MBERT.forward(16, 16)
+    forward = SMALL.text(16).forward
     less = whole["fine_tune"].operations - pooled["fine_tune"].operations
     assert less == pytest.approx(2 * 2 * (1 - share) * 10_000 * forward)  # two rows, two seeds
 
@@ -225,14 +217,14 @@ def test_disk_adds_up_and_says_what_is_not_known(tmp_path: Path) -> None:
         tmp_path,
         pretraining={"corpora": [], "sequence_length": 8, "mask_probability": 0.15} | keeping,
     )
-    weights = 4 * (MBERT.encoder_parameters + MBERT.vocabulary * MBERT.hidden)
+    weights = 4 * (SMALL.encoder_parameters + 1000 * 16)
     assert costs["pretrain"].scratch == 6 * weights and costs["fine_tune"].scratch == 0
     assert costs["derive_backbone"].bytes == weights
-    page = report(costs, {"a": {"hub": "o/a", "size_mb": 2000}}, rate=1, utilisation=1, origin="")
+    page = report(costs, {"a": {"hub": "o/a", "size_mb": 2000}}, ONE)
     written = sum(cost.bytes for cost in costs.values())
-    assert f"2.0 GB of downloads and {written / 1e9:.1f} GB written" in page
+    assert f"2.0 GB of downloads and {written / 1e6:.1f} MB written" in page
     assert f"{2 + written / 1e9:.1f} GB in all" in page
-    assert f"up to {6 * weights / 1e9:.1f} GB for a job while it runs" in page
+    assert f"up to {6 * weights / 1e6:.1f} MB for a job while it runs" in page
     assert "2 jobs: disk of text whose source has no known size" in page  # XNLI, read and tokenised
 
 
@@ -243,11 +235,39 @@ def test_what_is_there_already_counts_more_than_what_is_said(tmp_path: Path) -> 
     for split, count in (("train", 200), ("test", 20)):
         (dataset / f"{split}.jsonl").write_text("{}\n" * count, encoding="utf-8")
     assert planned([ROW], tmp_path)["fine_tune"].operations == 2 * said
-    BertConfig(num_hidden_layers=6, vocab_size=119_547).save_pretrained(
-        tmp_path / "backbones/mbert"
+    made = BertConfig(
+        num_hidden_layers=1, hidden_size=16, intermediate_size=32, num_attention_heads=2
     )
-    halved = Shape(6, 768, 3072, 119_547).forward(64, 64) / MBERT.forward(64, 64)
-    assert planned([ROW], tmp_path)["fine_tune"].operations == pytest.approx(2 * said * halved)
+    made.save_pretrained(tmp_path / "backbones/mbert")
+    text = Architecture.of_shape(**SHAPE | {"layers": 1}).text(64)
+    now = planned([ROW], tmp_path)["fine_tune"].operations
+    assert now == pytest.approx(2 * (200 * text.step + 20 * text.forward))
+
+
+def test_a_checkpoint_of_one_s_own_tells_its_sizes(tmp_path: Path) -> None:
+    made = BertConfig(
+        num_hidden_layers=4, hidden_size=16, intermediate_size=32, num_attention_heads=2
+    )
+    made.save_pretrained(tmp_path / "own")
+    backbones = {"mbert": {"path": str(tmp_path / "own"), "layers": 2}}
+    own = planned([ROW], tmp_path, backbones=backbones)
+    assert own["fine_tune"].operations == planned([ROW], tmp_path)["fine_tune"].operations
+
+
+def test_lengths_are_counted_in_what_is_tokenised(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    assert study.data.lengths("xnli", "mbert") == {"tokens": 64}
+    assert study.full_lengths([ROW]) == ["xnli"]
+    said = {"counts": {"train": 100, "test": 10, "tokens": 20.5}}
+    study = study_of(tmp_path, datasets={"xnli": study.datasets["xnli"] | said})
+    assert study.data.lengths("xnli", "mbert") == {"tokens": 20.5}
+    assert study.full_lengths([ROW]) == []
+    folder = tmp_path / "tokenized/mbert/original/xnli"
+    folder.mkdir(parents=True)
+    rows = {"id": ["a", "b", "c"], "input_ids": [[1, 2, 3, 4], [5, 6, 7], [8, 9]]}
+    pq.write_table(pa.table(rows), folder / "train.parquet", row_group_size=2)
+    counts = Data(tmp_path, {}, {}, study.datasets).counts("xnli", "mbert")
+    assert counts == {"train": 3, "test": 10, "tokens": 3.0}
 
 
 def test_what_cannot_be_counted_is_said(tmp_path: Path) -> None:
@@ -258,23 +278,86 @@ def test_what_cannot_be_counted_is_said(tmp_path: Path) -> None:
         "xnli": {"hub": "facebook/xnli", "licence": "CC BY-NC 4.0", "size_mb": 450},
         "wikipedia": {"hub": "wikimedia/wikipedia"},
     }
-    page = report(costs, downloads, rate=1e12, utilisation=0.5, origin="given")
+    page = report(costs, downloads, ONE)
     assert "2 jobs: training in eng alone" in page
     assert "450 MB  and 1 of a size not known here" in page
     assert "facebook/xnli (CC BY-NC 4.0)" in page
     del downloads["wikipedia"]
-    page = report(costs, downloads, rate=1e12, utilisation=0.5, origin="given")
+    page = report(costs, downloads, ONE)
     assert page.endswith("450 MB\n")
 
 
-def test_hours_are_operations_over_what_is_reached(tmp_path: Path) -> None:
+def row_of(page: str, name: str) -> list[str]:
+    """The words of the first line of the page that begins with this one."""
+    return next(words for line in page.splitlines() if (words := line.split())[:1] == [name])
+
+
+def test_hours_are_operations_over_what_is_reached_and_starts(tmp_path: Path) -> None:
     costs = planned([ROW], tmp_path)
-    hours = costs["fine_tune"].operations / 3600
-    page = report(costs, {}, rate=100.0, utilisation=0.5, origin="given")
-    (line,) = [line for line in page.splitlines() if line.split()[:1] == ["fine_tune"]]
-    assert line.split()[1:3] == ["2", f"{hours / 50:,.1f}"]
+    throughput = Throughput(100.0, "given", utilisation=0.5, seconds_per_job=7200.0)
+    hours = costs["fine_tune"].operations / 3600 / 50 + 2 * 2
+    assert row_of(report(costs, {}, throughput), "fine_tune")[1:3] == ["2", f"{hours:,.1f}"]
+    # Where there are GPUs, what needs none has no hours.
+    throughput = Throughput(100.0, "given", utilisation=0.5, gpus_per_job=1)
+    page = report(costs, {}, throughput)
+    assert row_of(page, "derive_backbone")[1:3] == ["1", "-"]
+    assert row_of(page, "in")[3] == row_of(page, "fine_tune")[2] == f"{hours - 4:,.1f}"
+
+
+def test_the_time_is_divided_among_jobs_but_for_those_that_wait_for_each_other() -> None:
+    costs = {
+        "pretrain": Cost(jobs=10, operations=36_000, largest=7200),
+        "fine_tune": Cost(jobs=100, operations=360_000, largest=3600),
+        "read_corpus": Cost(jobs=1),
+    }
+
+    def hours(**more: Any) -> float:
+        return Throughput(1.0, "given", utilisation=1.0, **more).wall_hours(costs)
+
+    assert hours() == pytest.approx(110)
+    assert hours(at_once=10) == pytest.approx(11)
+    assert hours(at_once=1000) == pytest.approx(2 + 1)
+    assert hours(at_once=10, seconds_per_job=36.0) == pytest.approx(11 + 111 * 0.01 / 10)
+    assert hours(at_once=5, gpus_per_job=2) == pytest.approx(11)
+    shown = report(costs, {}, Throughput(1.0, "given", utilisation=1.0, at_once=10))
+    assert "about 11.0 hours from beginning to end with 10 jobs at a time" in shown
+
+
+def test_money_is_hours_times_the_price_that_was_given(tmp_path: Path) -> None:
+    costs = {"fine_tune": Cost(jobs=1, operations=10 * 3600)}
+    throughput = Throughput(1.0, "given", utilisation=1.0, gpus_per_job=1, price_per_gpu_hour=2.5)
+    assert "price: 25.00, 10.0 GPU-hours at throughput.price_per_gpu_hour 2.5" in report(
+        costs, {}, throughput
+    )
+    assert "price" not in report(costs, {}, ONE)
+
+
+def test_the_plan_is_held_to_the_trainings_that_are_done(tmp_path: Path) -> None:
+    rows = [ROW, ROW | {"pretraining": "mlm"}]
+    study = study_of(tmp_path)
+    assert measured(study, rows, tmp_path / "benchmarks") is None
+    for name, seconds in (
+        ("fine_tune/mbert/unaligned/dfull/ungrouped/asis/nli/all-languages/seed-2.tsv", 20.0),
+        ("pretrain/mbert/unaligned/dfull/ungrouped.tsv", 100.0),
+    ):
+        path = tmp_path / "benchmarks" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(f"s\th:m:s\n{seconds}\t0:00:20\n", encoding="utf-8")
+    found = measured(study, rows, tmp_path / "benchmarks")
+    costs = costs_of(study, rows)
+    operations = costs["fine_tune"].operations / 4 + costs["pretrain"].operations
+    assert found is not None
+    assert (found.jobs, found.seconds) == (2, 120.0)
+    assert found.operations == pytest.approx(operations)
+    throughput = Throughput(operations / 50, "given", utilisation=0.25, seconds_per_job=10.0)
+    assert found.planned_seconds(throughput) == pytest.approx(2 * 10 + 200)
+    assert found.utilisation(throughput) == pytest.approx(0.5)
+    page = " ".join(report(costs, {}, throughput, measured=found).split())
+    assert "2 trainings are done and took 0.033 hours; the plan says 0.061." in page
+    assert "With `throughput.utilisation: 0.5` it would be right." in page
+    assert Measured(2, 19.0, 1.0).utilisation(throughput) is None
 
 
 def test_a_machine_s_throughput_is_measured() -> None:
-    rate, what = measured_throughput(seconds=0.1)
+    rate, what = measured_rate(seconds=0.1)
     assert rate > 1e9 and what

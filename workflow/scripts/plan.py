@@ -1,23 +1,56 @@
-"""Print what a study takes before it starts."""
+"""Print what a study takes before it starts, and what a budget buys of it."""
 
 from pathlib import Path
 
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
-    from semantic_tokens.files import whole
-    from semantic_tokens.plan import measured_throughput, plan, report
+    from semantic_tokens.plan.throughput import Throughput, measured_rate, seconds_to_start
 
     params = snakemake.params  # noqa: F821
-    costs = plan(results=Path(params.page).parent, **params.study)
-    given = params.throughput["tflops"]
-    rate, origin = (given * 1e12, "given") if given else measured_throughput()
-    page = report(
-        costs,
-        params.downloads,
+    given = dict(params.throughput)
+    # First of all: it is the time that this process has taken so far.
+    start = given["seconds_per_job"]
+    start = round(seconds_to_start(), 2) if start is None else start
+    if given["tflops"]:
+        rate, origin = given["tflops"] * 1e12, "given"
+    else:
+        rate, origin = measured_rate()
+
+    from semantic_tokens.files import whole
+    from semantic_tokens.plan.budget import Budget, write_sub_study
+    from semantic_tokens.plan.costs import costs_of
+    from semantic_tokens.plan.measured import measured
+    from semantic_tokens.plan.report import budget_lines, report
+    from semantic_tokens.plan.study import Study
+
+    results = Path(params.page).parent
+    study = Study(results=results, **params.study)
+    throughput = Throughput(
         rate=rate,
-        utilisation=params.throughput["utilisation"],
         origin=origin,
+        utilisation=given["utilisation"],
+        seconds_per_job=start,
+        at_once=params.at_once,
+        gpus_per_job=study.gpus_per_job,
+        price_per_gpu_hour=given["price_per_gpu_hour"],
+    )
+    bought = []
+    if params.budget is not None:
+        budget = Budget(study, params.rows, throughput.hours, params.budget, params.pool_depths)
+        found = budget.largest()
+        if found and not budget.is_whole(found):
+            # As it was measured here, so that the part's own plan says the same hours.
+            speed = {"tflops": rate / 1e12, "seconds_per_job": start}
+            write_sub_study(found, *params.bought, {"throughput": speed})
+        bought = budget_lines(budget, found, throughput, params.command, params.bought)
+    page = report(
+        costs_of(study, params.rows),
+        params.downloads,
+        throughput,
+        full_lengths=study.full_lengths(params.rows),
+        measured=measured(study, params.rows, results / "benchmarks"),
+        bought=bought,
     )
     with whole(params.page) as partial:
         partial.write_text(page, encoding="utf-8")

@@ -1,0 +1,206 @@
+"""What a budget of hours buys: the largest part of a study that it pays for.
+
+The rule is in docs/decisions.md. First a smaller pool of passages is searched; then rows are left
+out, the last of the table of experiments first; then tasks, the costliest first. All rows that are
+kept are trained on all tasks that are kept.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from semantic_tokens.configuration import COLUMNS
+from semantic_tokens.files import whole
+from semantic_tokens.plan.costs import Cost, costs_of
+from semantic_tokens.plan.study import Pools, Study
+
+Row = Mapping[str, Any]
+
+#: Passages a language drawn at random into a pool; the largest that the budget pays for is taken.
+RANDOM_PASSAGES = (100_000, 10_000, 1_000)
+_SEED = 1  # of the draw of a pool where there was none
+#: What the study is about: these rows of the first backbone are kept before any other.
+_CORE = ("oracle", "figure3")
+
+
+@dataclass(frozen=True)
+class SubStudy:
+    """A part of a study.
+
+    Attributes:
+        rows: experiments, in the order of their table.
+        tasks: in the order of the config.
+        pools: a dataset -> the pool that is searched in place of what the config says.
+        hours: that it takes.
+    """
+
+    rows: Sequence[Row]
+    tasks: Sequence[str]
+    hours: float
+    pools: Pools = field(default_factory=dict)
+
+
+class Budget:
+    """Finds sub-studies within a budget.
+
+    Args:
+        study: the whole.
+        rows: its experiments, as :meth:`configuration.Experiment.as_dict` gives them.
+        hours_of: hours that jobs take, never fewer for more jobs.
+        hours: the budget.
+        pool_depths: how deep in BM25's lists the tasks of a ranking dataset look, by dataset.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        rows: Sequence[Row],
+        hours_of: Callable[[Mapping[str, Cost]], float],
+        hours: float,
+        pool_depths: Mapping[str, int],
+    ) -> None:
+        self.study, self.rows, self.hours = study, list(rows), hours
+        self._hours_of, self._pool_depths = hours_of, pool_depths
+        self._references = {row["backbone"]: row for row in self.rows if row["reference"]}
+
+    def of(self, rows: Sequence[Row], tasks: Sequence[str], pools: Pools | None = None) -> SubStudy:
+        """A sub-study with its hours; infinitely many where it cannot be counted."""
+        costs = costs_of(self.study, rows, tasks, pools)
+        is_known = not any(cost.uncounted for cost in costs.values())
+        hours = self._hours_of(costs) if is_known else math.inf
+        return SubStudy(rows, tasks, hours, pools or {})
+
+    def largest(self) -> SubStudy | None:
+        """The largest sub-study within the budget, the whole study if it is; None if there is
+        none."""
+        for tasks in self._fewer_and_fewer_tasks():
+            kept = self._rows_within(tasks, self._pools(tasks)[-1])
+            if all(row in kept for row in self._core()):
+                return self._with_largest_pool(kept, tasks)
+        for task in sorted(self.study.tasks, key=self._hours_of_task):
+            if kept := self._rows_within([task], self._pools([task])[-1]):
+                return self._with_largest_pool(kept, [task])
+        return None
+
+    def cheapest(self) -> SubStudy:
+        """The least that could be run: one row, with the one that its scores are relative to, and
+        one task."""
+        return min(
+            (
+                self.of(self._with_reference(row), [task], self._pools([task])[-1])
+                for row in self.rows
+                for task in self.study.tasks
+            ),
+            key=lambda found: found.hours,
+        )
+
+    def is_whole(self, found: SubStudy) -> bool:
+        """Whether nothing of the study was left out."""
+        return (
+            len(found.rows) == len(self.rows)
+            and len(found.tasks) == len(self.study.tasks)
+            and not found.pools
+        )
+
+    def next_row(self, found: SubStudy) -> SubStudy | None:
+        """A sub-study with the first row that was left out; None where none was."""
+        for row in self._by_importance():
+            if row not in found.rows:
+                more = self._with_reference(row)
+                rows = [row for row in self.rows if row in found.rows or row in more]
+                return self.of(rows, found.tasks, found.pools)
+        return None
+
+    def _core(self) -> list[Row]:
+        main = self.rows[0]["backbone"]
+        core = [row for row in self.rows if row["backbone"] == main and row["figure"] in _CORE]
+        return core or self.rows[:2]
+
+    def _by_importance(self) -> list[Row]:
+        core = self._core()
+        return [*core, *(row for row in self.rows if row not in core)]
+
+    def _with_reference(self, row: Row) -> list[Row]:
+        reference = self._references.get(row["backbone"], row)
+        return [row] if row == reference else [reference, row]
+
+    def _rows_within(self, tasks: Sequence[str], pools: Pools) -> list[Row]:
+        """Rows by importance, each if it fits beside those before it. One that does not fit fits
+        beside no larger set either, since jobs only add up."""
+        kept: list[Row] = []
+        for row in self._by_importance():
+            more = [row for row in self._with_reference(row) if row not in kept]
+            if more and self.of([*kept, *more], tasks, pools).hours <= self.hours:
+                kept += more
+        return [row for row in self.rows if row in kept]
+
+    def _with_largest_pool(self, rows: Sequence[Row], tasks: Sequence[str]) -> SubStudy:
+        found = (self.of(rows, tasks, pools) for pools in self._pools(tasks))
+        return next(one for one in found if one.hours <= self.hours)
+
+    def _fewer_and_fewer_tasks(self) -> Iterator[list[str]]:
+        """Yield all tasks, and then all but the costliest ones, down to one."""
+        by_cost = sorted(self.study.tasks, key=self._hours_of_task)
+        for count in range(len(by_cost), 0, -1):
+            yield [task for task in self.study.tasks if task in by_cost[:count]]
+
+    def _hours_of_task(self, task: str) -> float:
+        """Hours of the core with this task alone, in the smallest pool."""
+        return self.of(self._core(), [task], self._pools([task])[-1]).hours
+
+    def _pools(self, tasks: Sequence[str]) -> list[Pools]:
+        """What may be searched, from what the config says to the smallest pool."""
+        levels: list[Pools] = [{}]
+        for number in RANDOM_PASSAGES:
+            pools = {}
+            for dataset in dict.fromkeys(
+                task["dataset"]
+                for name, task in self.study.tasks.items()
+                if name in tasks and task["kind"] == "retrieval"
+            ):
+                if pool := self._smaller_pool(dataset, number):
+                    pools[dataset] = pool
+            if pools:
+                levels.append(pools)
+        return levels
+
+    def _smaller_pool(self, dataset: str, number: int) -> Mapping[str, Any] | None:
+        """A pool with so many random passages a language, if fewer are searched in it."""
+        given, backbone = self.study.datasets[dataset].get("pool"), self.rows[0]["backbone"]
+        pool = {"depth": self._pool_depths[dataset], "seed": _SEED} | dict(given or {})
+        pool["random_per_language"] = number
+        data = self.study.data
+        smaller = data.searched(dataset, backbone, pool)
+        now = data.counts(dataset, backbone) | data.searched(dataset, backbone, given)
+        return pool if smaller and smaller["passages"] < now["passages"] else None
+
+
+def write_sub_study(
+    found: SubStudy, experiments: str | Path, overlay: str | Path, config: Mapping[str, Any]
+) -> None:
+    """Write a sub-study as a table of experiments and a file to lay over the configuration.
+
+    Args:
+        experiments: the table to write.
+        overlay: the configuration to write.
+        config: further keys for it.
+    """
+    title = f"# {len(found.rows)} experiments, {found.hours:.4g} hours by the plan\n"
+    with whole(experiments) as partial:
+        lines = ["\t".join(COLUMNS)]
+        lines += ["\t".join(_cell(row[column]) for column in COLUMNS) for row in found.rows]
+        partial.write_text(title + "\n".join(lines) + "\n", encoding="utf-8")
+    keys = {"experiments": str(experiments), "tasks_shown": list(found.tasks), **config}
+    if found.pools:
+        keys["datasets"] = {name: {"pool": dict(pool)} for name, pool in found.pools.items()}
+    with whole(overlay) as partial:
+        text = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
+        partial.write_text(title + text, encoding="utf-8")
+
+
+def _cell(value: str | bool) -> str:
+    return value if isinstance(value, str) else "yes" if value else "no"

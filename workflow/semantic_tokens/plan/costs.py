@@ -1,0 +1,282 @@
+"""The jobs of some experiments and what each kind takes, counted once however many share it.
+
+Disk is estimated from the sizes of downloads before they are there, and from the files themselves
+where they are. Tokenised text, four bytes per token, is taken to be as large as the text: mBERT's
+tokens stand for 3.0 (Chinese) to 6.7 bytes (Hindi) of XQuAD's paragraphs.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.plan.architecture import Architecture
+from semantic_tokens.plan.study import FLOAT, Pools, Study, groups_in, model_bytes, recipe_of
+from semantic_tokens.recipe import Recipe, lexicons_of
+
+# BM25 parts the passages by language, and indexes 8 bytes for each different word of a passage.
+_INDEX = 2.5
+# Full passes that K-Means takes on a CPU: 2.4 to 4.7 were measured (docs/performance.md), since
+# most of its passes skip what cannot change.
+_KMEANS_PASSES = 5
+_RANKING = ("reranking", "retrieval")
+
+#: What every replicate of the pipeline does again.
+REPEATED = {
+    "extract_embeddings", "align", "reduce_dimension", "group_kmeans", "group_kmeans_weighted",
+    "group_random", "group_by_frequency", "group_first_k", "group_by_lexicon", "pretrain",
+    "fine_tune",
+}  # fmt: skip
+#: What holds a GPU where the study has some.
+ON_GPU = {"align", "group_kmeans", "group_kmeans_weighted", "pretrain", "fine_tune"}
+#: The rule that makes a grouping, by how its name begins.
+_GROUPED_BY = {
+    "kmeans-weighted": "group_kmeans_weighted",
+    "kmeans": "group_kmeans",
+    "firstk": "group_first_k",
+    "random": "group_random",
+    "frequency": "group_by_frequency",
+    "lexicon": "group_by_lexicon",
+}
+#: Those that need to know how often subwords occur in the corpora of pretraining.
+_COUNTING = ("group_kmeans_weighted", "group_by_frequency")
+
+
+@dataclass
+class Cost:
+    """What one kind of job takes in all.
+
+    Attributes:
+        jobs: how many there are.
+        operations: floating-point operations of all of them.
+        largest: operations of the one that has most.
+        bytes: of what they write.
+        scratch: bytes that one of them keeps while it runs, at the most.
+        uncounted: jobs whose operations are not known.
+        unknown: what could not be counted, and why.
+    """
+
+    jobs: int = 0
+    operations: float = 0.0
+    largest: float = 0.0
+    bytes: float = 0.0
+    scratch: float = 0.0
+    uncounted: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    def compute(self, operations: float, times: int = 1) -> None:
+        """Add the operations of jobs that are alike."""
+        self.operations += operations * times
+        self.largest = max(self.largest, operations)
+
+    def leave_out(self, reason: str, jobs: int = 1) -> None:
+        """Note that the operations of some jobs are not known."""
+        self.uncounted += jobs
+        self.unknown[reason] += jobs
+
+    def write(self, text: float | None) -> None:
+        """Add the bytes of a text; None is a text whose size is not known."""
+        self.bytes += text or 0
+        self.unknown["disk of text whose source has no known size"] += text is None
+
+    def repeat(self, times: int) -> None:
+        """Count everything so often."""
+        self.jobs *= times
+        self.operations *= times
+        self.bytes *= times
+        self.uncounted *= times
+        self.unknown = Counter({why: count * times for why, count in self.unknown.items()})
+
+
+def _checkpoints(training: Mapping[str, Any], size: float) -> float:
+    """Bytes of two checkpoints in turn, each of the weights and AdamW's two moments."""
+    return 2 * 3 * size if training.get("checkpoint_every") else 0.0
+
+
+def costs_of(
+    study: Study,
+    rows: Sequence[Mapping[str, Any]],
+    tasks: Sequence[str] | None = None,
+    pools: Pools | None = None,
+) -> dict[str, Cost]:
+    """The cost of every kind of job of some experiments, by rule.
+
+    Args:
+        study: they are of.
+        rows: experiments, as :meth:`configuration.Experiment.as_dict` gives them; one or more.
+        tasks: those of the study's tasks that are trained; None is all.
+        pools: a dataset -> the pool to search in place of what the config says.
+    """
+    return _Tally(study, rows, list(study.tasks) if tasks is None else tasks, pools or {}).costs
+
+
+class _Tally:
+    """Goes through the jobs of some experiments. ``costs`` is the result, by rule."""
+
+    def __init__(
+        self,
+        study: Study,
+        rows: Sequence[Mapping[str, Any]],
+        tasks: Sequence[str],
+        pools: Pools,
+    ) -> None:
+        self.study, self.data = study, study.data
+        self.tasks = {name: study.tasks[name] for name in tasks}
+        self.pools = pools
+        #: Each once: a row of one figure may repeat a row of another.
+        self.rows = list(dict.fromkeys((recipe_of(row), str(row["training"])) for row in rows))
+        self.backbones = list(dict.fromkeys(recipe.backbone for recipe, _ in self.rows))
+        self.all: dict[str, Cost] = {}
+        self._seen: set[tuple[str, ...]] = set()
+        self._read()
+        self._cut()
+        for recipe, _ in self.rows:
+            self._make_model(recipe)
+        self._fine_tune()
+        for rule in REPEATED & set(self.all):
+            self.all[rule].repeat(study.replicates)
+        self._add("replicate_backbone", len(self.backbones) * (study.replicates - 1))
+        self.costs = {rule: cost for rule, cost in self.all.items() if cost.jobs}
+
+    def _add(self, rule: str, jobs: int = 1) -> Cost:
+        cost = self.all.setdefault(rule, Cost())
+        cost.jobs += jobs
+        return cost
+
+    def _first(self, *identity: str) -> bool:
+        is_new = identity not in self._seen
+        self._seen.add(identity)
+        return is_new
+
+    def _datasets(self) -> list[str]:
+        return list(dict.fromkeys(task["dataset"] for task in self.tasks.values()))
+
+    def _read(self) -> None:
+        """Sources, and what needs no model."""
+        study = self.study
+        read = {
+            text
+            for name in self.backbones
+            for text in study.backbones[name].get("vocabulary_texts", [])
+        }
+        if any(recipe.is_pretrained for recipe, _ in self.rows):
+            read |= set(study.pretraining["corpora"])
+        lexicons = {
+            name
+            for recipe, _ in self.rows
+            for part in (recipe.alignment, recipe.grouping)
+            for name in lexicons_of(part)
+        }
+        self._add("read_lexicon", len(lexicons - {"roundtrip"}))
+        for name in sorted(read):
+            self._add("read_corpus").write(self.data.corpus_bytes(name))
+        for dataset in self._datasets():
+            ranking = study.datasets[dataset]["kind"] == "ranking"
+            text = self.data.dataset_bytes(dataset)
+            self._add("read_ranking_dataset" if ranking else "read_dataset").write(text)
+            if ranking:
+                bm25 = self._add("rank_bm25")
+                bm25.scratch = max(bm25.scratch, _INDEX * (text or 0))
+            if pool := study.pool(dataset, self.pools):
+                kept = self.data.searched_bytes(dataset, self.backbones[0], pool)
+                self._add("pool_passages").write(kept)
+        for task in self.tasks.values():  # chance, and for rankings BM25
+            self._add("baseline", 2 if task["kind"] in _RANKING else 1)
+        derived = self._add("derive_backbone", len(self.backbones))
+        for name in self.backbones:
+            if architecture := study.architectures[name]:
+                derived.bytes += model_bytes(Recipe(name), architecture)
+
+    def _cut(self) -> None:
+        """Text to tokens, once for each tokenizer."""
+        study = self.study
+        cuts = {
+            (recipe.backbone, recipe.segmentation if study.resegment else "original")
+            for recipe, _ in self.rows
+        }
+        pretrained = {
+            (recipe.backbone, recipe.segmentation if study.resegment else "original")
+            for recipe, _ in self.rows
+            if recipe.is_pretrained
+        }
+        self._add("truncate_tokenizer", sum(cut != "original" for _, cut in cuts))
+        for dataset in self._datasets():
+            ranking = study.datasets[dataset]["kind"] == "ranking"
+            for backbone, _ in sorted(cuts):
+                text = self.data.searched_bytes(dataset, backbone, study.pool(dataset, self.pools))
+                self._add("tokenize_ranking" if ranking else "tokenize_dataset").write(text)
+        for _ in pretrained:
+            for name in study.pretraining["corpora"]:
+                self._add("tokenize_corpus").write(self.data.corpus_bytes(name))
+
+    def _make_model(self, recipe: Recipe) -> None:
+        """Embeddings, groups and the pretrained model."""
+        architecture = self.study.architectures[recipe.backbone]
+        vocabulary = architecture.vocabulary if architecture else 0
+        columns = architecture.dimension if architecture else 0
+        dimension = (recipe.dimension_number or columns) if architecture else 0
+        embeddings = (recipe.backbone, recipe.alignment)
+        model = (*embeddings, recipe.dimension, recipe.grouping)
+        is_changed = model[1:] != ("unaligned", "dfull", "ungrouped")
+        if is_changed and self._first(recipe.backbone):
+            self._add("extract_embeddings").bytes += vocabulary * columns * FLOAT
+        if recipe.is_aligned and self._first(*embeddings):
+            self._add("align").bytes += vocabulary * columns * FLOAT
+        if recipe.dimension != "dfull" and self._first(*embeddings, recipe.dimension):
+            self._add("reduce_dimension").bytes += vocabulary * dimension * FLOAT
+        if recipe.grouping != "ungrouped" and self._first(*model):
+            self._group(recipe, architecture, dimension)
+        if recipe.is_pretrained and self._first(*model, "mlm"):
+            cost = self._add("pretrain")
+            if architecture:
+                size = model_bytes(recipe, architecture)
+                kept = _checkpoints(self.study.pretraining["training"], size)
+                cost.bytes += size
+                cost.scratch = max(cost.scratch, kept)
+            _compute(cost, partial(self.study.pretraining_of, recipe))
+
+    def _group(self, recipe: Recipe, architecture: Architecture | None, dimension: int) -> None:
+        groups = groups_in(recipe, architecture) if architecture else 0
+        vocabulary = architecture.vocabulary if architecture else 0
+        names = [recipe.grouping]
+        if recipe.grouping_method in ("random", "frequency"):
+            names.append(f"kmeans-cosine-{recipe.grouping.rpartition('-')[2]}")  # their sizes
+        passes = self.study.kmeans["max_iterations"]
+        if not self.study.gpus_per_job:
+            passes = min(passes, _KMEANS_PASSES)
+        for name in names:
+            identity = (recipe.backbone, recipe.alignment, recipe.dimension, name)
+            if not self._first("grouping", *identity):
+                continue
+            rule = next(rule for start, rule in _GROUPED_BY.items() if name.startswith(start))
+            cost = self._add(rule)
+            cost.bytes += groups * dimension * FLOAT + 8 * vocabulary
+            if rule.startswith("group_kmeans"):
+                cost.compute(passes * 2 * vocabulary * groups * dimension)
+            if rule in _COUNTING and self._first("counts", recipe.backbone):
+                self._add("count_subwords").bytes += 8 * vocabulary
+
+    def _fine_tune(self) -> None:
+        seeds = len(self.study.seeds)
+        for recipe, training in self.rows:
+            architecture = self.study.architectures[recipe.backbone]
+            for name, task in self.tasks.items():
+                cost = self._add("fine_tune", seeds)
+                if architecture:
+                    kept = _checkpoints(task["training"], model_bytes(recipe, architecture))
+                    cost.scratch = max(cost.scratch, kept)
+                if training != "all-languages":
+                    cost.leave_out(f"training in {training} alone", seeds)
+                    continue
+                job = partial(self.study.fine_tuning, recipe, name, self.pools)
+                _compute(cost, job, seeds)
+
+
+def _compute(cost: Cost, operations: Callable[[], float], times: int = 1) -> None:
+    """Add operations to a cost, or note why they are not known."""
+    try:
+        cost.compute(operations(), times)
+    except InputError as error:
+        cost.leave_out(str(error), times)

@@ -1,0 +1,167 @@
+"""How much text a study has, how long its texts are, and how many passages are searched.
+
+What is there already is counted. Before that, sizes of downloads and the config's ``counts`` tell.
+Text is taken to be three times its packed files (Wikipedia's Parquet is 1.7 times in English, gzipped
+JSON some three).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from semantic_tokens.files import reading
+
+_UNPACKED = 3  # times that text is larger than the files it comes in
+
+#: A dataset's ``counts`` of tokens -> the limits in its ``tokenization`` that stand in for them.
+LENGTHS = {
+    "tokens": "max_length",
+    "query_tokens": "max_query_length",
+    "passage_tokens": "max_passage_length",
+}
+
+
+class Data:
+    """The corpora and datasets of a study.
+
+    Args:
+        results: where what is read and tokenised already lies.
+        sizes: of downloads, in megabytes; None where it is not known.
+        corpora, datasets: the entries of the config.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        sizes: Mapping[str, float | None],
+        corpora: Mapping[str, Mapping[str, Any]],
+        datasets: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.results, self.sizes = results, sizes
+        self.corpora, self.datasets = corpora, datasets
+        #: How many corpora share a download: one language each.
+        self._shared = Counter(str(spec.get("download")) for spec in corpora.values())
+        self._bytes: dict[tuple[str, str], float | None] = {}
+        self._counts: dict[tuple[str, str], dict[str, float]] = {}
+
+    def corpus_bytes(self, name: str) -> float | None:
+        """Bytes of a corpus's text; None where nothing tells."""
+        key = ("corpus", name)
+        if key not in self._bytes:
+            spec, file = self.corpora[name], self.results / "corpora" / f"{name}.jsonl"
+            whole = self._text([file], spec)
+            is_part = not (file.is_file() or spec.get("path")) and spec.get("download")
+            if whole is not None and is_part:
+                whole /= self._shared[str(spec["download"])]
+            self._bytes[key] = whole
+        return self._bytes[key]
+
+    def dataset_bytes(self, name: str) -> float | None:
+        """Bytes of a dataset's text; None where nothing tells."""
+        key = ("dataset", name)
+        if key not in self._bytes:
+            files = sorted((self.results / "datasets" / name).glob("*.jsonl"))
+            self._bytes[key] = self._text(files, self.datasets[name])
+        return self._bytes[key]
+
+    def counts(self, name: str, backbone: str) -> dict[str, float]:
+        """The sizes of a dataset: ``train`` and ``test`` examples or queries, tokens of a text on
+        average (:data:`LENGTHS`), and for rankings ``relevant`` passages of a training query and
+        ``passages``. What is not known is missing.
+
+        Args:
+            backbone: whose tokenizer cuts the text.
+        """
+        key = (name, backbone)
+        if key not in self._counts:
+            self._counts[key] = self._read_counts(name, backbone)
+        return self._counts[key]
+
+    def has_full_lengths(self, name: str, backbone: str) -> bool:
+        """Whether a dataset's texts are taken to be as long as they may be."""
+        counts, limits = self.counts(name, backbone), self.datasets[name]["tokenization"]
+        return any(limit in limits and length not in counts for length, limit in LENGTHS.items())
+
+    def lengths(self, name: str, backbone: str) -> dict[str, float]:
+        """Tokens of a dataset's texts, on average where it is known and else at the most."""
+        counts, limits = self.counts(name, backbone), self.datasets[name]["tokenization"]
+        return {
+            length: min(counts.get(length, limits[limit]), limits[limit])
+            for length, limit in LENGTHS.items()
+            if limit in limits
+        }
+
+    def searched(
+        self, name: str, backbone: str, pool: Mapping[str, Any] | None
+    ) -> dict[str, float]:
+        """``passages`` that are searched where a dataset has this pool, at the most; nothing where
+        it has none, or its counts are not known."""
+        counts = self.counts(name, backbone)
+        if not pool or any(key not in counts for key in ("train", "test", "relevant", "passages")):
+            return {}
+        named = (counts["train"] + counts["test"]) * (counts["relevant"] + pool["depth"])
+        languages = self.datasets[name].get("options", {}).get("languages", ())
+        drawn = pool["random_per_language"] * max(1, len(languages))
+        return {"passages": min(counts["passages"], named + drawn)}
+
+    def searched_bytes(
+        self, name: str, backbone: str, pool: Mapping[str, Any] | None
+    ) -> float | None:
+        """The share of a dataset's text that a pool keeps, or all of it."""
+        text, searched = self.dataset_bytes(name), self.searched(name, backbone, pool)
+        if text is None or not searched:
+            return text
+        return text * searched["passages"] / self.counts(name, backbone)["passages"]
+
+    def _text(self, read: Sequence[Path], spec: Mapping[str, Any]) -> float | None:
+        if found := [file.stat().st_size for file in read if file.is_file()]:
+            return float(sum(found))
+        if spec.get("path"):
+            own = Path(spec["path"])
+            files = [own] if own.is_file() else [file for file in own.rglob("*") if file.is_file()]
+            return float(sum(file.stat().st_size for file in files))
+        names = spec.get("download") or []
+        sizes = [self.sizes.get(name) for name in ([names] if isinstance(names, str) else names)]
+        known = [size for size in sizes if size]
+        return _UNPACKED * 1e6 * sum(known) if sizes and len(known) == len(sizes) else None
+
+    def _read_counts(self, name: str, backbone: str) -> dict[str, float]:
+        counts: dict[str, float] = dict(self.datasets[name].get("counts") or {})
+        for split in ("train", "test", "passages"):
+            file = self.results / "datasets" / name / f"{split}.jsonl"
+            if file.is_file():
+                with file.open("rb") as lines:
+                    counts[split] = sum(1 for _ in lines)
+        tokenized = self.results / "tokenized" / backbone / "original" / name
+        if self.datasets[name]["kind"] != "ranking":
+            # Of long passages a row is a window, of which an example has several.
+            for split in ("test", "train"):
+                if table := _tokenized(tokenized / f"{split}.parquet"):
+                    counts[split], counts["tokens"] = table
+        else:
+            for split, length in (("train", "query_tokens"), ("passages", "passage_tokens")):
+                if table := _tokenized(tokenized / f"{split}.parquet"):
+                    counts[length] = table[1]
+        return counts
+
+
+def _tokenized(path: Path) -> tuple[int, float] | None:
+    """Rows of a tokenised table, and tokens of a row on average: both stand in the file's own
+    summary, so that no row is read. None where the table is not there or is empty."""
+    if not path.is_file():
+        return None
+    with reading(path):
+        summary = pq.read_metadata(path)
+    if not summary.num_rows:
+        return None
+    groups = [summary.row_group(number) for number in range(summary.num_row_groups)]
+    tokens = sum(
+        column.num_values
+        for group in groups
+        for column in (group.column(index) for index in range(group.num_columns))
+        if column.path_in_schema.split(".")[0] == "input_ids"
+    )
+    return summary.num_rows, tokens / summary.num_rows

@@ -1,0 +1,86 @@
+"""The hours of trainings that are done beside those of the plan.
+
+Snakemake measures every job (``results/benchmarks``), so that a plan can be held to what the first
+trainings of a study took.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.plan.study import Study, recipe_of
+from semantic_tokens.plan.throughput import Throughput
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Trainings that are done.
+
+    Attributes:
+        jobs: how many.
+        seconds: that they took in all, from the start of their processes.
+        operations: that are counted for them.
+    """
+
+    jobs: int
+    seconds: float
+    operations: float
+
+    def planned_seconds(self, throughput: Throughput) -> float:
+        """What the plan says that they take."""
+        reached = throughput.rate * throughput.utilisation * throughput.devices_per_job
+        return self.jobs * throughput.seconds_per_job + self.operations / reached
+
+    def utilisation(self, throughput: Throughput) -> float | None:
+        """The share of the rate at which the plan would be right; None where the starts alone
+        take longer than the jobs took."""
+        computing = self.seconds - self.jobs * throughput.seconds_per_job
+        if computing <= 0:
+            return None
+        return self.operations / (computing * throughput.rate * throughput.devices_per_job)
+
+
+def measured(study: Study, rows: Sequence[Mapping[str, Any]], benchmarks: Path) -> Measured | None:
+    """Pretrainings and fine-tunings of a study that are done; None where there are none.
+
+    Args:
+        rows: experiments, as :meth:`configuration.Experiment.as_dict` gives them.
+        benchmarks: what Snakemake measured, a folder by rule.
+    """
+    jobs, seconds, operations = 0, 0.0, 0.0
+    for path, count in _trainings(study, rows, benchmarks):
+        jobs += 1
+        seconds += float(pd.read_csv(path, sep="\t")["s"].iloc[-1])
+        operations += count
+    return Measured(jobs, seconds, operations) if jobs else None
+
+
+def _trainings(
+    study: Study, rows: Sequence[Mapping[str, Any]], benchmarks: Path
+) -> Iterator[tuple[Path, float]]:
+    """Yield the file of every training that is done and can be counted, and its operations."""
+    for recipe, training in dict.fromkeys((recipe_of(row), row["training"]) for row in rows):
+        wanted = [
+            (f"fine_tune/{recipe.path}/{task}/{training}/seed-{seed}.tsv", task)
+            for task in study.tasks
+            for seed in study.seeds
+            if training == "all-languages"
+        ]
+        for name, task in wanted:
+            if (benchmarks / name).is_file():
+                try:
+                    yield benchmarks / name, study.fine_tuning(recipe, task, {})
+                except InputError:
+                    continue
+    for recipe in dict.fromkeys(map(recipe_of, rows)):
+        path = benchmarks / "pretrain" / Path(recipe.path).parent
+        path = path.with_name(f"{path.name}.tsv")
+        if recipe.is_pretrained and path.is_file():
+            try:
+                yield path, study.pretraining_of(recipe)
+            except InputError:
+                continue

@@ -1,0 +1,143 @@
+"""A study as far as it decides what experiments take."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.plan.architecture import Architecture
+from semantic_tokens.plan.data import Data
+from semantic_tokens.plan.operations import pretraining_operations, task_operations
+from semantic_tokens.recipe import Recipe
+
+FLOAT = 4  # bytes of a stored weight
+#: A dataset -> the pool to search in place of what the config says.
+Pools = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What of a configuration decides the cost of experiments.
+
+    Attributes:
+        tasks: the tasks shown, with their dataset, options and training.
+        datasets, backbones, corpora: those entries of the config.
+        sizes: of downloads, in megabytes.
+        pretraining: with the names of its ``corpora``.
+        kmeans: ``max_iterations``.
+        seeds: of fine-tuning.
+        resegment: whether First-k cuts the text anew.
+        results: where backbones that are made already lie, and datasets.
+        replicates: how often the whole pipeline is run.
+        gpus_per_job: GPUs of a job that trains; 0 for CPUs.
+    """
+
+    tasks: Mapping[str, Mapping[str, Any]]
+    datasets: Mapping[str, Mapping[str, Any]]
+    backbones: Mapping[str, Mapping[str, Any]]
+    corpora: Mapping[str, Mapping[str, Any]]
+    sizes: Mapping[str, float | None]
+    pretraining: Mapping[str, Any]
+    kmeans: Mapping[str, Any]
+    seeds: Sequence[int]
+    resegment: bool
+    results: Path
+    replicates: int = 1
+    gpus_per_job: int = 0
+
+    @cached_property
+    def data(self) -> Data:
+        return Data(self.results, self.sizes, self.corpora, self.datasets)
+
+    @cached_property
+    def architectures(self) -> dict[str, Architecture | None]:
+        """By backbone; None where nothing tells its sizes."""
+        return {
+            name: Architecture.of_backbone(spec, self.results / "backbones" / name)
+            for name, spec in self.backbones.items()
+        }
+
+    @cached_property
+    def languages(self) -> int:
+        """How many languages the corpora of pretraining name."""
+        options = [self.corpora[name].get("options", {}) for name in self.pretraining["corpora"]]
+        return len({language for one in options for language in one.get("languages", ())})
+
+    def pool(self, dataset: str, pools: Pools) -> Mapping[str, Any] | None:
+        """The pool of a dataset: of ``pools``, or else the config's."""
+        return pools.get(dataset, self.datasets[dataset].get("pool"))
+
+    def fine_tuning(self, recipe: Recipe, task: str, pools: Pools) -> float:
+        """Operations of one fine-tuning, its scoring included.
+
+        Raises:
+            InputError: they cannot be counted; says why.
+        """
+        architecture, spec = self._known(recipe.backbone), self.tasks[task]
+        dataset = spec["dataset"]
+        pool = self.pool(dataset, pools)
+        try:
+            trained, scored = task_operations(
+                spec["kind"],
+                architecture,
+                self.data.counts(dataset, recipe.backbone)
+                | self.data.searched(dataset, recipe.backbone, pool),
+                self.data.lengths(dataset, recipe.backbone),
+                spec["options"],
+                spec["training"],
+            )
+        except KeyError as error:
+            raise InputError(f"task {task}: dataset {dataset} has no count {error}") from error
+        return trained + scored
+
+    def pretraining_of(self, recipe: Recipe) -> float:
+        """Operations of pretraining one model.
+
+        Raises:
+            InputError: they cannot be counted; says why.
+        """
+        architecture = self._known(recipe.backbone)
+        return pretraining_operations(
+            architecture,
+            groups_in(recipe, architecture),
+            recipe.dimension_number or architecture.dimension,
+            self.pretraining,
+            self.languages,
+        )
+
+    def full_lengths(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The datasets whose texts are taken to be as long as they may be, for some backbone of
+        these experiments."""
+        backbones = {row["backbone"] for row in rows}
+        datasets = dict.fromkeys(task["dataset"] for task in self.tasks.values())
+        return [
+            name
+            for name in datasets
+            if any(self.data.has_full_lengths(name, backbone) for backbone in backbones)
+        ]
+
+    def _known(self, backbone: str) -> Architecture:
+        architecture = self.architectures[backbone]
+        if architecture is None:
+            raise InputError(f"backbone {backbone} has no `shape` yet")
+        return architecture
+
+
+def recipe_of(row: Mapping[str, Any]) -> Recipe:
+    """The recipe of an experiment."""
+    return Recipe(*(row[part] for part in Recipe.__dataclass_fields__))
+
+
+def groups_in(recipe: Recipe, architecture: Architecture) -> int:
+    """|V'| of a recipe; of a grouping by lexicon, whose ratio only it tells, |V|."""
+    ratio = 1.0 if recipe.grouping_method == "lexicon" else recipe.ratio
+    return round(ratio * architecture.vocabulary)
+
+
+def model_bytes(recipe: Recipe, architecture: Architecture) -> float:
+    """The weights of a recipe's model: the encoder's, and |V'| embeddings of its dimension."""
+    dimension = recipe.dimension_number or architecture.dimension
+    embeddings = groups_in(recipe, architecture) * dimension
+    return float(FLOAT * (architecture.encoder_parameters + embeddings))

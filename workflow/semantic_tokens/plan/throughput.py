@@ -1,0 +1,121 @@
+"""From operations and jobs to hours, and how fast this machine is."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from semantic_tokens.plan.costs import ON_GPU, Cost
+
+#: What a model goes through one after another.
+_CHAIN = ("align", "group_kmeans", "pretrain", "fine_tune")
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """How fast a study is computed.
+
+    Attributes:
+        rate: operations per second of large matrix products, on a GPU or on the CPU threads of
+            one job.
+        origin: where the rate comes from.
+        utilisation: the share of it that trainings reach.
+        seconds_per_job: what a job takes before its work begins.
+        at_once: how many jobs run side by side.
+        gpus_per_job: GPUs of a job that trains; 0 for CPUs.
+        price_per_gpu_hour: of an hour, in the user's currency; None where it was not given.
+    """
+
+    rate: float
+    origin: str
+    utilisation: float = 0.4
+    seconds_per_job: float = 0.0
+    at_once: int = 1
+    gpus_per_job: int = 0
+    price_per_gpu_hour: float | None = None
+
+    @property
+    def unit(self) -> str:
+        """What an hour is of."""
+        return "GPU-hours" if self.gpus_per_job else "core-hours"
+
+    @property
+    def devices_per_job(self) -> int:
+        """GPUs of a job that trains; 1 for CPUs."""
+        return max(1, self.gpus_per_job)
+
+    def of_rule(self, rule: str, cost: Cost) -> float | None:
+        """Hours of one kind of job, of all its GPUs together; None where it holds no GPU and the
+        study has some."""
+        if self.gpus_per_job and rule not in ON_GPU:
+            return None
+        starts = cost.jobs * self.seconds_per_job * self.devices_per_job
+        return (cost.operations / (self.rate * self.utilisation) + starts) / 3600
+
+    def hours(self, costs: Mapping[str, Cost]) -> float:
+        """Hours of all jobs, one after another on one GPU or core."""
+        return sum(self.of_rule(rule, cost) or 0.0 for rule, cost in costs.items())
+
+    def wall_hours(self, costs: Mapping[str, Cost]) -> float:
+        """Hours from beginning to end with ``at_once`` jobs side by side. No less than the
+        largest job of each kind that a model goes through takes."""
+        devices = self.devices_per_job
+        chain = sum(
+            costs[rule].largest / (self.rate * self.utilisation * devices) + self.seconds_per_job
+            for rule in _CHAIN
+            if rule in costs
+        )
+        return max(self.hours(costs) / (self.at_once * devices), chain / 3600)
+
+    def price(self, hours: float) -> float | None:
+        """What so many hours cost; None where no price was given."""
+        return None if self.price_per_gpu_hour is None else hours * self.price_per_gpu_hour
+
+
+def measured_rate(seconds: float = 2.0) -> tuple[float, str]:
+    """Operations per second of large matrix products on this machine, and what they ran on.
+
+    On a CPU by processor time, which leaves out what other work takes.
+    """
+    cuda = torch.cuda.is_available()
+    threads = torch.get_num_threads()
+    device = torch.device("cuda" if cuda else "cpu")
+    kind = torch.bfloat16 if cuda else torch.float32
+    size = 8192 if cuda else 1024
+    left, right = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
+
+    def wait() -> None:
+        if cuda:
+            torch.cuda.synchronize()
+
+    for _ in range(3):
+        left @ right
+    wait()
+
+    def clock() -> float:
+        return time.perf_counter() if cuda else time.process_time() / threads
+
+    start, products = clock(), 0
+    while clock() - start < seconds:
+        left @ right
+        wait()
+        products += 1
+    rate = products * 2 * size**3 / (clock() - start)
+    cpu = f"{threads} CPU thread{'s' if threads > 1 else ''}"
+    name = torch.cuda.get_device_name() if cuda else cpu
+    return rate, f"{name}, {str(kind).removeprefix('torch.')}"
+
+
+def seconds_to_start() -> float:
+    """Processor seconds that this process has taken so far, with what a training imports.
+
+    To be called at the beginning of a process of its own. Processor time leaves out what a machine
+    that does other work adds, and the first reading of the libraries from a disk.
+    """
+    import accelerate  # noqa: F401
+    from transformers import BertModel  # noqa: F401 (imported when it is named)
+
+    import semantic_tokens.finetuning.run  # noqa: F401
+
+    return time.process_time()
