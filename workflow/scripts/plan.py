@@ -4,11 +4,11 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.files import whole
     from semantic_tokens.plan import measured_throughput, plan, report
 
-    params = snakemake.params  # noqa: F821
+    params = snakemake.params
     costs = plan(results=Path(params.page).parent, **params.study)
     given = params.throughput["tflops"]
     rate, origin = (given * 1e12, "given") if given else measured_throughput()

@@ -2,13 +2,13 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     import pandas as pd
 
     from semantic_tokens.pages import Section, write_csv, write_page
     from semantic_tokens.paper_tables import TRAINING_ROWS, table2
 
-    params, output = snakemake.params, snakemake.output  # noqa: F821
+    params, output = snakemake.params, snakemake.output
     pretraining = {
         "training": params.pretraining["training"],
         "options": {k: v for k, v in params.pretraining.items() if k != "training"},
