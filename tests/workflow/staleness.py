@@ -469,11 +469,14 @@ def page() -> str:
     lines = [
         "# What runs again after a change",
         "",
-        "By key of the configuration and by module of the package: the rules of which a job runs",
-        "again, and `provenance` with any of them, counted in a dry run of a study that has a job for every rule. Each line is a test;",
-        "`make pages` writes this page. A key of one",
-        "entry (`*` is its name) touches the jobs that use this entry: another learning rate of one",
-        "task makes its scores stale and no other task's.",
+        "For every key of the configuration and every module of the package, this page lists the",
+        "rules whose jobs run again after a change. `provenance` runs again with any of them. The",
+        "rules were found by dry runs of a study that has a job for every rule. Each line is tested,",
+        "and `make pages` writes this page.",
+        "",
+        "`*` stands for the name of an entry. A key of one entry touches only the jobs that use this",
+        "entry: another learning rate of one task makes the scores of that task stale, and those of",
+        "no other.",
     ]
     for title, what, table in (
         ("Keys of the configuration", "key", KEYS),
