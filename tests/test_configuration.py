@@ -418,24 +418,6 @@ def test_the_paper_s_45_rows_are_all_there() -> None:
     assert len(rows) == 45
 
 
-def test_every_key_of_the_schema_is_described() -> None:
-    described = (ROOT / "config/README.md").read_text(encoding="utf-8")
-
-    def keys(schema: dict[str, Any]) -> set[str]:
-        named = schema.get("properties", {})
-        parts = [
-            *named.values(),
-            schema.get("additionalProperties"),
-            *schema.get("$defs", {}).values(),
-        ]
-        found = set(named)
-        return found.union(*(keys(part) for part in parts if isinstance(part, dict)))
-
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    words = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", described))))
-    assert sorted(keys(schema) - words) == []
-
-
 @pytest.mark.parametrize("alignment", ["clsa-roundtrip", "clsa-roundtrip+roundtrip"])
 def test_round_trip_pairs_need_other_lexicons(alignment: str) -> None:
     with pytest.raises(InputError, match=r"names no lexicon.*clsa-<lexicon>\+roundtrip"):
