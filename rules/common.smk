@@ -319,8 +319,10 @@ def reading_spec(spec):
 
 
 def backbone_spec(backbone):
-    """What decides a backbone: its shape is for the plan, before it is there."""
-    return {key: value for key, value in config["backbones"][backbone].items() if key != "shape"}
+    """What decides a backbone: its shape is for the plan, before it is there, and an option that
+    is off is as good as none."""
+    spec = config["backbones"][backbone]
+    return {key: spec[key] for key in spec if key != "shape" and spec[key] not in (None, False)}
 
 
 def checkpointing(options):

@@ -160,6 +160,28 @@ def test_a_profile_laid_over_another_takes_a_limit_back_with_null(config: dict[s
         validate_config(changed(config, "pretraining.training.max_steps", None), SCHEMA)
 
 
+def test_tasks_that_share_their_options_in_yaml_get_the_defaults_of_their_own_kinds(
+    config: dict[str, Any],
+) -> None:
+    options: dict[str, Any] = {"pooling": "mean"}
+    pairs = {"kind": "pair_classification", "reader": "xnli", "tokenization": {"max_length": 64}}
+    training = config["tasks"]["ner"]["training"]
+    config["datasets"]["pairs"] = pairs
+    config["tasks"]["nli"] = {
+        "kind": "pair_classification", "dataset": "pairs", "options": options, "training": training
+    }  # fmt: skip
+    config["tasks"]["rerank"]["options"] = options
+    config["tasks"]["retrieval"] = {
+        "kind": "retrieval", "dataset": "passages", "training": training
+    }  # fmt: skip
+    validate_config(config, SCHEMA)
+    found = {name: task["options"] for name, task in config["tasks"].items()}
+    assert found["ner"] == {} and found["nli"] == {"pooling": "mean"}
+    assert found["rerank"]["pooling"] == "mean" and found["rerank"]["negatives_per_query"] == 4
+    assert found["retrieval"]["negatives_per_query"] == 1 and "loss" not in found["retrieval"]
+    assert config["tasks"]["nli"]["training"]["adam_betas"] == [0.9, 0.99]
+
+
 def test_no_may_be_written_without_quotation_marks(config: dict[str, Any]) -> None:
     written = yaml.safe_load("{precision: no, compile: no}")
     assert written == {"precision": False, "compile": False}

@@ -75,13 +75,16 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     errors = list(_problems(config, schema))
     if errors:
         raise InputError(errors[0])
+    # No two entries share a value, as anchors of YAML and a default of the schema let them: the
+    # defaults of one kind of task would go to a task of another kind.
+    _replace(config, _in_order(config))
+    for task in config["tasks"].values():
+        task.setdefault("options", {})
     try:
         validate(config, str(schema_path))  # fills defaults
     except WorkflowError as error:  # found by no rule above
         raise InputError(f"config: {error}") from error
-    in_order = _in_order(config)
-    config.clear()
-    config.update(in_order)
+    _replace(config, _in_order(config))
     for name, task in config["tasks"].items():
         _check_reference(config, "datasets", task["dataset"], f"tasks.{name}.dataset")
         kind = config["datasets"][task["dataset"]]["kind"]
@@ -152,6 +155,11 @@ def _in_order(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _in_order(value[key]) for key in sorted(value, key=str)}
     return [_in_order(item) for item in value] if isinstance(value, list) else value
+
+
+def _replace(config: dict[str, Any], other: dict[str, Any]) -> None:
+    config.clear()
+    config.update(other)
 
 
 def _listed(names: str | list[str] | None) -> list[str]:
@@ -238,7 +246,7 @@ def _explain(error: Any) -> str:
         extra = sorted(set(error.instance) - set(known))[0]
         path = extra if key == "(top level)" else f"{key}.{extra}"
         close = difflib.get_close_matches(extra, known, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(sorted(known))}"
+        hint = f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(sorted(known)) or 'none'}"
         return f"config key {path} is not known; {hint}"
     if error.validator == "required":
         return f"config key {key}: {error.message}; add it (config/README.md describes every key)"
