@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import semantic_tokens
 from myst_parser.parsers.sphinx_ import MystParser
+
+import semantic_tokens
 
 project = "Semantic tokens"
 author = "The semantic-tokens developers"

@@ -246,7 +246,11 @@ def _explain(error: Any) -> str:
         extra = sorted(set(error.instance) - set(known))[0]
         path = extra if key == "(top level)" else f"{key}.{extra}"
         close = difflib.get_close_matches(extra, known, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(sorted(known)) or 'none'}"
+        hint = (
+            f"did you mean `{close[0]}`?"
+            if close
+            else f"known keys: {', '.join(sorted(known)) or 'none'}"
+        )
         return f"config key {path} is not known; {hint}"
     if error.validator == "required":
         return f"config key {key}: {error.message}; add it (config/README.md describes every key)"
