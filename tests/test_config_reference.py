@@ -169,7 +169,7 @@ def test_a_comment_that_names_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no schema"):
         renewed(comment.format(""), tmp_path)
     (tmp_path / "s.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
-    assert "| `first` | text |" in renewed(comment.format(""), tmp_path)
+    assert "| `first` | | text |" in renewed(comment.format(""), tmp_path)
     with pytest.raises(InputError, match="has no key second; correct"):
         renewed(comment.format(": second"), tmp_path)
 

@@ -282,6 +282,7 @@ def test_no_two_lock_files_pin_two_versions() -> None:
     [
         ("dependencies", ("requirements", "torch")),
         ("test", ("requirements",)),
+        ("docs", ("requirements",)),
         ("faiss", ("requirements",)),
         ("slurm", ("requirements",)),
         ("gpu", ("gpu",)),

@@ -190,7 +190,7 @@ def table(keys: Iterable[Key], hidden: str = "", what: str = "key") -> str:
         rows.append(row)
     if what == "column":  # of a table, which has no defaults
         rows = [row[:-1] for row in rows]
-    return "".join("| " + " | ".join(row) + " |\n" for row in rows).replace("|  |", "| |")
+    return "".join(f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in row)}|\n" for row in rows)
 
 
 def shown(names: str | None, schema: Schema) -> tuple[list[Key], str]:
