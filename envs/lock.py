@@ -33,7 +33,8 @@ LOCKS = {
     "tracking": ROOT / "envs/tracking.lock",
 }
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-UNIVERSAL = ("--universal", "--python-version", PYTHONS[0])
+#: One version of a package for all Pythons, where there is one that fits them all.
+UNIVERSAL = ("--universal", "--python-version", PYTHONS[0], "--fork-strategy", "fewest")
 INSTALLER = ("--group", f"{PROJECT}:installer")
 EXTRAS = ("docs", "faiss", "gpu", "slurm", "test", "tracking")
 #: Packages that have no wheel at all, are pure Python, and are built where they are installed.
