@@ -207,7 +207,7 @@ KEYS: dict[str, Line] = {
     "lexicons.*.download": Line(_ASIDE | {"read_lexicon"}, "panlex", "text"),
     # paths spell the members of a set, so what its rows make lies elsewhere
     "lexicon_sets.*": Line(
-        ALIGNED - {"figure_alignments"} | {"figure_groups"}, "words", ["table", "panlex"]),
+        ALIGNED - {"figure_alignments"} | {"figure_pipelines"}, "words", ["table", "panlex"]),
     **_keys("corpora.*.", "text", CORPORA, {
         "reader": "squad_contexts", "path": "own/text-2", "options": {"languages": ["deu"]},
         "minimum_characters": 5}, only={"corpus": ["text"]}),
