@@ -1,5 +1,7 @@
 # make table5   set everything up and make Table 5 of the default profile
 # make test     set everything up and run all checks
+# make docs     build the site of the documentation in build/docs; a broken link ends it
+# make pages    write anew what config/README.md and docs/staleness.md take from schemas and tests
 # make lock     write the lock files and conda environments anew, after a change in pyproject.toml
 # make resolve  see that all of them resolve from the package index alone
 #
@@ -9,13 +11,22 @@ PYTHON ?= python3
 TORCH ?= auto
 STAMP = .venv/installed
 
-.PHONY: table5 test lock resolve
+.PHONY: table5 test docs pages lock resolve
 table5: $(STAMP)
 	@. .venv/bin/activate && snakemake --cores all results/table5.csv
 
-test: $(STAMP)
+test: docs
 	@. .venv/bin/activate && ruff check . && ruff format --check . && mypy \
 	  && snakefmt --check Snakefile rules && snakemake --lint && python -m pytest -q
+
+docs: $(STAMP)
+	@. .venv/bin/activate && sphinx-build -q -W --keep-going -n -E -c docs . build/docs \
+	  && echo "the documentation is in build/docs/index.html"
+
+pages: $(STAMP)
+	@. .venv/bin/activate && python -m semantic_tokens.config_reference config/README.md \
+	  && python tests/workflow/staleness.py > docs/staleness.md.new \
+	  && mv docs/staleness.md.new docs/staleness.md
 
 lock: $(STAMP)
 	@.venv/bin/python envs/lock.py

@@ -27,7 +27,7 @@ def main() -> None:
 
     with open("config/config.yaml", encoding="utf-8") as file:
         config = yaml.safe_load(file)
-    rows = read_experiments(config["experiments"], config)
+    rows = read_experiments(config["experiments"], config, "config/schemas/experiments.schema.json")
     recipes = {row.recipe for row in rows if row.recipe.backbone == arguments.backbone}
     cuts = {
         recipe.grouping if recipe.grouping.startswith("firstk-") else "original"

@@ -8,7 +8,7 @@ All packages are resolved together, for all supported Pythons and systems, so th
 pin two versions of one package:
 
 - ``envs/installer.lock``: what installs and builds the rest;
-- ``requirements.lock``: what the workflow and its tests need, without torch;
+- ``requirements.lock``: what the workflow, its tests and its documentation need, without torch;
 - ``envs/torch.lock``: torch as the package index has it, and the CUDA libraries of its Linux build;
 - ``envs/gpu.lock``, ``envs/tracking.lock``: what the extras of these names need besides;
 - ``envs/cpu.yaml``, ``envs/gpu.yaml``: the same versions for conda, without the tests' tools.
@@ -33,9 +33,10 @@ LOCKS = {
     "tracking": ROOT / "envs/tracking.lock",
 }
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-UNIVERSAL = ("--universal", "--python-version", PYTHONS[0])
+#: One version of a package for all Pythons, where there is one that fits them all.
+UNIVERSAL = ("--universal", "--python-version", PYTHONS[0], "--fork-strategy", "fewest")
 INSTALLER = ("--group", f"{PROJECT}:installer")
-EXTRAS = ("faiss", "gpu", "slurm", "test", "tracking")
+EXTRAS = ("docs", "faiss", "gpu", "slurm", "test", "tracking")
 #: Packages that have no wheel at all, are pure Python, and are built where they are installed.
 SOURCE_ONLY = ("connection-pool", "docopt", "seqeval")
 #: And those that have none for one of the Pythons, and need a compiler there.
@@ -155,7 +156,7 @@ def write(upgrade: bool) -> None:
             return list(entries(resolve(*UNIVERSAL, *arguments, "--constraints", kept)))
 
         installer = names(*INSTALLER)
-        tested = names(PROJECT, "--extra", "test")
+        tested = names(PROJECT, "--extra", "test", "--extra", "docs")
         tracking = names(PROJECT, "--extra", "tracking")
         conda = {"cpu": names(PROJECT), "gpu": names(PROJECT, "--extra", "gpu")}
     parts: dict[str, list[str]] = {

@@ -76,7 +76,11 @@ if IS_MODULE:
 
 try:
     validate_config(config, workflow.source_path("../config/schemas/config.schema.json"))
-    EXPERIMENTS = read_experiments(config["experiments"], config)
+    EXPERIMENTS = read_experiments(
+        config["experiments"],
+        config,
+        workflow.source_path("../config/schemas/experiments.schema.json"),
+    )
 except InputError as error:
     logger.error(f"Error: {error}")  # alone: an exception would point at this file
     sys.exit(1)
@@ -113,6 +117,19 @@ def code_digest(*modules):
             if path.suffix in {".py", ".yaml", ".j2", ".css", ".js"}:
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def unrecorded(value):
+    """A parameter that a job is told and that makes nothing stale.
+
+    Snakemake keeps a record of parameters, and runs a job again where one has changed, but not of
+    those that a function derives from the job's input: it takes such a parameter to change with
+    the input alone. So this function asks for the input, and does not look at it."""
+
+    def parameter(wildcards, input):
+        return value(wildcards) if callable(value) else value
+
+    return parameter
 
 
 def growing(amount):
@@ -283,6 +300,12 @@ def downloads_of(spec):
     return [f"resources/downloads/{n}" for n in ([names] if isinstance(names, str) else names)]
 
 
+def wheel_origin(wheel):
+    """Where a package archive comes from: its name and version, or a local file."""
+    said = ("sha256", "size_mb")
+    return {key: value for key, value in config["wheels"][wheel].items() if key not in said}
+
+
 def download_spec(download):
     """What decides the files of a download: what is said about them does not."""
     spec = config["downloads"][download]
@@ -297,8 +320,15 @@ def reading_spec(spec):
 
 
 def backbone_spec(backbone):
-    """What decides a backbone: its shape is for the plan, before it is there."""
-    return {key: value for key, value in config["backbones"][backbone].items() if key != "shape"}
+    """What decides a backbone: its shape is for the plan, before it is there, and an option that
+    is off is as good as none."""
+    spec = config["backbones"][backbone]
+    return {key: spec[key] for key in spec if key != "shape" and spec[key] not in (None, False)}
+
+
+def checkpointing(options):
+    """How often a training is kept on disk, which decides nothing of what it learns."""
+    return {k: v for k, v in options["training"].items() if k == "checkpoint_every"}
 
 
 def training_spec(options):
@@ -574,7 +604,7 @@ def chance_files(tasks):
 def ranked_depth(task):
     """How many of BM25's passages a task ranks anew; None where it is no such task."""
     spec = config["tasks"][task]
-    return spec["options"].get("rerank_depth", 100) if spec["kind"] == "reranking" else None
+    return spec["options"]["rerank_depth"] if spec["kind"] == "reranking" else None
 
 
 def baseline_inputs(wildcards):

@@ -23,6 +23,7 @@ rule read_corpus:
         gpu=0,
     params:
         spec=lambda wildcards: reading_spec(config["corpora"][wildcards.corpus]),
+        mirror=unrecorded(config["mirrors"].get("hub")),
         code=lambda wildcards: corpus_code(wildcards.corpus),
     script:
         "../workflow/scripts/read_corpus.py"

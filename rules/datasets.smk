@@ -26,6 +26,7 @@ rule read_dataset:
         gpu=0,
     params:
         spec=lambda wildcards: reading_spec(config["datasets"][wildcards.dataset]),
+        mirror=unrecorded(config["mirrors"].get("hub")),
         code=lambda wildcards: dataset_code(wildcards.dataset),
     script:
         "../workflow/scripts/read_dataset.py"

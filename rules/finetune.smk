@@ -36,6 +36,8 @@ rule fine_tune:
         gpu=config["gpus_per_job"],
     params:
         task=lambda wildcards: training_spec(config["tasks"][wildcards.task]),
+        checkpointing=unrecorded(lambda wildcards: checkpointing(config["tasks"][wildcards.task])),
+        report_to=unrecorded(config["report_to"]),
         evaluation_split=config["evaluation_split"],
         collection=lambda wildcards: collection_of(wildcards.task),
         checkpoint=f"{PREFIX}results/checkpoints/fine_tune/{SCORED}",

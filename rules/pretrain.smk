@@ -52,6 +52,8 @@ rule pretrain:
         gpu=config["gpus_per_job"],
     params:
         training=training_spec(config["pretraining"])["training"],
+        checkpointing=unrecorded(checkpointing(config["pretraining"])),
+        report_to=unrecorded(config["report_to"]),
         objective=lambda wildcards: own_seeds(OBJECTIVE, wildcards),
         # Outside the outputs, which Snakemake deletes when an interrupted job starts again.
         checkpoint=f"{PREFIX}results/checkpoints/pretrain/{GROUPS}",

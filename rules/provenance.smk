@@ -32,6 +32,8 @@ rule provenance:
         runtime=config["runtime_minutes"]["data"],
         gpu=0,
     params:
+        # What no result depends on makes this file stale no more than the results.
+        configuration=unrecorded(config),
         code=code_digest("semantic_tokens.provenance", *PAGES),
     script:
         "../workflow/scripts/provenance.py"

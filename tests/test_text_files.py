@@ -267,16 +267,20 @@ def test_a_table_of_experiments_and_a_list_of_checksums(
     yaml = pytest.importorskip("yaml")
     config = yaml.safe_load((root / "config/config.yaml").read_text(encoding="utf-8"))
     validate_config(config, root / "config/schemas/config.schema.json")
+    rows = root / "config/schemas/experiments.schema.json"
     table = (root / "config/experiments.tsv").read_bytes()
-    expected = read_experiments(root / "config/experiments.tsv", config)
+    expected = read_experiments(root / "config/experiments.tsv", config, rows)
     altered = MARK + table.replace(b"\n", b"\r\n") + b"\r\n\r\n"
-    assert read_experiments(write(tmp_path / "e.tsv", altered), config) == expected
+    assert read_experiments(write(tmp_path / "e.tsv", altered), config, rows) == expected
     sums = f"{'A' * 64} *a b.txt\r\n{'b' * 64}  c\u2028d.txt\r\n\r\n"
     assert read_checksums(write(tmp_path / "s.sha256", MARK + sums.encode())) == {
         "a b.txt": "a" * 64,
         "c\u2028d.txt": "b" * 64,
     }
-    for file, read in (("e.tsv", lambda f: read_experiments(f, config)), ("s", read_checksums)):
+    for file, read in (
+        ("e.tsv", lambda f: read_experiments(f, config, rows)),
+        ("s", read_checksums),
+    ):
         with pytest.raises(InputError, match="is not UTF-8 but UTF-16"):
             read(write(tmp_path / file, "x\n".encode("utf-16")))
 

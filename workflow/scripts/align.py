@@ -2,7 +2,7 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+with job(snakemake) as log:
     from semantic_tokens.alignment import (
         align,
         merge_pairs,
@@ -19,10 +19,10 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.lexicons.table import is_held_out, read_lexicon
     from semantic_tokens.vocabulary import load_tokenizer, single_subword_id
 
-    options = snakemake.params.options  # noqa: F821
-    tokenizer = load_tokenizer(snakemake.input.tokenizer)  # noqa: F821
-    embeddings = load_embeddings(snakemake.input.embeddings)  # noqa: F821
-    every = [entry for path in snakemake.input.lexicons for entry in read_lexicon(path)]  # noqa: F821
+    options = snakemake.params.options
+    tokenizer = load_tokenizer(snakemake.input.tokenizer)
+    embeddings = load_embeddings(snakemake.input.embeddings)
+    every = [entry for path in snakemake.input.lexicons for entry in read_lexicon(path)]
     fraction = options["held_out_fraction"]
     entries = [entry for entry in every if not is_held_out(entry.concept, fraction)]
     words = {entry.word for entry in every}
@@ -30,11 +30,11 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     pairs = single_subword_pairs(
         entries, token_id_of, max_pairs_per_concept=options["max_pairs_per_concept"]
     )
-    if snakemake.params.round_trip:  # noqa: F821
+    if snakemake.params.round_trip:
         ids_by_language = token_ids_by_language(entries, token_id_of)
         pairs = merge_pairs([pairs, round_trip_pairs(embeddings, ids_by_language)])
     aligned, training = align(embeddings, pairs, **options["training"])
-    save_embeddings(aligned, snakemake.output.embeddings)  # noqa: F821
+    save_embeddings(aligned, snakemake.output.embeddings)
     log.info(
         "%d pairs of %d subwords, loss %s",
         training.pairs,

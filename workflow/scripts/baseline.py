@@ -4,12 +4,12 @@ from collections import Counter
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.baselines import bm25_order, chance, record
     from semantic_tokens.files import read_jsonl, write_json
     from semantic_tokens.scored_items import write_items
 
-    wildcards, params, inputs = snakemake.wildcards, snakemake.params, snakemake.input  # noqa: F821
+    wildcards, params, inputs = snakemake.wildcards, snakemake.params, snakemake.input
     candidates = {
         row["id"]: row["candidates"]
         for path in inputs.get("candidates", [])
@@ -29,6 +29,6 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
             depth=params.depth,
             passages=Counter(row["language"] for path in searched for row in read_jsonl(path)),
         )
-    write_items(sorted(items), snakemake.output.scored_items)  # noqa: F821
+    write_items(sorted(items), snakemake.output.scored_items)
     what = {"task": wildcards.task, "baseline": wildcards.baseline, "rule": rule}
-    write_json(record(params.kind, items, **what), snakemake.output.scores)  # noqa: F821
+    write_json(record(params.kind, items, **what), snakemake.output.scores)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.bootstrap import Resampling, Runs, scores_in
     from semantic_tokens.claims import judge, published_study, study_of, write_claims
     from semantic_tokens.comparison import read_table
     from semantic_tokens.files import folder_above
     from semantic_tokens.modeling.encoders import embedding_width
 
-    params, inputs = snakemake.params, snakemake.input  # noqa: F821
+    params, inputs = snakemake.params, snakemake.input
     resampling = Resampling(**params.resampling)
     scores = scores_in(
         folder_above(inputs.scored_items, "scores"),
@@ -31,7 +31,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     published = published_study(read_table(inputs.published), params.margin)
     write_claims(
         judge(study, resampling, published),
-        *snakemake.output,  # noqa: F821
+        *snakemake.output,
         title=params.title,
         resampling=resampling,
     )

@@ -2,14 +2,14 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.comparison import compare, read_table, write_comparison
 
-    params = snakemake.params  # noqa: F821
-    ours = read_table(snakemake.input.table)  # noqa: F821
+    params = snakemake.params
+    ours = read_table(snakemake.input.table)
     columns = {}
     for task, kind in params.kinds.items():
         perc = next(c for c in ours if c.startswith(f"{task}_") and c.endswith("_perc"))
         columns[task] = (perc.removesuffix("_perc"), kind)
-    table = compare(ours, read_table(snakemake.input.published), columns)  # noqa: F821
-    write_comparison(table, *snakemake.output, title=params.title, same_data=params.same_data)  # noqa: F821
+    table = compare(ours, read_table(snakemake.input.published), columns)
+    write_comparison(table, *snakemake.output, title=params.title, same_data=params.same_data)

@@ -2,12 +2,12 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens import tables
     from semantic_tokens.bootstrap import Resampling, Runs
     from semantic_tokens.controls import controls, write_controls
 
-    params, inputs = snakemake.params, snakemake.input  # noqa: F821
+    params, inputs = snakemake.params, snakemake.input
     resampling = Resampling(**params.resampling)
     tasks, scores = tables.read_scores(
         inputs.scores,
@@ -27,7 +27,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     write_controls(
         table,
         tasks,
-        *snakemake.output,  # noqa: F821
+        *snakemake.output,
         title=params.title,
         confidence=resampling.confidence,
     )

@@ -2,9 +2,9 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+with job(snakemake) as log:
     from semantic_tokens.subword_counts import count_subwords, save_counts
 
-    counts = count_subwords(snakemake.input.corpora)  # noqa: F821
+    counts = count_subwords(snakemake.input.corpora)
     log.info("%d tokens of %d different subwords", counts.sum(), (counts > 0).sum())
-    save_counts(counts, snakemake.output[0])  # noqa: F821
+    save_counts(counts, snakemake.output[0])

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.backbones import derive_backbone
     from semantic_tokens.files import read_jsonl
 
     derive_backbone(
-        snakemake.params.spec,  # noqa: F821
-        Path(snakemake.output[0]).parent,  # noqa: F821
-        wheel=next(iter(snakemake.input.wheel), None),  # noqa: F821
-        checkpoint=next(iter(snakemake.input.download), None),  # noqa: F821
-        texts=(row["text"] for path in snakemake.input.texts for row in read_jsonl(path)),  # noqa: F821
+        snakemake.params.spec,
+        Path(snakemake.output[0]).parent,
+        wheel=next(iter(snakemake.input.wheel), None),
+        checkpoint=next(iter(snakemake.input.download), None),
+        texts=(row["text"] for path in snakemake.input.texts for row in read_jsonl(path)),
     )

@@ -2,15 +2,15 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.explorer.page import write_page
     from semantic_tokens.recipe import Recipe
 
-    files, params = snakemake.input, snakemake.params  # noqa: F821
+    files, params = snakemake.input, snakemake.params
     recipes = [Recipe(*path.split("/")) for path in params.recipes]
     alignments = dict.fromkeys(recipe.alignment for recipe in recipes)
     write_page(
-        snakemake.output[0],  # noqa: F821
+        snakemake.output[0],
         title=params.title,
         recipes=recipes,
         groups=files.groups,

@@ -4,15 +4,15 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.modeling.export import export_with_card
     from semantic_tokens.modeling.loading import ModelFiles
 
-    inputs, params = snakemake.input, snakemake.params  # noqa: F821
+    inputs, params = snakemake.input, snakemake.params
     export_with_card(
         ModelFiles.of(inputs.model, inputs.get("groups", ()), inputs.get("embeddings", ())),
         Path(inputs.tokenizer).parent,
-        str(snakemake.output[0]),  # noqa: F821
-        recipe=dict(snakemake.wildcards),  # noqa: F821
+        str(snakemake.output[0]),
+        recipe=dict(snakemake.wildcards),
         scores=sorted(Path(params.scores).glob("*/*/seed-*.json")),
     )

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.embeddings import save_embeddings
     from semantic_tokens.modeling.encoders import read_embeddings
     from semantic_tokens.vocabulary import load_tokenizer, vocabulary_size
 
-    subwords = vocabulary_size(load_tokenizer(snakemake.input.tokenizer))  # noqa: F821
-    embeddings = read_embeddings(Path(snakemake.input.model).parent, subwords)  # noqa: F821
-    save_embeddings(embeddings, snakemake.output.embeddings)  # noqa: F821
+    subwords = vocabulary_size(load_tokenizer(snakemake.input.tokenizer))
+    embeddings = read_embeddings(Path(snakemake.input.model).parent, subwords)
+    save_embeddings(embeddings, snakemake.output.embeddings)

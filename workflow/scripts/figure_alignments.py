@@ -2,13 +2,13 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens import tables
     from semantic_tokens.bootstrap import Resampling, Runs
     from semantic_tokens.figures.alignments import draw_alignments
     from semantic_tokens.figures.style import save
 
-    params, inputs = snakemake.params, snakemake.input  # noqa: F821
+    params, inputs = snakemake.params, snakemake.input
     tasks, scores = tables.read_scores(
         inputs.scores,
         inputs.baselines,
@@ -17,4 +17,4 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         Runs(params.seeds, params.replicates),
         Resampling(**params.resampling),
     )
-    save(draw_alignments(params.shown, tasks, scores), snakemake.output)  # noqa: F821
+    save(draw_alignments(params.shown, tasks, scores), snakemake.output)

@@ -2,13 +2,13 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens import tables
     from semantic_tokens.bootstrap import Resampling, Runs
     from semantic_tokens.figures.curves import draw_curves
     from semantic_tokens.figures.style import save
 
-    params, inputs = snakemake.params, snakemake.input  # noqa: F821
+    params, inputs = snakemake.params, snakemake.input
     tasks, scores = tables.read_scores(
         inputs.scores,
         inputs.baselines,
@@ -18,4 +18,4 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         Resampling(**params.resampling),
     )
     dimensions = tables.full_dimensions(inputs.backbones)
-    save(draw_curves(params.shown, tasks, scores, dimensions), snakemake.output)  # noqa: F821
+    save(draw_curves(params.shown, tasks, scores, dimensions), snakemake.output)

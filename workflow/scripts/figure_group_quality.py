@@ -2,11 +2,11 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     import pandas as pd
 
     from semantic_tokens.figures.group_quality import draw_group_quality
     from semantic_tokens.figures.style import save
 
-    table = pd.read_csv(snakemake.input.table)  # noqa: F821
-    save(draw_group_quality(table), snakemake.output)  # noqa: F821
+    table = pd.read_csv(snakemake.input.table)
+    save(draw_group_quality(table), snakemake.output)

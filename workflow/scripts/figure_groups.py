@@ -4,27 +4,27 @@ import tempfile
 
 from semantic_tokens.jobs import job
 
-with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+with job(snakemake) as log:
     from semantic_tokens.figures.fonts import Fonts, extract_fonts
     from semantic_tokens.figures.groups import draw_groups
     from semantic_tokens.figures.style import save
     from semantic_tokens.inspection import inspect_vocabulary
 
-    files = snakemake.input  # noqa: F821
+    files = snakemake.input
     inspected, missing = inspect_vocabulary(
         files.groups,
         files.embeddings,
         files.tokenizer,
         files.lexicons,
-        snakemake.params.keywords,  # noqa: F821
+        snakemake.params.keywords,
     )
     if missing:
         log.info("no single subwords, or alone in their group: %s", ", ".join(missing))
     with tempfile.TemporaryDirectory() as folder:
         fonts = Fonts(extract_fonts(files.fonts, folder))
         for groups, most, paths in (
-            (inspected.few, 24, snakemake.output[:2]),  # noqa: F821
-            (inspected.more, 48, snakemake.output[2:]),  # noqa: F821
+            (inspected.few, 24, snakemake.output[:2]),
+            (inspected.more, 48, snakemake.output[2:]),
         ):
             figure, unwritten = draw_groups(groups, fonts, most)
             if unwritten:

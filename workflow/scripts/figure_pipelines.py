@@ -2,8 +2,8 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.figures.pipelines import draw_pipelines
     from semantic_tokens.figures.style import save
 
-    save(draw_pipelines(snakemake.params.rows), snakemake.output)  # noqa: F821
+    save(draw_pipelines(snakemake.params.rows), snakemake.output)

@@ -2,11 +2,11 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.figures.pretraining import draw_pretraining, read_steps
     from semantic_tokens.figures.style import save
     from semantic_tokens.recipe import Recipe
 
-    recipes = [Recipe(*path.split("/")) for path in snakemake.params.recipes]  # noqa: F821
-    curves = zip(recipes, map(read_steps, snakemake.input.steps), strict=True)  # noqa: F821
-    save(draw_pretraining(dict(curves)), snakemake.output)  # noqa: F821
+    recipes = [Recipe(*path.split("/")) for path in snakemake.params.recipes]
+    curves = zip(recipes, map(read_steps, snakemake.input.steps), strict=True)
+    save(draw_pretraining(dict(curves)), snakemake.output)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.files import file_lock, write_json
     from semantic_tokens.finetuning import fine_tune_from_files
     from semantic_tokens.finetuning.predictions import write_predictions
@@ -13,15 +13,12 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.scored_items import write_items
     from semantic_tokens.training import Tracking, TrainingOptions, remove_checkpoint
 
-    wildcards, task_options = snakemake.wildcards, snakemake.params.task  # noqa: F821
-    inputs, output = snakemake.input, snakemake.output  # noqa: F821
-    # Not a parameter: how often a training is kept on disk makes no score stale.
-    training = snakemake.config["tasks"][wildcards.task]["training"]  # noqa: F821
-    checkpointing = {k: training[k] for k in ("checkpoint_every",) if k in training}
+    wildcards, params = snakemake.wildcards, snakemake.params
+    inputs, output, task_options = snakemake.input, snakemake.output, params.task
     candidates = inputs.get("candidates")
-    with file_lock(snakemake.params.checkpoint):  # noqa: F821
+    with file_lock(params.checkpoint):
         scores, items, predictions = in_processes(
-            snakemake.resources.gpu,  # noqa: F821
+            snakemake.resources.gpu,
             fine_tune_from_files,
             {
                 "kind": task_options["kind"],
@@ -32,21 +29,21 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
                 "languages": (
                     None if wildcards.training == "all-languages" else [str(wildcards.training)]
                 ),
-                "evaluation_split": snakemake.params.evaluation_split,  # noqa: F821
+                "evaluation_split": params.evaluation_split,
                 "options": task_options["options"],
             },
             ModelFiles.of(inputs.model, inputs.get("groups", ()), inputs.get("embeddings", ())),
             [str(table) for table in inputs.tokenized],
-            options=TrainingOptions(**task_options["training"], **checkpointing),
+            options=TrainingOptions(**task_options["training"], **params.checkpointing),
             seed=int(wildcards.seed),
-            checkpoint=snakemake.params.checkpoint,  # noqa: F821
+            checkpoint=params.checkpoint,
             tracking=Tracking(
-                snakemake.output.steps,  # noqa: F821
+                snakemake.output.steps,
                 name="/".join(
                     ["fine_tune", *wildcards[:6], f"{wildcards.training}-{wildcards.seed}"]
                 ),
-                folder=snakemake.params.tracking,  # noqa: F821
-                report_to=snakemake.config["report_to"],  # noqa: F821
+                folder=params.tracking,
+                report_to=params.report_to,
             ),
             evaluation_batch_size=task_options["evaluation_batch_size"],
             keep_predictions="predictions" in output.keys(),  # noqa: SIM118 (not a dictionary)
@@ -59,10 +56,10 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
             "seed": int(wildcards.seed),
         }
         recipe = {"recipe": "/".join(wildcards[:5]), "training": wildcards.training}
-        if snakemake.params.collection:  # noqa: F821
-            recipe["collection"] = snakemake.params.collection  # noqa: F821
+        if params.collection:
+            recipe["collection"] = params.collection
         if predictions:
             write_predictions(items, predictions, output.predictions)
         write_items(items, output.scored_items)
         write_json(identity | recipe | scores, output.scores)
-        remove_checkpoint(snakemake.params.checkpoint)  # noqa: F821
+        remove_checkpoint(params.checkpoint)

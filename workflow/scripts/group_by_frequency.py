@@ -2,14 +2,14 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.embeddings import load_embeddings
     from semantic_tokens.grouping.controls import frequency_groups
     from semantic_tokens.grouping.groups import Groups
     from semantic_tokens.subword_counts import load_counts
     from semantic_tokens.vocabulary import load_tokenizer, special_ids
 
-    inputs, params = snakemake.input, snakemake.params  # noqa: F821
+    inputs, params = snakemake.input, snakemake.params
     tokenizer = load_tokenizer(inputs.tokenizer)
     embeddings = load_embeddings(inputs.embeddings)
     groups = frequency_groups(
@@ -18,4 +18,4 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         load_counts(inputs.counts, len(embeddings)),
         alone=special_ids(tokenizer, with_unused=params.keep_unused_alone),
     )
-    groups.save(snakemake.output.groups)  # noqa: F821
+    groups.save(snakemake.output.groups)

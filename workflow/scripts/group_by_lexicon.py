@@ -2,16 +2,16 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.alignment import single_subword_pairs
     from semantic_tokens.embeddings import load_embeddings
     from semantic_tokens.grouping.lexicon_components import lexicon_groups
     from semantic_tokens.lexicons.table import read_lexicon
     from semantic_tokens.vocabulary import load_tokenizer, single_subword_id, special_ids
 
-    tokenizer = load_tokenizer(snakemake.input.tokenizer)  # noqa: F821
-    entries = [entry for path in snakemake.input.lexicons for entry in read_lexicon(path)]  # noqa: F821
+    tokenizer = load_tokenizer(snakemake.input.tokenizer)
+    entries = [entry for path in snakemake.input.lexicons for entry in read_lexicon(path)]
     pairs = single_subword_pairs(entries, lambda word: single_subword_id(tokenizer, word))
-    embeddings = load_embeddings(snakemake.input.embeddings)  # noqa: F821
+    embeddings = load_embeddings(snakemake.input.embeddings)
     groups = lexicon_groups(embeddings, pairs.token_ids, alone=special_ids(tokenizer))
-    groups.save(snakemake.output.groups)  # noqa: F821
+    groups.save(snakemake.output.groups)

@@ -2,13 +2,13 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.embeddings import load_embeddings
     from semantic_tokens.grouping.first_k import first_k_groups
     from semantic_tokens.vocabulary import first_k_ids, load_tokenizer, unknown_id
 
-    tokenizer = load_tokenizer(snakemake.input.tokenizer)  # noqa: F821
-    embeddings = load_embeddings(snakemake.input.embeddings)  # noqa: F821
-    k = round(snakemake.params.ratio * len(embeddings))  # noqa: F821
+    tokenizer = load_tokenizer(snakemake.input.tokenizer)
+    embeddings = load_embeddings(snakemake.input.embeddings)
+    k = round(snakemake.params.ratio * len(embeddings))
     groups = first_k_groups(embeddings, first_k_ids(tokenizer, k), unknown_id(tokenizer))
-    groups.save(snakemake.output.groups)  # noqa: F821
+    groups.save(snakemake.output.groups)

@@ -2,13 +2,13 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.embeddings import load_embeddings
     from semantic_tokens.grouping.kmeans import frequency_weights, kmeans_groups
     from semantic_tokens.subword_counts import load_counts
     from semantic_tokens.vocabulary import load_tokenizer, special_ids
 
-    inputs, params = snakemake.input, snakemake.params  # noqa: F821
+    inputs, params = snakemake.input, snakemake.params
     tokenizer = load_tokenizer(inputs.tokenizer)
     embeddings = load_embeddings(inputs.embeddings)
     weights = None
@@ -22,4 +22,4 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         weights=weights,
         **params.options,
     )
-    groups.save(snakemake.output.groups)  # noqa: F821
+    groups.save(snakemake.output.groups)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+with job(snakemake) as log:
     import pandas as pd
     from tqdm import tqdm
 
@@ -15,7 +15,7 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.recipe import Recipe
     from semantic_tokens.vocabulary import load_tokenizer, single_subword_id
 
-    inputs, params, output = snakemake.input, snakemake.params, snakemake.output  # noqa: F821
+    inputs, params, output = snakemake.input, snakemake.params, snakemake.output
     tokenizer = load_tokenizer(inputs.tokenizer)
     entries = [entry for path in inputs.lexicons for entry in read_lexicon(path)]
     known = {word: single_subword_id(tokenizer, word) for word in {e.word for e in entries}}

@@ -2,13 +2,13 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.embeddings import load_embeddings
     from semantic_tokens.grouping.controls import random_groups
     from semantic_tokens.grouping.groups import Groups
     from semantic_tokens.vocabulary import load_tokenizer, special_ids
 
-    inputs, params = snakemake.input, snakemake.params  # noqa: F821
+    inputs, params = snakemake.input, snakemake.params
     tokenizer = load_tokenizer(inputs.tokenizer)
     groups = random_groups(
         load_embeddings(inputs.embeddings),
@@ -16,4 +16,4 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         alone=special_ids(tokenizer, with_unused=params.keep_unused_alone),
         seed=params.seed,
     )
-    groups.save(snakemake.output.groups)  # noqa: F821
+    groups.save(snakemake.output.groups)

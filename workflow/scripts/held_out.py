@@ -2,14 +2,14 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.bootstrap import Resampling
     from semantic_tokens.figures.held_out import draw_held_out
     from semantic_tokens.figures.style import save
     from semantic_tokens.held_out import held_out_losses, write_held_out
     from semantic_tokens.tables import full_dimensions
 
-    params, inputs, output = snakemake.params, snakemake.input, snakemake.output  # noqa: F821
+    params, inputs, output = snakemake.params, snakemake.input, snakemake.output
     resampling = Resampling(**params.resampling)
     table = held_out_losses(inputs.losses, resampling, full_dimensions(inputs.backbones))
     write_held_out(

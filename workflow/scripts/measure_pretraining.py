@@ -2,20 +2,20 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.pretraining import Objective, measure
     from semantic_tokens.processes import in_processes
     from semantic_tokens.training import TrainingOptions
 
-    params, inputs = snakemake.params, snakemake.input  # noqa: F821
+    params, inputs = snakemake.params, snakemake.input
     in_processes(
-        snakemake.resources.gpu,  # noqa: F821
+        snakemake.resources.gpu,
         measure,
         ModelFiles.of(inputs.model, inputs.get("groups", ()), inputs.get("embeddings", ())),
         [str(corpus) for corpus in inputs.corpora],
         str(inputs.tokenizer),
-        str(snakemake.output[0]),  # noqa: F821
+        str(snakemake.output[0]),
         options=TrainingOptions(**params.training),
         objective=Objective(**params.objective),
         steps=params.steps,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.plan.throughput import Throughput, measured_rate, seconds_to_start
 
-    params = snakemake.params  # noqa: F821
+    params = snakemake.params
     given = dict(params.throughput)
     # First of all: it is the time that this process has taken so far.
     start = given["seconds_per_job"]

@@ -2,17 +2,17 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+with job(snakemake) as log:
     from itertools import chain
 
     from semantic_tokens.files import read_jsonl, write_jsonl
     from semantic_tokens.ranking import pool_passages
 
-    inputs = snakemake.input  # noqa: F821
+    inputs = snakemake.input
     pool = pool_passages(
         read_jsonl(inputs.passages),
         chain.from_iterable(map(read_jsonl, inputs.queries)),
         chain.from_iterable(map(read_jsonl, inputs.candidates)),
-        **snakemake.params.options,  # noqa: F821
+        **snakemake.params.options,
     )
-    log.info("%d passages", write_jsonl(pool, snakemake.output[0]))  # noqa: F821
+    log.info("%d passages", write_jsonl(pool, snakemake.output[0]))

@@ -4,21 +4,21 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from tempfile import TemporaryDirectory
 
     from semantic_tokens.files import read_jsonl, write_jsonl
     from semantic_tokens.ranking import bm25_candidates
 
-    params, outputs = snakemake.params, snakemake.output  # noqa: F821
-    splits = [list(read_jsonl(path)) for path in snakemake.input.queries]  # noqa: F821
+    params, outputs = snakemake.params, snakemake.output
+    splits = [list(read_jsonl(path)) for path in snakemake.input.queries]
     folder = Path(outputs[0]).parent
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".index-", dir=folder) as index_folder:
         ranked = {
             row["id"]: row
             for row in bm25_candidates(
-                read_jsonl(snakemake.input.passages),  # noqa: F821
+                read_jsonl(snakemake.input.passages),
                 [query for split in splits for query in split],
                 depth=params.depth,
                 k1=params.k1,

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+with job(snakemake) as log:
     from semantic_tokens.files import write_jsonl
 
-    spec = snakemake.params.spec  # noqa: F821
-    inputs = snakemake.input  # noqa: F821
+    spec = snakemake.params.spec
+    inputs = snakemake.input
     source = next(iter([*inputs.wheel, *inputs.path]), None)
     if spec["reader"] == "miniature":
         from semantic_tokens.miniature import generate
@@ -22,8 +22,8 @@ with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
             spec["options"],
             Path(source) if source else [Path(folder) for folder in inputs.download] or None,
             kind=spec["kind"],
-            name=snakemake.wildcards.dataset,  # noqa: F821
-            mirror=snakemake.config["mirrors"].get("hub"),  # noqa: F821 (no parameter: pinned files)
+            name=snakemake.wildcards.dataset,
+            mirror=snakemake.params.mirror,
         )
-    for path in snakemake.output:  # noqa: F821
+    for path in snakemake.output:
         log.info("%s: %d", path, write_jsonl(splits[Path(path).stem], path))

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+with job(snakemake) as log:
     from semantic_tokens.lexicons import read_source
     from semantic_tokens.lexicons.table import write_lexicon
 
-    spec = snakemake.params.spec  # noqa: F821
-    inputs = snakemake.input  # noqa: F821
+    spec = snakemake.params.spec
+    inputs = snakemake.input
     source = next(iter([*inputs.wheel, *inputs.path, *inputs.download]), None)
     entries = read_source(spec["reader"], spec["options"], Path(source) if source else None)
-    log.info("%d entries", write_lexicon(entries, snakemake.output[0]))  # noqa: F821
+    log.info("%d entries", write_lexicon(entries, snakemake.output[0]))

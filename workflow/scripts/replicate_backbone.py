@@ -4,11 +4,8 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.files import link_files
 
-    source, target = (
-        Path(paths[0]).parent
-        for paths in (snakemake.input, snakemake.output)  # noqa: F821
-    )
+    source, target = (Path(paths[0]).parent for paths in (snakemake.input, snakemake.output))
     link_files(source, target, "*.json", "*.safetensors", "*.py")

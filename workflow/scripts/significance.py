@@ -2,14 +2,14 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.bootstrap import Resampling, Runs, items_in
     from semantic_tokens.files import folder_above
     from semantic_tokens.pages import Section, write_csv, write_page
     from semantic_tokens.significance import TO_REFERENCE, side_by_side, significance
 
-    scores = folder_above(snakemake.input.scored_items, "scores")  # noqa: F821
-    params, output = snakemake.params, snakemake.output  # noqa: F821
+    scores = folder_above(snakemake.input.scored_items, "scores")
+    params, output = snakemake.params, snakemake.output
     resampling = Resampling(**params.resampling)
     runs = Runs(params.seeds, params.replicates)
     table = significance(params.rows_by_task, runs, items_in(scores), resampling)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.pages import Section, write_csv, write_page
     from semantic_tokens.paper_tables import dataset_counts, table1
 
-    params, output = snakemake.params, snakemake.output  # noqa: F821
+    params, output = snakemake.params, snakemake.output
     files = {
         dataset: {Path(path).stem: path for path in paths}
-        for dataset, paths in snakemake.input.items()  # noqa: F821
+        for dataset, paths in snakemake.input.items()
     }
     counts = dataset_counts(files)
     table = table1(params.tasks, counts, params.evaluation_split)

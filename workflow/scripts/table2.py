@@ -2,13 +2,13 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     import pandas as pd
 
     from semantic_tokens.pages import Section, write_csv, write_page
-    from semantic_tokens.paper_tables import TRAINING_ROWS, table2
+    from semantic_tokens.paper_tables import table2, training_rows
 
-    params, output = snakemake.params, snakemake.output  # noqa: F821
+    params, output = snakemake.params, snakemake.output
     pretraining = {
         "training": params.pretraining["training"],
         "options": {k: v for k, v in params.pretraining.items() if k != "training"},
@@ -20,7 +20,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     together = tasks.merge(
         continual.rename(columns={"value": "continual_pretraining"}), on="parameter", how="outer"
     )
-    names = dict.fromkeys([*TRAINING_ROWS, *tasks["parameter"], *continual["parameter"]])
+    names = dict.fromkeys([*training_rows(), *tasks["parameter"], *continual["parameter"]])
     order = {name: i for i, name in enumerate(names)}
     together = together.fillna("").sort_values("parameter", key=lambda names: names.map(order))
     write_csv(together, output[0])

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.modeling.encoders import embedding_width
     from semantic_tokens.pages import Section, write_csv, write_page
     from semantic_tokens.paper_tables import table3
 
-    inputs, output = snakemake.input, snakemake.output  # noqa: F821
+    inputs, output = snakemake.input, snakemake.output
     table = table3(inputs.efficiency, embedding_width(Path(inputs.backbone).parent))
     formats = {
         "ratio": ".0%",
@@ -34,7 +34,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     of_process = "process" in set(table["memory_of"])
     write_page(
         output[1],
-        f"Efficiency in continual pretraining: {snakemake.params.title}",  # noqa: F821
+        f"Efficiency in continual pretraining: {snakemake.params.title}",
         [
             "Measured during the pretraining of each model: the median step, and the highest memory"
             + (" of the process, libraries and all" if of_process else " that was taken of the GPU")

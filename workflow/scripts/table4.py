@@ -2,7 +2,7 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.bootstrap import (
         Resampling,
         Runs,
@@ -16,12 +16,12 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.paper_tables import LexiconTask, ratio_of_file, table4
     from semantic_tokens.tables import METRIC_NAMES, SPREADS, recipe_of, records_in
 
-    scores = folder_above(snakemake.input.scores, "scores")  # noqa: F821
-    params, output = snakemake.params, snakemake.output  # noqa: F821
+    scores = folder_above(snakemake.input.scores, "scores")
+    params, output = snakemake.params, snakemake.output
     shown = LexiconTask(**params.shown)
     recipes = [recipe_of(row) for row in params.rows]
     grouped = [recipe.path for recipe in recipes if recipe.grouping != "ungrouped"]
-    measured = map(ratio_of_file, snakemake.input.groups)  # noqa: F821
+    measured = map(ratio_of_file, snakemake.input.groups)
     ratios = {recipe.path: 1.0 for recipe in recipes} | dict(zip(grouped, measured, strict=True))
     record = records_in(scores)(params.rows[0], shown.task, params.seeds[0])
     metric, items_of = record["metric"], items_in(scores)

@@ -2,12 +2,12 @@
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens import tables
     from semantic_tokens.bootstrap import Resampling, Runs
     from semantic_tokens.files import read_json
 
-    params, inputs, output = snakemake.params, snakemake.input, snakemake.output  # noqa: F821
+    params, inputs, output = snakemake.params, snakemake.input, snakemake.output
     runs = Runs(params.seeds, params.replicates)
     resampling = Resampling(**params.resampling)
     tasks, scores = tables.read_scores(

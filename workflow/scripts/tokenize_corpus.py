@@ -4,18 +4,18 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake) as log:  # noqa: F821 (Snakemake provides it)
+with job(snakemake) as log:
     from semantic_tokens.files import read_jsonl
     from semantic_tokens.modeling.encoders import check_length
     from semantic_tokens.tokenization import pack_corpus
     from semantic_tokens.vocabulary import load_tokenizer
 
-    length = snakemake.params.sequence_length  # noqa: F821
-    check_length(Path(snakemake.input.model).parent, length, "pretraining.sequence_length")  # noqa: F821
+    length = snakemake.params.sequence_length
+    check_length(Path(snakemake.input.model).parent, length, "pretraining.sequence_length")
     counts = pack_corpus(
-        read_jsonl(snakemake.input.corpus),  # noqa: F821
-        load_tokenizer(snakemake.input.tokenizer),  # noqa: F821
-        snakemake.output[0],  # noqa: F821
+        read_jsonl(snakemake.input.corpus),
+        load_tokenizer(snakemake.input.tokenizer),
+        snakemake.output[0],
         sequence_length=length,
     )
     for language, count in counts.items():

@@ -4,24 +4,21 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.modeling.encoders import check_length
     from semantic_tokens.tokenization import longest_row, tokenize_dataset
 
-    options = snakemake.params.options  # noqa: F821
+    options = snakemake.params.options
     check_length(
-        Path(snakemake.input.model).parent,  # noqa: F821
-        longest_row(options, snakemake.input.tokenizer),  # noqa: F821
-        f"datasets.{snakemake.wildcards.dataset}.tokenization",  # noqa: F821
+        Path(snakemake.input.model).parent,
+        longest_row(options, snakemake.input.tokenizer),
+        f"datasets.{snakemake.wildcards.dataset}.tokenization",
     )
     tokenize_dataset(
-        snakemake.params.kind,  # noqa: F821
-        [
-            Path(path)
-            for path in [*snakemake.input.splits, *snakemake.input.get("passages", [])]  # noqa: F821
-        ],
-        snakemake.input.tokenizer,  # noqa: F821
-        [Path(path) for path in snakemake.output],  # noqa: F821
+        snakemake.params.kind,
+        [Path(path) for path in [*snakemake.input.splits, *snakemake.input.get("passages", [])]],
+        snakemake.input.tokenizer,
+        [Path(path) for path in snakemake.output],
         options,
-        processes=snakemake.threads,  # noqa: F821
+        processes=snakemake.threads,
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from semantic_tokens.jobs import job
 
-with job(snakemake):  # noqa: F821 (Snakemake provides it)
+with job(snakemake):
     from semantic_tokens.files import whole_folder
     from semantic_tokens.vocabulary import (
         first_k_ids,
@@ -13,7 +13,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
         vocabulary_size,
     )
 
-    tokenizer = load_tokenizer(snakemake.input.tokenizer)  # noqa: F821
-    k = round(snakemake.params.ratio * vocabulary_size(tokenizer))  # noqa: F821
-    with whole_folder(Path(snakemake.output[0]).parent) as partial:  # noqa: F821
+    tokenizer = load_tokenizer(snakemake.input.tokenizer)
+    k = round(snakemake.params.ratio * vocabulary_size(tokenizer))
+    with whole_folder(Path(snakemake.output[0]).parent) as partial:
         truncate_tokenizer(tokenizer, first_k_ids(tokenizer, k)).save_pretrained(partial)

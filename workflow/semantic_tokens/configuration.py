@@ -13,13 +13,14 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from semantic_tokens.config_reference import resolved, values_of
 from semantic_tokens.errors import InputError
-from semantic_tokens.recipe import PATTERNS, Recipe, lexicons_of
+from semantic_tokens.recipe import PATTERNS, Recipe, lexicons_of, with_members
 from semantic_tokens.text_files import filled_lines
 
 #: The kind of dataset that a kind of task needs, where it is not its own.
 DATASET_KIND = {"reranking": "ranking", "retrieval": "ranking"}
-#: Options that say how far down BM25's lists a kind of task looks; 100 where they are left out.
+#: Options that say how far down BM25's lists a kind of task looks.
 POOLED_DEPTHS = {
     "rerank_depth": ("reranking",),
     "negative_depth": ("reranking", "retrieval"),
@@ -74,13 +75,16 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     errors = list(_problems(config, schema))
     if errors:
         raise InputError(errors[0])
+    # No two entries share a value, as anchors of YAML and a default of the schema let them: the
+    # defaults of one kind of task would go to a task of another kind.
+    _replace(config, _in_order(config))
+    for task in config["tasks"].values():
+        task.setdefault("options", {})
     try:
         validate(config, str(schema_path))  # fills defaults
     except WorkflowError as error:  # found by no rule above
         raise InputError(f"config: {error}") from error
-    in_order = _in_order(config)
-    config.clear()
-    config.update(in_order)
+    _replace(config, _in_order(config))
     for name, task in config["tasks"].items():
         _check_reference(config, "datasets", task["dataset"], f"tasks.{name}.dataset")
         kind = config["datasets"][task["dataset"]]["kind"]
@@ -95,6 +99,13 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     for figure, names in config["tasks_by_figure"].items():
         for name in names:
             _check_reference(config, "tasks", name, f"tasks_by_figure.{figure}")
+    for name, lexicons in config["lexicon_sets"].items():
+        if name in config["lexicons"]:
+            raise InputError(
+                f"config key lexicon_sets.{name}: {name} is a lexicon too; rename one of the two"
+            )
+        for lexicon in lexicons:
+            _check_reference(config, "lexicons", lexicon, f"lexicon_sets.{name}")
     for name in config["inspection"]["fonts"]:
         _check_reference(config, "wheels", name, "inspection.fonts")
     for name in config["pretraining"]["corpora"]:
@@ -124,13 +135,7 @@ _YAML_WORDS = {False: ("no", "off", "false", "n"), True: ("yes", "on", "true", "
 def _spell_out(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> Any:
     """Put back the words ``no``, ``off``, ``yes`` and ``on``, which YAML reads as false and true,
     where the schema takes one of them and no boolean; return the value."""
-    if "$ref" in schema:
-        referred = whole["$defs"][schema["$ref"].rpartition("/")[2]]
-        schema = {
-            **referred,
-            **schema,
-            "properties": {**referred.get("properties", {}), **schema.get("properties", {})},
-        }
+    schema = resolved(schema, whole)
     if isinstance(value, bool):
         words = [word for word in _YAML_WORDS[value] if word in schema.get("enum", ())]
         return words[0] if words else value
@@ -152,6 +157,11 @@ def _in_order(value: Any) -> Any:
     return [_in_order(item) for item in value] if isinstance(value, list) else value
 
 
+def _replace(config: dict[str, Any], other: dict[str, Any]) -> None:
+    config.clear()
+    config.update(other)
+
+
 def _listed(names: str | list[str] | None) -> list[str]:
     """What an entry's ``download`` names: one, several or none."""
     return [names] if isinstance(names, str) else list(names or ())
@@ -163,8 +173,10 @@ def _check_pool(name: str, task: dict[str, Any], config: dict[str, Any]) -> None
     if not pool:
         return
     for option, kinds in POOLED_DEPTHS.items():
-        depth = min(task["options"].get(option, 100), config["bm25"]["depth"])
-        if task["kind"] in kinds and depth > pool["depth"]:
+        if task["kind"] not in kinds:
+            continue
+        depth = min(task["options"][option], config["bm25"]["depth"])
+        if depth > pool["depth"]:
             raise InputError(
                 f"config key datasets.{task['dataset']}.pool.depth is {pool['depth']}, and task "
                 f"{name} looks at BM25's first {depth} (`{option}`); raise the one or lower the other"
@@ -206,12 +218,16 @@ def _named_files(entry: dict[str, Any]) -> bool:
 
 def _problems(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
     """Yield one line for each violation of the schema, the deepest first."""
+    for error in sorted(_violations(config, schema), key=lambda e: -len(e.absolute_path)):
+        yield _explain(error)
+
+
+def _violations(instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
+    """What jsonschema finds."""
     import jsonschema
 
     kind = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})
-    validator = kind(schema)
-    for error in sorted(validator.iter_errors(config), key=lambda e: -len(e.absolute_path)):
-        yield _explain(error)
+    yield from kind(schema).iter_errors(instance)
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
@@ -230,7 +246,11 @@ def _explain(error: Any) -> str:
         extra = sorted(set(error.instance) - set(known))[0]
         path = extra if key == "(top level)" else f"{key}.{extra}"
         close = difflib.get_close_matches(extra, known, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(sorted(known))}"
+        hint = (
+            f"did you mean `{close[0]}`?"
+            if close
+            else f"known keys: {', '.join(sorted(known)) or 'none'}"
+        )
         return f"config key {path} is not known; {hint}"
     if error.validator == "required":
         return f"config key {key}: {error.message}; add it (config/README.md describes every key)"
@@ -243,8 +263,15 @@ def _explain(error: Any) -> str:
             f"config key {key}: {error.instance!r} is text to YAML; write {number}, and in a file: "
             "--config makes text of all that is in brackets"
         )
-    allowed = error.schema.get("description", "")
-    return f"config key {key}: {error.message}; {allowed or 'see config/README.md'}"
+    return f"config key {key}: {error.message}; {_meant(error.schema)}"
+
+
+def _meant(schema: dict[str, Any]) -> str:
+    """Which values a key takes, and the first sentence of what the schema says of it."""
+    meaning = schema.get("description", "").split(". ")[0].rstrip(".")
+    values = values_of(schema)
+    hint = meaning if values in ("", "text", "list of text") else f"{values} ({meaning})"
+    return hint.replace("`", "") if meaning else values or "see config/README.md"
 
 
 def _number_in(value: Any) -> str | None:
@@ -264,8 +291,13 @@ def _check_reference(config: dict[str, Any], section: str, name: str, key: str) 
         raise InputError(f"config key {key} names {name!r}, which is not in `{section}`; {hint}")
 
 
-def read_experiments(path: str | Path, config: dict[str, Any]) -> list[Experiment]:
-    """Read the table of experiments and check every row against the configuration.
+def read_experiments(
+    path: str | Path, config: dict[str, Any], schema_path: str | Path
+) -> list[Experiment]:
+    """Read the table of experiments and check every row: its cells against the schema, and what
+    they name against the configuration.
+
+    A set of lexicons that a row names is replaced by its members, which its paths then spell.
 
     Raises:
         InputError: names file, line, column and remedy.
@@ -273,6 +305,7 @@ def read_experiments(path: str | Path, config: dict[str, Any]) -> list[Experimen
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such table of experiments; mend the config key `experiments`")
+    schema = json.loads(Path(schema_path).read_text(encoding="utf-8"))
     experiments: list[Experiment] = []
     seen: dict[tuple, int] = {}
     lines = [(number, line) for number, line in filled_lines(path) if line[0] != "#"]
@@ -292,6 +325,7 @@ def read_experiments(path: str | Path, config: dict[str, Any]) -> list[Experimen
                 f"{where}: {len(values)} columns instead of {len(COLUMNS)}; separate them by tabs"
             )
         row = dict(zip(COLUMNS, values, strict=True))
+        _check_row(row, where, schema)
         experiment = _experiment(row, where, config)
         identity = (experiment.recipe, experiment.training, experiment.figure)
         if identity in seen:
@@ -304,32 +338,46 @@ def read_experiments(path: str | Path, config: dict[str, Any]) -> list[Experimen
     return experiments
 
 
+def _check_row(row: dict[str, str], where: str, schema: dict[str, Any]) -> None:
+    """Raise an InputError for the first cell of a row that the schema does not take."""
+    refused = {error.absolute_path[0]: error.schema for error in _violations(row, schema)}
+    for column in filter(refused.get, COLUMNS):
+        part = refused[column]
+        if "enum" in part:
+            raise InputError(
+                f"{where}: `{column}` is {row[column]!r} and must be {' or '.join(part['enum'])}"
+            )
+        raise InputError(
+            f"{where}: `{column}` is {row[column]!r}, which has none of its forms. "
+            f"{part['description']}"
+        )
+
+
 def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Experiment:
-    for column in ("table5", "reference"):
-        if row[column] not in ("yes", "no"):
-            raise InputError(f"{where}: `{column}` is {row[column]!r} and must be yes or no")
+    sets = config.get("lexicon_sets", {})
+    named = {part: with_members(row[part], sets) for part in PATTERNS}
     try:
-        recipe = Recipe(**{part: row[part] for part in PATTERNS})
+        recipe = Recipe(**named)
     except InputError as error:
-        raise InputError(f"{where}: {error}; docs/architecture.md lists the forms") from error
+        raise InputError(f"{where}: {error}") from error
     if recipe.backbone not in config["backbones"]:
         _unknown(where, "backbone", recipe.backbone, config["backbones"])
     for part in ("alignment", "grouping"):
-        for lexicon in lexicons_of(getattr(recipe, part)):
+        lexicons = lexicons_of(getattr(recipe, part))
+        if repeated := [name for name in dict.fromkeys(lexicons) if lexicons.count(name) > 1]:
+            raise InputError(
+                f"{where}: `{part}` names lexicon {repeated[0]!r} twice, by itself or in a set; "
+                "remove one"
+            )
+        for lexicon in lexicons:
             if lexicon not in config["lexicons"] and not (
                 part == "alignment" and lexicon == "roundtrip"
             ):
-                _unknown(where, "lexicon", lexicon, config["lexicons"])
+                _unknown(where, "lexicon", lexicon, config["lexicons"] | sets)
     if recipe.has_ratio and not 0 < recipe.ratio < 1:
         raise InputError(f"{where}: a grouping ratio lies between 0 and 1, not {recipe.ratio}")
-    training = row["training"]
-    if training != "all-languages" and not (len(training) == 3 and training.isalpha()):
-        raise InputError(
-            f"{where}: `training` is {training!r} and must be all-languages or a language code "
-            "of three letters"
-        )
     return Experiment(
-        row["figure"], row["table5"] == "yes", row["reference"] == "yes", recipe, training
+        row["figure"], row["table5"] == "yes", row["reference"] == "yes", recipe, row["training"]
     )
 
 

@@ -5,7 +5,7 @@ Everything in them is counted in the files, read from the options or measured; n
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ KINDS = {
     "retrieval": ("passage retrieval", "embedding", "passage-level"),
 }
 
-#: Rows of Table 2 that every training has, in order; `adam_betas` become two.
-TRAINING_ROWS = (
+#: The first rows of Table 2, in the paper's order; `adam_betas` become two.
+_FIRST_ROWS = (
     "epochs",
     "max_steps",
     "warmup_ratio",
@@ -102,6 +102,15 @@ def table1(
     return pd.DataFrame(lines).astype(dict.fromkeys(("train", "dev", "test", "passages"), "Int64"))
 
 
+def training_rows() -> tuple[str, ...]:
+    """Rows of Table 2 that every training has, in order: all options but those of the device."""
+    from semantic_tokens.training.options import OF_THE_DEVICE, TrainingOptions
+
+    names = [option.name for option in fields(TrainingOptions)]
+    hidden = {*OF_THE_DEVICE, "adam_betas"}
+    return tuple(dict.fromkeys([*_FIRST_ROWS, *(name for name in names if name not in hidden)]))
+
+
 def table2(
     tasks: Mapping[str, Mapping[str, Any]], pretraining: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -116,16 +125,17 @@ def table2(
         ``parameter`` and one column for each task; and ``parameter, value`` of pretraining. Values are
         text, empty where an option is not of that task or was left to another.
     """
+    rows = training_rows()
     columns = {task: _settings(spec) for task, spec in tasks.items()}
-    others = sorted({name for values in columns.values() for name in values} - set(TRAINING_ROWS))
+    others = sorted({name for values in columns.values() for name in values} - set(rows))
     lines = [
         {"parameter": name} | {task: values.get(name, "") for task, values in columns.items()}
-        for name in [*TRAINING_ROWS, *others]
+        for name in [*rows, *others]
         if any(values.get(name) for values in columns.values())
     ]
     ours = _settings(pretraining)
-    names = [name for name in TRAINING_ROWS if name in ours]
-    names += [name for name in ours if name not in TRAINING_ROWS]
+    names = [name for name in rows if name in ours]
+    names += [name for name in ours if name not in rows]
     shown = [{"parameter": name, "value": ours[name]} for name in names if ours[name]]
     return pd.DataFrame(lines), pd.DataFrame(shown)
 
@@ -138,8 +148,10 @@ def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
         training[f"adam_beta_{number}"] = beta
     if training["max_steps"] is not None and "epochs" not in spec["training"]:
         training["epochs"] = None  # the steps decide
-    training["gradient_checkpointing"] = "yes" if training["gradient_checkpointing"] else None
-    kept = {name: training[name] for name in TRAINING_ROWS}
+    for name, value in training.items():
+        if isinstance(value, bool):
+            training[name] = "yes" if value else None
+    kept = {name: training[name] for name in training_rows()}
     others = {**spec.get("tokenization", {}), **spec.get("options", {})}
     return {name: _text(value) for name, value in (kept | dict(sorted(others.items()))).items()}
 
@@ -147,6 +159,8 @@ def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
 def _text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list):

@@ -5,6 +5,7 @@ share files. Nothing here reads the config.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from semantic_tokens.errors import InputError
@@ -115,6 +116,18 @@ def lexicons_of(part: str) -> tuple[str, ...]:
     """The lexicon names in ``clsa-a+b`` or ``lexicon-a+b``; none in a neutral part."""
     head, _, names = part.partition("-")
     return tuple(names.split("+")) if head in ("clsa", "lexicon") else ()
+
+
+def with_members(part: str, sets: Mapping[str, Sequence[str]]) -> str:
+    """``clsa-all`` or ``lexicon-all`` with the members of each named set in its place.
+
+    >>> with_members("clsa-all+roundtrip", {"all": ["emoji", "numbers"]})
+    'clsa-emoji+numbers+roundtrip'
+    >>> with_members("unaligned", {"unaligned": ["emoji"]})
+    'unaligned'
+    """
+    names = [member for name in lexicons_of(part) for member in sets.get(name, [name])]
+    return f"{part.partition('-')[0]}-{'+'.join(names)}" if names else part
 
 
 def ratio_of(grouping: str) -> float:

@@ -8,11 +8,16 @@ from semantic_tokens.processes import process_count
 
 #: Options that change nothing about what a training learns.
 _DECIDE_NOTHING = ("checkpoint_every",)
+#: Options of what one device does at a time, which Table 2 leaves out.
+OF_THE_DEVICE = ("checkpoint_every", "device_batch_size", "compile")
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
     """Options of one training, which the config gives.
+
+    ``config/schemas/config.schema.json`` (``$defs.training``) has the same names and defaults, and
+    is where the user reads of them.
 
     Attributes:
         learning_rate: peak, reached after the warm-up and decayed linearly to zero.

@@ -1,0 +1,49 @@
+"""Run a notebook that prints what it shows, without Jupyter.
+
+    python tests/run_notebook.py docs/tutorial.ipynb
+
+runs it in its own folder and writes what its cells print into it.
+"""
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+
+def run(notebook: Any, folder: Path) -> dict[str, Any]:
+    """Run the code cells in order, and put what each prints into its outputs.
+
+    Args:
+        notebook: as nbformat reads it; it is changed.
+        folder: the working directory of the cells.
+
+    Returns:
+        the variables that the cells leave.
+    """
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    with contextlib.chdir(folder):
+        for number, cell in enumerate(cells, start=1):
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(cell.source, f"<cell {number}>", "exec"), namespace)
+            cell.execution_count = number
+            cell.outputs = []
+            if text := printed.getvalue():
+                cell.outputs.append(nbformat.v4.new_output("stream", name="stdout", text=text))
+    return namespace
+
+
+def main() -> None:
+    path = Path(sys.argv[1])
+    notebook = nbformat.read(path, as_version=4)
+    run(notebook, path.parent)
+    nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    main()
