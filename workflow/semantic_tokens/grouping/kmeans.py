@@ -31,20 +31,25 @@ its cluster's mean, in the objective, in what is farthest, and in the draw of th
 from. A vector of N more is all that this takes.
 """
 
-import importlib.util
+import logging
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch.nn import functional
 from tqdm import tqdm
 
+from semantic_tokens.efficiency import device_name
 from semantic_tokens.errors import InputError
+from semantic_tokens.gpus import within_gpu_memory
 from semantic_tokens.grouping.groups import Groups, clustered_ids, groups_of, number_of_groups
+from semantic_tokens.grouping.kmeans_backend import SAMPLE, Backend, Trial, choose_backend
+
+log = logging.getLogger(__name__)
 
 Metric = Literal["cosine", "euclidean"]
-Backend = Literal["auto", "torch", "cuml"]
 
 #: Told of every iteration: its number and the objective, in an exact one before its centroids are
 #: updated.
@@ -104,12 +109,14 @@ class KMeansResult:
         objective: the sum over rows of 1 - cosine, or of the squared distance, to their centroid,
             times the row's weight where there are weights.
         iterations: how many times rows were assigned.
+        backend: ``torch`` or ``cuml``.
     """
 
     assignment: torch.Tensor
     centroids: torch.Tensor
     objective: float
     iterations: int
+    backend: str
 
 
 def kmeans_groups(
@@ -160,7 +167,7 @@ def kmeans_groups(
     )
     labels = torch.arange(groups - len(alone), groups - len(alone) + vocabulary)
     labels[clustered] = result.assignment
-    return groups_of(embeddings, labels, weights)
+    return replace(groups_of(embeddings, labels, weights), backend=result.backend)
 
 
 def frequency_weights(counts: torch.Tensor, alpha: float) -> torch.Tensor:
@@ -188,6 +195,7 @@ def kmeans(
     max_iterations: int = 100,
     tolerance: float = 1e-4,
     backend: Backend = "auto",
+    device: torch.device | str | None = None,
     init: torch.Tensor | None = None,
     report: Report | None = None,
 ) -> KMeansResult:
@@ -211,13 +219,15 @@ def kmeans(
         max_iterations: a bound on the passes over the rows.
         tolerance: stop when the objective falls by no more than this fraction of itself; 0
             runs until no row moves, or none gains.
-        backend: ``torch`` (on a CUDA device where there is one), ``cuml``, or ``auto``: cuML
-            where both it and a CUDA device are, torch otherwise.
+        backend: ``torch``, ``cuml``, or ``auto``: the better of the two on this device; see
+            :mod:`semantic_tokens.grouping.kmeans_backend`.
+        device: to compute on; None is a CUDA device where there is one.
         init: [k, d] initial centroids instead of random rows; every pass is exact then.
         report: called after every iteration.
 
     Raises:
-        InputError: there are fewer rows than clusters, or the backend is not at hand.
+        InputError: there are fewer rows than clusters, the backend is not at hand, or the GPU's
+            memory does not suffice.
     """
     count = len(embeddings) if among is None else len(among)
     if not 1 <= n_clusters <= count:
@@ -225,14 +235,120 @@ def kmeans(
             f"K-Means cannot make {n_clusters} clusters of {count} subwords; mend the "
             "ratio in the row's `grouping` in config/experiments.tsv"
         )
-    by_cuml = _chosen(backend) == "cuml"
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rows, shift = _prepared(embeddings, among, metric, device)
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if weights is not None:
         if len(weights) != count or not (weights > 0).all():
             raise ValueError(f"weights are not {count} numbers above 0")
-        alike = bool((weights == weights[0]).all())
-        weights = None if alike else weights.to(device, torch.float32)
+        if bool((weights == weights[0]).all()):
+            weights = None
+    options = {"metric": metric, "seed": seed, "tolerance": tolerance, "device": device}
+    needed = _device_bytes(count, n_clusters, embeddings.shape[1]) / 2**30
+    elsewhere = f"K-Means of this shape takes some {needed:.1f} GiB: {_ELSEWHERE}"
+    with within_gpu_memory("K-Means", lambda: elsewhere):
+        chosen = choose_backend(
+            backend,
+            device,
+            lambda name: _trial(
+                embeddings, n_clusters, among, weights, name, max_iterations, options
+            ),
+            (count / min(count, SAMPLE)) ** 2,
+        )
+        is_default = device.type == "cuda" or not torch.cuda.is_available()
+        log.info(
+            "K-Means by %s on %s, float32: %d rows of %d columns into %d clusters",
+            chosen,
+            device_name() if is_default else "the CPU",
+            count,
+            embeddings.shape[1],
+            n_clusters,
+        )
+        return _cluster(
+            embeddings,
+            n_clusters,
+            metric=metric,
+            seed=seed,
+            among=among,
+            weights=weights,
+            max_iterations=max_iterations,
+            tolerance=tolerance,
+            by_cuml=chosen == "cuml",
+            device=device,
+            init=init,
+            report=report,
+        )
+
+
+def _trial(
+    embeddings: torch.Tensor,
+    n_clusters: int,
+    among: torch.Tensor | None,
+    weights: torch.Tensor | None,
+    backend: str,
+    max_iterations: int,
+    options: dict[str, Any],
+) -> Trial:
+    """Cluster a sample of the rows with a backend, and time it. Both draw the same rows to start
+    from."""
+    ids = torch.arange(len(embeddings)) if among is None else among
+    generator = torch.Generator().manual_seed(options["seed"])
+    some = torch.randperm(len(ids), generator=generator)[:SAMPLE].sort().values
+    clusters = max(1, round(n_clusters * len(some) / len(ids)))
+    sample = embeddings[ids[some]]
+    own = None if weights is None else weights.cpu()[some]
+    # The first run of a process loads kernels and libraries.
+    for passes in (2, max_iterations):
+        began = time.perf_counter()
+        result = _cluster(
+            sample,
+            clusters,
+            among=None,
+            weights=own,
+            max_iterations=passes,
+            by_cuml=backend == "cuml",
+            init=None,
+            report=None,
+            **options,
+        )
+    # The result is on the CPU, so the device has ended.
+    return Trial(time.perf_counter() - began, result.objective)
+
+
+def _device_bytes(rows: int, clusters: int, columns: int) -> int:
+    """What K-Means takes of a GPU's memory at the most; see the module's head."""
+    tile_rows, tile_centroids = _TILE["cuda"]
+    matrices = 4 * columns * (rows + 2 * clusters)
+    tiles = 4 * min(tile_rows, rows) * (min(tile_centroids, clusters) + clusters // _BLOCK)
+    gathered = 4 * 4 * columns * _ROWS_AT_ONCE
+    vectors = 64 * rows
+    return matrices + tiles + gathered + vectors
+
+
+_ELSEWHERE = (
+    "end the other processes on this GPU, use one with more memory, or set `gpus_per_job: 0` and "
+    "CUDA_VISIBLE_DEVICES to nothing to compute on the CPU"
+)
+
+
+def _cluster(
+    embeddings: torch.Tensor,
+    n_clusters: int,
+    *,
+    metric: Metric,
+    seed: int,
+    among: torch.Tensor | None,
+    weights: torch.Tensor | None,
+    max_iterations: int,
+    tolerance: float,
+    by_cuml: bool,
+    device: torch.device,
+    init: torch.Tensor | None,
+    report: Report | None,
+) -> KMeansResult:
+    """:func:`kmeans` with a backend and a device that are known."""
+    count = len(embeddings) if among is None else len(among)
+    rows, shift = _prepared(embeddings, among, metric, device)
+    if weights is not None:
+        weights = weights.to(device, torch.float32)
     regions = round(n_clusters**0.5)
     near_first = (
         init is None
@@ -274,6 +390,7 @@ def kmeans(
         centroids=centroids.add_(shift).cpu(),
         objective=clustering.objective(),
         iterations=iterations,
+        backend="cuml" if by_cuml else "torch",
     )
 
 
@@ -541,7 +658,8 @@ def _cuml_iterations(
         means = torch.from_dlpack(estimator.cluster_centers_).contiguous()
         cosine = clustering.metric == "cosine"
         clustering.centroids = functional.normalize(means) if cosine else means
-        objective = float(estimator.inertia_)
+        # Of rows and centroids of length one, |x - c|² is 2 (1 - cosine).
+        objective = float(estimator.inertia_) / (2 if cosine else 1)
         report(iteration, objective)
         if _has_settled(previous, objective, tolerance):
             break
@@ -560,25 +678,6 @@ def _cuml_samples(centroids: int) -> int:
 def _has_settled(previous: float, objective: float, tolerance: float) -> bool:
     """Whether the objective fell by no more than a fraction of itself; never from infinity."""
     return previous - objective <= tolerance * objective
-
-
-def _chosen(backend: Backend) -> str:
-    """The backend that ``auto`` stands for here.
-
-    Raises:
-        InputError: the one asked for is not at hand.
-    """
-    has_cuml = importlib.util.find_spec("cuml") is not None and torch.cuda.is_available()
-    if backend == "auto":
-        return "cuml" if has_cuml else "torch"
-    if backend == "cuml" and not has_cuml:
-        raise InputError(
-            "grouping.kmeans.backend is 'cuml', and cuML or a CUDA device is missing; use the "
-            "environment envs/gpu.yaml on a GPU, or set it to 'auto' or 'torch'"
-        )
-    if backend not in ("torch", "cuml"):
-        raise InputError(f"grouping.kmeans.backend is {backend!r}; use 'auto', 'torch' or 'cuml'")
-    return backend
 
 
 def _prepared(
