@@ -34,7 +34,7 @@ def require_gpus(count: int) -> None:
         remedy = "update the driver, or run on a machine with a GPU that this process may see"
     raise InputError(
         f"`gpus_per_job: {count}` needs as many GPUs, and torch finds {found}{_reason()}. {build}; "
-        f"the NVIDIA driver here is {_driver()}. To go on, {remedy}, or set `gpus_per_job: 0`"
+        f"the NVIDIA driver here is {driver_version()}. To go on, {remedy}, or set `gpus_per_job: 0`"
     )
 
 
@@ -116,7 +116,8 @@ def _reason() -> str:
     return ""
 
 
-def _driver() -> str:
+def driver_version() -> str:
+    """The version of the NVIDIA driver, or why it is not known."""
     try:
         words = DRIVER_VERSION.read_text(encoding="utf-8").partition("\n")[0].split()
     except OSError:

@@ -658,7 +658,8 @@ def _cuml_iterations(
         means = torch.from_dlpack(estimator.cluster_centers_).contiguous()
         cosine = clustering.metric == "cosine"
         clustering.centroids = functional.normalize(means) if cosine else means
-        # Of rows and centroids of length one, |x - c|² is 2 (1 - cosine).
+        # Of rows and centroids of length one, |x - c|² is 2 (1 - cosine). cuML's centroids are means,
+        # so that this is a little less.
         objective = float(estimator.inertia_) / (2 if cosine else 1)
         report(iteration, objective)
         if _has_settled(previous, objective, tolerance):
