@@ -115,7 +115,7 @@ def test_the_page_shows_them_and_claims_no_goal(tiny: dict[str, Any]) -> None:
     page = section(tiny)
     assert page.startswith(f"{HEADING}\n\nMeasured on {of(tiny, 'environment')['device']}")
     assert all(verdict == "not run" for _, _, verdict in goals(tiny))
-    assert "| 32 | 100% | all |" in page and "74.6 GB, 1.9" in page
+    assert "| 32 | 100% | " in page and "| 74.6 GB, 1.90/s |" in page
     assert "K-Means by torch, 400 rows into 40%: objective above the CPU's" in page
     assert "does not hold" not in page
     assert "passages in" in page and "Not measured" not in page
@@ -182,7 +182,12 @@ def test_what_does_not_fit_or_hold_is_shown(tiny: dict[str, Any]) -> None:
     made["sections"]["resumption"]["values"]["holds"] = False
     made["sections"]["two processes"] = {"status": "absent", "why": "one GPU", "values": {}}
     page = section(made)
-    assert "| 768 | 100% | all | out of memory: Tried to allocate 15 GiB | – |" in page
+    (line,) = (line for line in page.splitlines() if line.startswith("| 768 | 100% |"))
+    assert line == (
+        "| 768 | 100% | 25.0 GB, 4.00/s | 46% | out of memory: Tried to allocate 15 GiB | – "
+        "| 74.6 GB, 1.90/s | 0.34, 2.11 |"
+    )
+    assert "| 32 | 5% | 25.0 GB, 4.00/s | 46% | 25.0 GB, 4.00/s | 1.00, 1.00 |" in page
     assert "**does not hold**" in page
     assert "Not measured: two processes (absent: one GPU)." in page
 

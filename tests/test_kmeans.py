@@ -186,7 +186,7 @@ def test_the_size_of_the_tiles_does_not_matter(metric, tile, monkeypatch):
     rows = rows_of(500, 12)
     expected = kmeans(rows, 40, metric=metric, seed=2, tolerance=0)
     monkeypatch.setitem(module._TILE, "cpu", tile)
-    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 33)
+    monkeypatch.setitem(module._ROWS_AT_ONCE, "cpu", 33)
     result = kmeans(rows, 40, metric=metric, seed=2, tolerance=0)
     assert torch.equal(result.assignment, expected.assignment)
     assert result.iterations == expected.iterations
@@ -203,7 +203,7 @@ def test_looking_at_blocks_first_finds_the_same_two(metric, tile, centroids, mon
         scores -= others.square().sum(dim=1) / 2
     monkeypatch.setitem(module._TILE, "cpu", tile)
     monkeypatch.setattr(module, "_BLOCK", 4)
-    monkeypatch.setattr(module, "_FEWEST_BLOCKS", 1)
+    monkeypatch.setitem(module._FEWEST_BLOCKS, "cpu", 1)
     ids, best, second = module._nearest(rows, others, metric)
     expected = scores.sort(dim=1, descending=True, stable=True)
     assert torch.equal(ids, expected.indices[:, 0])
@@ -367,6 +367,22 @@ def test_what_cannot_be_clustered_is_explained(arguments, message):
     given = {"embeddings": rows_of(10, 3), "metric": "cosine", "seed": 0, **arguments}
     with pytest.raises(InputError, match=message):
         kmeans(given.pop("embeddings"), given.pop("n_clusters"), **given)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("ratio", [0.05, 0.3])  # with near passes first, and without
+def test_a_gpus_tiles_lead_where_the_cpus_do(metric, ratio, monkeypatch):
+    """All rows at once, and maxima with their indices; here on the CPU."""
+    rows = rows_of(12_000, 16)
+    common = {"metric": metric, "seed": 0, "max_iterations": 30}
+    cpus = kmeans(rows, round(12_000 * ratio), **common)
+    for name in ("_TILE", "_ROWS_AT_ONCE", "_FEWEST_BLOCKS"):
+        values = getattr(module, name)
+        monkeypatch.setitem(values, "cpu", values["cuda"])
+    gpus = kmeans(rows, round(12_000 * ratio), **common)
+    assert gpus.objective == pytest.approx(cpus.objective, rel=0.005)
+    assert int((gpus.assignment == cpus.assignment).sum()) > 0.9 * 12_000
+    assert int(gpus.assignment.bincount(minlength=round(12_000 * ratio)).min()) > 0
 
 
 def test_cuml_without_a_gpu_is_explained():

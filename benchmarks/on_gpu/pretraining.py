@@ -57,7 +57,7 @@ def table3(run: Run, values: dict[str, Any]) -> None:
         "batch": sizes.batch,
         "length": sizes.length,
         "steps": sizes.steps,
-        "precision": precision_here("auto"),
+        "precision": "float32" if precision_here("auto") == "no" else precision_here("auto"),
         "floor": floor_name(),
         "rows": [],
     }

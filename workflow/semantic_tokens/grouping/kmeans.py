@@ -19,9 +19,8 @@ partition is no better than its first passes.
 
 **Memory.** The N×k matrix of similarities never exists; it is made and reduced a tile at a time.
 The largest case of the paper, XLM-V at 40% (901,629×768, 360,652 centroids), holds on the
-device: rows 2.8 GB, centroids 1.1 GB and their successors 1.1 GB, a tile and gathered rows
-under 0.5 GB, the best score of every row in every block of centroids 0.3 GB at a time, a few
-vectors of N: 6 GB in all, of the 80 GB of the paper's GPUs.
+device: rows 2.8 GB, centroids 1.1 GB and copies of those that moved 1.1 GB, tiles 0.5 GB, gathered
+rows 0.8 GB, a few vectors of N: 6 GB in all, of the 80 GB of the paper's GPUs.
 
 **Empty clusters.** There are none, in any iteration: an empty cluster gets the row that lies
 farthest from its own centroid, out of a cluster that can spare it.
@@ -55,16 +54,19 @@ Metric = Literal["cosine", "euclidean"]
 #: updated.
 Report = Callable[[int, float], None]
 
-# Gathered at a time, by index_select, which copies whole rows several times as fast as indexing:
-# few enough that the allocator reuses their memory.
-_ROWS_AT_ONCE = 2048
+# Gathered at a time, by index_select, which copies whole rows several times as fast as indexing: on
+# a CPU few enough that the allocator reuses their memory, on a GPU so many that the time to start
+# kernels does not count.
+_ROWS_AT_ONCE = {"cpu": 2048, "cuda": 2**17}
 
 # Of a tile of similarities the first look takes the best of so many centroids; the row's best
 # block alone is looked at again, to find which one it was. Without indices a maximum takes an
-# eighth of the time.
+# eighth of the time on a CPU.
 _BLOCK = 128
-# With fewer blocks than these the second look would cost more than the first one saves.
-_FEWEST_BLOCKS = 24
+# With fewer blocks than these the second look would cost more than the first one saves. On a GPU,
+# where a maximum with indices takes little beside the product, it always would: a second look starts
+# some kernels for each block.
+_FEWEST_BLOCKS = {"cpu": 24.0, "cuda": float("inf")}
 
 # Rows are compared with the centroids that moved, in a copy; with all where more than this share
 # did, for a copy of most would be the largest thing in memory beside the rows.
@@ -317,8 +319,8 @@ def _device_bytes(rows: int, clusters: int, columns: int) -> int:
     """What K-Means takes of a GPU's memory at the most; see the module's head."""
     tile_rows, tile_centroids = _TILE["cuda"]
     matrices = 4 * columns * (rows + 2 * clusters)
-    tiles = 4 * min(tile_rows, rows) * (min(tile_centroids, clusters) + clusters // _BLOCK)
-    gathered = 4 * 4 * columns * _ROWS_AT_ONCE
+    tiles = 2 * 4 * min(tile_rows, rows) * min(tile_centroids, clusters)
+    gathered = 2 * 4 * columns * min(rows, _ROWS_AT_ONCE["cuda"])
     vectors = 64 * rows
     return matrices + tiles + gathered + vectors
 
@@ -361,7 +363,7 @@ def _cluster(
     if near_first:
         axes, leading = _principal_axes(rows)
         if leading:
-            for part in rows.split(_ROWS_AT_ONCE):
+            for part in rows.split(_at_once(rows)):
                 part.copy_(part @ axes)
     if init is None:
         centroids = rows[_distinct_rows(rows, n_clusters, seed, weights)]
@@ -443,7 +445,8 @@ class _Clustering:
         # Filled in place, as elsewhere here: results kept between large temporaries leave holes
         # in the memory that the next of those just does not fit in.
         scores = self.rows.new_empty(len(ids))
-        for part, into in zip(ids.split(_ROWS_AT_ONCE), scores.split(_ROWS_AT_ONCE), strict=True):
+        at_once = _at_once(self.rows)
+        for part, into in zip(ids.split(at_once), scores.split(at_once), strict=True):
             own = self.assignment[part]
             of_row, of_own = self.rows.index_select(0, part), self.centroids.index_select(0, own)
             torch.add(torch.einsum("nd,nd->n", of_row, of_own), offsets[own], out=into)
@@ -469,7 +472,8 @@ class _Clustering:
         offsets = _offsets(gathered.centroids, self.metric)
         looked_into = max(_FEWEST_REGIONS_A_ROW, round(_SHARE_OF_REGIONS * regions))
         near = torch.empty(len(rows), looked_into, dtype=torch.int32, device=rows.device)
-        for part, into in zip(rows.split(_ROWS_AT_ONCE), near.split(_ROWS_AT_ONCE), strict=True):
+        at_once = _at_once(rows)
+        for part, into in zip(rows.split(at_once), near.split(at_once), strict=True):
             scores = torch.addmm(offsets, part, gathered.centroids.T)
             into.copy_(scores.topk(looked_into, dim=1, sorted=False).indices)
         near = near.flatten()
@@ -483,7 +487,7 @@ class _Clustering:
         self.score.fill_(-torch.inf)
         for candidates, ids in zip(members, visitors, strict=True):
             block = centroids[candidates].T
-            for some in ids.split(_ROWS_AT_ONCE):
+            for some in ids.split(at_once):
                 best, where = torch.addmm(
                     offsets[candidates], rows.index_select(0, some), block
                 ).max(dim=1)
@@ -511,11 +515,10 @@ class _Clustering:
         moved = changed.nonzero().squeeze(1)
         if len(moved) > _LARGEST_SHARE_COPIED * len(changed):
             moved = every
-        self._move_to_nearer(
-            [slice(i, i + _ROWS_AT_ONCE) for i in range(0, count, _ROWS_AT_ONCE)], moved
-        )
+        at_once = _at_once(self.rows)
+        self._move_to_nearer([slice(i, i + at_once) for i in range(0, count, at_once)], moved)
         self.rival[exposed] = -torch.inf  # found anew, among all
-        self._move_to_nearer(exposed.split(_ROWS_AT_ONCE), every)
+        self._move_to_nearer(exposed.split(at_once), every)
 
     def _move_to_nearer(
         self, parts: Sequence[slice | torch.Tensor], candidates: torch.Tensor
@@ -565,7 +568,7 @@ class _Clustering:
         has one set of centroids. A mean of length zero (opposite rows) stays zero.
         """
         self.centroids[changed] = 0.0
-        for part in changed[self.assignment].nonzero().squeeze(1).split(_ROWS_AT_ONCE):
+        for part in changed[self.assignment].nonzero().squeeze(1).split(_at_once(self.rows)):
             members = self.rows.index_select(0, part)
             if self.weights is not None:
                 members.mul_(self.weights[part].unsqueeze(1))
@@ -698,8 +701,9 @@ def _prepared(
     count = len(embeddings) if ids is None else len(ids)
     rows = torch.empty(count, embeddings.shape[1], device=device)
     total = torch.zeros(embeddings.shape[1], dtype=torch.float64, device=device)
-    for start in range(0, count, _ROWS_AT_ONCE):
-        span = slice(start, start + _ROWS_AT_ONCE)
+    at_once = _at_once(rows)
+    for start in range(0, count, at_once):
+        span = slice(start, start + at_once)
         part = embeddings[span if ids is None else ids[span]].to(device, torch.float32)
         if not part.isfinite().all():
             first = start + int((~part.isfinite()).any(dim=1).nonzero()[0])
@@ -720,7 +724,7 @@ def _principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
     """The rows' principal axes (about the origin), as columns by falling share, [d, d], and how
     many of them hold most of the squared lengths; 0 where no few do."""
     products = torch.zeros(2 * rows.shape[1:], dtype=torch.float64, device=rows.device)
-    for part in rows.split(_ROWS_AT_ONCE):
+    for part in rows.split(_at_once(rows)):
         products += part.T @ part
     energies, axes = torch.linalg.eigh(products)
     held = energies.flip(0).clamp(min=0).cumsum(0)
@@ -783,7 +787,7 @@ def _nearest(
     tile_rows, tile_centroids = _TILE[rows.device.type]
     offsets = _offsets(centroids, metric)
     blocks = -(-len(centroids) // _BLOCK)
-    if blocks < _FEWEST_BLOCKS:
+    if blocks < _FEWEST_BLOCKS[rows.device.type]:
         blocks = 0
     else:  # a block lies within one tile
         tile_centroids = max(1, tile_centroids // _BLOCK) * _BLOCK
@@ -824,7 +828,7 @@ def _nearest(
     for number, part in enumerate(members.split(ids.bincount(minlength=blocks).tolist())):
         left = number * _BLOCK
         block = centroids[left : left + _BLOCK].T
-        for some in part.split(_ROWS_AT_ONCE):
+        for some in part.split(_at_once(rows)):
             tile = rows.index_select(0, some) @ block
             if metric != "cosine":
                 tile += offsets[left : left + _BLOCK]
@@ -833,6 +837,11 @@ def _nearest(
             scores[some] = best
             seconds[some] = torch.maximum(seconds[some], second)
     return ids, scores, seconds
+
+
+def _at_once(rows: torch.Tensor) -> int:
+    """How many rows are gathered at a time where these are."""
+    return _ROWS_AT_ONCE[rows.device.type]
 
 
 def _best_two(tile: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
