@@ -88,6 +88,7 @@ def table3(run: Run, values: dict[str, Any]) -> None:
                 compiled: str = compiled,
             ) -> dict[str, Any]:
                 free_memory(run.device)
+                forget_precision()
                 files = write_groups(run, folder, ratio, dimension)
                 options = _options(sizes.batch, sizes.steps, precision="auto", compile=compiled)
                 objective = replace(OBJECTIVE, logits=logits)
@@ -131,6 +132,11 @@ def step_operations(run: Run, ratio: float, dimension: int, share: float) -> flo
     return 3 * tokens * (sizes.layers * layer + head)
 
 
+def forget_precision() -> None:
+    """Let the next training have another precision: accelerate keeps one for the whole process."""
+    imported("accelerate.state").AcceleratorState._reset_state(reset_partial_state=True)
+
+
 def floor_name() -> str:
     """The floor that trainings and encoding are measured by: of the precision that ``auto`` is."""
     return {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[precision_here("auto")]
@@ -168,6 +174,7 @@ def precision(run: Run, values: dict[str, Any]) -> None:
                 precision="no" if name == "float32" else name,
                 compile="auto" if compiled else "no",
             )
+            forget_precision()
             return Pretraining(*given, options, OBJECTIVE).train(description=kind)[0]
 
         expected = losses("float32")
@@ -203,6 +210,7 @@ def resume(run: Run, values: dict[str, Any]) -> None:
         def trained(
             checkpoint: Path | None = None, until: int | None = None
         ) -> dict[str, torch.Tensor]:
+            forget_precision()
             one = Pretraining(*given, options, OBJECTIVE)
             if until is not None:
                 one.batches = _cut_off(one.batches, until)  # type: ignore[method-assign]
@@ -256,6 +264,7 @@ def processes(run: Run, values: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files, corpora, tokenizer = _compared(run, folder)
+        forget_precision()
         options = _options(
             sizes.compared_batch, steps, device_batch_size=max(1, sizes.compared_batch // 4)
         )
