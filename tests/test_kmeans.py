@@ -487,7 +487,9 @@ def test_auto_takes_cuml_where_it_is_faster_and_as_good(ours, theirs, chosen, mo
     assert made == ["torch", "cuml"]
     assert f"K-Means by {chosen}: " in caplog.text
     if isinstance(theirs, Trial):
-        assert f"torch took {ours.seconds:.2f} s to an objective of {ours.objective:g}" in caplog.text
+        assert (
+            f"torch took {ours.seconds:.2f} s to an objective of {ours.objective:g}" in caplog.text
+        )
         assert f"cuML {theirs.seconds:.2f} s to {theirs.objective:g}" in caplog.text
 
 
