@@ -189,7 +189,7 @@ UNUSED = {
     # or names the device for the log
     "efficiency": {
         *("baseline", "table1", "table2", "table4"),
-        *("align", "group_kmeans", "group_kmeans_weighted"),
+        *("align", "group_by_lexicon", "group_kmeans", "group_kmeans_weighted", "group_quality"),
     },
     "grouping.groups": {"baseline"},
     "special_tokens": {"baseline"},
