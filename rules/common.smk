@@ -60,6 +60,7 @@ os.environ.update(
 from semantic_tokens.configuration import POOLED_DEPTHS, read_experiments, validate_config
 from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.errors import InputError
+from semantic_tokens.gpu_devices import gpu_limit
 from semantic_tokens.recipe import PATTERNS, lexicons_of, ratio_of
 from semantic_tokens.replicates import in_replicate, reseeded, seed_in, split_replicate
 from semantic_tokens.snakemake_run import begin_run
@@ -84,6 +85,18 @@ try:
 except InputError as error:
     logger.error(f"Error: {error}")  # alone: an exception would point at this file
     sys.exit(1)
+
+# On one machine as many jobs use GPUs at a time as there are GPUs, unless --resources gpu=… says
+# how many; a cluster counts them itself. Each job takes a GPU of its own (semantic_tokens.gpu_devices).
+if (
+    config["gpus_per_job"]
+    and workflow.is_main_process
+    and workflow.resource_settings.nodes is None  # what Snakemake tells a cluster by, too
+    and "gpu" not in workflow.global_resources
+):
+    gpus = gpu_limit(config["gpus_per_job"])
+    if gpus is not None:
+        workflow.global_resources["gpu"] = gpus
 
 TASKS = config["tasks_shown"]
 SPLITS = ["train", "dev", "test"]
@@ -450,6 +463,8 @@ def task_code(wildcards):
     modules += [f"finetuning.{module}" for module in ("run", "task", "predictions", kind)]
     if kind in ("reranking", "retrieval"):
         modules += ["finetuning.retrieval_data", "ranking"]
+    if kind == "retrieval":
+        modules += ["finetuning.bi_encoder"]
     return code_digest(*(f"semantic_tokens.{module}" for module in modules))
 
 

@@ -33,6 +33,7 @@ rule group_kmeans:
         options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
         code=code_digest(
             "semantic_tokens.grouping.kmeans",
+            "semantic_tokens.grouping.kmeans_backend",
             "semantic_tokens.grouping.groups",
             "semantic_tokens.vocabulary",
         ),
@@ -83,6 +84,7 @@ use rule group_kmeans as group_kmeans_weighted with:
         options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
         code=code_digest(
             "semantic_tokens.grouping.kmeans",
+            "semantic_tokens.grouping.kmeans_backend",
             "semantic_tokens.grouping.groups",
             "semantic_tokens.subword_counts",
             "semantic_tokens.vocabulary",

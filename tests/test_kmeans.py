@@ -9,7 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.grouping import kmeans as module
+from semantic_tokens.grouping import kmeans_backend
+from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.grouping.kmeans import frequency_weights, kmeans, kmeans_groups
+from semantic_tokens.grouping.kmeans_backend import Trial, choose_backend
 
 METRICS = ["cosine", "euclidean"]
 
@@ -183,7 +186,7 @@ def test_the_size_of_the_tiles_does_not_matter(metric, tile, monkeypatch):
     rows = rows_of(500, 12)
     expected = kmeans(rows, 40, metric=metric, seed=2, tolerance=0)
     monkeypatch.setitem(module._TILE, "cpu", tile)
-    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 33)
+    monkeypatch.setitem(module._ROWS_AT_ONCE, "cpu", 33)
     result = kmeans(rows, 40, metric=metric, seed=2, tolerance=0)
     assert torch.equal(result.assignment, expected.assignment)
     assert result.iterations == expected.iterations
@@ -200,7 +203,7 @@ def test_looking_at_blocks_first_finds_the_same_two(metric, tile, centroids, mon
         scores -= others.square().sum(dim=1) / 2
     monkeypatch.setitem(module._TILE, "cpu", tile)
     monkeypatch.setattr(module, "_BLOCK", 4)
-    monkeypatch.setattr(module, "_FEWEST_BLOCKS", 1)
+    monkeypatch.setitem(module._FEWEST_BLOCKS, "cpu", 1)
     ids, best, second = module._nearest(rows, others, metric)
     expected = scores.sort(dim=1, descending=True, stable=True)
     assert torch.equal(ids, expected.indices[:, 0])
@@ -366,6 +369,22 @@ def test_what_cannot_be_clustered_is_explained(arguments, message):
         kmeans(given.pop("embeddings"), given.pop("n_clusters"), **given)
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("ratio", [0.05, 0.3])  # with near passes first, and without
+def test_a_gpus_tiles_lead_where_the_cpus_do(metric, ratio, monkeypatch):
+    """All rows at once, and maxima with their indices; here on the CPU."""
+    rows = rows_of(12_000, 16)
+    common = {"metric": metric, "seed": 0, "max_iterations": 30}
+    cpus = kmeans(rows, round(12_000 * ratio), **common)
+    for name in ("_TILE", "_ROWS_AT_ONCE", "_FEWEST_BLOCKS"):
+        values = getattr(module, name)
+        monkeypatch.setitem(values, "cpu", values["cuda"])
+    gpus = kmeans(rows, round(12_000 * ratio), **common)
+    assert gpus.objective == pytest.approx(cpus.objective, rel=0.005)
+    assert int((gpus.assignment == cpus.assignment).sum()) > 0.9 * 12_000
+    assert int(gpus.assignment.bincount(minlength=round(12_000 * ratio)).min()) > 0
+
+
 def test_cuml_without_a_gpu_is_explained():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
@@ -408,15 +427,21 @@ class DocumentedKMeans:
         return self
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("metric", METRICS)
-def test_cumls_rounds_lead_where_torchs_do(metric, weighted, monkeypatch):
+@pytest.fixture
+def documented_cuml(monkeypatch):
+    """cuML as documented, on the CPU."""
     cluster = types.ModuleType("cuml.cluster")
     cluster.KMeans = DocumentedKMeans  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cuml", types.ModuleType("cuml"))
     monkeypatch.setitem(sys.modules, "cuml.cluster", cluster)
     monkeypatch.setitem(sys.modules, "cupy", np)
-    monkeypatch.setattr(module, "_chosen", lambda backend: backend)
+    monkeypatch.setattr(kmeans_backend, "cuml_is_here", lambda device: True)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.usefixtures("documented_cuml")
+def test_cumls_rounds_lead_where_torchs_do(metric, weighted):
     rows = rows_of(600, 8)
     common = {"metric": metric, "seed": 0, "tolerance": 0.0, "max_iterations": 200}
     common["weights"] = frequency_weights(zipf(600), 0.5) if weighted else None
@@ -424,6 +449,104 @@ def test_cumls_rounds_lead_where_torchs_do(metric, weighted, monkeypatch):
     theirs = kmeans(rows, 30, backend="cuml", **common)
     assert torch.equal(ours.assignment, theirs.assignment)
     assert ours.objective == pytest.approx(theirs.objective, rel=1e-6)
+    assert (ours.backend, theirs.backend) == ("torch", "cuml")
+
+
+# --- which backend -------------------------------------------------------------------------------
+
+
+def trials(**of: Trial | Exception):
+    """A trial whose outcome is given by backend, and a list of those that were made."""
+    made = []
+
+    def trial(name):
+        made.append(name)
+        if isinstance(of[name], Exception):
+            raise of[name]
+        return of[name]
+
+    return trial, made
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "chosen"),
+    [
+        (Trial(1.0, 50.0), Trial(0.5, 50.0), "cuml"),
+        (Trial(1.0, 50.0), Trial(0.5, 49.0), "cuml"),
+        (Trial(1.0, 50.0), Trial(0.5, 50.1), "torch"),  # faster, and worse
+        (Trial(1.0, 50.0), Trial(0.9, 40.0), "torch"),  # not clearly faster
+        (Trial(1.0, 50.0), Trial(2.0, 40.0), "torch"),
+        (Trial(1.0, 50.0), RuntimeError("cuML has no kernel"), "torch"),
+    ],
+)
+def test_auto_takes_cuml_where_it_is_faster_and_as_good(ours, theirs, chosen, monkeypatch, caplog):
+    monkeypatch.setattr(kmeans_backend, "cuml_is_here", lambda device: True)
+    trial, made = trials(torch=ours, cuml=theirs)
+    with caplog.at_level("INFO"):
+        assert choose_backend("auto", torch.device("cuda"), trial, growth=1000) == chosen
+    assert made == ["torch", "cuml"]
+    assert f"K-Means by {chosen}: " in caplog.text
+    if isinstance(theirs, Trial):
+        assert (
+            f"torch took {ours.seconds:.2f} s to an objective of {ours.objective:g}" in caplog.text
+        )
+        assert f"cuML {theirs.seconds:.2f} s to {theirs.objective:g}" in caplog.text
+
+
+def test_auto_does_not_try_cuml_where_ours_takes_no_time(monkeypatch):
+    monkeypatch.setattr(kmeans_backend, "cuml_is_here", lambda device: True)
+    trial, made = trials(torch=Trial(0.05, 50.0))
+    assert choose_backend("auto", torch.device("cuda"), trial, growth=36) == "torch"
+    assert made == ["torch"]
+
+
+@pytest.mark.parametrize("wanted", ["auto", "torch"])
+def test_on_a_cpu_nothing_is_tried(wanted):
+    trial, made = trials()
+    assert choose_backend(wanted, torch.device("cpu"), trial, growth=1e9) == "torch"
+    assert made == []
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.usefixtures("documented_cuml")
+def test_a_trial_clusters_a_sample_by_both_from_the_same_rows(weighted, monkeypatch):
+    """The whole is as the chosen one makes it, whatever the trial was of."""
+    monkeypatch.setattr(module, "SAMPLE", 150)
+    monkeypatch.setattr(kmeans_backend, "_WORTH_A_TRIAL", 0.0)
+    monkeypatch.setattr(kmeans_backend, "_CLEARLY_FASTER", float("inf"))
+    tried = {}
+
+    def choose(wanted, device, trial, growth):
+        tried.update({name: trial(name) for name in ("torch", "cuml")}, growth=growth)
+        return "torch"
+
+    rows, among = rows_of(700, 8), torch.arange(100, 700)
+    common = {"metric": "cosine", "seed": 0, "among": among, "max_iterations": 50}
+    common["weights"] = frequency_weights(zipf(600), 0.5) if weighted else None
+    expected = kmeans(rows, 60, backend="torch", **common)
+    monkeypatch.setattr(module, "choose_backend", choose)
+    result = kmeans(rows, 60, backend="auto", **common)
+    assert torch.equal(result.assignment, expected.assignment)
+    assert tried["growth"] == 16
+    assert tried["torch"].objective == pytest.approx(tried["cuml"].objective, rel=0.02)
+    assert 0 < tried["torch"].objective < expected.objective / 2
+    assert tried["torch"].seconds > 0
+
+
+def test_groups_are_saved_with_their_backend(tmp_path):
+    groups = kmeans_groups(rows_of(60, 4), metric="cosine", ratio=0.2, alone=[0], seed=1)
+    groups.save(tmp_path / "groups.safetensors")
+    assert Groups.load(tmp_path / "groups.safetensors").backend == "torch"
+    others = Groups(groups.token_to_group, groups.weight)
+    others.save(tmp_path / "others.safetensors")
+    assert Groups.load(tmp_path / "others.safetensors").backend is None
+
+
+def test_the_log_names_device_and_backend(caplog):
+    with caplog.at_level("INFO"):
+        kmeans(rows_of(60, 4), 5, metric="cosine", seed=1, device="cpu")
+    assert "K-Means by torch on " in caplog.text
+    assert ", float32: 60 rows of 4 columns into 5 clusters" in caplog.text
 
 
 # --- weights -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning import fine_tune, make_task
-from semantic_tokens.finetuning.retrieval import BestPassages
+from semantic_tokens.finetuning.bi_encoder import BestPassages, embed
 from semantic_tokens.finetuning.retrieval_data import draws_of, ndcg_items
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.processes import in_processes
@@ -548,12 +548,10 @@ def test_pooling_by_mean_leaves_padding_out(task_of: Callable[..., Any], tmp_pat
     task = task_of("retrieval", pooling="mean")
     model = task.load_model(folder, seed=0, dropout=0.0).eval()
     ids, mask = torch.tensor([[2, 7, 3, 0, 0]]), torch.tensor([[1, 1, 1, 0, 0]])
-    torch.testing.assert_close(
-        task._embed(model, ids, mask), task._embed(model, ids[:, :3], mask[:, :3])
-    )
-    torch.testing.assert_close(
-        task._embed(model, ids, mask)[0], model(ids, mask).last_hidden_state[0, :3].mean(dim=0)
-    )
+    as_asked = {"pooling": task.pooling, "similarity": task.similarity}
+    padded = embed(model, ids, mask, **as_asked)
+    torch.testing.assert_close(padded, embed(model, ids[:, :3], mask[:, :3], **as_asked))
+    torch.testing.assert_close(padded[0], model(ids, mask).last_hidden_state[0, :3].mean(dim=0))
 
 
 # From data to score

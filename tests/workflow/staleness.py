@@ -350,6 +350,7 @@ MODULES: dict[str, Line] = {
            "held_out"}),
     "files": Line(NOTHING),
     "finetuning": Line(NOTHING),
+    "finetuning.bi_encoder": Line(RETRIEVED, only={"task": ["retrieval"]}),
     "finetuning.pair_classification": Line(SCORED, only={"task": ["nli"]}),
     "finetuning.predictions": Line(RETRIEVED),
     "finetuning.question_answering": Line(SCORED | BASELINE, only={"task": ["qa"]}),
@@ -359,6 +360,7 @@ MODULES: dict[str, Line] = {
     "finetuning.run": Line(RETRIEVED),
     "finetuning.task": Line(RETRIEVED),
     "finetuning.token_classification": Line(SCORED | BASELINE, only=_NER),
+    "gpu_devices": Line(NOTHING),
     "gpus": Line(NOTHING),
     "grouping": Line(NOTHING),
     "grouping.first_k": Line(
@@ -366,6 +368,7 @@ MODULES: dict[str, Line] = {
         only={"grouping": ["firstk-0.4"]}),
     "grouping.groups": Line(GROUPS),
     "grouping.kmeans": Line(KMEANS),
+    "grouping.kmeans_backend": Line(KMEANS),
     "subword_counts": Line(COUNTED),
     "grouping.lexicon_components": Line(
         {"group_by_lexicon", "fine_tune", "significance", "claims", "table4", "explorer"},

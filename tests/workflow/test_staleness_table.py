@@ -160,7 +160,8 @@ def test_a_changed_module(answers: Answers, module: str) -> None:
 #: How files are opened and written and jobs are run and end, where what has a pinned hash comes from, what
 #: reads the configuration, whose values are parameters, and packages that have but names.
 DECIDE_NOTHING = {
-    *("errors", "files", "jobs", "processes", "snakemake_run", "gpus", "wheels"),
+    *("errors", "files", "jobs", "processes", "snakemake_run", "gpu_devices", "gpus"),
+    "wheels",
     *("downloads", "downloads.addresses", "downloads.archives", "downloads.folder"),
     *("downloads.hub", "downloads.network"),
     *("config_reference", "configuration", "recipe", "figures", "finetuning"),
@@ -184,7 +185,11 @@ UNUSED = {
     # another function of the same module runs or trains a model
     "training": {"baseline", "table1"},
     "modeling": {"baseline", "figure_pipelines", "table1", "table2"},
-    "efficiency": {"baseline", "table1", "table2", "table4"},
+    # or names the device for the log
+    "efficiency": {
+        *("baseline", "table1", "table2", "table4"),
+        *("align", "group_by_lexicon", "group_kmeans", "group_kmeans_weighted", "group_quality"),
+    },
     "grouping.groups": {"baseline"},
     "special_tokens": {"baseline"},
     "tokenized_tables": {"baseline"},

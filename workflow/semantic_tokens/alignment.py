@@ -5,6 +5,7 @@ contrastive loss. Only word embeddings train; the rest of the model is never loa
 """
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +14,12 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
+from semantic_tokens.efficiency import device_name
 from semantic_tokens.errors import InputError
+from semantic_tokens.gpus import within_gpu_memory
 from semantic_tokens.lexicons.table import Entry
+
+log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 4096  # compared with all of another language at a time
 
@@ -233,7 +238,7 @@ def align(
         [V, d] of the same dtype, new, and the log.
 
     Raises:
-        InputError: there is no pair.
+        InputError: there is no pair, or the GPU's memory does not suffice.
     """
     if not len(pairs):
         raise InputError(
@@ -242,27 +247,34 @@ def align(
             "config/experiments.tsv, or widen their `languages` in the config"
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    touched, local = np.unique(pairs.token_ids, return_inverse=True)
-    rows = torch.from_numpy(touched)
-    token_ids = torch.from_numpy(local.reshape(-1, 2)).to(device)
-    concepts = torch.from_numpy(pairs.concepts).to(device)
-    before = functional.normalize(embeddings[rows]).to(device)
-    table = _RowwiseAdam(before.clone(), learning_rate, steps)
-    losses = []
-    batches = _batches(len(pairs), batch_size, seed)
-    for batch in tqdm(
-        itertools.islice(batches, steps), total=steps, desc="aligning", unit="step", mininterval=2
-    ):
-        ids = token_ids[batch.to(device)]
-        excluded = known_positives(ids, concepts[batch.to(device)])
-        distinct, where = ids.unique(return_inverse=True)
-        values = table.look_up(distinct).requires_grad_()
-        loss = info_nce(values[where[:, 0]], values[where[:, 1]], temperature, excluded)
-        (gradient,) = torch.autograd.grad(loss, values)
-        table.step(distinct, gradient)
-        losses.append(loss.item())
-    after = functional.normalize(table.finished())
-    mean_cosine, share_kept = _limit_drift(before, after, min_mean_cosine)
+    log.info("CLSA on %s, float32: %d pairs, batches of %d", device_name(), len(pairs), batch_size)
+    smaller = f"lower `alignment.training.batch_size`, which is {batch_size} here"
+    with within_gpu_memory("CLSA", lambda: smaller):
+        touched, local = np.unique(pairs.token_ids, return_inverse=True)
+        rows = torch.from_numpy(touched)
+        token_ids = torch.from_numpy(local.reshape(-1, 2)).to(device)
+        concepts = torch.from_numpy(pairs.concepts).to(device)
+        before = functional.normalize(embeddings[rows]).to(device)
+        table = _RowwiseAdam(before.clone(), learning_rate, steps)
+        losses = []
+        batches = _batches(len(pairs), batch_size, seed)
+        for batch in tqdm(
+            itertools.islice(batches, steps),
+            total=steps,
+            desc="aligning",
+            unit="step",
+            mininterval=2,
+        ):
+            ids = token_ids[batch.to(device)]
+            excluded = known_positives(ids, concepts[batch.to(device)])
+            distinct, where = ids.unique(return_inverse=True)
+            values = table.look_up(distinct).requires_grad_()
+            loss = info_nce(values[where[:, 0]], values[where[:, 1]], temperature, excluded)
+            (gradient,) = torch.autograd.grad(loss, values)
+            table.step(distinct, gradient)
+            losses.append(loss.item())
+        after = functional.normalize(table.finished())
+        mean_cosine, share_kept = _limit_drift(before, after, min_mean_cosine)
     aligned = embeddings.clone()
     aligned[rows] = after.cpu() * embeddings[rows].norm(dim=1, keepdim=True)
     tenths = np.array_split(np.array(losses), min(10, steps))

@@ -120,25 +120,14 @@ def file_lock(
         look_every: seconds between two attempts.
         tell_every: seconds between two lines in the log about a wait.
     """
-    lock = Path(f"{path}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
     began, told = time.monotonic(), -math.inf
     while True:
-        with lock.open("a+", encoding="utf-8") as file:
-            holder = _lock(file)
-            if holder is None and _is_at(file, lock):
-                file.truncate(0)
-                file.write(f"process {os.getpid()} of {socket.gethostname()}")
-                file.flush()
+        with lock_if_free(path) as holder:
+            if holder is None:
                 if told >= 0:
                     log.info("%s is free after %.0f s", path, time.monotonic() - began)
-                try:
-                    yield
-                finally:
-                    lock.unlink(missing_ok=True)
+                yield
                 return
-        if holder is None:  # the file was removed in between: nobody has locked the new one yet
-            continue
         waited = time.monotonic() - began
         if waited - told >= tell_every:
             told = waited
@@ -149,6 +138,33 @@ def file_lock(
                 waited,
             )
         time.sleep(look_every)
+
+
+@contextlib.contextmanager
+def lock_if_free(path: str | Path) -> Iterator[str | None]:
+    """Lock ``path`` for the time of the body, unless another process holds it.
+
+    Yields:
+        None where this process has the lock now, else who has it.
+    """
+    lock = Path(f"{path}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with lock.open("a+", encoding="utf-8") as file:
+            holder = _lock(file)
+            if holder is not None:
+                yield holder
+                return
+            if not _is_at(file, lock):  # it was removed in between: nobody has locked the new one
+                continue
+            file.truncate(0)
+            file.write(f"process {os.getpid()} of {socket.gethostname()}")
+            file.flush()
+            try:
+                yield None
+            finally:
+                lock.unlink(missing_ok=True)
+            return
 
 
 def _lock(file: IO[str]) -> str | None:

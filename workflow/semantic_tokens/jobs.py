@@ -11,17 +11,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.snakemake_run import end_with_snakemake
 
 
 @contextlib.contextmanager
 def job(snakemake: Any) -> Iterator[logging.Logger]:
     """Run a script's work.
 
-    It logs to the rule's log file and to the terminal, uses the threads that the rule was given,
-    and ends when Snakemake is gone. An :class:`InputError`, a full disk, too little memory and an
-    interruption end in one line. Any other exception is our defect: its traceback is in the log.
+    It logs to the rule's log file and to the terminal, uses the threads and the number of GPUs that
+    the rule was given, and ends when Snakemake is gone. An :class:`InputError`, a full disk, too
+    little memory, a GPU that cannot be used and an interruption end in one line. Any other
+    exception is our defect: its traceback is in the log.
     """
+    from semantic_tokens.snakemake_run import end_with_snakemake
+
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(snakemake.threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -32,11 +34,8 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     end_with_snakemake()
     log = logging.getLogger(snakemake.rule)
     try:
-        if gpus := getattr(snakemake, "resources", {}).get("gpu", 0):
-            from semantic_tokens.gpus import require_gpus
-
-            require_gpus(gpus)
-        yield log
+        with _gpus_of(snakemake, log):
+            yield log
         # Else Python looks through all of the libraries' objects once more before it ends, for
         # nearly a second in each of some 300 jobs.
         gc.freeze()
@@ -68,8 +67,34 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
                 short,
             )
             sys.exit(1)
+        for signs, remedy in _UNUSABLE_GPU:
+            if said := _tells_of(error, signs):
+                log.error("%s: the GPU cannot be used (%s); %s", snakemake.rule, said, remedy)
+                sys.exit(1)
         log.exception("%s failed; this is a defect, please report it with this log", snakemake.rule)
         raise
+
+
+@contextlib.contextmanager
+def _gpus_of(snakemake: Any, log: logging.Logger) -> Iterator[None]:
+    """Reserve the GPUs that a rule asks for, and check that torch finds them.
+
+    Raises:
+        InputError: it does not.
+    """
+    count = getattr(snakemake, "resources", {}).get("gpu", 0)
+    if not count:
+        yield
+        return
+    from semantic_tokens.gpu_devices import reserved_gpus
+
+    with reserved_gpus(count) as names:
+        from semantic_tokens.gpus import require_gpus
+
+        require_gpus(count)
+        if names:
+            log.info("uses GPU %s of this machine", ", ".join(names))
+        yield
 
 
 def log_to(files: Iterable[str]) -> None:
@@ -100,6 +125,25 @@ _TOO_LITTLE_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "std::bad_alloc",
     "MemoryError",
+)
+
+# What CUDA says of a GPU that it cannot use, and what to do.
+_UNUSABLE_GPU = (
+    (
+        ("busy or unavailable",),
+        "another process has it to itself: wait until that ends, or name another GPU in "
+        "CUDA_VISIBLE_DEVICES, and run the same command again: what is finished is kept",
+    ),
+    (
+        ("driver on your system is too old", "driver version is insufficient"),
+        "update the NVIDIA driver, or set `gpus_per_job: 0` and CUDA_VISIBLE_DEVICES to nothing to "
+        "compute on the CPU",
+    ),
+    (
+        ("no kernel image is available",),
+        "this build of torch has no code for it: name a newer GPU in CUDA_VISIBLE_DEVICES, or set "
+        "`gpus_per_job: 0` and CUDA_VISIBLE_DEVICES to nothing to compute on the CPU",
+    ),
 )
 
 

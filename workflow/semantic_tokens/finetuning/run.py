@@ -13,13 +13,13 @@ from transformers import PreTrainedModel
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.finetuning.task import Predictions, Task
+from semantic_tokens.gpus import within_gpu_memory
 from semantic_tokens.modeling.embedding import semantic_embedding
 from semantic_tokens.modeling.export import save_plain
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.processes import is_first_process
 from semantic_tokens.scored_items import ScoredItem, scores_by_language
 from semantic_tokens.special_tokens import SpecialTokens
-from semantic_tokens.tokenized_tables import token_ids_in
 from semantic_tokens.training import (
     Batch,
     Tracking,
@@ -169,7 +169,11 @@ def fine_tune(
     )
     if not is_first_process():
         return {}, []
-    with autocast_here(options.precision):
+    smaller = f"lower `evaluation_batch_size`, which is {evaluation_batch_size} here"
+    with (
+        autocast_here(options.precision),
+        within_gpu_memory(f"scoring ({description})", lambda: smaller),
+    ):
         items = sorted(task.evaluate(model, evaluation_batch_size, predictions))
     if not items:
         raise InputError(f"{description}: the test split is empty; fix the dataset")
@@ -208,6 +212,8 @@ def fine_tune_from_files(
         keep_predictions: return what the model says of every test item, too.
         training: of :func:`fine_tune`.
     """
+    from semantic_tokens.tokenized_tables import token_ids_in
+
     task = make_task(**task_arguments)
     frame = SpecialTokens.of(load_tokenizer(task_arguments["tokenizer"]))
     predictions: Predictions = {}

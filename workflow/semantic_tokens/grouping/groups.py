@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from semantic_tokens.errors import InputError
@@ -25,6 +25,7 @@ class Groups:
         member_weight: [V] float32, the weight of each subword in its group's mean; None where all
             weigh alike. What else is averaged over a group, such as the bias of masked language
             modelling, is averaged with the same weights.
+        backend: of K-Means, ``torch`` or ``cuml``; None where something else made the groups.
 
     Raises:
         ValueError: the tensors do not describe a partition.
@@ -33,6 +34,7 @@ class Groups:
     token_to_group: torch.Tensor
     weight: torch.Tensor
     member_weight: torch.Tensor | None = None
+    backend: str | None = None
 
     def __post_init__(self) -> None:
         ids, weight = self.token_to_group, self.weight
@@ -54,7 +56,7 @@ class Groups:
         return len(self.weight) / len(self.token_to_group)
 
     def save(self, path: str | Path) -> None:
-        """Write the tensors as safetensors, whole or not at all."""
+        """Write the tensors as safetensors, whole or not at all; the backend is in its metadata."""
         tensors = {
             "token_to_group": self.token_to_group.contiguous(),
             "weight": self.weight.contiguous(),
@@ -62,7 +64,7 @@ class Groups:
         if self.member_weight is not None:
             tensors["member_weight"] = self.member_weight.contiguous()
         with whole(path) as partial:
-            save_file(tensors, partial)
+            save_file(tensors, partial, {"backend": self.backend} if self.backend else None)
 
     @classmethod
     def load(cls, path: str | Path) -> "Groups":
@@ -73,7 +75,14 @@ class Groups:
         """
         try:
             tensors = load_file(path)
-            return cls(tensors["token_to_group"], tensors["weight"], tensors.get("member_weight"))
+            with safe_open(path, framework="pt") as file:
+                backend = (file.metadata() or {}).get("backend")
+            return cls(
+                tensors["token_to_group"],
+                tensors["weight"],
+                tensors.get("member_weight"),
+                backend,
+            )
         except KeyError as error:
             raise InputError(
                 f"{path} holds no tensor named {error}; delete it to have it made again"

@@ -19,9 +19,8 @@ partition is no better than its first passes.
 
 **Memory.** The N×k matrix of similarities never exists; it is made and reduced a tile at a time.
 The largest case of the paper, XLM-V at 40% (901,629×768, 360,652 centroids), holds on the
-device: rows 2.8 GB, centroids 1.1 GB and their successors 1.1 GB, a tile and gathered rows
-under 0.5 GB, the best score of every row in every block of centroids 0.3 GB at a time, a few
-vectors of N: 6 GB in all, of the 80 GB of the paper's GPUs.
+device: rows 2.8 GB, centroids 1.1 GB and copies of those that moved 1.1 GB, tiles 0.5 GB, gathered
+rows 0.8 GB, a few vectors of N: 6 GB in all, of the 80 GB of the paper's GPUs.
 
 **Empty clusters.** There are none, in any iteration: an empty cluster gets the row that lies
 farthest from its own centroid, out of a cluster that can spare it.
@@ -31,35 +30,43 @@ its cluster's mean, in the objective, in what is farthest, and in the draw of th
 from. A vector of N more is all that this takes.
 """
 
-import importlib.util
+import logging
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch.nn import functional
 from tqdm import tqdm
 
+from semantic_tokens.efficiency import device_name
 from semantic_tokens.errors import InputError
+from semantic_tokens.gpus import within_gpu_memory
 from semantic_tokens.grouping.groups import Groups, clustered_ids, groups_of, number_of_groups
+from semantic_tokens.grouping.kmeans_backend import SAMPLE, Backend, Trial, choose_backend
+
+log = logging.getLogger(__name__)
 
 Metric = Literal["cosine", "euclidean"]
-Backend = Literal["auto", "torch", "cuml"]
 
 #: Told of every iteration: its number and the objective, in an exact one before its centroids are
 #: updated.
 Report = Callable[[int, float], None]
 
-# Gathered at a time, by index_select, which copies whole rows several times as fast as indexing:
-# few enough that the allocator reuses their memory.
-_ROWS_AT_ONCE = 2048
+# Gathered at a time, by index_select, which copies whole rows several times as fast as indexing: on
+# a CPU few enough that the allocator reuses their memory, on a GPU so many that the time to start
+# kernels does not count.
+_ROWS_AT_ONCE = {"cpu": 2048, "cuda": 2**17}
 
 # Of a tile of similarities the first look takes the best of so many centroids; the row's best
 # block alone is looked at again, to find which one it was. Without indices a maximum takes an
-# eighth of the time.
+# eighth of the time on a CPU.
 _BLOCK = 128
-# With fewer blocks than these the second look would cost more than the first one saves.
-_FEWEST_BLOCKS = 24
+# With fewer blocks than these the second look would cost more than the first one saves. On a GPU,
+# where a maximum with indices takes little beside the product, it always would: a second look starts
+# some kernels for each block.
+_FEWEST_BLOCKS = {"cpu": 24.0, "cuda": float("inf")}
 
 # Rows are compared with the centroids that moved, in a copy; with all where more than this share
 # did, for a copy of most would be the largest thing in memory beside the rows.
@@ -104,12 +111,14 @@ class KMeansResult:
         objective: the sum over rows of 1 - cosine, or of the squared distance, to their centroid,
             times the row's weight where there are weights.
         iterations: how many times rows were assigned.
+        backend: ``torch`` or ``cuml``.
     """
 
     assignment: torch.Tensor
     centroids: torch.Tensor
     objective: float
     iterations: int
+    backend: str
 
 
 def kmeans_groups(
@@ -160,7 +169,7 @@ def kmeans_groups(
     )
     labels = torch.arange(groups - len(alone), groups - len(alone) + vocabulary)
     labels[clustered] = result.assignment
-    return groups_of(embeddings, labels, weights)
+    return replace(groups_of(embeddings, labels, weights), backend=result.backend)
 
 
 def frequency_weights(counts: torch.Tensor, alpha: float) -> torch.Tensor:
@@ -188,6 +197,7 @@ def kmeans(
     max_iterations: int = 100,
     tolerance: float = 1e-4,
     backend: Backend = "auto",
+    device: torch.device | str | None = None,
     init: torch.Tensor | None = None,
     report: Report | None = None,
 ) -> KMeansResult:
@@ -211,13 +221,15 @@ def kmeans(
         max_iterations: a bound on the passes over the rows.
         tolerance: stop when the objective falls by no more than this fraction of itself; 0
             runs until no row moves, or none gains.
-        backend: ``torch`` (on a CUDA device where there is one), ``cuml``, or ``auto``: cuML
-            where both it and a CUDA device are, torch otherwise.
+        backend: ``torch``, ``cuml``, or ``auto``: the better of the two on this device; see
+            :mod:`semantic_tokens.grouping.kmeans_backend`.
+        device: to compute on; None is a CUDA device where there is one.
         init: [k, d] initial centroids instead of random rows; every pass is exact then.
         report: called after every iteration.
 
     Raises:
-        InputError: there are fewer rows than clusters, or the backend is not at hand.
+        InputError: there are fewer rows than clusters, the backend is not at hand, or the GPU's
+            memory does not suffice.
     """
     count = len(embeddings) if among is None else len(among)
     if not 1 <= n_clusters <= count:
@@ -225,14 +237,120 @@ def kmeans(
             f"K-Means cannot make {n_clusters} clusters of {count} subwords; mend the "
             "ratio in the row's `grouping` in config/experiments.tsv"
         )
-    by_cuml = _chosen(backend) == "cuml"
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rows, shift = _prepared(embeddings, among, metric, device)
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if weights is not None:
         if len(weights) != count or not (weights > 0).all():
             raise ValueError(f"weights are not {count} numbers above 0")
-        alike = bool((weights == weights[0]).all())
-        weights = None if alike else weights.to(device, torch.float32)
+        if bool((weights == weights[0]).all()):
+            weights = None
+    options = {"metric": metric, "seed": seed, "tolerance": tolerance, "device": device}
+    needed = _device_bytes(count, n_clusters, embeddings.shape[1]) / 2**30
+    elsewhere = f"K-Means of this shape takes some {needed:.1f} GiB: {_ELSEWHERE}"
+    with within_gpu_memory("K-Means", lambda: elsewhere):
+        chosen = choose_backend(
+            backend,
+            device,
+            lambda name: _trial(
+                embeddings, n_clusters, among, weights, name, max_iterations, options
+            ),
+            (count / min(count, SAMPLE)) ** 2,
+        )
+        is_default = device.type == "cuda" or not torch.cuda.is_available()
+        log.info(
+            "K-Means by %s on %s, float32: %d rows of %d columns into %d clusters",
+            chosen,
+            device_name() if is_default else "the CPU",
+            count,
+            embeddings.shape[1],
+            n_clusters,
+        )
+        return _cluster(
+            embeddings,
+            n_clusters,
+            metric=metric,
+            seed=seed,
+            among=among,
+            weights=weights,
+            max_iterations=max_iterations,
+            tolerance=tolerance,
+            by_cuml=chosen == "cuml",
+            device=device,
+            init=init,
+            report=report,
+        )
+
+
+def _trial(
+    embeddings: torch.Tensor,
+    n_clusters: int,
+    among: torch.Tensor | None,
+    weights: torch.Tensor | None,
+    backend: str,
+    max_iterations: int,
+    options: dict[str, Any],
+) -> Trial:
+    """Cluster a sample of the rows with a backend, and time it. Both draw the same rows to start
+    from."""
+    ids = torch.arange(len(embeddings)) if among is None else among
+    generator = torch.Generator().manual_seed(options["seed"])
+    some = torch.randperm(len(ids), generator=generator)[:SAMPLE].sort().values
+    clusters = max(1, round(n_clusters * len(some) / len(ids)))
+    sample = embeddings[ids[some]]
+    own = None if weights is None else weights.cpu()[some]
+    # The first run of a process loads kernels and libraries.
+    for passes in (2, max_iterations):
+        began = time.perf_counter()
+        result = _cluster(
+            sample,
+            clusters,
+            among=None,
+            weights=own,
+            max_iterations=passes,
+            by_cuml=backend == "cuml",
+            init=None,
+            report=None,
+            **options,
+        )
+    # The result is on the CPU, so the device has ended.
+    return Trial(time.perf_counter() - began, result.objective)
+
+
+def _device_bytes(rows: int, clusters: int, columns: int) -> int:
+    """What K-Means takes of a GPU's memory at the most; see the module's head."""
+    tile_rows, tile_centroids = _TILE["cuda"]
+    matrices = 4 * columns * (rows + 2 * clusters)
+    tiles = 2 * 4 * min(tile_rows, rows) * min(tile_centroids, clusters)
+    gathered = 2 * 4 * columns * min(rows, _ROWS_AT_ONCE["cuda"])
+    vectors = 64 * rows
+    return matrices + tiles + gathered + vectors
+
+
+_ELSEWHERE = (
+    "end the other processes on this GPU, use one with more memory, or set `gpus_per_job: 0` and "
+    "CUDA_VISIBLE_DEVICES to nothing to compute on the CPU"
+)
+
+
+def _cluster(
+    embeddings: torch.Tensor,
+    n_clusters: int,
+    *,
+    metric: Metric,
+    seed: int,
+    among: torch.Tensor | None,
+    weights: torch.Tensor | None,
+    max_iterations: int,
+    tolerance: float,
+    by_cuml: bool,
+    device: torch.device,
+    init: torch.Tensor | None,
+    report: Report | None,
+) -> KMeansResult:
+    """:func:`kmeans` with a backend and a device that are known."""
+    count = len(embeddings) if among is None else len(among)
+    rows, shift = _prepared(embeddings, among, metric, device)
+    if weights is not None:
+        weights = weights.to(device, torch.float32)
     regions = round(n_clusters**0.5)
     near_first = (
         init is None
@@ -245,7 +363,7 @@ def kmeans(
     if near_first:
         axes, leading = _principal_axes(rows)
         if leading:
-            for part in rows.split(_ROWS_AT_ONCE):
+            for part in rows.split(_at_once(rows)):
                 part.copy_(part @ axes)
     if init is None:
         centroids = rows[_distinct_rows(rows, n_clusters, seed, weights)]
@@ -274,6 +392,7 @@ def kmeans(
         centroids=centroids.add_(shift).cpu(),
         objective=clustering.objective(),
         iterations=iterations,
+        backend="cuml" if by_cuml else "torch",
     )
 
 
@@ -326,7 +445,8 @@ class _Clustering:
         # Filled in place, as elsewhere here: results kept between large temporaries leave holes
         # in the memory that the next of those just does not fit in.
         scores = self.rows.new_empty(len(ids))
-        for part, into in zip(ids.split(_ROWS_AT_ONCE), scores.split(_ROWS_AT_ONCE), strict=True):
+        at_once = _at_once(self.rows)
+        for part, into in zip(ids.split(at_once), scores.split(at_once), strict=True):
             own = self.assignment[part]
             of_row, of_own = self.rows.index_select(0, part), self.centroids.index_select(0, own)
             torch.add(torch.einsum("nd,nd->n", of_row, of_own), offsets[own], out=into)
@@ -352,7 +472,8 @@ class _Clustering:
         offsets = _offsets(gathered.centroids, self.metric)
         looked_into = max(_FEWEST_REGIONS_A_ROW, round(_SHARE_OF_REGIONS * regions))
         near = torch.empty(len(rows), looked_into, dtype=torch.int32, device=rows.device)
-        for part, into in zip(rows.split(_ROWS_AT_ONCE), near.split(_ROWS_AT_ONCE), strict=True):
+        at_once = _at_once(rows)
+        for part, into in zip(rows.split(at_once), near.split(at_once), strict=True):
             scores = torch.addmm(offsets, part, gathered.centroids.T)
             into.copy_(scores.topk(looked_into, dim=1, sorted=False).indices)
         near = near.flatten()
@@ -366,7 +487,7 @@ class _Clustering:
         self.score.fill_(-torch.inf)
         for candidates, ids in zip(members, visitors, strict=True):
             block = centroids[candidates].T
-            for some in ids.split(_ROWS_AT_ONCE):
+            for some in ids.split(at_once):
                 best, where = torch.addmm(
                     offsets[candidates], rows.index_select(0, some), block
                 ).max(dim=1)
@@ -394,11 +515,10 @@ class _Clustering:
         moved = changed.nonzero().squeeze(1)
         if len(moved) > _LARGEST_SHARE_COPIED * len(changed):
             moved = every
-        self._move_to_nearer(
-            [slice(i, i + _ROWS_AT_ONCE) for i in range(0, count, _ROWS_AT_ONCE)], moved
-        )
+        at_once = _at_once(self.rows)
+        self._move_to_nearer([slice(i, i + at_once) for i in range(0, count, at_once)], moved)
         self.rival[exposed] = -torch.inf  # found anew, among all
-        self._move_to_nearer(exposed.split(_ROWS_AT_ONCE), every)
+        self._move_to_nearer(exposed.split(at_once), every)
 
     def _move_to_nearer(
         self, parts: Sequence[slice | torch.Tensor], candidates: torch.Tensor
@@ -448,7 +568,7 @@ class _Clustering:
         has one set of centroids. A mean of length zero (opposite rows) stays zero.
         """
         self.centroids[changed] = 0.0
-        for part in changed[self.assignment].nonzero().squeeze(1).split(_ROWS_AT_ONCE):
+        for part in changed[self.assignment].nonzero().squeeze(1).split(_at_once(self.rows)):
             members = self.rows.index_select(0, part)
             if self.weights is not None:
                 members.mul_(self.weights[part].unsqueeze(1))
@@ -541,7 +661,9 @@ def _cuml_iterations(
         means = torch.from_dlpack(estimator.cluster_centers_).contiguous()
         cosine = clustering.metric == "cosine"
         clustering.centroids = functional.normalize(means) if cosine else means
-        objective = float(estimator.inertia_)
+        # Of rows and centroids of length one, |x - c|² is 2 (1 - cosine). cuML's centroids are means,
+        # so that this is a little less.
+        objective = float(estimator.inertia_) / (2 if cosine else 1)
         report(iteration, objective)
         if _has_settled(previous, objective, tolerance):
             break
@@ -562,25 +684,6 @@ def _has_settled(previous: float, objective: float, tolerance: float) -> bool:
     return previous - objective <= tolerance * objective
 
 
-def _chosen(backend: Backend) -> str:
-    """The backend that ``auto`` stands for here.
-
-    Raises:
-        InputError: the one asked for is not at hand.
-    """
-    has_cuml = importlib.util.find_spec("cuml") is not None and torch.cuda.is_available()
-    if backend == "auto":
-        return "cuml" if has_cuml else "torch"
-    if backend == "cuml" and not has_cuml:
-        raise InputError(
-            "grouping.kmeans.backend is 'cuml', and cuML or a CUDA device is missing; use the "
-            "environment envs/gpu.yaml on a GPU, or set it to 'auto' or 'torch'"
-        )
-    if backend not in ("torch", "cuml"):
-        raise InputError(f"grouping.kmeans.backend is {backend!r}; use 'auto', 'torch' or 'cuml'")
-    return backend
-
-
 def _prepared(
     embeddings: torch.Tensor, ids: torch.Tensor | None, metric: Metric, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -598,8 +701,9 @@ def _prepared(
     count = len(embeddings) if ids is None else len(ids)
     rows = torch.empty(count, embeddings.shape[1], device=device)
     total = torch.zeros(embeddings.shape[1], dtype=torch.float64, device=device)
-    for start in range(0, count, _ROWS_AT_ONCE):
-        span = slice(start, start + _ROWS_AT_ONCE)
+    at_once = _at_once(rows)
+    for start in range(0, count, at_once):
+        span = slice(start, start + at_once)
         part = embeddings[span if ids is None else ids[span]].to(device, torch.float32)
         if not part.isfinite().all():
             first = start + int((~part.isfinite()).any(dim=1).nonzero()[0])
@@ -620,7 +724,7 @@ def _principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
     """The rows' principal axes (about the origin), as columns by falling share, [d, d], and how
     many of them hold most of the squared lengths; 0 where no few do."""
     products = torch.zeros(2 * rows.shape[1:], dtype=torch.float64, device=rows.device)
-    for part in rows.split(_ROWS_AT_ONCE):
+    for part in rows.split(_at_once(rows)):
         products += part.T @ part
     energies, axes = torch.linalg.eigh(products)
     held = energies.flip(0).clamp(min=0).cumsum(0)
@@ -683,7 +787,7 @@ def _nearest(
     tile_rows, tile_centroids = _TILE[rows.device.type]
     offsets = _offsets(centroids, metric)
     blocks = -(-len(centroids) // _BLOCK)
-    if blocks < _FEWEST_BLOCKS:
+    if blocks < _FEWEST_BLOCKS[rows.device.type]:
         blocks = 0
     else:  # a block lies within one tile
         tile_centroids = max(1, tile_centroids // _BLOCK) * _BLOCK
@@ -724,7 +828,7 @@ def _nearest(
     for number, part in enumerate(members.split(ids.bincount(minlength=blocks).tolist())):
         left = number * _BLOCK
         block = centroids[left : left + _BLOCK].T
-        for some in part.split(_ROWS_AT_ONCE):
+        for some in part.split(_at_once(rows)):
             tile = rows.index_select(0, some) @ block
             if metric != "cosine":
                 tile += offsets[left : left + _BLOCK]
@@ -733,6 +837,11 @@ def _nearest(
             scores[some] = best
             seconds[some] = torch.maximum(seconds[some], second)
     return ids, scores, seconds
+
+
+def _at_once(rows: torch.Tensor) -> int:
+    """How many rows are gathered at a time where these are."""
+    return _ROWS_AT_ONCE[rows.device.type]
 
 
 def _best_two(tile: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -13,20 +13,25 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.gpus import batch_that_fits, within_gpu_memory
 from semantic_tokens.training.batches import Batch, row_count
 from semantic_tokens.training.checkpoint import Checkpoint, remove_checkpoint, run_fingerprint
 from semantic_tokens.training.device import compile_encoders, describe_setup, precision_here
 from semantic_tokens.training.options import TrainingOptions
 from semantic_tokens.training.step import Stepper
 from semantic_tokens.training.tracking import Tracking, recording
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +77,8 @@ def train(
 
     Raises:
         InputError: the loss or the gradient is not finite; the step's micro-batches are saved
-            beside the checkpoint. Or the checkpoint is damaged, or a tracker is missing.
+            beside the checkpoint. Or the checkpoint is damaged, a tracker is missing, or the GPU's
+            memory does not suffice; the message says what would fit.
     """
     if tracking is not None:
         tracking.check()
@@ -85,25 +91,27 @@ def train(
     is_compiled = compile_encoders(model, options.compile)
     if accelerator.is_main_process:
         log.info("%s: %s", description, describe_setup(model, options, is_compiled))
-    # Prepared as for evaluation, accelerate does not wrap it for distributed training.
-    model = accelerator.prepare_model(model, evaluation_mode=True)
-    stepper = Stepper(
-        accelerator,
-        model,
-        options,
-        steps=steps,
-        loss=loss,
-        terms=terms,
-        loss_is_shared=loss_is_shared,
-    )
-    history = state.resume() if state is not None else []
+    with within_gpu_memory(f"the model ({description})", lambda: _NOT_THE_MODEL):
+        # Prepared as for evaluation, accelerate does not wrap it for distributed training.
+        model = accelerator.prepare_model(model, evaluation_mode=True)
+        stepper = Stepper(
+            accelerator,
+            model,
+            options,
+            steps=steps,
+            loss=loss,
+            terms=terms,
+            loss_is_shared=loss_is_shared,
+        )
+        history = state.resume() if state is not None else []
     recorder = recording(accelerator, tracking, options, run, history, steps, description)
     with recorder as record:
         for number, micro_batches, began in _remaining(batches(), len(history), steps):
+            place = f"step {number} of {steps} ({description})"
             try:
-                step = stepper.take(micro_batches, began)
+                with within_gpu_memory(place, partial(_what_fits, model, micro_batches, options)):
+                    step = stepper.take(micro_batches, began)
             except FloatingPointError as error:
-                place = f"step {number} of {steps} ({description})"
                 raise _failure(error, place, state, number, micro_batches) from error
             history.append(step)
             record(number, step)
@@ -123,8 +131,10 @@ def train(
 
 def _make_accelerator(
     options: TrainingOptions, seed: int, tracking: Tracking | None
-) -> Accelerator:
+) -> "Accelerator":
     """Set what makes a run repeatable, and find the device."""
+    from accelerate import Accelerator
+
     # On a GPU some operations have no deterministic form, and others are much slower in it.
     torch.use_deterministic_algorithms(not torch.cuda.is_available(), warn_only=True)
     # It would fill every new tensor, for code that reads what it did not write: a twelfth of a
@@ -157,6 +167,23 @@ def _is_due(number: int, steps: int, options: TrainingOptions, keep_last: bool) 
     """Whether the state is saved after this step."""
     every = options.checkpoint_every
     return (every > 0 and number % every == 0) or (keep_last and number == steps)
+
+
+_NOT_THE_MODEL = "end the other processes on this GPU, or use one with more memory"
+
+
+def _what_fits(model: nn.Module, micro_batches: list[Batch], options: TrainingOptions) -> str:
+    """What to change so that a step fits into the GPU's memory."""
+    rows = options.device_batch_size or max(map(row_count, micro_batches))
+    # AdamW in float32: the weight, its gradient and two moments.
+    kept = sum(p.numel() * (16 if p.requires_grad else 4) for p in model.parameters())
+    fits = batch_that_fits(rows, kept)
+    if fits:
+        return f"`device_batch_size` is {rows} here, and by an estimate {fits} would fit: set it"
+    return (
+        f"`device_batch_size` is {rows} here, and by an estimate not even one row would fit: set "
+        f"`gradient_checkpointing: true`, {_NOT_THE_MODEL}"
+    )
 
 
 def _failure(

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import ProjectConfiguration
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
@@ -55,6 +54,8 @@ class Tracking:
         """What accelerate has to be told of the trackers."""
         if not self.report_to:
             return {}
+        from accelerate.utils import ProjectConfiguration
+
         folder = Path(self.folder) / self.name
         configuration = ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder))
         return {"log_with": list(self.report_to), "project_config": configuration}

@@ -1,0 +1,1 @@
+"""What ``benchmarks/gpu.py`` measures, a module for each part of the work."""

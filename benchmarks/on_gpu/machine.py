@@ -1,0 +1,97 @@
+"""What the measurements run on, and how fast it multiplies matrices: the floor of all else."""
+
+import importlib.metadata
+import importlib.util
+import platform
+import time
+from typing import Any
+
+import torch
+
+from on_gpu.run import Run, median_seconds, wait
+
+#: Modules that are used where they are there.
+OPTIONAL = (
+    "accelerate",
+    "triton",
+    "cupy",
+    "cuml",
+    "faiss",
+    "fastkmeans",
+    "flash_kmeans",
+)
+
+
+def environment(run: Run, values: dict[str, Any]) -> None:
+    """The card, the driver, and the versions of what is installed."""
+    from semantic_tokens.efficiency import device_name
+    from semantic_tokens.gpus import driver_version
+
+    values |= {
+        "device": device_name(),
+        "kind": run.device.type,
+        "driver": driver_version(),
+        "cuda": torch.version.cuda,
+        "python": platform.python_version(),
+        "packages": {name: version_of(name) for name in ("torch", "transformers", "numpy")},
+    }
+    values["packages"] |= {name: version_of(name) for name in OPTIONAL}
+    if run.device.type == "cuda":
+        properties = torch.cuda.get_device_properties(0)
+        values |= {
+            "gpus": torch.cuda.device_count(),
+            "memory_bytes": properties.total_memory,
+            "compute_capability": f"{properties.major}.{properties.minor}",
+        }
+
+
+def version_of(module: str) -> str:
+    """The version of the package that a module is from; ``absent`` where there is none."""
+    if importlib.util.find_spec(module) is None:
+        return "absent"
+    names = importlib.metadata.packages_distributions().get(module) or [module]
+    try:
+        return f"{names[0]} {importlib.metadata.version(names[0])}"
+    except importlib.metadata.PackageNotFoundError:
+        return "of no known version"
+
+
+def floors(run: Run, values: dict[str, Any]) -> None:
+    """Floating point operations a second of large products, by precision, and bytes a second of a
+    copy."""
+    for name, kind in (
+        ("float32", torch.float32),
+        ("bfloat16", torch.bfloat16),
+        ("float16", torch.float16),
+    ):
+        values[f"{name}_operations_per_second"] = matrix_rate(run, kind)
+    source = torch.ones(64 * run.sizes.matrix**2 // 16, device=run.device)
+    target = torch.empty_like(source)
+    seconds = median_seconds(run.device, lambda: target.copy_(source))
+    values["copied_bytes_per_second"] = 2 * source.nbytes / seconds
+
+
+def matrix_rate(run: Run, kind: torch.dtype) -> float:
+    """The best rate of a square product in a second (a tenth in small sizes), on random numbers."""
+    size = run.sizes.matrix
+    seconds = 1.0 if run.sizes.name == "full" else 0.1
+    left, right = (torch.randn(size, size, device=run.device).to(kind) for _ in range(2))
+    out = torch.empty_like(left)
+    best, deadline = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < deadline:
+        wait(run.device)
+        began = time.perf_counter()
+        torch.mm(left, right, out=out)
+        wait(run.device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def floor_of(run: Run, precision: str) -> float:
+    """The rate of products that this run has measured.
+
+    Raises:
+        KeyError: it has not.
+    """
+    measured = run.results["sections"]["floors"]["values"]
+    return float(measured[f"{precision}_operations_per_second"])

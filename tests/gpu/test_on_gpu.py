@@ -1,0 +1,79 @@
+"""What has to be equal on a GPU and on a CPU, by the sections of ``benchmarks/gpu.py`` in small sizes.
+
+    python -m pytest tests/gpu
+
+Without a CUDA device they are skipped, and nothing is claimed (docs/performance.md).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+BENCHMARKS = str(Path(__file__).resolve().parents[2] / "benchmarks")
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture
+def measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[..., None]], dict[str, Any]]:
+    """What a section measures, after what every section needs."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from on_gpu import machine
+    from on_gpu.run import TINY, Run
+
+    sizes = replace(TINY, rows=6_000, columns=128, compared_rows=6_000, layers=2, feed_forward=256)
+    run = Run(tmp_path / "gpu.json", sizes, 600)
+    run.section("floors", machine.floors)
+
+    def values(section: Callable[..., None]) -> dict[str, Any]:
+        run.section("this", section)
+        found = run.results["sections"]["this"]
+        if found["status"] == "absent":
+            pytest.skip(found["why"])
+        assert found["status"] == "done", found
+        return found["values"]
+
+    return values
+
+
+def verdicts(found: Any) -> Iterator[tuple[Any, bool]]:
+    """Every comparison in what was measured, and whether it holds."""
+    if isinstance(found, dict):
+        if "holds" in found:
+            yield found, found["holds"]
+        for value in found.values():
+            yield from verdicts(value)
+    elif isinstance(found, list):
+        for value in found:
+            yield from verdicts(value)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "clustering.agreement",
+        "pretraining.precision",
+        "pretraining.resume",
+        "pretraining.processes",
+        "retrieval.gradient_caching",
+    ],
+)
+def test_what_has_to_be_equal_is(section: str, measured: Callable[..., dict[str, Any]]) -> None:
+    import importlib
+
+    module, _, name = section.partition(".")
+    found = measured(getattr(importlib.import_module(f"on_gpu.{module}"), name))
+    held = list(verdicts(found))
+    assert held and all(holds for _, holds in held), held
+
+
+def test_a_search_finds_what_numpy_finds(measured: Callable[..., dict[str, Any]]) -> None:
+    from on_gpu.retrieval import encode_and_search
+
+    assert measured(encode_and_search)["search"]["first_ten_are_numpys"]

@@ -1,0 +1,63 @@
+"""GPUs that are names alone: every Python process of a run imports this first, where this folder is on
+its PYTHONPATH. Jobs believe in them, and the file ``FAKE_GPU_RECORD`` says which job had which, from
+when to when, while it held the lock."""
+
+import contextlib
+import importlib.abc
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def believe(module: Any) -> None:
+    module.require_gpus = lambda count: None
+
+
+def record(module: Any) -> None:
+    shown = module._shown
+
+    @contextlib.contextmanager
+    def recorded(names: list[str]) -> Iterator[None]:
+        with shown(names):
+            began = time.monotonic()
+            assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(names)
+            try:
+                yield
+            finally:
+                line = f"{','.join(names)} {began} {time.monotonic()}\n"
+                with open(os.environ["FAKE_GPU_RECORD"], "a", encoding="utf-8") as file:
+                    file.write(line)
+
+    module._shown = recorded
+
+
+CHANGES: dict[str, Callable[[Any], None]] = {
+    "semantic_tokens.gpus": believe,
+    "semantic_tokens.gpu_devices": record,
+}
+
+
+class Changing(importlib.abc.MetaPathFinder):
+    """Changes these modules once each is imported."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        change = CHANGES.pop(name, None)
+        if change is None:
+            return None
+        spec = importlib.util.find_spec(name)
+        assert spec is not None and spec.loader is not None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            execute(module)
+            change(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+if "FAKE_GPU_RECORD" in os.environ:
+    sys.meta_path.insert(0, Changing())
