@@ -37,7 +37,14 @@ html_show_sphinx = False
 
 #: The pages besides the first, by what a reader comes for.
 CONTENTS = {
-    "Use it": ["docs/tutorial", "config/README", "docs/reuse", "docs/cluster", "docs/gpu", "docs/tracking"],
+    "Use it": [
+        "docs/tutorial",
+        "config/README",
+        "docs/reuse",
+        "docs/cluster",
+        "docs/gpu",
+        "docs/tracking",
+    ],
     "What it does": [
         "docs/decisions",
         "docs/architecture",
