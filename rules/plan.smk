@@ -6,7 +6,7 @@
 rule plan:
     # Without an output or a benchmark, so that it is shown whenever it is asked for.
     log:
-        "results/logs/plan.log",
+        own("results/logs/plan.log"),
     localrule: True
     conda:
         "../envs/cpu.yaml"
@@ -18,6 +18,7 @@ rule plan:
         study=plan_study(TABLE5_ROWS),
         downloads=plan_downloads(TABLE5_ROWS),
         throughput=config["throughput"],
-        page=f"{PREFIX}results/plan.txt",
+        page=PREFIX + own("results/plan.txt"),
+        results=f"{PREFIX}results",
     script:
         "../workflow/scripts/plan.py"

@@ -6,11 +6,11 @@
 
 rule fetch_wheel:
     output:
-        "resources/wheels/{wheel}.whl",
+        "resources/{run_folder}wheels/{wheel}.whl",
     log:
-        "results/logs/fetch_wheel/{wheel}.log",
+        "results/{run_folder}logs/fetch_wheel/{wheel}.log",
     benchmark:
-        "results/benchmarks/fetch_wheel/{wheel}.tsv"
+        "results/{run_folder}benchmarks/fetch_wheel/{wheel}.tsv"
     localrule: True
     conda:
         "../envs/cpu.yaml"
@@ -27,11 +27,11 @@ rule fetch_wheel:
 
 rule fetch_download:
     output:
-        directory("resources/downloads/{download}"),
+        directory("resources/{run_folder}downloads/{download}"),
     log:
-        "results/logs/fetch_download/{download}.log",
+        "results/{run_folder}logs/fetch_download/{download}.log",
     benchmark:
-        "results/benchmarks/fetch_download/{download}.tsv"
+        "results/{run_folder}benchmarks/fetch_download/{download}.tsv"
     localrule: True
     conda:
         "../envs/cpu.yaml"
@@ -40,9 +40,9 @@ rule fetch_download:
         runtime=growing(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
-        spec=lambda wildcards: download_spec(wildcards.download),
-        checksums=lambda wildcards: checksums_of(wildcards.download),
+        spec=lambda wildcards: download_spec(config["downloads"][wildcards.download]),
+        checksums=lambda wildcards: checksums_of(config["downloads"][wildcards.download]),
         # Outside the output, which Snakemake deletes when an interrupted job starts again.
-        partial=f"{PREFIX}resources/partial/{{download}}",
+        partial=f"{PREFIX}resources/{{run_folder}}partial/{{download}}",
     script:
         "../workflow/scripts/fetch_download.py"

@@ -10,6 +10,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.finetuning.predictions import write_predictions
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.processes import in_processes
+    from semantic_tokens.runs import folder_of, tracked_name
     from semantic_tokens.scored_items import write_items
     from semantic_tokens.training import Tracking, TrainingOptions, remove_checkpoint
 
@@ -42,8 +43,11 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
             checkpoint=snakemake.params.checkpoint,  # noqa: F821
             tracking=Tracking(
                 snakemake.output.steps,  # noqa: F821
-                name="/".join(
-                    ["fine_tune", *wildcards[:6], f"{wildcards.training}-{wildcards.seed}"]
+                name=tracked_name(
+                    folder_of(snakemake.config["run"]),  # noqa: F821
+                    "fine_tune",
+                    *wildcards[:6],
+                    f"{wildcards.training}-{wildcards.seed}",
                 ),
                 folder=snakemake.params.tracking,  # noqa: F821
                 report_to=snakemake.config["report_to"],  # noqa: F821

@@ -9,7 +9,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.plan import measured_throughput, plan, report
 
     params = snakemake.params  # noqa: F821
-    costs = plan(results=Path(params.page).parent, **params.study)
+    costs = plan(results=Path(params.results), **params.study)
     given = params.throughput["tflops"]
     rate, origin = (given * 1e12, "given") if given else measured_throughput()
     page = report(

@@ -7,9 +7,11 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.pretraining import Objective, pretrain
     from semantic_tokens.processes import in_processes
+    from semantic_tokens.runs import tracked_name
     from semantic_tokens.training import Tracking, TrainingOptions
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output  # noqa: F821
+    folder, *groups = snakemake.wildcards  # noqa: F821
     # Not a parameter: how often a training is kept on disk makes no model stale.
     training = snakemake.config["pretraining"]["training"]  # noqa: F821
     checkpointing = {k: training[k] for k in ("checkpoint_every",) if k in training}
@@ -28,9 +30,9 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
             efficiency=output.efficiency,
             tracking=Tracking(
                 output.steps,
-                name="/".join(["pretrain", *snakemake.wildcards]),  # noqa: F821
+                name=tracked_name(folder, "pretrain", *groups),
                 folder=params.tracking,
                 report_to=snakemake.config["report_to"],  # noqa: F821
             ),
-            description="/".join(snakemake.wildcards),  # noqa: F821
+            description="/".join(groups),
         )
