@@ -216,7 +216,7 @@ def _passages(dataset: str) -> str:
     return f"results/datasets/{dataset}/passages.jsonl"
 
 
-def _searched(config: Config, dataset: str) -> str:
+def searched_passages(config: Config, dataset: str) -> str:
     """The passages that a dataset's queries search: all, or those of its pool."""
     has_pool = config["datasets"][dataset].get("pool")
     return f"results/pools/{dataset}/passages.jsonl" if has_pool else _passages(dataset)
@@ -280,7 +280,7 @@ def _tokenized_dataset(
     inputs = [_tokenizer(backbone, segmentation), f"results/backbones/{backbone}/config.json"]
     inputs += _splits(dataset)
     if spec["kind"] == "ranking":
-        inputs.append(_searched(config, dataset))
+        inputs.append(searched_passages(config, dataset))
     return Ingredients([spec["kind"], spec["tokenization"]], inputs)
 
 
@@ -379,5 +379,5 @@ def _baseline(config: Config, baseline: str, task: str) -> Ingredients:
     if baseline == "bm25" or spec["kind"] == "reranking":
         inputs.append(f"results/candidates/{dataset}/{split}.jsonl")
     elif spec["kind"] == "retrieval":
-        inputs.append(_searched(config, dataset))
+        inputs.append(searched_passages(config, dataset))
     return Ingredients([spec["kind"], ranked_depth(config, task)], inputs)

@@ -121,10 +121,9 @@ class Layout:
                 f"`--config run={asked}`, or the --configfile that names it"
             )
         if (found := self.found(plain)) != path:
-            without = "" if asked != BASE else ", or leave `run` out"
+            otherwise = ", or leave `run` out" if asked == BASE else ""
             raise InputError(
-                f"{path} is of run {asked}; in run {self.run} this file is {found}: ask for it"
-                f"{without}"
+                f"{path} is not where run {self.run} has this file: ask for {found}{otherwise}"
             )
 
     def _digest(self, run: str, path: str) -> str | None:
