@@ -21,13 +21,15 @@ PREFIX = workflow.modifier.path_modifier.prefix or ""
 
 
 def check_targets():
-    """Raise an InputError if a file is asked for that this configuration's run does not make."""
-    asked = workflow.dag_settings.targets if workflow.dag_settings is not None else []
+    """Raise an InputError if the command line asks for a file that this run does not make.
+
+    Snakemake itself knows its targets only after it has read the rules."""
     if not workflow.is_main_process or (IS_MODULE and not PREFIX):
         return  # the files of a job, or among another workflow's
-    for target in map(str, asked):
-        path = os.path.relpath(target).removeprefix(PREFIX) if "/" in target else target
-        if path.startswith(("results/", "resources/")):
+    words = sys.argv[1:]
+    for before, word in zip(["", *words], words):
+        path = os.path.relpath(word).removeprefix(PREFIX) if "/" in word else ""
+        if path.startswith(("results/", "resources/")) and before != "--report":
             LAYOUT.check_target(path)
 
 
@@ -133,7 +135,7 @@ GROUPS = "{backbone}/{alignment}/{dimension}/{grouping}"
 RECIPE = f"{GROUPS}/{{pretraining}}"
 
 
-if IS_MODULE and workflow.is_main_process and not workflow.dryrun:
+if IS_MODULE and workflow.is_main_process and not workflow.output_settings.dryrun:
     record(config, PREFIX)  # the front door's onstart is no part of a module
 
 
