@@ -170,7 +170,7 @@ def compare_runs(first: Run, second: Run, resampling: Resampling | None = None) 
     alone = [len(run.scored_items) - len(cells) for run in (first, second)]
     for run, count in zip((first, second), alone, strict=True):
         if count:
-            notes.append(f"{count} scores are of run {run.name} alone, and not shown.")
+            notes.append(f"Run {run.name} alone has {_counted(count, 'score')} more, not shown.")
     lines: list[dict[str, Any]] = []
     pairs = _Pairs(first, second, notes)
     for task in dict.fromkeys(cell.task for cell in cells):
@@ -324,7 +324,11 @@ def _column(comparison: RunComparison, column: str) -> str:
 def _told(run: Run) -> str:
     experiments = {cell.experiment for cell in run.scored_items}
     tasks = sorted({cell.task for cell in run.scored_items})
-    return f"{len(experiments)} experiments in {', '.join(tasks)}"
+    return f"{_counted(len(experiments), 'experiment')} in {', '.join(tasks)}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _started_since(*runs: Run) -> Iterator[str]:
