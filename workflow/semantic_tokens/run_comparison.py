@@ -378,7 +378,7 @@ class _Pairs:
                 searched.append(known.of(searched_passages(configuration, dataset)))
         if len(searched) == 2 and searched[0] != searched[1]:
             self.notes.append(f"{task}: the runs search other passages, which changes scores too.")
-        if digests[0] == digests[1]:
+        if digests[0] == digests[1] and digests[0][0] is not None:
             return
         files = [run.file(path) for run, path in zip((self.first, self.second), paths, strict=True)]
         if files[0] is None or files[1] is None:
@@ -448,6 +448,9 @@ class _Pairs:
             tuple(training for row in side[:replicates] for training in row[:seeds])
             for side in (first, second)
         )
+        if not chosen[0]:
+            self.notes.append(f"{cell.task}, {cell.experiment}: left out, for want of a seed.")
+            return None
         if any(
             len(set(run.scored_items[cell])) != len(chosen[0]) for run in (self.first, self.second)
         ):
