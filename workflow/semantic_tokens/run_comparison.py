@@ -138,8 +138,8 @@ def read_run(name: str, root: str | Path = ".") -> Run:
         found.setdefault(cell, {})[Training(replicate, seed)] = path
     if not found:
         raise InputError(f"run {name} has no scores yet: the folder {scores} is empty")
-    file = root / in_run("results/provenance.json", name)
-    provenance = read_json(file) if file.is_file() else None
+    told = root / in_run("results/provenance.json", name)
+    provenance = read_json(told) if told.is_file() else None
     configuration = recorded(name, root)
     if configuration is None and provenance is not None:
         configuration = provenance["configuration"]
