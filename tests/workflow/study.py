@@ -120,9 +120,12 @@ class Study:
         for folder in ("resources", "results"):
             for path in sorted((self.folder / folder).rglob("*")):
                 name = path.relative_to(self.folder)
-                if path.name in (".snakemake_timestamp", "configuration.json"):
+                if not path.is_file() or path.name in (
+                    ".snakemake_timestamp",
+                    "configuration.json",
+                ):
                     continue
                 kind = name.parts[3 if name.parts[1] == "runs" else 1]
-                if path.is_file() and kind not in ("logs", "benchmarks", "partial"):
+                if kind not in ("logs", "benchmarks", "partial"):
                     made[str(name)] = Made(path.stat().st_mtime_ns, file_sha256(path))
         return made
