@@ -28,7 +28,7 @@ def check_targets():
         return  # the files of a job, or among another workflow's
     words = sys.argv[1:]
     for before, word in zip(["", *words], words):
-        path = os.path.relpath(word).removeprefix(PREFIX) if "/" in word else ""
+        path = os.path.relpath(word or ".").removeprefix(PREFIX)
         if path.startswith(("results/", "resources/")) and before != "--report":
             LAYOUT.check_target(path)
 
