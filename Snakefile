@@ -11,6 +11,7 @@ report: "workflow/report/workflow.rst"
 
 
 onstart:
+    record(config, PREFIX)
     # Snakemake's own limit of a hundred starts a second costs a look at all waiting jobs every
     # second, and one more such round for every finished job: after some hundred jobs it is busy
     # with nothing else. Neither one machine nor a cluster comes near it; one that is asked for stays.

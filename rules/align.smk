@@ -6,14 +6,14 @@
 
 rule extract_embeddings:
     input:
-        model="results/backbones/{backbone}/model.safetensors",
-        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        model=shared("results/backbones/{backbone}/model.safetensors"),
+        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
     output:
-        embeddings="results/embeddings/{backbone}/unaligned/dfull.safetensors",
+        embeddings="results/{run_folder}embeddings/{backbone}/unaligned/dfull.safetensors",
     log:
-        "results/logs/extract_embeddings/{backbone}.log",
+        "results/{run_folder}logs/extract_embeddings/{backbone}.log",
     benchmark:
-        "results/benchmarks/extract_embeddings/{backbone}.tsv"
+        "results/{run_folder}benchmarks/extract_embeddings/{backbone}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -28,18 +28,15 @@ rule extract_embeddings:
 
 rule align:
     input:
-        embeddings="results/embeddings/{backbone}/unaligned/dfull.safetensors",
-        tokenizer="results/backbones/{backbone}/tokenizer.json",
-        lexicons=lambda wildcards: expand(
-            "results/lexicons/{lexicon}.tsv",
-            lexicon=[n for n in lexicons_of(wildcards.alignment) if n != "roundtrip"],
-        ),
+        embeddings=shared("results/embeddings/{backbone}/unaligned/dfull.safetensors"),
+        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
+        lexicons=lambda wildcards: lexicon_files(lexicons_of(wildcards.alignment)),
     output:
-        embeddings="results/embeddings/{backbone}/{alignment}/dfull.safetensors",
+        embeddings="results/{run_folder}embeddings/{backbone}/{alignment}/dfull.safetensors",
     log:
-        "results/logs/align/{backbone}/{alignment}.log",
+        "results/{run_folder}logs/align/{backbone}/{alignment}.log",
     benchmark:
-        "results/benchmarks/align/{backbone}/{alignment}.tsv"
+        "results/{run_folder}benchmarks/align/{backbone}/{alignment}.tsv"
     wildcard_constraints:
         alignment=r"clsa-.+",
     conda:

@@ -10,22 +10,24 @@ rule derive_backbone:
         wheel=lambda wildcards: wheel_of(config["backbones"][wildcards.backbone]),
         path=lambda wildcards: path_of(config["backbones"][wildcards.backbone]),
         download=lambda wildcards: downloads_of(config["backbones"][wildcards.backbone]),
-        texts=lambda wildcards: expand(
-            "results/corpora/{corpus}.jsonl",
-            corpus=config["backbones"][wildcards.backbone].get("vocabulary_texts", []),
+        texts=lambda wildcards: located(
+            expand(
+                "results/corpora/{corpus}.jsonl",
+                corpus=config["backbones"][wildcards.backbone].get("vocabulary_texts", []),
+            )
         ),
     output:
         multiext(
-            "results/backbones/{backbone}/",
+            "results/{run_folder}backbones/{backbone}/",
             "config.json",
             "model.safetensors",
             "tokenizer.json",
             "tokenizer_config.json",
         ),
     log:
-        "results/logs/derive_backbone/{backbone}.log",
+        "results/{run_folder}logs/derive_backbone/{backbone}.log",
     benchmark:
-        "results/benchmarks/derive_backbone/{backbone}.tsv"
+        "results/{run_folder}benchmarks/derive_backbone/{backbone}.tsv"
     wildcard_constraints:
         # Those of the config, and no replicate's.
         backbone="|".join(map(re.escape, config["backbones"])),
@@ -36,7 +38,7 @@ rule derive_backbone:
         runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        spec=lambda wildcards: backbone_spec(wildcards.backbone),
+        spec=lambda wildcards: backbone_spec(config["backbones"][wildcards.backbone]),
         code=code_digest(
             "semantic_tokens.backbones",
             "semantic_tokens.e5_binary",
@@ -50,17 +52,17 @@ rule derive_backbone:
 
 rule truncate_tokenizer:
     input:
-        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
     output:
         multiext(
-            "results/tokenizers/{backbone}/{segmentation}/",
+            "results/{run_folder}tokenizers/{backbone}/{segmentation}/",
             "tokenizer.json",
             "tokenizer_config.json",
         ),
     log:
-        "results/logs/truncate_tokenizer/{backbone}/{segmentation}.log",
+        "results/{run_folder}logs/truncate_tokenizer/{backbone}/{segmentation}.log",
     benchmark:
-        "results/benchmarks/truncate_tokenizer/{backbone}/{segmentation}.tsv"
+        "results/{run_folder}benchmarks/truncate_tokenizer/{backbone}/{segmentation}.tsv"
     wildcard_constraints:
         segmentation=r"firstk-[0-9.]+",
     conda:

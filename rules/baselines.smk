@@ -9,12 +9,12 @@ rule baseline:
     input:
         unpack(baseline_inputs),
     output:
-        scores="results/baselines/{baseline}/{task}.json",
-        scored_items="results/baselines/{baseline}/{task}.items.parquet",
+        scores="results/{run_folder}baselines/{baseline}/{task}.json",
+        scored_items="results/{run_folder}baselines/{baseline}/{task}.items.parquet",
     log:
-        "results/logs/baseline/{baseline}/{task}.log",
+        "results/{run_folder}logs/baseline/{baseline}/{task}.log",
     benchmark:
-        "results/benchmarks/baseline/{baseline}/{task}.tsv"
+        "results/{run_folder}benchmarks/baseline/{baseline}/{task}.tsv"
     wildcard_constraints:
         baseline=r"chance|bm25",
     conda:
@@ -25,7 +25,7 @@ rule baseline:
         gpu=0,
     params:
         kind=lambda wildcards: config["tasks"][wildcards.task]["kind"],
-        depth=lambda wildcards: ranked_depth(wildcards.task),
+        depth=lambda wildcards: ranked_depth(config, wildcards.task),
         code=baseline_code,
     script:
         "../workflow/scripts/baseline.py"

@@ -21,6 +21,19 @@ IS_MODULE = workflow.modifier.parent_modifier is not None
 PREFIX = workflow.modifier.path_modifier.prefix or ""
 
 
+def check_targets():
+    """Raise an InputError if the command line asks for a file that this run does not make.
+
+    Snakemake itself knows its targets only after it has read the rules."""
+    if not workflow.is_main_process or (IS_MODULE and not PREFIX):
+        return  # the files of a job, or among another workflow's
+    words = sys.argv[1:]
+    for before, word in zip(["", *words], words):
+        path = os.path.relpath(word or ".").removeprefix(PREFIX)
+        if path.startswith(("results/", "resources/")) and before != "--report":
+            LAYOUT.check_target(path)
+
+
 def package_root():
     """The folder that the package lies in: this checkout's.
 
@@ -58,30 +71,66 @@ os.environ.update(
 )
 
 from semantic_tokens.configuration import POOLED_DEPTHS, read_experiments, validate_config
-from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.errors import InputError
 from semantic_tokens.gpu_devices import gpu_limit
+from semantic_tokens.ingredients import (
+    backbone_spec,
+    checksums_of,
+    download_spec,
+    fetched_files,
+    objective,
+    ranked_depth,
+    reading_spec,
+    segmentation_of,
+    training_spec,
+)
 from semantic_tokens.recipe import PATTERNS, lexicons_of, ratio_of
 from semantic_tokens.replicates import in_replicate, reseeded, seed_in, split_replicate
+from semantic_tokens.runs import BASE, folder_of, layout_of, record
 from semantic_tokens.snakemake_run import begin_run
 
 begin_run(Path(".snakemake").resolve(), takes_lock=workflow.is_main_process and not workflow.dryrun)
 
+SCHEMA = workflow.source_path("../config/schemas/config.schema.json")
+
+
+def default_profile():
+    """The configuration that all others are laid over; None where there is no such file."""
+    if IS_MODULE:
+        profile = load_configfile(workflow.source_path("../config/config.yaml"))
+        profile["experiments"] = workflow.source_path("../config/experiments.tsv")
+        return profile
+    path = Path("config/config.yaml")
+    return load_configfile(path) if path.is_file() else None
+
+
+def base_configuration():
+    """The default profile as the run without a name would have it; None if it is no such run's."""
+    profile = default_profile()
+    if profile is None or profile.get("run", BASE) != BASE:
+        return None
+    try:
+        validate_config(profile, SCHEMA)
+    except InputError:  # it needs what is laid over it
+        return None
+    return profile
+
+
 if IS_MODULE:
     # What the other workflow says is laid over the default profile, as a profile is.
-    default = load_configfile(workflow.source_path("../config/config.yaml"))
-    given = copy.deepcopy(dict(config))
-    default["experiments"] = workflow.source_path("../config/experiments.tsv")
-    update_config(default, given)
+    default = default_profile()
+    update_config(default, copy.deepcopy(dict(config)))
     config = default
 
 try:
-    validate_config(config, workflow.source_path("../config/schemas/config.schema.json"))
+    validate_config(config, SCHEMA)
     EXPERIMENTS = read_experiments(
         config["experiments"],
         config,
         workflow.source_path("../config/schemas/experiments.schema.json"),
     )
+    LAYOUT = layout_of(config, base_configuration, PREFIX)
+    check_targets()
 except InputError as error:
     logger.error(f"Error: {error}")  # alone: an exception would point at this file
     sys.exit(1)
@@ -104,8 +153,14 @@ GROUPS = "{backbone}/{alignment}/{dimension}/{grouping}"
 RECIPE = f"{GROUPS}/{{pretraining}}"
 
 
+if IS_MODULE and workflow.is_main_process and not workflow.output_settings.dryrun:
+    record(config, PREFIX)  # the front door's onstart is no part of a module
+
+
 wildcard_constraints:
     **PATTERNS,
+    # The run that shared files lie in: its folder with a slash, or nothing.
+    run_folder=f"({'|'.join(map(re.escape, LAYOUT.folders))})",
     segmentation=r"original|firstk-[0-9.]+",
     task=r"[a-z0-9_]+",
     dataset=r"[a-z0-9_]+",
@@ -114,6 +169,46 @@ wildcard_constraints:
     lexicon=r"[A-Za-z0-9_]+",
     training=r"all-languages|[a-z]{3}",
     seed=r"\d+",
+
+
+def own(path):
+    """The path of a file that every run makes for itself, of the one without a name."""
+    return LAYOUT.own(path)
+
+
+def located(paths):
+    """The path (or paths) of files that runs share: of this run or of the one that has the same.
+
+    Paths are given as the run without a name has them; docs/decisions.md says which are shared.
+    """
+    return LAYOUT.shared(paths) if isinstance(paths, str) else list(map(LAYOUT.shared, paths))
+
+
+def shared(patterns):
+    """The same of a pattern (or patterns), as an input whose wildcards are filled in first."""
+
+    def files(wildcards):
+        if isinstance(patterns, str):
+            return located(patterns.format(**wildcards))
+        return located(pattern.format(**wildcards) for pattern in patterns)
+
+    return files
+
+
+def groups_file(recipe):
+    """The groups of a recipe."""
+    return located(f"results/groups/{recipe.path.rpartition('/')[0]}.safetensors")
+
+
+def embeddings_file(recipe):
+    """The embeddings that a recipe groups."""
+    path = f"{recipe.backbone}/{recipe.alignment}/{recipe.dimension}"
+    return located(f"results/embeddings/{path}.safetensors")
+
+
+def lexicon_files(names):
+    """The tables of lexicons; round trips are found among the words of the others."""
+    return located(f"results/lexicons/{name}.tsv" for name in names if name != "roundtrip")
 
 
 def code_digest(*modules):
@@ -188,13 +283,13 @@ def collection_of(task):
 def passages_file(wildcards):
     """The passages that this dataset's queries search."""
     folder = "pools" if pool_of(wildcards.dataset) else "datasets"
-    return [f"results/{folder}/{wildcards.dataset}/passages.jsonl"]
+    return [located(f"results/{folder}/{wildcards.dataset}/passages.jsonl")]
 
 
 def passages_files(dataset):
     """The whole collection of a dataset, if it is for ranking."""
     is_ranking = dataset_kind(dataset) == "ranking"
-    return [f"results/datasets/{dataset}/passages.jsonl"] if is_ranking else []
+    return [located(f"results/datasets/{dataset}/passages.jsonl")] if is_ranking else []
 
 
 #: The paper's sections, as the report has them.
@@ -247,29 +342,36 @@ def in_report(path, part=None, caption=None, title=None):
 def tokenizer_file(wildcards):
     """The tokenizer that cuts the text of this segmentation, in the backbone's ids."""
     if wildcards.segmentation == "original":
-        return f"results/backbones/{wildcards.backbone}/tokenizer.json"
-    return f"results/tokenizers/{wildcards.backbone}/{wildcards.segmentation}/tokenizer.json"
+        return located(f"results/backbones/{wildcards.backbone}/tokenizer.json")
+    folder = f"results/tokenizers/{wildcards.backbone}/{wildcards.segmentation}"
+    return located(f"{folder}/tokenizer.json")
 
 
 def tokenizer_of_recipe(wildcards):
     """The tokenizer that the text of this recipe is cut with."""
     cut = segmentation(wildcards)
     if cut == "original":
-        return f"results/backbones/{wildcards.backbone}/tokenizer.json"
-    return f"results/tokenizers/{original(wildcards.backbone)}/{cut}/tokenizer.json"
+        return located(f"results/backbones/{wildcards.backbone}/tokenizer.json")
+    return located(f"results/tokenizers/{original(wildcards.backbone)}/{cut}/tokenizer.json")
+
+
+def corpora_of_recipe(wildcards):
+    """The text that this recipe is pretrained on, cut by its tokenizer."""
+    folder = f"results/tokenized/{original(wildcards.backbone)}/{segmentation(wildcards)}/corpora"
+    names = config["pretraining"]["corpora"]
+    return located(f"{folder}/{corpus}.safetensors" for corpus in names)
 
 
 def backbone_and_groups(wildcards):
     """The files of a model before it is pretrained again. It is assembled when it is loaded."""
     backbone, alignment = wildcards.backbone, wildcards.alignment
-    files = {
-        "model": multiext(f"results/backbones/{backbone}/", "config.json", "model.safetensors")
-    }
+    weights = multiext(f"results/backbones/{backbone}/", "config.json", "model.safetensors")
+    files = {"model": located(weights)}
     if wildcards.grouping != "ungrouped":
-        files["groups"] = [f"results/groups/{GROUPS.format(**wildcards)}.safetensors"]
+        files["groups"] = [located(f"results/groups/{GROUPS.format(**wildcards)}.safetensors")]
     elif (alignment, wildcards.dimension) != ("unaligned", "dfull"):
         path = f"{backbone}/{alignment}/{wildcards.dimension}"
-        files["embeddings"] = [f"results/embeddings/{path}.safetensors"]
+        files["embeddings"] = [located(f"results/embeddings/{path}.safetensors")]
     return files
 
 
@@ -277,22 +379,17 @@ def model_inputs(wildcards):
     """The files of this recipe's model."""
     if wildcards.pretraining == "asis":
         return backbone_and_groups(wildcards)
-    return {"model": [f"results/models/{GROUPS.format(**wildcards)}/mlm"]}
+    return {"model": [located(f"results/models/{GROUPS.format(**wildcards)}/mlm")]}
 
 
 def segmentation(wildcards):
     """Which tokenizer the text of this recipe is cut with."""
-    resegmented = config["grouping"]["first_k"]["mode"] == "resegment"
-    return (
-        wildcards.grouping
-        if wildcards.grouping.startswith("firstk-") and resegmented
-        else "original"
-    )
+    return segmentation_of(config, wildcards.grouping)
 
 
 def wheel_of(spec):
     """The archive that an entry of the config is read from, if any."""
-    return [f"resources/wheels/{spec['wheel']}.whl"] if spec.get("wheel") else []
+    return located(file for file in fetched_files(spec) if file.endswith(".whl"))
 
 
 def path_of(spec):
@@ -309,8 +406,7 @@ def downloads_of(spec):
     """The folders of fetched files that an entry of the config is read from, if any.
 
     A ``path`` goes before them: it is a copy that the user has."""
-    names = [] if spec.get("path") else spec.get("download") or []
-    return [f"resources/downloads/{n}" for n in ([names] if isinstance(names, str) else names)]
+    return located(file for file in fetched_files(spec) if not file.endswith(".whl"))
 
 
 def wheel_origin(wheel):
@@ -319,47 +415,15 @@ def wheel_origin(wheel):
     return {key: value for key, value in config["wheels"][wheel].items() if key not in said}
 
 
-def download_spec(download):
-    """What decides the files of a download: what is said about them does not."""
-    spec = config["downloads"][download]
-    said = ("licence", "size_mb", "checksums")  # the last by what is in it: checksums_of
-    return {key: value for key, value in spec.items() if key not in said}
-
-
-def reading_spec(spec):
-    """What decides how an entry of the config is read: the rest of it is for other steps."""
-    keys = ("kind", "reader", "options", "minimum_characters")
-    return {key: spec[key] for key in keys if key in spec}
-
-
-def backbone_spec(backbone):
-    """What decides a backbone: its shape is for the plan, before it is there, and an option that
-    is off is as good as none."""
-    spec = config["backbones"][backbone]
-    return {key: spec[key] for key in spec if key != "shape" and spec[key] not in (None, False)}
-
-
 def checkpointing(options):
     """How often a training is kept on disk, which decides nothing of what it learns."""
     return {k: v for k, v in options["training"].items() if k == "checkpoint_every"}
-
-
-def training_spec(options):
-    """What decides what a training learns: how often it is kept on disk does not."""
-    training = {k: v for k, v in options["training"].items() if k != "checkpoint_every"}
-    return {**options, "training": training}
 
 
 def shown_training(options):
     """What Table 2 shows of a training: what a device takes at a time is left out."""
     hidden = ("checkpoint_every", "device_batch_size")
     return {"training": {k: v for k, v in options["training"].items() if k not in hidden}}
-
-
-def checksums_of(download):
-    """What the list of a download's checksums says: an edit of it makes the download stale."""
-    path = config["downloads"][download].get("checksums")
-    return read_checksums(path) if path else None
 
 
 def sources_in_use(rows):
@@ -396,9 +460,11 @@ def hub_readings(rows):
             has_folder = spec.get("path") or spec.get("download")
             if of_hub and not has_folder and any(spec is other for other in used):
                 files.append(
-                    f"results/corpora/{name}.jsonl"
-                    if section == "corpora"
-                    else f"results/datasets/{name}/test.jsonl"
+                    located(
+                        f"results/corpora/{name}.jsonl"
+                        if section == "corpora"
+                        else f"results/datasets/{name}/test.jsonl"
+                    )
                 )
     return files
 
@@ -447,11 +513,12 @@ def task_inputs(wildcards):
     backbone = original(wildcards.backbone)
     folder = f"results/tokenized/{backbone}/{segmentation(wildcards)}/{dataset}"
     files = {
-        "tokenized": [f"{folder}/{table}.parquet" for table in tables],
-        "dataset": [f"results/datasets/{dataset}/{split}.jsonl" for split in SPLITS],
+        "tokenized": located(f"{folder}/{table}.parquet" for table in tables),
+        "dataset": located(f"results/datasets/{dataset}/{split}.jsonl" for split in SPLITS),
     }
     if ranking:
-        files["candidates"] = [f"results/candidates/{dataset}/{split}.jsonl" for split in SPLITS]
+        lists = (f"results/candidates/{dataset}/{split}.jsonl" for split in SPLITS)
+        files["candidates"] = located(lists)
     return files
 
 
@@ -470,8 +537,9 @@ def task_code(wildcards):
 
 def score_files(rows, tasks=TASKS):
     """The scores of some experiments, for every shown task (or some of them) and seed."""
+    scores = own("results/scores")
     return [
-        f"results/scores/{recipe.path}/{task}/{row.training}/seed-{seed_in(seed, replicate)}.json"
+        f"{scores}/{recipe.path}/{task}/{row.training}/seed-{seed_in(seed, replicate)}.json"
         for row in rows
         for replicate, recipe in replicates_of(row.recipe)
         for task in tasks
@@ -500,7 +568,7 @@ def rows_as_params(rows):
 
 
 def backbone_configs(rows):
-    return sorted({f"results/backbones/{row.recipe.backbone}/config.json" for row in rows})
+    return located(sorted({f"results/backbones/{row.recipe.backbone}/config.json" for row in rows}))
 
 
 def tasks_of_figure(figure):
@@ -587,13 +655,13 @@ def replicates_of(recipe):
 def groups_of_same_sizes(wildcards):
     """The groups of K-Means whose sizes a control takes: of the same embeddings and ratio."""
     folder = f"results/groups/{wildcards.backbone}/{wildcards.alignment}/{wildcards.dimension}"
-    return f"{folder}/kmeans-cosine-{wildcards.grouping.rpartition('-')[2]}.safetensors"
+    return located(f"{folder}/kmeans-cosine-{wildcards.grouping.rpartition('-')[2]}.safetensors")
 
 
 def subword_counts(wildcards):
     """How often each subword occurs in the corpora; of a replicate, as of its backbone."""
     backbone = original(wildcards.backbone)
-    return f"results/tokenized/{backbone}/original/subword_counts.safetensors"
+    return located(f"results/tokenized/{backbone}/original/subword_counts.safetensors")
 
 
 def baselines_of(task):
@@ -604,34 +672,31 @@ def baselines_of(task):
 
 def baseline_files(tasks):
     """The items of what needs no model, for the tests against it."""
-    return [
+    return located(
         f"results/baselines/{baseline}/{task}.items.parquet"
         for task in tasks
         for baseline in baselines_of(task)
-    ]
+    )
 
 
 def chance_files(tasks):
     """Chance in these tasks, with the rule that it follows."""
-    return [f"results/baselines/chance/{task}.json" for task in tasks]
-
-
-def ranked_depth(task):
-    """How many of BM25's passages a task ranks anew; None where it is no such task."""
-    spec = config["tasks"][task]
-    return spec["options"]["rerank_depth"] if spec["kind"] == "reranking" else None
+    return located(f"results/baselines/chance/{task}.json" for task in tasks)
 
 
 def baseline_inputs(wildcards):
     """The examples that a baseline is scored on, and the rankings or passages that it needs."""
     task = config["tasks"][wildcards.task]
     folder, split = f"results/datasets/{task['dataset']}", config["evaluation_split"]
-    files = {"train": f"{folder}/train.jsonl", "test": f"{folder}/{split}.jsonl"}
+    files = {
+        "train": located(f"{folder}/train.jsonl"),
+        "test": located(f"{folder}/{split}.jsonl"),
+    }
     if wildcards.baseline == "bm25" or task["kind"] == "reranking":
-        files["candidates"] = [f"results/candidates/{task['dataset']}/{split}.jsonl"]
+        files["candidates"] = located([f"results/candidates/{task['dataset']}/{split}.jsonl"])
     elif task["kind"] == "retrieval":
         place = "pools" if pool_of(task["dataset"]) else "datasets"
-        files["passages"] = [f"results/{place}/{task['dataset']}/passages.jsonl"]
+        files["passages"] = located([f"results/{place}/{task['dataset']}/passages.jsonl"])
     return files
 
 

@@ -10,11 +10,11 @@ rule read_corpus:
         path=lambda wildcards: path_of(config["corpora"][wildcards.corpus]),
         download=lambda wildcards: downloads_of(config["corpora"][wildcards.corpus]),
     output:
-        "results/corpora/{corpus}.jsonl",
+        "results/{run_folder}corpora/{corpus}.jsonl",
     log:
-        "results/logs/read_corpus/{corpus}.log",
+        "results/{run_folder}logs/read_corpus/{corpus}.log",
     benchmark:
-        "results/benchmarks/read_corpus/{corpus}.tsv"
+        "results/{run_folder}benchmarks/read_corpus/{corpus}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:

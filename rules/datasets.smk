@@ -11,11 +11,11 @@ rule read_dataset:
         path=lambda wildcards: path_of(config["datasets"][wildcards.dataset]),
         download=lambda wildcards: downloads_of(config["datasets"][wildcards.dataset]),
     output:
-        expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
+        expand("results/{{run_folder}}datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
     log:
-        "results/logs/read_dataset/{dataset}.log",
+        "results/{run_folder}logs/read_dataset/{dataset}.log",
     benchmark:
-        "results/benchmarks/read_dataset/{dataset}.tsv"
+        "results/{run_folder}benchmarks/read_dataset/{dataset}.tsv"
     wildcard_constraints:
         dataset=datasets_of_kind(is_ranking=False),
     conda:
@@ -34,25 +34,27 @@ rule read_dataset:
 
 use rule read_dataset as read_ranking_dataset with:
     output:
-        expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS + ["passages"]),
+        expand(
+            "results/{{run_folder}}datasets/{{dataset}}/{split}.jsonl", split=SPLITS + ["passages"]
+        ),
     log:
-        "results/logs/read_ranking_dataset/{dataset}.log",
+        "results/{run_folder}logs/read_ranking_dataset/{dataset}.log",
     benchmark:
-        "results/benchmarks/read_ranking_dataset/{dataset}.tsv"
+        "results/{run_folder}benchmarks/read_ranking_dataset/{dataset}.tsv"
     wildcard_constraints:
         dataset=datasets_of_kind(is_ranking=True),
 
 
 rule rank_bm25:
     input:
-        passages="results/datasets/{dataset}/passages.jsonl",
-        queries=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
+        passages=shared("results/datasets/{dataset}/passages.jsonl"),
+        queries=shared(expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS)),
     output:
-        expand("results/candidates/{{dataset}}/{split}.jsonl", split=SPLITS),
+        expand("results/{{run_folder}}candidates/{{dataset}}/{split}.jsonl", split=SPLITS),
     log:
-        "results/logs/rank_bm25/{dataset}.log",
+        "results/{run_folder}logs/rank_bm25/{dataset}.log",
     benchmark:
-        "results/benchmarks/rank_bm25/{dataset}.tsv"
+        "results/{run_folder}benchmarks/rank_bm25/{dataset}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -68,15 +70,15 @@ rule rank_bm25:
 
 rule pool_passages:
     input:
-        passages="results/datasets/{dataset}/passages.jsonl",
-        queries=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
-        candidates=expand("results/candidates/{{dataset}}/{split}.jsonl", split=SPLITS),
+        passages=shared("results/datasets/{dataset}/passages.jsonl"),
+        queries=shared(expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS)),
+        candidates=shared(expand("results/candidates/{{dataset}}/{split}.jsonl", split=SPLITS)),
     output:
-        "results/pools/{dataset}/passages.jsonl",
+        "results/{run_folder}pools/{dataset}/passages.jsonl",
     log:
-        "results/logs/pool_passages/{dataset}.log",
+        "results/{run_folder}logs/pool_passages/{dataset}.log",
     benchmark:
-        "results/benchmarks/pool_passages/{dataset}.tsv"
+        "results/{run_folder}benchmarks/pool_passages/{dataset}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:

@@ -6,41 +6,31 @@
 from semantic_tokens.explorer.selection import explored
 
 EXPLORED = explored(EXPERIMENTS)
-EXPLORER = ["results/explorer.html"] if EXPLORED else []
+EXPLORER = [own("results/explorer.html")] if EXPLORED else []
 
 
 if EXPLORED:
 
     rule explorer:
         input:
-            groups=[
-                f"results/groups/{r.backbone}/{r.alignment}/{r.dimension}/{r.grouping}.safetensors"
-                for r in EXPLORED
-            ],
-            embeddings=list(
-                dict.fromkeys(
-                    f"results/embeddings/{r.backbone}/{r.alignment}/{r.dimension}.safetensors"
-                    for r in EXPLORED
-                )
-            ),
-            tokenizer=f"results/backbones/{EXPLORED[0].backbone}/tokenizer.json",
-            lexicons=expand(
-                "results/lexicons/{lexicon}.tsv",
-                lexicon=sorted(
+            groups=[groups_file(recipe) for recipe in EXPLORED],
+            embeddings=list(dict.fromkeys(embeddings_file(recipe) for recipe in EXPLORED)),
+            tokenizer=located(f"results/backbones/{EXPLORED[0].backbone}/tokenizer.json"),
+            lexicons=lexicon_files(
+                sorted(
                     {
                         name
                         for r in EXPLORED
                         for name in (*r.alignment_lexicons, *lexicons_of(r.grouping))
                     }
-                    - {"roundtrip"}
-                ),
+                )
             ),
         output:
-            in_report("results/explorer.html"),
+            in_report(own("results/explorer.html")),
         log:
-            "results/logs/explorer.log",
+            own("results/logs/explorer.log"),
         benchmark:
-            "results/benchmarks/explorer.tsv"
+            own("results/benchmarks/explorer.tsv")
         conda:
             "../envs/cpu.yaml"
         resources:

@@ -43,17 +43,17 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
     DRAWN.append("group_quality")
 if PRETRAINED:
     DRAWN.append("pretraining_curves")
-FIGURE_FILES = expand("results/figures/{figure}.{suffix}", figure=DRAWN, suffix=["pdf", "png"])
+FIGURE_FILES = expand(own("results/figures/{figure}.{suffix}"), figure=DRAWN, suffix=["pdf", "png"])
 
 
 rule figure_pipelines:
     output:
-        "results/figures/figure2.pdf",
-        in_report("results/figures/figure2.png", caption="figure_pipelines"),
+        own("results/figures/figure2.pdf"),
+        in_report(own("results/figures/figure2.png"), caption="figure_pipelines"),
     log:
-        "results/logs/figure_pipelines.log",
+        own("results/logs/figure_pipelines.log"),
     benchmark:
-        "results/benchmarks/figure_pipelines.tsv"
+        own("results/benchmarks/figure_pipelines.tsv")
     localrule: True
     conda:
         "../envs/cpu.yaml"
@@ -83,12 +83,12 @@ rule figure_curves:
         baselines=lambda wildcards: baseline_files(tasks_of_figure(wildcards.figure)),
         backbones=lambda wildcards: backbone_configs(CURVES[wildcards.figure].experiments),
     output:
-        "results/figures/{figure}.pdf",
-        in_report("results/figures/{figure}.png", caption="figure_curves"),
+        own("results/figures/{figure}.pdf"),
+        in_report(own("results/figures/{figure}.png"), caption="figure_curves"),
     log:
-        "results/logs/figure_curves/{figure}.log",
+        own("results/logs/figure_curves/{figure}.log"),
     benchmark:
-        "results/benchmarks/figure_curves/{figure}.tsv"
+        own("results/benchmarks/figure_curves/{figure}.tsv")
     wildcard_constraints:
         figure="|".join(set(CURVES) - {"figure11"}) or "none-in-table",
     localrule: True
@@ -119,18 +119,18 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
 
     rule figure_group_quality:
         input:
-            table="results/group_quality.csv",
+            table=own("results/group_quality.csv"),
         output:
-            "results/figures/group_quality.pdf",
+            own("results/figures/group_quality.pdf"),
             in_report(
-                "results/figures/group_quality.png",
+                own("results/figures/group_quality.png"),
                 caption="figure_group_quality",
                 title="group quality over the ratio",
             ),
         log:
-            "results/logs/figure_group_quality.log",
+            own("results/logs/figure_group_quality.log"),
         benchmark:
-            "results/benchmarks/figure_group_quality.tsv"
+            own("results/benchmarks/figure_group_quality.tsv")
         localrule: True
         conda:
             "../envs/cpu.yaml"
@@ -158,12 +158,12 @@ if "figure11" in CURVES:
             ),
             baselines=baseline_files(tasks_of_figure("figure11")),
         output:
-            "results/figures/figure11.pdf",
-            in_report("results/figures/figure11.png", caption="figure_alignments"),
+            own("results/figures/figure11.pdf"),
+            in_report(own("results/figures/figure11.png"), caption="figure_alignments"),
         log:
-            "results/logs/figure_alignments.log",
+            own("results/logs/figure_alignments.log"),
         benchmark:
-            "results/benchmarks/figure_alignments.tsv"
+            own("results/benchmarks/figure_alignments.tsv")
         localrule: True
         conda:
             "../envs/cpu.yaml"
@@ -196,12 +196,12 @@ if LANGUAGE_ROWS:
             scored_items=scored_item_files([reference_of_main(EXPERIMENTS), *LANGUAGE_ROWS]),
             baselines=baseline_files(TASKS),
         output:
-            "results/figures/figure10.pdf",
-            in_report("results/figures/figure10.png", caption="figure_languages"),
+            own("results/figures/figure10.pdf"),
+            in_report(own("results/figures/figure10.png"), caption="figure_languages"),
         log:
-            "results/logs/figure_languages.log",
+            own("results/logs/figure_languages.log"),
         benchmark:
-            "results/benchmarks/figure_languages.tsv"
+            own("results/benchmarks/figure_languages.tsv")
         localrule: True
         conda:
             "../envs/cpu.yaml"
@@ -231,23 +231,22 @@ if INSPECTED:
 
     rule figure_groups:
         input:
-            groups=f"results/groups/{INSPECTED.backbone}/{INSPECTED.alignment}/{INSPECTED.dimension}/{INSPECTED.grouping}.safetensors",
-            embeddings=f"results/embeddings/{INSPECTED.backbone}/{INSPECTED.alignment}/{INSPECTED.dimension}.safetensors",
-            tokenizer=f"results/backbones/{INSPECTED.backbone}/tokenizer.json",
-            lexicons=expand(
-                "results/lexicons/{lexicon}.tsv",
-                lexicon=[n for n in INSPECTED.alignment_lexicons if n != "roundtrip"],
+            groups=groups_file(INSPECTED),
+            embeddings=embeddings_file(INSPECTED),
+            tokenizer=located(f"results/backbones/{INSPECTED.backbone}/tokenizer.json"),
+            lexicons=lexicon_files(INSPECTED.alignment_lexicons),
+            fonts=located(
+                expand("resources/wheels/{wheel}.whl", wheel=config["inspection"]["fonts"])
             ),
-            fonts=expand("resources/wheels/{wheel}.whl", wheel=config["inspection"]["fonts"]),
         output:
-            "results/figures/figure8.pdf",
-            in_report("results/figures/figure8.png", caption="figure_groups"),
-            "results/figures/figure13.pdf",
-            in_report("results/figures/figure13.png", caption="figure_groups"),
+            own("results/figures/figure8.pdf"),
+            in_report(own("results/figures/figure8.png"), caption="figure_groups"),
+            own("results/figures/figure13.pdf"),
+            in_report(own("results/figures/figure13.png"), caption="figure_groups"),
         log:
-            "results/logs/figure_groups.log",
+            own("results/logs/figure_groups.log"),
         benchmark:
-            "results/benchmarks/figure_groups.tsv"
+            own("results/benchmarks/figure_groups.tsv")
         conda:
             "../envs/cpu.yaml"
         resources:
@@ -272,21 +271,21 @@ if PRETRAINED:
 
     rule figure_pretraining:
         input:
-            steps=[
+            steps=located(
                 f"results/training/pretrain/{Path(recipe.path).parent}.steps.tsv"
                 for recipe in PRETRAINED
-            ],
+            ),
         output:
-            "results/figures/pretraining_curves.pdf",
+            own("results/figures/pretraining_curves.pdf"),
             in_report(
-                "results/figures/pretraining_curves.png",
+                own("results/figures/pretraining_curves.png"),
                 caption="figure_pretraining",
                 title="pretraining's curves",
             ),
         log:
-            "results/logs/figure_pretraining.log",
+            own("results/logs/figure_pretraining.log"),
         benchmark:
-            "results/benchmarks/figure_pretraining.tsv"
+            own("results/benchmarks/figure_pretraining.tsv")
         localrule: True
         conda:
             "../envs/cpu.yaml"

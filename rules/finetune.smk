@@ -8,26 +8,26 @@
 SCORED = f"{RECIPE}/{{task}}/{{training}}/seed-{{seed}}"
 KEPT = {}
 if config["keep"]["predictions"]:
-    KEPT["predictions"] = f"results/predictions/{SCORED}.jsonl.gz"
+    KEPT["predictions"] = own(f"results/predictions/{SCORED}.jsonl.gz")
 if config["keep"]["models"]:
-    KEPT["model"] = directory(f"results/fine-tuned/{SCORED}")
+    KEPT["model"] = directory(own(f"results/fine-tuned/{SCORED}"))
 
 
 rule fine_tune:
     input:
         unpack(task_inputs),
         unpack(model_inputs),
-        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
     output:
         **KEPT,
-        scores=f"results/scores/{SCORED}.json",
+        scores=own(f"results/scores/{SCORED}.json"),
         # What every test item adds to them, for the tests between models.
-        scored_items=f"results/scores/{SCORED}.items.parquet",
-        steps=f"results/training/fine_tune/{SCORED}.steps.tsv",
+        scored_items=own(f"results/scores/{SCORED}.items.parquet"),
+        steps=own(f"results/training/fine_tune/{SCORED}.steps.tsv"),
     log:
-        f"results/logs/fine_tune/{SCORED}.log",
+        own(f"results/logs/fine_tune/{SCORED}.log"),
     benchmark:
-        f"results/benchmarks/fine_tune/{SCORED}.tsv"
+        own(f"results/benchmarks/fine_tune/{SCORED}.tsv")
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -38,10 +38,11 @@ rule fine_tune:
         task=lambda wildcards: training_spec(config["tasks"][wildcards.task]),
         checkpointing=unrecorded(lambda wildcards: checkpointing(config["tasks"][wildcards.task])),
         report_to=unrecorded(config["report_to"]),
+        run_folder=unrecorded(folder_of(config["run"])),
         evaluation_split=config["evaluation_split"],
         collection=lambda wildcards: collection_of(wildcards.task),
-        checkpoint=f"{PREFIX}results/checkpoints/fine_tune/{SCORED}",
-        tracking=f"{PREFIX}results/tracking",
+        checkpoint=PREFIX + own(f"results/checkpoints/fine_tune/{SCORED}"),
+        tracking=PREFIX + own("results/tracking"),
         code=task_code,
     script:
         "../workflow/scripts/fine_tune.py"

@@ -9,14 +9,14 @@
 
 rule group_kmeans:
     input:
-        embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
-        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        embeddings=shared("results/embeddings/{backbone}/{alignment}/{dimension}.safetensors"),
+        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
     output:
-        groups=f"results/groups/{GROUPS}.safetensors",
+        groups=f"results/{{run_folder}}groups/{GROUPS}.safetensors",
     log:
-        f"results/logs/group_kmeans/{GROUPS}.log",
+        f"results/{{run_folder}}logs/group_kmeans/{GROUPS}.log",
     benchmark:
-        f"results/benchmarks/group_kmeans/{GROUPS}.tsv"
+        f"results/{{run_folder}}benchmarks/group_kmeans/{GROUPS}.tsv"
     wildcard_constraints:
         grouping=r"kmeans-(cosine|euclidean)-.+",
     conda:
@@ -43,16 +43,18 @@ rule group_kmeans:
 
 rule count_subwords:
     input:
-        corpora=expand(
-            "results/tokenized/{{backbone}}/original/corpora/{corpus}.safetensors",
-            corpus=config["pretraining"]["corpora"],
+        corpora=shared(
+            expand(
+                "results/tokenized/{{backbone}}/original/corpora/{corpus}.safetensors",
+                corpus=config["pretraining"]["corpora"],
+            )
         ),
     output:
-        "results/tokenized/{backbone}/original/subword_counts.safetensors",
+        "results/{run_folder}tokenized/{backbone}/original/subword_counts.safetensors",
     log:
-        "results/logs/count_subwords/{backbone}.log",
+        "results/{run_folder}logs/count_subwords/{backbone}.log",
     benchmark:
-        "results/benchmarks/count_subwords/{backbone}.tsv"
+        "results/{run_folder}benchmarks/count_subwords/{backbone}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -67,13 +69,13 @@ rule count_subwords:
 
 use rule group_kmeans as group_kmeans_weighted with:
     input:
-        embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
-        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        embeddings=shared("results/embeddings/{backbone}/{alignment}/{dimension}.safetensors"),
+        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
         counts=subword_counts,
     log:
-        f"results/logs/group_kmeans_weighted/{GROUPS}.log",
+        f"results/{{run_folder}}logs/group_kmeans_weighted/{GROUPS}.log",
     benchmark:
-        f"results/benchmarks/group_kmeans_weighted/{GROUPS}.tsv"
+        f"results/{{run_folder}}benchmarks/group_kmeans_weighted/{GROUPS}.tsv"
     wildcard_constraints:
         grouping=r"kmeans-weighted-.+",
     params:
@@ -93,15 +95,15 @@ use rule group_kmeans as group_kmeans_weighted with:
 
 rule group_random:
     input:
-        embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
-        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        embeddings=shared("results/embeddings/{backbone}/{alignment}/{dimension}.safetensors"),
+        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
         kmeans=groups_of_same_sizes,
     output:
-        groups=f"results/groups/{GROUPS}.safetensors",
+        groups=f"results/{{run_folder}}groups/{GROUPS}.safetensors",
     log:
-        f"results/logs/group_random/{GROUPS}.log",
+        f"results/{{run_folder}}logs/group_random/{GROUPS}.log",
     benchmark:
-        f"results/benchmarks/group_random/{GROUPS}.tsv"
+        f"results/{{run_folder}}benchmarks/group_random/{GROUPS}.tsv"
     wildcard_constraints:
         grouping=r"random-.+",
     conda:
@@ -124,16 +126,16 @@ rule group_random:
 
 rule group_by_frequency:
     input:
-        embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
-        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        embeddings=shared("results/embeddings/{backbone}/{alignment}/{dimension}.safetensors"),
+        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
         kmeans=groups_of_same_sizes,
         counts=subword_counts,
     output:
-        groups=f"results/groups/{GROUPS}.safetensors",
+        groups=f"results/{{run_folder}}groups/{GROUPS}.safetensors",
     log:
-        f"results/logs/group_by_frequency/{GROUPS}.log",
+        f"results/{{run_folder}}logs/group_by_frequency/{GROUPS}.log",
     benchmark:
-        f"results/benchmarks/group_by_frequency/{GROUPS}.tsv"
+        f"results/{{run_folder}}benchmarks/group_by_frequency/{GROUPS}.tsv"
     wildcard_constraints:
         grouping=r"frequency-.+",
     conda:
@@ -156,14 +158,14 @@ rule group_by_frequency:
 
 rule group_first_k:
     input:
-        embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
-        tokenizer="results/backbones/{backbone}/tokenizer.json",
+        embeddings=shared("results/embeddings/{backbone}/{alignment}/{dimension}.safetensors"),
+        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
     output:
-        groups=f"results/groups/{GROUPS}.safetensors",
+        groups=f"results/{{run_folder}}groups/{GROUPS}.safetensors",
     log:
-        f"results/logs/group_first_k/{GROUPS}.log",
+        f"results/{{run_folder}}logs/group_first_k/{GROUPS}.log",
     benchmark:
-        f"results/benchmarks/group_first_k/{GROUPS}.tsv"
+        f"results/{{run_folder}}benchmarks/group_first_k/{GROUPS}.tsv"
     wildcard_constraints:
         grouping=r"firstk-.+",
     conda:
@@ -185,17 +187,15 @@ rule group_first_k:
 
 rule group_by_lexicon:
     input:
-        embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
-        tokenizer="results/backbones/{backbone}/tokenizer.json",
-        lexicons=lambda wildcards: expand(
-            "results/lexicons/{lexicon}.tsv", lexicon=lexicons_of(wildcards.grouping)
-        ),
+        embeddings=shared("results/embeddings/{backbone}/{alignment}/{dimension}.safetensors"),
+        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
+        lexicons=lambda wildcards: lexicon_files(lexicons_of(wildcards.grouping)),
     output:
-        groups=f"results/groups/{GROUPS}.safetensors",
+        groups=f"results/{{run_folder}}groups/{GROUPS}.safetensors",
     log:
-        f"results/logs/group_by_lexicon/{GROUPS}.log",
+        f"results/{{run_folder}}logs/group_by_lexicon/{GROUPS}.log",
     benchmark:
-        f"results/benchmarks/group_by_lexicon/{GROUPS}.tsv"
+        f"results/{{run_folder}}benchmarks/group_by_lexicon/{GROUPS}.tsv"
     wildcard_constraints:
         grouping=r"lexicon-.+",
     conda:
@@ -222,11 +222,11 @@ rule export_model:
         unpack(model_inputs),
         tokenizer=tokenizer_of_recipe,
     output:
-        directory(f"results/exported/{RECIPE}"),
+        directory(own(f"results/exported/{RECIPE}")),
     log:
-        f"results/logs/export_model/{RECIPE}.log",
+        own(f"results/logs/export_model/{RECIPE}.log"),
     benchmark:
-        f"results/benchmarks/export_model/{RECIPE}.tsv"
+        own(f"results/benchmarks/export_model/{RECIPE}.tsv")
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -234,7 +234,7 @@ rule export_model:
         runtime=growing(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        scores=f"{PREFIX}results/scores/{RECIPE}",
+        scores=PREFIX + own(f"results/scores/{RECIPE}"),
         code=code_digest("semantic_tokens.modeling"),
     script:
         "../workflow/scripts/export_model.py"

@@ -9,11 +9,11 @@ rule read_lexicon:
         path=lambda wildcards: path_of(config["lexicons"][wildcards.lexicon]),
         download=lambda wildcards: downloads_of(config["lexicons"][wildcards.lexicon]),
     output:
-        "results/lexicons/{lexicon}.tsv",
+        "results/{run_folder}lexicons/{lexicon}.tsv",
     log:
-        "results/logs/read_lexicon/{lexicon}.log",
+        "results/{run_folder}logs/read_lexicon/{lexicon}.log",
     benchmark:
-        "results/benchmarks/read_lexicon/{lexicon}.tsv"
+        "results/{run_folder}benchmarks/read_lexicon/{lexicon}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:

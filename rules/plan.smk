@@ -7,7 +7,7 @@
 rule plan:
     # Without an output or a benchmark, so that it is shown whenever it is asked for.
     log:
-        "results/logs/plan.log",
+        own("results/logs/plan.log"),
     localrule: True
     conda:
         "../envs/cpu.yaml"
@@ -24,10 +24,11 @@ rule plan:
         budget=config["budget"],
         pool_depths=plan_pool_depths(),
         bought=[
-            f"{PREFIX}results/budget/experiments.tsv",
-            f"{PREFIX}results/budget/config.yaml",
+            PREFIX + own("results/budget/experiments.tsv"),
+            PREFIX + own("results/budget/config.yaml"),
         ],
         command=plan_command(),
-        page=f"{PREFIX}results/plan.txt",
+        page=PREFIX + own("results/plan.txt"),
+        results=f"{PREFIX}results",
     script:
         "../workflow/scripts/plan.py"

@@ -5,16 +5,7 @@
 #           results/training/pretrain/
 
 # What decides the masked sequences of pretraining.
-OBJECTIVE = {
-    key: config["pretraining"][key]
-    for key in (
-        "mask_probability",
-        "language_sampling_exponent",
-        "held_out_sequences",
-        "logits",
-        "seed",
-    )
-}
+OBJECTIVE = objective(config)
 
 PRETRAINING_CODE = code_digest(
     "semantic_tokens.pretraining",
@@ -29,21 +20,16 @@ rule pretrain:
     input:
         unpack(backbone_and_groups),
         tokenizer=tokenizer_of_recipe,
-        corpora=lambda wildcards: expand(
-            "results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors",
-            backbone=original(wildcards.backbone),
-            segmentation=segmentation(wildcards),
-            corpus=config["pretraining"]["corpora"],
-        ),
+        corpora=corpora_of_recipe,
     output:
-        model=directory(f"results/models/{GROUPS}/mlm"),
-        efficiency=f"results/efficiency/{GROUPS}.json",
-        held_out=f"results/held_out/{GROUPS}.json",
-        steps=f"results/training/pretrain/{GROUPS}.steps.tsv",
+        model=directory(f"results/{{run_folder}}models/{GROUPS}/mlm"),
+        efficiency=f"results/{{run_folder}}efficiency/{GROUPS}.json",
+        held_out=f"results/{{run_folder}}held_out/{GROUPS}.json",
+        steps=f"results/{{run_folder}}training/pretrain/{GROUPS}.steps.tsv",
     log:
-        f"results/logs/pretrain/{GROUPS}.log",
+        f"results/{{run_folder}}logs/pretrain/{GROUPS}.log",
     benchmark:
-        f"results/benchmarks/pretrain/{GROUPS}.tsv"
+        f"results/{{run_folder}}benchmarks/pretrain/{GROUPS}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -56,8 +42,8 @@ rule pretrain:
         report_to=unrecorded(config["report_to"]),
         objective=lambda wildcards: own_seeds(OBJECTIVE, wildcards),
         # Outside the outputs, which Snakemake deletes when an interrupted job starts again.
-        checkpoint=f"{PREFIX}results/checkpoints/pretrain/{GROUPS}",
-        tracking=f"{PREFIX}results/tracking",
+        checkpoint=f"{PREFIX}results/{{run_folder}}checkpoints/pretrain/{GROUPS}",
+        tracking=f"{PREFIX}results/{{run_folder}}tracking",
         code=PRETRAINING_CODE,
     script:
         "../workflow/scripts/pretrain.py"
@@ -68,18 +54,13 @@ rule measure_pretraining:
     input:
         unpack(backbone_and_groups),
         tokenizer=tokenizer_of_recipe,
-        corpora=lambda wildcards: expand(
-            "results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors",
-            backbone=original(wildcards.backbone),
-            segmentation=segmentation(wildcards),
-            corpus=config["pretraining"]["corpora"],
-        ),
+        corpora=corpora_of_recipe,
     output:
-        f"results/efficiency/{GROUPS}.all-logits.json",
+        f"results/{{run_folder}}efficiency/{GROUPS}.all-logits.json",
     log:
-        f"results/logs/measure_pretraining/{GROUPS}.log",
+        f"results/{{run_folder}}logs/measure_pretraining/{GROUPS}.log",
     benchmark:
-        f"results/benchmarks/measure_pretraining/{GROUPS}.tsv"
+        f"results/{{run_folder}}benchmarks/measure_pretraining/{GROUPS}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:

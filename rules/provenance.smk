@@ -10,7 +10,7 @@ RESULTS = [
     # What no figure shows is an experiment all the same.
     *unshown_scores(EXPERIMENTS),
 ]
-PROVENANCE = multiext("results/provenance", ".json", ".html")
+PROVENANCE = multiext(own("results/provenance"), ".json", ".html")
 
 
 rule provenance:
@@ -18,12 +18,12 @@ rule provenance:
         results=RESULTS,
         sources=source_files(EXPERIMENTS),
     output:
-        "results/provenance.json",
-        in_report("results/provenance.html", title="configuration and versions"),
+        own("results/provenance.json"),
+        in_report(own("results/provenance.html"), title="configuration and versions"),
     log:
-        "results/logs/provenance.log",
+        own("results/logs/provenance.log"),
     benchmark:
-        "results/benchmarks/provenance.tsv"
+        own("results/benchmarks/provenance.tsv")
     localrule: True
     conda:
         "../envs/cpu.yaml"

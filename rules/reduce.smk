@@ -6,13 +6,13 @@
 
 rule reduce_dimension:
     input:
-        embeddings="results/embeddings/{backbone}/{alignment}/dfull.safetensors",
+        embeddings=shared("results/embeddings/{backbone}/{alignment}/dfull.safetensors"),
     output:
-        embeddings="results/embeddings/{backbone}/{alignment}/{dimension}.safetensors",
+        embeddings="results/{run_folder}embeddings/{backbone}/{alignment}/{dimension}.safetensors",
     log:
-        "results/logs/reduce_dimension/{backbone}/{alignment}/{dimension}.log",
+        "results/{run_folder}logs/reduce_dimension/{backbone}/{alignment}/{dimension}.log",
     benchmark:
-        "results/benchmarks/reduce_dimension/{backbone}/{alignment}/{dimension}.tsv"
+        "results/{run_folder}benchmarks/reduce_dimension/{backbone}/{alignment}/{dimension}.tsv"
     wildcard_constraints:
         dimension=r"d\d+",
     conda:

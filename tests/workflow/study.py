@@ -114,14 +114,18 @@ class Study:
         return job_counts(answer.stdout)
 
     def made(self) -> dict[str, Made]:
-        """What the jobs have made so far, by path, without logs, benchmarks, unfinished downloads
-        and Snakemake's own mark in a folder that it made."""
+        """What the jobs have made so far, by path, without logs, benchmarks, unfinished downloads,
+        Snakemake's own mark in a folder that it made, and the configuration that runs began with."""
         made = {}
         for folder in ("resources", "results"):
             for path in sorted((self.folder / folder).rglob("*")):
                 name = path.relative_to(self.folder)
-                if path.name == ".snakemake_timestamp":
+                if not path.is_file() or path.name in (
+                    ".snakemake_timestamp",
+                    "configuration.json",
+                ):
                     continue
-                if path.is_file() and name.parts[1] not in ("logs", "benchmarks", "partial"):
+                kind = name.parts[3 if name.parts[1] == "runs" else 1]
+                if kind not in ("logs", "benchmarks", "partial"):
                     made[str(name)] = Made(path.stat().st_mtime_ns, file_sha256(path))
         return made

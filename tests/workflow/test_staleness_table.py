@@ -14,15 +14,31 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from staleness import ALWAYS, KEYS, MODULES, Line, change_of, keys_with_values, page
+from staleness import ALWAYS, KEYS, MODULES, OWN, Line, change_of, keys_with_values, page
+
+from semantic_tokens.configuration import validate_config
+from semantic_tokens.ingredients import Digests
+from semantic_tokens.runs import in_run, split_run
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
+SCHEMA_FILE = ROOT / "config/schemas/config.schema.json"
+SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 PACKAGE = ROOT / "workflow/semantic_tokens"
 EXPORTED = "results/exported/unigram/unaligned/dfull/kmeans-cosine-0.05/mlm"
 TARGETS = {"all", "download", EXPORTED}
 #: One dry run for all changes that should make nothing stale: together they must not, either.
 NONE_AT_ALL = "none at all"
+#: Keys that are changed under a run's name, too: of a source, a vocabulary, a grouping, a task.
+CHANGED_IN_A_RUN = [
+    "wheels.*.sha256",
+    "lexicons.*.options",
+    "bm25.depth",
+    "grouping.kmeans.seed",
+    "pretraining.measured_steps",
+    "tasks.*.dataset",
+    "tasks.*.training.learning_rate",
+]
 #: Shown whenever they are asked for, and kept nowhere.
 WITHOUT_OUTPUT = {"all", "download", "plan"}
 
@@ -45,11 +61,24 @@ def files_of(package: Path, module: str) -> list[str]:
 
 
 class Answers(NamedTuple):
-    """What the dry runs say: by line of the table, the jobs that run again; and all rules."""
+    """What the dry runs say.
+
+    Attributes:
+        stale: by line of the table, the jobs that run again.
+        outputs: every file that is made, and its rule.
+        rules: all rules.
+        folder: of the study.
+    """
 
     stale: Mapping[str, list[dict[str, Any]]]
-    made: set[str]
+    outputs: Mapping[str, str]
     rules: set[str]
+    folder: Path
+
+    @property
+    def made(self) -> set[str]:
+        """The rules of which there is a job."""
+        return set(self.outputs.values())
 
 
 def laid_over(config: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,6 +131,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]) ->
             changes[f"module {module}"] = {"files": files}
         else:
             changes[NONE_AT_ALL]["files"] += files
+    for key in CHANGED_IN_A_RUN:
+        changes[f"run {key}"] = {"config": change_of(key, KEYS[key]) | {"run": "other"}}
+    for change in changes.values():
+        if run := change.get("config", {}).get("run"):
+            change["targets"] = sorted({"all", "download", in_run(EXPORTED, run)})
     answer = subprocess.run(
         [sys.executable, HERE / "dry_runs.py", checkout, folder],
         input=json.dumps({"targets": sorted(TARGETS), "changes": changes}),
@@ -112,12 +146,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]) ->
         check=False,
     )
     assert answer.returncode == 0, answer.stderr + answer.stdout
-    return Answers(
-        **{
-            key: value if key == "stale" else set(value)
-            for key, value in json.loads(answer.stdout).items()
-        }
-    )
+    found = json.loads(answer.stdout)
+    return Answers(found["stale"], found["made"], set(found["rules"]), folder)
 
 
 def test_the_wide_study_has_a_job_for_every_rule(answers: Answers) -> None:
@@ -157,6 +187,36 @@ def test_a_changed_module(answers: Answers, module: str) -> None:
     assert_stale(answers.stale[f"module {module}" if line.stale else NONE_AT_ALL], line)
 
 
+@pytest.mark.parametrize("key", KEYS)
+def test_runs_share_what_a_key_leaves_the_same(
+    answers: Answers, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """File by file: what decides a file for two runs is what makes it stale in one of them."""
+    monkeypatch.chdir(answers.folder)
+    line = KEYS[key]
+    configs = [json.loads(json.dumps(config)) for _ in range(2)]
+    laid_over(configs[1], json.loads(json.dumps(change_of(key, line))))
+    for one in configs:
+        validate_config(one, SCHEMA_FILE)
+    before, after = map(Digests, configs)
+    shared = {path for path in answers.outputs if before.of(path)}
+    assert {answers.outputs[path] for path in shared} == answers.made - OWN - ALWAYS
+    jobs = answers.stale[f"key {key}"] if line.stale else []
+    stale = {path for job in jobs for path in job["outputs"]}
+    assert {path for path in shared if before.of(path) != after.of(path)} == stale & shared
+
+
+@pytest.mark.parametrize("key", CHANGED_IN_A_RUN)
+def test_a_run_touches_nothing_of_the_one_it_is_based_on(answers: Answers, key: str) -> None:
+    jobs = answers.stale[f"run {key}"]
+    assert {job["rule"] for job in jobs} == OWN | ALWAYS | set(KEYS[key].stale)
+    outputs = {path for job in jobs for path in job["outputs"]}
+    assert not outputs & set(answers.outputs)
+    # What neither has made, and both would make alike, is made for both.
+    for_both = {path for path in outputs if split_run(path)[1] != "other"}
+    assert bool(for_both) == (key == "tasks.*.dataset")
+
+
 #: How files are opened and written and jobs are run and end, where what has a pinned hash comes from, what
 #: reads the configuration, whose values are parameters, and packages that have but names.
 DECIDE_NOTHING = {
@@ -164,7 +224,8 @@ DECIDE_NOTHING = {
     "wheels",
     *("downloads", "downloads.addresses", "downloads.archives", "downloads.folder"),
     *("downloads.hub", "downloads.network"),
-    *("config_reference", "configuration", "recipe", "figures", "finetuning"),
+    *("config_reference", "configuration", "recipe", "figures", "finetuning", "runs"),
+    "ingredients",
 }
 #: Of no scores.
 _NO_SCORES = {

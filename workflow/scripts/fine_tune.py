@@ -10,6 +10,7 @@ with job(snakemake):
     from semantic_tokens.finetuning.predictions import write_predictions
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.processes import in_processes
+    from semantic_tokens.runs import tracked_name
     from semantic_tokens.scored_items import write_items
     from semantic_tokens.training import Tracking, TrainingOptions, remove_checkpoint
 
@@ -39,8 +40,11 @@ with job(snakemake):
             checkpoint=params.checkpoint,
             tracking=Tracking(
                 snakemake.output.steps,
-                name="/".join(
-                    ["fine_tune", *wildcards[:6], f"{wildcards.training}-{wildcards.seed}"]
+                name=tracked_name(
+                    params.run_folder,
+                    "fine_tune",
+                    *wildcards[:6],
+                    f"{wildcards.training}-{wildcards.seed}",
                 ),
                 folder=params.tracking,
                 report_to=params.report_to,

@@ -24,7 +24,7 @@ with job(snakemake):
     from semantic_tokens.plan.report import budget_lines, report
     from semantic_tokens.plan.study import Study
 
-    results = Path(params.page).parent
+    results = Path(params.results)
     study = Study(results=results, **params.study)
     throughput = Throughput(
         rate=rate,

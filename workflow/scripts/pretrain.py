@@ -7,9 +7,11 @@ with job(snakemake):
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.pretraining import Objective, pretrain
     from semantic_tokens.processes import in_processes
+    from semantic_tokens.runs import tracked_name
     from semantic_tokens.training import Tracking, TrainingOptions
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output
+    folder, *groups = snakemake.wildcards
     with file_lock(params.checkpoint):
         in_processes(
             snakemake.resources.gpu,
@@ -25,9 +27,9 @@ with job(snakemake):
             efficiency=output.efficiency,
             tracking=Tracking(
                 output.steps,
-                name="/".join(["pretrain", *snakemake.wildcards]),
+                name=tracked_name(folder, "pretrain", *groups),
                 folder=params.tracking,
                 report_to=params.report_to,
             ),
-            description="/".join(snakemake.wildcards),
+            description="/".join(groups),
         )

@@ -10,7 +10,8 @@ with job(snakemake):
     from semantic_tokens.paper_tables import table3
 
     inputs, output = snakemake.input, snakemake.output
-    table = table3(inputs.efficiency, embedding_width(Path(inputs.backbone).parent))
+    width = embedding_width(Path(inputs.backbone).parent)
+    table = table3(inputs.efficiency, inputs.all_logits, width)
     formats = {
         "ratio": ".0%",
         "parameters_m": ".2f",

@@ -1,4 +1,5 @@
-"""The command ``semantic-tokens``: what the package does for one's own model (docs/reuse.md)."""
+"""The command ``semantic-tokens``: what the package does for one's own model (docs/reuse.md), and
+with the runs of a study (config/README.md)."""
 
 import argparse
 import logging
@@ -61,13 +62,53 @@ def parser() -> argparse.ArgumentParser:
     add("--output", required=True, type=Path, help="the folder to make")
     add("--overwrite", action="store_true", help="replace a model at OUTPUT")
     add("--push-to-hub", metavar="OWNER/NAME", help="upload the result to the hub")
+    compare = commands.add_parser(
+        "compare",
+        help="compare the scores of two runs of the workflow",
+        description=(
+            "Compare the scores that two runs of the workflow both have: each with its interval, "
+            "their difference by paired bootstrap, and what differs in how the runs were made."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = compare.add_argument
+    add("runs", nargs=2, metavar="RUN", help="a name that the config key `run` had; `base` is the run without a name")  # fmt: skip
+    add("--directory", type=Path, default=Path("."), help="the folder that results lies in")
+    add("--output", action="append", default=[], type=Path, metavar="FILE",
+        help="a file to write, .csv or .html; may be repeated")  # fmt: skip
     return top
+
+
+def compare(runs: Sequence[str], directory: Path, output: Sequence[Path]) -> None:
+    """Print the comparison of two runs, and write it to files."""
+    from semantic_tokens.run_comparison import (
+        check_output,
+        compare_runs,
+        printed,
+        read_run,
+        write_comparison,
+    )
+
+    for path in output:
+        check_output(path)
+    first, second = (read_run(run, directory) for run in runs)
+    comparison = compare_runs(first, second)
+    print(printed(comparison))
+    for path in output:
+        write_comparison(comparison, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 after a message on what to fix."""
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
+    if command == "compare":
+        try:
+            compare(**options)
+        except InputError as error:
+            print(f"Error: {error}", file=sys.stderr)
+            return 1
+        return 0
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

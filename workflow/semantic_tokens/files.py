@@ -221,15 +221,22 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
 def folder_above(paths: Iterable[str | Path], name: str) -> Path:
     """The folder of this name that files lie in, wherever a workflow was told to put it.
 
+    A run, which may have the same name, lies in a folder ``runs`` and is none of these folders.
+
     >>> folder_above(["study/results/scores/a/seed-1.json"], "scores").as_posix()
     'study/results/scores'
+    >>> folder_above(["results/runs/scores/scores/a/seed-1.json"], "scores").as_posix()
+    'results/runs/scores/scores'
 
     Raises:
         ValueError: there is no file, or it does not lie in such a folder.
     """
     for path in paths:
         parts = Path(path).parts
-        return Path(*parts[: parts.index(name) + 1])
+        for place, part in enumerate(parts):
+            if part == name and parts[place - 1 : place] != ("runs",):
+                return Path(*parts[: place + 1])
+        raise ValueError(f"{path} is in no folder {name!r}")
     raise ValueError(f"no file in a folder {name!r}")
 
 

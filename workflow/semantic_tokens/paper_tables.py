@@ -168,13 +168,15 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def table3(files: Sequence[str | Path], full_dimension: int) -> pd.DataFrame:
+def table3(
+    files: Sequence[str | Path], all_logits_files: Sequence[str | Path], full_dimension: int
+) -> pd.DataFrame:
     """Table 3: parameters, memory and speed during continual pretraining.
 
     Args:
-        files: what pretraining says it took, at ``…/{dimension}/{grouping}.json``. Beside each
-            lies ``….all-logits.json``: what steps took that compute the logits of every position,
-            as the paper does.
+        files: what pretraining says it took, at ``…/{dimension}/{grouping}.json``.
+        all_logits_files: for each of them, what steps took that compute the logits of every
+            position, as the paper does.
         full_dimension: D of the backbone's own word embeddings.
 
     Returns:
@@ -185,9 +187,8 @@ def table3(files: Sequence[str | Path], full_dimension: int) -> pd.DataFrame:
         small ratios first.
     """
     lines = []
-    for path in map(Path, files):
-        taken = read_json(path)
-        all_logits = read_json(path.with_name(f"{path.stem}.all-logits.json"))
+    for path, all_logits_path in zip(map(Path, files), all_logits_files, strict=True):
+        taken, all_logits = read_json(path), read_json(all_logits_path)
         backbone, alignment, dimension = path.parts[-4:-1]
         recipe = Recipe(backbone, alignment, dimension, path.stem, "mlm")
         lines.append(
