@@ -56,6 +56,7 @@ os.environ.update(
     )
 )
 
+from semantic_tokens.cluster.failures import Failures
 from semantic_tokens.configuration import read_experiments, validate_config
 from semantic_tokens.downloads.folder import read_checksums
 from semantic_tokens.errors import InputError
@@ -80,6 +81,8 @@ except InputError as error:
     logger.error(f"Error: {error}")  # alone: an exception would point at this file
     sys.exit(1)
 
+#: What is said at the end of a run on SLURM; nothing elsewhere.
+SLURM_FAILURES = Failures()
 TASKS = config["tasks_shown"]
 SPLITS = ["train", "dev", "test"]
 GROUPS = "{backbone}/{alignment}/{dimension}/{grouping}"
@@ -118,6 +121,13 @@ def growing(amount):
     """A resource of which each new attempt at a job asks for as much again: on a cluster, a job
     that went over its memory or time is given more. It makes nothing stale."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def minutes(amount, sharing=1):
+    """A time limit, which grows as :func:`growing` does, but no further than
+    ``runtime_minutes.maximum`` for all of the jobs that share a place in the queue."""
+    longest = max(1, config["runtime_minutes"]["maximum"] // sharing)
+    return lambda wildcards, attempt: min(amount * attempt, longest)
 
 
 def experiment_recipes():

@@ -12,6 +12,14 @@ if config["keep"]["predictions"]:
 if config["keep"]["models"]:
     KEPT["model"] = directory(f"results/fine-tuned/{SCORED}")
 
+# On a cluster, so many fine-tunings are one job. The job itself runs each of them as it is.
+PER_JOB = config["fine_tunings_per_job"]
+SHARED = "fine_tunings" if PER_JOB > 1 and not workflow.remote_exec else None
+workflow.group_settings = replace(
+    workflow.group_settings,
+    group_components={"fine_tunings": PER_JOB, **workflow.group_settings.group_components},
+)
+
 
 rule fine_tune:
     input:
@@ -30,9 +38,12 @@ rule fine_tune:
         f"results/benchmarks/fine_tune/{SCORED}.tsv"
     conda:
         "../envs/cpu.yaml"
+    threads: 1
+    group:
+        SHARED
     resources:
         mem_mb=growing(config["memory_mb"]["training"]),
-        runtime=growing(config["runtime_minutes"]["fine_tuning"]),
+        runtime=minutes(config["runtime_minutes"]["fine_tuning"], sharing=PER_JOB),
         gpu=config["gpus_per_job"],
     params:
         task=lambda wildcards: training_spec(config["tasks"][wildcards.task]),

@@ -21,9 +21,10 @@ rule group_kmeans:
         grouping=r"kmeans-(cosine|euclidean)-.+",
     conda:
         "../envs/gpu.yaml" if config["gpus_per_job"] else "../envs/cpu.yaml"
+    threads: 1
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=config["gpus_per_job"],
     params:
         metric=lambda wildcards: wildcards.grouping.split("-")[1],
@@ -56,7 +57,7 @@ rule count_subwords:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         code=code_digest("semantic_tokens.subword_counts"),
@@ -106,7 +107,7 @@ rule group_random:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         seed=lambda wildcards: own_seeds(config["grouping"]["random"], wildcards)["seed"],
@@ -138,7 +139,7 @@ rule group_by_frequency:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         keep_unused_alone=config["grouping"]["keep_unused_alone"],
@@ -168,7 +169,7 @@ rule group_first_k:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
@@ -200,7 +201,7 @@ rule group_by_lexicon:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         code=code_digest(
@@ -229,7 +230,7 @@ rule export_model:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         scores=f"{PREFIX}results/scores/{RECIPE}",

@@ -5,6 +5,7 @@ from pathlib import Path
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.cluster.gpus import gpu_count
     from semantic_tokens.files import file_lock, write_json
     from semantic_tokens.finetuning import fine_tune_from_files
     from semantic_tokens.finetuning.predictions import write_predictions
@@ -21,7 +22,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     candidates = inputs.get("candidates")
     with file_lock(snakemake.params.checkpoint):  # noqa: F821
         scores, items, predictions = in_processes(
-            snakemake.resources.gpu,  # noqa: F821
+            gpu_count(snakemake.resources),  # noqa: F821
             fine_tune_from_files,
             {
                 "kind": task_options["kind"],

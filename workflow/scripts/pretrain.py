@@ -3,6 +3,7 @@
 from semantic_tokens.jobs import job
 
 with job(snakemake):  # noqa: F821 (Snakemake provides it)
+    from semantic_tokens.cluster.gpus import gpu_count
     from semantic_tokens.files import file_lock
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.pretraining import Objective, pretrain
@@ -15,7 +16,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
     checkpointing = {k: training[k] for k in ("checkpoint_every",) if k in training}
     with file_lock(params.checkpoint):
         in_processes(
-            snakemake.resources.gpu,  # noqa: F821
+            gpu_count(snakemake.resources),  # noqa: F821
             pretrain,
             ModelFiles.of(inputs.model, inputs.get("groups", ()), inputs.get("embeddings", ())),
             [str(corpus) for corpus in inputs.corpora],

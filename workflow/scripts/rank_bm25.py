@@ -24,6 +24,7 @@ with job(snakemake):  # noqa: F821 (Snakemake provides it)
                 k1=params.k1,
                 b=params.b,
                 index_folder=index_folder,
+                processes=snakemake.threads,  # noqa: F821
             )
         }
     for queries, target in zip(splits, outputs, strict=True):

@@ -61,13 +61,52 @@ def parser() -> argparse.ArgumentParser:
     add("--output", required=True, type=Path, help="the folder to make")
     add("--overwrite", action="store_true", help="replace a model at OUTPUT")
     add("--push-to-hub", metavar="OWNER/NAME", help="upload the result to the hub")
+    usage = commands.add_parser(
+        "usage",
+        help="what a study's jobs asked for and used, and what to ask a cluster for",
+        description=(
+            "Show by rule the most memory, time and CPUs that any job asked for and used, and "
+            "propose `memory_mb` and `runtime_minutes` for the config. It reads Snakemake's "
+            "benchmark files and the efficiency reports of its SLURM plugin."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = usage.add_argument
+    add("results", nargs="?", default="results", type=Path, help="the study's folder of results")
+    add("--report", action="append", type=Path, dest="reports", metavar="CSV",
+        help="an efficiency report, instead of those in RESULTS/logs/slurm; may be repeated")  # fmt: skip
+    add("--no-report", action="store_const", const=[], dest="reports",
+        help="go by the benchmark files alone")  # fmt: skip
+    add("--margin", type=float, default=1.3, help="what is proposed, to the most that was used")
+    add("--table", type=Path, metavar="CSV", help="write the table to a file too")
     return top
+
+
+def show_usage(
+    results: Path, reports: Sequence[Path] | None, margin: float, table: Path | None
+) -> int:
+    """Print what a study's jobs used; return 0, or 1 after a message on what to fix."""
+    from semantic_tokens.cluster.usage import measured, page
+    from semantic_tokens.files import whole
+
+    try:
+        used, origin = measured(results, reports)
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    if table is not None:
+        with whole(table) as partial:
+            used.to_csv(partial, index=False, float_format="%.2f")
+    print(page(used, origin, margin))
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 after a message on what to fix."""
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
+    if command == "usage":
+        return show_usage(**options)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

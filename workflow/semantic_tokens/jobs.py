@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from semantic_tokens.cluster.gpus import gpu_count
 from semantic_tokens.errors import InputError
 from semantic_tokens.snakemake_run import end_with_snakemake
 
@@ -21,9 +22,13 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     and ends when Snakemake is gone. An :class:`InputError`, a full disk, too little memory and an
     interruption end in one line. Any other exception is our defect: its traceback is in the log.
     """
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    # Of torch and numpy, and of the tokenizers, which cut many texts at once.
+    for variable in (
+        *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+        "RAYON_NUM_THREADS",
+    ):
         os.environ[variable] = str(snakemake.threads)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", str(snakemake.threads > 1).lower())
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # Else a table of the weights that a fresh head has not got from its checkpoint, in every job.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -31,7 +36,7 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     end_with_snakemake()
     log = logging.getLogger(snakemake.rule)
     try:
-        if gpus := getattr(snakemake, "resources", {}).get("gpu", 0):
+        if gpus := gpu_count(getattr(snakemake, "resources", {})):
             from semantic_tokens.gpus import require_gpus
 
             require_gpus(gpus)
