@@ -275,6 +275,8 @@ MODULES: dict[str, Line] = {
     "baselines": Line(SHOWN - {"significance"} | BASELINE),
     "bootstrap": Line(SHOWN | {"table4", "held_out"}),
     "claims": Line({"claims"}),
+    **dict.fromkeys(
+        ("cluster.failures", "cluster.gpus", "cluster.keys", "cluster.usage"), Line(NOTHING)),
     "commands": Line(NOTHING),
     # reads the paper's table for both
     "comparison": Line({"comparison", "claims"}),

@@ -162,6 +162,7 @@ def test_a_changed_module(answers: Answers, module: str) -> None:
 #: reads the configuration, whose values are parameters, and packages that have but names.
 DECIDE_NOTHING = {
     *("errors", "files", "jobs", "processes", "snakemake_run", "gpus", "wheels"),
+    "cluster.gpus",
     *("downloads", "downloads.addresses", "downloads.archives", "downloads.folder"),
     *("downloads.hub", "downloads.network"),
     *("configuration", "recipe", "figures", "finetuning"),

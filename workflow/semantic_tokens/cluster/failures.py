@@ -27,9 +27,6 @@ _HELD = re.compile(r"JobHeld\w+|ReqNodeNotAvail|Nodes required for job are DOWN|
 _MEMORY_EXCEEDED = re.compile(r"oom.kill|exceeded memory limit|Out Of Memory", re.IGNORECASE)
 _TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ")
 
-#: Seconds between two looks at the queue.
-LOOK_EVERY = 30.0
-
 
 @dataclass(frozen=True)
 class Job:
@@ -272,8 +269,10 @@ class Failures:
             self._lines[key] = line
 
     def _look_at_the_queue(self) -> None:
+        # As often as the plugin looks for jobs that have ended.
+        seconds = self._executor.workflow.executor_settings.init_seconds_before_status_checks
         pause = threading.Event()
-        while not pause.wait(LOOK_EVERY):
+        while not pause.wait(seconds):
             try:
                 self._look()
             except (OSError, subprocess.SubprocessError) as error:
