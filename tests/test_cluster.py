@@ -103,12 +103,16 @@ def test_gpus_of_a_job(resources: dict[str, Any], count: int) -> None:
             "sbatch: error: Batch job submission failed: Memory specification can not be satisfied",
             "lower `memory_mb.training`",
         ),
+        (
+            "The given account other appears to be invalid. Available accounts:\nstudy",
+            "Available accounts: study; `sacctmgr show associations user=$USER` lists yours",
+        ),
         ("sbatch: error: something new", "mend what it names in the profile"),
     ],
 )
 def test_a_refusal_in_one_line(said: str, told: str) -> None:
     line = refusal(TRAINING, said, "1-00:00:00")
-    assert line.startswith("fine_tune (mbert/ner/seed-1): sbatch refused it: ")
+    assert line.startswith("fine_tune (mbert/ner/seed-1) was not submitted: ")
     assert told in line
     assert "\n" not in line and "error:" not in line
 
@@ -162,6 +166,9 @@ class Queue:
         self.workflow = SimpleNamespace(executor_settings=settings)
         self.failed: list[Any] = []
 
+    def run_job(self, job: Any) -> None:
+        pass
+
     def report_job_submission(self, job_info: Any, register_job: bool = True) -> None:
         pass
 
@@ -206,7 +213,7 @@ def test_only_what_failed_for_good_is_told_at_the_end(caplog: pytest.LogCaptureF
     assert [said for _, said, _ in queue.failed] == [said for _, said, _ in queue.failed if said]
     assert job.attempt == 3, "another attempt would be refused alike"
     assert "1 job failed. What is finished is kept." in caplog.text
-    assert "- align (mbert/clsa): sbatch refused it: Requested node" in caplog.text
+    assert "- align (mbert/clsa) was not submitted: Requested node" in caplog.text
     assert "no node of partition `plain` has 1 CPU, 100 MB" in caplog.text
 
 

@@ -1,5 +1,6 @@
 """A few rows of the cut-down study, whose jobs go to the tests' cluster by ``profiles/slurm``."""
 
+import re
 import shutil
 import subprocess
 import time
@@ -78,3 +79,12 @@ def time_of(path: Path) -> int | None:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
         return None
+
+
+def said_at_the_end(output: str) -> list[str]:
+    """The lines on jobs that failed for good."""
+    assert re.search(r"^\d+ jobs? failed\. What is finished is kept\.$", output, re.MULTILINE), (
+        output
+    )
+    lines = output[output.rindex("What is finished is kept.") :].splitlines()
+    return [line.removeprefix("- ") for line in lines if line.startswith("- ")]

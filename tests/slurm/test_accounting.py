@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster, command, missing, running
 from study import new_study
-from submitted import ASIS, Submitted, rows_of_few, scores, time_of, wait_until
+from submitted import ASIS, Submitted, said_at_the_end, rows_of_few, scores, time_of, wait_until
 
 from semantic_tokens.commands import main
 
@@ -77,3 +77,19 @@ def test_a_job_that_is_cancelled_comes_again(
     output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
     assert [job["state"] for job in cluster.jobs()[known:]] == ["CANCELLED", "COMPLETED"]
+
+
+def test_an_account_that_is_not_there(submitted: Submitted, whole_run: str) -> None:
+    """Of fine-tunings that share a job too, where the plugin alone would wait forever."""
+    output = submitted.run(
+        scores(ASIS, "ner", 3),
+        fails=True,
+        options=("--set-resources", "fine_tune:slurm_account=other"),
+        seeds=[3],
+    )
+    (line,) = said_at_the_end(output)
+    assert re.fullmatch(
+        r"fine_tune \(.*/3\) was not submitted: The given account other appears to be invalid\. "
+        r"Available accounts: study; .* mend `slurm_account` in the profile",
+        line,
+    ), line

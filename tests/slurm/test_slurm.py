@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 from cluster import Cluster, command, missing, running
 from study import Study, job_counts, new_study
-from submitted import ASIS, FEW, GROUPED, Submitted, rows_of_few, scores, time_of, wait_until
+from submitted import (
+    ASIS,
+    FEW,
+    GROUPED,
+    Submitted,
+    rows_of_few,
+    said_at_the_end,
+    scores,
+    time_of,
+    wait_until,
+)
 
 # Some 10 s: long enough to be cancelled on the way. Of the few examples, so many steps take epochs.
 LONG = {"epochs": 1000, "max_steps": 1000, "checkpoint_every": 10}
@@ -227,15 +237,6 @@ def test_gpus_may_be_asked_for_by_gres(
     assert "3 toy GPUs" in log.read_text("utf-8")
 
 
-def said_at_the_end(output: str) -> list[str]:
-    """The lines on jobs that failed for good."""
-    assert re.search(r"^\d+ jobs? failed\. What is finished is kept\.$", output, re.MULTILINE), (
-        output
-    )
-    lines = output[output.rindex("What is finished is kept.") :].splitlines()
-    return [line.removeprefix("- ") for line in lines if line.startswith("- ")]
-
-
 def test_a_partition_without_gpus_refuses(submitted: Submitted, whole_run: str) -> None:
     """At once, with what was asked for, and for each job of a group alike."""
     targets = [scores(recipe, "ner", 5) for recipe in (ASIS, GROUPED)]
@@ -248,7 +249,7 @@ def test_a_partition_without_gpus_refuses(submitted: Submitted, whole_run: str) 
     )
     (line,) = said_at_the_end(output)
     assert re.match(
-        r"fine_tune \(\S+/seed-5|fine_tune \(.* and 1 more\): sbatch refused it: "
+        r"fine_tune \(\S+/seed-5|fine_tune \(.* and 1 more\) was not submitted: "
         r"Requested node configuration is not available; no node of partition `plain` has 1 CPU, "
         r"1500 MB, 1 GPU of type `toy` on one node; name another partition in `set-resources`",
         line,

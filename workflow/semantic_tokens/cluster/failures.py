@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
 from semantic_tokens.cluster.keys import MEMORY_KEY, TIME_KEY
 
 #: What SLURM names as the reason that a job waits, where no time will make it start.
@@ -61,14 +63,15 @@ class Job:
 
 
 def refusal(job: Job, said: str, limit: str | None = None) -> str:
-    """One line on a job that ``sbatch`` did not take.
+    """One line on a job that was not submitted.
 
     Args:
-        said: its message.
+        said: the message of ``sbatch``, or of the plugin, which looks at accounts before.
         limit: the time limit of the partition, if it is known.
     """
-    lines = [line for line in said.splitlines() if line.strip()]
-    reason = lines[-1].rpartition("error: ")[2].removeprefix("Batch job submission failed: ")
+    errors = re.findall(r"error: (.*)", said)
+    reason = errors[-1] if errors else " ".join(said.split())
+    reason = reason.removeprefix("Batch job submission failed: ").strip().rstrip(".")
     remedies = {
         "node configuration": f"no node of {job.partition} has {_asked(job)}; name another "
         "partition in `set-resources` of the profile, or ask for less",
@@ -91,7 +94,7 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
         (text for sign, text in remedies.items() if sign in reason),
         "mend what it names in the profile (docs/cluster.md)",
     )
-    return f"{job.title}: sbatch refused it: {reason.strip().rstrip('.')}; {remedy}"
+    return f"{job.title} was not submitted: {reason}; {remedy}"
 
 
 def ending(job: Job, slurm_id: str, told: Mapping[str, str]) -> str:
@@ -228,6 +231,20 @@ class Failures:
                 log.warning("a failed job cannot be described (%s)", error)
             failed(job_info, msg=msg, **named)
 
+        run_job = executor.run_job
+
+        def run_job_or_report(job: Any) -> None:
+            try:
+                run_job(job)
+            except Exception as error:
+                # Version 2.8 of the plugin stumbles when it reports on jobs that share a place in
+                # the queue, and Snakemake would wait for them forever.
+                cause = error.__context__ or error
+                executor._report_job_error_threadsafe(
+                    SubmittedJobInfo(job), f"Job submission failed with exception: {cause}"
+                )
+
+        executor.run_job = run_job_or_report
         executor.report_job_submission = report_job_submission
         executor.report_job_error = report_job_error
         threading.Thread(target=self._look_at_the_queue, daemon=True).start()
