@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster, command, missing, running
 from study import new_study
-from submitted import ASIS, Submitted, said_at_the_end, rows_of_few, scores, time_of, wait_until
+from submitted import ASIS, Submitted, rows_of_few, said_at_the_end, scores, time_of, wait_until
 
 from semantic_tokens.commands import main
 
