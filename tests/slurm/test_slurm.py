@@ -166,6 +166,7 @@ def test_jobs_outlive_snakemake(submitted: Submitted, whole_run: str, cluster: C
 
 
 KMEANS = "results/groups/unigram/unaligned/dfull/kmeans-cosine-0.05.safetensors"
+CORPUS = "results/tokenized/unigram/original/corpora/emoji_names.safetensors"
 
 
 def test_the_partition_is_one_that_takes_the_job(
@@ -184,7 +185,7 @@ partitions:
     )
     known = len(cluster.jobs())
     submitted.run(
-        *(KMEANS, "results/tokenized/unigram/original/corpora/emoji_names.safetensors"),
+        *(KMEANS, CORPUS),
         "results/embeddings/unigram/unaligned/dfull.safetensors",
         options=(
             *(
@@ -212,9 +213,9 @@ partitions:
     }
     assert asked["rule_group_kmeans"]["gpus"] == "gres:gpu:toy:2"
     assert asked["rule_group_kmeans"]["most nodes"] == "1"
-    for path in (KMEANS, "results/tokenized/unigram/original/corpora/emoji_names.safetensors"):
-        made = (submitted.study.folder / path).read_bytes()
-        assert (path, made) == (path, (local.folder / path).read_bytes())
+    assert local.run(CORPUS, change=FEW).returncode == 0
+    made = [(study.folder / CORPUS).read_bytes() for study in (local, submitted.study)]
+    assert made[0] == made[1]
 
 
 def test_gpus_may_be_asked_for_by_gres(
@@ -249,7 +250,7 @@ def test_a_partition_without_gpus_refuses(submitted: Submitted, whole_run: str) 
     )
     (line,) = said_at_the_end(output)
     assert re.match(
-        r"fine_tune \(\S+/seed-5|fine_tune \(.* and 1 more\) was not submitted: "
+        r"fine_tune \(\S+/5 and 1 more\) was not submitted: "
         r"Requested node configuration is not available; no node of partition `plain` has 1 CPU, "
         r"1500 MB, 1 GPU of type `toy` on one node; name another partition in `set-resources`",
         line,
