@@ -12,9 +12,11 @@ if config["keep"]["predictions"]:
 if config["keep"]["models"]:
     KEPT["model"] = directory(f"results/fine-tuned/{SCORED}")
 
-# On a cluster, so many fine-tunings are one job. The job itself runs each of them as it is.
+# On a cluster, so many fine-tunings are one job. Snakemake runs again in that job, and there each of
+# them is a job of its own, as on one machine.
 PER_JOB = config["fine_tunings_per_job"]
-SHARED = "fine_tunings" if PER_JOB > 1 and not workflow.remote_exec else None
+ON_CLUSTER = workflow.resource_settings.nodes is not None and not workflow.remote_exec
+SHARED = "fine_tunings" if PER_JOB > 1 and ON_CLUSTER else None
 workflow.group_settings = replace(
     workflow.group_settings,
     group_components={"fine_tunings": PER_JOB, **workflow.group_settings.group_components},
@@ -36,11 +38,11 @@ rule fine_tune:
         f"results/logs/fine_tune/{SCORED}.log",
     benchmark:
         f"results/benchmarks/fine_tune/{SCORED}.tsv"
+    group:
+        SHARED
     conda:
         "../envs/cpu.yaml"
     threads: 1
-    group:
-        SHARED
     resources:
         mem_mb=growing(config["memory_mb"]["training"]),
         runtime=minutes(config["runtime_minutes"]["fine_tuning"], sharing=PER_JOB),
