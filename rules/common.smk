@@ -123,11 +123,16 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
-def minutes(amount, sharing=1):
+def minutes(amount, group=None):
     """A time limit, which grows as :func:`growing` does, but no further than
-    ``runtime_minutes.maximum`` for all of the jobs that share a place in the queue."""
-    longest = max(1, config["runtime_minutes"]["maximum"] // sharing)
-    return lambda wildcards, attempt: min(amount * attempt, longest)
+    ``runtime_minutes.maximum`` for all of the jobs that a group of this name puts together."""
+
+    def limit(wildcards, attempt):
+        together = workflow.group_settings.group_components.get(group, 1)
+        longest = config["runtime_minutes"]["maximum"] // together
+        return max(1, min(amount * attempt, longest))
+
+    return limit
 
 
 def experiment_recipes():

@@ -12,15 +12,10 @@ if config["keep"]["predictions"]:
 if config["keep"]["models"]:
     KEPT["model"] = directory(f"results/fine-tuned/{SCORED}")
 
-# On a cluster, so many fine-tunings are one job. Snakemake runs again in that job, and there each of
-# them is a job of its own, as on one machine.
-PER_JOB = config["fine_tunings_per_job"]
+# Short ones share a job of a cluster. Snakemake runs again in that job, and there each of them is a
+# job of its own, as on one machine.
 ON_CLUSTER = workflow.resource_settings.nodes is not None and not workflow.remote_exec
-SHARED = "fine_tunings" if PER_JOB > 1 and ON_CLUSTER else None
-workflow.group_settings = replace(
-    workflow.group_settings,
-    group_components={"fine_tunings": PER_JOB, **workflow.group_settings.group_components},
-)
+SHARED = "fine_tunings" if config["group_fine_tunings"] and ON_CLUSTER else None
 
 
 rule fine_tune:
@@ -45,7 +40,7 @@ rule fine_tune:
     threads: 1
     resources:
         mem_mb=growing(config["memory_mb"]["training"]),
-        runtime=minutes(config["runtime_minutes"]["fine_tuning"], sharing=PER_JOB),
+        runtime=minutes(config["runtime_minutes"]["fine_tuning"], group=SHARED),
         gpu=config["gpus_per_job"],
     params:
         task=lambda wildcards: training_spec(config["tasks"][wildcards.task]),

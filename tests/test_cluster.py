@@ -151,7 +151,7 @@ def test_a_job_that_never_starts_in_one_line() -> None:
     shared = Job(**{**vars(TRAINING), "sharing": 5})
     line = never_starts(shared, "12", "PartitionTimeLimit", "1-00:00:00")
     assert "SLURM job 12 could not start (PartitionTimeLimit) and was cancelled" in line
-    assert "partition `gpu` allows 1-00:00:00" in line and "lower `fine_tunings_per_job`" in line
+    assert "partition `gpu` allows 1-00:00:00" in line and "lower `group-components`" in line
     assert "`slurm_account` or `qos`" in never_starts(TRAINING, "12", "InvalidQOS")
     assert "runtime_minutes.maximum" in never_starts(TRAINING, "1", "QOSMaxWallDurationPerJobLimit")
 

@@ -20,7 +20,7 @@ figure4 yes no unigram unaligned dfull kmeans-cosine-0.05 asis all-languages
 FEW = {
     "experiments": "config/few.tsv",
     "tasks_shown": ["ner"],
-    "memory_mb": {"backbones": 1500, "data": 1500, "ranking": 1500, "training": 1500},
+    "memory_mb": {"backbones": 2000, "data": 1500, "ranking": 1500, "training": 1500},
 }
 
 

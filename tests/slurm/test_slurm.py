@@ -77,7 +77,7 @@ def test_a_cluster_makes_the_files_that_one_machine_makes(
 def test_jobs_ask_for_what_their_rules_say(cluster: Cluster, whole_run: str) -> None:
     asked = {job["comment"]: job for job in cluster.jobs()}
     kmeans = asked["rule_group_kmeans_wildcards_unigram_unaligned_dfull_kmeans-cosine-0.05"]
-    assert (kmeans["memory"], kmeans["time"]) == ("1500M", "4:00:00")
+    assert (kmeans["memory"], kmeans["time"]) == ("2000M", "4:00:00")
     assert (kmeans["partition"], kmeans["gpus"]) == ("cpu", "N/A")
     assert {job["most nodes"] for job in cluster.jobs()} == {"1"}
 
@@ -311,7 +311,7 @@ def test_a_time_limit_that_is_reached(submitted: Submitted, whole_run: str) -> N
         seeds=[6],
         tasks={"ner": {"training": LONG | {"max_steps": 100_000, "epochs": 100_000}}},
         runtime_minutes={"fine_tuning": 1},
-        fine_tunings_per_job=1,
+        group_fine_tunings=False,
     )
     (line,) = said_at_the_end(output)
     assert re.search(

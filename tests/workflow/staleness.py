@@ -141,7 +141,7 @@ KEYS: dict[str, Line] = {
         ("backbones", "data", "ranking", "training"), 5000)),
     **_keys("runtime_minutes.", "", NOTHING, dict.fromkeys(
         ("backbones", "data", "ranking", "pretraining", "fine_tuning", "maximum"), 90)),
-    "fine_tunings_per_job": Line(NOTHING, value=1),
+    "group_fine_tunings": Line(NOTHING, value=False),
     "claims.margin": Line({"claims"}, value=7),
     "data_of_the_paper": Line({"comparison"}, value=True),
     **_keys("significance.", "", SHOWN | {"table4", "held_out"}, {

@@ -169,7 +169,7 @@ def _asked(job: Job) -> str:
 def _time_remedy(job: Job, limit: str | None) -> str:
     allows = f" allows {limit}" if limit else " allows less"
     minutes = job.resources.get("runtime", "?")
-    shared = ", or lower `fine_tunings_per_job`" if job.sharing > 1 else ""
+    shared = ", or lower `group-components` in the profile" if job.sharing > 1 else ""
     return (
         f"it asks for {minutes} minutes and {job.partition}{allows}; set `runtime_minutes.maximum` "
         f"in the config to that{shared}, or name another partition in `set-resources` of the profile"
