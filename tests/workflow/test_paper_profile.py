@@ -72,10 +72,11 @@ def test_every_figure_of_the_paper_resolves(dry_run: str) -> None:
 def shown_jobs(shown: str) -> dict[str, list[dict[str, str]]]:
     """Rule -> the resources of its jobs, in a dry run."""
     jobs: dict[str, list[dict[str, str]]] = {}
-    for rule, told in re.findall(r"^ *(?:local)?rule (\w+):\n((?: {4}.+\n)+)", shown, re.MULTILINE):
-        if found := re.search(r"resources: (.*)", told):
-            resources = dict(part.split("=", 1) for part in found[1].split(", ") if "=" in part)
-            jobs.setdefault(rule, []).append(resources)
+    for rule, told in re.findall(
+        r"^ *(?:local)?rule (\w+):\n(.*?^ +resources: .*)", shown, re.MULTILINE | re.DOTALL
+    ):
+        listed = told.rpartition("resources: ")[2].split(", ")
+        jobs.setdefault(rule, []).append(dict(part.split("=", 1) for part in listed))
     return jobs
 
 
