@@ -73,7 +73,7 @@ def shown_jobs(shown: str) -> dict[str, list[dict[str, str]]]:
     """Rule -> the resources of its jobs, in a dry run."""
     jobs: dict[str, list[dict[str, str]]] = {}
     for rule, told in re.findall(
-        r"^ *(?:local)?rule (\w+):\n(.*?^ +resources: .*)", shown, re.MULTILINE | re.DOTALL
+        r"^ *(?:local)?rule (\w+):\n(.*?^ +resources: [^\n]*)", shown, re.MULTILINE | re.DOTALL
     ):
         listed = told.rpartition("resources: ")[2].split(", ")
         jobs.setdefault(rule, []).append(dict(part.split("=", 1) for part in listed))
