@@ -326,7 +326,8 @@ def test_a_node_that_dies(submitted: Submitted, whole_run: str, cluster: Cluster
     """Its job waits in the queue again, and goes on from its checkpoint when a node is there."""
     target = scores(ASIS, "ner", 7)
     known = len(cluster.jobs())
-    process = submitted.start(target, seeds=[7], tasks={"ner": {"training": LONG}})
+    training = LONG | {"max_steps": 200}
+    process = submitted.start(target, seeds=[7], tasks={"ner": {"training": training}})
     checkpoint = target.replace("scores", "checkpoints/fine_tune").removesuffix(".json")
     state = submitted.study.folder / checkpoint / "state.json"
     wait_until(lambda: time_of(state) is not None, 300)
