@@ -255,15 +255,15 @@ def test_what_jobs_used_by_rule(tmp_path: Path) -> None:
     align = table.loc["align"]
     assert align["jobs"] == 2
     # The more of the two sources: the memory and time of the report, the CPUs of the benchmarks.
-    assert (align["memory_mb_asked"], align["memory_mb_used"]) == (4000, 2048)
+    assert (align["memory_mb_asked"], align["memory_mb_used"]) == (4000, 2048 + 180)
     assert (align["minutes_asked"], align["minutes_used"]) == (240, 60)
     assert (align["cpus_asked"], align["cpus_used"]) == (4, 2)
     training = table.loc["fine_tune"]
     # Fine-tunings that share a job: its memory is theirs, its time is not.
-    assert (training["memory_mb_used"], training["minutes_used"]) == (3072, 50)
+    assert (training["memory_mb_used"], training["minutes_used"]) == (3072 + 180, 50)
     assert pd.isna(table.loc["read_lexicon", "memory_mb_used"])
     assert proposal(table.reset_index(), 1.5) == {
-        "memory_mb": {"backbones": 3100, "training": 4700},
+        "memory_mb": {"backbones": 3400, "training": 4900},
         "runtime_minutes": {"backbones": 90, "data": 10, "fine_tuning": 80},
     }
 
@@ -278,9 +278,9 @@ def test_usage_without_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr().out
     assert f"By 1 benchmark files alone, with {SNAKEMAKE_MB} MB added" in shown
     assert "there is no efficiency report of SLURM, which is written at the end of a run" in shown
-    assert "memory_mb:\n  backbones: 600\n" in shown
+    assert "memory_mb:\n  backbones: 800\n" in shown
     align = next(line for line in shown.splitlines() if line.split()[0] == "align")
-    assert align.split() == ["align", "1", "-", "400", "-", "1.0", "-", "0.5"]
+    assert align.split() == ["align", "1", "-", "550", "-", "1.0", "-", "0.5"]
 
 
 def test_reports_that_cannot_be_read(tmp_path: Path) -> None:

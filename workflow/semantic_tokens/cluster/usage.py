@@ -16,8 +16,10 @@ import yaml
 from semantic_tokens.cluster.keys import MEMORY_KEY, TIME_KEY
 from semantic_tokens.errors import InputError
 
-#: A job of SLURM holds two processes of Snakemake besides what a benchmark file measures, in MB.
-SNAKEMAKE_MB = 300
+#: What a job of SLURM holds in MB besides what a benchmark file measures: two processes of Snakemake
+#: and srun, as measured on a SLURM 22.05; an efficiency report leaves out the first of them alone.
+SNAKEMAKE_MB = 450
+_BATCH_MB = 180
 #: How fine-tunings that share a job begin in an efficiency report.
 _SHARED = "fine_tunings_"
 _REPORT_COLUMNS = {"Elapsed_sec", "TotalCPU_sec", "NCPUS", "MaxRSS_MB", "RequestedMem_MB"}
@@ -104,7 +106,7 @@ def read_reports(paths: Iterable[str | Path]) -> pd.DataFrame:
                 {
                     "rule": rule.removeprefix(_SHARED),
                     "memory_mb_asked": row["RequestedMem_MB"] or math.nan,
-                    "memory_mb_used": row["MaxRSS_MB"] or math.nan,
+                    "memory_mb_used": (row["MaxRSS_MB"] or math.nan) + _BATCH_MB,
                     "minutes_asked": math.nan,
                     "minutes_used": math.nan if shares else seconds / 60,
                     "cpus_asked": row["NCPUS"],
@@ -190,7 +192,8 @@ def page(table: pd.DataFrame, origin: str, margin: float) -> str:
     text = yaml.safe_dump(proposal(table, margin), sort_keys=False)
     return (
         f"{shown.to_string(index=False)}\n\n# {origin}\n# The most that was used, times {margin:g}; "
-        f"what no job has shown is left out.\n{text}"
+        "what no job has shown is left out. Memory is looked at every 30 seconds, so short peaks may "
+        f"be missed.\n{text}"
     )
 
 
