@@ -136,7 +136,7 @@ def test_short_fine_tunings_share_jobs_within_the_longest_time_limit(checkout: P
         assert groups == -(-len(jobs["fine_tune"]) // 5)
         assert {int(job["runtime"]) for job in jobs["fine_tune"]} == {minutes}
         assert {int(job["runtime"]) for job in jobs["group_kmeans"]} == {240 * int(attempt)}
-    shown = dry_run_in(checkout, [*command, "--config", "group_fine_tunings=false"])
+    shown = dry_run_in(checkout, [*command, "--config", "group_fine_tunings=False"])
     assert "Group job" not in shown
     assert {job["runtime"] for job in shown_jobs(shown)["fine_tune"]} == {"120"}
 
