@@ -18,6 +18,12 @@ onstart:
     limit = workflow.scheduling_settings.max_jobs_per_timespan
     if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
+    if workflow.executor_plugin.name == "slurm":
+        SLURM_FAILURES.watch(workflow.scheduler._executor, logger)
+
+
+onerror:
+    SLURM_FAILURES.tell()
 
 
 include: "rules/common.smk"

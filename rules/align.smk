@@ -18,7 +18,7 @@ rule extract_embeddings:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         code=code_digest("semantic_tokens.embeddings", "semantic_tokens.modeling.encoders"),
@@ -41,9 +41,10 @@ rule align:
         alignment=r"clsa-.+",
     conda:
         "../envs/cpu.yaml"
+    threads: 1
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=config["gpus_per_job"],
     params:
         options=lambda wildcards: own_seeds(config["alignment"], wildcards),

@@ -35,7 +35,7 @@ rule derive_backbone:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         spec=lambda wildcards: backbone_spec(config["backbones"][wildcards.backbone]),
@@ -69,7 +69,7 @@ rule truncate_tokenizer:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         ratio=lambda wildcards: ratio_of(wildcards.segmentation),

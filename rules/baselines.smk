@@ -21,7 +21,7 @@ rule baseline:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["data"]),
-        runtime=growing(config["runtime_minutes"]["data"]),
+        runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
         kind=lambda wildcards: config["tasks"][wildcards.task]["kind"],

@@ -70,6 +70,7 @@ os.environ.update(
     )
 )
 
+from semantic_tokens.cluster.failures import Failures
 from semantic_tokens.configuration import POOLED_DEPTHS, read_experiments, validate_config
 from semantic_tokens.errors import InputError
 from semantic_tokens.gpu_devices import gpu_limit
@@ -147,6 +148,8 @@ if (
     if gpus is not None:
         workflow.global_resources["gpu"] = gpus
 
+#: What is said at the end of a run on SLURM; nothing elsewhere.
+SLURM_FAILURES = Failures()
 TASKS = config["tasks_shown"]
 SPLITS = ["train", "dev", "test"]
 GROUPS = "{backbone}/{alignment}/{dimension}/{grouping}"
@@ -244,6 +247,18 @@ def growing(amount):
     """A resource of which each new attempt at a job asks for as much again: on a cluster, a job
     that went over its memory or time is given more. It makes nothing stale."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def minutes(amount, group=None):
+    """A time limit, which grows as :func:`growing` does, but no further than
+    ``runtime_minutes.maximum`` for all of the jobs that a group of this name puts together."""
+
+    def limit(wildcards, attempt):
+        together = workflow.group_settings.group_components.get(group, 1)
+        longest = config["runtime_minutes"]["maximum"] // together
+        return max(1, min(amount * attempt, longest))
+
+    return limit
 
 
 def experiment_recipes():

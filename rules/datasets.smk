@@ -22,7 +22,7 @@ rule read_dataset:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["data"]),
-        runtime=growing(config["runtime_minutes"]["data"]),
+        runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
         spec=lambda wildcards: reading_spec(config["datasets"][wildcards.dataset]),
@@ -57,9 +57,10 @@ rule rank_bm25:
         "results/{run_folder}benchmarks/rank_bm25/{dataset}.tsv"
     conda:
         "../envs/cpu.yaml"
+    threads: 1
     resources:
         mem_mb=growing(config["memory_mb"]["ranking"]),
-        runtime=growing(config["runtime_minutes"]["ranking"]),
+        runtime=minutes(config["runtime_minutes"]["ranking"]),
         gpu=0,
     params:
         **config["bm25"],
@@ -83,7 +84,7 @@ rule pool_passages:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["ranking"]),
-        runtime=growing(config["runtime_minutes"]["ranking"]),
+        runtime=minutes(config["runtime_minutes"]["ranking"]),
         gpu=0,
     params:
         options=lambda wildcards: pool_of(wildcards.dataset),

@@ -35,7 +35,7 @@ if EXPLORED:
             "../envs/cpu.yaml"
         resources:
             mem_mb=growing(config["memory_mb"]["backbones"]),
-            runtime=growing(60),
+            runtime=minutes(60),
             gpu=0,
         params:
             recipes=[r.path for r in EXPLORED],

@@ -251,7 +251,7 @@ if INSPECTED:
             "../envs/cpu.yaml"
         resources:
             mem_mb=growing(4000),
-            runtime=growing(20),
+            runtime=minutes(20),
             gpu=0,
         params:
             keywords=config["inspection"]["keywords"],

@@ -12,6 +12,11 @@ if config["keep"]["predictions"]:
 if config["keep"]["models"]:
     KEPT["model"] = directory(own(f"results/fine-tuned/{SCORED}"))
 
+# Short ones share a job of a cluster. Snakemake runs again in that job, and there each of them is a
+# job of its own, as on one machine.
+ON_CLUSTER = workflow.resource_settings.nodes is not None and not workflow.remote_exec
+SHARED = "fine_tunings" if config["group_fine_tunings"] and ON_CLUSTER else None
+
 
 rule fine_tune:
     input:
@@ -28,11 +33,14 @@ rule fine_tune:
         own(f"results/logs/fine_tune/{SCORED}.log"),
     benchmark:
         own(f"results/benchmarks/fine_tune/{SCORED}.tsv")
+    group:
+        SHARED
     conda:
         "../envs/cpu.yaml"
+    threads: 1
     resources:
         mem_mb=growing(config["memory_mb"]["training"]),
-        runtime=growing(config["runtime_minutes"]["fine_tuning"]),
+        runtime=minutes(config["runtime_minutes"]["fine_tuning"], group=SHARED),
         gpu=config["gpus_per_job"],
     params:
         task=lambda wildcards: training_spec(config["tasks"][wildcards.task]),

@@ -21,9 +21,10 @@ rule group_kmeans:
         grouping=r"kmeans-(cosine|euclidean)-.+",
     conda:
         "../envs/gpu.yaml" if config["gpus_per_job"] else "../envs/cpu.yaml"
+    threads: 1
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=config["gpus_per_job"],
     params:
         metric=lambda wildcards: wildcards.grouping.split("-")[1],
@@ -59,7 +60,7 @@ rule count_subwords:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         code=code_digest("semantic_tokens.subword_counts"),
@@ -110,7 +111,7 @@ rule group_random:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         seed=lambda wildcards: own_seeds(config["grouping"]["random"], wildcards)["seed"],
@@ -142,7 +143,7 @@ rule group_by_frequency:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         keep_unused_alone=config["grouping"]["keep_unused_alone"],
@@ -172,7 +173,7 @@ rule group_first_k:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
@@ -202,7 +203,7 @@ rule group_by_lexicon:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         code=code_digest(
@@ -231,7 +232,7 @@ rule export_model:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         scores=PREFIX + own(f"results/scores/{RECIPE}"),

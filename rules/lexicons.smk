@@ -18,7 +18,7 @@ rule read_lexicon:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["data"]),
-        runtime=growing(config["runtime_minutes"]["data"]),
+        runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
         spec=lambda wildcards: reading_spec(config["lexicons"][wildcards.lexicon]),

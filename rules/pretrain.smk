@@ -32,9 +32,10 @@ rule pretrain:
         f"results/{{run_folder}}benchmarks/pretrain/{GROUPS}.tsv"
     conda:
         "../envs/cpu.yaml"
+    threads: 1
     resources:
         mem_mb=growing(config["memory_mb"]["training"]),
-        runtime=growing(config["runtime_minutes"]["pretraining"]),
+        runtime=minutes(config["runtime_minutes"]["pretraining"]),
         gpu=config["gpus_per_job"],
     params:
         training=training_spec(config["pretraining"])["training"],
@@ -63,9 +64,10 @@ rule measure_pretraining:
         f"results/{{run_folder}}benchmarks/measure_pretraining/{GROUPS}.tsv"
     conda:
         "../envs/cpu.yaml"
+    threads: 1
     resources:
         mem_mb=growing(config["memory_mb"]["training"]),
-        runtime=growing(config["runtime_minutes"]["pretraining"]),
+        runtime=minutes(config["runtime_minutes"]["pretraining"]),
         gpu=config["gpus_per_job"],
     params:
         training=training_spec(config["pretraining"])["training"],

@@ -19,7 +19,7 @@ rule reduce_dimension:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=growing(config["runtime_minutes"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
         code=code_digest("semantic_tokens.reduction"),

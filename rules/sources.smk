@@ -38,7 +38,7 @@ rule fetch_download:
         "../envs/cpu.yaml"
     resources:
         mem_mb=1000,
-        runtime=growing(config["runtime_minutes"]["data"]),
+        runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
         spec=lambda wildcards: download_spec(config["downloads"][wildcards.download]),

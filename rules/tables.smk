@@ -160,7 +160,7 @@ if CLAIMED:
             "../envs/cpu.yaml"
         resources:
             mem_mb=growing(4000),
-            runtime=growing(60),
+            runtime=minutes(60),
             gpu=0,
         params:
             rows_by_task={task: rows_as_params(rows) for task, rows in SCORED_ROWS.items()},
@@ -271,7 +271,7 @@ rule table1:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(1000),
-        runtime=growing(240),
+        runtime=minutes(240),
         gpu=0,
     params:
         tasks={
@@ -447,7 +447,7 @@ rule significance:
         "../envs/cpu.yaml"
     resources:
         mem_mb=growing(4000),
-        runtime=growing(60),
+        runtime=minutes(60),
         gpu=0,
     params:
         rows_by_task={task: rows_as_params(rows) for task, rows in SCORED_ROWS.items()},
@@ -478,7 +478,7 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
             "../envs/cpu.yaml"
         resources:
             mem_mb=growing(4000),
-            runtime=growing(30),
+            runtime=minutes(30),
             gpu=0,
         params:
             held_out_fraction=config["alignment"]["held_out_fraction"],

@@ -27,9 +27,10 @@ rule tokenize_dataset:
         dataset=datasets_of_kind(is_ranking=False),
     conda:
         "../envs/cpu.yaml"
+    threads: 1
     resources:
         mem_mb=growing(config["memory_mb"]["data"]),
-        runtime=growing(config["runtime_minutes"]["data"]),
+        runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
         kind=lambda wildcards: dataset_kind(wildcards.dataset),
@@ -71,9 +72,10 @@ rule tokenize_corpus:
         "results/{run_folder}benchmarks/tokenize_corpus/{backbone}/{segmentation}/{corpus}.tsv"
     conda:
         "../envs/cpu.yaml"
+    threads: 1
     resources:
         mem_mb=growing(config["memory_mb"]["data"]),
-        runtime=growing(config["runtime_minutes"]["data"]),
+        runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
         sequence_length=config["pretraining"]["sequence_length"],

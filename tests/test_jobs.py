@@ -3,6 +3,9 @@
 import errno
 import itertools
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,8 +25,8 @@ def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespac
     """What a script is given; the test's own log handlers and environment are put back."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", list(root.handlers))
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        monkeypatch.setenv(variable, "1")
+    for variable in ("OMP", "MKL", "OPENBLAS", "RAYON"):
+        monkeypatch.setenv(f"{variable}_NUM_THREADS", "1")
     monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "error")
     return SimpleNamespace(rule="align", threads=1, log=[str(tmp_path / "align.log")])
 
@@ -94,6 +97,34 @@ def test_too_little_memory_ends_in_one_line(snakemake: SimpleNamespace, error: E
     assert ended.value.code == 1
     (line,) = said(snakemake).splitlines()
     assert "align: the memory does not suffice (" in line and "`device_batch_size`" in line
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_threads_of_a_rule_reach_the_libraries(tmp_path: Path, threads: int) -> None:
+    """In a process of its own, since a library takes their number when it starts."""
+    script = f"""
+from types import SimpleNamespace
+from semantic_tokens.jobs import job
+
+with job(SimpleNamespace(rule="align", threads={threads}, log=[], resources={{}})):
+    import os
+    import torch
+    from threadpoolctl import threadpool_info
+    import numpy
+    pools = {{pool["num_threads"] for pool in threadpool_info()}}
+    print(torch.get_num_threads(), pools, os.environ["RAYON_NUM_THREADS"],
+          os.environ["TOKENIZERS_PARALLELISM"])
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "TOKENIZERS_PARALLELISM"}
+    answer = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    parallel = "true" if threads > 1 else "false"
+    assert answer.stdout.split() == [str(threads), f"{{{threads}}}", str(threads), parallel]
 
 
 def test_one_of_several_processes_may_have_too_little_memory(snakemake: SimpleNamespace) -> None:

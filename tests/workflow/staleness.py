@@ -169,7 +169,8 @@ KEYS: dict[str, Line] = {
     **_keys("memory_mb.", "", NOTHING, dict.fromkeys(
         ("backbones", "data", "ranking", "training"), 5000)),
     **_keys("runtime_minutes.", "", NOTHING, dict.fromkeys(
-        ("backbones", "data", "ranking", "pretraining", "fine_tuning"), 90)),
+        ("backbones", "data", "ranking", "pretraining", "fine_tuning", "maximum"), 90)),
+    "group_fine_tunings": Line(NOTHING, value=False),
     "claims.margin": Line({"claims"}, value=7),
     "data_of_the_paper": Line({"comparison"}, value=True),
     **_keys("significance.", "", SHOWN | {"table4", "held_out"}, {
@@ -314,6 +315,8 @@ MODULES: dict[str, Line] = {
     "baselines": Line(SHOWN - {"significance"} | BASELINE),
     "bootstrap": Line(SHOWN | {"table4", "held_out"}),
     "claims": Line({"claims"}),
+    **dict.fromkeys(
+        ("cluster.failures", "cluster.gpus", "cluster.keys", "cluster.usage"), Line(NOTHING)),
     "commands": Line(NOTHING),
     # reads the paper's table for both
     "comparison": Line({"comparison", "claims"}),

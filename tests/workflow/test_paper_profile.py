@@ -69,6 +69,78 @@ def test_every_figure_of_the_paper_resolves(dry_run: str) -> None:
     assert len(scores) == 45 * 5 + 5 + 5 * 4 + (beside + added) * 5
 
 
+def shown_jobs(shown: str) -> dict[str, list[dict[str, str]]]:
+    """Rule -> the resources of its jobs, in a dry run."""
+    jobs: dict[str, list[dict[str, str]]] = {}
+    for rule, told in re.findall(
+        r"^ *(?:local)?rule (\w+):\n(.*?^ +resources: [^\n]*)", shown, re.MULTILINE | re.DOTALL
+    ):
+        listed = told.rpartition("resources: ")[2].split(", ")
+        jobs.setdefault(rule, []).append(dict(part.split("=", 1) for part in listed))
+    return jobs
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout to give commands in."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for part in ("Snakefile", "rules", "workflow", "profiles", "envs", "config"):
+        (folder / part).symlink_to(ROOT / part)
+    return folder
+
+
+def first_commands() -> list[list[str]]:
+    """Snakemake's commands in the first block of the page on clusters, as words."""
+    page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"\n\n((?:    .+\n)+)", page)[:1]
+    commands = [line.partition("#")[0].split() for line in block.splitlines()]
+    return [command for command in commands if command[0] == "snakemake"]
+
+
+def dry_run_in(checkout: Path, command: list[str]) -> str:
+    answer = subprocess.run(
+        [sys.executable, "-m", *command, "--dry-run"],
+        cwd=checkout,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout
+    return answer.stdout
+
+
+def test_the_first_commands_on_a_cluster_are_right_as_they_stand(checkout: Path) -> None:
+    """No fine-tunings of hours share a job, and no job asks for more time than a partition allows,
+    in its last attempt either."""
+    commands = first_commands()
+    assert [command[1] for command in commands] == ["download", "plan", "results/table5.csv"]
+    for command in commands:
+        assert "Building DAG" in dry_run_in(checkout, command)
+    for attempt in ("1", "3"):
+        shown = dry_run_in(checkout, [*commands[-1], "--attempt", attempt])
+        assert "Group job" not in shown
+        jobs = shown_jobs(shown)
+        assert len(jobs["fine_tune"]) == 45 * 5
+        assert {job["runtime"] for job in jobs["fine_tune"]} == {"4320"}
+        assert max(int(job["runtime"]) for rule in jobs.values() for job in rule) == 4320
+        assert {job["nodes"] for rule in jobs.values() for job in rule} == {"1"}
+
+
+def test_short_fine_tunings_share_jobs_within_the_longest_time_limit(checkout: Path) -> None:
+    command = ["snakemake", "results/table5.csv", "--profile", "profiles/slurm"]
+    for attempt, minutes in (("1", 120), ("2", 240), ("3", 1440 // 5)):
+        shown = dry_run_in(checkout, [*command, "--attempt", attempt])
+        jobs = shown_jobs(shown)
+        groups = shown.count("Group job fine_tunings")
+        assert groups == -(-len(jobs["fine_tune"]) // 5)
+        assert {int(job["runtime"]) for job in jobs["fine_tune"]} == {minutes}
+        assert {int(job["runtime"]) for job in jobs["group_kmeans"]} == {240 * int(attempt)}
+    shown = dry_run_in(checkout, [*command, "--config", "group_fine_tunings=False"])
+    assert "Group job" not in shown
+    assert {job["runtime"] for job in shown_jobs(shown)["fine_tune"]} == {"120"}
+
+
 def test_every_job_names_its_resources(dry_run: str) -> None:
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.+\n)+)", dry_run, re.MULTILINE)
     jobs = [job for job in jobs if job[0] != "all"]

@@ -221,7 +221,7 @@ def test_a_run_touches_nothing_of_the_one_it_is_based_on(answers: Answers, key: 
 #: reads the configuration, whose values are parameters, and packages that have but names.
 DECIDE_NOTHING = {
     *("errors", "files", "jobs", "processes", "snakemake_run", "gpu_devices", "gpus"),
-    "wheels",
+    *("wheels", "cluster.gpus"),
     *("downloads", "downloads.addresses", "downloads.archives", "downloads.folder"),
     *("downloads.hub", "downloads.network"),
     *("config_reference", "configuration", "recipe", "figures", "finetuning", "runs"),

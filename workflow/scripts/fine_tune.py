@@ -5,6 +5,7 @@ from pathlib import Path
 from semantic_tokens.jobs import job
 
 with job(snakemake):
+    from semantic_tokens.cluster.gpus import gpu_count
     from semantic_tokens.files import file_lock, write_json
     from semantic_tokens.finetuning import fine_tune_from_files
     from semantic_tokens.finetuning.predictions import write_predictions
@@ -19,7 +20,7 @@ with job(snakemake):
     candidates = inputs.get("candidates")
     with file_lock(params.checkpoint):
         scores, items, predictions = in_processes(
-            snakemake.resources.gpu,
+            gpu_count(snakemake.resources),
             fine_tune_from_files,
             {
                 "kind": task_options["kind"],

@@ -3,6 +3,7 @@
 from semantic_tokens.jobs import job
 
 with job(snakemake):
+    from semantic_tokens.cluster.gpus import gpu_count
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.pretraining import Objective, measure
     from semantic_tokens.processes import in_processes
@@ -10,7 +11,7 @@ with job(snakemake):
 
     params, inputs = snakemake.params, snakemake.input
     in_processes(
-        snakemake.resources.gpu,
+        gpu_count(snakemake.resources),
         measure,
         ModelFiles.of(inputs.model, inputs.get("groups", ()), inputs.get("embeddings", ())),
         [str(corpus) for corpus in inputs.corpora],

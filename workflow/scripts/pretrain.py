@@ -3,6 +3,7 @@
 from semantic_tokens.jobs import job
 
 with job(snakemake):
+    from semantic_tokens.cluster.gpus import gpu_count
     from semantic_tokens.files import file_lock
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.pretraining import Objective, pretrain
@@ -14,7 +15,7 @@ with job(snakemake):
     folder, *groups = snakemake.wildcards
     with file_lock(params.checkpoint):
         in_processes(
-            snakemake.resources.gpu,
+            gpu_count(snakemake.resources),
             pretrain,
             ModelFiles.of(inputs.model, inputs.get("groups", ()), inputs.get("embeddings", ())),
             [str(corpus) for corpus in inputs.corpora],

@@ -5,7 +5,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from semantic_tokens import __version__
@@ -76,6 +76,24 @@ def parser() -> argparse.ArgumentParser:
     add("--directory", type=Path, default=Path("."), help="the folder that results lies in")
     add("--output", action="append", default=[], type=Path, metavar="FILE",
         help="a file to write, .csv or .html; may be repeated")  # fmt: skip
+    usage = commands.add_parser(
+        "usage",
+        help="what a study's jobs asked for and used, and what to ask a cluster for",
+        description=(
+            "Show by rule the most memory, time and CPUs that any job asked for and used, and "
+            "propose `memory_mb` and `runtime_minutes` for the config. It reads Snakemake's "
+            "benchmark files and the efficiency reports of its SLURM plugin."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = usage.add_argument
+    add("results", nargs="?", default="results", type=Path, help="the study's folder of results")
+    add("--report", action="append", type=Path, dest="reports", metavar="CSV",
+        help="an efficiency report, instead of those in RESULTS/logs/slurm; may be repeated")  # fmt: skip
+    add("--no-report", action="store_const", const=[], dest="reports",
+        help="go by the benchmark files alone")  # fmt: skip
+    add("--margin", type=float, default=1.3, help="what is proposed, to the most that was used")
+    add("--table", type=Path, metavar="CSV", help="write the table to a file too")
     return top
 
 
@@ -98,13 +116,31 @@ def compare(runs: Sequence[str], directory: Path, output: Sequence[Path]) -> Non
         write_comparison(comparison, path)
 
 
+def show_usage(
+    results: Path, reports: Sequence[Path] | None, margin: float, table: Path | None
+) -> None:
+    """Print what a study's jobs used, and write it to a file."""
+    from semantic_tokens.cluster.usage import measured, page
+    from semantic_tokens.files import whole
+
+    used, origin = measured(results, reports)
+    if table is not None:
+        with whole(table) as partial:
+            used.to_csv(partial, index=False, float_format="%.2f")
+    print(page(used, origin, margin))
+
+
+#: The commands that read what the workflow made.
+COMMANDS_ON_RESULTS: dict[str, Callable[..., None]] = {"compare": compare, "usage": show_usage}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 after a message on what to fix."""
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
-    if command == "compare":
+    if command in COMMANDS_ON_RESULTS:
         try:
-            compare(**options)
+            COMMANDS_ON_RESULTS[command](**options)
         except InputError as error:
             print(f"Error: {error}", file=sys.stderr)
             return 1

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from semantic_tokens.cluster.gpus import gpu_count
 from semantic_tokens.errors import InputError
 
 
@@ -24,9 +25,13 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     """
     from semantic_tokens.snakemake_run import end_with_snakemake
 
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    # Of torch and numpy, and of the tokenizers, which cut many texts at once.
+    for variable in (
+        *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+        "RAYON_NUM_THREADS",
+    ):
         os.environ[variable] = str(snakemake.threads)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", str(snakemake.threads > 1).lower())
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # Else a table of the weights that a fresh head has not got from its checkpoint, in every job.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -82,7 +87,7 @@ def _gpus_of(snakemake: Any, log: logging.Logger) -> Iterator[None]:
     Raises:
         InputError: it does not.
     """
-    count = getattr(snakemake, "resources", {}).get("gpu", 0)
+    count = gpu_count(getattr(snakemake, "resources", {}))
     if not count:
         yield
         return

@@ -78,8 +78,12 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
 def _call(
     log_files: list[str], function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[str | None, Any]:
+    import torch
+
     if is_first_process():
         log_to(log_files)
+    # The CPUs of the job are for all of its processes.
+    torch.set_num_threads(max(1, torch.get_num_threads() // process_count()))
     try:
         result = function(*args, **named)
     except InputError as error:

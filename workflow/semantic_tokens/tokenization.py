@@ -6,6 +6,7 @@ int32, read back with :func:`read_table`.
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -290,8 +291,10 @@ def tokenize_dataset(
         targets: a Parquet file for each.
         options: of that kind's function above; for ranking ``max_query_length`` and
             ``max_passage_length``.
-        processes: that tokenise at the same time.
+        processes: that tokenise at the same time, each on one thread.
     """
+    if processes > 1:
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
     tokenizer = load_tokenizer(tokenizer_path)
     for split, target in zip(splits, targets, strict=True):
         options_of_split = options

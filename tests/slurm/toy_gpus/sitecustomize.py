@@ -3,6 +3,7 @@ this first, where this folder is on its PYTHONPATH."""
 
 import importlib.abc
 import importlib.util
+import logging
 import sys
 from typing import Any
 
@@ -20,7 +21,7 @@ class Believing(importlib.abc.MetaPathFinder):
 
         def exec_module(module: Any) -> None:
             execute(module)
-            module.require_gpus = lambda count: None
+            module.require_gpus = lambda count: logging.info("%d toy GPUs", count)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
