@@ -155,9 +155,9 @@ def test_two_runs_are_compared(
 @pytest.mark.parametrize(
     ("target", "change", "message"),
     [
-        ("all", {"run": ""}, r"config key run: '' does not match .*; a name of letters"),
-        ("all", {"run": "../up"}, r"config key run: '\.\./up' does not match .*; a name of letters"),
-        ("all", {"run": "a b"}, r"config key run: 'a b' does not match .*; a name of letters"),
+        ("all", {"run": ""}, r"config key run: '' does not match .*; The name of this run: letters"),
+        ("all", {"run": "../up"}, r"config key run: '\.\./up' does not match .*; The name of this run: letters"),
+        ("all", {"run": "a b"}, r"config key run: 'a b' does not match .*; The name of this run: letters"),
         (
             "all",
             {"run": "x", "base_run": "never"},
