@@ -82,7 +82,9 @@ def test_a_name_is_letters_digits_and_some_signs(default: dict[str, Any], name: 
     "name", ["", "..", ".", "a/b", "a b", "-n", "../a", "a\n", "{a}", "ä", 2, 0.0001, None, ["a"]]
 )
 def test_a_bad_name_is_refused_in_one_line(default: dict[str, Any], name: Any) -> None:
-    with pytest.raises(InputError, match=r"^config key run: .*; The name of this run: letters") as caught:
+    with pytest.raises(
+        InputError, match=r"^config key run: .*; The name of this run: letters"
+    ) as caught:
         validate_config(named(default, name), SCHEMA)
     assert "\n" not in str(caught.value)
 
