@@ -350,6 +350,22 @@ def test_two_processes_share_a_step(size: int) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+def test_the_script_that_starts_processes_runs_once(tmp_path: Path) -> None:
+    """Snakemake's scripts have no guard, and a process that is spawned imports the main script."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\n"
+        "from semantic_tokens.processes import in_processes\n"
+        "print(f'script {os.getpid()}', flush=True)\n"
+        "print(f'function {in_processes(2, os.getpid)}', flush=True)\n"
+    )
+    answer = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    first, second = answer.stdout.splitlines()
+    assert first.startswith("script ")
+    assert second.startswith("function ")
+    assert first.split()[1] != second.split()[1]
+
+
 def test_two_processes_resume_where_they_stood(tmp_path: Path) -> None:
     expected, _ = in_processes(2, train_a_share, 4, None, STEPS)
     in_processes(2, train_a_share, 4, tmp_path / "kept", 7)

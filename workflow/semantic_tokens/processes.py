@@ -1,9 +1,11 @@
 """One training in several processes of this machine, one a GPU, as torchrun starts them."""
 
+import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from semantic_tokens.errors import InputError
@@ -54,7 +56,8 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
         if isinstance(handler, logging.FileHandler)
     ]
     try:
-        results = elastic_launch(config, _call)(files, function, args, named)
+        with _no_main_script():
+            results = elastic_launch(config, _call)(files, function, args, named)
     except SignalException as error:  # the processes have ended
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from error
@@ -73,6 +76,20 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
     if message is not None:
         raise InputError(message)
     return result
+
+
+@contextlib.contextmanager
+def _no_main_script() -> Iterator[None]:
+    """Hide the file of the main script from the processes that start meanwhile.
+
+    They import it otherwise, and a script of Snakemake does all of its work when it is imported.
+    """
+    main = sys.modules["__main__"].__dict__
+    hidden = {"__file__": main.pop("__file__")} if "__file__" in main else {}
+    try:
+        yield
+    finally:
+        main.update(hidden)
 
 
 def _call(
