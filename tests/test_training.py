@@ -359,7 +359,13 @@ def test_the_script_that_starts_processes_runs_once(tmp_path: Path) -> None:
         "print(f'script {os.getpid()}', flush=True)\n"
         "print(f'function {in_processes(2, os.getpid)}', flush=True)\n"
     )
-    answer = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, script],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "workflow")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     first, second = answer.stdout.splitlines()
     assert first.startswith("script ")
     assert second.startswith("function ")
