@@ -91,12 +91,12 @@ def test_gpus_of_a_job(resources: dict[str, Any], count: int) -> None:
         (
             "sbatch: error: invalid partition specified: gpus\n"
             "sbatch: error: Batch job submission failed: Invalid partition name specified",
-            "`sinfo` lists the partitions; mend `slurm_partition`",
+            "`sinfo` lists the partitions; fix `slurm_partition`",
         ),
         (
             "sbatch: error: Batch job submission failed: Invalid account or account/partition "
             "combination specified",
-            "mend `slurm_account` in the profile",
+            "fix `slurm_account` in the profile",
         ),
         (
             "sbatch: error: Memory specification can not be satisfied\n"
@@ -107,7 +107,7 @@ def test_gpus_of_a_job(resources: dict[str, Any], count: int) -> None:
             "The given account other appears to be invalid. Available accounts:\nstudy",
             "Available accounts: study; `sacctmgr show associations user=$USER` lists yours",
         ),
-        ("sbatch: error: something new", "mend what it names in the profile"),
+        ("sbatch: error: something new", "fix what it names in the profile"),
     ],
 )
 def test_a_refusal_in_one_line(said: str, told: str) -> None:

@@ -622,7 +622,7 @@ def test_the_hub_s_refusals_are_told_apart(
     ):
         fetch(SPEC | change, {"hub": address})
     assert not (tmp_path / "made").exists()
-    with serving(hub(repositories, REVISION)) as (address, _):  # once it is mended
+    with serving(hub(repositories, REVISION)) as (address, _):  # once it is fixed
         assert names(fetch(SPEC, {"hub": address})) == ["README.md", "de/train-0.parquet"]
 
 

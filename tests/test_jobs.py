@@ -140,9 +140,9 @@ def asks_for_too_much() -> None:
 
 def test_what_the_user_can_mend_ends_in_one_line(snakemake: SimpleNamespace) -> None:
     with pytest.raises(SystemExit), job(snakemake):
-        raise InputError("lexicon.tsv, line 2: mend it")
+        raise InputError("lexicon.tsv, line 2: fix it")
     (line,) = said(snakemake).splitlines()
-    assert line.endswith("align: lexicon.tsv, line 2: mend it")
+    assert line.endswith("align: lexicon.tsv, line 2: fix it")
 
 
 def test_a_defect_keeps_its_traceback(snakemake: SimpleNamespace) -> None:

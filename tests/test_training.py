@@ -386,8 +386,8 @@ def refuse(message: str) -> None:
 
 
 def test_what_a_process_finds_wrong_is_told_once() -> None:
-    with pytest.raises(InputError, match="mend it in process 2"):
-        in_processes(2, refuse, "mend it")
+    with pytest.raises(InputError, match="fix it in process 2"):
+        in_processes(2, refuse, "fix it")
 
 
 def killed_in_the_second_process() -> None:

