@@ -76,7 +76,7 @@ def test_a_cluster_makes_the_files_that_one_machine_makes(
 
 def test_jobs_ask_for_what_their_rules_say(cluster: Cluster, whole_run: str) -> None:
     asked = {job["comment"]: job for job in cluster.jobs()}
-    kmeans = asked["rule_group_kmeans_wildcards_unigram_unaligned_dfull_kmeans-cosine-0.05"]
+    kmeans = asked["rule_group_kmeans_wildcards__unigram_unaligned_dfull_kmeans-cosine-0.05"]
     assert (kmeans["memory"], kmeans["time"]) == ("2000M", "4:00:00")
     assert (kmeans["partition"], kmeans["gpus"]) == ("cpu", "N/A")
     assert {job["most nodes"] for job in cluster.jobs()} == {"1"}
@@ -93,7 +93,7 @@ def test_the_logs_say_which_experiment(submitted: Submitted, whole_run: str) -> 
     logs = submitted.study.folder / "results/logs"
     assert "f1" in (logs / f"fine_tune/{ASIS}/ner/all-languages/seed-1.log").read_text("utf-8")
     (log,) = (logs / "slurm/rule_group_kmeans").rglob("*.log")
-    assert log.parent.name == "unigram_unaligned_dfull_kmeans-cosine-0.05"
+    assert log.parent.name == "_unigram_unaligned_dfull_kmeans-cosine-0.05"
 
 
 def test_nothing_is_stale_on_the_other_side(submitted: Submitted, whole_run: str) -> None:

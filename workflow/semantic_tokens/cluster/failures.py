@@ -336,7 +336,9 @@ def described(job_info: Any) -> Job:
     members = list(job) if job.is_group() else [job]
     unfinished = [m for m in members if not all(Path(path).exists() for path in m.output)]
     members = unfinished or members
-    names = ["/".join(map(str, member.wildcards)) for member in members]
+    # The run's folder ends with a slash, and that of the run without a name is empty.
+    names = ["".join(f"{part}/" for part in member.wildcards) for member in members]
+    names = [name.replace("//", "/").strip("/") for name in names]
     shown = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     logfile = (job_info.aux or {}).get("slurm_logfile")
     return Job(
