@@ -190,4 +190,6 @@ def test_a_run_that_cannot_be_is_refused_in_one_line(
 def test_a_number_is_no_name_where_it_is_not_quoted(study: Study) -> None:
     answer = study.run(options=["--dry-run", "--config", "run=1e-4"])
     assert answer.returncode == 1
-    assert_one_message(answer.stdout, r"config key run: 0\.0001 is not of type 'string'; The name of")
+    assert_one_message(
+        answer.stdout, r"config key run: 0\.0001 is not of type 'string'; The name of"
+    )
