@@ -15,6 +15,7 @@ from semantic_tokens.plan.report import budget_lines
 from semantic_tokens.plan.study import Study
 from semantic_tokens.plan.throughput import Throughput
 
+ROWS_SCHEMA = Path(__file__).resolve().parents[1] / "config/schemas/experiments.schema.json"
 ALIGNED = "clsa-words"
 RATIOS = (0.4, 0.2, 0.1, 0.05)
 #: A thousandth of a millisecond for each operation of a hundred million per second.
@@ -258,7 +259,7 @@ def test_what_is_bought_is_a_table_of_experiments_and_a_file_to_lay_over(tmp_pat
     table, overlay = tmp_path / "budget/experiments.tsv", tmp_path / "budget/config.yaml"
     write_sub_study(found, table, overlay, {"throughput": {"tflops": 0.5}})
     known = {"backbones": config()["backbones"], "lexicons": {"words": {}}}
-    assert [one.as_dict() for one in read_experiments(table, known)] == found.rows
+    assert [one.as_dict() for one in read_experiments(table, known, ROWS_SCHEMA)] == found.rows
     laid_over = yaml.safe_load(overlay.read_text(encoding="utf-8"))
     assert laid_over == {
         "experiments": str(table),

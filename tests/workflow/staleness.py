@@ -316,7 +316,9 @@ MODULES: dict[str, Line] = {
     "bootstrap": Line(SHOWN | {"table4", "held_out"}),
     "claims": Line({"claims"}),
     **dict.fromkeys(
-        ("cluster.failures", "cluster.gpus", "cluster.keys", "cluster.usage"), Line(NOTHING)),
+        ("cluster", "cluster.failures", "cluster.gpus", "cluster.keys", "cluster.usage"),
+        Line(NOTHING),
+    ),
     "commands": Line(NOTHING),
     # reads the paper's table for both
     "comparison": Line({"comparison", "claims"}),

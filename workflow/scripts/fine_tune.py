@@ -11,9 +11,8 @@ with job(snakemake):
     from semantic_tokens.finetuning.predictions import write_predictions
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.processes import in_processes
-    from semantic_tokens.runs import tracked_name
     from semantic_tokens.scored_items import write_items
-    from semantic_tokens.training import Tracking, TrainingOptions, remove_checkpoint
+    from semantic_tokens.training import Tracking, TrainingOptions, remove_checkpoint, tracked_name
 
     wildcards, params = snakemake.wildcards, snakemake.params
     inputs, output, task_options = snakemake.input, snakemake.output, params.task

@@ -8,8 +8,7 @@ with job(snakemake):
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.pretraining import Objective, pretrain
     from semantic_tokens.processes import in_processes
-    from semantic_tokens.runs import tracked_name
-    from semantic_tokens.training import Tracking, TrainingOptions
+    from semantic_tokens.training import Tracking, TrainingOptions, tracked_name
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output
     folder, *groups = snakemake.wildcards

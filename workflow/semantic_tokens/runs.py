@@ -57,19 +57,6 @@ def split_run(path: str) -> tuple[str, str]:
     return (f"{found[1]}/{path[found.end() :]}", found[2]) if found else (path, BASE)
 
 
-def tracked_name(folder: str, *parts: str) -> str:
-    """How trackers call a training, which is unique in all runs together.
-
-    Args:
-        folder: of :func:`folder_of`.
-        parts: that name it within its run.
-
-    >>> tracked_name("runs/lr5e-4/", "fine_tune", "ner"), tracked_name("", "fine_tune", "ner")
-    ('lr5e-4/fine_tune/ner', 'fine_tune/ner')
-    """
-    return "/".join([*Path(folder).parts[1:], *parts])
-
-
 @dataclass(frozen=True)
 class Layout:
     """Where the files of one run lie.

@@ -14,7 +14,7 @@ from semantic_tokens.training.device import (
 )
 from semantic_tokens.training.loop import train
 from semantic_tokens.training.options import TrainingOptions
-from semantic_tokens.training.tracking import Tracking
+from semantic_tokens.training.tracking import Tracking, tracked_name
 
 __all__ = [
     "Batch",
@@ -26,5 +26,6 @@ __all__ = [
     "precision_here",
     "remove_checkpoint",
     "shuffled_batches",
+    "tracked_name",
     "train",
 ]

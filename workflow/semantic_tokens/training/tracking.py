@@ -21,6 +21,19 @@ PROJECT = "semantic-tokens"
 _HEADER = "\t".join(["step", *Step._fields]) + "\n"
 
 
+def tracked_name(folder: str, *parts: str) -> str:
+    """How trackers call a training, which is unique in all runs together.
+
+    Args:
+        folder: of the run below ``results``; empty for the run without a name.
+        parts: that name it within its run.
+
+    >>> tracked_name("runs/lr5e-4/", "fine_tune", "ner"), tracked_name("", "fine_tune", "ner")
+    ('lr5e-4/fine_tune/ner', 'fine_tune/ner')
+    """
+    return "/".join([*Path(folder).parts[1:], *parts])
+
+
 @dataclass(frozen=True)
 class Tracking:
     """Where the steps of one training are recorded.
