@@ -57,7 +57,6 @@ rule rank_bm25:
         "results/{run_folder}benchmarks/rank_bm25/{dataset}.tsv"
     conda:
         "../envs/cpu.yaml"
-    threads: 1
     resources:
         mem_mb=growing(config["memory_mb"]["ranking"]),
         runtime=minutes(config["runtime_minutes"]["ranking"]),

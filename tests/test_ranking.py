@@ -73,20 +73,6 @@ def test_scores_are_those_of_the_formula(question, is_mapped, k1, b, tmp_path):
     assert ranked["scores"] == sorted(ranked["scores"], reverse=True)
 
 
-@pytest.mark.parametrize("processes", [2, 3])
-def test_rankings_are_the_same_by_several_processes(processes: int) -> None:
-    """More passages than the processes take at a time, in two languages."""
-    words = [f"w{i}" for i in range(60)]
-    passages = [
-        passage(f"d{i}", " ".join(words[i * step % 60] for step in range(1, 9)), language=language)
-        for i in range(12_000)
-        for language in ("deu", "eng")
-    ]
-    questions = [query("q1", "w3 w7"), query("q2", "w11", language="deu")]
-    alone = list(bm25_candidates(passages, questions, depth=50))
-    assert list(bm25_candidates(passages, questions, depth=50, processes=processes)) == alone
-
-
 def test_ties_go_by_id_even_where_the_list_is_cut():
     passages = [passage(i, "same words") for i in ("p3", "p10", "p1", "p2")]
     passages += [passage("p0", "other text"), passage("p4", "same same")]

@@ -24,7 +24,6 @@ with job(snakemake):
                 k1=params.k1,
                 b=params.b,
                 index_folder=index_folder,
-                processes=snakemake.threads,
             )
         }
     for queries, target in zip(splits, outputs, strict=True):

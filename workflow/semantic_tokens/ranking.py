@@ -10,13 +10,12 @@ import hashlib
 import heapq
 import json
 import logging
-import multiprocessing
 import tempfile
 import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,6 @@ _RUN = regex.compile(
     rf"(?P<unspaced>[\w&&[{_UNSPACED}]]+)|(?P<word>[\w--[{_UNSPACED}]]+)", regex.VERSION1
 )
 _CHARACTER = regex.compile(r"\X")  # a user's character: a letter and its marks
-
-_PASSAGES_AT_ONCE = 4096  # of each process
 
 
 def split_words(text: str) -> list[str]:
@@ -65,9 +62,10 @@ class _Collection:
     words: list["array[int]"] = field(default_factory=list)
     vocabulary: dict[str, int] = field(default_factory=dict)
 
-    def add(self, passage_id: str, words: Iterable[str]) -> None:
+    def add(self, passage: Mapping[str, Any]) -> None:
         number = self.vocabulary
-        self.ids.append(passage_id)
+        words = split_words(f"{passage['title']} {passage['text']}")
+        self.ids.append(passage["id"])
         self.words.append(array("i", [number.setdefault(word, len(number)) for word in words]))
 
     def sort(self) -> None:
@@ -88,7 +86,6 @@ def bm25_candidates(
     k1: float = 0.9,
     b: float = 0.4,
     index_folder: str | Path | None = None,
-    processes: int = 1,
 ) -> Iterator[dict[str, Any]]:
     """Rank for every query the passages of its own language, by Lucene's form of BM25.
 
@@ -106,7 +103,6 @@ def bm25_candidates(
         index_folder: an existing folder for those files; each language's index (8 bytes for each
             of a passage's different words) is written there too and mapped into memory, so that
             the system may page it out. Without it, a temporary folder and an index in memory.
-        processes: that split passages into words at the same time; the rankings are the same.
 
     Yields:
         ``{"id": query id, "candidates": [passage id, best first], "scores": [float]}``,
@@ -120,7 +116,7 @@ def bm25_candidates(
         queries_of.setdefault(query["language"], []).append(query)
     with tempfile.TemporaryDirectory(prefix="bm25-", dir=index_folder) as folder:
         parts = _by_language(passages, queries_of, Path(folder))
-        yield from _rank(parts, queries_of, depth, k1, b, index_folder, processes)
+        yield from _rank(parts, queries_of, depth, k1, b, index_folder)
 
 
 def _by_language(
@@ -146,12 +142,11 @@ def _rank(
     k1: float,
     b: float,
     index_folder: str | Path | None,
-    processes: int,
 ) -> Iterator[dict[str, Any]]:
     for language in sorted(queries_of):
         collection = _Collection()
-        for passage_id, words in _split(read_jsonl(parts[language]), processes):
-            collection.add(passage_id, words)
+        for passage in read_jsonl(parts[language]):
+            collection.add(passage)
         if not collection.vocabulary:
             raise InputError(
                 f"query {queries_of[language][0]['id']} is in {language}, a language in which no "
@@ -170,24 +165,6 @@ def _rank(
                 "candidates": [collection.ids[i] for i in best],
                 "scores": [float(scores[i]) for i in best],
             }
-
-
-def _split(
-    passages: Iterable[Mapping[str, Any]], processes: int
-) -> Iterator[tuple[str, list[str]]]:
-    """Each passage's id and words, in the order of the passages."""
-    if processes == 1:
-        yield from map(_words_of, passages)
-        return
-    waiting = iter(passages)
-    # Not spawned: that would run the script of the job again.
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
-        while batch := list(islice(waiting, processes * _PASSAGES_AT_ONCE)):
-            yield from pool.map(_words_of, batch, chunksize=_PASSAGES_AT_ONCE // 8)
-
-
-def _words_of(passage: Mapping[str, Any]) -> tuple[str, list[str]]:
-    return passage["id"], split_words(f"{passage['title']} {passage['text']}")
 
 
 def _index(collection: _Collection, k1: float, b: float, folder: Path | None) -> Any:
