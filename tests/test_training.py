@@ -344,7 +344,9 @@ def train_a_share(size: int, checkpoint: Path | None, steps: int) -> tuple[list[
 def test_two_processes_share_a_step(size: int) -> None:
     """Also where one of them has fewer micro-batches, or none."""
     expected, one = in_processes(1, train_a_share, size, None, STEPS)
+    handler = signal.getsignal(signal.SIGTERM)
     losses, two = in_processes(2, train_a_share, size, None, STEPS)
+    assert signal.getsignal(signal.SIGTERM) == handler
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
     for ours, theirs in zip(two, one, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -56,7 +56,7 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
         if isinstance(handler, logging.FileHandler)
     ]
     try:
-        with _no_main_script():
+        with _no_main_script(), _same_signal_handlers():
             results = elastic_launch(config, _call)(files, function, args, named)
     except SignalException as error:  # the processes have ended
         if error.sigval == signal.SIGINT:
@@ -90,6 +90,18 @@ def _no_main_script() -> Iterator[None]:
         yield
     finally:
         main.update(hidden)
+
+
+@contextlib.contextmanager
+def _same_signal_handlers() -> Iterator[None]:
+    """Put back the handlers of signals, which torch's launcher replaces for good."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _call(
