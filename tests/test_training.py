@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import numpy as np
 import pytest
 import torch
@@ -30,7 +31,6 @@ from semantic_tokens.training import (
     Batch,
     TrainingOptions,
     device,
-    loop,
     precision_here,
     shuffled_batches,
     step,
@@ -575,7 +575,7 @@ def test_gradients_that_overflow_again_and_again_end_the_run(
     """Under fp16, whose scaler skips the steps. It needs a GPU: here nothing is scaled, and nothing
     steps either."""
     monkeypatch.setattr(
-        loop, "Accelerator", lambda **given: Accelerator(**given | {"mixed_precision": "no"})
+        accelerate, "Accelerator", lambda **given: Accelerator(**given | {"mixed_precision": "no"})
     )
     monkeypatch.setattr(step, "precision_here", lambda wanted: "fp16")
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, closure=None: None)
