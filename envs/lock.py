@@ -86,6 +86,8 @@ def resolve(*arguments: str | Path, text: str = "") -> str:
                 "pip",
                 "compile",
                 "--no-config",
+                # The certificates of the system, as pip takes them: a company may have its own.
+                "--system-certs",
                 "--no-header",
                 "--no-annotate",
                 "--python",
