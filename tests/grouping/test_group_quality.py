@@ -5,7 +5,8 @@ import pytest
 from tokenizers import ByteLevelBPETokenizer
 from transformers import PreTrainedTokenizerFast
 
-from semantic_tokens.data.lexicons.table import Entry, is_held_out
+from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.lexicons.table import is_held_out
 from semantic_tokens.grouping.quality import (
     held_out_pairs,
     labels_of_subwords,
@@ -14,7 +15,7 @@ from semantic_tokens.grouping.quality import (
     together,
 )
 from semantic_tokens.report.figures.group_quality import curves_of, draw_group_quality
-from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.experiments import Experiment
 from semantic_tokens.study.measured_groupings import groupings_to_measure
 from semantic_tokens.study.recipe import Recipe
 

@@ -23,7 +23,8 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.data.languages import iso639_3
-from semantic_tokens.data.lexicons.table import Entry, write_lexicon
+from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.lexicons.table import write_lexicon
 from semantic_tokens.embeddings.matrix import save_embeddings
 from semantic_tokens.errors import InputError
 from semantic_tokens.grouping.groups import groups_of
@@ -42,7 +43,7 @@ from semantic_tokens.report.explorer.patterns import UnknownSyntax, javascript_p
 from semantic_tokens.report.explorer.segmentation import segmenter
 from semantic_tokens.sources.e5_binary import read_e5_binary
 from semantic_tokens.sources.wheels import read_member
-from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.experiments import Experiment
 from semantic_tokens.study.explored_groupings import explored
 from semantic_tokens.study.recipe import Recipe
 from semantic_tokens.tokenization.vocabulary import (

@@ -13,13 +13,9 @@ from scipy.stats import false_discovery_control
 from semantic_tokens.cli import main
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import write_json
-from semantic_tokens.report.run_comparison import (
-    COLUMNS,
-    RunComparison,
-    compare_runs,
-    printed,
-    read_run,
-)
+from semantic_tokens.report.run_comparison.compare import COLUMNS, RunComparison, compare_runs
+from semantic_tokens.report.run_comparison.runs import read_run
+from semantic_tokens.report.run_comparison.show import printed
 from semantic_tokens.study.runs import BASE, in_run
 from semantic_tokens.tasks.scored_items import ScoredItem, write_items
 

@@ -11,18 +11,18 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.study.experiments import ExperimentRow
 from semantic_tokens.study.recipe import PATTERNS
 from semantic_tokens.study.replicates import in_replicate, seed_in
 from semantic_tokens.tasks.scored_items import ScoredItem, read_items
 
-Experiment = Mapping[str, Any]  # a row of the table of experiments as plain values
-ItemsOf = Callable[[Experiment, str, int], list[ScoredItem]]  # of an experiment, task and seed
+ItemsOf = Callable[[ExperimentRow, str, int], list[ScoredItem]]  # of an experiment, task and seed
 BaselineOf = Callable[[str, str], list[ScoredItem] | None]  # of a baseline and task
 
 #: What needs no model. A task without a ranking has no BM25.
@@ -100,7 +100,7 @@ class Items(NamedTuple):
     possible: Mapping[str, np.ndarray]
 
 
-def experiment_name(row: Experiment) -> str:
+def experiment_name(row: ExperimentRow) -> str:
     """Where an experiment's scores lie: its recipe and training, joined by ``/``."""
     return "/".join(row[part] for part in [*PATTERNS, "training"])
 
@@ -321,7 +321,7 @@ class TaskScores:
 
 
 def read_runs(
-    items_of: ItemsOf, row: Experiment, task: str, runs: Runs
+    items_of: ItemsOf, row: ExperimentRow, task: str, runs: Runs
 ) -> Iterator[list[ScoredItem]]:
     """One training's items after another: of all at once, memory would be full of them."""
     for replicate in range(1, runs.replicates + 1):
@@ -340,7 +340,7 @@ class Scores:
 
     def __init__(
         self,
-        rows_by_task: Mapping[str, Sequence[Experiment]],
+        rows_by_task: Mapping[str, Sequence[ExperimentRow]],
         runs: Runs,
         items_of: ItemsOf,
         baseline_of: BaselineOf,
@@ -362,11 +362,11 @@ class Scores:
     def __getitem__(self, task: str) -> TaskScores:
         return self._tasks[task]
 
-    def of(self, row: Experiment, task: str) -> Estimate:
+    def of(self, row: ExperimentRow, task: str) -> Estimate:
         """An experiment's score in a task."""
         return self[task].estimate(experiment_name(row))
 
-    def is_above_chance(self, row: Experiment, task: str) -> bool:
+    def is_above_chance(self, row: ExperimentRow, task: str) -> bool:
         """See :meth:`TaskScores.is_above_chance`."""
         return self[task].is_above_chance(experiment_name(row))
 
@@ -374,7 +374,7 @@ class Scores:
 def items_in(folder: str | Path) -> ItemsOf:
     """How to find an experiment's items among the score files in a folder."""
 
-    def items_of(row: Experiment, task: str, seed: int) -> list[ScoredItem]:
+    def items_of(row: ExperimentRow, task: str, seed: int) -> list[ScoredItem]:
         recipe = "/".join(row[part] for part in PATTERNS)
         return read_items(
             Path(folder) / recipe / task / row["training"] / f"seed-{seed}.items.parquet"
@@ -396,7 +396,7 @@ def baselines_in(folder: str | Path) -> BaselineOf:
 def scores_in(
     scores: str | Path,
     baselines: str | Path,
-    rows_by_task: Mapping[str, Sequence[Experiment]],
+    rows_by_task: Mapping[str, Sequence[ExperimentRow]],
     runs: Runs,
     resampling: Resampling,
 ) -> Scores:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from semantic_tokens.data.lexicons.table import Entry
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.grouping.inspection import LONGEST_GLOSS
 
 #: Members of the largest group whose subwords are all compared with each other: a page grows with

@@ -11,9 +11,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from semantic_tokens.evaluation.bootstrap import Experiment, Scores
+from semantic_tokens.evaluation.bootstrap import Scores
+from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.figures import style
-from semantic_tokens.report.tables.table5 import Task, recipe_of
+from semantic_tokens.report.figures.scores import (
+    HOLLOW,
+    baseline_handles,
+    draw_baselines,
+    task_title,
+)
+from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 
 X_LABELS = {
     "ratio": "grouping ratio $r_G$",
@@ -28,7 +35,7 @@ CLOSEST_TICKS = {"ratio": 1.6, "dimension": 1.6, "parameters": 3.0}  # as a rati
 
 def draw_curves(
     shown: Mapping[str, Any],
-    tasks: Sequence[Task],
+    tasks: Sequence[ScoredTask],
     scores: Scores,
     full_dimension: Mapping[str, int],
 ) -> Figure:
@@ -55,8 +62,8 @@ def draw_curves(
                 axes, [x * aside for x in xs], series, [(r, task.name) for r in rows], scores
             )
         _scale(axes, positions, shown["x"])
-        axes.set_title(style.task_title(task))
-        style.draw_baselines(axes, scores[task.name])
+        axes.set_title(task_title(task))
+        draw_baselines(axes, scores[task.name])
         if oracle is not None:
             best = scores.of(oracle, task.name).value
             axes.axhline(best, color=style.ORACLE_COLOUR, linestyle=(0, (1, 1)), linewidth=1.2)
@@ -66,10 +73,10 @@ def draw_curves(
                 style.band_background(axes, best, float(scores[task.name].draws("chance")[0]))
     figure.supxlabel(X_LABELS[shown["x"]], fontsize=9)
     lines = _line_handles(shown, full_dimension)
-    lines += style.baseline_handles([scores[task.name] for task in tasks])
+    lines += baseline_handles([scores[task.name] for task in tasks])
     cells = [(row, task) for s in shown["series"] for row in s["experiments"] for task in tasks]
     if not all(scores.is_above_chance(row, task.name) for row, task in cells):
-        lines.append(style.HOLLOW)
+        lines.append(HOLLOW)
     figure.legend(
         handles=lines,
         loc="outside upper center",
@@ -97,7 +104,7 @@ def _draw_series(
     axes: Axes,
     xs: Sequence[float],
     series: Mapping[str, Any],
-    cells: Sequence[tuple[Experiment, str]],
+    cells: Sequence[tuple[ExperimentRow, str]],
     scores: Scores,
 ) -> None:
     """One curve: its line, the interval of each point, and its markers."""
@@ -129,16 +136,16 @@ def _draw_series(
         )
 
 
-def _ratio(row: Experiment, full_dimension: Mapping[str, int]) -> float:
+def _ratio(row: ExperimentRow, full_dimension: Mapping[str, int]) -> float:
     return 100 * recipe_of(row).ratio
 
 
-def _dimension(row: Experiment, full_dimension: Mapping[str, int]) -> float:
+def _dimension(row: ExperimentRow, full_dimension: Mapping[str, int]) -> float:
     recipe = recipe_of(row)
     return recipe.dimension_number or full_dimension[recipe.backbone]
 
 
-def _parameters(row: Experiment, full_dimension: Mapping[str, int]) -> float:
+def _parameters(row: ExperimentRow, full_dimension: Mapping[str, int]) -> float:
     """The size of the word embeddings, in percent of the backbone's own."""
     share = _dimension(row, full_dimension) / full_dimension[row["backbone"]]
     return _ratio(row, full_dimension) * share

@@ -1,4 +1,4 @@
-"""BM25's candidates and nDCG@10, for both tasks over a passage collection (paper, section 3).
+"""BM25's candidates, for both tasks over a passage collection (paper, section 3).
 
 Words are found in any language: runs of word characters, and overlapping character bigrams
 where the script puts no spaces between words, as Lucene's CJK analyzer does. There is no
@@ -192,32 +192,6 @@ def _best(scores: np.ndarray, depth: int) -> np.ndarray:
     worst = np.partition(scores, -depth)[-depth]
     eligible = np.flatnonzero(scores >= worst)
     return eligible[np.argsort(-scores[eligible], kind="stable")[:depth]]
-
-
-def ndcg_at_10(
-    qrels: Mapping[str, Mapping[str, int]], run: Mapping[str, Mapping[str, float]]
-) -> dict[str, float]:
-    """nDCG@10 of every query, by trec_eval: gain is the grade, discount log2(rank + 1).
-
-    Equal scores are ordered as trec_eval orders them, the larger passage id first (compared as
-    strings), whatever their order in ``run``.
-
-    Args:
-        qrels: query id -> passage id -> grade; what is not listed has grade 0.
-        run: query id -> passage id -> score. A query that is not listed, or has no passages,
-            scores 0; one that is not in ``qrels`` is left out.
-
-    Returns:
-        query id -> value in [0, 1], in the order of ``qrels``.
-    """
-    # The provider is named, for ir_measures would else take another where this one is missing,
-    # and with it another order of ties.
-    from ir_measures import nDCG, pytrec_eval
-
-    grades = {query: dict(relevant) for query, relevant in qrels.items()}
-    scores = {query: dict(ranked) for query, ranked in run.items()}
-    values = {m.query_id: m.value for m in pytrec_eval.iter_calc([nDCG @ 10], grades, scores)}
-    return {query: float(values[query]) for query in qrels}
 
 
 def pool_passages(
