@@ -495,11 +495,13 @@ def corpus_code(corpus):
     """The digest of what reads this corpus, or takes its text from another part's words."""
     columns = [f"semantic_tokens.task_data.{module}" for module in ("canonical", "conll")]
     passages = [f"semantic_tokens.task_data.{module}" for module in ("sources", "squad")]
+    pairs = [f"semantic_tokens.task_data.{module}" for module in ("sources", "xnli")]
     other_parts = {
         "emoji_names": ["semantic_tokens.lexicons.package_words"],
         "miniature": ["semantic_tokens.miniature", "semantic_tokens.lexicons.package_words"],
         "conll_sentences": columns,
         "squad_contexts": passages,
+        "xnli_sentences": pairs,
         **dict.fromkeys(("hf", "wikipedia"), ["semantic_tokens.hub_tables"]),
     }
     return code_digest(

@@ -23,6 +23,7 @@ READERS: dict[str, Callable[..., Iterator[Passage]]] = {
     "miniature": miniature.texts,
     "squad_contexts": local.squad_contexts,
     "conll_sentences": local.conll_sentences,
+    "xnli_sentences": local.xnli_sentences,
     "wikipedia": hub.wikipedia,
     "hf": hub.hf,
     "text": local.text,

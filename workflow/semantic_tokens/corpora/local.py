@@ -6,6 +6,7 @@ from pathlib import Path
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.languages import in_languages
+from semantic_tokens.task_data import xnli
 from semantic_tokens.task_data.conll import read_sentences
 from semantic_tokens.task_data.squad import read_contexts, split_and_code
 from semantic_tokens.text_files import files_in, filled_lines, plain_name
@@ -31,6 +32,13 @@ def conll_sentences(path: Path, languages: Sequence[str] | None = None) -> Itera
     for language, file in in_languages(files, lambda file: file.parent.name, languages):
         for sentence in read_sentences(file, tag=None):
             yield {"language": language, "text": " ".join(sentence.words)}
+
+
+def xnli_sentences(path: Path, languages: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
+    """Premises and hypotheses of XNLI's development pairs, in the layouts that the dataset's reader
+    takes."""
+    for language, sentence in xnli.read_sentences(path, languages):
+        yield {"language": language, "text": sentence}
 
 
 def text(path: Path, languages: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
