@@ -254,6 +254,4 @@ def _check_languages(languages: Any, option: str) -> None:
         raise InputError(f"{option} is {languages!r} and must be a list of codes")
     for code in languages:
         if iso639_3(code) != code:
-            raise InputError(
-                f"{option} has {code!r} and must use ISO 639-3: {iso639_3(code)}"
-            )
+            raise InputError(f"{option} has {code!r} and must use ISO 639-3: {iso639_3(code)}")

@@ -138,9 +138,7 @@ def read_pairs(path: Path) -> Iterator[Pair]:
         log.warning("%s: %d pairs without a decided label dropped", path, undecided)
 
 
-def read_sentences(
-    path: Path, languages: Sequence[str] | None = None
-) -> Iterator[tuple[str, str]]:
+def read_sentences(path: Path, languages: Sequence[str] | None = None) -> Iterator[tuple[str, str]]:
     """Language and text of the premises and hypotheses of XNLI's development pairs.
 
     Raises:
