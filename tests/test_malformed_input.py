@@ -126,6 +126,7 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "emoji": (["any.whl"], lambda folder: package_words.emoji(folder / "any.whl", ["deu"])),
     "squad_contexts": (["xquad.de.json"], local.squad_contexts),
     "conll_sentences": (["deu/train.txt"], local.conll_sentences),
+    "xnli_sentences": (["de.dev.tsv"], local.xnli_sentences),
     "text": (["deu.txt"], local.text),
     "wikipedia": (["20231101.de/0.parquet"], lambda folder: hub.wikipedia(folder, "mine")),
     "django": (["any.whl"], lambda folder: packages.django(folder / "any.whl", ["deu"])),
