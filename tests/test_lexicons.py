@@ -142,7 +142,7 @@ def test_the_beginning_of_every_dictionary_can_be_read_alone(muse: Path) -> None
     assert len(pairs) > len(dictionaries)
     assert {entry.concept for entry in first} == {f"{name}:1" for name in dictionaries}
     for wrong in (0, "5", 1.5, True):
-        with pytest.raises(InputError, match="`max_pairs_per_dictionary` is .*1 or more"):
+        with pytest.raises(InputError, match=r"`max_pairs_per_dictionary` is .*1 or more"):
             read("muse", muse, max_pairs_per_dictionary=wrong)
 
 
