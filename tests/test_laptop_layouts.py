@@ -215,6 +215,7 @@ def test_the_sizes_of_the_study(shared_data: Path) -> None:
     page = (ROOT / "docs/real_study.md").read_text(encoding="utf-8")
     for name, folder in (
         ("masakhaner", "masakhaner"), ("tydiqa", "tydiqa_goldp"), ("xnli", "xnli"), ("xquad", "xquad"),
+        ("xquad_rerank", "xquad"),
     ):  # fmt: skip
         splits = read(name, shared_data / folder)
         sizes = " | ".join(f"{len(splits[split]):,}" for split in ("train", "dev", "test"))
