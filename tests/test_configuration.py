@@ -163,7 +163,7 @@ def test_a_mirror_may_lie_where_a_variable_says(
     }
     config = changed(config, "mirrors", mirrors)
     monkeypatch.delenv("DATA", raising=False)
-    unset = r"^config key mirrors\.hub: the environment variable DATA is not set; .*export DATA="
+    unset = r"^config key mirrors\.https://a\.org/: the environment variable DATA is not set; .*export DATA="
     with pytest.raises(InputError, match=unset):
         validate_config(changed(config, "mirrors", mirrors), SCHEMA)
     monkeypatch.setenv("DATA", "/folder with spaces")

@@ -35,23 +35,26 @@ def questions(split: str, languages: Iterable[str], count: int) -> dict[str, dic
     """A small file of SQuAD's JSON for each language, by its name."""
     files = {}
     for language in languages:
-        paragraphs = [
+        articles = [
             {
-                "context": f"{split} {language} {number}: the answer is {number}.",
-                "qas": [
+                "title": f"{split} {number}",
+                "paragraphs": [
                     {
-                        "id": f"{NAMES[language]}-{split}{number}-{question}",
-                        "question": f"What is {number}, {question}?",
-                        "answers": [{"text": str(number), "answer_start": len(split) + 5}],
+                        "context": f"{split} {language} {number}: the answer is {number}.",
+                        "qas": [
+                            {
+                                "id": f"{NAMES[language]}-{split}{number}-{question}",
+                                "question": f"What is {number}, {question}?",
+                                "answers": [{"text": language, "answer_start": len(split) + 1}],
+                            }
+                            for question in range(2)
+                        ],
                     }
-                    for question in range(2)
                 ],
             }
             for number in range(count)
         ]
-        files[f"{NAMES[language]}.{split}.json"] = {
-            "data": [{"paragraphs": p} for p in [paragraphs]]
-        }
+        files[f"{NAMES[language]}.{split}.json"] = {"data": articles}
     return files
 
 

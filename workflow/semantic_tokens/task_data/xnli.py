@@ -153,7 +153,11 @@ def read_sentences(path: Path, languages: Sequence[str] | None = None) -> Iterat
         yield language, pair.hypothesis
     if not files:
         raise InputError(f"{path} holds no *.dev.tsv of XNLI; correct the corpus's `path`")
-    require_languages(languages, spoken, f"{path}/*.dev.tsv")
+    if missing := sorted(set(languages or ()) - spoken):
+        raise InputError(
+            f"{path}/*.dev.tsv: nothing in {', '.join(missing)}; correct the corpus's `languages` in "
+            "the config"
+        )
 
 
 def _table_pairs(path: Path) -> Iterator[Pair]:
