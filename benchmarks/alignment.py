@@ -148,7 +148,7 @@ def _loss(rows: torch.Tensor, pairs: np.ndarray) -> float:
 
 def strength(sizes: Sequence[int]) -> None:
     """Print the table of drift and accuracy by the number of pairs."""
-    names = ("muse", "concepticon", "panlex")
+    names = ("muse", "concepticon")
     embeddings_file, tokenizer_file, *lexicons = made(
         EMBEDDINGS,
         "results/backbones/me5-12x250k/tokenizer.json",

@@ -3,7 +3,7 @@
     python benchmarks/fine_tuning.py --task ner
     python benchmarks/fine_tuning.py --task nli
 
-The data are the real samples of config/real_sample.yaml, the model the wheel's whole encoder with
+The data are those of config/laptop.yaml, the model the wheel's whole encoder with
 its 250,002 subwords. The other way is ``run_ner`` or ``run_glue``: ``AutoModelFor…``, ``Trainer``
 and its defaults (batches of 8, dense AdamW over every subword), names padded to the longest of a
 batch, pairs to the longest that is allowed. Both train with the same rate, schedule, batch size and

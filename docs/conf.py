@@ -49,7 +49,7 @@ CONTENTS = {
         "docs/decisions",
         "docs/architecture",
         "docs/sources",
-        "docs/real_sample",
+        "docs/real_study",
         "docs/performance",
     ],
     "Change it": ["CONTRIBUTING", "docs/staleness", "CHANGELOG"],

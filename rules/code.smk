@@ -22,6 +22,7 @@ CORPUS_READERS = [
             "packages",
             "squad_contexts",
             "text",
+            "xnli_sentences",
         )
     ),
     "data.miniature",

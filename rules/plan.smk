@@ -1,4 +1,5 @@
-# What the rows of Table 5 take, before any of it starts, and what a budget buys of them.
+# What the rows of Table 5 take, or all experiments if `planned` says so, before any of it starts,
+# and what a budget buys of them.
 #
 # prints it, and keeps it as results/plan.txt; with a `budget` that does not pay for all of it also
 # makes     results/budget/experiments.tsv, results/budget/config.yaml
@@ -53,6 +54,9 @@ def plan_command():
     return f"--configfile {shlex.join(files)} -- {PREFIX}results/table5.csv"
 
 
+PLANNED_ROWS = TABLE5_ROWS if config["planned"] == "table5" else EXPERIMENTS
+
+
 rule plan:
     # Without an output or a benchmark, so that it is shown whenever it is asked for.
     log:
@@ -65,9 +69,9 @@ rule plan:
         runtime=10,
         gpu=0,
     params:
-        study=plan_study(TABLE5_ROWS),
-        rows=rows_as_params(TABLE5_ROWS),
-        downloads=plan_downloads(TABLE5_ROWS),
+        study=plan_study(PLANNED_ROWS),
+        rows=rows_as_params(PLANNED_ROWS),
+        downloads=plan_downloads(PLANNED_ROWS),
         throughput=config["throughput"],
         at_once=jobs_at_once(),
         budget=config["budget"],
@@ -78,6 +82,7 @@ rule plan:
         ],
         command=plan_command(),
         page=PREFIX + own("results/plan.txt"),
-        results=f"{PREFIX}results",
+        # This run's own folder, and those of the runs that it is based on.
+        results=[f"{PREFIX}results/{folder}" for folder in reversed(LAYOUT.folders)],
     script:
         "../workflow/scripts/plan.py"

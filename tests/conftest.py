@@ -1,4 +1,4 @@
-"""What tests share: package archives that carry data, and the real sample beside the repository."""
+"""What tests share: package archives that carry data, and real data beside the repository."""
 
 import os
 import shutil

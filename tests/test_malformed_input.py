@@ -28,6 +28,7 @@ from semantic_tokens.data.corpora.conll_sentences import conll_sentences
 from semantic_tokens.data.corpora.emoji_names import emoji_names
 from semantic_tokens.data.corpora.squad_contexts import squad_contexts
 from semantic_tokens.data.corpora.text import text
+from semantic_tokens.data.corpora.xnli_sentences import xnli_sentences
 from semantic_tokens.data.datasets import READERS as READERS_OF_DATASETS
 from semantic_tokens.data.datasets import read_dataset
 from semantic_tokens.data.languages import iso639_3
@@ -131,6 +132,7 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "emoji": (["any.whl"], lambda folder: package_words.emoji(folder / "any.whl", ["deu"])),
     "squad_contexts": (["xquad.de.json"], squad_contexts),
     "conll_sentences": (["deu/train.txt"], conll_sentences),
+    "xnli_sentences": (["de.dev.tsv"], xnli_sentences),
     "text": (["deu.txt"], text),
     "wikipedia": (["20231101.de/0.parquet"], lambda folder: hub.wikipedia(folder, "mine")),
     "django": (["any.whl"], lambda folder: packages.django(folder / "any.whl", ["deu"])),

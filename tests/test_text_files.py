@@ -215,6 +215,7 @@ READERS: dict[str, tuple[dict[str, str], Callable[[Path], list[Any]]]] = {
     "text": ({"eng.txt": "Ada sees Rome.\nAnother line.\n"}, corpus("text")),
     "conll_sentences": (_NER, corpus("conll_sentences")),
     "squad_contexts": ({"xquad.en.json": squad_text("q")}, corpus("squad_contexts")),
+    "xnli_sentences": ({"en.dev.tsv": PAIRS}, corpus("xnli_sentences")),
     "muse": ({"en-de.txt": "house haus\nred rot\n"}, lexicon("muse")),
     "panlex": ({"deu.tsv": "id\ttxt\tmeaning\n1\tHaus\t7\n"}, lexicon("panlex")),
     "panlex's tables": (

@@ -130,7 +130,23 @@ def test_sentences_of_annotated_corpora(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_the_real_sample_is_read(shared_data: Path) -> None:
+def test_sentences_of_xnli(tmp_path: Path) -> None:
+    write(tmp_path / "de.dev.tsv", "Er kam.\tEr ging.\tneutral\nEr kam.\tEr war da.\tentailment\n")
+    write(tmp_path / "de.test.tsv", "Nie.\tDoch.\tneutral\n")
+    write(tmp_path / "fr.dev.tsv", "Il vint.\tOui.\tneutral\n")
+    german = [("deu", "Er kam."), ("deu", "Er ging."), ("deu", "Er war da.")]
+    assert read("xnli_sentences", tmp_path, languages=["deu"]) == german
+    assert read("xnli_sentences", tmp_path) == [*german, ("fra", "Il vint."), ("fra", "Oui.")]
+    with pytest.raises(InputError, match=r"nothing in spa; .*correct the corpus's `languages`"):
+        read("xnli_sentences", tmp_path, languages=["deu", "spa"])
+
+
+def test_a_folder_without_xnli_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no \*\.dev\.tsv of XNLI; .*corpus's `path`"):
+        read("xnli_sentences", tmp_path)
+
+
+def test_the_real_data_are_read(shared_data: Path) -> None:
     contexts = Counter(language for language, _ in read("squad_contexts", shared_data / "xquad"))
     assert contexts == dict.fromkeys(["ara", "deu", "eng", "hin", "spa", "zho"], 240)
     sentences = read("conll_sentences", shared_data / "masakhaner", languages=["swa", "yor"])

@@ -134,6 +134,18 @@ def test_every_line_of_muse_is_a_concept(muse: Path) -> None:
     assert len(by_concept(entries)) == 4
 
 
+def test_the_beginning_of_every_dictionary_can_be_read_alone(muse: Path) -> None:
+    every = read("muse", muse)
+    first = read("muse", muse, max_pairs_per_dictionary=1)
+    pairs = {entry.concept for entry in every}
+    dictionaries = {concept.rpartition(":")[0] for concept in pairs}
+    assert len(pairs) > len(dictionaries)
+    assert {entry.concept for entry in first} == {f"{name}:1" for name in dictionaries}
+    for wrong in (0, "5", 1.5, True):
+        with pytest.raises(InputError, match=r"`max_pairs_per_dictionary` is .*1 or more"):
+            read("muse", muse, max_pairs_per_dictionary=wrong)
+
+
 def test_dictionaries_of_languages_not_asked_for_are_left_out(muse: Path) -> None:
     assert {e.language for e in read("muse", muse, languages=["eng", "zho"])} == {"eng", "zho"}
     assert read("muse", muse, languages=["deu", "zho"]) == []

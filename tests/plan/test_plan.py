@@ -268,6 +268,14 @@ def test_lengths_are_counted_in_what_is_tokenised(tmp_path: Path) -> None:
     pq.write_table(pa.table(rows), folder / "train.parquet", row_group_size=2)
     counts = Data(tmp_path, {}, {}, study.datasets).counts("xnli", "mbert")
     assert counts == {"train": 3, "test": 10, "tokens": 3.0}
+    # A named run finds what another one made, unless it has its own.
+    run = study_of(tmp_path / "runs/own", base_results=[tmp_path])
+    assert run.data.lengths("xnli", "mbert") == {"tokens": 3.0}
+    own = tmp_path / "runs/own/tokenized/mbert/original/xnli"
+    own.mkdir(parents=True)
+    pq.write_table(pa.table({"id": ["a"], "input_ids": [[1, 2]]}), own / "train.parquet")
+    run = study_of(tmp_path / "runs/own", base_results=[tmp_path])
+    assert run.data.lengths("xnli", "mbert") == {"tokens": 2.0}
 
 
 def test_what_cannot_be_counted_is_said(tmp_path: Path) -> None:

@@ -154,6 +154,28 @@ def test_a_mistake_is_named_by_its_key_and_a_remedy(
         validate_config(changed(config, key, value), SCHEMA)
 
 
+def test_a_mirror_may_lie_where_a_variable_says(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrors = {
+        "hub": "$DATA/hub",
+        "https://a.org/": "${DATA}/a",
+        "https://b.org/": "https://c.org/",
+    }
+    config = changed(config, "mirrors", mirrors)
+    monkeypatch.delenv("DATA", raising=False)
+    unset = r"^config key mirrors\.https://a\.org/: the environment variable DATA is not set; .*export DATA="
+    with pytest.raises(InputError, match=unset):
+        validate_config(changed(config, "mirrors", mirrors), SCHEMA)
+    monkeypatch.setenv("DATA", "/folder with spaces")
+    validate_config(config, SCHEMA)
+    assert config["mirrors"] == {
+        "hub": "/folder with spaces/hub",
+        "https://a.org/": "/folder with spaces/a",
+        "https://b.org/": "https://c.org/",
+    }
+
+
 def test_a_profile_laid_over_another_takes_a_limit_back_with_null(config: dict[str, Any]) -> None:
     for key in ("max_steps", "device_batch_size", "dropout"):
         validate_config(changed(config, f"tasks.ner.training.{key}", None), SCHEMA)

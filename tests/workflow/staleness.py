@@ -178,6 +178,7 @@ KEYS: dict[str, Line] = {
     "lexicon_comparison.language": Line({"table4"}, value="deu"),
     "inspection.keywords": Line({"figure_groups", "explorer"}, value=["red"]),
     "inspection.fonts": Line({"figure_groups"}, value=["emoji"]),
+    "planned": Line(NOTHING, value="all"),
     "throughput.tflops": Line(NOTHING, value=1.0),
     "throughput.utilisation": Line(NOTHING, value=0.5),
     "throughput.seconds_per_job": Line(NOTHING, value=3.0),

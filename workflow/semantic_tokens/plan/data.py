@@ -24,6 +24,13 @@ LENGTHS = {
 }
 
 
+def first_made(name: str, folders: Sequence[Path]) -> Path:
+    """A file or folder in the first of some folders that has one of this name; where none has, in
+    the first."""
+    paths = [folder / name for folder in folders]
+    return next((path for path in paths if path.exists()), paths[0])
+
+
 class Data:
     """The corpora and datasets of a study.
 
@@ -31,6 +38,7 @@ class Data:
         results: where what is read and tokenised already lies.
         sizes: of downloads, in megabytes; None where it is not known.
         corpora, datasets: the entries of the config.
+        base_results: where else it may lie: in the folders of the runs that this one is based on.
     """
 
     def __init__(
@@ -39,8 +47,9 @@ class Data:
         sizes: Mapping[str, float | None],
         corpora: Mapping[str, Mapping[str, Any]],
         datasets: Mapping[str, Mapping[str, Any]],
+        base_results: Sequence[Path] = (),
     ) -> None:
-        self.results, self.sizes = results, sizes
+        self.folders, self.sizes = [results, *base_results], sizes
         self.corpora, self.datasets = corpora, datasets
         #: How many corpora share a download: one language each.
         self._shared = Counter(str(spec.get("download")) for spec in corpora.values())
@@ -51,7 +60,7 @@ class Data:
         """Bytes of a corpus's text; None where nothing tells."""
         key = ("corpus", name)
         if key not in self._bytes:
-            spec, file = self.corpora[name], self.results / "corpora" / f"{name}.jsonl"
+            spec, file = self.corpora[name], first_made(f"corpora/{name}.jsonl", self.folders)
             whole = self._text([file], spec)
             is_part = not (file.is_file() or spec.get("path")) and spec.get("download")
             if whole is not None and is_part:
@@ -63,7 +72,7 @@ class Data:
         """Bytes of a dataset's text; None where nothing tells."""
         key = ("dataset", name)
         if key not in self._bytes:
-            files = sorted((self.results / "datasets" / name).glob("*.jsonl"))
+            files = sorted(first_made(f"datasets/{name}", self.folders).glob("*.jsonl"))
             self._bytes[key] = self._text(files, self.datasets[name])
         return self._bytes[key]
 
@@ -131,11 +140,11 @@ class Data:
     def _read_counts(self, name: str, backbone: str) -> dict[str, float]:
         counts: dict[str, float] = dict(self.datasets[name].get("counts") or {})
         for split in ("train", "test", "passages"):
-            file = self.results / "datasets" / name / f"{split}.jsonl"
+            file = first_made(f"datasets/{name}/{split}.jsonl", self.folders)
             if file.is_file():
                 with file.open("rb") as lines:
                     counts[split] = sum(1 for _ in lines)
-        tokenized = self.results / "tokenized" / backbone / "original" / name
+        tokenized = first_made(f"tokenized/{backbone}/original/{name}", self.folders)
         if self.datasets[name]["kind"] != "ranking":
             # Of long passages a row is a window, of which an example has several.
             for split in ("test", "train"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.plan.architecture import Architecture
-from semantic_tokens.plan.data import Data
+from semantic_tokens.plan.data import Data, first_made
 from semantic_tokens.plan.operations import pretraining_operations, task_operations
 from semantic_tokens.study.recipe import Recipe
 
@@ -30,6 +30,7 @@ class Study:
         seeds: of fine-tuning.
         resegment: whether First-k cuts the text anew.
         results: where backbones that are made already lie, and datasets.
+        base_results: where else they may lie: in the folders of the runs that this one is based on.
         replicates: how often the whole pipeline is run.
         gpus_per_job: GPUs of a job that trains; 0 for CPUs.
     """
@@ -46,16 +47,19 @@ class Study:
     results: Path
     replicates: int = 1
     gpus_per_job: int = 0
+    base_results: Sequence[Path] = ()
 
     @cached_property
     def data(self) -> Data:
-        return Data(self.results, self.sizes, self.corpora, self.datasets)
+        return Data(self.results, self.sizes, self.corpora, self.datasets, self.base_results)
 
     @cached_property
     def architectures(self) -> dict[str, Architecture | None]:
         """By backbone; None where nothing tells its sizes."""
         return {
-            name: Architecture.of_backbone(spec, self.results / "backbones" / name)
+            name: Architecture.of_backbone(
+                spec, first_made(f"backbones/{name}", [self.results, *self.base_results])
+            )
             for name, spec in self.backbones.items()
         }
 

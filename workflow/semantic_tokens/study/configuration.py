@@ -6,6 +6,7 @@ parameters of its own step.
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
@@ -84,6 +85,8 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
             _check_reference(config, "corpora", corpus, f"backbones.{name}.vocabulary_texts")
     for name, entry in config["downloads"].items():
         _check_download(name, entry)
+    for origin, place in config["mirrors"].items():
+        config["mirrors"][origin] = _with_variables(place, f"mirrors.{origin}")
     for section in ("backbones", "lexicons", "corpora", "datasets"):
         for name, entry in config[section].items():
             if entry.get("wheel"):
@@ -179,6 +182,23 @@ def _check_download(name: str, entry: dict[str, Any]) -> None:
         from semantic_tokens.sources.folder import read_checksums
 
         read_checksums(entry["checksums"])
+
+
+def _with_variables(place: str, key: str) -> str:
+    """A place in which environment variables, as ``$DATA`` or ``${DATA}``, and ``~`` are filled in.
+
+    Raises:
+        InputError: a variable is not set.
+    """
+    filled = os.path.expanduser(os.path.expandvars(place))
+    unset = re.search(r"\$(\w+|\{\w+\})", filled)
+    if unset:
+        name = unset[1].strip("{}")
+        raise InputError(
+            f"config key {key}: the environment variable {name} is not set; set it to the folder "
+            f"that holds the data: export {name}=/folder/with/the/data"
+        )
+    return filled
 
 
 def _named_files(entry: dict[str, Any]) -> bool:

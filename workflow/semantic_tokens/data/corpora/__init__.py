@@ -12,6 +12,7 @@ from semantic_tokens.data.corpora.conll_sentences import conll_sentences
 from semantic_tokens.data.corpora.emoji_names import emoji_names
 from semantic_tokens.data.corpora.squad_contexts import squad_contexts
 from semantic_tokens.data.corpora.text import text as text_files
+from semantic_tokens.data.corpora.xnli_sentences import xnli_sentences
 from semantic_tokens.data.seen import Seen
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import without_surrogates
@@ -27,6 +28,7 @@ READERS: dict[str, Callable[..., Iterator[Passage]]] = {
     "miniature": miniature.texts,
     "squad_contexts": squad_contexts,
     "conll_sentences": conll_sentences,
+    "xnli_sentences": xnli_sentences,
     "wikipedia": hub.wikipedia,
     "hf": hub.hf,
     "text": text_files,

@@ -240,19 +240,18 @@ def _own_options(reader: str, options: dict[str, Any], kind: str, key: str) -> d
     required = {option for option in own if parameters[option].default is inspect.Parameter.empty}
     if missing := sorted(required - set(given)):
         raise InputError(f"{key}.options.{missing[0]} is missing; reader {reader} needs it")
-    _check_languages(given.get("languages"), key)
+    for option in ("languages", "train_languages"):
+        _check_languages(given.get(option), f"{key}.options.{option}")
     return given
 
 
-def _check_languages(languages: Any, key: str) -> None:
+def _check_languages(languages: Any, option: str) -> None:
     if languages is None:
         return
     if not isinstance(languages, list | tuple | dict) or not all(
         isinstance(code, str) for code in languages
     ):
-        raise InputError(f"{key}.options.languages is {languages!r} and must be a list of codes")
+        raise InputError(f"{option} is {languages!r} and must be a list of codes")
     for code in languages:
         if iso639_3(code) != code:
-            raise InputError(
-                f"{key}.options.languages has {code!r} and must use ISO 639-3: {iso639_3(code)}"
-            )
+            raise InputError(f"{option} has {code!r} and must use ISO 639-3: {iso639_3(code)}")

@@ -37,11 +37,21 @@ def files_by_language(
     return dict(sorted(found.items()))
 
 
-def require_languages(languages: Sequence[str] | None, found: Iterable[str], where: str) -> None:
-    """Raise an InputError if a language asked for is not among those found."""
-    missing = sorted(set(languages or ()) - set(found))
+def require_languages(
+    languages: Sequence[str] | None,
+    found: Iterable[str],
+    where: str,
+    option: str = "languages",
+) -> None:
+    """Raise an InputError if a language asked for is not among those found.
+
+    Args:
+        option: of the dataset, which asks for them.
+    """
+    there = set(found)
+    missing = sorted(set(languages or ()) - there)
     if missing:
         raise InputError(
-            f"{where}: nothing in {', '.join(missing)}; there is {', '.join(sorted(set(found)))}. "
-            "Correct the dataset's `languages` in the config"
+            f"{where}: nothing in {', '.join(missing)}; there is {', '.join(sorted(there))}. "
+            f"Correct the dataset's `{option}` in the config"
         )

@@ -48,6 +48,7 @@ class Question(NamedTuple):
 def squad_json(
     path: Path,
     languages: Sequence[str] | None = None,
+    train_languages: Sequence[str] | None = None,
     dev_fraction: float = 0.1,
     drop_test_contexts: bool = True,
     seed: int = 0,
@@ -61,6 +62,10 @@ def squad_json(
 
     The publishers' dev is the test set; ours is carved out of train (:func:`carve_dev`). A
     language that has dev alone is tested without training data of its own.
+
+    Args:
+        train_languages: of train, and so of our dev (ISO 639-3); the others are tested alone. None
+            trains on all.
 
     Raises:
         InputError: names file and remedy if a file is malformed, or most answers of one are not
@@ -90,6 +95,16 @@ def squad_json(
             split: [q for q in of_split if q.example["language"] in languages]
             for split, of_split in questions.items()
         }
+    if train_languages is not None:
+        require_languages(
+            train_languages,
+            (question.example["language"] for question in questions["train"]),
+            f"{path}, train",
+            option="train_languages",
+        )
+        questions["train"] = [
+            q for q in questions["train"] if q.example["language"] in train_languages
+        ]
     return carve_dev(
         questions["train"],
         questions["dev"],

@@ -138,6 +138,28 @@ def read_pairs(path: Path) -> Iterator[Pair]:
         log.warning("%s: %d pairs without a decided label dropped", path, undecided)
 
 
+def read_sentences(path: Path, languages: Sequence[str] | None = None) -> Iterator[tuple[str, str]]:
+    """Language and text of the premises and hypotheses of XNLI's development pairs.
+
+    Raises:
+        InputError: the folder holds no such pairs, or none in a language asked for; or names the
+            line that is malformed.
+    """
+    files = _files_of(path, "dev", languages)
+    spoken = set()
+    for language, pair in _pairs(files, languages):
+        spoken.add(language)
+        yield language, pair.premise
+        yield language, pair.hypothesis
+    if not files:
+        raise InputError(f"{path} holds no *.dev.tsv of XNLI; correct the corpus's `path`")
+    if missing := sorted(set(languages or ()) - spoken):
+        raise InputError(
+            f"{path}/*.dev.tsv: nothing in {', '.join(missing)}; correct the corpus's `languages` in "
+            "the config"
+        )
+
+
 def _table_pairs(path: Path) -> Iterator[Pair]:
     columns, width = Columns(0, 1, 2, None), 3
     is_first = True

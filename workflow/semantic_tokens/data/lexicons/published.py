@@ -1,6 +1,7 @@
 """Lexicons as lexicographers publish them: MUSE, PanLex's Swadesh lists, Concepticon; and a
 user's own table."""
 
+import itertools
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,11 @@ _REMARK = re.compile(r"\s*[（(\[][^)）\]]*[)）\]]\s*")
 _BRACKET = re.compile(r"[（()）\[\]]")
 
 
-def muse(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
+def muse(
+    path: Path,
+    languages: Sequence[str] | None = None,
+    max_pairs_per_dictionary: int | None = None,
+) -> Iterator[Entry]:
     """MUSE's dictionaries: files ``{source}-{target}.txt``, one pair of words on each line.
 
     MUSE publishes every dictionary whole and in parts for training and testing
@@ -32,14 +37,23 @@ def muse(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
 
     Args:
         languages: keep the dictionaries whose two languages are among these; None keeps all.
+        max_pairs_per_dictionary: read so many pairs from the beginning of each file, where the
+            most frequent words are; None reads all.
 
     Raises:
         InputError: names file and line that is not two words, or a file whose name is not two
             languages' and that ``languages`` does not leave out.
     """
+    if max_pairs_per_dictionary is not None and (
+        type(max_pairs_per_dictionary) is not int or max_pairs_per_dictionary < 1
+    ):
+        raise InputError(
+            f"the lexicon's option `max_pairs_per_dictionary` is {max_pairs_per_dictionary!r} and "
+            "must be a whole number, 1 or more; fix it in the config"
+        )
     for file, source, target in _dictionaries(path, languages):
         part = "".join(_PART.findall(plain_name(file)))
-        for number, line in filled_lines(file):
+        for number, line in itertools.islice(filled_lines(file), max_pairs_per_dictionary):
             words = at_spaces(line)
             if len(words) != 2:
                 raise InputError(

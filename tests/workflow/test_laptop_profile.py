@@ -1,0 +1,253 @@
+"""The study on real data, ``config/laptop.yaml``, with a mirror in place of its hosts: on small files
+of the same layout, and on the copies of the real data where a variable names their folder."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from study import job_counts
+from test_bad_input import assert_one_message
+
+from semantic_tokens.data.languages import iso639_1
+from semantic_tokens.files import read_jsonl
+
+ROOT = Path(__file__).resolve().parents[2]
+LAPTOP = yaml.safe_load((ROOT / "config/laptop.yaml").read_text(encoding="utf-8"))
+VARIABLE = "SEMANTIC_TOKENS_DATA"
+TYDIQA = {"ara": "arabic", "ben": "bengali", "eng": "english", "kor": "korean", "swa": "swahili"}
+TRAINED = LAPTOP["datasets"]["tydiqa"]["options"]["train_languages"]
+MAIN_ROWS, TASKS = 15, 5
+
+
+def languages(section: str, name: str) -> list[str]:
+    return LAPTOP[section][name]["options"]["languages"]
+
+
+def sentence(language: str, number: int) -> str:
+    """Some text that is like no other."""
+    return f"{language} says thing {number} in its own way"
+
+
+def squad(language: str, split: str, paragraphs: int, prefix: str) -> dict[str, Any]:
+    """A file in SQuAD's form, two questions on each paragraph."""
+    return {
+        "data": [
+            {
+                "title": f"{split} {number}",
+                "paragraphs": [
+                    {
+                        "context": f"{split} {sentence(language, number)}",
+                        "qas": [
+                            {
+                                "id": f"{prefix}{split}{number}-{question}",
+                                "question": f"What says thing {number}, {question}?",
+                                "answers": [{"text": language, "answer_start": len(split) + 1}],
+                            }
+                            for question in range(2)
+                        ],
+                    }
+                ],
+            }
+            for number in range(paragraphs)
+        ]
+    }
+
+
+def small_copies(folder: Path) -> Path:
+    """Small files of all that the study reads, laid out as ``profiles/offline/mirrors.yaml`` says."""
+
+    def write(path: str, text: str) -> None:
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    for language in languages("datasets", "masakhaner"):
+        for split in ("train", "dev", "test"):
+            words = [f"{language}{split}{n} B-PER\nsays O\nit{n} O\n" for n in range(6)]
+            write(f"masakhaner/{language}/{split}.txt", "\n".join(words))
+    for language, name in TYDIQA.items():
+        write(f"tydiqa_goldp/{name}.dev.json", json.dumps(squad(language, "dev", 5, f"{name}-")))
+        if language in TRAINED:
+            train = squad(language, "train", 40, f"{name}-")
+            write(f"tydiqa_goldp/{name}.train.json", json.dumps(train))
+    labels = ("neutral", "contradiction", "entailment")
+    for language in languages("datasets", "xnli"):
+        pairs = (
+            f"{sentence(language, n // 3)}\tanswer {n} in {language}\t{labels[n % 3]}\n"
+            for n in range(150)
+        )
+        write(f"xnli/{iso639_1(language)}.dev.tsv", "".join(pairs))
+    for language in languages("datasets", "xquad"):
+        write(f"xquad/xquad.{iso639_1(language)}.json", json.dumps(squad(language, "x", 40, "")))
+    for name in LAPTOP["downloads"]["muse"]["files"]:
+        write(f"lexicons/muse/{name}", f"tomato tomate\nwater {name[3:5]}\n")
+    for language in languages("lexicons", "concepticon"):
+        mapping = f"ID\tGLOSS\tPRIORITY\n1\tWATER///{language}water\t1\n"
+        write(f"lexicons/concepticon/map-{iso639_1(language)}.tsv", mapping)
+    return folder
+
+
+#: The small files are not those that are pinned, and so are named one by one.
+UNPINNED: dict[str, Any] = {
+    "masakhaner": [
+        f"{language}/{split}.txt"
+        for language in languages("datasets", "masakhaner")
+        for split in ("train", "dev", "test")
+    ],
+    "xquad": [f"xquad.{iso639_1(language)}.json" for language in languages("datasets", "xquad")],
+    "concepticon": [f"map-{iso639_1(code)}.tsv" for code in languages("lexicons", "concepticon")],
+}
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """``run(target, …, data=FOLDER)``: the study by its offline profile, in a folder of its own."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for part in ("Snakefile", "rules", "workflow", "envs", "config"):
+        (folder / part).symlink_to(ROOT / part)
+    shutil.copytree(ROOT / "profiles", folder / "profiles")
+
+    def started(
+        *arguments: str, data: Path | None, change: dict[str, Any] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        files = ["config/laptop.yaml", "profiles/offline/mirrors.yaml"]
+        if change is not None:
+            (folder / "change.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+            files.append("change.yaml")
+        environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+        if data is not None:
+            environment[VARIABLE] = str(data)
+        command = [sys.executable, "-m", "snakemake", "--profile", "profiles/offline"]
+        command += ["--cores", "2", *arguments, "--configfile", *files]
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=environment | {"OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+        )
+
+    return started
+
+
+def unpinned(**change: Any) -> dict[str, Any]:
+    """What to lay over the study so that it takes the small files."""
+    downloads = {name: {"checksums": None, "files": files} for name, files in UNPINNED.items()}
+    return {"downloads": downloads, **change}
+
+
+def test_the_main_curves_are_planned_without_a_network(run: Run, tmp_path: Path) -> None:
+    main = {"experiments": "config/laptop_main_experiments.tsv"}
+    targets = ("results/runs/laptop/table5.csv", "results/runs/laptop/controls.csv")
+    answer = run(*targets, "--dry-run", data=tmp_path, change=main)
+    assert answer.returncode == 0, answer.stdout
+    counts = job_counts(answer.stdout)
+    assert counts["fine_tune"] == MAIN_ROWS * TASKS
+    assert counts["fetch_download"] == len(LAPTOP["downloads"])
+    assert "pretrain" not in counts
+
+
+def test_the_whole_study_adds_to_the_main_curves(run: Run, tmp_path: Path) -> None:
+    answer = run("all", "--dry-run", data=tmp_path)
+    assert answer.returncode == 0, answer.stdout
+    counts = job_counts(answer.stdout)
+    with_english = TASKS - 1  # MasakhaNER has none
+    pretrained = 2 + 4 + 4 + 2 * 4 + 2  # oracles, K-Means, aligned, two dimensions, ungrouped
+    rows = MAIN_ROWS + pretrained + 1 + 4  # the aligned oracle, weighted K-Means
+    assert counts["fine_tune"] == rows * TASKS + 5 * with_english
+    assert counts["pretrain"] == pretrained
+    assert counts["group_kmeans_weighted"] == counts["group_first_k"] == 4
+
+
+def test_replicates_are_a_run_of_their_own(run: Run, tmp_path: Path) -> None:
+    profile = yaml.safe_load((ROOT / "profiles/laptop-replicates/config.yaml").read_text("utf-8"))
+    options = profile["config"]
+    # Of a run that has not been started, nothing can be taken.
+    assert "base_run=laptop" in options
+    options = [option for option in options if not option.startswith("base_run")]
+    answer = run(
+        *("results/runs/laptop-replicates/table5.csv", "--dry-run", "--config", *options),
+        data=tmp_path,
+    )
+    assert answer.returncode == 0, answer.stdout
+    # The rows of Table 5, First-k and the controls apart.
+    assert job_counts(answer.stdout)["fine_tune"] == 9 * 3 * 3
+
+
+def test_all_data_are_read_by_way_of_the_mirror(run: Run, tmp_path: Path) -> None:
+    """Every download and reader of the study, on small files."""
+    results = "results/runs/laptop"
+    targets = [f"{results}/datasets/{name}/test.jsonl" for name in LAPTOP["datasets"]]
+    targets += [f"{results}/corpora/{name}.jsonl" for name in LAPTOP["corpora"]]
+    targets += [f"{results}/lexicons/{name}.tsv" for name in LAPTOP["lexicons"]]
+    answer = run(*targets, data=small_copies(tmp_path / "data"), change=unpinned())
+    assert answer.returncode == 0, answer.stdout
+    for name, spec in LAPTOP["datasets"].items():
+        rows = read_jsonl(tmp_path / f"study/{results}/datasets/{name}/test.jsonl")
+        assert {row["language"] for row in rows} == set(spec["options"]["languages"]), name
+    for name, spec in LAPTOP["corpora"].items():
+        rows = read_jsonl(tmp_path / f"study/{results}/corpora/{name}.jsonl")
+        assert {row["language"] for row in rows} == set(spec["options"]["languages"]), name
+    provenance = tmp_path / "study/resources/runs/laptop/downloads/xquad/.provenance.json"
+    assert json.loads(provenance.read_text("utf-8"))["from"] == LAPTOP["downloads"]["xquad"]["url"]
+
+
+def test_a_folder_that_nobody_names_is_asked_for(run: Run) -> None:
+    answer = run("all", "--dry-run", data=None)
+    assert answer.returncode != 0
+    assert f"the environment variable {VARIABLE} is not set" in answer.stdout
+    assert "Traceback" not in answer.stdout
+
+
+def test_a_file_that_the_mirror_lacks_or_has_changed_is_named(run: Run, tmp_path: Path) -> None:
+    data = small_copies(tmp_path / "data")
+    (data / "xnli/ur.dev.tsv").unlink()
+    target = "resources/runs/laptop/downloads/{}".format
+    answer = run(target("xnli"), data=data)
+    assert_one_message(
+        answer.stdout, r"'xnli': there is no file \S+ur\.dev\.tsv; put it there or correct"
+    )
+    answer = run(target("xquad"), data=data)
+    assert_one_message(
+        answer.stdout, r"'xquad': xquad\.ar\.json from \S+ has sha256 \S+ and should have"
+    )
+
+
+@pytest.mark.parametrize(
+    ("dataset", "language", "message"),
+    [
+        ("masakhaner", "zul", r"nothing in zul; there is amh, hau, .*`languages`"),
+        ("tydiqa", "fin", r"nothing in fin; there is ara, ben, .*`languages`"),
+        ("xnli", "tha", r"nothing in tha; there is ara, deu, .*`languages`"),
+        ("xquad", "tur", r"nothing in tur; there is ara, deu, .*`languages`"),
+    ],
+)
+def test_a_language_that_the_data_lack_is_named(
+    run: Run, tmp_path: Path, dataset: str, language: str, message: str
+) -> None:
+    options = {"languages": [*languages("datasets", dataset), language]}
+    change = unpinned(datasets={dataset: {"options": options}})
+    target = f"results/runs/laptop/datasets/{dataset}/test.jsonl"
+    answer = run(target, data=small_copies(tmp_path / "data"), change=change)
+    assert_one_message(answer.stdout, message)
+
+
+def test_the_real_data_are_read_and_cut(run: Run) -> None:
+    """On the copies of the real data, tokenised with the study's own vocabulary."""
+    if not os.environ.get(VARIABLE):
+        pytest.skip(f"needs {VARIABLE}, which names the folder of the real data")
+    target = "results/runs/laptop/tokenized/me5-4x32k/original/tydiqa/test.parquet"
+    answer = run(target, data=Path(os.environ[VARIABLE]))
+    assert answer.returncode == 0, answer.stdout
