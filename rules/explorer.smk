@@ -42,6 +42,7 @@ if EXPLORED:
             title=config["title"],
             keywords=config["inspection"]["keywords"],
             code=code_digest(
+                "semantic_tokens.explorer.bundle",
                 "semantic_tokens.explorer.page",
                 "semantic_tokens.explorer.packing",
                 "semantic_tokens.explorer.patterns",

@@ -567,13 +567,15 @@ def assert_cuts_as_the_library(tab: Any, tokenizer: PreTrainedTokenizerFast) -> 
     assert len(texts) > 15_000
     encode = tokenizer.backend_tokenizer.encode_batch
     for function, given in (
-        ("segment", texts),
+        ("tokenizer.segment", texts),
         ("lookUp", [word_prefix(tokenizer) + text.strip() for text in texts if text.strip()]),
     ):
         expected = [e.ids for e in encode(given, add_special_tokens=False)]
         found = tab.evaluate(
-            f"texts => texts.map((text) => {function}(text).map((t) => t.id))",
-            given if function == "segment" else [text.strip() for text in texts if text.strip()],
+            f"texts => texts.map((text) => vocabulary.{function}(text).map((t) => t.id))",
+            given
+            if function == "tokenizer.segment"
+            else [text.strip() for text in texts if text.strip()],
         )
         pairs = zip(given, found, expected, strict=True)
         assert [(text, f, e) for text, f, e in pairs if f != e] == []
@@ -639,13 +641,13 @@ def test_suggestions_begin_as_was_typed(
     vocabulary = pages["unigram"]["tokenizer"].get_vocab()
     for typed in ("toma", "TOMA", "помо", "番", "السود", "=tion"):
         found = tabs["unigram"].evaluate(
-            "typed => suggest(typed).map((id) => vocabulary.pieces[id])", typed
+            "typed => vocabulary.suggest(typed).map((id) => vocabulary.pieces[id])", typed
         )
         prefix = typed.removeprefix("=").lower()
         matching = [p for p in vocabulary if p.removeprefix("▁").lower().startswith(prefix)]
         assert len(found) == min(8, len(matching)) > 0
         assert set(found) <= set(matching)
-    assert tabs["unigram"].evaluate("suggest('   ')") == []
+    assert tabs["unigram"].evaluate("vocabulary.suggest('   ')") == []
 
 
 def test_the_page_asks_for_nothing_but_itself(tab: Any, pages: dict[str, dict[str, Any]]) -> None:
@@ -789,7 +791,8 @@ def test_every_subword_has_an_address(
 def wrong_addresses(tab: Any, ids: Sequence[int]) -> list[str]:
     return tab.evaluate(
         """ids => ids.filter((id) => {
-          const found = lookUp(decodeURIComponent(encodeURIComponent(locator(id))));
+          const address = encodeURIComponent(vocabulary.locator(id));
+          const found = vocabulary.lookUp(decodeURIComponent(address));
           const isOne = found.filter((token) => vocabulary.pieces[token.id] !== "▁").length <= 1;
           return !found.some((token) => token.id === id) || !isOne;
         }).map((id) => vocabulary.spellings[id])""",
@@ -813,7 +816,7 @@ def test_a_word_that_bpe_has_is_one_subword(
     words = sorted({entry.word for entry in entries()})[::2]
     found = bpe_tabs[name].evaluate(
         """words => words.map((word) => {
-          const tokens = lookUp(word).filter((token) => vocabulary.pieces[token.id] !== "▁");
+          const tokens = vocabulary.lookUp(word).filter((token) => vocabulary.pieces[token.id] !== "▁");
           return tokens.length === 1 && tokens[0].id !== header.segmenter.unknown ? tokens[0].id : null;
         })""",
         words,
@@ -826,7 +829,7 @@ def test_a_word_that_bpe_has_is_one_subword(
 def test_subwords_of_bpe_are_shown_by_their_place_in_words(bpe_tabs: dict[str, Any]) -> None:
     show = """spellings => spellings.map((spelling) => {
       const id = vocabulary.ids.get(spelling);
-      return id === undefined ? null : [shown(id), scriptOf(bare(vocabulary.pieces[id]))];
+      return id === undefined ? null : [vocabulary.shown(id), vocabulary.scriptOf(id)];
     })"""
     assert bpe_tabs["byte level"].evaluate(show, ["ĠIsland", "land", "ĠÎ", "Ċ", "<s>", "Ġ"]) == [
         ["Island", "Latin"],

@@ -340,8 +340,8 @@ MODULES: dict[str, Line] = {
     "embeddings": Line(EMBEDDINGS),
     "errors": Line(NOTHING),
     **dict.fromkeys(
-        ("explorer.packing", "explorer.page", "explorer.patterns", "explorer.segmentation",
-         "explorer.templates"),
+        ("explorer.bundle", "explorer.packing", "explorer.page", "explorer.patterns",
+         "explorer.segmentation", "explorer.templates"),
         Line({"explorer"})),
     "explorer": Line(NOTHING),
     # what it chooses is passed as parameters

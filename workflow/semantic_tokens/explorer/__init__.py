@@ -1,5 +1,6 @@
-"""The explorer: one HTML page, without a network, to look words up in the semantic tokens.
+"""The explorer: one HTML page that looks words up in the semantic tokens, without a network.
 
-``selection`` says which groupings are in it, ``packing`` what of them, ``page`` writes it. What
-the page does stands in ``templates/page.js``: it cuts a word as the backbone does, and shows its groups.
+``selection`` chooses the groupings, ``packing`` and ``segmentation`` prepare their data, and
+``page`` writes the file. The browser's part is the JavaScript in ``templates/page``: it cuts a word
+as the backbone does, and shows the semantic token of each subword. ``bundle`` joins its modules.
 """

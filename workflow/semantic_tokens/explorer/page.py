@@ -12,6 +12,7 @@ import pycountry
 
 from semantic_tokens.embeddings import load_embeddings
 from semantic_tokens.errors import InputError
+from semantic_tokens.explorer.bundle import bundle
 from semantic_tokens.explorer.packing import (
     COSINE_SCALE,
     LARGEST_COMPARED,
@@ -122,7 +123,7 @@ def write_page(
         # "<" would end the element that the header stands in.
         header=json.dumps(header, ensure_ascii=False).replace("<", r"\u003c"),
         style=(_TEMPLATES / "page.css").read_text(encoding="utf-8"),
-        code=(_TEMPLATES / "page.js").read_text(encoding="utf-8"),
+        code=bundle(_TEMPLATES / "page/main.js"),
         sections={name: text for name, (_, text) in sections.items()},
     )
     with whole(path) as partial:
