@@ -24,7 +24,7 @@ docs: $(STAMP)
 	  && echo "the documentation is in build/docs/index.html"
 
 pages: $(STAMP)
-	@. .venv/bin/activate && python -m semantic_tokens.config_reference config/README.md \
+	@. .venv/bin/activate && python -m semantic_tokens.study.config_reference config/README.md \
 	  && python tests/workflow/staleness.py > docs/staleness.md.new \
 	  && mv docs/staleness.md.new docs/staleness.md
 

@@ -38,7 +38,8 @@ from side_by_side import (
 from study import made
 from torch import nn
 
-from semantic_tokens.alignment import (
+from semantic_tokens.data.lexicons.table import is_held_out, read_lexicon
+from semantic_tokens.embeddings.alignment import (
     AlignmentLog,
     TranslationPairs,
     align,
@@ -46,14 +47,13 @@ from semantic_tokens.alignment import (
     known_positives,
     single_subword_pairs,
 )
-from semantic_tokens.alignment_quality import (
+from semantic_tokens.embeddings.alignment_quality import (
     mean_cosine,
     translation_test,
     translations_found,
 )
-from semantic_tokens.embeddings import load_embeddings
-from semantic_tokens.lexicons.table import is_held_out, read_lexicon
-from semantic_tokens.vocabulary import load_tokenizer, single_subword_id
+from semantic_tokens.embeddings.matrix import load_embeddings
+from semantic_tokens.tokenization.vocabulary import load_tokenizer, single_subword_id
 
 TEMPERATURE, BATCH, RATE = 0.05, 256, 1e-3
 HELD_OUT = 0.1  # of the concepts

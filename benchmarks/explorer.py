@@ -21,14 +21,18 @@ import torch
 from playwright.sync_api import sync_playwright
 from transformers import PreTrainedTokenizerFast
 
-from semantic_tokens.e5_binary import read_e5_binary
-from semantic_tokens.embeddings import save_embeddings
-from semantic_tokens.explorer.page import write_page
+from semantic_tokens.embeddings.matrix import save_embeddings
 from semantic_tokens.grouping.groups import groups_of
 from semantic_tokens.grouping.kmeans import kmeans
-from semantic_tokens.recipe import Recipe
-from semantic_tokens.vocabulary import open_tokenizer, unigram_tokenizer, vocabulary_size
-from semantic_tokens.wheels import read_member
+from semantic_tokens.report.explorer.page import write_page
+from semantic_tokens.sources.e5_binary import read_e5_binary
+from semantic_tokens.sources.wheels import read_member
+from semantic_tokens.study.recipe import Recipe
+from semantic_tokens.tokenization.vocabulary import (
+    open_tokenizer,
+    unigram_tokenizer,
+    vocabulary_size,
+)
 
 WIDTH = 384
 RATIOS = (0.4, 0.2, 0.1, 0.05)

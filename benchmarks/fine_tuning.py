@@ -53,7 +53,7 @@ def paths(task: str) -> dict[str, Path]:
 
 
 def task_of(task: str, files: dict[str, Path]) -> Any:
-    from semantic_tokens.finetuning import make_task
+    from semantic_tokens.tasks.run import make_task
 
     return make_task(
         KINDS[task],
@@ -77,12 +77,12 @@ def run_ours(
     """Args:
     recorder: of the training's operations.
     """
-    from semantic_tokens.finetuning import run as module
     from semantic_tokens.modeling.loading import ModelFiles
-    from semantic_tokens.special_tokens import SpecialTokens
-    from semantic_tokens.tokenized_tables import token_ids_in
+    from semantic_tokens.tasks import run as module
+    from semantic_tokens.tokenization.special_tokens import SpecialTokens
+    from semantic_tokens.tokenization.tables import token_ids_in
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer
     from semantic_tokens.training import TrainingOptions
-    from semantic_tokens.vocabulary import load_tokenizer
 
     seconds: list[float] = []
     train = module.train
@@ -127,8 +127,8 @@ def run_stock(task: str, files: dict[str, Path], steps: int, seed: int) -> Measu
         default_data_collator,
     )
 
-    from semantic_tokens.scored_items import scores_by_language
-    from semantic_tokens.vocabulary import load_tokenizer
+    from semantic_tokens.tasks.scored_items import scores_by_language
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
     transformers.logging.set_verbosity_error()
     ours = task_of(task, files)

@@ -68,8 +68,8 @@ def pretraining_growth() -> list[Panel]:
 
     from semantic_tokens.modeling.embedding import use_semantic_tokens
     from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageModel
-    from semantic_tokens.pretraining import mask_tokens
     from semantic_tokens.training import TrainingOptions, train
+    from semantic_tokens.training.pretraining import mask_tokens
 
     config = BertConfig(
         vocab_size=119_547,

@@ -72,7 +72,7 @@ def load(files: Any) -> Any:
 def paragraphs(files: dict[str, Path]) -> list[list[int]]:
     """Token ids of every paragraph, framed and cut to :data:`LENGTH`."""
     from semantic_tokens.files import read_jsonl
-    from semantic_tokens.vocabulary import load_tokenizer
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
     texts = [row["text"] for row in read_jsonl(files["text"])]
     tokenizer = load_tokenizer(files["tokenizer"])
@@ -81,8 +81,8 @@ def paragraphs(files: dict[str, Path]) -> list[list[int]]:
 
 def masked_batch(files: dict[str, Path], rows: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Sequences that nobody trains on, with masks: what both are compared on."""
-    from semantic_tokens.pretraining import PackedCorpora, mask_tokens
-    from semantic_tokens.vocabulary import load_tokenizer, special_ids, vocabulary_size
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids, vocabulary_size
+    from semantic_tokens.training.pretraining import PackedCorpora, mask_tokens
 
     tokenizer = load_tokenizer(files["tokenizer"])
     batch = next(PackedCorpora([files["other"]], 1.0).batches(rows, 1, SEED))
@@ -119,8 +119,8 @@ def run_ours(
     recorder: of the operations of all steps.
     """
     from semantic_tokens.files import read_json
-    from semantic_tokens.pretraining import Objective, pretrain
     from semantic_tokens.training import TrainingOptions
+    from semantic_tokens.training.pretraining import Objective, pretrain
 
     before = loss_of_ours(load(model_files(files)), files)
     with tempfile.TemporaryDirectory() as target:
@@ -167,7 +167,7 @@ def run_stock(files: dict[str, Path], steps: int) -> Measurement:
 
     from semantic_tokens.modeling.encoders import open_config
     from semantic_tokens.modeling.loading import save_model
-    from semantic_tokens.vocabulary import load_tokenizer
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
     transformers.logging.set_verbosity_error()
     folder = files["model"].parent

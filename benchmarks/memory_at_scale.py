@@ -20,12 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from semantic_tokens.corpora import read_corpus
+from semantic_tokens.data.corpora import read_corpus
+from semantic_tokens.data.datasets import read_dataset
+from semantic_tokens.data.ranking import bm25_candidates
 from semantic_tokens.files import read_jsonl, write_jsonl
-from semantic_tokens.ranking import bm25_candidates
-from semantic_tokens.task_data import read_dataset
-from semantic_tokens.tokenization import pack_corpus, tokenize_dataset
-from semantic_tokens.vocabulary import load_tokenizer
+from semantic_tokens.tokenization.examples import pack_corpus, tokenize_dataset
+from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
 ARTICLE, PASSAGE = 3000, 500  # characters
 SHARD = 10_000  # articles a file

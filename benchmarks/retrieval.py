@@ -52,9 +52,9 @@ def texts_of(corpus: Path, count: int) -> list[str]:
 
 def encoder_of(backbone: Path) -> Callable[[list[str]], np.ndarray]:
     """What makes vectors of texts in the workflow."""
-    from semantic_tokens.finetuning.bi_encoder import encode_texts
     from semantic_tokens.modeling.loading import load_model
-    from semantic_tokens.vocabulary import load_tokenizer
+    from semantic_tokens.tasks.bi_encoder import encode_texts
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
     tokenizer = load_tokenizer(backbone)
     tokenizer.backend_tokenizer.enable_truncation(MAX_LENGTH)
@@ -80,7 +80,7 @@ def floor_here(backbone: Path, texts: list[str]) -> Floor:
 
 
 def run_ours(folder: Path, backbone: Path) -> Measurement:
-    from semantic_tokens.finetuning.bi_encoder import BestPassages
+    from semantic_tokens.tasks.bi_encoder import BestPassages
 
     texts = (folder / "texts.txt").read_text(encoding="utf-8").split("\n")
     queries = (folder / "queries.txt").read_text(encoding="utf-8").split("\n")

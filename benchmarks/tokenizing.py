@@ -14,9 +14,9 @@ import torch
 from side_by_side import MIB, bandwidth, machine, parser
 from study import made
 
-from semantic_tokens.configuration import read_experiments
 from semantic_tokens.files import read_jsonl
-from semantic_tokens.vocabulary import load_tokenizer
+from semantic_tokens.study.configuration import read_experiments
+from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
 
 def main() -> None:

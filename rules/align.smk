@@ -21,7 +21,7 @@ rule extract_embeddings:
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        code=code_digest("semantic_tokens.embeddings", "semantic_tokens.modeling.encoders"),
+        code=code_digest("semantic_tokens.embeddings.matrix", "semantic_tokens.modeling.encoders"),
     script:
         "../workflow/scripts/extract_embeddings.py"
 
@@ -50,9 +50,9 @@ rule align:
         options=lambda wildcards: own_seeds(config["alignment"], wildcards),
         round_trip=lambda wildcards: "roundtrip" in lexicons_of(wildcards.alignment),
         code=code_digest(
-            "semantic_tokens.alignment",
-            "semantic_tokens.lexicons.table",
-            "semantic_tokens.vocabulary",
+            "semantic_tokens.embeddings.alignment",
+            "semantic_tokens.data.lexicons.table",
+            "semantic_tokens.tokenization.vocabulary",
         ),
     script:
         "../workflow/scripts/align.py"

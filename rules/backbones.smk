@@ -40,9 +40,9 @@ rule derive_backbone:
     params:
         spec=lambda wildcards: backbone_spec(config["backbones"][wildcards.backbone]),
         code=code_digest(
-            "semantic_tokens.backbones",
-            "semantic_tokens.e5_binary",
-            "semantic_tokens.vocabulary",
+            "semantic_tokens.modeling.backbones",
+            "semantic_tokens.sources.e5_binary",
+            "semantic_tokens.tokenization.vocabulary",
             "semantic_tokens.modeling.checkpoint_files",
             "semantic_tokens.modeling.encoders",
         ),
@@ -73,6 +73,6 @@ rule truncate_tokenizer:
         gpu=0,
     params:
         ratio=lambda wildcards: ratio_of(wildcards.segmentation),
-        code=code_digest("semantic_tokens.vocabulary"),
+        code=code_digest("semantic_tokens.tokenization.vocabulary"),
     script:
         "../workflow/scripts/truncate_tokenizer.py"

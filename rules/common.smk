@@ -70,11 +70,11 @@ os.environ.update(
     )
 )
 
-from semantic_tokens.cluster.failures import Failures
-from semantic_tokens.configuration import POOLED_DEPTHS, read_experiments, validate_config
+from semantic_tokens.jobs.cluster.failures import Failures
+from semantic_tokens.study.configuration import POOLED_DEPTHS, read_experiments, validate_config
 from semantic_tokens.errors import InputError
-from semantic_tokens.gpu_devices import gpu_limit
-from semantic_tokens.ingredients import (
+from semantic_tokens.jobs.gpu_devices import gpu_limit
+from semantic_tokens.study.ingredients import (
     backbone_spec,
     checksums_of,
     download_spec,
@@ -85,10 +85,10 @@ from semantic_tokens.ingredients import (
     segmentation_of,
     training_spec,
 )
-from semantic_tokens.recipe import PATTERNS, lexicons_of, ratio_of
-from semantic_tokens.replicates import in_replicate, reseeded, seed_in, split_replicate
-from semantic_tokens.runs import BASE, folder_of, layout_of, record
-from semantic_tokens.snakemake_run import begin_run
+from semantic_tokens.study.recipe import PATTERNS, lexicons_of, ratio_of
+from semantic_tokens.study.replicates import in_replicate, reseeded, seed_in, split_replicate
+from semantic_tokens.study.runs import BASE, folder_of, layout_of, record
+from semantic_tokens.jobs.snakemake_run import begin_run
 
 begin_run(Path(".snakemake").resolve(), takes_lock=workflow.is_main_process and not workflow.dryrun)
 
@@ -137,7 +137,7 @@ except InputError as error:
     sys.exit(1)
 
 # On one machine as many jobs use GPUs at a time as there are GPUs, unless --resources gpu=… says
-# how many; a cluster counts them itself. Each job takes a GPU of its own (semantic_tokens.gpu_devices).
+# how many; a cluster counts them itself. Each job takes a GPU of its own (semantic_tokens.jobs.gpu_devices).
 if (
     config["gpus_per_job"]
     and workflow.is_main_process
@@ -228,6 +228,38 @@ def code_digest(*modules):
             if path.suffix in {".py", ".yaml", ".j2", ".css", ".js"}:
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+#: What a model is, apart from what derives backbones.
+MODELING = [
+    f"semantic_tokens.modeling.{module}"
+    for module in (
+        "__init__",
+        "checkpoint_files",
+        "embedding",
+        "encoders",
+        "export",
+        "loading",
+        "masked_language_modelling",
+        "model_card",
+        "pooling",
+        "remote_code",
+    )
+]
+#: What trains, whatever it trains for.
+TRAINING = [
+    f"semantic_tokens.training.{module}"
+    for module in (
+        "__init__",
+        "batches",
+        "checkpoint",
+        "device",
+        "loop",
+        "options",
+        "step",
+        "tracking",
+    )
+]
 
 
 def unrecorded(value):
@@ -493,19 +525,22 @@ def source_files(rows):
 
 def corpus_code(corpus):
     """The digest of what reads this corpus, or takes its text from another part's words."""
-    columns = [f"semantic_tokens.task_data.{module}" for module in ("canonical", "conll")]
-    passages = [f"semantic_tokens.task_data.{module}" for module in ("sources", "squad")]
+    columns = [f"semantic_tokens.data.datasets.{module}" for module in ("canonical", "conll")]
+    passages = [f"semantic_tokens.data.datasets.{module}" for module in ("sources", "squad")]
     other_parts = {
-        "emoji_names": ["semantic_tokens.lexicons.package_words"],
-        "miniature": ["semantic_tokens.miniature", "semantic_tokens.lexicons.package_words"],
+        "emoji_names": ["semantic_tokens.data.lexicons.package_words"],
+        "miniature": [
+            "semantic_tokens.data.miniature",
+            "semantic_tokens.data.lexicons.package_words",
+        ],
         "conll_sentences": columns,
         "squad_contexts": passages,
-        **dict.fromkeys(("hf", "wikipedia"), ["semantic_tokens.hub_tables"]),
+        **dict.fromkeys(("hf", "wikipedia"), ["semantic_tokens.data.hub_tables"]),
     }
     return code_digest(
-        "semantic_tokens.corpora",
-        "semantic_tokens.languages",
-        "semantic_tokens.seen",
+        "semantic_tokens.data.corpora",
+        "semantic_tokens.data.languages",
+        "semantic_tokens.data.seen",
         "semantic_tokens.text_files",
         *other_parts.get(config["corpora"][corpus]["reader"], []),
     )
@@ -514,9 +549,9 @@ def corpus_code(corpus):
 def dataset_code(dataset):
     """The digest of what makes this dataset: the generator, or the readers."""
     if config["datasets"][dataset]["reader"] == "miniature":
-        modules = ["miniature", "lexicons.package_words", "languages"]
+        modules = ["data.miniature", "data.lexicons.package_words", "data.languages"]
     else:
-        modules = ["task_data", "hub_tables", "languages", "seen", "text_files"]
+        modules = ["data.datasets", "data.hub_tables", "data.languages", "data.seen", "text_files"]
     return code_digest(*(f"semantic_tokens.{module}" for module in modules))
 
 
@@ -540,14 +575,16 @@ def task_inputs(wildcards):
 def task_code(wildcards):
     """The digest of what trains and scores this kind of task."""
     kind = config["tasks"][wildcards.task]["kind"]
-    modules = ["modeling", "grouping.groups", "training", "scored_items", "vocabulary"]
-    modules += ["special_tokens", "tokenized_tables"]
-    modules += [f"finetuning.{module}" for module in ("run", "task", "predictions", kind)]
+    modules = ["grouping.groups", "tokenization.vocabulary"]
+    modules += ["tokenization.special_tokens", "tokenization.tables"]
+    parts = ["run", "task", "predictions", "scored_items", kind]
     if kind in ("reranking", "retrieval"):
-        modules += ["finetuning.retrieval_data", "ranking"]
+        parts += ["retrieval_data"]
+        modules += ["data.ranking"]
     if kind == "retrieval":
-        modules += ["finetuning.bi_encoder"]
-    return code_digest(*(f"semantic_tokens.{module}" for module in modules))
+        parts += ["bi_encoder"]
+    modules += [f"tasks.{module}" for module in parts]
+    return code_digest(*MODELING, *TRAINING, *(f"semantic_tokens.{module}" for module in modules))
 
 
 def score_files(rows, tasks=TASKS):
@@ -718,8 +755,8 @@ def baseline_inputs(wildcards):
 def baseline_code(wildcards):
     """The digest of what scores a baseline: with the metric of its kind of task."""
     kind = config["tasks"][wildcards.task]["kind"]
-    metric = "ranking" if kind in ("reranking", "retrieval") else f"finetuning.{kind}"
-    modules = ["baselines", "scored_items"]
+    metric = "data.ranking" if kind in ("reranking", "retrieval") else f"tasks.{kind}"
+    modules = ["evaluation.baselines", "tasks.scored_items"]
     if kind != "pair_classification":
         modules.append(metric)
     return code_digest(*(f"semantic_tokens.{module}" for module in modules))

@@ -63,7 +63,7 @@ rule rank_bm25:
         gpu=0,
     params:
         **config["bm25"],
-        code=code_digest("semantic_tokens.ranking"),
+        code=code_digest("semantic_tokens.data.ranking"),
     script:
         "../workflow/scripts/rank_bm25.py"
 
@@ -87,6 +87,6 @@ rule pool_passages:
         gpu=0,
     params:
         options=lambda wildcards: pool_of(wildcards.dataset),
-        code=code_digest("semantic_tokens.ranking"),
+        code=code_digest("semantic_tokens.data.ranking"),
     script:
         "../workflow/scripts/pool_passages.py"

@@ -3,7 +3,7 @@
 #
 # consumes  results/groups/, embeddings and lexicons of the main backbone
 # makes     results/explorer.html
-from semantic_tokens.explorer.selection import explored
+from semantic_tokens.study.explored_groupings import explored
 
 EXPLORED = explored(EXPERIMENTS)
 EXPLORER = [own("results/explorer.html")] if EXPLORED else []
@@ -42,17 +42,17 @@ if EXPLORED:
             title=config["title"],
             keywords=config["inspection"]["keywords"],
             code=code_digest(
-                "semantic_tokens.explorer.bundle",
-                "semantic_tokens.explorer.page",
-                "semantic_tokens.explorer.packing",
-                "semantic_tokens.explorer.patterns",
-                "semantic_tokens.explorer.segmentation",
-                "semantic_tokens.explorer.templates",
-                "semantic_tokens.inspection",
-                "semantic_tokens.alignment",
-                "semantic_tokens.languages",
-                "semantic_tokens.lexicons.table",
-                "semantic_tokens.vocabulary",
+                "semantic_tokens.report.explorer.bundle",
+                "semantic_tokens.report.explorer.page",
+                "semantic_tokens.report.explorer.packing",
+                "semantic_tokens.report.explorer.patterns",
+                "semantic_tokens.report.explorer.segmentation",
+                "semantic_tokens.report.explorer.templates",
+                "semantic_tokens.grouping.inspection",
+                "semantic_tokens.embeddings.alignment",
+                "semantic_tokens.data.languages",
+                "semantic_tokens.data.lexicons.table",
+                "semantic_tokens.tokenization.vocabulary",
             ),
         script:
             "../workflow/scripts/explorer.py"

@@ -6,7 +6,7 @@
 #           results/group_quality.csv
 # makes     results/figures/figure{2..13}.{pdf,png}, results/figures/controls.{pdf,png},
 #           results/figures/pretraining_curves.{pdf,png}, results/figures/group_quality.{pdf,png}
-from semantic_tokens.figures.selection import by_grouping, curves, language_pairs
+from semantic_tokens.study.figures import by_grouping, curves, language_pairs
 
 CURVES = {
     figure: shown
@@ -64,9 +64,9 @@ rule figure_pipelines:
     params:
         rows=rows_as_params(EXPERIMENTS),
         code=code_digest(
-            "semantic_tokens.figures.pipelines",
-            "semantic_tokens.figures.selection",
-            "semantic_tokens.figures.style",
+            "semantic_tokens.report.figures.pipelines",
+            "semantic_tokens.study.figures",
+            "semantic_tokens.report.figures.style",
         ),
     script:
         "../workflow/scripts/figure_pipelines.py"
@@ -106,9 +106,9 @@ rule figure_curves:
         replicates=config["replicates"],
         resampling=config["significance"],
         code=code_digest(
-            "semantic_tokens.figures.curves",
-            "semantic_tokens.figures.style",
-            "semantic_tokens.tables",
+            "semantic_tokens.report.figures.curves",
+            "semantic_tokens.report.figures.style",
+            "semantic_tokens.report.tables.table5",
             *BOOTSTRAP,
         ),
     script:
@@ -140,9 +140,9 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
             gpu=0,
         params:
             code=code_digest(
-                "semantic_tokens.figures.group_quality",
-                "semantic_tokens.figures.selection",
-                "semantic_tokens.figures.style",
+                "semantic_tokens.report.figures.group_quality",
+                "semantic_tokens.study.figures",
+                "semantic_tokens.report.figures.style",
             ),
         script:
             "../workflow/scripts/figure_group_quality.py"
@@ -179,9 +179,9 @@ if "figure11" in CURVES:
             replicates=config["replicates"],
             resampling=config["significance"],
             code=code_digest(
-                "semantic_tokens.figures.alignments",
-                "semantic_tokens.figures.style",
-                "semantic_tokens.tables",
+                "semantic_tokens.report.figures.alignments",
+                "semantic_tokens.report.figures.style",
+                "semantic_tokens.report.tables.table5",
                 *BOOTSTRAP,
             ),
         script:
@@ -217,10 +217,10 @@ if LANGUAGE_ROWS:
             replicates=config["replicates"],
             resampling=config["significance"],
             code=code_digest(
-                "semantic_tokens.figures.languages",
-                "semantic_tokens.figures.selection",
-                "semantic_tokens.figures.style",
-                "semantic_tokens.tables",
+                "semantic_tokens.report.figures.languages",
+                "semantic_tokens.study.figures",
+                "semantic_tokens.report.figures.style",
+                "semantic_tokens.report.tables.table5",
                 *BOOTSTRAP,
             ),
         script:
@@ -256,12 +256,12 @@ if INSPECTED:
         params:
             keywords=config["inspection"]["keywords"],
             code=code_digest(
-                "semantic_tokens.figures.groups",
-                "semantic_tokens.figures.fonts",
-                "semantic_tokens.figures.style",
-                "semantic_tokens.inspection",
-                "semantic_tokens.alignment",
-                "semantic_tokens.languages",
+                "semantic_tokens.report.figures.groups",
+                "semantic_tokens.report.figures.fonts",
+                "semantic_tokens.report.figures.style",
+                "semantic_tokens.grouping.inspection",
+                "semantic_tokens.embeddings.alignment",
+                "semantic_tokens.data.languages",
             ),
         script:
             "../workflow/scripts/figure_groups.py"
@@ -296,9 +296,9 @@ if PRETRAINED:
         params:
             recipes=[recipe.path for recipe in PRETRAINED],
             code=code_digest(
-                "semantic_tokens.figures.pretraining",
-                "semantic_tokens.figures.selection",
-                "semantic_tokens.figures.style",
+                "semantic_tokens.report.figures.pretraining",
+                "semantic_tokens.study.figures",
+                "semantic_tokens.report.figures.style",
             ),
         script:
             "../workflow/scripts/figure_pretraining.py"

@@ -36,7 +36,7 @@ rule group_kmeans:
             "semantic_tokens.grouping.kmeans",
             "semantic_tokens.grouping.kmeans_backend",
             "semantic_tokens.grouping.groups",
-            "semantic_tokens.vocabulary",
+            "semantic_tokens.tokenization.vocabulary",
         ),
     script:
         "../workflow/scripts/group_kmeans.py"
@@ -63,7 +63,7 @@ rule count_subwords:
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        code=code_digest("semantic_tokens.subword_counts"),
+        code=code_digest("semantic_tokens.tokenization.subword_counts"),
     script:
         "../workflow/scripts/count_subwords.py"
 
@@ -89,8 +89,8 @@ use rule group_kmeans as group_kmeans_weighted with:
             "semantic_tokens.grouping.kmeans",
             "semantic_tokens.grouping.kmeans_backend",
             "semantic_tokens.grouping.groups",
-            "semantic_tokens.subword_counts",
-            "semantic_tokens.vocabulary",
+            "semantic_tokens.tokenization.subword_counts",
+            "semantic_tokens.tokenization.vocabulary",
         ),
 
 
@@ -119,7 +119,7 @@ rule group_random:
         code=code_digest(
             "semantic_tokens.grouping.controls",
             "semantic_tokens.grouping.groups",
-            "semantic_tokens.vocabulary",
+            "semantic_tokens.tokenization.vocabulary",
         ),
     script:
         "../workflow/scripts/group_random.py"
@@ -150,8 +150,8 @@ rule group_by_frequency:
         code=code_digest(
             "semantic_tokens.grouping.controls",
             "semantic_tokens.grouping.groups",
-            "semantic_tokens.subword_counts",
-            "semantic_tokens.vocabulary",
+            "semantic_tokens.tokenization.subword_counts",
+            "semantic_tokens.tokenization.vocabulary",
         ),
     script:
         "../workflow/scripts/group_by_frequency.py"
@@ -180,7 +180,7 @@ rule group_first_k:
         code=code_digest(
             "semantic_tokens.grouping.first_k",
             "semantic_tokens.grouping.groups",
-            "semantic_tokens.vocabulary",
+            "semantic_tokens.tokenization.vocabulary",
         ),
     script:
         "../workflow/scripts/group_first_k.py"
@@ -207,11 +207,11 @@ rule group_by_lexicon:
         gpu=0,
     params:
         code=code_digest(
-            "semantic_tokens.alignment",
-            "semantic_tokens.lexicons.table",
+            "semantic_tokens.embeddings.alignment",
+            "semantic_tokens.data.lexicons.table",
             "semantic_tokens.grouping.lexicon_components",
             "semantic_tokens.grouping.groups",
-            "semantic_tokens.vocabulary",
+            "semantic_tokens.tokenization.vocabulary",
         ),
     script:
         "../workflow/scripts/group_by_lexicon.py"
@@ -236,6 +236,6 @@ rule export_model:
         gpu=0,
     params:
         scores=PREFIX + own(f"results/scores/{RECIPE}"),
-        code=code_digest("semantic_tokens.modeling"),
+        code=code_digest(*MODELING),
     script:
         "../workflow/scripts/export_model.py"

@@ -23,8 +23,8 @@ rule read_lexicon:
     params:
         spec=lambda wildcards: reading_spec(config["lexicons"][wildcards.lexicon]),
         code=code_digest(
-            "semantic_tokens.lexicons",
-            "semantic_tokens.languages",
+            "semantic_tokens.data.lexicons",
+            "semantic_tokens.data.languages",
             "semantic_tokens.text_files",
         ),
     script:

@@ -8,11 +8,11 @@
 OBJECTIVE = objective(config)
 
 PRETRAINING_CODE = code_digest(
-    "semantic_tokens.pretraining",
-    "semantic_tokens.training",
-    "semantic_tokens.modeling",
+    "semantic_tokens.training.pretraining",
+    *TRAINING,
+    *MODELING,
     "semantic_tokens.grouping.groups",
-    "semantic_tokens.efficiency",
+    "semantic_tokens.jobs.efficiency",
 )
 
 

@@ -22,6 +22,6 @@ rule reduce_dimension:
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        code=code_digest("semantic_tokens.reduction"),
+        code=code_digest("semantic_tokens.embeddings.reduction"),
     script:
         "../workflow/scripts/reduce_dimension.py"

@@ -4,16 +4,16 @@
 # makes     results/table{1..5}*, results/claims.{csv,html}, results/controls.{csv,html},
 #           results/comparison.{csv,html},
 #           results/significance.{csv,html}, results/group_quality.{csv,html}
-from semantic_tokens.figures.selection import controlled, main_backbone, reference_of_main
-from semantic_tokens.grouping.selection import groupings_to_measure
+from semantic_tokens.study.figures import controlled, main_backbone, reference_of_main
+from semantic_tokens.study.measured_groupings import groupings_to_measure
 
 # How every page is written.
-PAGES = ("semantic_tokens.pages", "semantic_tokens.templates")
+PAGES = ("semantic_tokens.report.pages", "semantic_tokens.report.templates")
 # How scores get their intervals.
 BOOTSTRAP = (
-    "semantic_tokens.bootstrap",
-    "semantic_tokens.replicates",
-    "semantic_tokens.scored_items",
+    "semantic_tokens.evaluation.bootstrap",
+    "semantic_tokens.study.replicates",
+    "semantic_tokens.tasks.scored_items",
 )
 
 TABLE5 = multiext(
@@ -132,7 +132,7 @@ rule table5:
         replicates=config["replicates"],
         resampling=config["significance"],
         title=config["title"],
-        code=code_digest("semantic_tokens.tables", *BOOTSTRAP, *PAGES),
+        code=code_digest("semantic_tokens.report.tables.table5", *BOOTSTRAP, *PAGES),
     script:
         "../workflow/scripts/table5.py"
 
@@ -172,9 +172,10 @@ if CLAIMED:
             margin=config["claims"]["margin"],
             title=config["title"],
             code=code_digest(
-                "semantic_tokens.claims",
-                "semantic_tokens.comparison",
-                "semantic_tokens.figures.selection",
+                "semantic_tokens.evaluation.claims",
+                "semantic_tokens.report.tables.claims",
+                "semantic_tokens.report.tables.paper_comparison",
+                "semantic_tokens.study.figures",
                 *BOOTSTRAP,
                 *PAGES,
             ),
@@ -213,9 +214,9 @@ if CONTROLLED:
             resampling=config["significance"],
             title=config["title"],
             code=code_digest(
-                "semantic_tokens.controls",
-                "semantic_tokens.tables",
-                "semantic_tokens.figures.selection",
+                "semantic_tokens.report.tables.controls",
+                "semantic_tokens.report.tables.table5",
+                "semantic_tokens.study.figures",
                 *BOOTSTRAP,
                 *PAGES,
             ),
@@ -245,7 +246,7 @@ rule comparison:
         kinds={task: config["tasks"][task]["kind"] for task in TASKS},
         title=config["title"],
         same_data=config["data_of_the_paper"],
-        code=code_digest("semantic_tokens.comparison", *PAGES),
+        code=code_digest("semantic_tokens.report.tables.paper_comparison", *PAGES),
     script:
         "../workflow/scripts/comparison.py"
 
@@ -280,7 +281,7 @@ rule table1:
         },
         evaluation_split=config["evaluation_split"],
         title=config["title"],
-        code=code_digest("semantic_tokens.paper_tables", *PAGES),
+        code=code_digest("semantic_tokens.report.tables.tables1_to_4", *PAGES),
     script:
         "../workflow/scripts/table1.py"
 
@@ -315,7 +316,7 @@ rule table2:
         alignment=config["alignment"],
         seeds=config["seeds"],
         title=config["title"],
-        code=code_digest("semantic_tokens.paper_tables", "semantic_tokens.training", *PAGES),
+        code=code_digest("semantic_tokens.report.tables.tables1_to_4", *TRAINING, *PAGES),
     script:
         "../workflow/scripts/table2.py"
 
@@ -349,7 +350,7 @@ if EFFICIENCY:
             gpu=0,
         params:
             title=config["title"],
-            code=code_digest("semantic_tokens.paper_tables", *PAGES),
+            code=code_digest("semantic_tokens.report.tables.tables1_to_4", *PAGES),
         script:
             "../workflow/scripts/table3.py"
 
@@ -381,10 +382,10 @@ if HELD_OUT:
             resampling=config["significance"],
             title=config["title"],
             code=code_digest(
-                "semantic_tokens.held_out",
-                "semantic_tokens.figures.held_out",
-                "semantic_tokens.figures.style",
-                "semantic_tokens.tables",
+                "semantic_tokens.report.tables.held_out",
+                "semantic_tokens.report.figures.held_out",
+                "semantic_tokens.report.figures.style",
+                "semantic_tokens.report.tables.table5",
                 *BOOTSTRAP,
                 *PAGES,
             ),
@@ -425,7 +426,10 @@ if TABLE4_ROWS:
             resampling=config["significance"],
             title=config["title"],
             code=code_digest(
-                "semantic_tokens.paper_tables", "semantic_tokens.tables", *BOOTSTRAP, *PAGES
+                "semantic_tokens.report.tables.tables1_to_4",
+                "semantic_tokens.report.tables.table5",
+                *BOOTSTRAP,
+                *PAGES,
             ),
         script:
             "../workflow/scripts/table4.py"
@@ -455,7 +459,7 @@ rule significance:
         replicates=config["replicates"],
         resampling=config["significance"],
         title=config["title"],
-        code=code_digest("semantic_tokens.significance", *BOOTSTRAP, *PAGES),
+        code=code_digest("semantic_tokens.evaluation.significance", *BOOTSTRAP, *PAGES),
     script:
         "../workflow/scripts/significance.py"
 
@@ -486,9 +490,9 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
             code=code_digest(
                 "semantic_tokens.grouping.quality",
                 "semantic_tokens.grouping.groups",
-                "semantic_tokens.lexicons.table",
-                "semantic_tokens.inspection",
-                "semantic_tokens.alignment",
+                "semantic_tokens.data.lexicons.table",
+                "semantic_tokens.grouping.inspection",
+                "semantic_tokens.embeddings.alignment",
                 *PAGES,
             ),
         script:

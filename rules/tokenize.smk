@@ -5,7 +5,9 @@
 #           results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors
 
 TOKENIZATION_CODE = code_digest(
-    "semantic_tokens.tokenization", "semantic_tokens.special_tokens", "semantic_tokens.vocabulary"
+    "semantic_tokens.tokenization.examples",
+    "semantic_tokens.tokenization.special_tokens",
+    "semantic_tokens.tokenization.vocabulary",
 )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from semantic_tokens.wheels import fetch_wheel, file_sha256
+from semantic_tokens.sources.wheels import fetch_wheel, file_sha256
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from semantic_tokens.bootstrap import Resampling, Runs, Scores
-from semantic_tokens.scored_items import ScoredItem
+from semantic_tokens.evaluation.bootstrap import Resampling, Runs, Scores
+from semantic_tokens.tasks.scored_items import ScoredItem
 
 ByLanguage = Mapping[str, float]
 FEW = Resampling(resamples=200, seed=1)

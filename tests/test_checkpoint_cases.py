@@ -25,14 +25,14 @@ from tiny import (
 )
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from semantic_tokens.backbones import derive_backbone
-from semantic_tokens.commands import main
+from semantic_tokens.cli import main
 from semantic_tokens.errors import InputError
 from semantic_tokens.grouping.groups import Groups
+from semantic_tokens.modeling.backbones import derive_backbone
 from semantic_tokens.modeling.encoders import check_length
 from semantic_tokens.modeling.loading import load_model
 from semantic_tokens.reuse import GROUPS, Made, semantic_version
-from semantic_tokens.vocabulary import (
+from semantic_tokens.tokenization.vocabulary import (
     first_k_ids,
     load_tokenizer,
     open_tokenizer,

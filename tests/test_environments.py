@@ -392,7 +392,7 @@ def test_a_package_that_is_not_installed_has_a_version_too(sources: Path) -> Non
 def test_the_command_tells_the_installed_version() -> None:
     from importlib.metadata import version
 
-    command = [sys.executable, "-m", "semantic_tokens.commands", "--version"]
+    command = [sys.executable, "-m", "semantic_tokens.cli", "--version"]
     done = subprocess.run(
         command, cwd=ROOT / "workflow", capture_output=True, text=True, check=True
     )

@@ -22,22 +22,22 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from semantic_tokens.configuration import read_experiments, validate_config
-from semantic_tokens.corpora import READERS as READERS_OF_CORPORA
-from semantic_tokens.corpora import hub, local, packages, read_corpus
-from semantic_tokens.downloads.archives import extract
-from semantic_tokens.downloads.folder import read_checksums
-from semantic_tokens.e5_binary import read_e5_binary
+from semantic_tokens.data.corpora import READERS as READERS_OF_CORPORA
+from semantic_tokens.data.corpora import hub, local, packages, read_corpus
+from semantic_tokens.data.datasets import READERS as READERS_OF_DATASETS
+from semantic_tokens.data.datasets import read_dataset
+from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.data.lexicons import READERS as READERS_OF_LEXICONS
+from semantic_tokens.data.lexicons import colexnet, package_words, panlex, published
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, read_jsonl
 from semantic_tokens.grouping.groups import Groups
-from semantic_tokens.languages import iso639_3
-from semantic_tokens.lexicons import READERS as READERS_OF_LEXICONS
-from semantic_tokens.lexicons import colexnet, package_words, panlex, published
-from semantic_tokens.recipe import Recipe
-from semantic_tokens.task_data import READERS as READERS_OF_DATASETS
-from semantic_tokens.task_data import read_dataset
-from semantic_tokens.vocabulary import load_tokenizer
+from semantic_tokens.sources.archives import extract
+from semantic_tokens.sources.e5_binary import read_e5_binary
+from semantic_tokens.sources.folder import read_checksums
+from semantic_tokens.study.configuration import read_experiments, validate_config
+from semantic_tokens.study.recipe import Recipe
+from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "workflow/semantic_tokens"

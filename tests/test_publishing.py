@@ -18,7 +18,7 @@ from servers import send, serving, writable_hub
 from tiny import character_tokenizer, write_model
 
 import semantic_tokens
-from semantic_tokens.commands import main
+from semantic_tokens.cli import main
 
 REVISION, TOKEN = "0123456789" * 4, "hf_of_this_test"
 VOCABULARY = len(character_tokenizer())
@@ -121,7 +121,7 @@ def test_a_model_of_the_hub_is_grouped_published_and_opened_by_anybody(
     hub: Hub, tmp_path: Path
 ) -> None:
     save_bert(hub.repositories / "somebody/encoder")
-    arguments = ["-m", "semantic_tokens.commands", "group", "--model", "somebody/encoder"]
+    arguments = ["-m", "semantic_tokens.cli", "group", "--model", "somebody/encoder"]
     arguments += [
         "--revision",
         REVISION,

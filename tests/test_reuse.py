@@ -13,10 +13,10 @@ import transformers
 from safetensors.torch import load_file
 from tiny import character_tokenizer
 
-from semantic_tokens.commands import main
+from semantic_tokens.cli import main
 from semantic_tokens.errors import InputError
 from semantic_tokens.reuse import semantic_version
-from semantic_tokens.vocabulary import open_tokenizer, special_ids, unigram_tokenizer
+from semantic_tokens.tokenization.vocabulary import open_tokenizer, special_ids, unigram_tokenizer
 
 TEXTS = ["tomato is red", "abc 番茄 zyx"]
 SHAPE = {

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from semantic_tokens.configuration import read_experiments, validate_config
-from semantic_tokens.corpora import read_corpus
-from semantic_tokens.downloads.folder import read_checksums
+from semantic_tokens.data.corpora import read_corpus
+from semantic_tokens.data.datasets import read_dataset
+from semantic_tokens.data.lexicons import read_source
+from semantic_tokens.data.lexicons.table import Entry, read_lexicon, write_lexicon
 from semantic_tokens.errors import InputError
-from semantic_tokens.lexicons import read_source
-from semantic_tokens.lexicons.table import Entry, read_lexicon, write_lexicon
-from semantic_tokens.task_data import read_dataset
+from semantic_tokens.sources.folder import read_checksums
+from semantic_tokens.study.configuration import read_experiments, validate_config
 from semantic_tokens.text_files import (
     at_spaces,
     at_tabs_or_spaces,
@@ -630,7 +630,7 @@ def test_an_identical_passage_is_dropped_and_another_text_stops(
 
 
 def test_repeated_judgements_and_topics(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    from semantic_tokens.task_data.miracl import read_qrels, read_topics
+    from semantic_tokens.data.datasets.miracl import read_qrels, read_topics
 
     qrels = write(tmp_path / "qrels.tsv", "1 Q0 a 1\n1\tQ0\ta\t1\n\n")
     assert read_qrels(qrels) == {"1": {"a": 1}}

@@ -22,8 +22,8 @@ from transformers.utils import ModelOutput
 from semantic_tokens.files import write_jsonl
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.modeling.loading import ModelFiles
-from semantic_tokens.tokenization import tokenize_dataset
-from semantic_tokens.vocabulary import unigram_tokenizer
+from semantic_tokens.tokenization.examples import tokenize_dataset
+from semantic_tokens.tokenization.vocabulary import unigram_tokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PAD, UNK, CLS, SEP, MASK = range(5)

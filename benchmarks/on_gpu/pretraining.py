@@ -15,11 +15,11 @@ from on_gpu.machine import floor_of
 from on_gpu.models import write_corpus, write_groups
 from on_gpu.run import Absent, Run, attempt, free_memory
 from semantic_tokens.files import read_json
+from semantic_tokens.jobs.processes import in_processes
 from semantic_tokens.modeling.loading import ModelFiles
-from semantic_tokens.pretraining import Objective, Pretraining, measure, pretrain
-from semantic_tokens.processes import in_processes
 from semantic_tokens.training import TrainingOptions, precision_here
 from semantic_tokens.training.device import compiler_here
+from semantic_tokens.training.pretraining import Objective, Pretraining, measure, pretrain
 
 #: The paper's Table 3: columns, grouping ratio, millions of parameters, GB of a GPU's memory, and
 #: steps a second, on an 80 GB A100.

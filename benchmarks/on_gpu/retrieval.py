@@ -12,13 +12,13 @@ from on_gpu.machine import floor_of
 from on_gpu.models import write_groups
 from on_gpu.pretraining import floor_name
 from on_gpu.run import PeakMemory, Run, wait
-from semantic_tokens.finetuning.bi_encoder import (
+from semantic_tokens.modeling.loading import load_model
+from semantic_tokens.tasks.bi_encoder import (
     BestPassages,
     contrastive_loss,
     embed_in_parts,
     encode_texts,
 )
-from semantic_tokens.modeling.loading import load_model
 from semantic_tokens.training import autocast_here
 
 #: How far the gradient of a batch in parts may be from that of the whole, as a share of its length.

@@ -209,7 +209,7 @@ def attempt(values: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> No
     except Absent as missing:
         values |= {"status": "absent", "why": str(missing)}
     except Exception as error:
-        from semantic_tokens.gpus import is_out_of_gpu_memory
+        from semantic_tokens.jobs.gpus import is_out_of_gpu_memory
 
         caused = error.__cause__ or error
         if is_out_of_gpu_memory(caused):

@@ -10,7 +10,7 @@ from cluster import Cluster, command, missing, running
 from study import new_study
 from submitted import ASIS, Submitted, rows_of_few, said_at_the_end, scores, time_of, wait_until
 
-from semantic_tokens.commands import main
+from semantic_tokens.cli import main
 
 LONG = {"epochs": 1000, "max_steps": 1000, "checkpoint_every": 10}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.config_reference import keys_of
+from semantic_tokens.study.config_reference import keys_of
 
 # What follows a rule, by name. A new table or figure goes into the sets that hold its data.
 TABLES = frozenset({"table5", "claims", "comparison", "significance"})
@@ -308,75 +308,81 @@ _RERANKED = {"task": ["rerank", "retrieval"]}
 #: By module of the package, and by folder of what it fills in (``templates``). Modules that decide no output (messages, files, fetching, the front
 #: door, the plan) make nothing stale; what they bring is checked otherwise.
 MODULES: dict[str, Line] = {
-    "alignment": Line(ALIGNED | {"group_by_lexicon", "table4"}),
-    # it measures for the log
-    "alignment_quality": Line(NOTHING),
-    "backbones": Line(BACKBONES),
-    "baselines": Line(SHOWN - {"significance"} | BASELINE),
-    "bootstrap": Line(SHOWN | {"table4", "held_out"}),
-    "claims": Line({"claims"}),
+    # what their folders are for, and nothing else
     **dict.fromkeys(
-        ("cluster", "cluster.failures", "cluster.gpus", "cluster.keys", "cluster.usage"),
+        ("data", "embeddings", "evaluation", "jobs", "report", "report.tables", "sources", "study",
+         "tokenization"),
+        Line(NOTHING)),
+    "embeddings.alignment": Line(ALIGNED | {"group_by_lexicon", "table4"}),
+    # it measures for the log
+    "embeddings.alignment_quality": Line(NOTHING),
+    "modeling.backbones": Line(BACKBONES),
+    "evaluation.baselines": Line(SHOWN - {"significance"} | BASELINE),
+    "evaluation.bootstrap": Line(SHOWN | {"table4", "held_out"}),
+    "evaluation.claims": Line({"claims"}),
+    **dict.fromkeys(
+        ("jobs.cluster", "jobs.cluster.failures", "jobs.cluster.gpus", "jobs.cluster.keys", "jobs.cluster.usage"),
         Line(NOTHING),
     ),
-    "commands": Line(NOTHING),
+    "cli": Line(NOTHING),
     # reads the paper's table for both
-    "comparison": Line({"comparison", "claims"}),
-    "config_reference": Line(NOTHING),
-    "configuration": Line(NOTHING),
-    "controls": Line({"controls"}),
+    "report.tables.paper_comparison": Line({"comparison", "claims"}),
+    "study.config_reference": Line(NOTHING),
+    "study.configuration": Line(NOTHING),
+    "report.tables.claims": Line({"claims"}),
+    "report.tables.controls": Line({"controls"}),
     **dict.fromkeys(
-        ("corpora", "corpora.hub", "corpora.local", "corpora.packages"),
+        ("data.corpora", "data.corpora.hub", "data.corpora.local", "data.corpora.packages"),
         Line(CORPORA | BACKBONES)),
     **dict.fromkeys(
-        ("downloads", "downloads.addresses", "downloads.archives", "downloads.folder",
-         "downloads.hub", "downloads.network"),
+        ("sources.downloads", "sources.addresses", "sources.archives", "sources.folder",
+         "sources.hub", "sources.network"),
         Line(NOTHING)),
-    "e5_binary": Line(BACKBONES),
+    "sources.e5_binary": Line(BACKBONES),
     # one job trains and measures what it takes
-    "efficiency": Line(PRETRAINED),
+    "jobs.efficiency": Line(PRETRAINED),
     # its reader of matrices is used everywhere, and decides nothing; what takes them out of a
     # backbone is here too
-    "embeddings": Line(EMBEDDINGS),
+    "embeddings.matrix": Line(EMBEDDINGS),
     "errors": Line(NOTHING),
     **dict.fromkeys(
-        ("explorer.bundle", "explorer.packing", "explorer.page", "explorer.patterns",
-         "explorer.segmentation", "explorer.templates"),
+        ("report.explorer.bundle", "report.explorer.packing", "report.explorer.page",
+         "report.explorer.patterns", "report.explorer.segmentation", "report.explorer.templates"),
         Line({"explorer"})),
-    "explorer": Line(NOTHING),
+    "report.explorer": Line(NOTHING),
     # what it chooses is passed as parameters
-    "explorer.selection": Line(NOTHING),
-    "figures": Line(NOTHING),
-    "figures.alignments": Line({"figure_alignments"}),
-    "figures.curves": Line({"figure_curves"}),
-    "figures.fonts": Line({"figure_groups"}),
-    "figures.group_quality": Line({"figure_group_quality"}),
-    "figures.groups": Line({"figure_groups"}),
-    "figures.held_out": Line({"held_out"}),
-    "figures.languages": Line({"figure_languages"}),
-    "figures.pipelines": Line({"figure_pipelines"}),
-    "figures.pretraining": Line({"figure_pretraining"}),
-    "figures.selection": Line(
+    "study.explored_groupings": Line(NOTHING),
+    "report.figures": Line(NOTHING),
+    "report.figures.alignments": Line({"figure_alignments"}),
+    "report.figures.curves": Line({"figure_curves"}),
+    "report.figures.fonts": Line({"figure_groups"}),
+    "report.figures.group_quality": Line({"figure_group_quality"}),
+    "report.figures.groups": Line({"figure_groups"}),
+    "report.figures.held_out": Line({"held_out"}),
+    "report.figures.languages": Line({"figure_languages"}),
+    "report.figures.pipelines": Line({"figure_pipelines"}),
+    "report.figures.pretraining": Line({"figure_pretraining"}),
+    "study.figures": Line(
         {"figure_languages", "figure_pipelines", "figure_pretraining", "figure_group_quality",
          "claims", "controls"}),
-    "figures.style": Line(
+    "report.figures.style": Line(
         CURVES
         | {"figure_groups", "figure_pipelines", "figure_pretraining", "figure_group_quality",
            "held_out"}),
     "files": Line(NOTHING),
-    "finetuning": Line(NOTHING),
-    "finetuning.bi_encoder": Line(RETRIEVED, only={"task": ["retrieval"]}),
-    "finetuning.pair_classification": Line(SCORED, only={"task": ["nli"]}),
-    "finetuning.predictions": Line(RETRIEVED),
-    "finetuning.question_answering": Line(SCORED | BASELINE, only={"task": ["qa"]}),
-    "finetuning.reranking": Line(SCORED, only={"task": ["rerank"]}),
-    "finetuning.retrieval": Line(RETRIEVED, only={"task": ["retrieval"]}),
-    "finetuning.retrieval_data": Line(RETRIEVED, only=_RERANKED),
-    "finetuning.run": Line(RETRIEVED),
-    "finetuning.task": Line(RETRIEVED),
-    "finetuning.token_classification": Line(SCORED | BASELINE, only=_NER),
-    "gpu_devices": Line(NOTHING),
-    "gpus": Line(NOTHING),
+    "tasks": Line(NOTHING),
+    "tasks.bi_encoder": Line(RETRIEVED, only={"task": ["retrieval"]}),
+    "tasks.pair_classification": Line(SCORED, only={"task": ["nli"]}),
+    "tasks.predictions": Line(RETRIEVED),
+    "tasks.question_answering": Line(SCORED | BASELINE, only={"task": ["qa"]}),
+    "tasks.reranking": Line(SCORED, only={"task": ["rerank"]}),
+    "tasks.retrieval": Line(RETRIEVED, only={"task": ["retrieval"]}),
+    "tasks.retrieval_data": Line(RETRIEVED, only=_RERANKED),
+    "tasks.run": Line(RETRIEVED),
+    "tasks.task": Line(RETRIEVED),
+    "tasks.token_classification": Line(SCORED | BASELINE, only=_NER),
+    "jobs.gpu_devices": Line(NOTHING),
+    "jobs.gpus": Line(NOTHING),
     "grouping": Line(NOTHING),
     "grouping.first_k": Line(
         OF_CONTROLS | {"group_first_k"},
@@ -384,37 +390,37 @@ MODULES: dict[str, Line] = {
     "grouping.groups": Line(GROUPS),
     "grouping.kmeans": Line(KMEANS),
     "grouping.kmeans_backend": Line(KMEANS),
-    "subword_counts": Line(COUNTED),
+    "tokenization.subword_counts": Line(COUNTED),
     "grouping.lexicon_components": Line(
         {"group_by_lexicon", "fine_tune", "significance", "claims", "table4", "explorer"},
         only={"grouping": ["lexicon-emoji"]}),
     "grouping.quality": Line(QUALITY),
     # what it chooses are inputs
-    "grouping.selection": Line(NOTHING),
+    "study.measured_groupings": Line(NOTHING),
     "grouping.controls": Line(
         QUALITY | OF_CONTROLS | {"group_random", "group_by_frequency"},
         only={"grouping": ["random-0.05", "frequency-0.05"]}),
     # of corpora it reads those of the hub alone, of which the wide study has none
     **dict.fromkeys(
-        ("hub_tables", "hub_tables.repositories", "hub_tables.table"),
+        ("data.hub_tables", "data.hub_tables.repositories", "data.hub_tables.table"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
-    "held_out": Line({"held_out"}),
+    "report.tables.held_out": Line({"held_out"}),
     # names what is in the parameters, for runs
-    "ingredients": Line(NOTHING),
-    "inspection": Line(QUALITY | {"figure_groups", "explorer"}),
-    "jobs": Line(NOTHING),
-    "languages": Line(
+    "study.ingredients": Line(NOTHING),
+    "grouping.inspection": Line(QUALITY | {"figure_groups", "explorer"}),
+    "jobs.job": Line(NOTHING),
+    "data.languages": Line(
         CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     **dict.fromkeys(
-        ("lexicons", "lexicons.colexnet", "lexicons.panlex", "lexicons.published"),
+        ("data.lexicons", "data.lexicons.colexnet", "data.lexicons.panlex", "data.lexicons.published"),
         Line(ALIGNED | {"read_lexicon", "group_by_lexicon", "table4"})),
-    "lexicons.table": Line(ALIGNED | {"read_lexicon", "group_by_lexicon", "table4"}),
+    "data.lexicons.table": Line(ALIGNED | {"read_lexicon", "group_by_lexicon", "table4"}),
     # words of the generated tasks and of a corpus that decides a vocabulary too
-    "lexicons.package_words": Line(
+    "data.lexicons.package_words": Line(
         ALIGNED | _GENERATED | BACKBONES | {"read_lexicon", "read_corpus"}),
     **dict.fromkeys(
-        ("miniature", "miniature.datasets", "miniature.options", "miniature.sentences",
-         "miniature.tasks", "miniature.templates", "miniature.words", "miniature.world"),
+        ("data.miniature", "data.miniature.datasets", "data.miniature.options", "data.miniature.sentences",
+         "data.miniature.tasks", "data.miniature.templates", "data.miniature.words", "data.miniature.world"),
         Line(_GENERATED, only={"task": ["qa", "nli", "rerank"]})),
     **dict.fromkeys(
         ("modeling", "modeling.embedding", "modeling.export", "modeling.loading",
@@ -423,50 +429,50 @@ MODULES: dict[str, Line] = {
         Line(PRETRAINED | {"table4"})),
     "modeling.checkpoint_files": Line(BACKBONES),
     "modeling.encoders": Line(BACKBONES),
-    "pages": Line(PAGES),
-    "paper_tables": Line(PAPER_TABLES),
+    "report.pages": Line(PAGES),
+    "report.tables.tables1_to_4": Line(PAPER_TABLES),
     **dict.fromkeys(
         ("plan", "plan.architecture", "plan.budget", "plan.costs", "plan.data", "plan.measured",
          "plan.operations", "plan.report", "plan.study", "plan.throughput"),
         Line(NOTHING)),
-    "pretraining": Line(PRETRAINED),
-    "processes": Line(NOTHING),
-    "provenance": Line(ALWAYS),
-    "ranking": Line(RANKED, only=_RERANKED),
+    "training.pretraining": Line(PRETRAINED),
+    "jobs.processes": Line(NOTHING),
+    "report.provenance": Line(ALWAYS),
+    "data.ranking": Line(RANKED, only=_RERANKED),
     # what it says of a path is in the paths
-    "recipe": Line(NOTHING),
+    "study.recipe": Line(NOTHING),
     # how runs are named and seeded, which is in paths and parameters, and found again
-    "replicates": Line(SHOWN | {"table4", "held_out"}),
+    "study.replicates": Line(SHOWN | {"table4", "held_out"}),
     "reuse": Line(NOTHING),
     # where files lie is in the paths
-    "runs": Line(NOTHING),
-    "run_comparison": Line(NOTHING),
-    "reduction": Line(
+    "study.runs": Line(NOTHING),
+    "report.run_comparison": Line(NOTHING),
+    "embeddings.reduction": Line(
         PRETRAINED - {"figure_alignments", "figure_languages", "export_model", "controls"}
         | QUALITY | {"reduce_dimension", "group_kmeans"}),
-    "scored_items": Line(RETRIEVED | BASELINE | {"held_out"}),
+    "tasks.scored_items": Line(RETRIEVED | BASELINE | {"held_out"}),
     # which ids were met already: of corpora, one of which decides a vocabulary, and of datasets
-    "seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
-    "significance": Line({"significance"}),
-    "snakemake_run": Line(NOTHING),
-    "special_tokens": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
-    "tables": Line(SHOWN - {"significance", "claims"} | {"table4", "held_out"}),
-    "templates": Line(PAGES),
+    "data.seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
+    "evaluation.significance": Line({"significance"}),
+    "jobs.snakemake_run": Line(NOTHING),
+    "tokenization.special_tokens": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
+    "report.tables.table5": Line(SHOWN - {"significance", "claims"} | {"table4", "held_out"}),
+    "report.templates": Line(PAGES),
     "text_files": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     **dict.fromkeys(
-        ("task_data", "task_data.canonical", "task_data.conll", "task_data.hf", "task_data.hub",
-         "task_data.jsonl", "task_data.masakhaner", "task_data.miracl", "task_data.msmarco",
-         "task_data.sources", "task_data.splitting", "task_data.squad", "task_data.xnli"),
+        ("data.datasets", "data.datasets.canonical", "data.datasets.conll", "data.datasets.hf", "data.datasets.hub",
+         "data.datasets.jsonl", "data.datasets.masakhaner", "data.datasets.miracl", "data.datasets.msmarco",
+         "data.datasets.sources", "data.datasets.splitting", "data.datasets.squad", "data.datasets.xnli"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
-    "tokenization": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
-    "tokenized_tables": Line(RETRIEVED),
+    "tokenization.examples": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
+    "tokenization.tables": Line(RETRIEVED),
     **dict.fromkeys(
         ("training", "training.batches", "training.checkpoint", "training.device",
          "training.loop", "training.options", "training.step", "training.tracking"),
         Line(PRETRAINED | {"table2", "table4"})),
-    "vocabulary": Line(BACKBONES),
+    "tokenization.vocabulary": Line(BACKBONES),
     # reads what has a pinned hash
-    "wheels": Line(NOTHING),
+    "sources.wheels": Line(NOTHING),
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from semantic_tokens.wheels import file_sha256
+from semantic_tokens.sources.wheels import file_sha256
 
 _JOB_COUNTS = re.compile(r"^job +count\n-[- ]+\n(.*?)^total ", re.MULTILINE | re.DOTALL)
 

@@ -13,7 +13,7 @@ import yaml
 from study import Study, job_counts
 
 from semantic_tokens.grouping.groups import Groups
-from semantic_tokens.scored_items import read_items, scores_by_language
+from semantic_tokens.tasks.scored_items import read_items, scores_by_language
 
 TASKS = {
     "ner": ("token_classification", "f1"),

@@ -162,8 +162,8 @@ def test_it_is_deployed_from_its_repository_alone(repository: git.Repo, tmp_path
 
 
 def test_provenance_says_what_made_a_study(tmp_path: Path) -> None:
-    from semantic_tokens.provenance import provenance
-    from semantic_tokens.wheels import file_sha256
+    from semantic_tokens.report.provenance import provenance
+    from semantic_tokens.sources.wheels import file_sha256
 
     folder = tmp_path / "text"
     folder.mkdir()

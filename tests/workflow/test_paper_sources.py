@@ -23,9 +23,9 @@ import yaml
 from tiny import character_tokenizer
 from transformers import BertConfig, BertForMaskedLM, XLMRobertaConfig, XLMRobertaForMaskedLM
 
+from semantic_tokens.data.languages import iso639_1
 from semantic_tokens.files import read_jsonl
-from semantic_tokens.languages import iso639_1
-from semantic_tokens.vocabulary import unigram_tokenizer
+from semantic_tokens.tokenization.vocabulary import unigram_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))

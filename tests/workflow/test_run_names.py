@@ -9,7 +9,7 @@ import pytest
 from study import Made, Study, job_counts
 from test_bad_input import assert_one_message
 
-from semantic_tokens.commands import main
+from semantic_tokens.cli import main
 
 #: One task is enough to tell what runs again; Table 4 has its own.
 NLI = {"tasks_shown": ["nli"]}

@@ -148,10 +148,10 @@ def edited(request: pytest.FixtureRequest, study: Study, tmp_path: Path) -> Iter
     [
         (("checkout", "workflow/semantic_tokens/grouping/kmeans.py"), GROUPED),
         (
-            ("checkout", "workflow/semantic_tokens/finetuning/reranking.py"),
+            ("checkout", "workflow/semantic_tokens/tasks/reranking.py"),
             {"fine_tune": 5} | SHOWN,
         ),
-        (("checkout", "workflow/semantic_tokens/tables.py"), READING_SCORES),
+        (("checkout", "workflow/semantic_tokens/report/tables/table5.py"), READING_SCORES),
         (
             ("folder", "config/text/deu.txt"),
             {"read_corpus": 1, "tokenize_corpus": 1, "table3": 1} | PRETRAINED | SHOWN,

@@ -1,23 +1,23 @@
 """Align the embeddings of words that translate each other (paper, section 2.2; Appendix B)."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
-    from semantic_tokens.alignment import (
+    from semantic_tokens.data.lexicons.table import is_held_out, read_lexicon
+    from semantic_tokens.embeddings.alignment import (
         align,
         merge_pairs,
         round_trip_pairs,
         single_subword_pairs,
         token_ids_by_language,
     )
-    from semantic_tokens.alignment_quality import (
+    from semantic_tokens.embeddings.alignment_quality import (
         mean_cosine,
         translation_accuracy,
         translation_test,
     )
-    from semantic_tokens.embeddings import load_embeddings, save_embeddings
-    from semantic_tokens.lexicons.table import is_held_out, read_lexicon
-    from semantic_tokens.vocabulary import load_tokenizer, single_subword_id
+    from semantic_tokens.embeddings.matrix import load_embeddings, save_embeddings
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer, single_subword_id
 
     options = snakemake.params.options
     tokenizer = load_tokenizer(snakemake.input.tokenizer)

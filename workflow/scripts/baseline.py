@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.baselines import bm25_order, chance, record
+    from semantic_tokens.evaluation.baselines import bm25_order, chance, record
     from semantic_tokens.files import read_jsonl, write_json
-    from semantic_tokens.scored_items import write_items
+    from semantic_tokens.tasks.scored_items import write_items
 
     wildcards, params, inputs = snakemake.wildcards, snakemake.params, snakemake.input
     candidates = {

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.bootstrap import Resampling, Runs, scores_in
-    from semantic_tokens.claims import judge, published_study, study_of, write_claims
-    from semantic_tokens.comparison import read_table
+    from semantic_tokens.evaluation.bootstrap import Resampling, Runs, scores_in
+    from semantic_tokens.evaluation.claims import judge, published_study, study_of
     from semantic_tokens.files import folder_above
     from semantic_tokens.modeling.encoders import embedding_width
+    from semantic_tokens.report.tables.claims import write_claims
+    from semantic_tokens.report.tables.paper_comparison import read_table
 
     params, inputs = snakemake.params, snakemake.input
     resampling = Resampling(**params.resampling)

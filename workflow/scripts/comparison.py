@@ -1,9 +1,9 @@
 """Put Table 5 beside the paper's (Appendix G)."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.comparison import compare, read_table, write_comparison
+    from semantic_tokens.report.tables.paper_comparison import compare, read_table, write_comparison
 
     params = snakemake.params
     ours = read_table(snakemake.input.table)

@@ -1,11 +1,11 @@
 """Put K-Means beside groupings that know nothing of meaning."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens import tables
-    from semantic_tokens.bootstrap import Resampling, Runs
-    from semantic_tokens.controls import controls, write_controls
+    from semantic_tokens.evaluation.bootstrap import Resampling, Runs
+    from semantic_tokens.report.tables import table5 as tables
+    from semantic_tokens.report.tables.controls import controls, write_controls
 
     params, inputs = snakemake.params, snakemake.input
     resampling = Resampling(**params.resampling)

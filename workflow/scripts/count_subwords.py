@@ -1,9 +1,9 @@
 """Count the subwords of the corpora of pretraining, as one tokenizer cuts them."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
-    from semantic_tokens.subword_counts import count_subwords, save_counts
+    from semantic_tokens.tokenization.subword_counts import count_subwords, save_counts
 
     counts = count_subwords(snakemake.input.corpora)
     log.info("%d tokens of %d different subwords", counts.sum(), (counts > 0).sum())

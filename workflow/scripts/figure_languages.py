@@ -1,12 +1,12 @@
 """Draw how alike languages are hit on two benchmarks (paper, Figure 10)."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens import tables
-    from semantic_tokens.bootstrap import Resampling, Runs
-    from semantic_tokens.figures.languages import draw_correlations
-    from semantic_tokens.figures.style import save
+    from semantic_tokens.evaluation.bootstrap import Resampling, Runs
+    from semantic_tokens.report.figures.languages import draw_correlations
+    from semantic_tokens.report.figures.style import save
+    from semantic_tokens.report.tables import table5 as tables
 
     params, inputs = snakemake.params, snakemake.input
     tasks, scores = tables.read_scores(

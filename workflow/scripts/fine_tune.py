@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.cluster.gpus import gpu_count
     from semantic_tokens.files import file_lock, write_json
-    from semantic_tokens.finetuning import fine_tune_from_files
-    from semantic_tokens.finetuning.predictions import write_predictions
+    from semantic_tokens.jobs.cluster.gpus import gpu_count
+    from semantic_tokens.jobs.processes import in_processes
     from semantic_tokens.modeling.loading import ModelFiles
-    from semantic_tokens.processes import in_processes
-    from semantic_tokens.scored_items import write_items
+    from semantic_tokens.tasks.predictions import write_predictions
+    from semantic_tokens.tasks.run import fine_tune_from_files
+    from semantic_tokens.tasks.scored_items import write_items
     from semantic_tokens.training import Tracking, TrainingOptions, remove_checkpoint, tracked_name
 
     wildcards, params = snakemake.wildcards, snakemake.params

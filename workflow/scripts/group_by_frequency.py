@@ -1,13 +1,13 @@
 """Group subwords of neighbouring frequency, by the sizes of K-Means' groups: a control."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.embeddings import load_embeddings
+    from semantic_tokens.embeddings.matrix import load_embeddings
     from semantic_tokens.grouping.controls import frequency_groups
     from semantic_tokens.grouping.groups import Groups
-    from semantic_tokens.subword_counts import load_counts
-    from semantic_tokens.vocabulary import load_tokenizer, special_ids
+    from semantic_tokens.tokenization.subword_counts import load_counts
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids
 
     inputs, params = snakemake.input, snakemake.params
     tokenizer = load_tokenizer(inputs.tokenizer)

@@ -1,11 +1,11 @@
 """Keep the first k subwords that the tokenizer learned (paper, section 2.1)."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.embeddings import load_embeddings
+    from semantic_tokens.embeddings.matrix import load_embeddings
     from semantic_tokens.grouping.first_k import first_k_groups
-    from semantic_tokens.vocabulary import first_k_ids, load_tokenizer, unknown_id
+    from semantic_tokens.tokenization.vocabulary import first_k_ids, load_tokenizer, unknown_id
 
     tokenizer = load_tokenizer(snakemake.input.tokenizer)
     embeddings = load_embeddings(snakemake.input.embeddings)

@@ -1,12 +1,12 @@
 """Group subwords by K-Means (paper, section 2.1; Appendix E), all alike or by frequency."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.embeddings import load_embeddings
+    from semantic_tokens.embeddings.matrix import load_embeddings
     from semantic_tokens.grouping.kmeans import frequency_weights, kmeans_groups
-    from semantic_tokens.subword_counts import load_counts
-    from semantic_tokens.vocabulary import load_tokenizer, special_ids
+    from semantic_tokens.tokenization.subword_counts import load_counts
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids
 
     inputs, params = snakemake.input, snakemake.params
     tokenizer = load_tokenizer(inputs.tokenizer)

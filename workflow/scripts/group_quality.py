@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
     import pandas as pd
     from tqdm import tqdm
 
+    from semantic_tokens.data.lexicons.table import read_lexicon
     from semantic_tokens.grouping.groups import Groups
     from semantic_tokens.grouping.quality import held_out_pairs, labels_of_subwords, measured
-    from semantic_tokens.lexicons.table import read_lexicon
-    from semantic_tokens.pages import Section, write_csv, write_page
-    from semantic_tokens.recipe import Recipe
-    from semantic_tokens.vocabulary import load_tokenizer, single_subword_id
+    from semantic_tokens.report.pages import Section, write_csv, write_page
+    from semantic_tokens.study.recipe import Recipe
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer, single_subword_id
 
     inputs, params, output = snakemake.input, snakemake.params, snakemake.output
     tokenizer = load_tokenizer(inputs.tokenizer)

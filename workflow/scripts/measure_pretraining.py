@@ -1,13 +1,13 @@
 """Measure some steps of pretraining in the paper's layout (paper, Appendix D)."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.cluster.gpus import gpu_count
+    from semantic_tokens.jobs.cluster.gpus import gpu_count
+    from semantic_tokens.jobs.processes import in_processes
     from semantic_tokens.modeling.loading import ModelFiles
-    from semantic_tokens.pretraining import Objective, measure
-    from semantic_tokens.processes import in_processes
     from semantic_tokens.training import TrainingOptions
+    from semantic_tokens.training.pretraining import Objective, measure
 
     params, inputs = snakemake.params, snakemake.input
     in_processes(

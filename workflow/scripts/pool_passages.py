@@ -1,12 +1,12 @@
 """Choose the passages of a smaller collection to retrieve from."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
     from itertools import chain
 
+    from semantic_tokens.data.ranking import pool_passages
     from semantic_tokens.files import read_jsonl, write_jsonl
-    from semantic_tokens.ranking import pool_passages
 
     inputs = snakemake.input
     pool = pool_passages(

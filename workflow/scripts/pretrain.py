@@ -1,14 +1,14 @@
 """Continue a model's pretraining on semantic tokens (paper, section 2.4; Appendix A)."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.cluster.gpus import gpu_count
     from semantic_tokens.files import file_lock
+    from semantic_tokens.jobs.cluster.gpus import gpu_count
+    from semantic_tokens.jobs.processes import in_processes
     from semantic_tokens.modeling.loading import ModelFiles
-    from semantic_tokens.pretraining import Objective, pretrain
-    from semantic_tokens.processes import in_processes
     from semantic_tokens.training import Tracking, TrainingOptions, tracked_name
+    from semantic_tokens.training.pretraining import Objective, pretrain
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output
     folder, *groups = snakemake.wildcards

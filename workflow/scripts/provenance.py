@@ -1,10 +1,10 @@
 """Record what made the results."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.files import write_json
-    from semantic_tokens.provenance import provenance, write_provenance_page
+    from semantic_tokens.report.provenance import provenance, write_provenance_page
 
     # The one step that sees the configuration as a whole: it writes it down.
     made_by = provenance(snakemake.params.configuration, snakemake.input.sources)

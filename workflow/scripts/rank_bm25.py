@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from tempfile import TemporaryDirectory
 
+    from semantic_tokens.data.ranking import bm25_candidates
     from semantic_tokens.files import read_jsonl, write_jsonl
-    from semantic_tokens.ranking import bm25_candidates
 
     params, outputs = snakemake.params, snakemake.output
     splits = [list(read_jsonl(path)) for path in snakemake.input.queries]

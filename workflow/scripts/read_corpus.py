@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
-    from semantic_tokens.corpora import read_corpus
+    from semantic_tokens.data.corpora import read_corpus
     from semantic_tokens.files import write_jsonl
 
     spec = snakemake.params.spec

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
     from semantic_tokens.files import write_jsonl
@@ -11,11 +11,11 @@ with job(snakemake) as log:
     inputs = snakemake.input
     source = next(iter([*inputs.wheel, *inputs.path]), None)
     if spec["reader"] == "miniature":
-        from semantic_tokens.miniature import generate
+        from semantic_tokens.data.miniature import generate
 
         splits = generate(spec["kind"], source, **spec["options"])
     else:
-        from semantic_tokens.task_data import read_dataset
+        from semantic_tokens.data.datasets import read_dataset
 
         splits = read_dataset(
             spec["reader"],

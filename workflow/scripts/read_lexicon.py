@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
-    from semantic_tokens.lexicons import read_source
-    from semantic_tokens.lexicons.table import write_lexicon
+    from semantic_tokens.data.lexicons import read_source
+    from semantic_tokens.data.lexicons.table import write_lexicon
 
     spec = snakemake.params.spec
     inputs = snakemake.input

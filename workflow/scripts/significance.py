@@ -1,12 +1,12 @@
 """Test the differences between experiments by paired bootstrap."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.bootstrap import Resampling, Runs, items_in
+    from semantic_tokens.evaluation.bootstrap import Resampling, Runs, items_in
+    from semantic_tokens.evaluation.significance import TO_REFERENCE, side_by_side, significance
     from semantic_tokens.files import folder_above
-    from semantic_tokens.pages import Section, write_csv, write_page
-    from semantic_tokens.significance import TO_REFERENCE, side_by_side, significance
+    from semantic_tokens.report.pages import Section, write_csv, write_page
 
     scores = folder_above(snakemake.input.scored_items, "scores")
     params, output = snakemake.params, snakemake.output

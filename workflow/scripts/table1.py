@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.pages import Section, write_csv, write_page
-    from semantic_tokens.paper_tables import dataset_counts, table1
+    from semantic_tokens.report.pages import Section, write_csv, write_page
+    from semantic_tokens.report.tables.tables1_to_4 import dataset_counts, table1
 
     params, output = snakemake.params, snakemake.output
     files = {

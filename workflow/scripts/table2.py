@@ -1,12 +1,12 @@
 """Make Table 2: how every model is trained (paper, Appendix A)."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     import pandas as pd
 
-    from semantic_tokens.pages import Section, write_csv, write_page
-    from semantic_tokens.paper_tables import table2, training_rows
+    from semantic_tokens.report.pages import Section, write_csv, write_page
+    from semantic_tokens.report.tables.tables1_to_4 import table2, training_rows
 
     params, output = snakemake.params, snakemake.output
     pretraining = {

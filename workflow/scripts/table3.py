@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.modeling.encoders import embedding_width
-    from semantic_tokens.pages import Section, write_csv, write_page
-    from semantic_tokens.paper_tables import table3
+    from semantic_tokens.report.pages import Section, write_csv, write_page
+    from semantic_tokens.report.tables.tables1_to_4 import table3
 
     inputs, output = snakemake.input, snakemake.output
     width = embedding_width(Path(inputs.backbone).parent)

@@ -1,9 +1,9 @@
 """Make Table 4: groups by lexicon against K-Means (paper, Appendix F)."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.bootstrap import (
+    from semantic_tokens.evaluation.bootstrap import (
         Resampling,
         Runs,
         TaskScores,
@@ -12,9 +12,9 @@ with job(snakemake):
         read_runs,
     )
     from semantic_tokens.files import folder_above
-    from semantic_tokens.pages import Section, write_csv, write_page
-    from semantic_tokens.paper_tables import LexiconTask, ratio_of_file, table4
-    from semantic_tokens.tables import METRIC_NAMES, SPREADS, recipe_of, records_in
+    from semantic_tokens.report.pages import Section, write_csv, write_page
+    from semantic_tokens.report.tables.table5 import METRIC_NAMES, SPREADS, recipe_of, records_in
+    from semantic_tokens.report.tables.tables1_to_4 import LexiconTask, ratio_of_file, table4
 
     scores = folder_above(snakemake.input.scores, "scores")
     params, output = snakemake.params, snakemake.output

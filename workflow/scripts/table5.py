@@ -1,11 +1,11 @@
 """Make Table 5 and its scores by language (paper, Appendix G)."""
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens import tables
-    from semantic_tokens.bootstrap import Resampling, Runs
+    from semantic_tokens.evaluation.bootstrap import Resampling, Runs
     from semantic_tokens.files import read_json
+    from semantic_tokens.report.tables import table5 as tables
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output
     runs = Runs(params.seeds, params.replicates)

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
     from semantic_tokens.files import read_jsonl
     from semantic_tokens.modeling.encoders import check_length
-    from semantic_tokens.tokenization import pack_corpus
-    from semantic_tokens.vocabulary import load_tokenizer
+    from semantic_tokens.tokenization.examples import pack_corpus
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
     length = snakemake.params.sequence_length
     check_length(Path(snakemake.input.model).parent, length, "pretraining.sequence_length")

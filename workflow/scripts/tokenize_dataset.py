@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.modeling.encoders import check_length
-    from semantic_tokens.tokenization import longest_row, tokenize_dataset
+    from semantic_tokens.tokenization.examples import longest_row, tokenize_dataset
 
     options = snakemake.params.options
     check_length(

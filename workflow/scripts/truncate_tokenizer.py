@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from semantic_tokens.jobs import job
+from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.files import whole_folder
-    from semantic_tokens.vocabulary import (
+    from semantic_tokens.tokenization.vocabulary import (
         first_k_ids,
         load_tokenizer,
         truncate_tokenizer,

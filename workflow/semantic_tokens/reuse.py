@@ -23,13 +23,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from semantic_tokens.alignment import TranslationPairs, align, single_subword_pairs
+from semantic_tokens.data.lexicons.published import table
+from semantic_tokens.embeddings.alignment import TranslationPairs, align, single_subword_pairs
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import whole, write_json
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.grouping.kmeans import Metric, kmeans_groups
 from semantic_tokens.grouping.lexicon_components import lexicon_groups
-from semantic_tokens.lexicons.published import table
 from semantic_tokens.modeling.checkpoint_files import (
     metadata,
     read_tensors,
@@ -46,7 +46,7 @@ from semantic_tokens.modeling.encoders import (
 from semantic_tokens.modeling.export import export_with_card
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.modeling.model_card import CardContent, check_push, push, write_card
-from semantic_tokens.vocabulary import (
+from semantic_tokens.tokenization.vocabulary import (
     open_tokenizer,
     single_subword_id,
     special_ids,

@@ -12,7 +12,7 @@ class Believing(importlib.abc.MetaPathFinder):
     """Replaces what checks that a job has the GPUs it asked for, once that is imported."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != "semantic_tokens.gpus":
+        if name != "semantic_tokens.jobs.gpus":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)

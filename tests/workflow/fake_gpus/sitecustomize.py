@@ -35,8 +35,8 @@ def record(module: Any) -> None:
 
 
 CHANGES: dict[str, Callable[[Any], None]] = {
-    "semantic_tokens.gpus": believe,
-    "semantic_tokens.gpu_devices": record,
+    "semantic_tokens.jobs.gpus": believe,
+    "semantic_tokens.jobs.gpu_devices": record,
 }
 
 

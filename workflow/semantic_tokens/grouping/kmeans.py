@@ -40,11 +40,11 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from semantic_tokens.efficiency import device_name
 from semantic_tokens.errors import InputError
-from semantic_tokens.gpus import within_gpu_memory
 from semantic_tokens.grouping.groups import Groups, clustered_ids, groups_of, number_of_groups
 from semantic_tokens.grouping.kmeans_backend import SAMPLE, Backend, Trial, choose_backend
+from semantic_tokens.jobs.efficiency import device_name
+from semantic_tokens.jobs.gpus import within_gpu_memory
 
 log = logging.getLogger(__name__)
 

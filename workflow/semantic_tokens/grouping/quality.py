@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from semantic_tokens.alignment import single_subword_pairs
-from semantic_tokens.inspection import SYMBOLS, script_of
-from semantic_tokens.lexicons.table import Entry, is_held_out
-from semantic_tokens.vocabulary import special_ids, subword_texts
+from semantic_tokens.data.lexicons.table import Entry, is_held_out
+from semantic_tokens.embeddings.alignment import single_subword_pairs
+from semantic_tokens.grouping.inspection import SYMBOLS, script_of
+from semantic_tokens.tokenization.vocabulary import special_ids, subword_texts
 
 #: Random labellings that purity by chance is the mean of.
 SHUFFLES = 20

@@ -32,7 +32,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from semantic_tokens.embeddings import load_embeddings
+from semantic_tokens.embeddings.matrix import load_embeddings
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import copy_files, read_json, reading, whole_folder, write_json
 from semantic_tokens.grouping.groups import Groups, ungrouped

@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from semantic_tokens.configuration import COLUMNS
 from semantic_tokens.files import whole
 from semantic_tokens.plan.costs import Cost, costs_of
 from semantic_tokens.plan.study import Pools, Study
+from semantic_tokens.study.configuration import COLUMNS
 
 Row = Mapping[str, Any]
 

@@ -14,7 +14,7 @@ from typing import Any
 from semantic_tokens.errors import InputError
 from semantic_tokens.plan.architecture import Architecture
 from semantic_tokens.plan.study import FLOAT, Pools, Study, groups_in, model_bytes, recipe_of
-from semantic_tokens.recipe import Recipe, lexicons_of
+from semantic_tokens.study.recipe import Recipe, lexicons_of
 
 # BM25 parts the passages by language, and indexes 8 bytes for each different word of a passage.
 _INDEX = 2.5

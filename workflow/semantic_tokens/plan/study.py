@@ -10,7 +10,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.plan.architecture import Architecture
 from semantic_tokens.plan.data import Data
 from semantic_tokens.plan.operations import pretraining_operations, task_operations
-from semantic_tokens.recipe import Recipe
+from semantic_tokens.study.recipe import Recipe
 
 FLOAT = 4  # bytes of a stored weight
 #: A dataset -> the pool to search in place of what the config says.

@@ -116,6 +116,6 @@ def seconds_to_start() -> float:
     import accelerate  # noqa: F401
     from transformers import BertModel  # noqa: F401 (imported when it is named)
 
-    import semantic_tokens.finetuning.run  # noqa: F401
+    import semantic_tokens.tasks.run  # noqa: F401
 
     return time.process_time()

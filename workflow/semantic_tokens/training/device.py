@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from semantic_tokens.efficiency import device_name
 from semantic_tokens.errors import InputError
-from semantic_tokens.processes import process_count
+from semantic_tokens.jobs.efficiency import device_name
+from semantic_tokens.jobs.processes import process_count
 from semantic_tokens.training.options import TrainingOptions
 
 

@@ -6,7 +6,7 @@ state of the loop is saved with the model's.
 
 **Processes.** Under torchrun or accelerate every process makes the same batches and computes a part
 of each step's micro-batches; the gradients are summed over the processes before the update. So a
-step is the same whatever their number. :mod:`semantic_tokens.processes` starts them.
+step is the same whatever their number. :mod:`semantic_tokens.jobs.processes` starts them.
 """
 
 import itertools
@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.gpus import batch_that_fits, within_gpu_memory
+from semantic_tokens.jobs.gpus import batch_that_fits, within_gpu_memory
 from semantic_tokens.training.batches import Batch, row_count
 from semantic_tokens.training.checkpoint import Checkpoint, remove_checkpoint, run_fingerprint
 from semantic_tokens.training.device import compile_encoders, describe_setup, precision_here

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from semantic_tokens.processes import process_count
+from semantic_tokens.jobs.processes import process_count
 
 #: Options that change nothing about what a training learns.
 _DECIDE_NOTHING = ("checkpoint_every",)

@@ -1,0 +1,279 @@
+"""Corpora: each reader on what it was written for, and on what it must refuse."""
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semantic_tokens.data.corpora import read_corpus
+from semantic_tokens.errors import InputError
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode("utf-8") if isinstance(text, str) else text)
+    return path
+
+
+def write_wheel(path: Path, files: dict[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path
+
+
+def read(
+    reader: str, path: Path, minimum_characters: int = 2, **options: Any
+) -> list[tuple[str, str]]:
+    """Language and text of every passage."""
+    passages = list(read_corpus("mine", reader, options, path, minimum_characters))
+    assert all(list(passage) == ["language", "text"] for passage in passages)
+    return [(passage["language"], passage["text"]) for passage in passages]
+
+
+# What all corpora share
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    write(tmp_path / "own/deu.txt", "  Eine  rote\tTomate. \n\nja\nEine rote Tomate.\nä\n")
+    write(tmp_path / "own/swa.txt", "Nyanya nyekundu.\r\nEine rote Tomate.")
+    return tmp_path / "own"
+
+
+def test_a_text_comes_once_a_language_and_in_one_line(own: Path) -> None:
+    assert read("text", own) == [
+        ("deu", "Eine rote Tomate."),
+        ("deu", "ja"),
+        ("swa", "Nyanya nyekundu."),
+        ("swa", "Eine rote Tomate."),
+    ]
+
+
+def test_short_texts_and_other_languages_are_left_out(own: Path) -> None:
+    assert ("deu", "ja") not in read("text", own, minimum_characters=3)
+    assert ("deu", "ä") in read("text", own, minimum_characters=1)
+    assert {language for language, _ in read("text", own, languages=["swa"])} == {"swa"}
+
+
+def test_only_line_feeds_end_a_passage(tmp_path: Path) -> None:
+    write(tmp_path / "eng.txt", "one\u2028passage\nanother")
+    assert read("text", tmp_path) == [("eng", "one passage"), ("eng", "another")]
+
+
+def test_a_corpus_without_text_is_named(own: Path) -> None:
+    with pytest.raises(InputError, match=r"'mine' has no text.*correct .* corpora\.mine"):
+        read("text", own, languages=["yor"])
+
+
+def test_an_unknown_reader_is_named_with_those_there_are(own: Path) -> None:
+    with pytest.raises(InputError, match=r"corpora\.mine\.reader is 'texts' and must be one of"):
+        read("texts", own)
+
+
+@pytest.mark.parametrize("reader", ["text", "squad_contexts", "conll_sentences"])
+def test_a_folder_without_files_is_named(tmp_path: Path, reader: str) -> None:
+    with pytest.raises(InputError, match=r"holds no .*; correct the corpus's `path` in the config"):
+        read(reader, tmp_path)
+
+
+FILES = {"text": "de.txt", "squad_contexts": "xquad.de.json", "conll_sentences": "de/train.txt"}
+
+
+@pytest.mark.parametrize("reader", FILES)
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path, reader: str) -> None:
+    file = write(tmp_path / FILES[reader], b"eins O\nK\xe4se O\n")
+    with pytest.raises(InputError, match=f"{file} is not UTF-8, line 2: "):
+        read(reader, tmp_path)
+
+
+@pytest.mark.parametrize("reader", FILES)
+def test_a_file_named_by_no_language_is_named(tmp_path: Path, reader: str) -> None:
+    file = write(tmp_path / FILES[reader].replace("de", "elvish", 1), "x O\n")
+    with pytest.raises(InputError, match=rf"{file} is named .*'elvish' is not known; use"):
+        read(reader, tmp_path)
+
+
+# Annotated data on this machine
+
+
+def squad(*contexts: str) -> str:
+    return json.dumps({"data": [{"paragraphs": [{"context": context}]} for context in contexts]})
+
+
+def test_contexts_of_question_answering_sets(tmp_path: Path) -> None:
+    write(tmp_path / "xquad.de.json", squad("Ein Absatz.", "Noch einer.", "Ein Absatz."))
+    write(tmp_path / "korean.train.json", squad("문단"))
+    assert read("squad_contexts", tmp_path) == [
+        ("kor", "문단"), ("deu", "Ein Absatz."), ("deu", "Noch einer.")
+    ]  # fmt: skip
+    assert read("squad_contexts", tmp_path, languages=["kor"]) == [("kor", "문단")]
+
+
+@pytest.mark.parametrize("text", ['{"data": [{"text": "x"}]}', "[]", '{"data": [1]}', "{", ""])
+def test_what_is_not_squad_s_json_is_named(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "xquad.de.json", text)
+    with pytest.raises(InputError, match=r"xquad\.de\.json(: not JSON| is not of SQuAD's form)"):
+        read("squad_contexts", tmp_path)
+
+
+def test_sentences_of_annotated_corpora(tmp_path: Path) -> None:
+    write(tmp_path / "swa/train.txt", "Amina B-PER\nyuko O\n\n\nNairobi B-LOC\nleo\tO")
+    write(tmp_path / "swa/test.txt", "siri O\n")
+    write(tmp_path / "hau/train.txt", "Sannu O\n\n")
+    assert read("conll_sentences", tmp_path) == [
+        ("hau", "Sannu"), ("swa", "Amina yuko"), ("swa", "Nairobi leo")
+    ]  # fmt: skip
+
+
+def test_the_real_sample_is_read(shared_data: Path) -> None:
+    contexts = Counter(language for language, _ in read("squad_contexts", shared_data / "xquad"))
+    assert contexts == dict.fromkeys(["ara", "deu", "eng", "hin", "spa", "zho"], 240)
+    sentences = read("conll_sentences", shared_data / "masakhaner", languages=["swa", "yor"])
+    assert {language for language, _ in sentences} == {"swa", "yor"}
+    # MasakhaNER's paper, Table 1: 2,109 and 2,124 training sentences; a few repeat others.
+    assert 4000 < len(sentences) < 2109 + 2124 + 20
+    assert len(read("squad_contexts", shared_data / "tydiqa_goldp", languages=["swa"])) > 1000
+
+
+# Package archives
+
+
+PO = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
+CATALOGUE = (
+    PO
+    + 'msgid "Hello, %(name)s!"\nmsgstr "Hallo, %(name)s!"\n\n'
+    + 'msgid "one day"\nmsgid_plural "%d days"\nmsgstr[0] "ein Tag"\nmsgstr[1] "%d Tage"\n\n'
+    + '#, fuzzy\nmsgid "guess"\nmsgstr "geraten"\n\n'
+    + 'msgid "<b>bold</b> &amp; plain"\nmsgstr "<b>fett</b> &amp; schlicht"\n\n'
+    + 'msgid "%(value).1f millions of %(what)r"\nmsgstr "%(value).1f Millionen %(what)r"\n\n'
+    + 'msgid "untranslated"\nmsgstr ""\n'
+)
+
+
+def catalogue(locale: str) -> str:
+    return f"django/conf/locale/{locale}/LC_MESSAGES/django.po"
+
+
+def test_translated_messages_lose_their_placeholders(tmp_path: Path) -> None:
+    archive = write_wheel(tmp_path / "django.whl", {catalogue("de"): CATALOGUE})
+    assert read("django", archive, languages=["deu"]) == [
+        ("deu", "Hallo, !"), ("deu", "ein Tag"), ("deu", "Tage"), ("deu", "fett schlicht"),
+        ("deu", "Millionen"),
+    ]  # fmt: skip
+
+
+def test_english_is_what_was_translated(tmp_path: Path) -> None:
+    archive = write_wheel(
+        tmp_path / "django.whl",
+        {catalogue("en"): CATALOGUE, catalogue("zh_Hans"): PO, catalogue("de"): CATALOGUE},
+    )
+    texts = read("django", archive, languages=["eng", "zho"])
+    assert ("eng", "untranslated") in texts and ("eng", "days") in texts
+    assert {language for language, _ in texts} == {"eng"}
+
+
+def test_a_damaged_catalogue_is_named(tmp_path: Path) -> None:
+    archive = write_wheel(
+        tmp_path / "django.whl", {catalogue("de"): PO + 'msgid "a"\nmsgstr[x] "b"\n'}
+    )
+    with pytest.raises(InputError, match=r"django\.whl: .*locale/de/.* is no gettext catalogue"):
+        read("django", archive, languages=["deu"])
+
+
+def test_a_dialogue_is_a_passage(tmp_path: Path) -> None:
+    folder = "chatterbot_corpus/data"
+    archive = write_wheel(
+        tmp_path / "chatterbot.whl",
+        {
+            f"{folder}/german/food.yml": "conversations:\n- - Magst du Obst?\n  - Ja, Tomaten.\n",
+            f"{folder}/oriya/food.yml": "conversations:\n- - ନମସ୍କାର\n  - 5\n",
+            f"{folder}/hinglish/food.yml": "conversations:\n- - kya haal\n",
+            f"{folder}/german/none.yml": "categories: [x]\nconversations:\n",
+            f"{folder}/notes.yml": "[",
+        },
+    )
+    assert read("chatterbot", archive, languages=["deu", "ori", "hin"]) == [
+        ("deu", "Magst du Obst? Ja, Tomaten."), ("ori", "ନମସ୍କାର")
+    ]  # fmt: skip
+
+
+def test_damaged_dialogues_are_named(tmp_path: Path) -> None:
+    name = "chatterbot_corpus/data/german/food.yml"
+    archive = write_wheel(tmp_path / "chatterbot.whl", {name: "conversations: ["})
+    with pytest.raises(InputError, match=r"chatterbot\.whl: .*food\.yml is no YAML"):
+        read("chatterbot", archive, languages=["deu"])
+
+
+@pytest.mark.parametrize("reader", ["django", "chatterbot", "emoji_names"])
+def test_what_is_no_archive_is_named(tmp_path: Path, reader: str) -> None:
+    file = write(tmp_path / "data.whl", "no zip")
+    with pytest.raises(InputError, match=r"data\.whl is no whole archive .*delete it"):
+        read(reader, file, languages=["deu"])
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "languages", "at_least"),
+    [
+        ("django", "django", ["ara", "deu", "eng", "rus", "swa", "zho"], 300),
+        ("chatterbot", "chatterbot", ["deu", "eng", "rus", "zho"], 40),
+        ("emoji_names", "emoji", ["ara", "deu", "eng", "jpn", "zho"], 1800),
+    ],
+)
+def test_the_real_archives_hold_text_in_each_language(
+    wheel: Callable[[str], Path], reader: str, name: str, languages: list[str], at_least: int
+) -> None:
+    texts = read(reader, wheel(name), languages=languages)
+    counts = Counter(language for language, _ in texts)
+    assert sorted(counts) == languages
+    assert min(counts.values()) >= at_least
+    if reader == "django":
+        assert not any(mark in text for _, text in texts for mark in ("%(", "%s", "{", "</"))
+
+
+# Wikipedia
+
+
+def wikipedia(folder: Path, language: str, parts: list[list[str]]) -> None:
+    """Articles in the layout of the hub's ``wikimedia/wikipedia``."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    for number, texts in enumerate(parts):
+        file = folder / f"20231101.{language}/train-{number:05}-of-{len(parts):05}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        columns = {"id": [str(i) for i in range(len(texts))], "url": [""] * len(texts)}
+        table = pa.table({**columns, "title": [""] * len(texts), "text": texts})
+        parquet.write_table(table, file)
+
+
+def test_articles_are_read_language_by_language(tmp_path: Path) -> None:
+    wikipedia(tmp_path, "zh", [["番茄。", "红色。"], ["马铃薯。"]])
+    wikipedia(tmp_path, "lg", [["Ennyaanya."]])
+    wikipedia(tmp_path, "de", [["Nicht gefragt."]])
+    assert read("wikipedia", tmp_path, languages=["zho", "lug"]) == [
+        ("zho", "番茄。"),
+        ("zho", "红色。"),
+        ("zho", "马铃薯。"),
+        ("lug", "Ennyaanya."),
+    ]
+    few = read("wikipedia", tmp_path, languages=["zho"], max_articles=2)
+    assert [text for _, text in few] == ["番茄。", "红色。"]
+
+
+def test_a_language_without_articles_is_named(tmp_path: Path) -> None:
+    wikipedia(tmp_path, "de", [["Ein Satz."]])
+    with pytest.raises(InputError, match=r"configuration yo has no split train \(\*\.yo/\*"):
+        read("wikipedia", tmp_path, languages=["deu", "yor"])
+
+
+def test_a_truncated_file_of_wikipedia_is_named(tmp_path: Path) -> None:
+    wikipedia(tmp_path, "de", [["Ein Satz."]])
+    (file,) = tmp_path.rglob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"train-00000.*is cut short, damaged"):
+        read("wikipedia", tmp_path, languages=["deu"])

@@ -1,0 +1,69 @@
+"""Codes and names of languages, all of them ISO 639-3 in the end."""
+
+from pathlib import Path
+
+import pytest
+
+from semantic_tokens.data.languages import in_languages, iso639_1, iso639_3
+from semantic_tokens.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("de", "deu"),
+        ("deu", "deu"),
+        ("ger", "deu"),  # the bibliographic code
+        ("German", "deu"),
+        (" DE ", "deu"),
+        ("pcm", "pcm"),
+        ("cmn", "zho"),  # varieties that the field names by the macrolanguage
+        ("chinese", "zho"),
+        ("arb", "ara"),
+        ("pes", "fas"),
+        ("fa", "fas"),
+        ("swh", "swa"),
+        ("swahili", "swa"),
+        ("nob", "nor"),
+        ("yue", "yue"),  # but Cantonese is itself
+    ],
+)
+def test_codes_and_names_become_three_letters(given: str, code: str) -> None:
+    assert iso639_3(given) == code
+
+
+@pytest.mark.parametrize("given", ["xx", "qqq", "elvish", "", "d"])
+def test_an_unknown_language_is_named(given: str) -> None:
+    with pytest.raises(InputError, match=f"language '{given}' is not known; use an ISO 639 code"):
+        iso639_3(given)
+
+
+def test_files_by_language() -> None:
+    files = [Path(f"texts/{name}.txt") for name in ("de", "en", "xx")]
+    asked_for = in_languages(files, lambda file: file.stem, ["deu"])
+    assert list(asked_for) == [("deu", files[0])]
+    assert [code for code, _ in in_languages(files[:2], lambda file: file.stem, None)] == [
+        "deu",
+        "eng",
+    ]
+
+
+def test_a_file_that_no_language_names_is_refused_by_name_where_all_are_read() -> None:
+    files = [Path("texts/xx.txt")]
+    with pytest.raises(InputError, match=r"texts/xx\.txt .*language 'xx' is not known"):
+        list(in_languages(files, lambda file: file.stem, None))
+    assert list(in_languages(files, lambda file: file.stem, ["deu"])) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "short"), [("deu", "de"), ("zho", "zh"), ("swa", "sw"), ("luo", "luo"), ("qqq", "qqq")]
+)
+def test_two_letters_where_there_are_any(code: str, short: str) -> None:
+    assert iso639_1(code) == short
+
+
+@pytest.mark.parametrize(
+    "short", ["ar", "bn", "en", "fa", "ha", "ig", "rw", "sw", "wo", "yo", "zh"]
+)
+def test_two_letters_and_back(short: str) -> None:
+    assert iso639_1(iso639_3(short)) == short

@@ -1,0 +1,37 @@
+"""A set that keeps digests: what it says, against Python's own."""
+
+import random
+import tracemalloc
+
+import pytest
+
+from semantic_tokens.data.seen import Seen
+
+
+@pytest.mark.parametrize("recent", [1, 7, 1000])
+def test_it_says_what_a_set_says(recent: int) -> None:
+    draw = random.Random(1)
+    seen, expected = Seen(recent), set[str]()
+    for _ in range(500):
+        text = f"ar-{draw.randrange(200)}#{draw.randrange(2)}"
+        assert seen.add(text) == (text not in expected)
+        expected.add(text)
+        assert len(seen) == len(expected)
+
+
+def test_what_is_empty_is_false() -> None:
+    seen = Seen()
+    assert not seen
+    seen.add("")
+    assert seen
+
+
+def test_texts_take_eight_bytes_each() -> None:
+    tracemalloc.start()
+    seen = Seen(recent=2**12)
+    for number in range(2**16):
+        seen.add(f"eng-{number}#0")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(seen) == 2**16
+    assert held < 8 * 2**16 + 2**20  # a Python set of these takes seven million bytes

@@ -1,0 +1,774 @@
+"""Readers of the benchmarks: what they yield, and what they say of malformed files."""
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semantic_tokens.data.datasets import read_dataset, validate_examples
+from semantic_tokens.data.datasets.canonical import iob2
+from semantic_tokens.data.datasets.miracl import read_qrels, read_topics
+from semantic_tokens.data.datasets.splitting import groups_sharing, part_of, sample
+from semantic_tokens.errors import InputError
+
+Splits = dict[str, list[dict[str, Any]]]
+
+
+def read(
+    reader: str, path: Path | list[Path] | None, options: dict[str, Any] | None = None, **more
+) -> Splits:
+    splits = read_dataset(reader, options or {}, path, **more)
+    return {split: list(examples) for split, examples in splits.items()}
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json_lines(path: Path, records: list[dict[str, Any]]) -> Path:
+    return write(path, "".join(json.dumps(record) + "\n" for record in records))
+
+
+# Canonical examples
+
+
+VALID: dict[str, dict[str, Any]] = {
+    "token_classification": {
+        "id": "1",
+        "language": "swa",
+        "tokens": ["Amina", "Juma", "yuko"],
+        "tags": ["B-PER", "I-PER", "O"],
+    },
+    "question_answering": {
+        "id": "1",
+        "language": "deu",
+        "context": "Ein Kürbis wiegt 5 kg.",
+        "question": "Wie viel?",
+        "answers": [{"text": "5 kg", "start": 17}],
+    },
+    "pair_classification": {
+        "id": "1",
+        "language": "eng",
+        "first": "It rains.",
+        "second": "It is dry.",
+        "label": "contradiction",
+    },
+    "ranking": {"id": "1", "language": "yor", "query": "ta ni?", "relevant": {"p1": 1}},
+    "passage": {"id": "p1", "language": "yor", "title": "", "text": "Ọba"},
+}
+
+
+@pytest.mark.parametrize("kind", VALID)
+def test_valid_examples_pass_unchanged(kind: str) -> None:
+    examples = [VALID[kind], VALID[kind] | {"id": "2"}]
+    assert list(validate_examples(kind, examples, "mine.jsonl")) == examples
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "complaint"),
+    [
+        ("token_classification", {"tags": ["B-PER", "O"]}, "one tag a token"),
+        ("token_classification", {"tags": ["O", "I-PER", "O"]}, r"`tags`\[1\] is I-PER"),
+        ("token_classification", {"tags": ["B-PER", "I-LOC", "O"]}, "in IOB2 it is B-LOC"),
+        ("token_classification", {"tags": ["B-PER", "PER", "O"]}, "'PER'; a tag is"),
+        ("token_classification", {"tokens": ["Amina", " ", "yuko"]}, "not blank"),
+        ("token_classification", {"tokens": "Amina"}, "must be a list"),
+        ("question_answering", {"answers": [{"text": "5 kg", "start": 18}]}, "at character 18"),
+        ("question_answering", {"answers": [{"text": "5 kg", "start": "17"}]}, "integer"),
+        ("question_answering", {"answers": [{}]}, "an answer is"),
+        ("pair_classification", {"label": 2}, "`label` is 2 and must be a string"),
+        ("pair_classification", {"second": ""}, "`second` is empty"),
+        ("pair_classification", {"language": "en"}, "must be ISO 639-3: eng"),
+        ("pair_classification", {"language": "xx"}, "not known"),
+        ("ranking", {"relevant": {"p1": 0}}, "positive integer"),
+        ("ranking", {"relevant": {}}, "`relevant` is empty"),
+        ("passage", {"text": ""}, "`text` is empty"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(
+    kind: str, change: dict[str, Any], complaint: str
+) -> None:
+    examples = [VALID[kind], VALID[kind] | {"id": "2"} | change]
+    with pytest.raises(InputError, match=rf"mine\.jsonl, record 2: .*{complaint}"):
+        list(validate_examples(kind, examples, "mine.jsonl"))
+
+
+def test_a_missing_key_is_named() -> None:
+    example = {key: VALID["ranking"][key] for key in ("id", "language", "query")}
+    with pytest.raises(InputError, match="record 1: key `relevant` is missing"):
+        list(validate_examples("ranking", [example], "mine.jsonl"))
+
+
+def test_ids_are_unique_and_examples_there() -> None:
+    others = [VALID["passage"], VALID["passage"] | {"text": "another"}]
+    with pytest.raises(InputError, match="record 2: `id` 'p1' is taken"):
+        list(validate_examples("passage", others, "mine.jsonl"))
+    with pytest.raises(InputError, match=r"mine\.jsonl holds no example"):
+        list(validate_examples("passage", [], "mine.jsonl"))
+
+
+def test_iob2_keeps_the_entities_that_seqeval_sees() -> None:
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    tags = ["I-PER", "I-PER", "O", "I-LOC", "I-ORG", "B-ORG", "I-ORG", "O", "B-PER", "I-DATE"]
+    assert iob2(tags) != tags
+    assert get_entities(iob2(tags)) == get_entities(tags)
+    assert iob2(iob2(tags)) == iob2(tags)
+
+
+# Splits and samples
+
+
+def test_parts_have_their_shares_and_depend_on_the_seed() -> None:
+    parts = [part_of(f"document {i}", 1, train=0.6, dev=0.1) for i in range(4000)]
+    assert parts.count("train") / 4000 == pytest.approx(0.6, abs=0.03)
+    assert parts.count("dev") / 4000 == pytest.approx(0.1, abs=0.03)
+    assert parts != [part_of(f"document {i}", 2, train=0.6, dev=0.1) for i in range(4000)]
+
+
+def test_items_are_grouped_through_others() -> None:
+    assert groups_sharing(["ab", "c", "bd", "e", "de"]) == [0, 1, 0, 0, 0]
+    assert groups_sharing([]) == []
+
+
+def test_a_sample_keeps_order_and_holds_smaller_ones() -> None:
+    examples = [{"id": str(i), "language": "eng" if i % 2 else "deu"} for i in range(100)]
+    ten, five = (list(sample(iter(examples), n, seed=3)) for n in (10, 5))
+    assert [e["language"] for e in ten].count("eng") == 10 == len(ten) - 10
+    assert ten == sorted(ten, key=lambda e: int(e["id"]))
+    assert {e["id"] for e in five} < {e["id"] for e in ten}
+    assert ten != list(sample(iter(examples), 10, seed=4))
+    assert list(sample(iter(examples), 1000, seed=3)) == examples
+
+
+# The front door
+
+
+@pytest.mark.parametrize(
+    ("reader", "options", "more", "complaint"),
+    [
+        ("masakhane", {}, {}, "datasets.ner.reader is 'masakhane' and must be one of masakhaner"),
+        ("masakhaner", {"language": ["swa"]}, {}, "datasets.ner.options.language is not known"),
+        ("masakhaner", {"languages": "swa"}, {}, "options.languages is 'swa' and must be a list"),
+        ("masakhaner", {"languages": ["sw"]}, {}, "must use ISO 639-3: swa"),
+        ("masakhaner", {"max_test_per_language": 0}, {}, "max_test_per_language is 0"),
+        ("masakhaner", {}, {"kind": "ranking"}, "datasets.ner.kind is 'ranking', but"),
+        ("jsonl", {}, {}, "datasets.ner.kind is None and must be one of"),
+        ("xnli_hub", {}, {}, "datasets.ner.options.languages is missing"),
+        ("squad_json", {"dev_fraction": 1}, {}, "`dev_fraction` is 1 "),
+        ("miracl", {"distractors": 2}, {}, "`distractors` is 2 "),
+        ("xnli", {"dev_fraction": 1.2}, {}, "`dev_fraction` is 1.2"),
+        ("xnli", {"train_fraction": 0.95, "dev_fraction": 0.05}, {}, "nothing to test on"),
+    ],
+)
+def test_a_wrong_option_is_named(
+    tmp_path: Path, reader: str, options: dict[str, Any], more: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(InputError, match=complaint):
+        read(reader, tmp_path, options, name="ner", **more)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"datasets\.ner\.path: there is no folder"):
+        read("masakhaner", tmp_path / "none", name="ner")
+    with pytest.raises(InputError, match=r"datasets\.ner\.path is missing"):
+        read("masakhaner", None, name="ner")
+
+
+# MasakhaNER
+
+SENTENCES = "Amina B-PER\nyuko O\nKisumu B-LOC\n\nJumatatu I-DATE\n\n"
+
+
+@pytest.fixture
+def conll(tmp_path: Path) -> Path:
+    for split in ("train", "dev", "test"):
+        write(tmp_path / f"swa/{split}.txt", SENTENCES)
+    for split in ("train", "test"):
+        write(tmp_path / f"wol/{split}.txt", SENTENCES.rstrip("\n"))
+    return tmp_path
+
+
+def test_masakhaner_reads_sentences_in_iob2(conll: Path) -> None:
+    splits = read("masakhaner", conll)
+    assert splits["dev"] == [
+        {
+            "id": "swa-dev-0",
+            "language": "swa",
+            "tokens": ["Amina", "yuko", "Kisumu"],
+            "tags": ["B-PER", "O", "B-LOC"],
+        },
+        {"id": "swa-dev-1", "language": "swa", "tokens": ["Jumatatu"], "tags": ["B-DATE"]},
+    ]
+    assert [example["id"] for example in splits["test"]] == [
+        f"{language}-test-{number}" for language in ("swa", "wol") for number in (0, 1)
+    ]
+
+
+def test_languages_and_limits_choose(conll: Path) -> None:
+    splits = read("masakhaner", conll, {"languages": ["swa"], "max_train_per_language": 1})
+    assert {len(splits["train"]), len(splits["dev"]), len(splits["test"])} == {1, 2}
+    with pytest.raises(InputError, match=r"nothing in hau; there is swa, wol"):
+        read("masakhaner", conll, {"languages": ["hau"]})
+
+
+@pytest.mark.parametrize("line", ["Kisumu", "Kisumu LOC", "Kisumu B-LOC x", "Kisumu\u00a0B-"])
+def test_a_malformed_conll_line_is_named(conll: Path, line: str) -> None:
+    write(conll / "swa/test.txt", f"Amina B-PER\n{line}\n")
+    with pytest.raises(InputError, match=r"swa/test\.txt, line 2: .*fix or remove"):
+        read("masakhaner", conll)
+
+
+def test_a_missing_test_file_and_an_empty_split_are_named(conll: Path) -> None:
+    with pytest.raises(InputError, match=r"datasets\.ner: .*, dev holds no example"):
+        read("masakhaner", conll, {"languages": ["wol"]}, name="ner")
+    (conll / "wol/test.txt").unlink()
+    with pytest.raises(InputError, match=r"wol/test\.txt is missing"):
+        read("masakhaner", conll)
+
+
+def test_text_that_is_not_utf8_is_named(conll: Path) -> None:
+    (conll / "swa/test.txt").write_bytes("ẹ B-PER\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"swa/test\.txt is not UTF-8"):
+        read("masakhaner", conll)
+
+
+# SQuAD's JSON
+
+
+def squad_file(path: Path, articles: dict[str, list[str]], prefix: str) -> Path:
+    """Write a file whose contexts, by title, each have two questions answered by their last
+    word."""
+    data = []
+    for title, contexts in articles.items():
+        paragraphs = []
+        for context in contexts:
+            answer = context.split()[-1]
+            answers = [{"text": answer, "answer_start": len(context) - len(answer)}]
+            names = (f"{prefix}-{title}-{contexts.index(context)}-{i}" for i in range(2))
+            qas = [{"id": n, "question": f"{n}?", "answers": answers} for n in names]
+            paragraphs.append({"context": context, "qas": qas})
+        data.append({"title": title, "paragraphs": paragraphs})
+    return write(path, json.dumps({"data": data}))
+
+
+@pytest.fixture
+def tydiqa(tmp_path: Path) -> Path:
+    articles = {f"t{i}": [f"passage {i} á", f"other {i} é"] for i in range(40)}
+    articles["shared"] = ["passage 0 á"]  # a passage of two articles
+    articles["leaked"] = ["tested ö"]
+    squad_file(tmp_path / "english.train.json", articles, "english-train")
+    squad_file(tmp_path / "english.dev.json", {"a": ["tested ö"]}, "english-dev")
+    squad_file(tmp_path / "arabic.dev.json", {"a": ["كلمة أخيرة"]}, "arabic-dev")
+    return tmp_path
+
+
+def test_dev_is_carved_by_document(tydiqa: Path) -> None:
+    splits = read("squad_json", tydiqa, {"dev_fraction": 0.3})
+    assert {e["language"] for e in splits["test"]} == {"ara", "eng"}
+    assert {e["language"] for e in splits["train"]} == {"eng"}
+    assert len(splits["train"]) + len(splits["dev"]) == 2 * (2 * 40 + 1)
+    contexts = {split: {e["context"] for e in splits[split]} for split in splits}
+    titles = {s: {e["id"].split("-")[2] for e in splits[s]} - {"shared"} for s in ("train", "dev")}
+    assert splits["dev"]
+    for parts in (contexts, titles):
+        assert not parts["train"] & parts["dev"]
+    assert "tested ö" not in contexts["train"] | contexts["dev"]
+
+
+def test_training_on_tested_passages_is_an_option(tydiqa: Path) -> None:
+    splits = read("squad_json", tydiqa, {"drop_test_contexts": False})
+    assert "tested ö" in {e["context"] for e in splits["train"] + splits["dev"]}
+
+
+def test_the_carving_depends_on_the_seed_alone(tydiqa: Path) -> None:
+    one, again, other = (read("squad_json", tydiqa, {"seed": seed}) for seed in (1, 1, 2))
+    assert one == again
+    assert one["dev"] != other["dev"]
+
+
+def change_answers(path: Path, change: Callable[[dict[str, Any], int], None]) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    paragraphs = [p for article in content["data"] for p in article["paragraphs"]]
+    for number, question in enumerate(q for p in paragraphs for q in p["qas"]):
+        change(question["answers"][0], number)
+    write(path, json.dumps(content))
+
+
+def test_no_dev_is_kept_apart_where_its_share_is_0(tydiqa: Path) -> None:
+    splits = read("squad_json", tydiqa, {"dev_fraction": 0})
+    whole = read("squad_json", tydiqa)
+    assert splits["dev"] == []
+    assert len(splits["train"]) == len(whole["train"]) + len(whole["dev"])
+
+
+def test_a_few_misplaced_answers_are_dropped(
+    tydiqa: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = len(read("squad_json", tydiqa)["test"])
+
+    def misplace_first(answer: dict[str, Any], number: int) -> None:
+        answer["answer_start"] += number == 0
+
+    change_answers(tydiqa / "english.dev.json", misplace_first)
+    assert len(read("squad_json", tydiqa)["test"]) == before - 1
+    assert "1 questions with misplaced answers dropped" in caplog.text
+
+
+def test_a_file_whose_offsets_are_in_bytes_is_refused(tydiqa: Path) -> None:
+    def count_bytes(answer: dict[str, Any], _: int) -> None:
+        answer["answer_start"] += 4
+
+    change_answers(tydiqa / "arabic.dev.json", count_bytes)
+    with pytest.raises(InputError, match=r"arabic\.dev\.json: 2 of 2 questions .*not bytes"):
+        read("squad_json", tydiqa)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not of SQuAD"),
+        ('{"data": [{"paragraphs": [{"context": "a"}]}]}', "KeyError: 'qas'"),
+        ('{"data": [{"paragraphs": [{"context": 1, "qas": []}]}]}', "a context is 1"),
+    ],
+)
+def test_malformed_squad_json_is_named(tydiqa: Path, content: str, complaint: str) -> None:
+    write(tydiqa / "english.dev.json", content)
+    with pytest.raises(InputError, match=rf"english\.dev\.json.*{complaint}"):
+        read("squad_json", tydiqa)
+
+
+# XQuAD as a retrieval corpus
+
+
+@pytest.fixture
+def xquad(tmp_path: Path) -> Path:
+    for code in ("de", "zh"):
+        contexts = [f"Absatz {code} {i}" for i in range(40)]
+        squad_file(tmp_path / f"xquad.{code}.json", {"A": contexts}, "q")
+    return tmp_path
+
+
+def test_xquad_splits_paragraphs_alike_in_all_languages(xquad: Path) -> None:
+    splits = read("xquad_ranking", xquad)
+    assert len(splits["passages"]) == 80
+    paragraphs = {
+        (split, language): {
+            next(iter(e["relevant"])).split("-")[1]
+            for e in splits[split]
+            if e["language"] == language
+        }
+        for split in ("train", "dev", "test")
+        for language in ("deu", "zho")
+    }
+    for split in ("train", "dev", "test"):
+        assert paragraphs[split, "deu"] == paragraphs[split, "zho"] != set()
+    together = [paragraphs[split, "deu"] for split in ("train", "dev", "test")]
+    assert sum(map(len, together)) == len(set().union(*together)) == 40
+    query = splits["test"][0]
+    (passage,) = query["relevant"]
+    text = next(p["text"] for p in splits["passages"] if p["id"] == passage)
+    assert query["query"] == f"q-A-{text.split()[-1]}-{query['id'][-1]}?"
+
+
+def test_xquad_that_is_not_parallel_is_refused(xquad: Path) -> None:
+    squad_file(xquad / "xquad.zh.json", {"A": ["only one"]}, "q")
+    with pytest.raises(InputError, match=r"xquad\.zh\.json does not ask the questions of .*zho"):
+        read("xquad_ranking", xquad)
+
+
+# XNLI
+
+ORDERS = (
+    ("neutral", "contradiction", "entailment"),
+    ("entailment", "neutral", "contradiction"),
+)
+
+
+@pytest.fixture
+def xnli(tmp_path: Path) -> Path:
+    pairs = [(i, label) for i in range(40) for label in ORDERS[i % 2]]
+    write(tmp_path / "de.dev.tsv", "".join(f"Satz {i}\t{y}?\t{y}\n" for i, y in pairs))
+    # Premises 3 and 30 read alike in Swahili.
+    rows = "".join(f"face\t{y}\tSentensi {3 if i == 30 else i}\t{y}?\n" for i, y in pairs)
+    write(tmp_path / "sw.dev.tsv", "genre\tlabel\tsentence1_sw\tsentence2_sw\n" + rows)
+    write(tmp_path / "sw.test.tsv", "never read")
+    return tmp_path
+
+
+def test_xnli_splits_premises_over_all_languages(xnli: Path) -> None:
+    splits = read("xnli", xnli, {"train_fraction": 0.5, "dev_fraction": 0.2})
+    assert sum(map(len, splits.values())) == 2 * 120
+    items = {
+        (split, language): {
+            int(e["id"].split("-")[1]) for e in splits[split] if e["language"] == language
+        }
+        for split in splits
+        for language in ("deu", "swa")
+    }
+    for split in splits:
+        assert items[split, "deu"] == items[split, "swa"] != set()
+    for language in ("deu", "swa"):
+        premises = [{e["first"] for e in splits[s] if e["language"] == language} for s in splits]
+        assert sum(map(len, premises)) == len(set().union(*premises))
+    part = {item: split for split in splits for item in items[split, "deu"]}
+    assert part[3 * 3] == part[3 * 30]
+    first = next(e for split in splits for e in splits[split] if e["id"] == "swa-0")
+    assert first == {
+        "id": "swa-0",
+        "language": "swa",
+        "first": "Sentensi 0",
+        "second": "neutral?",
+        "label": "neutral",
+    }
+
+
+@pytest.mark.parametrize("line", ["Satz 1\tneutral", "Satz 1\t\tneutral", "Satz\tb\tmaybe"])
+def test_a_malformed_pair_is_named(xnli: Path, line: str) -> None:
+    lines = (xnli / "de.dev.tsv").read_text(encoding="utf-8").splitlines()
+    write(xnli / "de.dev.tsv", "\n".join([*lines[:4], line, *lines[5:]]))
+    with pytest.raises(InputError, match=r"de\.dev\.tsv, line 5: "):
+        read("xnli", xnli)
+
+
+def test_languages_that_list_other_pairs_are_refused(xnli: Path) -> None:
+    lines = (xnli / "sw.dev.tsv").read_text(encoding="utf-8").splitlines()
+    write(xnli / "sw.dev.tsv", "\n".join([*lines[:4], *reversed(lines[4:])]))
+    with pytest.raises(InputError, match=r"sw\.dev\.tsv, line \d+, does not list the pairs of"):
+        read("xnli", xnli)
+    write(xnli / "sw.dev.tsv", "\n".join(lines[:-1]))
+    with pytest.raises(InputError, match=r"sw\.dev\.tsv does not .* \(119 and 120 pairs\)"):
+        read("xnli", xnli)
+
+
+# MIRACL
+
+
+@pytest.fixture
+def miracl(tmp_path: Path) -> Path:
+    """Two languages in the layout of the hub's two repositories; Yoruba has dev alone."""
+    for code, splits in (("en", ("train", "dev")), ("yo", ("dev",))):
+        folder = tmp_path / f"miracl/miracl-v1.0-{code}"
+        for split in splits:
+            queries = [f"{split}{i}" for i in range(30)]
+            write(
+                folder / f"topics/topics.miracl-v1.0-{code}-{split}.tsv",
+                "".join(f"{q}\tWhat is {q}?\n" for q in queries) + f"{split}lost\tWho?\n",
+            )
+            write(
+                folder / f"qrels/qrels.miracl-v1.0-{code}-{split}.tsv",
+                "".join(f"{q}\tQ0\t{i}#0\t1\n{q}\tQ0\t{i}#1\t0\n" for i, q in enumerate(queries))
+                + f"{split}lost\tQ0\t0#1\t0\n",
+            )
+        for part in range(2):
+            corpus = tmp_path / f"corpus/miracl-corpus-v1.0-{code}/docs-{part}.jsonl.gz"
+            corpus.parent.mkdir(parents=True, exist_ok=True)
+            with gzip.open(corpus, "wt", encoding="utf-8") as file:
+                for i in range(20 * part, 20 * part + 20):
+                    for j in range(4):
+                        passage = {"docid": f"{i}#{j}", "title": f"Ọ {i}", "text": f"text {i} {j}"}
+                        file.write(json.dumps(passage, ensure_ascii=False) + "\n")
+    return tmp_path
+
+
+def test_miracl_dev_is_the_test_set(miracl: Path) -> None:
+    splits = read("miracl", miracl, {"dev_fraction": 0.3})
+    assert {e["language"] for e in splits["train"] + splits["dev"]} == {"eng"}
+    assert len(splits["train"]) + len(splits["dev"]) == 30
+    assert splits["dev"]
+    assert len(splits["test"]) == 60  # the two without a relevant passage are dropped
+    assert splits["test"][0] == {
+        "id": "eng-dev0",
+        "language": "eng",
+        "query": "What is dev0?",
+        "relevant": {"eng-0#0": 1},
+        "irrelevant": ["eng-0#1"],
+    }
+    assert len(splits["passages"]) == 2 * 160
+    assert splits["passages"][-1] == {
+        "id": "yor-39#3",
+        "language": "yor",
+        "title": "Ọ 39",
+        "text": "text 39 3",
+    }
+
+
+def test_a_pool_keeps_what_was_judged(miracl: Path) -> None:
+    options = {"languages": ["eng"], "dev_fraction": 0.3, "distractors": 0.2}
+    passages = {passage["id"] for passage in read("miracl", miracl, options)["passages"]}
+    judged = {f"eng-{i}#{j}" for i in range(30) for j in range(2)}
+    assert judged < passages
+    assert 0 < len(passages - judged) < 50
+
+
+def test_miracl_names_what_is_missing(miracl: Path) -> None:
+    corpus = miracl / "corpus/miracl-corpus-v1.0-yo"
+    (corpus / "docs-0.jsonl.gz").unlink()
+    with pytest.raises(InputError, match=r"20 relevant passages are not .*'yor-.*' in yor"):
+        read("miracl", miracl, {"dev_fraction": 0.3})
+    (corpus / "docs-1.jsonl.gz").unlink()
+    with pytest.raises(InputError, match=r"docs-\*\.jsonl\.gz for yor"):
+        read("miracl", miracl)
+    (miracl / "miracl/miracl-v1.0-en/qrels/qrels.miracl-v1.0-en-dev.tsv").unlink()
+    with pytest.raises(InputError, match=r"topics\.miracl-v1\.0-en-dev\.tsv has no judgements"):
+        read("miracl", miracl, {"languages": ["eng"]})
+
+
+@pytest.mark.parametrize("line", ["1 Q0 2#3", "1 Q0 2#3 -1", "1 Q0 2#3 yes"])
+def test_a_malformed_judgement_is_named(tmp_path: Path, line: str) -> None:
+    file = write(tmp_path / "qrels.tsv", f"1 Q0 2#1 1\n{line}\n")
+    with pytest.raises(InputError, match=r"qrels\.tsv, line 2: "):
+        read_qrels(file)
+
+
+@pytest.mark.parametrize("line", ["2 What?", "2\t ", "1\tWhat again?"])
+def test_a_malformed_topic_is_named(tmp_path: Path, line: str) -> None:
+    file = write(tmp_path / "topics.tsv", f"1\tWhat?\n{line}\n")
+    with pytest.raises(InputError, match=r"topics\.tsv, line 2: "):
+        read_topics(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (gzip.compress(b'{"docid": "1#0", "title": ""}\n'), "line 1: key 'text' is missing"),
+        (gzip.compress(b'{"docid": "1#0"')[:-8], "breaks off after line 0"),
+        (gzip.compress(b"plain"), "line 1: not JSON"),
+    ],
+)
+def test_a_damaged_corpus_is_named(miracl: Path, content: bytes, complaint: str) -> None:
+    (miracl / "corpus/miracl-corpus-v1.0-en/docs-0.jsonl.gz").write_bytes(content)
+    with pytest.raises(InputError, match=rf"docs-0\.jsonl\.gz.* {complaint}"):
+        read("miracl", miracl, {"dev_fraction": 0.3})
+
+
+def test_miracl_may_lie_in_several_folders(miracl: Path) -> None:
+    folders = [miracl / "miracl", miracl / "corpus"]
+    apart = read("miracl", folders, {"dev_fraction": 0.3})
+    assert apart == read("miracl", miracl, {"dev_fraction": 0.3})
+    with pytest.raises(InputError, match=r"datasets\.ner\.download names 2; reader xnli reads one"):
+        read("xnli", folders, name="ner")
+
+
+# MS MARCO
+
+
+@pytest.fixture
+def msmarco(miracl: Path) -> list[Path]:
+    """Two queries in Tevatron's form, which share a passage, beside MIRACL in English, Yoruba and
+    Chinese, which is as the English."""
+    for file in sorted(miracl.rglob("*-en*/**/*")):
+        if file.is_file():
+            target = Path(str(file).replace("-en", "-zh"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    passages = {str(i): {"docid": str(i), "title": "-", "text": f"passage {i}"} for i in range(5)}
+    records = [
+        {
+            "query_id": query,
+            "query": f"what is {query}",
+            "positive_passages": [passages[relevant]],
+            "negative_passages": [passages[other] for other in others],
+        }
+        for query, relevant, others in (("7", "0", "12"), ("8", "3", "14"))
+    ]
+    (miracl / "msmarco").mkdir()
+    with gzip.open(miracl / "msmarco/train.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+    return [miracl / part for part in ("msmarco", "miracl", "corpus")]
+
+
+def test_msmarco_is_trained_on_and_miracl_tested_on(msmarco: list[Path]) -> None:
+    splits = read("msmarco", msmarco, {"languages": ["zho"]})
+    assert splits["train"] == [
+        {"id": "msmarco-7", "language": "eng", "query": "what is 7", "relevant": {"msmarco-0": 1}},
+        {"id": "msmarco-8", "language": "eng", "query": "what is 8", "relevant": {"msmarco-3": 1}},
+    ]
+    assert {e["language"] for e in splits["dev"] + splits["test"]} == {"zho"}
+    english = [e["id"] for e in splits["passages"] if e["language"] == "eng"]
+    assert sorted(english) == [f"msmarco-{i}" for i in range(5)]
+    assert {e["language"] for e in splits["passages"]} == {"eng", "zho"}
+
+
+def test_a_malformed_line_of_msmarco_is_named(msmarco: list[Path]) -> None:
+    with gzip.open(msmarco[0] / "train.jsonl.gz", "at", encoding="utf-8") as file:
+        file.write('{"query_id": "9", "query": "what"}\n')
+    with pytest.raises(InputError, match=r"train\.jsonl\.gz, line 3: .*'positive_passages'"):
+        read("msmarco", msmarco, {"languages": ["zho"]})
+
+
+def test_msmarco_s_english_is_not_miracl_s(msmarco: list[Path]) -> None:
+    with pytest.raises(InputError, match="without eng"):
+        read("msmarco", msmarco, {"languages": ["eng", "yor"]})
+    with pytest.raises(InputError, match=r"one train\.jsonl\.gz of MS MARCO is expected"):
+        read("msmarco", msmarco[1:], {"languages": ["yor"]})
+
+
+# The hub's Parquet layout
+
+
+def write_hub_folder(
+    folder: Path, configuration: str, tables: dict[str, dict[str, list[Any]]]
+) -> Path:
+    """A dataset repository: the Parquet files of one configuration, and the card, which names
+    another too, whose files are not here."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    (folder / configuration).mkdir(parents=True)
+    card = "---\nconfigs:\n- config_name: other\n  data_files:\n"
+    card += "  - split: train\n    path: other/train-*\n"
+    card += f"- config_name: {configuration}\n  data_files:\n"
+    for split, columns in tables.items():
+        card += f"  - split: {split}\n    path: {configuration}/{split}-*\n"
+        file = folder / configuration / f"{split}-00000-of-00001.parquet"
+        parquet.write_table(pa.table(columns), file)
+    write(folder / "README.md", card + "---\n")
+    return folder
+
+
+def xnli_columns(labels: list[int]) -> dict[str, list[Any]]:
+    return {
+        "premise": [f"Es regnet {i}." for i in range(len(labels))],
+        "hypothesis": ["Es ist nass."] * len(labels),
+        "label": labels,
+    }
+
+
+def test_xnli_in_the_hubs_layout(tmp_path: Path) -> None:
+    labels = {"train": [0, 1, 2], "validation": [1], "test": [2]}
+    tables = {split: xnli_columns(numbers) for split, numbers in labels.items()}
+    folder = write_hub_folder(tmp_path / "xnli", "de", tables)
+    splits = read("xnli_hub", folder, {"languages": ["deu"]})
+    assert {split: [e["label"] for e in splits[split]] for split in splits} == {
+        "train": ["entailment", "neutral", "contradiction"],
+        "dev": ["neutral"],
+        "test": ["contradiction"],
+    }
+    assert splits["dev"][0] == {
+        "id": "deu-dev-0",
+        "language": "deu",
+        "first": "Es regnet 0.",
+        "second": "Es ist nass.",
+        "label": "neutral",
+    }
+    with pytest.raises(
+        InputError, match=r"configuration fr has no split train.*\(fr/train-\*\.parquet"
+    ):
+        read("xnli_hub", folder, {"languages": ["fra"]})
+    (file,) = folder.rglob("test-*.parquet")
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"de/test-.* is cut short, damaged"):
+        read("xnli_hub", folder, {"languages": ["deu"]})
+
+
+def test_rows_of_xnli_are_checked(tmp_path: Path) -> None:
+    tables = {split: xnli_columns([0, -1]) for split in ("train", "validation", "test")}
+    folder = write_hub_folder(tmp_path / "unlabelled", "de", tables)
+    with pytest.raises(InputError, match="split train, row 1: the label is -1, which"):
+        read("xnli_hub", folder, {"languages": ["deu"]})
+    for columns in tables.values():
+        columns["sentence1"] = columns.pop("premise")
+    folder = write_hub_folder(tmp_path / "renamed", "de", tables)
+    with pytest.raises(
+        InputError, match=r"columns\.first is 'premise', which is no column .*there are hyp"
+    ):
+        read("xnli_hub", folder, {"languages": ["deu"]})
+
+
+def tydiqa_columns(language: str, name: str, count: int) -> dict[str, list[Any]]:
+    return {
+        "id": [f"{language}-{name}-{i}" for i in range(count)],
+        "title": [f"title {i}" for i in range(count)],
+        "context": [f"{name} číslo {i}" for i in range(count)],
+        "question": ["Kolik?"] * count,
+        "answers": [
+            {"text": [str(i)], "answer_start": [len(f"{name} číslo ")]} for i in range(count)
+        ],
+    }
+
+
+def test_tydiqa_in_the_hubs_layout(tmp_path: Path) -> None:
+    english = tydiqa_columns("english", "train", 40)
+    swahili = tydiqa_columns("swahili", "train", 40)
+    tables = {
+        "train": {key: english[key] + swahili[key] for key in english},
+        "validation": tydiqa_columns("swahili", "test", 3),
+    }
+    folder = write_hub_folder(tmp_path / "tydiqa", "secondary_task", tables)
+    splits = read("tydiqa_hub", folder, {"dev_fraction": 0.3})
+    assert len(splits["train"]) + len(splits["dev"]) == 80
+    assert splits["dev"]
+    assert splits["test"][2] == {
+        "id": "swahili-test-2",
+        "language": "swa",
+        "context": "test číslo 2",
+        "question": "Kolik?",
+        "answers": [{"text": "2", "start": 11}],
+    }
+    swahili_only = read("tydiqa_hub", folder, {"languages": ["swa"]})
+    assert {e["language"] for e in swahili_only["train"]} == {"swa"}
+    with pytest.raises(InputError, match="nothing in kor; there is eng, swa"):
+        read("tydiqa_hub", folder, {"languages": ["kor"]})
+
+
+# A user's own files
+
+
+@pytest.fixture
+def own_ranking(tmp_path: Path) -> Path:
+    for split in ("train", "dev", "test"):
+        write_json_lines(tmp_path / f"{split}.jsonl", [VALID["ranking"] | {"id": split}])
+    write_json_lines(tmp_path / "passages.jsonl", [VALID["passage"]])
+    return tmp_path
+
+
+def test_own_files_are_read_as_they_are(own_ranking: Path) -> None:
+    splits = read("jsonl", own_ranking, kind="ranking")
+    assert splits["passages"] == [VALID["passage"]]
+    assert splits["dev"] == [VALID["ranking"] | {"id": "dev"}]
+
+
+def test_own_ids_are_unique_over_splits(own_ranking: Path) -> None:
+    write_json_lines(own_ranking / "dev.jsonl", [VALID["ranking"] | {"id": "train"}])
+    with pytest.raises(InputError, match=r"dev\.jsonl, line 1: `id` 'train' is taken"):
+        read("jsonl", own_ranking, kind="ranking")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("{", r"dev\.jsonl, line 2: not JSON"),
+        ("[1]", r"dev\.jsonl, line 2: not a JSON object"),
+        ('{"id": "x", "language": "yor"}', r"dev\.jsonl, line 2: key `query` is missing"),
+    ],
+)
+def test_a_malformed_line_of_ones_own_is_named(
+    own_ranking: Path, line: str, complaint: str
+) -> None:
+    with (own_ranking / "dev.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    with pytest.raises(InputError, match=complaint):
+        read("jsonl", own_ranking, kind="ranking")
+
+
+def test_relevant_passages_are_in_the_querys_language(own_ranking: Path) -> None:
+    write_json_lines(own_ranking / "passages.jsonl", [VALID["passage"] | {"language": "eng"}])
+    with pytest.raises(InputError, match="first 'p1' in yor"):
+        read("jsonl", own_ranking, kind="ranking")
+
+
+def test_a_missing_or_empty_file_of_ones_own_is_named(own_ranking: Path) -> None:
+    write(own_ranking / "dev.jsonl", "")
+    with pytest.raises(InputError, match=r"datasets\.mine: .*dev\.jsonl holds no example"):
+        read("jsonl", own_ranking, kind="ranking", name="mine")
+    (own_ranking / "passages.jsonl").unlink()
+    with pytest.raises(InputError, match=r"passages\.jsonl is missing"):
+        read("jsonl", own_ranking, kind="ranking")

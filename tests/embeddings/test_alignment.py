@@ -1,0 +1,418 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from transformers import PreTrainedTokenizerFast
+
+from semantic_tokens.data.lexicons import published
+from semantic_tokens.data.lexicons.table import Entry, is_held_out
+from semantic_tokens.embeddings import alignment
+from semantic_tokens.embeddings.alignment import (
+    TranslationPairs,
+    align,
+    info_nce,
+    known_positives,
+    merge_pairs,
+    round_trip_pairs,
+    single_subword_pairs,
+    token_ids_by_language,
+)
+from semantic_tokens.embeddings.alignment_quality import (
+    mean_cosine,
+    translation_accuracy,
+    translation_test,
+)
+from semantic_tokens.errors import InputError
+from semantic_tokens.tokenization.vocabulary import single_subword_id, unigram_tokenizer
+
+
+def random_rows(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, dimension, generator=torch.Generator().manual_seed(seed))
+
+
+def pairs_of(*token_ids: tuple[int, int], concepts: list[int] | None = None) -> TranslationPairs:
+    return TranslationPairs(
+        np.array(token_ids, dtype=np.int64),
+        np.arange(len(token_ids)) if concepts is None else np.array(concepts),
+    )
+
+
+def entries_of(*rows: tuple[str, str, str]) -> list[Entry]:
+    return [Entry(concept, language, word, "test") for concept, language, word in rows]
+
+
+# --- the words ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def unigram() -> PreTrainedTokenizerFast:
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁tomato", "番茄", "▁ice", "s", "▁to", "mato"]
+    scores = [0.0, 0.0, 0.0, 0.0, -3.0, -5.0, -5.0, -5.0, -6.0, -4.0, -9.0]
+    return unigram_tokenizer([*zip(pieces, scores, strict=True), ("<mask>", 0.0)])
+
+
+@pytest.fixture(scope="module")
+def wordpiece() -> PreTrainedTokenizerFast:
+    words = ["[PAD]", "[UNK]", "tomato", "ice", "##s", "番", "茄"]
+    tokenizer = Tokenizer(WordPiece({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
+
+
+@pytest.mark.parametrize(
+    ("word", "piece"),
+    [
+        ("tomato", "▁tomato"),
+        ("番茄", "番茄"),
+        ("ices", None),
+        ("ice ice", None),
+        ("ж", None),
+        ("", None),
+    ],
+)
+def test_a_single_piece_of_a_unigram_model(unigram, word, piece):
+    expected = None if piece is None else unigram.get_vocab()[piece]
+    assert single_subword_id(unigram, word) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "piece"), [("tomato", "tomato"), ("ices", None), ("番茄", None), ("ж", None)]
+)
+def test_a_single_piece_of_a_wordpiece_model(wordpiece, word, piece):
+    expected = None if piece is None else wordpiece.get_vocab()[piece]
+    assert single_subword_id(wordpiece, word) == expected
+
+
+def test_pairs_are_words_of_one_concept_in_two_languages():
+    ids = {"tomato": 1, "tomate": 2, "tomat": 3, "ice": 4, "frost": 5, "Eis": 6, "shared": 7}
+    entries = entries_of(
+        ("tomato", "eng", "tomato"),
+        ("tomato", "deu", "Tomaten"),  # several subwords
+        ("tomato", "fra", "tomate"),
+        ("tomato", "spa", "tomate"),
+        ("tomato", "swe", "tomat"),
+        ("ice", "eng", "ice"),
+        ("ice", "eng", "frost"),
+        ("ice", "deu", "Eis"),
+    )
+    pairs = single_subword_pairs(entries, ids.get)
+    assert set(map(tuple, pairs.token_ids.tolist())) == {(1, 2), (1, 3), (2, 3), (4, 6), (5, 6)}
+    concept_of = dict(zip(map(tuple, pairs.token_ids.tolist()), pairs.concepts, strict=True))
+    assert concept_of[1, 2] == concept_of[2, 3] != concept_of[4, 6]
+
+
+def test_a_subword_of_two_languages_pairs_with_either():
+    entries = entries_of(("x", "deu", "a"), ("x", "nld", "a"), ("x", "deu", "b"))
+    assert single_subword_pairs(entries, {"a": 1, "b": 2}.get).token_ids.tolist() == [[1, 2]]
+
+
+def test_concepts_of_different_lexicons_are_different_even_if_they_share_a_name():
+    entries = [Entry("1", "eng", "a", "muse"), Entry("1", "deu", "b", "panlex")]
+    assert len(single_subword_pairs(entries, {"a": 1, "b": 2}.get)) == 0
+
+
+def test_a_pair_that_two_concepts_hold_counts_once():
+    entries = entries_of(("x", "eng", "a"), ("x", "deu", "b"), ("y", "deu", "b"), ("y", "eng", "a"))
+    assert single_subword_pairs(entries, {"a": 5, "b": 2}.get).token_ids.tolist() == [[2, 5]]
+
+
+@pytest.mark.parametrize(("words", "limit"), [(40, 100), (41, 200), (30, 10), (7, 20)])
+def test_beyond_the_limit_every_word_has_as_many_pairs(words, limit):
+    entries = entries_of(*(("x", f"l{i:02d}", str(i)) for i in range(words)))
+    pairs = single_subword_pairs(entries, int, max_pairs_per_concept=limit)
+    assert len(pairs) <= max(limit, words)
+    occurrences = np.bincount(pairs.token_ids.ravel(), minlength=words)
+    assert len(set(occurrences.tolist())) == 1 and occurrences[0] >= 2
+
+
+def test_words_by_language():
+    entries = entries_of(("x", "eng", "9"), ("x", "deu", "4"), ("y", "eng", "3"), ("z", "eng", "9"))
+    ids = token_ids_by_language(entries, int)
+    assert {language: found.tolist() for language, found in ids.items()} == {
+        "deu": [4],
+        "eng": [3, 9],
+    }
+
+
+# --- round trips -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", [1, 3, 4096])
+def test_round_trips_are_mutual_nearest_neighbours(block, monkeypatch):
+    monkeypatch.setattr(alignment, "_ROWS_AT_ONCE", block)
+    embeddings = random_rows(30, 4)
+    ids = {"deu": np.arange(0, 12), "eng": np.arange(10, 20), "swa": np.arange(20, 30)}
+    unit = torch.nn.functional.normalize(embeddings).numpy()
+    expected = set()
+    for one, other in itertools.combinations(ids, 2):
+        ours, theirs = set(ids[one]) - set(ids[other]), set(ids[other]) - set(ids[one])
+        for a, b in itertools.product(ours, theirs):
+            forth = max(theirs, key=lambda t: unit[a] @ unit[t])
+            back = max(ours, key=lambda t: unit[b] @ unit[t])
+            if (forth, back) == (b, a):
+                expected.add((int(a), int(b)))
+    pairs = round_trip_pairs(embeddings, ids)
+    assert set(map(tuple, pairs.token_ids.tolist())) == expected
+    assert len(set(pairs.concepts.tolist())) == len(pairs)
+
+
+def test_merged_pairs_keep_concepts_of_different_sources_apart():
+    merged = merge_pairs([pairs_of((1, 2), (3, 4)), pairs_of((2, 1), (5, 6))])
+    assert merged.token_ids.tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert len(set(merged.concepts.tolist())) == 3
+
+
+# --- the loss ----------------------------------------------------------------------------------
+
+
+def loss_and_gradient(
+    anchors: np.ndarray, positives: np.ndarray, temperature: float, excluded: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """InfoNCE both ways, derived by hand."""
+    count = len(anchors)
+    lengths = [np.linalg.norm(side, axis=1, keepdims=True) for side in (anchors, positives)]
+    a, p = anchors / lengths[0], positives / lengths[1]
+    weights = np.exp(a @ p.T / temperature) * (~excluded | np.eye(count, dtype=bool))
+    there = weights / weights.sum(axis=1, keepdims=True)
+    back = weights / weights.sum(axis=0, keepdims=True)
+    loss = -(np.log(there.diagonal()) + np.log(back.diagonal())).mean() / 2
+    of_similarity = (there + back - 2 * np.eye(count)) / (2 * count * temperature)
+    gradients = []
+    for of_unit, unit, length in (
+        (of_similarity @ p, a, lengths[0]),
+        (of_similarity.T @ a, p, lengths[1]),
+    ):
+        gradients.append((of_unit - (of_unit * unit).sum(axis=1, keepdims=True) * unit) / length)
+    return loss, gradients[0], gradients[1]
+
+
+@pytest.mark.parametrize("masked", [0.0, 0.3, 1.0])
+def test_info_nce_and_its_gradient_are_those_derived_by_hand(masked):
+    anchors, positives = random_rows(9, 5, 1).double(), random_rows(9, 5, 2).double()
+    excluded = torch.rand(9, 9, generator=torch.Generator().manual_seed(3)) < masked
+    excluded = excluded | excluded.T
+    anchors.requires_grad_()
+    positives.requires_grad_()
+    loss = info_nce(anchors, positives, 0.2, excluded)
+    loss.backward()
+    expected = loss_and_gradient(
+        anchors.detach().numpy(), positives.detach().numpy(), 0.2, excluded.numpy()
+    )
+    assert loss.item() == pytest.approx(expected[0], rel=1e-12, abs=1e-12)
+    np.testing.assert_allclose(anchors.grad, expected[1], atol=1e-12)
+    np.testing.assert_allclose(positives.grad, expected[2], atol=1e-12)
+
+
+def test_an_excluded_pair_has_no_part_in_the_loss():
+    anchors, positives = random_rows(3, 5, 1), random_rows(3, 5, 2)
+    excluded = torch.zeros(3, 3, dtype=torch.bool)
+    excluded[:2, 2] = excluded[2, :2] = True
+    moved = positives.clone()
+    moved[2] = random_rows(1, 5, 7)
+    whole = [info_nce(anchors, side, 0.1, excluded).item() for side in (positives, moved)]
+    alone = [
+        info_nce(anchors[:2], side[:2], 0.1, excluded[:2, :2]).item() for side in (positives, moved)
+    ]
+    assert whole[0] == whole[1] == pytest.approx(alone[0] * 2 / 3)
+
+
+def test_what_shares_a_concept_or_a_subword_is_no_negative():
+    token_ids = torch.tensor([[1, 2], [3, 4], [5, 6], [2, 7], [8, 5]])
+    concepts = torch.tensor([0, 1, 1, 2, 3])
+    mask = known_positives(token_ids, concepts)
+    together = {(0, 3), (1, 2), (2, 4)}
+    for i, j in itertools.product(range(5), repeat=2):
+        assert mask[i, j] == (i == j or (i, j) in together or (j, i) in together)
+
+
+# --- the training ------------------------------------------------------------------------------
+
+EMBEDDINGS = random_rows(60, 8, seed=11) * 3
+PAIRS = pairs_of(*((i, i + 20) for i in range(20)), concepts=[i // 2 for i in range(20)])
+
+
+def test_rows_outside_every_pair_do_not_move_and_the_given_matrix_neither():
+    before = EMBEDDINGS.clone()
+    aligned, _ = align(EMBEDDINGS, PAIRS, seed=0, steps=200)
+    assert torch.equal(EMBEDDINGS, before)
+    assert torch.equal(aligned[40:], EMBEDDINGS[40:])
+    assert (aligned[:40] != EMBEDDINGS[:40]).any(dim=1).all()
+
+
+def test_lengths_are_kept():
+    aligned, _ = align(EMBEDDINGS, PAIRS, seed=0, steps=50, learning_rate=0.01)
+    torch.testing.assert_close(aligned.norm(dim=1), EMBEDDINGS.norm(dim=1))
+
+
+def test_translations_become_nearer_than_what_is_none():
+    aligned, log = align(
+        EMBEDDINGS, PAIRS, seed=0, steps=400, learning_rate=0.01, batch_size=10, min_mean_cosine=-1
+    )
+    unit = torch.nn.functional.normalize(aligned)
+    nearest = (unit[:20] @ unit[20:40].T).argmax(dim=1)
+    assert torch.equal(nearest // 2, torch.arange(20) // 2)
+    assert log.losses[-1] < log.losses[0] / 5
+    assert (log.pairs, log.subwords, len(log.losses)) == (20, 40, 10)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
+    first, again, other = (
+        align(EMBEDDINGS, PAIRS, seed=seed, batch_size=4, steps=50)[0].numpy().tobytes()
+        for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+def test_training_is_adam_over_the_whole_matrix():
+    """Against a loop that moves every row at every step, whether it is in the batch or not."""
+    epochs, batch_size, rate, temperature, seed = 12, 6, 0.02, 0.1, 5
+    aligned, log = align(
+        EMBEDDINGS.double(),
+        PAIRS,
+        seed=seed,
+        temperature=temperature,
+        batch_size=batch_size,
+        steps=epochs * -(-len(PAIRS) // batch_size),
+        learning_rate=rate,
+        min_mean_cosine=-1,
+    )
+    rows = torch.nn.functional.normalize(EMBEDDINGS.double()).numpy()
+    first, second = np.zeros_like(rows), np.zeros_like(rows)
+    generator = torch.Generator().manual_seed(seed)
+    step, losses = 0, []
+    for _ in range(epochs):
+        order = torch.randperm(len(PAIRS), generator=generator).numpy()
+        for batch in np.array_split(order, -(-len(PAIRS) // batch_size)):
+            step += 1
+            ids, concepts = PAIRS.token_ids[batch], PAIRS.concepts[batch]
+            excluded = concepts[:, None] == concepts[None, :]
+            loss, of_anchors, of_positives = loss_and_gradient(
+                rows[ids[:, 0]], rows[ids[:, 1]], temperature, excluded
+            )
+            losses.append(loss)
+            gradient = np.zeros_like(rows)
+            np.add.at(gradient, ids[:, 0], of_anchors)
+            np.add.at(gradient, ids[:, 1], of_positives)
+            first = 0.9 * first + 0.1 * gradient
+            second = 0.999 * second + 0.001 * gradient**2
+            size = np.sqrt(second / (1 - 0.999**step)) + 1e-8
+            rows -= rate * first / (1 - 0.9**step) / size
+    expected = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    expected *= EMBEDDINGS.double().norm(dim=1, keepdim=True).numpy()
+    # What is left is Adam's epsilon.
+    np.testing.assert_allclose(aligned, expected, atol=2e-5, rtol=1e-4)
+    tenths = [part.mean() for part in np.array_split(losses, 10)]
+    np.testing.assert_allclose(log.losses, tenths, rtol=1e-4)
+
+
+def test_no_pair_at_all_names_what_to_mend():
+    with pytest.raises(InputError, match=r"experiments\.tsv"):
+        align(EMBEDDINGS, single_subword_pairs([], int), seed=0)
+
+
+def test_a_real_dictionary_aligns_a_real_vocabulary(shared_data):
+    words = (shared_data / "mbert_vocab.txt").read_text(encoding="utf-8").splitlines()
+    ids = {word: i for i, word in enumerate(words)}
+    entries = list(published.muse(shared_data / "lexicons/muse", ["eng", "deu"]))
+    pairs = single_subword_pairs(entries, ids.get)
+    assert sorted((ids["and"], ids["und"])) in pairs.token_ids.tolist()
+    aligned, log = align(random_rows(len(words), 16), pairs, seed=0, steps=40)
+    assert log.losses[-1] < log.losses[0]
+    assert aligned.shape == (119_547, 16)
+
+
+# --- how far, and how well ---------------------------------------------------------------------
+
+DIMENSION, LANGUAGES = 32, ("deu", "eng", "spa", "swa")
+
+
+def lexicon_of(meanings: int) -> tuple[torch.Tensor, list[Entry]]:
+    """Embeddings of a word in four languages for each meaning, near each other and not enough, and
+    dictionaries of every two languages, whose every line is a concept."""
+    shared = random_rows(meanings, DIMENSION, seed=1)
+    own = random_rows(meanings * len(LANGUAGES), DIMENSION, seed=2) * 1.2
+    embeddings = shared.repeat_interleave(len(LANGUAGES), dim=0) + own
+    entries = []
+    for meaning in range(meanings):
+        words = {name: str(len(LANGUAGES) * meaning + i) for i, name in enumerate(LANGUAGES)}
+        for first, second in itertools.combinations(LANGUAGES, 2):
+            concept = f"{first}-{second}:{meaning}"
+            entries += [Entry(concept, name, words[name], "test") for name in (first, second)]
+    return embeddings, entries
+
+
+@pytest.mark.parametrize("meanings", [40, 400, 4000])
+def test_drift_stays_within_its_bound_and_held_out_pairs_come_nearer(meanings):
+    embeddings, entries = lexicon_of(meanings)
+    trained = [entry for entry in entries if not is_held_out(entry.concept, 0.1)]
+    pairs = single_subword_pairs(trained, int)
+    aligned, log = align(embeddings, pairs, seed=0, batch_size=64, steps=400, learning_rate=0.01)
+    moved = torch.nn.functional.cosine_similarity(embeddings, aligned)[np.unique(pairs.token_ids)]
+    assert log.mean_cosine == pytest.approx(0.98, abs=1e-6)
+    assert moved.mean().item() == pytest.approx(log.mean_cosine, abs=1e-5)
+    assert 0 < log.share_kept < 1
+    translations = translation_test(entries, int, 0.1)
+    before = translation_accuracy(embeddings, translations)
+    assert translation_accuracy(aligned, translations) > before + 0.01
+
+
+def test_rows_are_turned_back_by_one_share_of_their_angles():
+    free, log = align(EMBEDDINGS, PAIRS, seed=0, min_mean_cosine=-1)
+    held, held_log = align(EMBEDDINGS, PAIRS, seed=0, min_mean_cosine=0.99)
+    assert log.share_kept == 1.0 and log.mean_cosine < 0.99
+
+    def angles(after: torch.Tensor) -> torch.Tensor:
+        cosine = torch.nn.functional.cosine_similarity(
+            EMBEDDINGS[:40].double(), after[:40].double()
+        )
+        return cosine.clamp(max=1).acos()
+
+    torch.testing.assert_close(
+        angles(held), angles(free) * held_log.share_kept, atol=1e-4, rtol=1e-3
+    )
+    # Where training ended within the limit it is left alone.
+    loose, _ = align(EMBEDDINGS, PAIRS, seed=0, min_mean_cosine=log.mean_cosine - 0.01)
+    assert torch.equal(loose, free)
+
+
+def test_a_row_of_zeros_stays_and_has_no_part_in_the_limit():
+    embeddings = EMBEDDINGS.clone()
+    embeddings[3] = 0.0
+    aligned, log = align(embeddings, PAIRS, seed=0)
+    assert torch.equal(aligned[3], embeddings[3])
+    assert log.mean_cosine == pytest.approx(0.98, abs=1e-6)
+
+
+def test_translation_accuracy_by_hand():
+    #              0:eng a   1:deu a   2:deu b   3:eng b   4:spa and eng
+    embeddings = torch.tensor([[1.0, 0.0], [0.8, 0.6], [1.0, 0.1], [0.0, 1.0], [1.0, 0.01]])
+    held = [f"h{i}" for i in range(200) if is_held_out(f"h{i}", 0.1)]
+    kept = next(f"k{i}" for i in range(200) if not is_held_out(f"k{i}", 0.1))
+    entries = entries_of(
+        (held[0], "eng", "0"), (held[0], "deu", "1"),
+        (held[1], "eng", "3"), (held[1], "deu", "2"),
+        (kept, "eng", "4"), (kept, "spa", "4"),
+    )  # fmt: skip
+    translations = translation_test(entries, int, 0.1)
+    assert translations.candidates[translations.queries].tolist() != []
+    # 0 finds 2 and 3 finds 1, both wrong; 1 and 2 find 4 (which is no word of German), wrong.
+    assert translation_accuracy(embeddings, translations) == 0.0
+    # A translation that alignment may have seen is no candidate any more: 0 finds 1.
+    seen = [*entries, *entries_of((kept + "x", "eng", "0"), (kept + "x", "deu", "2"))]
+    assert not is_held_out(kept + "x", 0.1)
+    assert translation_accuracy(embeddings, translation_test(seen, int, 0.1)) == 1 / 4
+
+
+def test_accuracy_without_a_held_out_concept_is_not_a_number():
+    entries = entries_of(("x", "eng", "0"), ("x", "deu", "1"))
+    assert np.isnan(translation_accuracy(EMBEDDINGS, translation_test(entries, int, 0.0)))
+
+
+def test_mean_cosine_counts_what_did_not_move_as_one():
+    before = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    after = torch.tensor([[0.0, 0.0], [0.0, 2.0], [1.0, 0.0]])
+    assert mean_cosine(before, after) == pytest.approx(2 / 3)

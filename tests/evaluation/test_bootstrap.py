@@ -1,0 +1,256 @@
+import numpy as np
+import pytest
+from scored import even_items, even_scores
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.evaluation.bootstrap import (
+    Items,
+    Resampling,
+    Runs,
+    TaskScores,
+    baselines_in,
+    bootstrap_p,
+    experiment_name,
+    gather,
+    items_in,
+    read_runs,
+    resampled_by_language,
+    scores_by_run,
+)
+from semantic_tokens.tasks.scored_items import ScoredItem, write_items
+
+ROW = {
+    "backbone": "b", "alignment": "unaligned", "dimension": "dfull", "grouping": "ungrouped",
+    "pretraining": "mlm", "training": "all-languages",
+}  # fmt: skip
+
+
+def of(earned: dict[str, np.ndarray], possible: dict[str, np.ndarray] | None = None) -> Items:
+    ids = {language: [str(n) for n in range(len(part))] for language, part in earned.items()}
+    return Items(ids, earned, possible or {k: np.ones_like(v) for k, v in earned.items()})
+
+
+def resampled(items: Items, resampling: Resampling) -> np.ndarray:
+    return np.mean([scores for _, scores in resampled_by_language(items, resampling)], axis=0)
+
+
+def test_resampling_agrees_with_scipy() -> None:
+    """The bootstrap of a mean, and of micro-F1, has scipy's interval."""
+    from scipy.stats import bootstrap
+
+    generator = np.random.default_rng(0)
+    possible = generator.integers(1, 6, size=(120, 1, 1)).astype(float)
+    earned = np.floor(generator.random((120, 1, 1)) * (possible + 1))
+    resampling = Resampling(20_000, seed=1)
+    drawn = resampled(of({"eng": earned}, {"eng": possible}), resampling)[:, 0]
+    expected = bootstrap(
+        (earned.ravel(), possible.ravel()),
+        lambda e, p, axis: e.sum(axis=axis) / p.sum(axis=axis),
+        paired=True,
+        n_resamples=20_000,
+        method="percentile",
+        rng=2,
+    )
+    assert drawn[0] == pytest.approx(earned.sum() / possible.sum())
+    low, high = resampling.interval(drawn)
+    assert low == pytest.approx(expected.confidence_interval.low, abs=0.004)
+    assert high == pytest.approx(expected.confidence_interval.high, abs=0.004)
+    assert drawn[1:].std() == pytest.approx(expected.standard_error, rel=0.05)
+
+
+def test_languages_weigh_alike() -> None:
+    # Two items of one language, one of the other.
+    earned = {"ara": np.array([[[0.5]], [[1.0]]]), "deu": np.array([[[0.0]]])}
+    drawn = resampled(of(earned), Resampling(4_000))
+    assert drawn[0] == pytest.approx([0.75 / 2])
+    assert set(np.unique(drawn)) == {0.25, 0.375, 0.5}  # the worse item twice, both, the better
+    assert drawn.mean() == pytest.approx(0.375, abs=0.005)
+
+
+def test_seeds_are_averaged_and_drawn() -> None:
+    """With two seeds of even items, a draw has one of them twice in half of all cases."""
+    earned = {"ara": np.tile([[[0.2, 0.6]]], (3, 1, 1))}
+    assert scores_by_run(of(earned))["ara"].tolist() == [pytest.approx([0.2, 0.6])]
+    drawn = resampled(of(earned), Resampling(8_000))[1:, 0]
+    values, counts = np.unique(drawn.round(6), return_counts=True)
+    assert values.tolist() == pytest.approx([0.2, 0.4, 0.6])
+    assert counts / 8_000 == pytest.approx([0.25, 0.5, 0.25], abs=0.02)
+
+
+def test_an_interval_is_of_items_and_seeds() -> None:
+    """The variance of the draws is that of both sources together."""
+    generator = np.random.default_rng(4)
+    items, seeds = 400, 6
+    levels = 0.5 + 0.08 * generator.standard_normal(seeds)
+    earned = (generator.random((items, 1, seeds)) < levels).astype(float)
+    drawn = resampled(of({"eng": earned}), Resampling(20_000))[1:, 0]
+    of_items = earned.mean(axis=2).var() / items
+    of_seeds = earned.mean(axis=0).var() / seeds
+    assert drawn.var() == pytest.approx(of_items + of_seeds, rel=0.15)
+    assert drawn.var() > 2 * of_items  # and so items alone would not do
+
+
+def test_replicates_are_drawn_first_and_then_their_seeds() -> None:
+    """Two replicates that differ, of two seeds that hardly do: half of all draws have one alone."""
+    levels = np.array([0.20, 0.22, 0.60, 0.62])
+    earned = {"ara": np.tile(levels, (3, 1, 1))}
+    ((_, nested),) = resampled_by_language(of(earned), Resampling(8_000), replicates=2)
+    drawn = nested[1:, 0]
+    assert nested[0, 0] == pytest.approx(levels.mean())
+    of_one = (drawn < 0.23) | (drawn > 0.59)
+    assert of_one.mean() == pytest.approx(0.5, abs=0.02)
+    # by hand: half of the replicates' variance, and a quarter of the seeds' in each
+    expected = 0.2**2 / 2 + 0.01**2 / 4
+    assert drawn.var() == pytest.approx(expected, rel=0.05)
+    ((_, flat),) = resampled_by_language(of(earned), Resampling(8_000))
+    assert flat[1:, 0].var() == pytest.approx(levels.var() / 4, rel=0.05)  # and not that
+
+
+def test_spreads_are_told_apart() -> None:
+    """Seeds within a replicate, and replicates by their means."""
+    levels = {"b": [0.2, 0.3], "b.replicate-2": [0.5, 0.8]}
+
+    def items_of(row: dict, task: str, seed: int) -> list[ScoredItem]:
+        return even_items({"eng": levels[row["backbone"]][seed % 1000 - 1]})
+
+    runs = Runs([1, 2], replicates=2)
+    scores = TaskScores(
+        "nli", {"model": read_runs(items_of, ROW, "nli", runs)}, Resampling(100), replicates=2
+    )
+    estimate = scores.estimate("model")
+    assert estimate.value == pytest.approx(0.45)
+    pooled = ((0.1**2 / 2 + 0.3**2 / 2) / 2) ** 0.5
+    assert estimate.spreads == {
+        "std": pytest.approx(pooled),
+        "std_replicates": pytest.approx(0.4 / 2**0.5),
+    }
+    assert scores.in_language("model", "eng").spreads == estimate.spreads
+
+
+def test_a_replicate_s_scores_lie_under_its_name_and_its_own_seeds() -> None:
+    asked = []
+
+    def items_of(row: dict, task: str, seed: int) -> list[ScoredItem]:
+        asked.append((row["backbone"], seed))
+        return []
+
+    list(read_runs(items_of, ROW, "nli", Runs([1, 7], replicates=3)))
+    assert asked == [
+        *[("b", 1), ("b", 7)],
+        *[("b.replicate-2", 1001), ("b.replicate-2", 1007)],
+        *[("b.replicate-3", 2001), ("b.replicate-3", 2007)],
+    ]
+
+
+def test_one_seed_is_of_items_alone_and_other_models_change_nothing() -> None:
+    generator = np.random.default_rng(5)
+    earned = generator.random((30, 2, 1))
+    both = resampled(of({"eng": earned}), Resampling(500))
+    alone = resampled(of({"eng": earned[:, :1]}), Resampling(500))
+    assert both[:, 0] == pytest.approx(alone[:, 0])
+
+
+def test_tasks_over_the_same_items_are_drawn_together_and_others_apart() -> None:
+    values = np.arange(40.0).reshape(40, 1, 1) / 40
+    same, other = of({"eng": values}), of({"eng": values})
+    other = other._replace(ids={"eng": [f"other-{n}" for n in range(40)]})
+    first, again, apart = (
+        resampled(items, Resampling(2_000))[1:, 0] for items in (same, same, other)
+    )
+    assert np.array_equal(first, again)
+    assert abs(np.corrcoef(first, apart)[0, 1]) < 0.1
+
+
+def test_nothing_to_earn_is_a_score_of_zero() -> None:
+    nothing = {"ara": np.zeros((3, 1, 1))}
+    items = of(nothing, nothing)
+    assert scores_by_run(items)["ara"].tolist() == [[0.0]]
+    assert resampled(items, Resampling(100)).tolist() == [[0.0]] * 101
+
+
+@pytest.mark.parametrize(
+    ("differences", "expected"),
+    [
+        ([1.0] * 99, 2 / 100),  # never 0
+        ([1.0] * 90 + [-1.0] * 9, 20 / 100),
+        ([0.0] * 99, 1.0),  # equal models
+        ([-1.0, 1.0], 1.0),
+    ],
+)
+def test_p_counts_both_sides(differences: list[float], expected: float) -> None:
+    assert bootstrap_p(np.array(differences)) == pytest.approx(expected)
+
+
+def test_items_are_lined_up_by_id_and_others_are_refused() -> None:
+    first = [ScoredItem("a", "eng", 1.0, 1.0), ScoredItem("b", "eng", 0.0, 1.0)]
+    items = gather({"one": [first], "two": [first[::-1]]}, "nli")
+    assert items.earned["eng"][:, :, 0].tolist() == [[1.0, 1.0], [0.0, 0.0]]
+    with pytest.raises(InputError, match=r"nli: two \(run 1\) was scored on other test"):
+        gather({"one": [first], "two": [first[:1]]}, "nli")
+    with pytest.raises(InputError, match="nli: there is no scored item"):
+        gather({"one": [[]]}, "nli")
+
+
+def coin_flips(count: int, share: float, seed: int) -> list[ScoredItem]:
+    right = np.random.default_rng(seed).random(count) < share
+    return [ScoredItem(f"{n:04}", "eng", float(r), 1.0) for n, r in enumerate(right)]
+
+
+def test_what_guesses_cannot_be_told_from_chance_and_what_knows_can() -> None:
+    even = [ScoredItem(f"{n:04}", "eng", 1 / 3, 1.0) for n in range(600)]
+    scores = TaskScores(
+        "nli",
+        {
+            "guesses": [coin_flips(600, 1 / 3, 1)],
+            "knows": [coin_flips(600, 0.45, 2)],
+            "worse": [coin_flips(600, 0.2, 3)],
+            "chance": [even],
+        },
+        Resampling(2_000),
+    )
+    above = {name: scores.is_above_chance(name) for name in ("guesses", "knows", "worse")}
+    assert above == {"guesses": False, "knows": True, "worse": False}
+    estimate = scores.estimate("knows")
+    assert estimate.low < estimate.value < estimate.high
+    # sqrt(.45 * .55 / 600) is 0.02
+    assert estimate.high - estimate.low == pytest.approx(4 * 0.0203, abs=0.01)
+    assert scores.estimate("chance").high == pytest.approx(1 / 3)
+
+
+def test_the_pairing_by_item_is_used() -> None:
+    """A model that is right wherever chance is, and on a few items more, is above it."""
+    base = coin_flips(400, 0.5, 6)
+    better = [item._replace(earned=1.0) if n < 8 else item for n, item in enumerate(base)]
+    scores = TaskScores("nli", {"better": [better], "chance": [base]}, Resampling(1_000))
+    apart = scores.estimate("better").low < scores.estimate("chance").value
+    assert apart  # unpaired, the intervals overlap
+    assert scores.is_above_chance("better")
+
+
+def test_baselines_stand_beside_every_seed() -> None:
+    rows = [ROW]
+    values = {1: 0.4, 2: 0.6}
+    scores = even_scores(
+        rows, ["rerank"], [1, 2], lambda row, task, seed: {"eng": values[seed]},
+        chance=0.3, bm25={"rerank": 0.7},
+    )  # fmt: skip
+    assert scores.of(ROW, "rerank").value == pytest.approx(0.5)
+    assert scores.of(ROW, "rerank").std == pytest.approx(0.2 / 2**0.5)
+    assert scores["rerank"].estimate("bm25").value == pytest.approx(0.7)
+    assert scores.is_above_chance(ROW, "rerank")
+    assert scores["rerank"].in_language(experiment_name(ROW), "eng").std == pytest.approx(
+        0.1414, abs=1e-4
+    )
+
+
+def test_files_are_found_by_recipe_and_by_baseline(tmp_path) -> None:
+    items = even_items({"eng": 0.5})
+    folder = tmp_path / "scores/b/unaligned/dfull/ungrouped/mlm/nli/all-languages"
+    folder.mkdir(parents=True)
+    write_items(items, folder / "seed-3.items.parquet")
+    assert items_in(tmp_path / "scores")(ROW, "nli", 3) == items
+    (tmp_path / "baselines/chance").mkdir(parents=True)
+    write_items(items, tmp_path / "baselines/chance/nli.items.parquet")
+    baseline_of = baselines_in(tmp_path / "baselines")
+    assert baseline_of("chance", "nli") == items
+    assert baseline_of("bm25", "nli") is None

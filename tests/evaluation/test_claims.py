@@ -1,0 +1,343 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scored import FEW, even_scores
+
+from semantic_tokens.evaluation.bootstrap import Resampling, Runs
+from semantic_tokens.evaluation.claims import (
+    ALL,
+    CLAIMS,
+    EVERY,
+    Key,
+    Study,
+    TaskStudy,
+    correlations,
+    judge,
+    key_of,
+    published_study,
+    slope,
+    study_of,
+    summary,
+    verdict,
+)
+from semantic_tokens.report.tables.claims import write_claims
+from semantic_tokens.report.tables.paper_comparison import read_table
+
+PAPER = Path(__file__).resolve().parents[2] / "config/paper_table5.csv"
+PARTS = ("backbone", "alignment", "dimension", "grouping", "pretraining")
+FALLS = "Scores fall with the grouping ratio."
+KEEPS_90 = "Grouping alone keeps over 90% in classification with 10% of the vocabulary."
+PRETRAINING = "Continual pretraining helps grouped models."
+CLSA_HELPS = "CLSA helps."
+FIRST_K_FALLS = "Below 40%, First-k loses much more than grouping."
+FIRST_K_SIMILAR = "At 40%, First-k is similar to grouping."
+FEW_DIMENSIONS = "At the smallest ratio, few dimensions are on par with all of them."
+BACKBONES = "Other backbones lose as much as the main one."
+
+
+def row(figure: str, path: str, training: str = "all-languages") -> dict:
+    named = dict(zip(PARTS, path.split("/"), strict=True))
+    return {"figure": figure, "reference": False, "training": training} | named
+
+
+def judged(scores: dict[tuple[str, str], float], **options) -> dict[str, pd.Series]:
+    """The lines over all tasks by claim, of one task of inference whose items are even.
+
+    Args:
+        scores: figure and path -> score.
+    """
+    rows = [row(*place) for place in scores]
+    by_place = dict(zip(scores, rows, strict=True))
+
+    def by_language_of(experiment, task, seed):
+        path = "/".join(experiment[part] for part in PARTS)
+        return {"eng": scores[experiment["figure"], path]}
+
+    found = even_scores(rows, ["nli"], [1], by_language_of, chance=options.pop("chance", 0.0))
+    study = study_of(
+        {"nli": rows},
+        {"nli": options.pop("kind", "pair_classification")},
+        found,
+        oracle=by_place["oracle", "b/unaligned/dfull/ungrouped/mlm"],
+        full_dimension=64,
+        margin=5,
+    )
+    lines = summary(judge(study, FEW))
+    return {line["claim"]: line for _, line in lines.iterrows()}
+
+
+ORACLES = {
+    ("oracle", "b/unaligned/dfull/ungrouped/asis"): 0.78,
+    ("oracle", "b/unaligned/dfull/ungrouped/mlm"): 0.80,
+}
+
+
+def curve(figure: str, start: str, values: dict[str, float]) -> dict[tuple[str, str], float]:
+    """A curve of K-Means by ratio; start is the recipe with {} for the grouping."""
+    return {(figure, start.format(f"kmeans-cosine-{r}")): v for r, v in values.items()}
+
+
+PLAIN = curve("figure3", "b/unaligned/dfull/{}/asis", {"0.4": 0.76, "0.1": 0.72, "0.05": 0.70})
+
+
+def test_a_slope_is_of_the_doubling_of_the_ratio_by_least_squares() -> None:
+    ratios, shares = [1.0, 0.4, 0.1, 0.05], [98.0, 96.0, 90.0, 91.0]
+    expected = np.polyfit(np.log2(ratios), shares, 1)[0]
+    assert slope(ratios, [np.array([s]) for s in shares]) == pytest.approx([expected])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "above", "below"),
+    [
+        (1.0, 2.0, "holds", "contradicted"),
+        (-2.0, -1.0, "contradicted", "holds"),
+        (-1.0, 1.0, "undecided", "undecided"),
+        (0.0, 1.0, "undecided", "undecided"),
+    ],
+)
+def test_the_interval_decides(low: float, high: float, above: str, below: str) -> None:
+    assert verdict(low, high, 0.0) == above
+    assert verdict(low, high, 0.0, is_below=True) == below
+
+
+def test_groupings_have_a_method_and_a_ratio() -> None:
+    assert [
+        key_of(row("", f"b/unaligned/dfull/{grouping}/asis"))[3:5]
+        for grouping in ("ungrouped", "kmeans-euclidean-0.4", "firstk-0.05", "random-0.05")
+    ] == [("ungrouped", 1), ("kmeans-euclidean", 0.4), ("firstk", 0.05), ("random", 0.05)]
+    lexicons = {key_of(row("", f"b/unaligned/dfull/lexicon-{name}/asis")) for name in "ab"}
+    assert len(lexicons) == 2
+
+
+def test_what_was_not_trained_is_not_measured() -> None:
+    lines = judged(ORACLES)
+    assert {line["verdict"] for line in lines.values()} == {"not measured"}
+    assert len(lines) == len(CLAIMS)
+    assert lines[FALLS]["detail"] == "needs K-Means at two ratios or more, and the ungrouped model"
+
+
+def test_a_falling_curve_and_a_flat_one() -> None:
+    line = judged(ORACLES | PLAIN)[FALLS]
+    shares = [100 * v / 0.8 for v in (0.78, 0.76, 0.72, 0.70)]
+    expected = np.polyfit(np.log2([1.0, 0.4, 0.1, 0.05]), shares, 1)[0]
+    assert (line["verdict"], line["value"]) == ("holds", pytest.approx(expected))
+    flat = judged({place: 0.5 for place in ORACLES | PLAIN})[FALLS]
+    assert (flat["verdict"], flat["value"]) == ("undecided", pytest.approx(0.0))
+    rising = {**ORACLES, **{place: 1.5 - v for place, v in PLAIN.items()}}
+    assert judged(rising)[FALLS]["verdict"] == "contradicted"
+
+
+def test_a_curve_of_fewer_than_three_points_has_no_slope() -> None:
+    two = dict(list(PLAIN.items())[:1])
+    assert judged(ORACLES | two)[FALLS]["verdict"] == "not measured"
+
+
+def test_what_is_kept_is_a_share_of_the_oracle() -> None:
+    line = judged(ORACLES | PLAIN)[KEEPS_90]
+    assert line["value"] == pytest.approx(90.0)
+    assert line["verdict"] == "undecided"  # 90 is not over 90
+    better = PLAIN | {("figure3", "b/unaligned/dfull/kmeans-cosine-0.1/asis"): 0.73}
+    assert judged(ORACLES | better)[KEEPS_90]["verdict"] == "holds"
+    # and retrieval is another claim
+    assert judged(ORACLES | better, kind="retrieval")[KEEPS_90]["verdict"] == "not measured"
+
+
+def test_at_chance_nothing_is_decided() -> None:
+    better = PLAIN | {("figure3", "b/unaligned/dfull/kmeans-cosine-0.1/asis"): 0.73}
+    of_score = judged(ORACLES | better, chance=0.74)[KEEPS_90]
+    assert of_score["verdict"] == "undecided"
+    of_oracle = judged(ORACLES | PLAIN, chance=0.9)[FALLS]
+    assert of_oracle["verdict"] == "undecided"
+    assert of_oracle["detail"] == "undecided in nli"
+
+
+def test_pretraining_is_judged_by_pairs_that_differ_in_nothing_else() -> None:
+    pretrained = curve(
+        "figure3", "b/unaligned/dfull/{}/mlm", {"0.4": 0.78, "0.1": 0.71, "0.2": 0.99}
+    )
+    first_k = {
+        ("figure3", "b/unaligned/dfull/firstk-0.4/asis"): 0.1,
+        ("figure3", "b/unaligned/dfull/firstk-0.4/mlm"): 0.9,
+    }
+    line = judged(ORACLES | PLAIN | pretrained | first_k)[PRETRAINING]
+    # .02 at 40% and -.01 at 10%; nothing was trained at 20% without it
+    assert line["value"] == pytest.approx(100 * 0.005 / 0.8)
+
+
+def test_alignment_is_that_of_figure_4() -> None:
+    aligned = curve("figure4", "b/clsa-muse/dfull/{}/asis", {"0.4": 0.77, "0.05": 0.74})
+    other = curve("figure11", "b/clsa-panlex/dfull/{}/asis", {"0.4": 0.10})
+    lines = judged(ORACLES | PLAIN | aligned | other)
+    assert lines[CLSA_HELPS]["value"] == pytest.approx(100 * (0.01 + 0.04) / 2 / 0.8)
+    lowest = lines["With CLSA, scores are consistently higher or similar."]
+    assert (lowest["value"], lowest["verdict"]) == (pytest.approx(100 * 0.01 / 0.8), "holds")
+    more = lines["CLSA helps more at lower ratios."]
+    assert more["value"] == pytest.approx(100 * 0.03 / 0.8)
+
+
+def test_first_k_is_compared_at_the_largest_ratio_and_below_it() -> None:
+    first_k = {
+        ("figure3", "b/unaligned/dfull/firstk-0.4/asis"): 0.74,
+        ("figure3", "b/unaligned/dfull/firstk-0.1/asis"): 0.30,
+        ("figure3", "b/unaligned/dfull/firstk-0.05/asis"): 0.20,
+    }
+    lines = judged(ORACLES | PLAIN | first_k)
+    similar = lines[FIRST_K_SIMILAR]
+    assert (similar["value"], similar["verdict"]) == (pytest.approx(-2.5), "holds")
+    assert similar["holds_if"] == "above -5"
+    assert lines[FIRST_K_FALLS]["value"] == pytest.approx(100 * (0.42 + 0.50) / 2 / 0.8)
+
+
+def test_reduction_is_judged_by_dimension_and_by_size() -> None:
+    full = curve("figure4", "b/clsa-muse/dfull/{}/mlm", {"0.4": 0.78, "0.1": 0.74, "0.05": 0.72})
+    few = curve("figure5", "b/clsa-muse/d16/{}/mlm", {"0.4": 0.74, "0.1": 0.71, "0.05": 0.70})
+    reduced = {
+        ("figure6", f"b/unaligned/{dimension}/ungrouped/mlm"): value
+        for dimension, value in {"d16": 0.76, "d4": 0.50, "d1": 0.30}.items()
+    }
+    lines = judged(ORACLES | PLAIN | full | few | reduced)
+    assert lines[FEW_DIMENSIONS]["value"] == pytest.approx(-2.5)
+    sharp = lines["Reduction alone keeps scores to a dimension, and falls sharply below it."]
+    assert sharp["value"] == pytest.approx(100 * ((0.76 - 0.50) - (0.80 - 0.76)) / 0.8)
+    # 5% of 16 dimensions are 0.8 of 64: d1 is the smallest that is not below
+    further = lines["At as few parameters, grouping keeps scores where reduction alone fails."]
+    assert further["value"] == pytest.approx(100 * (0.70 - 0.30) / 0.8)
+    x = np.log2([1.0, 0.4, 0.1, 0.05])
+    slopes = [
+        np.polyfit(x, 100 * np.array(values) / 0.8, 1)[0]
+        for values in ([0.80, 0.78, 0.74, 0.72], [0.76, 0.74, 0.71, 0.70])
+    ]
+    flat = lines["The curve over the ratio is flatter at few dimensions."]
+    assert flat["value"] == pytest.approx(slopes[0] - slopes[1])
+
+
+def test_backbones_are_compared_by_what_they_keep_of_their_own() -> None:
+    main = curve("figure4", "b/clsa-muse/dfull/{}/asis", {"0.4": 0.76, "0.1": 0.72, "0.05": 0.7})
+    main[("oracle", "b/clsa-muse/dfull/ungrouped/asis")] = 0.8
+    other = curve("figure7", "c/clsa-muse/dfull/{}/asis", {"0.4": 0.48, "0.1": 0.42, "0.05": 0.3})
+    other[("figure7", "c/clsa-muse/dfull/ungrouped/asis")] = 0.5
+    line = judged(ORACLES | PLAIN | main | other)[BACKBONES]
+    ours = np.mean([95, 90, 87.5])
+    assert line["value"] == pytest.approx(ours - np.mean([96, 84, 60]))
+    assert (line["holds_if"], line["verdict"]) == ("below 5", "contradicted")
+
+
+def test_correlations_over_languages_agree_with_numpy() -> None:
+    generator = np.random.default_rng(0)
+    languages = [f"l{n}" for n in range(7)]
+    key, oracle = (
+        Key("b", "unaligned", "dfull", method, ratio, "mlm", "all-languages")
+        for method, ratio in (("kmeans-cosine", 0.1), ("ungrouped", 1.0))
+    )
+    tasks, drops = {}, {}
+    for kind in ("retrieval", "reranking"):
+        best = {code: generator.random(3) + 1 for code in languages}
+        ours = {code: generator.random(3) for code in languages}
+        tasks[kind] = TaskStudy(kind, {}, by_language={oracle: best, key: ours})
+        drops[kind] = [
+            [(best[c][n] - ours[c][n]) / best[c][n] for c in languages] for n in range(3)
+        ]
+    study = Study(oracle, tasks, {"figure3": [key]}, 64, 5)
+    (found,) = correlations(study, ("II",))
+    expected = [np.corrcoef(drops["retrieval"][n], drops["reranking"][n])[0, 1] for n in range(3)]
+    assert found == pytest.approx(expected)
+    assert correlations(study, ("I",)) == []
+
+
+class Exact(Resampling):
+    """The interval of a number that was measured once."""
+
+    def interval(self, draws: np.ndarray) -> tuple[float, float]:
+        return float(draws[0]), float(draws[0])
+
+
+@pytest.fixture(scope="module")
+def of_the_paper() -> pd.DataFrame:
+    study = published_study(read_table(PAPER), 5)
+    return judge(study, Exact(), study)
+
+
+def test_the_paper_s_main_claims_are_found_in_its_own_table(of_the_paper: pd.DataFrame) -> None:
+    """In every task: scores fall, pretraining helps, CLSA helps, reduction fails first."""
+    for text in (FALLS, PRETRAINING, CLSA_HELPS, BACKBONES):
+        part = of_the_paper[of_the_paper["claim"] == text]
+        assert part["task"].tolist() == [ALL, *EVERY]
+        assert set(part["verdict"]) == {"holds"}, text
+
+
+def test_the_statistics_of_the_paper_s_table_are_its_percentages(
+    of_the_paper: pd.DataFrame,
+) -> None:
+    part = of_the_paper[of_the_paper["claim"] == KEEPS_90].set_index("task")
+    printed = {"token_classification": 91.3, "question_answering": 92.6, "reranking": 84.9}
+    for task, value in printed.items():
+        assert part.loc[task, "value"] == pytest.approx(value, abs=0.05)
+    assert part.loc["reranking", "verdict"] == "contradicted"
+    # four halvings and more of retrieval's 98.7, 83.0, 73.4, 62.6 and 51.5, and pretrained
+    falls = of_the_paper[of_the_paper["claim"] == FALLS].set_index("task")
+    x = np.log2([1, 0.4, 0.2, 0.1, 0.05])
+    by_hand = [
+        np.polyfit(x, y, 1)[0]
+        for y in ([98.7, 83.0, 73.4, 62.6, 51.5], [100, 89.7, 83.2, 73.6, 62.6])
+    ]
+    assert falls.loc["retrieval", "value"] == pytest.approx(np.mean(by_hand), abs=0.02)
+
+
+def test_ours_and_the_paper_s_stand_side_by_side_by_kind_of_task(tmp_path: Path) -> None:
+    published = published_study(read_table(PAPER), 5)
+    rows = [row(*place) for place in ORACLES | PLAIN]
+    values = list((ORACLES | PLAIN).values())
+    scores = even_scores(
+        rows, ["mine"], [1], lambda r, *_: {"eng": values[rows.index(r)]}, chance=0.1
+    )
+    study = study_of(
+        {"mine": rows}, {"mine": "retrieval"}, scores,
+        oracle=rows[1], full_dimension=64, margin=5,
+    )  # fmt: skip
+    table = judge(study, FEW, published)
+    falls = table[table["claim"] == FALLS].set_index("task")
+    theirs = judge(published, Exact()).set_index(["claim", "task"]).loc[(FALLS, "retrieval")]
+    assert falls.loc["mine", "published"] == pytest.approx(theirs["value"])
+    assert falls.loc[ALL, "published"] == pytest.approx(theirs["value"])
+    write_claims(table, tmp_path / "c.csv", tmp_path / "c.html", title="a & b", resampling=FEW)
+    page = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert "a &amp; b" in page and FALLS in page and 'class="green' in page
+    lines = pd.read_csv(tmp_path / "c.csv")
+    assert len(lines) == len(table)
+    assert (lines["task"] == ALL).sum() == len(CLAIMS)
+
+
+def test_noise_leaves_a_claim_undecided_and_a_real_effect_decides_it() -> None:
+    from semantic_tokens.evaluation.bootstrap import Scores
+    from semantic_tokens.tasks.scored_items import ScoredItem
+
+    rows = [row(*place) for place in ORACLES | PLAIN]
+    generator = np.random.default_rng(8)
+
+    def verdict_of(levels: list[float], items: int) -> str:
+        drawn = [generator.random(items) < level for level in levels]
+        scores = Scores(
+            {"nli": rows},
+            Runs([1]),
+            lambda r, t, s: [
+                ScoredItem(f"{n:05}", "eng", float(right), 1.0)
+                for n, right in enumerate(drawn[rows.index(r)])
+            ],
+            lambda baseline, task: (
+                [ScoredItem(f"{n:05}", "eng", 1 / 3, 1.0) for n in range(items)]
+                if baseline == "chance"
+                else None
+            ),
+            Resampling(500),
+        )
+        study = study_of(
+            {"nli": rows}, {"nli": "pair_classification"}, scores,
+            oracle=rows[1], full_dimension=64, margin=5,
+        )  # fmt: skip
+        lines = summary(judge(study, Resampling(500)))
+        return lines.set_index("claim").loc[FALLS, "verdict"]
+
+    assert verdict_of([0.7, 0.7, 0.7, 0.7, 0.7], 200) == "undecided"
+    assert verdict_of([0.8, 0.8, 0.7, 0.6, 0.5], 1_000) == "holds"

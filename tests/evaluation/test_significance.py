@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.evaluation.bootstrap import Resampling, Runs
+from semantic_tokens.evaluation.significance import COLUMNS, comparisons, side_by_side, significance
+from semantic_tokens.tasks.scored_items import ScoredItem
+
+
+def row(path: str, reference: bool = False, training: str = "all-languages") -> dict:
+    parts = ("backbone", "alignment", "dimension", "grouping", "pretraining")
+    named = dict(zip(parts, path.split("/"), strict=True))
+    return named | {"reference": reference, "training": training}
+
+
+ORACLE = row("b/unaligned/dfull/ungrouped/mlm", reference=True)
+GROUPED = row("b/unaligned/dfull/kmeans-cosine-0.05/mlm")
+ALIGNED = row("b/clsa-muse/dfull/kmeans-cosine-0.05/mlm")
+BARE = row("b/unaligned/dfull/kmeans-cosine-0.05/asis")
+
+
+def test_comparisons_differ_in_one_thing() -> None:
+    other_backbone = row("c/unaligned/dfull/ungrouped/mlm")
+    zero_shot = row("b/unaligned/dfull/ungrouped/mlm", training="eng")
+    rows = [ORACLE, GROUPED, ALIGNED, BARE, other_backbone, zero_shot]
+    assert {(c.first, c.second, c.compared) for c in comparisons(rows)} == {
+        (0, 1, "grouping"),
+        (1, 2, "alignment"),
+        (1, 3, "pretraining"),
+        (0, 5, "training"),
+        (1, 0, "reference"),
+        (2, 0, "reference"),
+        (3, 0, "reference"),
+        (5, 0, "reference"),
+    }
+
+
+def items(right: list[int]) -> list[ScoredItem]:
+    return [ScoredItem(f"{i:03}", "eng", float(value), 1.0) for i, value in enumerate(right)]
+
+
+def test_a_real_difference_is_found_and_an_accident_is_not() -> None:
+    generator = np.random.default_rng(3)
+    oracle = generator.random(400) < 0.8
+    worse = oracle & (generator.random(400) < 0.85)
+    shuffled = generator.permutation(oracle)  # as good, on other items
+    scored = {"ungrouped": oracle, "kmeans-cosine-0.05": worse, "kmeans-cosine-0.4": shuffled}
+    rows = [ORACLE, GROUPED, row("b/unaligned/dfull/kmeans-cosine-0.4/mlm"), GROUPED]
+    table = significance(
+        {"nli": rows},
+        Runs([1]),
+        lambda r, task, seed: items(scored[r["grouping"]])[
+            :: 1 if r["grouping"] == "ungrouped" else -1
+        ],
+        Resampling(2_000),
+    )
+    assert tuple(table.columns) == COLUMNS
+    found = table[table["compared"] == "reference"].set_index("first")
+    lost = found.loc["b/unaligned/dfull/kmeans-cosine-0.05/mlm/all-languages"]
+    assert lost["difference"] == pytest.approx(worse.mean() - oracle.mean())
+    assert lost["low"] < lost["difference"] < lost["high"] < 0
+    assert lost["p_adjusted"] < 0.01
+    same = found.loc["b/unaligned/dfull/kmeans-cosine-0.4/mlm/all-languages"]
+    assert same["difference"] == 0
+    assert same["p"] > 0.5
+    shown = side_by_side(table, "grouping")
+    assert list(shown)[:4] == ["task", "experiment", "first", "second"]
+    assert tuple(shown.iloc[0])[:4] == (
+        "nli", "b/unaligned/dfull/*/mlm/all-languages", "ungrouped", "kmeans-cosine-0.05",
+    )  # fmt: skip
+    against = side_by_side(table, "reference")
+    assert list(against)[:3] == ["task", "experiment", "first_score"]
+    assert (table["p_adjusted"] >= table["p"]).all()
+    assert len(table[table["compared"] == "grouping"]) == 3  # the repeated row is one experiment
+
+
+def test_scores_over_other_items_are_refused() -> None:
+    def items_of(r: dict, task: str, seed: int) -> list[ScoredItem]:
+        return items([1, 0, 1] if r["grouping"] == "ungrouped" else [1, 0])
+
+    with pytest.raises(
+        InputError, match=r"nli: b/unaligned/dfull/kmeans-cosine-0\.05/mlm/all-languages \(run"
+    ):
+        significance({"nli": [ORACLE, GROUPED]}, Runs([1]), items_of, Resampling(100))

@@ -1,0 +1,107 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.grouping.controls import frequency_groups, random_groups
+from semantic_tokens.grouping.groups import groups_of
+from semantic_tokens.grouping.kmeans import kmeans_groups
+from semantic_tokens.tokenization.subword_counts import count_subwords, load_counts, save_counts
+
+ALONE = [0, 3, 199]
+EMBEDDINGS = torch.randn(200, 6, generator=torch.Generator().manual_seed(0)) * 3
+KMEANS = kmeans_groups(EMBEDDINGS, metric="cosine", ratio=0.2, alone=ALONE, seed=1).token_to_group
+COUNTS = torch.randint(0, 30, (200,), generator=torch.Generator().manual_seed(2)) ** 2
+
+
+def sizes_of(token_to_group: torch.Tensor) -> list[int]:
+    return sorted(token_to_group.bincount().tolist())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_groups_have_the_sizes_of_kmeans_and_keep_what_is_alone(seed):
+    groups = random_groups(EMBEDDINGS, KMEANS, alone=ALONE, seed=seed)
+    assert sizes_of(groups.token_to_group) == sizes_of(KMEANS)
+    assert not torch.equal(groups.token_to_group, KMEANS)
+    for token in ALONE:
+        assert int((groups.token_to_group == groups.token_to_group[token]).sum()) == 1
+    expected = groups_of(EMBEDDINGS, groups.token_to_group)
+    assert torch.equal(groups.weight, expected.weight)
+    again = random_groups(EMBEDDINGS, KMEANS, alone=ALONE, seed=seed)
+    assert torch.equal(again.token_to_group, groups.token_to_group)
+    other = random_groups(EMBEDDINGS, KMEANS, alone=ALONE, seed=seed + 1)
+    assert not torch.equal(other.token_to_group, groups.token_to_group)
+
+
+def test_every_subword_is_as_likely_in_every_group():
+    """How often two subwords share a group, over many deals, is what the sizes make of chance."""
+    kmeans = torch.tensor([0, 1, 1, 1, 2, 2, 3, 3, 3, 3])
+    shared = np.zeros((10, 10))
+    deals = 3000
+    for seed in range(deals):
+        found = random_groups(torch.ones(10, 1), kmeans, alone=[0], seed=seed).token_to_group
+        shared += (found[:, None] == found[None]).numpy()
+    of_two = (3 * 2 + 2 * 1 + 4 * 3) / (9 * 8)
+    share = shared[1:, 1:][~np.eye(9, dtype=bool)] / deals
+    assert shared[0, 1:].sum() == 0
+    np.testing.assert_allclose(share, of_two, atol=0.04)
+
+
+def test_groups_by_frequency_are_consecutive_ranks_of_the_sizes_of_kmeans():
+    groups = frequency_groups(EMBEDDINGS, KMEANS, COUNTS, alone=ALONE).token_to_group
+    assert sizes_of(groups) == sizes_of(KMEANS)
+    order = [t for t in sorted(range(200), key=lambda t: (-int(COUNTS[t]), t)) if t not in ALONE]
+    found = [int(groups[t]) for t in order]
+    # What comes back after another group has begun would not be consecutive.
+    changes = sum(a != b for a, b in itertools.pairwise(found))
+    assert changes == len(set(found)) - 1
+    for token in ALONE:
+        assert int((groups == groups[token]).sum()) == 1
+
+
+def test_frequent_subwords_share_with_as_many_as_under_kmeans():
+    # Ids by falling frequency; K-Means has the most frequent in a group of one, then two, then four.
+    kmeans = torch.tensor([0, 1, 2, 1, 2, 2, 2])
+    counts = torch.tensor([90, 80, 70, 60, 5, 5, 0])
+    groups = frequency_groups(torch.ones(7, 1), kmeans, counts, alone=[])
+    assert groups.token_to_group.tolist() == [0, 1, 1, 2, 2, 2, 2]
+    # The other way round for the reverse.
+    groups = frequency_groups(torch.ones(7, 1), kmeans, counts.flip(0), alone=[])
+    assert groups.token_to_group.tolist() == [0, 1, 1, 2, 2, 2, 2]
+
+
+def test_a_special_token_among_others_is_no_groups_of_kmeans():
+    with pytest.raises(ValueError, match="subword 1 is kept alone"):
+        random_groups(torch.ones(4, 1), torch.tensor([0, 1, 1, 2]), alone=[0, 1], seed=0)
+
+
+# --- counts ------------------------------------------------------------------------------------
+
+
+def test_subwords_are_counted_over_corpora_and_languages(tmp_path):
+    save_file(
+        {"deu": torch.tensor([[0, 5, 5], [0, 2, 5]]).int(), "eng": torch.tensor([[0, 2, 1]]).int()},
+        tmp_path / "a.safetensors",
+    )
+    save_file({"deu": torch.tensor([[0, 1, 1]]).int()}, tmp_path / "b.safetensors")
+    counts = count_subwords([tmp_path / "a.safetensors", tmp_path / "b.safetensors"])
+    assert counts.tolist() == [4, 3, 2, 0, 0, 3]
+    swapped = count_subwords([tmp_path / "b.safetensors", tmp_path / "a.safetensors"])
+    assert torch.equal(swapped, counts)
+    save_counts(counts, tmp_path / "counts.safetensors")
+    assert load_counts(tmp_path / "counts.safetensors", 8).tolist() == [4, 3, 2, 0, 0, 3, 0, 0]
+
+
+def test_counts_of_another_vocabulary_are_refused(tmp_path):
+    save_counts(torch.ones(9, dtype=torch.int64), tmp_path / "counts.safetensors")
+    with pytest.raises(InputError, match="ids up to 8, and the embeddings have 5 rows"):
+        load_counts(tmp_path / "counts.safetensors", 5)
+
+
+def test_a_file_without_counts_is_named(tmp_path):
+    save_file({"other": torch.ones(1)}, tmp_path / "counts.safetensors")
+    with pytest.raises(InputError, match="delete it"):
+        load_counts(tmp_path / "counts.safetensors", 5)

@@ -1,0 +1,194 @@
+import matplotlib.colors
+import numpy as np
+import pandas as pd
+import pytest
+from tokenizers import ByteLevelBPETokenizer
+from transformers import PreTrainedTokenizerFast
+
+from semantic_tokens.data.lexicons.table import Entry, is_held_out
+from semantic_tokens.grouping.quality import (
+    held_out_pairs,
+    labels_of_subwords,
+    measured,
+    purity,
+    together,
+)
+from semantic_tokens.report.figures.group_quality import curves_of, draw_group_quality
+from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.measured_groupings import groupings_to_measure
+from semantic_tokens.study.recipe import Recipe
+
+TOKENS = {word: i for i, word in enumerate(["a", "b", "c", "d", "e", "f"])}
+
+
+def entries(concept: str, words: dict[str, str], source: str = "s") -> list[Entry]:
+    return [Entry(concept, language, word, source) for language, word in words.items()]
+
+
+def test_pairs_of_other_lexicons_are_not_held_out() -> None:
+    held = [f"h{i}" for i in range(2000) if is_held_out(f"h{i}", 0.1)]
+    kept = next(f"k{i}" for i in range(2000) if not is_held_out(f"k{i}", 0.1))
+    table = [
+        *entries(held[0], {"eng": "a", "deu": "b", "fra": "c"}),
+        *entries(held[1], {"eng": "b", "deu": "a"}, "other"),  # the same pair again
+        *entries(kept, {"eng": "a", "deu": "c"}, "other"),  # trained on
+        *entries(kept, {"eng": "d", "deu": "e"}),
+    ]
+    assert held_out_pairs(table, TOKENS.get, 0.1).tolist() == [[0, 1], [1, 2]]
+    assert held_out_pairs(table, TOKENS.get, 0.0).shape == (0, 2)
+
+
+def test_together_by_hand() -> None:
+    #                  a  b  c  d  e  f
+    groups = np.array([0, 0, 1, 1, 1, 2])
+    pairs = np.array([[0, 1], [2, 5], [3, 4], [0, 2]])
+    found = together(groups, pairs)
+    assert (found.pairs, found.together) == (4, 0.5)
+    # First words are in groups 0 1 1 0, second words in 0 2 1 1.
+    assert found.together_by_chance == pytest.approx((2 * 1 + 2 * 2 + 0 * 1 - 2) / (4 * 3))
+    assert np.isnan(together(groups, pairs[:1]).together_by_chance)
+    assert found.together_at_random == pytest.approx((2 * 1 + 3 * 2) / (6 * 5))
+
+
+def test_chance_is_what_random_groups_come_to() -> None:
+    generator = np.random.default_rng(0)
+    groups = generator.integers(0, 20, size=3000)
+    pairs = generator.permutation(3000)[:2000].reshape(-1, 2)
+    found = together(groups, pairs)
+    assert found.together == pytest.approx(found.together_by_chance, abs=0.02)
+    assert found.together_at_random == pytest.approx(1 / 20, abs=0.005)
+    assert np.isnan(together(groups, pairs[:0]).together)
+
+
+def test_purity_by_hand() -> None:
+    groups = np.array([0, 0, 0, 1, 1, 2, 3])
+    labels = {0: ["Latin"], 1: ["Latin"], 2: ["Han"], 3: ["Han"], 4: ["Han"], 5: ["Thai"]}
+    found = purity(groups, labels)
+    assert found.purity == pytest.approx(4 / 5)  # the group of one says nothing
+    assert found.mixed == 0.5
+    assert found.purity_by_chance < 4 / 5
+
+
+def test_a_word_of_several_languages_agrees_with_each() -> None:
+    groups = np.array([0, 0, 0])
+    assert purity(groups, {0: ["deu"], 1: ["deu", "eng"], 2: ["eng"]}).purity == 2 / 3
+    assert purity(groups, {0: ["deu"], 1: ["deu", "eng"]}).mixed == 0.0
+
+
+def test_groups_of_one_have_no_purity() -> None:
+    assert np.isnan(purity(np.arange(4), {0: ["deu"], 1: ["eng"]}).purity)
+    assert np.isnan(purity(np.zeros(4, dtype=int), {}).purity)
+
+
+def test_purity_of_random_groups_is_chance() -> None:
+    generator = np.random.default_rng(1)
+    groups = generator.integers(0, 100, size=2000)
+    labels = {i: [str(generator.integers(0, 4))] for i in range(2000)}
+    found = purity(groups, labels)
+    assert found.purity == pytest.approx(found.purity_by_chance, abs=0.02)
+
+
+def test_a_line_has_all_numbers() -> None:
+    groups = np.array([0, 0, 1, 1])
+    labels = {0: ["Latin"], 1: ["Latin"], 2: ["Han"], 3: ["Latin"]}
+    line = measured(groups, np.array([[0, 1]]), labels, {})
+    assert (line["subwords"], line["semantic_tokens"], line["together"]) == (4, 2, 1.0)
+    assert line["script_purity"] == 3 / 4
+    assert line["mixed_script"] == 0.5
+    assert np.isnan(line["language_purity"])
+
+
+# --- what is measured, and the figure ----------------------------------------------------------
+
+
+def experiment(figure: str, path: str) -> Experiment:
+    return Experiment(figure, False, False, Recipe(*path.split("/")), "all-languages")
+
+
+def test_random_groups_stand_beside_every_curve_of_kmeans() -> None:
+    rows = [
+        experiment("oracle", "a/unaligned/dfull/ungrouped/asis"),
+        experiment("figure3", "a/unaligned/dfull/kmeans-cosine-0.2/asis"),
+        experiment("figure3", "a/unaligned/dfull/kmeans-cosine-0.05/mlm"),
+        experiment("figure3", "a/unaligned/dfull/firstk-0.05/mlm"),
+        experiment("figure11", "a/clsa-muse/dfull/kmeans-cosine-0.05/mlm"),
+        experiment("figure7", "b/unaligned/dfull/kmeans-cosine-0.05/asis"),
+        experiment("controls", "a/unaligned/dfull/random-0.05/asis"),
+        experiment("controls", "a/unaligned/dfull/kmeans-cosine-0.05/asis"),
+        experiment("controls", "a/unaligned/dfull/kmeans-weighted-0.05/asis"),
+    ]
+    assert [recipe.path for recipe in groupings_to_measure(rows)] == [
+        "a/unaligned/dfull/kmeans-cosine-0.2/asis",
+        "a/unaligned/dfull/kmeans-cosine-0.05/asis",
+        "a/clsa-muse/dfull/kmeans-cosine-0.05/asis",
+        "a/unaligned/dfull/random-0.05/asis",
+        "a/unaligned/dfull/kmeans-weighted-0.05/asis",
+        "a/unaligned/dfull/random-0.2/asis",
+    ]
+
+
+def quality_table() -> pd.DataFrame:
+    lines = []
+    for alignment, ratios in (
+        ("unaligned", (0.2, 0.05)),
+        ("clsa-m", (0.2, 0.05)),
+        ("clsa-n", (0.05,)),
+    ):
+        for method in ("random", "kmeans-cosine"):
+            for ratio in ratios:
+                line = {
+                    "alignment": alignment,
+                    "dimension": "dfull",
+                    "method": method,
+                    "ratio": ratio,
+                }
+                shares = ("together", "script_purity", "language_purity")
+                lines.append(line | {share: ratio * (method != "random") for share in shares})
+    lines.append(lines[0] | {"dimension": "d64", "together": 0.9})
+    return pd.DataFrame(lines)
+
+
+def test_curves_are_by_method_and_alignment_over_the_ratio() -> None:
+    curves = curves_of(quality_table())
+    assert list(curves) == [
+        ("kmeans-cosine", "unaligned"),
+        ("kmeans-cosine", "clsa-m"),
+        ("random", "unaligned"),
+        ("random", "clsa-m"),
+    ]  # clsa-n has one ratio alone, and d64 is another dimension
+    assert curves["kmeans-cosine", "clsa-m"]["ratio"].tolist() == [0.05, 0.2]
+    single = quality_table().query("ratio == 0.05")
+    assert len(curves_of(single)) == 6  # where no curve has more, points are shown
+
+
+def test_the_figure_shows_every_curve_in_every_panel() -> None:
+    figure = draw_group_quality(quality_table())
+    assert [axes.get_title() for axes in figure.axes] == [
+        "translations in one group",
+        "purity by script",
+        "purity by language",
+    ]
+    for axes in figure.axes:
+        lines = {line.get_label(): line for line in axes.lines}
+        assert list(lines) == ["K-Means", "K-Means with CLSA", "random", "random with CLSA"]
+        assert lines["K-Means"].get_ydata().tolist() == [0.05, 0.2]
+        assert lines["random"].get_ydata().tolist() == [0.0, 0.0]
+        assert lines["K-Means"].get_linestyle() != lines["K-Means with CLSA"].get_linestyle()
+        colours = [matplotlib.colors.to_hex(line.get_color()) for line in lines.values()]
+        assert colours[0] == colours[1] != colours[2]
+
+
+def test_scripts_of_subwords_are_those_that_a_reader_sees() -> None:
+    tokenizer = ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(
+        ["помидор tomato 42"] * 5, vocab_size=400, min_frequency=1, special_tokens=["<s>"]
+    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer._tokenizer)
+    scripts, languages = labels_of_subwords(fast, [], lambda word: None)
+    ids = fast.get_vocab()
+    assert scripts[ids[fast.tokenize("помидор")[0]]] == ["Cyrillic"]
+    assert scripts[ids["Ġtomato"]] == ["Latin"]
+    assert ids["Ð"] not in scripts  # half of a letter
+    assert ids["<s>"] not in scripts
+    assert ids["4"] not in scripts
+    assert languages == {}

@@ -1,0 +1,302 @@
+"""What is said of jobs that fail on SLURM, and what jobs asked for and used."""
+
+import logging
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from semantic_tokens.cli import main
+from semantic_tokens.errors import InputError
+from semantic_tokens.jobs.cluster.failures import Failures, Job, ending, never_starts, refusal
+from semantic_tokens.jobs.cluster.gpus import gpu_count
+from semantic_tokens.jobs.cluster.keys import MEMORY_KEY, TIME_KEY
+from semantic_tokens.jobs.cluster.usage import (
+    SNAKEMAKE_MB,
+    by_rule,
+    measured,
+    page,
+    proposal,
+    read_benchmarks,
+    read_reports,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TRAINING = Job(
+    rules=("fine_tune",),
+    name="mbert/ner/seed-1",
+    resources={"mem_mb": 64000, "runtime": 4320, "gpu": 2, "gpu_model": "a100", "slurm_partition": "gpu"},
+    threads=8,
+)  # fmt: skip
+
+
+def test_keys_are_those_of_the_rules() -> None:
+    """Of every rule whose jobs go to a cluster, read out of the rule files."""
+    memory, time = {}, {}
+    inherits = {}
+    for path in (ROOT / "rules").glob("*.smk"):
+        text = path.read_text(encoding="utf-8")
+        for block in re.split(r"^\s*(?=(?:use )?rule )", text, flags=re.MULTILINE)[1:]:
+            if inherited := re.match(r"use rule (\w+) as (\w+)", block):
+                inherits[inherited[2]] = inherited[1]
+                continue
+            rule = re.match(r"rule (\w+):", block)
+            if rule is None or "localrule: True" in block:
+                continue
+            if key := re.search(r'config\["memory_mb"\]\["(\w+)"\]', block):
+                memory[rule[1]] = key[1]
+            if key := re.search(r'config\["runtime_minutes"\]\["(\w+)"\]', block):
+                time[rule[1]] = key[1]
+    for rule_name, origin in inherits.items():
+        for keys in (memory, time):
+            if origin in keys:
+                keys[rule_name] = keys[origin]
+    assert (memory, time) == (MEMORY_KEY, TIME_KEY)
+
+
+@pytest.mark.parametrize(
+    ("resources", "count"),
+    [
+        ({"gpu": 2}, 2),
+        ({"gpu": 0}, 0),
+        ({}, 0),
+        ({"gpu": 0, "gres": "gpu:4"}, 4),
+        ({"gpu": 0, "gres": "lustre:1,gpu:a100:2"}, 2),
+        ({"gres": "gpu"}, 1),
+        ({"gres": "shard:8"}, 0),
+    ],
+)
+def test_gpus_of_a_job(resources: dict[str, Any], count: int) -> None:
+    assert gpu_count(resources) == count
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "sbatch: error: Batch job submission failed: Requested node configuration is not available",
+            "no node of partition `gpu` has 8 CPUs, 64000 MB, 2 GPUs of type `a100` on one node; name "
+            "another partition in `set-resources` of the profile, or ask for less",
+        ),
+        (
+            "sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or "
+            "exceeds some limit)",
+            "it asks for 4320 minutes and partition `gpu` allows 1-00:00:00; set "
+            "`runtime_minutes.maximum` in the config to that",
+        ),
+        (
+            "sbatch: error: invalid partition specified: gpus\n"
+            "sbatch: error: Batch job submission failed: Invalid partition name specified",
+            "`sinfo` lists the partitions; fix `slurm_partition`",
+        ),
+        (
+            "sbatch: error: Batch job submission failed: Invalid account or account/partition "
+            "combination specified",
+            "fix `slurm_account` in the profile",
+        ),
+        (
+            "sbatch: error: Memory specification can not be satisfied\n"
+            "sbatch: error: Batch job submission failed: Memory specification can not be satisfied",
+            "lower `memory_mb.training`",
+        ),
+        (
+            "The given account other appears to be invalid. Available accounts:\nstudy",
+            "Available accounts: study; `sacctmgr show associations user=$USER` lists yours",
+        ),
+        ("sbatch: error: something new", "fix what it names in the profile"),
+    ],
+)
+def test_a_refusal_in_one_line(said: str, told: str) -> None:
+    line = refusal(TRAINING, said, "1-00:00:00")
+    assert line.startswith("fine_tune (mbert/ner/seed-1) was not submitted: ")
+    assert told in line
+    assert "\n" not in line and "error:" not in line
+
+
+def test_how_a_job_ended_in_one_line(tmp_path: Path) -> None:
+    slurm_log = tmp_path / "12.log"
+    job = Job(**{**vars(TRAINING), "slurm_log": slurm_log})
+    assert "ended as FAILED before it wrote a log of its own; its log is" in ending(job, "12", {})
+    line = ending(job, "12", {"State": "TIMEOUT", "TimeLimit": "3-00:00:00"})
+    assert (
+        "SLURM job 12 reached its time limit of 3-00:00:00; raise `runtime_minutes.fine_tuning`"
+        in line
+    )
+    line = ending(job, "12", {"State": "NODE_FAIL", "NodeList": "node7"})
+    assert "lost its node on node7 (NODE_FAIL)" in line
+    assert "`--slurm-exclude-failed-nodes node7`" in line
+    assert "was ended by SLURM (CANCELLED)" in ending(job, "12", {"State": "CANCELLED by 1000"})
+    assert (
+        "was killed, for it went over its memory of 64000 MB; raise `memory_mb.training`"
+        in ending(job, "12", {"State": "OUT_OF_MEMORY"})
+    )
+    slurm_log.write_text(
+        "slurmstepd: error: Step 12.0 exceeded memory limit (7 > 6), being killed\n"
+    )
+    assert "went over its memory" in ending(job, "12", {"State": "CANCELLED"})
+    slurm_log.unlink()
+    own = tmp_path / "seed-1.log"
+    own.write_text(
+        "2026-11-28 10:00:00,123 step 1\n2026-11-28 10:00:01,000 fine_tune: no labels\n\n"
+    )
+    line = ending(Job(**{**vars(job), "logs": (own,)}), "12", {"State": "FAILED"})
+    assert line.endswith(f"SLURM job 12 failed: fine_tune: no labels ({own})")
+
+
+def test_a_job_that_never_starts_in_one_line() -> None:
+    shared = Job(**{**vars(TRAINING), "sharing": 5})
+    line = never_starts(shared, "12", "PartitionTimeLimit", "1-00:00:00")
+    assert "SLURM job 12 could not start (PartitionTimeLimit) and was cancelled" in line
+    assert "partition `gpu` allows 1-00:00:00" in line and "lower `group-components`" in line
+    assert "`slurm_account` or `qos`" in never_starts(TRAINING, "12", "InvalidQOS")
+    assert "runtime_minutes.maximum" in never_starts(TRAINING, "1", "QOSMaxWallDurationPerJobLimit")
+
+
+class Queue:
+    """An executor as the SLURM plugin's, and what its scheduler is told."""
+
+    run_uuid = "1-2"
+
+    def __init__(self) -> None:
+        settings = SimpleNamespace(init_seconds_before_status_checks=1000)
+        self.workflow = SimpleNamespace(executor_settings=settings)
+        self.failed: list[Any] = []
+
+    def run_job(self, job: Any) -> None:
+        pass
+
+    def report_job_submission(self, job_info: Any, register_job: bool = True) -> None:
+        pass
+
+    def report_job_error(self, job_info: Any, msg: str | None = None, **named: Any) -> None:
+        self.failed.append((job_info, msg, named))
+
+
+class OneJob(SimpleNamespace):
+    """A job as Snakemake's, or a group of one."""
+
+    def is_group(self) -> bool:
+        return False
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_only_what_failed_for_good_is_told_at_the_end(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # SLURM has forgotten the job, or there is none.
+    monkeypatch.setattr("semantic_tokens.jobs.cluster.failures._answer", lambda *command: "")
+    log = logging.getLogger("failures")
+    queue, failures = Queue(), Failures()
+    failures.watch(queue, log)
+    job = OneJob(
+        rule=SimpleNamespace(name="align"), wildcards=["mbert", "clsa"], output=["results/none"],
+        log=[], resources={"mem_mb": 100}, threads=1, attempt=1, restart_times=2,
+    )  # fmt: skip
+    started = SimpleNamespace(job=job, external_jobid="7", aux={})
+    queue.report_job_error(started, msg="SLURM-job '7' failed, SLURM status is: 'TIMEOUT'. ")
+    failures.tell()
+    assert "reached its time limit of ? minutes" in caplog.text
+    assert "It is submitted again." in caplog.text and "failed. What" not in caplog.text
+    caplog.clear()
+    refused = SimpleNamespace(job=job, external_jobid=None, aux=None)
+    queue.report_job_error(
+        refused,
+        msg="SLURM sbatch failed. The error message was 'sbatch: error: Batch job submission failed: "
+        "Requested node configuration is not available'.\n    sbatch call:\n        sbatch "
+        "--parsable  -p plain -t 60\n",
+    )
+    failures.tell()
+    assert [said for _, said, _ in queue.failed] == [said for _, said, _ in queue.failed if said]
+    assert job.attempt == 3, "another attempt would be refused alike"
+    assert "1 job failed. What is finished is kept." in caplog.text
+    assert "- align (mbert/clsa) was not submitted: Requested node" in caplog.text
+    assert "no node of partition `plain` has 1 CPU, 100 MB" in caplog.text
+
+
+HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
+EXTENDED = (
+    HEADER + "\tjobid\trule_name\twildcards\tparams\tthreads\tcpu_usage\tresources\tinput_size_mb"
+)
+
+
+def benchmark(path: Path, seconds: float, memory: str, cpu: float, asked: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    row = f"{seconds}\t0:00:01\t{memory}\t9\t9\t9\t0\t0\t1\t{cpu}"
+    if asked:
+        row += f"\t1\t{path.parent.name}\t{{}}\t{{}}\t(4,)\t9\t{asked}\t{{}}"
+    path.write_text(f"{EXTENDED if asked else HEADER}\n{row}\n", encoding="utf-8")
+
+
+REPORT = """\
+,JobID,JobName,RuleName,Elapsed,TotalCPU,NNodes,NCPUS,MaxRSS,ReqMem,Elapsed_sec,TotalCPU_sec,MaxRSS_MB,RequestedMem_MB,MainJobID,CPU Efficiency (%),Memory Usage (%)
+3,8.0,python3.11,rule_align_wildcards_mbert_clsa-a+b,01:00:00,30:00.000,1,4,2G,4000M,3600,1800,2048,4000,8,12.5,51.2
+5,9.0,python3.11,rule_fine_tunings_fine_tune,05:00:00,05:00:00,1,1,3G,4000M,18000,18000,3072,4000,9,100,76.8
+"""
+
+
+def test_what_jobs_used_by_rule(tmp_path: Path) -> None:
+    folder = tmp_path / "benchmarks"
+    asked = "{'mem_mb': 4000, 'runtime': 240, 'tmpdir': '/tmp', 'gpu': 0}"
+    benchmark(folder / "align/mbert/a.tsv", 1200, "1500.5", 2400, asked)
+    benchmark(folder / "align/mbert/b.tsv", 600, "1000", 600, asked)
+    benchmark(folder / "fine_tune/mbert/seed-1.tsv", 3000, "700", 3000)
+    benchmark(folder / "read_lexicon/numbers.tsv", 0.1, "NA", 0)
+    benchmarks = read_benchmarks(folder)
+    assert len(benchmarks) == 4
+    report = tmp_path / "efficiency_report_1.csv"
+    report.write_text(REPORT, encoding="utf-8")
+    table = by_rule(benchmarks, read_reports([report])).set_index("rule")
+    align = table.loc["align"]
+    assert align["jobs"] == 2
+    # The more of the two sources: the memory and time of the report, the CPUs of the benchmarks.
+    assert (align["memory_mb_asked"], align["memory_mb_used"]) == (4000, 2048 + 180)
+    assert (align["minutes_asked"], align["minutes_used"]) == (240, 60)
+    assert (align["cpus_asked"], align["cpus_used"]) == (4, 2)
+    training = table.loc["fine_tune"]
+    # Fine-tunings that share a job: its memory is theirs, its time is not.
+    assert (training["memory_mb_used"], training["minutes_used"]) == (3072 + 180, 50)
+    assert pd.isna(table.loc["read_lexicon", "memory_mb_used"])
+    assert proposal(table.reset_index(), 1.5) == {
+        "memory_mb": {"backbones": 3400, "training": 4900},
+        "runtime_minutes": {"backbones": 90, "data": 10, "fine_tuning": 80},
+    }
+
+
+def test_usage_without_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["usage", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert "holds no benchmark files, and there is no efficiency report" in message
+    assert message.count("\n") == 1
+    benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
+    assert main(["usage", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert f"By 1 benchmark files alone, with {SNAKEMAKE_MB} MB added" in shown
+    assert "there is no efficiency report of SLURM, which is written at the end of a run" in shown
+    assert "memory_mb:\n  backbones: 800\n" in shown
+    align = next(line for line in shown.splitlines() if line.split()[0] == "align")
+    assert align.split() == ["align", "1", "-", "550", "-", "1.0", "-", "0.5"]
+
+
+def test_reports_that_cannot_be_read(tmp_path: Path) -> None:
+    report = tmp_path / "efficiency_report_1.csv"
+    with pytest.raises(InputError, match=r"cannot be read"):
+        read_reports([report])
+    report.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"is no efficiency report of the SLURM plugin"):
+        read_reports([report])
+    report.write_text(REPORT.replace("RuleName", "Other"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"AccountingStoreFlags=job_comment.*--no-report"):
+        read_reports([report])
+    benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
+    table, origin = measured(tmp_path, [])
+    assert "benchmark files alone" in origin and list(table["rule"]) == ["align"]
+    assert page(table, origin, 1.3).count("align") == 1
+    (tmp_path / "benchmarks/align/b.tsv").write_text("x\ty\n1\t2\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"b\.tsv is no benchmark file"):
+        measured(tmp_path, [])

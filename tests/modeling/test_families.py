@@ -1,0 +1,489 @@
+"""Encoders of many families, from random weights: what is changed in them, and what is not."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from safetensors.torch import load_file
+from tiny import byte_level_tokenizer, character_tokenizer, sentencepiece_tokenizer
+
+from semantic_tokens.files import read_json
+from semantic_tokens.grouping.first_k import first_k_groups
+from semantic_tokens.grouping.groups import Groups, groups_of, ungrouped
+from semantic_tokens.modeling.embedding import semantic_embedding
+from semantic_tokens.modeling.encoders import (
+    longest_text,
+    open_config,
+    read_embeddings,
+    vocabulary_parameters,
+)
+from semantic_tokens.modeling.export import export
+from semantic_tokens.modeling.loading import HEADS, ModelFiles, load_model, save_model
+from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageModel
+from semantic_tokens.modeling.pooling import compute_scores_in_float32
+from semantic_tokens.reuse import semantic_version
+from semantic_tokens.tasks.pair_classification import load_classifier
+from semantic_tokens.tasks.task import model_inputs, outputs
+from semantic_tokens.tokenization.examples import pack_corpus
+from semantic_tokens.tokenization.vocabulary import (
+    first_k_ids,
+    special_ids,
+    truncate_tokenizer,
+    unknown_id,
+)
+from semantic_tokens.training import TrainingOptions
+from semantic_tokens.training.pretraining import Objective, PackedCorpora, pretrain
+
+SHAPE = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 66,
+    "initializer_range": 0.2,
+}
+WORDPIECE, UNIGRAM, BYTES = character_tokenizer, sentencepiece_tokenizer, byte_level_tokenizer
+#: Rows of the embedding beyond the tokenizer's last id.
+PADDING_ROWS = 3
+
+
+def shape(*without: str, **more: Any) -> dict[str, Any]:
+    return {key: value for key, value in SHAPE.items() if key not in without} | more
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family's small model is made.
+
+    Attributes:
+        config: its configuration.
+        options: of the configuration, but the size of the vocabulary and the special ids.
+        tokenizer: makes its tokenizer.
+        numbers: of :func:`numbers_of`, as they were when this line was written.
+    """
+
+    config: type[hf.PreTrainedConfig]
+    options: dict[str, Any]
+    tokenizer: Callable[[], hf.PreTrainedTokenizerFast]
+    numbers: tuple[float, float, float, float] = (0, 0, 0, 0)
+
+
+FAMILIES = {
+    "bert": Family(hf.BertConfig, shape(), WORDPIECE, (-0.2427, 0.7131, -0.0105, 0.5406)),
+    "xlm-r": Family(
+        hf.XLMRobertaConfig, shape(type_vocab_size=1), UNIGRAM, (-0.8203, -0.0011, -0.858, 0.5802)
+    ),
+    "roberta": Family(
+        hf.RobertaConfig, shape(type_vocab_size=1), BYTES, (0.2965, 0.5829, -0.2479, 0.5151)
+    ),
+    "distilbert": Family(
+        hf.DistilBertConfig,
+        dict(dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=66),
+        WORDPIECE,
+        (0.9582, -0.4205, 0.6803, 0.4387),
+    ),
+    "electra": Family(
+        hf.ElectraConfig, shape(embedding_size=8), WORDPIECE, (0.7613, -0.7523, -0.4308, 0.6656)
+    ),
+    "albert": Family(
+        hf.AlbertConfig, shape(embedding_size=8), UNIGRAM, (0.9387, -1.2937, 0.436, 0.9702)
+    ),
+    "mpnet": Family(hf.MPNetConfig, shape(), WORDPIECE, (0.162, 0.084, 0.2908, 0.4645)),
+    "modernbert": Family(hf.ModernBertConfig, shape(), BYTES, (0.352, -0.103, 0.7048, 0.4456)),
+    "deberta-v2": Family(hf.DebertaV2Config, shape(), UNIGRAM, (-0.3911, -0.6239, 0.9922, 0.4214)),
+    "rembert": Family(
+        hf.RemBertConfig,
+        shape(input_embedding_size=8, output_embedding_size=24),
+        UNIGRAM,
+        (0.8945, 0.1826, -1.1968, 0.3866),
+    ),
+    "eurobert": Family(hf.EuroBertConfig, shape(), BYTES, (-0.6741, -0.2259, -0.0321, 0.2207)),
+    "camembert": Family(
+        hf.CamembertConfig, shape(type_vocab_size=1), UNIGRAM, (-0.8203, -0.0011, -0.858, 0.5802)
+    ),
+    "convbert": Family(
+        hf.ConvBertConfig, shape(embedding_size=8), WORDPIECE, (0.2191, -0.8535, 0.0489, 0.6013)
+    ),
+    "xlm": Family(
+        hf.XLMConfig,
+        dict(emb_dim=16, n_layers=2, n_heads=2, max_position_embeddings=66, n_langs=1),
+        WORDPIECE,
+        (1.0999, 0.0886, 0.4402, 0.652),
+    ),
+    "ernie": Family(hf.ErnieConfig, shape(), WORDPIECE, (-0.458, -0.2157, -0.8937, 0.4385)),
+    "roformer": Family(
+        hf.RoFormerConfig, shape(embedding_size=8), WORDPIECE, (0.6874, 0.0132, -1.0551, 0.7313)
+    ),
+    "longformer": Family(
+        hf.LongformerConfig,
+        shape(attention_window=4, type_vocab_size=1),
+        BYTES,
+        (-0.2295, 0.5865, -0.2095, 0.4804),
+    ),
+    "xlm-r-xl": Family(
+        hf.XLMRobertaXLConfig, shape(type_vocab_size=1), UNIGRAM, (-0.1255, 0.0523, 0.5884, 0.3528)
+    ),
+}
+TEXTS = ["a red tomato, the house", "red tomatoes", "the baum"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A family's model on disk, as somebody else saved it."""
+
+    name: str
+    folder: Path
+    tokenizer: hf.PreTrainedTokenizerFast
+    padding_rows: int
+
+    @property
+    def subwords(self) -> int:
+        return len(self.tokenizer)
+
+    @property
+    def ids(self) -> torch.Tensor:
+        """[3, 16], in the frame of a pair."""
+        generator = torch.Generator().manual_seed(1)
+        ids = torch.randint(5, self.subwords, (3, 16), generator=generator)
+        ids[:, [7, 8, 15]] = self.tokenizer.sep_token_id  # Longformer looks for them
+        return ids
+
+    def files(self, folder: Path, per_group: int = 1, dimension: int | None = None) -> ModelFiles:
+        """The backbone with neighbours in groups of this size, special tokens alone."""
+        embeddings = read_embeddings(self.folder, self.subwords)[:, :dimension].contiguous()
+        if per_group == 1:
+            groups = ungrouped(embeddings)
+        else:
+            labels = torch.arange(self.subwords) // per_group
+            alone = torch.tensor(special_ids(self.tokenizer))
+            labels[alone] = self.subwords + alone
+            groups = groups_of(embeddings, labels)
+        groups.save(folder / "groups.safetensors")
+        return ModelFiles(self.folder, folder / "groups.safetensors")
+
+
+def by_formula(model: hf.PreTrainedModel) -> None:
+    """Weights that do not depend on a generator of random numbers."""
+    for number, (name, tensor) in enumerate(sorted(model.named_parameters())):
+        phases = torch.arange(tensor.numel(), dtype=torch.float64) * 1.7 + number
+        values = 0.3 * torch.sin(phases).reshape(tensor.shape)
+        is_scale = tensor.ndim == 1 and "norm" in name.lower() and name.endswith("weight")
+        tensor.data.copy_(values + 1 if is_scale else values)
+
+
+def make(name: str, folder: Path) -> Made:
+    family = FAMILIES[name]
+    tokenizer = family.tokenizer()
+    ids = {
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.cls_token_id,
+        "eos_token_id": tokenizer.sep_token_id,
+        "cls_token_id": tokenizer.cls_token_id,
+        "sep_token_id": tokenizer.sep_token_id,
+    }
+    rows = 0 if name == "bert" else PADDING_ROWS
+    if name == "xlm":
+        ids = {"pad_index": tokenizer.pad_token_id, "pad_token_id": tokenizer.pad_token_id}
+    config = family.config(vocab_size=len(tokenizer) + rows, **ids, **family.options)
+    model = hf.AutoModelForMaskedLM.from_config(config).eval()
+    by_formula(model)
+    model.tie_weights()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Made(name, folder, tokenizer, rows)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make(request.param, tmp_path_factory.mktemp(request.param) / "theirs")
+
+
+@pytest.fixture(autouse=True)
+def modules_of_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers copies the Python files of a checkpoint there."""
+    for module in (hf.dynamic_module_utils, hf.utils.hub):
+        monkeypatch.setattr(module, "HF_MODULES_CACHE", str(tmp_path / "modules"), raising=False)
+
+
+def tensors_of(output: Any) -> list[torch.Tensor]:
+    return [value for value in output.to_tuple() if torch.is_tensor(value)]
+
+
+def theirs(made: Made, head: str, folder: Path | None = None, **options: Any) -> Any:
+    """Their model below a head of transformers, whose fresh weights are those of seed 1."""
+    torch.manual_seed(1)
+    auto_class = HEADS[head]
+    config = hf.AutoConfig.from_pretrained(made.folder)
+    if head == "question_answering" and type(config) not in auto_class._model_mapping:
+        auto_class, options = hf.AutoModelForTokenClassification, {"num_labels": 2}
+    elif "classification" in head:
+        options["num_labels"] = 3
+    return auto_class.from_pretrained(folder or made.folder, **options).eval()
+
+
+def ours(head: str, files: ModelFiles | Path) -> hf.PreTrainedModel:
+    return load_model(head, files, labels=3 if "classification" in head else None)
+
+
+# What a model computes
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_subword_its_own_group_is_the_original(made: Made, tmp_path: Path, head: str) -> None:
+    model = ours(head, made.files(tmp_path))
+    mask = torch.ones_like(made.ids)
+    mask[1, 9:] = 0
+    with torch.no_grad():
+        found = tensors_of(model(input_ids=made.ids, attention_mask=mask))
+        expected = tensors_of(theirs(made, head)(input_ids=made.ids, attention_mask=mask))
+    assert len(found) == len(expected) > 0
+    for one, other in zip(found, expected, strict=True):
+        if head == "masked_language_modelling" and one is found[0]:
+            other = other[..., : made.subwords]  # the padding rows are no subword's
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+
+
+def numbers_of(logits: torch.Tensor) -> list[float]:
+    """Three logits and the deviation of all."""
+    some = logits[0, 0, 0], logits[1, 5, 7], logits[2, 15, -1], logits.std()
+    return [round(float(number), 4) for number in some]
+
+
+def test_a_library_that_computes_something_else_is_noticed(made: Made, tmp_path: Path) -> None:
+    files = made.files(tmp_path, per_group=2, dimension=6)
+    with torch.no_grad():
+        logits = ours("masked_language_modelling", files)(input_ids=made.ids).logits
+    assert numbers_of(logits) == pytest.approx(FAMILIES[made.name].numbers, abs=2e-4)
+
+
+def test_missing_columns_are_zero(made: Made, tmp_path: Path) -> None:
+    """A reduced dimension is the original with the other columns set to zero."""
+    files = made.files(tmp_path, dimension=5)
+    original = theirs(made, "masked_language_modelling")
+    original.get_input_embeddings().weight.data[:, 5:] = 0
+    if original.get_output_embeddings().weight is not original.get_input_embeddings().weight:
+        assert not original.config.tie_word_embeddings or made.name in ("rembert", "eurobert")
+    with torch.no_grad():
+        found = ours("masked_language_modelling", files)(input_ids=made.ids).logits
+        expected = original(input_ids=made.ids).logits[..., : made.subwords]
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_logits_of_all_and_of_masked_positions_teach_the_same(made: Made, tmp_path: Path) -> None:
+    files = made.files(tmp_path, per_group=2, dimension=6)
+    masked = torch.full_like(made.ids, -100)
+    masked[:, 3], masked[0, 5:8] = made.ids[:, 3], made.ids[0, 5:8]
+    found = []
+    for logits in ("masked", "all"):
+        model = MaskedLanguageModel(ours("masked_language_modelling", files), logits)
+        loss = model(made.ids, masked)
+        loss.backward()
+        gradients = {
+            n: p.grad.to_dense() for n, p in model.named_parameters() if p.grad is not None
+        }
+        found.append((loss.detach(), gradients))
+    assert len(found[0][1]) > 15
+    torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-4)
+
+
+def test_first_k_computes_what_the_original_does_of_the_text_it_cuts(
+    made: Made, tmp_path: Path
+) -> None:
+    tokenizer, embeddings = made.tokenizer, read_embeddings(made.folder, made.subwords)
+    k = made.subwords - 12 if made.tokenizer.backend_tokenizer.decoder else made.subwords // 2
+    kept = first_k_ids(tokenizer, k)
+    first_k_groups(embeddings, kept, unknown_id(tokenizer)).save(tmp_path / "groups.safetensors")
+    files = ModelFiles(made.folder, tmp_path / "groups.safetensors")
+    ids = truncate_tokenizer(tokenizer, kept)(TEXTS, padding=True, return_tensors="pt").input_ids
+    assert set(ids.flatten().tolist()) <= set(kept)
+    assert len(semantic_embedding(load_model("none", files)).weight) == k
+    with torch.no_grad():
+        found, expected = (m(input_ids=ids)[0] for m in (ours("none", files), theirs(made, "none")))
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_token_types_are_given_to_those_who_tell_them_apart(made: Made, tmp_path: Path) -> None:
+    """A tokenizer may say type 1 for the second text of a pair, whatever the model knows."""
+    model = ours("sequence_classification", made.files(tmp_path))
+    ids = made.ids[:2].tolist()
+    with torch.no_grad():
+        batches = [model_inputs(ids, 0, [[0] * 8 + [kind] * 8] * 2) for kind in (0, 1)]
+        plain, typed = (outputs(model, dict(batch)).logits for batch in batches)
+    types = getattr(model.config, "type_vocab_size", 0) or 0
+    knows = made.name in ("bert", "electra", "albert", "rembert", "convbert", "ernie", "roformer")
+    assert (not torch.equal(plain, typed)) == (types > 1) == knows
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_scores_of_rankings_are_those_of_the_head(made: Made, tmp_path: Path, pooling: str) -> None:
+    """Its last layer is found in every family, and computes in float32 under autocast."""
+    model = load_classifier(made.files(tmp_path), 2, pooling, seed=1).eval()
+    batch = model_inputs(made.ids.tolist(), 0)
+    with torch.no_grad():
+        before = outputs(model, dict(batch)).logits
+        compute_scores_in_float32(model, 2)
+        after = outputs(model, dict(batch)).logits
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            halved = outputs(model, dict(batch)).logits
+    assert before.shape == (3, 2)
+    assert torch.equal(before, after)
+    assert halved.dtype == torch.float32
+
+
+# What is written
+
+
+def test_grouping_leaves_every_other_tensor_bit_for_bit(made: Made, tmp_path: Path) -> None:
+    result = semantic_version(made.folder, tmp_path / "grouped", ratio=0.5)
+    before, after = (load_file(f / "model.safetensors") for f in (made.folder, result.folder))
+    assert list(before) == list(after)
+    of_subwords = vocabulary_parameters(theirs(made, "masked_language_modelling"))
+    token_to_group = Groups.load(result.folder / "semantic_tokens.safetensors").token_to_group
+    assert result.groups == round(0.5 * result.subwords) == int(token_to_group.max()) + 1
+    first = torch.tensor([token_to_group.tolist().index(g) for g in token_to_group.tolist()])
+    for name, tensor in before.items():
+        assert after[name].dtype == tensor.dtype
+        if name not in of_subwords:
+            assert torch.equal(after[name], tensor), name
+            continue
+        assert not torch.equal(after[name], tensor), name
+        assert torch.equal(after[name][: made.subwords], after[name][first]), name
+        assert torch.equal(after[name][made.subwords :], tensor[made.subwords :]), name
+    with torch.no_grad():
+        states = theirs(made, "none", result.folder)(input_ids=made.ids)[0]
+        files = ModelFiles(made.folder, result.folder / "semantic_tokens.safetensors")
+        expected = ours("none", files)(input_ids=made.ids)[0]
+    torch.testing.assert_close(states, expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.fixture
+def trained(made: Made, tmp_path: Path) -> tuple[hf.PreTrainedModel, Path]:
+    """A model of few columns after a step of training, and where it is saved."""
+    files = made.files(tmp_path, per_group=2, dimension=6)
+    model = ours("masked_language_modelling", files)
+    objective = MaskedLanguageModel(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    objective(made.ids, made.ids).backward()
+    optimizer.step()
+    objective.decoder.returns_states = False
+    save_model(model, files, made.folder, tmp_path / "saved", recipe="a recipe")
+    return model.eval(), tmp_path / "saved"
+
+
+def test_a_saved_model_opens_below_every_head(
+    made: Made, trained: tuple[hf.PreTrainedModel, Path]
+) -> None:
+    model, folder = trained
+    with torch.no_grad():
+        states = model.base_model(input_ids=made.ids)[0]
+        for head in HEADS:
+            again = ours(head, folder)
+            assert torch.equal(again.base_model(input_ids=made.ids)[0], states), head
+            embedding = semantic_embedding(again)
+            assert embedding.weight.shape == semantic_embedding(model).weight.shape
+        logits = ours("masked_language_modelling", folder)(input_ids=made.ids).logits
+        assert torch.equal(logits, model(input_ids=made.ids).logits)
+    kept = load_file(folder / "model.safetensors")
+    sizes = {t.shape[0] for n, t in kept.items() if t.ndim and not n.endswith("token_to_group")}
+    assert made.subwords + made.padding_rows not in sizes
+
+
+def test_transformers_opens_a_saved_model_where_its_code_is_trusted(
+    made: Made, trained: tuple[hf.PreTrainedModel, Path]
+) -> None:
+    model, folder = trained
+    with torch.no_grad():
+        states = model.base_model(input_ids=made.ids)[0]
+        for head, auto_class in HEADS.items():
+            labels = {"num_labels": 3} if "classification" in head else {}
+            found = auto_class.from_pretrained(folder, trust_remote_code=True, **labels)
+            assert torch.equal(found.base_model(input_ids=made.ids)[0], states), head
+            with pytest.raises(ValueError, match=r"trust_remote_code=True"):
+                auto_class.from_pretrained(folder, trust_remote_code=False)
+    tokenizer = hf.AutoTokenizer.from_pretrained(folder)
+    assert len(tokenizer) == made.subwords
+    assert tokenizer(TEXTS).input_ids == made.tokenizer(TEXTS).input_ids
+
+
+def test_an_exported_model_needs_nothing_of_ours(
+    made: Made, trained: tuple[hf.PreTrainedModel, Path], tmp_path: Path
+) -> None:
+    model, folder = trained
+    export(ModelFiles(folder), folder, tmp_path / "plain")
+    with torch.no_grad():
+        encoder = hf.AutoModel.from_pretrained(tmp_path / "plain").eval()
+        states = model.base_model(input_ids=made.ids)[0]
+        torch.testing.assert_close(encoder(made.ids)[0], states, atol=1e-6, rtol=1e-6)
+        plain, info = hf.AutoModelForMaskedLM.from_pretrained(
+            tmp_path / "plain", output_loading_info=True
+        )
+        assert not info["missing_keys"] and not info["mismatched_keys"]
+        groups = semantic_embedding(model).token_to_group
+        expected = model(input_ids=made.ids).logits[..., groups]
+        found = plain.eval()(input_ids=made.ids).logits
+    assert found.shape[-1] == made.subwords + made.padding_rows
+    torch.testing.assert_close(found[..., : made.subwords], expected, atol=1e-6, rtol=1e-6)
+    is_tied = [
+        m.get_output_embeddings().weight is m.get_input_embeddings().weight
+        for m in (theirs(made, "masked_language_modelling"), plain)
+    ]
+    assert is_tied[0] == is_tied[1] == (made.name not in ("rembert", "eurobert"))
+    tokenizer = hf.AutoTokenizer.from_pretrained(tmp_path / "plain")
+    assert tokenizer(TEXTS).input_ids == made.tokenizer(TEXTS).input_ids
+
+
+def test_an_interrupted_pretraining_ends_as_one_that_was_not(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passages = [{"language": "eng", "text": "a red tomato in the house. " * 40}]
+    pack_corpus(passages, made.tokenizer, tmp_path / "corpus.safetensors", sequence_length=16)
+    given = {
+        "files": made.files(tmp_path, per_group=2),
+        "corpora": [tmp_path / "corpus.safetensors"],
+        "tokenizer": made.folder / "tokenizer.json",
+        "options": TrainingOptions(
+            learning_rate=0.01, batch_size=4, max_steps=4, dropout=0.1, checkpoint_every=2
+        ),
+        "objective": Objective(0.3, language_sampling_exponent=0.7, held_out_sequences=1, seed=3),
+    }
+    expected = pretrain(**given, target=tmp_path / "whole", held_out=tmp_path / "held-out.json")
+    assert 0 < read_json(tmp_path / "held-out.json")["by_language"]["eng"]["loss"] < 20
+    batches = PackedCorpora.batches
+
+    def cut_off(self: PackedCorpora, *arguments: Any) -> Any:
+        yield from itertools.islice(batches(self, *arguments), 3)
+        raise KeyboardInterrupt
+
+    given["checkpoint"] = tmp_path / "checkpoint"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(PackedCorpora, "batches", cut_off)
+        pretrain(**given, target=tmp_path / "resumed")
+    assert pretrain(**given, target=tmp_path / "resumed") == expected
+    whole, resumed = (load_file(tmp_path / n / "model.safetensors") for n in ("whole", "resumed"))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    before = load_file(made.folder / "model.safetensors")
+    moved = [n for n in before.keys() & whole.keys() if before[n].shape == whole[n].shape
+             and not torch.equal(before[n], whole[n])]  # fmt: skip
+    assert len(moved) > 10
+
+
+def test_the_longest_text_is_one_that_the_model_reads(made: Made) -> None:
+    limit = longest_text(open_config(made.folder))
+    without = ("modernbert", "eurobert", "roformer", "deberta-v2", "xlm")
+    if limit is None:
+        assert made.name in without
+        return
+    # RoBERTa's positions, and those of its heirs, begin after the id of the padding.
+    is_heir = made.name in ("xlm-r", "roberta", "camembert", "longformer", "mpnet", "xlm-r-xl")
+    assert limit == (66 - 2 if is_heir else 66)
+    model, ids = theirs(made, "none"), torch.full((1, limit + 1), 7)
+    with torch.no_grad():
+        assert model(input_ids=ids[:, :limit])[0].isfinite().all()
+        with pytest.raises((IndexError, RuntimeError)):
+            model(input_ids=ids)

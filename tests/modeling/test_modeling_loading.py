@@ -1,0 +1,356 @@
+"""Semantic-token models opened, trained, saved and exported, against transformers' own classes.
+
+``test_families.py`` does the same for many families.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny import character_tokenizer
+from torch.nn import functional
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    BertConfig,
+    PreTrainedModel,
+    XLMRobertaConfig,
+)
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.grouping.groups import groups_of, ungrouped
+from semantic_tokens.modeling.embedding import semantic_embedding
+from semantic_tokens.modeling.encoders import read_embeddings
+from semantic_tokens.modeling.export import export
+from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model, set_dropout
+from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageModel
+
+WORDS, WIDTH = 60, 16
+Backbone = tuple[Path, PreTrainedModel]
+
+
+@pytest.fixture(params=["bert", "xlm-roberta"])
+def backbone(request: pytest.FixtureRequest, tmp_path: Path) -> Backbone:
+    torch.manual_seed(0)
+    shape = dict(
+        vocab_size=WORDS,
+        hidden_size=WIDTH,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=40,
+        max_position_embeddings=40,
+        pad_token_id=1,
+        initializer_range=0.3,  # far from linear, so that a wrong detail shows
+    )
+    if request.param == "bert":
+        config: BertConfig = BertConfig(type_vocab_size=2, **shape)
+    else:
+        config = XLMRobertaConfig(type_vocab_size=1, **shape)
+    model = AutoModelForMaskedLM.from_config(config).eval()
+    for parameter in model.parameters():
+        if parameter.ndim == 1:  # biases and layer norms are drawn constant otherwise
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    model.tie_weights()
+    model.save_pretrained(tmp_path / "backbone")
+    character_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    return tmp_path / "backbone", model
+
+
+def texts() -> tuple[torch.Tensor, torch.Tensor]:
+    ids = torch.randint(5, WORDS, (4, 12), generator=torch.Generator().manual_seed(3))
+    mask = torch.ones_like(ids)
+    mask[1, 7:] = 0
+    ids[1, 7:] = 1
+    return ids, mask
+
+
+def embeddings_of(model: PreTrainedModel) -> torch.Tensor:
+    return model.get_input_embeddings().weight.detach().clone()
+
+
+def files_of(folder: Path, embeddings: torch.Tensor, per_group: int = 1) -> ModelFiles:
+    """The backbone with so many neighbours in each group."""
+    groups = ungrouped(embeddings)
+    if per_group > 1:
+        groups = groups_of(embeddings, torch.arange(WORDS) // per_group)
+    groups.save(folder.parent / "groups.safetensors")
+    return ModelFiles(folder, folder.parent / "groups.safetensors")
+
+
+def for_masked_words(files: ModelFiles | Path, **options) -> PreTrainedModel:
+    return load_model("masked_language_modelling", files, **options)
+
+
+# What a model computes
+
+
+def test_every_subword_its_own_group_is_the_original_model(backbone: Backbone) -> None:
+    folder, original = backbone
+    files = files_of(folder, embeddings_of(original))
+    ids, mask = texts()
+    expected = original(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+    encoder, model = load_model("none", files), for_masked_words(files)
+    for keep_gradient in (True, False):  # PyTorch computes the two by different kernels
+        with torch.set_grad_enabled(keep_gradient):
+            hidden = encoder(ids, mask).last_hidden_state
+            logits = model(ids, mask).logits
+        torch.testing.assert_close(
+            hidden[mask == 1], expected.hidden_states[-1][mask == 1], atol=1e-5, rtol=1e-5
+        )
+        torch.testing.assert_close(
+            logits[mask == 1], expected.logits[mask == 1], atol=1e-5, rtol=1e-5
+        )
+
+
+@pytest.mark.parametrize("places", [[0, 12, 24, 36], [2, 3, 13, 30, 47], [5]])
+def test_the_loss_of_some_places_is_that_of_all_logits(
+    backbone: Backbone, places: list[int]
+) -> None:
+    folder, original = backbone
+    files = files_of(folder, embeddings_of(original), per_group=3)
+    ids, _ = texts()
+    masked = torch.full_like(ids, -100).flatten()
+    masked[places] = ids.flatten()[places]
+    masked = masked.view(ids.shape)
+    found = []
+    for logits in ("masked", "all"):
+        model = MaskedLanguageModel(for_masked_words(files), logits)
+        loss = model(ids, masked)
+        loss.backward()
+        gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        found.append((loss.detach(), {n: g.to_dense() for n, g in gradients.items()}))
+    (ours, our_gradients), (expected, gradients) = found
+    torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(our_gradients, gradients, atol=1e-6, rtol=1e-4)
+
+
+def test_gradients_are_those_of_the_original_model(backbone: Backbone) -> None:
+    folder, original = backbone
+    ids, _ = texts()
+    ids = ids[[0, 2]]
+    labels = torch.full_like(ids, -100)
+    labels[:, 2:5] = ids[:, 2:5]
+    original(input_ids=ids, labels=labels).loss.backward()
+    model = MaskedLanguageModel(for_masked_words(files_of(folder, embeddings_of(original))))
+    model(ids, labels).backward()
+    ours = model.embedding.weight.grad.to_dense()
+    theirs = original.get_input_embeddings().weight.grad
+    rows = [i for i in range(WORDS) if i != 1]  # transformers masks the padding row's gradient
+    torch.testing.assert_close(ours[rows], theirs[rows], atol=1e-5, rtol=1e-4)
+    model(ids[:1], labels[:1]).backward()  # a further micro-batch adds to it
+    assert model.embedding.weight.grad.layout == torch.strided
+    original(input_ids=ids[:1], labels=labels[:1]).loss.backward()
+    ours = model.embedding.weight.grad
+    torch.testing.assert_close(ours[rows], theirs[rows], atol=1e-5, rtol=1e-4)
+
+
+def test_a_mask_over_text_alone_changes_nothing(backbone: Backbone) -> None:
+    folder, _ = backbone
+    ids, mask = texts()
+    ids = ids[mask.all(dim=1)]
+    encoder = load_model("none", folder)
+    for keep_gradient in (True, False):
+        with torch.set_grad_enabled(keep_gradient):
+            masked, plain = (encoder(ids, m)[0] for m in (torch.ones_like(ids), None))
+        torch.testing.assert_close(masked, plain, atol=1e-6, rtol=1e-6)
+
+
+def test_a_grouped_model_is_the_original_with_averaged_rows(backbone: Backbone) -> None:
+    folder, original = backbone
+    embeddings = embeddings_of(original)
+    files = files_of(folder, embeddings, per_group=3)
+    averaged = embeddings.view(-1, 3, WIDTH).mean(dim=1).repeat_interleave(3, dim=0)
+    original.get_input_embeddings().weight.data.copy_(averaged)
+    ids, mask = texts()
+    expected = original(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+    hidden = load_model("none", files)(ids, mask).last_hidden_state
+    torch.testing.assert_close(
+        hidden[mask == 1], expected.hidden_states[-1][mask == 1], atol=1e-5, rtol=1e-5
+    )
+
+
+def test_only_masked_positions_decide_the_loss(backbone: Backbone) -> None:
+    folder, original = backbone
+    model = MaskedLanguageModel(
+        for_masked_words(files_of(folder, embeddings_of(original), per_group=2))
+    )
+    ids = torch.tensor([[0, 10, 20, 30]])
+    with torch.no_grad():
+        one = model(ids, torch.tensor([[-100, 10, -100, -100]]))
+        same_group = model(ids, torch.tensor([[-100, 11, -100, -100]]))
+        everywhere = MaskedLanguageModel(model.model, "all").model(ids).logits[0]
+    assert torch.equal(one, same_group)  # subwords 10 and 11 are one semantic token
+    expected = functional.cross_entropy(everywhere, ids[0] // 2, reduction="none")
+    torch.testing.assert_close(one, expected[1])
+
+
+# Files
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into Linux's /proc")
+def test_a_loaded_model_does_not_hold_its_files_in_memory(backbone: Backbone) -> None:
+    folder, original = backbone
+    files = files_of(folder, embeddings_of(original), per_group=2)
+    model = for_masked_words(files)
+    maps = Path("/proc/self/maps").read_text()
+    assert str(files.groups) not in maps
+    assert semantic_embedding(model).weight.isfinite().all()
+
+
+def test_export_opens_in_transformers_and_computes_the_same(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    folder, original = backbone
+    files = files_of(folder, embeddings_of(original)[:, :6].contiguous(), per_group=2)
+    export(files, tmp_path / "tokenizer", tmp_path / "exported")
+    plain = AutoModel.from_pretrained(tmp_path / "exported").eval()
+    assert plain.get_input_embeddings().weight.shape == (WORDS, WIDTH)
+    ids, mask = texts()
+    torch.testing.assert_close(
+        load_model("none", files)(ids, mask)[0][mask == 1],
+        plain(input_ids=ids, attention_mask=mask)[0][mask == 1],
+        atol=1e-5,
+        rtol=1e-5,
+    )
+
+
+def test_what_is_saved_after_training_is_what_was_trained(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    folder, original = backbone
+    files = files_of(folder, embeddings_of(original), per_group=2)
+    model = for_masked_words(files)
+    for parameter in model.parameters():
+        parameter.data += 0.01
+    save_model(model, files, tmp_path / "tokenizer", tmp_path / "trained")
+    again = for_masked_words(tmp_path / "trained", seed=2)
+    assert again.state_dict().keys() == model.state_dict().keys()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+    carried = set(load_file(folder / "model.safetensors"))
+    kept = set(load_file(tmp_path / "trained/model.safetensors"))
+    assert {n for n in carried if "decoder" not in n} <= kept
+    # and once more, from what was saved
+    save_model(again, ModelFiles(tmp_path / "trained"), tmp_path / "trained", tmp_path / "again")
+    assert set(load_file(tmp_path / "again/model.safetensors")) == kept
+
+
+def test_a_backbone_without_a_head_gets_one_and_keeps_it(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    folder, _ = backbone
+    tensors = load_file(folder / "model.safetensors")
+    headless = {n: t for n, t in tensors.items() if not n.startswith(("cls.", "lm_head."))}
+    assert len(headless) < len(tensors)
+    save_file(headless, folder / "model.safetensors", metadata={"format": "pt"})
+
+    def dense(model: PreTrainedModel) -> torch.Tensor:
+        (weight,) = (p for n, p in model.named_parameters() if n.endswith(
+            ("transform.dense.weight", "lm_head.dense.weight")))  # fmt: skip
+        return weight.detach()
+
+    model = for_masked_words(folder, seed=5)
+    assert float(dense(model).std()) == pytest.approx(0.3, rel=0.2)  # initializer_range
+    assert torch.equal(dense(for_masked_words(folder, seed=5)), dense(model))
+    assert not torch.equal(dense(for_masked_words(folder, seed=6)), dense(model))
+    save_model(model, ModelFiles(folder), tmp_path / "tokenizer", tmp_path / "made")
+    assert torch.equal(dense(for_masked_words(tmp_path / "made", seed=6)), dense(model))
+
+
+def test_padding_columns_stay_zero_through_training(backbone: Backbone, tmp_path: Path) -> None:
+    folder, original = backbone
+    files = files_of(folder, embeddings_of(original)[:, :5].contiguous())
+    plain = for_masked_words(files)
+    model = MaskedLanguageModel(plain)
+    before = model.embedding.weight.detach().clone()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    ids, _ = texts()
+    for _ in range(5):
+        model(ids, torch.where(torch.rand(ids.shape) < 0.5, ids, -100)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    embedded = model.embedding(torch.arange(WORDS))
+    assert embedded.shape == (WORDS, WIDTH)
+    assert not torch.equal(embedded[:, :5], before)
+    assert torch.count_nonzero(embedded[:, 5:]) == 0
+    save_model(plain, files, tmp_path / "tokenizer", tmp_path / "trained")
+    trained = semantic_embedding(load_model("none", tmp_path / "trained"))
+    assert torch.equal(trained.weight, model.embedding.weight)
+    assert trained.weight.shape == (WORDS, 5)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "backbone/config.json"])
+def test_a_saved_model_that_was_cut_short_is_named(
+    backbone: Backbone, tmp_path: Path, name: str
+) -> None:
+    folder, _ = backbone
+    save_model(for_masked_words(folder), ModelFiles(folder), tmp_path / "tokenizer", tmp_path / "m")
+    content = (tmp_path / "m" / name).read_bytes()
+    (tmp_path / "m" / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=f"{tmp_path}/m/.*"):
+        load_model("none", tmp_path / "m")
+
+
+def test_a_backbone_that_was_cut_short_is_named(backbone: Backbone) -> None:
+    path = backbone[0] / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    message = rf"{path} is damaged .*; delete it to have it made again"
+    with pytest.raises(InputError, match=message):
+        load_model("token_classification", backbone[0], labels=2)
+    with pytest.raises(InputError, match=message):
+        read_embeddings(backbone[0], WORDS)
+
+
+def test_embeddings_may_stand_for_groups(backbone: Backbone, tmp_path: Path) -> None:
+    """Of a model that is aligned or reduced and not grouped."""
+    from semantic_tokens.embeddings.matrix import save_embeddings
+
+    folder, original = backbone
+    embeddings = embeddings_of(original)[:, :7].contiguous()
+    save_embeddings(embeddings, tmp_path / "embeddings.safetensors")
+    model = load_model("none", ModelFiles(folder, embeddings=tmp_path / "embeddings.safetensors"))
+    assert torch.equal(semantic_embedding(model).weight, embeddings)
+    assert torch.equal(semantic_embedding(model).token_to_group, torch.arange(WORDS))
+
+
+# Options
+
+
+def test_dropout_is_what_is_asked_for(backbone: Backbone) -> None:
+    folder, _ = backbone
+    for probability in (0.0, 0.35):
+        model = load_model("token_classification", folder, labels=3, dropout=probability)
+        found = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
+        assert found == {probability}
+    kept = load_model("token_classification", folder, labels=3)
+    assert {m.p for m in kept.modules() if isinstance(m, torch.nn.Dropout)} == {0.1}
+
+
+def test_what_is_no_dropout_stays() -> None:
+    config = BertConfig(hidden_size=12)
+    config.layerdrop, config.dropout_everywhere = 0.2, True
+    set_dropout(config, 0.4)
+    assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == 0.4
+    assert (config.layerdrop, config.dropout_everywhere) == (0.2, True)
+
+
+def test_an_attention_may_be_named(backbone: Backbone) -> None:
+    folder, _ = backbone
+    ids, mask = texts()
+    states = []
+    for name in ("eager", "sdpa"):
+        model = load_model("none", folder, attn_implementation=name)
+        assert model.config._attn_implementation == name
+        states.append(model(ids, mask)[0][mask == 1])
+    torch.testing.assert_close(*states, atol=1e-5, rtol=1e-5)
+
+
+def test_the_seed_decides_a_fresh_head(backbone: Backbone) -> None:
+    folder, _ = backbone
+    first, again, other = (
+        load_model("token_classification", folder, labels=3, seed=seed).classifier.weight
+        for seed in (1, 1, 2)
+    )
+    assert first.shape == (3, WIDTH)
+    assert torch.equal(first, again) and not torch.equal(first, other)

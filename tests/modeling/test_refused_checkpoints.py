@@ -1,0 +1,260 @@
+"""Checkpoints that cannot be grouped: one line that says why, before any work. And those that can
+be only when their code is trusted."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from safetensors.torch import load_file, save_file
+from tiny import character_tokenizer
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.modeling.backbones import derive_backbone
+from semantic_tokens.modeling.embedding import semantic_embedding
+from semantic_tokens.modeling.encoders import ORIGIN, read_embeddings, trusts_remote_code
+from semantic_tokens.modeling.export import export
+from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model
+from semantic_tokens.reuse import semantic_version
+from semantic_tokens.tokenization.vocabulary import vocabulary_size
+
+V = len(character_tokenizer())
+SMALL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 40,
+}
+
+
+def write(folder: Path, model: hf.PreTrainedModel) -> None:
+    """A checkpoint with the tests' tokenizer."""
+    model.save_pretrained(folder)
+    character_tokenizer().save_pretrained(folder)
+
+
+def bert(**change: Any) -> hf.BertForMaskedLM:
+    torch.manual_seed(0)
+    return hf.BertForMaskedLM(hf.BertConfig(**{"vocab_size": V} | SMALL | change))
+
+
+def changed_config(**change: Any) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        write(folder, bert())
+        path = folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | change), encoding="utf-8")
+
+    return make
+
+
+def without(*names: str) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        write(folder, bert())
+        for name in names:
+            (folder / name).unlink()
+
+    return make
+
+
+def with_number(value: float) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        model = bert()
+        model.get_input_embeddings().weight.data[40, 3] = value
+        write(folder, model)
+
+    return make
+
+
+REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "GPT-2": (
+        lambda f: write(f, hf.GPT2LMHeadModel(hf.GPT2Config(vocab_size=V, n_embd=8, n_layer=1, n_head=1))),
+        r"holds a decoder \(gpt2\); use an encoder",
+    ),
+    "Llama": (
+        lambda f: write(f, hf.LlamaForCausalLM(hf.LlamaConfig(vocab_size=V, **SMALL))),
+        r"holds a decoder \(llama\); use an encoder",
+    ),
+    "BERT as a decoder": (changed_config(is_decoder=True), r"holds a decoder \(bert\)"),
+    "T5": (
+        lambda f: write(f, hf.T5ForConditionalGeneration(hf.T5Config(vocab_size=V, d_model=8, d_ff=8, d_kv=4, num_layers=1, num_heads=2))),
+        r"holds an encoder-decoder \(t5\); use an encoder",
+    ),
+    "BART": (
+        lambda f: write(f, hf.BartModel(hf.BartConfig(vocab_size=V, d_model=8, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=8, decoder_ffn_dim=8, encoder_attention_heads=1, decoder_attention_heads=1))),
+        r"holds an encoder-decoder \(bart\); use an encoder",
+    ),
+    "CANINE": (
+        lambda f: write(f, hf.CanineModel(hf.CanineConfig(**SMALL))),
+        "CanineModel has no plain embedding of subwords",
+    ),
+    "I-BERT": (
+        lambda f: write(f, hf.IBertModel(hf.IBertConfig(vocab_size=V, **SMALL))),
+        "has no plain embedding of subwords .found: QuantEmbedding",
+    ),
+    "a tokenizer of another model": (
+        lambda f: write(f, bert(vocab_size=V - 4)),
+        f"has {V} subwords and only {V - 4} rows in its embedding",
+    ),
+    "a family that nobody knows": (changed_config(model_type="hal"), r"config\.json cannot be used .*hal"),
+    "no config": (without("config.json"), "has no config.json"),
+    "no tokenizer": (
+        without("tokenizer.json", "tokenizer_config.json"),
+        "the tokenizer of .* has no subword",
+    ),
+    "no weights": (without("model.safetensors"), r"has no model\.safetensors and no pytorch_model\.bin"),
+}  # fmt: skip
+
+
+def one_line(error: InputError) -> str:
+    assert "\n" not in str(error) and len(str(error)) < 700
+    return str(error)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_said_in_one_line(name: str, tmp_path: Path) -> None:
+    make, message = REFUSED[name]
+    make(tmp_path / "theirs")
+    with pytest.raises(InputError, match=message) as grouping:
+        semantic_version(tmp_path / "theirs", tmp_path / "ours")
+    with pytest.raises(InputError, match=message) as deriving:
+        spec = {"source": "checkpoint", "path": str(tmp_path / "theirs")}
+        derive_backbone(spec, tmp_path / "backbone")
+    for found in (grouping, deriving):
+        assert str(tmp_path / "theirs") in one_line(found.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
+    with_number(value)(tmp_path / "theirs")
+    message = r"not finite in the embedding of subword 40 \(and .*0 others\)"
+    with pytest.raises(InputError, match=message) as grouping:
+        semantic_version(tmp_path / "theirs", tmp_path / "ours")
+    with pytest.raises(InputError, match=message) as reading:
+        read_embeddings(tmp_path / "theirs", V)
+    for found in (grouping, reading):
+        assert str(tmp_path / "theirs") in one_line(found.value)
+    assert not (tmp_path / "ours").exists()
+
+
+def test_rows_that_pad_the_embedding_are_fine(tmp_path: Path) -> None:
+    write(tmp_path / "theirs", bert(vocab_size=V + 7))
+    made = semantic_version(tmp_path / "theirs", tmp_path / "ours", ratio=0.5)
+    assert made.subwords == V
+    before, after = (load_file(f / "model.safetensors") for f in (tmp_path / "theirs", made.folder))
+    name = "bert.embeddings.word_embeddings.weight"
+    assert after[name].shape == (V + 7, 16)
+    assert torch.equal(after[name][V:], before[name][V:])
+    assert len(read_embeddings(tmp_path / "theirs", V)) == V
+
+
+def test_weights_without_an_embedding_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "theirs", bert())
+    path = tmp_path / "theirs/model.safetensors"
+    tensors = {n: t for n, t in load_file(path).items() if "word_embeddings" not in n}
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(InputError, match="has no embedding of subwords; use a whole checkpoint"):
+        semantic_version(tmp_path / "theirs", tmp_path / "ours")
+    with pytest.raises(InputError, match="has no embedding of subwords; use a whole checkpoint"):
+        spec = {"source": "checkpoint", "path": str(tmp_path / "theirs")}
+        derive_backbone(spec, tmp_path / "backbone")
+
+
+# Code that comes with a checkpoint
+
+CODE = """
+from transformers import BertConfig, BertForMaskedLM, BertModel
+
+
+class OwnConfig(BertConfig):
+    model_type = "own_encoder"
+
+
+class OwnModel(BertModel):
+    config_class = OwnConfig
+
+
+class OwnForMaskedLM(BertForMaskedLM):
+    config_class = OwnConfig
+
+
+with open({mark!r}, "a") as file:
+    file.write("ran")
+"""
+
+
+@pytest.fixture
+def with_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint whose model is Python code beside it, which says when it runs."""
+    for module in (hf.dynamic_module_utils, hf.utils.hub):
+        monkeypatch.setattr(module, "HF_MODULES_CACHE", str(tmp_path / "modules"), raising=False)
+    folder = tmp_path / "theirs"
+    write(folder, bert())
+    (folder / "own.py").write_text(CODE.format(mark=str(tmp_path / "ran")), encoding="utf-8")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {
+        "model_type": "own_encoder",
+        "auto_map": {
+            "AutoConfig": "own.OwnConfig",
+            "AutoModel": "own.OwnModel",
+            "AutoModelForMaskedLM": "own.OwnForMaskedLM",
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def test_code_that_nobody_trusts_does_not_run(with_code: Path, tmp_path: Path) -> None:
+    message = "needs Python code that comes with the checkpoint; read its files"
+    with pytest.raises(InputError, match=message) as found:
+        semantic_version(with_code, tmp_path / "ours")
+    assert "--trust-remote-code" in one_line(found.value)
+    with pytest.raises(InputError, match=message) as found:
+        spec = {"source": "checkpoint", "path": str(with_code)}
+        derive_backbone(spec, tmp_path / "backbone")
+    assert "`trust_remote_code: true`" in one_line(found.value)
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "ours").exists() and not (tmp_path / "backbone").exists()
+
+
+def test_trusted_code_goes_the_whole_way(with_code: Path, tmp_path: Path) -> None:
+    """Grouped by hand, and as a backbone: opened, saved, opened again, and exported."""
+    made = semantic_version(with_code, tmp_path / "ours", ratio=0.5, trust_remote_code=True)
+    assert (made.folder / "own.py").is_file()
+    original = hf.AutoModelForMaskedLM.from_pretrained(with_code, trust_remote_code=True).eval()
+    grouped = hf.AutoModelForMaskedLM.from_pretrained(made.folder, trust_remote_code=True).eval()
+    assert type(grouped).__name__ == type(original).__name__ == "OwnForMaskedLM"
+
+    spec = {"source": "checkpoint", "path": str(with_code), "trust_remote_code": True}
+    derive_backbone(spec, tmp_path / "backbone")
+    assert trusts_remote_code(tmp_path / "backbone")
+    assert (tmp_path / "backbone/own.py").is_file()
+    ids = torch.randint(5, V, (2, 9))
+    files = ModelFiles(tmp_path / "backbone")
+    model = load_model("masked_language_modelling", files)
+    with torch.no_grad():
+        expected = original(input_ids=ids).logits
+        torch.testing.assert_close(model(input_ids=ids).logits, expected)
+        save_model(model, files, tmp_path / "backbone", tmp_path / "saved")
+        again = load_model("masked_language_modelling", tmp_path / "saved")
+        torch.testing.assert_close(again(input_ids=ids).logits, expected)
+        assert len(semantic_embedding(load_model("none", tmp_path / "saved")).weight) == V
+        export(ModelFiles(tmp_path / "saved"), tmp_path / "saved", tmp_path / "plain")
+        plain = hf.AutoModelForMaskedLM.from_pretrained(tmp_path / "plain", trust_remote_code=True)
+        torch.testing.assert_close(plain.eval()(input_ids=ids).logits, expected)
+    with pytest.raises(InputError, match=r"no head for token classification .* own_encoder"):
+        load_model("token_classification", files, labels=3)
+
+
+def test_a_backbone_says_whether_its_code_is_trusted(tmp_path: Path) -> None:
+    write(tmp_path / "theirs", bert())
+    spec = {"source": "checkpoint", "path": str(tmp_path / "theirs")}
+    derive_backbone(spec, tmp_path / "backbone")
+    assert not trusts_remote_code(tmp_path / "backbone")
+    config = hf.AutoConfig.from_pretrained(tmp_path / "backbone")
+    assert getattr(config, ORIGIN) == {"source": "checkpoint"}
+    assert vocabulary_size(character_tokenizer()) == V

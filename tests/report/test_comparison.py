@@ -1,0 +1,83 @@
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.report.tables.paper_comparison import (
+    compare,
+    orders,
+    read_table,
+    repeated_rows,
+    write_comparison,
+)
+
+PAPER = Path(__file__).resolve().parents[2] / "config/paper_table5.csv"
+KINDS = ("token_classification", "question_answering", "pair_classification", "reranking")
+COLUMNS = {kind: (kind, kind) for kind in (*KINDS, "retrieval")}
+
+
+def test_the_paper_has_five_rows_that_repeat_others():
+    published = read_table(PAPER)
+    repeated = published.loc[sorted(repeated_rows(published)), ["figure", "dim", "ratio"]]
+    expected = [["figure5", 32, ratio] for ratio in (0.4, 0.2, 0.1, 0.05)] + [["figure6", 32, 1.0]]
+    assert len(published) == 45
+    assert repeated.values.tolist() == expected
+
+
+def test_the_paper_beside_itself_under_other_names():
+    published = read_table(PAPER)
+    ours = published.replace({"backbone": {"mbert": "mine"}, "dim": {768: 384, 32: 16}})
+    table = compare(ours, published, COLUMNS)
+    assert len(table) == 45 * 5
+    assert set(table["perc_difference"]) == {0}
+    assert set(table["curve_spearman"]) == {"", "1.00"}
+    assert set(table["difference"]) == {0}
+    assert set(table["curve_order"]) == {"", "holds"}
+    assert (table["independent"] == "no").sum() == 25
+    along = orders(table)
+    assert len(along) == 10  # 2 of Figures 3, 4 and 5 each, 1 of 6 and 3 of 7
+    assert along[along["figure"] == "figure6"]["dim"].tolist() == ["all"]
+    assert set(along["retrieval"]) == {"1.00, holds"}
+
+
+def test_a_reversed_curve_and_a_missing_row():
+    published = read_table(PAPER)
+    ours = published[published["figure"] == "figure3"].copy()
+    ours["retrieval"] = 1 - ours["retrieval"]
+    table = compare(ours, published, COLUMNS).set_index("task")
+    assert set(table.loc["retrieval", "curve_spearman"]) == {"-1.00"}
+    assert set(table.loc["retrieval", "curve_order"]) == {"does not hold"}
+    assert len(table) == 8 * 5
+    first = table.loc["retrieval"].iloc[0]
+    assert (first["published"], first["difference"]) == (0.493, pytest.approx(0.014))
+
+
+@pytest.mark.parametrize(("same", "text"), [(True, "are the paper's"), (False, "differ")])
+def test_the_page_says_whether_the_data_are_the_paper_s(tmp_path, same, text):
+    published = read_table(PAPER)
+    table = compare(published, published, COLUMNS)
+    write_comparison(table, tmp_path / "c.csv", tmp_path / "c.html", title="<x>", same_data=same)
+    page = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert text in unescape(page) and "&lt;x&gt;" in page
+    assert len((tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()) == 226
+
+
+def test_a_table_of_other_experiments_is_refused():
+    published = read_table(PAPER)
+    ours = published.replace({"figure": {f: f"my-{f}" for f in set(published["figure"])}})
+    with pytest.raises(InputError, match="column `figure`"):
+        compare(ours, published, COLUMNS)
+
+
+def test_a_score_of_a_part_of_a_collection_says_so(tmp_path):
+    published = read_table(PAPER)
+    ours = published.assign(retrieval_collection="BM25's first 100")
+    table = compare(ours, published, COLUMNS)
+    said = table.groupby("task")["collection"].agg(set).to_dict()
+    assert said.pop("retrieval") == {"BM25's first 100"}
+    assert set.union(*said.values()) == {""}
+    write_comparison(table, tmp_path / "c.csv", tmp_path / "c.html", title="", same_data=True)
+    page = (tmp_path / "c.html").read_text(encoding="utf-8")
+    page = unescape(page)
+    assert "not the paper's measure" in page and "BM25's first 100" in page

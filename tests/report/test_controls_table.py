@@ -1,0 +1,98 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scored import FEW, even_scores
+
+from semantic_tokens.evaluation.bootstrap import Runs, Scores
+from semantic_tokens.report.tables.controls import controls, write_controls
+from semantic_tokens.report.tables.table5 import Task
+from semantic_tokens.tasks.scored_items import ScoredItem
+
+PARTS = ("backbone", "alignment", "dimension", "grouping", "pretraining")
+NLI = Task("nli", "pair_classification", "accuracy")
+
+
+def row(path: str) -> dict:
+    named = dict(zip(PARTS, path.split("/"), strict=True))
+    return {"figure": "controls", "training": "all-languages"} | named
+
+
+ORACLE = row("b/unaligned/dfull/ungrouped/mlm")
+VALUES = {
+    "b/unaligned/dfull/random-0.05/asis": 0.5,
+    "b/unaligned/dfull/kmeans-cosine-0.05/asis": 0.6,
+    "b/clsa-muse/dfull/kmeans-cosine-0.05/asis": 0.65,
+    "b/unaligned/dfull/kmeans-weighted-0.05/asis": 0.7,
+    "b/unaligned/dfull/random-0.2/asis": 0.55,
+}
+ROWS = [row(path) for path in VALUES]
+
+
+def value_of(experiment: dict) -> float:
+    return VALUES.get("/".join(experiment[part] for part in PARTS), 0.8)
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    scores = even_scores(
+        [ORACLE, *ROWS], ["nli"], [1], lambda r, *_: {"eng": value_of(r)}, chance=0.5
+    )
+    return controls(ROWS, [NLI], scores, oracle=ORACLE, full_dimension={"b": 64})
+
+
+def test_methods_stand_in_order_with_their_difference_to_k_means(table: pd.DataFrame) -> None:
+    shown = ["method", "clsa", "ratio", "nli_accuracy", "nli_accuracy_minus_kmeans"]
+    lines = table[shown].fillna(-1).values.tolist()
+    assert lines == [
+        ["K-Means", "no", 0.05, 0.6, -1],
+        ["K-Means", "yes", 0.05, 0.65, pytest.approx(0.05)],
+        ["K-Means, weighted", "no", 0.05, 0.7, pytest.approx(0.1)],
+        ["random groups", "no", 0.2, 0.55, -1],  # no K-Means at 20%
+        ["random groups", "no", 0.05, 0.5, pytest.approx(-0.1)],
+    ]
+    assert table["nli_accuracy_perc"].tolist() == pytest.approx([75, 81.25, 87.5, 68.75, 62.5])
+    assert table["nli_accuracy_above_chance"].tolist() == ["yes", "yes", "yes", "yes", "no"]
+
+
+def test_the_page_tells_better_from_worse_and_marks_chance(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    write_controls(
+        table, [NLI], tmp_path / "c.csv", tmp_path / "c.html", title="a & b", confidence=0.95
+    )
+    page = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert "a &amp; b" in page
+    assert "0.500° (0.500 to 0.500)" in page
+    assert 'class="red text">-0.100 (-0.100 to -0.100)' in page
+    assert 'class="green text">+0.100 (+0.100 to +0.100)' in page
+    written = pd.read_csv(tmp_path / "c.csv")
+    assert written["nli_accuracy_low"].tolist() == [0.6, 0.65, 0.7, 0.55, 0.5]
+    assert math.isnan(written.loc[0, "nli_accuracy_minus_kmeans"])
+
+
+def test_the_difference_is_paired_by_item() -> None:
+    """Two models that miss nearly the same items differ by much less than each varies."""
+    generator = np.random.default_rng(1)
+    base = generator.random(300) < 0.6
+    better = base | (generator.random(300) < 0.05)
+    plain, aligned = ROWS[1], ROWS[2]
+
+    def items(right: np.ndarray) -> list[ScoredItem]:
+        return [ScoredItem(f"{n:03}", "eng", float(r), 1.0) for n, r in enumerate(right)]
+
+    scores = Scores(
+        {"nli": [ORACLE, plain, aligned]},
+        Runs([1]),
+        lambda r, *_: items(better if r["alignment"] == "clsa-muse" else base),
+        lambda baseline, task: items(np.zeros(300)) if baseline == "chance" else None,
+        FEW,
+    )
+    found = controls([plain, aligned], [NLI], scores, oracle=ORACLE, full_dimension={"b": 64})
+    line = found.iloc[1]
+    width = line["nli_accuracy_high"] - line["nli_accuracy_low"]
+    of_difference = line["nli_accuracy_minus_kmeans_high"] - line["nli_accuracy_minus_kmeans_low"]
+    assert line["nli_accuracy_minus_kmeans"] == pytest.approx(better.mean() - base.mean())
+    assert 0 < of_difference < width / 2

@@ -1,0 +1,472 @@
+import math
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from matplotlib.font_manager import findfont
+from matplotlib.patches import FancyBboxPatch
+from scored import even_scores
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.grouping.inspection import (
+    inspect_group,
+    is_number,
+    is_punctuation,
+    richest_group,
+)
+from semantic_tokens.report.figures import style
+from semantic_tokens.report.figures.curves import draw_curves, tick_label
+from semantic_tokens.report.figures.fonts import Fonts, extract_fonts
+from semantic_tokens.report.figures.groups import script_colours
+from semantic_tokens.report.figures.languages import (
+    adjusted,
+    correlate,
+    relative_drops,
+    signed,
+    task_pairs,
+)
+from semantic_tokens.report.figures.pipelines import draw_pipelines, pipelines
+from semantic_tokens.report.figures.pretraining import draw_pretraining, read_steps, running_mean
+from semantic_tokens.report.tables.table5 import Task
+from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.figures import by_grouping, curves
+from semantic_tokens.study.recipe import Recipe
+
+NER = Task("ner", "token_classification", "f1")
+CLSA = "clsa-emoji"
+
+
+def row(figure: str, path: str, *, reference: bool = False, training: str = "all-languages"):
+    return Experiment(figure, False, reference, Recipe(*path.split("/")), training)
+
+
+ROWS = [
+    row("oracle", "a/unaligned/dfull/ungrouped/asis"),
+    row("oracle", "a/unaligned/dfull/ungrouped/mlm", reference=True),
+    row("figure3", "a/unaligned/dfull/kmeans-cosine-0.05/mlm"),
+    row("figure3", "a/unaligned/dfull/kmeans-cosine-0.4/mlm"),
+    row("figure3", "a/unaligned/dfull/kmeans-cosine-0.4/asis"),
+    row("figure3", "a/unaligned/dfull/firstk-0.4/asis"),
+    row("figure4", f"a/{CLSA}/dfull/kmeans-cosine-0.4/mlm"),
+    row("figure4", f"a/{CLSA}/dfull/kmeans-cosine-0.4/asis"),
+    row("figure5", f"a/{CLSA}/d64/kmeans-cosine-0.4/mlm"),
+    row("figure5", f"a/{CLSA}/d16/kmeans-cosine-0.4/mlm"),
+    row("figure6", "a/unaligned/d16/ungrouped/mlm"),
+    row("figure7", f"b/{CLSA}/dfull/ungrouped/asis", reference=True),
+    row("figure7", f"b/{CLSA}/dfull/kmeans-cosine-0.4/asis"),
+]
+
+
+def drawn(shown, dimension, value_of=lambda row, seed: 0.5, seeds=(1,), **baselines):
+    """The figure of these curves on one task, scores by experiment and seed."""
+    rows = [row for series in shown["series"] for row in series["experiments"]]
+    rows += [shown["oracle"]] if shown["oracle"] else []
+    scores = even_scores(
+        rows, ["ner"], seeds, lambda row, _, seed: {"eng": value_of(row, seed)},
+        **baselines,
+    )  # fmt: skip
+    return draw_curves(shown, [NER], scores, {"a": dimension})
+
+
+def points(container):
+    """Where the points of a drawn curve are, without what sets it apart from its neighbours."""
+    line = container[0]
+    return list(line.get_xdata()), list(line.get_ydata())
+
+
+def summary(figure: str) -> list[tuple[str, bool, list[str]]]:
+    """Label, pretrained, and the groupings of its points with their dimensions."""
+    return [
+        (
+            s.label,
+            s.is_pretrained,
+            [f"{r.recipe.dimension}/{r.recipe.grouping}" for r in s.experiments],
+        )
+        for s in curves(figure, ROWS).series
+    ]
+
+
+def test_curves_run_from_the_full_vocabulary_down():
+    assert summary("figure3") == [
+        ("SG", True, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4", "dfull/kmeans-cosine-0.05"]),
+        ("SG", False, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
+        ("First-k", False, ["dfull/ungrouped", "dfull/firstk-0.4"]),
+    ]
+    oracle = curves("figure3", ROWS).oracle
+    assert oracle is not None and oracle.recipe.path == "a/unaligned/dfull/ungrouped/mlm"
+
+
+def test_figures_take_what_they_share_from_others():
+    assert [label for label, *_ in summary("figure4")] == ["SG with CLSA"] * 2 + ["SG"] * 2
+    assert summary("figure5") == [
+        ("d = {D}", True, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
+        ("d = 64", True, ["d64/kmeans-cosine-0.4"]),  # no ungrouped model of 64 dimensions
+        ("d = 16", True, ["d16/ungrouped", "d16/kmeans-cosine-0.4"]),
+    ]
+    assert summary("figure6") == [
+        ("DR", True, ["dfull/ungrouped", "d16/ungrouped"]),
+        ("SG, d = 16", True, ["d16/ungrouped", "d16/kmeans-cosine-0.4"]),
+    ]
+
+
+def test_figure9_is_relative_to_the_oracle_that_is_aligned_as_its_curve_is():
+    zero_shot = [
+        row("figure9", f"a/{alignment}/dfull/{grouping}/mlm", training="eng")
+        for alignment, grouping in (
+            ("unaligned", "ungrouped"), (CLSA, "ungrouped"), (CLSA, "kmeans-cosine-0.4"),
+        )
+    ]  # fmt: skip
+    both = curves("figure9", [*ROWS, *zero_shot])
+    assert both.oracle is not None and both.oracle.recipe.alignment == CLSA
+    assert both.series[0].experiments[0].recipe.alignment == CLSA
+    old = curves("figure9", [*ROWS, zero_shot[0], zero_shot[2]])
+    assert old.oracle is not None and old.oracle.recipe.alignment == "unaligned"
+
+
+@pytest.mark.parametrize("profile", ["experiments", "paper_experiments"])
+def test_oracles_of_figures_7_and_9_are_aligned_in_both_profiles(profile: str):
+    """As the curves are that they stand at the end of."""
+    table = Path(__file__).resolve().parents[2] / f"config/{profile}.tsv"
+    header, *lines = (line.split("\t") for line in table.read_text(encoding="utf-8").splitlines())
+    rows = []
+    for line in lines:
+        values = dict(zip(header, line, strict=True))
+        recipe = Recipe(**{part: values[part] for part in header[3:8]})
+        reference = values["reference"] == "yes"
+        rows.append(Experiment(values["figure"], False, reference, recipe, values["training"]))
+    for figure in ("figure7", "figure9"):
+        shown = curves(figure, rows)
+        for series in shown.series:
+            assert [r.recipe.ratio for r in series.experiments] == [1.0, 0.4, 0.2, 0.1, 0.05]
+            assert len({r.recipe.alignment for r in series.experiments}) == 1
+            assert series.experiments[0].recipe.is_aligned
+    assert shown.oracle == shown.series[0].experiments[0]
+
+
+def test_figure7_has_one_curve_a_backbone_and_no_oracle():
+    assert summary("figure7") == [
+        ("a", False, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
+        ("b", False, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
+    ]
+    assert curves("figure7", ROWS).oracle is None
+
+
+@pytest.mark.parametrize("figure", ["figure9", "figure11", "figure12"])
+def test_a_figure_without_experiments_has_no_curves(figure):
+    assert curves(figure, ROWS).series == ()
+
+
+def test_figure12_is_by_dimension_at_one_ratio_and_by_ratio_at_more():
+    def rows(*ratios):
+        return [
+            row("figure12", f"a/{CLSA}/{d}/kmeans-{m}-{r}/mlm")
+            for d in ("dfull", "d16")
+            for m in ("cosine", "euclidean")
+            for r in ratios
+        ]
+
+    one = curves("figure12", [*ROWS, *rows(0.05)])
+    assert one.x == "dimension"
+    assert [(s.label, len(s.experiments)) for s in one.series] == [("cosine", 2), ("Euclidean", 2)]
+    more = curves("figure12", [*ROWS, *rows(0.4, 0.05)])
+    assert more.x == "ratio"
+    assert [s.label for s in more.series] == [
+        *("cosine, d = {D}", "Euclidean, d = {D}", "cosine, d = 16", "Euclidean, d = 16")
+    ]
+    assert len({s.colour for s in more.series}) == 4
+    figure = drawn(more.as_dict(), 64)
+    xs = [points(container)[0] for container in figure.axes[0].containers]
+    assert xs == [pytest.approx([5, 40], rel=0.04)] * 4
+    assert len({x[0] for x in xs}) == 4  # side by side, so that their intervals can be read
+
+
+def test_controls_stand_beside_what_knows_of_meaning():
+    controls = [
+        row("controls", f"a/unaligned/dfull/kmeans-euclidean-{r}/asis") for r in (0.4, 0.05)
+    ]
+    shown = curves(
+        "controls", [*ROWS, *controls, row("controls", "a/unaligned/dfull/firstk-0.4/asis")]
+    )
+    assert [(s.label, s.is_pretrained, len(s.experiments)) for s in shown.series] == [
+        ("K-Means", False, 2),  # each with the ungrouped model
+        ("First-k", False, 2),  # which Figure 3 has too
+        ("K-Means after CLSA", False, 2),
+        ("K-Means, Euclidean", False, 3),
+    ]
+    assert len({s.colour for s in shown.series}) == 4
+    assert shown.oracle is not None
+    assert curves("controls", ROWS).series == ()
+
+
+def test_drawn_points_are_the_scores():
+    shown = curves("figure3", ROWS).as_dict()
+
+    def value_of(experiment, seed):
+        value = {"ungrouped": 0.8, "kmeans-cosine-0.4": 0.6, "kmeans-cosine-0.05": 0.3}
+        return value.get(experiment["grouping"], 0.1) + 0.02 * seed
+
+    figure = drawn(shown, 384, value_of, seeds=[0, 1])
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log"
+    xs, ys = points(axes.containers[0])
+    assert xs == pytest.approx([5, 40, 100], rel=0.04)
+    assert ys == pytest.approx([0.31, 0.61, 0.81])
+    assert [c[0].get_linestyle() for c in axes.containers] == ["-", "--", "--"]
+    # the items are even, so the interval of .60 and .62 runs from the one to the other
+    bars = axes.containers[0][2][0].get_segments()
+    assert [bars[1][0][1], bars[1][1][1]] == pytest.approx([0.60, 0.62])
+
+
+def test_chance_and_bm25_are_lines_and_a_point_at_chance_is_hollow():
+    shown = curves("figure3", ROWS).as_dict()
+
+    def value_of(experiment, seed):
+        return {"ungrouped": 0.8, "kmeans-cosine-0.05": 0.3}.get(experiment["grouping"], 0.6)
+
+    figure = drawn(shown, 384, value_of, chance=0.3, bm25={"ner": 0.7})
+    (axes,) = figure.axes
+    across = [
+        line.get_ydata()[0]
+        for line in axes.lines
+        if len(set(line.get_xdata())) == 2 and list(line.get_xdata()) == [0, 1]
+    ]
+    assert across == pytest.approx([0.3, 0.7, 0.8])  # chance, BM25 and the oracle
+    hollow = [line.get_ydata()[0] for line in axes.lines if line.get_markerfacecolor() == "white"]
+    assert hollow == [pytest.approx(0.3)]
+    labels = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert {"Chance", "BM25", "no better than chance"} <= set(labels)
+    assert min(patch.get_y() for patch in axes.patches) == pytest.approx(0.3)  # no band below
+    above = drawn(shown, 384, value_of, chance=0.1)
+    labels = [text.get_text() for legend in above.legends for text in legend.get_texts()]
+    assert "no better than chance" not in labels and "BM25" not in labels
+
+
+def test_parameters_are_ratio_times_dimension():
+    shown = curves("figure6", ROWS).as_dict()
+    figure = drawn(shown, 64)
+    xs = [points(container)[0] for container in figure.axes[0].containers]
+    assert xs[0] == pytest.approx([25, 100], rel=0.04)  # 16 of 64 dimensions
+    assert xs[1] == pytest.approx([10, 25], rel=0.04)  # and 40% of the subwords
+
+
+def test_bands_are_relative_to_the_oracle():
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    axes.set_ylim(30, 100)
+    style.band_background(axes, 80.0)
+    bands = sorted((p.get_y(), p.get_y() + p.get_height()) for p in axes.patches)
+    assert bands == [pytest.approx(b) for b in [(30, 40), (40, 56), (56, 72), (72, 100)]]
+
+
+def luma(colour: str) -> float:
+    red, green, blue = to_rgb(colour)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def test_bands_are_told_apart_in_grey_and_curves_from_them():
+    bands = [luma(colour) for _, colour in style.BANDS]
+    steps = [lighter - darker for lighter, darker in pairwise(bands)]
+    assert min(steps) > 0.07
+    assert max(luma(colour) for colour, _ in style.LINES) < bands[-1] - 0.07
+
+
+def test_ticks_leave_each_other_room_and_those_of_the_first_curve_come_first():
+    rows = [row("figure6", f"a/unaligned/d{d}/ungrouped/mlm") for d in (64, 16, 4, 1)]
+    rows += [row("figure5", f"a/{CLSA}/d16/kmeans-cosine-{r}/mlm") for r in (0.4, 0.2, 0.1, 0.05)]
+    shown = curves("figure6", [*ROWS[:2], *rows]).as_dict()
+    figure = drawn(shown, 384)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    labels = [label for label in axes.get_xticklabels() if label.get_text()]
+    assert [label.get_text() for label in labels] == ["0.26%", "1%", "4.2%", "17%", "100%"]
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_the_model_without_alignment_is_the_first_bar():
+    rows = [
+        row("figure11", f"a/{alignment}/dfull/kmeans-cosine-0.05/mlm")
+        for alignment in ("clsa-muse", "unaligned", "clsa-muse+panlex")
+    ]
+    labels = [series.label for series in curves("figure11", [*ROWS, *rows]).series]
+    assert labels == ["no alignment", "muse", "muse + panlex"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "0.50"), (-0.5, "−0.50"), (-0.001, "0.00")],
+)
+def test_correlations_have_a_minus_and_zero_has_none(value: float, text: str):
+    assert signed(value) == text
+
+
+def test_the_commonest_scripts_have_colours():
+    scripts = [f"script {n}" for n in range(9) for _ in range(9 - n)] + ["digits", "symbols"] * 20
+    assert list(script_colours(scripts)) == [f"script {n}" for n in range(len(style.LINES))]
+
+
+def test_tick_labels():
+    assert [tick_label(v) for v in (100, 16.7, 4.17, 0.26)] == ["100", "17", "4.2", "0.26"]
+
+
+def test_correlation_agrees_with_numpy_and_is_one_tailed():
+    first = dict(zip("abcde", [0.1, 0.2, 0.4, 0.3, 0.5], strict=True))
+    second = dict(zip("abcdf", [0.2, 0.1, 0.5, 0.3, 0.9], strict=True))
+    found = correlate(first, second)
+    assert found.languages == 4
+    assert found.rho == pytest.approx(np.corrcoef([0.1, 0.2, 0.4, 0.3], [0.2, 0.1, 0.5, 0.3])[0, 1])
+    opposite = correlate(first, {code: -value for code, value in second.items()})
+    assert opposite.p_value == pytest.approx(1 - found.p_value)
+    assert math.isnan(correlate(first, dict.fromkeys("abcde", 0.3)).rho)
+
+
+def test_p_values_are_corrected_for_their_number():
+    given = np.array([[0.01, 0.04], [math.nan, 0.03]])
+    # Benjamini and Hochberg: 3 · .01 / 1, 3 · .03 / 2 and 3 · .04 / 3, never falling
+    assert adjusted(given).ravel().tolist() == pytest.approx(
+        [0.03, 0.04, math.nan, 0.04], nan_ok=True
+    )
+    assert np.isnan(adjusted(np.full((1, 2), math.nan))).all()
+
+
+def test_drops_are_relative_and_leave_out_what_was_nothing():
+    scores = {"ungrouped": {"deu": 0.8, "jpn": 0.0}, "kmeans": {"deu": 0.6, "jpn": 0.1}}
+    rows = [r.as_dict() for r in (ROWS[1], ROWS[2])]
+    found = even_scores(rows, ["ner"], [1], lambda r, t, s: scores[r["grouping"].partition("-")[0]])
+    drops = relative_drops(rows[1], rows[0], NER, found)
+    assert drops == {"deu": pytest.approx(0.25)}
+
+
+def test_pairs_of_tasks_are_by_kind():
+    tasks = [Task(k, k, "m") for k in ("reranking", "retrieval", "question_answering")]
+    assert [(group, a.name, b.name) for group, a, b in task_pairs(tasks)] == [
+        ("I", "retrieval", "question_answering"),
+        ("II", "retrieval", "reranking"),
+        ("III", "reranking", "question_answering"),
+    ]
+    assert task_pairs(tasks[:1]) == []
+
+
+def test_pipelines_tell_what_all_and_what_some_experiments_do():
+    count, pipeline = pipelines([r.as_dict() for r in ROWS])["figure3"]
+    assert count == 4
+    assert list(pipeline) == ["grouping", "pretraining", "training"]
+    assert [operation.required for operation in pipeline.values()] == [True, False, True]
+    assert pipeline["grouping"].values == ("K-Means 5%", "K-Means 40%", "First-k 40%")
+
+
+def test_boxes_of_pipelines_hold_their_text_and_say_what_dashes_are():
+    rows = [*ROWS, row("figure9", f"a/{CLSA}/dfull/kmeans-cosine-0.4/mlm", training="ell")]
+    figure = draw_pipelines([r.as_dict() for r in rows])
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    texts = {text.get_text(): text.get_window_extent() for text in axes.texts}
+    assert {"Modern Greek", "in some of them"} <= texts.keys()
+    boxes = [p.get_window_extent() for p in axes.patches if isinstance(p, FancyBboxPatch)]
+    for text in axes.texts:
+        box = text.get_window_extent()
+        around = [b for b in boxes if b.overlaps(box)]
+        assert all(b.x0 <= box.x0 and box.x1 <= b.x1 and b.y0 <= box.y0 for b in around)
+
+
+def test_fonts_come_out_of_wheels_and_italics_do_not(tmp_path: Path):
+    source = findfont("DejaVu Sans")
+    with zipfile.ZipFile(tmp_path / "fonts.whl", "w") as archive:
+        archive.write(source, "pkg/Some-Regular.ttf")
+        archive.write(source, "pkg/Some-Italic.ttf")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    paths = extract_fonts([tmp_path / "fonts.whl"], folder)
+    assert [path.name for path in paths] == ["Some-Regular.ttf"]
+    fonts = Fonts(paths)
+    assert fonts.covering("tomato") == str(paths[0])
+    assert fonts.covering("\U0010fffd") is None
+    with zipfile.ZipFile(tmp_path / "none.whl", "w") as archive:
+        archive.writestr("a.txt", "")
+    with pytest.raises(InputError, match="has no font"):
+        extract_fonts([tmp_path / "none.whl"], folder)
+
+
+def test_a_kind_s_group_has_the_most_of_it_and_half_of_its_own():
+    pieces = ["▁1950", "1951", "▁a", "▁b", "▁7", "▁.", "...", "▁c", "▁d", "▁12"]
+    groups = np.array([0, 0, 0, 1, 1, 2, 2, 3, 4, 5])
+    assert richest_group(pieces, groups, is_number) == 0
+    assert richest_group(pieces, groups, is_punctuation) == 2
+    assert richest_group(["▁1", "▁a", "▁b"], np.array([0, 0, 0]), is_number) is None
+
+
+@pytest.mark.parametrize(
+    ("pieces", "texts"),
+    [
+        (["▁mother", "ing", "番茄", "##", "▁.."], ["mother", "-ing", "番茄", "##", ".."]),
+        (["mother", "##ing", "##茄", "▁", ".."], ["mother", "-ing", "茄", "▁", ".."]),
+    ],
+)
+def test_pieces_from_inside_a_word_have_a_hyphen(pieces: list[str], texts: list[str]):
+    members = inspect_group("", 0, pieces, np.zeros(5, dtype=int), torch.ones(5, 2), {}).members
+    assert [member.text for member in members] == texts
+
+
+def test_members_are_ordered_by_similarity_to_the_keyword():
+    pieces = ["▁far", "▁near", "▁key", "▁other"]
+    vectors = torch.tensor([[0.0, 1.0], [3.0, 0.3], [1.0, 0.0], [1.0, 0.0]])
+    group = inspect_group("key", 0, pieces, np.array([0, 0, 0, 1]), vectors, {1: "de: gloss"}, 2)
+    assert [(m.text, m.gloss) for m in group.members] == [
+        ("key", ""),
+        ("near", "de: gloss"),
+        ("far", ""),
+    ]
+    assert [m.similarity for m in group.members] == pytest.approx([1, 3 / math.hypot(3, 0.3), 0])
+
+
+# Pretraining's curves
+
+
+def steps_of(losses: list[float]) -> pd.DataFrame:
+    return pd.DataFrame({"step": range(1, len(losses) + 1), "loss": losses})
+
+
+def test_pretraining_has_a_panel_per_space_and_a_curve_per_grouping() -> None:
+    recipes = [
+        Recipe("a", grouping="ungrouped", pretraining="mlm"),
+        Recipe("a", grouping="kmeans-cosine-0.05", pretraining="mlm"),
+        Recipe("a", CLSA, "d64", "kmeans-cosine-0.05", "mlm"),
+    ]
+    losses = [float(value) for value in range(100, 0, -1)]
+    figure = draw_pretraining({recipe: steps_of(losses) for recipe in recipes})
+    first, second = figure.axes
+    assert [line.get_label() for line in first.lines] == ["ungrouped", "kmeans-cosine 5%"]
+    assert first.get_title() == "a\nno alignment, all dimensions"
+    assert second.get_title() == "a\nemoji, 64 dimensions"
+    drawn = first.lines[0].get_ydata()
+    assert drawn[0] == 100 and drawn[1:4].tolist() == [99.5, 98.5, 97.5]  # over two steps
+    assert first.lines[0].get_xdata()[-1] == 100
+
+
+def test_a_running_mean_begins_with_what_there_is() -> None:
+    means = running_mean(np.array([4.0, 2.0, 6.0, 0.0]), 3)
+    assert means.tolist() == pytest.approx([4, 3, 4, 8 / 3])
+
+
+def test_variants_come_by_space_then_from_little_to_much_grouping() -> None:
+    groupings = ["kmeans-cosine-0.05", "firstk-0.2", "ungrouped", "kmeans-cosine-0.4"]
+    recipes = [
+        Recipe("a", alignment, grouping=g) for g in groupings for alignment in (CLSA, "unaligned")
+    ]
+    ordered = [(r.alignment, r.grouping) for r in sorted(recipes, key=by_grouping)]
+    expected = ["ungrouped", "firstk-0.2", "kmeans-cosine-0.4", "kmeans-cosine-0.05"]
+    assert ordered == [(a, g) for a in ("unaligned", CLSA) for g in expected]
+
+
+@pytest.mark.parametrize("content", ["", "step\tlos", "step\tloss\n1\tx\n"])
+def test_a_damaged_file_of_steps_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "kmeans.steps.tsv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"kmeans\.steps\.tsv is damaged"):
+        read_steps(path)

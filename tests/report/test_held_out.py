@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from semantic_tokens.evaluation.bootstrap import Resampling
+from semantic_tokens.files import write_json
+from semantic_tokens.report.figures.held_out import draw_held_out
+from semantic_tokens.report.tables.held_out import (
+    ALL,
+    held_out_losses,
+    recipe_of_file,
+    write_held_out,
+)
+
+FEW = Resampling(resamples=400)
+
+
+def write(
+    folder: Path, path: str, losses: dict[str, list[tuple[float, int]]], guess: float
+) -> Path:
+    """A file as pretraining writes it: the loss per token and the tokens of every sequence."""
+    by_language = {}
+    for language, sequences in losses.items():
+        sums = [[loss * count, count] for loss, count in sequences]
+        tokens = sum(count for _, count in sums)
+        by_language[language] = {
+            "loss": sum(total for total, _ in sums) / tokens,
+            "tokens": tokens,
+            "loss_by_frequency": guess,
+            "sequences": sums,
+        }
+    target = folder / f"{path}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_json({"by_language": by_language}, target)
+    return target
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    generator = np.random.default_rng(0)
+    level = {"deu": 3.0, "jpn": 4.0}
+
+    def losses(gain: float, count: int = 30) -> dict[str, list[tuple[float, int]]]:
+        return {
+            language: [(loss + gain + generator.normal(0, 0.3), 7) for _ in range(count)]
+            for language, loss in level.items()
+        }
+
+    return [
+        write(tmp_path, "b/unaligned/dfull/ungrouped", losses(0.0), 7.0),
+        write(tmp_path, "b/unaligned/dfull/kmeans-cosine-0.05", losses(-1.0), 5.0),
+        write(tmp_path, "b/clsa-muse/d16/kmeans-cosine-0.05", losses(-0.5), 5.0),
+        # its text is cut anew, and has other sequences
+        write(tmp_path, "b/unaligned/dfull/firstk-0.05", losses(-0.2, count=40), 5.5),
+    ]
+
+
+def test_a_file_names_its_recipe() -> None:
+    recipe = recipe_of_file("results/held_out/b/clsa-muse/d16/kmeans-cosine-0.05.json")
+    assert recipe.path == "b/clsa-muse/d16/kmeans-cosine-0.05/mlm"
+
+
+def test_the_loss_is_per_token_and_its_mean_over_languages(files: list[Path]) -> None:
+    from semantic_tokens.files import read_json
+
+    table = held_out_losses(files, FEW, {"b": 64})
+    assert len(table) == 4 * 3
+    written = read_json(files[1])["by_language"]
+    part = table[(table["method"] == "K-Means") & (table["dim"] == 64)].set_index("language")
+    for language in ("deu", "jpn"):
+        line = part.loc[language]
+        assert line["loss"] == pytest.approx(written[language]["loss"])
+        assert line["low"] < line["loss"] < line["high"]
+        # the standard error is .3 / sqrt(30)
+        assert line["high"] - line["low"] == pytest.approx(4 * 0.3 / 30**0.5, rel=0.4)
+        assert line["gain"] == pytest.approx(5.0 - line["loss"])
+    mean = (written["deu"]["loss"] + written["jpn"]["loss"]) / 2
+    assert part.loc[ALL, "loss"] == pytest.approx(mean)
+    assert part.loc[ALL, "tokens"] == 2 * 30 * 7
+    first_k = table[(table["method"] == "First-k") & (table["language"] == ALL)].iloc[0]
+    assert first_k["tokens"] == 2 * 40 * 7
+
+
+def test_the_page_and_the_figure_show_every_variant(files: list[Path], tmp_path: Path) -> None:
+    table = held_out_losses(files, FEW, {"b": 64})
+    write_held_out(table, tmp_path / "h.csv", tmp_path / "h.html", title="a & b", confidence=0.95)
+    assert len(pd.read_csv(tmp_path / "h.csv")) == len(table)
+    assert "a &amp; b" in (tmp_path / "h.html").read_text(encoding="utf-8")
+    figure = draw_held_out(table, "b")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["K-Means", "K-Means after CLSA, d = 16", "First-k"]
+    left, right = figure.axes
+    xs = [list(container[0].get_xdata()) for container in left.containers]
+    # the ungrouped model ends the curves of its own dimension
+    assert xs == [[5, 100], [5], [5, 100]]
+    assert len(right.lines) == 3
+
+
+def test_a_variant_without_held_out_text_is_left_out(tmp_path: Path) -> None:
+    empty = write(tmp_path, "b/unaligned/dfull/ungrouped", {}, 7.0)
+    table = held_out_losses([empty], FEW, {"b": 64})
+    assert table.empty and "loss" in table
+    write_held_out(table, tmp_path / "h.csv", tmp_path / "h.html", title="", confidence=0.95)
+    assert "No corpus of this study is large enough" in (tmp_path / "h.html").read_text()
+    assert draw_held_out(table, "b").texts[0].get_text() == "no text was held out"

@@ -1,0 +1,76 @@
+"""The paper's own 45 rows through our tables: their relative performance."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from scored import even_scores
+
+from semantic_tokens.report.tables.table5 import Task, table5
+
+TASKS = [
+    Task("masakhaner", "token_classification", "f1"),
+    Task("tydiqa", "question_answering", "f1"),
+    Task("xnli", "pair_classification", "acc"),
+    Task("miracl_rerank", "reranking", "ndcg10"),
+    Task("miracl_retrieval", "retrieval", "ndcg10"),
+]
+DIMENSIONS = {"mbert": 768, "xlmr-base": 768, "xlmr-large": 1024, "xlmv-base": 768}
+
+# "the second row for mBERT, the corresponding 100% rows for the other backbones" (caption)
+REFERENCES = {("oracle", "mbert", "yes")} | {
+    ("fig7", backbone, "no") for backbone in DIMENSIONS if backbone != "mbert"
+}
+
+
+@pytest.fixture(scope="module")
+def printed(shared_data: Path) -> list[dict[str, str]]:
+    with (shared_data.parent / "paper/table5.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def experiments(printed):
+    """The printed rows as rows of experiments.tsv, each with the line it came from."""
+    rows = []
+    for line in printed:
+        ratio, dim = float(line["ratio"]), int(line["dim"])
+        key = (line["figure"], line["backbone"], line["pretrain"])
+        rows.append(
+            {
+                "figure": line["figure"],
+                "table5": True,
+                "reference": ratio == 1 and key in REFERENCES,
+                "backbone": line["backbone"],
+                "alignment": "clsa-all" if line["clsa"] == "yes" else "unaligned",
+                "dimension": "dfull" if dim == DIMENSIONS[line["backbone"]] else f"d{dim}",
+                "grouping": "ungrouped" if ratio == 1 else f"kmeans-cosine-{ratio:g}",
+                "pretraining": "mlm" if line["pretrain"] == "yes" else "asis",
+                "training": "all-languages",
+                "printed": line,
+            }
+        )
+    return rows
+
+
+def record_of(row, task, seed):
+    (column,) = (known.column for known in TASKS if known.name == task)
+    return {"value": float(row["printed"][column])}
+
+
+def test_the_paper_s_identity_columns_and_relative_performance_come_back(printed, experiments):
+    # The five rows that Figure 5 and 6 repeat have paths of their own: no two rows share one.
+    scores = even_scores(
+        experiments,
+        [task.name for task in TASKS],
+        [1],
+        lambda row, task, seed: {"all": record_of(row, task, seed)["value"]},
+    )
+    table = table5(experiments, TASKS, scores, DIMENSIONS)
+    assert len(table) == len(printed) == 45
+    identity = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
+    for ours, theirs in zip(table.to_dict("records"), printed, strict=True):
+        assert [str(ours[c]) for c in identity] == [theirs[c] for c in identity]
+        for task in TASKS:
+            perc = f"{task.column}_perc"
+            assert f"{ours[perc]:.1f}" == theirs[perc], (theirs, perc)

@@ -1,0 +1,171 @@
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+from scored import even_scores
+
+from semantic_tokens.files import write_json
+from semantic_tokens.report.tables.tables1_to_4 import (
+    LexiconTask,
+    dataset_counts,
+    method_name,
+    ratio_of_file,
+    table1,
+    table2,
+    table3,
+    table4,
+)
+from semantic_tokens.study.recipe import Recipe
+
+
+def write_lines(path: Path, languages: str) -> Path:
+    rows = [
+        json.dumps({"id": str(i), "language": code}) for i, code in enumerate(languages.split())
+    ]
+    path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def counts(tmp_path: Path) -> pd.DataFrame:
+    parts = {"train": "eng eng deu", "dev": "", "test": "eng zho zho"}
+    names = {
+        part: write_lines(tmp_path / f"names-{part}.jsonl", text) for part, text in parts.items()
+    }
+    passages = {"passages": write_lines(tmp_path / "passages.jsonl", "zho " * 5)}
+    return dataset_counts({"names": names, "miracl": names | passages})
+
+
+def test_examples_are_counted_by_language(counts: pd.DataFrame) -> None:
+    lines = [tuple(line) for line in counts.fillna(-1).values.tolist()]
+    assert lines == [
+        ("names", "deu", 1, 0, 0, -1),
+        ("names", "eng", 2, 0, 1, -1),
+        ("names", "zho", 0, 0, 2, -1),
+        ("miracl", "deu", 1, 0, 0, 0),
+        ("miracl", "eng", 2, 0, 1, 0),
+        ("miracl", "zho", 0, 0, 2, 5),
+    ]
+
+
+def test_table1_counts_the_languages_that_are_scored(counts: pd.DataFrame) -> None:
+    tasks = {
+        "ner": {"kind": "token_classification", "dataset": "names"},
+        "search": {"kind": "retrieval", "dataset": "miracl"},
+    }
+    first, second = table1(tasks, counts, "test").to_dict("records")
+    assert (first["is"], first["type"]) == ("named entity recognition", "classification")
+    assert (second["type"], second["granularity"]) == ("embedding", "passage-level")
+    assert [first[c] for c in ("languages", "train", "dev", "test")] == [2, 3, 0, 3]
+    assert first["language_codes"] == "eng zho"  # German is trained on and not scored
+    assert pd.isna(first["passages"])
+    assert second["passages"] == 5
+
+
+def test_table2_says_what_the_options_come_to() -> None:
+    tasks = {
+        "ner": {"training": {"epochs": 3, "batch_size": 64, "learning_rate": 5e-05}},
+        "rerank": {
+            "training": {"max_steps": 9, "batch_size": 8, "learning_rate": 1e-05, "dropout": 0.0},
+            "options": {"loss": "listwise"},
+            "tokenization": {"max_query_length": 32},
+        },
+    }
+    pretraining = {
+        "training": {"max_steps": 25_000, "batch_size": 1024, "learning_rate": 1e-4},
+        "options": {"corpora": ["a", "b"], "mask_probability": 0.15},
+    }
+    fine_tuning, continual = table2(tasks, pretraining)
+    told = fine_tuning.set_index("parameter").to_dict("index")
+    assert told["epochs"] == {"ner": "3", "rerank": ""}  # the steps decide
+    assert told["learning_rate"] == {"ner": "5e-05", "rerank": "1e-05"}
+    assert told["adam_beta_2"] == {"ner": "0.99", "rerank": "0.99"}  # the default
+    assert told["dropout"] == {"ner": "", "rerank": "0"}  # the backbone's own, and none
+    assert told["loss"] == {"ner": "", "rerank": "listwise"}
+    assert told["max_query_length"]["rerank"] == "32"
+    told = dict(continual.values.tolist())
+    assert (told["max_steps"], told["corpora"], told["mask_probability"]) == (
+        "25000",
+        "a b",
+        "0.15",
+    )
+    assert "epochs" not in told
+
+
+def test_table3_orders_what_was_measured(tmp_path: Path) -> None:
+    taken = {
+        "parameters": 178_000_000, "device": "GPU", "processes": 1, "precision": "bf16",
+        "batch_size": 1024, "device_batch_size": 128, "sequence_length": 256,
+        "steps_measured": 9, "steps_per_second": 1.9, "peak_memory_bytes": 74_600_000_000,
+        "memory_of": "GPU",
+    }  # fmt: skip
+    files, all_logits = [], []
+    for name in ("d128/ungrouped", "dfull/ungrouped", "dfull/kmeans-cosine-0.05"):
+        path = tmp_path / f"mbert/unaligned/{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(taken, path)
+        whole = {"steps_per_second": 0.7, "peak_memory_bytes": 130_100_000_000, "logits": "all"}
+        files.append(path)
+        all_logits.append(path.with_name(f"{path.stem}.all-logits.json"))
+        write_json(taken | whole, all_logits[-1])
+    table = table3(files, all_logits, 768)
+    assert table[["dim", "ratio"]].values.tolist() == [[768, 0.05], [768, 1.0], [128, 1.0]]
+    numbers = table.loc[0, ["parameters_m", "peak_memory_gb", "steps_per_second"]]
+    assert numbers.tolist() == pytest.approx([178, 74.6, 1.9])
+    paper = table.loc[0, ["peak_memory_all_logits_gb", "steps_per_second_all_logits"]]
+    assert paper.tolist() == pytest.approx([130.1, 0.7])
+
+
+ROWS = [
+    {
+        "backbone": "mbert", "alignment": "unaligned", "dimension": "dfull", "grouping": grouping,
+        "pretraining": "asis", "training": "eng",
+    }
+    for grouping in ("ungrouped", "lexicon-muse", "kmeans-cosine-0.4")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("language", "expected", "items"), [("zho", [0.4, 0.2, 0.3], 4), (None, [0.5, 0.4, 0.6], 8)]
+)
+def test_table4_is_of_one_language_or_all(
+    language: str | None, expected: list[float], items: int
+) -> None:
+    in_chinese = {"ungrouped": 0.4, "lexicon-muse": 0.2, "kmeans-cosine-0.4": 0.3}
+    overall = {"ungrouped": 0.5, "lexicon-muse": 0.4, "kmeans-cosine-0.4": 0.6}
+
+    def by_language_of(row: Mapping[str, Any], task: str, seed: int) -> dict[str, float]:
+        shift = 0.1 if seed == 2 else -0.1
+        grouping = row["grouping"]
+        other = 2 * overall[grouping] - in_chinese[grouping]
+        return {"zho": in_chinese[grouping] + shift, "eng": other + shift}
+
+    scores = even_scores(ROWS, ["search"], [1, 2], by_language_of)["search"]
+    ratios = {f"mbert/unaligned/dfull/{row['grouping']}/asis": 0.9 for row in ROWS}
+    table = table4(ROWS, LexiconTask("search", language), "ndcg_at_10", scores, ratios)
+    assert table["method"].tolist() == ["oracle", "lexicon: muse", "K-Means"]
+    assert table["ndcg_at_10"].tolist() == pytest.approx(expected)
+    assert table["ndcg_at_10_std"].tolist() == pytest.approx([0.2 / 2**0.5] * 3)
+    assert (table["ndcg_at_10_high"] - table["ndcg_at_10_low"]).tolist() == pytest.approx([0.2] * 3)
+    assert set(table["items"]) == {items}
+
+
+def test_groupings_have_names() -> None:
+    groupings = {
+        "kmeans-cosine-0.4": "K-Means",
+        "firstk-0.1": "First-k",
+        "lexicon-a+b": "lexicon: a + b",
+    }
+    for grouping, name in groupings.items():
+        assert method_name(Recipe("mbert", grouping=grouping)) == name
+
+
+def test_the_ratio_is_of_the_file(tmp_path: Path) -> None:
+    groups = {"weight": np.zeros((3, 2), np.float32), "token_to_group": np.zeros(4, np.int64)}
+    save_file(groups, tmp_path / "groups.safetensors")
+    assert ratio_of_file(tmp_path / "groups.safetensors") == 0.75

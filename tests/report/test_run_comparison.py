@@ -1,0 +1,326 @@
+"""Two runs side by side: numbers against a direct computation, and what is said of the rest."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import false_discovery_control
+
+from semantic_tokens.cli import main
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import write_json
+from semantic_tokens.report.run_comparison import (
+    COLUMNS,
+    RunComparison,
+    compare_runs,
+    printed,
+    read_run,
+)
+from semantic_tokens.study.runs import BASE, in_run
+from semantic_tokens.tasks.scored_items import ScoredItem, write_items
+
+ORACLE = "b/unaligned/dfull/ungrouped/asis"
+GROUPED = "b/unaligned/dfull/kmeans-cosine-0.05/asis"
+RESAMPLES = 4_000
+
+CONFIGURATION = {
+    "title": "A study",
+    "seeds": [1],
+    "replicates": 1,
+    "evaluation_split": "test",
+    "significance": {"resamples": RESAMPLES, "seed": 1, "confidence": 0.95},
+    "tasks": {"nli": {"kind": "pair_classification", "dataset": "pairs", "learning_rate": 0.001}},
+    "datasets": {"pairs": {"kind": "pair_classification", "reader": "jsonl", "options": {}}},
+}
+
+
+def nli(right: Sequence[bool], languages: Sequence[str] = ("deu", "eng")) -> list[ScoredItem]:
+    """As many items of each language in turn as there are."""
+    return [
+        ScoredItem(f"{number:04}", languages[number % len(languages)], float(value), 1.0)
+        for number, value in enumerate(right)
+    ]
+
+
+def save(
+    root: Path,
+    run: str,
+    scores: Mapping[str, Sequence[ScoredItem]],
+    *,
+    task: str = "nli",
+    configuration: Mapping[str, Any] | None = CONFIGURATION,
+) -> None:
+    """Write a run's scores as the workflow does.
+
+    Args:
+        scores: by ``{recipe}/{seed}``.
+    """
+    for place, items in scores.items():
+        recipe, _, seed = place.rpartition("/")
+        folder = root / in_run("results/scores", run) / recipe / task / "all-languages"
+        write_items(items, folder / f"seed-{seed}.items.parquet")
+        write_json({"metric": "accuracy"}, folder / f"seed-{seed}.json")
+    if configuration is not None:
+        write_json({**configuration, "run": run}, root / in_run("results/configuration.json", run))
+
+
+def compared(root: Path, first: str = BASE, second: str = "lr") -> RunComparison:
+    return compare_runs(read_run(first, root), read_run(second, root))
+
+
+def drawn_differences(first: np.ndarray, second: np.ndarray, seed: int) -> np.ndarray:
+    """Differences of the means over two languages, items drawn in pairs: independent code."""
+    generator = np.random.default_rng(seed)
+    total = np.zeros(RESAMPLES)
+    for language in range(2):
+        difference = second[language::2].astype(float) - first[language::2]
+        places = generator.integers(len(difference), size=(RESAMPLES, len(difference)))
+        total += difference[places].mean(axis=1)
+    return total / 2
+
+
+def test_differences_are_those_of_a_direct_computation(tmp_path: Path) -> None:
+    generator = np.random.default_rng(5)
+    oracle = generator.random(600) < 0.7
+    better = oracle | (generator.random(600) < 0.2)
+    shuffled = generator.permutation(oracle)
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli(oracle), f"{GROUPED}/1": nli(oracle)})
+    save(tmp_path, "lr", {f"{ORACLE}/1": nli(better)[::-1], f"{GROUPED}/1": nli(shuffled)})
+    found = compared(tmp_path)
+    assert tuple(found.table) == COLUMNS
+    table = found.table.set_index("experiment")
+    values = {ORACLE: better, GROUPED: shuffled}
+    for recipe, second in values.items():
+        line = table.loc[f"{recipe}/all-languages"]
+        scores = [np.mean([v[0::2].mean(), v[1::2].mean()]) for v in (oracle, second)]
+        assert [line["first_score"], line["second_score"]] == pytest.approx(scores)
+        assert line["difference"] == pytest.approx(scores[1] - scores[0])
+        draws = drawn_differences(oracle, second, seed=9)
+        assert [line["low"], line["high"]] == pytest.approx(
+            np.percentile(draws, [2.5, 97.5]).tolist(), abs=0.004
+        )
+        sides = min((draws <= 0).sum(), (draws >= 0).sum())
+        assert line["p"] == pytest.approx(min(1, 2 * (sides + 1) / (RESAMPLES + 1)), abs=0.05)
+        for side in ("first", "second"):
+            assert line[f"{side}_low"] < line[f"{side}_score"] < line[f"{side}_high"]
+        assert (line["metric"], line["trainings"]) == ("accuracy", 1)
+    assert table["p_adjusted"].tolist() == pytest.approx(
+        false_discovery_control(table["p"].tolist()).tolist()
+    )
+    assert table.loc[f"{ORACLE}/all-languages", "p_adjusted"] < 0.01 < 0.2
+    assert table.loc[f"{GROUPED}/all-languages", "p"] > 0.1
+    assert found.notes == []
+
+
+def test_a_score_has_the_interval_that_table_5_has(tmp_path: Path) -> None:
+    """Draws depend on a task's items and the seed alone."""
+    from semantic_tokens.evaluation.bootstrap import Resampling, TaskScores
+
+    right = np.random.default_rng(2).random(80) < 0.4
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli(right)})
+    save(tmp_path, "lr", {f"{ORACLE}/1": nli(~right)})
+    line = compared(tmp_path).table.iloc[0]
+    alone = TaskScores("nli", {"x": [nli(right)]}, Resampling(RESAMPLES)).estimate("x")
+    assert line[["first_score", "first_low", "first_high"]].tolist() == pytest.approx(alone[:3])
+
+
+def test_scores_are_means_over_the_trainings_that_both_have(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    runs = {seed: generator.random(40) < 0.5 for seed in (1, 2, 3)}
+    save(tmp_path, BASE, {f"{ORACLE}/{seed}": nli(runs[seed]) for seed in (1, 2)},
+         configuration=CONFIGURATION | {"seeds": [1, 2]})  # fmt: skip
+    save(tmp_path, "lr", {f"{ORACLE}/{seed}": nli(runs[seed]) for seed in (2, 3)},
+         configuration=CONFIGURATION | {"seeds": [2, 3]})  # fmt: skip
+    found = compared(tmp_path)
+    line = found.table.iloc[0]
+    assert (line["trainings"], line["difference"], line["p"]) == (1, 0, 1)
+    assert found.notes == [
+        "Scores are means over the trainings that both runs have, where these differ."
+    ]
+
+
+def test_other_seeds_are_compared_one_by_one(tmp_path: Path) -> None:
+    first, second = (np.random.default_rng(seed).random(40) < 0.5 for seed in (1, 2))
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli(first)})
+    save(tmp_path, "lr", {f"{ORACLE}/7": nli(second)}, configuration=CONFIGURATION | {"seeds": [7]})
+    line = compared(tmp_path).table.iloc[0]
+    assert line["difference"] == pytest.approx(second.mean() - first.mean())
+
+
+def test_replicates_are_trainings_of_one_experiment(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    replicated = CONFIGURATION | {"replicates": 2}
+    right = {}
+    for run in (BASE, "lr"):
+        right[run] = [generator.random(40) < 0.5 for _ in range(2)]
+        scores = {f"{ORACLE}/1": nli(right[run][0])}
+        scores[f"{ORACLE.replace('b/', 'b.replicate-2/', 1)}/1001"] = nli(right[run][1])
+        save(tmp_path, run, scores, configuration=replicated)
+    (line,) = compared(tmp_path).table.to_dict("records")
+    assert line["trainings"] == 2
+    assert line["second_score"] == pytest.approx(np.mean([v.mean() for v in right["lr"]]))
+
+
+def test_a_score_that_is_not_finished_is_left_out(tmp_path: Path) -> None:
+    right = [True, False] * 10
+    both = CONFIGURATION | {"seeds": [1, 2]}
+    every = {f"{recipe}/{seed}": nli(right) for recipe in (ORACLE, GROUPED) for seed in (1, 2)}
+    save(tmp_path, BASE, every, configuration=both)
+    del every[f"{GROUPED}/2"]
+    save(tmp_path, "lr", every, configuration=both)
+    found = compared(tmp_path)
+    assert found.table["experiment"].tolist() == [f"{ORACLE}/all-languages"]
+    assert found.notes == [
+        f"nli, {GROUPED}/all-languages: left out, since 1 of 2 trainings of run lr are missing."
+    ]
+
+
+def test_other_test_items_are_not_paired(tmp_path: Path) -> None:
+    right = np.random.default_rng(4).random(60) < 0.5
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli(right), f"{GROUPED}/1": nli(right)})
+    save(tmp_path, "lr", {f"{ORACLE}/1": nli(right[:40]), f"{GROUPED}/1": nli(~right)})
+    found = compared(tmp_path)
+    table = found.table.set_index("experiment")
+    unpaired, paired = (table.loc[f"{recipe}/all-languages"] for recipe in (ORACLE, GROUPED))
+    assert unpaired["second_score"] == pytest.approx(right[:40].mean())
+    assert unpaired["second_low"] < unpaired["second_score"] < unpaired["second_high"]
+    for column in ("difference", "low", "high", "p", "p_adjusted"):
+        assert np.isnan(unpaired[column]) and not np.isnan(paired[column])
+    assert paired["p_adjusted"] == paired["p"]  # of one test
+    (note,) = found.notes
+    assert note.startswith(
+        "nli: the test items differ (60 in base, 40 in lr, 40 ids in both), so scores cannot be paired"
+    )
+    assert "–" in printed(found) and note in printed(found)
+
+
+def test_other_text_under_the_same_ids_is_not_paired(tmp_path: Path) -> None:
+    right = [True, False] * 10
+    other = json.loads(json.dumps(CONFIGURATION))
+    other["datasets"]["pairs"]["options"] = {"seed": 2}
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli(right)})
+    save(tmp_path, "lr", {f"{ORACLE}/1": nli(right)}, configuration=other)
+    (note,) = compared(tmp_path).notes
+    assert "the items are not there to be compared" in note
+    for run, text in ((BASE, "red"), ("lr", "blue")):
+        path = tmp_path / in_run("results/datasets/pairs/test.jsonl", run)
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"id": "0000", "first": text}) + "\n", encoding="utf-8")
+    found = compared(tmp_path)
+    assert np.isnan(found.table.loc[0, "difference"])
+    assert "the test items differ (20 in base, 20 in lr, under the same ids)" in found.notes[0]
+    path.write_text(json.dumps({"id": "0000", "first": "red"}) + "\n", encoding="utf-8")
+    found = compared(tmp_path)  # read in another way, and the same
+    assert (found.table.loc[0, "difference"], found.notes) == (0, [])
+
+
+def test_what_differs_in_how_runs_were_made_is_told(tmp_path: Path) -> None:
+    right = [True, False] * 10
+    other = json.loads(json.dumps(CONFIGURATION))
+    other["tasks"]["nli"]["learning_rate"] = 0.0005
+    other["lexicons"] = {"mine": {"reader": "table"}}
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli(right)})
+    save(tmp_path, "lr", {f"{ORACLE}/1": nli(right)}, configuration=other)
+    lines = compared(tmp_path).differing.values.tolist()
+    assert lines == [
+        ["tasks.nli.learning_rate", "0.001", "0.0005"],
+        ["lexicons.mine.reader", "–", "table"],
+    ]
+    for run, configuration, torch in ((BASE, CONFIGURATION, "1"), ("lr", other, "2")):
+        made_by = {
+            "configuration": {**configuration, "run": run},
+            "code": {"version": "1", "sha256": "a", "commit": None, "changed_since": None},
+            "python": "3.12",
+            "packages": {"torch": torch, "numpy": "1"},
+            "inputs": {in_run("resources/wheels/emoji.whl", run): "c"},
+        }
+        write_json(made_by, tmp_path / in_run("results/provenance.json", run))
+    found = compared(tmp_path)
+    assert sorted(found.differing.values.tolist()) == sorted([*lines, ["packages.torch", "1", "2"]])
+    assert found.notes == []
+    record = tmp_path / in_run("results/configuration.json", "lr")
+    write_json({**other, "run": "lr", "title": "Since"}, record)
+    (note,) = compared(tmp_path).notes
+    assert (
+        note.startswith("Run lr was last started with another configuration than")
+        and "title" in note
+    )
+
+
+def test_a_run_that_was_never_recorded_is_compared_all_the_same(tmp_path: Path) -> None:
+    right = [True, False] * 10
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli(right)}, configuration=None)
+    save(tmp_path, "lr", {f"{ORACLE}/1": nli(right)})
+    found = compared(tmp_path)
+    assert found.table.loc[0, "difference"] == 0
+    assert found.notes == ["The configuration of run base is not known: it was never recorded."]
+
+
+# What cannot be compared
+
+
+def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli([True, False])})
+    save(tmp_path, "lr5e-4", {f"{ORACLE}/1": nli([True, False])})
+    (tmp_path / "results/runs/begun").mkdir()
+    for name, message in (
+        ("lr5e4", r"there is no run lr5e4 in .*results; did you mean lr5e-4\?"),
+        ("other", r"there is no run other in .*; there are: base, begun, lr5e-4"),
+        ("begun", r"run begun has no scores yet"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_run(name, tmp_path)
+    with pytest.raises(InputError, match="base is named twice; name two runs"):
+        compared(tmp_path, BASE, BASE)
+
+
+def test_runs_that_share_nothing_are_told_apart(tmp_path: Path) -> None:
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli([True, False])})
+    save(tmp_path, "lr", {f"{GROUPED}/1": nli([True, False])})
+    with pytest.raises(
+        InputError,
+        match=r"runs base and lr share no experiment: base has scores of 1 experiment in nli, lr of",
+    ):
+        compared(tmp_path)
+
+
+# The command
+
+
+def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    right = np.random.default_rng(3).random(40) < 0.5
+    other = json.loads(json.dumps(CONFIGURATION))
+    other["tasks"]["nli"]["learning_rate"] = 0.0005
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli(right), f"{GROUPED}/1": nli(right)})
+    save(tmp_path, "lr", {f"{ORACLE}/1": nli(~right)}, configuration=other)
+    table, page = tmp_path / "out/compared.csv", tmp_path / "out/compared.html"
+    options = ["compare", BASE, "lr", "--directory", str(tmp_path)]
+    assert main([*options, "--output", str(table), "--output", str(page)]) == 0
+    shown = capsys.readouterr().out
+    assert f"{ORACLE}/all-languages" in shown and "[" in shown
+    assert "Differences are lr minus base" in shown
+    assert "Run base alone has 1 score more, not shown." in shown
+    assert "tasks.nli.learning_rate" in shown
+    with table.open(encoding="utf-8", newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert list(line)[4:8] == ["base_score", "base_low", "base_high", "lr_score"]
+    assert line["difference"] == f"{(~right).mean() - right.mean():.4f}"
+    text = page.read_text(encoding="utf-8")
+    assert "Runs base and lr" in text and "What differs in how they were made" in text
+
+
+def test_the_command_says_in_one_line_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli([True, False])})
+    options = ["--directory", str(tmp_path)]
+    assert main(["compare", BASE, "lr", *options]) == 1
+    assert capsys.readouterr().err.startswith("Error: there is no run lr in ")
+    assert main(["compare", BASE, BASE, "--output", "table.xls", *options]) == 1
+    assert capsys.readouterr().err == (
+        "Error: table.xls ends neither in .csv nor in .html; rename it\n"
+    )

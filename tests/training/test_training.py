@@ -1,0 +1,742 @@
+"""The training loop: what an interruption, a smaller device or another seed may change."""
+
+import itertools
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import accelerate
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from tiny import write_model
+from torch import nn
+from torch.nn import functional
+from transformers import BertModel
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.jobs.processes import in_processes, process_count
+from semantic_tokens.modeling.embedding import SemanticTokenEmbedding
+from semantic_tokens.modeling.loading import load_model
+from semantic_tokens.training import (
+    Batch,
+    TrainingOptions,
+    device,
+    precision_here,
+    shuffled_batches,
+    step,
+    train,
+)
+
+STEPS = 12
+OPTIONS = TrainingOptions(learning_rate=0.01, batch_size=8, warmup_ratio=0.25, weight_decay=0.1)
+
+
+def make_model() -> nn.Sequential:
+    torch.manual_seed(7)
+    return nn.Sequential(nn.Linear(5, 9), nn.Tanh(), nn.Dropout(0.3), nn.Linear(9, 3))
+
+
+def squared_error(model: nn.Module, batch: Batch) -> torch.Tensor:
+    return functional.mse_loss(model(batch["x"]), batch["y"])
+
+
+def data(seed: int = 0, sizes: tuple[int, ...] = (8,)) -> Callable[[], Iterator[list[Batch]]]:
+    """Steps of micro-batches with so many rows each; the same rows however they are cut."""
+
+    def batches() -> Iterator[list[Batch]]:
+        generator = torch.Generator().manual_seed(seed)
+        while True:
+            x = torch.randn(sum(sizes), 5, generator=generator)
+            y = torch.randn(sum(sizes), 3, generator=generator)
+            yield [
+                {"x": xs, "y": ys}
+                for xs, ys in zip(x.split(list(sizes)), y.split(list(sizes)), strict=True)
+            ]
+
+    return batches
+
+
+class Killed(Exception):
+    """Stands for whatever ends a job halfway."""
+
+
+def killed_after(
+    step: int, batches: Callable[[], Iterator[list[Batch]]]
+) -> Callable[[], Iterator[list[Batch]]]:
+    """The same batches, until step ``step`` + 1 would begin."""
+
+    def until_then() -> Iterator[list[Batch]]:
+        yield from itertools.islice(batches(), step)
+        raise Killed
+
+    return until_then
+
+
+def run(model: nn.Module, batches=None, options: TrainingOptions = OPTIONS, **given) -> list[float]:
+    given = {"steps": STEPS, "seed": 1} | given
+    return train(model, batches or data(), squared_error, options=options, **given)
+
+
+def equal(first: nn.Module, second: nn.Module) -> bool:
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+# Interruptions
+
+
+@pytest.mark.parametrize("killed_at", [4, 7, 9, 11])
+def test_a_killed_run_ends_with_the_weights_and_losses_of_one_that_was_not(
+    tmp_path: Path, killed_at: int
+) -> None:
+    options = replace(OPTIONS, checkpoint_every=3)
+    whole = make_model()
+    expected = run(whole, options=options)
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(Killed):
+        run(make_model(), killed_after(killed_at, data()), options=options, checkpoint=checkpoint)
+    resumed = make_model()
+    torch.rand(100)  # wherever the generator stands, dropout goes on as it would have
+    assert run(resumed, options=options, checkpoint=checkpoint) == expected
+    assert equal(resumed, whole)
+    assert not checkpoint.exists()
+
+
+def test_a_run_may_be_killed_more_than_once(tmp_path: Path) -> None:
+    options = replace(OPTIONS, checkpoint_every=2)
+    whole, resumed = make_model(), make_model()
+    expected = run(whole, options=options)
+    for killed_at in (3, 5, 9):
+        with pytest.raises(Killed):
+            run(
+                make_model(),
+                killed_after(killed_at, data()),
+                options=options,
+                checkpoint=tmp_path / "checkpoint",
+            )
+    assert run(resumed, options=options, checkpoint=tmp_path / "checkpoint") == expected
+    assert equal(resumed, whole)
+
+
+def test_a_resumed_run_does_not_begin_again(tmp_path: Path, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    options = replace(OPTIONS, checkpoint_every=4)
+    with pytest.raises(Killed):
+        run(make_model(), killed_after(9, data()), options=options, checkpoint=tmp_path / "kept")
+    computed = []
+
+    def counted(model: nn.Module, batch: Batch) -> torch.Tensor:
+        computed.append(len(batch["x"]))
+        return squared_error(model, batch)
+
+    train(
+        make_model(),
+        data(),
+        counted,
+        steps=STEPS,
+        options=options,
+        seed=1,
+        checkpoint=tmp_path / "kept",
+    )
+    assert len(computed) == STEPS - 8
+    assert "resuming at step 8" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"options": replace(OPTIONS, checkpoint_every=3, learning_rate=0.02)},
+        {"seed": 2},
+        {"steps": STEPS + 1},
+        {"batches": data(seed=5)},
+        {"model": nn.Sequential(nn.Linear(5, 3))},
+    ],
+    ids=["learning rate", "seed", "steps", "data", "model"],
+)
+def test_what_another_configuration_left_is_not_resumed(
+    tmp_path: Path, change: dict, caplog
+) -> None:
+    given = {"options": replace(OPTIONS, checkpoint_every=3), "batches": data()}
+    with pytest.raises(Killed):
+        run(
+            make_model(),
+            killed_after(7, given["batches"]),
+            given["options"],
+            checkpoint=tmp_path / "left",
+        )
+    changed = given | change
+    start = changed.pop("model", make_model())
+    fresh, after = (_copy(start) for _ in range(2))
+    expected = run(fresh, **changed)
+    assert run(after, **changed, checkpoint=tmp_path / "left") == expected
+    assert equal(after, fresh)
+    assert "starting again" in caplog.text
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    import copy
+
+    return copy.deepcopy(model)
+
+
+def test_how_often_checkpoints_are_kept_may_change(tmp_path: Path, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    with pytest.raises(Killed):
+        run(
+            make_model(),
+            killed_after(7, data()),
+            replace(OPTIONS, checkpoint_every=3),
+            checkpoint=tmp_path / "kept",
+        )
+    run(make_model(), options=OPTIONS, checkpoint=tmp_path / "kept")
+    assert "resuming at step 6" in caplog.text
+
+
+def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path: Path) -> None:
+    options = replace(OPTIONS, checkpoint_every=3)
+    whole, resumed = make_model(), make_model()
+    expected = run(whole, options=options)
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(Killed):
+        run(make_model(), killed_after(7, data()), options=options, checkpoint=checkpoint)
+    folders = sorted(path.name for path in checkpoint.iterdir() if path.is_dir())
+    assert folders == ["first", "second"]
+    for file in (checkpoint / "first").iterdir():  # step 9 would have gone here
+        file.write_bytes(b"cut short")
+    assert run(resumed, options=options, checkpoint=checkpoint) == expected
+    assert equal(resumed, whole)
+
+
+@pytest.mark.parametrize("part", ["model.safetensors", "optimizer.bin", "scheduler.bin"])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, part: str) -> None:
+    options = replace(OPTIONS, checkpoint_every=3)
+    with pytest.raises(Killed):
+        run(make_model(), killed_after(4, data()), options=options, checkpoint=tmp_path / "kept")
+    state = tmp_path / "kept/first" / part
+    state.write_bytes(state.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"kept cannot be read .*; delete it to train from the"):
+        run(make_model(), options=options, checkpoint=tmp_path / "kept")
+
+
+# Given a folder: trains in a process that is killed before the first thing that it does to the disk,
+# in another one before the second, and so on until one gets to its end; and each time goes on in
+# a process that nothing disturbs, and that has to end as if nothing had been.
+KILLED_EVERYWHERE = """
+import os, signal, sys
+from dataclasses import replace
+import accelerate, torch
+from test_training import OPTIONS, make_model, run
+
+place, left_behind = sys.argv[1], sys.argv[2] == "left-behind"
+options = replace(OPTIONS, checkpoint_every=2)
+torch.set_num_threads(1)
+
+
+def process(work, killed_at=None):
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    happened = 0
+
+    def count(event, arguments):
+        nonlocal happened
+        writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if writes or event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+            happened += 1
+            if happened == killed_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    if killed_at:
+        sys.addaudithook(count)
+    try:
+        work()
+    except BaseException as error:
+        print(repr(error), flush=True)
+        os._exit(1)
+    os._exit(0)
+
+
+def train(steps, folder, options=options, **given):
+    model = make_model()
+    losses = run(model, options=options, steps=steps, checkpoint=folder, **given)
+    return losses, [value.tolist() for value in model.state_dict().values()]
+
+
+# All that is imported late is there before the first process is made.
+expected = train(5, f"{place}/warm")
+
+
+def undisturbed():
+    assert train(5, folder) == expected and not os.path.exists(folder)
+
+
+for killed_at in range(1, 1000):
+    folder = f"{place}/{killed_at}"
+    if left_behind:
+        other = replace(options, learning_rate=0.02)
+        assert not process(lambda: train(5, folder, other, keep_checkpoint=True))
+    ended = process(lambda: train(5, folder), killed_at)
+    assert not process(undisturbed), killed_at
+    if not ended:
+        break
+    assert ended == -signal.SIGKILL
+print(killed_at)
+"""
+
+
+@pytest.mark.parametrize("before", ["nothing", "left-behind"])
+def test_a_kill_is_harmless_wherever_it_comes(tmp_path: Path, before: str) -> None:
+    """While a checkpoint is written, or removed, or while another run's is."""
+    paths = [str(path) for path in (Path(__file__).parents[1], *map(Path, sys.path))]
+    answer = subprocess.run(
+        [sys.executable, "-c", KILLED_EVERYWHERE, tmp_path, before],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert int(answer.stdout) > 15  # two checkpoints, and their removal
+
+
+# Several processes
+
+
+def rows_of_eight(size: int) -> Callable[[], Iterator[list[Batch]]]:
+    """The batches of :func:`data`, cut to this size."""
+
+    def cut() -> Iterator[list[Batch]]:
+        for (batch,) in data()():
+            yield [
+                {name: tensor[i : i + size] for name, tensor in batch.items()}
+                for i in range(0, 8, size)
+            ]
+
+    return cut
+
+
+def train_a_share(size: int, checkpoint: Path | None, steps: int) -> tuple[list[float], Any]:
+    """What each process does: returns the losses and the weights."""
+    model = make_model()
+    model[2].p = 0.0
+    options = replace(OPTIONS, checkpoint_every=2)
+    batches = rows_of_eight(size)
+    if steps < STEPS:
+        batches = killed_after(steps, batches)
+    try:
+        losses = run(model, batches, options, checkpoint=checkpoint)
+    except Killed:
+        losses = []
+    return losses, [parameter.detach() for parameter in model.parameters()]
+
+
+@pytest.mark.parametrize("size", [4, 3, 8])
+def test_two_processes_share_a_step(size: int) -> None:
+    """Also where one of them has fewer micro-batches, or none."""
+    expected, one = in_processes(1, train_a_share, size, None, STEPS)
+    handler = signal.getsignal(signal.SIGTERM)
+    losses, two = in_processes(2, train_a_share, size, None, STEPS)
+    assert signal.getsignal(signal.SIGTERM) == handler
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    for ours, theirs in zip(two, one, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_script_that_starts_processes_runs_once(tmp_path: Path) -> None:
+    """Snakemake's scripts have no guard, and a process that is spawned imports the main script."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\n"
+        "from semantic_tokens.jobs.processes import in_processes\n"
+        "print(f'script {os.getpid()}', flush=True)\n"
+        "print(f'function {in_processes(2, os.getpid)}', flush=True)\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, script],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "workflow")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, second = answer.stdout.splitlines()
+    assert first.startswith("script ")
+    assert second.startswith("function ")
+    assert first.split()[1] != second.split()[1]
+
+
+def test_two_processes_resume_where_they_stood(tmp_path: Path) -> None:
+    expected, _ = in_processes(2, train_a_share, 4, None, STEPS)
+    in_processes(2, train_a_share, 4, tmp_path / "kept", 7)
+    assert (tmp_path / "kept/state.json").exists()
+    losses, _ = in_processes(2, train_a_share, 4, tmp_path / "kept", STEPS)
+    assert losses == expected
+    assert not (tmp_path / "kept").exists()
+
+
+def refuse(message: str) -> None:
+    raise InputError(f"{message} in process {process_count()}")
+
+
+def test_what_a_process_finds_wrong_is_told_once() -> None:
+    with pytest.raises(InputError, match="fix it in process 2"):
+        in_processes(2, refuse, "fix it")
+
+
+def killed_in_the_second_process() -> None:
+    if os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def test_a_process_that_was_killed_says_what_to_mend() -> None:
+    """As the kernel does where the memory does not suffice."""
+    with pytest.raises(InputError, match=r"of the 2 processes was killed.*`device_batch_size`"):
+        in_processes(2, killed_in_the_second_process)
+
+
+# Gradients and rates
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (3, 3, 2), (7, 1)])
+def test_accumulated_gradients_are_those_of_the_full_batch(sizes: tuple[int, ...]) -> None:
+    full, accumulated = make_model().eval(), make_model().eval()
+    for model in (full, accumulated):
+        model[2].p = 0.0  # dropout draws other masks for other shapes
+    expected = run(full, data(sizes=(8,)))
+    losses = run(accumulated, data(sizes=sizes))
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    for ours, theirs in zip(accumulated.parameters(), full.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_micro_batches_count_by_their_terms() -> None:
+    """As a loss over tokens does, where one micro-batch has more of them, or none at all."""
+    keep = torch.tensor([1, 1, 1, 0, 0, 0, 0, 1], dtype=torch.bool)
+
+    def batches(size: int) -> Callable[[], Iterator[list[Batch]]]:
+        def cut() -> Iterator[list[Batch]]:
+            for (batch,) in data()():
+                batch = batch | {"keep": keep}
+                yield [
+                    {name: tensor[i : i + size] for name, tensor in batch.items()}
+                    for i in range(0, 8, size)
+                ]
+
+        return cut
+
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        return functional.mse_loss(model(batch["x"])[batch["keep"]], batch["y"][batch["keep"]])
+
+    trained = []
+    for size in (8, 2):
+        model = make_model()
+        model[2].p = 0.0
+        losses = train(
+            model,
+            batches(size),
+            loss,
+            steps=3,
+            options=OPTIONS,
+            seed=1,
+            terms=lambda batch: int(batch["keep"].sum()),
+        )
+        trained.append((losses, model))
+    (expected, full), (losses, accumulated) = trained
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    for ours, theirs in zip(accumulated.parameters(), full.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def learning_rates(steps: int, options: TrainingOptions) -> list[float]:
+    """The rates of a run, read off a weight whose every update is the rate itself: with a
+    constant gradient, Adam's step has size one."""
+    weight = nn.Linear(1, 1, bias=False)
+    seen: list[float] = []
+
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        seen.append(float(weight.weight.detach().double()))
+        return model(batch["x"]).mean()
+
+    train(
+        weight,
+        lambda: itertools.repeat([{"x": torch.ones(1, 1)}]),
+        loss,
+        steps=steps,
+        options=options,
+        seed=0,
+    )
+    return [-step for step in np.diff([*seen, float(weight.weight.detach())])]
+
+
+def test_the_rate_rises_to_its_peak_and_falls_to_zero() -> None:
+    options = TrainingOptions(learning_rate=0.08, batch_size=1, warmup_ratio=0.3)
+    expected = [0.02, 0.04, 0.06, 0.08, *(0.08 * left / 7 for left in (6, 5, 4, 3, 2, 1))]
+    assert learning_rates(10, options) == pytest.approx(expected, rel=1e-3)
+
+
+def test_without_a_warm_up_the_rate_starts_at_its_peak() -> None:
+    options = TrainingOptions(learning_rate=0.04, batch_size=1)
+    assert learning_rates(4, options) == pytest.approx([0.04, 0.03, 0.02, 0.01], rel=1e-3)
+
+
+def test_gradients_are_clipped() -> None:
+    """Adam forgets a gradient's scale, unless some steps are clipped and others are not."""
+
+    def train_with(limit: float) -> torch.Tensor:
+        model = nn.Linear(1, 1, bias=False)
+        model.weight.data.zero_()
+        sizes = itertools.cycle([1.0, 1000.0])
+        train(
+            model,
+            lambda: ([{"x": torch.full((1, 1), next(sizes))}] for _ in itertools.count()),
+            lambda m, batch: m(batch["x"]).mean(),
+            steps=6,
+            options=TrainingOptions(learning_rate=0.1, batch_size=1, max_gradient_norm=limit),
+            seed=0,
+        )
+        return model.weight.detach().item()
+
+    # Clipped to the smaller gradient all are alike, and every update is the whole rate.
+    assert train_with(1.0) == pytest.approx(-0.1 * sum(range(1, 7)) / 6, rel=1e-3)
+    assert train_with(1e9) > -0.9 * 0.1 * sum(range(1, 7)) / 6
+
+
+def test_matrices_decay_and_vectors_do_not() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2))
+    before = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
+    train(
+        model,
+        lambda: itertools.repeat([{"x": torch.zeros(1, 2)}]),
+        lambda m, batch: 0 * sum(p.sum() for p in m.parameters()),
+        steps=2,
+        options=TrainingOptions(learning_rate=0.1, batch_size=1, weight_decay=0.5),
+        seed=0,
+    )
+    shrunk = (1 - 0.1 * 0.5) * (1 - 0.05 * 0.5)
+    for name, tensor in model.named_parameters():
+        factor = shrunk if tensor.ndim == 2 else 1.0
+        torch.testing.assert_close(tensor.detach(), factor * before[name])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_says_what_to_mend(value: float) -> None:
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        return squared_error(model, batch) * value
+
+    with pytest.raises(InputError, match=r"at step 1 of 12 \(mine\); lower the learning rate"):
+        train(make_model(), data(), loss, steps=STEPS, options=OPTIONS, seed=1, description="mine")
+
+
+def test_the_data_of_a_failed_step_are_kept(tmp_path: Path) -> None:
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        steps.append(batch)
+        return squared_error(model, batch) * (float("nan") if len(steps) == 6 else 1)
+
+    steps: list[Batch] = []
+    with pytest.raises(InputError, match=r"loss became nan at step 3 .*kept\.failed-step-3\."):
+        train(
+            make_model(),
+            data(sizes=(5, 3)),
+            loss,
+            steps=STEPS,
+            options=OPTIONS,
+            seed=1,
+            checkpoint=tmp_path / "kept",
+        )
+    saved = load_file(tmp_path / "kept.failed-step-3.safetensors")
+    for number, batch in enumerate(steps[4:]):
+        assert torch.equal(saved[f"{number}.x"], batch["x"])
+    assert sorted(saved) == ["0.x", "0.y", "1.x", "1.y"]
+
+
+def test_a_gradient_that_is_no_number_ends_the_run() -> None:
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        weight = next(model.parameters())
+        return squared_error(model, batch) + (weight * 0).sqrt().sum()  # 0, of slope 0/0
+
+    with pytest.raises(InputError, match="the gradient became nan at step 1"):
+        train(make_model(), data(), loss, steps=STEPS, options=OPTIONS, seed=1)
+
+
+@pytest.mark.parametrize("overflows", [20, 21])
+def test_gradients_that_overflow_again_and_again_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overflows: int
+) -> None:
+    """Under fp16, whose scaler skips the steps. It needs a GPU: here nothing is scaled, and nothing
+    steps either."""
+    monkeypatch.setattr(
+        accelerate, "Accelerator", lambda **given: Accelerator(**given | {"mixed_precision": "no"})
+    )
+    monkeypatch.setattr(step, "precision_here", lambda wanted: "fp16")
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, closure=None: None)
+    calls = []
+
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        calls.append(batch)
+        value = squared_error(model, batch)
+        if len(calls) > overflows:
+            return value
+        return value + (next(model.parameters()) * 0).sqrt().sum()  # 0, of slope 0/0
+
+    def trained() -> list[float]:
+        return train(
+            make_model(), data(), loss, steps=25, options=OPTIONS, seed=1, checkpoint=tmp_path / "c"
+        )
+
+    if overflows == 20:
+        assert len(trained()) == 25
+        return
+    with pytest.raises(InputError, match="the gradient became nan at step 21 of 25"):
+        trained()
+    assert (tmp_path / "c.failed-step-21.safetensors").is_file()
+
+
+def test_the_precision_is_what_the_machine_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    def machine(cuda: bool, bf16: bool) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **given: bf16)
+
+    machine(cuda=False, bf16=False)
+    assert precision_here("auto") == precision_here("no") == "no"
+    assert precision_here("bf16") == "bf16"
+    with pytest.raises(InputError, match="`precision: fp16` needs a GPU"):
+        precision_here("fp16")
+    machine(cuda=True, bf16=True)
+    assert precision_here("auto") == "bf16"
+    machine(cuda=True, bf16=False)
+    assert precision_here("auto") == precision_here("fp16") == "fp16"
+
+
+def test_an_encoder_compiles_where_a_compiler_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By torch's tracer alone, which needs no GPU and runs the kernels as they are."""
+    files = write_model(tmp_path, torch.arange(12))
+    monkeypatch.setattr(device, "compiler_here", lambda: "eager")
+    ids = torch.tensor([[2, 6, 7, 3], [2, 8, 3, 0]])
+    batch = {"input_ids": ids, "attention_mask": (ids != 0).long()}
+    outcomes = []
+    for wanted in ("no", "auto"):
+        model = load_model("sequence_classification", files, labels=2, dropout=0.0)
+        options = replace(OPTIONS, compile=wanted, learning_rate=1e-4)
+
+        def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+            return model(**batch).logits.square().mean()
+
+        losses = train(
+            model, lambda: iter([[dict(batch)]] * 3), loss, steps=3, options=options, seed=1
+        )
+        compiled = [m for m in model.modules() if m._compiled_call_impl is not None]
+        assert [type(m) for m in compiled] == ([BertModel] if wanted == "auto" else [])
+        outcomes.append((losses, model.state_dict()))
+    (plain, weights), (same, others) = outcomes
+    assert plain == pytest.approx(same, rel=1e-4)
+    assert weights.keys() == others.keys()
+    for name in weights:
+        torch.testing.assert_close(weights[name], others[name], atol=1e-5, rtol=1e-4)
+
+
+def test_nothing_is_compiled_without_a_gpu() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert device.compiler_here() is None
+
+
+def test_the_seed_decides_dropout() -> None:
+    models = [make_model() for _ in range(3)]
+    losses = [run(model, seed=seed) for model, seed in zip(models, (1, 1, 2), strict=True)]
+    assert losses[0] == losses[1] != losses[2]
+    assert equal(models[0], models[1]) and not equal(models[0], models[2])
+
+
+def test_subwords_that_never_occur_keep_their_embedding() -> None:
+    """Without weight decay: AdamW with its moments at zero moves nothing."""
+    embedding = SemanticTokenEmbedding(torch.tensor([0, 1, 1, 2, 3]), torch.randn(4, 6), 8)
+    before = embedding.weight.detach().clone()
+    train(
+        embedding,
+        lambda: itertools.repeat([{"ids": torch.tensor([[0, 2, 3]])}]),
+        lambda model, batch: model(batch["ids"]).square().mean(),
+        steps=4,
+        options=TrainingOptions(learning_rate=0.1, batch_size=1),
+        seed=0,
+    )
+    moved = (embedding.weight.detach() != before).any(dim=1)
+    assert moved.tolist() == [True, True, True, False]
+
+
+# The order of the data
+
+
+LENGTHS = np.random.default_rng(0).integers(1, 60, size=103).tolist()
+
+
+def epochs_of(batches: list[np.ndarray], size: int) -> list[np.ndarray]:
+    joined = np.concatenate(batches)
+    return [joined[i : i + size] for i in range(0, len(joined), size)]
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 103, 500])
+def test_every_epoch_visits_every_example_once(batch_size: int) -> None:
+    an_epoch = -(-103 // batch_size)
+    batches = list(shuffled_batches(LENGTHS, batch_size, 3 * an_epoch, seed=1, pool=2))
+    assert len(batches) == 3 * an_epoch
+    epochs = epochs_of(batches, 103)
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(103))
+    assert epochs[0].tolist() != epochs[1].tolist() != epochs[2].tolist()
+
+
+def test_steps_end_the_last_epoch_early() -> None:
+    batches = list(shuffled_batches(LENGTHS, 8, 20, seed=1))
+    longer = list(shuffled_batches(LENGTHS, 8, 30, seed=1))
+    assert len(batches) == 20
+    assert all(np.array_equal(a, b) for a, b in zip(batches, longer, strict=False))
+
+
+def test_the_order_is_the_seed_s() -> None:
+    first, again, other = (
+        np.concatenate(list(shuffled_batches(LENGTHS, 8, 13, seed=seed))) for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_examples_of_like_length_share_a_batch() -> None:
+    def padding(pool: int) -> int:
+        batches = shuffled_batches(LENGTHS, 8, 13, seed=1, pool=pool)
+        cut = [[LENGTHS[i] for i in batch] for batch in batches]
+        return sum(max(lengths) * len(lengths) - sum(lengths) for lengths in cut)
+
+    assert padding(pool=16) < 0.25 * padding(pool=1)
+
+
+def test_batches_do_not_come_in_the_order_of_their_lengths() -> None:
+    batches = list(shuffled_batches(range(160), 10, 16, seed=3))
+    longest = [max(batch) for batch in batches]
+    assert longest != sorted(longest)
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({}, 13),
+        ({"epochs": 3}, 39),
+        ({"epochs": 0.5}, 7),
+        ({"epochs": 3, "max_steps": 20}, 20),
+        ({"epochs": 1, "max_steps": 20}, 13),
+        ({"max_steps": 0}, 0),
+    ],
+)
+def test_steps_are_epochs_of_whole_batches(options: dict, steps: int) -> None:
+    assert TrainingOptions(learning_rate=0.1, batch_size=8, **options).steps(103) == steps

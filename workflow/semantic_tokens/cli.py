@@ -1,0 +1,171 @@
+"""The command ``semantic-tokens``: what the package does for one's own model (docs/reuse.md), and
+with the runs of a study (config/README.md)."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from semantic_tokens import __version__
+from semantic_tokens.errors import InputError
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="semantic-tokens",
+        description="Group the subwords of a multilingual encoder into semantic tokens.",
+    )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = top.add_subparsers(dest="command", required=True)
+    group = commands.add_parser(
+        "group",
+        help="write a semantic-token version of an encoder",
+        description=(
+            "Write a semantic-token version of an encoder, as a checkpoint that "
+            " AutoModel.from_pretrained opens with the original tokenizer."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = group.add_argument
+    add("--model", required=True, help="a folder, or a name on the Hugging Face hub")
+    add("--output", required=True, type=Path, help="the folder to make")
+    add("--ratio", type=float, default=0.05, help="groups to subwords, above 0 and at most 1")
+    add("--method", choices=["kmeans", "lexicon"], default="kmeans", help="how to group")
+    add("--metric", choices=["cosine", "euclidean"], default="cosine", help="of kmeans")
+    add("--lexicon", action="append", default=[], type=Path, dest="lexicons", metavar="TABLE",
+        help="a table of concept, language, word, source, to align or group with; may be repeated")  # fmt: skip
+    add("--dimension", type=int, help="keep so many columns of the word embeddings")
+    add("--seed", type=int, default=1, help="where K-Means starts")
+    add("--max-iterations", type=int, default=100, help="of K-Means")
+    add("--cluster-unused", action="store_false", dest="keep_unused_alone",
+        help="group WordPiece's [unusedN] too")  # fmt: skip
+    add("--convert-pickle", action="store_true", help="accept a model with pickled weights alone")
+    add("--trust-remote-code", action="store_true", help="run Python files of the checkpoint")
+    add("--revision", help="a commit of a model on the hub")
+    add("--overwrite", action="store_true", help="replace a semantic-token model at OUTPUT")
+    add("--push-to-hub", metavar="OWNER/NAME", help="upload the result to the hub")
+    export = commands.add_parser(
+        "export",
+        help="write a model of the workflow as a plain checkpoint",
+        description=(
+            "Write a semantic-token model of the workflow as a plain checkpoint with a model card. "
+            "AutoModel.from_pretrained opens it with the original tokenizer."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = export.add_argument
+    add("--model", required=True, type=Path,
+        help="a folder of results/models, or of results/backbones")  # fmt: skip
+    add("--groups", type=Path, help="of a backbone: a file of results/groups")
+    add("--output", required=True, type=Path, help="the folder to make")
+    add("--overwrite", action="store_true", help="replace a model at OUTPUT")
+    add("--push-to-hub", metavar="OWNER/NAME", help="upload the result to the hub")
+    compare = commands.add_parser(
+        "compare",
+        help="compare the scores of two runs of the workflow",
+        description=(
+            "Compare the scores that two runs of the workflow both have: each with its interval, "
+            "their difference by paired bootstrap, and what differs in how the runs were made."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = compare.add_argument
+    add("runs", nargs=2, metavar="RUN", help="a name that the config key `run` had; `base` is the run without a name")  # fmt: skip
+    add("--directory", type=Path, default=Path("."), help="the folder that results lies in")
+    add("--output", action="append", default=[], type=Path, metavar="FILE",
+        help="a file to write, .csv or .html; may be repeated")  # fmt: skip
+    usage = commands.add_parser(
+        "usage",
+        help="what a study's jobs asked for and used, and what to ask a cluster for",
+        description=(
+            "Show by rule the most memory, time and CPUs that any job asked for and used, and "
+            "propose `memory_mb` and `runtime_minutes` for the config. It reads Snakemake's "
+            "benchmark files and the efficiency reports of its SLURM plugin."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = usage.add_argument
+    add("results", nargs="?", default="results", type=Path, help="the study's folder of results")
+    add("--report", action="append", type=Path, dest="reports", metavar="CSV",
+        help="an efficiency report, instead of those in RESULTS/logs/slurm; may be repeated")  # fmt: skip
+    add("--no-report", action="store_const", const=[], dest="reports",
+        help="go by the benchmark files alone")  # fmt: skip
+    add("--margin", type=float, default=1.3, help="what is proposed, to the most that was used")
+    add("--table", type=Path, metavar="CSV", help="write the table to a file too")
+    return top
+
+
+def compare(runs: Sequence[str], directory: Path, output: Sequence[Path]) -> None:
+    """Print the comparison of two runs, and write it to files."""
+    from semantic_tokens.report.run_comparison import (
+        check_output,
+        compare_runs,
+        printed,
+        read_run,
+        write_comparison,
+    )
+
+    for path in output:
+        check_output(path)
+    first, second = (read_run(run, directory) for run in runs)
+    comparison = compare_runs(first, second)
+    print(printed(comparison))
+    for path in output:
+        write_comparison(comparison, path)
+
+
+def show_usage(
+    results: Path, reports: Sequence[Path] | None, margin: float, table: Path | None
+) -> None:
+    """Print what a study's jobs used, and write it to a file."""
+    from semantic_tokens.files import whole
+    from semantic_tokens.jobs.cluster.usage import measured, page
+
+    used, origin = measured(results, reports)
+    if table is not None:
+        with whole(table) as partial:
+            used.to_csv(partial, index=False, float_format="%.2f")
+    print(page(used, origin, margin))
+
+
+#: The commands that read what the workflow made.
+COMMANDS_ON_RESULTS: dict[str, Callable[..., None]] = {"compare": compare, "usage": show_usage}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, or 1 after a message on what to fix."""
+    options = vars(parser().parse_args(arguments))
+    command = options.pop("command")
+    if command in COMMANDS_ON_RESULTS:
+        try:
+            COMMANDS_ON_RESULTS[command](**options)
+        except InputError as error:
+            print(f"Error: {error}", file=sys.stderr)
+            return 1
+        return 0
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for name in ("httpx", "httpx2"):  # of the hub's client, by its version
+        logging.getLogger(name).setLevel(logging.WARNING)
+    from transformers.utils.logging import disable_progress_bar
+
+    from semantic_tokens.reuse import export_model, semantic_version
+
+    disable_progress_bar()  # of the library's loading; ours are shown
+
+    try:
+        made = semantic_version(**options) if command == "group" else export_model(**options)
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    print(f"{made.folder}: {made.subwords} subwords in {made.groups} semantic tokens")
+    if made.published is not None:
+        print(f"uploaded to {made.published}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

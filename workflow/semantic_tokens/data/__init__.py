@@ -1,0 +1,1 @@
+"""Texts and words: lexicons, corpora, datasets, and what reads and ranks them."""

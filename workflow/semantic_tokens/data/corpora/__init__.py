@@ -1,0 +1,80 @@
+"""Running text by language, for continual pretraining (paper, section 2.4) and for counting
+which subwords are in use."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from semantic_tokens.data import miniature
+from semantic_tokens.data.corpora import hub, local, packages
+from semantic_tokens.data.seen import Seen
+from semantic_tokens.errors import InputError
+from semantic_tokens.text_files import without_surrogates
+
+log = logging.getLogger(__name__)
+
+Passage = dict[str, str]
+
+READERS: dict[str, Callable[..., Iterator[Passage]]] = {
+    "django": packages.django,
+    "chatterbot": packages.chatterbot,
+    "emoji_names": packages.emoji_names,
+    "miniature": miniature.texts,
+    "squad_contexts": local.squad_contexts,
+    "conll_sentences": local.conll_sentences,
+    "wikipedia": hub.wikipedia,
+    "hf": hub.hf,
+    "text": local.text,
+}
+
+
+#: What reads the hub without a folder on this machine.
+_OF_HUB = ("wikipedia", "hf")
+
+
+def read_corpus(
+    name: str,
+    reader: str,
+    options: dict[str, Any],
+    path: Path | None,
+    minimum_characters: int = 2,
+    mirror: str | None = None,
+) -> Iterator[Passage]:
+    """Read one corpus as ``{"language", "text"}`` passages, each text once a language.
+
+    Args:
+        name: its key in the config's ``corpora``, for messages.
+        reader: a key of :data:`READERS`.
+        options: that reader's own.
+        path: the archive, folder or file it reads; None reads the hub.
+        minimum_characters: shorter passages are left out.
+        mirror: what stands in for the hub: an address, or a folder.
+
+    Raises:
+        InputError: there is no such reader, what it reads is malformed, or nothing is left.
+    """
+    if reader not in READERS:
+        raise InputError(
+            f"config key corpora.{name}.reader is {reader!r} and must be one of {', '.join(READERS)}"
+        )
+    seen = Seen()  # and not the texts: a corpus may be larger than the memory
+    replaced = 0
+    key = f"config key corpora.{name}"
+    told = {"key": key, "mirror": mirror} if reader in _OF_HUB else {}
+    if path is None and reader not in _OF_HUB:
+        raise InputError(
+            f"{key} names nothing to read; give it a `path`, a `download` or a `wheel`"
+        )
+    for passage in READERS[reader](path, **options, **told):
+        text, count = without_surrogates(" ".join(passage["text"].split()))
+        replaced += count
+        if len(text) >= minimum_characters and seen.add(f"{passage['language']}\t{text}"):
+            yield {"language": passage["language"], "text": text}
+    if replaced:
+        log.warning("%s: %d halves of surrogate pairs replaced with U+FFFD", path, replaced)
+    if not seen:
+        raise InputError(
+            f"corpus {name!r} has no text: nothing at {path or options.get('id', reader)} is in the languages asked for; correct "
+            f"`languages` or `path` of config key corpora.{name}"
+        )

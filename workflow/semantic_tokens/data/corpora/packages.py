@@ -1,0 +1,78 @@
+"""Real text in package archives: translated messages, small dialogues, names of pictures."""
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from semantic_tokens.data.languages import iso639_1, iso639_3
+from semantic_tokens.data.lexicons.package_words import emoji
+from semantic_tokens.errors import InputError
+from semantic_tokens.sources.wheels import members, read_member
+
+_PLACEHOLDER = re.compile(r"%\([^)]*\)[.\d]*[sdifr]|%[sdifr]|\{[^}]*\}|<[^>]*>|&[a-z]+;")
+_CATALOGUE = re.compile(r"/locale/([^/]+)/LC_MESSAGES/[^/]+\.po$")
+_DJANGO_LOCALES = {"zho": "zh_Hans"}
+# Folders that are not named by a language; None is left out.
+_CHATTERBOT_FOLDERS: dict[str, str | None] = {
+    "traditionalchinese": None,
+    "hinglish": None,
+    "oriya": "ori",
+}
+
+
+def django(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Django's interface in many languages: sentences translated by people, from gettext
+    catalogues. Placeholders and markup are taken out; English is the original."""
+    from babel.messages.pofile import PoFileError, read_po
+
+    wanted = {_DJANGO_LOCALES.get(code, iso639_1(code)): code for code in languages}
+    for member in sorted(members(path)):
+        match = _CATALOGUE.search(member)
+        if match is None or match[1] not in wanted:
+            continue
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints warnings of plural forms
+                catalogue = read_po(io.BytesIO(read_member(path, member)))
+        except (PoFileError, ValueError) as error:
+            raise InputError(f"{path}: {member} is no gettext catalogue ({error})") from error
+        for message in catalogue:
+            if not message.id or message.fuzzy:
+                continue
+            source = message.string if match[1] != "en" else message.id
+            for text in source if isinstance(source, tuple | list) else (source,):
+                clean = _PLACEHOLDER.sub(" ", text or "")
+                if clean.strip():
+                    yield {"language": wanted[match[1]], "text": clean}
+
+
+def chatterbot(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Small dialogues in YAML, a folder a language; a dialogue is a passage."""
+    import yaml
+
+    for member in sorted(members(path)):
+        parts = member.split("/")
+        if len(parts) != 4 or not member.endswith(".yml"):
+            continue
+        folder = parts[2]
+        known = folder in _CHATTERBOT_FOLDERS
+        language = _CHATTERBOT_FOLDERS[folder] if known else iso639_3(folder)
+        if language is None or language not in languages:
+            continue
+        try:
+            content = yaml.safe_load(read_member(path, member).decode("utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: {member} is no YAML ({error})") from error
+        conversations = content.get("conversations") if isinstance(content, dict) else None
+        for conversation in conversations if isinstance(conversations, list) else ():
+            if not isinstance(conversation, list):
+                continue
+            turns = [turn for turn in conversation if isinstance(turn, str)]
+            yield {"language": language, "text": " ".join(turns)}
+
+
+def emoji_names(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The names of pictures as text: what a vocabulary should hold to tell them apart."""
+    for entry in emoji(path, languages):
+        yield {"language": entry.language, "text": entry.word}

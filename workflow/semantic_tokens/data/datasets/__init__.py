@@ -1,0 +1,258 @@
+"""The tasks' data in their publishers' formats, each read into canonical examples (paper,
+section 3; docs/architecture.md gives the form)."""
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from semantic_tokens.data.datasets import (
+    conll,
+    hf,
+    hub,
+    jsonl,
+    masakhaner,
+    miracl,
+    msmarco,
+    squad,
+    xnli,
+)
+from semantic_tokens.data.datasets.canonical import KEYS, SPLITS, Example, validate_examples
+from semantic_tokens.data.datasets.splitting import sample
+from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.data.seen import Seen
+from semantic_tokens.errors import InputError
+
+__all__ = ["READERS", "read_dataset", "validate_examples"]
+
+log = logging.getLogger(__name__)
+
+
+class Reader(NamedTuple):
+    """What reads one format.
+
+    Attributes:
+        read: takes the path and the format's own options.
+        kind: what its examples are.
+        many_folders: whether what it reads may lie in several folders.
+        needs_folder: whether a `path` or `download` is wanted; else it reads the hub without.
+    """
+
+    read: Callable[..., Any]
+    kind: str
+    many_folders: bool = False
+    needs_folder: bool = True
+
+
+#: Every reader by the name that a dataset's ``reader`` gives; ``jsonl`` and ``hf`` are of any kind.
+READERS: dict[str, Reader] = {
+    "masakhaner": Reader(masakhaner.masakhaner, "token_classification"),
+    "conll": Reader(conll.conll, "token_classification"),
+    "squad_json": Reader(squad.squad_json, "question_answering"),
+    "tydiqa_hub": Reader(hub.tydiqa_hub, "question_answering", needs_folder=False),
+    "xnli": Reader(xnli.xnli, "pair_classification"),
+    "xnli_hub": Reader(hub.xnli_hub, "pair_classification", needs_folder=False),
+    "xquad_ranking": Reader(squad.xquad_ranking, "ranking"),
+    "miracl": Reader(miracl.miracl, "ranking", many_folders=True),
+    "msmarco": Reader(msmarco.msmarco, "ranking", many_folders=True),
+    "jsonl": Reader(jsonl.jsonl, "any"),
+    "hf": Reader(hf.hf, "any", needs_folder=False),
+}
+
+# Options of every reader: how many examples of each language to keep, chosen with `seed`.
+_LIMITS = {split: f"max_{split}_per_language" for split in SPLITS}
+# What a reader may be told beside its options.
+_TOLD = ("has_passages", "kind", "key", "mirror")
+# Of every reader of questions: what becomes of one that its passage does not answer (SQuAD 2).
+_UNANSWERABLE = "unanswerable"
+
+
+def read_dataset(
+    reader: str,
+    options: dict[str, Any],
+    path: Path | Sequence[Path] | None,
+    *,
+    kind: str | None = None,
+    name: str = "<name>",
+    mirror: str | None = None,
+) -> dict[str, Iterable[Example]]:
+    """Read one dataset.
+
+    Args:
+        reader: a key of :data:`READERS`.
+        options: that reader's own; and for every one ``max_train_per_language``,
+            ``max_dev_per_language``, ``max_test_per_language`` and ``seed``.
+        path: the folder it reads, or the folders.
+        kind: the config's ``datasets.<name>.kind``; ``jsonl`` needs it, the others check it.
+        name: the dataset's key in the config, for messages.
+        mirror: what stands in for the hub: an address, or a folder.
+
+    Returns:
+        ``train``, ``dev``, ``test``, and ``passages`` for ranking. Each can be gone through
+        once, and is checked on the way.
+
+    Raises:
+        InputError: here or on going through: what is wrong, where, and how to correct it.
+    """
+    key = f"config key datasets.{name}"
+    if reader not in READERS:
+        raise InputError(f"{key}.reader is {reader!r} and must be one of {', '.join(READERS)}")
+    kind = _kind(reader, kind, key)
+    if path is None and READERS[reader].needs_folder:
+        raise InputError(f"{key}.path is missing; reader {reader} reads a folder, or a `download`")
+    folders = [path] if isinstance(path, Path) else list(path or ())
+    if len(folders) > 1 and not READERS[reader].many_folders:
+        raise InputError(f"{key}.download names {len(folders)}; reader {reader} reads one")
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(
+                f"{key}.path: there is no folder {folder}; put the data there or correct it"
+            )
+    if len(folders) == 1:
+        path = folders[0]
+    limits = {split: _limit(options, split, key) for split in SPLITS}
+    keeps_unanswerable = _keeps_unanswerable(options, kind, key)
+    given = _own_options(reader, options, kind, key)
+    told = {"has_passages": kind == "ranking", "kind": kind, "key": key, "mirror": mirror}
+    parameters = inspect.signature(READERS[reader].read).parameters
+    told = {parameter: value for parameter, value in told.items() if parameter in parameters}
+    raw = READERS[reader].read(path, **given, **told)
+    origin = ", ".join(map(str, folders)) or str(options.get("id", reader))
+
+    def checked(split: str, kind: str, seen: Seen) -> Iterator[Example]:
+        where = f"{path}/{split}.jsonl" if reader == "jsonl" else f"{origin}, {split}"
+        empty = f"{key}: {where} holds no example; correct the dataset's `path` or options in the config"
+        if split == "dev" and options.get("dev_fraction") == 0:  # nothing is kept apart
+            return iter(())
+        examples = validate_examples(kind, _filled(raw[split], empty), where, seen=seen)
+        if kind != "question_answering" or keeps_unanswerable:
+            return examples
+        return _filled(_answerable(examples, where), empty)
+
+    ids = Seen()
+    splits: dict[str, Iterable[Example]] = {}
+    for split, limit in limits.items():
+        splits[split] = checked(split, kind, ids)
+        if limit is not None:
+            splits[split] = sample(splits[split], limit, options.get("seed", 0))
+    if kind == "ranking":  # which passages the queries need must be known before they go by
+        queries = {split: list(examples) for split, examples in splits.items()}
+        passages = _with_relevant(checked("passages", "passage", Seen()), queries, origin)
+        return {**queries, "passages": passages}
+    return splits
+
+
+def _filled(examples: Iterable[Example], otherwise: str) -> Iterator[Example]:
+    """Pass on examples; raise an InputError with this message if there is none."""
+    is_empty = True
+    for example in examples:
+        is_empty = False
+        yield example
+    if is_empty:
+        raise InputError(otherwise)
+
+
+def _answerable(examples: Iterable[Example], where: str) -> Iterator[Example]:
+    """Leave out questions without an answer, and count them in the log."""
+    dropped = 0
+    for example in examples:
+        if example["answers"]:
+            yield example
+        dropped += not example["answers"]
+    if dropped:
+        log.warning(
+            "%s: %d unanswerable questions dropped; option `unanswerable: keep` keeps them",
+            where,
+            dropped,
+        )
+
+
+def _keeps_unanswerable(options: dict[str, Any], kind: str, key: str) -> bool:
+    choice = options.get(_UNANSWERABLE, "drop")
+    if choice not in ("drop", "keep") or (
+        _UNANSWERABLE in options and kind != "question_answering"
+    ):
+        raise InputError(
+            f"{key}.options.{_UNANSWERABLE} is {choice!r} and must be drop or keep, of a dataset of "
+            "question answering"
+        )
+    return choice == "keep"
+
+
+def _with_relevant(
+    passages: Iterable[Example], queries: dict[str, list[Example]], origin: str
+) -> Iterator[Example]:
+    """Pass on passages; raise an InputError if one that a query needs is not in its language."""
+    missing = {
+        (passage, query["language"])
+        for of_split in queries.values()
+        for query in of_split
+        for passage in query["relevant"]
+    }
+    for passage in passages:
+        missing.discard((passage["id"], passage["language"]))
+        yield passage
+    if missing:
+        passage, language = min(missing)
+        raise InputError(
+            f"{origin}: {len(missing)} relevant passages are not among the passages of their "
+            f"query's language, first {passage!r} in {language}; add them or leave them out of "
+            "`relevant`"
+        )
+
+
+def _limit(options: dict[str, Any], split: str, key: str) -> int | None:
+    option = _LIMITS[split]
+    limit = options.get(option)
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise InputError(f"{key}.options.{option} is {limit!r} and must be 1 or more")
+    return limit
+
+
+def _kind(reader: str, kind: str | None, key: str) -> str:
+    own = READERS[reader].kind
+    if own != "any":
+        if kind not in (None, own):
+            raise InputError(
+                f"{key}.kind is {kind!r}, but reader {reader} yields {own}; correct one"
+            )
+        return own
+    kinds = [name for name in KEYS if name != "passage"]
+    if kind not in kinds:
+        raise InputError(f"{key}.kind is {kind!r} and must be one of {', '.join(kinds)}")
+    return kind
+
+
+def _own_options(reader: str, options: dict[str, Any], kind: str, key: str) -> dict[str, Any]:
+    parameters = inspect.signature(READERS[reader].read).parameters
+    own = set(parameters) - {"path", *_TOLD}
+    given = {name: value for name, value in options.items() if name in own}
+    general = {*_LIMITS.values(), "seed"}
+    if kind == "question_answering":
+        general.add(_UNANSWERABLE)
+    unknown = sorted(set(options) - own - general)
+    if unknown:
+        raise InputError(
+            f"{key}.options.{unknown[0]} is not known to reader {reader}; it takes "
+            f"{', '.join(sorted(own | general))}"
+        )
+    required = {option for option in own if parameters[option].default is inspect.Parameter.empty}
+    if missing := sorted(required - set(given)):
+        raise InputError(f"{key}.options.{missing[0]} is missing; reader {reader} needs it")
+    _check_languages(given.get("languages"), key)
+    return given
+
+
+def _check_languages(languages: Any, key: str) -> None:
+    if languages is None:
+        return
+    if not isinstance(languages, list | tuple | dict) or not all(
+        isinstance(code, str) for code in languages
+    ):
+        raise InputError(f"{key}.options.languages is {languages!r} and must be a list of codes")
+    for code in languages:
+        if iso639_3(code) != code:
+            raise InputError(
+                f"{key}.options.languages has {code!r} and must use ISO 639-3: {iso639_3(code)}"
+            )

@@ -1,0 +1,194 @@
+"""The canonical form of every task's examples, and what makes an example valid.
+
+docs/architecture.md gives the form. Everything behind it (tokenisation, ranking, scoring) trusts
+it, so every example passes here once, wherever it comes from.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.data.seen import Seen
+from semantic_tokens.errors import InputError
+
+log = logging.getLogger(__name__)
+
+Example = dict[str, Any]
+
+#: The splits that every dataset has; a ranking dataset has ``passages`` too.
+SPLITS = ("train", "dev", "test")
+
+
+class Placed(dict[str, Any]):
+    """An example that knows its place in a publisher's file, for messages."""
+
+    __slots__ = ("line", "path")
+
+    def __init__(self, example: Example, path: Path, line: int | None = None) -> None:
+        super().__init__(example)
+        self.path, self.line = path, line
+
+    @property
+    def place(self) -> str:
+        return str(self.path) if self.line is None else f"{self.path}, line {self.line}"
+
+
+def validate_examples(
+    kind: str,
+    examples: Iterable[Example],
+    path: str | Path,
+    *,
+    seen: Seen | None = None,
+) -> Iterator[Example]:
+    """Pass on examples, checking each as it goes by: keys, types, language code, unique id, and
+    what its kind demands (IOB2 tags, answers where they say they are, positive grades).
+
+    An example that repeats an earlier one of the same call in all it says is left out; the log
+    counts them.
+
+    Args:
+        kind: a key of :data:`KEYS`.
+        path: where they come from, for messages about examples that are not :class:`Placed`.
+        seen: ids that are taken already; ids that go by are added.
+
+    Raises:
+        InputError: names place and key of the first example that is not valid, or says that there
+            is none at all.
+    """
+    if kind not in KEYS:
+        raise InputError(f"dataset kind {kind!r} is not one of {', '.join(KEYS)}")
+    seen = Seen() if seen is None else seen
+    contents = Seen()
+    number = repeated = 0
+    for number, example in enumerate(examples, start=1):
+        problem = _problem(kind, example)
+        if problem is None:
+            is_new = contents.add(json.dumps(example, sort_keys=True))
+            if not seen.add(example["id"]):
+                if not is_new:
+                    repeated += 1
+                    continue
+                problem = (
+                    f"`id` {example['id']!r} is taken by an earlier example, which says something "
+                    "else or is in another split; ids are unique"
+                )
+        if problem:
+            place = example.place if isinstance(example, Placed) else f"{path}, record {number}"
+            raise InputError(f"{place}: {problem}")
+        yield example
+    if not number:
+        raise InputError(f"{path} holds no example; fill it")
+    if repeated:
+        log.warning("%s: %d examples dropped that repeat an earlier one", path, repeated)
+
+
+def iob2(tags: Sequence[str]) -> list[str]:
+    """Tags in IOB2, an I- that continues nothing becoming the B- that evaluations read it as.
+
+    That is how IOB1 begins an entity. Annotators of IOB2 slip (12 times in MasakhaNER 1.0);
+    seqeval, like the shared task's conlleval, opens an entity there, so no entity changes.
+
+    >>> iob2(["O", "I-PER", "I-PER", "I-LOC"])
+    ['O', 'B-PER', 'I-PER', 'B-LOC']
+    """
+    return [
+        f"B-{tag[2:]}" if tag.startswith("I-") and previous[2:] != tag[2:] else tag
+        for previous, tag in zip(["O", *tags], tags, strict=False)
+    ]
+
+
+def is_tag(tag: object) -> bool:
+    """Whether this is O, or B- or I- and a type."""
+    return isinstance(tag, str) and (tag == "O" or (tag[:2] in ("B-", "I-") and len(tag) > 2))
+
+
+def is_in_place(answer: dict[str, Any], context: str) -> bool:
+    """Whether an answer's text stands in its context where ``start`` says, in characters."""
+    text, start = answer["text"], answer["start"]
+    if not isinstance(text, str) or not isinstance(start, int):
+        return False
+    return text != "" and start >= 0 and context[start : start + len(text)] == text
+
+
+def _problem(kind: str, example: Example) -> str | None:
+    """What is wrong with an example, in words that go behind its place; None if nothing is."""
+    types = {"id": str, "language": str} | KEYS[kind]
+    for key, type_ in types.items():
+        if key not in example:
+            return f"key `{key}` is missing; a {kind} example has {', '.join(types)}"
+        if not isinstance(example[key], type_):
+            return f"`{key}` is {example[key]!r} and must be a {_TYPE_NAMES[type_]}"
+        if not example[key] and key not in _MAY_BE_EMPTY:
+            return f"`{key}` is empty; fill it or remove the example"
+    language = example["language"]
+    try:
+        code = iso639_3(language)
+    except InputError as error:
+        return f"`language`: {error}"
+    if code != language:
+        return f"`language` is {language!r} and must be ISO 639-3: {code}"
+    check = _CHECKS.get(kind)
+    return check(example) if check else None
+
+
+def _tagging_problem(example: Example) -> str | None:
+    tokens, tags = example["tokens"], example["tags"]
+    if len(tokens) != len(tags):
+        return f"{len(tokens)} `tokens` have {len(tags)} `tags`; give one tag a token"
+    for token in tokens:
+        if not isinstance(token, str) or not token.strip(" \t\r\n"):
+            return f"`tokens` holds {token!r}; a token is a string that is not blank"
+    for tag in tags:
+        if not is_tag(tag):
+            return f"`tags` holds {tag!r}; a tag is O, B-TYPE or I-TYPE"
+    for number, (tag, expected) in enumerate(zip(tags, iob2(tags), strict=True)):
+        if tag != expected:
+            return f"`tags`[{number}] is {tag} but continues no entity; in IOB2 it is {expected}"
+    return None
+
+
+def _answer_problem(example: Example) -> str | None:
+    for answer in example["answers"]:
+        if (
+            not isinstance(answer, dict)
+            or not isinstance(answer.get("text"), str)
+            or type(answer.get("start")) is not int
+        ):
+            return f'`answers` holds {answer!r}; an answer is {{"text": string, "start": integer}}'
+        if not is_in_place(answer, example["context"]):
+            return (
+                f"the answer {answer['text']!r} does not stand at character {answer['start']} of "
+                "`context`; count `start` in characters (not bytes) from 0"
+            )
+    return None
+
+
+def _relevance_problem(example: Example) -> str | None:
+    for passage, grade in example["relevant"].items():
+        if type(grade) is not int or grade <= 0:
+            return (
+                f"`relevant` gives passage {passage!r} the grade {grade!r}; a grade is a positive "
+                "integer, and a passage that is not relevant is left out"
+            )
+    return None
+
+
+#: What an example of each kind has besides ``id`` and ``language``.
+KEYS: dict[str, dict[str, type]] = {
+    "token_classification": {"tokens": list, "tags": list},
+    "question_answering": {"context": str, "question": str, "answers": list},
+    "pair_classification": {"first": str, "second": str, "label": str},
+    "ranking": {"query": str, "relevant": dict},
+    "passage": {"title": str, "text": str},
+}
+#: A question without an answer is one that its passage does not answer.
+_MAY_BE_EMPTY = {"title", "answers"}
+_TYPE_NAMES: dict[type, str] = {str: "string", list: "list", dict: "mapping"}
+_CHECKS: dict[str, Callable[[Example], str | None]] = {
+    "token_classification": _tagging_problem,
+    "question_answering": _answer_problem,
+    "ranking": _relevance_problem,
+}

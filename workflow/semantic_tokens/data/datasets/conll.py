@@ -1,0 +1,257 @@
+"""Named entities in columns, one word on each line, as the shared tasks of CoNLL publish them and
+many since (WikiANN, MasakhaNER; paper, section 3.1)."""
+
+import codecs
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed, iob2, is_tag
+from semantic_tokens.errors import InputError
+from semantic_tokens.text_files import at_tabs_or_spaces, numbered_lines
+
+log = logging.getLogger(__name__)
+
+#: A line with this word begins a document in CoNLL-2002 and 2003; it is no word of a sentence.
+DOCUMENT_START = "-DOCSTART-"
+# What BIOES, BILOU and BMES write besides B- and I-: an entity's last word, and one of one word.
+_INSIDE = {"E": "I", "L": "I", "M": "I"}
+_SINGLE = ("S", "U")
+_LAST = ("E", "L", *_SINGLE)
+
+
+class Sentence(NamedTuple):
+    """A sentence's words and their tags as the file has them, and the line it begins at."""
+
+    words: list[str]
+    tags: list[str]
+    line: int
+
+
+def read_sentences(
+    path: Path,
+    *,
+    word: int = 1,
+    tag: int | None = -1,
+    width: int | None = None,
+    encoding: str = "utf-8",
+    comments: str | None = None,
+    word_prefix: str = "",
+) -> Iterator[Sentence]:
+    """The sentences of a file of columns. A blank line ends one, and so does ``-DOCSTART-``.
+
+    Tabs separate the columns of a line that has any, else spaces do.
+
+    Args:
+        word, tag: which column is which, counted from 1, or from -1 backwards; without a tag the
+            tags are left empty.
+        width: how many columns a line has; None leaves that open.
+        comments: lines that begin with this are left out.
+        word_prefix: what stands before every word and is taken away.
+
+    Raises:
+        InputError: names file and line where the columns or the tag are not there.
+    """
+    words: list[str] = []
+    tags: list[str] = []
+    begin = 1
+    for number, line in numbered_lines(path, encoding):
+        if comments and line.startswith(comments):
+            continue
+        fields = at_tabs_or_spaces(line) if line.strip() else []
+        if not fields or fields[0] == DOCUMENT_START:
+            if words:
+                yield Sentence(words, tags, begin)
+            words, tags = [], []
+            continue
+        try:
+            if width is not None and len(fields) != width:
+                raise IndexError
+            text, label = _column(fields, word), "" if tag is None else _column(fields, tag)
+        except IndexError:
+            text = label = ""
+        if not text or not text.startswith(word_prefix) or (tag is not None and not _tag(label)):
+            raise InputError(
+                f"{path}, line {number}: {_expected(word, tag, width, word_prefix)}, not {line!r}; "
+                "fix or remove the line"
+            )
+        if not words:
+            begin = number
+        words.append(text.removeprefix(word_prefix))
+        tags.append(label)
+    if words:
+        yield Sentence(words, tags, begin)
+
+
+def to_iob2(tags: Sequence[str]) -> list[str]:
+    """Tags of IOB1, IOB2, BIOES, BILOU or BMES as tags of IOB2. Which scheme it is need not be
+    known: none gives a tag another meaning.
+
+    >>> to_iob2(["S-PER", "O", "B-LOC", "E-LOC", "I-LOC"])
+    ['B-PER', 'O', 'B-LOC', 'I-LOC', 'B-LOC']
+    >>> to_iob2(["I-PER", "I-PER", "B-PER", "O"])
+    ['B-PER', 'I-PER', 'B-PER', 'O']
+    """
+    written = []
+    after_last = False
+    for tag in tags:
+        mark, dash, kind = tag.partition("-")
+        if dash:
+            begins = mark in _SINGLE or after_last
+            after_last = mark in _LAST
+            mark = "B" if begins else _INSIDE.get(mark, mark)
+        else:
+            after_last = False
+        written.append(f"{mark}{dash}{kind}")
+    return iob2(written)
+
+
+def examples_of(
+    file: Path, language: str, split: str, sentences: Iterator[Sentence]
+) -> Iterator[Example]:
+    """Canonical examples of a file's sentences, their tags in IOB2."""
+    changed = 0
+    for number, sentence in enumerate(sentences):
+        tags = to_iob2(sentence.tags)
+        changed += tags != sentence.tags
+        example = {
+            "id": f"{language}-{split}-{number}",
+            "language": language,
+            "tokens": sentence.words,
+            "tags": tags,
+        }
+        yield Placed(example, file, sentence.line)
+    if changed:
+        log.info("%s: the tags of %d sentences were written anew in IOB2", file, changed)
+
+
+def conll(
+    path: Path,
+    languages: Sequence[str] | Mapping[str, str],
+    files: str = "{language}/{split}.txt",
+    splits: Mapping[str, str] | None = None,
+    columns: Mapping[str, int] | None = None,
+    encoding: str = "utf-8",
+    comments: str | None = None,
+    word_prefix: str = "",
+) -> dict[str, list[Example]]:
+    """Anybody's named entities in columns, in whatever scheme of tags begins with B and I.
+
+    Args:
+        path: a folder.
+        languages: ISO 639-3 codes; or a mapping of them to the names that the files use.
+        files: where the file of a language and split lies in the folder.
+        splits: what the files call train, dev and test.
+        columns: which column is the ``word`` and which the ``tag``, counted from 1, or from -1
+            backwards; by default the first and the last.
+        encoding: of the files; that of CoNLL-2002 is ``latin-1``.
+        comments: lines that begin with this are left out, as ``# id`` in MultiCoNER.
+        word_prefix: what stands before every word, as ``{language}:`` in WikiANN.
+
+    Raises:
+        InputError: an option is not of that form, a file is missing, or a line is malformed.
+    """
+    names = dict(languages) if isinstance(languages, Mapping) else {n: n for n in languages}
+    of_split = _named_splits(splits)
+    places = _places(columns)
+    _check_encoding(encoding)
+    for option, value in (("files", files), ("word_prefix", word_prefix)):
+        _fill(option, value, "xx", "train")
+    found: dict[str, list[Example]] = {split: [] for split in SPLITS}
+    for language, name in names.items():
+        for split, published in of_split.items():
+            file = _existing(path / _fill("files", files, name, published))
+            if file is None:
+                if split == "dev":  # some languages have none
+                    continue
+                raise InputError(
+                    f"{path / _fill('files', files, name, published)} is missing; correct the "
+                    f"dataset's `files` or `splits`, or leave {language} out of its `languages`"
+                )
+            sentences = read_sentences(
+                file,
+                word=places["word"],
+                tag=places["tag"],
+                encoding=encoding,
+                comments=comments,
+                word_prefix=_fill("word_prefix", word_prefix, name, published),
+            )
+            found[split] += examples_of(file, language, split, sentences)
+    return found
+
+
+def _named_splits(splits: Mapping[str, str] | None) -> dict[str, str]:
+    if splits is None:
+        return {split: split for split in SPLITS}
+    unknown = sorted(set(splits) - set(SPLITS))
+    if unknown or not {"train", "test"} <= set(splits):
+        raise InputError(
+            f"the dataset's `splits` is {dict(splits)} and must say what the files call train, dev "
+            "and test; correct it in the config"
+        )
+    return {split: str(splits[split]) for split in SPLITS if split in splits}
+
+
+def _places(columns: Mapping[str, int] | None) -> dict[str, int]:
+    places = {"word": 1, "tag": -1} | dict(columns or {})
+    if set(places) != {"word", "tag"} or not all(
+        type(place) is int and place != 0 for place in places.values()
+    ):
+        raise InputError(
+            f"the dataset's `columns` is {dict(columns or {})} and must give `word` and `tag` the "
+            "numbers of their columns, from 1, or from -1 backwards; correct it in the config"
+        )
+    return places
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        is_known = codecs.lookup(encoding).name and "a\n".encode(encoding) == b"a\n"
+    except (LookupError, TypeError):
+        is_known = False
+    if not is_known:
+        raise InputError(
+            f"the dataset's `encoding` is {encoding!r} and must be utf-8, latin-1 or another that "
+            "extends ASCII; correct it in the config"
+        )
+
+
+def _fill(option: str, pattern: str, language: str, split: str) -> str:
+    try:
+        return pattern.format(language=language, split=split)
+    except (AttributeError, KeyError, IndexError, ValueError) as error:
+        raise InputError(
+            f"the dataset's `{option}` is {pattern!r} and must be text in which {{language}} and "
+            "{split} stand for their names; correct it in the config"
+        ) from error
+
+
+def _existing(file: Path) -> Path | None:
+    """The file, or the gzipped one of its name."""
+    for candidate in (file, file.with_name(f"{file.name}.gz")):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _column(fields: list[str], number: int) -> str:
+    return fields[number - 1 if number > 0 else number]
+
+
+def _tag(label: str) -> bool:
+    """Whether this is O, or a mark of some scheme and a type."""
+    mark, dash, kind = label.partition("-")
+    written = f"B-{kind}" if dash and mark in (*_INSIDE, *_SINGLE) else label
+    return is_tag(written)
+
+
+def _expected(word: int, tag: int | None, width: int | None, prefix: str) -> str:
+    if width == 2:
+        return "a word and its tag (O, B-TYPE or I-TYPE) separated by a space are expected"
+    what = f"a word in column {word}" + (f" that begins with {prefix!r}" if prefix else "")
+    return what + (
+        f" and its tag (O, B-TYPE, I-TYPE …) in column {tag} are expected"
+        if tag
+        else " is expected"
+    )

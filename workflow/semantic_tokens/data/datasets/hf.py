@@ -1,0 +1,411 @@
+"""Any dataset of the Hugging Face hub, or a copy of its folder: the config says which configuration
+is which language, which split is which, and what the columns are called."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from semantic_tokens.data.datasets.canonical import SPLITS, Example
+from semantic_tokens.data.datasets.conll import to_iob2
+from semantic_tokens.data.datasets.sources import require_languages
+from semantic_tokens.data.datasets.splitting import check_fraction, part_of
+from semantic_tokens.data.datasets.squad import drop_misplaced
+from semantic_tokens.data.hub_tables import (
+    Part,
+    Repository,
+    Table,
+    as_written,
+    open_tables,
+    parts_of,
+    pattern_of,
+    repository_of,
+)
+from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.errors import InputError
+
+log = logging.getLogger(__name__)
+
+#: By kind of dataset, our names of the columns and what they are called unless the config says
+#: otherwise.
+COLUMNS: dict[str, dict[str, str]] = {
+    "token_classification": {"tokens": "tokens", "tags": "ner_tags"},
+    "question_answering": {"context": "context", "question": "question", "answers": "answers"},
+    "pair_classification": {"first": "premise", "second": "hypothesis", "label": "label"},
+}
+#: Columns that a table may have besides.
+OPTIONAL = ("id", "language")
+#: The tables of a ranking dataset as MTEB publishes them: configuration, split and columns.
+RANKING: dict[str, dict[str, str]] = {
+    "queries": {"configuration": "queries", "split": "queries", "id": "_id", "text": "text"},
+    "corpus": {"configuration": "corpus", "split": "corpus", "id": "_id", "title": "title", "text": "text"},
+    "qrels": {"configuration": "default", "query": "query-id", "passage": "corpus-id", "grade": "score"},
+}  # fmt: skip
+_PUBLISHED = {"train": "train", "dev": "validation", "test": "test"}
+_JUDGED = {"train": "train", "dev": "dev", "test": "test"}  # of qrels
+# What stays together where dev is taken from train: questions on a passage, pairs of a premise.
+_TOGETHER = {"question_answering": "context", "pair_classification": "first"}
+
+
+def hf(
+    path: Path | None,
+    kind: str,
+    key: str,
+    mirror: str | None = None,
+    id: str | None = None,
+    revision: str | None = None,
+    configurations: Mapping[str, str] | str | None = None,
+    files: str | None = None,
+    splits: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    language: str | None = None,
+    languages: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
+    dev_fraction: float | None = None,
+    streaming: bool = False,
+    queries: Mapping[str, str] | None = None,
+    corpus: Mapping[str, str] | None = None,
+    qrels: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> dict[str, Iterable[Example]]:
+    """Read a dataset of any kind.
+
+    Args:
+        path: a copy of the repository; None reads it from the hub, by way of its cache.
+        kind: of the dataset, as the config says.
+        key: the config key of the dataset, for messages.
+        mirror: what stands in for the hub.
+        id, revision: the repository, ``owner/name``, and its commit.
+        configurations: the one of every language (ISO 639-3), or one of all.
+        files: a pattern of the files, with ``{language}``, ``{configuration}`` and ``{split}``;
+            by default those that the repository's card names.
+        splits: what is called ``train``, ``dev`` and ``test`` there; slices as ``train[:80%]`` are
+            understood.
+        columns: names of the columns that are called otherwise than in :data:`COLUMNS`; ``id`` and
+            ``language`` besides, where there are any; ``a.b`` is a field of a column.
+        language: of all rows, where there is but one.
+        languages: keep these (ISO 639-3).
+        labels: names of tags or labels that are numbers and that the table does not name.
+        dev_fraction: a share of train that is dev.
+        streaming: read from the hub as the rows go by, and keep nothing.
+        queries, corpus, qrels: of a ranking dataset, where its three tables are and what their
+            columns are called, where that is not as in :data:`RANKING`; each may have an ``id`` and
+            ``revision`` of its own as ``repository`` and ``revision``.
+
+    Raises:
+        InputError: at once, where something is not there or an option is malformed; or while
+            reading, where a row is.
+    """
+    where = f"{key}.options"
+    repository = repository_of(where, id, revision, path, mirror)
+    published = _JUDGED if kind == "ranking" else _PUBLISHED
+    named = _mapping(splits, {} if splits else published, f"{where}.splits", only=SPLITS)
+    if dev_fraction is not None:
+        check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
+        named = {split: name for split, name in named.items() if split != "dev"}
+    parts = parts_of(configurations, language, languages, where)
+    if kind == "ranking":
+        if columns or labels:
+            raise InputError(
+                f"{where}: the columns of a ranking dataset are named under `queries`, `corpus` and "
+                "`qrels`"
+            )
+        tables = {"queries": queries, "corpus": corpus, "qrels": qrels}
+        found = _ranking(repository, parts, tables, named, files, mirror, streaming)
+    else:
+        for option, value in (("queries", queries), ("corpus", corpus), ("qrels", qrels)):
+            if value is not None:
+                raise InputError(f"{where}.{option} is of a dataset of kind ranking, not {kind}")
+        chosen = _mapping(
+            columns, COLUMNS[kind], f"{where}.columns", only=(*COLUMNS[kind], *OPTIONAL)
+        )
+        opened = [(part, _open(repository, part, named, files, streaming)) for part in parts]
+        found = _examples(opened, kind, chosen, labels, languages, where)
+    if dev_fraction is None:
+        return found
+    return _with_dev(found, kind, dev_fraction, seed)
+
+
+def _mapping(
+    given: Mapping[str, str] | None, default: Mapping[str, str], key: str, only: Sequence[str]
+) -> dict[str, str]:
+    """The default with what is given laid over it."""
+    if given is not None and not isinstance(given, Mapping):
+        raise InputError(f"{key} is {given!r} and must be a mapping of {', '.join(only)}")
+    unknown = sorted(set(given or ()) - set(only))
+    if unknown:
+        raise InputError(f"{key}.{unknown[0]} is not known; it takes {', '.join(only)}")
+    return {**default, **{name: str(value) for name, value in (given or {}).items()}}
+
+
+def _open(
+    repository: Repository,
+    part: Part,
+    splits: Mapping[str, str],
+    files: str | None,
+    streaming: bool,
+) -> dict[str, Table]:
+    return open_tables(
+        repository,
+        splits,
+        configuration=part.configuration,
+        files=pattern_of(files, part),
+        streaming=streaming,
+    )
+
+
+def _examples(
+    opened: list[tuple[Part, dict[str, Table]]],
+    kind: str,
+    columns: Mapping[str, str],
+    labels: Sequence[str] | None,
+    languages: Sequence[str] | None,
+    key: str,
+) -> dict[str, Iterable[Example]]:
+    # All at once, so that a column that is not there is named before any work.
+    rows = {
+        (number, split): table.rows(columns, f"{key}.columns")
+        for number, (_, tables) in enumerate(opened)
+        for split, table in tables.items()
+    }
+    if "language" not in columns and any(part.language is None for part, _ in opened):
+        raise InputError(
+            f"{key}: nothing says the language of the rows; give `configurations` by language, "
+            "`language`, or the column under `columns.language`"
+        )
+
+    for part, tables in opened:
+        if "test" not in tables:
+            raise InputError(
+                f"{key}: {part.configuration or 'the dataset'} has no split to test on; correct "
+                "`splits` or `files`, or leave its language out"
+            )
+
+    def of_split(split: str) -> Iterator[Example]:
+        there = set()
+        for number, (part, tables) in enumerate(opened):
+            if split not in tables:
+                log.info("%s: no split %s of %s", key, split, part.configuration)
+                continue
+            where = tables[split].where
+            progress = tqdm(
+                rows[number, split], desc=f"{split} {part.language or ''}", mininterval=2
+            )
+            examples = _canonical(progress, kind, part, split, labels, where)
+            if kind == "question_answering":
+                examples = iter(drop_misplaced(examples, where))
+            for example in examples:
+                if languages is None or example["language"] in languages:
+                    there.add(example["language"])
+                    yield example
+        if split == "test":
+            require_languages(languages, there, f"{key}, split {split}")
+
+    return {split: of_split(split) for split in SPLITS}
+
+
+def _canonical(
+    rows: Iterable[dict[str, Any]],
+    kind: str,
+    part: Part,
+    split: str,
+    labels: Sequence[str] | None,
+    where: str,
+) -> Iterator[Example]:
+    """Canonical examples of a table's rows."""
+    for number, row in enumerate(rows):
+        place = f"{where}, row {number}"
+        language = _language(row.pop("language", None), part.language, place)
+        name = row.pop("id", None)
+        # Tables count their rows anew in every configuration and split.
+        own = f"{language}-{split}-{number if name is None else name}"
+        yield {"id": own, "language": language, **_KINDS[kind](row, labels, place)}
+
+
+def _language(found: Any, of_part: str | None, place: str) -> str:
+    if found is None and of_part is not None:
+        return of_part
+    try:
+        return iso639_3(as_written(found))
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+
+
+def _tagged(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Example:
+    tokens, tags = row["tokens"], row["tags"]
+    if not isinstance(tokens, list) or not isinstance(tags, list):
+        raise InputError(f"{place}: tokens and tags must be lists, not {tokens!r} and {tags!r}")
+    named = [_label(tag, labels, place) for tag in tags]
+    return {"tokens": tokens, "tags": to_iob2(named)}
+
+
+def _answered(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Example:
+    answers = answers_of(row, place)
+    return {"context": row["context"], "question": row["question"], "answers": answers}
+
+
+def answers_of(row: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
+    """The canonical answers of a question whose ``answers`` are SQuAD's: a mapping of the lists
+    ``text`` and ``answer_start``, or a list of mappings.
+
+    Raises:
+        InputError: they are not of that form, or another column of the question is no text.
+    """
+    answers = row["answers"]
+    if isinstance(answers, Mapping):
+        texts, starts = answers.get("text"), answers.get("answer_start")
+        if isinstance(texts, list) and isinstance(starts, list) and len(texts) == len(starts):
+            pairs = zip(texts, starts, strict=True)
+            answers = [{"text": text, "answer_start": start} for text, start in pairs]
+        else:
+            answers = [answers]
+    is_sound = isinstance(answers, list) and all(
+        isinstance(answer, Mapping)
+        and isinstance(answer.get("text"), str)
+        and type(answer.get("answer_start")) is int
+        for answer in answers
+    )
+    others = [value for name, value in row.items() if name != "answers"]
+    if not is_sound or not all(isinstance(value, str) for value in others):
+        raise InputError(
+            f"{place}: a question has text in its columns, and in `answers` as many `text` as "
+            f"`answer_start`, not {str(row['answers'])[:80]}; fix or remove the row"
+        )
+    return [{"text": answer["text"], "start": answer["answer_start"]} for answer in answers]
+
+
+def _paired(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Example:
+    label = _label(row["label"], labels, place)
+    return {"first": row["first"], "second": row["second"], "label": label}
+
+
+_KINDS = {
+    "token_classification": _tagged,
+    "question_answering": _answered,
+    "pair_classification": _paired,
+}
+
+
+def _label(value: Any, labels: Sequence[str] | None, place: str) -> str:
+    """The name of a tag or label that is its name, or its number in ``labels``."""
+    if type(value) is int and labels is not None and 0 <= value < len(labels):
+        return as_written(labels[value])
+    if not isinstance(value, str):
+        remedy = (
+            "which `labels` does not name; correct it, or remove the row"
+            if labels is not None
+            else "and nothing names it; list the names of the numbers, from 0, under `labels`"
+        )
+        raise InputError(f"{place}: the label is {value!r}, {remedy}")
+    return value
+
+
+def _with_dev(
+    found: dict[str, Iterable[Example]], kind: str, dev_fraction: float, seed: int
+) -> dict[str, Iterable[Example]]:
+    """Take a share of train apart. It is read once for each."""
+    train = list(found["train"])
+    together = _TOGETHER.get(kind, "id")
+    parts: dict[str, list[Example]] = {"train": [], "dev": []}
+    for example in train:
+        name = f"{example['language']}\t{example[together]}"
+        parts[part_of(name, seed, train=1 - dev_fraction, dev=dev_fraction)].append(example)
+    return {**found, **parts}
+
+
+# Ranking
+
+
+def _ranking(
+    repository: Repository,
+    parts: list[Part],
+    tables: Mapping[str, Mapping[str, str] | None],
+    splits: Mapping[str, str],
+    files: str | None,
+    mirror: str | None,
+    streaming: bool,
+) -> dict[str, Iterable[Example]]:
+    """Queries, passages and judgements, each a table of its own in every language."""
+    key = repository.key
+    if any(part.language is None for part in parts):
+        raise InputError(
+            f"{key}: give the `language` of the texts, or `configurations` by language"
+        )
+    extra = ("repository", "revision", "files")
+    chosen = {
+        name: _mapping(given, RANKING[name], f"{key}.{name}", only=(*RANKING[name], *extra))
+        for name, given in tables.items()
+    }
+    places = {
+        name: repository_of(
+            f"{key}.{name}", table["repository"], table.get("revision"), None, mirror
+        )
+        if "repository" in table
+        else repository
+        for name, table in chosen.items()
+    }
+
+    def opened(name: str, part: Part, of_splits: Mapping[str, str]) -> dict[str, Any]:
+        table = chosen[name]
+        configuration = table["configuration"].replace("{configuration}", part.configuration or "")
+        own = Part(part.language, configuration)
+        pattern = pattern_of(table.get("files", files), part)
+        there = _open(places[name], own, of_splits, pattern, streaming)
+        kept = {
+            column: theirs
+            for column, theirs in table.items()
+            if column not in ("configuration", "split", *extra)
+        }
+        if name == "corpus" and "title" not in (tables["corpus"] or {}):
+            columns = next(iter(there.values())).features
+            kept = {c: n for c, n in kept.items() if c != "title" or n in columns}
+        return {split: table.rows(kept, f"{key}.{name}") for split, table in there.items()}
+
+    found: dict[str, list[Example]] = {split: [] for split in SPLITS}
+    passages = []
+    for part in parts:
+        language = str(part.language)
+        texts = opened("queries", part, {"all": chosen["queries"]["split"]})["all"]
+        passages.append(
+            (language, opened("corpus", part, {"all": chosen["corpus"]["split"]})["all"])
+        )
+        judged = opened("qrels", part, splits)
+        asked = {str(row["id"]): row["text"] for row in texts}
+        for split, rows in judged.items():
+            found[split] += _judged(rows, asked, language, f"{key}.qrels, {language}, {split}")
+    return {**found, "passages": _passages(passages)}
+
+
+def _judged(
+    rows: Iterable[dict[str, Any]], asked: Mapping[str, str], language: str, where: str
+) -> Iterator[Example]:
+    relevant: dict[str, dict[str, int]] = {}
+    unknown = 0
+    for number, row in enumerate(rows):
+        query, passage, grade = str(row["query"]), str(row["passage"]), row["grade"]
+        if not isinstance(grade, int | float) or grade != int(grade):
+            raise InputError(
+                f"{where}, row {number}: the grade is {grade!r} and must be a whole number"
+            )
+        if query not in asked:
+            unknown += 1
+        elif grade > 0:
+            relevant.setdefault(query, {})[f"{language}-{passage}"] = int(grade)
+    if unknown:
+        log.warning("%s: %d judgements dropped whose query is not there", where, unknown)
+    for query, passages in relevant.items():
+        name = f"{language}-{query}"
+        yield {"id": name, "language": language, "query": asked[query], "relevant": passages}
+
+
+def _passages(tables: list[tuple[str, Iterable[dict[str, Any]]]]) -> Iterator[Example]:
+    for language, rows in tables:
+        for row in tqdm(rows, desc=f"passages in {language}", mininterval=2):
+            yield {
+                "id": f"{language}-{row['id']}",
+                "language": language,
+                "title": row.get("title") or "",
+                "text": row["text"],
+            }

@@ -1,0 +1,118 @@
+"""Benchmarks as the Hugging Face hub has them, fetched from there or laid out alike (paper,
+section 3.1)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from semantic_tokens.data.datasets.canonical import Example
+from semantic_tokens.data.datasets.hf import answers_of, hf
+from semantic_tokens.data.datasets.sources import require_languages
+from semantic_tokens.data.datasets.splitting import check_fraction
+from semantic_tokens.data.datasets.squad import Question, carve_dev, drop_misplaced
+from semantic_tokens.data.datasets.xnli import LABELS
+from semantic_tokens.data.hub_tables import open_tables, repository_of
+from semantic_tokens.data.languages import iso639_1, iso639_3
+
+_TYDIQA = {name: name for name in ("id", "title", "context", "question", "answers")}
+
+
+def xnli_hub(
+    path: Path | None,
+    key: str,
+    languages: Sequence[str],
+    mirror: str | None = None,
+    id: str = "facebook/xnli",
+    revision: str | None = None,
+) -> dict[str, Iterable[Example]]:
+    """XNLI with the training sets translated into every language, one configuration for each.
+
+    Args:
+        path: a folder laid out like ``facebook/xnli``; None reads it from the hub.
+        key, mirror, id, revision: as of :func:`semantic_tokens.data.datasets.hf.hf`.
+
+    Raises:
+        InputError: a file is missing, damaged or lacks a column, or a row has no known label (on
+            reading that row).
+    """
+    return hf(
+        path,
+        "pair_classification",
+        key,
+        mirror,
+        id=id,
+        revision=revision,
+        configurations={language: iso639_1(language) for language in languages},
+        files="{configuration}/{split}-*.parquet",
+        labels=LABELS,
+    )
+
+
+def tydiqa_hub(
+    path: Path | None,
+    key: str,
+    languages: Sequence[str] | None = None,
+    mirror: str | None = None,
+    id: str = "google-research-datasets/tydiqa",
+    revision: str | None = None,
+    dev_fraction: float = 0.1,
+    drop_test_contexts: bool = True,
+    seed: int = 0,
+) -> dict[str, list[Example]]:
+    """TyDiQA-GoldP, the configuration ``secondary_task``; ids begin with the language's name.
+
+    The publishers' validation is the test set, and dev is carved out of train, as
+    :func:`semantic_tokens.data.datasets.squad.squad_json` does.
+
+    Args:
+        path: a folder laid out like ``google-research-datasets/tydiqa``; None reads it from the
+            hub.
+        key, mirror, id, revision: as of :func:`semantic_tokens.data.datasets.hf.hf`.
+        drop_test_contexts: False trains on the benchmark as published.
+    """
+    check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
+    where = f"{key}.options"
+    tables = open_tables(
+        repository_of(where, id, revision, path, mirror),
+        {"train": "train", "test": "validation"},
+        files="secondary_task/{split}-*.parquet",
+        need_all=True,
+    )
+    rows = {split: table.rows(_TYDIQA, where) for split, table in tables.items()}
+    questions: dict[str, list[Question]] = {}
+    for split, table in tables.items():
+        titles: dict[str, str] = {}
+        read = tqdm(rows[split], desc=f"TyDiQA {split}", mininterval=2)
+        examples = drop_misplaced(_questions(read, table.where, titles), table.where)
+        questions[split] = [Question(titles[example["id"]], example) for example in examples]
+    found = {q.example["language"] for of_split in questions.values() for q in of_split}
+    require_languages(languages, found, str(path or id))
+    for split, of_split in questions.items():
+        questions[split] = [
+            q for q in of_split if languages is None or q.example["language"] in languages
+        ]
+    return carve_dev(
+        questions["train"],
+        questions["test"],
+        dev_fraction=dev_fraction,
+        drop_test_contexts=drop_test_contexts,
+        seed=seed,
+    )
+
+
+def _questions(
+    rows: Iterable[dict[str, Any]], where: str, titles: dict[str, str]
+) -> Iterator[Example]:
+    """Canonical questions; their titles go into ``titles`` by id."""
+    for number, row in enumerate(rows):
+        answers = answers_of(row, f"{where}, row {number}")
+        titles[row["id"]] = row["title"]
+        yield {
+            "id": row["id"],
+            "language": iso639_3(row["id"].split("-")[0]),
+            "context": row["context"],
+            "question": row["question"],
+            "answers": answers,
+        }

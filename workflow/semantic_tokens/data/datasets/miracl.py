@@ -1,0 +1,209 @@
+"""MIRACL: questions and the Wikipedia passages that answer them (paper, section 3.1; Ap. F)."""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed
+from semantic_tokens.data.datasets.sources import require_languages
+from semantic_tokens.data.datasets.splitting import check_fraction, part_of, uniform
+from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.errors import InputError
+from semantic_tokens.text_files import at_spaces, files_in, filled_lines, json_lines, plain_name
+
+log = logging.getLogger(__name__)
+
+Qrels = dict[str, dict[str, int]]
+
+_TABLE = re.compile(r"(topics|qrels)\.miracl-v[\d.]+-([a-z]{2})-(train|dev)\.tsv")
+_CORPUS = re.compile(r"miracl-corpus-v[\d.]+-([a-z]{2})")
+
+
+def miracl(
+    path: Path | Sequence[Path],
+    languages: Sequence[str] | None = None,
+    dev_fraction: float = 0.05,
+    distractors: float = 1.0,
+    seed: int = 0,
+) -> dict[str, Iterable[Example]]:
+    """MIRACL's topics, judgements and passages, in the files of its two repositories.
+
+    The publishers' dev is the test set, for the judgements of theirs are withheld; ours is a
+    share of their training queries. A language may have no training queries. Queries of which
+    nothing judged is relevant are dropped.
+
+    Args:
+        path: a folder, or several, with ``topics.miracl-v1.0-{xx}-{train,dev}.tsv``, the qrels of the
+            same names and ``miracl-corpus-v1.0-{xx}/docs-{i}.jsonl.gz``, at any depth.
+        distractors: the share of the passages that nobody judged to keep. 1 is the benchmark;
+            less makes a smaller pool of every judged passage and a random choice of the others.
+
+    Raises:
+        InputError: names file and line if a line is malformed, or the files that are missing.
+    """
+    check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
+    if distractors != 1:
+        check_fraction("distractors", distractors)
+    folders = [path] if isinstance(path, Path) else list(path)
+    topics, qrels = (_tables(folders, name) for name in ("topics", "qrels"))
+    require_languages(languages, {code for code, _ in topics}, ", ".join(map(str, folders)))
+    wanted = {code for code, _ in topics if languages is None or code in languages}
+    corpora = _corpora(folders, wanted)
+    judged: dict[str, set[str]] = {language: set() for language in corpora}
+    queries: dict[str, list[Example]] = {split: [] for split in SPLITS}
+    for (language, published), file in sorted(topics.items()):
+        if language not in wanted:
+            continue
+        if (language, published) not in qrels:
+            raise InputError(f"{file} has no judgements beside it; fetch its qrels")
+        grades = read_qrels(qrels[language, published])
+        judged[language].update(passage for of_query in grades.values() for passage in of_query)
+        for example in _queries(file, language, grades):
+            if published == "dev":
+                queries["test"].append(example)
+            else:
+                part = part_of(example["id"], seed, train=1 - dev_fraction, dev=dev_fraction)
+                queries[part].append(example)
+    splits: dict[str, Iterable[Example]] = {**queries}
+    splits["passages"] = _passages(corpora, judged, distractors, seed)
+    return splits
+
+
+def read_topics(path: Path) -> dict[str, str]:
+    """Query id -> text, of a table ``id, text``.
+
+    Raises:
+        InputError: names the line that is not of that form, or repeats an id.
+    """
+    topics: dict[str, str] = {}
+    repeated = 0
+    for number, line in filled_lines(path):
+        query, tab, text = line.partition("\t")
+        query, text = query.strip(), text.strip()
+        if not tab or not query or not text or topics.get(query, text) != text:
+            raise InputError(
+                f"{path}, line {number}: a query's id, new in this file, and its text separated by "
+                f"a tab are expected, not {line[:80]!r}; fix or remove the line"
+            )
+        repeated += query in topics
+        topics[query] = text
+    if repeated:
+        log.warning("%s: %d lines dropped that repeat an earlier one", path, repeated)
+    return topics
+
+
+def read_qrels(path: Path) -> Qrels:
+    """Query id -> passage id -> grade, of TREC's ``query Q0 passage grade``.
+
+    Raises:
+        InputError: names the line that is not of that form, or grades a passage otherwise than an
+            earlier one.
+    """
+    qrels: Qrels = {}
+    for number, line in filled_lines(path):
+        fields = at_spaces(line)
+        if len(fields) != 4 or not fields[3].isdecimal():
+            raise InputError(
+                f"{path}, line {number}: query, Q0, passage and grade (0 or more) are expected, "
+                f"not {line[:80]!r}; fix or remove the line"
+            )
+        query, _, passage, grade = fields
+        grades = qrels.setdefault(query, {})
+        if grades.setdefault(passage, int(grade)) != int(grade):
+            raise InputError(
+                f"{path}, line {number}: passage {passage} has the grade {grade}, and "
+                f"{grades[passage]} on an earlier line for the same query; remove one"
+            )
+    return qrels
+
+
+def read_passages(path: Path, language: str) -> Iterator[Example]:
+    """The passages of a file of ``{"docid", "title", "text"}``, gzipped or not.
+
+    Raises:
+        InputError: names the line that lacks a key.
+    """
+    for number, record in json_lines(path):
+        try:
+            passage = {
+                "id": f"{language}-{record['docid']}",
+                "language": language,
+                "title": record["title"],
+                "text": record["text"],
+            }
+        except KeyError as error:
+            raise InputError(
+                f"{path}, line {number}: key {error} is missing; a passage has docid, title and text"
+            ) from error
+        yield Placed(passage, path, number)
+
+
+def _queries(topics: Path, language: str, qrels: Qrels) -> Iterator[Example]:
+    unanswered = 0
+    for query, text in read_topics(topics).items():
+        grades = qrels.get(query, {})
+        relevant = {f"{language}-{p}": grade for p, grade in grades.items() if grade > 0}
+        if relevant:
+            irrelevant = [f"{language}-{p}" for p, grade in sorted(grades.items()) if grade == 0]
+            yield {
+                "id": f"{language}-{query}",
+                "language": language,
+                "query": text,
+                "relevant": relevant,
+                "irrelevant": irrelevant,
+            }
+        unanswered += not relevant
+    if unanswered:
+        log.info("%s: %d queries without a relevant passage dropped", topics, unanswered)
+
+
+def _passages(
+    corpora: dict[str, list[Path]], judged: dict[str, set[str]], distractors: float, seed: int
+) -> Iterator[Example]:
+    """All judged passages and this share of the others; one at a time, for they are millions."""
+    for language, files in corpora.items():
+        names = {f"{language}-{passage}" for passage in judged[language]}
+        for file in tqdm(files, desc=f"passages in {language}", unit="file"):
+            for passage in read_passages(file, language):
+                name = passage["id"]
+                if name in names or uniform(name, seed, "distractor") < distractors:
+                    yield passage
+
+
+def _tables(folders: Sequence[Path], name: str) -> dict[tuple[str, str], Path]:
+    """The files of topics or qrels by language and published split."""
+    found = {}
+    for folder in folders:
+        for file in files_in(folder, f"**/{name}.miracl-*.tsv"):
+            if match := _TABLE.fullmatch(plain_name(file)):
+                found[iso639_3(match[2]), match[3]] = file
+    if not found:
+        raise InputError(
+            f"{', '.join(map(str, folders))}: no {name}.miracl-v1.0-xx-train.tsv or -dev.tsv; correct "
+            "the dataset's `path` or `download` in the config"
+        )
+    return found
+
+
+def _corpora(folders: Sequence[Path], languages: set[str]) -> dict[str, list[Path]]:
+    """The files of every language's passages, in the order of their numbers."""
+    found: dict[str, list[Path]] = {}
+    for folder in folders:
+        for file in files_in(folder, "**/docs-*.jsonl"):
+            if match := _CORPUS.fullmatch(file.parent.name):
+                found.setdefault(iso639_3(match[1]), []).append(file)
+    missing = sorted(languages - set(found))
+    if missing:
+        raise InputError(
+            f"{', '.join(map(str, folders))}: no miracl-corpus-v1.0-xx/docs-*.jsonl.gz for "
+            f"{', '.join(missing)}; put the passages there or correct the dataset's `languages`"
+        )
+    return {code: sorted(found[code], key=_document_number) for code in sorted(languages)}
+
+
+def _document_number(path: Path) -> tuple[int, str]:
+    number = path.name.split(".")[0].removeprefix("docs-")
+    return (int(number) if number.isdecimal() else -1, path.name)

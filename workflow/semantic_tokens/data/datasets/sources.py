@@ -1,0 +1,47 @@
+"""Files as their publishers lay them out: finding those of the languages asked for."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from semantic_tokens.data.languages import in_languages, languages_of
+from semantic_tokens.errors import InputError
+from semantic_tokens.text_files import files_in
+
+
+def files_by_language(
+    path: Path,
+    pattern: str,
+    code_of: Callable[[Path], str],
+    languages: Sequence[str] | None,
+    other: str | None = None,
+) -> dict[str, Path]:
+    """The files below ``path`` that match ``pattern``, by language, in the order of the codes.
+
+    Args:
+        code_of: the language's code in a file's name.
+        languages: keep these (ISO 639-3); None keeps all.
+        other: a pattern of files that lie between them and are no language's.
+
+    Raises:
+        InputError: there is no such file, or none of a language asked for, or two of one.
+    """
+    files = [f for f in files_in(path, pattern) if not (other and f.match(other))]
+    if not files:
+        raise InputError(f"{path} holds no {pattern}; correct the dataset's `path` in the config")
+    found: dict[str, Path] = {}
+    for language, file in in_languages(files, code_of, languages):
+        if language in found:
+            raise InputError(f"{file} and {found[language]} are both in {language}; remove one")
+        found[language] = file
+    require_languages(languages, languages_of(files, code_of), f"{path}/{pattern}")
+    return dict(sorted(found.items()))
+
+
+def require_languages(languages: Sequence[str] | None, found: Iterable[str], where: str) -> None:
+    """Raise an InputError if a language asked for is not among those found."""
+    missing = sorted(set(languages or ()) - set(found))
+    if missing:
+        raise InputError(
+            f"{where}: nothing in {', '.join(missing)}; there is {', '.join(sorted(set(found)))}. "
+            "Correct the dataset's `languages` in the config"
+        )

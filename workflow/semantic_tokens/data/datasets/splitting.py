@@ -1,0 +1,96 @@
+"""Which part an example belongs to, and which examples a smaller dataset keeps.
+
+Both choices hang on an example's own name and the seed alone: they do not change when other
+examples, languages or files come or go, nor with the order of reading.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+
+from semantic_tokens.data.datasets.canonical import Example
+from semantic_tokens.errors import InputError
+
+
+def uniform(name: str, seed: int, purpose: str) -> float:
+    """A number in [0, 1) for a name, independent between seeds and between purposes."""
+    digest = hashlib.sha256(f"{purpose}\t{seed}\t{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def part_of(name: str, seed: int, *, train: float, dev: float) -> str:
+    """The split that a document, premise or query goes to: train with this probability, dev with
+    that, else test."""
+    number = uniform(name, seed, "split")
+    if number < train:
+        return "train"
+    return "dev" if number < train + dev else "test"
+
+
+def check_fraction(key: str, value: float, *, may_be_zero: bool = False) -> None:
+    """Raise an InputError if a share of the data, an option of a dataset, is not one."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not (0 < value < 1 or (may_be_zero and value == 0)):
+        raise InputError(
+            f"the dataset's `{key}` is {value!r} and must lie between 0 and 1"
+            f"{', or be 0' if may_be_zero else ''}; correct it in the config"
+        )
+
+
+def check_fractions(train_fraction: float, dev_fraction: float) -> None:
+    """Raise an InputError if the two shares are none or leave nothing to test on."""
+    check_fraction("train_fraction", train_fraction)
+    check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
+    if train_fraction + dev_fraction >= 1:
+        raise InputError(
+            f"the dataset's `train_fraction` ({train_fraction}) and `dev_fraction` ({dev_fraction}) "
+            "leave nothing to test on; lower one in the config"
+        )
+
+
+def groups_sharing(features: Sequence[Iterable[Hashable]]) -> list[int]:
+    """Group items that share a feature, directly or through others.
+
+    Args:
+        features: the features of each item, such as its document and its text.
+
+    Returns:
+        For each item the index of the first item of its group.
+
+    >>> groups_sharing([("title a", "text 1"), ("title b", "text 2"), ("title a", "text 2")])
+    [0, 0, 0]
+    """
+    import numpy as np
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    numbers: dict[Hashable, int] = {}
+    edges = [
+        (item, len(features) + numbers.setdefault(feature, len(numbers)))
+        for item, of_item in enumerate(features)
+        for feature in of_item
+    ]
+    size = len(features) + len(numbers)
+    rows, columns = np.array(edges, dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(edges), dtype=bool), (rows, columns)), shape=(size, size))
+    labels = connected_components(graph, directed=False)[1][: len(features)]
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return [int(index) for index in first[inverse]]
+
+
+def sample(examples: Iterable[Example], per_language: int, seed: int) -> Iterator[Example]:
+    """Keep a random choice of each language's examples, in their order.
+
+    A larger choice with the same seed holds the smaller one.
+    """
+    kept: dict[str, list[tuple[float, int, Example]]] = {}  # heaps, the first to go on top
+    for position, example in enumerate(examples):
+        heap = kept.setdefault(example["language"], [])
+        entry = (-uniform(example["id"], seed, "sample"), position, example)
+        if len(heap) < per_language:
+            heapq.heappush(heap, entry)
+        else:
+            heapq.heappushpop(heap, entry)
+    everything = [entry for heap in kept.values() for entry in heap]
+    for _, _, example in sorted(everything, key=lambda entry: entry[1]):
+        yield example

@@ -1,0 +1,362 @@
+"""SQuAD's JSON: TyDiQA's gold passages (paper, section 3.1), and XQuAD's paragraphs as a small
+retrieval corpus in parallel languages."""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from semantic_tokens.data.datasets.canonical import SPLITS, Example, is_in_place
+from semantic_tokens.data.datasets.sources import files_by_language, require_languages
+from semantic_tokens.data.datasets.splitting import (
+    check_fraction,
+    check_fractions,
+    groups_sharing,
+    part_of,
+)
+from semantic_tokens.data.languages import in_languages, iso639_3
+from semantic_tokens.errors import InputError
+from semantic_tokens.text_files import files_in, json_document, plain_name
+
+log = logging.getLogger(__name__)
+
+# What the names of such files say besides split and language: the benchmark and its version.
+_NO_LANGUAGE = re.compile(r"tydiqa|goldp|xquad|squad|v?\d+|")
+
+
+class Paragraph(NamedTuple):
+    """A paragraph of SQuAD's JSON.
+
+    Attributes:
+        title: its document.
+        questions: canonical examples of question answering.
+    """
+
+    title: str
+    context: str
+    questions: list[Example]
+
+
+class Question(NamedTuple):
+    """A canonical example of question answering and the document it is from."""
+
+    title: str
+    example: Example
+
+
+def squad_json(
+    path: Path,
+    languages: Sequence[str] | None = None,
+    dev_fraction: float = 0.1,
+    drop_test_contexts: bool = True,
+    seed: int = 0,
+) -> dict[str, list[Example]]:
+    """Questions in SQuAD's JSON, such as TyDiQA-GoldP's.
+
+    A file's name says its split, and its language where it holds one: ``german.train.json``,
+    ``tydiqa.goldp.sw.dev.json``. A file of several languages, such as
+    ``tydiqa-goldp-v1.1-train.json``, says them in its questions' ids (``swahili-…``); without
+    either, ``languages`` must name one. Files that lie deeper are read too.
+
+    The publishers' dev is the test set; ours is carved out of train (:func:`carve_dev`). A
+    language that has dev alone is tested without training data of its own.
+
+    Raises:
+        InputError: names file and remedy if a file is malformed, or most answers of one are not
+            where it says.
+    """
+    check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
+    questions = {
+        split: [
+            Question(paragraph.title, example)
+            for language, file in _files_of(path, split, languages)
+            for paragraph in read_squad(file, language, languages=languages)
+            for example in paragraph.questions
+        ]
+        for split in ("train", "dev")
+    }
+    for split, found in questions.items():
+        if not found:
+            raise InputError(
+                f"{path} holds no question of {split}; its files are named "
+                f"{{language}}.{split}.json or as TyDiQA's: correct the dataset's `path` or "
+                "`languages` in the config"
+            )
+    spoken = {q.example["language"] for of_split in questions.values() for q in of_split}
+    require_languages(languages, spoken, str(path))
+    if languages is not None:
+        questions = {
+            split: [q for q in of_split if q.example["language"] in languages]
+            for split, of_split in questions.items()
+        }
+    return carve_dev(
+        questions["train"],
+        questions["dev"],
+        dev_fraction=dev_fraction,
+        drop_test_contexts=drop_test_contexts,
+        seed=seed,
+    )
+
+
+def split_and_code(path: Path) -> tuple[str | None, str | None]:
+    """The split and the language's code or name in the name of a file of SQuAD's JSON.
+
+    Either is None where the name does not say it. What is left of a name that says more is its
+    code, which is no language's.
+
+    >>> split_and_code(Path("tydiqa-goldp-v1.1-dev.json")), split_and_code(Path("xquad.de.json"))
+    (('dev', None), (None, 'de'))
+    """
+    words = re.split(r"[._-]", plain_name(path).removesuffix(".json").lower())
+    split = next((word for word in words if word in ("train", "dev")), None)
+    rest = [word for word in words if word != split and not _NO_LANGUAGE.fullmatch(word)]
+    return split, "-".join(rest) or None
+
+
+def _files_of(
+    path: Path, split: str, languages: Sequence[str] | None
+) -> list[tuple[str | None, Path]]:
+    """The files of one split in the order of their languages' codes, each with its language; or
+    the one file of all languages."""
+    files = [file for file in files_in(path, "**/*.json") if split_and_code(file)[0] == split]
+    whole = [file for file in files if split_and_code(file)[1] is None]
+    if len(whole) > 1:
+        raise InputError(f"{whole[0]} and {whole[1]} are both all of {split}; remove one")
+    if whole:
+        for file in set(files) - set(whole):
+            log.info("%s is left out, for %s holds all languages", file, whole[0])
+        return [(None, whole[0])]
+    named = in_languages(files, lambda file: split_and_code(file)[1] or "", languages)
+    found: dict[str, Path] = {}
+    for language, file in named:
+        if language in found:
+            raise InputError(f"{file} and {found[language]} are both in {language}; remove one")
+        found[language] = file
+    return list(sorted(found.items()))
+
+
+def carve_dev(
+    train: list[Question],
+    test: list[Question],
+    *,
+    dev_fraction: float,
+    drop_test_contexts: bool,
+    seed: int,
+) -> dict[str, list[Example]]:
+    """Move documents at random from train to dev, so that neither shares one with the other.
+
+    Args:
+        dev_fraction: the share of documents that move.
+        drop_test_contexts: leave out training questions about passages that are tested on
+            (TyDiQA has 151 in Korean and Swahili).
+    """
+    if drop_test_contexts:
+        tested = {question.example["context"] for question in test}
+        apart = [question for question in train if question.example["context"] not in tested]
+        if len(apart) < len(train):
+            log.info("%d training questions on tested passages dropped", len(train) - len(apart))
+        train = apart
+    splits: dict[str, list[Example]] = {split: [] for split in SPLITS}
+    documents = groups_sharing(
+        [
+            [(example["language"], "title", title), (example["language"], example["context"])]
+            for title, example in train
+        ]
+    )
+    for (_, example), first in zip(train, documents, strict=True):
+        name = train[first].example["id"]
+        splits[part_of(name, seed, train=1 - dev_fraction, dev=dev_fraction)].append(example)
+    splits["test"] = [question.example for question in test]
+    return splits
+
+
+def xquad_ranking(
+    path: Path,
+    languages: Sequence[str] | None = None,
+    train_fraction: float = 0.6,
+    dev_fraction: float = 0.1,
+    seed: int = 0,
+) -> dict[str, list[Example]]:
+    """XQuAD's questions as queries for its paragraphs, from files ``xquad.{language}.json``.
+
+    A question's own paragraph is the relevant one. The languages are parallel, so a paragraph
+    and its questions go to the same split in all of them; every paragraph can be found from
+    every split. Titles are left empty: the publishers give English ones in every language.
+
+    Raises:
+        InputError: names the file that is malformed or not parallel to the others.
+    """
+    check_fractions(train_fraction, dev_fraction)
+    files = files_by_language(
+        path, "xquad.*.json", lambda file: split_and_code(file)[1] or "", languages
+    )
+    splits: dict[str, list[Example]] = {split: [] for split in (*SPLITS, "passages")}
+    reference: tuple[Path, list[list[str]]] | None = None
+    for language, file in files.items():
+        paragraphs = read_squad(file, language, check_answers=False)
+        ids = [[question["id"] for question in paragraph.questions] for paragraph in paragraphs]
+        reference = reference or (file, ids)
+        if ids != reference[1]:
+            raise InputError(
+                f"{file} does not ask the questions of {reference[0]} in the same order, so a "
+                "paragraph could be trained on in one language and tested on in the other; leave "
+                f"{language} out of the dataset's `languages`"
+            )
+        for number, paragraph in enumerate(paragraphs):
+            passage = f"{language}-{number}"
+            splits["passages"].append(
+                {"id": passage, "language": language, "title": "", "text": paragraph.context}
+            )
+            part = part_of(str(number), seed, train=train_fraction, dev=dev_fraction)
+            splits[part] += [
+                {
+                    "id": f"{language}-{question['id']}",
+                    "language": language,
+                    "query": question["question"],
+                    "relevant": {passage: 1},
+                }
+                for question in paragraph.questions
+            ]
+    return splits
+
+
+def read_squad(
+    path: Path,
+    language: str | None,
+    *,
+    languages: Sequence[str] | None = None,
+    check_answers: bool = True,
+) -> list[Paragraph]:
+    """The paragraphs of a file in SQuAD's form, of version 1.1 or 2.
+
+    A question that the file calls impossible, or that has no answer, has none.
+
+    Args:
+        language: of its questions; None where their ids say it.
+        languages: those asked for (ISO 639-3). A single one is the language of a file whose ids do
+            not say it; no question is left out.
+        check_answers: drop answers that are not where the file says, as :func:`drop_misplaced`.
+
+    Raises:
+        InputError: the file is not of that form, or says nothing of its language.
+    """
+    document = json_document(path)
+    try:
+        paragraphs = [
+            _paragraph(article, paragraph, language)
+            for article in document["data"]
+            for paragraph in article["paragraphs"]
+        ]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _not_squad(path, error) from error
+    if language is None:
+        for question in (q for paragraph in paragraphs for q in paragraph.questions):
+            question["language"] = _language_of(str(question["id"]), path, languages)
+    if not check_answers:
+        return paragraphs
+    questions = drop_misplaced((q for p in paragraphs for q in p.questions), str(path))
+    kept = {question["id"]: question for question in questions}
+    return [
+        paragraph._replace(
+            questions=[kept[q["id"]] for q in paragraph.questions if q["id"] in kept]
+        )
+        for paragraph in paragraphs
+    ]
+
+
+def read_contexts(
+    path: Path, language: str | None, languages: Sequence[str] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Language and text of the passages of a file in SQuAD's form, with questions or without.
+
+    Args:
+        language, languages: as of :func:`read_squad`.
+
+    Raises:
+        InputError: the file is not of that form, or says nothing of its language.
+    """
+    document = json_document(path)
+    try:
+        contexts = [
+            (paragraph["context"], [str(question["id"]) for question in paragraph.get("qas", ())])
+            for article in document["data"]
+            for paragraph in article["paragraphs"]
+        ]
+        if not all(isinstance(context, str) for context, _ in contexts):
+            raise TypeError("a context is no text")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _not_squad(path, error) from error
+    for context, questions in contexts:
+        yield language or _language_of(questions[0] if questions else "", path, languages), context
+
+
+def drop_misplaced(examples: Iterable[Example], where: str) -> list[Example]:
+    """Leave out answers that do not stand where they say, and questions that have such alone.
+    Questions without an answer stay.
+
+    Raises:
+        InputError: that is most of the answered questions: ``start`` is counted in something else
+            than characters.
+    """
+    kept, answered, misplaced = [], 0, 0
+    for example in examples:
+        answers = [a for a in example["answers"] if is_in_place(a, example["context"])]
+        answered += bool(example["answers"])
+        if example["answers"] and not answers:
+            misplaced += 1
+            continue
+        example["answers"] = answers
+        kept.append(example)
+    if 2 * misplaced > answered:
+        raise InputError(
+            f"{where}: {misplaced} of {answered} questions have no answer at its "
+            "`answer_start`; count it in characters (not bytes) from 0"
+        )
+    if misplaced:
+        log.warning("%s: %d questions with misplaced answers dropped", where, misplaced)
+    return kept
+
+
+def _paragraph(
+    article: dict[str, Any], paragraph: dict[str, Any], language: str | None
+) -> Paragraph:
+    context = paragraph["context"]
+    if not isinstance(context, str):
+        raise TypeError(f"a context is {context!r}")
+    questions = [
+        {
+            "id": question["id"],
+            "language": language,
+            "context": context,
+            "question": question["question"],
+            "answers": [
+                {"text": answer["text"], "start": answer["answer_start"]}
+                for answer in question["answers"]
+                if not question.get("is_impossible")
+            ],
+        }
+        for question in paragraph["qas"]
+    ]
+    return Paragraph(article.get("title", ""), context, questions)
+
+
+def _language_of(question: str, path: Path, languages: Sequence[str] | None) -> str:
+    """The language that a question's id begins with, or the only one there can be."""
+    name, dash, _ = question.partition("-")
+    try:
+        return iso639_3(name if dash else "")
+    except InputError as error:
+        if languages is not None and len(languages) == 1:
+            return languages[0]
+        raise InputError(
+            f"{path}: neither its name nor the id {question!r} says a language; name it "
+            "{language}.train.json or {language}.dev.json, or name its one language in `languages`"
+        ) from error
+
+
+def _not_squad(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path} is not of SQuAD's form ({type(error).__name__}: {error}); it takes data, "
+        "paragraphs, context, qas, id, question, answers, text and answer_start"
+    )

@@ -1,0 +1,306 @@
+"""XNLI as tables in many languages: does one sentence follow from another? (paper, section 3.1)"""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed
+from semantic_tokens.data.datasets.sources import require_languages
+from semantic_tokens.data.datasets.splitting import check_fractions, groups_sharing, part_of
+from semantic_tokens.data.languages import in_languages, iso639_3
+from semantic_tokens.errors import InputError
+from semantic_tokens.text_files import files_in, filled_lines, json_lines, plain_name
+
+log = logging.getLogger(__name__)
+
+#: In the order of the numbers that the hub's files have in their place.
+LABELS = ("entailment", "neutral", "contradiction")
+
+# The machine-translated training sets have a word of their own.
+_SPELLED = {"contradictory": "contradiction"}
+# The mark of a pair on whose label the annotators did not agree.
+_UNDECIDED = "-"
+# `de.dev.tsv`, `dev-de.tsv`, `multinli.train.de.tsv`; without a code, the file of all languages.
+_NAMES = [
+    re.compile(r"(?P<code>[^.]+)\.(?P<split>train|dev|test)\.(?:tsv|jsonl)"),
+    re.compile(r"(?P<split>train|dev|test)-(?P<code>[^.]+)\.(?:tsv|jsonl)"),
+    re.compile(r"multinli\.(?P<split>train)\.(?P<code>[^.]+)\.(?:tsv|jsonl)"),
+]
+_ALL_LANGUAGES = "xnli"
+# What the columns are called, the most telling name first.
+_PREMISE = ("sentence1", "premise")
+_HYPOTHESIS = ("sentence2", "hypothesis", "hypo")
+_LABEL = ("gold_label", "label")
+_FORMS = (
+    "a header that names language, gold_label, sentence1 and sentence2 (the publisher's), premise, "
+    "hypo and label, or genre, label, sentence1_xx and sentence2_xx; or no header and the columns "
+    "sentence1, sentence2, label"
+)
+
+
+class Pair(NamedTuple):
+    """A premise, a hypothesis and how they stand to each other; the file's name for their
+    language, where it says one; and file and line."""
+
+    premise: str
+    hypothesis: str
+    label: str
+    language: str | None
+    file: Path
+    line: int
+
+
+class Columns(NamedTuple):
+    """Which columns of a table are which, counted from 0."""
+
+    premise: int
+    hypothesis: int
+    label: int
+    language: int | None
+
+
+def xnli(
+    path: Path,
+    languages: Sequence[str] | None = None,
+    train_fraction: float = 0.7,
+    dev_fraction: float = 0.1,
+    seed: int = 0,
+) -> dict[str, Iterable[Example]]:
+    """XNLI in its publishers' files, or in one file for each language.
+
+    Of split and language ``{language}.dev.tsv`` or ``dev-{language}.tsv``; of all languages
+    ``xnli.dev.tsv``; and ``multinli.train.{language}.tsv``. JSON lines of these names are read too,
+    and files that lie deeper.
+
+    Where there are training files, splits are the publishers'. Where there are none, the
+    development pairs are split three ways. Item i is the same pair in every language, so pairs are
+    split by premise over all languages at once: a premise that is trained on in one is tested on
+    in none. The official test set is then left out: only two languages may have it, which would
+    make the mean over languages one over different items, and in Urdu 12 of its premises stand in
+    dev.
+
+    Args:
+        train_fraction, dev_fraction: of the development pairs, where they are split.
+
+    Raises:
+        InputError: names file and line if a line is malformed, or if the files do not list the
+            same pairs.
+    """
+    check_fractions(train_fraction, dev_fraction)
+    files = {split: _files_of(path, split, languages) for split in SPLITS}
+    if not files["dev"]:
+        raise InputError(
+            f"{path} holds no *.dev.tsv of XNLI; its files are named xnli.dev.tsv, "
+            "{language}.dev.tsv or dev-{language}.tsv: correct the dataset's `path` in the config"
+        )
+    if files["train"] and not files["test"]:
+        raise InputError(
+            f"{path} holds training files of XNLI and no *.test.tsv; fetch xnli.test.tsv, or remove "
+            f"{files['train'][0][1]} to split the development pairs three ways"
+        )
+    if files["train"]:
+        return {split: _examples(files[split], split, languages) for split in SPLITS}
+    for _, file in files["test"]:
+        log.info("%s is left out: without training files, the development pairs are split", file)
+    pairs: dict[str, list[Pair]] = {}
+    for language, pair in _pairs(files["dev"], languages):
+        pairs.setdefault(language, []).append(pair)
+    if not pairs:
+        raise InputError(f"{files['dev'][0][1]} holds no pair; fetch it again")
+    require_languages(languages, pairs, f"{path}/*.dev.tsv")
+    pairs = dict(sorted(pairs.items()))
+    _check_parallel(pairs)
+    return _split(pairs, train_fraction, dev_fraction, seed)
+
+
+def read_pairs(path: Path) -> Iterator[Pair]:
+    """The pairs of a table, with a header or without, or of JSON lines. Pairs without a decided
+    label are left out, and counted in the log.
+
+    Raises:
+        InputError: names file and line of the first malformed line.
+    """
+    undecided = 0
+    for pair in _json_pairs(path) if ".jsonl" in path.name else _table_pairs(path):
+        label = _SPELLED.get(pair.label, pair.label)
+        if label == _UNDECIDED:
+            undecided += 1
+            continue
+        if label not in LABELS:
+            raise InputError(
+                f"{path}, line {pair.line}: the label is {label!r} and must be one of "
+                f"{', '.join(LABELS)}; fix or remove the line. Expected is {_FORMS}"
+            )
+        yield pair._replace(label=label)
+    if undecided:
+        log.warning("%s: %d pairs without a decided label dropped", path, undecided)
+
+
+def _table_pairs(path: Path) -> Iterator[Pair]:
+    columns, width = Columns(0, 1, 2, None), 3
+    is_first = True
+    for number, line in filled_lines(path):
+        fields = line.split("\t")
+        if is_first and (named := _columns(fields)) is not None:
+            columns, width = named, len(fields)
+            is_first = False
+            continue
+        is_first = False
+        wanted = [fields[c] for c in columns if c is not None] if len(fields) == width else []
+        if not wanted or not all(field.strip() for field in wanted):
+            raise InputError(
+                f"{path}, line {number}: {width} columns separated by tabs are expected, those of "
+                f"the sentences and the label filled, not {line[:80]!r}; fix or remove the line. "
+                f"Expected is {_FORMS}"
+            )
+        yield _pair(wanted, path, number)
+
+
+def _json_pairs(path: Path) -> Iterator[Pair]:
+    for number, record in json_lines(path):
+        columns, fields = _columns(list(record)), list(record.values())
+        values = [fields[c] for c in columns or () if c is not None]
+        if not values or not all(isinstance(value, str) and value.strip() for value in values):
+            raise InputError(
+                f"{path}, line {number}: sentence1, sentence2 and gold_label (or premise, "
+                "hypothesis and label) are expected as text; fix or remove the line"
+            )
+        yield _pair(values, path, number)
+
+
+def _pair(fields: list[str], file: Path, line: int) -> Pair:
+    """A pair of premise, hypothesis, label and, where the file says it, language."""
+    language = fields[3].strip() if len(fields) == 4 else None
+    return Pair(fields[0], fields[1], fields[2].strip(), language, file, line)
+
+
+def _columns(names: list[str]) -> Columns | None:
+    """Which columns are which by their names; None if these are no names."""
+    places = {name.strip().lower(): place for place, name in reversed(list(enumerate(names)))}
+
+    def place_of(*known: str) -> int | None:
+        for name in known:
+            if name in places:
+                return places[name]
+            in_language = [n for n in places if re.fullmatch(rf"{name}_[a-z]{{2,3}}", n)]
+            if len(in_language) == 1:
+                return places[in_language[0]]
+        return None
+
+    premise, hypothesis, label = place_of(*_PREMISE), place_of(*_HYPOTHESIS), place_of(*_LABEL)
+    if premise is None or hypothesis is None or label is None:
+        return None
+    return Columns(premise, hypothesis, label, places.get("language"))
+
+
+def _files_of(
+    path: Path, split: str, languages: Sequence[str] | None
+) -> list[tuple[str | None, Path]]:
+    """The files of a split in the order of their languages' codes, each with its language; or the
+    one file of all languages."""
+    coded: dict[Path, str] = {}
+    for file in files_in(path, "**/*.tsv", "**/*.jsonl"):
+        matches = (name.fullmatch(plain_name(file)) for name in _NAMES)
+        match = next(filter(None, matches), None)
+        if match and match["split"] == split:
+            coded[file] = match["code"]
+    tables = {plain_name(file) for file in coded if ".tsv" in file.name}
+    coded = {  # the publisher has both forms of one content
+        file: code
+        for file, code in coded.items()
+        if plain_name(file) in tables or plain_name(file).replace(".jsonl", ".tsv") not in tables
+    }
+    whole = [file for file, code in coded.items() if code == _ALL_LANGUAGES]
+    if len(whole) > 1:
+        raise InputError(f"{whole[0]} and {whole[1]} both hold {split}; remove one")
+    if whole:
+        for file in set(coded) - set(whole):
+            log.info("%s is left out, for %s holds all languages", file, whole[0])
+        return [(None, whole[0])]
+    found: dict[str, Path] = {}
+    for language, file in in_languages(coded, coded.__getitem__, languages):
+        if language in found:
+            raise InputError(f"{file} and {found[language]} are both in {language}; remove one")
+        found[language] = file
+    return list(sorted(found.items()))
+
+
+def _pairs(
+    files: list[tuple[str | None, Path]], languages: Sequence[str] | None
+) -> Iterator[tuple[str, Pair]]:
+    """The pairs of a split's files in the languages asked for, each with its language."""
+    for language, file in files:
+        for pair in read_pairs(file):
+            spoken = language
+            if spoken is None:
+                if pair.language is None:
+                    raise InputError(
+                        f"{file} says nothing of its pairs' language; give it a column `language`, "
+                        f"or name it by its language, as de.dev.tsv. Expected is {_FORMS}"
+                    )
+                try:
+                    spoken = iso639_3(pair.language)
+                except InputError as error:
+                    raise InputError(f"{file}, line {pair.line}: {error}") from error
+            if languages is None or spoken in languages:
+                yield spoken, pair
+
+
+def _examples(
+    files: list[tuple[str | None, Path]], split: str, languages: Sequence[str] | None
+) -> Iterator[Example]:
+    """A split as its publishers made it."""
+    counts: dict[str, int] = {}
+    for language, pair in _pairs(files, languages):
+        number = counts.get(language, 0)
+        counts[language] = number + 1
+        yield _example(f"{language}-{split}-{number}", language, pair)
+    if split != "train":  # a language may be tested without training data of its own
+        where = ", ".join(str(file) for _, file in files)
+        require_languages(languages, counts, where)
+
+
+def _example(name: str, language: str, pair: Pair) -> Example:
+    example = {
+        "id": name,
+        "language": language,
+        "first": pair.premise,
+        "second": pair.hypothesis,
+        "label": pair.label,
+    }
+    return Placed(example, pair.file, pair.line)
+
+
+def _split(
+    pairs: dict[str, list[Pair]], train_fraction: float, dev_fraction: float, seed: int
+) -> dict[str, Iterable[Example]]:
+    items = list(zip(*pairs.values(), strict=True))
+    premises = groups_sharing(
+        [[(language, p.premise) for language, p in zip(pairs, item, strict=True)] for item in items]
+    )
+    splits: dict[str, list[Example]] = {split: [] for split in SPLITS}
+    for language, of_language in pairs.items():
+        for number, (pair, premise) in enumerate(zip(of_language, premises, strict=True)):
+            part = part_of(str(premise), seed, train=train_fraction, dev=dev_fraction)
+            splits[part].append(_example(f"{language}-{number}", language, pair))
+    return {**splits}
+
+
+def _check_parallel(pairs: dict[str, list[Pair]]) -> None:
+    """Check that all languages list the same pairs, which their sequence of labels tells: each
+    premise has its three in an order of its own."""
+    reference = next(iter(pairs))
+    for language in pairs:
+        ours, theirs = pairs[language], pairs[reference]
+        paired = zip(ours, theirs, strict=False)
+        lines = [pair.line for pair, other in paired if pair.label != other.label]
+        if lines or len(ours) != len(theirs):
+            place = f", line {lines[0]}," if lines else ""
+            raise InputError(
+                f"{ours[0].file}{place} does not list the pairs of {theirs[0].file} in the "
+                f"same order ({len(ours)} and {len(theirs)} pairs), so a premise could be trained "
+                f"on in one language and tested on in the other; leave {language} or {reference} "
+                "out of the dataset's `languages`"
+            )

@@ -1,0 +1,190 @@
+"""Tables in the formats of the Hugging Face hub, opened with ``datasets``: of a repository, or of a
+folder of this machine laid out like one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from semantic_tokens.data.hub_tables.repositories import (
+    Part,
+    Repository,
+    as_written,
+    parts_of,
+    pattern_of,
+    repository_of,
+)
+from semantic_tokens.data.hub_tables.table import Table, of_json, of_library, told
+from semantic_tokens.errors import InputError
+from semantic_tokens.sources.hub import snapshot_of
+from semantic_tokens.text_files import plain_name
+
+__all__ = [
+    "Part",
+    "Repository",
+    "Table",
+    "as_written",
+    "open_tables",
+    "parts_of",
+    "pattern_of",
+    "repository_of",
+]
+
+_JSON = (".json", ".jsonl")
+# What a repository says of its tables, besides the tables themselves.
+_CARDS = ["README.md", ".huggingface.yaml", "dataset_infos.json"]
+
+
+def open_tables(
+    repository: Repository,
+    splits: Mapping[str, str],
+    *,
+    configuration: str | None = None,
+    files: str | None = None,
+    streaming: bool = False,
+    need_all: bool = False,
+) -> dict[str, Table]:
+    """Open the splits of one configuration. Files that they do not need are not fetched.
+
+    Args:
+        splits: our name -> the publisher's, which may take a part of it, as ``train[:80%]``.
+        configuration: None is the default one.
+        files: a pattern of their files in which ``{split}`` is the publisher's split; None leaves
+            them to the repository's card, or to what ``datasets`` makes of their names.
+        streaming: read from the hub as the rows go by, and keep nothing.
+        need_all: whether it is an error that one is not there, and not only if all are not.
+
+    Returns:
+        the splits that are there.
+
+    Raises:
+        InputError: the repository or configuration cannot be had, or has none of the splits.
+    """
+    where = f"{repository}" + (f", configuration {configuration}" if configuration else "")
+    patterns = {s: _fill(repository.key, files, p.partition("[")[0]) for s, p in splits.items()}
+    folder = repository.folder
+    is_streamed = streaming and folder is None
+    if is_streamed:
+        _snapshot(repository)  # of the cards alone, which says what is wrong in one line
+    elif folder is None:
+        folder = _cached(repository, configuration, [p for p in patterns.values() if p])
+    there = (
+        {s: _matching(repository, folder, pattern) for s, pattern in patterns.items()}
+        if files
+        else _by_card(repository, folder, configuration, splits, where)
+    )
+    tables = {}
+    for split in splits:
+        if not there.get(split) and not (is_streamed and files):
+            continue
+        published, pattern = splits[split], patterns[split]
+        name = published.partition("[")[0]
+        place = f"{where}, split {published}"
+        used = [Path(file) for file in there[split]] if folder else []
+        with told(place, repository, used):
+            if used and all(plain_name(file).endswith(_JSON) for file in used):
+                tables[split] = of_json(used, published, place)
+                continue
+            from datasets import load_dataset
+
+            dataset = load_dataset(
+                str(folder or repository.name),
+                name=None if pattern else configuration,
+                data_files={name: pattern} if pattern else None,
+                split=published,
+                revision=None if folder else repository.revision,
+                streaming="[" not in published,
+            )
+            tables[split] = of_library(dataset, place, used)
+    if not tables or (need_all and len(tables) < len(splits)):
+        missing = [split for split in splits if split not in tables]
+        raise InputError(
+            f"{repository.key}: {where} has no split {', '.join(splits[s] for s in missing)}"
+            + (f" ({', '.join(str(patterns[s]) for s in missing)})" if files else "")
+            + "; correct `splits`"
+            + (" or `files`" if files else ", or name the `files`")
+        )
+    return tables
+
+
+def _cached(repository: Repository, configuration: str | None, patterns: Sequence[str]) -> Path:
+    """The folder of the hub's cache that holds the files of a configuration, or those of some
+    patterns. What is missing there is fetched."""
+    if patterns:
+        return _snapshot(repository, *patterns)
+    folder = _snapshot(repository)
+    import huggingface_hub.constants
+
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        return folder  # what was fetched of it before
+    with told(f"{repository}", repository):
+        from datasets import load_dataset_builder
+
+        builder = load_dataset_builder(
+            repository.name, name=configuration, revision=repository.revision or folder.name
+        )
+        of_splits = builder.config.data_files or {}
+    marks = [
+        str(file).partition("@")[2].partition("/")[2] for fs in of_splits.values() for file in fs
+    ]
+    if not all(marks):  # the library took a copy in its own cache, of whatever revision
+        return folder
+    return _snapshot(repository, *marks)
+
+
+def _snapshot(repository: Repository, *patterns: str) -> Path:
+    """The folder of the hub's cache with the repository's cards and the files of these patterns."""
+    return snapshot_of(
+        f"{repository.key} ({repository.name})",
+        str(repository.name),
+        revision=repository.revision,
+        patterns=[*patterns, *_CARDS],
+        endpoint=repository.endpoint,
+        may_be_empty=not patterns,
+    )
+
+
+def _by_card(
+    repository: Repository,
+    folder: Path | None,
+    configuration: str | None,
+    splits: Mapping[str, str],
+    where: str,
+) -> dict[str, list[str]]:
+    """The files of every split, by our name, that a configuration has by the repository's card or
+    by the names of its files."""
+    with told(where, repository):
+        from datasets import load_dataset_builder
+
+        builder = load_dataset_builder(
+            str(folder or repository.name),
+            name=configuration,
+            revision=None if folder else repository.revision,
+        )
+        found = builder.config.data_files or {}
+        return {
+            split: list(map(str, found.get(name.partition("[")[0], [])))
+            for split, name in splits.items()
+        }
+
+
+def _matching(repository: Repository, folder: Path | None, pattern: str | None) -> list[str]:
+    """The files of a folder that match a pattern; what the hub has is known as it is read."""
+    if pattern is None or folder is None:
+        return []
+    try:
+        return sorted(map(str, folder.glob(pattern)))
+    except (ValueError, NotImplementedError) as error:
+        raise InputError(
+            f"{repository.key}: `files` is {pattern!r}, no pattern ({error})"
+        ) from error
+
+
+def _fill(key: str, files: str | None, split: str) -> str | None:
+    if files is None:
+        return None
+    try:
+        return files.format(split=split)
+    except (AttributeError, KeyError, IndexError, ValueError) as error:
+        raise InputError(
+            f"{key}: `files` is {files!r} and must be a pattern in which {{language}}, "
+            "{configuration} and {split} stand for their names"
+        ) from error

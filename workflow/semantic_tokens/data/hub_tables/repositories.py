@@ -1,0 +1,115 @@
+"""Where tables are: repositories of the hub or folders laid out alike, their configurations, and
+how the config names them."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.errors import InputError
+from semantic_tokens.sources.addresses import is_address
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Where tables are.
+
+    Attributes:
+        key: the config key that names it, for messages.
+        name: of a repository of the hub, ``owner/name``; None if a folder alone is given.
+        revision: its commit, branch or tag; None is the newest.
+        folder: a copy on this machine, which goes before the hub.
+        endpoint: an address that answers as the hub does; None is the hub, or HF_ENDPOINT.
+    """
+
+    key: str
+    name: str | None = None
+    revision: str | None = None
+    folder: Path | None = None
+    endpoint: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.folder or self.name)
+
+
+def repository_of(
+    key: str,
+    name: str | None,
+    revision: str | None = None,
+    folder: Path | None = None,
+    mirror: str | None = None,
+) -> Repository:
+    """A repository, or what the config's ``mirrors`` has for the hub in its place.
+
+    Args:
+        mirror: an address that answers as the hub does, or a folder with ``owner/name`` below it.
+
+    Raises:
+        InputError: neither a name nor a folder is given, or the mirror lacks it.
+    """
+    if name is None and folder is None:
+        raise InputError(
+            f"{key}: nothing says where the data are; give `id`, the name of a dataset on the hub, "
+            "or a `path` or `download` that is laid out like one"
+        )
+    if folder is None and name is not None and mirror is not None and not is_address(mirror):
+        folder = Path(mirror) / name
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"{key}: there is no folder {folder}; put the data there or correct it")
+    endpoint = mirror if mirror is not None and is_address(mirror) else None
+    if endpoint is not None and folder is None:
+        # `datasets` takes it from the environment alone, when it is first imported.
+        os.environ["HF_ENDPOINT"] = endpoint
+    return Repository(key, name, revision, folder, endpoint)
+
+
+class Part(NamedTuple):
+    """A configuration and the language that its rows are in; None where a column says it."""
+
+    language: str | None
+    configuration: str | None
+
+
+def parts_of(
+    configurations: Mapping[str, str] | str | None,
+    language: str | None,
+    languages: Sequence[str] | None,
+    key: str,
+) -> list[Part]:
+    """The configurations to read, in the order that is given."""
+    if language is not None and iso639_3(str(language)) != language:
+        raise InputError(
+            f"{key}.language is {language!r} and must be ISO 639-3: {iso639_3(str(language))}"
+        )
+    if not isinstance(configurations, Mapping):
+        return [Part(language, None if configurations is None else as_written(configurations))]
+    for code in configurations:
+        if not isinstance(code, str) or iso639_3(code) != code:
+            raise InputError(
+                f"{key}.configurations has {code!r} and must name languages by ISO 639-3 codes"
+            )
+    if missing := sorted(set(languages or ()) - set(configurations)):
+        raise InputError(
+            f"{key}.configurations: nothing in {', '.join(missing)}; there is "
+            f"{', '.join(configurations)}"
+        )
+    return [
+        Part(code, as_written(configurations[code]))
+        for code in configurations
+        if languages is None or code in languages
+    ]
+
+
+def as_written(name: Any) -> str:
+    """A name as it is written: to YAML, Norwegian's ``no`` is false."""
+    return "no" if name is False else str(name)
+
+
+def pattern_of(files: str | None, part: Part) -> str | None:
+    """A pattern of files in which ``{language}`` and ``{configuration}`` are filled in."""
+    if files is None:
+        return None
+    filled = str(files).replace("{language}", part.language or "")
+    return filled.replace("{configuration}", part.configuration or "")

@@ -1,0 +1,240 @@
+"""One split of a table and its rows, whatever its format is."""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semantic_tokens.data.hub_tables.repositories import Repository
+from semantic_tokens.errors import InputError
+from semantic_tokens.sources.hub import refusal
+from semantic_tokens.text_files import filled_lines, json_document, json_lines
+
+_ROWS_AT_ONCE = 1000
+
+
+class Table:
+    """One split of a table, whose rows can be gone through once.
+
+    Attributes:
+        features: its columns and what they hold, as ``datasets`` says it: a mapping for a column
+            of fields, a list or an object with ``feature`` for one of lists.
+        where: the repository, configuration and split, for messages.
+    """
+
+    def __init__(
+        self,
+        features: Mapping[str, Any],
+        batches: Callable[[list[str]], Iterator[Mapping[str, list[Any]]]],
+        where: str,
+        files: Sequence[Path] = (),
+    ) -> None:
+        """
+        Args:
+            batches: gives the columns of these names, some rows at a time.
+            files: those it reads, where they are known: a damaged one is named.
+        """
+        self.features, self._batches, self.where, self._files = features, batches, where, files
+
+    def rows(self, columns: Mapping[str, str], key: str) -> Iterator[dict[str, Any]]:
+        """The rows, with other names for their columns. Numbers of a ``ClassLabel`` become its
+        names.
+
+        Args:
+            columns: our name -> the table's; ``a.b`` is the field b of column a.
+            key: the config key of ``columns``, for messages.
+
+        Raises:
+            InputError: at once, names a column that is not there; or while reading, a damaged file.
+        """
+        for ours, theirs in columns.items():
+            self._require(theirs, f"{key}.{ours}")
+        return self._rows({ours: theirs.split(".") for ours, theirs in columns.items()})
+
+    def _rows(self, paths: Mapping[str, list[str]]) -> Iterator[dict[str, Any]]:
+        with told(self.where, files=self._files):
+            batches = self._batches(sorted({path[0] for path in paths.values()}))
+        while True:
+            with told(self.where, files=self._files):
+                batch = next(batches, None)
+                if batch is None:
+                    return
+            for number in range(len(next(iter(batch.values())))):
+                yield {
+                    ours: _value(batch[path[0]][number], self.features[path[0]], path[1:])
+                    for ours, path in paths.items()
+                }
+
+    def _require(self, column: str, key: str) -> None:
+        import difflib
+
+        feature: Any = self.features
+        for part in column.split("."):
+            feature = _inner(feature)
+            if not isinstance(feature, dict) or part not in feature:
+                names = list(feature) if isinstance(feature, dict) else list(self.features)
+                close = difflib.get_close_matches(part, names, n=1)
+                hint = f"did you mean {close[0]!r}? there" if close else "there"
+                raise InputError(
+                    f"{key} is {column!r}, which is no column of {self.where}; {hint} "
+                    f"are {', '.join(names)}"
+                )
+            feature = feature[part]
+
+
+def of_library(dataset: Any, where: str, files: Sequence[Path]) -> Table:
+    if dataset.features is None:  # a format that says its columns in its rows alone
+        dataset = dataset._resolve_features()
+
+    def batches(columns: list[str]) -> Iterator[Mapping[str, list[Any]]]:
+        yield from dataset.select_columns(columns).iter(_ROWS_AT_ONCE)
+
+    return Table(dataset.features, batches, where, files)
+
+
+def of_json(files: Sequence[Path], split: str, where: str) -> Table:
+    """A table in JSON, of lines or lists of objects.
+
+    Not by ``datasets``: what people's JSON files hold besides JSON is read here as in every other
+    reader, and over some malformed ones its parser ends the process.
+    """
+    records: Iterable[dict[str, Any]] = itertools.chain.from_iterable(map(_records, files))
+    if "[" in split:
+        from datasets import ReadInstruction
+
+        everything = list(records)
+        name = split.partition("[")[0]
+        parts = ReadInstruction.from_spec(split).to_absolute({name: len(everything)})
+        records = itertools.chain.from_iterable(everything[p.from_ : p.to] for p in parts)
+    records = iter(records)
+    first = list(itertools.islice(records, _ROWS_AT_ONCE))
+    features: dict[str, Any] = {}
+    for record in first:
+        features = _merged(features, _shape(record))
+
+    def batches(columns: list[str]) -> Iterator[Mapping[str, list[Any]]]:
+        rest = itertools.chain(first, records)
+        while batch := list(itertools.islice(rest, _ROWS_AT_ONCE)):
+            yield {column: [record.get(column) for record in batch] for column in columns}
+
+    return Table(features, batches, where, files)
+
+
+def _records(file: Path) -> Iterator[dict[str, Any]]:
+    _, line = next(filled_lines(file), (1, ""))
+    if not line.lstrip().startswith("["):
+        yield from (record for _, record in json_lines(file))
+        return
+    listed = json_document(file)
+    for number, record in enumerate(listed):
+        if not isinstance(record, dict):
+            raise InputError(f"{file}, item {number}: not a JSON object but {str(record)[:60]!r}")
+        yield record
+
+
+def _shape(value: Any) -> Any:
+    """What a value of JSON holds, in the form of a feature; None for what has no fields."""
+    if isinstance(value, dict):
+        return {name: _shape(item) for name, item in value.items()}
+    if isinstance(value, list) and value:
+        return [_shape(value[0])]
+    return None
+
+
+def _merged(one: Any, other: Any) -> Any:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {**one, **{name: _merged(one.get(name), shape) for name, shape in other.items()}}
+    return other if one is None else one
+
+
+@contextlib.contextmanager
+def told(
+    where: str, repository: Repository | None = None, files: Sequence[Path] = ()
+) -> Iterator[None]:
+    """Turn whatever ``datasets`` raises into one line: of its errors there is no list.
+
+    Args:
+        files: those that it reads, where they are known: a damaged one is named.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+        key = repository.key if repository else where
+        if repository and isinstance(error, HfHubHTTPError | OfflineModeIsEnabled):
+            raise refusal(
+                key, "dataset", str(repository.name), repository.revision, error
+            ) from error
+        said = " ".join(str(error).split()) or type(error).__name__
+        hint = next((hint for mark, hint in _HINTS if mark in said), _DAMAGED)
+        place = f"{key}: {where}" if repository else where
+        if (damaged := _damaged(files)) is not None:
+            raise InputError(
+                f"{damaged} is cut short, damaged or of another form ({said[:400]}); fix it, or "
+                "delete it to have it fetched again"
+            ) from error
+        raise InputError(f"{place}: {said.rstrip('.')[:400]}; {hint}") from error
+
+
+def _damaged(files: Sequence[Path]) -> Path | None:
+    """The file that cannot be read, if it can be told."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    for file in files if all(file.suffix == ".parquet" for file in files) else ():
+        try:
+            parquet.read_metadata(file)
+        except (pa.ArrowInvalid, OSError):
+            return file
+    return files[0] if len(files) == 1 else None
+
+
+_DAMAGED = "if a file is cut short or damaged, delete it to have it fetched again"
+_HINTS = (
+    ("BuilderConfig", "correct `configurations`, or name the `files`"),
+    ("Config name is missing", "name one in `configurations`"),
+    ("split", "correct `splits`, or name the `files`"),
+    ("scripts are no longer supported", "take a copy in Parquet, or another reader"),
+    ("gated", "accept its terms on the hub, and put a token with access into HF_TOKEN"),
+    ("data files", "correct `files` or `path`"),
+    ("Revision", "correct `revision`"),
+)
+
+
+def _inner(feature: Any) -> Any:
+    """The feature of a list's items, however deep it lies."""
+    while True:
+        if isinstance(feature, list) and len(feature) == 1:
+            feature = feature[0]
+        elif hasattr(feature, "feature"):
+            feature = feature.feature
+        else:
+            return feature
+
+
+def _value(value: Any, feature: Any, path: Sequence[str]) -> Any:
+    """A field of a value, with the names of its class labels."""
+    for number, part in enumerate(path):
+        if isinstance(value, list):
+            return [_value(item, _inner(feature), path[number:]) for item in value]
+        value = value.get(part) if isinstance(value, Mapping) else None
+        feature = (_inner(feature) or {}).get(part)
+    return _named(value, feature)
+
+
+def _named(value: Any, feature: Any) -> Any:
+    inner = _inner(feature)
+    if isinstance(value, list):
+        return [_named(item, inner) for item in value]
+    if isinstance(value, Mapping) and isinstance(inner, Mapping):
+        return {key: _named(item, inner.get(key)) for key, item in value.items()}
+    if type(value) is int and hasattr(inner, "int2str"):
+        try:
+            return inner.int2str(value)
+        except ValueError:  # -1 where the label is withheld
+            return None
+    return value

@@ -1,0 +1,137 @@
+"""Lexicons as lexicographers publish them: MUSE, PanLex's Swadesh lists, Concepticon; and a
+user's own table."""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from semantic_tokens.data.languages import in_languages, iso639_3
+from semantic_tokens.data.lexicons.table import Entry, read_lexicon
+from semantic_tokens.errors import InputError
+from semantic_tokens.text_files import at_spaces, files_in, filled_lines, plain_name
+
+log = logging.getLogger(__name__)
+
+# The lines of a MUSE dictionary that a part of it holds, in its name.
+_PART = re.compile(r"\.\d+-\d+(?=\.txt$)")
+_REMARK = re.compile(r"\s*[（(\[][^)）\]]*[)）\]]\s*")
+_BRACKET = re.compile(r"[（()）\[\]]")
+
+
+def muse(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
+    """MUSE's dictionaries: files ``{source}-{target}.txt``, one pair of words on each line.
+
+    MUSE publishes every dictionary whole and in parts for training and testing
+    (``en-de.0-5000.txt``, ``en-de.5000-6500.txt``). The whole is read, or the parts where it is
+    not there.
+
+    Every line is a concept of its own: its words have more than one meaning, and joining
+    lines by a word would join the meanings.
+
+    Args:
+        languages: keep the dictionaries whose two languages are among these; None keeps all.
+
+    Raises:
+        InputError: names file and line that is not two words, or a file whose name is not two
+            languages' and that ``languages`` does not leave out.
+    """
+    for file, source, target in _dictionaries(path, languages):
+        part = "".join(_PART.findall(plain_name(file)))
+        for number, line in filled_lines(file):
+            words = at_spaces(line)
+            if len(words) != 2:
+                raise InputError(
+                    f"{file}, line {number}: two words separated by a space or tab are expected, "
+                    f"not {line!r}; fix or remove the line"
+                )
+            concept = f"muse:{source}-{target}{part}:{number}"
+            yield Entry(concept, source, words[0], "muse")
+            yield Entry(concept, target, words[1], "muse")
+
+
+def _dictionaries(path: Path, languages: Sequence[str] | None) -> Iterator[tuple[Path, str, str]]:
+    """MUSE's files with their two languages, in the order of their names."""
+    files = _files(path, "*-*.txt", "MUSE dictionaries (en-de.txt …)")
+    names = {plain_name(file) for file in files}
+    for file in files:
+        name = plain_name(file)
+        whole = _PART.sub("", name)
+        if name != whole and whole in names:
+            continue
+        codes = whole.removesuffix(".txt").split("-")
+        try:
+            if len(codes) != 2:
+                raise InputError("two codes joined by a hyphen are expected, as in en-de.txt")
+            source, target = map(iso639_3, codes)
+        except InputError as error:
+            if languages is None:
+                raise InputError(
+                    f"{file} is named by its two languages: {error}; or list the lexicon's "
+                    "`languages`, and other files are left out"
+                ) from error
+            log.info("%s is left out: its name is not two languages'", file)
+            continue
+        if languages is None or {source, target} <= set(languages):
+            yield file, source, target
+
+
+def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
+    """PanLex's Swadesh lists: files ``{language}-{variety}.txt`` whose line i names concept i
+    by synonyms separated by tabs.
+
+    A folder holds one list (110 or 207 concepts), named by the folder.
+    """
+    for file in _files(path, "???-???.txt", "PanLex Swadesh lists (deu-000.txt …)"):
+        code = file.name[:3]
+        try:
+            language = iso639_3(code)
+        except InputError:  # a code that ISO 639-3 has retired since
+            language = code
+        if languages is not None and language not in languages:
+            continue
+        for number, line in filled_lines(file):
+            for word in line.split("\t"):
+                if word.strip():
+                    yield Entry(f"{path.name}:{number}", language, word.strip(), "panlex_swadesh")
+
+
+def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
+    """Concepticon's mappings: files ``map-{language}.tsv`` of ID, ``GLOSS///word``, priority.
+
+    A word may hold synonyms joined by commas or slashes and remarks in brackets. What a bracket
+    without its other half leaves of a word is left out.
+    """
+    files = _files(path, "map-*.tsv", "Concepticon mappings (map-de.tsv …)")
+    for language, file in in_languages(files, _code_of_mapping, languages):
+        for number, line in filled_lines(file):
+            if number == 1:
+                continue
+            fields = line.split("\t")
+            if len(fields) < 2 or not fields[0].isdigit() or "///" not in fields[1]:
+                raise InputError(
+                    f"{file}, line {number}: an id and GLOSS///word separated by a tab are "
+                    f"expected, not {line!r}; fix or remove the line"
+                )
+            words = _REMARK.sub(" ", fields[1].partition("///")[2])
+            for word in re.split(r"[,;/、，]", words):
+                if word.strip() and not _BRACKET.search(word):
+                    yield Entry(f"concepticon:{fields[0]}", language, word.strip(), "concepticon")
+
+
+def table(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
+    """A user's own table, in the form of :mod:`semantic_tokens.data.lexicons.table`."""
+    for entry in read_lexicon(path):
+        if languages is None or entry.language in languages:
+            yield entry
+
+
+def _files(path: Path, pattern: str, what: str) -> list[Path]:
+    files = files_in(path, pattern)
+    if not files:
+        raise InputError(f"{path} holds no {what}; correct the lexicon's `path` in the config")
+    return files
+
+
+def _code_of_mapping(file: Path) -> str:
+    return plain_name(file).removeprefix("map-").removesuffix(".tsv")

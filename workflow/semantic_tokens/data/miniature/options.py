@@ -1,0 +1,91 @@
+"""What a config may say of a miniature dataset."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from semantic_tokens.data.miniature.words import KINDS, LANGUAGES, SPLITS
+from semantic_tokens.errors import InputError
+
+_COUNT = {"type": "integer", "minimum": 1}
+_FRACTION = {"type": "number", "minimum": 0, "maximum": 1}
+_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["languages", "examples", "seed"],
+    "properties": {
+        "languages": {
+            "type": "array",
+            "items": {"enum": list(LANGUAGES)},
+            "minItems": 1,
+            "uniqueItems": True,
+        },
+        "examples": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": list(SPLITS),
+            "properties": dict.fromkeys(SPLITS, _COUNT),
+        },
+        "seed": {"type": "integer"},
+        "ambiguous_fraction": _FRACTION,
+        "kind_fraction": _FRACTION,
+        "exact_fraction": _FRACTION,
+        "near_fraction": _FRACTION,
+        "rumour_fraction": _FRACTION,
+        "distractors": _COUNT | {"maximum": len(KINDS) - 1},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a dataset is drawn; every field is a key of the dataset's ``options``.
+
+    Attributes:
+        languages: ISO 639-3 codes out of :data:`LANGUAGES`.
+        examples: how many (queries, for ranking) each split has in every language.
+        seed: every language and split draws from a stream of its own.
+        ambiguous_fraction: share of NER sentences that tell nothing of a name's type.
+        kind_fraction: share of questions and hypotheses for which one has to know of what kind
+            a thing is.
+        exact_fraction: share of questions and pairs in which a single word decides.
+        near_fraction: how often that word, if it is a thing, is exchanged for one of its kind.
+        rumour_fraction: share of a query's other passages that would answer it, were they true.
+        distractors: facts beside the one that answers, at most 5. A context has fewer where
+            nothing requires them.
+    """
+
+    languages: Sequence[str]
+    examples: Mapping[str, int]
+    seed: int
+    ambiguous_fraction: float = 0.5
+    kind_fraction: float = 0.25
+    exact_fraction: float = 0.2
+    near_fraction: float = 0.5
+    rumour_fraction: float = 0.75
+    distractors: int = 2
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> "Options":
+        """The options that a config gives.
+
+        Raises:
+            InputError: a key is missing, unknown or out of range; the message names it.
+        """
+        import jsonschema
+
+        validator = jsonschema.Draft202012Validator(_SCHEMA)
+        error = jsonschema.exceptions.best_match(validator.iter_errors(dict(given)))
+        if error is not None:
+            key = ".".join(["options", *map(str, error.absolute_path)])
+            raise InputError(
+                f"`{key}` of a miniature dataset: {error.message}; config/README.md describes the "
+                "options"
+            )
+        options = cls(**given)
+        if options.kind_fraction + options.exact_fraction > 1:
+            raise InputError(
+                "`options.kind_fraction` and `options.exact_fraction` of a miniature dataset add up "
+                "to more than 1; lower one of them"
+            )
+        return options

@@ -1,0 +1,210 @@
+"""What the tasks ask of the small world's facts.
+
+Everywhere it is to know what a word means, of things (what kind of thing is it: food, animal,
+plant …) and of sentences (is it certain, denied or open?), or to tell two like words apart. No
+noun, name or template of the test split is in a training text, so what they mean has to come
+from the embeddings.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from semantic_tokens.data.miniature.options import Options
+from semantic_tokens.data.miniature.world import (
+    HAS_PLACE,
+    QUESTIONS,
+    RELATIONS,
+    TWIN,
+    VERDICTS,
+    Fact,
+    Narrator,
+)
+from semantic_tokens.errors import InputError
+
+Record = dict[str, Any]
+
+_ENTITIES = {"P": "PER", "C": "ORG", "L": "LOC", "D": "DATE"}
+LABELS = ("entailment", "contradiction", "neutral")
+_VERDICT_OF = dict(zip(LABELS, VERDICTS, strict=True))
+# What differs in a pair of that label, where the verdict does not decide.
+_DECISIVE = {"contradiction": ("T", "L"), "neutral": ("P", "relation")}
+
+
+def named_entities(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
+    """Names of people (PER), companies (ORG) and territories (LOC), and dates (DATE)."""
+    for _ in range(count):
+        if narrator.rng.random() < options.ambiguous_fraction:
+            sentence = narrator.mention(narrator.rng.choice("PCL"))
+        else:
+            relation = narrator.rng.choice(list(RELATIONS))
+            person = narrator.words.full_name(narrator.rng)
+            given = {"P": person} if "P" in RELATIONS[relation] else {}
+            sentence = narrator.tell(narrator.fact(relation, **given))
+        tags = ["O"] * len(sentence.tokens)
+        for slot, (first, end) in sentence.spans.items():
+            if slot in _ENTITIES:
+                tags[first:end] = [f"I-{_ENTITIES[slot]}"] * (end - first)
+                tags[first] = f"B-{_ENTITIES[slot]}"
+        yield {"tokens": list(sentence.tokens), "tags": tags}
+
+
+@dataclass(frozen=True)
+class Riddle:
+    """A question, and facts of which the first alone answers it, by one of its slots."""
+
+    question: str
+    asked: str
+    facts: Sequence[Fact]
+
+
+def riddle_of_kinds(narrator: Narrator, territory: str, options: Options) -> Riddle:
+    """Ask for the thing of a kind in a territory where there are things of other kinds too: to
+    the letter all fit alike, so the kind of each has to be known."""
+    kind = narrator.kind()
+    things = [narrator.words.thing(narrator.rng, kind)]
+    things += narrator.things_of_other_kinds(kind, options.distractors)
+    facts = [
+        narrator.fact(narrator.rng.choice(HAS_PLACE), L=territory, T=thing) for thing in things
+    ]
+    return Riddle(narrator.ask_which(kind, territory), "T", facts)
+
+
+def riddle_of_words(narrator: Narrator, fact: Fact, asked: str, options: Options) -> Riddle:
+    """Ask for a slot of a fact beside others that differ from it in one of the words that the
+    question names, or in what was done."""
+    relation, fillers = fact
+    others: list[Fact] = []
+    for slot in RELATIONS[relation]:
+        if slot != asked:
+            changed = narrator.other(slot, fillers[slot], options.near_fraction)
+            answer = narrator.other(asked, fillers[asked])
+            others.append((relation, fillers | {slot: changed, asked: answer}))
+    if relation in TWIN:
+        answer = narrator.other(asked, fillers[asked])
+        others.append((TWIN[relation], fillers | {asked: answer}))
+    narrator.rng.shuffle(others)
+    return Riddle(narrator.ask(fact, asked), asked, [fact, *others[: options.distractors]])
+
+
+def riddle_of_relations(narrator: Narrator, fact: Fact, asked: str, others: int) -> Riddle:
+    """Ask for a slot of a fact beside facts of other relations, if there are others at all."""
+    relations = [relation for relation in RELATIONS if relation != fact[0]]
+    chosen = narrator.rng.sample(relations, min(others, len(relations)))
+    facts = [fact, *(narrator.fact(relation) for relation in chosen)]
+    return Riddle(narrator.ask(fact, asked), asked, facts)
+
+
+def draw_riddle(
+    narrator: Narrator, options: Options, others: int, territory: str | None = None
+) -> Riddle:
+    """A riddle of kinds in ``kind_fraction`` of the cases, of words in ``exact_fraction``, else
+    of relations, with so many others; its question names the territory, where one is given."""
+    draw = narrator.rng.random()
+    if draw < options.kind_fraction:
+        return riddle_of_kinds(narrator, territory or narrator.filler("L"), options)
+    choices = [
+        (relation, asked)
+        for relation, slots in QUESTIONS.items()
+        for asked in slots
+        if not territory or (relation in HAS_PLACE and asked != "L")
+    ]
+    relation, asked = narrator.rng.choice(choices)
+    fact = narrator.fact(relation, L=territory) if territory else narrator.fact(relation)
+    if draw < options.kind_fraction + options.exact_fraction:
+        return riddle_of_words(narrator, fact, asked, options)
+    return riddle_of_relations(narrator, fact, asked, others)
+
+
+def question_answering(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
+    """A riddle whose facts are told in one text, in any order; the answer is a part of it.
+
+    Where nothing but the word that asks (who, what, where, when) decides, a single fact is told:
+    which of its names is meant is then a matter of what the words mean, and not of finding the
+    right sentence.
+    """
+    for _ in range(count):
+        riddle = draw_riddle(narrator, options, 0)
+        context, answer = "", {}
+        for index in narrator.rng.sample(range(len(riddle.facts)), len(riddle.facts)):
+            sentence = narrator.tell(riddle.facts[index])
+            context = narrator.join_texts([context, sentence.text]) if context else sentence.text
+            if index == 0:
+                first, end = sentence.characters[riddle.asked]
+                start = len(context) - len(sentence.text) + first
+                answer = {"text": sentence.text[first:end], "start": start}
+        yield {"context": context, "question": riddle.question, "answers": [answer]}
+
+
+def sentence_pairs(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
+    """A premise, that tells of an event and what to hold of it, and the hypothesis that the event
+    took place.
+
+    In most pairs the verdict decides: certain (entailment), denied (contradiction) or open
+    (neutral). In ``exact_fraction`` of the last two the premise is certain, and what it tells
+    differs from the hypothesis in one word: in the thing or the place (contradiction: both are
+    taken to speak of one event, as is the custom in NLI), or in the person or in what was done
+    (neutral). ``kind_fraction`` of the hypotheses name the thing by its kind. Hypotheses alone
+    are drawn alike for the three labels.
+    """
+    for number in range(count):
+        label = LABELS[number % len(LABELS)]
+        relation, kind = narrator.rng.choice(list(TWIN)), narrator.kind()
+        _, claimed = narrator.fact(relation, T=narrator.words.thing(narrator.rng, kind))
+        told = dict(claimed)
+        names_kind = narrator.rng.random() < options.kind_fraction
+        if names_kind:
+            claimed["T"] = narrator.kind_word(kind)
+        hypothesis = relation, claimed
+        verdict = _VERDICT_OF[label]
+        if label != "entailment" and narrator.rng.random() < options.exact_fraction:
+            verdict = "certain"
+            changed = narrator.rng.choice(_DECISIVE[label])
+            if changed == "relation":
+                relation = TWIN[relation]
+            elif changed == "T" and names_kind:
+                told["T"] = narrator.things_of_other_kinds(kind, 1)[0]
+            else:
+                told[changed] = narrator.other(changed, told[changed], options.near_fraction)
+        template = narrator.rng.randrange(2)
+        yield {
+            "first": narrator.tell_with_verdict((relation, told), verdict, template),
+            "second": narrator.tell(hypothesis, 1 - template).text,
+            "label": label,
+        }
+
+
+def rankings(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
+    """A riddle whose facts are a passage each, with a verdict; the first, which is certain, is
+    relevant. ``rumour_fraction`` of the others would answer, were they not denied or open.
+
+    Every query of a language and split names a territory that no other does, nor does another's
+    passage, so nothing else in the collection answers it.
+
+    Raises:
+        InputError: there are not as many territories.
+    """
+    places = narrator.words.territories
+    if count >= len(places):
+        raise InputError(
+            f"`options.examples.{narrator.split}` of a miniature dataset is {count}, and each query "
+            f"takes one of the {len(places)} territories that {narrator.words.language} has there; "
+            f"give {len(places) - 1} or fewer"
+        )
+    asked_about = narrator.rng.sample(places, count)
+    elsewhere = [place for place in places if place not in asked_about]
+    for territory in asked_about:
+        riddle = draw_riddle(narrator, options, options.distractors, territory)
+        passages = []
+        for index, (relation, told) in enumerate(riddle.facts):
+            verdict = "certain" if index == 0 else narrator.rng.choice(VERDICTS)
+            if index and narrator.rng.random() < options.rumour_fraction:
+                relation, told = riddle.facts[0]
+                told = told | {riddle.asked: narrator.other(riddle.asked, told[riddle.asked], 1.0)}
+                verdict = narrator.rng.choice(["denied", "open"])
+            if told.get("L", territory) != territory:
+                told = told | {"L": narrator.rng.choice(elsewhere)}
+            passage = narrator.tell_with_verdict((relation, told), verdict)
+            if passage not in passages:
+                passages.append(passage)
+        yield {"query": riddle.question, "passages": passages}

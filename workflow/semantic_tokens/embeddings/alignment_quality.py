@@ -1,0 +1,139 @@
+"""How well embeddings find translations that alignment never saw, and how far it moved them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from semantic_tokens.data.lexicons.table import Entry, is_held_out
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_QUERIES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class TranslationTest:
+    """Subwords whose translations are to be found among the subwords of other languages.
+
+    Attributes:
+        candidates: [C] int64, every subword that is a word of a lexicon, ascending.
+        queries: [Q] int64, places in ``candidates``.
+        right: for each query the places of its held-out translations.
+        known: for each query the places of its translations under concepts that are not held
+            out: alignment may have seen them, so they are no candidates.
+        languages: [C, L] scipy sparse bool, which languages each candidate is a word of.
+    """
+
+    candidates: np.ndarray
+    queries: np.ndarray
+    right: tuple[frozenset[int], ...]
+    known: tuple[frozenset[int], ...]
+    languages: "csr_array"
+
+
+def translation_test(
+    entries: Iterable[Entry],
+    token_id_of: Callable[[str], int | None],
+    fraction: float,
+    *,
+    max_queries: int = 5000,
+    seed: int = 0,
+) -> TranslationTest:
+    """Draw queries from the concepts that are held out of alignment.
+
+    Args:
+        entries: of every lexicon of the alignment, held out or not.
+        token_id_of: a word's only subword, or None.
+        fraction: of concepts that are held out, ``alignment.held_out_fraction``.
+        max_queries: a random selection of so many, or all if there are fewer.
+        seed: decides the selection.
+
+    Returns:
+        no query at all where no held-out concept has single subwords of two languages.
+    """
+    from scipy.sparse import csr_array
+
+    members: dict[tuple[str, str], set[int]] = {}
+    concepts_of: dict[int, set[tuple[str, str]]] = {}
+    spoken: dict[int, set[str]] = {}
+    for entry in entries:
+        token = token_id_of(entry.word)
+        if token is not None:
+            concept = (entry.source, entry.concept)
+            members.setdefault(concept, set()).add(token)
+            concepts_of.setdefault(token, set()).add(concept)
+            spoken.setdefault(token, set()).add(entry.language)
+    candidates = np.array(sorted(spoken), dtype=np.int64)
+    place = {token: i for i, token in enumerate(candidates.tolist())}
+    held_out = {concept: is_held_out(concept[1], fraction) for concept in members}
+    eligible = sorted({t for concept, found in members.items() if held_out[concept] for t in found})
+    order = np.random.default_rng(seed).permutation(len(eligible)).tolist()
+    queries: list[int] = []
+    right: list[frozenset[int]] = []
+    known: list[frozenset[int]] = []
+    for token in (eligible[i] for i in order):
+        translations: dict[bool, set[int]] = {False: set(), True: set()}
+        for concept in concepts_of[token]:
+            translations[held_out[concept]] |= members[concept]
+        seen = translations[False]
+        unseen = {t for t in translations[True] - seen if not spoken[t] & spoken[token]}
+        if unseen and len(queries) < max_queries:
+            queries.append(place[token])
+            right.append(frozenset(place[t] for t in unseen))
+            known.append(frozenset(place[t] for t in seen))
+    names = {name: i for i, name in enumerate(sorted(set().union(*spoken.values())))}
+    pairs = [(place[t], names[name]) for t, found in spoken.items() for name in found]
+    where = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    languages = csr_array(
+        (np.ones(len(where), dtype=np.int32), (where[:, 0], where[:, 1])),
+        (len(candidates), len(names)),
+    )
+    return TranslationTest(
+        candidates, np.array(queries, dtype=np.int64), tuple(right), tuple(known), languages
+    )
+
+
+def translation_accuracy(embeddings: torch.Tensor, test: TranslationTest) -> float:
+    """Accuracy@1: the share of queries that :func:`translations_found` finds right; NaN without a
+    query."""
+    found = translations_found(embeddings, test)
+    return float(found.mean()) if len(found) else float("nan")
+
+
+def translations_found(embeddings: torch.Tensor, test: TranslationTest) -> np.ndarray:
+    """Whether each query's nearest subword by cosine, among those that are words of other
+    languages only, is a translation of a held-out concept.
+
+    Args:
+        embeddings: [V, d] floating.
+
+    Returns:
+        [Q] bool.
+    """
+    unit = functional.normalize(embeddings[torch.from_numpy(test.candidates)].float())
+    found: list[bool] = []
+    for start in range(0, len(test.queries), _QUERIES_AT_ONCE):
+        span = slice(start, start + _QUERIES_AT_ONCE)
+        queries = test.queries[span]
+        similarity = unit[torch.from_numpy(queries)] @ unit.T
+        # A word is of its own language too, so a query is never its own answer.
+        shared = (test.languages[queries] @ test.languages.T).tocoo()
+        rows, columns = (torch.from_numpy(part.astype(np.int64)) for part in shared.coords)
+        similarity[rows, columns] = -torch.inf
+        for row, known in enumerate(test.known[span]):
+            similarity[row, list(known)] = -torch.inf
+        nearest = similarity.argmax(dim=1).tolist()
+        found += [answer in right for answer, right in zip(nearest, test.right[span], strict=True)]
+    return np.array(found, dtype=bool)
+
+
+def mean_cosine(before: torch.Tensor, after: torch.Tensor) -> float:
+    """The mean cosine of a row before and after, both [n, d]; 1 for rows that did not move."""
+    same = (before == after).all(dim=1)
+    cosine = functional.cosine_similarity(before.double(), after.double(), dim=1)
+    return float(torch.where(same, 1.0, cosine).mean())

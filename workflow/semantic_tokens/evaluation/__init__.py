@@ -1,0 +1,1 @@
+"""What scores mean: intervals, significance, chance, and the paper's claims."""

@@ -1,0 +1,253 @@
+"""What a task gives to those who read nothing: chance; and BM25 alone.
+
+Chance is the best that one can do without reading the test item, chosen on the training data:
+always the commonest class, one tag for every word, the same words of every passage; and for a
+ranking, the expected score of a random order. A model that is no better has learned nothing
+about what a text says.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import regex
+from tqdm import tqdm
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.tasks.scored_items import ScoredItem, scores_by_language
+
+Example = Mapping[str, Any]
+
+#: The metric of each kind of task, as the fine-tuned models have it.
+METRICS = {
+    "token_classification": "f1",
+    "question_answering": "f1",
+    "pair_classification": "accuracy",
+    "reranking": "ndcg_at_10",
+    "retrieval": "ndcg_at_10",
+}
+
+#: Words from the beginning of a passage at which a constant answer may start, and its lengths;
+#: None is the rest of the passage.
+STARTS = range(10)
+LENGTHS = (*range(1, 11), None)
+#: Training questions on which the constant answer is chosen: evenly spaced, where there are more.
+CHOSEN_ON = 500
+
+DISCOUNTS = 1 / np.log2(np.arange(2, 12))  # of the first ten ranks
+
+# A word, or one character of a script that is written without spaces between words.
+_WORD = regex.compile(
+    r"[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]"
+    r"|[^\s\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]+"
+)
+
+
+def commonest_class(
+    train: Iterable[Example], test: Iterable[Example]
+) -> tuple[list[ScoredItem], str]:
+    """Always the commonest class of the training data; of equally common ones each as often.
+
+    Returns:
+        the items, each with its probability of being right; and the rule in words.
+    """
+    counts = Counter(example["label"] for example in train)
+    commonest = sorted(label for label in counts if counts[label] == max(counts.values()))
+    items = [
+        ScoredItem(
+            row["id"], row["language"], float(row["label"] in commonest) / len(commonest), 1.0
+        )
+        for row in test
+    ]
+    return items, f"always {' or '.join(commonest)}"
+
+
+def constant_tag(train: Iterable[Example], test: Iterable[Example]) -> tuple[list[ScoredItem], str]:
+    """The same tag for every word: that with the highest entity F1 on the training data.
+
+    Returns:
+        the items, and the rule in words.
+    """
+    from semantic_tokens.tasks.token_classification import entity_counts
+
+    def items_of(examples: Iterable[Example], tag: str) -> list[ScoredItem]:
+        return [
+            ScoredItem(
+                row["id"],
+                row["language"],
+                *entity_counts(row["tags"], [tag] * len(row["tags"])),
+            )
+            for row in examples
+        ]
+
+    train = list(train)
+    tags = sorted({tag for row in train for tag in row["tags"]})
+    best = max(tags, key=lambda tag: mean_score(items_of(train, tag)))
+    return items_of(test, best), f"the tag {best} for every word"
+
+
+def constant_answer(
+    train: Iterable[Example], test: Iterable[Example], answer_f1: Callable[[str, str], float]
+) -> tuple[list[ScoredItem], str]:
+    """The same words of every passage: from the one at which F1 on the training data is highest.
+
+    Args:
+        answer_f1: gold and predicted answer -> F1, 0 to 1.
+
+    Returns:
+        the items, 0 to 100 each, and the rule in words.
+    """
+
+    def items_of(
+        examples: Iterable[Example], words: Sequence[Sequence[tuple[int, int]]],
+        start: int, length: int | None,
+    ) -> list[ScoredItem]:  # fmt: skip
+        items = []
+        for row, spans in zip(examples, words, strict=True):
+            chosen = spans[start : None if length is None else start + length]
+            answer = row["context"][chosen[0][0] : chosen[-1][1]] if chosen else ""
+            f1 = max((answer_f1(gold["text"], answer) for gold in row["answers"]), default=0.0)
+            items.append(ScoredItem(row["id"], row["language"], 100.0 * f1, 1.0))
+        return items
+
+    train, test = list(train), list(test)
+    some = train[:: max(1, len(train) // CHOSEN_ON)]
+    words = [word_spans(row["context"]) for row in some]
+    rules = [(start, length) for start in STARTS for length in LENGTHS]
+    start, length = max(
+        tqdm(rules, desc="constant answers", unit="rule", mininterval=2),
+        key=lambda rule: mean_score(items_of(some, words, *rule)),
+    )
+    last = "the last" if length is None else f"word {start + length}"
+    return (
+        items_of(test, [word_spans(row["context"]) for row in test], start, length),
+        f"the words of the passage from word {start + 1} to {last}",
+    )
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Begin and end of every word, and of every character where there are no spaces.
+
+    >>> word_spans("a 東京")
+    [(0, 1), (2, 3), (3, 4)]
+    """
+    return [match.span() for match in _WORD.finditer(text)]
+
+
+def random_order(
+    queries: Iterable[Example],
+    ranked: Callable[[Example], tuple[Iterable[str], int]],
+) -> list[ScoredItem]:
+    """The expected nDCG@10 of every query where its passages are in random order.
+
+    Args:
+        queries: with ``relevant``, passage id -> grade.
+        ranked: a query -> the relevant passages among those that are ranked, and how many are
+            ranked.
+    """
+    items = []
+    for query in queries:
+        found, count = ranked(query)
+        grades = [query["relevant"][passage] for passage in found]
+        value = expected_ndcg_at_10(grades, count, list(query["relevant"].values()))
+        items.append(ScoredItem(query["id"], query["language"], value, 1.0))
+    return items
+
+
+def expected_ndcg_at_10(grades: Sequence[int], count: int, judged: Sequence[int]) -> float:
+    """The mean nDCG@10 over all orders of ``count`` passages.
+
+    Every rank holds a passage's grade with the same probability, so the expected gain of a rank
+    is the mean grade.
+
+    Args:
+        grades: of the passages that are ranked, zeros may be left out.
+        judged: all grades of the query, ranked or not: the ideal order is of these.
+    """
+    if not count or not judged:
+        return 0.0
+    best = np.array(sorted(judged, reverse=True)[: len(DISCOUNTS)], dtype=np.float64)
+    ideal = float(best @ DISCOUNTS[: len(best)])
+    return sum(grades) / count * float(DISCOUNTS[:count].sum()) / ideal if ideal else 0.0
+
+
+def bm25_order(
+    queries: Sequence[Example], candidates: Mapping[str, Sequence[str]], depth: int | None
+) -> list[ScoredItem]:
+    """The nDCG@10 of every query where its passages stay in BM25's order.
+
+    Args:
+        candidates: query id -> passage ids, best first.
+        depth: how many of them are ranked; None is all.
+    """
+    from semantic_tokens.data.ranking import ndcg_at_10
+
+    run = {
+        query["id"]: {
+            passage: -float(rank) for rank, passage in enumerate(candidates[query["id"]][:depth])
+        }
+        for query in queries
+    }
+    values = ndcg_at_10({query["id"]: query["relevant"] for query in queries}, run)
+    return [ScoredItem(q["id"], q["language"], values[q["id"]], 1.0) for q in queries]
+
+
+def mean_score(items: Sequence[ScoredItem]) -> float:
+    """The mean over languages of :func:`~semantic_tokens.tasks.scored_items.scores_by_language`."""
+    return float(np.mean([score for score, _ in scores_by_language(items).values()]))
+
+
+def chance(
+    kind: str,
+    train: Iterable[Example],
+    test: Iterable[Example],
+    *,
+    candidates: Mapping[str, Sequence[str]] | None = None,
+    depth: int | None = None,
+    passages: Mapping[str, int] | None = None,
+) -> tuple[list[ScoredItem], str]:
+    """The items of chance in a task of this kind, and its rule in words.
+
+    Args:
+        candidates: reranking: query id -> passage ids that are ranked anew.
+        depth: reranking: how many of them.
+        passages: retrieval: language -> passages that are searched.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    if kind == "pair_classification":
+        return commonest_class(train, test)
+    if kind == "token_classification":
+        return constant_tag(train, test)
+    if kind == "question_answering":
+        from semantic_tokens.tasks.question_answering import squad_f1
+
+        return constant_answer(train, test, squad_f1)
+    if kind == "reranking" and candidates is not None:
+
+        def listed(query: Example) -> tuple[Iterable[str], int]:
+            ranked = candidates[query["id"]][:depth]
+            return [passage for passage in ranked if passage in query["relevant"]], len(ranked)
+
+        return random_order(test, listed), "BM25's passages in random order"
+    if kind == "retrieval" and passages is not None:
+        return (
+            random_order(test, lambda q: (q["relevant"], passages.get(q["language"], 0))),
+            "the passages of the language in random order",
+        )
+    raise InputError(f"task kind {kind!r} is not one of {', '.join(METRICS)}")
+
+
+def record(kind: str, items: Sequence[ScoredItem], **more: Any) -> dict[str, Any]:
+    """The JSON of a baseline's score, in the form of a model's (docs/architecture.md)."""
+    scores = scores_by_language(items)
+    return {
+        **more,
+        "kind": kind,
+        "metric": METRICS[kind],
+        "value": mean_score(items),
+        "by_language": {language: score for language, (score, _) in scores.items()},
+        "count_by_language": {language: count for language, (_, count) in scores.items()},
+    }

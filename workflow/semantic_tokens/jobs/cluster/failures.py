@@ -1,0 +1,399 @@
+"""Why jobs fail on SLURM, or never start: one line each, with what to do.
+
+Snakemake prints a page about every job that fails, and nothing of what SLURM said where jobs share
+a place in the queue. A job that can never start waits forever, and nothing is printed at all. So
+:class:`Failures` listens to the executor of the SLURM plugin, and looks at the queue itself.
+"""
+
+import logging
+import re
+import subprocess
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+from semantic_tokens.jobs.cluster.keys import MEMORY_KEY, TIME_KEY
+
+#: What SLURM names as the reason that a job waits, where no time will make it start.
+_NEVER = re.compile(
+    r"PartitionTimeLimit|PartitionNodeLimit|BadConstraints|InvalidAccount|InvalidQOS"
+    r"|(QOS|Assoc)(Max|Min)\w*PerJob(Limit)?|(QOS|Assoc)MaxWall\w*|(QOS|Assoc)Min\w+"
+)
+#: And where an administrator, a node or a person has to act first.
+_HELD = re.compile(r"JobHeld\w+|ReqNodeNotAvail|Nodes required for job are DOWN|launch failed")
+#: What the log of a job that was killed for its memory says.
+_MEMORY_EXCEEDED = re.compile(r"oom.kill|exceeded memory limit|Out Of Memory", re.IGNORECASE)
+_TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What there is to know of a job, to say why it failed.
+
+    Attributes:
+        rules: of one job, or of the jobs that share a place in the queue.
+        name: its wildcards, as in its paths.
+        resources: what it asked for.
+        threads: CPUs that it asked for.
+        logs: the rules' own logs of what is not finished.
+        slurm_log: what SLURM and Snakemake wrote of it.
+        sharing: how many jobs share its place in the queue.
+    """
+
+    rules: tuple[str, ...]
+    name: str
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 1
+    logs: tuple[Path, ...] = ()
+    slurm_log: Path | None = None
+    sharing: int = 1
+
+    @property
+    def title(self) -> str:
+        return f"{'+'.join(self.rules)} ({self.name})" if self.name else "+".join(self.rules)
+
+    @property
+    def partition(self) -> str:
+        name = self.resources.get("slurm_partition")
+        return f"partition `{name}`" if name else "the default partition"
+
+
+def refusal(job: Job, said: str, limit: str | None = None) -> str:
+    """One line on a job that was not submitted.
+
+    Args:
+        said: the message of ``sbatch``, or of the plugin, which looks at accounts before.
+        limit: the time limit of the partition, if it is known.
+    """
+    errors = re.findall(r"error: (.*)", said)
+    reason = errors[-1] if errors else " ".join(said.split())
+    reason = reason.removeprefix("Batch job submission failed: ").strip().rstrip(".")
+    remedies = {
+        "node configuration": f"no node of {job.partition} has {_asked(job)}; name another "
+        "partition in `set-resources` of the profile, or ask for less",
+        "more processors": f"no node of {job.partition} has {_asked(job)}; lower `set-threads`",
+        "CPU count": f"no node of {job.partition} has {_asked(job)}; lower `set-threads`",
+        "Memory specification": f"no node of {job.partition} has {_asked(job)}; lower "
+        f"{_memory_keys(job.rules)}, or name another partition",
+        "time limit": _time_remedy(job, limit),
+        "account": "`sacctmgr show associations user=$USER` lists yours; fix `slurm_account` in "
+        "the profile",
+        "partition": "`sinfo` lists the partitions; fix `slurm_partition` in the profile",
+        "qos": "fix `qos` in the profile",
+        "gres": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
+        "GRES": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
+        "policy": "lower `jobs` in the profile, or ask for less",
+        "contact": "the same command goes on when SLURM answers again",
+        "Socket": "the same command goes on when SLURM answers again",
+    }
+    remedy = next(
+        (text for sign, text in remedies.items() if sign in reason),
+        "fix what it names in the profile (docs/cluster.md)",
+    )
+    return f"{job.title} was not submitted: {reason}; {remedy}"
+
+
+def ending(job: Job, slurm_id: str, told: Mapping[str, str]) -> str:
+    """One line on a job that started and failed.
+
+    Args:
+        told: what SLURM knows of it: ``State``, and where known ``Partition``, ``TimeLimit``,
+            ``NodeList``.
+    """
+    state = told.get("State", "FAILED").partition(" ")[0]
+    where = told.get("NodeList", "")
+    node = f" on {where}" if where and where not in ("(null)", "None assigned") else ""
+    begin = f"{job.title}: SLURM job {slurm_id}"
+    log = _last_lines(job.slurm_log)
+    if state == "OUT_OF_MEMORY" or _MEMORY_EXCEEDED.search(log):
+        return (
+            f"{begin} was killed{node}, for it went over its memory of "
+            f"{job.resources.get('mem_mb', '?')} MB; raise {_memory_keys(job.rules)} in the "
+            "config, or lower `device_batch_size` of a training"
+        )
+    if state == "TIMEOUT":
+        limit = told.get("TimeLimit") or f"{job.resources.get('runtime', '?')} minutes"
+        return (
+            f"{begin} reached its time limit of {limit}; raise {_time_keys(job.rules)} (and "
+            "`runtime_minutes.maximum`) in the config, or give the same command again: a training "
+            "goes on from its checkpoint"
+        )
+    if state in ("NODE_FAIL", "BOOT_FAIL"):
+        return (
+            f"{begin} lost its node{node} ({state}); the same command runs it again, and "
+            f"`--slurm-exclude-failed-nodes {where or 'NODE'}` keeps to other nodes"
+        )
+    if state in ("CANCELLED", "PREEMPTED", "REVOKED", "DEADLINE"):
+        return f"{begin} was ended by SLURM ({state}); the same command runs it again"
+    for path in job.logs:
+        if last := _last_lines(path, 1):
+            return f"{begin} failed{node}: {last} ({path})"
+    rest = f"; its log is {job.slurm_log}" if job.slurm_log else ""
+    return f"{begin} ended as {state}{node} before it wrote a log of its own{rest}"
+
+
+def never_starts(job: Job, slurm_id: str, reason: str, limit: str | None = None) -> str:
+    """One line on a job that SLURM keeps waiting for a reason that does not pass."""
+    if reason == "PartitionTimeLimit":
+        remedy = _time_remedy(job, limit)
+    elif "Wall" in reason:
+        remedy = "lower `runtime_minutes.maximum` in the config to what yours allows"
+    elif "Account" in reason or reason == "InvalidQOS":
+        remedy = "fix `slurm_account` or `qos` in the profile"
+    else:
+        remedy = f"it asks for {_asked(job)} in {job.partition}; ask for less, or name another"
+    return (
+        f"{job.title}: SLURM job {slurm_id} could not start ({reason}) and was cancelled; {remedy}"
+    )
+
+
+def _asked(job: Job) -> str:
+    resources = job.resources
+    parts = [f"{job.threads} CPU{'s' * (job.threads != 1)}"]
+    if cpus := resources.get("cpus_per_task"):
+        parts = [f"{cpus} CPUs"]
+    if memory := resources.get("mem_mb"):
+        parts.append(f"{memory} MB")
+    if gpus := resources.get("gpu"):
+        model = f" of type `{resources['gpu_model']}`" if resources.get("gpu_model") else ""
+        parts.append(f"{gpus} GPU{'s' * (gpus != 1)}{model}")
+    elif gres := resources.get("gres"):
+        parts.append(f"`{gres}`")
+    return ", ".join(parts) + " on one node"
+
+
+def _time_remedy(job: Job, limit: str | None) -> str:
+    allows = f" allows {limit}" if limit else " allows less"
+    minutes = job.resources.get("runtime", "?")
+    shared = ", or lower `group-components` in the profile" if job.sharing > 1 else ""
+    return (
+        f"it asks for {minutes} minutes and {job.partition}{allows}; set `runtime_minutes.maximum` "
+        f"in the config to that{shared}, or name another partition in `set-resources` of the profile"
+    )
+
+
+def _memory_keys(rules: Iterable[str]) -> str:
+    return _named("memory_mb", MEMORY_KEY, rules, "mem_mb")
+
+
+def _time_keys(rules: Iterable[str]) -> str:
+    return _named("runtime_minutes", TIME_KEY, rules, "runtime")
+
+
+def _named(section: str, keys: Mapping[str, str], rules: Iterable[str], resource: str) -> str:
+    names = dict.fromkeys(
+        f"`{section}.{keys[rule]}`" if rule in keys else f"`{resource}` of {rule}" for rule in rules
+    )
+    return " and ".join(names)
+
+
+def _last_lines(path: Path | None, count: int = 20) -> str:
+    """The last lines of a log that are not empty, without time; empty where there is no log."""
+    if path is None:
+        return ""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    kept = [_TIMESTAMP.sub("", line).strip() for line in lines if line.strip()]
+    return "\n".join(line[:500] for line in kept[-count:])
+
+
+class Failures:
+    """Listens to the SLURM plugin, and keeps a line for each job that failed for good."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, str] = {}
+        self._jobs: dict[str, Any] = {}
+        self._never: dict[str, str] = {}
+        self._seen: dict[str, tuple[str, str]] = {}
+        self._log: logging.Logger | None = None
+        self._executor: Any = None
+
+    def watch(self, executor: Any, log: logging.Logger) -> None:
+        """Listen to the executor from now on, and look at the queue of its jobs."""
+        self._executor, self._log = executor, log
+        submitted, failed = executor.report_job_submission, executor.report_job_error
+
+        def report_job_submission(job_info: Any, *args: Any, **named: Any) -> None:
+            if job_info.external_jobid is not None:
+                self._jobs[job_info.external_jobid] = job_info
+            submitted(job_info, *args, **named)
+
+        def report_job_error(job_info: Any, msg: str | None = None, **named: Any) -> None:
+            try:
+                self._note(job_info, msg or "")
+            except Exception as error:  # it must not keep Snakemake from hearing of the failure
+                log.warning("a failed job cannot be described (%s)", error)
+            failed(job_info, msg=msg, **named)
+
+        run_job = executor.run_job
+
+        def run_job_or_report(job: Any) -> None:
+            try:
+                run_job(job)
+            except Exception as error:
+                # Version 2.8 of the plugin stumbles when it reports on jobs that share a place in
+                # the queue, and Snakemake would wait for them forever.
+                cause = error.__context__ or error
+                executor._report_job_error_threadsafe(
+                    SubmittedJobInfo(job), f"Job submission failed with exception: {cause}"
+                )
+
+        executor.run_job = run_job_or_report
+        executor.report_job_submission = report_job_submission
+        executor.report_job_error = report_job_error
+        threading.Thread(target=self._look_at_the_queue, daemon=True).start()
+
+    def tell(self) -> None:
+        """Say the lines of the jobs that failed for good, if there are any."""
+        if self._log is None or not self._lines:
+            return
+        count = len(self._lines)
+        self._log.error(f"\n{count} job{'s' * (count > 1)} failed. What is finished is kept.")
+        for line in self._lines.values():
+            self._log.error(f"- {line}")
+
+    def _note(self, job_info: Any, message: str) -> None:
+        job, slurm_id = described(job_info), job_info.external_jobid
+        if slurm_id is None:
+            # It failed when it was submitted; another attempt would fare no better.
+            said = re.search(r"The error message was '(.*?)'\.?\n", message, re.DOTALL)
+            text = said[1] if said else message.partition("exception: ")[2] or message
+            if chosen := re.search(r"^\s+sbatch .*? -p (\S+)", message, re.MULTILINE):
+                job = in_partition(job, chosen[1])
+            line = refusal(job, text, partition_limit(job.resources.get("slurm_partition")))
+            if not re.search("contact|Socket", line):
+                _give_up(job_info.job)
+        elif slurm_id in self._never:
+            line = self._never[slurm_id]
+            _give_up(job_info.job)
+        else:
+            told = told_of(slurm_id)
+            if "State" not in told and (state := re.search(r"status is: '([A-Z_]+)", message)):
+                told = {**told, "State": state[1]}
+            line = ending(job, slurm_id, told)
+        key = " ".join(map(str, job_info.job.output))
+        self._lines.pop(key, None)
+        if job_info.job.restart_times > job_info.job.attempt - 1:
+            assert self._log is not None
+            self._log.warning(f"{line}. It is submitted again.")
+        else:
+            self._lines[key] = line
+
+    def _look_at_the_queue(self) -> None:
+        # As often as the plugin looks for jobs that have ended.
+        seconds = self._executor.workflow.executor_settings.init_seconds_before_status_checks
+        pause = threading.Event()
+        while not pause.wait(seconds):
+            try:
+                self._look()
+            except (OSError, subprocess.SubprocessError) as error:
+                assert self._log is not None
+                self._log.debug(f"squeue: {error}")
+
+    def _look(self) -> None:
+        assert self._log is not None
+        rows = _answer(
+            *("squeue", "--noheader", "--states=PENDING,RUNNING", "--format=%i|%T|%r|%P"),
+            f"--name={self._executor.run_uuid}",
+        )
+        for row in rows.splitlines():
+            slurm_id, state, reason, partition = row.strip().split("|", 3)
+            if slurm_id not in self._jobs or slurm_id in self._never:
+                continue
+            before = self._seen.get(slurm_id)
+            self._seen[slurm_id] = (state, reason)
+            title = described(self._jobs[slurm_id]).title
+            if before is not None and before[0] == "RUNNING" and state == "PENDING":
+                self._log.warning(
+                    f"{title}: SLURM job {slurm_id} lost its node and waits in the queue again "
+                    f"({reason}); a training goes on from its checkpoint"
+                )
+            elif state == "PENDING" and _NEVER.fullmatch(reason) and before == (state, reason):
+                job = in_partition(described(self._jobs[slurm_id]), partition)
+                self._never[slurm_id] = never_starts(
+                    job, slurm_id, reason, partition_limit(partition)
+                )
+                _answer("scancel", slurm_id)
+            elif state == "PENDING" and _HELD.match(reason) and before != (state, reason):
+                self._log.warning(
+                    f"{title}: SLURM job {slurm_id} waits ({reason}); it starts when that passes, "
+                    f"and `scancel {slurm_id}` gives it up"
+                )
+
+
+def described(job_info: Any) -> Job:
+    """The job of the executor's ``SubmittedJobInfo``, as the lines name it.
+
+    Of jobs that share a place in the queue, those that have not made their files.
+    """
+    job = job_info.job
+    members = list(job) if job.is_group() else [job]
+    unfinished = [m for m in members if not all(Path(path).exists() for path in m.output)]
+    members = unfinished or members
+    # The run's folder ends with a slash, and that of the run without a name is empty.
+    names = ["".join(f"{part}/" for part in member.wildcards) for member in members]
+    names = [name.replace("//", "/").strip("/") for name in names]
+    shown = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    logfile = (job_info.aux or {}).get("slurm_logfile")
+    return Job(
+        rules=tuple(dict.fromkeys(member.rule.name for member in members)),
+        name=shown,
+        resources=dict(job.resources.items()),
+        threads=job.threads,
+        logs=tuple(Path(path) for member in members for path in member.log),
+        slurm_log=Path(logfile) if logfile else None,
+        sharing=len(job),
+    )
+
+
+def in_partition(job: Job, partition: str) -> Job:
+    """The job, with the partition that the plugin chose for it."""
+    return replace(job, resources={**job.resources, "slurm_partition": partition})
+
+
+def told_of(slurm_id: str) -> dict[str, str]:
+    """What SLURM knows of a job that has ended; nothing where it has forgotten it."""
+    names = {"JobState": "State", "NodeList": "NodeList", "TimeLimit": "TimeLimit"}
+    shown = _answer("scontrol", "show", "job", "--oneliner", slurm_id)
+    fields = dict(part.split("=", 1) for part in shown.split() if "=" in part)
+    if told := {name: fields[key] for key, name in names.items() if key in fields}:
+        return told
+    columns = ("State", "NodeList", "TimeLimit")
+    shown = _answer("sacct", "-X", "-P", "-n", "-j", slurm_id, f"--format={','.join(columns)}")
+    return (
+        dict(zip(columns, shown.strip().split("\n")[-1].split("|"), strict=False)) if shown else {}
+    )
+
+
+def partition_limit(partition: str | None) -> str | None:
+    """The longest time limit of a partition, or of the default one, in SLURM's form."""
+    shown = _answer(
+        "scontrol", "show", "partition", "--oneliner", *([partition] if partition else [])
+    )
+    for line in shown.splitlines():
+        fields = dict(part.split("=", 1) for part in line.split() if "=" in part)
+        if partition or fields.get("Default") == "YES":
+            return fields.get("MaxTime")
+    return None
+
+
+def _give_up(job: Any) -> None:
+    """Let Snakemake submit a job no more: what it asks for, SLURM will not give."""
+    job.attempt = max(job.attempt, job.restart_times + 1)
+
+
+def _answer(*command: str) -> str:
+    """What a command of SLURM prints; nothing where it fails."""
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, encoding="utf-8", timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout if answer.returncode == 0 else ""

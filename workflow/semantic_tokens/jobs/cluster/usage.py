@@ -1,0 +1,218 @@
+"""What a study's jobs asked for and used, by rule, and what to ask for next time.
+
+Two sources tell: the benchmark files that Snakemake writes wherever it runs, and the efficiency
+report that the SLURM plugin writes at the end of a run where SLURM keeps accounts of its jobs.
+"""
+
+import ast
+import math
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.jobs.cluster.keys import MEMORY_KEY, TIME_KEY
+
+#: What a job of SLURM holds in MB besides what a benchmark file measures: two processes of Snakemake
+#: and srun, as measured on a SLURM 22.05; an efficiency report leaves out the first of them alone.
+SNAKEMAKE_MB = 450
+_BATCH_MB = 180
+#: How fine-tunings that share a job begin in an efficiency report.
+_SHARED = "fine_tunings_"
+_REPORT_COLUMNS = {"Elapsed_sec", "TotalCPU_sec", "NCPUS", "MaxRSS_MB", "RequestedMem_MB"}
+
+COLUMNS = [
+    "rule", "jobs", "memory_mb_asked", "memory_mb_used", "minutes_asked", "minutes_used",
+    "cpus_asked", "cpus_used",
+]  # fmt: skip
+
+
+def read_benchmarks(folder: str | Path) -> pd.DataFrame:
+    """One row a job, out of Snakemake's benchmark files.
+
+    What was asked for is there if Snakemake ran with ``--benchmark-extended``, as
+    ``profiles/slurm`` has it.
+
+    Args:
+        folder: holds a folder a rule, ``results/benchmarks``.
+
+    Returns:
+        the columns of :data:`COLUMNS` without ``jobs``; what is not known is NaN. Memory is that of
+        a job of SLURM: :data:`SNAKEMAKE_MB` are added to what the rule's own processes took.
+
+    Raises:
+        InputError: a file is no benchmark file.
+    """
+    rows = []
+    for path in sorted(Path(folder).rglob("*.tsv")):
+        table = pd.read_csv(path, sep="\t", na_values=["-"])
+        if not {"s", "max_rss", "cpu_time"} <= set(table):
+            raise InputError(f"{path} is no benchmark file of Snakemake; move it elsewhere")
+        last = table.iloc[-1]
+        asked = _literal(last.get("resources"))
+        memory = pd.to_numeric(last["max_rss"], errors="coerce")
+        seconds = float(last["s"])
+        rows.append(
+            {
+                "rule": path.relative_to(folder).parts[0],
+                "memory_mb_asked": asked.get("mem_mb"),
+                "memory_mb_used": memory + SNAKEMAKE_MB,
+                "minutes_asked": asked.get("runtime"),
+                "minutes_used": seconds / 60,
+                "cpus_asked": _threads(last.get("threads")),
+                "cpus_used": pd.to_numeric(last["cpu_time"], errors="coerce") / max(seconds, 1e-9),
+            }
+        )
+    return _table(rows)
+
+
+def read_reports(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """One row a job, out of the SLURM plugin's efficiency reports.
+
+    Of jobs that share a place in the queue, memory counts and time does not.
+
+    Returns:
+        as :func:`read_benchmarks`; a report does not say which time limit was asked for.
+
+    Raises:
+        InputError: a file is no such report, or SLURM kept no comments, which name the rules.
+    """
+    rows = []
+    for path in paths:
+        try:
+            table = pd.read_csv(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"the efficiency report {path} cannot be read ({error})") from error
+        if missing := sorted(_REPORT_COLUMNS - set(table)):
+            raise InputError(
+                f"{path} is no efficiency report of the SLURM plugin: it has no column "
+                f"{', '.join(missing)}"
+            )
+        if "RuleName" not in table:
+            raise InputError(
+                f"{path} does not say which rule a job is of, for SLURM keeps no comments of jobs "
+                "here (its administrators set `AccountingStoreFlags=job_comment`); leave the "
+                "report out with `--no-report`"
+            )
+        for _, row in table.iterrows():
+            named = re.match(r"(?:rule_)?(.+?)(?:_wildcards_.*)?$", str(row["RuleName"]))
+            rule = named[1] if named else ""
+            shares = rule.startswith(_SHARED)
+            seconds = float(row["Elapsed_sec"])
+            rows.append(
+                {
+                    "rule": rule.removeprefix(_SHARED),
+                    "memory_mb_asked": row["RequestedMem_MB"] or math.nan,
+                    "memory_mb_used": (row["MaxRSS_MB"] or math.nan) + _BATCH_MB,
+                    "minutes_asked": math.nan,
+                    "minutes_used": math.nan if shares else seconds / 60,
+                    "cpus_asked": row["NCPUS"],
+                    "cpus_used": row["TotalCPU_sec"] / max(seconds, 1.0),
+                }
+            )
+    return _table(rows)
+
+
+def by_rule(benchmarks: pd.DataFrame, reports: pd.DataFrame) -> pd.DataFrame:
+    """The most that any job of a rule asked for and used; one row a rule, :data:`COLUMNS`.
+
+    ``jobs`` counts those of the benchmark files, or of the reports where they are more.
+    """
+    both = pd.concat([part for part in (benchmarks, reports) if len(part)], ignore_index=True)
+    table = both.groupby("rule").max(numeric_only=True)
+    counts = pd.DataFrame(
+        {"benchmarks": benchmarks["rule"].value_counts(), "reports": reports["rule"].value_counts()}
+    )
+    table.insert(0, "jobs", counts.max(axis=1).astype(int).reindex(table.index))
+    return table.reset_index()[COLUMNS]
+
+
+def proposal(table: pd.DataFrame, margin: float = 1.3) -> dict[str, dict[str, int]]:
+    """What to ask for: by section and key of the configuration, where some job has been measured.
+
+    Args:
+        table: as :func:`by_rule` makes it.
+        margin: times the most that was used; memory is rounded up to whole hundreds of MB, time to
+            ten minutes.
+    """
+    found: dict[str, dict[str, int]] = {"memory_mb": {}, "runtime_minutes": {}}
+    for section, keys, column, step in (
+        ("memory_mb", MEMORY_KEY, "memory_mb_used", 100),
+        ("runtime_minutes", TIME_KEY, "minutes_used", 10),
+    ):
+        used = table.assign(key=table["rule"].map(keys)).groupby("key")[column].max().dropna()
+        for key, most in used.items():
+            found[section][str(key)] = max(step, math.ceil(most * margin / step) * step)
+    return {section: values for section, values in found.items() if values}
+
+
+def measured(results: Path, reports: Sequence[Path] | None) -> tuple[pd.DataFrame, str]:
+    """The table of a study, and on what it rests, in a sentence.
+
+    Args:
+        results: the study's folder of results.
+        reports: efficiency reports; None takes those that lie where ``profiles/slurm`` has them
+            written, and an empty list none.
+
+    Raises:
+        InputError: there is nothing to go by, or a file is not what it should be.
+    """
+    found = sorted(results.glob("logs/slurm/efficiency_report_*.csv"))
+    paths = found if reports is None else list(reports)
+    used = read_benchmarks(results / "benchmarks")
+    told = read_reports(paths)
+    if not len(used) and not len(told):
+        raise InputError(
+            f"{results / 'benchmarks'} holds no benchmark files, and there is no efficiency report "
+            f"in {results / 'logs/slurm'}: run a part of the study first, or name another folder "
+            "of results"
+        )
+    if len(told):
+        origin = f"By {len(used)} benchmark files and {len(paths)} efficiency reports of SLURM."
+    else:
+        origin = (
+            f"By {len(used)} benchmark files alone, with {SNAKEMAKE_MB} MB added for Snakemake's own "
+            "processes: there is no efficiency report of SLURM, which is written at the end of a "
+            "run with `profiles/slurm` where SLURM keeps accounts (`sacct` shows some)."
+        )
+    return by_rule(used, told), origin
+
+
+def page(table: pd.DataFrame, origin: str, margin: float) -> str:
+    """The table and the proposal, as text: the proposal is a piece of a configuration."""
+    shown = table.copy()
+    for column in shown.columns[2:]:
+        digits = 1 if column in ("minutes_used", "cpus_used") else 0
+        shown[column] = [
+            "-" if pd.isna(value) else f"{value:,.{digits}f}" for value in shown[column]
+        ]
+    text = yaml.safe_dump(proposal(table, margin), sort_keys=False)
+    return (
+        f"{shown.to_string(index=False)}\n\n# {origin}\n# The most that was used, times {margin:g}; "
+        "what no job has shown is left out. Memory is looked at every 30 seconds, so short peaks may "
+        f"be missed.\n{text}"
+    )
+
+
+def _table(rows: list[dict[str, object]]) -> pd.DataFrame:
+    columns = [column for column in COLUMNS if column != "jobs"]
+    table = pd.DataFrame(rows, columns=columns)
+    numbers = columns[1:]
+    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
+    return table
+
+
+def _literal(text: object) -> dict[str, object]:
+    try:
+        found = ast.literal_eval(str(text))
+    except (SyntaxError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _threads(text: object) -> float:
+    found = re.search(r"\d+", str(text))
+    return float(found[0]) if found else math.nan

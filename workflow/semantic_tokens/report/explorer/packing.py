@@ -1,0 +1,162 @@
+"""What the explorer's page holds, as few bytes.
+
+A section is an array or JSON, deflated, in base64, so that it stands in HTML and the browser
+inflates it by itself. The page says of each in a header what it is.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from semantic_tokens.data.lexicons.table import Entry
+from semantic_tokens.grouping.inspection import LONGEST_GLOSS
+
+#: Members of the largest group whose subwords are all compared with each other: a page grows with
+#: the squares of sizes. Those of larger groups are compared with the group's mean.
+LARGEST_COMPARED = 512
+
+#: A cosine c is the byte round(127 c), which is off by 0.004 at the most.
+COSINE_SCALE = 127
+
+
+@dataclass(frozen=True)
+class Similarities:
+    """How alike the subwords of each group are.
+
+    Attributes:
+        to_mean: [V] int8, a subword's cosine to the mean of its group's directions.
+        pairs: int8, the cosines between the members of each group of two to
+            :data:`LARGEST_COMPARED`: group after group, of each the upper triangle of its
+            matrix by rows, members in the order of their ids.
+    """
+
+    to_mean: np.ndarray
+    pairs: np.ndarray
+
+
+def quantised(cosines: np.ndarray) -> np.ndarray:
+    """Cosines as int8; see :data:`COSINE_SCALE`."""
+    return np.rint(COSINE_SCALE * np.clip(cosines, -1, 1)).astype(np.int8)
+
+
+def similarities(embeddings: torch.Tensor, token_to_group: np.ndarray) -> Similarities:
+    """Compare the members of every group.
+
+    Args:
+        embeddings: [V, d] float32, those that were grouped.
+        token_to_group: [V] int64, ids 0..V'-1, no group empty.
+    """
+    rows = functional.normalize(embeddings).numpy()
+    order = np.argsort(token_to_group, kind="stable")
+    ends = np.bincount(token_to_group).cumsum()
+    to_mean = np.empty(len(rows), dtype=np.int8)
+    pairs = [np.empty(0, dtype=np.int8)]
+    start = 0
+    for end in ends:
+        ids = order[start:end]
+        start = end
+        members = rows[ids]
+        mean = members.mean(axis=0)
+        length = np.linalg.norm(mean)
+        to_mean[ids] = quantised(members @ (mean / length if length else mean))
+        if 2 <= len(ids) <= LARGEST_COMPARED:
+            cosines = members @ members.T
+            pairs.append(quantised(cosines[np.triu_indices(len(ids), 1)]))
+    return Similarities(to_mean, np.concatenate(pairs))
+
+
+def word_senses(
+    entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
+) -> dict[tuple[int, str], str]:
+    """(token id, language) -> the English for it, for all words that are single subwords.
+
+    The English is empty where the lexicon has none, or only longer than
+    :data:`~semantic_tokens.grouping.inspection.LONGEST_GLOSS`, and for English itself. Of several
+    concepts the shortest English word is taken, since names of pictures are often descriptions.
+    """
+    concepts: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        concepts.setdefault((entry.source, entry.concept), []).append(entry)
+    senses: dict[tuple[int, str], str] = {}
+    for members in concepts.values():
+        english = [e.word for e in members if e.language == "eng" and len(e.word) <= LONGEST_GLOSS]
+        gloss = min(english, key=lambda word: (len(word), word), default="")
+        for entry in members:
+            token = token_id_of(entry.word)
+            if token is None:
+                continue
+            own = "" if entry.language == "eng" else gloss
+            known = senses.get((token, entry.language), "")
+            shortest = sorted(filter(None, (own, known)), key=lambda word: (len(word), word))
+            senses[token, entry.language] = shortest[0] if shortest else ""
+    return senses
+
+
+def sense_columns(senses: Mapping[tuple[int, str], str]) -> dict[str, list[Any]]:
+    """:func:`word_senses` as columns sorted by token; languages and glosses are numbered."""
+    languages = sorted({language for _, language in senses})
+    glosses = sorted(set(senses.values()) | {""})
+    number_of = {gloss: number for number, gloss in enumerate(glosses)}
+    rows = sorted(senses.items())
+    return {
+        "languages": languages,
+        "glosses": glosses,
+        "token": [token for (token, _), _ in rows],
+        "language": [languages.index(language) for (_, language), _ in rows],
+        "gloss": [number_of[gloss] for _, gloss in rows],
+    }
+
+
+def alphabetical(pieces: Sequence[str], prefix: str) -> np.ndarray:
+    """[V] uint32: ids in the order in which JavaScript sorts the subwords, in small letters and
+    without the marks of a word's begin.
+
+    Args:
+        prefix: what a piece from inside a word begins with.
+    """
+    bare = [piece.removeprefix(prefix).removeprefix("▁") or piece for piece in pieces]
+    keys = [text.lower().encode("utf-16-be", "surrogatepass") for text in bare]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.uint32)
+
+
+def smallest(values: np.ndarray) -> np.ndarray:
+    """Whole numbers from 0 on in the smallest unsigned type that has them; floats in single
+    precision, if that loses nothing."""
+    if values.dtype.kind == "f":
+        single = values.astype(np.float32)
+        return single if np.array_equal(single, values) else values
+    highest = int(values.max(initial=0))
+    return values.astype(np.uint16 if highest < 2**16 else np.uint32)
+
+
+def pack(content: bytes | np.ndarray | Any) -> tuple[str, str]:
+    """A section: its type, as the page knows it, and its base64.
+
+    An array keeps its numbers' type, which is named as JavaScript does (``Uint16Array``); bytes
+    are ``Uint8Array``; anything else is written as JSON.
+    """
+    if isinstance(content, np.ndarray):
+        little = content.astype(content.dtype.newbyteorder("<"))
+        kind = {"u": "Uint", "i": "Int", "f": "Float"}[content.dtype.kind]
+        name, raw = f"{kind}{8 * content.dtype.itemsize}Array", little.tobytes()
+    elif isinstance(content, bytes):
+        name, raw = "Uint8Array", content
+    else:
+        name = "JSON"
+        raw = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    return name, base64.b64encode(zlib.compress(raw)).decode("ascii")
+
+
+def unpack(name: str, text: str) -> Any:
+    """What :func:`pack` was given; bytes come back as an array of uint8."""
+    raw = zlib.decompress(base64.b64decode(text))
+    if name == "JSON":
+        return json.loads(raw)
+    return np.frombuffer(raw, dtype=np.dtype(name.removesuffix("Array").lower()))

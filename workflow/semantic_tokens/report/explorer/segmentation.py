@@ -1,0 +1,143 @@
+"""What the explorer's page needs to cut words into subwords as the backbone does."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from semantic_tokens.report.explorer.patterns import UnknownSyntax, javascript_pattern
+from semantic_tokens.tokenization.vocabulary import special_ids, subword_texts, word_prefix
+
+_MODELS = {"WordPiece", "Unigram", "BPE"}
+_NORMALIZERS = {"Sequence", "Replace", "Prepend", "Precompiled", "BertNormalizer", "Lowercase"}
+_NORMALIZERS |= {"NFC", "NFD", "NFKC", "NFKD", "StripAccents", "Strip", "ByteLevel"}
+_PRE_TOKENIZERS = {"Sequence", "WhitespaceSplit", "Whitespace", "Metaspace", "BertPreTokenizer"}
+_PRE_TOKENIZERS |= {"ByteLevel", "Split", "Digits", "Punctuation", "CharDelimiterSplit"}
+# How an added token is found in a text; false where it is not said.
+_FLAGS = ("normalized", "lstrip", "rstrip", "single_word")
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """What cuts text as the backbone does.
+
+    Attributes:
+        settings: the tokenizer's, as ``tokenizer.json`` has them but for its long tables. Where
+            the page cannot cut text as this tokenizer does, ``uncut`` says why, and is empty
+            otherwise.
+        charsmap: SentencePiece's compiled map of characters, or nothing.
+        scores: [V'] float64, those of a Unigram model, or none.
+        merges: [3, M] int64, those of BPE: the ids of the first parts, those of the second parts,
+            and the places in the order in which they were learned. Columns are sorted.
+        pieces: the subwords as a reader spells them, by id.
+        spellings: the subwords as the tokenizer does, by id; none where these are the pieces.
+    """
+
+    settings: dict[str, Any]
+    charsmap: bytes
+    scores: np.ndarray
+    merges: np.ndarray
+    pieces: list[str]
+    spellings: list[str]
+
+
+def segmenter(tokenizer: PreTrainedTokenizerFast) -> Segmenter:
+    """Take a tokenizer apart for the page."""
+    data = json.loads(tokenizer.backend_tokenizer.to_str())
+    model, normalizer, pre_tokenizer = data["model"], data["normalizer"], data["pre_tokenizer"]
+    pieces, spellings = _pieces(tokenizer)
+    charsmaps = [
+        part.pop("precompiled_charsmap")
+        for part in _parts(normalizer)
+        if part["type"] == "Precompiled"
+    ]
+    unknown = [
+        *([] if model["type"] in _MODELS else [f"a {model['type']} model"]),
+        *(["dropout"] if model.get("dropout") else []),
+        *_unknown_parts(normalizer, "normalizer", _NORMALIZERS),
+        *_unknown_parts(pre_tokenizer, "pre-tokenizer", _PRE_TOKENIZERS),
+        *(["several compiled maps of characters"] if len(charsmaps) > 1 else []),
+    ]
+    settings: dict[str, Any] = {
+        "type": model["type"],
+        "uncut": " and ".join(unknown),
+        "unknown": _unknown_id(model),
+        # What a piece from inside a word begins with, and one from a word's end ends with.
+        "prefix": model.get("continuing_subword_prefix") or "",
+        "suffix": model.get("end_of_word_suffix") or "",
+        "byte_fallback": bool(model.get("byte_fallback")),
+        "word_prefix": word_prefix(tokenizer),
+        "added": [
+            {"id": token["id"]} | {flag: True for flag in _FLAGS if token[flag]}
+            for token in data["added_tokens"]
+        ],
+        "special": special_ids(tokenizer),
+        "alone": special_ids(tokenizer, with_unused=True),
+    }
+    scores = np.empty(0, dtype=np.float64)
+    merges = np.empty((3, 0), dtype=np.int64)
+    if model["type"] == "Unigram":
+        scores = np.array([score for _, score in model["vocab"]], dtype=np.float64)
+    elif model["type"] == "WordPiece":
+        settings["longest"] = model["max_input_chars_per_word"]
+    elif model["type"] == "BPE":
+        settings |= {key: bool(model.get(key)) for key in ("fuse_unk", "ignore_merges")}
+        merges = _sorted_merges(model)
+    if unknown:
+        charsmaps, merges = [], merges[:, :0]
+    else:
+        settings |= {"normalizer": normalizer, "pre_tokenizer": pre_tokenizer}
+    charsmap = base64.b64decode(charsmaps[0]) if charsmaps else b""
+    return Segmenter(settings, charsmap, scores, merges, pieces, spellings)
+
+
+def _sorted_merges(model: Mapping[str, Any]) -> np.ndarray:
+    """See :class:`Segmenter`. Of a merge that is there twice the library takes the last."""
+    ids = model["vocab"]
+    place = {(ids[a], ids[b]): number for number, (a, b) in enumerate(model["merges"])}
+    rows = [(*pair, number) for pair, number in sorted(place.items())]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3).T
+
+
+def _unknown_id(model: Mapping[str, Any]) -> int | None:
+    """The id of what a model has for text that no subword covers."""
+    if model["type"] == "Unigram":
+        return model["unk_id"]
+    return model["vocab"].get(model.get("unk_token"))
+
+
+def _pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[list[str], list[str]]:
+    """The subwords as a reader spells them, and as the tokenizer does; the latter are none where
+    they are the same."""
+    pieces = subword_texts(tokenizer)
+    spellings = [""] * len(pieces)
+    for spelling, i in tokenizer.get_vocab().items():
+        spellings[i] = spelling
+    return pieces, [] if pieces == spellings else spellings
+
+
+def _parts(component: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """A normalizer or pre-tokenizer, and those that it is a sequence of."""
+    if component is not None:
+        yield component
+        for part in component.get("normalizers", component.get("pretokenizers", [])):
+            yield from _parts(part)
+
+
+def _unknown_parts(component: dict[str, Any] | None, kind: str, known: set[str]) -> Iterator[str]:
+    """What of a normalizer or pre-tokenizer the page cannot do.
+
+    The regular expressions in it are written anew for JavaScript.
+    """
+    for part in _parts(component):
+        if part["type"] not in known:
+            yield f"a {kind} of type {part['type']}"
+        elif expression := part.get("pattern", {}).get("Regex"):
+            try:
+                part["pattern"] = {"Regex": javascript_pattern(expression)}
+            except UnknownSyntax as error:
+                yield f"{error} in the regular expression of its {kind}"

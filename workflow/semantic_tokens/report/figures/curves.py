@@ -1,0 +1,186 @@
+"""Scores against the grouping ratio, the size of the word embeddings, or their dimension: one
+panel for each task (paper, Figures 3 to 7, 9 and 12)."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from semantic_tokens.evaluation.bootstrap import Experiment, Scores
+from semantic_tokens.report.figures import style
+from semantic_tokens.report.tables.table5 import Task, recipe_of
+
+X_LABELS = {
+    "ratio": "grouping ratio $r_G$",
+    "parameters": "word-embedding parameters",
+    "dimension": "word-embedding dimension $d$",
+}
+PANEL_WIDTH, PANEL_HEIGHT = 2.75, 2.8  # inches
+LEGEND_COLUMNS = 5
+BESIDE = 1.02  # points of one ratio stand so far apart, as a ratio, that their bars can be read
+CLOSEST_TICKS = {"ratio": 1.6, "dimension": 1.6, "parameters": 3.0}  # as a ratio
+
+
+def draw_curves(
+    shown: Mapping[str, Any],
+    tasks: Sequence[Task],
+    scores: Scores,
+    full_dimension: Mapping[str, int],
+) -> Figure:
+    """A panel for each task: curves solid with continual pretraining and dashed without, each
+    point with its interval, the oracle as a line, and its bands. Chance and BM25 are lines;
+    a point that cannot be told from chance is hollow, and there are no bands below chance.
+
+    Args:
+        shown: :meth:`semantic_tokens.study.figures.Curves.as_dict`.
+        full_dimension: backbone -> D.
+    """
+    figure = Figure(figsize=(PANEL_WIDTH * len(tasks), PANEL_HEIGHT), layout="constrained")
+    panels = figure.subplots(1, len(tasks), squeeze=False)[0]
+    x_of = _POSITIONS[shown["x"]]
+    oracle = shown["oracle"]
+    for axes, task in zip(panels, tasks, strict=True):
+        positions: list[float] = []
+        for number, series in enumerate(shown["series"]):
+            rows = sorted(series["experiments"], key=lambda row: x_of(row, full_dimension))
+            xs = [x_of(row, full_dimension) for row in rows]
+            positions += reversed(xs)
+            aside = BESIDE ** (number - (len(shown["series"]) - 1) / 2)
+            _draw_series(
+                axes, [x * aside for x in xs], series, [(r, task.name) for r in rows], scores
+            )
+        _scale(axes, positions, shown["x"])
+        axes.set_title(style.task_title(task))
+        style.draw_baselines(axes, scores[task.name])
+        if oracle is not None:
+            best = scores.of(oracle, task.name).value
+            axes.axhline(best, color=style.ORACLE_COLOUR, linestyle=(0, (1, 1)), linewidth=1.2)
+            low, high = axes.get_ylim()
+            axes.set_ylim(low, max(high, best + 0.04 * (high - low)))
+            if scores.is_above_chance(oracle, task.name):
+                style.band_background(axes, best, float(scores[task.name].draws("chance")[0]))
+    figure.supxlabel(X_LABELS[shown["x"]], fontsize=9)
+    lines = _line_handles(shown, full_dimension)
+    lines += style.baseline_handles([scores[task.name] for task in tasks])
+    cells = [(row, task) for s in shown["series"] for row in s["experiments"] for task in tasks]
+    if not all(scores.is_above_chance(row, task.name) for row, task in cells):
+        lines.append(style.HOLLOW)
+    figure.legend(
+        handles=lines,
+        loc="outside upper center",
+        ncols=math.ceil(len(lines) / math.ceil(len(lines) / LEGEND_COLUMNS)),
+        fontsize=8.5,
+        handlelength=3.5,  # shows dashes beside the mark
+    )
+    if oracle is not None:
+        bands = [
+            Patch(facecolor=colour, edgecolor="#999999", linewidth=0.5, label=name)
+            for (_, colour), name in zip(style.BANDS, style.BAND_NAMES, strict=True)
+        ]
+        title = "of the oracle:"
+        figure.legend(
+            handles=[Patch(alpha=0, label=title), *bands],
+            loc="outside lower right",
+            ncols=5,
+            fontsize=8,
+            handlelength=1.4,
+        )
+    return figure
+
+
+def _draw_series(
+    axes: Axes,
+    xs: Sequence[float],
+    series: Mapping[str, Any],
+    cells: Sequence[tuple[Experiment, str]],
+    scores: Scores,
+) -> None:
+    """One curve: its line, the interval of each point, and its markers."""
+    colour, marker = style.LINES[series["colour"] % len(style.LINES)]
+    points = [scores.of(row, task) for row, task in cells]
+    values = [point.value for point in points]
+    # An interval by percentiles may leave out the value itself.
+    below = [max(point.value - point.low, 0.0) for point in points]
+    above = [max(point.high - point.value, 0.0) for point in points]
+    axes.errorbar(
+        xs,
+        values,
+        yerr=[below, above],
+        color=colour,
+        linestyle="-" if series["pretrained"] else (0, (4, 2)),
+        elinewidth=0.8,
+        capsize=2.0,
+    )
+    for x, value, cell in zip(xs, values, cells, strict=True):
+        is_above = scores.is_above_chance(*cell)
+        axes.plot(
+            [x],
+            [value],
+            marker=marker,
+            color=colour,
+            markerfacecolor=colour if is_above else "white",
+            markeredgecolor="white" if is_above else colour,
+            markeredgewidth=0.5 if is_above else 1.0,
+        )
+
+
+def _ratio(row: Experiment, full_dimension: Mapping[str, int]) -> float:
+    return 100 * recipe_of(row).ratio
+
+
+def _dimension(row: Experiment, full_dimension: Mapping[str, int]) -> float:
+    recipe = recipe_of(row)
+    return recipe.dimension_number or full_dimension[recipe.backbone]
+
+
+def _parameters(row: Experiment, full_dimension: Mapping[str, int]) -> float:
+    """The size of the word embeddings, in percent of the backbone's own."""
+    share = _dimension(row, full_dimension) / full_dimension[row["backbone"]]
+    return _ratio(row, full_dimension) * share
+
+
+_POSITIONS = {"ratio": _ratio, "dimension": _dimension, "parameters": _parameters}
+
+
+def _scale(axes: Axes, positions: Iterable[float], x: str) -> None:
+    """A log axis with a tick at each position, those too close to one before them left out."""
+    axes.set_xscale("log")
+    ticks: list[float] = []
+    for position in positions:
+        if all(abs(math.log(position / tick)) >= math.log(CLOSEST_TICKS[x]) for tick in ticks):
+            ticks.append(position)
+    axes.xaxis.set_major_locator(FixedLocator(sorted(ticks)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    unit = "" if x == "dimension" else "%"
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick_label(value) + unit))
+    axes.tick_params(labelsize=8)
+
+
+def tick_label(value: float) -> str:
+    """Two digits that matter, and all of those before the point: 100, 17, 4.2, 0.26."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _line_handles(shown: Mapping[str, Any], full_dimension: Mapping[str, int]) -> list[Any]:
+    handles: list[Any] = []
+    for series in shown["series"]:
+        backbone = series["experiments"][0]["backbone"]
+        colour, marker = style.LINES[series["colour"] % len(style.LINES)]
+        name = series["label"].replace("{D}", str(full_dimension[backbone]))
+        if len({s["pretrained"] for s in shown["series"]}) > 1:
+            name += ", pretrained" if series["pretrained"] else ", not pretrained"
+        line: Any = "-" if series["pretrained"] else (0, (4, 2))
+        handles.append(Line2D([], [], color=colour, marker=marker, linestyle=line, label=name))
+    if shown["oracle"] is not None:
+        name = "all subwords" if recipe_of(shown["oracle"]).is_pretrained else "oracle"
+        handles.append(
+            Line2D(
+                [], [], color=style.ORACLE_COLOUR, linestyle=(0, (1, 1)), label=f"oracle ({name})"
+            )
+        )
+    return handles

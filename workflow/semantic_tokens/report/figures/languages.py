@@ -1,0 +1,143 @@
+"""Are languages hit alike on two benchmarks? (paper, Figure 10; Appendix C)"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from semantic_tokens.evaluation.bootstrap import Experiment, Scores, experiment_name
+from semantic_tokens.report.tables.table5 import Task, recipe_of
+from semantic_tokens.study.figures import language_pairs
+
+FEWEST_LANGUAGES = 3
+
+
+class Correlation(NamedTuple):
+    """Pearson's ρ over languages and its p-value against ρ ≤ 0; NaN where it is undefined."""
+
+    rho: float
+    p_value: float
+    languages: int
+
+
+def task_pairs(tasks: Iterable[Task]) -> list[tuple[str, Task, Task]]:
+    """The :func:`language_pairs` of these tasks, the first task of each kind."""
+    of_kind: dict[str, Task] = {}
+    for task in tasks:
+        of_kind.setdefault(task.kind, task)
+    return [(group, of_kind[a], of_kind[b]) for group, a, b in language_pairs(of_kind)]
+
+
+def relative_drops(
+    row: Experiment, oracle: Experiment, task: Task, scores: Scores
+) -> dict[str, float]:
+    """Language -> (oracle - score) / oracle, of means over the seeds; languages whose oracle
+    scores 0 are left out."""
+    found = scores[task.name]
+    best, ours = (
+        {code: found.in_language(experiment_name(e), code).value for code in found.languages}
+        for e in (oracle, row)
+    )
+    return {code: (best[code] - ours[code]) / best[code] for code in sorted(best) if best[code]}
+
+
+def correlate(first: Mapping[str, float], second: Mapping[str, float]) -> Correlation:
+    """Pearson's correlation over the languages of both, one-tailed."""
+    from scipy.stats import pearsonr
+
+    shared = sorted(first.keys() & second.keys())
+    xs, ys = [first[code] for code in shared], [second[code] for code in shared]
+    if len(shared) < FEWEST_LANGUAGES or len(set(xs)) == 1 or len(set(ys)) == 1:
+        return Correlation(math.nan, math.nan, len(shared))
+    found = pearsonr(xs, ys, alternative="greater")
+    return Correlation(float(found.statistic), float(found.pvalue), len(shared))
+
+
+def adjusted(p_values: np.ndarray) -> np.ndarray:
+    """p-values corrected for their number, NaN staying NaN (Benjamini and Hochberg 1995)."""
+    from scipy.stats import false_discovery_control
+
+    corrected = np.full_like(p_values, math.nan)
+    is_there = ~np.isnan(p_values)
+    if is_there.any():
+        corrected[is_there] = false_discovery_control(p_values[is_there], method="bh")
+    return corrected
+
+
+def draw_correlations(
+    rows: Sequence[Experiment], oracle: Experiment, tasks: Sequence[Task], scores: Scores
+) -> Figure:
+    """Three heatmaps: ρ, p, and p corrected for all tests of the figure; a row for each pair of
+    tasks, a column for each ratio.
+
+    Args:
+        rows: one experiment for each grouping ratio.
+    """
+    rows = sorted(rows, key=lambda row: recipe_of(row).ratio)
+    pairs = task_pairs(tasks)
+    found = [
+        [correlate(*(relative_drops(row, oracle, t, scores) for t in pair)) for row in rows]
+        for _, *pair in pairs
+    ]
+    names = [
+        f"{group}:  {a.name} / {b.name}  ({max(c.languages for c in line)} languages)"
+        for (group, a, b), line in zip(pairs, found, strict=True)
+    ]
+    ratios = [f"{100 * recipe_of(row).ratio:.3g}%" for row in rows]
+    size = (2.4 + 2.25 * len(rows), 0.9 + 0.42 * len(pairs))
+    figure = Figure(figsize=size, layout="constrained")
+    left, middle, right = figure.subplots(1, 3, sharey=True)
+    rho = np.array([[c.rho for c in line] for line in found])
+    p_values = np.array([[c.p_value for c in line] for line in found])
+    ends = [n for n in range(1, len(pairs)) if pairs[n][0] != pairs[n - 1][0]]
+    # In all of them, the darker the stronger.
+    _heatmap(left, rho, "Blues", (-1.0, 1.0), "Pearson's ρ", ratios, ends)
+    _heatmap(middle, p_values, "Oranges_r", (0.0, 1.0), "one-tailed p", ratios, ends)
+    title = f"p, corrected for {np.count_nonzero(~np.isnan(p_values))} tests"
+    _heatmap(right, adjusted(p_values), "Oranges_r", (0.0, 1.0), title, ratios, ends)
+    left.set_yticks(range(len(names)), names)
+    figure.supxlabel("grouping ratio $r_G$", fontsize=9)
+    return figure
+
+
+def signed(value: float) -> str:
+    """Two decimals, with a minus that is one, and none before zero.
+
+    >>> signed(-0.5), signed(-0.001)
+    ('−0.50', '0.00')
+    """
+    return f"{value:z.2f}".replace("-", "−")
+
+
+def _heatmap(
+    axes: Axes,
+    values: np.ndarray,
+    colours: str,
+    limits: tuple[float, float],
+    title: str,
+    ratios: Sequence[str],
+    ends: Sequence[int],
+) -> None:
+    """
+    Args:
+        ends: after how many lines a group of pairs ends.
+    """
+    image = axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
+    for (line, column), value in np.ndenumerate(values):
+        if math.isnan(value):
+            text, colour = "–", "black"
+        else:
+            red, green, blue, _ = image.cmap(image.norm(value))
+            is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            text = "<.01" if 0 <= value < 0.01 and limits[0] == 0 else signed(value)
+            colour = "white" if is_dark else "black"
+        axes.text(column, line, text, ha="center", va="center", color=colour, fontsize=8.5)
+    for end in ends:
+        axes.axhline(end - 0.5, color="white", linewidth=4)
+    axes.set_xticks(range(len(ratios)), ratios)
+    axes.tick_params(length=0, labelsize=8.5)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title)

@@ -1,0 +1,153 @@
+"""Groupings that know nothing of meaning beside those that do (the paper has none).
+
+Random groups of K-Means' sizes and groups by frequency tell what merely sharing embeddings costs;
+First-k is the paper's own baseline.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from semantic_tokens.evaluation.bootstrap import Estimate, Experiment, Scores, experiment_name
+from semantic_tokens.report.pages import Section, write_csv, write_page
+from semantic_tokens.report.tables.table5 import (
+    PERC_DECIMALS,
+    Task,
+    identity,
+    percent,
+    recipe_of,
+)
+from semantic_tokens.study.recipe import METHOD_NAMES
+
+#: What others are compared with, at the same ratio and pretraining.
+COMPARED_WITH = "kmeans-cosine"
+
+_DIFFERENCE = "_minus_kmeans"
+
+
+def controls(
+    rows: Sequence[Experiment],
+    tasks: Sequence[Task],
+    scores: Scores,
+    *,
+    oracle: Experiment,
+    full_dimension: Mapping[str, int],
+) -> pd.DataFrame:
+    """Every method of grouping by ratio, and its difference to K-Means.
+
+    Args:
+        rows: each recipe and training once.
+        oracle: what relative performance is to.
+        full_dimension: backbone -> D.
+
+    Returns:
+        ``method``, ``clsa``, ``ratio``, ``pretrain``; for each task ``{task}_{metric}``, its
+        interval ``…_low`` and ``…_high``, ``…_perc``, ``…_above_chance``, and
+        ``…_minus_kmeans``, the score minus that of unaligned K-Means at the same ratio and
+        pretraining, with ``…_minus_kmeans_low`` and ``…_high``; NaN where that was not trained,
+        and for itself.
+    """
+    by_name = {experiment_name(row): row for row in rows}
+    lines = []
+    for name, row in by_name.items():
+        recipe = recipe_of(row)
+        who = identity(row, full_dimension)
+        line: dict[str, Any] = {"method": METHOD_NAMES[recipe.grouping_without_ratio]}
+        line |= {part: who[part] for part in ("clsa", "ratio", "pretrain")}
+        plain = {"alignment": "unaligned", "grouping": f"{COMPARED_WITH}-{recipe.ratio:g}"}
+        other = experiment_name({**row, **plain})
+        for task in tasks:
+            found = scores[task.name]
+            score = found.estimate(name)
+            line[task.column] = score.value
+            line[f"{task.column}_low"], line[f"{task.column}_high"] = score.low, score.high
+            line[f"{task.column}_perc"] = percent(score.value, scores.of(oracle, task.name).value)
+            line[f"{task.column}_above_chance"] = "yes" if found.is_above_chance(name) else "no"
+            if other in found and other != name:
+                draws = found.draws(name) - found.draws(other)
+                difference = Estimate(float(draws[0]), *found.resampling.interval(draws))
+            else:
+                difference = Estimate(*[float("nan")] * 3)
+            column = f"{task.column}{_DIFFERENCE}"
+            line[column] = difference.value
+            line[f"{column}_low"], line[f"{column}_high"] = difference.low, difference.high
+        lines.append(line)
+    table = pd.DataFrame(lines)
+    table["place"] = table["method"].map(list(METHOD_NAMES.values()).index)
+    table = table.sort_values(
+        ["pretrain", "place", "clsa", "ratio"], ascending=[True, True, True, False], kind="stable"
+    )
+    return table.drop(columns="place").reset_index(drop=True)
+
+
+def write_controls(
+    table: pd.DataFrame,
+    tasks: Sequence[Task],
+    csv: str | Path,
+    html: str | Path,
+    *,
+    title: str,
+    confidence: float,
+) -> None:
+    """Write :func:`controls` as CSV, and as a page: scores, then differences."""
+    formats: dict[str, str] = {}
+    for task in tasks:
+        for part in ("", _DIFFERENCE):
+            for edge in ("", "_low", "_high"):
+                formats[f"{task.column}{part}{edge}"] = f".{task.decimals}f"
+        formats[f"{task.column}_perc"] = f".{PERC_DECIMALS}f"
+    write_csv(table, csv, formats)
+    differs = table[[f"{task.column}{_DIFFERENCE}" for task in tasks]].notna().any(axis=1)
+    write_page(
+        html,
+        f"Does meaning matter? Controls: {title}",
+        [
+            "Random groups have exactly the sizes of K-Means' groups, and groups by frequency go "
+            "down the ranks of the vocabulary: both share embeddings and know nothing of meaning. "
+            "What K-Means keeps beyond them comes of what its groups mean.",
+            f"In brackets {confidence:.0%} intervals, by a bootstrap over the test items; a score "
+            "with ° cannot be told from chance. Differences are in the units of the metric, green "
+            "where the whole interval is above zero and red where all of it is below.",
+        ],
+        [
+            _section(table, tasks, "Scores", ""),
+            _section(
+                table[differs], tasks, "Minus K-Means at the same ratio", _DIFFERENCE, sign="+"
+            ),
+        ],
+    )
+
+
+def _section(
+    table: pd.DataFrame, tasks: Sequence[Task], heading: str, part: str, sign: str = ""
+) -> Section:
+    """A table with one cell of text for each task: the number and its interval."""
+    shown = []
+    for line in table.to_dict("records"):
+        cells = {name: line[name] for name in ("method", "clsa", "ratio", "pretrain")}
+        for task in tasks:
+            value, low, high = (line[f"{task.column}{part}{e}"] for e in ("", "_low", "_high"))
+            numbers = [f"{number:{sign}.{task.shown_decimals}f}" for number in (value, low, high)]
+            mark = "°" if not part and line[f"{task.column}_above_chance"] == "no" else ""
+            cells[task.column] = f"{numbers[0]}{mark} ({numbers[1]} to {numbers[2]})"
+        shown.append(cells)
+    bounds = {
+        (line["method"], line["clsa"], line["ratio"], line["pretrain"]): line
+        for line in table.to_dict("records")
+    }
+
+    def classes(row: dict[str, Any], column: str) -> str:
+        if not part or column not in {task.column for task in tasks}:
+            return ""
+        line = bounds[row["method"], row["clsa"], row["ratio"], row["pretrain"]]
+        if line[f"{column}{part}_low"] > 0:
+            return "green"
+        return "red" if line[f"{column}{part}_high"] < 0 else ""
+
+    heads = {task.column: f"{task.name} ({task.metric_name})" for task in tasks}
+    columns = ["method", "clsa", "ratio", "pretrain", *heads]
+    return Section(
+        pd.DataFrame(shown, columns=columns), heading, "", {"ratio": ".0%"}, heads, classes
+    )

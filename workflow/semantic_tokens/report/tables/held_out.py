@@ -1,0 +1,134 @@
+"""The loss of masked language modelling on held-out text, of every pretrained variant (section 2.4).
+
+A model of fewer groups has fewer answers to choose from, so its loss is lower by that alone: beside
+it stands that of a guess by the groups' frequencies, and what the model gains over it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from semantic_tokens.evaluation.bootstrap import Resampling, TaskScores
+from semantic_tokens.files import read_json
+from semantic_tokens.report.pages import Section, write_csv, write_page
+from semantic_tokens.study.recipe import METHOD_NAMES, Recipe
+from semantic_tokens.tasks.scored_items import ScoredItem
+
+#: The language of a line that is the mean over all.
+ALL = "all"
+
+COLUMNS = (
+    *("backbone", "method", "clsa", "dim", "ratio", "language", "loss", "low", "high"),
+    *("loss_by_frequency", "gain", "tokens"),
+)
+FORMATS = dict.fromkeys(("loss", "low", "high", "loss_by_frequency", "gain"), ".4f")
+
+
+def recipe_of_file(path: str | Path) -> Recipe:
+    """The pretrained recipe that ``…/{backbone}/{alignment}/{dimension}/{grouping}.json`` is of."""
+    path = Path(path)
+    backbone, alignment, dimension = path.parts[-4:-1]
+    return Recipe(backbone, alignment, dimension, path.stem, "mlm")
+
+
+def held_out_losses(
+    files: Iterable[str | Path], resampling: Resampling, full_dimension: Mapping[str, int]
+) -> pd.DataFrame:
+    """The loss of every variant in every language, and its mean over languages.
+
+    Args:
+        files: as pretraining writes them: ``by_language`` of ``loss`` (nats per masked token),
+            ``tokens``, ``loss_by_frequency``, and ``sequences``, a pair of the sum of losses and
+            their number for each. Variants whose text is cut alike have the same masked tokens.
+        full_dimension: backbone -> D.
+
+    Returns:
+        :data:`COLUMNS`: ``loss`` with its interval ``low`` and ``high``
+        by a bootstrap over sequences, ``loss_by_frequency``, ``gain`` (the latter minus the
+        loss), and ``tokens``; a line with the language ``all`` before those of each language.
+        It has no lines where the corpora are too small for any text to be held out.
+    """
+    by_text: dict[tuple[str, str], dict[Recipe, Mapping[str, Any]]] = {}
+    for path in files:
+        recipe = recipe_of_file(path)
+        found = read_json(path)["by_language"]
+        if found:
+            by_text.setdefault((recipe.backbone, recipe.segmentation), {})[recipe] = found
+    lines = []
+    for (backbone, segmentation), variants in by_text.items():
+        models = {recipe.path: [_items(found)] for recipe, found in variants.items()}
+        scores = TaskScores(f"held-out text of {backbone}, {segmentation}", models, resampling)
+        for recipe, found in variants.items():
+            lines += _lines(recipe, found, scores, full_dimension[backbone])
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _items(found: Mapping[str, Any]) -> list[ScoredItem]:
+    """Sequences as items, whose score is the loss per token."""
+    return [
+        ScoredItem(f"{number:09}", language, total, count)
+        for language, of_language in found.items()
+        for number, (total, count) in enumerate(of_language["sequences"])
+    ]
+
+
+def _lines(
+    recipe: Recipe, found: Mapping[str, Any], scores: TaskScores, full_dimension: int
+) -> list[dict[str, Any]]:
+    who = {
+        "backbone": recipe.backbone,
+        "method": METHOD_NAMES.get(recipe.grouping_without_ratio, recipe.grouping),
+        "clsa": "yes" if recipe.is_aligned else "no",
+        "dim": recipe.dimension_number or full_dimension,
+        "ratio": None if recipe.grouping_method == "lexicon" else recipe.ratio,
+    }
+    guesses = {language: of["loss_by_frequency"] for language, of in found.items()}
+    counts = {language: of["tokens"] for language, of in found.items()}
+    guesses[ALL] = sum(guesses.values()) / len(guesses)
+    counts[ALL] = sum(counts.values())
+    lines = []
+    for language in [ALL, *found]:
+        loss = (
+            scores.estimate(recipe.path)
+            if language == ALL
+            else scores.in_language(recipe.path, language)
+        )
+        line = who | {"language": language, "loss": loss.value, "low": loss.low, "high": loss.high}
+        line |= {"loss_by_frequency": guesses[language], "gain": guesses[language] - loss.value}
+        lines.append(line | {"tokens": counts[language]})
+    return lines
+
+
+def write_held_out(
+    table: pd.DataFrame, csv: str | Path, html: str | Path, *, title: str, confidence: float
+) -> None:
+    """Write :func:`held_out_losses` as CSV, and as a page: means, then languages side by side."""
+    write_csv(table, csv, FORMATS)
+    who = ["backbone", "method", "clsa", "dim", "ratio"]
+    told = table.assign(ratio=[f"{r:.4g}" if pd.notna(r) else "" for r in table["ratio"]])
+    whole = told[told["language"] == ALL].drop(columns="language")
+    parts = told[told["language"] != ALL]
+    wide = parts.pivot_table("loss", who, "language", sort=False).reset_index()
+    sections = [
+        Section(whole, "Means over languages", "", dict.fromkeys(FORMATS, ".3f")),
+        Section(wide, "Loss by language", "", dict.fromkeys(_languages(parts), ".3f")),
+    ]
+    nothing = "No corpus of this study is large enough for a sequence to be held out of it."
+    write_page(
+        html,
+        f"Masked language modelling on held-out text: {title}",
+        [
+            "Loss in nats per masked token, on sequences that pretraining never saw. With fewer "
+            "groups there are fewer answers to choose from, and the loss is lower by that alone: "
+            "gain is what the model saves over a guess by how frequent the groups are. Low and "
+            f"high bound the {confidence:.0%} interval, by a bootstrap over the sequences.",
+            *([nothing] if table.empty else []),
+        ],
+        [] if table.empty else sections,
+    )
+
+
+def _languages(table: pd.DataFrame) -> Sequence[str]:
+    return list(dict.fromkeys(table["language"]))

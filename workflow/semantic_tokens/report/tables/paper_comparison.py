@@ -1,0 +1,186 @@
+"""Table 5 beside the paper's (Appendix G).
+
+Rows are matched by their place: the figure, the position of the backbone in the table and of the
+dimension among those of the backbone, the ratio, alignment and pretraining. So a study with other
+backbones and dimensions is compared too, and says what it is.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import whole
+from semantic_tokens.report.pages import Section, write_page
+
+IDENTITY = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
+ORDER_NOTE = (
+    "The rank correlation (Spearman) of our scores and the published ones along each curve, by "
+    "grouping ratio, or by dimension where that is the same. The order holds at 1, in part above "
+    "0, and does not hold below."
+)
+#: Fewest points of a curve whose order is compared.
+FEWEST_POINTS = 3
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """A Table 5 as CSV: ours, or the paper's, whose first lines are comments."""
+    table = pd.read_csv(path, comment="#", keep_default_na=False, na_values={"ratio": [""]})
+    return table.astype({"dim": int, "ratio": float})
+
+
+def places(table: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """What a row is by its place in the table: equal in two tables for rows that correspond."""
+    backbones = list(dict.fromkeys(table["backbone"]))
+    dimensions = {
+        b: sorted(set(part["dim"]), reverse=True) for b, part in table.groupby("backbone")
+    }
+    return [
+        (
+            row["figure"],
+            backbones.index(row["backbone"]),
+            dimensions[row["backbone"]].index(row["dim"]),
+            row["ratio"],
+            row["clsa"],
+            row["pretrain"],
+        )
+        for row in table.to_dict("records")
+    ]
+
+
+def repeated_rows(published: pd.DataFrame) -> set[int]:
+    """The rows whose scores repeat an earlier row's to the digit, so that they are no
+    measurements of their own."""
+    scores = published[[c for c in published if c not in IDENTITY and not c.endswith("_perc")]]
+    return set(published.index[scores.duplicated()])
+
+
+def compare(
+    ours: pd.DataFrame, published: pd.DataFrame, columns: Mapping[str, tuple[str, str]]
+) -> pd.DataFrame:
+    """One line for each row and task that both tables have.
+
+    Args:
+        columns: task -> our column of scores, and its kind, which is the paper's column.
+
+    Returns:
+        our :data:`IDENTITY`; ``task``; ``ours``, ``published`` and their ``difference``; the same
+        of ``_perc``, in points; ``independent``, whether the published number is not a
+        repetition; ``collection`` where a task of ours searched a part of one; and
+        ``curve_spearman``, the rank correlation of ours and the published along the row's curve,
+        by ratio or, where that is the same, by dimension, and ``curve_order``, what that says of
+        the paper's ordering (:func:`order_of`); both are empty for short curves.
+
+    Raises:
+        InputError: no row has its place in the paper's table.
+    """
+    position = {place: index for index, place in enumerate(places(published))}
+    repeated = repeated_rows(published)
+    lines = []
+    for row, place in zip(ours.to_dict("records"), places(ours), strict=True):
+        if place not in position:
+            continue
+        other = published.iloc[position[place]]
+        for task, (column, kind) in columns.items():
+            perc, other_perc = pd.to_numeric(row[f"{column}_perc"]), float(other[f"{kind}_perc"])
+            line = {name: row[name] for name in IDENTITY} | {"task": task}
+            line |= {"ours": float(row[column]), "published": float(other[kind])}
+            line["difference"] = round(line["ours"] - line["published"], 4)
+            line |= {"ours_perc": perc, "published_perc": other_perc}
+            line["perc_difference"] = round(perc - other_perc, 1)
+            line["independent"] = "no" if position[place] in repeated else "yes"
+            if (searched := f"{column}_collection") in ours:
+                line["collection"] = row[searched]
+            lines.append(line)
+    if not lines:
+        raise InputError(
+            "no row of this table of experiments has its place in the paper's Table 5: fix the "
+            "column `figure`, or ask for other targets than results/comparison.html"
+        )
+    table = pd.DataFrame(lines)
+    if "collection" in table:
+        table = table.fillna({"collection": ""})
+    table["curve_spearman"] = ""
+    table["curve_order"] = ""
+    for _, curve in _curves(table, "task"):
+        if len(curve) >= FEWEST_POINTS and curve["ours"].nunique() > 1:
+            rho = curve["ours"].corr(curve["published"], method="spearman")
+            table.loc[curve.index, "curve_spearman"] = f"{rho:.2f}"
+            table.loc[curve.index, "curve_order"] = order_of(rho)
+    return table
+
+
+def order_of(rho: float) -> str:
+    """Whether the paper's ordering along a curve is found, by the rank correlation.
+
+    >>> order_of(1.0), order_of(0.8), order_of(-0.2)
+    ('holds', 'holds in part', 'does not hold')
+    """
+    if rho > 1 - 1e-9:
+        return "holds"
+    return "holds in part" if rho > 0 else "does not hold"
+
+
+def _curves(table: pd.DataFrame, *also: str) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Each curve's identity, with its dimension where ratios differ along it, and its lines."""
+    names = ["figure", "backbone", "clsa", "pretrain", *also]
+    for key, part in table.groupby(names, sort=False):
+        identity = dict(zip(names, key, strict=True))
+        if part["ratio"].nunique() == 1:
+            yield identity | {"dim": "all"}, part
+        else:
+            for dimension, curve in part.groupby("dim", sort=False):
+                yield identity | {"dim": str(dimension)}, curve
+
+
+def orders(table: pd.DataFrame) -> pd.DataFrame:
+    """One line for each curve of :func:`compare` and one column for each task: the rank correlation and what it
+    says; curves that are too short in every task are left out."""
+    lines = []
+    for identity, curve in _curves(table):
+        said = {
+            task: f"{rho}, {order}" if rho else ""
+            for task, rho, order in zip(
+                curve["task"], curve["curve_spearman"], curve["curve_order"], strict=True
+            )
+        }
+        if any(said.values()):
+            lines.append(identity | said)
+    return pd.DataFrame(lines)
+
+
+def write_comparison(
+    table: pd.DataFrame, csv: str | Path, html: str | Path, *, title: str, same_data: bool
+) -> None:
+    """Write :func:`compare` as CSV, and as a page that says first whether the data are the
+    paper's."""
+    with whole(csv) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
+    note = (
+        "Data and backbones are the paper's."
+        if same_data
+        else "Data, backbones and training differ from the paper's: the numbers are not to be "
+        "compared, only the order along a curve and, with care, perc."
+    )
+    if "collection" in table:
+        note += (
+            " Where collection says what was searched, it is a part of the paper's, and easier "
+            "than the whole: such a score is not the paper's measure."
+        )
+    along = orders(table)
+    sections = [] if along.empty else [Section(along, "Does the paper's order hold?", ORDER_NOTE)]
+    formats = {"ours": ".4g", "published": ".4g", "difference": "+.4g", "ratio": ".0%"}
+    formats |= {"perc_difference": "+.1f", "ours_perc": ".1f", "published_perc": ".1f"}
+    sections.append(
+        Section(
+            table.drop(columns=["curve_spearman", "curve_order"]),
+            "Every cell",
+            "Lines in grey are those where independent is no: the paper's row repeats another's "
+            "scores to the digit, and is no measurement of its own.",
+            formats=formats,
+            classes=lambda row, column: "weak" if row["independent"] == "no" else "",
+        )
+    )
+    write_page(html, f"Beside the paper: {title}", [note], sections)

@@ -1,0 +1,1 @@
+"""Files from outside: downloads, package archives, and the formats of both."""

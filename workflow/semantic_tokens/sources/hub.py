@@ -1,0 +1,198 @@
+"""Repositories of the Hugging Face hub, by its own client: what is in the user's cache (HF_HOME) is
+not fetched again, and tokens, HF_ENDPOINT and HF_HUB_OFFLINE count."""
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.sources.addresses import HUB, is_address
+from semantic_tokens.sources.folder import link, matches, require_room, sha256_of, share
+from semantic_tokens.sources.network import out_of_reach
+
+log = logging.getLogger(__name__)
+
+_SHA256 = re.compile("[0-9a-f]{64}")  # of a large file, the name that the cache gives it
+
+
+def from_hub(
+    name: str, spec: Mapping[str, Any], folder: Path, mirror: str | None
+) -> tuple[str | None, dict[str, str]]:
+    """Fetch one repository's files into the hub's cache, and share them with the folder.
+
+    Args:
+        spec: ``hub``, ``hub_type``, ``revision`` and ``files`` of an entry of ``downloads``.
+        mirror: an address that answers as the hub does, or a folder of this machine with
+            ``owner/name`` below it.
+
+    Returns:
+        the revision, and the SHA-256 of the files that the hub publishes one of.
+
+    Raises:
+        InputError: the repository, the revision or a file cannot be had, and why.
+    """
+    repository, patterns = spec["hub"], spec.get("files")
+    if mirror is not None and not is_address(mirror):
+        _link_matching(name, Path(mirror) / repository, patterns, folder)
+        return spec.get("revision"), {}
+    snapshot = snapshot_of(
+        f"download {name!r}",
+        repository,
+        kind=spec.get("hub_type", "dataset"),
+        revision=spec.get("revision"),
+        patterns=patterns,
+        endpoint=mirror,
+    )
+    sums = {}
+    for path in sorted(snapshot.rglob("*")):
+        file = path.relative_to(snapshot).as_posix()
+        if not path.is_file() or not matches(file, patterns):
+            continue
+        published = path.resolve().name
+        if _SHA256.fullmatch(published):
+            _check(name, file, path, published)
+            sums[file] = published
+        share(path, folder / file)
+    if spec.get("revision") is None:
+        log.warning(
+            "%s: %s was fetched at its newest revision; to pin it, set revision: %s",
+            name,
+            repository,
+            snapshot.name,
+        )
+    return snapshot.name, sums
+
+
+def snapshot_of(
+    what: str,
+    repository: str,
+    *,
+    kind: str = "dataset",
+    revision: str | None = None,
+    patterns: list[str] | None = None,
+    endpoint: str | None = None,
+    may_be_empty: bool = False,
+) -> Path:
+    """The folder of the hub's cache that holds the files of a repository at a revision, named by
+    its commit. Only what is missing there is fetched.
+
+    Args:
+        what: the download or dataset that asks, for messages.
+        patterns: of the files; None takes all.
+        may_be_empty: whether it is no error that none matches.
+
+    Raises:
+        InputError: it is not there, not permitted, or the hub is out of reach.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import DryRunError, HTTPError, LocalEntryNotFoundError
+
+    def fetch(**more: Any) -> Any:
+        return snapshot_download(
+            repository,
+            repo_type=kind,
+            revision=revision,
+            allow_patterns=patterns,
+            endpoint=endpoint,
+            **more,
+        )
+
+    try:
+        _require_room(what, fetch(dry_run=True))
+        folder = Path(fetch())
+    except DryRunError as error:  # the hub does not answer, or refuses: it may all be in the cache
+        try:
+            folder = Path(fetch(local_files_only=True))
+        except LocalEntryNotFoundError:
+            raise refusal(what, kind, repository, revision, error) from error
+    except (HTTPError, LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+        raise refusal(what, kind, repository, revision, error) from error
+    if may_be_empty:
+        return folder
+    if not folder.is_dir() or not any(
+        path.is_file() and matches(path.relative_to(folder).as_posix(), patterns)
+        for path in folder.rglob("*")
+    ):
+        raise InputError(
+            f"{what}: {repository} has no file that matches {', '.join(patterns or ['*'])} at "
+            f"revision {folder.name}; correct its `files` in the config"
+        )
+    return folder
+
+
+def refusal(
+    what: str, kind: str, repository: str, revision: str | None, error: Exception
+) -> InputError:
+    """The one line for an error of the hub's client, whose cause may be in another one."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    known = (
+        GatedRepoError,
+        RevisionNotFoundError,
+        RepositoryNotFoundError,
+        OfflineModeIsEnabled,
+    )
+    cause = error if isinstance(error, known) else error.__cause__ or error
+    if isinstance(cause, GatedRepoError):
+        reason = (
+            f"{repository} is gated; accept its terms on the hub with your account, and put a "
+            "token with access into HF_TOKEN"
+        )
+    elif isinstance(cause, RevisionNotFoundError):
+        reason = (
+            f"{repository} has no revision {revision} (any more); correct its `revision` in the "
+            "config, or name a mirror that has it"
+        )
+    elif isinstance(cause, RepositoryNotFoundError):
+        reason = (
+            f"the hub has no {kind} {repository}, or not for you; correct its name in the config, "
+            "or put a token with access into HF_TOKEN"
+        )
+    elif isinstance(cause, OfflineModeIsEnabled):
+        reason = (
+            f"{repository} is on the hub and not in its cache, and HF_HUB_OFFLINE is set; unset it "
+            f"where there is a network, or name a folder for {HUB} in the config's `mirrors`"
+        )
+    else:
+        return out_of_reach(what, repository, cause, HUB)
+    return InputError(f"{what}: {reason}")
+
+
+def _require_room(what: str, files: Any) -> None:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    cache = Path(HF_HUB_CACHE)
+    cache.mkdir(parents=True, exist_ok=True)
+    require_room(what, cache, sum(file.file_size for file in files if file.will_download))
+
+
+def _check(name: str, file: str, path: Path, published: str) -> None:
+    """Raise an InputError where a cached file is not what the hub says, and remove it there."""
+    found = sha256_of(path)
+    if found == published:
+        return
+    path.resolve().unlink()
+    path.unlink(missing_ok=True)
+    raise InputError(
+        f"download {name!r}: {file} in the hub's cache has sha256 {found} and should have "
+        f"{published}; start again to fetch it anew"
+    )
+
+
+def _link_matching(name: str, source: Path, patterns: list[str] | None, folder: Path) -> None:
+    files = [path for path in sorted(source.rglob("*")) if path.is_file()]
+    wanted = [path for path in files if matches(path.relative_to(source).as_posix(), patterns)]
+    if not wanted:
+        raise InputError(
+            f"download {name!r}: {source} holds no file that matches {', '.join(patterns or ('*',))};"
+            " lay the files out there as the hub does, or correct `mirrors`"
+        )
+    for path in wanted:
+        link(path, folder / path.relative_to(source))

@@ -1,0 +1,1 @@
+"""What a study consists of: its configuration, recipes, figures, replicates and runs."""

@@ -1,0 +1,400 @@
+"""The front door: is the configuration, and the table of experiments, what the workflow can run?
+
+Used by the Snakefile alone. No stage sees the configuration as a whole; each is passed the
+parameters of its own step.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.study.config_reference import resolved, values_of
+from semantic_tokens.study.recipe import PATTERNS, Recipe, lexicons_of, with_members
+from semantic_tokens.text_files import filled_lines
+
+#: The kind of dataset that a kind of task needs, where it is not its own.
+DATASET_KIND = {"reranking": "ranking", "retrieval": "ranking"}
+#: Options that say how far down BM25's lists a kind of task looks.
+POOLED_DEPTHS = {
+    "rerank_depth": ("reranking",),
+    "negative_depth": ("reranking", "retrieval"),
+}
+COLUMNS = ("figure", "table5", "reference", *PATTERNS, "training")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A row of experiments.tsv.
+
+    Attributes:
+        figure: where the paper shows it (``oracle``, ``figure3`` …).
+        table5: whether it is a row of Table 5.
+        reference: whether its backbone's relative scores are to this row.
+        recipe: the operations that make its model.
+        training: what it is fine-tuned on: ``all-languages`` or one language code (zero-shot).
+    """
+
+    figure: str
+    table5: bool
+    reference: bool
+    recipe: Recipe
+    training: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as tables take them."""
+        return {
+            "figure": self.figure,
+            "table5": self.table5,
+            "reference": self.reference,
+            **{part: getattr(self.recipe, part) for part in PATTERNS},
+            "training": self.training,
+        }
+
+
+def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
+    """Fill the schema's defaults into ``config`` and check it, references between its entries
+    included; and put its keys in order.
+
+    Snakemake compares parameters as they are printed. In order, a key that a profile only repeats,
+    or names in another place, makes nothing stale.
+
+    Raises:
+        InputError: names the key, what is wrong with it, and how to fix it.
+    """
+    from snakemake.exceptions import WorkflowError
+    from snakemake.utils import validate
+
+    schema = json.loads(Path(schema_path).read_text(encoding="utf-8"))
+    _spell_out(config, schema, schema)
+    errors = list(_problems(config, schema))
+    if errors:
+        raise InputError(errors[0])
+    # No two entries share a value, as anchors of YAML and a default of the schema let them: the
+    # defaults of one kind of task would go to a task of another kind.
+    _replace(config, _in_order(config))
+    for task in config["tasks"].values():
+        task.setdefault("options", {})
+    try:
+        validate(config, str(schema_path))  # fills defaults
+    except WorkflowError as error:  # found by no rule above
+        raise InputError(f"config: {error}") from error
+    _replace(config, _in_order(config))
+    for name, task in config["tasks"].items():
+        _check_reference(config, "datasets", task["dataset"], f"tasks.{name}.dataset")
+        kind = config["datasets"][task["dataset"]]["kind"]
+        if kind != DATASET_KIND.get(task["kind"], task["kind"]):
+            raise InputError(
+                f"config key tasks.{name}.dataset: {task['dataset']} is of kind {kind} and the task "
+                f"of kind {task['kind']}; name another dataset"
+            )
+        _check_pool(name, task, config)
+    for name in config["tasks_shown"]:
+        _check_reference(config, "tasks", name, "tasks_shown")
+    for figure, names in config["tasks_by_figure"].items():
+        for name in names:
+            _check_reference(config, "tasks", name, f"tasks_by_figure.{figure}")
+    for name, lexicons in config["lexicon_sets"].items():
+        if name in config["lexicons"]:
+            raise InputError(
+                f"config key lexicon_sets.{name}: {name} is a lexicon too; rename one of the two"
+            )
+        for lexicon in lexicons:
+            _check_reference(config, "lexicons", lexicon, f"lexicon_sets.{name}")
+    for name in config["inspection"]["fonts"]:
+        _check_reference(config, "wheels", name, "inspection.fonts")
+    for name in config["pretraining"]["corpora"]:
+        _check_reference(config, "corpora", name, "pretraining.corpora")
+    for name, backbone in config["backbones"].items():
+        for corpus in backbone.get("vocabulary_texts", []):
+            _check_reference(config, "corpora", corpus, f"backbones.{name}.vocabulary_texts")
+    for name, entry in config["downloads"].items():
+        _check_download(name, entry)
+    for section in ("backbones", "lexicons", "corpora", "datasets"):
+        for name, entry in config[section].items():
+            if entry.get("wheel"):
+                _check_reference(config, "wheels", entry["wheel"], f"{section}.{name}.wheel")
+            for download in _listed(entry.get("download")):
+                _check_reference(config, "downloads", download, f"{section}.{name}.download")
+            if entry.get("path") and not Path(entry["path"]).exists():
+                raise InputError(
+                    f"config key {section}.{name}.path: there is nothing at {entry['path']}; put the "
+                    "data there or fix the path (it is relative to the folder you run in)"
+                )
+
+
+#: What YAML reads as true or false where it is not quoted.
+_YAML_WORDS = {False: ("no", "off", "false", "n"), True: ("yes", "on", "true", "y")}
+
+
+def _spell_out(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> Any:
+    """Put back the words ``no``, ``off``, ``yes`` and ``on``, which YAML reads as false and true,
+    where the schema takes one of them and no boolean; return the value."""
+    schema = resolved(schema, whole)
+    if isinstance(value, bool):
+        words = [word for word in _YAML_WORDS[value] if word in schema.get("enum", ())]
+        return words[0] if words else value
+    if isinstance(value, dict):
+        others = schema.get("additionalProperties")
+        for key in value:
+            below = schema.get("properties", {}).get(key, others)
+            if isinstance(below, dict):
+                value[key] = _spell_out(value[key], below, whole)
+    if isinstance(value, list) and isinstance(schema.get("items"), dict):
+        value[:] = [_spell_out(item, schema["items"], whole) for item in value]
+    return value
+
+
+def _in_order(value: Any) -> Any:
+    """The same value as plain dictionaries and lists, keys in alphabetical order."""
+    if isinstance(value, dict):
+        return {key: _in_order(value[key]) for key in sorted(value, key=str)}
+    return [_in_order(item) for item in value] if isinstance(value, list) else value
+
+
+def _replace(config: dict[str, Any], other: dict[str, Any]) -> None:
+    config.clear()
+    config.update(other)
+
+
+def _listed(names: str | list[str] | None) -> list[str]:
+    """What an entry's ``download`` names: one, several or none."""
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def _check_pool(name: str, task: dict[str, Any], config: dict[str, Any]) -> None:
+    """Raise an InputError where a task looks at passages of BM25's that its pool leaves out."""
+    pool = config["datasets"][task["dataset"]].get("pool")
+    if not pool:
+        return
+    for option, kinds in POOLED_DEPTHS.items():
+        if task["kind"] not in kinds:
+            continue
+        depth = min(task["options"][option], config["bm25"]["depth"])
+        if depth > pool["depth"]:
+            raise InputError(
+                f"config key datasets.{task['dataset']}.pool.depth is {pool['depth']}, and task "
+                f"{name} looks at BM25's first {depth} (`{option}`); raise the one or lower the other"
+            )
+
+
+def _check_download(name: str, entry: dict[str, Any]) -> None:
+    """Raise an InputError where an entry of ``downloads`` does not say what to fetch."""
+    key = f"config key downloads.{name}"
+    origins = [origin for origin in ("hub", "zenodo", "url") if entry.get(origin)]
+    if len(origins) != 1:
+        raise InputError(
+            f"{key} names {' and '.join(origins) or 'no source'}; give it one of hub, zenodo and url"
+        )
+    if origins != ["url"] and (entry["archive"] or entry.get("sha256") or entry.get("checksums")):
+        raise InputError(
+            f"{key}: archive, sha256 and checksums are for a url; the hub and Zenodo publish their "
+            "files' checksums, so remove the key"
+        )
+    if origins == ["url"] and not entry["archive"] and not _named_files(entry):
+        raise InputError(
+            f"{key}.url is a folder, whose files must be named in `files` or `checksums`; name them, "
+            "or set `archive: true` if it is an archive"
+        )
+    if entry.get("checksums") and not Path(entry["checksums"]).is_file():
+        raise InputError(
+            f"{key}.checksums: there is no file {entry['checksums']}; fix the path (it is relative "
+            "to the folder you run in)"
+        )
+    if entry.get("checksums"):
+        from semantic_tokens.sources.folder import read_checksums
+
+        read_checksums(entry["checksums"])
+
+
+def _named_files(entry: dict[str, Any]) -> bool:
+    return bool(entry.get("files") or entry.get("checksums"))
+
+
+def _problems(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    """Yield one line for each violation of the schema, the deepest first."""
+    for error in sorted(_violations(config, schema), key=lambda e: -len(e.absolute_path)):
+        yield _explain(error)
+
+
+def _violations(instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
+    """What jsonschema finds."""
+    import jsonschema
+
+    kind = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})
+    yield from kind(schema).iter_errors(instance)
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
+    """The schema's keyword: its ``$`` is the very end, where Python's lets a newline follow."""
+    import jsonschema
+
+    to_the_end = re.sub(r"\$\Z", r"\\Z", pattern)
+    if isinstance(instance, str) and not re.search(to_the_end, instance):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _explain(error: Any) -> str:
+    key = ".".join(map(str, error.absolute_path)) or "(top level)"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        extra = sorted(set(error.instance) - set(known))[0]
+        path = extra if key == "(top level)" else f"{key}.{extra}"
+        close = difflib.get_close_matches(extra, known, n=1)
+        hint = (
+            f"did you mean `{close[0]}`?"
+            if close
+            else f"known keys: {', '.join(sorted(known)) or 'none'}"
+        )
+        return f"config key {path} is not known; {hint}"
+    if error.validator == "required":
+        return f"config key {key}: {error.message}; add it (config/README.md describes every key)"
+    if error.validator in ("anyOf", "oneOf") and error.context:
+        return _explain(min(error.context, key=lambda e: -len(e.absolute_path)))
+    if "propertyNames" in error.absolute_schema_path:
+        return f"config key {key}: {error.instance!r} cannot be a name ({error.message}); rename it"
+    if error.validator == "type" and (number := _number_in(error.instance)):
+        return (
+            f"config key {key}: {error.instance!r} is text to YAML; write {number}, and in a file: "
+            "--config makes text of all that is in brackets"
+        )
+    return f"config key {key}: {error.message}; {_meant(error.schema)}"
+
+
+def _meant(schema: dict[str, Any]) -> str:
+    """Which values a key takes, and the first sentence of what the schema says of it."""
+    meaning = schema.get("description", "").split(". ")[0].rstrip(".")
+    values = values_of(schema)
+    hint = meaning if values in ("", "text", "list of text") else f"{values} ({meaning})"
+    return hint.replace("`", "") if meaning else values or "see config/README.md"
+
+
+def _number_in(value: Any) -> str | None:
+    """The number that a text such as ``1e-4`` spells, as YAML reads it; None for another text."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return format(Decimal(value), "f")
+    except InvalidOperation:
+        return None
+
+
+def _check_reference(config: dict[str, Any], section: str, name: str, key: str) -> None:
+    if name not in config[section]:
+        close = difflib.get_close_matches(name, config[section], n=1)
+        hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(config[section])}"
+        raise InputError(f"config key {key} names {name!r}, which is not in `{section}`; {hint}")
+
+
+def read_experiments(
+    path: str | Path, config: dict[str, Any], schema_path: str | Path
+) -> list[Experiment]:
+    """Read the table of experiments and check every row: its cells against the schema, and what
+    they name against the configuration.
+
+    A set of lexicons that a row names is replaced by its members, which its paths then spell.
+
+    Raises:
+        InputError: names file, line, column and remedy.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such table of experiments; fix the config key `experiments`")
+    schema = json.loads(Path(schema_path).read_text(encoding="utf-8"))
+    experiments: list[Experiment] = []
+    seen: dict[tuple, int] = {}
+    lines = [(number, line) for number, line in filled_lines(path) if line[0] != "#"]
+    if not lines:
+        raise InputError(f"{path} is empty; its first line names the columns {', '.join(COLUMNS)}")
+    header = lines[0][1].split("\t")
+    if tuple(header) != COLUMNS:
+        raise InputError(
+            f"{path}, line {lines[0][0]}: the columns are {header} and must be {list(COLUMNS)}, "
+            "separated by tabs"
+        )
+    for number, line in lines[1:]:
+        where = f"{path}, line {number}"
+        values = line.split("\t")
+        if len(values) != len(COLUMNS):
+            raise InputError(
+                f"{where}: {len(values)} columns instead of {len(COLUMNS)}; separate them by tabs"
+            )
+        row = dict(zip(COLUMNS, values, strict=True))
+        _check_row(row, where, schema)
+        experiment = _experiment(row, where, config)
+        identity = (experiment.recipe, experiment.training, experiment.figure)
+        if identity in seen:
+            raise InputError(f"{where}: the same experiment as line {seen[identity]}; remove one")
+        seen[identity] = number
+        experiments.append(experiment)
+    if not experiments:
+        raise InputError(f"{path} has no experiment below its header; add a row")
+    _check_references(experiments, path)
+    return experiments
+
+
+def _check_row(row: dict[str, str], where: str, schema: dict[str, Any]) -> None:
+    """Raise an InputError for the first cell of a row that the schema does not take."""
+    refused = {error.absolute_path[0]: error.schema for error in _violations(row, schema)}
+    for column in filter(refused.get, COLUMNS):
+        part = refused[column]
+        if "enum" in part:
+            raise InputError(
+                f"{where}: `{column}` is {row[column]!r} and must be {' or '.join(part['enum'])}"
+            )
+        raise InputError(
+            f"{where}: `{column}` is {row[column]!r}, which has none of its forms. "
+            f"{part['description']}"
+        )
+
+
+def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Experiment:
+    sets = config.get("lexicon_sets", {})
+    named = {part: with_members(row[part], sets) for part in PATTERNS}
+    try:
+        recipe = Recipe(**named)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    if recipe.backbone not in config["backbones"]:
+        _unknown(where, "backbone", recipe.backbone, config["backbones"])
+    for part in ("alignment", "grouping"):
+        lexicons = lexicons_of(getattr(recipe, part))
+        if repeated := [name for name in dict.fromkeys(lexicons) if lexicons.count(name) > 1]:
+            raise InputError(
+                f"{where}: `{part}` names lexicon {repeated[0]!r} twice, by itself or in a set; "
+                "remove one"
+            )
+        for lexicon in lexicons:
+            if lexicon not in config["lexicons"] and not (
+                part == "alignment" and lexicon == "roundtrip"
+            ):
+                _unknown(where, "lexicon", lexicon, config["lexicons"] | sets)
+    if recipe.has_ratio and not 0 < recipe.ratio < 1:
+        raise InputError(f"{where}: a grouping ratio lies between 0 and 1, not {recipe.ratio}")
+    return Experiment(
+        row["figure"], row["table5"] == "yes", row["reference"] == "yes", recipe, row["training"]
+    )
+
+
+def _unknown(where: str, what: str, name: str, known: dict[str, Any]) -> None:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    raise InputError(f"{where}: {what} {name!r} is not in the config's `{what}s`; {hint}")
+
+
+def _check_references(experiments: list[Experiment], path: Path) -> None:
+    """Each backbone of the table has exactly one row that its relative scores are to."""
+    for backbone in {row.recipe.backbone for row in experiments if row.table5}:
+        references = [
+            row for row in experiments if row.reference and row.recipe.backbone == backbone
+        ]
+        if len(references) != 1:
+            raise InputError(
+                f"{path}: backbone {backbone} has {len(references)} rows with `reference` yes; its "
+                "relative scores need exactly one"
+            )

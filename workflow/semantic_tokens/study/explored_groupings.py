@@ -1,0 +1,42 @@
+"""Which groupings the explorer shows."""
+
+import math
+from collections.abc import Sequence
+
+from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.figures import grouping_method, main_backbone
+from semantic_tokens.study.recipe import Recipe
+
+_METHODS = ("kmeans", "lexicon")
+
+
+def explored(rows: Sequence[Experiment]) -> list[Recipe]:
+    """The groupings of the main backbone, K-Means and by lexicon, at the largest dimension that
+    K-Means groups it at (of lexicons alone, that they do).
+
+    Alignments come in the table's order, and of each the finest grouping first. What
+    pretraining does to a model leaves its groups as they are, so recipes are not pretrained.
+
+    Returns:
+        none where the table of experiments has none.
+    """
+    found = [
+        Recipe(r.backbone, r.alignment, r.dimension, r.grouping)
+        for r in (row.recipe for row in rows)
+        if r.backbone == main_backbone(rows) and r.grouping_method in _METHODS
+    ]
+    by_kmeans = [recipe for recipe in found if recipe.grouping_method == "kmeans"]
+    largest = max(map(_dimension, by_kmeans or found), default=0)
+    found = [recipe for recipe in dict.fromkeys(found) if _dimension(recipe) == largest]
+    alignments = list(dict.fromkeys(row.recipe.alignment for row in rows))
+    return sorted(
+        found, key=lambda r: (alignments.index(r.alignment), grouping_method(r), -_ratio(r))
+    )
+
+
+def _dimension(recipe: Recipe) -> float:
+    return recipe.dimension_number or math.inf
+
+
+def _ratio(recipe: Recipe) -> float:
+    return 0 if recipe.grouping_method == "lexicon" else recipe.ratio

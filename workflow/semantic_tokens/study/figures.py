@@ -1,0 +1,334 @@
+"""Which experiments a figure shows, as curves (paper, Figures 3 to 7, 9, 11 and 12).
+
+An experiment belongs to a figure by its ``figure`` in the table of experiments; what a figure
+shares with another is taken from there, and the ungrouped model stands at the end of a curve.
+A figure whose experiments are not in the table has no curves, and is not drawn.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.recipe import METHOD_NAMES, PATTERNS, Recipe
+
+#: In a label: the dimension of the backbone's own word embeddings, known when it is drawn.
+FULL_DIMENSION = "{D}"
+
+#: Figure 10: the five pairs of Appendix C by kind of task, each with its group: I, other type of task and
+#: other data; II, other type, the same data; III, the same type, other data. Its (I b) is printed as
+#: its (III b); we take retrieval for it, as group I needs tasks of different types.
+PAIRS = (
+    ("I", "retrieval", "pair_classification"),
+    ("I", "retrieval", "question_answering"),
+    ("II", "retrieval", "reranking"),
+    ("III", "reranking", "pair_classification"),
+    ("III", "reranking", "question_answering"),
+)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve.
+
+    Attributes:
+        label: its name in the legend.
+        colour: a number; curves of one colour are variants of each other.
+        experiments: its points.
+    """
+
+    label: str
+    colour: int
+    experiments: tuple[Experiment, ...]
+
+    @property
+    def is_pretrained(self) -> bool:
+        return any(row.recipe.is_pretrained for row in self.experiments)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What one figure shows.
+
+    Attributes:
+        series: in the order of the legend; none where the table lacks the figure's experiments.
+        x: ``ratio`` (of grouping), ``parameters`` (of the word embeddings, relative) or
+            ``dimension`` (of Figure 12, where all of it is at one ratio).
+        oracle: what the bands and the line on top are relative to; None where backbones differ.
+    """
+
+    series: tuple[Series, ...]
+    x: str
+    oracle: Experiment | None = None
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        """Each once, the oracle first."""
+        rows = [] if self.oracle is None else [self.oracle]
+        return list(dict.fromkeys(rows + [row for s in self.series for row in s.experiments]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as a rule passes them."""
+        return {
+            "x": self.x,
+            "oracle": None if self.oracle is None else self.oracle.as_dict(),
+            "series": [
+                {
+                    "label": series.label,
+                    "colour": series.colour,
+                    "pretrained": series.is_pretrained,
+                    "experiments": [row.as_dict() for row in series.experiments],
+                }
+                for series in self.series
+            ],
+        }
+
+
+def curves(figure: str, rows: Sequence[Experiment]) -> Curves:
+    """The curves of ``figure3`` … ``figure7``, ``figure9``, ``figure11``, ``figure12`` or
+    ``controls``."""
+    return _FIGURES[figure](rows)
+
+
+def main_backbone(rows: Iterable[Experiment]) -> str | None:
+    """The backbone that all but Figure 7 is about: the oracle's."""
+    return next((row.recipe.backbone for row in rows if row.figure == "oracle"), None)
+
+
+def reference_of_main(rows: Sequence[Experiment]) -> Experiment | None:
+    """The experiment that the main backbone's relative scores are to."""
+    backbone = main_backbone(rows)
+    return next((row for row in rows if row.reference and row.recipe.backbone == backbone), None)
+
+
+def language_pairs(kinds: Iterable[str]) -> list[tuple[str, str, str]]:
+    """The pairs of :data:`PAIRS` among these kinds of tasks, with their groups.
+
+    >>> language_pairs(["retrieval", "question_answering", "token_classification"])
+    [('I', 'retrieval', 'question_answering')]
+    """
+    known = set(kinds)
+    return [(group, a, b) for group, a, b in PAIRS if {a, b} <= known]
+
+
+def grouping_method(recipe: Recipe) -> str:
+    """The grouping without its ratio: ``kmeans-cosine``, ``firstk``, ``ungrouped`` …"""
+    return recipe.grouping_without_ratio
+
+
+def _figure3(rows: Sequence[Experiment]) -> Curves:
+    names = {"kmeans-cosine": ("SG", 0), "firstk": ("First-k", 1)}
+
+    def series_of(row: Experiment) -> tuple[str, int] | None:
+        return names.get(grouping_method(row.recipe))
+
+    return Curves(
+        _by_ratio(rows, _of(rows, "figure3"), series_of), "ratio", reference_of_main(rows)
+    )
+
+
+def _figure4(rows: Sequence[Experiment]) -> Curves:
+    unaligned = [row for row in _of(rows, "figure3") if row.recipe.grouping_method == "kmeans"]
+    aligned = _of(rows, "figure4")
+
+    def series_of(row: Experiment) -> tuple[str, int]:
+        return ("SG with CLSA", 2) if row.recipe.is_aligned else ("SG", 0)
+
+    shown = [*aligned, *unaligned] if aligned else []
+    return Curves(_by_ratio(rows, shown, series_of), "ratio", reference_of_main(rows))
+
+
+def _figure5(rows: Sequence[Experiment]) -> Curves:
+    reduced = _of(rows, "figure5")
+    full = [row for row in _of(rows, "figure4") if row.recipe.is_pretrained]
+    dimensions = sorted({row.recipe.dimension_number or 0 for row in reduced}, reverse=True)
+
+    def series_of(row: Experiment) -> tuple[str, int]:
+        number = row.recipe.dimension_number
+        if number is None:
+            return (f"d = {FULL_DIMENSION}", 2)
+        return (f"d = {number}", 3 + dimensions.index(number))
+
+    shown = [*full, *reduced] if reduced else []
+    return Curves(_by_ratio(rows, shown, series_of), "ratio", reference_of_main(rows))
+
+
+def _figure6(rows: Sequence[Experiment]) -> Curves:
+    reduced = _of(rows, "figure6")
+    oracle = reference_of_main(rows)
+    if not reduced:
+        return Curves((), "parameters")
+    if oracle is not None:
+        reduced = [oracle, *reduced]
+    found = [Series("DR", 5, tuple(reduced))]
+    grouped = _of(rows, "figure5")
+    if grouped:
+        smallest = min(row.recipe.dimension_number or 0 for row in grouped)
+        shown = [row for row in grouped if row.recipe.dimension_number == smallest]
+        found += _by_ratio(rows, shown, lambda row: (f"SG, d = {smallest}", 4))
+    return Curves(tuple(found), "parameters", oracle)
+
+
+def _figure7(rows: Sequence[Experiment]) -> Curves:
+    others = [r for r in _of(rows, "figure7") if r.recipe.grouping_method != "ungrouped"]
+    main = [row for row in _of(rows, "figure4") if not row.recipe.is_pretrained]
+    shown = [*main, *others] if others else []
+    backbones = list(dict.fromkeys(row.recipe.backbone for row in shown))
+
+    def series_of(row: Experiment) -> tuple[str, int]:
+        return row.recipe.backbone, (0, 1, 3, 4, 5, 2)[backbones.index(row.recipe.backbone) % 6]
+
+    return Curves(_by_ratio(rows, shown, series_of), "ratio")
+
+
+def _figure9(rows: Sequence[Experiment]) -> Curves:
+    shown = _of(rows, "figure9")
+    grouped = [row for row in shown if row.recipe.grouping_method == "kmeans"]
+    alignments = {row.recipe.alignment for row in grouped}
+    ungrouped = [row for row in shown if row.recipe.grouping_method == "ungrouped"]
+    # The oracle that is aligned as the curve is, so that grouping alone tells them apart.
+    ungrouped.sort(key=lambda row: row.recipe.alignment not in alignments)
+    oracle = ungrouped[0] if ungrouped else None
+    return Curves(_by_ratio(shown, grouped, lambda row: ("SG, zero-shot", 2)), "ratio", oracle)
+
+
+def _figure11(rows: Sequence[Experiment]) -> Curves:
+    """One series for each alignment, of one experiment, after the model without."""
+    found = []
+    shown = sorted(_of(rows, "figure11"), key=lambda row: row.recipe.is_aligned)
+    for number, row in enumerate(shown):
+        found.append(Series(alignment_name(row.recipe), number, (row,)))
+    return Curves(tuple(found), "ratio", reference_of_main(rows) if found else None)
+
+
+def _figure12(rows: Sequence[Experiment]) -> Curves:
+    shown = _of(rows, "figure12")
+    names = {"kmeans-cosine": "cosine", "kmeans-euclidean": "Euclidean"}
+    oracle = reference_of_main(rows)
+    if len({row.recipe.ratio for row in shown}) > 1:
+        return Curves(_by_distance(shown, names), "ratio", oracle)
+    found = [
+        Series(name, number, points)
+        for number, (method, name) in enumerate(names.items())
+        if (points := tuple(row for row in shown if grouping_method(row.recipe) == method))
+    ]
+    return Curves(tuple(found), "dimension", oracle if found else None)
+
+
+def _by_distance(shown: Sequence[Experiment], names: dict[str, str]) -> tuple[Series, ...]:
+    """One curve for each distance and dimension, by ratio: without the ungrouped model, which has none."""
+    dimensions = list(dict.fromkeys(row.recipe.dimension_number for row in shown))
+    found = []
+    for place, number in enumerate(dimensions):
+        for offset, (method, name) in enumerate(names.items()):
+            points = tuple(
+                row
+                for row in shown
+                if row.recipe.dimension_number == number and grouping_method(row.recipe) == method
+            )
+            size = FULL_DIMENSION if number is None else number
+            if points:
+                found.append(Series(f"{name}, d = {size}", 2 * place + offset, points))
+    return tuple(found)
+
+
+def controlled(rows: Sequence[Experiment]) -> list[Experiment]:
+    """What the controls are shown with: themselves, and at full dimension and with the same
+    pretraining K-Means, K-Means after CLSA, and First-k; none without controls."""
+    controls = _of(rows, "controls")
+    pretrainings = {row.recipe.pretraining for row in controls}
+    others = [
+        row
+        for row in [*_of(rows, "figure3"), *_of(rows, "figure4")]
+        if row.recipe.backbone == main_backbone(rows)
+        and row.recipe.pretraining in pretrainings
+        and row.recipe.dimension == "dfull"
+        and row.recipe.grouping_method != "ungrouped"
+    ]
+    each_once: dict[tuple[Recipe, str], Experiment] = {}
+    for row in [*others, *controls]:
+        each_once.setdefault((row.recipe, row.training), row)
+    return list(each_once.values())
+
+
+def _controls(rows: Sequence[Experiment]) -> Curves:
+    colours = {
+        "kmeans-cosine": 0, "firstk": 1, "random": 3, "frequency": 4, "kmeans-weighted": 6,
+    }  # fmt: skip
+
+    def series_of(row: Experiment) -> tuple[str, int]:
+        method = grouping_method(row.recipe)
+        name = METHOD_NAMES[method]
+        if row.recipe.is_aligned:
+            return f"{name} after CLSA", 2 if method == "kmeans-cosine" else 5
+        return name, colours.get(method, 5)
+
+    shown = controlled(rows)
+    oracle = reference_of_main(rows) if shown else None
+    return Curves(_by_ratio(rows, shown, series_of), "ratio", oracle)
+
+
+_FIGURES: dict[str, Callable[[Sequence[Experiment]], Curves]] = {
+    "figure3": _figure3,
+    "figure4": _figure4,
+    "figure5": _figure5,
+    "figure6": _figure6,
+    "figure7": _figure7,
+    "figure9": _figure9,
+    "figure11": _figure11,
+    "figure12": _figure12,
+    "controls": _controls,
+}
+
+
+def by_grouping(recipe: Recipe) -> tuple[Any, ...]:
+    """Sorts recipes by backbone, alignment, dimension, method and ratio, large ratios first."""
+    name, _, ratio = recipe.grouping.rpartition("-")
+    number = float(ratio) if ratio[:1].isdigit() else 0.0
+    first = (recipe.backbone, recipe.is_aligned, recipe.alignment)
+    return (
+        *first,
+        -(recipe.dimension_number or math.inf),
+        recipe.grouping != "ungrouped",
+        name,
+        -number,
+    )
+
+
+def alignment_name(recipe: Recipe) -> str:
+    """The lexicons of an alignment in words: ``emoji + numbers``, or ``no alignment``."""
+    return " + ".join(recipe.alignment_lexicons) or "no alignment"
+
+
+def _of(rows: Iterable[Experiment], figure: str) -> list[Experiment]:
+    return [row for row in rows if row.figure == figure]
+
+
+def _by_ratio(
+    rows: Sequence[Experiment],
+    shown: Sequence[Experiment],
+    series_of: Callable[[Experiment], tuple[str, int] | None],
+) -> tuple[Series, ...]:
+    """One series for each recipe that differs in more than its ratio, from the full vocabulary
+    down, where the table has that: aligned as the series is, else unaligned."""
+    ungrouped = {
+        (row.recipe, row.training): row for row in rows if row.recipe.grouping_method == "ungrouped"
+    }
+    found: dict[tuple[Any, ...], list[Experiment]] = {}
+    for row in shown:
+        if series_of(row) is not None:
+            parts = [getattr(row.recipe, part) for part in PATTERNS if part != "grouping"]
+            key = (*parts, grouping_method(row.recipe), row.training)
+            found.setdefault(key, []).append(row)
+    series = []
+    for members in found.values():
+        members.sort(key=lambda row: -row.recipe.ratio)
+        first = members[0]
+        starts = [replace(first.recipe, grouping="ungrouped")]
+        starts.append(replace(starts[0], alignment="unaligned"))
+        start = next((s for r in starts if (s := ungrouped.get((r, first.training)))), None)
+        points = members if start is None else [start, *members]
+        label, colour = series_of(first) or ("", 0)
+        series.append(Series(label, colour, tuple(points)))
+    return tuple(series)

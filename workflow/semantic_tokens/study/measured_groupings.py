@@ -1,0 +1,35 @@
+"""Which groupings of a study are measured on held-out translations."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.figures import main_backbone
+from semantic_tokens.study.recipe import Recipe
+
+_METHODS = ("kmeans", "random", "frequency")
+
+
+def groupings_to_measure(rows: Sequence[Experiment]) -> list[Recipe]:
+    """The main backbone's groupings by K-Means and its controls, each once, in the table's order;
+    and random groups beside every curve of K-Means over ratios, whether the table has them or not.
+
+    First-k makes no groups, and a lexicon groups by what is measured. Pretraining leaves groups as
+    they are, so recipes are not pretrained.
+    """
+    found = [
+        replace(row.recipe, pretraining="asis")
+        for row in rows
+        if row.recipe.backbone == main_backbone(rows) and row.recipe.grouping_method in _METHODS
+    ]
+    curves: dict[tuple[str, str], list[Recipe]] = {}
+    for recipe in dict.fromkeys(found):
+        if recipe.grouping_without_ratio == "kmeans-cosine" and recipe.dimension == "dfull":
+            curves.setdefault((recipe.alignment, recipe.dimension), []).append(recipe)
+    beside = [
+        replace(recipe, grouping=f"random-{recipe.grouping.rpartition('-')[2]}")
+        for curve in curves.values()
+        if len(curve) > 1
+        for recipe in curve
+    ]
+    return list(dict.fromkeys([*found, *beside]))

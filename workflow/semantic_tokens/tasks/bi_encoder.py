@@ -1,0 +1,199 @@
+"""One encoder for queries and passages: embedding, gradient caching, the loss, and exact search."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import distributed, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from semantic_tokens.files import read_json, write_json
+from semantic_tokens.modeling.pooling import Pooling, pooled
+from semantic_tokens.tasks.task import model_inputs, predict
+
+
+class BestPassages:
+    """Every query's nearest passages among those seen so far, by inner product, compared on a
+    GPU where there is one.
+
+    Args:
+        queries: [Q, D] float32.
+        languages: of each query; a query sees the passages of its own.
+        depth: how many to keep.
+    """
+
+    def __init__(self, queries: np.ndarray, languages: Sequence[str], depth: int) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.queries = torch.from_numpy(np.ascontiguousarray(queries)).to(self.device)
+        self.languages = np.asarray(languages)
+        self.depth = depth
+        self.found: list[list[tuple[float, str]]] = [[] for _ in languages]
+
+    def asks(self, language: str) -> bool:
+        return bool((self.languages == language).any())
+
+    def add(self, language: str, ids: Sequence[str], vectors: np.ndarray) -> None:
+        """Compare a part of the collection, [P, D] float32, with the queries of its language."""
+        rows = np.flatnonzero(self.languages == language)
+        passages = torch.from_numpy(vectors).to(self.device)
+        for some in np.array_split(rows, max(1, len(rows) * len(ids) // 2**27)):
+            with torch.autocast(self.device.type, enabled=False):  # exact, in float32
+                scores = self.queries[torch.from_numpy(some).to(self.device)] @ passages.T
+            values, places = scores.topk(min(self.depth, len(ids)), dim=1)
+            for row, value, place in zip(some, values.tolist(), places.tolist(), strict=True):
+                merged = self.found[row] + [
+                    (score, ids[i]) for score, i in zip(value, place, strict=True)
+                ]
+                # Sorting is stable: of equals the one that was seen first stays first.
+                self.found[row] = sorted(merged, key=lambda pair: -pair[0])[: self.depth]
+
+    def runs(self) -> list[dict[str, float]]:
+        """For each query its passages' scores, best first."""
+        return [{passage: score for score, passage in found} for found in self.found]
+
+    def save(self, path: Path, parts: int) -> None:
+        """Keep what was found in so many parts."""
+        write_json({"parts": parts, "found": self.found}, path)
+
+    def restore(self, path: Path | None) -> int:
+        """Take up what an interrupted search kept; return how many parts it went through."""
+        if path is None or not path.exists():
+            return 0
+        state = read_json(path)
+        self.found = [[(score, passage) for score, passage in found] for found in state["found"]]
+        return int(state["parts"])
+
+
+def embed(
+    model: nn.Module,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    *,
+    pooling: Pooling,
+    similarity: str,
+) -> torch.Tensor:
+    """[B, L] -> [B, D] embeddings of texts, of length one where they are compared by cosine."""
+    output = model(input_ids=input_ids, attention_mask=attention_mask)
+    state = pooled(output.last_hidden_state, attention_mask, pooling)
+    return functional.normalize(state, dim=-1) if similarity == "cosine" else state
+
+
+def embed_in_parts(
+    model: nn.Module,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    *,
+    size: int | None,
+    pooling: Pooling,
+    similarity: str,
+) -> torch.Tensor:
+    """Like :func:`embed`, with the activations of one part in memory at a time.
+
+    Every part is computed again when its gradient is due, from the embeddings' gradient under
+    the whole batch's loss: gradient caching (Gao et al. 2021), so all of the batch's passages
+    are negatives however few fit on the device.
+
+    Args:
+        size: texts of a part; None is all at once.
+    """
+    one = partial(embed, pooling=pooling, similarity=similarity)
+    if size is None or len(input_ids) <= size:
+        return one(model, input_ids, attention_mask)
+    parts = []
+    for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True):
+        longest = int(mask.sum(dim=1).max())
+        parts.append(
+            checkpoint(one, model, ids[:, :longest], mask[:, :longest], use_reentrant=False)
+        )
+    return torch.cat(parts)
+
+
+def embed_together(
+    model: nn.Module,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    *,
+    size: int | None,
+    pooling: Pooling,
+    similarity: str,
+) -> torch.Tensor:
+    """Like :func:`embed_in_parts`; of several processes each encodes a share of the rows and gets
+    the others' embeddings as constants, so its gradient is that of its share under the loss of
+    the whole batch, and the sum over the processes is the batch's.
+    """
+    one = partial(embed_in_parts, model, size=size, pooling=pooling, similarity=similarity)
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return one(input_ids, attention_mask)
+    count, rank = distributed.get_world_size(), distributed.get_rank()
+    share = math.ceil(len(input_ids) / count)
+    rows = torch.arange(rank * share, (rank + 1) * share, device=input_ids.device)
+    rows = rows.clamp(max=len(input_ids) - 1)  # all shares are of one size: the last row again
+    longest = int(attention_mask[rows].sum(dim=1).max())
+    own = one(input_ids[rows, :longest], attention_mask[rows, :longest])
+    shares = [torch.empty_like(own) for _ in range(count)]
+    distributed.all_gather(shares, own.detach().contiguous())
+    shares[rank] = own
+    return torch.cat(shares)[: len(input_ids)]
+
+
+def contrastive_loss(
+    queries: torch.Tensor,
+    passages: torch.Tensor,
+    target: torch.Tensor,
+    forbidden: torch.Tensor,
+    temperature: float,
+) -> torch.Tensor:
+    """Mean cross-entropy of each query's passage among all of the batch, in float32.
+
+    Args:
+        queries: [B, D].
+        passages: [P, D].
+        target: [B] int64, the passage that each query asks for.
+        forbidden: [B, P] bool, true where a passage must not be a negative.
+        temperature: divides the inner products.
+    """
+    with torch.autocast(queries.device.type, enabled=False):  # differences are small
+        scores = queries.float() @ passages.float().T / temperature
+    scores = scores.masked_fill(forbidden, -torch.inf)
+    return functional.cross_entropy(scores, target)
+
+
+def encode_texts(
+    model: nn.Module,
+    texts: Sequence[Sequence[int]],
+    pad_id: int,
+    *,
+    pooling: Pooling,
+    similarity: str,
+    batch_size: int = 64,
+    description: str = "encoding",
+) -> np.ndarray:
+    """Embed many texts, those of like length together.
+
+    Args:
+        texts: token ids, framed by the special tokens.
+        pooling, similarity: see :class:`~semantic_tokens.tasks.retrieval.Retrieval`.
+
+    Returns:
+        [len(texts), D] float32.
+    """
+    vectors: np.ndarray | None = None
+    for index, vector in predict(
+        model,
+        [len(text) for text in texts],
+        lambda indices: model_inputs([texts[i] for i in indices], pad_id),
+        lambda m, b: embed(
+            m, b["input_ids"], b["attention_mask"], pooling=pooling, similarity=similarity
+        ),
+        batch_size,
+        description,
+    ):
+        if vectors is None:
+            vectors = np.empty((len(texts), len(vector)), dtype=np.float32)
+        vectors[index] = vector
+    assert vectors is not None
+    return vectors

@@ -1,0 +1,201 @@
+"""Extractive question answering: SQuAD F1, 0–100."""
+
+import collections
+import re
+import string
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import read_jsonl
+from semantic_tokens.modeling.loading import ModelFiles, load_model
+from semantic_tokens.tasks.scored_items import ScoredItem
+from semantic_tokens.tasks.task import (
+    Predictions,
+    Task,
+    model_inputs,
+    of_languages,
+    outputs,
+    predict,
+)
+from semantic_tokens.tokenization.special_tokens import SpecialTokens
+from semantic_tokens.tokenization.tables import read_table
+from semantic_tokens.tokenization.vocabulary import load_tokenizer
+from semantic_tokens.training import Batch
+
+NORMALIZATIONS = ("squad", "unicode")
+# Scripts written without spaces between words: their characters count as words of their own,
+# as in the multilingual versions of SQuAD's script; otherwise F1 would be exact match there.
+_UNSPACED = re.compile(
+    r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
+)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+class QuestionAnswering(Task):
+    """Two linear outputs a token: begin and end of the answer."""
+
+    metric = "f1"
+
+    def __init__(
+        self,
+        tokenized: Path,
+        tokenizer: Path,
+        dataset: Path,
+        languages: Sequence[str] | None = None,
+        evaluation_split: str = "test",
+        max_answer_tokens: int = 30,
+        normalization: str = "squad",
+    ) -> None:
+        if normalization not in NORMALIZATIONS:
+            raise InputError(
+                f"`normalization` of a task of answers is {normalization!r}; use "
+                f"{' or '.join(NORMALIZATIONS)}"
+            )
+        self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
+        self.rows = of_languages(read_table(tokenized / "train.parquet"), languages)
+        self.windows = read_table(tokenized / f"{evaluation_split}.parquet")
+        self.examples = list(read_jsonl(dataset / f"{evaluation_split}.jsonl"))
+        self.max_answer_tokens = max_answer_tokens
+        self.normalization = normalization
+        self.lengths = [len(row["input_ids"]) for row in self.rows]
+
+    def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
+        return load_model("question_answering", files, **options)
+
+    def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
+        rows = [self.rows[i] for i in indices]
+        return self._inputs(rows) | {
+            "start_positions": torch.tensor([row["start_position"] for row in rows]),
+            "end_positions": torch.tensor([row["end_position"] for row in rows]),
+        }
+
+    def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        answers = [batch.pop("start_positions"), batch.pop("end_positions")]
+        padding = (batch["attention_mask"] == 0)[:, None]
+        logits = edge_logits(model, batch).float().masked_fill(padding, -torch.inf)
+        losses = [
+            functional.cross_entropy(logits[:, edge], answer) for edge, answer in enumerate(answers)
+        ]
+        return (losses[0] + losses[1]) / 2
+
+    def terms(self, batch: Batch) -> int:
+        return len(batch["start_positions"])
+
+    def evaluate(
+        self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
+    ) -> list[ScoredItem]:
+        best: dict[str, tuple[float, int, int]] = {}
+        # Of questions whose passage may hold no answer: the least score of having none.
+        none: dict[str, float] = {}
+        may_abstain = any(not example["answers"] for example in self.examples)
+        lengths = [len(row["input_ids"]) for row in self.windows]
+        for index, logits in predict(
+            model,
+            lengths,
+            lambda indices: self._inputs([self.windows[i] for i in indices]),
+            edge_logits,
+            batch_size,
+            "answering",
+        ):
+            window = self.windows[index]
+            span = best_span(logits, window, self.max_answer_tokens)
+            if span is not None and (window["id"] not in best or span > best[window["id"]]):
+                best[window["id"]] = span
+            if may_abstain:  # trained to point at the first token, as SQuAD 2's models are
+                least = none.get(window["id"], np.inf)
+                none[window["id"]] = min(least, float(logits[:, 0].sum()))
+        items = []
+        for example in self.examples:
+            score, begin, end = best.get(example["id"], (0.0, 0, 0))
+            has_none = none.get(example["id"], -np.inf) > score
+            answer = "" if has_none else example["context"][begin:end]
+            if predictions is not None:
+                gold = [one["text"] for one in example["answers"]]
+                predictions[example["id"]] = {"answer": answer, "gold": gold, "score": score}
+            f1 = max(
+                (squad_f1(gold["text"], answer, self.normalization) for gold in example["answers"]),
+                default=float(not answer),
+            )
+            items.append(ScoredItem(example["id"], example["language"], 100.0 * f1, 1.0))
+        return items
+
+    def _inputs(self, rows: list[dict]) -> Batch:
+        return model_inputs(
+            [row["input_ids"] for row in rows],
+            self.pad_id,
+            [row["token_type_ids"] for row in rows],
+        )
+
+
+def edge_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """[B, 2, L] scores of every token as the answer's first and last one."""
+    output = outputs(model, batch)
+    if "start_logits" in output:
+        return torch.stack([output.start_logits, output.end_logits], dim=1)
+    return output.logits.transpose(1, 2)  # of a family that lacks transformers' head for answers
+
+
+def best_span(
+    logits: np.ndarray, window: dict, max_answer_tokens: int
+) -> tuple[float, int, int] | None:
+    """The best answer that a window of context holds.
+
+    Args:
+        logits: [2, L] begin and end scores.
+        window: a row of ``QUESTION_ANSWERING_SCHEMA``.
+
+    Returns:
+        score, first character and character after the last, in the context; None for an
+        empty context.
+    """
+    count = len(window["offsets"]) // 2
+    if not count:
+        return None
+    first = window["context_start"]
+    begin, end = logits[:, first : first + count]
+    scores = begin[:, None] + end[None, :]
+    length = np.arange(count)[None, :] - np.arange(count)[:, None]
+    scores = np.where((length >= 0) & (length < max_answer_tokens), scores, -np.inf)
+    i, j = np.unravel_index(int(scores.argmax()), scores.shape)
+    return float(scores[i, j]), window["offsets"][2 * i], window["offsets"][2 * j + 1]
+
+
+def squad_f1(gold: str, predicted: str, normalization: str = "squad") -> float:
+    """Word-overlap F1 of two answers, 0–1.
+
+    Args:
+        normalization: ``squad`` is that of SQuAD 1.1's official script, which TyDiQA-GoldP uses:
+            small letters, without ASCII punctuation and English articles, words parted by spaces.
+            ``unicode`` drops all punctuation, and counts the characters of scripts without spaces
+            as words.
+    """
+    gold_words = normalized_words(gold, normalization)
+    words = normalized_words(predicted, normalization)
+    if normalization == "unicode" and not (gold_words and words):
+        return float(gold_words == words)
+    common = sum((collections.Counter(gold_words) & collections.Counter(words)).values())
+    if common == 0:
+        return 0.0
+    precision, recall = common / len(words), common / len(gold_words)
+    return 2 * precision * recall / (precision + recall)
+
+
+def normalized_words(text: str, normalization: str) -> list[str]:
+    """The words of an answer that F1 compares; see :func:`squad_f1`."""
+    is_unicode = normalization == "unicode"
+    kept = [
+        character
+        for character in text.lower()
+        if character not in string.punctuation
+        and not (is_unicode and unicodedata.category(character).startswith("P"))
+    ]
+    text = _ARTICLES.sub(" ", "".join(kept))
+    return (_UNSPACED.sub(r" \1 ", text) if is_unicode else text).split()

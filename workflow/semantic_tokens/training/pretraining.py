@@ -1,0 +1,399 @@
+"""Continual pretraining by masked language modelling on semantic tokens (paper, 2.4; Ap. A)."""
+
+import bisect
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.files import reading, write_json
+from semantic_tokens.jobs.efficiency import (
+    device_name,
+    parameter_count,
+    peak_memory,
+    steps_per_second,
+)
+from semantic_tokens.jobs.processes import is_first_process, process_count
+from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model
+from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLanguageModel
+from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids, vocabulary_size
+from semantic_tokens.training import (
+    Batch,
+    Tracking,
+    TrainingOptions,
+    autocast_here,
+    checkpoint_activations,
+    precision_here,
+    remove_checkpoint,
+    train,
+)
+
+log = logging.getLogger(__name__)
+
+
+class _Sequences:
+    """The sequences of one language in several files, each read from disk when it is asked for."""
+
+    def __init__(self) -> None:
+        self._parts: list[Any] = []
+        self._ends: list[int] = []
+
+    def append(self, part: Any) -> None:
+        self._parts.append(part)
+        self._ends.append(len(self) + part.get_shape()[0])
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """[L] int32."""
+        number = bisect.bisect_right(self._ends, index)
+        row = index - (self._ends[number - 1] if number else 0)
+        return self._parts[number][row : row + 1][0]
+
+
+class PackedCorpora:
+    """Full sequences by language, sampled with a temperature.
+
+    A language with a share p of all sequences is drawn with probability proportional to
+    p ** ``exponent``: 1 follows the data, 0 draws every language alike.
+
+    Args:
+        paths: files of :func:`~semantic_tokens.tokenization.examples.pack_corpus`.
+        held_out: how many of the last sequences of each language are kept from training, at the
+            most; never more than a tenth of what the language has.
+    """
+
+    def __init__(self, paths: list[str | Path], exponent: float, held_out: int = 0) -> None:
+        found: dict[str, _Sequences] = {}
+        for path in paths:
+            with reading(path):
+                file = safe_open(path, framework="np")  # mapped into memory, not read
+            for language in file.keys():  # noqa: SIM118 (not a dictionary)
+                found.setdefault(language, _Sequences()).append(file.get_slice(language))
+        if not found:
+            raise InputError(f"{', '.join(map(str, paths))} hold no sequence; add a corpus")
+        self.sequences = {name: found[name] for name in sorted(found)}
+        self.held_out = {
+            name: min(held_out, len(rows) // 10) for name, rows in self.sequences.items()
+        }
+        counts = np.array([self.trained(name) for name in self.sequences], dtype=np.float64)
+        weights = (counts / counts.sum()) ** exponent
+        self.probabilities = weights / weights.sum()
+
+    def trained(self, language: str) -> int:
+        """How many sequences of a language are trained on: the first ones."""
+        return len(self.sequences[language]) - self.held_out[language]
+
+    def held_out_sequences(self, language: str) -> Iterator[np.ndarray]:
+        """Yield the held-out sequences of a language, [L] int32 each."""
+        for index in range(self.trained(language), len(self.sequences[language])):
+            yield self.sequences[language][index]
+
+    @property
+    def sequence_length(self) -> int:
+        """L, tokens of a sequence."""
+        return len(next(iter(self.sequences.values()))[0])
+
+    def batches(self, batch_size: int, steps: int, seed: int) -> Iterator[np.ndarray]:
+        """Yield [batch_size, L] int32 a step; a language's sequences come in a shuffled order,
+        each once before any comes again."""
+        generator = np.random.default_rng(seed)
+        names = list(self.sequences)
+        orders = {name: np.empty(0, dtype=np.int64) for name in names}
+        for _ in range(steps):
+            drawn = generator.choice(len(names), size=batch_size, p=self.probabilities)
+            rows = []
+            for index in drawn:
+                name = names[index]
+                if not len(orders[name]):
+                    orders[name] = generator.permutation(self.trained(name))
+                rows.append(self.sequences[name][int(orders[name][0])])
+                orders[name] = orders[name][1:]
+            yield np.stack(rows)
+
+
+def mask_tokens(
+    input_ids: torch.Tensor,
+    special_ids: torch.Tensor,
+    *,
+    mask_id: int,
+    vocabulary_size: int,
+    probability: float,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """BERT's masking: of the chosen tokens 80% become [MASK], 10% a random token, 10% stay.
+
+    Args:
+        input_ids: [B, L] int64.
+        special_ids: ids that are never chosen.
+
+    Returns:
+        the ids to feed and the ids to predict (-100 where nothing is), both [B, L].
+    """
+    eligible = ~torch.isin(input_ids, special_ids)
+    chosen = (torch.rand(input_ids.shape, generator=generator) < probability) & eligible
+    targets = torch.where(chosen, input_ids, -100)
+    action = torch.rand(input_ids.shape, generator=generator)
+    random_ids = torch.randint(vocabulary_size, input_ids.shape, generator=generator)
+    fed = torch.where(chosen & (action < 0.8), mask_id, input_ids)
+    fed = torch.where(chosen & (action >= 0.9), random_ids, fed)
+    return fed, targets
+
+
+@torch.inference_mode()
+def held_out_losses(
+    model: MaskedLanguageModel,
+    data: PackedCorpora,
+    mask: Callable[[torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]],
+    seed: int,
+) -> dict[str, Any]:
+    """The loss of masked tokens in sequences that were not trained on.
+
+    All models of a backbone are asked for the same tokens. A model of fewer groups has fewer
+    answers to choose from, so its loss is set beside that of a guess by the groups' frequencies.
+
+    Args:
+        mask: :func:`mask_tokens` with its options.
+        seed: decides which tokens are masked.
+
+    Returns:
+        ``by_language``: of each language that has held-out sequences, ``loss`` in nats per masked
+        token, ``tokens``, ``loss_by_frequency`` of the guess, and ``sequences``: of each
+        sequence the sum of its losses and their number.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    groups_of = model.embedding.token_to_group.cpu()
+    counts = torch.ones(len(model.embedding.weight), dtype=torch.float64)
+    for name, rows in data.sequences.items():
+        for index in range(data.trained(name)):
+            groups = groups_of[torch.from_numpy(rows[index].astype(np.int64))]
+            counts.index_add_(0, groups, torch.ones(len(groups), dtype=torch.float64))
+    nats = -(counts / counts.sum()).log()
+    by_language = {}
+    for name in data.sequences:
+        generator = torch.Generator().manual_seed(seed)
+        sums, guessed = [], 0.0
+        for row in data.held_out_sequences(name):
+            fed, targets = mask(torch.from_numpy(row.astype(np.int64))[None], generator)
+            masked = targets[targets != -100]
+            if len(masked):
+                loss = float(model(fed.to(device), targets.to(device)))
+                sums.append([loss * len(masked), len(masked)])
+                guessed += float(nats[groups_of[masked]].sum())
+        tokens = sum(count for _, count in sums)
+        if tokens:
+            by_language[name] = {
+                "loss": sum(total for total, _ in sums) / tokens,
+                "tokens": tokens,
+                "loss_by_frequency": guessed / tokens,
+                "sequences": sums,
+            }
+    model.train()
+    return {"by_language": by_language}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How text becomes a task (section 2.4; Appendix A).
+
+    Attributes:
+        mask_probability: share of the tokens to predict.
+        language_sampling_exponent: see :class:`PackedCorpora`.
+        held_out_sequences: of each language that are not trained on; see :class:`PackedCorpora`.
+        logits: see :class:`MaskedLanguageModel`.
+        seed: decides the order of the sequences, the masks, and a fresh head.
+    """
+
+    mask_probability: float
+    language_sampling_exponent: float
+    held_out_sequences: int = 0
+    logits: Logits = "masked"
+    seed: int = 1
+
+
+class Pretraining:
+    """A semantic-token model, and the masked sequences that it learns from.
+
+    Args:
+        files: of the model.
+        corpora: packed sequences (:func:`~semantic_tokens.tokenization.examples.pack_corpus`).
+        tokenizer: the backbone's ``tokenizer.json``.
+
+    Raises:
+        InputError: the tokenizer has no mask, or the number of steps is missing.
+    """
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        corpora: Sequence[str | Path],
+        tokenizer: str | Path,
+        options: TrainingOptions,
+        objective: Objective,
+    ) -> None:
+        opened = load_tokenizer(tokenizer)
+        if opened.mask_token_id is None:
+            raise InputError(
+                f"{tokenizer} has no mask token, which masked language modelling needs"
+            )
+        if options.max_steps is None:
+            raise InputError("pretraining needs a number of steps: set `pretraining.max_steps`")
+        self.steps = options.max_steps
+        self.options, self.objective = options, objective
+        self.data = PackedCorpora(
+            list(corpora), objective.language_sampling_exponent, objective.held_out_sequences
+        )
+        self.plain = load_model(
+            "masked_language_modelling",
+            files,
+            seed=objective.seed,
+            dropout=options.dropout,
+            attn_implementation=options.attn_implementation,
+        )
+        if options.gradient_checkpointing:
+            checkpoint_activations(self.plain)
+        self.model = MaskedLanguageModel(self.plain, objective.logits)
+        self._mask_id = opened.mask_token_id
+        self._subwords = vocabulary_size(opened)
+        # Never chosen: an unknown token, for one, has no text that could be predicted.
+        self._special = torch.tensor(special_ids(opened))
+
+    def mask(
+        self, input_ids: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """:func:`mask_tokens` with this model's tokenizer."""
+        return mask_tokens(
+            input_ids,
+            self._special,
+            mask_id=self._mask_id,
+            vocabulary_size=self._subwords,
+            probability=self.objective.mask_probability,
+            generator=generator,
+        )
+
+    def batches(self) -> Iterator[list[Batch]]:
+        """Yield the micro-batches of each step."""
+        generator = torch.Generator().manual_seed(self.objective.seed)
+        size = self.options.batch_size
+        for rows in self.data.batches(size, self.steps, self.objective.seed):
+            fed, targets = self.mask(torch.from_numpy(rows.astype(np.int64)), generator)
+            part = self.options.micro_batch_size(len(rows))
+            yield [
+                {"input_ids": fed[i : i + part], "masked_tokens": targets[i : i + part]}
+                for i in range(0, len(fed), part)
+            ]
+
+    def train(self, **training: Any) -> tuple[list[float], dict[str, Any]]:
+        """Train the model; ``training`` is of :func:`~semantic_tokens.training.train`.
+
+        Returns:
+            the loss of every step, in nats per masked token; and what the training took (Table
+            3): ``parameters``, ``device``, ``processes``, ``precision``, ``logits``,
+            ``batch_size``, ``device_batch_size``, ``sequence_length``, ``steps_measured``,
+            ``steps_per_second`` (null where no step was left to do), ``peak_memory_bytes`` and
+            ``memory_of``.
+        """
+        step_seconds: list[float] = []
+        losses = train(
+            self.model,
+            self.batches,
+            lambda wrapped, batch: wrapped(**batch),
+            steps=self.steps,
+            options=self.options,
+            seed=self.objective.seed,
+            terms=lambda batch: int((batch["masked_tokens"] != -100).sum()),
+            step_seconds=step_seconds,
+            **training,
+        )
+        taken = {
+            "parameters": parameter_count(self.model),
+            "device": device_name(),
+            "processes": process_count(),
+            "precision": precision_here(self.options.precision),
+            "logits": self.objective.logits,
+            "batch_size": self.options.batch_size,
+            "device_batch_size": self.options.micro_batch_size(self.options.batch_size),
+            "sequence_length": self.data.sequence_length,
+            "steps_measured": len(step_seconds),
+            "steps_per_second": steps_per_second(step_seconds),
+        }
+        return losses, taken | peak_memory()
+
+
+def pretrain(
+    files: ModelFiles,
+    corpora: Sequence[str | Path],
+    tokenizer: str | Path,
+    target: str | Path,
+    *,
+    options: TrainingOptions,
+    objective: Objective,
+    held_out: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    efficiency: str | Path | None = None,
+    tracking: Tracking | None = None,
+    description: str = "pretraining",
+    **training: Any,
+) -> list[float]:
+    """Continue a semantic-token model's pretraining and write it to ``target``.
+
+    Args:
+        files, corpora, tokenizer: see :class:`Pretraining`.
+        held_out: a JSON file for the loss on held-out sequences (:func:`held_out_losses`).
+        tracking: where the steps are recorded.
+        efficiency: a JSON file for what the training took (:meth:`Pretraining.train`).
+        description: the recipe of the model, without its pretraining.
+        training: further arguments of :func:`~semantic_tokens.training.train`.
+
+    Returns:
+        the loss of every step, in nats per masked token.
+    """
+    pretraining = Pretraining(files, corpora, tokenizer, options, objective)
+    losses, taken = pretraining.train(
+        checkpoint=checkpoint,
+        # Until the model is written: a job that is killed before that does not train again.
+        keep_checkpoint=checkpoint is not None and options.checkpoint_every > 0,
+        tracking=tracking,
+        description=description,
+        **training,
+    )
+    if is_first_process():
+        if held_out is not None:
+            with autocast_here(options.precision):
+                found = held_out_losses(
+                    pretraining.model, pretraining.data, pretraining.mask, objective.seed
+                )
+            write_json(found, held_out)
+        folder = Path(tokenizer).parent
+        save_model(pretraining.plain, files, folder, target, recipe=f"{description}/mlm")
+        if efficiency is not None:
+            write_json(taken, efficiency)
+        if checkpoint is not None:
+            remove_checkpoint(checkpoint)
+    return losses
+
+
+def measure(
+    files: ModelFiles,
+    corpora: Sequence[str | Path],
+    tokenizer: str | Path,
+    efficiency: str | Path,
+    *,
+    options: TrainingOptions,
+    objective: Objective,
+    steps: int,
+) -> None:
+    """Pretrain for some steps, to write what they take (Table 3), and nothing else."""
+    options = replace(options, max_steps=steps, checkpoint_every=0)
+    pretraining = Pretraining(files, corpora, tokenizer, options, objective)
+    _, taken = pretraining.train(description=f"measuring with logits: {objective.logits}")
+    if is_first_process():
+        write_json(taken, efficiency)
