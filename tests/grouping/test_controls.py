@@ -74,7 +74,7 @@ def test_frequent_subwords_share_with_as_many_as_under_kmeans():
 
 
 def test_a_special_token_among_others_is_no_groups_of_kmeans():
-    with pytest.raises(ValueError, match="subword 1 is kept alone"):
+    with pytest.raises(ValueError, match="subword 1 must be its own group"):
         random_groups(torch.ones(4, 1), torch.tensor([0, 1, 1, 2]), alone=[0, 1], seed=0)
 
 

@@ -1,33 +1,33 @@
 """K-Means over word embeddings (paper, section 2.1; Appendix E).
 
-Cosine distance means spherical K-Means: rows and centroids have length one. Euclidean distance
-is the alternative of Appendix E.
+Cosine distance means spherical K-Means: rows and centroids are normalised to length one. Euclidean
+distance is the alternative of Appendix E.
 
-**Work.** Lloyd's algorithm, exact up to rounding. The first pass compares every row with every
-centroid. A later one uses what it knows. A centroid moves only if its cluster gained or lost a
-member, and each row remembers how near the nearest of the others can at most be: a row that is
-still nearer to its own cannot prefer a centroid that stood still, and is compared with those
-that moved alone. The tail of a run, where few clusters change, then costs little.
+**Exact passes.** Lloyd's algorithm, exact up to rounding. The first exact pass compares every row
+with every centroid. Later passes skip most comparisons. A centroid moves only if its cluster gained
+or lost a member. Each row stores a bound on its score with all other centroids. If a row's own
+centroid is better than this bound, no unmoved centroid can be better, so the row is compared only
+with the centroids that moved. The last passes, in which few clusters change, are therefore cheap.
 
-**Near before all.** The first passes move nearly every centroid, and far: they need no precision.
-Where there are many clusters their centroids are gathered in regions, and a row is compared with
-the centroids of the regions nearest to it alone; where the leading principal axes hold most of
-what tells rows apart, within those axes. Such a pass costs a few hundredths of a whole one. When
-they gain little more, exact passes over all centroids and columns go on from their partition.
-Clusters of a few rows each are exact from the start: nearly every row moves once alone then, so a
-partition is no better than its first passes.
+**Near passes.** The first passes move nearly every centroid by a large distance, so they need no
+precision. With many clusters, centroids are clustered into regions, and a row is compared only with
+the centroids of its nearest regions. If a few leading principal axes hold most of the squared
+lengths, distances use only these axes. Such a pass costs a few hundredths of an exact pass. When near
+passes improve little, exact passes over all centroids and columns continue from their partition.
+With only a few rows per cluster, all passes are exact: nearly every row moves only once then, so the
+first passes decide the result.
 
-**Memory.** The N×k matrix of similarities never exists; it is made and reduced a tile at a time.
-The largest case of the paper, XLM-V at 40% (901,629×768, 360,652 centroids), holds on the
-device: rows 2.8 GB, centroids 1.1 GB and copies of those that moved 1.1 GB, tiles 0.5 GB, gathered
-rows 0.8 GB, a few vectors of N: 6 GB in all, of the 80 GB of the paper's GPUs.
+**Memory.** The N×k matrix of similarities is never stored. It is computed and reduced in tiles. The
+largest case of the paper is XLM-V at 40% (901,629×768, 360,652 centroids). It needs on the device:
+rows 2.8 GB, centroids 1.1 GB, copies of moved centroids 1.1 GB, tiles 0.5 GB, gathered rows 0.8 GB,
+and a few vectors of length N. The total is 6 GB; the paper's GPUs have 80 GB.
 
-**Empty clusters.** There are none, in any iteration: an empty cluster gets the row that lies
-farthest from its own centroid, out of a cluster that can spare it.
+**Empty clusters.** No iteration leaves an empty cluster: it gets the row that is farthest from its
+centroid, among rows whose cluster has other members.
 
-**Weights.** Rows may weigh differently. A row is assigned as before; it counts by its weight in
-its cluster's mean, in the objective, in what is farthest, and in the draw of the rows to start
-from. A vector of N more is all that this takes.
+**Weights.** Rows may have weights. They do not affect the assignment. They are used in the means, in
+the objective, in the choice of the farthest row, and in the draw of the initial rows. They need one
+more vector of length N.
 """
 
 import logging
@@ -50,53 +50,53 @@ log = logging.getLogger(__name__)
 
 Metric = Literal["cosine", "euclidean"]
 
-#: Told of every iteration: its number and the objective, in an exact one before its centroids are
-#: updated.
+#: Called after every iteration with its number and the objective. In exact iterations, this is the
+#: objective before the update of the centroids.
 Report = Callable[[int, float], None]
 
-# Gathered at a time, by index_select, which copies whole rows several times as fast as indexing: on
-# a CPU few enough that the allocator reuses their memory, on a GPU so many that the time to start
-# kernels does not count.
+# The size of gathered copies. index_select copies rows several times as fast as indexing. On a CPU the
+# size is small enough for the allocator to reuse memory. On a GPU it is large enough to make the
+# start-up time of kernels negligible.
 _ROWS_AT_ONCE = {"cpu": 2048, "cuda": 2**17}
 
-# Of a tile of similarities the first look takes the best of so many centroids; the row's best
-# block alone is looked at again, to find which one it was. Without indices a maximum takes an
-# eighth of the time on a CPU.
+# The first scan of a tile takes the maximum of each block of this many centroids. The second scan finds
+# the centroid, in the row's best block only. On a CPU, a maximum without indices takes an eighth of
+# the time.
 _BLOCK = 128
-# With fewer blocks than these the second look would cost more than the first one saves. On a GPU,
-# where a maximum with indices takes little beside the product, it always would: a second look starts
-# some kernels for each block.
+# With fewer blocks, the second scan would cost more than the first one saves. On a GPU it always would:
+# a maximum with indices is cheap compared with the product, and the second scan starts several kernels
+# per block.
 _FEWEST_BLOCKS = {"cpu": 24.0, "cuda": float("inf")}
 
-# Rows are compared with the centroids that moved, in a copy; with all where more than this share
-# did, for a copy of most would be the largest thing in memory beside the rows.
+# Rows are compared with a copy of the moved centroids. If more than this fraction moved, they are
+# compared with all centroids, since the copy would need too much memory.
 _LARGEST_SHARE_COPIED = 2 / 3
 
-# Passes that look at near centroids alone, where clusters have so many rows on average (with five,
-# exact passes from the same random rows end up to 0.6% lower, with seven 0.1% to 1% higher): of the
-# k centroids' √k regions a row looks into this share and no fewer than so many, where that is no
-# more than a third of them.
+# Near passes are used if clusters have at least this many rows on average. (With five rows, exact passes
+# from the same random rows reach objectives up to 0.6% lower; with seven, 0.1% to 1% higher.) A row
+# looks into this fraction of the √k regions, and into at least this many. Near passes are not used if
+# that is more than a third of the regions.
 _FEWEST_ROWS_A_CLUSTER = 6
 _SHARE_OF_REGIONS = 0.1
 _FEWEST_REGIONS_A_ROW = 8
 _LARGEST_SHARE_OF_REGIONS = 1 / 3
-# They compare within the leading principal axes where a multiple of so many axes, no more than so
-# great a share of them, holds this share of the squared lengths.
+# Near passes use the leading principal axes if a multiple of this many axes, at most this fraction of all
+# axes, holds this fraction of the squared lengths.
 _LEADING_AXES = 64
 _LEADING_SHARE_OF_AXES = 0.6
 _LEADING_ENERGY = 0.75
-# The regions are found by so many passes over the centroids.
+# The number of passes over the centroids that find the regions.
 _PASSES_OVER_CENTROIDS = 3
-# They end when a pass lowers the objective by no more than this fraction.
+# Near passes end when one lowers the objective by no more than this fraction.
 _NEAR_TOLERANCE = 1e-3
 
-# The largest tile of similarities, as rows × centroids: on a CPU it should stay in the cache
-# between the product that fills it and the maximum that reads it; on a GPU it should be large
-# enough to keep every multiprocessor busy (8192 × 8192 float32 are 0.27 GB).
+# The largest tile of similarities, as rows × centroids. On a CPU it should stay in the cache between
+# the product that writes it and the maximum that reads it. On a GPU it should be large enough to use
+# every multiprocessor (8192 × 8192 float32 are 0.27 GB).
 _TILE = {"cpu": (1024, 1024), "cuda": (8192, 8192)}
 
-# cuML's own tile is max_samples_per_batch × n_clusters float32 values; its default of 32,768
-# samples would take 47 GB at XLM-V's 360,652 centroids. This bounds it to 4 GB.
+# cuML's tile has max_samples_per_batch × n_clusters float32 values. Its default of 32,768 samples would
+# take 47 GB with XLM-V's 360,652 centroids. This limits it to 4 GB.
 _CUML_TILE_ELEMENTS = 2**30
 
 
@@ -105,12 +105,12 @@ class KMeansResult:
     """A partition of N rows into k clusters, all on the CPU.
 
     Attributes:
-        assignment: [N] int64, every id of 0..k-1 at least once.
-        centroids: [k, d] float32, the means of the assigned rows (cosine: of the normalised
-            rows, and of length one).
-        objective: the sum over rows of 1 - cosine, or of the squared distance, to their centroid,
-            times the row's weight where there are weights.
-        iterations: how many times rows were assigned.
+        assignment: [N] int64, each id of 0..k-1 at least once.
+        centroids: [k, d] float32, the means of the assigned rows (for cosine: means of the
+            normalised rows, normalised).
+        objective: the sum over rows of 1 - cosine, or of the squared distance, to their centroid;
+            with weights, the weighted sum.
+        iterations: the number of passes that assigned rows.
         backend: ``torch`` or ``cuml``.
     """
 
@@ -141,14 +141,13 @@ def kmeans_groups(
     Args:
         embeddings: [V, d] float32, original.
         metric: ``cosine``, or ``euclidean`` (Appendix E).
-        ratio: r_G; there are round(r_G · V) groups, the subwords kept alone included.
-        alone: ids that keep a group of their own, outside the clustering.
-        weights: [V] floating, above 0, as :func:`frequency_weights` makes them; None weighs every
-            subword alike.
+        ratio: r_G; there are round(r_G · V) groups, including those of ``alone``.
+        alone: ids outside the clustering; each is its own group.
+        weights: [V] floating, above 0, from :func:`frequency_weights`; None for equal weights.
         seed, max_iterations, tolerance, backend, report: see :func:`kmeans`.
 
     Raises:
-        InputError: the ratio leaves nothing to cluster, or the backend is not at hand.
+        InputError: the ratio leaves nothing to cluster, or the backend is not available.
     """
     vocabulary = len(embeddings)
     alone = sorted(set(alone))
@@ -173,11 +172,11 @@ def kmeans_groups(
 
 
 def frequency_weights(counts: torch.Tensor, alpha: float) -> torch.Tensor:
-    """What subwords weigh: frequency^alpha, divided by the mean so that 1 is the average.
+    """The weights of subwords: frequency^alpha, divided by the mean so that the mean weight is 1.
 
     Args:
-        counts: [V] int64, how often each subword occurs; one that never does counts as once.
-        alpha: 0 weighs all alike, 1 by frequency.
+        counts: [V] int64, how often each subword occurs; 0 counts as 1.
+        alpha: 0 gives equal weights, 1 gives the frequency.
 
     Returns:
         [V] float64.
@@ -203,33 +202,33 @@ def kmeans(
 ) -> KMeansResult:
     """Partition rows into exactly ``n_clusters`` clusters, none of them empty.
 
-    It starts from random distinct rows, drawn in proportion to their weights. k-means++ would read the whole matrix once a centroid
-    (for mBERT at 5%, 6,000 × 370 MB: many times the cost of the clustering itself), and in
-    hundreds of dimensions it favours isolated rows, which then stay clusters of one.
+    The initial centroids are distinct random rows, drawn in proportion to their weights. k-means++
+    would read the entire matrix once per centroid (for mBERT at 5%, 6,000 × 370 MB, which is many
+    times the cost of the clustering). In hundreds of dimensions it also prefers isolated rows, which
+    then remain clusters of one.
 
-    On the CPU the same seed gives the same bytes. On a GPU, and under cuML, sums are ordered
-    differently from run to run, so the assignment itself is what to keep.
+    On a CPU the same seed gives the same bytes. On a GPU, and with cuML, the order of sums changes
+    between runs, so keep the assignment.
 
     Args:
-        embeddings: [M, d] floating. Zero rows are fine: their cosine to everything is 0.
-        n_clusters: k, no more than the N rows that are partitioned.
+        embeddings: [M, d] floating. Zero rows are allowed: their cosine to everything is 0.
+        n_clusters: k, at most the number N of rows to partition.
         metric: ``cosine`` or ``euclidean``.
-        seed: decides the initial rows.
-        among: [N] int64, the ids of the rows to partition; None is all of them.
-        weights: [N] floating, above 0, what each of those rows counts; None is one for all, and
-            equal weights are as good as none.
-        max_iterations: a bound on the passes over the rows.
-        tolerance: stop when the objective falls by no more than this fraction of itself; 0
-            runs until no row moves, or none gains.
-        backend: ``torch``, ``cuml``, or ``auto``: the better of the two on this device; see
+        seed: the seed of the initial rows.
+        among: [N] int64, the ids of the rows to partition; None for all rows.
+        weights: [N] floating, above 0, the weights of these rows; None for equal weights.
+        max_iterations: the maximum number of passes over the rows.
+        tolerance: stop when the relative decrease of the objective is at most this; 0 runs until no
+            row moves or improves.
+        backend: ``torch``, ``cuml``, or ``auto`` for the better of the two on this device; see
             :mod:`semantic_tokens.grouping.kmeans_backend`.
-        device: to compute on; None is a CUDA device where there is one.
-        init: [k, d] initial centroids instead of random rows; every pass is exact then.
+        device: the device; None is a CUDA device if there is one.
+        init: [k, d] initial centroids instead of random rows; then every pass is exact.
         report: called after every iteration.
 
     Raises:
-        InputError: there are fewer rows than clusters, the backend is not at hand, or the GPU's
-            memory does not suffice.
+        InputError: there are fewer rows than clusters, the backend is not available, or the GPU has
+            too little memory.
     """
     count = len(embeddings) if among is None else len(among)
     if not 1 <= n_clusters <= count:
@@ -289,15 +288,15 @@ def _trial(
     max_iterations: int,
     options: dict[str, Any],
 ) -> Trial:
-    """Cluster a sample of the rows with a backend, and time it. Both draw the same rows to start
-    from."""
+    """Cluster a sample of the rows with a backend, and measure the time. Both backends start from
+    the same rows."""
     ids = torch.arange(len(embeddings)) if among is None else among
     generator = torch.Generator().manual_seed(options["seed"])
     some = torch.randperm(len(ids), generator=generator)[:SAMPLE].sort().values
     clusters = max(1, round(n_clusters * len(some) / len(ids)))
     sample = embeddings[ids[some]]
     own = None if weights is None else weights.cpu()[some]
-    # The first run of a process loads kernels and libraries.
+    # The first run in a process loads kernels and libraries.
     for passes in (2, max_iterations):
         began = time.perf_counter()
         result = _cluster(
@@ -311,12 +310,12 @@ def _trial(
             report=None,
             **options,
         )
-    # The result is on the CPU, so the device has ended.
+    # The result is on the CPU, so the device has finished.
     return Trial(time.perf_counter() - began, result.objective)
 
 
 def _device_bytes(rows: int, clusters: int, columns: int) -> int:
-    """What K-Means takes of a GPU's memory at the most; see the module's head."""
+    """The maximum GPU memory of K-Means; see the docstring of the module."""
     tile_rows, tile_centroids = _TILE["cuda"]
     matrices = 4 * columns * (rows + 2 * clusters)
     tiles = 2 * 4 * min(tile_rows, rows) * min(tile_centroids, clusters)
@@ -346,7 +345,7 @@ def _cluster(
     init: torch.Tensor | None,
     report: Report | None,
 ) -> KMeansResult:
-    """:func:`kmeans` with a backend and a device that are known."""
+    """:func:`kmeans` with a given backend and device."""
     count = len(embeddings) if among is None else len(among)
     rows, shift = _prepared(embeddings, among, metric, device)
     if weights is not None:
@@ -397,17 +396,17 @@ def _cluster(
 
 
 class _Clustering:
-    """Where K-Means stands, updated in place.
+    """The state of K-Means, updated in place.
 
     Attributes:
-        rows: [N, d] float32, as :func:`_prepared` leaves them.
+        rows: [N, d] float32, from :func:`_prepared`.
         centroids: [k, d] float32.
         assignment: [N] int64, each row's centroid.
-        score: [N] float32, its nearness to that centroid, larger being nearer: x·c under
-            cosine, x·c - |c|²/2 (which orders centroids as the distance does) under Euclidean.
-        rival: [N] float32, at least the score of every other centroid that has stood still
-            since it was last compared with the row.
-        weights: [N] float32, or None where each row counts one.
+        score: [N] float32, the score of a row with its centroid. Larger is nearer: x·c for cosine,
+            and x·c - |c|²/2 for Euclidean (which orders centroids as the distance does).
+        rival: [N] float32, an upper bound on the scores of all other centroids that have not moved
+            since they were last compared with the row.
+        weights: [N] float32, or None for equal weights.
     """
 
     def __init__(
@@ -433,17 +432,16 @@ class _Clustering:
         return self._squares - 2.0 * self.score.double()
 
     def costs(self) -> torch.Tensor:
-        """The distances times the weights: what each row adds to the objective, [N] float64."""
+        """The distances times the weights, whose sum is the objective, [N] float64."""
         return self.distances() if self.weights is None else self.distances() * self.weights
 
     def objective(self) -> float:
         return float(self.costs().sum())
 
     def own_scores(self, ids: torch.Tensor) -> torch.Tensor:
-        """The scores of some rows, [n] int64, with their own centroids as these now are."""
+        """The scores of some rows, [n] int64, with their current centroids."""
         offsets = _offsets(self.centroids, self.metric)
-        # Filled in place, as elsewhere here: results kept between large temporaries leave holes
-        # in the memory that the next of those just does not fit in.
+        # Written in place: small results between large temporaries would fragment the memory.
         scores = self.rows.new_empty(len(ids))
         at_once = _at_once(self.rows)
         for part, into in zip(ids.split(at_once), scores.split(at_once), strict=True):
@@ -453,15 +451,15 @@ class _Clustering:
         return scores
 
     def score_again(self) -> None:
-        """Bring all scores up to date with the centroids."""
+        """Update all scores after a change of the centroids."""
         self.score = self.own_scores(torch.arange(len(self.rows), device=self.rows.device))
 
     def assign_nearby(self, regions: int, columns: int) -> None:
-        """Compare every row with the centroids of the regions nearest to it, within the leading
-        columns. No rival is known afterwards.
+        """Compare every row with the centroids of its nearest regions, in the leading columns.
+        Afterwards, there are no bounds in ``rival``.
 
         Args:
-            regions: how many the centroids are gathered in, by a few passes over them.
+            regions: the number of regions into which the centroids are clustered.
         """
         rows, centroids = self.rows[:, :columns], self.centroids[:, :columns].contiguous()
         if self.metric == "cosine":
@@ -502,9 +500,9 @@ class _Clustering:
         self.assignment, self.score, self.rival = _nearest(self.rows, self.centroids, self.metric)
 
     def assign_again(self, changed: torch.Tensor) -> None:
-        """Assign to the nearest centroid after the changed centroids, [k] bool, have moved.
+        """Assign rows to their nearest centroids after the changed centroids, [k] bool, have moved.
 
-        A row leaves its cluster only for one that is strictly nearer.
+        A row leaves its cluster only for a strictly nearer centroid.
         """
         affected = changed[self.assignment].nonzero().squeeze(1)
         now = self.own_scores(affected)
@@ -517,14 +515,14 @@ class _Clustering:
             moved = every
         at_once = _at_once(self.rows)
         self._move_to_nearer([slice(i, i + at_once) for i in range(0, count, at_once)], moved)
-        self.rival[exposed] = -torch.inf  # found anew, among all
+        self.rival[exposed] = -torch.inf  # computed again, from all centroids
         self._move_to_nearer(exposed.split(at_once), every)
 
     def _move_to_nearer(
         self, parts: Sequence[slice | torch.Tensor], candidates: torch.Tensor
     ) -> None:
-        """Compare some rows, as slices or ids, with some centroids, as ids, and move those
-        that gain."""
+        """Compare some rows (slices or ids) with some centroids (ids), and move rows to nearer
+        centroids."""
         is_every = len(candidates) == len(self.centroids)
         centroids = self.centroids if is_every else self.centroids[candidates]
         for part in parts:
@@ -533,17 +531,17 @@ class _Clustering:
             where, best, second = _nearest(some, centroids, self.metric)
             nearest = candidates[where]
             moves = (best > score) & (nearest != own)
-            # The cluster that a row leaves is no rival to remember: losing a member moves its
-            # centroid, so the row meets it among the next candidates.
+            # The cluster that a row leaves needs no bound: its centroid moves because it loses a
+            # member, so the next pass compares the row with it.
             left = torch.where(moves | (nearest == own), second, best)
             self.rival[part] = torch.maximum(rival, left)
             self.assignment[part] = torch.where(moves, nearest, own)
             self.score[part] = torch.where(moves, best, score)
 
     def fill_empty_clusters(self) -> None:
-        """Give each empty cluster, in turn, the row that adds most to the objective among those
-        whose cluster has another member: the one farthest from its centroid, where all weigh
-        alike. The row is the new centroid."""
+        """Refill each empty cluster with the row that adds most to the objective, among rows whose
+        cluster has another member. With equal weights this is the row farthest from its centroid.
+        The row is the new centroid."""
         size = self.assignment.bincount(minlength=len(self.centroids)).tolist()
         empty = [cluster for cluster, members in enumerate(size) if not members]
         if not empty:
@@ -556,7 +554,7 @@ class _Clustering:
             size[owner[row]] -= 1
             given.append(row)
         own = self._squares[given].float()  # |x|² = x·x, and x·(x / |x|) is |x|
-        # A row may thus be back where it was, and what it preferred in between stand still.
+        # A row may return to its old cluster, and the centroid that it preferred in between may not move.
         self.rival[given] = torch.maximum(self.rival[given], self.score[given])
         self.score[given] = own.sqrt() if self.metric == "cosine" else own / 2
         self.assignment[given] = torch.tensor(empty, device=self.rows.device)
@@ -564,8 +562,8 @@ class _Clustering:
     def average_members(self, changed: torch.Tensor) -> None:
         """Set the centroids of changed clusters, [k] bool, to the weighted means of their members.
 
-        Members are summed in the order of their ids, whatever happened before, so a partition
-        has one set of centroids. A mean of length zero (opposite rows) stays zero.
+        Members are always summed in the order of their ids, so the centroids depend only on the
+        partition. A mean of length zero (opposite rows) stays zero.
         """
         self.centroids[changed] = 0.0
         for part in changed[self.assignment].nonzero().squeeze(1).split(_at_once(self.rows)):
@@ -573,8 +571,7 @@ class _Clustering:
             if self.weights is not None:
                 members.mul_(self.weights[part].unsqueeze(1))
             self.centroids.index_add_(0, self.assignment[part], members)
-        # In place, for a copy would be the largest thing in memory beside the rows; what has not
-        # changed is divided by one.
+        # In place, since a copy would need too much memory. Unchanged centroids are divided by one.
         sizes = self.assignment.bincount(self.weights, minlength=len(self.centroids))
         self.centroids.div_(torch.where(changed, sizes, 1).to(self.centroids.dtype).unsqueeze(1))
         if self.metric == "cosine":
@@ -585,12 +582,12 @@ class _Clustering:
 def _near_iterations(
     clustering: _Clustering, regions: int, leading: int, max_iterations: int, report: Report
 ) -> None:
-    """Assign to near centroids and average until that gains little; see the module's head.
+    """Run near passes until they improve little; see the docstring of the module.
 
-    The objectives reported are of the partitions with their own means, over all columns.
+    The reported objectives are of the partitions with their own means, over all columns.
 
     Args:
-        leading: columns that rows are compared in; 0 is all.
+        leading: the number of leading columns for comparisons; 0 for all columns.
     """
     every = torch.ones_like(clustering.centroids[:, 0], dtype=torch.bool)
     previous = float("inf")
@@ -609,7 +606,7 @@ def _near_iterations(
 def _lloyd_iterations(
     clustering: _Clustering, max_iterations: int, tolerance: float, report: Report
 ) -> int:
-    """Assign and average until the objective settles; return how often."""
+    """Assign and average until the objective converges; return the number of iterations."""
     before = clustering.assignment
     previous = float("inf")
     clustering.assign_all()
@@ -620,7 +617,9 @@ def _lloyd_iterations(
         moved = clustering.assignment != before
         changed = torch.zeros(len(clustering.centroids), dtype=torch.bool, device=moved.device)
         changed[clustering.assignment[moved]] = True
-        changed[before[moved]] = True  # in the first iteration all are: every cluster has a member
+        changed[before[moved]] = (
+            True  # in the first iteration all clusters, since each has a member
+        )
         clustering.average_members(changed)
         if not moved.any() or _has_settled(previous, objective, tolerance):
             break
@@ -634,12 +633,12 @@ def _lloyd_iterations(
 def _cuml_iterations(
     clustering: _Clustering, max_iterations: int, tolerance: float, report: Report
 ) -> int:
-    """The same, with cuML's rounds: written against the documented interface of cuML 26.10 and
-    tested against its signature, not yet run on a GPU.
+    """The same with cuML's iterations. They follow the documented interface of cuML 26.10 and are
+    tested against its signature, but have not been run on a GPU.
 
-    cuML knows Euclidean distance alone. From centroids of length one, and on rows of length
-    one, one of its rounds is one of spherical K-Means, so centroids are normalised between
-    rounds. The final assignment, and what becomes of empty clusters, are the torch backend's.
+    cuML supports only Euclidean distance. With rows and centroids of length one, one of its iterations
+    is an iteration of spherical K-Means, so centroids are normalised between iterations. The torch
+    backend makes the final assignment and refills empty clusters.
     """
     import cupy
     from cuml.cluster import KMeans
@@ -661,8 +660,8 @@ def _cuml_iterations(
         means = torch.from_dlpack(estimator.cluster_centers_).contiguous()
         cosine = clustering.metric == "cosine"
         clustering.centroids = functional.normalize(means) if cosine else means
-        # Of rows and centroids of length one, |x - c|² is 2 (1 - cosine). cuML's centroids are means,
-        # so that this is a little less.
+        # For rows and centroids of length one, |x - c|² is 2 (1 - cosine). cuML's centroids are means,
+        # so the value is a little smaller.
         objective = float(estimator.inertia_) / (2 if cosine else 1)
         report(iteration, objective)
         if _has_settled(previous, objective, tolerance):
@@ -675,26 +674,26 @@ def _cuml_iterations(
 
 
 def _cuml_samples(centroids: int) -> int:
-    """Rows that cuML compares at a time: its default, or fewer where its tile would not fit."""
+    """The number of rows that cuML compares at a time: its default, or fewer to limit the tile."""
     return max(1, min(32768, _CUML_TILE_ELEMENTS // centroids))
 
 
 def _has_settled(previous: float, objective: float, tolerance: float) -> bool:
-    """Whether the objective fell by no more than a fraction of itself; never from infinity."""
+    """Whether the relative decrease of the objective is at most ``tolerance``; false from infinity."""
     return previous - objective <= tolerance * objective
 
 
 def _prepared(
     embeddings: torch.Tensor, ids: torch.Tensor | None, metric: Metric, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Some rows ready to compare, on the device, and what was taken from them.
+    """A normalised copy of some rows on the device, and the row that was subtracted from them.
 
-    Under cosine each gets length one (zero rows stay zero). Under Euclidean the mean row is
-    taken off, which changes no distance and keeps |x|² small beside what it is compared with.
-    The copy that this makes is the only one.
+    For cosine, rows are scaled to length one (zero rows stay zero). For Euclidean, the mean row is
+    subtracted. This changes no distance, and keeps |x|² small compared with the other terms. There is
+    no further copy.
 
     Raises:
-        InputError: the metric is not known, or a row holds NaN or infinity.
+        InputError: the metric is not known, or a row contains NaN or infinity.
     """
     if metric not in ("cosine", "euclidean"):
         raise InputError(f"grouping metric {metric!r} is not known; use 'cosine' or 'euclidean'")
@@ -721,8 +720,8 @@ def _prepared(
 
 
 def _principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """The rows' principal axes (about the origin), as columns by falling share, [d, d], and how
-    many of them hold most of the squared lengths; 0 where no few do."""
+    """The rows' principal axes (about the origin), as columns in decreasing order, [d, d], and how
+    many of them hold most of the squared lengths; 0 if many are needed."""
     products = torch.zeros(2 * rows.shape[1:], dtype=torch.float64, device=rows.device)
     for part in rows.split(_at_once(rows)):
         products += part.T @ part
@@ -738,13 +737,13 @@ def _principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
 def _distinct_rows(
     rows: torch.Tensor, count: int, seed: int, weights: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Ids of ``count`` random rows, [count] int64: distinct ones first, repetitions only where
-    there are too few (they become empty clusters, which are filled). With weights each next row is
-    drawn with a chance in proportion to its own."""
+    """Ids of ``count`` random rows, [count] int64. Distinct rows come first; repetitions follow only if
+    there are too few (they become empty clusters, which are refilled). With weights, the probability
+    of a row is proportional to its weight."""
     generator = torch.Generator().manual_seed(seed)
     if weights is None:
         order = torch.randperm(len(rows), generator=generator)
-    else:  # log(u) / weight, largest first, is such a draw (Efraimidis and Spirakis, 2006)
+    else:  # the largest log(u) / weight (Efraimidis and Spirakis, 2006)
         uniform = torch.rand(len(rows), generator=generator, dtype=torch.float64)
         order = (uniform.log() / weights.cpu().double()).argsort(descending=True, stable=True)
     keys = _hashes(rows, generator).cpu()[order]
@@ -756,7 +755,7 @@ def _distinct_rows(
 
 
 def _hashes(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """A 64-bit key a row, equal for equal rows: the bits' product with random odd numbers,
+    """One 64-bit key per row, equal for equal rows: the product of the bits with random odd numbers,
     modulo 2⁶⁴. [N] int64."""
     factors = torch.randint(-(2**62), 2**62, (rows.shape[1],), generator=generator) * 2 + 1
     factors = factors.to(rows.device)
@@ -767,7 +766,7 @@ def _hashes(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _offsets(centroids: torch.Tensor, metric: Metric) -> torch.Tensor:
-    """What is added to x·c so that the largest score is the nearest centroid, [k]."""
+    """The terms to add to x·c, so that the largest score is the nearest centroid, [k]."""
     if metric == "cosine":
         return centroids.new_zeros(len(centroids))
     return centroids.square().sum(dim=1).mul_(-0.5)
@@ -776,20 +775,20 @@ def _offsets(centroids: torch.Tensor, metric: Metric) -> torch.Tensor:
 def _nearest(
     rows: torch.Tensor, centroids: torch.Tensor, metric: Metric
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Each row's nearest centroid, [N] int64, its score and the next best one, [N] float32.
+    """Each row's nearest centroid, [N] int64, its score and the next best score, [N] float32.
 
-    Tiles of rows × centroids are computed into one buffer. Ties go to the lowest id. With one
-    centroid the next best score is -inf.
+    Tiles of rows × centroids are computed in one buffer. The lowest id wins ties. With one centroid,
+    the next best score is -inf.
 
-    Of many centroids a first look keeps the best score in every block of them alone; a second
-    one, over the row's best block, finds which centroid that is and the block's next best.
+    With many centroids, the first scan keeps only the best score of every block. A second scan of the
+    row's best block finds the centroid and the block's next best score.
     """
     tile_rows, tile_centroids = _TILE[rows.device.type]
     offsets = _offsets(centroids, metric)
     blocks = -(-len(centroids) // _BLOCK)
     if blocks < _FEWEST_BLOCKS[rows.device.type]:
         blocks = 0
-    else:  # a block lies within one tile
+    else:  # a block is within one tile
         tile_centroids = max(1, tile_centroids // _BLOCK) * _BLOCK
     ids = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
     scores = torch.full((len(rows),), -torch.inf, device=rows.device)
@@ -840,12 +839,12 @@ def _nearest(
 
 
 def _at_once(rows: torch.Tensor) -> int:
-    """How many rows are gathered at a time where these are."""
+    """The number of rows to gather at a time, on the device of ``rows``."""
     return _ROWS_AT_ONCE[rows.device.type]
 
 
 def _best_two(tile: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of every row the largest value, the first column that has it, and the next largest value
-    (-inf where there is one column). The tile's largest values are gone afterwards."""
+    """For every row, the largest value, its first column, and the next largest value (-inf with one
+    column). The tile's largest values are overwritten."""
     best, where = tile.max(dim=1)
     return best, where, tile.scatter_(1, where.unsqueeze(1), -torch.inf).amax(dim=1)
