@@ -157,9 +157,9 @@ def test_weights_without_an_embedding_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "theirs/model.safetensors"
     tensors = {n: t for n, t in load_file(path).items() if "word_embeddings" not in n}
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(InputError, match="has no embedding of subwords; use a whole checkpoint"):
+    with pytest.raises(InputError, match="has no embedding of subwords; use a complete checkpoint"):
         semantic_version(tmp_path / "theirs", tmp_path / "ours")
-    with pytest.raises(InputError, match="has no embedding of subwords; use a whole checkpoint"):
+    with pytest.raises(InputError, match="has no embedding of subwords; use a complete checkpoint"):
         spec = {"source": "checkpoint", "path": str(tmp_path / "theirs")}
         derive_backbone(spec, tmp_path / "backbone")
 

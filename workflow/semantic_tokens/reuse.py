@@ -368,7 +368,7 @@ def _embeddings(
                 )
             return values
     raise InputError(
-        f"the checkpoint {source} has no embedding of subwords; use a whole checkpoint"
+        f"the checkpoint {source} has no embedding of subwords; use a complete checkpoint"
     )
 
 

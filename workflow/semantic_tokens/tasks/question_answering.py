@@ -31,8 +31,8 @@ from semantic_tokens.tokenization.vocabulary import load_tokenizer
 from semantic_tokens.training import Batch
 
 NORMALIZATIONS = ("squad", "unicode")
-# Scripts written without spaces between words: their characters count as words of their own,
-# as in the multilingual versions of SQuAD's script; otherwise F1 would be exact match there.
+# Scripts without spaces between words. Each of their characters counts as a word, as in multilingual
+# versions of SQuAD's script. Otherwise F1 would be an exact match.
 _UNSPACED = re.compile(
     r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
 )
@@ -40,7 +40,7 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 class QuestionAnswering(Task):
-    """Two linear outputs a token: begin and end of the answer."""
+    """Two linear outputs per token: start and end of the answer."""
 
     metric = "f1"
 
@@ -93,7 +93,7 @@ class QuestionAnswering(Task):
         self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
     ) -> list[ScoredItem]:
         best: dict[str, tuple[float, int, int]] = {}
-        # Of questions whose passage may hold no answer: the least score of having none.
+        # The lowest score of "no answer", for questions that may have none.
         none: dict[str, float] = {}
         may_abstain = any(not example["answers"] for example in self.examples)
         lengths = [len(row["input_ids"]) for row in self.windows]
@@ -109,7 +109,7 @@ class QuestionAnswering(Task):
             span = best_span(logits, window, self.max_answer_tokens)
             if span is not None and (window["id"] not in best or span > best[window["id"]]):
                 best[window["id"]] = span
-            if may_abstain:  # trained to point at the first token, as SQuAD 2's models are
+            if may_abstain:  # "no answer" is the first token, as in SQuAD 2
                 least = none.get(window["id"], np.inf)
                 none[window["id"]] = min(least, float(logits[:, 0].sum()))
         items = []
@@ -136,25 +136,25 @@ class QuestionAnswering(Task):
 
 
 def edge_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
-    """[B, 2, L] scores of every token as the answer's first and last one."""
+    """[B, 2, L] scores of every token as the first and as the last token of the answer."""
     output = outputs(model, batch)
     if "start_logits" in output:
         return torch.stack([output.start_logits, output.end_logits], dim=1)
-    return output.logits.transpose(1, 2)  # of a family that lacks transformers' head for answers
+    return output.logits.transpose(1, 2)  # the family has no question answering head
 
 
 def best_span(
     logits: np.ndarray, window: dict, max_answer_tokens: int
 ) -> tuple[float, int, int] | None:
-    """The best answer that a window of context holds.
+    """The best answer in a window of the context.
 
     Args:
-        logits: [2, L] begin and end scores.
+        logits: [2, L] start and end scores.
         window: a row of ``QUESTION_ANSWERING_SCHEMA``.
 
     Returns:
-        score, first character and character after the last, in the context; None for an
-        empty context.
+        the score, and the positions in the context of the first character and after the last one;
+        None for an empty context.
     """
     count = len(window["offsets"]) // 2
     if not count:
@@ -172,10 +172,10 @@ def squad_f1(gold: str, predicted: str, normalization: str = "squad") -> float:
     """Word-overlap F1 of two answers, 0–1.
 
     Args:
-        normalization: ``squad`` is that of SQuAD 1.1's official script, which TyDiQA-GoldP uses:
-            small letters, without ASCII punctuation and English articles, words parted by spaces.
-            ``unicode`` drops all punctuation, and counts the characters of scripts without spaces
-            as words.
+        normalization: ``squad`` follows SQuAD 1.1's official script, which TyDiQA-GoldP uses: lower
+            case, without ASCII punctuation and English articles, words separated by spaces.
+            ``unicode`` removes all punctuation, and counts each character of scripts without spaces
+            as a word.
     """
     gold_words = normalized_words(gold, normalization)
     words = normalized_words(predicted, normalization)
@@ -189,7 +189,7 @@ def squad_f1(gold: str, predicted: str, normalization: str = "squad") -> float:
 
 
 def normalized_words(text: str, normalization: str) -> list[str]:
-    """The words of an answer that F1 compares; see :func:`squad_f1`."""
+    """The words of an answer for F1; see :func:`squad_f1`."""
     is_unicode = normalization == "unicode"
     kept = [
         character
