@@ -1,5 +1,5 @@
-"""The command ``semantic-tokens``: what the package does for one's own model (docs/reuse.md), and
-with the runs of a study (config/README.md)."""
+"""The command ``semantic-tokens``, for your own models (docs/reuse.md) and for the runs of a study
+(config/README.md)."""
 
 import argparse
 import logging
@@ -119,7 +119,7 @@ def compare(runs: Sequence[str], directory: Path, output: Sequence[Path]) -> Non
 def show_usage(
     results: Path, reports: Sequence[Path] | None, margin: float, table: Path | None
 ) -> None:
-    """Print what a study's jobs used, and write it to a file."""
+    """Print the resources that a study's jobs used, and write them to a file."""
     from semantic_tokens.files import whole
     from semantic_tokens.jobs.cluster.usage import measured, page
 
@@ -130,12 +130,12 @@ def show_usage(
     print(page(used, origin, margin))
 
 
-#: The commands that read what the workflow made.
+#: The commands that read the workflow's results.
 COMMANDS_ON_RESULTS: dict[str, Callable[..., None]] = {"compare": compare, "usage": show_usage}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 1 after a message on what to fix."""
+    """Run one command. Return 0, or 1 after an error message."""
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
     if command in COMMANDS_ON_RESULTS:
@@ -148,13 +148,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for name in ("httpx", "httpx2"):  # of the hub's client, by its version
+    for name in ("httpx", "httpx2"):  # the hub's client uses one of these, depending on its version
         logging.getLogger(name).setLevel(logging.WARNING)
     from transformers.utils.logging import disable_progress_bar
 
     from semantic_tokens.reuse import export_model, semantic_version
 
-    disable_progress_bar()  # of the library's loading; ours are shown
+    disable_progress_bar()  # the library's progress bars for loading; ours are shown
 
     try:
         made = semantic_version(**options) if command == "group" else export_model(**options)
