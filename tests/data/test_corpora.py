@@ -212,7 +212,7 @@ def test_damaged_dialogues_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("reader", ["django", "chatterbot", "emoji_names"])
 def test_what_is_no_archive_is_named(tmp_path: Path, reader: str) -> None:
     file = write(tmp_path / "data.whl", "no zip")
-    with pytest.raises(InputError, match=r"data\.whl is no whole archive .*delete it"):
+    with pytest.raises(InputError, match=r"data\.whl is not a complete archive .*delete it"):
         read(reader, file, languages=["deu"])
 
 

@@ -239,7 +239,7 @@ def test_what_was_fetched_unpinned_can_be_pinned_and_is_then_refused_once_it_cha
     with serving(lambda h: send_file(h, served["content"])) as (address, _):
         spec: dict[str, Any] = {"url": address, "files": ["en-de.txt"]}
         made = fetch(spec)
-        assert "nothing said what its files must be; to pin them" in caplog.text
+        assert "there are no checksums for its files; to pin them" in caplog.text
         sums = json.loads((made / PROVENANCE).read_text())["sha256"]
         assert sums == {"en-de.txt": hashlib.sha256(served["content"]).hexdigest()}
         lines = [f"{digest}  {name}\n" for name, digest in sums.items()]

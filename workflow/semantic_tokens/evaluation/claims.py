@@ -1,11 +1,11 @@
 """The paper's claims, each with the statistic, interval and verdict of a study (sections 4.1 to
 4.5, Appendices B, C, E and F).
 
-Scores are in percent of an oracle's, as the paper's ``perc``: the pretrained ungrouped main
-backbone, unless a claim says otherwise. A statistic is computed once on the scores and once on
-every resample of :mod:`semantic_tokens.evaluation.bootstrap`; its percentiles are the interval. A claim holds
-where the whole interval is on its side of the bound, is contradicted where all of it is on the
-other, and is undecided else.
+Scores are percentages of an oracle's score, as the paper's ``perc``. The oracle is the pretrained
+ungrouped main backbone, unless a claim needs another. A statistic is computed on the scores and on
+every sample of :mod:`semantic_tokens.evaluation.bootstrap`, whose percentiles give the interval. A claim
+holds if the entire interval is on its side of the bound, is contradicted if it is entirely on the
+other side, and is undecided otherwise.
 """
 
 import itertools
@@ -25,7 +25,7 @@ HOLDS, CONTRADICTED, UNDECIDED, NOT_MEASURED = (
     "holds", "contradicted", "undecided", "not measured",
 )  # fmt: skip
 
-#: The kinds of tasks that the paper calls classification; the other is retrieval, its embedding task.
+#: The tasks that the paper calls classification; retrieval is its embedding task.
 CLASSIFICATION = (
     "token_classification",
     "question_answering",
@@ -35,7 +35,7 @@ CLASSIFICATION = (
 RETRIEVAL = ("retrieval",)
 EVERY = (*CLASSIFICATION, *RETRIEVAL)
 
-#: The task of a line that speaks of all of a claim's tasks together.
+#: The task of a row that covers all tasks of a claim.
 ALL = "all"
 
 PRETRAININGS = ("asis", "mlm")
@@ -59,7 +59,7 @@ COLUMNS = (
 
 
 class Key(NamedTuple):
-    """What was trained, on what. ``ratio`` is 1 where nothing is grouped, and NaN by a lexicon."""
+    """A model and its training. ``ratio`` is 1 without grouping, and NaN for lexicons."""
 
     backbone: str
     alignment: str
@@ -95,10 +95,10 @@ class TaskStudy:
     """One task of a study.
 
     Attributes:
-        kind: e.g. ``retrieval``.
-        scores: what was trained -> [1 + resamples] its score and that of every resample.
-        at_chance: what cannot be told from chance.
-        by_language: as ``scores``, language -> scores; of what Figure 10 shows.
+        kind: for example ``retrieval``.
+        scores: key -> [1 + resamples], its score and that of every sample.
+        at_chance: the keys whose scores do not differ from chance.
+        by_language: like ``scores``, with language -> scores, for Figure 10.
     """
 
     kind: str
@@ -109,14 +109,14 @@ class TaskStudy:
 
 @dataclass(frozen=True)
 class Study:
-    """What a study measured.
+    """The measurements of a study.
 
     Attributes:
-        oracle: what scores are in percent of.
-        tasks: by name.
+        oracle: the key to which percentages are relative.
+        tasks: the tasks by name.
         figures: figure -> the keys of its experiments, in the order of the table.
-        full_dimension: D of the main backbone's own word embeddings.
-        margin: points of ``perc`` within which scores count as similar.
+        full_dimension: D of the main backbone's word embeddings.
+        margin: the largest difference, in points of ``perc``, that counts as similar.
     """
 
     oracle: Key
@@ -127,12 +127,12 @@ class Study:
 
     @property
     def alignment(self) -> str:
-        """That of Figure 4."""
+        """The alignment of Figure 4."""
         return next((key.alignment for key in self.of("figure4")), "none")
 
     @property
     def ratios(self) -> list[float]:
-        """Those of Figure 3's K-Means, the largest first."""
+        """The ratios of K-Means in Figure 3, the largest first."""
         ratios = {key.ratio for key in self.of("figure3") if key.method == "kmeans-cosine"}
         return sorted(ratios, reverse=True)
 
@@ -142,20 +142,20 @@ class Study:
 
     @property
     def dimensions(self) -> list[str]:
-        """Those of Figure 5, the largest first."""
+        """The dimensions of Figure 5, the largest first."""
         return sorted({k.dimension for k in self.of("figure5")}, key=_size, reverse=True)
 
     def of(self, figure: str) -> Sequence[Key]:
         return self.figures.get(figure, ())
 
     def ungrouped(self, **parts: Any) -> Key:
-        """The ungrouped main backbone, unaligned, unless these parts say otherwise."""
+        """The key of the ungrouped, unaligned main backbone, with changed parts."""
         backbone = self.oracle.backbone
         key = Key(backbone, "unaligned", "dfull", "ungrouped", 1.0, "asis", "all-languages")
         return key._replace(**parts)
 
     def grouped(self, ratio: float, **parts: Any) -> Key:
-        """The main backbone by cosine K-Means, unaligned, unless these parts say otherwise."""
+        """The key of the unaligned main backbone with cosine K-Means, with changed parts."""
         return self.ungrouped(method="kmeans-cosine", ratio=ratio, **parts)
 
 
@@ -163,8 +163,8 @@ class Value(NamedTuple):
     """A claim's statistic.
 
     Attributes:
-        draws: [1 + resamples], the statistic itself first.
-        doubt: why it decides nothing; empty where it may.
+        draws: [1 + resamples], the statistic on the actual items first.
+        doubt: the reason why it is not used for the verdict, or empty.
     """
 
     draws: np.ndarray
@@ -176,15 +176,15 @@ class Claim:
     """One claim of the paper.
 
     Attributes:
-        topic: e.g. ``ratio``.
-        section: of the paper.
-        text: what the paper says.
-        statistic: what is measured, in words.
-        measure: a study -> task -> the statistic; ``all`` where a claim is of all tasks at once.
-        bound: the claim holds above it.
-        is_below: it holds below it.
-        is_similar: the bound is the study's margin, below zero unless ``is_below``.
-        needs: what experiments it takes.
+        topic: for example ``ratio``.
+        section: the section of the paper.
+        text: the claim in the paper.
+        statistic: the statistic in words.
+        measure: a study -> task -> the statistic; ``all`` if the claim is about all tasks together.
+        bound: the claim holds if the statistic is above it.
+        is_below: the claim holds if the statistic is below the bound.
+        is_similar: whether the bound is the study's margin, negative unless ``is_below``.
+        needs: the experiments that it needs.
     """
 
     topic: str
@@ -204,7 +204,7 @@ class Claim:
 
 
 def verdict(low: float, high: float, bound: float, *, is_below: bool = False) -> str:
-    """What an interval says of a claim.
+    """The verdict on a claim from an interval.
 
     >>> verdict(0.1, 2.0, 0.0), verdict(-2.0, -0.1, 0.0), verdict(-1.0, 1.0, 0.0)
     ('holds', 'contradicted', 'undecided')
@@ -217,15 +217,15 @@ def verdict(low: float, high: float, bound: float, *, is_below: bool = False) ->
 
 
 def judge(study: Study, resampling: Resampling, published: Study | None = None) -> pd.DataFrame:
-    """Every claim on a study: a line over all of its tasks, then one for each task.
+    """Test every claim on a study: one row over all its tasks, then one row per task.
 
     Args:
-        published: the paper's own numbers as a study, where ``published`` is the statistic on
-            them; it is NaN where the paper prints no numbers.
+        published: the paper's numbers as a study, for the column ``published``; it is NaN if the paper
+            prints no numbers.
 
     Returns:
         :data:`COLUMNS`; ``verdict`` is ``holds``, ``contradicted``, ``undecided``, or ``not
-        measured`` where the experiments are not there, which ``detail`` then names.
+        measured`` if experiments are missing, which ``detail`` then names.
     """
     lines = []
     for claim in CLAIMS:
@@ -237,10 +237,10 @@ def judge(study: Study, resampling: Resampling, published: Study | None = None) 
 def _lines(
     claim: Claim, study: Study, resampling: Resampling, theirs: Mapping[str, Value]
 ) -> list[dict[str, Any]]:
-    """The lines of one claim.
+    """The rows of one claim.
 
     Args:
-        theirs: kind of task -> the statistic on the paper's own numbers.
+        theirs: kind of task -> the statistic on the paper's numbers.
     """
     found = claim.measure(study)
     side, bound = "below" if claim.is_below else "above", claim.bound_in(study)
@@ -263,7 +263,7 @@ def _lines(
         return [line(ALL, found[ALL], theirs.get(ALL))]
     kinds = {task: study.tasks[task].kind for task in found}
     by_task = [line(task, value, theirs.get(kinds[task])) for task, value in found.items()]
-    # What is in doubt decides nothing, unless there is nothing else.
+    # Values in doubt are not used, unless there are no others.
     whole = _mean([value for value in found.values() if not value.doubt] or found.values())
     printed = _mean(theirs[kind] for kind in set(kinds.values()) & set(theirs))
     assert whole is not None
@@ -286,7 +286,7 @@ def _tally(said: Sequence[tuple[str, str]]) -> str:
 
 
 def _mean(values: Iterable[Value]) -> Value | None:
-    """The mean of statistics, in doubt where all are."""
+    """The mean of statistics, in doubt if all are."""
     found = list(values)
     if not found:
         return None
@@ -308,9 +308,9 @@ def _in_each(
     *,
     oracle: Key | None = None,
 ) -> dict[str, Value]:
-    """A statistic in every task of these kinds that has the experiments for it.
+    """A statistic in every task of these kinds with the needed experiments.
 
-    Where the oracle of a task cannot be told from chance, it decides nothing.
+    A task is in doubt if its oracle does not differ from chance.
     """
     found = {}
     for name, task in study.tasks.items():
@@ -324,7 +324,7 @@ def _in_each(
 
 
 class _Task:
-    """A task's scores in percent of an oracle's."""
+    """A task's scores as percentages of an oracle's."""
 
     def __init__(self, task: TaskStudy, oracle: Key) -> None:
         self.task = task
@@ -332,7 +332,7 @@ class _Task:
         self.doubt = "its oracle cannot be told from chance" if oracle in task.at_chance else ""
 
     def __call__(self, key: Key) -> np.ndarray | None:
-        """[1 + resamples]; None where it was not trained."""
+        """[1 + resamples]; None if it was not trained."""
         if key not in self.task.scores or self.oracle not in self.task.scores:
             return None
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -340,11 +340,11 @@ class _Task:
         return np.where(np.isfinite(share), share, np.nan)
 
     def known(self, keys: Iterable[Key]) -> list[tuple[Key, np.ndarray]]:
-        """Those of these keys that were trained, with their shares."""
+        """The trained keys among these, with their percentages."""
         return [(key, share) for key in keys if (share := self(key)) is not None]
 
     def difference(self, pairs: Iterable[tuple[Key, Key]]) -> np.ndarray | None:
-        """The mean of first minus second, over the pairs of which both were trained."""
+        """The mean of first minus second, over pairs of trained models."""
         found = [
             first - second
             for a, b in pairs
@@ -353,15 +353,15 @@ class _Task:
         return np.mean(found, axis=0) if found else None
 
     def keeps(self, key: Key) -> np.ndarray | None:
-        """The share of one model; one that is no better than chance keeps nothing that counts."""
+        """The percentage of one model; in doubt if the model is not better than chance."""
         if key in self.task.at_chance and not self.doubt:
             self.doubt = "it cannot be told from chance"
         return self(key)
 
 
 def slope(ratios: Sequence[float], shares: Sequence[np.ndarray]) -> np.ndarray:
-    """[1 + resamples] by least squares, the points that a share changes with each doubling of the
-    ratio: positive where scores fall with the ratio.
+    """[1 + resamples], the change of a percentage per doubling of the ratio, by least squares. It is
+    positive if scores fall with the ratio.
 
     >>> slope([1.0, 0.5, 0.25], [np.array([100.0]), np.array([90.0]), np.array([80.0])])
     array([10.])
@@ -373,7 +373,7 @@ def slope(ratios: Sequence[float], shares: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _slope_of(share_of: _Task, keys: Iterable[Key]) -> np.ndarray | None:
-    """The slope over those of these keys that were trained, three or more."""
+    """The slope over the trained keys among these; it needs at least three."""
     found = share_of.known(keys)
     if len(found) < 3:
         return None
@@ -454,8 +454,8 @@ def _alignment_never_hurts(study: Study) -> dict[str, Value]:
     def statistic(share_of: _Task) -> np.ndarray | None:
         found = [share_of.difference(_aligned_pairs(study, ratio)) for ratio in study.ratios]
         known = [difference for difference in found if difference is not None]
-        # The ratio where it is lowest, and not the lowest of each resample, which noise alone
-        # would push down.
+        # The ratio with the lowest score on the actual items. The minimum of each sample would be
+        # biased downwards by noise.
         return min(known, key=lambda draws: float(draws[0])) if known else None
 
     return _in_each(study, EVERY, statistic)
@@ -546,10 +546,10 @@ def _backbones_are_alike(study: Study) -> dict[str, Value]:
     )
 
     def kept(task: TaskStudy, backbone: str) -> np.ndarray | None:
-        """The mean share that is left over the ratios, of the backbone's own ungrouped model."""
+        """The mean percentage over ratios, relative to the backbone's own ungrouped model."""
         oracle = study.ungrouped(backbone=backbone, alignment=study.alignment)
         if oracle not in task.scores:
-            oracle = oracle._replace(alignment="unaligned")  # as the paper's mBERT
+            oracle = oracle._replace(alignment="unaligned")  # as for mBERT in the paper
         grouped = [
             study.grouped(ratio, backbone=backbone, alignment=study.alignment)
             for ratio in study.ratios
@@ -571,9 +571,9 @@ def _backbones_are_alike(study: Study) -> dict[str, Value]:
 def _zero_shot(
     study: Study, kinds: Sequence[str], statistic: Callable[["_Task", Callable], Any]
 ) -> dict[str, Value]:
-    """A statistic of Figure 9, whose scores are in percent of its own oracle's.
+    """A statistic of Figure 9, whose scores are relative to its own oracle.
 
-    The statistic is of the task's shares, and a function from a ratio to a key.
+    The arguments of the statistic are the task's percentages, and a function from a ratio to a key.
     """
     grouped = [key for key in study.of("figure9") if key.method == "kmeans-cosine"]
     if not grouped:
@@ -606,8 +606,8 @@ def _retrieval_does_not_transfer(study: Study) -> dict[str, Value]:
 
 
 def correlations(study: Study, groups: Iterable[str]) -> list[np.ndarray]:
-    """[1 + resamples] each, Pearson's ρ of the languages' relative drops in two tasks: of every
-    pair of Appendix C in these groups, and every ratio."""
+    """Pearson's ρ of the languages' relative drops in two tasks, [1 + resamples] each, for every pair of
+    Appendix C in these groups and every ratio."""
     tasks = {task.kind: task for task in reversed(list(study.tasks.values()))}
     found = []
     for group, first, second in PAIRS:
@@ -623,15 +623,15 @@ def correlations(study: Study, groups: Iterable[str]) -> list[np.ndarray]:
 
 
 def _drops(task: TaskStudy, key: Key, oracle: Key) -> dict[str, np.ndarray]:
-    """Language -> [1 + resamples] the share of the oracle's score that is lost; languages whose
-    oracle scores 0 are left out."""
+    """Language -> [1 + resamples], the relative drop from the oracle's score, without languages in which
+    the oracle scores 0."""
     best, ours = (task.by_language.get(k, {}) for k in (oracle, key))
     with np.errstate(divide="ignore", invalid="ignore"):
         return {c: (best[c] - ours[c]) / best[c] for c in best if c in ours and best[c][0] > 0}
 
 
 def _pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Of two times [languages, 1 + resamples], over the languages; NaN where one does not vary."""
+    """Pearson's ρ over languages of two [languages, 1 + resamples]; NaN if one is constant."""
     with np.errstate(divide="ignore", invalid="ignore"):
         a, b = (values - values.mean(axis=0) for values in (first, second))
         rho: np.ndarray = (a * b).sum(axis=0) / np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
@@ -688,7 +688,7 @@ def _kmeans_beats_lexicons(study: Study) -> dict[str, Value]:
 
 
 def _size(dimension: str) -> float:
-    """``d64`` is 64, and ``dfull`` more than any."""
+    """``d64`` is 64; ``dfull`` is larger than all others."""
     return math.inf if dimension == "dfull" else float(dimension[1:])
 
 
@@ -839,14 +839,14 @@ def study_of(
     full_dimension: int,
     margin: float,
 ) -> Study:
-    """A study out of its scores.
+    """Make a study from its scores.
 
     Args:
         rows_by_task: task -> its experiments.
         kinds: task -> its kind.
-        oracle: the experiment that the main backbone's relative scores are to.
-        full_dimension: D of the main backbone's own word embeddings.
-        margin: of :class:`Study`.
+        oracle: the reference for relative scores of the main backbone.
+        full_dimension: D of the main backbone's word embeddings.
+        margin: see :class:`Study`.
     """
     figures: dict[str, list[Key]] = {}
     for row in dict.fromkeys(_hashable(r) for rows in rows_by_task.values() for r in rows):
@@ -882,10 +882,10 @@ def _hashable(row: Experiment) -> tuple[tuple[str, Any], ...]:
 
 
 def published_study(table: pd.DataFrame, margin: float) -> Study:
-    """The paper's own Table 5 as a study; a task is named by its kind.
+    """The paper's Table 5 as a study, with kinds as names of tasks.
 
     Args:
-        table: of :func:`semantic_tokens.report.tables.paper_comparison.read_table`.
+        table: from :func:`semantic_tokens.report.tables.paper_comparison.read_table`.
     """
     full = table.groupby("backbone")["dim"].max()
     figures: dict[str, list[Key]] = {}
@@ -910,6 +910,6 @@ def published_study(table: pd.DataFrame, margin: float) -> Study:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """The lines of :func:`judge` over all tasks: one for each claim."""
+    """The rows of :func:`judge` over all tasks: one per claim."""
     columns = [c for c in table if c != "task"]
     return table.loc[table["task"] == ALL, columns].reset_index(drop=True)
