@@ -1,5 +1,4 @@
-"""Running text by language, for continual pretraining (paper, section 2.4) and for counting
-which subwords are in use."""
+"""Running text by language, for continual pretraining (paper, section 2.4) and for subword counts."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -29,7 +28,7 @@ READERS: dict[str, Callable[..., Iterator[Passage]]] = {
 }
 
 
-#: What reads the hub without a folder on this machine.
+#: The readers that can read the hub without a local folder.
 _OF_HUB = ("wikipedia", "hf")
 
 
@@ -41,24 +40,24 @@ def read_corpus(
     minimum_characters: int = 2,
     mirror: str | None = None,
 ) -> Iterator[Passage]:
-    """Read one corpus as ``{"language", "text"}`` passages, each text once a language.
+    """Read one corpus as ``{"language", "text"}`` passages, each text once per language.
 
     Args:
         name: its key in the config's ``corpora``, for messages.
         reader: a key of :data:`READERS`.
-        options: that reader's own.
-        path: the archive, folder or file it reads; None reads the hub.
+        options: the options of this reader.
+        path: the archive, folder or file to read; None reads the hub.
         minimum_characters: shorter passages are left out.
-        mirror: what stands in for the hub: an address, or a folder.
+        mirror: the mirror of the hub: an address, or a folder.
 
     Raises:
-        InputError: there is no such reader, what it reads is malformed, or nothing is left.
+        InputError: there is no such reader, its input is malformed, or no passage is left.
     """
     if reader not in READERS:
         raise InputError(
             f"config key corpora.{name}.reader is {reader!r} and must be one of {', '.join(READERS)}"
         )
-    seen = Seen()  # and not the texts: a corpus may be larger than the memory
+    seen = Seen()  # digests, since a corpus may not fit in memory
     replaced = 0
     key = f"config key corpora.{name}"
     told = {"key": key, "mirror": mirror} if reader in _OF_HUB else {}

@@ -1,5 +1,5 @@
-"""Text on this machine: passages of question-answering sets, sentences of annotated corpora,
-and a user's own files."""
+"""Local text: passages of question answering datasets, sentences of annotated corpora, and a user's
+own files."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ from semantic_tokens.text_files import files_in, filled_lines, plain_name
 
 
 def squad_contexts(path: Path, languages: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
-    """The passages of files in SQuAD's JSON that are named by language (``xquad.de.json``,
-    ``korean.train.json``), or whose questions' ids say it."""
+    """The passages of files in SQuAD's JSON. The language is in the file name (``xquad.de.json``,
+    ``korean.train.json``) or in the ids of questions."""
     files = _files(path, "*.json")
     whole = [file for file in files if split_and_code(file)[1] is None]
     named = [file for file in files if file not in whole]
@@ -25,8 +25,7 @@ def squad_contexts(path: Path, languages: Sequence[str] | None = None) -> Iterat
 
 
 def conll_sentences(path: Path, languages: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
-    """Training sentences of CoNLL files: ``{language}/train.txt``, a word and its tag on each
-    line."""
+    """Training sentences of CoNLL files: ``{language}/train.txt``, with a word and its tag per line."""
     files = _files(path, "*/train.txt")
     for language, file in in_languages(files, lambda file: file.parent.name, languages):
         for sentence in read_sentences(file, tag=None):
@@ -34,7 +33,7 @@ def conll_sentences(path: Path, languages: Sequence[str] | None = None) -> Itera
 
 
 def text(path: Path, languages: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
-    """A user's own text: files ``{language}.txt``, one passage on each line."""
+    """A user's own text: files ``{language}.txt``, with one passage per line."""
     files = _files(path, "*.txt")
     for language, file in in_languages(files, _code_of_text, languages):
         for _, line in filled_lines(file):

@@ -1,5 +1,5 @@
-"""Tables in the formats of the Hugging Face hub, opened with ``datasets``: of a repository, or of a
-folder of this machine laid out like one."""
+"""Tables in the formats of the Hugging Face hub, opened with ``datasets``, from a repository or from a
+local folder in the same layout."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _JSON = (".json", ".jsonl")
-# What a repository says of its tables, besides the tables themselves.
+# Files of a repository that describe its tables.
 _CARDS = ["README.md", ".huggingface.yaml", "dataset_infos.json"]
 
 
@@ -42,28 +42,28 @@ def open_tables(
     streaming: bool = False,
     need_all: bool = False,
 ) -> dict[str, Table]:
-    """Open the splits of one configuration. Files that they do not need are not fetched.
+    """Open the splits of one configuration. Only the needed files are fetched.
 
     Args:
-        splits: our name -> the publisher's, which may take a part of it, as ``train[:80%]``.
-        configuration: None is the default one.
-        files: a pattern of their files in which ``{split}`` is the publisher's split; None leaves
-            them to the repository's card, or to what ``datasets`` makes of their names.
-        streaming: read from the hub as the rows go by, and keep nothing.
-        need_all: whether it is an error that one is not there, and not only if all are not.
+        splits: our name -> the publisher's name, which may have a slice such as ``train[:80%]``.
+        configuration: None for the default one.
+        files: a pattern of the files, in which ``{split}`` is the publisher's split; None uses the
+            repository's card, or the rules of ``datasets`` for file names.
+        streaming: stream rows from the hub without storing files.
+        need_all: whether a single missing split is an error, and not only if all are missing.
 
     Returns:
-        the splits that are there.
+        the available splits.
 
     Raises:
-        InputError: the repository or configuration cannot be had, or has none of the splits.
+        InputError: the repository or configuration is not available, or has none of the splits.
     """
     where = f"{repository}" + (f", configuration {configuration}" if configuration else "")
     patterns = {s: _fill(repository.key, files, p.partition("[")[0]) for s, p in splits.items()}
     folder = repository.folder
     is_streamed = streaming and folder is None
     if is_streamed:
-        _snapshot(repository)  # of the cards alone, which says what is wrong in one line
+        _snapshot(repository)  # only the cards, for a one-line message about errors
     elif folder is None:
         folder = _cached(repository, configuration, [p for p in patterns.values() if p])
     there = (
@@ -106,15 +106,15 @@ def open_tables(
 
 
 def _cached(repository: Repository, configuration: str | None, patterns: Sequence[str]) -> Path:
-    """The folder of the hub's cache that holds the files of a configuration, or those of some
-    patterns. What is missing there is fetched."""
+    """The folder in the hub's cache with the files of a configuration, or with matching files. Missing
+    files are fetched."""
     if patterns:
         return _snapshot(repository, *patterns)
     folder = _snapshot(repository)
     import huggingface_hub.constants
 
     if huggingface_hub.constants.HF_HUB_OFFLINE:
-        return folder  # what was fetched of it before
+        return folder  # the files were fetched before
     with told(f"{repository}", repository):
         from datasets import load_dataset_builder
 
@@ -125,13 +125,13 @@ def _cached(repository: Repository, configuration: str | None, patterns: Sequenc
     marks = [
         str(file).partition("@")[2].partition("/")[2] for fs in of_splits.values() for file in fs
     ]
-    if not all(marks):  # the library took a copy in its own cache, of whatever revision
+    if not all(marks):  # the library used its own cache, with an unknown revision
         return folder
     return _snapshot(repository, *marks)
 
 
 def _snapshot(repository: Repository, *patterns: str) -> Path:
-    """The folder of the hub's cache with the repository's cards and the files of these patterns."""
+    """The folder in the hub's cache with the repository's cards and the matching files."""
     return snapshot_of(
         f"{repository.key} ({repository.name})",
         str(repository.name),
@@ -149,8 +149,8 @@ def _by_card(
     splits: Mapping[str, str],
     where: str,
 ) -> dict[str, list[str]]:
-    """The files of every split, by our name, that a configuration has by the repository's card or
-    by the names of its files."""
+    """The files of a configuration's splits, by our names, from the repository's card or from the file
+    names."""
     with told(where, repository):
         from datasets import load_dataset_builder
 
@@ -167,7 +167,7 @@ def _by_card(
 
 
 def _matching(repository: Repository, folder: Path | None, pattern: str | None) -> list[str]:
-    """The files of a folder that match a pattern; what the hub has is known as it is read."""
+    """The files of a folder that match a pattern; files on the hub are found during reading."""
     if pattern is None or folder is None:
         return []
     try:

@@ -1,5 +1,4 @@
-"""Lexicons as lexicographers publish them: MUSE, PanLex's Swadesh lists, Concepticon; and a
-user's own table."""
+"""Published lexicons: MUSE, PanLex's Swadesh lists and Concepticon; and a user's own table."""
 
 import logging
 import re
@@ -13,28 +12,27 @@ from semantic_tokens.text_files import at_spaces, files_in, filled_lines, plain_
 
 log = logging.getLogger(__name__)
 
-# The lines of a MUSE dictionary that a part of it holds, in its name.
+# The range of lines in the name of a part of a MUSE dictionary.
 _PART = re.compile(r"\.\d+-\d+(?=\.txt$)")
 _REMARK = re.compile(r"\s*[（(\[][^)）\]]*[)）\]]\s*")
 _BRACKET = re.compile(r"[（()）\[\]]")
 
 
 def muse(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
-    """MUSE's dictionaries: files ``{source}-{target}.txt``, one pair of words on each line.
+    """MUSE's dictionaries: files ``{source}-{target}.txt``, with one pair of words per line.
 
-    MUSE publishes every dictionary whole and in parts for training and testing
-    (``en-de.0-5000.txt``, ``en-de.5000-6500.txt``). The whole is read, or the parts where it is
-    not there.
+    MUSE publishes every dictionary as one file, and split for training and testing
+    (``en-de.0-5000.txt``, ``en-de.5000-6500.txt``). The parts are read if there is no complete file.
 
-    Every line is a concept of its own: its words have more than one meaning, and joining
-    lines by a word would join the meanings.
+    Every line is a separate concept, because words have several meanings, and joining lines by a word
+    would join these meanings.
 
     Args:
-        languages: keep the dictionaries whose two languages are among these; None keeps all.
+        languages: keep dictionaries with both languages among these; None keeps all.
 
     Raises:
-        InputError: names file and line that is not two words, or a file whose name is not two
-            languages' and that ``languages`` does not leave out.
+        InputError: a line does not have two words, or without ``languages``, a file is not named after
+            two languages.
     """
     for file, source, target in _dictionaries(path, languages):
         part = "".join(_PART.findall(plain_name(file)))
@@ -51,7 +49,7 @@ def muse(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
 
 
 def _dictionaries(path: Path, languages: Sequence[str] | None) -> Iterator[tuple[Path, str, str]]:
-    """MUSE's files with their two languages, in the order of their names."""
+    """MUSE's files with their two languages, sorted by name."""
     files = _files(path, "*-*.txt", "MUSE dictionaries (en-de.txt …)")
     names = {plain_name(file) for file in files}
     for file in files:
@@ -77,10 +75,10 @@ def _dictionaries(path: Path, languages: Sequence[str] | None) -> Iterator[tuple
 
 
 def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
-    """PanLex's Swadesh lists: files ``{language}-{variety}.txt`` whose line i names concept i
-    by synonyms separated by tabs.
+    """PanLex's Swadesh lists: files ``{language}-{variety}.txt``. Line i has the words of concept i,
+    separated by tabs.
 
-    A folder holds one list (110 or 207 concepts), named by the folder.
+    Each folder is one list (110 or 207 concepts), with the name of the folder.
     """
     for file in _files(path, "???-???.txt", "PanLex Swadesh lists (deu-000.txt …)"):
         code = file.name[:3]
@@ -97,10 +95,10 @@ def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterat
 
 
 def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
-    """Concepticon's mappings: files ``map-{language}.tsv`` of ID, ``GLOSS///word``, priority.
+    """Concepticon's mappings: files ``map-{language}.tsv`` with ID, ``GLOSS///word`` and priority.
 
-    A word may hold synonyms joined by commas or slashes and remarks in brackets. What a bracket
-    without its other half leaves of a word is left out.
+    A word may be several synonyms, separated by commas or slashes, with remarks in brackets. Words with
+    unbalanced brackets are left out.
     """
     files = _files(path, "map-*.tsv", "Concepticon mappings (map-de.tsv …)")
     for language, file in in_languages(files, _code_of_mapping, languages):

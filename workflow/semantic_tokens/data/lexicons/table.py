@@ -1,4 +1,4 @@
-"""The table that every lexicon becomes: concept, language, word, source."""
+"""The common table of lexicons: concept, language, word, source."""
 
 import hashlib
 import itertools
@@ -20,10 +20,10 @@ HEADER = ("concept", "language", "word", "source")
 
 
 class Entry(NamedTuple):
-    """One word for one concept. Entries of one concept translate each other.
+    """One word for one concept. Entries of one concept are translations of each other.
 
     Attributes:
-        concept: unique to its source.
+        concept: unique within its source.
         language: ISO 639-3.
         word: a word or short phrase, in its usual spelling.
         source: the lexicon it comes from.
@@ -36,13 +36,13 @@ class Entry(NamedTuple):
 
 
 def write_lexicon(entries: Iterable[Entry], path: str | Path) -> int:
-    """Write entries sorted, each once, in Unicode's composed form; return their number.
+    """Write sorted entries, each once, in Unicode's composed form. Return their number.
 
-    A tab or an end of line within a word becomes a space, and half of a surrogate pair U+FFFD,
-    which the log counts.
+    A tab or line end within a word becomes a space. Half of a surrogate pair becomes U+FFFD, and the
+    log has the number of replacements.
 
     Raises:
-        InputError: there is no entry.
+        InputError: there are no entries.
     """
     found, replaced = set(), 0
     for entry in entries:
@@ -65,10 +65,10 @@ def write_lexicon(entries: Iterable[Entry], path: str | Path) -> int:
 
 
 def read_lexicon(path: str | Path) -> list[Entry]:
-    """Read a table of :func:`write_lexicon`, or one a user wrote in its form.
+    """Read a table of :func:`write_lexicon`, or a user's table in the same format.
 
     Raises:
-        InputError: names file and line of the first malformed row.
+        InputError: a row is malformed.
     """
     entries = []
     for number, line in numbered_lines(path):
@@ -102,7 +102,7 @@ def by_concept(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 
 
 def translation_pairs(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Entry]]:
-    """Every two different words of one concept, each pair once."""
+    """All pairs of different words of one concept, each pair once."""
     for members in by_concept(entries).values():
         for first, second in itertools.combinations(members, 2):
             if first.word != second.word:
@@ -110,9 +110,9 @@ def translation_pairs(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Entry]]
 
 
 def is_held_out(concept: str, fraction: float) -> bool:
-    """Whether a concept is kept out of alignment, to measure groups on.
+    """Whether a concept is held out of alignment, for measurements.
 
-    The choice hangs on the concept's name alone, so it does not change when others come or go.
+    The choice depends only on the concept's name, so other concepts do not change it.
     """
     digest = hashlib.sha256(concept.encode("utf-8")).digest()
     return int.from_bytes(digest[:8], "big") < fraction * 2**64
