@@ -140,12 +140,12 @@ def seconds_to(found: Measurement, objective: float) -> float:
 def pass_floor_share(rows: torch.Tensor, clusters: int) -> tuple[float, float]:
     """Seconds of one pass over all rows and centroids, and the share of them that the products
     alone would take at this machine's rate."""
-    from semantic_tokens.grouping.kmeans import _nearest
+    from semantic_tokens.grouping.kmeans.nearest import nearest_centroids
 
     unit = torch.nn.functional.normalize(rows)
     centroids = unit[torch.randperm(len(unit))[:clusters]]
     began = time.perf_counter()
-    _nearest(unit, centroids, "cosine")
+    nearest_centroids(unit, centroids, "cosine")
     seconds = time.perf_counter() - began
     floor = 2 * rows.numel() * clusters / matmul_rate(1024, rows.shape[1], 1024)
     return seconds, floor / seconds

@@ -71,7 +71,8 @@ os.environ.update(
 )
 
 from semantic_tokens.jobs.cluster.failures import Failures
-from semantic_tokens.study.configuration import POOLED_DEPTHS, read_experiments, validate_config
+from semantic_tokens.study.configuration import POOLED_DEPTHS, validate_config
+from semantic_tokens.study.experiments import read_experiments
 from semantic_tokens.errors import InputError
 from semantic_tokens.jobs.gpu_devices import gpu_limit
 from semantic_tokens.study.ingredients import (

@@ -34,7 +34,6 @@ rule group_kmeans:
         options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
         code=code_digest(
             "semantic_tokens.grouping.kmeans",
-            "semantic_tokens.grouping.kmeans_backend",
             "semantic_tokens.grouping.groups",
             "semantic_tokens.tokenization.vocabulary",
         ),
@@ -87,7 +86,6 @@ use rule group_kmeans as group_kmeans_weighted with:
         options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
         code=code_digest(
             "semantic_tokens.grouping.kmeans",
-            "semantic_tokens.grouping.kmeans_backend",
             "semantic_tokens.grouping.groups",
             "semantic_tokens.tokenization.subword_counts",
             "semantic_tokens.tokenization.vocabulary",

@@ -35,7 +35,8 @@ from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.sources.archives import extract
 from semantic_tokens.sources.e5_binary import read_e5_binary
 from semantic_tokens.sources.folder import read_checksums
-from semantic_tokens.study.configuration import read_experiments, validate_config
+from semantic_tokens.study.configuration import validate_config
+from semantic_tokens.study.experiments import read_experiments
 from semantic_tokens.study.recipe import Recipe
 from semantic_tokens.tokenization.vocabulary import load_tokenizer
 

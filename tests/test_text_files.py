@@ -16,7 +16,8 @@ from semantic_tokens.data.lexicons import read_source
 from semantic_tokens.data.lexicons.table import Entry, read_lexicon, write_lexicon
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.folder import read_checksums
-from semantic_tokens.study.configuration import read_experiments, validate_config
+from semantic_tokens.study.configuration import validate_config
+from semantic_tokens.study.experiments import read_experiments
 from semantic_tokens.text_files import (
     at_spaces,
     at_tabs_or_spaces,

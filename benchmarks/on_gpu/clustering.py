@@ -16,7 +16,7 @@ from torch.nn import functional
 from on_gpu.machine import floor_of, version_of
 from on_gpu.run import Absent, PeakMemory, Run, attempt, median_seconds, wait
 from semantic_tokens.grouping.kmeans import KMeansResult, kmeans
-from semantic_tokens.grouping.kmeans_backend import cuml_is_here
+from semantic_tokens.grouping.kmeans.backend import cuml_is_here
 
 RATIOS = (0.05, 0.1, 0.2, 0.4)
 #: How far an objective may lie above the CPU's, as a share of it. Sums are rounded otherwise, so rows
@@ -109,11 +109,11 @@ def whole(run: Run, values: dict[str, Any]) -> None:
 
 def pass_seconds(run: Run, rows: torch.Tensor, clusters: int) -> float:
     """What it takes to compare all rows with all centroids, both on the device."""
-    from semantic_tokens.grouping.kmeans import _nearest
+    from semantic_tokens.grouping.kmeans.nearest import nearest_centroids
 
     unit = functional.normalize(rows.to(run.device))
     centroids = unit[:clusters].clone()
-    return median_seconds(run.device, lambda: _nearest(unit, centroids, "cosine"), times=3)
+    return median_seconds(run.device, lambda: nearest_centroids(unit, centroids, "cosine"), times=3)
 
 
 def timed(run: Run, rows: torch.Tensor, clusters: int, backend: str) -> dict[str, Any]:

@@ -6,22 +6,18 @@ import pytest
 from scored import FEW, even_scores
 
 from semantic_tokens.evaluation.bootstrap import Resampling, Runs
-from semantic_tokens.evaluation.claims import (
-    ALL,
-    CLAIMS,
+from semantic_tokens.evaluation.claims.paper import CLAIMS
+from semantic_tokens.evaluation.claims.statistics import ALL, correlations, slope
+from semantic_tokens.evaluation.claims.study import (
     EVERY,
-    Key,
-    Study,
-    TaskStudy,
-    correlations,
-    judge,
-    key_of,
+    MeasuredStudy,
+    MeasuredTask,
+    Variant,
     published_study,
-    slope,
     study_of,
-    summary,
-    verdict,
+    variant_of,
 )
+from semantic_tokens.evaluation.claims.verdicts import judge, summary, verdict
 from semantic_tokens.report.tables.claims import write_claims
 from semantic_tokens.report.tables.paper_comparison import read_table
 
@@ -104,10 +100,10 @@ def test_the_interval_decides(low: float, high: float, above: str, below: str) -
 
 def test_groupings_have_a_method_and_a_ratio() -> None:
     assert [
-        key_of(row("", f"b/unaligned/dfull/{grouping}/asis"))[3:5]
+        variant_of(row("", f"b/unaligned/dfull/{grouping}/asis"))[3:5]
         for grouping in ("ungrouped", "kmeans-euclidean-0.4", "firstk-0.05", "random-0.05")
     ] == [("ungrouped", 1), ("kmeans-euclidean", 0.4), ("firstk", 0.05), ("random", 0.05)]
-    lexicons = {key_of(row("", f"b/unaligned/dfull/lexicon-{name}/asis")) for name in "ab"}
+    lexicons = {variant_of(row("", f"b/unaligned/dfull/lexicon-{name}/asis")) for name in "ab"}
     assert len(lexicons) == 2
 
 
@@ -228,18 +224,18 @@ def test_correlations_over_languages_agree_with_numpy() -> None:
     generator = np.random.default_rng(0)
     languages = [f"l{n}" for n in range(7)]
     key, oracle = (
-        Key("b", "unaligned", "dfull", method, ratio, "mlm", "all-languages")
+        Variant("b", "unaligned", "dfull", method, ratio, "mlm", "all-languages")
         for method, ratio in (("kmeans-cosine", 0.1), ("ungrouped", 1.0))
     )
     tasks, drops = {}, {}
     for kind in ("retrieval", "reranking"):
         best = {code: generator.random(3) + 1 for code in languages}
         ours = {code: generator.random(3) for code in languages}
-        tasks[kind] = TaskStudy(kind, {}, by_language={oracle: best, key: ours})
+        tasks[kind] = MeasuredTask(kind, {}, by_language={oracle: best, key: ours})
         drops[kind] = [
             [(best[c][n] - ours[c][n]) / best[c][n] for c in languages] for n in range(3)
         ]
-    study = Study(oracle, tasks, {"figure3": [key]}, 64, 5)
+    study = MeasuredStudy(oracle, tasks, {"figure3": [key]}, 64, 5)
     (found,) = correlations(study, ("II",))
     expected = [np.corrcoef(drops["retrieval"][n], drops["reranking"][n])[0, 1] for n in range(3)]
     assert found == pytest.approx(expected)

@@ -14,7 +14,7 @@ from semantic_tokens.grouping.quality import (
     together,
 )
 from semantic_tokens.report.figures.group_quality import curves_of, draw_group_quality
-from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.experiments import Experiment
 from semantic_tokens.study.measured_groupings import groupings_to_measure
 from semantic_tokens.study.recipe import Recipe
 

@@ -8,11 +8,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.grouping import kmeans as module
-from semantic_tokens.grouping import kmeans_backend
 from semantic_tokens.grouping.groups import Groups
-from semantic_tokens.grouping.kmeans import frequency_weights, kmeans, kmeans_groups
-from semantic_tokens.grouping.kmeans_backend import Trial, choose_backend
+from semantic_tokens.grouping.kmeans import backend as kmeans_backend
+from semantic_tokens.grouping.kmeans import cuml, frequency_weights, kmeans, kmeans_groups
+from semantic_tokens.grouping.kmeans import near as near_passes
+from semantic_tokens.grouping.kmeans import nearest as tiles
+from semantic_tokens.grouping.kmeans import rows as kmeans_rows
+from semantic_tokens.grouping.kmeans import run as kmeans_run
+from semantic_tokens.grouping.kmeans.backend import Trial, choose_backend
+from semantic_tokens.grouping.kmeans.lloyd import Clustering
 
 METRICS = ["cosine", "euclidean"]
 
@@ -176,7 +180,7 @@ def test_an_empty_cluster_gets_the_row_farthest_from_its_centroid():
 @pytest.mark.parametrize("metric", METRICS)
 def test_random_starts_are_distinct_rows(metric):
     rows = rows_of(6, 3).repeat(50, 1)
-    ids = module._distinct_rows(rows, 6, seed=4)
+    ids = kmeans_rows.distinct_rows(rows, 6, seed=4)
     assert len(rows[ids].unique(dim=0)) == 6
 
 
@@ -185,8 +189,8 @@ def test_random_starts_are_distinct_rows(metric):
 def test_the_size_of_the_tiles_does_not_matter(metric, tile, monkeypatch):
     rows = rows_of(500, 12)
     expected = kmeans(rows, 40, metric=metric, seed=2, tolerance=0)
-    monkeypatch.setitem(module._TILE, "cpu", tile)
-    monkeypatch.setitem(module._ROWS_AT_ONCE, "cpu", 33)
+    monkeypatch.setitem(tiles.TILE, "cpu", tile)
+    monkeypatch.setitem(tiles.ROWS_AT_ONCE, "cpu", 33)
     result = kmeans(rows, 40, metric=metric, seed=2, tolerance=0)
     assert torch.equal(result.assignment, expected.assignment)
     assert result.iterations == expected.iterations
@@ -201,10 +205,10 @@ def test_looking_at_blocks_first_finds_the_same_two(metric, tile, centroids, mon
     scores = rows @ others.T
     if metric == "euclidean":
         scores -= others.square().sum(dim=1) / 2
-    monkeypatch.setitem(module._TILE, "cpu", tile)
-    monkeypatch.setattr(module, "_BLOCK", 4)
-    monkeypatch.setitem(module._FEWEST_BLOCKS, "cpu", 1)
-    ids, best, second = module._nearest(rows, others, metric)
+    monkeypatch.setitem(tiles.TILE, "cpu", tile)
+    monkeypatch.setattr(tiles, "_BLOCK", 4)
+    monkeypatch.setitem(tiles._FEWEST_BLOCKS, "cpu", 1)
+    ids, best, second = tiles.nearest_centroids(rows, others, metric)
     expected = scores.sort(dim=1, descending=True, stable=True)
     assert torch.equal(ids, expected.indices[:, 0])
     torch.testing.assert_close(best, expected.values[:, 0])
@@ -223,14 +227,14 @@ def leaning(count: int, seed: int = 0) -> torch.Tensor:
 @pytest.fixture
 def near_first(monkeypatch):
     """Passes over near centroids begin, of which there are few here."""
-    monkeypatch.setattr(module, "_FEWEST_REGIONS_A_ROW", 2)
+    monkeypatch.setattr(near_passes, "_FEWEST_REGIONS_A_ROW", 2)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("axes", ["leading", "all"])
 def test_near_passes_end_where_lloyds_stand_still(metric, axes, near_first):
     rows = leaning(2000) if axes == "leading" else rows_of(2000, 160)
-    assert bool(module._principal_axes(rows)[1]) == (axes == "leading")
+    assert bool(near_passes.principal_axes(rows)[1]) == (axes == "leading")
     told: list[float] = []
     result = kmeans(
         rows, 60, metric=metric, seed=3, tolerance=0, report=lambda _, value: told.append(value)
@@ -253,17 +257,17 @@ def test_near_passes_end_where_lloyds_stand_still(metric, axes, near_first):
 @pytest.mark.parametrize(("count", "expected"), [(306, True), (305, False)])
 def test_clusters_of_few_rows_are_exact_from_the_start(count, expected, near_first, monkeypatch):
     began = []
-    nearby = module._Clustering.assign_nearby
+    nearby = near_passes._assign_nearby
     monkeypatch.setattr(
-        module._Clustering,
-        "assign_nearby",
+        near_passes,
+        "_assign_nearby",
         lambda *arguments: (began.append(True), nearby(*arguments)),
     )
     rows = rows_of(count, 6)
     result = kmeans(rows, 51, metric="cosine", seed=3)
     assert bool(began) == expected
     if not expected:
-        starts = rows[module._distinct_rows(rows, 51, 3)]
+        starts = rows[kmeans_rows.distinct_rows(rows, 51, 3)]
         again = kmeans(rows, 51, metric="cosine", seed=3, init=starts)
         assert torch.equal(again.assignment, result.assignment)
 
@@ -279,7 +283,7 @@ def test_near_passes_find_no_worse_partitions_for_fewer_products(metric, near_fi
         return sum(found), counted.get_total_flops()
 
     near, cheap = runs()
-    monkeypatch.setattr(module, "_LARGEST_SHARE_OF_REGIONS", 0.0)
+    monkeypatch.setattr(near_passes, "_LARGEST_SHARE_OF_REGIONS", 0.0)
     exact, dear = runs()
     assert near < exact * 1.002
     assert cheap < dear
@@ -294,15 +298,15 @@ def test_rows_are_nearest_to_what_they_are_given_of_what_they_are_compared_with(
     rows = rows_of(500, 6)
     if metric == "cosine":
         rows = torch.nn.functional.normalize(rows)
-    clustering = module._Clustering(rows, rows[:49].clone(), metric)
+    clustering = Clustering(rows, rows[:49].clone(), metric)
     clustering.assign_all()
     nearest, score = clustering.assignment.clone(), clustering.score.clone()
-    monkeypatch.setattr(module, "_FEWEST_REGIONS_A_ROW", 7)
-    clustering.assign_nearby(7, 6)
+    monkeypatch.setattr(near_passes, "_FEWEST_REGIONS_A_ROW", 7)
+    near_passes._assign_nearby(clustering, 7, 6)
     assert torch.equal(clustering.assignment, nearest)
     torch.testing.assert_close(clustering.score, score)
-    monkeypatch.setattr(module, "_FEWEST_REGIONS_A_ROW", 2)
-    clustering.assign_nearby(7, 6)
+    monkeypatch.setattr(near_passes, "_FEWEST_REGIONS_A_ROW", 2)
+    near_passes._assign_nearby(clustering, 7, 6)
     assert (clustering.score <= score + 1e-6).all()
     assert 0.5 < (clustering.assignment == nearest).double().mean() < 1
     torch.testing.assert_close(
@@ -376,8 +380,7 @@ def test_a_gpus_tiles_lead_where_the_cpus_do(metric, ratio, monkeypatch):
     rows = rows_of(12_000, 16)
     common = {"metric": metric, "seed": 0, "max_iterations": 30}
     cpus = kmeans(rows, round(12_000 * ratio), **common)
-    for name in ("_TILE", "_ROWS_AT_ONCE", "_FEWEST_BLOCKS"):
-        values = getattr(module, name)
+    for values in (tiles.TILE, tiles.ROWS_AT_ONCE, tiles._FEWEST_BLOCKS):
         monkeypatch.setitem(values, "cpu", values["cuda"])
     gpus = kmeans(rows, round(12_000 * ratio), **common)
     assert gpus.objective == pytest.approx(cpus.objective, rel=0.005)
@@ -511,7 +514,7 @@ def test_on_a_cpu_nothing_is_tried(wanted):
 @pytest.mark.usefixtures("documented_cuml")
 def test_a_trial_clusters_a_sample_by_both_from_the_same_rows(weighted, monkeypatch):
     """The whole is as the chosen one makes it, whatever the trial was of."""
-    monkeypatch.setattr(module, "SAMPLE", 150)
+    monkeypatch.setattr(kmeans_run, "SAMPLE", 150)
     monkeypatch.setattr(kmeans_backend, "_WORTH_A_TRIAL", 0.0)
     monkeypatch.setattr(kmeans_backend, "_CLEARLY_FASTER", float("inf"))
     tried = {}
@@ -524,7 +527,7 @@ def test_a_trial_clusters_a_sample_by_both_from_the_same_rows(weighted, monkeypa
     common = {"metric": "cosine", "seed": 0, "among": among, "max_iterations": 50}
     common["weights"] = frequency_weights(zipf(600), 0.5) if weighted else None
     expected = kmeans(rows, 60, backend="torch", **common)
-    monkeypatch.setattr(module, "choose_backend", choose)
+    monkeypatch.setattr(kmeans_run, "choose_backend", choose)
     result = kmeans(rows, 60, backend="auto", **common)
     assert torch.equal(result.assignment, expected.assignment)
     assert tried["growth"] == 16
@@ -656,7 +659,7 @@ def test_no_weighted_group_is_empty_and_its_embedding_is_the_weighted_mean(seed)
 def test_weighted_starts_favour_what_weighs_more():
     rows, weights = rows_of(1000, 4), torch.ones(1000, dtype=torch.float64)
     weights[:100] = 50.0
-    chosen = module._distinct_rows(rows, 100, 0, weights)
+    chosen = kmeans_rows.distinct_rows(rows, 100, 0, weights)
     assert len(set(chosen.tolist())) == 100
     assert (chosen < 100).sum() > 50  # of a hundred; ten, were they drawn alike
 
@@ -682,5 +685,5 @@ def test_a_weighted_ratio_too_small_names_the_row():
 
 def test_cumls_tile_is_bounded_at_the_papers_largest_case():
     centroids = round(0.4 * 901_629)
-    assert module._cuml_samples(centroids) * centroids * 4 <= 4.3e9
-    assert module._cuml_samples(1000) == 32768
+    assert cuml._cuml_samples(centroids) * centroids * 4 <= 4.3e9
+    assert cuml._cuml_samples(1000) == 32768

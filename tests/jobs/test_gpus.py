@@ -21,8 +21,8 @@ from torch import nn
 from semantic_tokens.embeddings import alignment
 from semantic_tokens.embeddings.alignment import TranslationPairs, align
 from semantic_tokens.errors import InputError
-from semantic_tokens.grouping import kmeans as kmeans_module
 from semantic_tokens.grouping.kmeans import kmeans
+from semantic_tokens.grouping.kmeans import run as kmeans_module
 from semantic_tokens.jobs import gpu_devices, gpus
 from semantic_tokens.jobs.gpu_devices import gpu_limit, reserved_gpus, visible_gpus
 from semantic_tokens.jobs.gpus import batch_that_fits, within_gpu_memory

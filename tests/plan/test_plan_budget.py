@@ -13,7 +13,7 @@ from semantic_tokens.plan.costs import costs_of
 from semantic_tokens.plan.report import budget_lines
 from semantic_tokens.plan.study import Study
 from semantic_tokens.plan.throughput import Throughput
-from semantic_tokens.study.configuration import read_experiments
+from semantic_tokens.study.experiments import read_experiments
 
 ROWS_SCHEMA = Path(__file__).resolve().parents[2] / "config/schemas/experiments.schema.json"
 ALIGNED = "clsa-words"

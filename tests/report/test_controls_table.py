@@ -7,12 +7,12 @@ import pytest
 from scored import FEW, even_scores
 
 from semantic_tokens.evaluation.bootstrap import Runs, Scores
+from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.tables.controls import controls, write_controls
-from semantic_tokens.report.tables.table5 import Task
 from semantic_tokens.tasks.scored_items import ScoredItem
 
 PARTS = ("backbone", "alignment", "dimension", "grouping", "pretraining")
-NLI = Task("nli", "pair_classification", "accuracy")
+NLI = ScoredTask("nli", "pair_classification", "accuracy")
 
 
 def row(path: str) -> dict:

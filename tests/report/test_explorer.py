@@ -42,7 +42,7 @@ from semantic_tokens.report.explorer.patterns import UnknownSyntax, javascript_p
 from semantic_tokens.report.explorer.segmentation import segmenter
 from semantic_tokens.sources.e5_binary import read_e5_binary
 from semantic_tokens.sources.wheels import read_member
-from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.experiments import Experiment
 from semantic_tokens.study.explored_groupings import explored
 from semantic_tokens.study.recipe import Recipe
 from semantic_tokens.tokenization.vocabulary import (

@@ -13,6 +13,7 @@ from matplotlib.patches import FancyBboxPatch
 from scored import even_scores
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.grouping.inspection import (
     inspect_group,
     is_number,
@@ -32,12 +33,11 @@ from semantic_tokens.report.figures.languages import (
 )
 from semantic_tokens.report.figures.pipelines import draw_pipelines, pipelines
 from semantic_tokens.report.figures.pretraining import draw_pretraining, read_steps, running_mean
-from semantic_tokens.report.tables.table5 import Task
-from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.experiments import Experiment
 from semantic_tokens.study.figures import by_grouping, curves
 from semantic_tokens.study.recipe import Recipe
 
-NER = Task("ner", "token_classification", "f1")
+NER = ScoredTask("ner", "token_classification", "f1")
 CLSA = "clsa-emoji"
 
 
@@ -344,7 +344,7 @@ def test_drops_are_relative_and_leave_out_what_was_nothing():
 
 
 def test_pairs_of_tasks_are_by_kind():
-    tasks = [Task(k, k, "m") for k in ("reranking", "retrieval", "question_answering")]
+    tasks = [ScoredTask(k, k, "m") for k in ("reranking", "retrieval", "question_answering")]
     assert [(group, a.name, b.name) for group, a, b in task_pairs(tasks)] == [
         ("I", "retrieval", "question_answering"),
         ("II", "retrieval", "reranking"),

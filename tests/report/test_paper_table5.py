@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 from scored import even_scores
 
-from semantic_tokens.report.tables.table5 import Task, table5
+from semantic_tokens.evaluation.task_scores import ScoredTask
+from semantic_tokens.report.tables.table5 import table5
 
 TASKS = [
-    Task("masakhaner", "token_classification", "f1"),
-    Task("tydiqa", "question_answering", "f1"),
-    Task("xnli", "pair_classification", "acc"),
-    Task("miracl_rerank", "reranking", "ndcg10"),
-    Task("miracl_retrieval", "retrieval", "ndcg10"),
+    ScoredTask("masakhaner", "token_classification", "f1"),
+    ScoredTask("tydiqa", "question_answering", "f1"),
+    ScoredTask("xnli", "pair_classification", "acc"),
+    ScoredTask("miracl_rerank", "reranking", "ndcg10"),
+    ScoredTask("miracl_retrieval", "retrieval", "ndcg10"),
 ]
 DIMENSIONS = {"mbert": 768, "xlmr-base": 768, "xlmr-large": 1024, "xlmv-base": 768}
 

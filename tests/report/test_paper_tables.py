@@ -10,16 +10,10 @@ from safetensors.numpy import save_file
 from scored import even_scores
 
 from semantic_tokens.files import write_json
-from semantic_tokens.report.tables.tables1_to_4 import (
-    LexiconTask,
-    dataset_counts,
-    method_name,
-    ratio_of_file,
-    table1,
-    table2,
-    table3,
-    table4,
-)
+from semantic_tokens.report.tables.table1 import dataset_counts, table1
+from semantic_tokens.report.tables.table2 import table2
+from semantic_tokens.report.tables.table3 import table3
+from semantic_tokens.report.tables.table4 import LexiconTask, method_name, ratio_of_file, table4
 from semantic_tokens.study.recipe import Recipe
 
 

@@ -11,17 +11,17 @@ from transformers import ElectraConfig
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.evaluation.bootstrap import Runs
-from semantic_tokens.report.tables.table5 import (
-    Task,
-    band,
-    baselines,
-    by_language,
+from semantic_tokens.evaluation.task_scores import (
+    ScoredTask,
     collection_note,
     describe_tasks,
-    escape_tex,
     full_dimensions,
     records_in,
-    table5,
+)
+from semantic_tokens.report.tables.table5 import baselines, by_language, table5
+from semantic_tokens.report.tables.table5_files import (
+    band,
+    escape_tex,
     write_by_language,
     write_by_language_page,
     write_csv,
@@ -29,8 +29,8 @@ from semantic_tokens.report.tables.table5 import (
     write_latex,
 )
 
-NER = Task("ner_names", "token_classification", "f1")
-QA = Task("qa", "question_answering", "f1")
+NER = ScoredTask("ner_names", "token_classification", "f1")
+QA = ScoredTask("qa", "question_answering", "f1")
 DIMENSIONS = {"big": 384}
 NUMBERS = ("value", "std", "low", "high", "count")
 CONTEXT = {
@@ -345,7 +345,7 @@ def test_what_cannot_be_told_from_chance_is_marked_and_has_no_band(tmp_path):
 
 
 def test_baselines_are_lines_in_the_table_s_own_columns(tmp_path):
-    rank = Task("rerank", "reranking", "ndcg_at_10")
+    rank = ScoredTask("rerank", "reranking", "ndcg_at_10")
     scores = even_scores(
         [ORACLE], ["rerank", NER.name], [1], lambda *_: {"deu": 0.8, "swa": 0.4},
         chance=0.3, bm25={"rerank": 0.75},

@@ -12,12 +12,8 @@ import yaml
 from snakemake.utils import update_config
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.study.configuration import (
-    COLUMNS,
-    Experiment,
-    read_experiments,
-    validate_config,
-)
+from semantic_tokens.study.configuration import validate_config
+from semantic_tokens.study.experiments import COLUMNS, Experiment, read_experiments
 from semantic_tokens.study.recipe import PATTERNS, Recipe, lexicons_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -389,7 +389,7 @@ MODULES: dict[str, Line] = {
         only={"grouping": ["firstk-0.4"]}),
     "grouping.groups": Line(GROUPS),
     "grouping.kmeans": Line(KMEANS),
-    "grouping.kmeans_backend": Line(KMEANS),
+    "grouping.kmeans.backend": Line(KMEANS),
     "tokenization.subword_counts": Line(COUNTED),
     "grouping.lexicon_components": Line(
         {"group_by_lexicon", "fine_tune", "significance", "claims", "table4", "explorer"},

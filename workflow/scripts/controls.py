@@ -4,12 +4,12 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.evaluation.bootstrap import Resampling, Runs
-    from semantic_tokens.report.tables import table5 as tables
+    from semantic_tokens.evaluation.task_scores import full_dimensions, read_scores
     from semantic_tokens.report.tables.controls import controls, write_controls
 
     params, inputs = snakemake.params, snakemake.input
     resampling = Resampling(**params.resampling)
-    tasks, scores = tables.read_scores(
+    tasks, scores = read_scores(
         inputs.scores,
         inputs.baselines,
         params.tasks,
@@ -22,7 +22,7 @@ with job(snakemake):
         tasks,
         scores,
         oracle=params.oracle,
-        full_dimension=tables.full_dimensions(inputs.backbones),
+        full_dimension=full_dimensions(inputs.backbones),
     )
     write_controls(
         table,

@@ -4,12 +4,12 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.evaluation.bootstrap import Resampling, Runs
+    from semantic_tokens.evaluation.task_scores import read_scores
     from semantic_tokens.report.figures.alignments import draw_alignments
     from semantic_tokens.report.figures.style import save
-    from semantic_tokens.report.tables import table5 as tables
 
     params, inputs = snakemake.params, snakemake.input
-    tasks, scores = tables.read_scores(
+    tasks, scores = read_scores(
         inputs.scores,
         inputs.baselines,
         params.tasks,

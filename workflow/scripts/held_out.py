@@ -4,10 +4,10 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.evaluation.bootstrap import Resampling
+    from semantic_tokens.evaluation.task_scores import full_dimensions
     from semantic_tokens.report.figures.held_out import draw_held_out
     from semantic_tokens.report.figures.style import save
     from semantic_tokens.report.tables.held_out import held_out_losses, write_held_out
-    from semantic_tokens.report.tables.table5 import full_dimensions
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output
     resampling = Resampling(**params.resampling)

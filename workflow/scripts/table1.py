@@ -6,7 +6,7 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.report.pages import Section, write_csv, write_page
-    from semantic_tokens.report.tables.tables1_to_4 import dataset_counts, table1
+    from semantic_tokens.report.tables.table1 import dataset_counts, table1
 
     params, output = snakemake.params, snakemake.output
     files = {

@@ -6,7 +6,7 @@ with job(snakemake):
     import pandas as pd
 
     from semantic_tokens.report.pages import Section, write_csv, write_page
-    from semantic_tokens.report.tables.tables1_to_4 import table2, training_rows
+    from semantic_tokens.report.tables.table2 import table2, training_rows
 
     params, output = snakemake.params, snakemake.output
     pretraining = {

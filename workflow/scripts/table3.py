@@ -7,7 +7,7 @@ from semantic_tokens.jobs.job import job
 with job(snakemake):
     from semantic_tokens.modeling.encoders import embedding_width
     from semantic_tokens.report.pages import Section, write_csv, write_page
-    from semantic_tokens.report.tables.tables1_to_4 import table3
+    from semantic_tokens.report.tables.table3 import table3
 
     inputs, output = snakemake.input, snakemake.output
     width = embedding_width(Path(inputs.backbone).parent)

@@ -11,10 +11,12 @@ with job(snakemake):
         items_in,
         read_runs,
     )
+    from semantic_tokens.evaluation.task_scores import METRIC_NAMES, records_in
     from semantic_tokens.files import folder_above
     from semantic_tokens.report.pages import Section, write_csv, write_page
-    from semantic_tokens.report.tables.table5 import METRIC_NAMES, SPREADS, recipe_of, records_in
-    from semantic_tokens.report.tables.tables1_to_4 import LexiconTask, ratio_of_file, table4
+    from semantic_tokens.report.tables.table4 import LexiconTask, ratio_of_file, table4
+    from semantic_tokens.report.tables.table5 import SPREADS
+    from semantic_tokens.study.experiments import recipe_of
 
     scores = folder_above(snakemake.input.scores, "scores")
     params, output = snakemake.params, snakemake.output

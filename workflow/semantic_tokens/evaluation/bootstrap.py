@@ -11,18 +11,20 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.study.experiments import ExperimentRow
 from semantic_tokens.study.recipe import PATTERNS
 from semantic_tokens.study.replicates import in_replicate, seed_in
 from semantic_tokens.tasks.scored_items import ScoredItem, read_items
 
-Experiment = Mapping[str, Any]  # a row of the table of experiments as plain values
-ItemsOf = Callable[[Experiment, str, int], list[ScoredItem]]  # for an experiment, a task and a seed
+ItemsOf = Callable[
+    [ExperimentRow, str, int], list[ScoredItem]
+]  # for an experiment, a task and a seed
 BaselineOf = Callable[[str, str], list[ScoredItem] | None]  # for a baseline and a task
 
 #: The baselines, which need no model. Only rankings have BM25.
@@ -102,7 +104,7 @@ class Items(NamedTuple):
     possible: Mapping[str, np.ndarray]
 
 
-def experiment_name(row: Experiment) -> str:
+def experiment_name(row: ExperimentRow) -> str:
     """The path of an experiment's scores: its recipe and training, joined by ``/``."""
     return "/".join(row[part] for part in [*PATTERNS, "training"])
 
@@ -322,7 +324,7 @@ class TaskScores:
 
 
 def read_runs(
-    items_of: ItemsOf, row: Experiment, task: str, runs: Runs
+    items_of: ItemsOf, row: ExperimentRow, task: str, runs: Runs
 ) -> Iterator[list[ScoredItem]]:
     """Yield the items of one training after another, to save memory."""
     for replicate in range(1, runs.replicates + 1):
@@ -341,7 +343,7 @@ class Scores:
 
     def __init__(
         self,
-        rows_by_task: Mapping[str, Sequence[Experiment]],
+        rows_by_task: Mapping[str, Sequence[ExperimentRow]],
         runs: Runs,
         items_of: ItemsOf,
         baseline_of: BaselineOf,
@@ -363,11 +365,11 @@ class Scores:
     def __getitem__(self, task: str) -> TaskScores:
         return self._tasks[task]
 
-    def of(self, row: Experiment, task: str) -> Estimate:
+    def of(self, row: ExperimentRow, task: str) -> Estimate:
         """An experiment's score in a task."""
         return self[task].estimate(experiment_name(row))
 
-    def is_above_chance(self, row: Experiment, task: str) -> bool:
+    def is_above_chance(self, row: ExperimentRow, task: str) -> bool:
         """See :meth:`TaskScores.is_above_chance`."""
         return self[task].is_above_chance(experiment_name(row))
 
@@ -375,7 +377,7 @@ class Scores:
 def items_in(folder: str | Path) -> ItemsOf:
     """A function that reads an experiment's items from the score files in a folder."""
 
-    def items_of(row: Experiment, task: str, seed: int) -> list[ScoredItem]:
+    def items_of(row: ExperimentRow, task: str, seed: int) -> list[ScoredItem]:
         recipe = "/".join(row[part] for part in PATTERNS)
         return read_items(
             Path(folder) / recipe / task / row["training"] / f"seed-{seed}.items.parquet"
@@ -397,7 +399,7 @@ def baselines_in(folder: str | Path) -> BaselineOf:
 def scores_in(
     scores: str | Path,
     baselines: str | Path,
-    rows_by_task: Mapping[str, Sequence[Experiment]],
+    rows_by_task: Mapping[str, Sequence[ExperimentRow]],
     runs: Runs,
     resampling: Resampling,
 ) -> Scores:

@@ -13,7 +13,6 @@ import pandas as pd
 from tqdm import tqdm
 
 from semantic_tokens.evaluation.bootstrap import (
-    Experiment,
     ItemsOf,
     Resampling,
     Runs,
@@ -22,6 +21,7 @@ from semantic_tokens.evaluation.bootstrap import (
     experiment_name,
     read_runs,
 )
+from semantic_tokens.study.experiments import ExperimentRow
 from semantic_tokens.study.recipe import PATTERNS
 
 COLUMNS = (
@@ -51,7 +51,7 @@ class Comparison:
     compared: str
 
 
-def comparisons(rows: Sequence[Experiment]) -> list[Comparison]:
+def comparisons(rows: Sequence[ExperimentRow]) -> list[Comparison]:
     """All pairs of experiments that differ in exactly one part of the recipe, and all experiments with
     their backbone's reference.
 
@@ -74,7 +74,7 @@ def comparisons(rows: Sequence[Experiment]) -> list[Comparison]:
 
 
 def significance(
-    rows_by_task: Mapping[str, Sequence[Experiment]],
+    rows_by_task: Mapping[str, Sequence[ExperimentRow]],
     runs: Runs,
     items_of: ItemsOf,
     resampling: Resampling,
@@ -152,7 +152,7 @@ def side_by_side(table: pd.DataFrame, compared: str) -> pd.DataFrame:
     return wide[["task", "experiment", *(c for c in part if c != "task")]]
 
 
-def _each_once(rows: Sequence[Experiment]) -> list[Experiment]:
+def _each_once(rows: Sequence[ExperimentRow]) -> list[ExperimentRow]:
     kept: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in rows:
         identity = tuple(row[part] for part in [*PATTERNS, "training"])

@@ -16,7 +16,7 @@ import yaml
 from semantic_tokens.files import whole
 from semantic_tokens.plan.costs import Cost, costs_of
 from semantic_tokens.plan.study import Pools, Study
-from semantic_tokens.study.configuration import COLUMNS
+from semantic_tokens.study.experiments import COLUMNS
 
 Row = Mapping[str, Any]
 

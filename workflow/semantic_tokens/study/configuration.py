@@ -8,53 +8,22 @@ import difflib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.study.config_reference import resolved, values_of
-from semantic_tokens.study.recipe import PATTERNS, Recipe, lexicons_of, with_members
-from semantic_tokens.text_files import filled_lines
 
 #: The kind of dataset that a kind of task needs, if its name is different.
-DATASET_KIND = {"reranking": "ranking", "retrieval": "ranking"}
-#: Options with the number of BM25 passages that a kind of task uses.
+DATASET_KIND = {
+    "reranking": "ranking",
+    "retrieval": "ranking",
+}  #: Options with the number of BM25 passages that a kind of task uses.
 POOLED_DEPTHS = {
     "rerank_depth": ("reranking",),
     "negative_depth": ("reranking", "retrieval"),
 }
-COLUMNS = ("figure", "table5", "reference", *PATTERNS, "training")
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A row of experiments.tsv.
-
-    Attributes:
-        figure: the figure of the paper that shows it (``oracle``, ``figure3`` …).
-        table5: whether it is a row of Table 5.
-        reference: whether the backbone's relative scores are relative to this row.
-        recipe: the operations that make its model.
-        training: the training languages: ``all-languages``, or one language code (zero-shot).
-    """
-
-    figure: str
-    table5: bool
-    reference: bool
-    recipe: Recipe
-    training: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for tables."""
-        return {
-            "figure": self.figure,
-            "table5": self.table5,
-            "reference": self.reference,
-            **{part: getattr(self.recipe, part) for part in PATTERNS},
-            "training": self.training,
-        }
 
 
 def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
@@ -289,111 +258,3 @@ def _check_reference(config: dict[str, Any], section: str, name: str, key: str) 
         close = difflib.get_close_matches(name, config[section], n=1)
         hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(config[section])}"
         raise InputError(f"config key {key} names {name!r}, which is not in `{section}`; {hint}")
-
-
-def read_experiments(
-    path: str | Path, config: dict[str, Any], schema_path: str | Path
-) -> list[Experiment]:
-    """Read the table of experiments, and check every row against the schema and the configuration.
-
-    A set of lexicons in a row is replaced by its members, which the paths then list.
-
-    Raises:
-        InputError: names the file, line and column, and says how to fix it.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such table of experiments; fix the config key `experiments`")
-    schema = json.loads(Path(schema_path).read_text(encoding="utf-8"))
-    experiments: list[Experiment] = []
-    seen: dict[tuple, int] = {}
-    lines = [(number, line) for number, line in filled_lines(path) if line[0] != "#"]
-    if not lines:
-        raise InputError(f"{path} is empty; its first line names the columns {', '.join(COLUMNS)}")
-    header = lines[0][1].split("\t")
-    if tuple(header) != COLUMNS:
-        raise InputError(
-            f"{path}, line {lines[0][0]}: the columns are {header} and must be {list(COLUMNS)}, "
-            "separated by tabs"
-        )
-    for number, line in lines[1:]:
-        where = f"{path}, line {number}"
-        values = line.split("\t")
-        if len(values) != len(COLUMNS):
-            raise InputError(
-                f"{where}: {len(values)} columns instead of {len(COLUMNS)}; separate them by tabs"
-            )
-        row = dict(zip(COLUMNS, values, strict=True))
-        _check_row(row, where, schema)
-        experiment = _experiment(row, where, config)
-        identity = (experiment.recipe, experiment.training, experiment.figure)
-        if identity in seen:
-            raise InputError(f"{where}: the same experiment as line {seen[identity]}; remove one")
-        seen[identity] = number
-        experiments.append(experiment)
-    if not experiments:
-        raise InputError(f"{path} has no experiment below its header; add a row")
-    _check_references(experiments, path)
-    return experiments
-
-
-def _check_row(row: dict[str, str], where: str, schema: dict[str, Any]) -> None:
-    """Raise an InputError for the first cell of a row that violates the schema."""
-    refused = {error.absolute_path[0]: error.schema for error in _violations(row, schema)}
-    for column in filter(refused.get, COLUMNS):
-        part = refused[column]
-        if "enum" in part:
-            raise InputError(
-                f"{where}: `{column}` is {row[column]!r} and must be {' or '.join(part['enum'])}"
-            )
-        raise InputError(
-            f"{where}: `{column}` is {row[column]!r}, which is not an allowed form. "
-            f"{part['description']}"
-        )
-
-
-def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Experiment:
-    sets = config.get("lexicon_sets", {})
-    named = {part: with_members(row[part], sets) for part in PATTERNS}
-    try:
-        recipe = Recipe(**named)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-    if recipe.backbone not in config["backbones"]:
-        _unknown(where, "backbone", recipe.backbone, config["backbones"])
-    for part in ("alignment", "grouping"):
-        lexicons = lexicons_of(getattr(recipe, part))
-        if repeated := [name for name in dict.fromkeys(lexicons) if lexicons.count(name) > 1]:
-            raise InputError(
-                f"{where}: `{part}` names lexicon {repeated[0]!r} twice, by itself or in a set; "
-                "remove one"
-            )
-        for lexicon in lexicons:
-            if lexicon not in config["lexicons"] and not (
-                part == "alignment" and lexicon == "roundtrip"
-            ):
-                _unknown(where, "lexicon", lexicon, config["lexicons"] | sets)
-    if recipe.has_ratio and not 0 < recipe.ratio < 1:
-        raise InputError(f"{where}: a grouping ratio lies between 0 and 1, not {recipe.ratio}")
-    return Experiment(
-        row["figure"], row["table5"] == "yes", row["reference"] == "yes", recipe, row["training"]
-    )
-
-
-def _unknown(where: str, what: str, name: str, known: dict[str, Any]) -> None:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-    raise InputError(f"{where}: {what} {name!r} is not in the config's `{what}s`; {hint}")
-
-
-def _check_references(experiments: list[Experiment], path: Path) -> None:
-    """Check that each backbone has exactly one reference row for relative scores."""
-    for backbone in {row.recipe.backbone for row in experiments if row.table5}:
-        references = [
-            row for row in experiments if row.reference and row.recipe.backbone == backbone
-        ]
-        if len(references) != 1:
-            raise InputError(
-                f"{path}: backbone {backbone} has {len(references)} rows with `reference` yes; its "
-                "relative scores need exactly one"
-            )

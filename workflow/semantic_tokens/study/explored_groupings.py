@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.experiments import Experiment
 from semantic_tokens.study.figures import grouping_method, main_backbone
 from semantic_tokens.study.recipe import Recipe
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from semantic_tokens.study.configuration import Experiment
+from semantic_tokens.study.experiments import Experiment
 from semantic_tokens.study.recipe import METHOD_NAMES, PATTERNS, Recipe
 
 #: A placeholder in labels for the dimension of the backbone's word embeddings.

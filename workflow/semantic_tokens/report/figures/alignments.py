@@ -7,13 +7,15 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from semantic_tokens.evaluation.bootstrap import Scores
+from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.figures import style
-from semantic_tokens.report.tables.table5 import Task
 
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo")
 
 
-def draw_alignments(shown: Mapping[str, Any], tasks: Sequence[Task], scores: Scores) -> Figure:
+def draw_alignments(
+    shown: Mapping[str, Any], tasks: Sequence[ScoredTask], scores: Scores
+) -> Figure:
     """A panel for each task and a horizontal bar for each alignment, with its interval and, at
     its end, its score. Chance and BM25 are lines.
 

@@ -11,9 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from semantic_tokens.evaluation.bootstrap import Experiment, Scores
+from semantic_tokens.evaluation.bootstrap import Scores
+from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.figures import style
-from semantic_tokens.report.tables.table5 import Task, recipe_of
+from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 
 X_LABELS = {
     "ratio": "grouping ratio $r_G$",
@@ -28,7 +29,7 @@ CLOSEST_TICKS = {"ratio": 1.6, "dimension": 1.6, "parameters": 3.0}  # as a rati
 
 def draw_curves(
     shown: Mapping[str, Any],
-    tasks: Sequence[Task],
+    tasks: Sequence[ScoredTask],
     scores: Scores,
     full_dimension: Mapping[str, int],
 ) -> Figure:
@@ -97,7 +98,7 @@ def _draw_series(
     axes: Axes,
     xs: Sequence[float],
     series: Mapping[str, Any],
-    cells: Sequence[tuple[Experiment, str]],
+    cells: Sequence[tuple[ExperimentRow, str]],
     scores: Scores,
 ) -> None:
     """One curve: its line, the interval of each point, and its markers."""
@@ -129,16 +130,16 @@ def _draw_series(
         )
 
 
-def _ratio(row: Experiment, full_dimension: Mapping[str, int]) -> float:
+def _ratio(row: ExperimentRow, full_dimension: Mapping[str, int]) -> float:
     return 100 * recipe_of(row).ratio
 
 
-def _dimension(row: Experiment, full_dimension: Mapping[str, int]) -> float:
+def _dimension(row: ExperimentRow, full_dimension: Mapping[str, int]) -> float:
     recipe = recipe_of(row)
     return recipe.dimension_number or full_dimension[recipe.backbone]
 
 
-def _parameters(row: Experiment, full_dimension: Mapping[str, int]) -> float:
+def _parameters(row: ExperimentRow, full_dimension: Mapping[str, int]) -> float:
     """The size of the word embeddings, in percent of the backbone's own."""
     share = _dimension(row, full_dimension) / full_dimension[row["backbone"]]
     return _ratio(row, full_dimension) * share

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from semantic_tokens.evaluation.bootstrap import Experiment, Scores, experiment_name
-from semantic_tokens.report.tables.table5 import Task, recipe_of
+from semantic_tokens.evaluation.bootstrap import Scores, experiment_name
+from semantic_tokens.evaluation.task_scores import ScoredTask
+from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.figures import language_pairs
 
 FEWEST_LANGUAGES = 3
@@ -23,16 +24,16 @@ class Correlation(NamedTuple):
     languages: int
 
 
-def task_pairs(tasks: Iterable[Task]) -> list[tuple[str, Task, Task]]:
+def task_pairs(tasks: Iterable[ScoredTask]) -> list[tuple[str, ScoredTask, ScoredTask]]:
     """The :func:`language_pairs` of these tasks, the first task of each kind."""
-    of_kind: dict[str, Task] = {}
+    of_kind: dict[str, ScoredTask] = {}
     for task in tasks:
         of_kind.setdefault(task.kind, task)
     return [(group, of_kind[a], of_kind[b]) for group, a, b in language_pairs(of_kind)]
 
 
 def relative_drops(
-    row: Experiment, oracle: Experiment, task: Task, scores: Scores
+    row: ExperimentRow, oracle: ExperimentRow, task: ScoredTask, scores: Scores
 ) -> dict[str, float]:
     """Language -> (oracle - score) / oracle, of means over the seeds; languages whose oracle
     scores 0 are left out."""
@@ -68,7 +69,10 @@ def adjusted(p_values: np.ndarray) -> np.ndarray:
 
 
 def draw_correlations(
-    rows: Sequence[Experiment], oracle: Experiment, tasks: Sequence[Task], scores: Scores
+    rows: Sequence[ExperimentRow],
+    oracle: ExperimentRow,
+    tasks: Sequence[ScoredTask],
+    scores: Scores,
 ) -> Figure:
     """Three heatmaps: ρ, p, and p corrected for all tests of the figure; a row for each pair of
     tasks, a column for each ratio.

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from semantic_tokens.report.tables.table5 import Experiment, recipe_of
+from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.figures import alignment_name, grouping_method
 from semantic_tokens.study.recipe import METHOD_NAMES
 
@@ -38,9 +38,9 @@ class Operation:
 Pipeline = dict[str, Operation]  # by the keys of OPERATIONS; what no experiment has is left out
 
 
-def pipelines(rows: Iterable[Experiment]) -> dict[str, tuple[int, Pipeline]]:
+def pipelines(rows: Iterable[ExperimentRow]) -> dict[str, tuple[int, Pipeline]]:
     """Figure -> its number of experiments and its pipeline, figures in the table's order."""
-    of_figure: dict[str, list[Experiment]] = {}
+    of_figure: dict[str, list[ExperimentRow]] = {}
     for row in rows:
         of_figure.setdefault(row["figure"], []).append(row)
     found = {}
@@ -55,7 +55,7 @@ def pipelines(rows: Iterable[Experiment]) -> dict[str, tuple[int, Pipeline]]:
     return found
 
 
-def _value(row: Experiment, operation: str) -> str:
+def _value(row: ExperimentRow, operation: str) -> str:
     """What an experiment does in an operation, in words; empty for its neutral element."""
     recipe = recipe_of(row)
     if operation == "alignment":
@@ -106,7 +106,7 @@ def wrapped(values: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def draw_pipelines(rows: Iterable[Experiment]) -> Figure:
+def draw_pipelines(rows: Iterable[ExperimentRow]) -> Figure:
     """One line of boxes for each figure: solid where all of its experiments have an operation, dashed
     where some do."""
     found = pipelines(rows)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from semantic_tokens.evaluation.bootstrap import TaskScores
+from semantic_tokens.evaluation.task_scores import BASELINE_NAMES, ScoredTask
 from semantic_tokens.files import whole
-from semantic_tokens.report.tables.table5 import BASELINE_NAMES, Task
 
 PNG_DOTS_PER_INCH = 150
 
@@ -65,7 +65,7 @@ matplotlib.rcParams.update(
 )
 
 
-def task_title(task: Task) -> str:
+def task_title(task: ScoredTask) -> str:
     title = f"{task.name} ({task.metric_name})"
     return f"{title}\nin a part of the collection" if task.collection else title
 

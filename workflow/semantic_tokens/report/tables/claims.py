@@ -6,14 +6,15 @@ from typing import Any
 import pandas as pd
 
 from semantic_tokens.evaluation.bootstrap import Resampling
-from semantic_tokens.evaluation.claims import ALL, CONTRADICTED, HOLDS, NOT_MEASURED, summary
+from semantic_tokens.evaluation.claims.statistics import ALL
+from semantic_tokens.evaluation.claims.verdicts import CONTRADICTED, HOLDS, NOT_MEASURED, summary
 from semantic_tokens.report.pages import Section, write_csv, write_page
 
 
 def write_claims(
     table: pd.DataFrame, csv: str | Path, html: str | Path, *, title: str, resampling: Resampling
 ) -> None:
-    """Write :func:`~semantic_tokens.evaluation.claims.judge` as CSV, and as a page: one line for each claim, then one for each task."""
+    """Write :func:`~semantic_tokens.evaluation.claims.verdicts.judge` as CSV, and as a page: one line for each claim, then one for each task."""
     numbers = dict.fromkeys(("value", "low", "high", "published"), ".2f")
     write_csv(table, csv, numbers)
     heads = {"section": "§", "holds_if": "holds if", "published": "in the paper"}

@@ -10,15 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from semantic_tokens.evaluation.bootstrap import Estimate, Experiment, Scores, experiment_name
+from semantic_tokens.evaluation.bootstrap import Estimate, Scores, experiment_name
+from semantic_tokens.evaluation.task_scores import ScoredTask, percent
 from semantic_tokens.report.pages import Section, write_csv, write_page
-from semantic_tokens.report.tables.table5 import (
-    PERC_DECIMALS,
-    Task,
-    identity,
-    percent,
-    recipe_of,
-)
+from semantic_tokens.report.tables.table5 import PERC_DECIMALS, identity
+from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import METHOD_NAMES
 
 #: What others are compared with, at the same ratio and pretraining.
@@ -28,11 +24,11 @@ _DIFFERENCE = "_minus_kmeans"
 
 
 def controls(
-    rows: Sequence[Experiment],
-    tasks: Sequence[Task],
+    rows: Sequence[ExperimentRow],
+    tasks: Sequence[ScoredTask],
     scores: Scores,
     *,
-    oracle: Experiment,
+    oracle: ExperimentRow,
     full_dimension: Mapping[str, int],
 ) -> pd.DataFrame:
     """Every method of grouping by ratio, and its difference to K-Means.
@@ -84,7 +80,7 @@ def controls(
 
 def write_controls(
     table: pd.DataFrame,
-    tasks: Sequence[Task],
+    tasks: Sequence[ScoredTask],
     csv: str | Path,
     html: str | Path,
     *,
@@ -121,7 +117,7 @@ def write_controls(
 
 
 def _section(
-    table: pd.DataFrame, tasks: Sequence[Task], heading: str, part: str, sign: str = ""
+    table: pd.DataFrame, tasks: Sequence[ScoredTask], heading: str, part: str, sign: str = ""
 ) -> Section:
     """A table with one cell of text for each task: the number and its interval."""
     shown = []

@@ -1,0 +1,431 @@
+"""The statistic of every claim: a study -> task -> its value on the scores and on every resample."""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from semantic_tokens.evaluation.claims.study import (
+    CLASSIFICATION,
+    EVERY,
+    RETRIEVAL,
+    MeasuredStudy,
+    MeasuredTask,
+    Variant,
+    dimension_size,
+)
+from semantic_tokens.study.figures import PAIRS
+
+#: The task of a row that covers all tasks of a claim.
+ALL = "all"
+
+PRETRAININGS = ("asis", "mlm")
+
+
+FEWEST_LANGUAGES = 3  # for a correlation over languages
+
+
+class Value(NamedTuple):
+    """A claim's statistic.
+
+    Attributes:
+        draws: [1 + resamples], the statistic on the actual items first.
+        doubt: the reason why it is not used for the verdict, or empty.
+    """
+
+    draws: np.ndarray
+    doubt: str = ""
+
+
+# Statistics
+
+
+def in_each(
+    study: MeasuredStudy,
+    kinds: Sequence[str],
+    statistic: Callable[["TaskShares"], np.ndarray | None],
+    *,
+    oracle: Variant | None = None,
+) -> dict[str, Value]:
+    """A statistic in every task of these kinds with the needed experiments.
+
+    A task is in doubt if its oracle does not differ from chance.
+    """
+    found = {}
+    for name, task in study.tasks.items():
+        if task.kind not in kinds:
+            continue
+        of_task = TaskShares(task, oracle or study.oracle)
+        draws = statistic(of_task) if of_task.oracle in task.scores else None
+        if draws is not None:
+            found[name] = Value(draws, of_task.doubt)
+    return found
+
+
+class TaskShares:
+    """A task's scores as percentages of an oracle's."""
+
+    def __init__(self, task: MeasuredTask, oracle: Variant) -> None:
+        self.task = task
+        self.oracle = oracle
+        self.doubt = "its oracle cannot be told from chance" if oracle in task.at_chance else ""
+
+    def __call__(self, key: Variant) -> np.ndarray | None:
+        """[1 + resamples]; None if it was not trained."""
+        if key not in self.task.scores or self.oracle not in self.task.scores:
+            return None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share: np.ndarray = 100 * self.task.scores[key] / self.task.scores[self.oracle]
+        return np.where(np.isfinite(share), share, np.nan)
+
+    def known(self, keys: Iterable[Variant]) -> list[tuple[Variant, np.ndarray]]:
+        """The trained keys among these, with their percentages."""
+        return [(key, share) for key in keys if (share := self(key)) is not None]
+
+    def difference(self, pairs: Iterable[tuple[Variant, Variant]]) -> np.ndarray | None:
+        """The mean of first minus second, over pairs of trained models."""
+        found = [
+            first - second
+            for a, b in pairs
+            if (first := self(a)) is not None and (second := self(b)) is not None
+        ]
+        return np.mean(found, axis=0) if found else None
+
+    def keeps(self, key: Variant) -> np.ndarray | None:
+        """The percentage of one model; in doubt if the model is not better than chance."""
+        if key in self.task.at_chance and not self.doubt:
+            self.doubt = "it cannot be told from chance"
+        return self(key)
+
+
+def slope(ratios: Sequence[float], shares: Sequence[np.ndarray]) -> np.ndarray:
+    """[1 + resamples], the change of a percentage per doubling of the ratio, by least squares. It is
+    positive if scores fall with the ratio.
+
+    >>> slope([1.0, 0.5, 0.25], [np.array([100.0]), np.array([90.0]), np.array([80.0])])
+    array([10.])
+    """
+    x = np.log2(ratios)
+    x = x - x.mean()
+    found: np.ndarray = (x[:, None] * np.array(shares)).sum(axis=0) / (x**2).sum()
+    return found
+
+
+def _slope_of(share_of: TaskShares, keys: Iterable[Variant]) -> np.ndarray | None:
+    """The slope over the trained keys among these; it needs at least three."""
+    found = share_of.known(keys)
+    if len(found) < 3:
+        return None
+    return slope([key.ratio for key, _ in found], [share for _, share in found])
+
+
+def falls(study: MeasuredStudy) -> dict[str, Value]:
+    def statistic(share_of: TaskShares) -> np.ndarray | None:
+        slopes = []
+        for pretraining in PRETRAININGS:
+            keys = [study.ungrouped(pretraining=pretraining)]
+            keys += [study.grouped(ratio, pretraining=pretraining) for ratio in study.ratios]
+            slopes.append(_slope_of(share_of, keys))
+        known = [s for s in slopes if s is not None]
+        return np.mean(known, axis=0) if known else None
+
+    return in_each(study, EVERY, statistic)
+
+
+def keeps(kinds: Sequence[str], ratio: float, pretraining: str) -> Callable[[MeasuredStudy], dict]:
+    def measure(study: MeasuredStudy) -> dict[str, Value]:
+        key = study.grouped(ratio, pretraining=pretraining)
+        return in_each(study, kinds, lambda share_of: share_of.keeps(key))
+
+    return measure
+
+
+def retrieval_is_more_sensitive(study: MeasuredStudy) -> dict[str, Value]:
+    key = study.grouped(study.smallest, pretraining="mlm")
+    classified, retrieved = (
+        [value for value in in_each(study, kinds, lambda t: t(key)).values() if not value.doubt]
+        for kinds in (CLASSIFICATION, RETRIEVAL)
+    )
+    if not classified or not retrieved:
+        return {}
+    first, second = (np.mean([v.draws for v in part], axis=0) for part in (classified, retrieved))
+    return {ALL: Value(first - second)}
+
+
+def pretraining_helps(study: MeasuredStudy) -> dict[str, Value]:
+    alignments = ("unaligned", study.alignment)
+    pairs = [
+        (key._replace(pretraining="mlm"), key)
+        for alignment in alignments
+        for ratio in study.ratios
+        for key in [study.grouped(ratio, alignment=alignment)]
+    ]
+    return in_each(study, EVERY, lambda t: t.difference(pairs))
+
+
+def first_k(study: MeasuredStudy, ratios: Sequence[float], sign: int) -> dict[str, Value]:
+    """K-Means minus First-k at these ratios, or the opposite."""
+    pairs = [
+        (key, key._replace(method="firstk"))
+        for ratio in ratios
+        for pretraining in PRETRAININGS
+        for key in [study.grouped(ratio, pretraining=pretraining)]
+    ]
+    return in_each(study, EVERY, lambda t: None if (d := t.difference(pairs)) is None else sign * d)
+
+
+def _aligned_pairs(study: MeasuredStudy, ratio: float) -> list[tuple[Variant, Variant]]:
+    return [
+        (key._replace(alignment=study.alignment), key)
+        for pretraining in PRETRAININGS
+        for key in [study.grouped(ratio, pretraining=pretraining)]
+    ]
+
+
+def alignment_helps(study: MeasuredStudy) -> dict[str, Value]:
+    pairs = [pair for ratio in study.ratios for pair in _aligned_pairs(study, ratio)]
+    return in_each(study, EVERY, lambda t: t.difference(pairs))
+
+
+def alignment_never_hurts(study: MeasuredStudy) -> dict[str, Value]:
+    def statistic(share_of: TaskShares) -> np.ndarray | None:
+        found = [share_of.difference(_aligned_pairs(study, ratio)) for ratio in study.ratios]
+        known = [difference for difference in found if difference is not None]
+        # The ratio with the lowest score on the actual items. The minimum of each sample would be
+        # biased downwards by noise.
+        return min(known, key=lambda draws: float(draws[0])) if known else None
+
+    return in_each(study, EVERY, statistic)
+
+
+def alignment_helps_more_at_low_ratios(study: MeasuredStudy) -> dict[str, Value]:
+    def statistic(share_of: TaskShares) -> np.ndarray | None:
+        low, high = (
+            share_of.difference(_aligned_pairs(study, edge(study.ratios))) for edge in (min, max)
+        )
+        return None if low is None or high is None else low - high
+
+    return in_each(study, EVERY, statistic) if len(study.ratios) > 1 else {}
+
+
+def _smallest_dimension(study: MeasuredStudy) -> dict[str, Any]:
+    return {
+        "dimension": study.dimensions[-1], "alignment": study.alignment, "pretraining": "mlm",
+    }  # fmt: skip
+
+
+def grouping_is_as_good_at_few_dimensions(study: MeasuredStudy) -> dict[str, Value]:
+    if not study.dimensions:
+        return {}
+    few = study.grouped(study.smallest, **_smallest_dimension(study))
+    pairs = [(few, few._replace(dimension="dfull"))]
+    return in_each(study, EVERY, lambda t: t.difference(pairs))
+
+
+def slope_flattens(study: MeasuredStudy) -> dict[str, Value]:
+    if not study.dimensions:
+        return {}
+
+    few = _smallest_dimension(study)
+
+    def statistic(share_of: TaskShares) -> np.ndarray | None:
+        slopes = []
+        for dimension in ("dfull", few["dimension"]):
+            top = [
+                study.ungrouped(dimension=dimension, pretraining="mlm", alignment=alignment)
+                for alignment in (few["alignment"], "unaligned")
+            ]
+            keys = [key for key in top if share_of(key) is not None][:1]
+            keys += [study.grouped(r, **few)._replace(dimension=dimension) for r in study.ratios]
+            slopes.append(_slope_of(share_of, keys))
+        full, reduced = slopes
+        return None if full is None or reduced is None else full - reduced
+
+    return in_each(study, EVERY, statistic)
+
+
+def reduction_falls_sharply(study: MeasuredStudy) -> dict[str, Value]:
+    if not study.dimensions:
+        return {}
+    edge = study.dimensions[-1]
+    below = [
+        k.dimension
+        for k in study.of("figure6")
+        if dimension_size(k.dimension) < dimension_size(edge)
+    ]
+    if not below:
+        return {}
+    full, last, fallen = (
+        study.ungrouped(dimension=dimension, pretraining="mlm")
+        for dimension in ("dfull", edge, max(below, key=dimension_size))
+    )
+
+    def statistic(share_of: TaskShares) -> np.ndarray | None:
+        above, beneath = share_of.difference([(full, last)]), share_of.difference([(last, fallen)])
+        return None if above is None or beneath is None else beneath - above
+
+    return in_each(study, EVERY, statistic)
+
+
+def grouping_goes_further_than_reduction(study: MeasuredStudy) -> dict[str, Value]:
+    if not study.dimensions:
+        return {}
+    grouped = study.grouped(study.smallest, **_smallest_dimension(study))
+    size = grouped.ratio * dimension_size(grouped.dimension)
+    reduced = [
+        k for k in study.of("figure6") if size <= dimension_size(k.dimension) < study.full_dimension
+    ]
+    if not reduced:
+        return {}
+    smallest = min(reduced, key=lambda key: dimension_size(key.dimension))
+    return in_each(study, EVERY, lambda t: t.difference([(grouped, smallest)]))
+
+
+def backbones_are_alike(study: MeasuredStudy) -> dict[str, Value]:
+    others = list(
+        dict.fromkeys(
+            k.backbone for k in study.of("figure7") if k.backbone != study.oracle.backbone
+        )
+    )
+
+    def kept(task: MeasuredTask, backbone: str) -> np.ndarray | None:
+        """The mean percentage over ratios, relative to the backbone's own ungrouped model."""
+        oracle = study.ungrouped(backbone=backbone, alignment=study.alignment)
+        if oracle not in task.scores:
+            oracle = oracle._replace(alignment="unaligned")  # as for mBERT in the paper
+        grouped = [
+            study.grouped(ratio, backbone=backbone, alignment=study.alignment)
+            for ratio in study.ratios
+        ]
+        if oracle in task.at_chance:
+            return None
+        shares = [share for _, share in TaskShares(task, oracle).known(grouped)]
+        return np.mean(shares, axis=0) if shares and len(shares) == len(grouped) else None
+
+    found = {}
+    for name, task in study.tasks.items():
+        ours = kept(task, study.oracle.backbone)
+        theirs = [share for other in others if (share := kept(task, other)) is not None]
+        if ours is not None and theirs:
+            found[name] = Value(np.mean([np.abs(share - ours) for share in theirs], axis=0))
+    return found
+
+
+def _zero_shot(
+    study: MeasuredStudy, kinds: Sequence[str], statistic: Callable[["TaskShares", Callable], Any]
+) -> dict[str, Value]:
+    """A statistic of Figure 9, whose scores are relative to its own oracle.
+
+    The arguments of the statistic are the task's percentages, and a function from a ratio to a key.
+    """
+    grouped = [key for key in study.of("figure9") if key.method == "kmeans-cosine"]
+    if not grouped:
+        return {}
+    oracle = grouped[0]._replace(method="ungrouped", ratio=1.0)
+    if not any(oracle in task.scores for task in study.tasks.values()):
+        oracle = oracle._replace(alignment="unaligned")
+
+    def at(ratio: float) -> Variant:
+        return grouped[0]._replace(ratio=ratio)
+
+    return in_each(study, kinds, lambda t: statistic(t, at), oracle=oracle)
+
+
+def transfer_is_on_par(study: MeasuredStudy) -> dict[str, Value]:
+    def statistic(share_of: TaskShares, at: Callable[[float], Variant]) -> np.ndarray | None:
+        shares = [share_of.keeps(at(ratio)) for ratio in (0.4, 0.2)]
+        known = [share for share in shares if share is not None]
+        return np.mean(known, axis=0) - 100 if len(known) == 2 else None
+
+    return _zero_shot(study, ("question_answering", "reranking"), statistic)
+
+
+def retrieval_transfers(study: MeasuredStudy) -> dict[str, Value]:
+    return _zero_shot(study, RETRIEVAL, lambda share_of, at: share_of.keeps(at(0.2)))
+
+
+def retrieval_does_not_transfer(study: MeasuredStudy) -> dict[str, Value]:
+    return _zero_shot(study, RETRIEVAL, lambda share_of, at: share_of(at(0.1)))
+
+
+def correlations(study: MeasuredStudy, groups: Iterable[str]) -> list[np.ndarray]:
+    """Pearson's ρ of the languages' relative drops in two tasks, [1 + resamples] each, for every pair of
+    Appendix C in these groups and every ratio."""
+    tasks = {task.kind: task for task in reversed(list(study.tasks.values()))}
+    found = []
+    for group, first, second in PAIRS:
+        if group not in groups or not {first, second} <= set(tasks):
+            continue
+        for ratio in study.ratios:
+            key = study.grouped(ratio, pretraining="mlm")
+            drops = [_drops(tasks[kind], key, study.oracle) for kind in (first, second)]
+            shared = sorted(drops[0].keys() & drops[1].keys())
+            if len(shared) >= FEWEST_LANGUAGES:
+                found.append(_pearson(*(np.array([d[code] for code in shared]) for d in drops)))
+    return found
+
+
+def _drops(task: MeasuredTask, key: Variant, oracle: Variant) -> dict[str, np.ndarray]:
+    """Language -> [1 + resamples], the relative drop from the oracle's score, without languages in which
+    the oracle scores 0."""
+    best, ours = (task.by_language.get(k, {}) for k in (oracle, key))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {c: (best[c] - ours[c]) / best[c] for c in best if c in ours and best[c][0] > 0}
+
+
+def _pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pearson's ρ over languages of two [languages, 1 + resamples]; NaN if one is constant."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        a, b = (values - values.mean(axis=0) for values in (first, second))
+        rho: np.ndarray = (a * b).sum(axis=0) / np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    return np.where(np.isfinite(rho), rho, np.nan)
+
+
+def languages_are_hit_alike(study: MeasuredStudy) -> dict[str, Value]:
+    found = correlations(study, ("II", "III"))
+    return {ALL: Value(np.mean(found, axis=0))} if found else {}
+
+
+def languages_follow_tasks_and_data(study: MeasuredStudy) -> dict[str, Value]:
+    alike, unlike = (correlations(study, groups) for groups in (("II", "III"), ("I",)))
+    if not alike or not unlike:
+        return {}
+    return {ALL: Value(np.mean(alike, axis=0) - np.mean(unlike, axis=0))}
+
+
+def meaning_counts(study: MeasuredStudy) -> dict[str, Value]:
+    random = [key for key in study.of("controls") if key.method == "random"]
+    pairs = [(key._replace(method="kmeans-cosine"), key) for key in random]
+    return in_each(study, EVERY, lambda t: t.difference(pairs))
+
+
+def cosine_is_better(study: MeasuredStudy) -> dict[str, Value]:
+    pairs = [
+        (key, key._replace(method="kmeans-euclidean"))
+        for key in study.of("figure12")
+        if key.method == "kmeans-cosine" and key.dimension == "dfull"
+    ]
+    return in_each(study, EVERY, lambda t: t.difference(pairs))
+
+
+def more_lexicons_are_better(study: MeasuredStudy) -> dict[str, Value]:
+    aligned = [key for key in study.of("figure11") if key.alignment != "unaligned"]
+    if len(aligned) < 2:
+        return {}
+    most = max(aligned, key=lambda key: key.alignment.count("+"))
+    pairs = [(most, key) for key in aligned if key != most]
+    return in_each(study, EVERY, lambda t: t.difference(pairs))
+
+
+def kmeans_beats_lexicons(study: MeasuredStudy) -> dict[str, Value]:
+    shown = study.of("table4")
+    oracle = next((key for key in shown if key.method == "ungrouped"), None)
+    if oracle is None:
+        return {}
+    pairs = itertools.product(
+        [key for key in shown if key.method == "kmeans-cosine"],
+        [key for key in shown if key.method.startswith("lexicon-")],
+    )
+    some = list(pairs)
+    return in_each(study, EVERY, lambda t: t.difference(some), oracle=oracle)

@@ -1,0 +1,76 @@
+"""Groups of subwords by K-Means (paper, section 2.1), and the weights of subwords."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from semantic_tokens.grouping.groups import Groups, clustered_ids, groups_of, number_of_groups
+from semantic_tokens.grouping.kmeans.backend import Backend
+from semantic_tokens.grouping.kmeans.lloyd import Report
+from semantic_tokens.grouping.kmeans.nearest import Metric
+from semantic_tokens.grouping.kmeans.run import kmeans
+
+
+def kmeans_groups(
+    embeddings: torch.Tensor,
+    *,
+    metric: Metric,
+    ratio: float,
+    alone: Sequence[int],
+    seed: int,
+    weights: torch.Tensor | None = None,
+    max_iterations: int = 100,
+    tolerance: float = 1e-4,
+    backend: Backend = "auto",
+    report: Report | None = None,
+) -> Groups:
+    """Group the subwords of a vocabulary by K-Means (section 2.1).
+
+    With weights, a semantic embedding is the weighted mean of its members.
+
+    Args:
+        embeddings: [V, d] float32, original.
+        metric: ``cosine``, or ``euclidean`` (Appendix E).
+        ratio: r_G; there are round(r_G · V) groups, including those of ``alone``.
+        alone: ids outside the clustering; each is its own group.
+        weights: [V] floating, above 0, from :func:`frequency_weights`; None for equal weights.
+        seed, max_iterations, tolerance, backend, report: see :func:`kmeans`.
+
+    Raises:
+        InputError: the ratio leaves nothing to cluster, or the backend is not available.
+    """
+    vocabulary = len(embeddings)
+    alone = sorted(set(alone))
+    name = f"kmeans-{metric}-{ratio:g}" if weights is None else f"kmeans-weighted-{ratio:g}"
+    groups = number_of_groups(vocabulary, ratio, alone=len(alone), grouping=name)
+    clustered = clustered_ids(vocabulary, alone)
+    result = kmeans(
+        embeddings,
+        groups - len(alone),
+        among=clustered,
+        metric=metric,
+        seed=seed,
+        weights=None if weights is None else weights[clustered],
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+        backend=backend,
+        report=report,
+    )
+    labels = torch.arange(groups - len(alone), groups - len(alone) + vocabulary)
+    labels[clustered] = result.assignment
+    return replace(groups_of(embeddings, labels, weights), backend=result.backend)
+
+
+def frequency_weights(counts: torch.Tensor, alpha: float) -> torch.Tensor:
+    """The weights of subwords: frequency^alpha, divided by the mean so that the mean weight is 1.
+
+    Args:
+        counts: [V] int64, how often each subword occurs; 0 counts as 1.
+        alpha: 0 gives equal weights, 1 gives the frequency.
+
+    Returns:
+        [V] float64.
+    """
+    weights = counts.clamp(min=1).double().pow(alpha)
+    return weights / weights.mean()

@@ -1,0 +1,77 @@
+"""The paper's Table 1: tasks and datasets, counted in the files."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from semantic_tokens.files import read_jsonl
+
+#: What the paper's Table 1 says of a kind of task: its name, its type and its granularity.
+KINDS = {
+    "token_classification": ("named entity recognition", "classification", "word-level"),
+    "question_answering": ("question answering", "classification", "sentence-level"),
+    "pair_classification": ("natural language inference", "classification", "sentence-level"),
+    "reranking": ("passage reranking", "classification", "passage-level"),
+    "retrieval": ("passage retrieval", "embedding", "passage-level"),
+}
+
+
+def count_by_language(path: str | Path) -> Counter[str]:
+    """How many lines of a JSON lines file are in each language; the file is streamed."""
+    return Counter(row["language"] for row in read_jsonl(path))
+
+
+def dataset_counts(files: Mapping[str, Mapping[str, str | Path]]) -> pd.DataFrame:
+    """Examples by dataset and language, as loaded.
+
+    Args:
+        files: dataset -> ``train``, ``dev``, ``test`` and perhaps ``passages`` -> its file.
+
+    Returns:
+        ``dataset, language, train, dev, test, passages``; the last is NA where there are none.
+    """
+    lines = []
+    for dataset, parts in files.items():
+        counts = {part: count_by_language(path) for part, path in parts.items()}
+        for language in sorted(set().union(*counts.values())):
+            line: dict[str, Any] = {"dataset": dataset, "language": language}
+            for part in ("train", "dev", "test", "passages"):
+                line[part] = counts[part][language] if part in counts else pd.NA
+            lines.append(line)
+    table = pd.DataFrame(lines)
+    return table.astype({part: "Int64" for part in ("train", "dev", "test", "passages")})
+
+
+def table1(
+    tasks: Mapping[str, Mapping[str, str]], counts: pd.DataFrame, evaluation_split: str
+) -> pd.DataFrame:
+    """Table 1: what every task is, in how many languages, and how large.
+
+    Args:
+        tasks: task -> ``kind`` and ``dataset``.
+        counts: of :func:`dataset_counts`.
+        evaluation_split: whose languages count.
+
+    Returns:
+        ``task, dataset, is, type, granularity, languages, train, dev, test, passages,
+        language_codes``.
+    """
+    lines = []
+    for task, spec in tasks.items():
+        part = counts[counts["dataset"] == spec["dataset"]]
+        codes = part.loc[part[evaluation_split] > 0, "language"]
+        what, form, granularity = KINDS[spec["kind"]]
+        line = {
+            "task": task,
+            "dataset": spec["dataset"],
+            "is": what,
+            "type": form,
+            "granularity": granularity,
+            "languages": len(codes),
+        }
+        sums = part[["train", "dev", "test", "passages"]].sum(min_count=1)
+        lines.append(line | sums.to_dict() | {"language_codes": " ".join(codes)})
+    return pd.DataFrame(lines).astype(dict.fromkeys(("train", "dev", "test", "passages"), "Int64"))

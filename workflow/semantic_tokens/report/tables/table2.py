@@ -1,0 +1,90 @@
+"""The paper's Table 2 and Appendix A: how models are trained, read from the options."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import pandas as pd
+
+#: The first rows of Table 2, in the paper's order; `adam_betas` become two.
+_FIRST_ROWS = (
+    "epochs",
+    "max_steps",
+    "warmup_ratio",
+    "batch_size",
+    "learning_rate",
+    "adam_beta_1",
+    "adam_beta_2",
+    "weight_decay",
+    "max_gradient_norm",
+    "dropout",
+    "precision",
+    "gradient_checkpointing",
+    "attn_implementation",
+)
+
+
+def training_rows() -> tuple[str, ...]:
+    """Rows of Table 2 that every training has, in order: all options but those of the device."""
+    from semantic_tokens.training.options import OF_THE_DEVICE, TrainingOptions
+
+    names = [option.name for option in fields(TrainingOptions)]
+    hidden = {*OF_THE_DEVICE, "adam_betas"}
+    return tuple(dict.fromkeys([*_FIRST_ROWS, *(name for name in names if name not in hidden)]))
+
+
+def table2(
+    tasks: Mapping[str, Mapping[str, Any]], pretraining: Mapping[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Table 2 and Appendix A: how every task is trained, and continual pretraining.
+
+    Args:
+        tasks: task -> its ``training`` (options of ``TrainingOptions``) and its other
+            ``options``, ``tokenization`` among them.
+        pretraining: the same of continual pretraining.
+
+    Returns:
+        ``parameter`` and one column for each task; and ``parameter, value`` of pretraining. Values are
+        text, empty where an option is not of that task or was left to another.
+    """
+    rows = training_rows()
+    columns = {task: _settings(spec) for task, spec in tasks.items()}
+    others = sorted({name for values in columns.values() for name in values} - set(rows))
+    lines = [
+        {"parameter": name} | {task: values.get(name, "") for task, values in columns.items()}
+        for name in [*rows, *others]
+        if any(values.get(name) for values in columns.values())
+    ]
+    ours = _settings(pretraining)
+    names = [name for name in rows if name in ours]
+    names += [name for name in ours if name not in rows]
+    shown = [{"parameter": name, "value": ours[name]} for name in names if ours[name]]
+    return pd.DataFrame(lines), pd.DataFrame(shown)
+
+
+def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
+    from semantic_tokens.training import TrainingOptions
+
+    training = asdict(TrainingOptions(**spec["training"]))
+    for number, beta in enumerate(training.pop("adam_betas"), start=1):
+        training[f"adam_beta_{number}"] = beta
+    if training["max_steps"] is not None and "epochs" not in spec["training"]:
+        training["epochs"] = None  # the steps decide
+    for name, value in training.items():
+        if isinstance(value, bool):
+            training[name] = "yes" if value else None
+    kept = {name: training[name] for name in training_rows()}
+    others = {**spec.get("tokenization", {}), **spec.get("options", {})}
+    return {name: _text(value) for name, value in (kept | dict(sorted(others.items()))).items()}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(value)

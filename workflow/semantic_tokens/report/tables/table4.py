@@ -1,0 +1,82 @@
+"""The paper's Table 4 (Appendix F): grouping by lexicon against K-Means."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from safetensors import safe_open
+
+from semantic_tokens.evaluation.bootstrap import TaskScores, experiment_name
+from semantic_tokens.study.experiments import ExperimentRow, recipe_of
+from semantic_tokens.study.recipe import METHOD_NAMES, Recipe, lexicons_of
+
+
+@dataclass(frozen=True)
+class LexiconTask:
+    """What Table 4 compares groupings on.
+
+    Attributes:
+        task: of the config.
+        language: whose score is shown; None is the mean over all.
+    """
+
+    task: str
+    language: str | None
+
+
+def table4(
+    rows: Sequence[ExperimentRow],
+    shown: LexiconTask,
+    metric: str,
+    scores: TaskScores,
+    ratio_of_groups: Mapping[str, float],
+) -> pd.DataFrame:
+    """Table 4: groups of words that translate each other against K-Means.
+
+    Args:
+        metric: of the task, e.g. ``ndcg_at_10``.
+        scores: of the task.
+        ratio_of_groups: recipe path -> |V'| / |V|, which a lexicon decides by its coverage.
+
+    Returns:
+        ``method, ratio, {metric}``, ``…_std`` where seeds and
+        ``…_std_replicates`` where replicates are several, the interval ``…_low`` and
+        ``…_high``, ``items`` that were scored, and ``recipe``.
+    """
+    lines = []
+    for row in rows:
+        recipe, name = recipe_of(row), experiment_name(row)
+        if shown.language is None:
+            score, items = scores.estimate(name), sum(scores.counts.values())
+        else:
+            score = scores.in_language(name, shown.language)
+            items = scores.counts[shown.language]
+        line = {
+            "method": method_name(recipe),
+            "ratio": ratio_of_groups[recipe.path],
+            metric: score.value,
+        }
+        line |= {f"{metric}_{name}": std for name, std in score.spreads.items()}
+        line |= {f"{metric}_low": score.low, f"{metric}_high": score.high}
+        lines.append(line | {"items": items, "recipe": name})
+    return pd.DataFrame(lines)
+
+
+def method_name(recipe: Recipe) -> str:
+    """A grouping in words.
+
+    >>> method_name(Recipe("mbert", "unaligned", "dfull", "lexicon-muse+panlex", "asis"))
+    'lexicon: muse + panlex'
+    """
+    if recipe.grouping_method == "lexicon":
+        return f"lexicon: {' + '.join(lexicons_of(recipe.grouping))}"
+    name = METHOD_NAMES[recipe.grouping_without_ratio]
+    return "oracle" if name == "ungrouped" else name
+
+
+def ratio_of_file(path: str | Path) -> float:
+    """|V'| / |V| of a file of groups, whose tensors are not read."""
+    with safe_open(path, framework="np") as file:
+        weight, mapping = (file.get_slice(name) for name in ("weight", "token_to_group"))
+        return float(weight.get_shape()[0] / mapping.get_shape()[0])
