@@ -1,7 +1,7 @@
-"""The canonical form of every task's examples, and what makes an example valid.
+"""The canonical form of the tasks' examples, and its validation.
 
-docs/architecture.md gives the form. Everything behind it (tokenisation, ranking, scoring) trusts
-it, so every example passes here once, wherever it comes from.
+docs/architecture.md describes the form. Later steps (tokenisation, ranking, scoring) rely on it, so
+every example is validated here once.
 """
 
 import json
@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 Example = dict[str, Any]
 
-#: The splits that every dataset has; a ranking dataset has ``passages`` too.
+#: The splits of every dataset; a ranking dataset also has ``passages``.
 SPLITS = ("train", "dev", "test")
 
 
 class Placed(dict[str, Any]):
-    """An example that knows its place in a publisher's file, for messages."""
+    """An example with its place in a publisher's file, for messages."""
 
     __slots__ = ("line", "path")
 
@@ -43,20 +43,18 @@ def validate_examples(
     *,
     seen: Seen | None = None,
 ) -> Iterator[Example]:
-    """Pass on examples, checking each as it goes by: keys, types, language code, unique id, and
-    what its kind demands (IOB2 tags, answers where they say they are, positive grades).
+    """Yield the examples and validate each: keys, types, language code, unique id, and the rules of
+    its kind (IOB2 tags, positions of answers, positive grades).
 
-    An example that repeats an earlier one of the same call in all it says is left out; the log
-    counts them.
+    Exact repetitions of earlier examples are left out, and the log has their number.
 
     Args:
         kind: a key of :data:`KEYS`.
-        path: where they come from, for messages about examples that are not :class:`Placed`.
-        seen: ids that are taken already; ids that go by are added.
+        path: the source, for messages about examples that are not :class:`Placed`.
+        seen: ids that are already used; new ids are added.
 
     Raises:
-        InputError: names place and key of the first example that is not valid, or says that there
-            is none at all.
+        InputError: an example is not valid (the message names its place and key), or there are none.
     """
     if kind not in KEYS:
         raise InputError(f"dataset kind {kind!r} is not one of {', '.join(KEYS)}")
@@ -86,10 +84,10 @@ def validate_examples(
 
 
 def iob2(tags: Sequence[str]) -> list[str]:
-    """Tags in IOB2, an I- that continues nothing becoming the B- that evaluations read it as.
+    """Tags in IOB2: an I- tag that does not continue an entity becomes B-.
 
-    That is how IOB1 begins an entity. Annotators of IOB2 slip (12 times in MasakhaNER 1.0);
-    seqeval, like the shared task's conlleval, opens an entity there, so no entity changes.
+    IOB1 starts entities in this way, and annotators of IOB2 make such errors (12 times in MasakhaNER
+    1.0). seqeval and conlleval also start an entity there, so no entity changes.
 
     >>> iob2(["O", "I-PER", "I-PER", "I-LOC"])
     ['O', 'B-PER', 'I-PER', 'B-LOC']
@@ -101,12 +99,12 @@ def iob2(tags: Sequence[str]) -> list[str]:
 
 
 def is_tag(tag: object) -> bool:
-    """Whether this is O, or B- or I- and a type."""
+    """Whether this is O, or B- or I- with a type."""
     return isinstance(tag, str) and (tag == "O" or (tag[:2] in ("B-", "I-") and len(tag) > 2))
 
 
 def is_in_place(answer: dict[str, Any], context: str) -> bool:
-    """Whether an answer's text stands in its context where ``start`` says, in characters."""
+    """Whether an answer's text is in its context at the character ``start``."""
     text, start = answer["text"], answer["start"]
     if not isinstance(text, str) or not isinstance(start, int):
         return False
@@ -114,7 +112,7 @@ def is_in_place(answer: dict[str, Any], context: str) -> bool:
 
 
 def _problem(kind: str, example: Example) -> str | None:
-    """What is wrong with an example, in words that go behind its place; None if nothing is."""
+    """The error of an example, as text that follows its place; None if it is valid."""
     types = {"id": str, "language": str} | KEYS[kind]
     for key, type_ in types.items():
         if key not in example:
@@ -176,7 +174,7 @@ def _relevance_problem(example: Example) -> str | None:
     return None
 
 
-#: What an example of each kind has besides ``id`` and ``language``.
+#: The keys of examples of each kind, in addition to ``id`` and ``language``.
 KEYS: dict[str, dict[str, type]] = {
     "token_classification": {"tokens": list, "tags": list},
     "question_answering": {"context": str, "question": str, "answers": list},
@@ -184,7 +182,7 @@ KEYS: dict[str, dict[str, type]] = {
     "ranking": {"query": str, "relevant": dict},
     "passage": {"title": str, "text": str},
 }
-#: A question without an answer is one that its passage does not answer.
+#: The passage does not answer a question without an answer.
 _MAY_BE_EMPTY = {"title", "answers"}
 _TYPE_NAMES: dict[type, str] = {str: "string", list: "list", dict: "mapping"}
 _CHECKS: dict[str, Callable[[Example], str | None]] = {

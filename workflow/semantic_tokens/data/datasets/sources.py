@@ -1,4 +1,4 @@
-"""Files as their publishers lay them out: finding those of the languages asked for."""
+"""Search for the files of the requested languages in a publisher's layout."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ def files_by_language(
 
     Args:
         code_of: the language's code in a file's name.
-        languages: keep these (ISO 639-3); None keeps all.
-        other: a pattern of files that lie between them and are no language's.
+        languages: the languages to keep (ISO 639-3); None for all.
+        other: a pattern of matching files that do not belong to a language.
 
     Raises:
-        InputError: there is no such file, or none of a language asked for, or two of one.
+        InputError: there is no such file, no file for a requested language, or two for one language.
     """
     files = [f for f in files_in(path, pattern) if not (other and f.match(other))]
     if not files:
@@ -38,7 +38,7 @@ def files_by_language(
 
 
 def require_languages(languages: Sequence[str] | None, found: Iterable[str], where: str) -> None:
-    """Raise an InputError if a language asked for is not among those found."""
+    """Raise an InputError if a requested language was not found."""
     missing = sorted(set(languages or ()) - set(found))
     if missing:
         raise InputError(

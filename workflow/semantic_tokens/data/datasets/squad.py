@@ -1,5 +1,5 @@
-"""SQuAD's JSON: TyDiQA's gold passages (paper, section 3.1), and XQuAD's paragraphs as a small
-retrieval corpus in parallel languages."""
+"""SQuAD's JSON: TyDiQA-GoldP (paper, section 3.1), and XQuAD's paragraphs as a small retrieval corpus
+in parallel languages."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ from semantic_tokens.text_files import files_in, json_document, plain_name
 
 log = logging.getLogger(__name__)
 
-# What the names of such files say besides split and language: the benchmark and its version.
+# Other parts of the names of such files: the benchmark and its version.
 _NO_LANGUAGE = re.compile(r"tydiqa|goldp|xquad|squad|v?\d+|")
 
 
@@ -29,7 +29,7 @@ class Paragraph(NamedTuple):
     """A paragraph of SQuAD's JSON.
 
     Attributes:
-        title: its document.
+        title: the title of its document.
         questions: canonical examples of question answering.
     """
 
@@ -39,7 +39,7 @@ class Paragraph(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A canonical example of question answering and the document it is from."""
+    """A canonical example of question answering, and its document."""
 
     title: str
     example: Example
@@ -54,17 +54,16 @@ def squad_json(
 ) -> dict[str, list[Example]]:
     """Questions in SQuAD's JSON, such as TyDiQA-GoldP's.
 
-    A file's name says its split, and its language where it holds one: ``german.train.json``,
-    ``tydiqa.goldp.sw.dev.json``. A file of several languages, such as
-    ``tydiqa-goldp-v1.1-train.json``, says them in its questions' ids (``swahili-…``); without
-    either, ``languages`` must name one. Files that lie deeper are read too.
+    The name of a file contains its split, and its language if there is only one:
+    ``german.train.json``, ``tydiqa.goldp.sw.dev.json``. In a file with several languages, such as
+    ``tydiqa-goldp-v1.1-train.json``, the ids of questions contain the language (``swahili-…``).
+    Without either, ``languages`` must name one language. Files in subfolders are read too.
 
-    The publishers' dev is the test set; ours is carved out of train (:func:`carve_dev`). A
-    language that has dev alone is tested without training data of its own.
+    The publishers' dev split is our test split, and our dev split is split from train
+    (:func:`carve_dev`). A language with only a dev split is tested without its own training data.
 
     Raises:
-        InputError: names file and remedy if a file is malformed, or most answers of one are not
-            where it says.
+        InputError: a file is malformed, or most answers in it are not at their positions.
     """
     check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
     questions = {
@@ -102,8 +101,8 @@ def squad_json(
 def split_and_code(path: Path) -> tuple[str | None, str | None]:
     """The split and the language's code or name in the name of a file of SQuAD's JSON.
 
-    Either is None where the name does not say it. What is left of a name that says more is its
-    code, which is no language's.
+    Either is None if it is not in the name. Other text in the name becomes the code, which is then
+    not a language.
 
     >>> split_and_code(Path("tydiqa-goldp-v1.1-dev.json")), split_and_code(Path("xquad.de.json"))
     (('dev', None), (None, 'de'))
@@ -144,12 +143,12 @@ def carve_dev(
     drop_test_contexts: bool,
     seed: int,
 ) -> dict[str, list[Example]]:
-    """Move documents at random from train to dev, so that neither shares one with the other.
+    """Move random documents from train to dev, so that no document is in both.
 
     Args:
-        dev_fraction: the share of documents that move.
-        drop_test_contexts: leave out training questions about passages that are tested on
-            (TyDiQA has 151 in Korean and Swahili).
+        dev_fraction: the fraction of documents to move.
+        drop_test_contexts: leave out training questions about passages of the test split (TyDiQA has
+            151 in Korean and Swahili).
     """
     if drop_test_contexts:
         tested = {question.example["context"] for question in test}
@@ -180,12 +179,12 @@ def xquad_ranking(
 ) -> dict[str, list[Example]]:
     """XQuAD's questions as queries for its paragraphs, from files ``xquad.{language}.json``.
 
-    A question's own paragraph is the relevant one. The languages are parallel, so a paragraph
-    and its questions go to the same split in all of them; every paragraph can be found from
-    every split. Titles are left empty: the publishers give English ones in every language.
+    The paragraph of a question is relevant. The languages are parallel, so a paragraph and its
+    questions are in the same split in all languages. All splits search all paragraphs. Titles are
+    left empty, because they are in English in every language.
 
     Raises:
-        InputError: names the file that is malformed or not parallel to the others.
+        InputError: a file is malformed, or not parallel to the others.
     """
     check_fractions(train_fraction, dev_fraction)
     files = files_by_language(
