@@ -24,12 +24,12 @@ def report(
     """The page.
 
     Args:
-        costs: of every kind of job.
-        downloads: what comes over the network: name -> its entry, with ``size_mb`` where known.
-        throughput: what hours are reckoned with.
-        full_lengths: datasets whose texts are taken to be as long as they may be.
-        measured: trainings that are done.
-        bought: the lines of what a budget buys (:func:`budget_lines`).
+        costs: the cost of every kind of job.
+        downloads: name -> its entry, with ``size_mb`` if known.
+        throughput: the assumed speed.
+        full_lengths: datasets whose texts count with their maximum length.
+        measured: finished trainings.
+        bought: the lines about the budget (:func:`budget_lines`).
     """
     sections = {
         "Jobs": [*_job_lines(costs, throughput), "", *_hour_lines(throughput, full_lengths)],
@@ -50,20 +50,20 @@ def budget_lines(
     command: str,
     written: Sequence[str],
 ) -> list[str]:
-    """What a budget buys.
+    """The lines about the part of a study that fits into a budget.
 
     Args:
-        budget: what was asked.
-        found: the largest sub-study; None where nothing fits.
-        command: the end of a command that runs it.
-        written: the files that hold it.
+        budget: the budget.
+        found: the largest sub-study; None if nothing fits.
+        command: the last options of a command that runs it.
+        written: the files with the sub-study.
     """
     asked = _priced(budget.hours, throughput)
     if found is None:
         least = budget.cheapest()
         if not math.isfinite(least.hours):
             return [f"  budget: {asked} buy nothing that can be counted; see below what cannot."]
-        row = least.rows[-1]  # after the one that its scores are relative to
+        row = least.rows[-1]  # after its reference
         return [
             f"  budget: {asked} buy nothing. The cheapest is {_name(row)} with {least.tasks[0]}: "
             f"{_priced(least.hours, throughput)}."
@@ -193,19 +193,19 @@ def _name(row: Mapping[str, Any]) -> str:
 
 
 def _priced(hours: float, throughput: Throughput) -> str:
-    """Hours, and what they cost where a price was given."""
+    """Hours, with their price if it is known."""
     price = throughput.price(hours)
     cost = "" if price is None else f" (price_per_gpu_hour: {price:,.2f})"
     return f"{_hours(hours)} {throughput.unit}{cost}"
 
 
 def _hours(hours: float) -> str:
-    """Hours; of few of them, and of parts of one, more digits."""
+    """Hours, with more digits for small numbers."""
     return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2f}" if hours >= 0.1 else f"{hours:.2g}"
 
 
 def _rounded(megabytes: float) -> str:
-    """A size that somebody said, with no more digits than it may have been said with."""
+    """A size, rounded to the digits that its source can have."""
     return f"{megabytes / 1e3:,.1f} GB" if megabytes >= 999.5 else f"{megabytes:.3g} MB"
 
 
