@@ -154,7 +154,7 @@ def test_what_is_bought_fits_and_leaves_no_room_for_a_row(share: float) -> None:
 def test_the_whole_is_bought_where_the_budget_pays_for_it() -> None:
     asked = budget(whole().hours)
     found = asked.largest()
-    assert found == whole() and asked.is_whole(found)
+    assert found == whole() and asked.is_complete(found)
     assert budget_lines(asked, found, THROUGHPUT, "", [])[0].startswith("  budget: ")
     assert "buy all of it" in budget_lines(asked, found, THROUGHPUT, "", [])[0]
 

@@ -39,7 +39,7 @@ with job(snakemake):
     if params.budget is not None:
         budget = Budget(study, params.rows, throughput.hours, params.budget, params.pool_depths)
         found = budget.largest()
-        if found and not budget.is_whole(found):
+        if found and not budget.is_complete(found):
             # As it was measured here, so that the part's own plan says the same hours.
             speed = {"tflops": rate / 1e12, "seconds_per_job": start}
             write_sub_study(found, *params.bought, {"throughput": speed})

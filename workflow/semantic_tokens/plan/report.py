@@ -70,7 +70,7 @@ def budget_lines(
         ]
     rows, tasks = budget.rows, list(budget.study.tasks)
     taken = _priced(found.hours, throughput)
-    if budget.is_whole(found):
+    if budget.is_complete(found):
         return [f"  budget: {asked} buy all of it, which takes {taken}."]
     lines = [
         f"  budget: {asked} buy {len(found.rows)} of {len(rows)} experiments with "

@@ -1,7 +1,7 @@
-"""Two runs side by side: the scores that both have, and what differs in how they were made.
+"""The comparison of two runs: their common scores, and the differences in how they were made.
 
-Differences are tested as those of :mod:`semantic_tokens.evaluation.significance` are: by the paired bootstrap
-over test items, and over trainings where there are several.
+Differences are tested as in :mod:`semantic_tokens.evaluation.significance`, by the paired bootstrap over
+test items, and over trainings if there are several.
 """
 
 import difflib
@@ -34,19 +34,19 @@ COLUMNS = (
 )
 NUMBERS = dict.fromkeys(COLUMNS[4:], ".4f")
 
-#: What of a configuration says where files lie, and nothing of what is in them.
+#: The configuration keys that only affect the location of files.
 _PLACES = ("run", "base_run")
 
 
 class Cell(NamedTuple):
-    """What a run has one score of: an experiment, which is a recipe and a training, and a task."""
+    """The key of a score in a run: an experiment (a recipe and a training) and a task."""
 
     experiment: str
     task: str
 
 
 class Training(NamedTuple):
-    """One of the trainings that a score is the mean of."""
+    """One of the trainings of a score."""
 
     replicate: int
     seed: int
@@ -54,13 +54,13 @@ class Training(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has made.
+    """The results of a run.
 
     Attributes:
         scored_items: by cell and training, the file of its test items.
-        configuration: that it was made with; None where it is not known.
-        provenance: its ``provenance.json``; None where it has none.
-        root: the folder that ``results`` lies in.
+        configuration: its configuration; None if unknown.
+        provenance: its ``provenance.json``; None if it has none.
+        root: the folder that contains ``results``.
     """
 
     name: str
@@ -70,11 +70,11 @@ class Run:
     root: Path
 
     def file(self, path: str) -> Path | None:
-        """A file that runs share, such as a dataset: the run's own, or else of the runs that it is
-        based on; None where there is none.
+        """A shared file, such as a dataset, from this run or from the runs on which it is based; None
+        if there is none.
 
         Args:
-            path: as the run without a name has it.
+            path: the path in the run without a name.
         """
         names, configuration = [self.name], self.configuration
         while names[-1] != BASE:
@@ -89,15 +89,15 @@ class Run:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """What :func:`compare_runs` finds.
+    """The result of :func:`compare_runs`.
 
     Attributes:
         first, second: the runs' names.
         table: :data:`COLUMNS`; ``difference`` is second minus first, in the units of the metric.
-            The last five are NaN where the runs were not scored on the same test items.
-        differing: ``key``, ``first`` and ``second`` of what differs in how the runs were made.
-        notes: what has to be known of the table, a sentence each.
-        resampling: behind the intervals.
+            The last five are NaN if the runs were scored on different test items.
+        differing: ``key``, ``first`` and ``second`` of the differences in how the runs were made.
+        notes: remarks about the table, one sentence each.
+        resampling: the bootstrap of the intervals.
     """
 
     first: str
@@ -109,11 +109,11 @@ class RunComparison:
 
 
 def read_run(name: str, root: str | Path = ".") -> Run:
-    """Find what a run has made.
+    """Find the results of a run.
 
     Args:
-        name: of the run, :data:`~semantic_tokens.study.runs.BASE` for the one without a name.
-        root: the folder that ``results`` lies in.
+        name: the name of the run; :data:`~semantic_tokens.study.runs.BASE` for the one without a name.
+        root: the folder that contains ``results``.
 
     Raises:
         InputError: there is no such run, or it has no score.
@@ -147,13 +147,13 @@ def read_run(name: str, root: str | Path = ".") -> Run:
 
 
 def compare_runs(first: Run, second: Run, resampling: Resampling | None = None) -> RunComparison:
-    """Compare the scores that two runs both have.
+    """Compare the common scores of two runs.
 
     Args:
-        resampling: that of the first run's configuration if it is left out.
+        resampling: the bootstrap; the default is that of the first run's configuration.
 
     Raises:
-        InputError: they are one run, or have no experiment and task in common.
+        InputError: they are the same run, or have no experiment and task in common.
     """
     if first.name == second.name:
         raise InputError(f"{first.name} is named twice; name two runs")
@@ -199,11 +199,11 @@ def compare_runs(first: Run, second: Run, resampling: Resampling | None = None) 
 
 
 def differences(first: Run, second: Run) -> pd.DataFrame:
-    """What differs in how two runs were made: configuration, and where both have a
-    ``provenance.json`` code, packages, Python and the files from outside.
+    """The differences in how two runs were made: configuration, and if both have a
+    ``provenance.json``, also code, packages, Python and external files.
 
     Returns:
-        ``key``, ``first`` and ``second``, as text; a dash where a run has no such key.
+        ``key``, ``first`` and ``second`` as text; a dash for a missing key.
     """
     sides = [
         {
@@ -235,10 +235,10 @@ def check_output(path: str | Path) -> None:
 
 
 def write_comparison(comparison: RunComparison, path: str | Path) -> None:
-    """Write a comparison: its table as CSV, or all of it as an HTML page, by the file's ending.
+    """Write a comparison: its table as CSV, or everything as an HTML page, depending on the suffix.
 
     Raises:
-        InputError: the ending is another one.
+        InputError: the suffix is another one.
     """
     check_output(path)
     if Path(path).suffix == ".csv":
@@ -286,7 +286,7 @@ def printed(comparison: RunComparison) -> str:
     text += comparison.notes
     if len(comparison.differing):
         made = _renamed(comparison, comparison.differing)
-        for name in (first, second):  # a list of all languages of a corpus fills no screen
+        for name in (first, second):  # shorten long lists, such as all languages of a corpus
             made[name] = [text if len(text) <= 60 else f"{text[:57]}..." for text in made[name]]
         text += ["", "What differs in how they were made:", made.to_string(index=False)]
     else:
@@ -307,7 +307,7 @@ def _number(value: float, form: str) -> str:
 
 
 def _renamed(comparison: RunComparison, table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose columns ``first…`` and ``second…`` have the runs' names in their stead."""
+    """A table with the runs' names in place of ``first…`` and ``second…`` in column names."""
     return table.rename(columns={column: _column(comparison, column) for column in table})
 
 
@@ -332,7 +332,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _started_since(*runs: Run) -> Iterator[str]:
-    """A sentence for each run whose results may be of two configurations."""
+    """A sentence for each run whose results may come from two configurations."""
     for run in runs:
         if run.provenance and run.configuration:
             made_with, started_with = (
@@ -349,11 +349,11 @@ def _started_since(*runs: Run) -> Iterator[str]:
 
 
 class _Pairs:
-    """Which scores of two runs can be compared item by item, and why others cannot.
+    """The scores of two runs that can be compared item by item, and the reasons for others.
 
     Attributes:
-        notes: that are added to.
-        unpaired: the cells that cannot, with the trainings of both runs.
+        notes: the list of remarks, which is extended.
+        unpaired: the cells that cannot be compared, with the trainings of both runs.
     """
 
     def __init__(self, first: Run, second: Run, notes: list[str]) -> None:
@@ -362,7 +362,7 @@ class _Pairs:
         self._differing: set[str] = set()  # tasks
 
     def check_task(self, task: str) -> None:
-        """Take note of a task whose test data are not the same, whatever the items are called."""
+        """Record a task with different test data, even if the items have the same ids."""
         configurations = [self.first.configuration, self.second.configuration]
         if None in configurations or any(task not in (c or {})["tasks"] for c in configurations):
             return
@@ -392,7 +392,7 @@ class _Pairs:
     def grouped(
         self, cells: Iterable[Cell]
     ) -> dict[tuple[str, tuple[tuple[str, str], ...], tuple[Sequence[Training], ...]], list[str]]:
-        """The cells that can be compared, as experiments by task, items and trainings."""
+        """The comparable cells, as experiments by task, items and trainings."""
         groups: dict[Any, list[str]] = {}
         reasons: dict[str, str] = {}
         for cell in cells:
@@ -420,8 +420,7 @@ class _Pairs:
         return groups
 
     def _trainings(self, cell: Cell) -> tuple[tuple[Training, ...], tuple[Training, ...]] | None:
-        """The trainings of both runs that a score is the mean of; as many of the one as of the
-        other. None where one is not finished."""
+        """The trainings of both runs for a score, equally many of each. None if one is not finished."""
         sides = []
         for run in (self.first, self.second):
             found = set(run.scored_items[cell])
@@ -461,7 +460,7 @@ class _Pairs:
 
 
 def _rectangle(trainings: Iterable[Training]) -> list[list[Training]]:
-    """The trainings by replicate, with the seeds that all replicates have."""
+    """The trainings by replicate, with the common seeds of all replicates."""
     found = set(trainings)
     replicates = sorted({training.replicate for training in found})
     seeds = [
@@ -488,7 +487,7 @@ def _paired_lines(
     experiments: Sequence[str],
     resampling: Resampling,
 ) -> Iterator[dict[str, Any]]:
-    """The lines of experiments that have the same test items, drawn together."""
+    """The rows of experiments with the same test items, which are drawn together."""
     models = {
         (side, experiment): _read(run, Cell(experiment, task), own)
         for experiment in experiments
@@ -521,7 +520,7 @@ def _unpaired_line(
     trainings: tuple[Sequence[Training], ...],
     resampling: Resampling,
 ) -> dict[str, Any]:
-    """Both scores, each with the interval of its own test items."""
+    """Both scores, each with the interval from its own test items."""
     line = _line(cell.task, cell.experiment, trainings[0])
     for side, run, own in zip(("first", "second"), (first, second), trainings, strict=True):
         replicates = len({training.replicate for training in own})
@@ -540,13 +539,13 @@ def _score(side: str, scores: TaskScores, name: str) -> dict[str, float]:
 
 
 def _read(run: Run, cell: Cell, trainings: Iterable[Training]) -> Iterator[list[ScoredItem]]:
-    """One training's items after another."""
+    """Yield the items of one training after another."""
     for training in trainings:
         yield read_items(run.scored_items[cell][training])
 
 
 def _metric(trainings: Mapping[Training, Path]) -> str:
-    """What the scores beside these items are measured in; empty where they are not there."""
+    """The metric in the score files of these items; empty without score files."""
     path = next(iter(trainings.values()))
     record = path.with_name(path.name.replace(".items.parquet", ".json"))
     return str(read_json(record)["metric"]) if record.is_file() else ""

@@ -46,17 +46,17 @@ def write_page(
     lexicons: Iterable[str | Path],
     keywords: Sequence[str],
 ) -> None:
-    """Write one HTML file that holds some groupings of one backbone's vocabulary.
+    """Write one HTML file with several groupings of one backbone's vocabulary.
 
     Args:
-        recipes: of the groupings, in the order in which they are shown.
+        recipes: the recipes of the groupings, in display order.
         groups: one file per recipe.
-        embeddings: alignment -> the file of the embeddings that were grouped.
-        lexicons: tables of words, for the languages of subwords and their English.
-        keywords: words to begin with.
+        embeddings: alignment -> the file of the grouped embeddings.
+        lexicons: tables of words, for the languages and the English of subwords.
+        keywords: suggested first words.
 
     Raises:
-        InputError: the groups are of another vocabulary.
+        InputError: the groups belong to another vocabulary.
     """
     known = load_tokenizer(tokenizer)
     cutting = segmenter(known)
@@ -84,7 +84,7 @@ def write_page(
     }
     described: list[dict[str, Any]] = [{} for _ in recipes]
     for alignment in dict.fromkeys(recipe.alignment for recipe in recipes):
-        matrix = load_embeddings(embeddings[alignment])  # one at a time: they are large
+        matrix = load_embeddings(embeddings[alignment])  # one at a time, since they are large
         for number, recipe in enumerate(recipes):
             if recipe.alignment != alignment:
                 continue
@@ -120,7 +120,7 @@ def write_page(
     page = environment.get_template("page.html.j2").render(
         title=title,
         uncut=cutting.settings["uncut"],
-        # "<" would end the element that the header stands in.
+        # "<" could end the HTML element of the header.
         header=json.dumps(header, ensure_ascii=False).replace("<", r"\u003c"),
         style=(_TEMPLATES / "page.css").read_text(encoding="utf-8"),
         code=bundle(_TEMPLATES / "page/main.js"),
@@ -131,7 +131,7 @@ def write_page(
 
 
 def describe(recipe: Recipe) -> dict[str, str]:
-    """How the page calls a grouping: its alignment, and the grouping itself.
+    """The names of a grouping in the page: its alignment, and the grouping.
 
     >>> describe(Recipe("b", "clsa-muse+panlex", "dfull", "kmeans-euclidean-0.05"))
     {'alignment': 'CLSA on muse, panlex', 'grouping': '5% Euclidean'}
@@ -151,6 +151,6 @@ def describe(recipe: Recipe) -> dict[str, str]:
 
 
 def _name(code: str) -> str:
-    """A language's English name: ``ell`` is Greek, and not Modern Greek (1453-)."""
+    """A language's short English name: ``ell`` is Greek, not Modern Greek (1453-)."""
     language = pycountry.languages.get(alpha_3=code)
     return code if language is None else language.name.partition(" (")[0].removeprefix("Modern ")

@@ -14,7 +14,8 @@ from semantic_tokens.report.pages import Section, write_csv, write_page
 def write_claims(
     table: pd.DataFrame, csv: str | Path, html: str | Path, *, title: str, resampling: Resampling
 ) -> None:
-    """Write :func:`~semantic_tokens.evaluation.claims.verdicts.judge` as CSV, and as a page: one line for each claim, then one for each task."""
+    """Write :func:`~semantic_tokens.evaluation.claims.verdicts.judge` as CSV, and as a page:
+    one row per claim, then one row per task."""
     numbers = dict.fromkeys(("value", "low", "high", "published"), ".2f")
     write_csv(table, csv, numbers)
     heads = {"section": "§", "holds_if": "holds if", "published": "in the paper"}
