@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
+from semantic_tokens.data.bm25 import bm25_candidates
 from semantic_tokens.data.corpora import read_corpus
 from semantic_tokens.data.datasets import read_dataset
-from semantic_tokens.data.ranking import bm25_candidates
 from semantic_tokens.files import read_jsonl, write_jsonl
 from semantic_tokens.tokenization.examples import pack_corpus, tokenize_dataset
 from semantic_tokens.tokenization.vocabulary import load_tokenizer

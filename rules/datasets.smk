@@ -3,6 +3,7 @@
 # makes     results/datasets/{dataset}/{train,dev,test}.jsonl, and passages.jsonl for ranking
 #           results/candidates/{dataset}/{train,dev,test}.jsonl   BM25's lists
 #           results/pools/{dataset}/passages.jsonl   of a dataset with a `pool`
+from semantic_tokens.study.ingredients import reading_spec
 
 
 rule read_dataset:
@@ -27,7 +28,7 @@ rule read_dataset:
     params:
         spec=lambda wildcards: reading_spec(config["datasets"][wildcards.dataset]),
         mirror=unrecorded(config["mirrors"].get("hub")),
-        code=lambda wildcards: dataset_code(wildcards.dataset),
+        code=dataset_code,
     script:
         "../workflow/scripts/read_dataset.py"
 
@@ -63,7 +64,7 @@ rule rank_bm25:
         gpu=0,
     params:
         **config["bm25"],
-        code=code_digest("semantic_tokens.data.ranking"),
+        code=code_digest("rank_bm25"),
     script:
         "../workflow/scripts/rank_bm25.py"
 
@@ -87,6 +88,6 @@ rule pool_passages:
         gpu=0,
     params:
         options=lambda wildcards: pool_of(wildcards.dataset),
-        code=code_digest("semantic_tokens.data.ranking"),
+        code=code_digest("pool_passages"),
     script:
         "../workflow/scripts/pool_passages.py"

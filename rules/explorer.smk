@@ -3,6 +3,7 @@
 #
 # consumes  results/groups/, embeddings and lexicons of the main backbone
 # makes     results/explorer.html
+from semantic_tokens.study.recipe import lexicons_of
 from semantic_tokens.study.explored_groupings import explored
 
 EXPLORED = explored(EXPERIMENTS)
@@ -41,18 +42,6 @@ if EXPLORED:
             recipes=[r.path for r in EXPLORED],
             title=config["title"],
             keywords=config["inspection"]["keywords"],
-            code=code_digest(
-                "semantic_tokens.report.explorer.bundle",
-                "semantic_tokens.report.explorer.page",
-                "semantic_tokens.report.explorer.packing",
-                "semantic_tokens.report.explorer.patterns",
-                "semantic_tokens.report.explorer.segmentation",
-                "semantic_tokens.report.explorer.templates",
-                "semantic_tokens.grouping.inspection",
-                "semantic_tokens.embeddings.alignment",
-                "semantic_tokens.data.languages",
-                "semantic_tokens.data.lexicons.table",
-                "semantic_tokens.tokenization.vocabulary",
-            ),
+            code=code_digest("explorer"),
         script:
             "../workflow/scripts/explorer.py"

@@ -5,6 +5,9 @@
 # makes     results/scores/{recipe}/{task}/{training}/seed-{seed}.json, and .items.parquet
 #           results/training/fine_tune/…steps.tsv
 #           results/predictions/…jsonl.gz, results/fine-tuned/…   where `keep` asks for them
+from semantic_tokens.study.ingredients import training_spec
+from semantic_tokens.study.runs import folder_of
+
 SCORED = f"{RECIPE}/{{task}}/{{training}}/seed-{{seed}}"
 KEPT = {}
 if config["keep"]["predictions"]:

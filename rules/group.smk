@@ -1,10 +1,9 @@
-# Semantic grouping (paper, section 2.1; Appendices E and F).
+# Grouping by K-Means and by lexicon (paper, section 2.1; Appendices E and F).
 #
 # consumes  results/embeddings/{backbone}/{alignment}/{dimension}.safetensors,
-#           results/tokenized/{backbone}/original/corpora/
+#           results/tokenized/{backbone}/original/subword_counts.safetensors, results/lexicons/
 # makes     results/groups/{backbone}/{alignment}/{dimension}/{grouping}.safetensors
-#           results/tokenized/{backbone}/original/subword_counts.safetensors
-#           results/exported/{recipe}/   the plain checkpoint of a model, on request
+from semantic_tokens.study.recipe import lexicons_of, ratio_of
 
 
 rule group_kmeans:
@@ -32,39 +31,10 @@ rule group_kmeans:
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
         keep_unused_alone=config["grouping"]["keep_unused_alone"],
         options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
-        code=code_digest(
-            "semantic_tokens.grouping.kmeans",
-            "semantic_tokens.grouping.groups",
-            "semantic_tokens.tokenization.vocabulary",
-        ),
+        # The counts are of the weighted rule below.
+        code=code_digest("group_kmeans", ["tokenization.subword_counts"]),
     script:
         "../workflow/scripts/group_kmeans.py"
-
-
-rule count_subwords:
-    input:
-        corpora=shared(
-            expand(
-                "results/tokenized/{{backbone}}/original/corpora/{corpus}.safetensors",
-                corpus=config["pretraining"]["corpora"],
-            )
-        ),
-    output:
-        "results/{run_folder}tokenized/{backbone}/original/subword_counts.safetensors",
-    log:
-        "results/{run_folder}logs/count_subwords/{backbone}.log",
-    benchmark:
-        "results/{run_folder}benchmarks/count_subwords/{backbone}.tsv"
-    conda:
-        "../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=minutes(config["runtime_minutes"]["backbones"]),
-        gpu=0,
-    params:
-        code=code_digest("semantic_tokens.tokenization.subword_counts"),
-    script:
-        "../workflow/scripts/count_subwords.py"
 
 
 use rule group_kmeans as group_kmeans_weighted with:
@@ -84,104 +54,7 @@ use rule group_kmeans as group_kmeans_weighted with:
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
         keep_unused_alone=config["grouping"]["keep_unused_alone"],
         options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
-        code=code_digest(
-            "semantic_tokens.grouping.kmeans",
-            "semantic_tokens.grouping.groups",
-            "semantic_tokens.tokenization.subword_counts",
-            "semantic_tokens.tokenization.vocabulary",
-        ),
-
-
-rule group_random:
-    input:
-        embeddings=shared("results/embeddings/{backbone}/{alignment}/{dimension}.safetensors"),
-        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
-        kmeans=groups_of_same_sizes,
-    output:
-        groups=f"results/{{run_folder}}groups/{GROUPS}.safetensors",
-    log:
-        f"results/{{run_folder}}logs/group_random/{GROUPS}.log",
-    benchmark:
-        f"results/{{run_folder}}benchmarks/group_random/{GROUPS}.tsv"
-    wildcard_constraints:
-        grouping=r"random-.+",
-    conda:
-        "../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=minutes(config["runtime_minutes"]["backbones"]),
-        gpu=0,
-    params:
-        seed=lambda wildcards: own_seeds(config["grouping"]["random"], wildcards)["seed"],
-        keep_unused_alone=config["grouping"]["keep_unused_alone"],
-        code=code_digest(
-            "semantic_tokens.grouping.controls",
-            "semantic_tokens.grouping.groups",
-            "semantic_tokens.tokenization.vocabulary",
-        ),
-    script:
-        "../workflow/scripts/group_random.py"
-
-
-rule group_by_frequency:
-    input:
-        embeddings=shared("results/embeddings/{backbone}/{alignment}/{dimension}.safetensors"),
-        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
-        kmeans=groups_of_same_sizes,
-        counts=subword_counts,
-    output:
-        groups=f"results/{{run_folder}}groups/{GROUPS}.safetensors",
-    log:
-        f"results/{{run_folder}}logs/group_by_frequency/{GROUPS}.log",
-    benchmark:
-        f"results/{{run_folder}}benchmarks/group_by_frequency/{GROUPS}.tsv"
-    wildcard_constraints:
-        grouping=r"frequency-.+",
-    conda:
-        "../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=minutes(config["runtime_minutes"]["backbones"]),
-        gpu=0,
-    params:
-        keep_unused_alone=config["grouping"]["keep_unused_alone"],
-        code=code_digest(
-            "semantic_tokens.grouping.controls",
-            "semantic_tokens.grouping.groups",
-            "semantic_tokens.tokenization.subword_counts",
-            "semantic_tokens.tokenization.vocabulary",
-        ),
-    script:
-        "../workflow/scripts/group_by_frequency.py"
-
-
-rule group_first_k:
-    input:
-        embeddings=shared("results/embeddings/{backbone}/{alignment}/{dimension}.safetensors"),
-        tokenizer=shared("results/backbones/{backbone}/tokenizer.json"),
-    output:
-        groups=f"results/{{run_folder}}groups/{GROUPS}.safetensors",
-    log:
-        f"results/{{run_folder}}logs/group_first_k/{GROUPS}.log",
-    benchmark:
-        f"results/{{run_folder}}benchmarks/group_first_k/{GROUPS}.tsv"
-    wildcard_constraints:
-        grouping=r"firstk-.+",
-    conda:
-        "../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=minutes(config["runtime_minutes"]["backbones"]),
-        gpu=0,
-    params:
-        ratio=lambda wildcards: ratio_of(wildcards.grouping),
-        code=code_digest(
-            "semantic_tokens.grouping.first_k",
-            "semantic_tokens.grouping.groups",
-            "semantic_tokens.tokenization.vocabulary",
-        ),
-    script:
-        "../workflow/scripts/group_first_k.py"
+        code=code_digest("group_kmeans"),
 
 
 rule group_by_lexicon:
@@ -204,36 +77,6 @@ rule group_by_lexicon:
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        code=code_digest(
-            "semantic_tokens.embeddings.alignment",
-            "semantic_tokens.data.lexicons.table",
-            "semantic_tokens.grouping.lexicon_components",
-            "semantic_tokens.grouping.groups",
-            "semantic_tokens.tokenization.vocabulary",
-        ),
+        code=code_digest("group_by_lexicon"),
     script:
         "../workflow/scripts/group_by_lexicon.py"
-
-
-rule export_model:
-    # The plain checkpoint of any recipe, for transformers alone: ask for its folder.
-    input:
-        unpack(model_inputs),
-        tokenizer=tokenizer_of_recipe,
-    output:
-        directory(own(f"results/exported/{RECIPE}")),
-    log:
-        own(f"results/logs/export_model/{RECIPE}.log"),
-    benchmark:
-        own(f"results/benchmarks/export_model/{RECIPE}.tsv")
-    conda:
-        "../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
-        runtime=minutes(config["runtime_minutes"]["backbones"]),
-        gpu=0,
-    params:
-        scores=PREFIX + own(f"results/scores/{RECIPE}"),
-        code=code_digest(*MODELING),
-    script:
-        "../workflow/scripts/export_model.py"

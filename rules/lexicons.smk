@@ -1,6 +1,7 @@
 # Bilingual dictionaries and concept lists (paper, section 2.2; Appendix B).
 #
 # makes     results/lexicons/{lexicon}.tsv   concept, language, word, source
+from semantic_tokens.study.ingredients import reading_spec
 
 
 rule read_lexicon:
@@ -22,10 +23,6 @@ rule read_lexicon:
         gpu=0,
     params:
         spec=lambda wildcards: reading_spec(config["lexicons"][wildcards.lexicon]),
-        code=code_digest(
-            "semantic_tokens.data.lexicons",
-            "semantic_tokens.data.languages",
-            "semantic_tokens.text_files",
-        ),
+        code=code_digest("read_lexicon"),
     script:
         "../workflow/scripts/read_lexicon.py"

@@ -3,17 +3,10 @@
 # consumes  a backbone and its groups, results/tokenized/{backbone}/{segmentation}/corpora/
 # makes     results/models/{groups}/mlm/, results/efficiency/, results/held_out/,
 #           results/training/pretrain/
+from semantic_tokens.study.ingredients import objective, training_spec
 
 # What decides the masked sequences of pretraining.
 OBJECTIVE = objective(config)
-
-PRETRAINING_CODE = code_digest(
-    "semantic_tokens.training.pretraining",
-    *TRAINING,
-    *MODELING,
-    "semantic_tokens.grouping.groups",
-    "semantic_tokens.jobs.efficiency",
-)
 
 
 rule pretrain:
@@ -45,7 +38,7 @@ rule pretrain:
         # Outside the outputs, which Snakemake deletes when an interrupted job starts again.
         checkpoint=f"{PREFIX}results/{{run_folder}}checkpoints/pretrain/{GROUPS}",
         tracking=f"{PREFIX}results/{{run_folder}}tracking",
-        code=PRETRAINING_CODE,
+        code=code_digest("pretrain"),
     script:
         "../workflow/scripts/pretrain.py"
 
@@ -73,6 +66,6 @@ rule measure_pretraining:
         training=training_spec(config["pretraining"])["training"],
         objective=lambda wildcards: own_seeds({**OBJECTIVE, "logits": "all"}, wildcards),
         steps=config["pretraining"]["measured_steps"],
-        code=PRETRAINING_CODE,
+        code=code_digest("measure_pretraining"),
     script:
         "../workflow/scripts/measure_pretraining.py"

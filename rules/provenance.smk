@@ -34,6 +34,6 @@ rule provenance:
     params:
         # What no result depends on makes this file stale no more than the results.
         configuration=unrecorded(config),
-        code=code_digest("semantic_tokens.report.provenance", *PAGES),
+        code=code_digest("provenance"),
     script:
         "../workflow/scripts/provenance.py"

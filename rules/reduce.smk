@@ -22,6 +22,6 @@ rule reduce_dimension:
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        code=code_digest("semantic_tokens.embeddings.reduction"),
+        code=code_digest("reduce_dimension"),
     script:
         "../workflow/scripts/reduce_dimension.py"

@@ -2,6 +2,7 @@
 #
 # makes     resources/wheels/{wheel}.whl
 #           resources/downloads/{download}/   a publisher's files, as it lays them out
+from semantic_tokens.study.ingredients import checksums_of, download_spec
 
 
 rule fetch_wheel:

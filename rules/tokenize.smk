@@ -4,12 +4,6 @@
 # makes     results/tokenized/{backbone}/{segmentation}/{dataset}/*.parquet
 #           results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors
 
-TOKENIZATION_CODE = code_digest(
-    "semantic_tokens.tokenization.examples",
-    "semantic_tokens.tokenization.special_tokens",
-    "semantic_tokens.tokenization.vocabulary",
-)
-
 
 rule tokenize_dataset:
     input:
@@ -37,7 +31,7 @@ rule tokenize_dataset:
     params:
         kind=lambda wildcards: dataset_kind(wildcards.dataset),
         options=lambda wildcards: config["datasets"][wildcards.dataset]["tokenization"],
-        code=TOKENIZATION_CODE,
+        code=code_digest("tokenize_dataset"),
     script:
         "../workflow/scripts/tokenize_dataset.py"
 
@@ -81,6 +75,32 @@ rule tokenize_corpus:
         gpu=0,
     params:
         sequence_length=config["pretraining"]["sequence_length"],
-        code=TOKENIZATION_CODE,
+        code=code_digest("tokenize_corpus"),
     script:
         "../workflow/scripts/tokenize_corpus.py"
+
+
+rule count_subwords:
+    input:
+        corpora=shared(
+            expand(
+                "results/tokenized/{{backbone}}/original/corpora/{corpus}.safetensors",
+                corpus=config["pretraining"]["corpora"],
+            )
+        ),
+    output:
+        "results/{run_folder}tokenized/{backbone}/original/subword_counts.safetensors",
+    log:
+        "results/{run_folder}logs/count_subwords/{backbone}.log",
+    benchmark:
+        "results/{run_folder}benchmarks/count_subwords/{backbone}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(config["memory_mb"]["backbones"]),
+        runtime=minutes(config["runtime_minutes"]["backbones"]),
+        gpu=0,
+    params:
+        code=code_digest("count_subwords"),
+    script:
+        "../workflow/scripts/count_subwords.py"

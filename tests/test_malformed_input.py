@@ -23,7 +23,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from semantic_tokens.data.corpora import READERS as READERS_OF_CORPORA
-from semantic_tokens.data.corpora import hub, local, packages, read_corpus
+from semantic_tokens.data.corpora import hub, packages, read_corpus
+from semantic_tokens.data.corpora.conll_sentences import conll_sentences
+from semantic_tokens.data.corpora.emoji_names import emoji_names
+from semantic_tokens.data.corpora.squad_contexts import squad_contexts
+from semantic_tokens.data.corpora.text import text
 from semantic_tokens.data.datasets import READERS as READERS_OF_DATASETS
 from semantic_tokens.data.datasets import read_dataset
 from semantic_tokens.data.languages import iso639_3
@@ -125,9 +129,9 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "colexnet table": (["edges.tsv"], colexnet.colexnet),
     "colexnet": (["graph.pickle"], colexnet.colexnet),
     "emoji": (["any.whl"], lambda folder: package_words.emoji(folder / "any.whl", ["deu"])),
-    "squad_contexts": (["xquad.de.json"], local.squad_contexts),
-    "conll_sentences": (["deu/train.txt"], local.conll_sentences),
-    "text": (["deu.txt"], local.text),
+    "squad_contexts": (["xquad.de.json"], squad_contexts),
+    "conll_sentences": (["deu/train.txt"], conll_sentences),
+    "text": (["deu.txt"], text),
     "wikipedia": (["20231101.de/0.parquet"], lambda folder: hub.wikipedia(folder, "mine")),
     "django": (["any.whl"], lambda folder: packages.django(folder / "any.whl", ["deu"])),
     "chatterbot": (["any.whl"], lambda folder: packages.chatterbot(folder / "any.whl", ["deu"])),
@@ -143,7 +147,7 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
         [f"de/{split}-0.parquet" for split in ("train", "validation", "test")],
         dataset("xnli_hub", "pair_classification", languages=["deu"]),
     ),
-    "emoji_names": (["any.whl"], lambda folder: packages.emoji_names(folder / "any.whl", ["deu"])),
+    "emoji_names": (["any.whl"], lambda folder: emoji_names(folder / "any.whl", ["deu"])),
     "miniature": (["any.whl"], lambda folder: READERS_OF_CORPORA["miniature"](folder / "any.whl", languages=["deu"], sentences=2, seed=1)),
     "hf": (["train.jsonl", "validation.jsonl", "test.jsonl"], dataset("hf", "token_classification", language="deu")),
     "hf of questions": (["train.json", "test.json"], dataset("hf", "question_answering", language="deu", splits={"train": "train", "test": "test"}, dev_fraction=0.5)),

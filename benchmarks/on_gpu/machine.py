@@ -24,7 +24,7 @@ OPTIONAL = (
 
 def environment(run: Run, values: dict[str, Any]) -> None:
     """The card, the driver, and the versions of what is installed."""
-    from semantic_tokens.jobs.efficiency import device_name
+    from semantic_tokens.jobs.device import device_name
     from semantic_tokens.jobs.gpus import driver_version
 
     values |= {

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from semantic_tokens.modeling.loading import load_model
 from semantic_tokens.tasks.bi_encoder import (
     BestPassages,
     contrastive_loss,
+    embed,
     embed_in_parts,
     encode_texts,
 )
@@ -41,20 +43,14 @@ def gradient_caching(run: Run, values: dict[str, Any]) -> None:
     forbidden = torch.zeros(len(queries), len(passages), dtype=torch.bool, device=run.device)
     gradients, losses = [], []
     part = max(1, sizes.compared_batch // 8)
+    embed_part = partial(embed, pooling="cls", similarity="cosine")
     with tempfile.TemporaryDirectory() as temporary:
         files = write_groups(run, Path(temporary), 0.05, sizes.columns)
         for size in (None, part):
             model = load_model("none", files, seed=1, dropout=0.0).to(run.device).train()
             with PeakMemory(run.device) as memory:
                 vectors = [
-                    embed_in_parts(
-                        model,
-                        ids,
-                        torch.ones_like(ids),
-                        size=size,
-                        pooling="cls",
-                        similarity="cosine",
-                    )
+                    embed_in_parts(embed_part, model, ids, torch.ones_like(ids), size)
                     for ids in (queries, passages)
                 ]
                 loss = contrastive_loss(*vectors, target, forbidden, 0.05)

@@ -168,8 +168,7 @@ class Run:
             self._is_over = True
             section |= {"status": "out of time", "why": f"the limit is {self.limit:.0f} s"}
         except Exception as error:
-            traceback.print_exc()
-            section |= {"status": "failed", "why": f"{type(error).__name__}: {one_line(error)}"}
+            section |= failure(error)
         section["seconds"] = round(time.monotonic() - began, 2)
         print(
             f"{name}: {section['status']} after {section['seconds']:.1f} s"
@@ -202,6 +201,12 @@ def one_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [""])[0][:300]
 
 
+def failure(error: Exception) -> dict[str, str]:
+    """What is kept of an error, whose traceback is printed."""
+    traceback.print_exception(error)
+    return {"status": "failed", "why": f"{type(error).__name__}: {one_line(error)}"}
+
+
 def attempt(values: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
     """Add what is measured; or that the memory did not suffice, or that something is absent."""
     try:
@@ -215,8 +220,7 @@ def attempt(values: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> No
         if is_out_of_gpu_memory(caused):
             values |= {"status": "out of memory", "why": one_line(caused)}
         else:
-            traceback.print_exc()
-            values |= {"status": "failed", "why": f"{type(error).__name__}: {one_line(error)}"}
+            values |= failure(error)
     else:
         values.setdefault("status", "done")
 

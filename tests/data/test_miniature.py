@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from semantic_tokens.data.bm25 import bm25_candidates
 from semantic_tokens.data.miniature import GENERATORS, generate, texts
 from semantic_tokens.data.miniature.sentences import fill, running_text, templates
 from semantic_tokens.data.miniature.words import KINDS, LANGUAGES, SPLITS, by_split, words_of
 from semantic_tokens.data.miniature.world import QUESTIONS, RELATIONS, VERDICTS
-from semantic_tokens.data.ranking import bm25_candidates, ndcg_at_10
 from semantic_tokens.errors import InputError
+from semantic_tokens.tasks.metrics import ndcg_at_10
 
 EXAMPLES = {"train": 60, "dev": 12, "test": 30}
 OPTIONS = {"languages": list(LANGUAGES), "examples": EXAMPLES, "seed": 1}

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semantic_tokens.data.ranking import ndcg_at_10
 from semantic_tokens.errors import InputError
 from semantic_tokens.evaluation.baselines import (
     METRICS,
@@ -19,7 +18,7 @@ from semantic_tokens.evaluation.baselines import (
     record,
     word_spans,
 )
-from semantic_tokens.tasks.question_answering import squad_f1
+from semantic_tokens.tasks.metrics import ndcg_at_10, squad_f1
 
 
 def labelled(*labels: str) -> list[dict]:

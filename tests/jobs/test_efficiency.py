@@ -2,12 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from semantic_tokens.jobs.efficiency import (
-    device_name,
-    parameter_count,
-    peak_memory,
-    steps_per_second,
-)
+from semantic_tokens.jobs.device import device_name
+from semantic_tokens.jobs.efficiency import parameter_count, peak_memory, steps_per_second
 
 
 def test_tied_parameters_count_once() -> None:

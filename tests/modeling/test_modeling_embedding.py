@@ -6,16 +6,16 @@ from torch import nn
 from transformers import BertConfig, BertForMaskedLM, CanineConfig, CanineModel
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.modeling import embedding as embedding_module
+from semantic_tokens.modeling import cross_entropy as embedding_module
+from semantic_tokens.modeling.cross_entropy import cross_entropy_in_parts
 from semantic_tokens.modeling.embedding import (
     SemanticTokenEmbedding,
-    cross_entropy_in_parts,
     expand_to_subwords,
     group_means,
-    plain_input_embedding,
     semantic_embedding,
     use_semantic_tokens,
 )
+from semantic_tokens.modeling.vocabulary_layers import plain_input_embedding
 
 # The loss in parts
 

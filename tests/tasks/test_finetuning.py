@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.modeling.loading import ModelFiles
+from semantic_tokens.tasks.metrics import entity_counts
 from semantic_tokens.tasks.predictions import write_predictions
 from semantic_tokens.tasks.run import fine_tune, make_task
 from semantic_tokens.tasks.scored_items import (
@@ -29,7 +30,6 @@ from semantic_tokens.tasks.task import (
     of_languages,
     predict,
 )
-from semantic_tokens.tasks.token_classification import entity_counts
 from semantic_tokens.training import TrainingOptions
 
 VOCABULARY = character_tokenizer().get_vocab()

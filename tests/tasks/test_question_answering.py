@@ -12,7 +12,8 @@ from tiny import Rule, character_tokenizer, write_model, write_task
 from torch.nn import functional
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.tasks.question_answering import QuestionAnswering, best_span, squad_f1
+from semantic_tokens.tasks.metrics import squad_f1
+from semantic_tokens.tasks.question_answering import QuestionAnswering, best_span
 from semantic_tokens.tasks.run import make_task
 from semantic_tokens.tasks.scored_items import scores_by_language
 

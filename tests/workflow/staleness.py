@@ -438,7 +438,7 @@ MODULES: dict[str, Line] = {
     "training.pretraining": Line(PRETRAINED),
     "jobs.processes": Line(NOTHING),
     "report.provenance": Line(ALWAYS),
-    "data.ranking": Line(RANKED, only=_RERANKED),
+    "data.bm25": Line(RANKED, only=_RERANKED),
     # what it says of a path is in the paths
     "study.recipe": Line(NOTHING),
     # how runs are named and seeded, which is in paths and parameters, and found again

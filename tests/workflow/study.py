@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +35,25 @@ class Made(NamedTuple):
 
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def shown_by(command: Sequence[str | Path], folder: Path) -> str:
+    """All that a command shows, which has to succeed.
+
+    Args:
+        command: words after ``python -m``.
+        folder: to run it in.
+    """
+    answer = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout
+    return answer.stdout
 
 
 def new_study(checkout: Path, folder: Path, wheels: Mapping[str, Mapping[str, str]]) -> "Study":

@@ -1,13 +1,11 @@
 """What a budget buys of the paper's study: it can be run, and its own plan is within the budget."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from study import job_counts
+from study import job_counts, shown_by
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,17 +19,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def snakemake(folder: Path, *arguments: str) -> str:
     """All that is shown of a run with the paper's configuration."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
-    answer = subprocess.run(
-        [*command, "--directory", folder, *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stdout
-    return answer.stdout
+    command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
+    return shown_by([*command, "--directory", folder, *arguments], folder)
 
 
 def plan(folder: Path, *configfiles: str, **keys: float) -> str:

@@ -2,12 +2,10 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from study import job_counts
+from study import job_counts, shown_by
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,17 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def resolve(folder: Path, *arguments: str | Path) -> str:
     """All that a dry run shows, in a folder that has the configuration."""
     shutil.copytree(ROOT / "config", folder / "config")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
-    answer = subprocess.run(
-        [*command, "--directory", folder, *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stdout
-    return answer.stdout
+    command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
+    return shown_by([*command, "--directory", folder, *arguments], folder)
 
 
 @pytest.fixture(scope="module", params=["results/table5.csv", "all"])
@@ -98,16 +87,7 @@ def first_commands() -> list[list[str]]:
 
 
 def dry_run_in(checkout: Path, command: list[str]) -> str:
-    answer = subprocess.run(
-        [sys.executable, "-m", *command, "--dry-run"],
-        cwd=checkout,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stdout
-    return answer.stdout
+    return shown_by([*command, "--dry-run"], checkout)
 
 
 def test_the_first_commands_on_a_cluster_are_right_as_they_stand(checkout: Path) -> None:

@@ -5,7 +5,7 @@ from semantic_tokens.jobs.job import job
 with job(snakemake) as log:
     from itertools import chain
 
-    from semantic_tokens.data.ranking import pool_passages
+    from semantic_tokens.data.bm25 import pool_passages
     from semantic_tokens.files import read_jsonl, write_jsonl
 
     inputs = snakemake.input

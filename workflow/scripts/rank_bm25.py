@@ -7,7 +7,7 @@ from semantic_tokens.jobs.job import job
 with job(snakemake):
     from tempfile import TemporaryDirectory
 
-    from semantic_tokens.data.ranking import bm25_candidates
+    from semantic_tokens.data.bm25 import bm25_candidates
     from semantic_tokens.files import read_jsonl, write_jsonl
 
     params, outputs = snakemake.params, snakemake.output

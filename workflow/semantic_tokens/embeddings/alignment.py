@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from semantic_tokens.data.lexicons.table import Entry
 from semantic_tokens.errors import InputError
-from semantic_tokens.jobs.efficiency import device_name
+from semantic_tokens.jobs.device import device_name
 from semantic_tokens.jobs.gpus import within_gpu_memory
 
 log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ import regex
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.tasks.metrics import entity_counts, ndcg_at_10, squad_f1
 from semantic_tokens.tasks.scored_items import ScoredItem, scores_by_language
 
 Example = Mapping[str, Any]
@@ -68,7 +69,6 @@ def constant_tag(train: Iterable[Example], test: Iterable[Example]) -> tuple[lis
     Returns:
         the items, and the rule in words.
     """
-    from semantic_tokens.tasks.token_classification import entity_counts
 
     def items_of(examples: Iterable[Example], tag: str) -> list[ScoredItem]:
         return [
@@ -180,8 +180,6 @@ def bm25_order(
         candidates: query id -> passage ids, best first.
         depth: the number of ranked passages; None for all.
     """
-    from semantic_tokens.data.ranking import ndcg_at_10
-
     run = {
         query["id"]: {
             passage: -float(rank) for rank, passage in enumerate(candidates[query["id"]][:depth])
@@ -221,8 +219,6 @@ def chance(
     if kind == "token_classification":
         return constant_tag(train, test)
     if kind == "question_answering":
-        from semantic_tokens.tasks.question_answering import squad_f1
-
         return constant_answer(train, test, squad_f1)
     if kind == "reranking" and candidates is not None:
 

@@ -1,11 +1,9 @@
 """Parameters, memory and speed of trainings (paper, Appendix D; Table 3)."""
 
-import platform
 import resource
 import statistics
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,18 +42,3 @@ def peak_memory() -> dict[str, Any]:
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return {"peak_memory_bytes": peak, "memory_of": "process"}
-
-
-def device_name() -> str:
-    """The name of the GPU, or the name of the CPU with the number of threads."""
-    if torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
-    threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'' if threads == 1 else 's'}"
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(names), "") or platform.processor() or platform.machine()

@@ -31,13 +31,13 @@ from semantic_tokens.modeling.checkpoint_files import (
     same_parameter,
     weight_files,
 )
-from semantic_tokens.modeling.embedding import plain_input_embedding
 from semantic_tokens.modeling.encoders import (
     ORIGIN,
     check_vocabulary,
     empty_encoder,
     open_config,
 )
+from semantic_tokens.modeling.vocabulary_layers import plain_input_embedding
 from semantic_tokens.sources.downloads import PROVENANCE
 from semantic_tokens.sources.e5_binary import E5Model, read_e5_binary
 from semantic_tokens.sources.wheels import members, read_member

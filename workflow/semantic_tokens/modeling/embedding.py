@@ -6,18 +6,17 @@ original decoder is tied to the embedding, the new one is tied too. Token ids do
 backbone's tokenizer still works.
 """
 
-from typing import Any
-
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
 from semantic_tokens.errors import InputError
-
-# The size of a part of the logits, as rows × outputs. A part is small compared with the model, and has
-# enough rows to make the cost of reading the weights small.
-_LOGITS_AT_ONCE = 2**25
+from semantic_tokens.modeling.vocabulary_layers import (
+    output_layer,
+    plain_input_embedding,
+    replace_output_layer,
+)
 
 
 class SemanticTokenEmbedding(nn.Module):
@@ -196,105 +195,3 @@ def expand_to_subwords(
     columns = (slice(values.shape[1]),) if values.dim() == 2 else ()
     plain[(slice(len(token_to_group)), *columns)] = values[token_to_group]
     return plain
-
-
-def plain_input_embedding(model: PreTrainedModel) -> nn.Embedding:
-    """The input embedding of a model.
-
-    Raises:
-        InputError: there is none, or it does more than look up rows.
-    """
-    try:
-        embedding = model.get_input_embeddings()
-    except (NotImplementedError, AttributeError):
-        embedding = None
-    if type(embedding) is not nn.Embedding:
-        found = "none" if embedding is None else type(embedding).__name__
-        raise InputError(
-            f"{type(model).__name__} has no plain embedding of subwords (found: {found}), so there "
-            "is nothing to group; use an encoder over subwords"
-        )
-    return embedding
-
-
-def output_layer(model: PreTrainedModel) -> nn.Linear | None:
-    """The layer of a model's head that scores subwords; None if there is none."""
-    layer = model.get_output_embeddings()
-    rows = len(plain_input_embedding(model).weight)
-    return layer if isinstance(layer, nn.Linear) and layer.out_features == rows else None
-
-
-def replace_output_layer(model: PreTrainedModel, layer: nn.Module) -> None:
-    """Replace the layer that :func:`output_layer` returns.
-
-    Some heads also have the bias of this layer under another name.
-    """
-    bias = model.get_output_embeddings().bias
-    model.set_output_embeddings(layer)
-    for module in model.modules():
-        if module is not layer and bias is not None and getattr(module, "bias", None) is bias:
-            module.bias = layer.bias
-
-
-class _CrossEntropyInParts(torch.autograd.Function):
-    """See :func:`cross_entropy_in_parts`. The forward pass also computes the gradients, while it has
-    the logits of a part. The backward pass scales them, since fp16 scales the loss."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        states: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None,
-        groups: torch.Tensor,
-    ) -> torch.Tensor:
-        wants = any(ctx.needs_input_grad)
-        loss = states.new_zeros((), dtype=torch.float32)
-        parameters = [states, weight] if bias is None else [states, weight, bias]
-        gradients = [torch.zeros_like(tensor) for tensor in parameters] if wants else []
-        size = max(1, _LOGITS_AT_ONCE // len(weight))
-        for start in range(0, len(states), size):
-            part, target = states[start : start + size], groups[start : start + size, None]
-            logits = functional.linear(part, weight, bias).float()
-            normaliser = logits.logsumexp(dim=1, keepdim=True)
-            loss += (normaliser - logits.gather(1, target)).sum()
-            if wants:
-                error = logits.sub_(normaliser).exp_()  # predicted minus target probabilities
-                error.scatter_add_(1, target, torch.full_like(normaliser, -1.0))
-                gradients[0][start : start + size] = error @ weight
-                if part.dtype == weight.dtype and not torch.is_autocast_enabled(part.device.type):
-                    gradients[1].addmm_(error.T, part)  # without a second matrix of this size
-                else:
-                    gradients[1] += error.T @ part
-                if bias is not None:
-                    gradients[2] += error.sum(dim=0)
-        ctx.save_for_backward(*gradients)
-        ctx.count = len(states)
-        return loss / len(states)
-
-    @staticmethod
-    def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        scale = outer[0] / ctx.count
-        scaled = [gradient.mul_(scale) for gradient in ctx.saved_tensors]
-        return *scaled, *[None] * (4 - len(scaled))
-
-
-def cross_entropy_in_parts(
-    states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, groups: torch.Tensor
-) -> torch.Tensor:
-    """Mean cross-entropy of ``states @ weight.T + bias``, in nats, computed for some rows at a time.
-
-    With a full vocabulary, logits need much memory even if they are limited to masked positions,
-    because there are four copies: logits, their logarithms, and the gradients of both. Here there is
-    one copy, for some rows at a time.
-
-    Args:
-        states: [n, d] floating; with n = 0 the result is nan.
-        weight: [V', d].
-        bias: [V'] or None.
-        groups: [n] int64, the target row of each state.
-
-    Returns:
-        a scalar, float32, which can be differentiated once.
-    """
-    return _CrossEntropyInParts.apply(states, weight, bias, groups)

@@ -18,7 +18,7 @@ from transformers import (
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json
-from semantic_tokens.modeling.embedding import output_layer, plain_input_embedding
+from semantic_tokens.modeling.vocabulary_layers import output_layer, plain_input_embedding
 
 #: Our entry in the ``config.json`` of a backbone, which describes its source.
 ORIGIN = "derived_from"

@@ -19,13 +19,13 @@ from semantic_tokens.modeling.embedding import (
     SemanticTokenDecoder,
     SemanticTokenEmbedding,
     expand_to_subwords,
-    replace_output_layer,
     semantic_embedding,
 )
 from semantic_tokens.modeling.encoders import ORIGIN, open_config, trusts_remote_code
 from semantic_tokens.modeling.loading import ModelFiles, is_semantic_token_model, load_model
 from semantic_tokens.modeling.model_card import CardContent, write_card
 from semantic_tokens.modeling.pooling import MeanPooledClassifier
+from semantic_tokens.modeling.vocabulary_layers import replace_output_layer
 
 
 def make_plain(model: PreTrainedModel) -> None:

@@ -38,7 +38,6 @@ from semantic_tokens.files import copy_files, read_json, reading, whole_folder, 
 from semantic_tokens.grouping.groups import Groups, ungrouped
 from semantic_tokens.modeling.embedding import (
     expand_to_subwords,
-    plain_input_embedding,
     semantic_embedding,
     use_semantic_tokens,
 )
@@ -48,6 +47,7 @@ from semantic_tokens.modeling.encoders import (
     trusts_remote_code,
     vocabulary_parameters,
 )
+from semantic_tokens.modeling.vocabulary_layers import plain_input_embedding
 
 log = logging.getLogger(__name__)
 

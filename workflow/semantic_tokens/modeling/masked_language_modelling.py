@@ -8,11 +8,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.modeling.embedding import (
-    SemanticTokenDecoder,
-    cross_entropy_in_parts,
-    semantic_embedding,
-)
+from semantic_tokens.modeling.cross_entropy import cross_entropy_in_parts
+from semantic_tokens.modeling.embedding import SemanticTokenDecoder, semantic_embedding
 
 Logits = Literal["masked", "all"]
 

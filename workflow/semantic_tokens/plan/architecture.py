@@ -20,13 +20,13 @@ from transformers import AutoModel, AutoModelForMaskedLM, BertConfig, PreTrained
 from transformers.modeling_outputs import BaseModelOutput
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.modeling.embedding import (
-    SemanticTokenDecoder,
+from semantic_tokens.modeling.embedding import SemanticTokenDecoder
+from semantic_tokens.modeling.encoders import open_config, trusts_remote_code
+from semantic_tokens.modeling.vocabulary_layers import (
     output_layer,
     plain_input_embedding,
     replace_output_layer,
 )
-from semantic_tokens.modeling.encoders import open_config, trusts_remote_code
 
 # The number of positions for which a head is counted: a product with one row may use another kernel.
 _POSITIONS = 8

@@ -1,8 +1,7 @@
 """A bi-encoder for queries and passages: embedding, gradient caching, loss, and exact search."""
 
 import math
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from semantic_tokens.files import read_json, write_json
 from semantic_tokens.modeling.pooling import Pooling, pooled
 from semantic_tokens.tasks.task import model_inputs, predict
+
+#: A model, token ids and an attention mask -> embeddings: :func:`embed` with its options.
+EmbedPart = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class BestPassages:
@@ -82,61 +84,48 @@ def embed(
 
 
 def embed_in_parts(
-    model: nn.Module,
-    input_ids: torch.Tensor,
-    attention_mask: torch.Tensor,
-    *,
-    size: int | None,
-    pooling: Pooling,
-    similarity: str,
+    embed_part: EmbedPart, model: nn.Module, ids: torch.Tensor, mask: torch.Tensor, size: int | None
 ) -> torch.Tensor:
     """Like :func:`embed`, with the activations of one part in memory at a time.
 
-    This is gradient caching (Gao et al. 2021): the backward pass recomputes each part, from the
-    gradient of the entire batch's loss with respect to the embeddings. So all passages of the batch
-    are negatives, even if only a few fit on the device.
+    Every part is computed again when its gradient is due, from the embeddings' gradient under
+    the whole batch's loss: gradient caching (Gao et al. 2021), so all of the batch's passages
+    are negatives however few fit on the device.
 
     Args:
-        size: the number of texts per part; None for all at once.
+        embed_part: :func:`embed` with its options.
+        ids, mask: [B, L] token ids and attention mask.
+        size: texts of a part; None is all at once.
     """
-    one = partial(embed, pooling=pooling, similarity=similarity)
-    if size is None or len(input_ids) <= size:
-        return one(model, input_ids, attention_mask)
+    if size is None or len(ids) <= size:
+        return embed_part(model, ids, mask)
     parts = []
-    for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True):
-        longest = int(mask.sum(dim=1).max())
-        parts.append(
-            checkpoint(one, model, ids[:, :longest], mask[:, :longest], use_reentrant=False)
-        )
+    for some, of_some in zip(ids.split(size), mask.split(size), strict=True):
+        longest = int(of_some.sum(dim=1).max())
+        shortened = some[:, :longest], of_some[:, :longest]
+        parts.append(checkpoint(embed_part, model, *shortened, use_reentrant=False))
     return torch.cat(parts)
 
 
 def embed_together(
-    model: nn.Module,
-    input_ids: torch.Tensor,
-    attention_mask: torch.Tensor,
-    *,
-    size: int | None,
-    pooling: Pooling,
-    similarity: str,
+    embed_part: EmbedPart, model: nn.Module, ids: torch.Tensor, mask: torch.Tensor, size: int | None
 ) -> torch.Tensor:
     """Like :func:`embed_in_parts`, for several processes. Each process encodes a part of the rows and
     receives the other embeddings as constants. Its gradient is that of its part under the loss of the
     entire batch, so the sum over the processes is the gradient of the batch.
     """
-    one = partial(embed_in_parts, model, size=size, pooling=pooling, similarity=similarity)
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
-        return one(input_ids, attention_mask)
+        return embed_in_parts(embed_part, model, ids, mask, size)
     count, rank = distributed.get_world_size(), distributed.get_rank()
-    share = math.ceil(len(input_ids) / count)
-    rows = torch.arange(rank * share, (rank + 1) * share, device=input_ids.device)
-    rows = rows.clamp(max=len(input_ids) - 1)  # all parts have the same size: repeat the last row
-    longest = int(attention_mask[rows].sum(dim=1).max())
-    own = one(input_ids[rows, :longest], attention_mask[rows, :longest])
+    share = math.ceil(len(ids) / count)
+    rows = torch.arange(rank * share, (rank + 1) * share, device=ids.device)
+    rows = rows.clamp(max=len(ids) - 1)  # all parts have the same size: repeat the last row
+    longest = int(mask[rows].sum(dim=1).max())
+    own = embed_in_parts(embed_part, model, ids[rows, :longest], mask[rows, :longest], size)
     shares = [torch.empty_like(own) for _ in range(count)]
     distributed.all_gather(shares, own.detach().contiguous())
     shares[rank] = own
-    return torch.cat(shares)[: len(input_ids)]
+    return torch.cat(shares)[: len(ids)]
 
 
 def contrastive_loss(

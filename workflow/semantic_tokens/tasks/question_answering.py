@@ -1,9 +1,5 @@
 """Extractive question answering: SQuAD F1, 0–100."""
 
-import collections
-import re
-import string
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +12,7 @@ from torch.nn import functional
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_jsonl
 from semantic_tokens.modeling.loading import ModelFiles, load_model
+from semantic_tokens.tasks.metrics import NORMALIZATIONS, squad_f1
 from semantic_tokens.tasks.scored_items import ScoredItem
 from semantic_tokens.tasks.task import (
     Predictions,
@@ -29,14 +26,6 @@ from semantic_tokens.tokenization.special_tokens import SpecialTokens
 from semantic_tokens.tokenization.tables import read_table
 from semantic_tokens.tokenization.vocabulary import load_tokenizer
 from semantic_tokens.training import Batch
-
-NORMALIZATIONS = ("squad", "unicode")
-# Scripts without spaces between words. Each of their characters counts as a word, as in multilingual
-# versions of SQuAD's script. Otherwise F1 would be an exact match.
-_UNSPACED = re.compile(
-    r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
-)
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 class QuestionAnswering(Task):
@@ -166,36 +155,3 @@ def best_span(
     scores = np.where((length >= 0) & (length < max_answer_tokens), scores, -np.inf)
     i, j = np.unravel_index(int(scores.argmax()), scores.shape)
     return float(scores[i, j]), window["offsets"][2 * i], window["offsets"][2 * j + 1]
-
-
-def squad_f1(gold: str, predicted: str, normalization: str = "squad") -> float:
-    """Word-overlap F1 of two answers, 0–1.
-
-    Args:
-        normalization: ``squad`` follows SQuAD 1.1's official script, which TyDiQA-GoldP uses: lower
-            case, without ASCII punctuation and English articles, words separated by spaces.
-            ``unicode`` removes all punctuation, and counts each character of scripts without spaces
-            as a word.
-    """
-    gold_words = normalized_words(gold, normalization)
-    words = normalized_words(predicted, normalization)
-    if normalization == "unicode" and not (gold_words and words):
-        return float(gold_words == words)
-    common = sum((collections.Counter(gold_words) & collections.Counter(words)).values())
-    if common == 0:
-        return 0.0
-    precision, recall = common / len(words), common / len(gold_words)
-    return 2 * precision * recall / (precision + recall)
-
-
-def normalized_words(text: str, normalization: str) -> list[str]:
-    """The words of an answer for F1; see :func:`squad_f1`."""
-    is_unicode = normalization == "unicode"
-    kept = [
-        character
-        for character in text.lower()
-        if character not in string.punctuation
-        and not (is_unicode and unicodedata.category(character).startswith("P"))
-    ]
-    text = _ARTICLES.sub(" ", "".join(kept))
-    return (_UNSPACED.sub(r" \1 ", text) if is_unicode else text).split()

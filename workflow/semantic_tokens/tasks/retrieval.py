@@ -1,6 +1,7 @@
 """Passage retrieval with a bi-encoder (DPR), searched exactly: nDCG@10."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from semantic_tokens.modeling.pooling import Pooling
 from semantic_tokens.tasks.bi_encoder import (
     BestPassages,
     contrastive_loss,
+    embed,
     embed_together,
     encode_texts,
 )
@@ -110,14 +112,14 @@ class Retrieval(Task):
         )
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        embed_part = partial(embed, pooling=self.pooling, similarity=self.similarity)
         queries, passages = (
             embed_together(
+                embed_part,
                 model,
                 batch[f"{side}_input_ids"],
                 batch[f"{side}_attention_mask"],
-                size=self.device_batch_size,
-                pooling=self.pooling,
-                similarity=self.similarity,
+                self.device_batch_size,
             )
             for side in ("query", "passage")
         )

@@ -157,7 +157,7 @@ def ndcg_items(queries: list[dict[str, Any]], run: dict[str, dict[str, float]]) 
     Args:
         run: query id -> passage id -> score.
     """
-    from semantic_tokens.data.ranking import ndcg_at_10
+    from semantic_tokens.tasks.metrics import ndcg_at_10
 
     values = ndcg_at_10({query["id"]: query["relevant"] for query in queries}, run)
     return [ScoredItem(q["id"], q["language"], values[q["id"]], 1.0) for q in queries]

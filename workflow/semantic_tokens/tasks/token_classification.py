@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from semantic_tokens.modeling.loading import ModelFiles, load_model
+from semantic_tokens.tasks.metrics import entity_counts
 from semantic_tokens.tasks.scored_items import ScoredItem
 from semantic_tokens.tasks.task import (
     Predictions,
@@ -87,15 +88,3 @@ class TokenClassification(Task):
                 predictions[row["id"]] = {"tags": tags, "gold": row["tags"]}
             items.append(ScoredItem(row["id"], row["language"], *entity_counts(row["tags"], tags)))
         return items
-
-
-def entity_counts(gold: list[str], predicted: list[str]) -> tuple[float, float]:
-    """The counts of one sentence for entity micro-F1, with entities as in seqeval, from IOB2 tags.
-
-    Returns:
-        twice the number of correct entities, and the number of entities in gold and prediction.
-    """
-    from seqeval.metrics.sequence_labeling import get_entities
-
-    wanted, found = set(get_entities(gold)), set(get_entities(predicted))
-    return 2.0 * len(wanted & found), float(len(wanted) + len(found))

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.jobs.efficiency import device_name
+from semantic_tokens.jobs.device import device_name
 from semantic_tokens.jobs.processes import process_count
 from semantic_tokens.training.options import TrainingOptions
 

@@ -13,12 +13,8 @@ from safetensors import safe_open
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import reading, write_json
-from semantic_tokens.jobs.efficiency import (
-    device_name,
-    parameter_count,
-    peak_memory,
-    steps_per_second,
-)
+from semantic_tokens.jobs.device import device_name
+from semantic_tokens.jobs.efficiency import parameter_count, peak_memory, steps_per_second
 from semantic_tokens.jobs.processes import is_first_process, process_count
 from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model
 from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLanguageModel

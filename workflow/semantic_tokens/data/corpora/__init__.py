@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.data import miniature
-from semantic_tokens.data.corpora import hub, local, packages
+from semantic_tokens.data.corpora import hub, packages
+from semantic_tokens.data.corpora.conll_sentences import conll_sentences
+from semantic_tokens.data.corpora.emoji_names import emoji_names
+from semantic_tokens.data.corpora.squad_contexts import squad_contexts
+from semantic_tokens.data.corpora.text import text as text_files
 from semantic_tokens.data.seen import Seen
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import without_surrogates
@@ -18,13 +22,13 @@ Passage = dict[str, str]
 READERS: dict[str, Callable[..., Iterator[Passage]]] = {
     "django": packages.django,
     "chatterbot": packages.chatterbot,
-    "emoji_names": packages.emoji_names,
+    "emoji_names": emoji_names,
     "miniature": miniature.texts,
-    "squad_contexts": local.squad_contexts,
-    "conll_sentences": local.conll_sentences,
+    "squad_contexts": squad_contexts,
+    "conll_sentences": conll_sentences,
     "wikipedia": hub.wikipedia,
     "hf": hub.hf,
-    "text": local.text,
+    "text": text_files,
 }
 
 

@@ -1,4 +1,4 @@
-"""Real text from package archives: translated messages, small dialogues, and names of pictures."""
+"""Real text in package archives: translated messages and small dialogues."""
 
 import contextlib
 import io
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from semantic_tokens.data.languages import iso639_1, iso639_3
-from semantic_tokens.data.lexicons.package_words import emoji
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.wheels import members, read_member
 
@@ -70,9 +69,3 @@ def chatterbot(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]
                 continue
             turns = [turn for turn in conversation if isinstance(turn, str)]
             yield {"language": language, "text": " ".join(turns)}
-
-
-def emoji_names(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The names of pictures as text, so that a trimmed vocabulary contains their subwords."""
-    for entry in emoji(path, languages):
-        yield {"language": entry.language, "text": entry.word}

@@ -84,7 +84,7 @@ def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterat
         code = file.name[:3]
         try:
             language = iso639_3(code)
-        except InputError:  # a code that ISO 639-3 has retired since
+        except InputError:  # a code that was removed from ISO 639-3
             language = code
         if languages is not None and language not in languages:
             continue

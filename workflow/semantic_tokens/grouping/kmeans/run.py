@@ -16,7 +16,7 @@ from semantic_tokens.grouping.kmeans.lloyd import Clustering, Report, lloyd_iter
 from semantic_tokens.grouping.kmeans.near import near_iterations, pays_to_begin_near, principal_axes
 from semantic_tokens.grouping.kmeans.nearest import ROWS_AT_ONCE, TILE, Metric, rows_at_once
 from semantic_tokens.grouping.kmeans.rows import distinct_rows, prepared_rows
-from semantic_tokens.jobs.efficiency import device_name
+from semantic_tokens.jobs.device import device_name
 from semantic_tokens.jobs.gpus import within_gpu_memory
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
-from semantic_tokens.data.ranking import bm25_candidates, ndcg_at_10, pool_passages, split_words
+from semantic_tokens.data.bm25 import bm25_candidates, pool_passages, split_words
 from semantic_tokens.errors import InputError
+from semantic_tokens.tasks.metrics import ndcg_at_10
 
 
 def passage(identifier: str, text: str, title: str = "", language: str = "eng") -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""BM25's candidates and nDCG@10, for reranking and retrieval (paper, section 3).
+"""BM25's candidates, for both tasks over a passage collection (paper, section 3).
 
-Words are sequences of word characters. In scripts without spaces between words, they are overlapping
-character bigrams, as in Lucene's CJK analyzer. There is no stemming and no list of stop words, so all
-languages are treated equally.
+Words are found in any language: runs of word characters, and overlapping character bigrams
+where the script puts no spaces between words, as Lucene's CJK analyzer does. There is no
+stemming and no list of stop words, so every language is treated alike.
 """
 
 import contextlib
@@ -192,31 +192,6 @@ def _best(scores: np.ndarray, depth: int) -> np.ndarray:
     worst = np.partition(scores, -depth)[-depth]
     eligible = np.flatnonzero(scores >= worst)
     return eligible[np.argsort(-scores[eligible], kind="stable")[:depth]]
-
-
-def ndcg_at_10(
-    qrels: Mapping[str, Mapping[str, int]], run: Mapping[str, Mapping[str, float]]
-) -> dict[str, float]:
-    """nDCG@10 of every query, as in trec_eval: the gain is the grade, the discount log2(rank + 1).
-
-    Equal scores are sorted as in trec_eval, by decreasing passage id (as a string).
-
-    Args:
-        qrels: query id -> passage id -> grade; other passages have grade 0.
-        run: query id -> passage id -> score. A query without passages scores 0. Queries that are not
-            in ``qrels`` are ignored.
-
-    Returns:
-        query id -> value in [0, 1], in the order of ``qrels``.
-    """
-    # The provider is named, since ir_measures would silently use another one if it is missing, with
-    # another order of ties.
-    from ir_measures import nDCG, pytrec_eval
-
-    grades = {query: dict(relevant) for query, relevant in qrels.items()}
-    scores = {query: dict(ranked) for query, ranked in run.items()}
-    values = {m.query_id: m.value for m in pytrec_eval.iter_calc([nDCG @ 10], grades, scores)}
-    return {query: float(values[query]) for query in qrels}
 
 
 def pool_passages(

@@ -1,0 +1,115 @@
+# The configuration and the table of experiments: read, checked, and laid out as files of a run.
+import copy
+import os
+import re
+import sys
+from pathlib import Path
+
+from snakemake.common.configfile import load_configfile
+from snakemake.logging import logger
+from snakemake.utils import update_config
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.jobs.cluster.failures import Failures
+from semantic_tokens.jobs.gpu_devices import gpu_limit
+from semantic_tokens.jobs.snakemake_run import begin_run
+from semantic_tokens.study.configuration import validate_config
+from semantic_tokens.study.experiments import read_experiments
+from semantic_tokens.study.recipe import PATTERNS
+from semantic_tokens.study.runs import BASE, layout_of, record
+
+begin_run(Path(".snakemake").resolve(), takes_lock=workflow.is_main_process and not workflow.dryrun)
+
+SCHEMA = workflow.source_path("../config/schemas/config.schema.json")
+
+
+def check_targets():
+    """Raise an InputError if the command line asks for a file that this run does not make.
+
+    Snakemake itself knows its targets only after it has read the rules."""
+    if not workflow.is_main_process or (IS_MODULE and not PREFIX):
+        return  # the files of a job, or among another workflow's
+    words = sys.argv[1:]
+    for before, word in zip(["", *words], words):
+        path = os.path.relpath(word or ".").removeprefix(PREFIX)
+        if path.startswith(("results/", "resources/")) and before != "--report":
+            LAYOUT.check_target(path)
+
+
+def default_profile():
+    """The configuration that all others are laid over; None where there is no such file."""
+    if IS_MODULE:
+        profile = load_configfile(workflow.source_path("../config/config.yaml"))
+        profile["experiments"] = workflow.source_path("../config/experiments.tsv")
+        return profile
+    path = Path("config/config.yaml")
+    return load_configfile(path) if path.is_file() else None
+
+
+def base_configuration():
+    """The default profile as the run without a name would have it; None if it is no such run's."""
+    profile = default_profile()
+    if profile is None or profile.get("run", BASE) != BASE:
+        return None
+    try:
+        validate_config(profile, SCHEMA)
+    except InputError:  # it needs what is laid over it
+        return None
+    return profile
+
+
+if IS_MODULE:
+    # What the other workflow says is laid over the default profile, as a profile is.
+    default = default_profile()
+    update_config(default, copy.deepcopy(dict(config)))
+    config = default
+
+try:
+    validate_config(config, SCHEMA)
+    EXPERIMENTS = read_experiments(
+        config["experiments"],
+        config,
+        workflow.source_path("../config/schemas/experiments.schema.json"),
+    )
+    LAYOUT = layout_of(config, base_configuration, PREFIX)
+    check_targets()
+except InputError as error:
+    logger.error(f"Error: {error}")  # alone: an exception would point at this file
+    sys.exit(1)
+
+# On one machine as many jobs use GPUs at a time as there are GPUs, unless --resources gpu=… says
+# how many; a cluster counts them itself. Each job takes a GPU of its own (semantic_tokens.jobs.gpu_devices).
+if (
+    config["gpus_per_job"]
+    and workflow.is_main_process
+    and workflow.resource_settings.nodes is None  # what Snakemake tells a cluster by, too
+    and "gpu" not in workflow.global_resources
+):
+    gpus = gpu_limit(config["gpus_per_job"])
+    if gpus is not None:
+        workflow.global_resources["gpu"] = gpus
+
+#: What is said at the end of a run on SLURM; nothing elsewhere.
+SLURM_FAILURES = Failures()
+TASKS = config["tasks_shown"]
+SPLITS = ["train", "dev", "test"]
+GROUPS = "{backbone}/{alignment}/{dimension}/{grouping}"
+RECIPE = f"{GROUPS}/{{pretraining}}"
+
+
+if IS_MODULE and workflow.is_main_process and not workflow.output_settings.dryrun:
+    record(config, PREFIX)  # the front door's onstart is no part of a module
+
+
+wildcard_constraints:
+    **PATTERNS,
+    # The run that shared files lie in: its folder with a slash, or nothing.
+    run_folder=f"({'|'.join(map(re.escape, LAYOUT.folders))})",
+    segmentation=r"original|firstk-[0-9.]+",
+    task=r"[a-z0-9_]+",
+    dataset=r"[a-z0-9_]+",
+    download=r"[a-z0-9_]+",
+    corpus=r"[a-z0-9_]+",
+    lexicon=r"[A-Za-z0-9_]+",
+    training=r"all-languages|[a-z]{3}",
+    seed=r"\d+",

@@ -1,0 +1,108 @@
+# The inputs of a model and its tasks: tokenizers, corpora, groups, datasets and passages.
+from semantic_tokens.study.ingredients import segmentation_of
+
+
+def dataset_kind(dataset):
+    return config["datasets"][dataset]["kind"]
+
+
+def datasets_of_kind(is_ranking):
+    """A wildcard constraint: the datasets that are, or are not, for ranking."""
+    names = [n for n in config["datasets"] if (dataset_kind(n) == "ranking") == is_ranking]
+    return "|".join(names) or "none-in-config"
+
+
+def pool_of(dataset):
+    """The options of a dataset's smaller collection; None where the whole is searched."""
+    return config["datasets"][dataset].get("pool")
+
+
+def collection_of(task):
+    """What this task's scores are of, where that is not the whole collection; empty if it is.
+
+    BM25 ranks the whole, so a pool changes nothing for what is ranked anew of its lists."""
+    spec = config["datasets"][config["tasks"][task]["dataset"]]
+    found = {}
+    if spec.get("pool") and config["tasks"][task]["kind"] == "retrieval":
+        found["pool"] = spec["pool"]
+    share = spec["options"].get("distractors", 1)
+    if spec["reader"] in ("miracl", "msmarco") and share != 1:
+        found["distractors"] = share
+    return found
+
+
+def passages_file(wildcards):
+    """The passages that this dataset's queries search."""
+    folder = "pools" if pool_of(wildcards.dataset) else "datasets"
+    return [located(f"results/{folder}/{wildcards.dataset}/passages.jsonl")]
+
+
+def passages_files(dataset):
+    """The whole collection of a dataset, if it is for ranking."""
+    is_ranking = dataset_kind(dataset) == "ranking"
+    return [located(f"results/datasets/{dataset}/passages.jsonl")] if is_ranking else []
+
+
+def tokenizer_file(wildcards):
+    """The tokenizer that cuts the text of this segmentation, in the backbone's ids."""
+    if wildcards.segmentation == "original":
+        return located(f"results/backbones/{wildcards.backbone}/tokenizer.json")
+    folder = f"results/tokenizers/{wildcards.backbone}/{wildcards.segmentation}"
+    return located(f"{folder}/tokenizer.json")
+
+
+def tokenizer_of_recipe(wildcards):
+    """The tokenizer that the text of this recipe is cut with."""
+    cut = segmentation(wildcards)
+    if cut == "original":
+        return located(f"results/backbones/{wildcards.backbone}/tokenizer.json")
+    return located(f"results/tokenizers/{original(wildcards.backbone)}/{cut}/tokenizer.json")
+
+
+def corpora_of_recipe(wildcards):
+    """The text that this recipe is pretrained on, cut by its tokenizer."""
+    folder = f"results/tokenized/{original(wildcards.backbone)}/{segmentation(wildcards)}/corpora"
+    names = config["pretraining"]["corpora"]
+    return located(f"{folder}/{corpus}.safetensors" for corpus in names)
+
+
+def backbone_and_groups(wildcards):
+    """The files of a model before it is pretrained again. It is assembled when it is loaded."""
+    backbone, alignment = wildcards.backbone, wildcards.alignment
+    weights = multiext(f"results/backbones/{backbone}/", "config.json", "model.safetensors")
+    files = {"model": located(weights)}
+    if wildcards.grouping != "ungrouped":
+        files["groups"] = [located(f"results/groups/{GROUPS.format(**wildcards)}.safetensors")]
+    elif (alignment, wildcards.dimension) != ("unaligned", "dfull"):
+        path = f"{backbone}/{alignment}/{wildcards.dimension}"
+        files["embeddings"] = [located(f"results/embeddings/{path}.safetensors")]
+    return files
+
+
+def model_inputs(wildcards):
+    """The files of this recipe's model."""
+    if wildcards.pretraining == "asis":
+        return backbone_and_groups(wildcards)
+    return {"model": [located(f"results/models/{GROUPS.format(**wildcards)}/mlm")]}
+
+
+def segmentation(wildcards):
+    """Which tokenizer the text of this recipe is cut with."""
+    return segmentation_of(config, wildcards.grouping)
+
+
+def task_inputs(wildcards):
+    """The data of a task, cut by this recipe's tokenizer."""
+    dataset = config["tasks"][wildcards.task]["dataset"]
+    ranking = dataset_kind(dataset) == "ranking"
+    tables = SPLITS + ["passages"] if ranking else SPLITS
+    backbone = original(wildcards.backbone)
+    folder = f"results/tokenized/{backbone}/{segmentation(wildcards)}/{dataset}"
+    files = {
+        "tokenized": located(f"{folder}/{table}.parquet" for table in tables),
+        "dataset": located(f"results/datasets/{dataset}/{split}.jsonl" for split in SPLITS),
+    }
+    if ranking:
+        lists = (f"results/candidates/{dataset}/{split}.jsonl" for split in SPLITS)
+        files["candidates"] = located(lists)
+    return files

@@ -1,0 +1,83 @@
+# What the workflow reads from outside: archives, downloads, and the user's own files.
+from pathlib import Path
+
+from semantic_tokens.study.ingredients import fetched_files
+from semantic_tokens.study.recipe import lexicons_of
+
+
+def wheel_of(spec):
+    """The archive that an entry of the config is read from, if any."""
+    return located(file for file in fetched_files(spec) if file.endswith(".whl"))
+
+
+def path_of(spec):
+    """The file or folder on this machine that an entry of the config is read from, if any.
+
+    A folder's files come after it: its own date does not tell when one of them was edited."""
+    if not spec.get("path"):
+        return []
+    paths = [spec["path"], *sorted(map(str, filter(Path.is_file, Path(spec["path"]).rglob("*"))))]
+    return [local(path) for path in paths]  # the user's own, which no prefix is for
+
+
+def downloads_of(spec):
+    """The folders of fetched files that an entry of the config is read from, if any.
+
+    A ``path`` goes before them: it is a copy that the user has."""
+    return located(file for file in fetched_files(spec) if not file.endswith(".whl"))
+
+
+def wheel_origin(wheel):
+    """Where a package archive comes from: its name and version, or a local file."""
+    said = ("sha256", "size_mb")
+    return {key: value for key, value in config["wheels"][wheel].items() if key not in said}
+
+
+def sources_in_use(rows):
+    """The entries of the config that some experiments, and all tasks, read."""
+    recipes = list(dict.fromkeys(row.recipe for row in rows))
+    specs = [config["backbones"][recipe.backbone] for recipe in recipes]
+    parts = {part for recipe in recipes for part in (recipe.alignment, recipe.grouping)}
+    lexicons = {name for part in parts for name in lexicons_of(part)} - {"roundtrip"}
+    specs += [config["lexicons"][name] for name in lexicons]
+    corpora = set(config["pretraining"]["corpora"])
+    for spec in specs:
+        corpora |= set(spec.get("vocabulary_texts", []))
+    specs += [config["corpora"][name] for name in corpora]
+    tasks = TASKS + [task for row in rows for task in tasks_of_figure(row.figure)]
+    datasets = dict.fromkeys(config["tasks"][task]["dataset"] for task in tasks)
+    specs += [config["datasets"][dataset] for dataset in datasets]
+    return specs
+
+
+def network_files(rows):
+    """Everything that some experiments need from the network."""
+    specs = sources_in_use(rows)
+    specs += [{"wheel": font} for font in config["inspection"]["fonts"]]
+    return sorted({file for spec in specs for file in wheel_of(spec) + downloads_of(spec)})
+
+
+def hub_readings(rows):
+    """What some experiments read from the hub without a download: reading it takes a network."""
+    used = sources_in_use(rows)
+    files = []
+    for section in ("corpora", "datasets"):
+        for name, spec in config[section].items():
+            of_hub = spec["reader"] in ("hf", "xnli_hub", "tydiqa_hub", "wikipedia")
+            has_folder = spec.get("path") or spec.get("download")
+            if of_hub and not has_folder and any(spec is other for other in used):
+                files.append(
+                    located(
+                        f"results/corpora/{name}.jsonl"
+                        if section == "corpora"
+                        else f"results/datasets/{name}/test.jsonl"
+                    )
+                )
+    return files
+
+
+def source_files(rows):
+    """Everything that some experiments read from outside the workflow: what was fetched, the
+    user's own files, and the table of experiments."""
+    own = [path for spec in sources_in_use(rows) for path in path_of(spec)]
+    return [*network_files(rows), *dict.fromkeys(own), local(config["experiments"])]

@@ -1,0 +1,78 @@
+# The paths of files, as runs without a name have them; a run's own lie in its folder.
+from dataclasses import replace
+
+from semantic_tokens.study.replicates import in_replicate, split_replicate
+
+
+def own(path):
+    """The path of a file that every run makes for itself, of the one without a name."""
+    return LAYOUT.own(path)
+
+
+def located(paths):
+    """The path (or paths) of files that runs share: of this run or of the one that has the same.
+
+    Paths are given as the run without a name has them; docs/decisions.md says which are shared.
+    """
+    return LAYOUT.shared(paths) if isinstance(paths, str) else list(map(LAYOUT.shared, paths))
+
+
+def shared(patterns):
+    """The same of a pattern (or patterns), as an input whose wildcards are filled in first."""
+
+    def files(wildcards):
+        if isinstance(patterns, str):
+            return located(patterns.format(**wildcards))
+        return located(pattern.format(**wildcards) for pattern in patterns)
+
+    return files
+
+
+def groups_file(recipe):
+    """The groups of a recipe."""
+    return located(f"results/groups/{recipe.path.rpartition('/')[0]}.safetensors")
+
+
+def embeddings_file(recipe):
+    """The embeddings that a recipe groups."""
+    path = f"{recipe.backbone}/{recipe.alignment}/{recipe.dimension}"
+    return located(f"results/embeddings/{path}.safetensors")
+
+
+def lexicon_files(names):
+    """The tables of lexicons; round trips are found among the words of the others."""
+    return located(f"results/lexicons/{name}.tsv" for name in names if name != "roundtrip")
+
+
+def experiment_recipes():
+    """The recipes of all experiments, each once, in the table's order."""
+    return list(dict.fromkeys(row.recipe for row in EXPERIMENTS))
+
+
+def backbone_configs(rows):
+    return located(sorted({f"results/backbones/{row.recipe.backbone}/config.json" for row in rows}))
+
+
+def original(backbone):
+    """The backbone that a replicate is of; itself for the first."""
+    return split_replicate(backbone)[0]
+
+
+def replicates_of(recipe):
+    """Every replicate of a recipe, with its number."""
+    return [
+        (number, replace(recipe, backbone=in_replicate(recipe.backbone, number)))
+        for number in range(1, config["replicates"] + 1)
+    ]
+
+
+def groups_of_same_sizes(wildcards):
+    """The groups of K-Means whose sizes a control takes: of the same embeddings and ratio."""
+    folder = f"results/groups/{wildcards.backbone}/{wildcards.alignment}/{wildcards.dimension}"
+    return located(f"{folder}/kmeans-cosine-{wildcards.grouping.rpartition('-')[2]}.safetensors")
+
+
+def subword_counts(wildcards):
+    """How often each subword occurs in the corpora; of a replicate, as of its backbone."""
+    backbone = original(wildcards.backbone)
+    return located(f"results/tokenized/{backbone}/original/subword_counts.safetensors")

@@ -1,0 +1,93 @@
+# What groups are like without a task: held-out translations, and loss on held-out text.
+#
+# consumes  results/groups/, results/lexicons/, results/held_out/
+# makes     results/{group_quality,held_out}.{csv,html},
+#           results/figures/{group_quality,held_out}.{pdf,png}
+from semantic_tokens.study.figures import main_backbone
+
+if MEASURED_GROUPS and MEASURED_LEXICONS:
+
+    rule group_quality:
+        input:
+            groups=MEASURED_GROUPS,
+            tokenizer=located(f"results/backbones/{main_backbone(EXPERIMENTS)}/tokenizer.json"),
+            lexicons=lexicon_files(MEASURED_LEXICONS),
+        output:
+            own("results/group_quality.csv"),
+            in_report(own("results/group_quality.html"), title="groups and held-out translations"),
+        log:
+            own("results/logs/group_quality.log"),
+        benchmark:
+            own("results/benchmarks/group_quality.tsv")
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=growing(4000),
+            runtime=minutes(30),
+            gpu=0,
+        params:
+            held_out_fraction=config["alignment"]["held_out_fraction"],
+            title=config["title"],
+            code=code_digest("group_quality"),
+        script:
+            "../workflow/scripts/group_quality.py"
+
+
+if MEASURED_GROUPS and MEASURED_LEXICONS:
+
+    rule figure_group_quality:
+        input:
+            table=own("results/group_quality.csv"),
+        output:
+            own("results/figures/group_quality.pdf"),
+            in_report(
+                own("results/figures/group_quality.png"),
+                caption="figure_group_quality",
+                title="group quality over the ratio",
+            ),
+        log:
+            own("results/logs/figure_group_quality.log"),
+        benchmark:
+            own("results/benchmarks/figure_group_quality.tsv")
+        localrule: True
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            code=code_digest("figure_group_quality"),
+        script:
+            "../workflow/scripts/figure_group_quality.py"
+
+
+if HELD_OUT:
+
+    rule held_out:
+        input:
+            losses=HELD_OUT,
+            backbones=backbone_configs([r for r in EXPERIMENTS if r.recipe.is_pretrained]),
+        output:
+            own("results/held_out.csv"),
+            in_report(own("results/held_out.html"), title="loss on held-out text"),
+            own("results/figures/held_out.pdf"),
+            in_report(own("results/figures/held_out.png"), caption="held_out"),
+        log:
+            own("results/logs/held_out.log"),
+        benchmark:
+            own("results/benchmarks/held_out.tsv")
+        localrule: True
+        conda:
+            "../envs/cpu.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            backbone=main_backbone(EXPERIMENTS),
+            resampling=config["significance"],
+            title=config["title"],
+            code=code_digest("held_out"),
+        script:
+            "../workflow/scripts/held_out.py"

@@ -1,0 +1,87 @@
+# Which experiments each table and figure shows. What has none in the table of experiments is not
+# made.
+from semantic_tokens.study.figures import (
+    by_grouping,
+    controlled,
+    curves,
+    language_pairs,
+    main_backbone,
+    reference_of_main,
+)
+from semantic_tokens.study.measured_groupings import groupings_to_measure
+
+TABLE5_ROWS = [row for row in EXPERIMENTS if row.table5]
+# Grouping by lexicon (Appendix F), scored on one task alone.
+TABLE4_ROWS = [row for row in EXPERIMENTS if row.figure == "table4"]
+TABLE4 = {"task": tasks_of_figure("table4")[0], **config["lexicon_comparison"]}
+# Pretraining of the main backbone by dimension and ratio, each once, unaligned before aligned:
+# where rows stand does not change what a step takes.
+EFFICIENCY = {
+    (recipe.dimension, recipe.ratio): recipe
+    for recipe in sorted(
+        (
+            row.recipe
+            for row in EXPERIMENTS
+            if row.recipe.is_pretrained
+            and row.recipe.backbone == main_backbone(EXPERIMENTS)
+            and row.recipe.grouping.startswith(("ungrouped", "kmeans-cosine"))
+        ),
+        key=lambda recipe: (not recipe.is_aligned, recipe.path),
+    )
+}
+# Everything that is pretrained, each once.
+HELD_OUT = located(
+    dict.fromkeys(
+        f"results/held_out/{row.recipe.path.rpartition('/')[0]}.json"
+        for row in EXPERIMENTS
+        if row.recipe.is_pretrained
+    )
+)
+# The main backbone's groups by K-Means and its controls, and the lexicons that its alignments
+# train on.
+MEASURED_GROUPS = [groups_file(recipe) for recipe in groupings_to_measure(EXPERIMENTS)]
+MEASURED_LEXICONS = sorted(
+    {
+        name
+        for row in EXPERIMENTS
+        if row.recipe.backbone == main_backbone(EXPERIMENTS)
+        for name in row.recipe.alignment_lexicons
+    }
+    - {"roundtrip"}
+)
+# What every task was fine-tuned on.
+SCORED_ROWS = {
+    task: [row for row in EXPERIMENTS if task in tasks_of_figure(row.figure)]
+    for task in dict.fromkeys(task for row in EXPERIMENTS for task in tasks_of_figure(row.figure))
+}
+
+# The claims are of a main backbone, in percent of its oracle.
+CLAIMED = reference_of_main(EXPERIMENTS)
+# K-Means beside groupings that know nothing of meaning.
+CONTROLLED = controlled(EXPERIMENTS) if CLAIMED else []
+
+# What one script draws: curves, or bars.
+DRAWINGS = ["report.figures.alignments", "report.figures.curves"]
+CURVES = {
+    figure: shown
+    for figure in [*(f"figure{number}" for number in (3, 4, 5, 6, 7, 9, 11, 12)), "controls"]
+    if (shown := curves(figure, EXPERIMENTS)).series
+}
+# Figure 10: grouped alone and pretrained, as the oracle is; none without an oracle, or without two
+# tasks of the kinds that are compared.
+LANGUAGE_ROWS = [
+    row
+    for row in EXPERIMENTS
+    if row.figure == "figure3"
+    and row.recipe.grouping_method == "kmeans"
+    and row.recipe.is_pretrained
+    and reference_of_main(EXPERIMENTS)
+    and language_pairs(config["tasks"][task]["kind"] for task in TASKS)
+]
+# The pretrained models, each once, less grouped ones first.
+PRETRAINED = sorted(
+    {row.recipe for row in EXPERIMENTS if row.recipe.is_pretrained}, key=by_grouping
+)
+# Figures 8 and 13: the aligned groups of full dimension at the smallest ratio.
+ALIGNED = [row.recipe for row in EXPERIMENTS if row.figure == "figure4"]
+INSPECTED = min(ALIGNED, key=lambda recipe: recipe.ratio) if ALIGNED else None

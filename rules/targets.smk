@@ -1,0 +1,46 @@
+# The files of every table and figure of this study.
+
+TABLE5 = multiext(
+    own("results/table5"),
+    ".csv",
+    ".tex",
+    ".html",
+    "_by_language.csv",
+    "_by_language.html",
+    "_baselines.csv",
+)
+# Every table of this study; one whose experiments are not in the table of experiments is not made.
+TABLE_FILES = [
+    *multiext(own("results/table1"), ".csv", ".html", "_by_language.csv"),
+    *multiext(own("results/table2"), ".csv", ".html"),
+    *TABLE5,
+    *multiext(own("results/comparison"), ".csv", ".html"),
+    *multiext(own("results/significance"), ".csv", ".html"),
+]
+if CLAIMED:
+    TABLE_FILES += multiext(own("results/claims"), ".csv", ".html")
+if CONTROLLED:
+    TABLE_FILES += multiext(own("results/controls"), ".csv", ".html")
+if HELD_OUT:
+    TABLE_FILES += [
+        *multiext(own("results/held_out"), ".csv", ".html"),
+        *multiext(own("results/figures/held_out"), ".pdf", ".png"),
+    ]
+if EFFICIENCY:
+    TABLE_FILES += multiext(own("results/table3"), ".csv", ".html")
+if TABLE4_ROWS:
+    TABLE_FILES += multiext(own("results/table4"), ".csv", ".html")
+if MEASURED_GROUPS and MEASURED_LEXICONS:
+    TABLE_FILES += multiext(own("results/group_quality"), ".csv", ".html")
+
+# Every figure that this table of experiments has the rows of.
+DRAWN = ["figure2", *CURVES]
+if LANGUAGE_ROWS:
+    DRAWN.append("figure10")
+if INSPECTED:
+    DRAWN += ["figure8", "figure13"]
+if MEASURED_GROUPS and MEASURED_LEXICONS:
+    DRAWN.append("group_quality")
+if PRETRAINED:
+    DRAWN.append("pretraining_curves")
+FIGURE_FILES = expand(own("results/figures/{figure}.{suffix}"), figure=DRAWN, suffix=["pdf", "png"])
