@@ -1,4 +1,4 @@
-"""Group subwords of neighbouring frequency, by the sizes of K-Means' groups: a control."""
+"""Group subwords by frequency, with the sizes of K-Means' groups: a control."""
 
 from semantic_tokens.jobs.job import job
 

@@ -1,4 +1,4 @@
-"""Group subwords by K-Means (paper, section 2.1; Appendix E), all alike or by frequency."""
+"""Group subwords by K-Means (paper, section 2.1; Appendix E), optionally weighted by frequency."""
 
 from semantic_tokens.jobs.job import job
 

@@ -1,4 +1,4 @@
-"""Measure groups on translations that no alignment was trained on, and by script and language."""
+"""Measure groups on held-out translations, scripts and languages."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Deal subwords at random into groups of the sizes of K-Means' groups: a control."""
+"""Group subwords at random, with the sizes of K-Means' groups: a control."""
 
 from semantic_tokens.jobs.job import job
 

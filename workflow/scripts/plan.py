@@ -1,4 +1,4 @@
-"""Print what a study takes before it starts, and what a budget buys of it."""
+"""Print the estimated cost of a study, and the part that fits into a budget."""
 
 from pathlib import Path
 

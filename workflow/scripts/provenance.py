@@ -1,4 +1,4 @@
-"""Record what made the results."""
+"""Record the provenance of the results."""
 
 from semantic_tokens.jobs.job import job
 

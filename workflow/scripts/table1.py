@@ -1,4 +1,4 @@
-"""Make Table 1: the tasks' data, counted (paper, section 3)."""
+"""Make Table 1: the tasks and their data (paper, section 3)."""
 
 from pathlib import Path
 

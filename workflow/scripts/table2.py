@@ -1,4 +1,4 @@
-"""Make Table 2: how every model is trained (paper, Appendix A)."""
+"""Make Table 2: the hyperparameters (paper, Appendix A)."""
 
 from semantic_tokens.jobs.job import job
 

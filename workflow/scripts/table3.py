@@ -1,4 +1,4 @@
-"""Make Table 3: what pretraining takes, by dimension and ratio (paper, Appendix D)."""
+"""Make Table 3: the cost of pretraining by dimension and ratio (paper, Appendix D)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Make Table 4: groups by lexicon against K-Means (paper, Appendix F)."""
+"""Make Table 4: groups by lexicon compared with K-Means (paper, Appendix F)."""
 
 from semantic_tokens.jobs.job import job
 

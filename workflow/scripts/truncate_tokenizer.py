@@ -1,4 +1,4 @@
-"""Make the tokenizer that knows only the first k subwords (paper, section 2.1)."""
+"""Make a tokenizer with only the first k subwords (paper, section 2.1)."""
 
 from pathlib import Path
 

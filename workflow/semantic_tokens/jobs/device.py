@@ -1,4 +1,4 @@
-"""What a job computes on, in words."""
+"""The name of a job's device."""
 
 import platform
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Cross-entropy over a large vocabulary, without all of its logits in memory."""
+"""Cross-entropy over a large vocabulary, with only a part of the logits in memory."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Where a model of transformers keeps its subwords: the input embedding, and the layer that scores them."""
+"""The layers of transformers models with subwords: the input embedding, and the output layer."""
 
 from torch import nn
 from transformers import PreTrainedModel

@@ -1,4 +1,4 @@
-"""The metrics of the tasks: SQuAD F1, what a sentence adds to entity F1, and nDCG@10."""
+"""The metrics of the tasks: SQuAD F1, counts for entity F1, and nDCG@10."""
 
 import collections
 import re

@@ -1,4 +1,4 @@
-"""The files of a corpus on this machine."""
+"""The local files of a corpus."""
 
 from pathlib import Path
 
