@@ -310,7 +310,7 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     assert list(line)[4:8] == ["base_score", "base_low", "base_high", "lr_score"]
     assert line["difference"] == f"{(~right).mean() - right.mean():.4f}"
     text = page.read_text(encoding="utf-8")
-    assert "Runs base and lr" in text and "What differs in how they were made" in text
+    assert "Runs base and lr" in text and "Differences in how they were made" in text
 
 
 def test_the_command_says_in_one_line_what_is_wrong(

@@ -254,7 +254,7 @@ def write_comparison(comparison: RunComparison, path: str | Path) -> None:
     sections = [Section(table, "Scores", formats=formats, classes=classes)]
     made = _renamed(comparison, comparison.differing)
     if len(made):
-        sections.append(Section(made, "What differs in how they were made"))
+        sections.append(Section(made, "Differences in how they were made"))
     title = f"Runs {comparison.first} and {comparison.second}"
     write_page(path, title, [explanation(comparison), *comparison.notes], sections)
 
@@ -263,9 +263,9 @@ def explanation(comparison: RunComparison) -> str:
     """How to read the table, in a few sentences."""
     resampling = comparison.resampling
     return (
-        f"Differences are {comparison.second} minus {comparison.first}. Intervals are of "
-        f"{resampling.confidence:.0%}, by a paired bootstrap over test items "
-        f"({resampling.resamples:,} resamples), and over trainings where there are several. p is "
+        f"Differences are {comparison.second} minus {comparison.first}. The "
+        f"{resampling.confidence:.0%} intervals are from a paired bootstrap over test items "
+        f"({resampling.resamples:,} samples), and over trainings if there are several. p is "
         f"two-sided, and adjusted for {comparison.table['p'].notna().sum()} tests (Benjamini and "
         "Hochberg)."
     )
@@ -288,9 +288,9 @@ def printed(comparison: RunComparison) -> str:
         made = _renamed(comparison, comparison.differing)
         for name in (first, second):  # shorten long lists, such as all languages of a corpus
             made[name] = [text if len(text) <= 60 else f"{text[:57]}..." for text in made[name]]
-        text += ["", "What differs in how they were made:", made.to_string(index=False)]
+        text += ["", "Differences in how they were made:", made.to_string(index=False)]
     else:
-        text += ["", "Nothing that is known differs in how they were made."]
+        text += ["", "There are no known differences in how they were made."]
     return "\n".join(text)
 
 
@@ -342,10 +342,10 @@ def _started_since(*runs: Run) -> Iterator[str]:
             if changed := [key for key in keys if made_with.get(key) != started_with.get(key)]:
                 yield (
                     f"Run {run.name} was last started with another configuration than its "
-                    f"provenance.json has ({', '.join(changed[:5])}): its scores may be of both."
+                    f"provenance.json has ({', '.join(changed[:5])}): its scores may come from both."
                 )
         if run.configuration is None:
-            yield f"The configuration of run {run.name} is not known: it was never recorded."
+            yield f"The configuration of run {run.name} is unknown, because it was never recorded."
 
 
 class _Pairs:
@@ -377,14 +377,16 @@ class _Pairs:
             if configuration["tasks"][task]["kind"] == "retrieval":
                 searched.append(known.of(searched_passages(configuration, dataset)))
         if len(searched) == 2 and searched[0] != searched[1]:
-            self.notes.append(f"{task}: the runs search other passages, which changes scores too.")
+            self.notes.append(
+                f"{task}: the runs search different passages, which also affects scores."
+            )
         if digests[0] == digests[1] and digests[0][0] is not None:
             return
         files = [run.file(path) for run, path in zip((self.first, self.second), paths, strict=True)]
         if files[0] is None or files[1] is None:
             self.notes.append(
-                f"{task}: the runs read their test items in different ways, and the items are not "
-                "there to be compared; those of one id are taken to be the same."
+                f"{task}: the runs read their test items in different ways, and the items cannot "
+                "be compared; items with the same id are assumed to be equal."
             )
         elif _examples(files[0]) != _examples(files[1]):
             self._differing.add(task)
@@ -448,12 +450,16 @@ class _Pairs:
             for side in (first, second)
         )
         if not chosen[0]:
-            self.notes.append(f"{cell.task}, {cell.experiment}: left out, for want of a seed.")
+            self.notes.append(
+                f"{cell.task}, {cell.experiment}: left out, because there is no common seed."
+            )
             return None
         if any(
             len(set(run.scored_items[cell])) != len(chosen[0]) for run in (self.first, self.second)
         ):
-            note = "Scores are means over the trainings that both runs have, where these differ."
+            note = (
+                "If the trainings of the runs differ, scores are means over the common trainings."
+            )
             if note not in self.notes:
                 self.notes.append(note)
         return chosen[0], chosen[1]

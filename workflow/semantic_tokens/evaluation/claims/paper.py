@@ -110,7 +110,7 @@ CLAIMS = (
     ),
     Claim(
         "CLSA", "4.1", "With CLSA, scores are consistently higher or similar.",
-        "points of perc with CLSA minus without, at the ratio where that is lowest",
+        "points of perc with CLSA minus without, at the ratio with the lowest difference",
         alignment_never_hurts, "K-Means with and without CLSA", is_similar=True,
     ),
     Claim(
@@ -120,11 +120,11 @@ CLAIMS = (
     ),
     Claim(
         "CLSA", "4.1", "CLSA helps more at lower ratios.",
-        "what it helps at the smallest ratio minus at the largest",
+        "the gain from CLSA at the smallest ratio minus the gain at the largest",
         alignment_helps_more_at_low_ratios, "K-Means with and without CLSA at two ratios",
     ),
     Claim(
-        "semantics", "4.2", "What is kept comes of grouping by meaning, and not of sharing alone.",
+        "semantics", "4.2", "Scores are kept because of grouping by meaning, and not only because of sharing.",
         "points of perc, K-Means minus random groups of the same sizes",
         meaning_counts, "random groups (`controls`) and K-Means at one ratio",
     ),
@@ -140,12 +140,12 @@ CLAIMS = (
         slope_flattens, "the experiments of Figures 4 and 5 at three ratios or more",
     ),
     Claim(
-        "DR", "4.2", "Reduction alone keeps scores to a dimension, and falls sharply below it.",
+        "DR", "4.2", "Reduction without grouping keeps scores down to a dimension, and falls sharply below it.",
         "points of perc lost below the smallest grouped dimension, minus those lost above it",
         reduction_falls_sharply, "the experiments of Figure 6",
     ),
     Claim(
-        "DR", "4.2", "At as few parameters, grouping keeps scores where reduction alone fails.",
+        "DR", "4.2", "With equally few parameters, grouping keeps scores while reduction without grouping fails.",
         "points of perc, grouped minus the reduced model of as many parameters or more",
         grouping_goes_further_than_reduction, "the experiments of Figures 5 and 6",
     ),
@@ -179,7 +179,7 @@ CLAIMS = (
         languages_are_hit_alike, "Figure 10 with pairs of groups II or III",
     ),
     Claim(
-        "languages", "C", "It hurts them less alike in tasks that share neither.",
+        "languages", "C", "The effect is less similar in tasks that share neither.",
         "Pearson's ρ, pairs II and III minus pairs I",
         languages_follow_tasks_and_data, "Figure 10 with pairs of all groups",
     ),

@@ -45,14 +45,14 @@ def write_claims(
         html,
         f"The paper's claims: {title}",
         [
-            f"Each claim has a statistic and its {resampling.confidence:.0%} interval, by a "
-            "bootstrap over the test items of this study (and its seeds, where there are several). "
-            "A claim holds where the whole interval is on its side of the bound, is contradicted "
-            "where all of it is on the other side, and is undecided else. The last numbers are "
-            "the statistic on the paper's own Table 5.",
-            "perc is a score in percent of the ungrouped oracle's. A task whose oracle cannot be "
-            "told from chance decides nothing, and is not in the mean over tasks. The intervals "
-            "are not corrected for the number of claims.",
+            f"Each claim has a statistic with its {resampling.confidence:.0%} interval, from a "
+            "bootstrap over the test items of this study (and its seeds, if there are several). A "
+            "claim holds if the entire interval is on its side of the bound, is contradicted if it "
+            "is entirely on the other side, and is undecided otherwise. The last numbers are the "
+            "statistic on the paper's Table 5.",
+            "perc is a score in percent of the ungrouped oracle's. A task whose oracle does not "
+            "differ from chance is not in the mean over tasks. The intervals are not corrected for "
+            "the number of claims.",
         ],
         [
             Section(whole, "Claims", "Means over tasks.", numbers, heads, classes),

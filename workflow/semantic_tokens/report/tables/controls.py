@@ -100,12 +100,12 @@ def write_controls(
         html,
         f"Does meaning matter? Controls: {title}",
         [
-            "Random groups have exactly the sizes of K-Means' groups, and groups by frequency go "
-            "down the ranks of the vocabulary: both share embeddings and know nothing of meaning. "
-            "What K-Means keeps beyond them comes of what its groups mean.",
-            f"In brackets {confidence:.0%} intervals, by a bootstrap over the test items; a score "
-            "with ° cannot be told from chance. Differences are in the units of the metric, green "
-            "where the whole interval is above zero and red where all of it is below.",
+            "Random groups have exactly the sizes of K-Means' groups, and groups by frequency are "
+            "consecutive parts of the vocabulary sorted by frequency. Both share embeddings but "
+            "ignore meaning, so the difference to K-Means is the effect of meaning.",
+            f"Brackets have {confidence:.0%} intervals, from a bootstrap over the test items. A "
+            "score with ° does not differ significantly from chance. Differences are in the units "
+            "of the metric, green if the entire interval is above zero and red if it is below.",
         ],
         [
             _section(table, tasks, "Scores", ""),

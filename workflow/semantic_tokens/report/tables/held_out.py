@@ -115,15 +115,15 @@ def write_held_out(
         Section(whole, "Means over languages", "", dict.fromkeys(FORMATS, ".3f")),
         Section(wide, "Loss by language", "", dict.fromkeys(_languages(parts), ".3f")),
     ]
-    nothing = "No corpus of this study is large enough for a sequence to be held out of it."
+    nothing = "No corpus of this study is large enough to hold out a sequence."
     write_page(
         html,
         f"Masked language modelling on held-out text: {title}",
         [
-            "Loss in nats per masked token, on sequences that pretraining never saw. With fewer "
-            "groups there are fewer answers to choose from, and the loss is lower by that alone: "
-            "gain is what the model saves over a guess by how frequent the groups are. Low and "
-            f"high bound the {confidence:.0%} interval, by a bootstrap over the sequences.",
+            "Loss in nats per masked token, on held-out sequences. With fewer groups there are "
+            "fewer possible answers, which lowers the loss; gain is the difference to the loss of "
+            "a guess from the groups' frequencies. Low and high are the limits of the "
+            f"{confidence:.0%} interval, from a bootstrap over the sequences.",
             *([nothing] if table.empty else []),
         ],
         [] if table.empty else sections,

@@ -18,8 +18,8 @@ from semantic_tokens.report.pages import Section, write_page
 IDENTITY = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
 ORDER_NOTE = (
     "The rank correlation (Spearman) of our scores and the published ones along each curve, by "
-    "grouping ratio, or by dimension where that is the same. The order holds at 1, in part above "
-    "0, and does not hold below."
+    "grouping ratio, or by dimension if the ratio is constant. The order holds at 1, holds in part "
+    "above 0, and does not hold below."
 )
 #: The minimum number of points for comparing the order along a curve.
 FEWEST_POINTS = 3
@@ -95,7 +95,7 @@ def compare(
             lines.append(line)
     if not lines:
         raise InputError(
-            "no row of this table of experiments has its place in the paper's Table 5: fix the "
+            "no row of this table of experiments corresponds to a row of the paper's Table 5: fix the "
             "column `figure`, or ask for other targets than results/comparison.html"
         )
     table = pd.DataFrame(lines)
@@ -159,13 +159,13 @@ def write_comparison(
     note = (
         "Data and backbones are the paper's."
         if same_data
-        else "Data, backbones and training differ from the paper's: the numbers are not to be "
-        "compared, only the order along a curve and, with care, perc."
+        else "Data, backbones and training differ from the paper's: do not compare the numbers, "
+        "only the order along a curve and, with care, perc."
     )
     if "collection" in table:
         note += (
-            " Where collection says what was searched, it is a part of the paper's, and easier "
-            "than the whole: such a score is not the paper's measure."
+            " The column collection describes a part of the paper's collection that was searched. "
+            "This is easier, so such a score is not the paper's measure."
         )
     along = orders(table)
     sections = [] if along.empty else [Section(along, "Does the paper's order hold?", ORDER_NOTE)]
@@ -175,10 +175,10 @@ def write_comparison(
         Section(
             table.drop(columns=["curve_spearman", "curve_order"]),
             "Every cell",
-            "Lines in grey are those where independent is no: the paper's row repeats another's "
-            "scores to the digit, and is no measurement of its own.",
+            "In grey rows, independent is no: the paper's row has exactly the same scores as "
+            "another row, so it is not a separate measurement.",
             formats=formats,
             classes=lambda row, column: "weak" if row["independent"] == "no" else "",
         )
     )
-    write_page(html, f"Beside the paper: {title}", [note], sections)
+    write_page(html, f"Comparison with the paper: {title}", [note], sections)
