@@ -162,7 +162,7 @@ class SetUp:
             reason = "\n".join(errors[:5]) or f"exit status {failed}"
             raise SystemExit(
                 f"{what} failed: {reason}\n"
-                f"The whole output is in {self.log}; the same command goes on from here"
+                f"The whole output is in {self.log}; the same command continues from here"
             )
         self.say(f"{what} ({time.monotonic() - begun:.0f} s)")
         return True
@@ -281,4 +281,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        raise SystemExit("\nstopped; the same command goes on from here") from None
+        raise SystemExit("\nstopped; the same command continues from here") from None

@@ -103,7 +103,7 @@ def test_a_file_cut_short_is_named(tmp_path: Path, kind: str, kept: float) -> No
         assert len(read(path)) > 0
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if kept == 0.5 else int(kept)])
-    message = rf"table\.{kind} is damaged \(.*\); delete it to have it made again"
+    message = rf"table\.{kind} is damaged \(.*\); delete it and it will be made again"
     with pytest.raises(InputError, match=message), reading(path):
         read(path)
 

@@ -279,7 +279,7 @@ def test_a_recipe(parts: list[str]) -> None:
         path = Recipe(*parts).path
     except InputError:
         return
-    # What is accepted becomes a path and part of commands: it holds nothing that a shell reads.
+    # What is accepted becomes a path and part of commands: it contains nothing that a shell reads.
     assert path.count("/") == 4 and not set(path) & SHELL
     assert ".." not in path.split("/")
 

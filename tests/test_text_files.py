@@ -70,7 +70,7 @@ def test_only_the_first_mark_is_dropped(tmp_path: Path) -> None:
         (b"a\n\xed\xa0\xbd\n", "is not UTF-8, line 2"),  # half of a surrogate pair
         (gzip.compress(b"a\nb\nK\xe4se\n"), "is not UTF-8, line 3"),
         (gzip.compress(b"a\nb\n" * 99999)[:-9], r"breaks off after line \d+"),
-        (b"a\rb\rc", "ends its lines with carriage returns alone"),
+        (b"a\rb\rc", "ends its lines with carriage returns only"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_line(
@@ -489,7 +489,7 @@ def test_xnli_s_one_file_of_all_languages(tmp_path: Path, ending: str) -> None:
         ({"elvish.dev.tsv": PAIRS}, r"elvish\.dev\.tsv is named by its language"),
         ({"en.dev.tsv": PAIRS, "eng.dev.tsv": PAIRS}, r"eng\.dev\.tsv and \S+en\.dev\.tsv are both in eng"),
         ({"multinli.train.en.tsv": PAIRS, "en.dev.tsv": PAIRS}, r"no \*\.test\.tsv"),
-        ({"xnli.txt": PAIRS}, r"holds no \*\.dev\.tsv"),
+        ({"xnli.txt": PAIRS}, r"contains no \*\.dev\.tsv"),
     ],
 )  # fmt: skip
 def test_a_folder_that_is_not_xnli_s_is_refused_by_file(

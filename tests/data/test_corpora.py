@@ -77,7 +77,9 @@ def test_an_unknown_reader_is_named_with_those_there_are(own: Path) -> None:
 
 @pytest.mark.parametrize("reader", ["text", "squad_contexts", "conll_sentences"])
 def test_a_folder_without_files_is_named(tmp_path: Path, reader: str) -> None:
-    with pytest.raises(InputError, match=r"holds no .*; correct the corpus's `path` in the config"):
+    with pytest.raises(
+        InputError, match=r"contains no .*; correct the corpus's `path` in the config"
+    ):
         read(reader, tmp_path)
 
 

@@ -158,7 +158,7 @@ def test_a_file_named_by_no_language_is_named(muse: Path, name: str) -> None:
 @pytest.mark.parametrize("reader", ["muse", "panlex_swadesh", "concepticon"])
 def test_a_folder_without_a_lexicon_is_named(tmp_path: Path, reader: str) -> None:
     with pytest.raises(
-        InputError, match=r"holds no .*; correct the lexicon's `path` in the config"
+        InputError, match=r"contains no .*; correct the lexicon's `path` in the config"
     ):
         read(reader, tmp_path)
 

@@ -109,7 +109,7 @@ def test_ids_are_unique_and_examples_there() -> None:
     others = [VALID["passage"], VALID["passage"] | {"text": "another"}]
     with pytest.raises(InputError, match="record 2: `id` 'p1' is taken"):
         list(validate_examples("passage", others, "mine.jsonl"))
-    with pytest.raises(InputError, match=r"mine\.jsonl holds no example"):
+    with pytest.raises(InputError, match=r"mine\.jsonl contains no example"):
         list(validate_examples("passage", [], "mine.jsonl"))
 
 
@@ -226,7 +226,7 @@ def test_a_malformed_conll_line_is_named(conll: Path, line: str) -> None:
 
 
 def test_a_missing_test_file_and_an_empty_split_are_named(conll: Path) -> None:
-    with pytest.raises(InputError, match=r"datasets\.ner: .*, dev holds no example"):
+    with pytest.raises(InputError, match=r"datasets\.ner: .*, dev contains no example"):
         read("masakhaner", conll, {"languages": ["wol"]}, name="ner")
     (conll / "wol/test.txt").unlink()
     with pytest.raises(InputError, match=r"wol/test\.txt is missing"):
@@ -767,7 +767,7 @@ def test_relevant_passages_are_in_the_querys_language(own_ranking: Path) -> None
 
 def test_a_missing_or_empty_file_of_ones_own_is_named(own_ranking: Path) -> None:
     write(own_ranking / "dev.jsonl", "")
-    with pytest.raises(InputError, match=r"datasets\.mine: .*dev\.jsonl holds no example"):
+    with pytest.raises(InputError, match=r"datasets\.mine: .*dev\.jsonl contains no example"):
         read("jsonl", own_ranking, kind="ranking", name="mine")
     (own_ranking / "passages.jsonl").unlink()
     with pytest.raises(InputError, match=r"passages\.jsonl is missing"):

@@ -131,7 +131,7 @@ def test_how_a_job_ended_in_one_line(tmp_path: Path) -> None:
     assert "`--slurm-exclude-failed-nodes node7`" in line
     assert "was ended by SLURM (CANCELLED)" in ending(job, "12", {"State": "CANCELLED by 1000"})
     assert (
-        "was killed, for it went over its memory of 64000 MB; raise `memory_mb.training`"
+        "was killed, because it exceeded its memory of 64000 MB; raise `memory_mb.training`"
         in ending(job, "12", {"State": "OUT_OF_MEMORY"})
     )
     slurm_log.write_text(
@@ -214,7 +214,7 @@ def test_only_what_failed_for_good_is_told_at_the_end(
     failures.tell()
     assert [said for _, said, _ in queue.failed] == [said for _, said, _ in queue.failed if said]
     assert job.attempt == 3, "another attempt would be refused alike"
-    assert "1 job failed. What is finished is kept." in caplog.text
+    assert "1 job failed. Finished results are kept." in caplog.text
     assert "- align (mbert/clsa) was not submitted: Requested node" in caplog.text
     assert "no node of partition `plain` has 1 CPU, 100 MB" in caplog.text
 
@@ -271,12 +271,12 @@ def test_what_jobs_used_by_rule(tmp_path: Path) -> None:
 def test_usage_without_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["usage", str(tmp_path)]) == 1
     message = capsys.readouterr().err
-    assert "holds no benchmark files, and there is no efficiency report" in message
+    assert "contains no benchmark files, and there is no efficiency report" in message
     assert message.count("\n") == 1
     benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
     assert main(["usage", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    assert f"By 1 benchmark files alone, with {SNAKEMAKE_MB} MB added" in shown
+    assert f"By 1 benchmark files only, with {SNAKEMAKE_MB} MB added" in shown
     assert "there is no efficiency report of SLURM, which is written at the end of a run" in shown
     assert "memory_mb:\n  backbones: 800\n" in shown
     align = next(line for line in shown.splitlines() if line.split()[0] == "align")
@@ -288,14 +288,14 @@ def test_reports_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be read"):
         read_reports([report])
     report.write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"is no efficiency report of the SLURM plugin"):
+    with pytest.raises(InputError, match=r"is not an efficiency report of the SLURM plugin"):
         read_reports([report])
     report.write_text(REPORT.replace("RuleName", "Other"), encoding="utf-8")
     with pytest.raises(InputError, match=r"AccountingStoreFlags=job_comment.*--no-report"):
         read_reports([report])
     benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
     table, origin = measured(tmp_path, [])
-    assert "benchmark files alone" in origin and list(table["rule"]) == ["align"]
+    assert "benchmark files only" in origin and list(table["rule"]) == ["align"]
     assert page(table, origin, 1.3).count("align") == 1
     (tmp_path / "benchmarks/align/b.tsv").write_text("x\ty\n1\t2\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"b\.tsv is no benchmark file"):

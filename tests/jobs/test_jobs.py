@@ -62,7 +62,7 @@ def test_a_full_disk_ends_in_one_line(snakemake: SimpleNamespace, error: Excepti
         raise error
     assert ended.value.code == 1
     (line,) = said(snakemake).splitlines()
-    assert "align: a disk that it writes to is full" in line and "free some room" in line
+    assert "align: a disk that it writes to is full" in line and "free some space" in line
 
 
 def asked_for_too_much(library: str) -> Exception:
@@ -96,7 +96,7 @@ def test_too_little_memory_ends_in_one_line(snakemake: SimpleNamespace, error: E
         raise error
     assert ended.value.code == 1
     (line,) = said(snakemake).splitlines()
-    assert "align: the memory does not suffice (" in line and "`device_batch_size`" in line
+    assert "align: there is too little memory (" in line and "`device_batch_size`" in line
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -131,7 +131,7 @@ def test_one_of_several_processes_may_have_too_little_memory(snakemake: SimpleNa
     with pytest.raises(SystemExit), job(snakemake):
         in_processes(2, asks_for_too_much)
     (line,) = said(snakemake).splitlines()
-    assert "align: the memory does not suffice (" in line and "allocate" in line
+    assert "align: there is too little memory (" in line and "allocate" in line
 
 
 def asks_for_too_much() -> None:

@@ -295,7 +295,7 @@ def test_a_saved_model_that_was_cut_short_is_named(
 def test_a_backbone_that_was_cut_short_is_named(backbone: Backbone) -> None:
     path = backbone[0] / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    message = rf"{path} is damaged .*; delete it to have it made again"
+    message = rf"{path} is damaged .*; delete it and it will be made again"
     with pytest.raises(InputError, match=message):
         load_model("token_classification", backbone[0], labels=2)
     with pytest.raises(InputError, match=message):

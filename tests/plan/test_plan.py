@@ -280,7 +280,7 @@ def test_what_cannot_be_counted_is_said(tmp_path: Path) -> None:
     }
     page = report(costs, downloads, ONE)
     assert "2 jobs: training in eng alone" in page
-    assert "450 MB  and 1 of a size not known here" in page
+    assert "450 MB  and 1 of unknown size" in page
     assert "facebook/xnli (CC BY-NC 4.0)" in page
     del downloads["wikipedia"]
     page = report(costs, downloads, ONE)
@@ -320,7 +320,7 @@ def test_the_time_is_divided_among_jobs_but_for_those_that_wait_for_each_other()
     assert hours(at_once=10, seconds_per_job=36.0) == pytest.approx(11 + 111 * 0.01 / 10)
     assert hours(at_once=5, gpus_per_job=2) == pytest.approx(11)
     shown = report(costs, {}, Throughput(1.0, "given", utilisation=1.0, at_once=10))
-    assert "about 11.0 hours from beginning to end with 10 jobs at a time" in shown
+    assert "about 11.0 hours in total with 10 jobs at a time" in shown
 
 
 def test_money_is_hours_times_the_price_that_was_given(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_the_plan_is_held_to_the_trainings_that_are_done(tmp_path: Path) -> None
     assert found.planned_seconds(throughput) == pytest.approx(2 * 10 + 200)
     assert found.utilisation(throughput) == pytest.approx(0.5)
     page = " ".join(report(costs, {}, throughput, measured=found).split())
-    assert "2 trainings are done and took 0.033 hours; the plan says 0.061." in page
+    assert "2 trainings are finished and took 0.033 hours; the plan says 0.061." in page
     assert "With `throughput.utilisation: 0.5` it would be right." in page
     assert Measured(2, 19.0, 1.0).utilisation(throughput) is None
 

@@ -156,7 +156,7 @@ def test_the_whole_is_bought_where_the_budget_pays_for_it() -> None:
     found = asked.largest()
     assert found == whole() and asked.is_complete(found)
     assert budget_lines(asked, found, THROUGHPUT, "", [])[0].startswith("  budget: ")
-    assert "buy all of it" in budget_lines(asked, found, THROUGHPUT, "", [])[0]
+    assert "cover the entire study" in budget_lines(asked, found, THROUGHPUT, "", [])[0]
 
 
 def test_passages_go_first_then_rows_then_tasks() -> None:
@@ -249,7 +249,7 @@ def test_what_cannot_be_counted_is_not_bought() -> None:
     asked = budget(1e9, backbones={"main": {}, "large": {}})
     assert asked.largest() is None and math.isinf(asked.cheapest().hours)
     (line,) = budget_lines(asked, None, THROUGHPUT, "", [])
-    assert "buy nothing that can be counted" in line
+    assert "do not cover any row that can be counted" in line
 
 
 def test_what_is_bought_is_a_table_of_experiments_and_a_file_to_lay_over(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_what_is_bought_is_a_table_of_experiments_and_a_file_to_lay_over(tmp_pat
     }
     lines = budget_lines(asked, found, THROUGHPUT, "--configfile x", ["a.tsv", "b.yaml"])
     page = "\n".join(lines)
-    assert f"buy {len(found.rows)} of {len(ROWS)} experiments with" in page
+    assert f"cover {len(found.rows)} of {len(ROWS)} experiments with" in page
     assert "search is searched in a pool (depth 20, random_per_language" in page
     assert "Written to a.tsv and b.yaml." in page and "--configfile x" in page
     further = asked.next_row(found)

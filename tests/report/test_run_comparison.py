@@ -139,7 +139,7 @@ def test_scores_are_means_over_the_trainings_that_both_have(tmp_path: Path) -> N
     line = found.table.iloc[0]
     assert (line["trainings"], line["difference"], line["p"]) == (1, 0, 1)
     assert found.notes == [
-        "Scores are means over the trainings that both runs have, where these differ."
+        "If the trainings of the runs differ, scores are means over the common trainings."
     ]
 
 
@@ -205,7 +205,7 @@ def test_other_text_under_the_same_ids_is_not_paired(tmp_path: Path) -> None:
     save(tmp_path, BASE, {f"{ORACLE}/1": nli(right)})
     save(tmp_path, "lr", {f"{ORACLE}/1": nli(right)}, configuration=other)
     (note,) = compared(tmp_path).notes
-    assert "the items are not there to be compared" in note
+    assert "the items cannot be compared" in note
     for run, text in ((BASE, "red"), ("lr", "blue")):
         path = tmp_path / in_run("results/datasets/pairs/test.jsonl", run)
         path.parent.mkdir(parents=True)

@@ -81,8 +81,8 @@ def time_of(path: Path) -> int | None:
 
 def said_at_the_end(output: str) -> list[str]:
     """The lines on jobs that failed for good."""
-    assert re.search(r"^\d+ jobs? failed\. What is finished is kept\.$", output, re.MULTILINE), (
+    assert re.search(r"^\d+ jobs? failed\. Finished results are kept\.$", output, re.MULTILINE), (
         output
     )
-    lines = output[output.rindex("What is finished is kept.") :].splitlines()
+    lines = output[output.rindex("Finished results are kept.") :].splitlines()
     return [line.removeprefix("- ") for line in lines if line.startswith("- ")]

@@ -317,7 +317,7 @@ def test_a_time_limit_that_is_reached(submitted: Submitted, whole_run: str) -> N
     assert re.search(
         r"fine_tune \(.*/6\): SLURM job \d+ reached its time limit of 00:01:00; raise "
         r"`runtime_minutes.fine_tuning` \(and `runtime_minutes.maximum`\) in the config, or give the "
-        r"same command again: a training goes on from its checkpoint",
+        r"same command again: a training continues from its checkpoint",
         line,
     ), line
 

@@ -699,7 +699,9 @@ def test_what_arrived_of_another_download_is_not_taken_for_this_one(fetch: Fetch
 def test_a_mirror_of_the_hub_that_lacks_the_files_is_named(
     fetch: Fetch, repositories: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"hub/o/none holds no file that matches README\.md, de/"):
+    with pytest.raises(
+        InputError, match=r"hub/o/none contains no file that matches README\.md, de/"
+    ):
         fetch(SPEC | {"hub": "o/none"}, {"hub": str(repositories)})
 
 

@@ -399,7 +399,7 @@ def killed_in_the_second_process() -> None:
 
 
 def test_a_process_that_was_killed_says_what_to_mend() -> None:
-    """As the kernel does where the memory does not suffice."""
+    """As the kernel does where there is too little memory."""
     with pytest.raises(InputError, match=r"of the 2 processes was killed.*`device_batch_size`"):
         in_processes(2, killed_in_the_second_process)
 

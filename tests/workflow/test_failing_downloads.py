@@ -152,8 +152,8 @@ def test_a_disk_that_fills_is_named_and_the_next_run_goes_on(
         }
         messages = {
             # The hub tells beforehand how much it will be.
-            "full_hub": r"needs 0\.0 GB and the disk of \S+ has 0\.0 GB free; free some room",
-            "full": r"the disk of \S+ is full; free some room and start again: what has arrived is",
+            "full_hub": r"needs 0\.0 GB and the disk of \S+ has 0\.0 GB free; free some space",
+            "full": r"the disk of \S+ is full; free some space and start again: what has arrived is",
         }
         for name, message in messages.items():
             failed = study.run(TARGETS[name], change=change)

@@ -282,7 +282,7 @@ def test_a_training_out_of_memory_says_what_to_mend_and_goes_on(
     output, _ = run.communicate()
     assert run.returncode == 1
     assert_one_message(
-        output, r"\w+: the memory does not suffice \(.*\); .*lower `device_batch_size`.*again"
+        output, r"\w+: there is too little memory \(.*\); .*lower `device_batch_size`.*again"
     )
     answer = study.run(target, change=CHANGE)
     assert answer.returncode == 0, answer.stdout

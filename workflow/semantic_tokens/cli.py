@@ -31,17 +31,22 @@ def parser() -> argparse.ArgumentParser:
     add = group.add_argument
     add("--model", required=True, help="a folder, or a name on the Hugging Face hub")
     add("--output", required=True, type=Path, help="the folder to make")
-    add("--ratio", type=float, default=0.05, help="groups to subwords, above 0 and at most 1")
+    add(
+        "--ratio",
+        type=float,
+        default=0.05,
+        help="the number of groups divided by the number of subwords, above 0 and at most 1",
+    )
     add("--method", choices=["kmeans", "lexicon"], default="kmeans", help="how to group")
     add("--metric", choices=["cosine", "euclidean"], default="cosine", help="of kmeans")
     add("--lexicon", action="append", default=[], type=Path, dest="lexicons", metavar="TABLE",
         help="a table of concept, language, word, source, to align or group with; may be repeated")  # fmt: skip
-    add("--dimension", type=int, help="keep so many columns of the word embeddings")
+    add("--dimension", type=int, help="the number of columns of the word embeddings to keep")
     add("--seed", type=int, default=1, help="where K-Means starts")
     add("--max-iterations", type=int, default=100, help="of K-Means")
     add("--cluster-unused", action="store_false", dest="keep_unused_alone",
         help="group WordPiece's [unusedN] too")  # fmt: skip
-    add("--convert-pickle", action="store_true", help="accept a model with pickled weights alone")
+    add("--convert-pickle", action="store_true", help="accept a model with only pickled weights")
     add("--trust-remote-code", action="store_true", help="run Python files of the checkpoint")
     add("--revision", help="a commit of a model on the hub")
     add("--overwrite", action="store_true", help="replace a semantic-token model at OUTPUT")
@@ -73,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = compare.add_argument
     add("runs", nargs=2, metavar="RUN", help="a name that the config key `run` had; `base` is the run without a name")  # fmt: skip
-    add("--directory", type=Path, default=Path("."), help="the folder that results lies in")
+    add("--directory", type=Path, default=Path("."), help="the folder that contains results")
     add("--output", action="append", default=[], type=Path, metavar="FILE",
         help="a file to write, .csv or .html; may be repeated")  # fmt: skip
     usage = commands.add_parser(
@@ -91,9 +96,9 @@ def parser() -> argparse.ArgumentParser:
     add("--report", action="append", type=Path, dest="reports", metavar="CSV",
         help="an efficiency report, instead of those in RESULTS/logs/slurm; may be repeated")  # fmt: skip
     add("--no-report", action="store_const", const=[], dest="reports",
-        help="go by the benchmark files alone")  # fmt: skip
-    add("--margin", type=float, default=1.3, help="what is proposed, to the most that was used")
-    add("--table", type=Path, metavar="CSV", help="write the table to a file too")
+        help="use only the benchmark files")  # fmt: skip
+    add("--margin", type=float, default=1.3, help="factor from the maximum use to the proposal")
+    add("--table", type=Path, metavar="CSV", help="also write the table to a file")
     return top
 
 

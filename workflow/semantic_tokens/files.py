@@ -106,7 +106,9 @@ def reading(path: str | Path) -> Iterator[None]:
     except (InputError, OSError):  # the file is missing or not readable
         raise
     except Exception as error:  # errors of pyarrow and safetensors have no other common base
-        raise InputError(f"{path} is damaged ({error}); delete it to have it made again") from error
+        raise InputError(
+            f"{path} is damaged ({error}); delete it and it will be made again"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -213,11 +215,11 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
                 record = json.loads(line.decode("utf-8"))
             except (ValueError, RecursionError) as error:  # includes UnicodeDecodeError
                 raise InputError(
-                    f"{path}, line {number}: not JSON ({error}); delete the file to have it made again"
+                    f"{path}, line {number}: not JSON ({error}); delete the file and it will be made again"
                 ) from error
             if not isinstance(record, dict):
                 raise InputError(
-                    f"{path}, line {number}: not a JSON object; delete the file to have it made again"
+                    f"{path}, line {number}: not a JSON object; delete the file and it will be made again"
                 )
             yield record
 
@@ -262,5 +264,5 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path} is not JSON ({error}); delete it to have it made again"
+            f"{path} is not JSON ({error}); delete it and it will be made again"
         ) from error

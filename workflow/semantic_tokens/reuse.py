@@ -172,8 +172,8 @@ def semantic_version(
         count = round(ratio * subwords)
         if not len(alone) < count:
             raise InputError(
-                f"a ratio of {ratio:g} makes {count} groups of {subwords} subwords, of which "
-                f"{len(alone)} are kept alone; take a larger ratio"
+                f"a ratio of {ratio:g} makes {count} groups of {subwords} subwords, but {len(alone)} "
+                f"subwords are groups of one; take a larger ratio"
             )
         if lexicons:
             embeddings, training = align(embeddings, _pairs(tokenizer, lexicons), seed=seed)
@@ -239,7 +239,7 @@ def export_model(
     target = _checked_output(Path(output), overwrite)
     model = Path(model)
     if not (model / "config.json").is_file():
-        raise InputError(f"{model} holds no config.json; name a folder of results/models")
+        raise InputError(f"{model} contains no config.json; name a folder of results/models")
     if groups is not None and not Path(groups).is_file():
         raise InputError(f"there is no file {groups}; name one of results/groups")
     if push_to_hub is not None:

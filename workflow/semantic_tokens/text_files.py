@@ -54,7 +54,7 @@ def numbered_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[
                 line = _decoded(raw, number, path, encoding)
                 if number == 1 and "\n" not in line and "\r" in line.rstrip("\r"):
                     raise InputError(
-                        f"{path} ends its lines with carriage returns alone; convert it, for "
+                        f"{path} ends its lines with carriage returns only; convert it, for "
                         "example: tr '\\r' '\\n' < FILE > NEW"
                     )
                 yield number, line.rstrip("\r\n")

@@ -19,7 +19,7 @@ def load_embeddings(path: str | Path) -> torch.Tensor:
         tensors = load_file(path)
     if "embeddings" not in tensors:
         raise InputError(
-            f"{path} contains {sorted(tensors)} and no 'embeddings'; delete it to have it made again"
+            f"{path} contains {sorted(tensors)} and no 'embeddings'; delete it and it will be made again"
         )
     return tensors["embeddings"]
 

@@ -85,10 +85,10 @@ class Groups:
             )
         except KeyError as error:
             raise InputError(
-                f"{path} holds no tensor named {error}; delete it to have it made again"
+                f"{path} contains no tensor named {error}; delete it and it will be made again"
             ) from error
         except (ValueError, SafetensorError) as error:
-            raise InputError(f"{path}: {error}; delete it to have it made again") from error
+            raise InputError(f"{path}: {error}; delete it and it will be made again") from error
 
 
 def groups_of(

@@ -56,7 +56,7 @@ def within_gpu_memory(what: str, remedy: Callable[[], str]) -> Iterator[None]:
             raise
         raise InputError(
             f"{what} needs more GPU memory than there is ({memory_here()}); {remedy()}. Then run "
-            "the same command again: what is finished is kept, and a training goes on from its "
+            "the same command again: finished results are kept, and a training continues from its "
             "checkpoint"
         ) from error
 

@@ -49,25 +49,25 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
         sys.exit(1)
     except KeyboardInterrupt:
         log.error(
-            "%s was interrupted; run the same command again: what is finished is kept, and a "
-            "training goes on from its checkpoint",
+            "%s was interrupted; run the same command again: finished results are kept, and a training "
+            "continues from its checkpoint",
             snakemake.rule,
         )
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
         if full := _message_with(error, _FULL_DISK, errno.ENOSPC, errno.EDQUOT):
             log.error(
-                "%s: a disk that it writes to is full (%s); free some room and run the same command "
-                "again: what is finished is kept",
+                "%s: a disk that it writes to is full (%s); free some space and run the same command "
+                "again: finished results are kept",
                 snakemake.rule,
                 full,
             )
             sys.exit(1)
         if short := _message_with(error, _TOO_LITTLE_MEMORY, errno.ENOMEM):
             log.error(
-                "%s: the memory does not suffice (%s); end other programs, lower `device_batch_size` "
+                "%s: there is too little memory (%s); end other programs, lower `device_batch_size` "
                 "if it trains, or raise its `memory_mb` on a cluster, and run the same command "
-                "again: what is finished is kept, and a training goes on from its checkpoint",
+                "again: finished results are kept, and a training continues from its checkpoint",
                 snakemake.rule,
                 short,
             )
@@ -76,7 +76,7 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
             if said := _message_with(error, signs):
                 log.error("%s: the GPU cannot be used (%s); %s", snakemake.rule, said, remedy)
                 sys.exit(1)
-        log.exception("%s failed; this is a defect, please report it with this log", snakemake.rule)
+        log.exception("%s failed; this is a bug; please report it with this log", snakemake.rule)
         raise
 
 
@@ -137,7 +137,7 @@ _UNUSABLE_GPU = (
     (
         ("busy or unavailable",),
         "another process has it to itself: wait until that ends, or name another GPU in "
-        "CUDA_VISIBLE_DEVICES, and run the same command again: what is finished is kept",
+        "CUDA_VISIBLE_DEVICES, and run the same command again: finished results are kept",
     ),
     (
         ("driver on your system is too old", "driver version is insufficient"),

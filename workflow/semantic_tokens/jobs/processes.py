@@ -69,9 +69,9 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
             raise
         raise InputError(
             f"one of the {count} processes was killed from outside (process {failure.pid}), as is "
-            "done where the memory does not suffice; lower `device_batch_size` or raise "
-            "`memory_mb.training` in the config, and run the same command again: it goes on from "
-            "its checkpoint"
+            "done where there is too little memory; lower `device_batch_size` or raise "
+            "`memory_mb.training` in the config, and run the same command again: it continues from its "
+            "checkpoint"
         ) from error
     message, result = results[0]
     if message is not None:

@@ -120,7 +120,7 @@ def _watch(snakemake: Process) -> None:
         time.sleep(_LOOK_EVERY)
     log.error(
         "Snakemake (process %d), which started this job, is gone; the job ends. Run the same "
-        "command again: what is finished is kept, and a training goes on from its checkpoint",
+        "command again: finished results are kept, and a training continues from its checkpoint",
         snakemake.pid,
     )
     children = psutil.Process().children(recursive=True)

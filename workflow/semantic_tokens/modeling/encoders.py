@@ -207,4 +207,4 @@ def read_embeddings(folder: str | Path, subwords: int) -> torch.Tensor:
 
 def damaged(folder: str | Path, error: Exception) -> str:
     """The error message for weights that cannot be read, for example if the file is incomplete."""
-    return f"{folder}/model.safetensors is damaged ({error}); delete it to have it made again"
+    return f"{folder}/model.safetensors is damaged ({error}); delete it and it will be made again"

@@ -62,18 +62,18 @@ def budget_lines(
     if found is None:
         least = budget.cheapest()
         if not math.isfinite(least.hours):
-            return [f"  budget: {asked} buy nothing that can be counted; see below what cannot."]
+            return [f"  budget: {asked} do not cover any row that can be counted; see below."]
         row = least.rows[-1]  # after its reference
         return [
-            f"  budget: {asked} buy nothing. The cheapest is {_name(row)} with {least.tasks[0]}: "
+            f"  budget: {asked} are too few. The cheapest row is {_name(row)} with {least.tasks[0]}: "
             f"{_priced(least.hours, throughput)}."
         ]
     rows, tasks = budget.rows, list(budget.study.tasks)
     taken = _priced(found.hours, throughput)
     if budget.is_complete(found):
-        return [f"  budget: {asked} buy all of it, which takes {taken}."]
+        return [f"  budget: {asked} cover the entire study, which needs {taken}."]
     lines = [
-        f"  budget: {asked} buy {len(found.rows)} of {len(rows)} experiments with "
+        f"  budget: {asked} cover {len(found.rows)} of {len(rows)} experiments with "
         f"{len(found.tasks)} of {len(tasks)} tasks: {taken}.",
         f"  Tasks: {', '.join(found.tasks)}.",
     ]
@@ -112,13 +112,13 @@ def _job_lines(costs: Mapping[str, Cost], throughput: Throughput) -> list[str]:
 def _hour_lines(throughput: Throughput, full_lengths: Sequence[str]) -> list[str]:
     said = (
         f"{throughput.rate / 1e12:.3g} TFLOP/s ({throughput.origin}), of which "
-        f"{throughput.utilisation:.0%} is taken to be reached, and "
+        f"{throughput.utilisation:.0%} is assumed, and "
         f"{throughput.seconds_per_job:.1f} s to start each job."
     )
     if full_lengths:
         said += (
-            f" The texts of {', '.join(full_lengths)} are taken to be as long as they may be, so "
-            "their hours are an upper bound."
+            f" The texts of {', '.join(full_lengths)} count with their maximum length, so their hours are an upper "
+            "bound."
         )
     if throughput.gpus_per_job:
         said += " Jobs without hours use no GPU (reading, tokenising, BM25)."
@@ -130,7 +130,7 @@ def _time_lines(
 ) -> list[str]:
     hours, count = throughput.hours(costs), throughput.at_once
     lines = [
-        f"  about {_hours(throughput.wall_hours(costs))} hours from beginning to end with {count} "
+        f"  about {_hours(throughput.wall_hours(costs))} hours in total with {count} "
         f"job{'s' if count > 1 else ''} at a time"
     ]
     if (price := throughput.price(hours)) is not None:
@@ -140,7 +140,7 @@ def _time_lines(
         )
     if measured:
         said = (
-            f"{measured.jobs} trainings are done and took {_hours(measured.seconds / 3600)} hours; "
+            f"{measured.jobs} trainings are finished and took {_hours(measured.seconds / 3600)} hours; "
             f"the plan says {_hours(measured.planned_seconds(throughput) / 3600)}."
         )
         if utilisation := measured.utilisation(throughput):
@@ -161,7 +161,10 @@ def _disk_lines(costs: Mapping[str, Cost], downloads: Mapping[str, Mapping[str, 
         lines += [
             f"  and up to {_bytes(scratch)} for a job while it runs: checkpoints, BM25's index."
         ]
-    return [*lines, "  Text that is not read yet is taken to be three times its packed files."]
+    return [
+        *lines,
+        "  Text that is not read yet is assumed to be three times as large as its compressed files.",
+    ]
 
 
 def _unknown_lines(costs: Mapping[str, Cost]) -> list[str]:
@@ -177,7 +180,7 @@ def _download_lines(downloads: Mapping[str, Mapping[str, Any]]) -> Iterable[str]
         yield f"  {name:22}{size:>12}  {source} ({spec.get('licence', 'licence: see the README')})"
     known = sum(spec.get("size_mb") or 0 for spec in downloads.values())
     missing = sum(not spec.get("size_mb") for spec in downloads.values())
-    rest = f"  and {missing} of a size not known here" if missing else ""
+    rest = f"  and {missing} of unknown size" if missing else ""
     yield f"  {'in all':22}{_rounded(known):>12}{rest}"
 
 

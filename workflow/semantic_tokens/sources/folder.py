@@ -80,7 +80,7 @@ def require_room(what: str, folder: Path, size: int) -> None:
     if size > free:
         raise InputError(
             f"{what} needs {size / 1e9:.1f} GB and the disk of {folder} has "
-            f"{free / 1e9:.1f} GB free; free some room, or run with --directory on another disk"
+            f"{free / 1e9:.1f} GB free; free some space, or run with --directory on another disk"
         )
 
 
@@ -93,6 +93,6 @@ def full_disk_is_told(name: str, folder: Path) -> Iterator[None]:
         if error.errno != errno.ENOSPC:
             raise
         raise InputError(
-            f"download {name!r}: the disk of {folder} is full; free some room and start again: "
+            f"download {name!r}: the disk of {folder} is full; free some space and start again: "
             "what has arrived is kept"
         ) from error

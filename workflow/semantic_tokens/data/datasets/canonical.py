@@ -78,7 +78,7 @@ def validate_examples(
             raise InputError(f"{place}: {problem}")
         yield example
     if not number:
-        raise InputError(f"{path} holds no example; fill it")
+        raise InputError(f"{path} contains no example; fill it")
     if repeated:
         log.warning("%s: %d examples dropped that repeat an earlier one", path, repeated)
 

@@ -27,7 +27,9 @@ def files_by_language(
     """
     files = [f for f in files_in(path, pattern) if not (other and f.match(other))]
     if not files:
-        raise InputError(f"{path} holds no {pattern}; correct the dataset's `path` in the config")
+        raise InputError(
+            f"{path} contains no {pattern}; correct the dataset's `path` in the config"
+        )
     found: dict[str, Path] = {}
     for language, file in in_languages(files, code_of, languages):
         if language in found:

@@ -78,7 +78,7 @@ def squad_json(
     for split, found in questions.items():
         if not found:
             raise InputError(
-                f"{path} holds no question of {split}; its files are named "
+                f"{path} contains no question of {split}; its files are named "
                 f"{{language}}.{split}.json or as TyDiQA's: correct the dataset's `path` or "
                 "`languages` in the config"
             )

@@ -90,7 +90,7 @@ def xnli(
     files = {split: _files_of(path, split, languages) for split in SPLITS}
     if not files["dev"]:
         raise InputError(
-            f"{path} holds no *.dev.tsv of XNLI; its files are named xnli.dev.tsv, "
+            f"{path} contains no *.dev.tsv of XNLI; its files are named xnli.dev.tsv, "
             "{language}.dev.tsv or dev-{language}.tsv: correct the dataset's `path` in the config"
         )
     if files["train"] and not files["test"]:
@@ -106,7 +106,7 @@ def xnli(
     for language, pair in _pairs(files["dev"], languages):
         pairs.setdefault(language, []).append(pair)
     if not pairs:
-        raise InputError(f"{files['dev'][0][1]} holds no pair; fetch it again")
+        raise InputError(f"{files['dev'][0][1]} contains no pair; fetch it again")
     require_languages(languages, pairs, f"{path}/*.dev.tsv")
     pairs = dict(sorted(pairs.items()))
     _check_parallel(pairs)

@@ -174,7 +174,7 @@ def told(
         if (damaged := _damaged(files)) is not None:
             raise InputError(
                 f"{damaged} is cut short, damaged or of another form ({said[:400]}); fix it, or "
-                "delete it to have it fetched again"
+                "delete it and it will be fetched again"
             ) from error
         raise InputError(f"{place}: {said.rstrip('.')[:400]}; {hint}") from error
 
@@ -192,7 +192,7 @@ def _damaged(files: Sequence[Path]) -> Path | None:
     return files[0] if len(files) == 1 else None
 
 
-_DAMAGED = "if a file is cut short or damaged, delete it to have it fetched again"
+_DAMAGED = "if a file is cut short or damaged, delete it and it will be fetched again"
 _HINTS = (
     ("BuilderConfig", "correct `configurations`, or name the `files`"),
     ("Config name is missing", "name one in `configurations`"),

@@ -76,7 +76,7 @@ def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Ent
                 yield Entry(f"colexnet:{concept}", "eng", word, "colexnet")
     if not concepts:
         raise InputError(
-            f"{path} holds no network of ColexNet+: a pickled graph whose nodes are concepts and "
+            f"{path} contains no network of ColexNet+: a pickled graph whose nodes are concepts and "
             "language:ngram, or a .tsv of such edges; export one with the authors' network_builder "
             "(expand_graph), or leave colexnet out of the experiments' alignments"
         )

@@ -127,7 +127,7 @@ def table(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]
 def _files(path: Path, pattern: str, what: str) -> list[Path]:
     files = files_in(path, pattern)
     if not files:
-        raise InputError(f"{path} holds no {what}; correct the lexicon's `path` in the config")
+        raise InputError(f"{path} contains no {what}; correct the lexicon's `path` in the config")
     return files
 
 

@@ -87,8 +87,8 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
         "gres": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
         "GRES": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
         "policy": "lower `jobs` in the profile, or ask for less",
-        "contact": "the same command goes on when SLURM answers again",
-        "Socket": "the same command goes on when SLURM answers again",
+        "contact": "the same command continues when SLURM answers again",
+        "Socket": "the same command continues when SLURM answers again",
     }
     remedy = next(
         (text for sign, text in remedies.items() if sign in reason),
@@ -111,7 +111,7 @@ def ending(job: Job, slurm_id: str, told: Mapping[str, str]) -> str:
     log = _last_lines(job.slurm_log)
     if state == "OUT_OF_MEMORY" or _MEMORY_EXCEEDED.search(log):
         return (
-            f"{begin} was killed{node}, for it went over its memory of "
+            f"{begin} was killed{node}, because it exceeded its memory of "
             f"{job.resources.get('mem_mb', '?')} MB; raise {_memory_keys(job.rules)} in the "
             "config, or lower `device_batch_size` of a training"
         )
@@ -120,7 +120,7 @@ def ending(job: Job, slurm_id: str, told: Mapping[str, str]) -> str:
         return (
             f"{begin} reached its time limit of {limit}; raise {_time_keys(job.rules)} (and "
             "`runtime_minutes.maximum`) in the config, or give the same command again: a training "
-            "goes on from its checkpoint"
+            "continues from its checkpoint"
         )
     if state in ("NODE_FAIL", "BOOT_FAIL"):
         return (
@@ -254,7 +254,7 @@ class Failures:
         if self._log is None or not self._lines:
             return
         count = len(self._lines)
-        self._log.error(f"\n{count} job{'s' * (count > 1)} failed. What is finished is kept.")
+        self._log.error(f"\n{count} job{'s' * (count > 1)} failed. Finished results are kept.")
         for line in self._lines.values():
             self._log.error(f"- {line}")
 
@@ -312,7 +312,7 @@ class Failures:
             if before is not None and before[0] == "RUNNING" and state == "PENDING":
                 self._log.warning(
                     f"{title}: SLURM job {slurm_id} lost its node and waits in the queue again "
-                    f"({reason}); a training goes on from its checkpoint"
+                    f"({reason}); a training continues from its checkpoint"
                 )
             elif state == "PENDING" and _NEVER.fullmatch(reason) and before == (state, reason):
                 job = in_partition(described(self._jobs[slurm_id]), partition)
@@ -322,8 +322,8 @@ class Failures:
                 _answer("scancel", slurm_id)
             elif state == "PENDING" and _HELD.match(reason) and before != (state, reason):
                 self._log.warning(
-                    f"{title}: SLURM job {slurm_id} waits ({reason}); it starts when that passes, "
-                    f"and `scancel {slurm_id}` gives it up"
+                    f"{title}: SLURM job {slurm_id} waits ({reason}); it starts when that is "
+                    f"over, and `scancel {slurm_id}` cancels it"
                 )
 
 

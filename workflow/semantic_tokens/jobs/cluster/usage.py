@@ -50,7 +50,7 @@ def read_benchmarks(folder: str | Path) -> pd.DataFrame:
     for path in sorted(Path(folder).rglob("*.tsv")):
         table = pd.read_csv(path, sep="\t", na_values=["-"])
         if not {"s", "max_rss", "cpu_time"} <= set(table):
-            raise InputError(f"{path} is no benchmark file of Snakemake; move it elsewhere")
+            raise InputError(f"{path} is not a benchmark file of Snakemake; move it elsewhere")
         last = table.iloc[-1]
         asked = _literal(last.get("resources"))
         memory = pd.to_numeric(last["max_rss"], errors="coerce")
@@ -88,12 +88,12 @@ def read_reports(paths: Iterable[str | Path]) -> pd.DataFrame:
             raise InputError(f"the efficiency report {path} cannot be read ({error})") from error
         if missing := sorted(_REPORT_COLUMNS - set(table)):
             raise InputError(
-                f"{path} is no efficiency report of the SLURM plugin: it has no column "
+                f"{path} is not an efficiency report of the SLURM plugin: it has no column "
                 f"{', '.join(missing)}"
             )
         if "RuleName" not in table:
             raise InputError(
-                f"{path} does not say which rule a job is of, for SLURM keeps no comments of jobs "
+                f"{path} does not say which rule a job is of, because SLURM stores no comments of jobs "
                 "here (its administrators set `AccountingStoreFlags=job_comment`); leave the "
                 "report out with `--no-report`"
             )
@@ -166,7 +166,7 @@ def measured(results: Path, reports: Sequence[Path] | None) -> tuple[pd.DataFram
     told = read_reports(paths)
     if not len(used) and not len(told):
         raise InputError(
-            f"{results / 'benchmarks'} holds no benchmark files, and there is no efficiency report "
+            f"{results / 'benchmarks'} contains no benchmark files, and there is no efficiency report "
             f"in {results / 'logs/slurm'}: run a part of the study first, or name another folder "
             "of results"
         )
@@ -174,9 +174,9 @@ def measured(results: Path, reports: Sequence[Path] | None) -> tuple[pd.DataFram
         origin = f"By {len(used)} benchmark files and {len(paths)} efficiency reports of SLURM."
     else:
         origin = (
-            f"By {len(used)} benchmark files alone, with {SNAKEMAKE_MB} MB added for Snakemake's own "
+            f"By {len(used)} benchmark files only, with {SNAKEMAKE_MB} MB added for Snakemake's own "
             "processes: there is no efficiency report of SLURM, which is written at the end of a "
-            "run with `profiles/slurm` where SLURM keeps accounts (`sacct` shows some)."
+            "run with `profiles/slurm` if SLURM has accounting (`sacct` shows some)."
         )
     return by_rule(used, told), origin
 
@@ -191,8 +191,8 @@ def page(table: pd.DataFrame, origin: str, margin: float) -> str:
         ]
     text = yaml.safe_dump(proposal(table, margin), sort_keys=False)
     return (
-        f"{shown.to_string(index=False)}\n\n# {origin}\n# The most that was used, times {margin:g}; "
-        "what no job has shown is left out. Memory is looked at every 30 seconds, so short peaks may "
+        f"{shown.to_string(index=False)}\n\n# {origin}\n# The maximum use, times {margin:g}; "
+        "values that no job has shown are left out. Memory is measured every 30 seconds, so short peaks may "
         f"be missed.\n{text}"
     )
 

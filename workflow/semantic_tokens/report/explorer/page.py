@@ -92,7 +92,7 @@ def write_page(
             if not len(token_to_group) == len(matrix) == len(pieces):
                 raise InputError(
                     f"{groups[number]} groups {len(token_to_group)} subwords and {tokenizer} has "
-                    f"{len(pieces)}; delete it to have it made again"
+                    f"{len(pieces)}; delete it and it will be made again"
                 )
             compared = similarities(matrix, token_to_group)
             contents[f"groups-{number}"] = smallest(token_to_group)

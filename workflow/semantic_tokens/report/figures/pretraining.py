@@ -30,7 +30,9 @@ def read_steps(path: str | Path) -> pd.DataFrame:
         steps = pd.read_csv(path, sep="\t")
         return steps.astype({"step": "int64", "loss": "float64"})
     except (ValueError, KeyError) as error:  # errors of pandas are ValueErrors
-        raise InputError(f"{path} is damaged ({error}); delete it to have it made again") from error
+        raise InputError(
+            f"{path} is damaged ({error}); delete it and it will be made again"
+        ) from error
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
