@@ -9,7 +9,7 @@ with job(snakemake):
 
     params = snakemake.params
     given = dict(params.throughput)
-    # First of all: it is the time that this process has taken so far.
+    # This must come first: it is the time since the start of this process.
     start = given["seconds_per_job"]
     start = round(seconds_to_start(), 2) if start is None else start
     if given["tflops"]:

@@ -1,8 +1,8 @@
-"""BM25's candidates, for both tasks over a passage collection (paper, section 3).
+"""BM25 candidates for retrieval and reranking (paper, section 3).
 
-Words are found in any language: runs of word characters, and overlapping character bigrams
-where the script puts no spaces between words, as Lucene's CJK analyzer does. There is no
-stemming and no list of stop words, so every language is treated alike.
+Words are sequences of word characters. In scripts without spaces between words, they are overlapping
+character bigrams, as in Lucene's CJK analyzer. There is no stemming and no list of stop words, so
+all languages are treated in the same way.
 """
 
 import contextlib

@@ -305,11 +305,13 @@ def _limit_drift(
     all rows, so rows that moved further go back further.
 
     Args:
-        before, after: [n, d], rows of length one; rows of length zero in ``before`` are ignored.
-        min_mean_cosine: of the two; the largest share that reaches it is kept.
+        before: [n, d], rows of length one; rows of length zero are ignored.
+        after: [n, d], rows of length one.
+        min_mean_cosine: the minimum of the mean cosine between ``before`` and ``after``. The largest
+            fraction of the angles that reaches it is kept.
 
     Returns:
-        the mean cosine afterwards, and the share of the angles that is left, 0 to 1.
+        the mean cosine afterwards, and the kept fraction of the angles, 0 to 1.
     """
     angles = torch.zeros(len(before), dtype=torch.float64, device=before.device)
     parts = [
@@ -327,7 +329,7 @@ def _limit_drift(
     if mean_cosine(1.0) >= min_mean_cosine:
         return mean_cosine(1.0), 1.0
     kept, too_much = 0.0, 1.0
-    for _ in range(50):  # each halves what is uncertain
+    for _ in range(50):  # each step halves the interval
         middle = (kept + too_much) / 2
         if mean_cosine(middle) >= min_mean_cosine:
             kept = middle
@@ -341,19 +343,19 @@ def _limit_drift(
 
 
 class _RowwiseAdam:
-    """Adam on a matrix of which a step has gradients in some rows: what dense Adam makes of it, for
-    the cost of those rows.
+    """Adam for a matrix with gradients in few rows per step. The result is that of dense Adam, but a
+    step costs only as much as its rows.
 
-    Dense Adam moves all rows at every step, also by what their earlier gradients left in its
-    moments. From the last step t that had a gradient in a row, that is at step s the direction
-    m / √v of then, times lr · r^(s-t) · c_s, where r = β₁ / √β₂ and c_s corrects both moments'
-    bias. A row catches up with the sum of these when it is looked up again, and at the end.
-    (Adam's epsilon, of no weight beside gradients that are not zero, is left out of that sum.)
+    Dense Adam moves all rows at every step, because the moments of earlier gradients are not zero.
+    Let t be the last step with a gradient in a row. At a later step s, dense Adam moves the row by
+    lr · r^(s-t) · c_s · m / √v, where m and v are the moments at step t, r = β₁ / √β₂, and c_s
+    corrects the bias of both moments. Here the row moves by the sum of these when it is looked up
+    again, and at the end. (The sum neglects Adam's epsilon, which is far smaller than √v.)
 
     Args:
         weight: [n, d] float32, trained in place.
-        learning_rate: of Adam.
-        steps: how many there will be.
+        learning_rate: Adam's learning rate.
+        steps: the number of steps.
     """
 
     BETAS, EPSILON = (0.9, 0.999), 1e-8

@@ -86,16 +86,17 @@ def embed(
 def embed_in_parts(
     embed_part: EmbedPart, model: nn.Module, ids: torch.Tensor, mask: torch.Tensor, size: int | None
 ) -> torch.Tensor:
-    """Like :func:`embed`, with the activations of one part in memory at a time.
+    """Like :func:`embed`, but only the activations of one part are in memory at a time.
 
-    Every part is computed again when its gradient is due, from the embeddings' gradient under
-    the whole batch's loss: gradient caching (Gao et al. 2021), so all of the batch's passages
-    are negatives however few fit on the device.
+    In the backward pass, each part is computed again, and receives its gradient under the loss of
+    the entire batch: gradient caching (Gao et al. 2021). So all passages of the batch are negatives,
+    even if few of them fit into the memory of the device.
 
     Args:
         embed_part: :func:`embed` with its options.
-        ids, mask: [B, L] token ids and attention mask.
-        size: texts of a part; None is all at once.
+        ids: [B, L] token ids.
+        mask: [B, L] attention mask.
+        size: the number of texts per part; None means one part.
     """
     if size is None or len(ids) <= size:
         return embed_part(model, ids, mask)

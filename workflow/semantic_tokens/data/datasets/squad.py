@@ -116,16 +116,16 @@ def split_and_code(path: Path) -> tuple[str | None, str | None]:
 def _files_of(
     path: Path, split: str, languages: Sequence[str] | None
 ) -> list[tuple[str | None, Path]]:
-    """The files of one split in the order of their languages' codes, each with its language; or
-    the one file of all languages."""
+    """The files of one split, each with its language, in the order of the languages' codes. Or the
+    single file with all languages, with None."""
     files = [file for file in files_in(path, "**/*.json") if split_and_code(file)[0] == split]
-    whole = [file for file in files if split_and_code(file)[1] is None]
-    if len(whole) > 1:
-        raise InputError(f"{whole[0]} and {whole[1]} are both all of {split}; remove one")
-    if whole:
-        for file in set(files) - set(whole):
-            log.info("%s is left out, for %s holds all languages", file, whole[0])
-        return [(None, whole[0])]
+    complete = [file for file in files if split_and_code(file)[1] is None]
+    if len(complete) > 1:
+        raise InputError(f"{complete[0]} and {complete[1]} both contain all of {split}; remove one")
+    if complete:
+        for file in set(files) - set(complete):
+            log.info("%s is left out, because %s contains all languages", file, complete[0])
+        return [(None, complete[0])]
     named = in_languages(files, lambda file: split_and_code(file)[1] or "", languages)
     found: dict[str, Path] = {}
     for language, file in named:
@@ -227,18 +227,18 @@ def read_squad(
     languages: Sequence[str] | None = None,
     check_answers: bool = True,
 ) -> list[Paragraph]:
-    """The paragraphs of a file in SQuAD's form, of version 1.1 or 2.
+    """The paragraphs of a file in SQuAD's format, version 1.1 or 2.
 
-    A question that the file calls impossible, or that has no answer, has none.
+    A question that the file calls impossible has no answers.
 
     Args:
-        language: of its questions; None where their ids say it.
-        languages: those asked for (ISO 639-3). A single one is the language of a file whose ids do
-            not say it; no question is left out.
-        check_answers: drop answers that are not where the file says, as :func:`drop_misplaced`.
+        language: the language of its questions; None if their ids contain it.
+        languages: the requested languages (ISO 639-3). If there is only one, it is the language of
+            questions whose ids do not contain it. No question is left out.
+        check_answers: drop answers that are not at their positions (:func:`drop_misplaced`).
 
     Raises:
-        InputError: the file is not of that form, or says nothing of its language.
+        InputError: the file has another format, or its language is unknown.
     """
     document = json_document(path)
     try:
@@ -267,13 +267,13 @@ def read_squad(
 def read_contexts(
     path: Path, language: str | None, languages: Sequence[str] | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Language and text of the passages of a file in SQuAD's form, with questions or without.
+    """The language and text of each passage of a file in SQuAD's format. Questions are optional.
 
     Args:
-        language, languages: as of :func:`read_squad`.
+        language, languages: see :func:`read_squad`.
 
     Raises:
-        InputError: the file is not of that form, or says nothing of its language.
+        InputError: the file has another format, or its language is unknown.
     """
     document = json_document(path)
     try:
@@ -291,12 +291,13 @@ def read_contexts(
 
 
 def drop_misplaced(examples: Iterable[Example], where: str) -> list[Example]:
-    """Leave out answers that do not stand where they say, and questions that have such alone.
-    Questions without an answer stay.
+    """Leave out answers that are not at their positions, and questions that have only such answers.
+
+    Questions without an answer are kept.
 
     Raises:
-        InputError: that is most of the answered questions: ``start`` is counted in something else
-            than characters.
+        InputError: this affects most of the answered questions, so ``start`` does not count
+            characters.
     """
     kept, answered, misplaced = [], 0, 0
     for example in examples:
@@ -341,7 +342,7 @@ def _paragraph(
 
 
 def _language_of(question: str, path: Path, languages: Sequence[str] | None) -> str:
-    """The language that a question's id begins with, or the only one there can be."""
+    """The language at the start of a question's id, or the only requested language."""
     name, dash, _ = question.partition("-")
     try:
         return iso639_3(name if dash else "")

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 #: In the order of the numbers that the hub's files have in their place.
 LABELS = ("entailment", "neutral", "contradiction")
 
-# The machine-translated training sets have a word of their own.
+# The machine-translated training sets use another word.
 _SPELLED = {"contradictory": "contradiction"}
 # The mark of a pair on whose label the annotators did not agree.
 _UNDECIDED = "-"
@@ -210,13 +210,13 @@ def _files_of(
         for file, code in coded.items()
         if plain_name(file) in tables or plain_name(file).replace(".jsonl", ".tsv") not in tables
     }
-    whole = [file for file, code in coded.items() if code == _ALL_LANGUAGES]
-    if len(whole) > 1:
-        raise InputError(f"{whole[0]} and {whole[1]} both hold {split}; remove one")
-    if whole:
-        for file in set(coded) - set(whole):
-            log.info("%s is left out, for %s holds all languages", file, whole[0])
-        return [(None, whole[0])]
+    complete = [file for file, code in coded.items() if code == _ALL_LANGUAGES]
+    if len(complete) > 1:
+        raise InputError(f"{complete[0]} and {complete[1]} both contain {split}; remove one")
+    if complete:
+        for file in set(coded) - set(complete):
+            log.info("%s is left out, because %s contains all languages", file, complete[0])
+        return [(None, complete[0])]
     found: dict[str, Path] = {}
     for language, file in in_languages(coded, coded.__getitem__, languages):
         if language in found:
@@ -235,7 +235,7 @@ def _pairs(
             if spoken is None:
                 if pair.language is None:
                     raise InputError(
-                        f"{file} says nothing of its pairs' language; give it a column `language`, "
+                        f"the language of the pairs in {file} is unknown; give it a column `language`, "
                         f"or name it by its language, as de.dev.tsv. Expected is {_FORMS}"
                     )
                 try:
