@@ -328,7 +328,7 @@ def test_a_folder_that_holds_the_model_is_not_replaced(
     before = content(place)
     for model in ("model", "model/inner"):
         assert group("model", "--overwrite", model=model) == 1
-        assert "holds the model itself" in one_error(capsys.readouterr().err)
+        assert "contains the model itself" in one_error(capsys.readouterr().err)
     assert content(place) == before
 
 
@@ -654,7 +654,7 @@ def test_shards_stay_shards(theirs: Path) -> None:
     (theirs / shards[1]).unlink()
     shutil.rmtree(made.folder)
     for use in (grouped, backbone_of):
-        with pytest.raises(InputError, match=f"{index} names {shards[1]}, which is not there"):
+        with pytest.raises(InputError, match=f"{index} names {shards[1]}, which does not exist"):
             use(theirs)
 
 

@@ -27,7 +27,7 @@ def section(results: Mapping[str, Any] | None) -> str:
             "rest it uses what is there, and says what is not:",
             "",
             f"    {COMMAND}                        # writes results/benchmarks/gpu.json",
-            f"    {COMMAND} --page results/benchmarks/gpu.json    # writes this section anew",
+            f"    {COMMAND} --page results/benchmarks/gpu.json    # writes this section again",
         ]
     else:
         lines += _head(results)

@@ -183,7 +183,7 @@ def test_a_damaged_catalogue_is_named(tmp_path: Path) -> None:
     archive = write_wheel(
         tmp_path / "django.whl", {catalogue("de"): PO + 'msgid "a"\nmsgstr[x] "b"\n'}
     )
-    with pytest.raises(InputError, match=r"django\.whl: .*locale/de/.* is no gettext catalogue"):
+    with pytest.raises(InputError, match=r"django\.whl: .*locale/de/.* is not a gettext catalogue"):
         read("django", archive, languages=["deu"])
 
 
@@ -207,7 +207,7 @@ def test_a_dialogue_is_a_passage(tmp_path: Path) -> None:
 def test_damaged_dialogues_are_named(tmp_path: Path) -> None:
     name = "chatterbot_corpus/data/german/food.yml"
     archive = write_wheel(tmp_path / "chatterbot.whl", {name: "conversations: ["})
-    with pytest.raises(InputError, match=r"chatterbot\.whl: .*food\.yml is no YAML"):
+    with pytest.raises(InputError, match=r"chatterbot\.whl: .*food\.yml is not YAML"):
         read("chatterbot", archive, languages=["deu"])
 
 
@@ -277,5 +277,5 @@ def test_a_truncated_file_of_wikipedia_is_named(tmp_path: Path) -> None:
     wikipedia(tmp_path, "de", [["Ein Satz."]])
     (file,) = tmp_path.rglob("*.parquet")
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"train-00000.*is cut short, damaged"):
+    with pytest.raises(InputError, match=r"train-00000.*is truncated, damaged"):
         read("wikipedia", tmp_path, languages=["deu"])

@@ -204,7 +204,7 @@ def test_ranking_in_mteb_s_form(ranking: Path, caplog: pytest.LogCaptureFixture)
         {"id": "eng-p1", "language": "eng", "title": "", "text": "roses"},
         {"id": "eng-p2", "language": "eng", "title": "Sky", "text": "the sky"},
     ]
-    assert "1 judgements dropped whose query is not there" in caplog.text
+    assert "1 judgements of unknown queries dropped" in caplog.text
 
 
 def test_ranking_with_tables_and_columns_of_other_names(ranking: Path) -> None:
@@ -245,19 +245,19 @@ def test_texts_of_a_dataset_as_a_corpus(repositories: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"columns": {"tokens": "token"}}, r"options\.columns\.tokens is 'token', which is no column of \S+o/names, configuration de, split train; did you mean 'tokens'\? there are tokens, ner_tags"),
+        ({"columns": {"tokens": "token"}}, r"options\.columns\.tokens is 'token', which is not a column of \S+o/names, configuration de, split train; did you mean 'tokens'\? there are tokens, ner_tags"),
         ({"columns": {"tags": "ner_tags.x"}}, r"options\.columns\.tags is 'ner_tags\.x', which is no"),
         ({"columns": {"token": "x"}}, r"options\.columns\.token is not known; it takes tokens, tags"),
         ({"columns": "tokens"}, r"options\.columns is 'tokens' and must be a mapping"),
         ({"configurations": {"deu": "it"}}, r"BuilderConfig 'it' not found.*'de', 'no'.*`configurations`"),
         ({"configurations": {"de": "de"}}, r"options\.configurations has 'de' and must name languages"),
         ({"configurations": None}, r"Config name is missing.*; name one in `configurations`"),
-        ({"configurations": "de"}, r"nothing says the language of the rows; give `configurations` by"),
+        ({"configurations": "de"}, r"the language of the rows is unknown; give `configurations` by"),
         ({"splits": {"train": "train", "test": "tset"}}, r"de has no split to test on; correct"),
         ({"splits": {"trian": "train"}}, r"options\.splits\.trian is not known; it takes train, dev"),
         ({"files": "{configuration}/none-*"}, r"configuration de has no split .*\(de/none-\*"),
         ({"files": "{code}/x"}, r"`files` is '\{code\}/x' and must be a pattern"),
-        ({"languages": ["fra"]}, r"options\.configurations: nothing in fra; there is deu, nor"),
+        ({"languages": ["fra"]}, r"options\.configurations: no data in fra; available are deu, nor"),
         ({"language": "de"}, r"options\.language is 'de' and must be ISO 639-3: deu"),
         ({"queries": {}}, r"options\.queries is of a dataset of kind ranking"),
         ({"dev_fraction": 2}, r"`dev_fraction` is 2"),
@@ -274,7 +274,9 @@ def test_what_is_not_there_is_named_before_any_work(
 
 
 def test_nothing_to_read_is_named() -> None:
-    with pytest.raises(InputError, match=r"datasets\.mine\.options: nothing says where .*`id`"):
+    with pytest.raises(
+        InputError, match=r"datasets\.mine\.options: the location of the data is missing.*`id`"
+    ):
         read(NAMES, None, "token_classification")
 
 
@@ -449,7 +451,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"id": "o/gated"}, "o/gated is gated; accept its terms on the hub with your account, and"),
     ({"id": "o/script"}, "Dataset scripts are no longer supported, but found script.py; take a"),
     ({"configurations": {"deu": "it"}}, "BuilderConfig 'it' not found. Available: ['de', 'no']"),
-    ({"columns": {"tokens": "words"}}, "columns.tokens is 'words', which is no column of"),
+    ({"columns": {"tokens": "words"}}, "columns.tokens is 'words', which is not a column of"),
 ]
 
 

@@ -310,7 +310,7 @@ def test_a_damaged_table_of_panlex_is_named(panlex_release: Path) -> None:
     (panlex_release / "panlex-20190901-csv/expr.csv").write_text("id,langvar\n1,2\n")
     with pytest.raises(InputError, match=r"expr\.csv is not PanLex's table with the columns id"):
         read("panlex", panlex_release, languages=["eng"])
-    with pytest.raises(InputError, match=r"holds neither PanLex's langvar\.csv"):
+    with pytest.raises(InputError, match=r"contains neither PanLex's langvar\.csv"):
         read("panlex", panlex_release / "none", languages=["eng"])
 
 
@@ -366,7 +366,7 @@ def test_nothing_in_a_pickle_is_run(tmp_path: Path) -> None:
 
     write(tmp_path / "net.pickle", pickle.dumps({"graph": _Harmful(tmp_path / "made")}))
     with pytest.raises(
-        InputError, match=r"net\.pickle: it holds posix\.mkdir.*nothing in it was run"
+        InputError, match=r"net\.pickle: it contains posix\.mkdir.*none of its code was run"
     ):
         read("colexnet", tmp_path)
     assert not (tmp_path / "made").exists()
@@ -377,7 +377,7 @@ def test_a_folder_without_a_network_says_what_to_obtain(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no network of ColexNet\+.*expand_graph"):
         read("colexnet", tmp_path)
     write(tmp_path / "net.pickle", b"\x80\x04\x95")
-    with pytest.raises(InputError, match=r"net\.pickle is cut short or no pickle"):
+    with pytest.raises(InputError, match=r"net\.pickle is truncated or not a pickle file"):
         read("colexnet", tmp_path)
 
 

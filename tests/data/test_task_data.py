@@ -76,12 +76,12 @@ def test_valid_examples_pass_unchanged(kind: str) -> None:
         ("token_classification", {"tags": ["B-PER", "O"]}, "one tag a token"),
         ("token_classification", {"tags": ["O", "I-PER", "O"]}, r"`tags`\[1\] is I-PER"),
         ("token_classification", {"tags": ["B-PER", "I-LOC", "O"]}, "in IOB2 it is B-LOC"),
-        ("token_classification", {"tags": ["B-PER", "PER", "O"]}, "'PER'; a tag is"),
+        ("token_classification", {"tags": ["B-PER", "PER", "O"]}, "'PER'; a tag must be"),
         ("token_classification", {"tokens": ["Amina", " ", "yuko"]}, "not blank"),
         ("token_classification", {"tokens": "Amina"}, "must be a list"),
         ("question_answering", {"answers": [{"text": "5 kg", "start": 18}]}, "at character 18"),
         ("question_answering", {"answers": [{"text": "5 kg", "start": "17"}]}, "integer"),
-        ("question_answering", {"answers": [{}]}, "an answer is"),
+        ("question_answering", {"answers": [{}]}, "an answer must be"),
         ("pair_classification", {"label": 2}, "`label` is 2 and must be a string"),
         ("pair_classification", {"second": ""}, "`second` is empty"),
         ("pair_classification", {"language": "en"}, "must be ISO 639-3: eng"),
@@ -164,7 +164,7 @@ def test_a_sample_keeps_order_and_holds_smaller_ones() -> None:
         ("squad_json", {"dev_fraction": 1}, {}, "`dev_fraction` is 1 "),
         ("miracl", {"distractors": 2}, {}, "`distractors` is 2 "),
         ("xnli", {"dev_fraction": 1.2}, {}, "`dev_fraction` is 1.2"),
-        ("xnli", {"train_fraction": 0.95, "dev_fraction": 0.05}, {}, "nothing to test on"),
+        ("xnli", {"train_fraction": 0.95, "dev_fraction": 0.05}, {}, "no test data"),
     ],
 )
 def test_a_wrong_option_is_named(
@@ -214,7 +214,7 @@ def test_masakhaner_reads_sentences_in_iob2(conll: Path) -> None:
 def test_languages_and_limits_choose(conll: Path) -> None:
     splits = read("masakhaner", conll, {"languages": ["swa"], "max_train_per_language": 1})
     assert {len(splits["train"]), len(splits["dev"]), len(splits["test"])} == {1, 2}
-    with pytest.raises(InputError, match=r"nothing in hau; there is swa, wol"):
+    with pytest.raises(InputError, match=r"no data in hau; available are swa, wol"):
         read("masakhaner", conll, {"languages": ["hau"]})
 
 
@@ -665,7 +665,7 @@ def test_xnli_in_the_hubs_layout(tmp_path: Path) -> None:
         read("xnli_hub", folder, {"languages": ["fra"]})
     (file,) = folder.rglob("test-*.parquet")
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"de/test-.* is cut short, damaged"):
+    with pytest.raises(InputError, match=r"de/test-.* is truncated, damaged"):
         read("xnli_hub", folder, {"languages": ["deu"]})
 
 
@@ -678,7 +678,7 @@ def test_rows_of_xnli_are_checked(tmp_path: Path) -> None:
         columns["sentence1"] = columns.pop("premise")
     folder = write_hub_folder(tmp_path / "renamed", "de", tables)
     with pytest.raises(
-        InputError, match=r"columns\.first is 'premise', which is no column .*there are hyp"
+        InputError, match=r"columns\.first is 'premise', which is not a column .*there are hyp"
     ):
         read("xnli_hub", folder, {"languages": ["deu"]})
 
@@ -715,7 +715,7 @@ def test_tydiqa_in_the_hubs_layout(tmp_path: Path) -> None:
     }
     swahili_only = read("tydiqa_hub", folder, {"languages": ["swa"]})
     assert {e["language"] for e in swahili_only["train"]} == {"swa"}
-    with pytest.raises(InputError, match="nothing in kor; there is eng, swa"):
+    with pytest.raises(InputError, match="no data in kor; available are eng, swa"):
         read("tydiqa_hub", folder, {"languages": ["kor"]})
 
 

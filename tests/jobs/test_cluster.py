@@ -80,12 +80,12 @@ def test_gpus_of_a_job(resources: dict[str, Any], count: int) -> None:
         (
             "sbatch: error: Batch job submission failed: Requested node configuration is not available",
             "no node of partition `gpu` has 8 CPUs, 64000 MB, 2 GPUs of type `a100` on one node; name "
-            "another partition in `set-resources` of the profile, or ask for less",
+            "another partition in `set-resources` of the profile, or request less",
         ),
         (
             "sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or "
             "exceeds some limit)",
-            "it asks for 4320 minutes and partition `gpu` allows 1-00:00:00; set "
+            "it requests 4320 minutes, and partition `gpu` allows 1-00:00:00; set "
             "`runtime_minutes.maximum` in the config to that",
         ),
         (
@@ -120,7 +120,7 @@ def test_a_refusal_in_one_line(said: str, told: str) -> None:
 def test_how_a_job_ended_in_one_line(tmp_path: Path) -> None:
     slurm_log = tmp_path / "12.log"
     job = Job(**{**vars(TRAINING), "slurm_log": slurm_log})
-    assert "ended as FAILED before it wrote a log of its own; its log is" in ending(job, "12", {})
+    assert "ended as FAILED before it wrote its log; its log is" in ending(job, "12", {})
     line = ending(job, "12", {"State": "TIMEOUT", "TimeLimit": "3-00:00:00"})
     assert (
         "SLURM job 12 reached its time limit of 3-00:00:00; raise `runtime_minutes.fine_tuning`"

@@ -352,7 +352,7 @@ def test_a_checkpoint_with_too_few_rows_has_another_model_s_tokenizer(published,
 
 def test_an_encoder_decoder_is_named(published, tmp_path):
     T5Config(vocab_size=16, d_model=8, num_layers=1, num_heads=1).save_pretrained(published)
-    with pytest.raises(InputError, match=r"holds an encoder-decoder \(t5\); use an encoder"):
+    with pytest.raises(InputError, match=r"contains an encoder-decoder \(t5\); use an encoder"):
         derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
 
 

@@ -72,20 +72,20 @@ def with_number(value: float) -> Callable[[Path], None]:
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "GPT-2": (
         lambda f: write(f, hf.GPT2LMHeadModel(hf.GPT2Config(vocab_size=V, n_embd=8, n_layer=1, n_head=1))),
-        r"holds a decoder \(gpt2\); use an encoder",
+        r"contains a decoder \(gpt2\); use an encoder",
     ),
     "Llama": (
         lambda f: write(f, hf.LlamaForCausalLM(hf.LlamaConfig(vocab_size=V, **SMALL))),
-        r"holds a decoder \(llama\); use an encoder",
+        r"contains a decoder \(llama\); use an encoder",
     ),
-    "BERT as a decoder": (changed_config(is_decoder=True), r"holds a decoder \(bert\)"),
+    "BERT as a decoder": (changed_config(is_decoder=True), r"contains a decoder \(bert\)"),
     "T5": (
         lambda f: write(f, hf.T5ForConditionalGeneration(hf.T5Config(vocab_size=V, d_model=8, d_ff=8, d_kv=4, num_layers=1, num_heads=2))),
-        r"holds an encoder-decoder \(t5\); use an encoder",
+        r"contains an encoder-decoder \(t5\); use an encoder",
     ),
     "BART": (
         lambda f: write(f, hf.BartModel(hf.BartConfig(vocab_size=V, d_model=8, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=8, decoder_ffn_dim=8, encoder_attention_heads=1, decoder_attention_heads=1))),
-        r"holds an encoder-decoder \(bart\); use an encoder",
+        r"contains an encoder-decoder \(bart\); use an encoder",
     ),
     "CANINE": (
         lambda f: write(f, hf.CanineModel(hf.CanineConfig(**SMALL))),

@@ -303,7 +303,7 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert f"{ORACLE}/all-languages" in shown and "[" in shown
     assert "Differences are lr minus base" in shown
-    assert "Run base alone has 1 score more, not shown." in shown
+    assert "Run base has 1 more score, which is not shown." in shown
     assert "tasks.nli.learning_rate" in shown
     with table.open(encoding="utf-8", newline="") as file:
         (line,) = csv.DictReader(file)

@@ -381,7 +381,7 @@ def test_the_full_dimension_is_the_backbones_own(tmp_path):
 
 
 POOL = {"pool": {"depth": 100, "random_per_language": 10000, "seed": 1}}
-SEARCHED = "what is relevant, BM25's first 100 and 10000 others a language (seed 1)"
+SEARCHED = "the relevant passages, BM25's first 100 and 10000 others per language (seed 1)"
 
 
 def pooled(row, task, seed):
@@ -416,7 +416,9 @@ def test_seeds_of_different_collections_are_told_apart():
     assert collection_note([pool, whole, pool]) == SEARCHED
     assert collection_note([pool, part]).split("; ") == [
         SEARCHED,
-        "what is judged and 25% of the other passages",
+        "the judged passages and 25% of the other passages",
     ]
     both = POOL | {"distractors": 0.1}
-    assert collection_note([{"collection": both}]).startswith(SEARCHED + ", out of what is judged")
+    assert collection_note([{"collection": both}]).startswith(
+        SEARCHED + ", out of the judged passages"
+    )

@@ -274,8 +274,8 @@ def test_a_time_limit_beyond_the_partitions(
     job = cluster.jobs()[-1]
     assert line == (
         "group_kmeans (unigram/unaligned/dfull/kmeans-cosine-0.05): SLURM job "
-        f"{job['id']} could not start (PartitionTimeLimit) and was cancelled; it asks for 240 minutes "
-        "and partition `short` allows 00:30:00; set `runtime_minutes.maximum` in the config to that, "
+        f"{job['id']} could not start (PartitionTimeLimit) and was cancelled; it requests 240 minutes, and "
+        "partition `short` allows 00:30:00; set `runtime_minutes.maximum` in the config to that, "
         "or name another partition in `set-resources` of the profile"
     )
     states = [job["state"] for job in cluster.jobs()[known:]]

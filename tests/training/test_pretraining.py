@@ -146,7 +146,7 @@ def test_batches_are_the_seed_s(corpora: list[Path]) -> None:
 
 def test_corpora_without_a_sequence_are_refused(tmp_path: Path) -> None:
     save_file({}, tmp_path / "none.safetensors")
-    with pytest.raises(InputError, match=r"none\.safetensors hold no sequence; add a corpus"):
+    with pytest.raises(InputError, match=r"none\.safetensors contain no sequence; add a corpus"):
         PackedCorpora([tmp_path / "none.safetensors"], 0.7)
 
 

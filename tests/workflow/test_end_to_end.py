@@ -521,7 +521,7 @@ def test_a_pool_is_named_wherever_its_scores_are_shown(study: Study, tmp_path: P
     assert score["collection"] == {"pool": pool}
     # BM25's lists, which are ranked anew, are of the whole collection.
     assert "collection" not in read_score(own, RECIPES[0], "reranked")
-    searched = "what is relevant, BM25's first 5 and 2 others a language (seed 1)"
+    searched = "the relevant passages, BM25's first 5 and 2 others per language (seed 1)"
     for line in read_csv(own.folder / "results/table5.csv"):
         assert line["pooled_ndcg_at_10_collection"] == searched
         assert set(line) & {"retrieval_ndcg_at_10_collection", "reranked_collection"} == set()

@@ -88,8 +88,8 @@ def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
         messages = {
             "gated": r"o/gated is gated; accept its terms on the hub .*HF_TOKEN",
             "vanished": rf"o/words has no revision {VANISHED} \(any more\); correct its `revision`",
-            "archive": r".*the archive is cut short or damaged \(.*\); start again to fetch it anew",
-            "offline": rf"{silent}/words/en-fr\.txt cannot be had: all tries failed.*Check the network",
+            "archive": r".*the archive is truncated or damaged \(.*\); start again to download it again",
+            "offline": rf"{silent}/words/en-fr\.txt is not available: all tries failed.*Check the network",
         }
         for name, message in messages.items():
             said = rf"fetch_download: download '{name}'.*{message}"
@@ -153,7 +153,7 @@ def test_a_disk_that_fills_is_named_and_the_next_run_goes_on(
         messages = {
             # The hub tells beforehand how much it will be.
             "full_hub": r"needs 0\.0 GB and the disk of \S+ has 0\.0 GB free; free some space",
-            "full": r"the disk of \S+ is full; free some space and start again: what has arrived is",
+            "full": r"the disk of \S+ is full; free some space and start again: data that has arrived is",
         }
         for name, message in messages.items():
             failed = study.run(TARGETS[name], change=change)

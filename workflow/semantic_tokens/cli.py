@@ -83,9 +83,9 @@ def parser() -> argparse.ArgumentParser:
         help="a file to write, .csv or .html; may be repeated")  # fmt: skip
     usage = commands.add_parser(
         "usage",
-        help="what a study's jobs asked for and used, and what to ask a cluster for",
+        help="the resources that a study's jobs requested and used, and proposed values for the config",
         description=(
-            "Show by rule the most memory, time and CPUs that any job asked for and used, and "
+            "For each rule, show the maximum memory, time and CPUs that jobs requested and used, and "
             "propose `memory_mb` and `runtime_minutes` for the config. It reads Snakemake's "
             "benchmark files and the efficiency reports of its SLURM plugin."
         ),

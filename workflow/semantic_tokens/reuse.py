@@ -149,7 +149,7 @@ def semantic_version(
     target = _checked_output(Path(output), overwrite)
     source = _found(model, revision, convert_pickle)
     if target == source.resolve() or target in source.resolve().parents:
-        raise InputError(f"{target} holds the model itself; name another folder for the output")
+        raise InputError(f"{target} contains the model itself; name another folder for the output")
     config = open_config(source, trust_remote_code=trust_remote_code)
     tokenizer = open_tokenizer(source, trust_remote_code=trust_remote_code)
     subwords = vocabulary_size(tokenizer)

@@ -76,7 +76,7 @@ def in_languages(
                     f"{file} is named by its language: {error}; or list the `languages` to read, "
                     "and other files are left out"
                 ) from error
-            log.info("%s is left out: its name is no language's", file)
+            log.info("%s is left out: its name is not a language", file)
             continue
         if languages is None or language in languages:
             yield language, file

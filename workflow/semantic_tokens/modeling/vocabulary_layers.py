@@ -20,7 +20,7 @@ def plain_input_embedding(model: PreTrainedModel) -> nn.Embedding:
         found = "none" if embedding is None else type(embedding).__name__
         raise InputError(
             f"{type(model).__name__} has no plain embedding of subwords (found: {found}), so there "
-            "is nothing to group; use an encoder over subwords"
+            "is no layer to group; use an encoder over subwords"
         )
     return embedding
 

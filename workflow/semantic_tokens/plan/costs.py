@@ -268,7 +268,7 @@ class _Tally:
                     kept = _checkpoints(task["training"], model_bytes(recipe, architecture))
                     cost.scratch = max(cost.scratch, kept)
                 if training != "all-languages":
-                    cost.leave_out(f"training in {training} alone", seeds)
+                    cost.leave_out(f"training in {training} only", seeds)
                     continue
                 job = partial(self.study.fine_tuning, recipe, name, self.pools)
                 _compute(cost, job, seeds)

@@ -167,10 +167,12 @@ def compare_runs(first: Run, second: Run, resampling: Resampling | None = None) 
         given = (first.configuration or {}).get("significance", {})
         resampling = Resampling(**given)
     notes = list(_started_since(first, second))
-    alone = [len(run.scored_items) - len(cells) for run in (first, second)]
-    for run, count in zip((first, second), alone, strict=True):
-        if count:
-            notes.append(f"Run {run.name} alone has {_counted(count, 'score')} more, not shown.")
+    for run in (first, second):
+        if count := len(run.scored_items) - len(cells):
+            which = "which is" if count == 1 else "which are"
+            notes.append(
+                f"Run {run.name} has {count:,} more {_plural(count, 'score')}, {which} not shown."
+            )
     lines: list[dict[str, Any]] = []
     pairs = _Pairs(first, second, notes)
     for task in dict.fromkeys(cell.task for cell in cells):
@@ -328,7 +330,11 @@ def _told(run: Run) -> str:
 
 
 def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{number:,} {_plural(number, what)}"
+
+
+def _plural(number: int, noun: str) -> str:
+    return noun if number == 1 else f"{noun}s"
 
 
 def _started_since(*runs: Run) -> Iterator[str]:

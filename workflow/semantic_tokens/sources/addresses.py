@@ -243,6 +243,6 @@ def _check(name: str, path: Path, remote: _Remote, *, is_ours: bool = True) -> N
         path.unlink()
     raise InputError(
         f"download {name!r}: {remote.name.removeprefix('.')} from {remote.place} has {found} and "
-        f"should have {expected}; start again to fetch it anew, or correct config key "
+        f"should have {expected}; start again to download it again, or correct config key "
         f"downloads.{name} if you trust this file"
     )

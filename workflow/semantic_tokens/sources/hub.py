@@ -184,7 +184,7 @@ def _check(name: str, file: str, path: Path, published: str) -> None:
     path.unlink(missing_ok=True)
     raise InputError(
         f"download {name!r}: {file} in the hub's cache has sha256 {found} and should have "
-        f"{published}; start again to fetch it anew"
+        f"{published}; start again to download it again"
     )
 
 
@@ -194,7 +194,7 @@ def _link_matching(name: str, source: Path, patterns: list[str] | None, folder: 
     if not wanted:
         raise InputError(
             f"download {name!r}: {source} contains no file that matches {', '.join(patterns or ('*',))};"
-            " lay the files out there as the hub does, or correct `mirrors`"
+            " put the files there with the layout of the hub, or correct `mirrors`"
         )
     for path in wanted:
         link(path, folder / path.relative_to(source))

@@ -60,15 +60,15 @@ def out_of_reach(asking: str, what: str, error: BaseException, mirror: str) -> I
     """
     status = status_of(error)
     reason = {
-        401: "it asks for permission: put a token with access into HF_TOKEN",
-        403: "you may not have it: accept its terms, or put a token with access into HF_TOKEN",
-        404: "it is not there (any more)",
-        410: "it is not there any more",
+        401: "it needs permission: put a token with access into HF_TOKEN",
+        403: "access is denied: accept its terms, or put a token with access into HF_TOKEN",
+        404: "it does not exist (any more)",
+        410: "it does not exist any more",
     }.get(status or 0)
     if reason is None:
         last = str(error).strip().partition("\n")[0]
         reason = f"all tries failed, the last with {type(error).__name__}: {last}"
     return InputError(
-        f"{asking}: {what} cannot be had: {reason}. Check the network, or name a folder or "
-        f"another address for {mirror} in the config's `mirrors`; what has arrived is kept"
+        f"{asking}: {what} is not available: {reason}. Check the network, or name a folder or "
+        f"another address for {mirror} in the config's `mirrors`; data that has arrived is kept"
     )

@@ -135,7 +135,7 @@ def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Expe
             ):
                 _unknown(where, "lexicon", lexicon, config["lexicons"] | sets)
     if recipe.has_ratio and not 0 < recipe.ratio < 1:
-        raise InputError(f"{where}: a grouping ratio lies between 0 and 1, not {recipe.ratio}")
+        raise InputError(f"{where}: a grouping ratio is between 0 and 1, not {recipe.ratio}")
     return Experiment(
         row["figure"], row["table5"] == "yes", row["reference"] == "yes", recipe, row["training"]
     )

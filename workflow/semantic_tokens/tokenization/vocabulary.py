@@ -56,7 +56,7 @@ def open_tokenizer(
     if not tokenizer.is_fast:
         raise InputError(
             f"the tokenizer of {source} ({type(tokenizer).__name__}) has no fast version, which "
-            "tells where in a text a subword stands; use another backbone"
+            "reports the positions of subwords in the text; use another backbone"
         )
     return _wrapped(tokenizer.backend_tokenizer, tokenizer)
 
@@ -366,7 +366,7 @@ def trim_unigram(
     special = special_ids(tokenizer)
     if not len(special) < size <= len(pieces):
         raise InputError(
-            f"vocabulary_size {size} must lie between {len(special) + 1} and {len(pieces)}; fix "
+            f"vocabulary_size {size} must be between {len(special) + 1} and {len(pieces)}; fix "
             "the backbone's entry in the config"
         )
     counts = np.zeros(len(pieces), dtype=np.int64)

@@ -74,7 +74,7 @@ class PackedCorpora:
             for language in file.keys():  # noqa: SIM118 (not a dictionary)
                 found.setdefault(language, _Sequences()).append(file.get_slice(language))
         if not found:
-            raise InputError(f"{', '.join(map(str, paths))} hold no sequence; add a corpus")
+            raise InputError(f"{', '.join(map(str, paths))} contain no sequence; add a corpus")
         self.sequences = {name: found[name] for name in sorted(found)}
         self.held_out = {
             name: min(held_out, len(rows) // 10) for name, rows in self.sequences.items()

@@ -66,9 +66,7 @@ def read_corpus(
     key = f"config key corpora.{name}"
     told = {"key": key, "mirror": mirror} if reader in _OF_HUB else {}
     if path is None and reader not in _OF_HUB:
-        raise InputError(
-            f"{key} names nothing to read; give it a `path`, a `download` or a `wheel`"
-        )
+        raise InputError(f"{key} has no data to read; give it a `path`, a `download` or a `wheel`")
     for passage in READERS[reader](path, **options, **told):
         text, count = without_surrogates(" ".join(passage["text"].split()))
         replaced += count
@@ -78,6 +76,6 @@ def read_corpus(
         log.warning("%s: %d halves of surrogate pairs replaced with U+FFFD", path, replaced)
     if not seen:
         raise InputError(
-            f"corpus {name!r} has no text: nothing at {path or options.get('id', reader)} is in the languages asked for; correct "
+            f"corpus {name!r} has no text: nothing at {path or options.get('id', reader)} is in the requested languages; correct "
             f"`languages` or `path` of config key corpora.{name}"
         )

@@ -35,7 +35,7 @@ def django(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
             with contextlib.redirect_stdout(io.StringIO()):  # it prints warnings about plural forms
                 catalogue = read_po(io.BytesIO(read_member(path, member)))
         except (PoFileError, ValueError) as error:
-            raise InputError(f"{path}: {member} is no gettext catalogue ({error})") from error
+            raise InputError(f"{path}: {member} is not a gettext catalogue ({error})") from error
         for message in catalogue:
             if not message.id or message.fuzzy:
                 continue
@@ -62,7 +62,7 @@ def chatterbot(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]
         try:
             content = yaml.safe_load(read_member(path, member).decode("utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: {member} is no YAML ({error})") from error
+            raise InputError(f"{path}: {member} is not YAML ({error})") from error
         conversations = content.get("conversations") if isinstance(content, dict) else None
         for conversation in conversations if isinstance(conversations, list) else ():
             if not isinstance(conversation, list):

@@ -138,10 +138,10 @@ def _tagging_problem(example: Example) -> str | None:
         return f"{len(tokens)} `tokens` have {len(tags)} `tags`; give one tag a token"
     for token in tokens:
         if not isinstance(token, str) or not token.strip(" \t\r\n"):
-            return f"`tokens` holds {token!r}; a token is a string that is not blank"
+            return f"`tokens` contains {token!r}; a token must be a string that is not blank"
     for tag in tags:
         if not is_tag(tag):
-            return f"`tags` holds {tag!r}; a tag is O, B-TYPE or I-TYPE"
+            return f"`tags` contains {tag!r}; a tag must be O, B-TYPE or I-TYPE"
     for number, (tag, expected) in enumerate(zip(tags, iob2(tags), strict=True)):
         if tag != expected:
             return f"`tags`[{number}] is {tag} but continues no entity; in IOB2 it is {expected}"
@@ -155,10 +155,10 @@ def _answer_problem(example: Example) -> str | None:
             or not isinstance(answer.get("text"), str)
             or type(answer.get("start")) is not int
         ):
-            return f'`answers` holds {answer!r}; an answer is {{"text": string, "start": integer}}'
+            return f'`answers` contains {answer!r}; an answer must be {{"text": string, "start": integer}}'
         if not is_in_place(answer, example["context"]):
             return (
-                f"the answer {answer['text']!r} does not stand at character {answer['start']} of "
+                f"the answer {answer['text']!r} is not at character {answer['start']} of "
                 "`context`; count `start` in characters (not bytes) from 0"
             )
     return None

@@ -123,7 +123,7 @@ def examples_of(
         }
         yield Placed(example, file, sentence.line)
     if changed:
-        log.info("%s: the tags of %d sentences were written anew in IOB2", file, changed)
+        log.info("%s: the tags of %d sentences were rewritten in IOB2", file, changed)
 
 
 def conll(

@@ -170,7 +170,7 @@ def _examples(
     }
     if "language" not in columns and any(part.language is None for part, _ in opened):
         raise InputError(
-            f"{key}: nothing says the language of the rows; give `configurations` by language, "
+            f"{key}: the language of the rows is unknown; give `configurations` by language, "
             "`language`, or the column under `columns.language`"
         )
 
@@ -392,7 +392,7 @@ def _judged(
         elif grade > 0:
             relevant.setdefault(query, {})[f"{language}-{passage}"] = int(grade)
     if unknown:
-        log.warning("%s: %d judgements dropped whose query is not there", where, unknown)
+        log.warning("%s: %d judgements of unknown queries dropped", where, unknown)
     for query, passages in relevant.items():
         name = f"{language}-{query}"
         yield {"id": name, "language": language, "query": asked[query], "relevant": passages}

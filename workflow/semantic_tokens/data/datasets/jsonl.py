@@ -19,7 +19,7 @@ def jsonl(path: Path, has_passages: bool) -> dict[str, Iterable[Example]]:
     for split, found in files.items():
         if not found:
             raise InputError(
-                f"{path}/{split}.jsonl is missing; a folder of your own data holds "
+                f"{path}/{split}.jsonl is missing; a folder of your own data contains "
                 f"{', '.join(f'{name}.jsonl' for name in splits)}"
             )
     return {split: _examples(found[0]) for split, found in files.items()}

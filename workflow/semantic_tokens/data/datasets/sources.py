@@ -44,6 +44,6 @@ def require_languages(languages: Sequence[str] | None, found: Iterable[str], whe
     missing = sorted(set(languages or ()) - set(found))
     if missing:
         raise InputError(
-            f"{where}: nothing in {', '.join(missing)}; there is {', '.join(sorted(set(found)))}. "
+            f"{where}: no data in {', '.join(missing)}; available are {', '.join(sorted(set(found)))}. "
             "Correct the dataset's `languages` in the config"
         )

@@ -31,7 +31,7 @@ def check_fraction(key: str, value: float, *, may_be_zero: bool = False) -> None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not (0 < value < 1 or (may_be_zero and value == 0)):
         raise InputError(
-            f"the dataset's `{key}` is {value!r} and must lie between 0 and 1"
+            f"the dataset's `{key}` is {value!r} and must be between 0 and 1"
             f"{', or be 0' if may_be_zero else ''}; correct it in the config"
         )
 
@@ -43,7 +43,7 @@ def check_fractions(train_fraction: float, dev_fraction: float) -> None:
     if train_fraction + dev_fraction >= 1:
         raise InputError(
             f"the dataset's `train_fraction` ({train_fraction}) and `dev_fraction` ({dev_fraction}) "
-            "leave nothing to test on; lower one in the config"
+            "leave no test data; lower one in the config"
         )
 
 

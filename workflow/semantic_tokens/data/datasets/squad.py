@@ -283,7 +283,7 @@ def read_contexts(
             for paragraph in article["paragraphs"]
         ]
         if not all(isinstance(context, str) for context, _ in contexts):
-            raise TypeError("a context is no text")
+            raise TypeError("a context is not text")
     except (AttributeError, KeyError, TypeError) as error:
         raise _not_squad(path, error) from error
     for context, questions in contexts:

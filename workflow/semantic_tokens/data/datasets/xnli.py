@@ -95,7 +95,7 @@ def xnli(
         )
     if files["train"] and not files["test"]:
         raise InputError(
-            f"{path} holds training files of XNLI and no *.test.tsv; fetch xnli.test.tsv, or remove "
+            f"{path} contains training files of XNLI, but no *.test.tsv; fetch xnli.test.tsv, or remove "
             f"{files['train'][0][1]} to split the development pairs three ways"
         )
     if files["train"]:

@@ -51,8 +51,8 @@ def repository_of(
     """
     if name is None and folder is None:
         raise InputError(
-            f"{key}: nothing says where the data are; give `id`, the name of a dataset on the hub, "
-            "or a `path` or `download` that is laid out like one"
+            f"{key}: the location of the data is missing; give `id`, the name of a dataset on the hub, "
+            "or a `path` or `download` with the same layout"
         )
     if folder is None and name is not None and mirror is not None and not is_address(mirror):
         folder = Path(mirror) / name
@@ -92,7 +92,7 @@ def parts_of(
             )
     if missing := sorted(set(languages or ()) - set(configurations)):
         raise InputError(
-            f"{key}.configurations: nothing in {', '.join(missing)}; there is "
+            f"{key}.configurations: no data in {', '.join(missing)}; available are "
             f"{', '.join(configurations)}"
         )
     return [

@@ -76,7 +76,7 @@ class Table:
                 close = difflib.get_close_matches(part, names, n=1)
                 hint = f"did you mean {close[0]!r}? there" if close else "there"
                 raise InputError(
-                    f"{key} is {column!r}, which is no column of {self.where}; {hint} "
+                    f"{key} is {column!r}, which is not a column of {self.where}; {hint} "
                     f"are {', '.join(names)}"
                 )
             feature = feature[part]
@@ -173,7 +173,7 @@ def told(
         place = f"{key}: {where}" if repository else where
         if (damaged := _damaged(files)) is not None:
             raise InputError(
-                f"{damaged} is cut short, damaged or of another form ({said[:400]}); fix it, or "
+                f"{damaged} is truncated, damaged or of another format ({said[:400]}); fix it, or "
                 "delete it and it will be fetched again"
             ) from error
         raise InputError(f"{place}: {said.rstrip('.')[:400]}; {hint}") from error
@@ -192,7 +192,7 @@ def _damaged(files: Sequence[Path]) -> Path | None:
     return files[0] if len(files) == 1 else None
 
 
-_DAMAGED = "if a file is cut short or damaged, delete it and it will be fetched again"
+_DAMAGED = "if a file is truncated or damaged, delete it and it will be fetched again"
 _HINTS = (
     ("BuilderConfig", "correct `configurations`, or name the `files`"),
     ("Config name is missing", "name one in `configurations`"),

@@ -42,7 +42,7 @@ class _Unpickler(pickle.Unpickler):
             return {"dict": dict, "set": set, "frozenset": frozenset, "list": list, "tuple": tuple}[
                 name
             ]
-        raise InputError(f"it holds {module}.{name}, which is more than a graph")
+        raise InputError(f"it contains {module}.{name}, which is more than a graph")
 
 
 def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
@@ -98,9 +98,11 @@ def _edges(file: Path) -> Iterator[tuple[str, str]]:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
             graph = _Unpickler(opened).load()
     except InputError as error:
-        raise InputError(f"{file}: {error}; nothing in it was run") from error
+        raise InputError(f"{file}: {error}; none of its code was run") from error
     except Exception as error:  # a damaged pickle may raise any error
-        raise InputError(f"{file} is cut short or no pickle ({error}); fetch it again") from error
+        raise InputError(
+            f"{file} is truncated or not a pickle file ({error}); fetch it again"
+        ) from error
     adjacency = getattr(graph, "_adj", None)
     if not isinstance(adjacency, dict):
         return

@@ -48,10 +48,10 @@ def _names(path: Path, member: str, code: str) -> dict[str, str]:
         pictures = json.loads(read_member(path, member))
         names = {p: value["en"] if code == "en" else value for p, value in pictures.items()}
         if not all(isinstance(name, str) for name in names.values()):
-            raise TypeError("a name is no text")
+            raise TypeError("a name is not text")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"{path}: {member} is no table of pictures' names ({error}); name another wheel"
+            f"{path}: {member} is not a table of pictures' names ({error}); name another wheel"
         ) from error
     return names
 

@@ -42,7 +42,7 @@ def panlex(
         files = files_in(path, "**/???.tsv")
         if not files:
             raise InputError(
-                f"{path} holds neither PanLex's langvar.csv, expr.csv and denotation.csv nor tables "
+                f"{path} contains neither PanLex's langvar.csv, expr.csv and denotation.csv nor tables "
                 "by language (deu.tsv …); correct the lexicon's `path` or `download` in the config"
             )
         words = _by_language(files, languages, single_words)
@@ -102,7 +102,7 @@ def _table(path: Path, columns: list[str]) -> Iterator[Any]:
         zlib.error,
     ) as error:
         raise InputError(
-            f"{path} is not PanLex's table with the columns {', '.join(columns)}, or is cut short "
+            f"{path} is not PanLex's table with the columns {', '.join(columns)}, or is truncated "
             f"({error}); fetch it again"
         ) from error
 

@@ -69,7 +69,9 @@ class TaskShares:
     def __init__(self, task: MeasuredTask, oracle: Variant) -> None:
         self.task = task
         self.oracle = oracle
-        self.doubt = "its oracle cannot be told from chance" if oracle in task.at_chance else ""
+        self.doubt = (
+            "its oracle cannot be distinguished from chance" if oracle in task.at_chance else ""
+        )
 
     def __call__(self, key: Variant) -> np.ndarray | None:
         """[1 + resamples]; None if it was not trained."""
@@ -95,7 +97,7 @@ class TaskShares:
     def keeps(self, key: Variant) -> np.ndarray | None:
         """The percentage of one model; in doubt if the model is not better than chance."""
         if key in self.task.at_chance and not self.doubt:
-            self.doubt = "it cannot be told from chance"
+            self.doubt = "it cannot be distinguished from chance"
         return self(key)
 
 

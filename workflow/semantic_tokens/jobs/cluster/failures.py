@@ -74,7 +74,7 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
     reason = reason.removeprefix("Batch job submission failed: ").strip().rstrip(".")
     remedies = {
         "node configuration": f"no node of {job.partition} has {_asked(job)}; name another "
-        "partition in `set-resources` of the profile, or ask for less",
+        "partition in `set-resources` of the profile, or request less",
         "more processors": f"no node of {job.partition} has {_asked(job)}; lower `set-threads`",
         "CPU count": f"no node of {job.partition} has {_asked(job)}; lower `set-threads`",
         "Memory specification": f"no node of {job.partition} has {_asked(job)}; lower "
@@ -86,7 +86,7 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
         "qos": "fix `qos` in the profile",
         "gres": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
         "GRES": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
-        "policy": "lower `jobs` in the profile, or ask for less",
+        "policy": "lower `jobs` in the profile, or request less",
         "contact": "the same command continues when SLURM answers again",
         "Socket": "the same command continues when SLURM answers again",
     }
@@ -125,7 +125,7 @@ def ending(job: Job, slurm_id: str, told: Mapping[str, str]) -> str:
     if state in ("NODE_FAIL", "BOOT_FAIL"):
         return (
             f"{begin} lost its node{node} ({state}); the same command runs it again, and "
-            f"`--slurm-exclude-failed-nodes {where or 'NODE'}` keeps to other nodes"
+            f"`--slurm-exclude-failed-nodes {where or 'NODE'}` avoids this node"
         )
     if state in ("CANCELLED", "PREEMPTED", "REVOKED", "DEADLINE"):
         return f"{begin} was ended by SLURM ({state}); the same command runs it again"
@@ -133,7 +133,7 @@ def ending(job: Job, slurm_id: str, told: Mapping[str, str]) -> str:
         if last := _last_lines(path, 1):
             return f"{begin} failed{node}: {last} ({path})"
     rest = f"; its log is {job.slurm_log}" if job.slurm_log else ""
-    return f"{begin} ended as {state}{node} before it wrote a log of its own{rest}"
+    return f"{begin} ended as {state}{node} before it wrote its log{rest}"
 
 
 def never_starts(job: Job, slurm_id: str, reason: str, limit: str | None = None) -> str:
@@ -145,7 +145,7 @@ def never_starts(job: Job, slurm_id: str, reason: str, limit: str | None = None)
     elif "Account" in reason or reason == "InvalidQOS":
         remedy = "fix `slurm_account` or `qos` in the profile"
     else:
-        remedy = f"it asks for {_asked(job)} in {job.partition}; ask for less, or name another"
+        remedy = f"it requests {_asked(job)} in {job.partition}; request less, or name another"
     return (
         f"{job.title}: SLURM job {slurm_id} could not start ({reason}) and was cancelled; {remedy}"
     )
@@ -171,7 +171,7 @@ def _time_remedy(job: Job, limit: str | None) -> str:
     minutes = job.resources.get("runtime", "?")
     shared = ", or lower `group-components` in the profile" if job.sharing > 1 else ""
     return (
-        f"it asks for {minutes} minutes and {job.partition}{allows}; set `runtime_minutes.maximum` "
+        f"it requests {minutes} minutes, and {job.partition}{allows}; set `runtime_minutes.maximum` "
         f"in the config to that{shared}, or name another partition in `set-resources` of the profile"
     )
 

@@ -158,7 +158,7 @@ def draw_pipelines(rows: Iterable[ExperimentRow]) -> Figure:
         top -= height + 0.16
     middle = LEGEND_HEIGHT / 2
     for x, required, meaning in (
-        (left, True, "in all of the experiments"),
+        (left, True, "in all experiments"),
         (left + width + gap, False, "in some of them"),
     ):
         _box(axes, (x, middle - 0.07), (0.35, 0.14), "none", Operation(required, ()))
