@@ -24,7 +24,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from semantic_tokens.errors import InputError  # noqa: E402
-from semantic_tokens.files import read_json, whole  # noqa: E402
+from semantic_tokens.files import atomic_file, read_json  # noqa: E402
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,7 +75,7 @@ def write_page(results: Path, document: Path) -> None:
             "`python benchmarks/gpu.py` on a GPU"
         )
     made = with_section(document.read_text(encoding="utf-8"), section(found))
-    with whole(document) as partial:
+    with atomic_file(document) as partial:
         partial.write_text(made, encoding="utf-8")
     print(f"{document}: the section on the GPU is of {results}")
 

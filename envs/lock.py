@@ -150,7 +150,7 @@ def write(upgrade: bool) -> None:
             kept.write_text("".join(locked(*LOCKS).values()), encoding="utf-8")
         everything = (PROJECT, *(f"--extra={extra}" for extra in EXTRAS), *INSTALLER)
         resolve(*UNIVERSAL, *everything, "--generate-hashes", "--output-file", kept)
-        whole = entries(kept.read_text(encoding="utf-8"))
+        kept_entries = entries(kept.read_text(encoding="utf-8"))
 
         def names(*arguments: str | Path) -> list[str]:
             return list(entries(resolve(*UNIVERSAL, *arguments, "--constraints", kept)))
@@ -169,12 +169,12 @@ def write(upgrade: bool) -> None:
         },
     }
     for part, members in parts.items():
-        text = HEADER + "".join(whole[name] for name in members)
+        text = HEADER + "".join(kept_entries[name] for name in members)
         LOCKS[part].write_text(text, encoding="utf-8")
         print(f"{LOCKS[part].relative_to(ROOT)}: {len(members)} packages")
     for name, members in conda.items():
         path = ROOT / f"envs/{name}.yaml"
-        pins = [pin(whole[member]) for member in members]
+        pins = [pin(kept_entries[member]) for member in members]
         path.write_text(environment_file(name, pins), encoding="utf-8")
         print(f"{path.relative_to(ROOT)}: {len(pins)} packages")
 

@@ -18,12 +18,12 @@ from safetensors.numpy import load_file, save_file
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import (
+    atomic_file,
     file_lock,
     link_files,
     read_json,
     read_jsonl,
     reading,
-    whole,
     write_json,
     write_jsonl,
 )
@@ -31,7 +31,7 @@ from semantic_tokens.files import (
 
 def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "new/folder/file.txt"
-    with whole(target) as partial:
+    with atomic_file(target) as partial:
         partial.write_text("half", encoding="utf-8")
         assert not target.exists()
         assert partial.parent == target.parent  # on the same disk, so that renaming is atomic
@@ -42,7 +42,7 @@ def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     target = tmp_path / "file.txt"
     target.write_text("before", encoding="utf-8")
-    with pytest.raises(RuntimeError), whole(target) as partial:
+    with pytest.raises(RuntimeError), atomic_file(target) as partial:
         partial.write_text("half", encoding="utf-8")
         raise RuntimeError
     assert target.read_text(encoding="utf-8") == "before"
@@ -85,7 +85,7 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
 def test_who_may_read_a_file_is_up_to_the_umask(tmp_path: Path) -> None:
     plain, private = tmp_path / "plain", tmp_path / "private"
     plain.touch()
-    with whole(private) as partial:
+    with atomic_file(private) as partial:
         partial.touch(mode=0o600)
     assert private.stat().st_mode == plain.stat().st_mode
 
@@ -140,7 +140,7 @@ def test_a_lock_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture, 
     if how == "is killed":
         killer.start()
     began = time.monotonic()
-    with file_lock(path, look_every=0.05, tell_every=0.3):
+    with file_lock(path, retry_every=0.05, log_every=0.3):
         waited = time.monotonic() - began
         assert path.with_suffix(".lock").read_text() == f"process {os.getpid()} of {gethostname()}"
     assert 0.5 < waited < 20
@@ -166,7 +166,7 @@ CROWD = """
 import os, sys
 from semantic_tokens.files import file_lock
 for _ in range(40):
-    with file_lock(sys.argv[1], look_every=0.0):
+    with file_lock(sys.argv[1], retry_every=0.0):
         os.close(os.open(sys.argv[2], os.O_CREAT | os.O_EXCL))
         os.unlink(sys.argv[2])
 """

@@ -94,13 +94,13 @@ def test_a_file_cut_short_is_named(tmp_path):
 
 @pytest.mark.parametrize(("ratio", "groups"), [(0.05, 5977), (0.1, 11955), (0.4, 47819)])
 def test_the_number_of_groups_of_mbert(ratio, groups):
-    assert number_of_groups(119_547, ratio, alone=5, grouping="kmeans-cosine") == groups
+    assert number_of_groups(119_547, ratio, singletons=5, grouping="kmeans-cosine") == groups
 
 
 @pytest.mark.parametrize("ratio", [0.05, 0.0001, 1.2])
 def test_an_impossible_ratio_names_the_row_to_mend(ratio):
     with pytest.raises(InputError, match=r"kmeans-cosine-x.*experiments\.tsv"):
-        number_of_groups(100, ratio, alone=5, grouping="kmeans-cosine-x")
+        number_of_groups(100, ratio, singletons=5, grouping="kmeans-cosine-x")
 
 
 def test_first_k_keeps_embeddings_and_drops_to_the_unknown_token():
@@ -132,7 +132,7 @@ def test_lexicon_groups_are_what_chains_of_translations_connect():
 
 
 def test_lexicon_groups_leave_special_tokens_alone():
-    groups = lexicon_groups(EMBEDDINGS, np.array([[0, 4], [0, 8], [5, 6]]), alone=[0])
+    groups = lexicon_groups(EMBEDDINGS, np.array([[0, 4], [0, 8], [5, 6]]), singletons=[0])
     assert len(groups.weight) == 39
     assert groups.token_to_group[4] != groups.token_to_group[8]
 

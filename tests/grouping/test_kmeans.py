@@ -345,7 +345,7 @@ def test_the_objective_never_rises_and_tolerance_stops_early():
 def test_groups_keep_special_tokens_alone_and_make_the_asked_number():
     embeddings = planted(clusters=20, members=10, dimension=8)
     groups = kmeans_groups(
-        embeddings, metric="cosine", ratio=0.1, alone=[0, 57, 3, 3], seed=0, tolerance=0
+        embeddings, metric="cosine", ratio=0.1, singletons=[0, 57, 3, 3], seed=0, tolerance=0
     )
     sizes = groups.token_to_group.bincount()
     assert len(sizes) == 20
@@ -355,7 +355,7 @@ def test_groups_keep_special_tokens_alone_and_make_the_asked_number():
 
 def test_a_ratio_too_small_for_the_special_tokens_names_the_row():
     with pytest.raises(InputError, match=r"kmeans-cosine-0\.05.*experiments\.tsv"):
-        kmeans_groups(rows_of(100, 4), metric="cosine", ratio=0.05, alone=range(5), seed=0)
+        kmeans_groups(rows_of(100, 4), metric="cosine", ratio=0.05, singletons=range(5), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -537,7 +537,7 @@ def test_a_trial_clusters_a_sample_by_both_from_the_same_rows(weighted, monkeypa
 
 
 def test_groups_are_saved_with_their_backend(tmp_path):
-    groups = kmeans_groups(rows_of(60, 4), metric="cosine", ratio=0.2, alone=[0], seed=1)
+    groups = kmeans_groups(rows_of(60, 4), metric="cosine", ratio=0.2, singletons=[0], seed=1)
     groups.save(tmp_path / "groups.safetensors")
     assert Groups.load(tmp_path / "groups.safetensors").backend == "torch"
     others = Groups(groups.token_to_group, groups.weight)
@@ -615,7 +615,7 @@ def test_a_weight_of_n_is_n_rows(metric):
 @pytest.mark.parametrize("count", [300, 6000])  # exact from the start, and near before all
 def test_alpha_zero_is_plain_kmeans(count):
     rows, counts = rows_of(count, 8), zipf(count)
-    common = {"metric": "cosine", "ratio": 0.1, "alone": [0, 5], "seed": 3}
+    common = {"metric": "cosine", "ratio": 0.1, "singletons": [0, 5], "seed": 3}
     plain = kmeans_groups(rows, **common)
     weighted = kmeans_groups(rows, weights=frequency_weights(counts, 0.0), **common)
     assert torch.equal(plain.token_to_group, weighted.token_to_group)
@@ -647,7 +647,9 @@ def test_no_weighted_group_is_empty_and_its_embedding_is_the_weighted_mean(seed)
     distinct = rows_of(40, 6, seed)
     rows = distinct.repeat(5, 1)  # 200 rows, 40 of them distinct
     weights = frequency_weights(zipf(200, seed), 1.0)
-    groups = kmeans_groups(rows, metric="cosine", ratio=0.4, alone=[7], seed=seed, weights=weights)
+    groups = kmeans_groups(
+        rows, metric="cosine", ratio=0.4, singletons=[7], seed=seed, weights=weights
+    )
     assert len(groups.weight) == 80  # and Groups refuses an empty one
     assert int((groups.token_to_group == groups.token_to_group[7]).sum()) == 1
     for group in range(80):
@@ -678,7 +680,7 @@ def test_weights_that_are_none_are_refused(weights):
 def test_a_weighted_ratio_too_small_names_the_row():
     with pytest.raises(InputError, match=r"kmeans-weighted-0\.05"):
         kmeans_groups(
-            rows_of(20, 2), metric="cosine", ratio=0.05, alone=range(5), seed=0,
+            rows_of(20, 2), metric="cosine", ratio=0.05, singletons=range(5), seed=0,
             weights=frequency_weights(zipf(20), 0.5),
         )  # fmt: skip
 

@@ -162,7 +162,7 @@ def holding(seconds: float, record: Path, count: int = 1) -> "subprocess.Popen[b
         "import sys, time\n"
         "from semantic_tokens.jobs.gpu_devices import reserved_gpus\n"
         "seconds, record, count = float(sys.argv[1]), sys.argv[2], int(sys.argv[3])\n"
-        "with reserved_gpus(count, look_every=0.05) as names:\n"
+        "with reserved_gpus(count, retry_every=0.05) as names:\n"
         "    began = time.monotonic()\n"
         "    open(record + '.began', 'a').write(','.join(names) + '\\n')\n"
         "    time.sleep(seconds)\n"
@@ -217,7 +217,7 @@ def test_a_wait_is_told(
     other = holding(1.0, record)
     while not record.with_suffix(".began").exists():
         time.sleep(0.05)
-    with caplog.at_level(logging.WARNING), reserved_gpus(1, look_every=0.05):
+    with caplog.at_level(logging.WARNING), reserved_gpus(1, retry_every=0.05):
         pass
     assert f"waiting for a GPU, for 0 s so far; in use by process {other.pid} of" in caplog.text
     assert other.wait() == 0

@@ -452,7 +452,7 @@ MODULES: dict[str, Line] = {
         | QUALITY | {"reduce_dimension", "group_kmeans"}),
     "tasks.scored_items": Line(RETRIEVED | BASELINE | {"held_out"}),
     # which ids were met already: of corpora, one of which decides a vocabulary, and of datasets
-    "data.seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
+    "data.digest_set": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
     "evaluation.significance": Line({"significance"}),
     "jobs.snakemake_run": Line(NOTHING),
     "tokenization.special_tokens": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),

@@ -18,7 +18,7 @@ with job(snakemake):
         embeddings,
         metric=params.metric,
         ratio=params.ratio,
-        alone=special_ids(tokenizer, with_unused=params.keep_unused_alone),
+        singletons=special_ids(tokenizer, with_unused=params.keep_unused_alone),
         weights=weights,
         **params.options,
     )

@@ -17,7 +17,7 @@ with job(snakemake):
     else:
         rate, origin = measured_rate()
 
-    from semantic_tokens.files import whole
+    from semantic_tokens.files import atomic_file
     from semantic_tokens.plan.budget import Budget, write_sub_study
     from semantic_tokens.plan.costs import costs_of
     from semantic_tokens.plan.measured import measured
@@ -52,6 +52,6 @@ with job(snakemake):
         measured=measured(study, params.rows, results / "benchmarks"),
         bought=bought,
     )
-    with whole(params.page) as partial:
+    with atomic_file(params.page) as partial:
         partial.write_text(page, encoding="utf-8")
     print(page)

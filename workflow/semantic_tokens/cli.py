@@ -125,12 +125,12 @@ def show_usage(
     results: Path, reports: Sequence[Path] | None, margin: float, table: Path | None
 ) -> None:
     """Print the resources that a study's jobs used, and write them to a file."""
-    from semantic_tokens.files import whole
+    from semantic_tokens.files import atomic_file
     from semantic_tokens.jobs.cluster.usage import measured, page
 
     used, origin = measured(results, reports)
     if table is not None:
-        with whole(table) as partial:
+        with atomic_file(table) as partial:
             used.to_csv(partial, index=False, float_format="%.2f")
     print(page(used, origin, margin))
 

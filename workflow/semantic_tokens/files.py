@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def atomic_file(path: str | Path) -> Iterator[Path]:
     """Write a file atomically: yield a temporary path in the same folder, and rename it to ``path``
     at the end.
 
@@ -42,7 +42,7 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Write a folder atomically: yield a temporary folder next to ``path``, and replace ``path`` with
     it at the end.
 
@@ -87,7 +87,7 @@ def link_files(source: Path, target: Path, *patterns: str) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for pattern in patterns:
         for path in sorted(source.glob(pattern)):
-            with whole(target / path.name) as partial:
+            with atomic_file(target / path.name) as partial:
                 try:
                     partial.hardlink_to(path)
                 except OSError:
@@ -113,7 +113,7 @@ def reading(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def file_lock(
-    path: str | Path, *, look_every: float = 1.0, tell_every: float = 60.0
+    path: str | Path, *, retry_every: float = 1.0, log_every: float = 60.0
 ) -> Iterator[None]:
     """Lock ``path`` during the body. While another process holds the lock, wait and log this.
 
@@ -121,27 +121,27 @@ def file_lock(
     holder ends in any way. On a file system without locks, nothing is locked.
 
     Args:
-        look_every: seconds between two attempts.
-        tell_every: seconds between two log lines about waiting.
+        retry_every: seconds between two attempts.
+        log_every: seconds between two log lines about waiting.
     """
-    began, told = time.monotonic(), -math.inf
+    began, last_logged = time.monotonic(), -math.inf
     while True:
         with lock_if_free(path) as holder:
             if holder is None:
-                if told >= 0:
+                if last_logged >= 0:
                     log.info("%s is free after %.0f s", path, time.monotonic() - began)
                 yield
                 return
         waited = time.monotonic() - began
-        if waited - told >= tell_every:
-            told = waited
+        if waited - last_logged >= log_every:
+            last_logged = waited
             log.warning(
                 "waiting for %s, which %s uses, for %.0f s so far; end that process to go on now",
                 path,
                 holder,
                 waited,
             )
-        time.sleep(look_every)
+        time.sleep(retry_every)
 
 
 @contextlib.contextmanager
@@ -196,7 +196,7 @@ def _is_at(file: IO[str], path: Path) -> bool:
 def write_jsonl(records: Iterable[dict[str, Any]], path: str | Path) -> int:
     """Write one JSON object per line, in UTF-8, atomically. Return their number."""
     count = 0
-    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         for record in records:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
@@ -248,7 +248,7 @@ def folder_above(paths: Iterable[str | Path], name: str) -> Path:
 
 def write_json(value: Any, path: str | Path) -> None:
     """Write indented JSON with sorted keys, atomically."""
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text(
             json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n", encoding="utf-8"
         )

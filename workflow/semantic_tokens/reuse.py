@@ -25,7 +25,7 @@ from transformers import (
 from semantic_tokens.data.lexicons.published import table
 from semantic_tokens.embeddings.alignment import TranslationPairs, align, single_subword_pairs
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole, write_json
+from semantic_tokens.files import atomic_file, write_json
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.grouping.kmeans import Metric, kmeans_groups
 from semantic_tokens.grouping.lexicon_components import lexicon_groups
@@ -163,17 +163,17 @@ def semantic_version(
         )
     if push_to_hub is not None:
         check_push(push_to_hub)
-    alone = special_ids(tokenizer, with_unused=keep_unused_alone)
+    singletons = special_ids(tokenizer, with_unused=keep_unused_alone)
     if method == "lexicon":
         pairs = _pairs(tokenizer, lexicons)
         kept = embeddings[:, :dimension].contiguous()
-        groups = lexicon_groups(kept, pairs.token_ids, alone=special_ids(tokenizer))
+        groups = lexicon_groups(kept, pairs.token_ids, singletons=special_ids(tokenizer))
     else:
         count = round(ratio * subwords)
-        if not len(alone) < count:
+        if not len(singletons) < count:
             raise InputError(
-                f"a ratio of {ratio:g} makes {count} groups of {subwords} subwords, but {len(alone)} "
-                f"subwords are groups of one; take a larger ratio"
+                f"a ratio of {ratio:g} makes {count} groups of {subwords} subwords, but "
+                f"{len(singletons)} subwords are groups of one; take a larger ratio"
             )
         if lexicons:
             embeddings, training = align(embeddings, _pairs(tokenizer, lexicons), seed=seed)
@@ -182,7 +182,7 @@ def semantic_version(
             embeddings[:, :dimension].contiguous(),
             metric=metric,
             ratio=ratio,
-            alone=alone,
+            singletons=singletons,
             seed=seed,
             max_iterations=max_iterations,
         )
@@ -409,7 +409,7 @@ def _write_weights(
         if file.suffix != ".safetensors":
             name = "model.safetensors" if len(files) == 1 else _shard_name(number, len(files))
             tensors = {key: tensor.clone() for key, tensor in tensors.items()}
-        with whole(made / name) as partial:
+        with atomic_file(made / name) as partial:
             save_file(tensors, partial, metadata=metadata(file))
     if files[0].suffix != ".safetensors" and len(files) > 1:
         _write_index(made)
@@ -454,7 +454,7 @@ def _write_members(groups: Groups, tokenizer: PreTrainedTokenizerFast, path: Pat
     members: dict[int, list[str]] = {}
     for token, group in enumerate(groups.token_to_group.tolist()):
         members.setdefault(group, []).append(texts[token])
-    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.write("group\tsubwords\tmembers\n")
         for group, subwords in members.items():
             if len(subwords) > 1:

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import reading, whole
+from semantic_tokens.files import atomic_file, reading
 
 
 def load_embeddings(path: str | Path) -> torch.Tensor:
@@ -26,5 +26,5 @@ def load_embeddings(path: str | Path) -> torch.Tensor:
 
 def save_embeddings(embeddings: torch.Tensor, path: str | Path) -> None:
     """Write a [V, D] matrix atomically."""
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         save_file({"embeddings": embeddings.contiguous()}, partial)

@@ -147,8 +147,8 @@ def side_by_side(table: pd.DataFrame, compared: str) -> pd.DataFrame:
     place = [*PATTERNS, "training"].index(compared)
     split = {side: [path.split("/") for path in part[side]] for side in ("first", "second")}
     shared = ["/".join([*p[:place], "*", *p[place + 1 :]]) for p in split["first"]]
-    told = {side: [path[place] for path in paths] for side, paths in split.items()}
-    wide = part.assign(experiment=shared, **told)
+    sides = {side: [path[place] for path in paths] for side, paths in split.items()}
+    wide = part.assign(experiment=shared, **sides)
     return wide[["task", "experiment", *(c for c in part if c != "task")]]
 
 

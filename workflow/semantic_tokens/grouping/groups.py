@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 _ROWS_AT_ONCE = 65536  # converted to float64 at a time, for the means
 
@@ -63,7 +63,7 @@ class Groups:
         }
         if self.member_weight is not None:
             tensors["member_weight"] = self.member_weight.contiguous()
-        with whole(path) as partial:
+        with atomic_file(path) as partial:
             save_file(tensors, partial, {"backend": self.backend} if self.backend else None)
 
     @classmethod
@@ -158,13 +158,13 @@ def semantic_embeddings(
     return sums.div_(sizes.unsqueeze(1)).float()
 
 
-def number_of_groups(vocabulary_size: int, ratio: float, *, alone: int, grouping: str) -> int:
+def number_of_groups(vocabulary_size: int, ratio: float, *, singletons: int, grouping: str) -> int:
     """|V'| = round(r_G · |V|), special tokens included.
 
     Args:
         vocabulary_size: |V|.
         ratio: r_G.
-        alone: the number of subwords outside the clustering, each its own group.
+        singletons: the number of subwords outside the clustering, each its own group.
         grouping: the grouping in experiments.tsv, for the message.
 
     Raises:
@@ -172,17 +172,17 @@ def number_of_groups(vocabulary_size: int, ratio: float, *, alone: int, grouping
             than subwords.
     """
     groups = round(ratio * vocabulary_size)
-    if not alone < groups <= vocabulary_size:
+    if not singletons < groups <= vocabulary_size:
         raise InputError(
             f"grouping {grouping!r} gives {groups} groups for {vocabulary_size} subwords, but "
-            f"{alone} subwords are groups of one, so it must give {alone + 1} to {vocabulary_size}; "
-            "fix the ratio in the row's `grouping` in config/experiments.tsv"
+            f"{singletons} subwords are groups of one, so it must give {singletons + 1} to "
+            f"{vocabulary_size}; fix the ratio in the row's `grouping` in config/experiments.tsv"
         )
     return groups
 
 
-def clustered_ids(vocabulary_size: int, alone: Sequence[int]) -> torch.Tensor:
-    """Ids of the clustered subwords (all except ``alone``), ascending, [V - len(alone)] int64."""
+def clustered_ids(vocabulary_size: int, singletons: Sequence[int]) -> torch.Tensor:
+    """Ids of the clustered subwords (all except ``singletons``), ascending, [clustered] int64."""
     clustered = torch.ones(vocabulary_size, dtype=torch.bool)
-    clustered[torch.as_tensor(alone, dtype=torch.int64)] = False
+    clustered[torch.as_tensor(singletons, dtype=torch.int64)] = False
     return clustered.nonzero().squeeze(1)

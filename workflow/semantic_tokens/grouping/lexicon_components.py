@@ -10,7 +10,7 @@ from semantic_tokens.grouping.groups import Groups, groups_of
 
 
 def lexicon_groups(
-    embeddings: torch.Tensor, pairs: np.ndarray, *, alone: Sequence[int] = ()
+    embeddings: torch.Tensor, pairs: np.ndarray, *, singletons: Sequence[int] = ()
 ) -> Groups:
     """Group subwords that are connected by a chain of translations.
 
@@ -20,7 +20,7 @@ def lexicon_groups(
     Args:
         embeddings: [V, d] float32.
         pairs: [P, 2] int64, token ids of words and their translations.
-        alone: ids that pairs must not connect to others.
+        singletons: ids that pairs must not connect to others.
 
     Raises:
         InputError: there are no pairs.
@@ -28,7 +28,7 @@ def lexicon_groups(
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    pairs = pairs[~np.isin(pairs, list(alone)).any(axis=1)]
+    pairs = pairs[~np.isin(pairs, list(singletons)).any(axis=1)]
     if not len(pairs):
         raise InputError(
             "the lexicons of this grouping connect no two subwords of the backbone; name others "

@@ -60,7 +60,7 @@ def gpu_limit(per_job: int) -> int | None:
 
 @contextlib.contextmanager
 def reserved_gpus(
-    count: int, *, look_every: float = 1.0, tell_every: float = 60.0
+    count: int, *, retry_every: float = 1.0, log_every: float = 60.0
 ) -> Iterator[list[str]]:
     """Reserve GPUs during the body, and set ``CUDA_VISIBLE_DEVICES`` to them.
 
@@ -69,8 +69,8 @@ def reserved_gpus(
 
     Args:
         count: the number of GPUs.
-        look_every: seconds between two attempts.
-        tell_every: seconds between two log lines about waiting.
+        retry_every: seconds between two attempts.
+        log_every: seconds between two log lines about waiting.
 
     Yields:
         the names of the GPUs. The list is empty, and nothing is set, if too few GPUs are known.
@@ -80,7 +80,7 @@ def reserved_gpus(
         yield []
         return
     folder = lock_folder()
-    began, told = time.monotonic(), -math.inf
+    began, last_logged = time.monotonic(), -math.inf
     while True:
         with contextlib.ExitStack() as locks:
             taken, holders = [], []
@@ -100,15 +100,15 @@ def reserved_gpus(
                     yield taken
                 return
         waited = time.monotonic() - began
-        if waited - told >= tell_every:
-            told = waited
+        if waited - last_logged >= log_every:
+            last_logged = waited
             log.warning(
                 "waiting for %s, for %.0f s so far; in use by %s",
                 "a GPU" if count == 1 else f"{count} GPUs",
                 waited,
                 ", ".join(dict.fromkeys(holders)),
             )
-        time.sleep(look_every)
+        time.sleep(retry_every)
 
 
 def lock_folder() -> Path:

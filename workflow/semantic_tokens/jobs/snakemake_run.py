@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def begin_run(state: str | Path, *, takes_lock: bool) -> None:
     records = Path(state) / "semantic_tokens_runs"
     own = records / f"{this.host}-{this.pid}.json"
     try:
-        with whole(own) as partial:
+        with atomic_file(own) as partial:
             partial.write_text(json.dumps(asdict(this)), encoding="utf-8")
         atexit.register(own.unlink, missing_ok=True)
         ended = []

@@ -160,13 +160,13 @@ def keep_first_layers(
             f"`layers` is {layers} and the backbone has {config.num_hidden_layers}; fix its entry "
             "in the config"
         )
-    whole = empty_encoder(config, trust_remote_code=trusted)
+    full = empty_encoder(config, trust_remote_code=trusted)
     config.num_hidden_layers = layers
     if getattr(config, "layer_types", None):
         config.layer_types = config.layer_types[:layers]
     cut = empty_encoder(config, trust_remote_code=trusted)
-    dropped = whole.state_dict().keys() - cut.state_dict().keys()
-    prefix = f"{whole.base_model_prefix}."
+    dropped = full.state_dict().keys() - cut.state_dict().keys()
+    prefix = f"{full.base_model_prefix}."
     return {
         name: tensor
         for name, tensor in tensors.items()

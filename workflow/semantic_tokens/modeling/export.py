@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import copy_files, read_json, whole_folder
+from semantic_tokens.files import atomic_folder, copy_files, read_json
 from semantic_tokens.modeling.embedding import (
     SemanticTokenDecoder,
     SemanticTokenEmbedding,
@@ -61,7 +61,7 @@ def save_plain(model: nn.Module, folder: str | Path) -> None:
     encoder = model.encoder if isinstance(model, MeanPooledClassifier) else model
     assert isinstance(encoder, PreTrainedModel)
     make_plain(encoder.cpu())
-    with whole_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         encoder.save_pretrained(partial)
         if isinstance(model, MeanPooledClassifier):
             layer = {name: tensor.cpu() for name, tensor in model.classifier.state_dict().items()}
@@ -84,7 +84,7 @@ def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> PreT
     head = "masked_language_modelling" if _has_head(files) else "none"
     model = load_model(head, files)
     make_plain(model)
-    with whole_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         model.save_pretrained(partial)
         copy_files(Path(tokenizer), partial, "*token*")
         copy_files(files.source, partial, "*.py")

@@ -34,7 +34,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from semantic_tokens.embeddings.matrix import load_embeddings
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import copy_files, read_json, reading, whole_folder, write_json
+from semantic_tokens.files import atomic_folder, copy_files, read_json, reading, write_json
 from semantic_tokens.grouping.groups import Groups, ungrouped
 from semantic_tokens.modeling.embedding import (
     expand_to_subwords,
@@ -212,7 +212,7 @@ def save_model(
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     for name, tensor in _outside_the_head(model, files).items():
         tensors.setdefault(name, tensor)
-    with whole_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         save_file(_each_once(tensors), partial / WEIGHTS, metadata={"format": "pt"})
         copy_files(source, partial / "backbone", "config.json", "*.py")
         copy_files(Path(tokenizer), partial, "*token*")

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.plan.costs import Cost, costs_of
 from semantic_tokens.plan.study import Pools, Study
 from semantic_tokens.study.experiments import COLUMNS
@@ -188,14 +188,14 @@ def write_sub_study(
         config: further keys for it.
     """
     title = f"# {len(found.rows)} experiments, {found.hours:.4g} hours by the plan\n"
-    with whole(experiments) as partial:
+    with atomic_file(experiments) as partial:
         lines = ["\t".join(COLUMNS)]
         lines += ["\t".join(_cell(row[column]) for column in COLUMNS) for row in found.rows]
         partial.write_text(title + "\n".join(lines) + "\n", encoding="utf-8")
     keys = {"experiments": str(experiments), "tasks_shown": list(found.tasks), **config}
     if found.pools:
         keys["datasets"] = {name: {"pool": dict(pool)} for name, pool in found.pools.items()}
-    with whole(overlay) as partial:
+    with atomic_file(overlay) as partial:
         text = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
         partial.write_text(title + text, encoding="utf-8")
 

@@ -52,11 +52,11 @@ class Data:
         key = ("corpus", name)
         if key not in self._bytes:
             spec, file = self.corpora[name], self.results / "corpora" / f"{name}.jsonl"
-            whole = self._text([file], spec)
+            size = self._text([file], spec)
             is_part = not (file.is_file() or spec.get("path")) and spec.get("download")
-            if whole is not None and is_part:
-                whole /= self._shared[str(spec["download"])]
-            self._bytes[key] = whole
+            if size is not None and is_part:
+                size /= self._shared[str(spec["download"])]
+            self._bytes[key] = size
         return self._bytes[key]
 
     def dataset_bytes(self, name: str) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 #: The maximum length of a cell without line breaks; longer cells wrap on narrow pages.
 LONGEST_LINE = 32
@@ -66,7 +66,7 @@ def write_page(
         .get_template("page.html.j2")
         .render(title=title, introduction=introduction, sections=[_printed(s) for s in sections])
     )
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
@@ -78,7 +78,7 @@ def write_csv(table: pd.DataFrame, path: str | Path, formats: dict[str, str] | N
             printed[column] = [
                 "" if _is_missing(value) else format(value, pattern) for value in printed[column]
             ]
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         printed.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
 
 

@@ -138,8 +138,8 @@ def read_run(name: str, root: str | Path = ".") -> Run:
         found.setdefault(cell, {})[Training(replicate, seed)] = path
     if not found:
         raise InputError(f"run {name} has no scores yet: the folder {scores} is empty")
-    told = root / in_run("results/provenance.json", name)
-    provenance = read_json(told) if told.is_file() else None
+    record = root / in_run("results/provenance.json", name)
+    provenance = read_json(record) if record.is_file() else None
     configuration = recorded(name, root)
     if configuration is None and provenance is not None:
         configuration = provenance["configuration"]
@@ -161,7 +161,7 @@ def compare_runs(first: Run, second: Run, resampling: Resampling | None = None) 
     if not cells:
         raise InputError(
             f"runs {first.name} and {second.name} share no experiment: {first.name} has scores of "
-            f"{_told(first)}, {second.name} of {_told(second)}"
+            f"{_contents(first)}, {second.name} of {_contents(second)}"
         )
     if resampling is None:
         given = (first.configuration or {}).get("significance", {})
@@ -323,7 +323,7 @@ def _column(comparison: RunComparison, column: str) -> str:
     return f"{names[side]}{underscore}{rest}" if side in names else column
 
 
-def _told(run: Run) -> str:
+def _contents(run: Run) -> str:
     experiments = {cell.experiment for cell in run.scored_items}
     tasks = sorted({cell.task for cell in run.scored_items})
     return f"{_counted(len(experiments), 'experiment')} in {', '.join(tasks)}"

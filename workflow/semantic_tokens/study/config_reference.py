@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 Schema = Mapping[str, Any]
 
@@ -251,7 +251,7 @@ def main() -> int:
     except (InputError, OSError) as error:
         print(f"{page}: {error}", file=sys.stderr)
         return 1
-    with whole(page) as partial:
+    with atomic_file(page) as partial:
         partial.write_text(text, encoding="utf-8")
     return 0
 

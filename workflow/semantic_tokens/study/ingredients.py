@@ -153,8 +153,8 @@ class Digests:
             inputs[file] = self.of(file)
             if inputs[file] is None:
                 return None
-        told = json.dumps([found.parameters, inputs], sort_keys=True, default=str)
-        return hashlib.sha256(told.encode()).hexdigest()
+        text = json.dumps([found.parameters, inputs], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 _Step = Callable[..., Ingredients]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.tasks.scored_items import ScoredItem
 
 
@@ -19,7 +19,7 @@ def write_predictions(
     data_files=…)`` opens the file.
     """
     with (
-        whole(path) as partial,
+        atomic_file(path) as partial,
         partial.open("wb") as packed,
         # Without time and name, so that equal predictions give equal files.
         gzip.GzipFile("", "wb", fileobj=packed, mtime=0) as file,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 
 class ScoredItem(NamedTuple):
@@ -49,7 +49,7 @@ def write_items(items: Sequence[ScoredItem], path: str | Path) -> None:
         [pyarrow.array(column, type=kind) for column, kind in zip(columns, types, strict=True)],
         names=list(ScoredItem._fields),
     )
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         parquet.write_table(table, partial, compression="zstd")
 
 

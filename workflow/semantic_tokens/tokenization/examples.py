@@ -21,7 +21,7 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_jsonl, whole
+from semantic_tokens.files import atomic_file, read_jsonl
 from semantic_tokens.tokenization.special_tokens import SpecialTokens, fit_pair
 from semantic_tokens.tokenization.vocabulary import load_tokenizer, word_prefix
 
@@ -266,7 +266,7 @@ def _join_tensors(folder: Path, shapes: dict[str, tuple[int, int]], target: Path
         end += size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # to align the tensors
-    with whole(target) as partial, partial.open("wb") as file:
+    with atomic_file(target) as partial, partial.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in shapes:
             with (folder / name).open("rb") as part:
@@ -328,7 +328,7 @@ def tokenize_dataset(
                 num_proc=processes if processes > 1 else None,
                 desc=f"tokenising {split.stem}",
             )
-            with whole(target) as partial:
+            with atomic_file(target) as partial:
                 rows.to_parquet(partial)
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 _SEQUENCES_AT_ONCE = 65536
 
@@ -38,7 +38,7 @@ def count_subwords(corpora: Iterable[str | Path]) -> torch.Tensor:
 
 def save_counts(counts: torch.Tensor, path: str | Path) -> None:
     """Write [n] int64 counts as safetensors, atomically."""
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         save_file({"counts": counts}, partial)
 
 

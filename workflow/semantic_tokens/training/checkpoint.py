@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_json, whole, write_json
+from semantic_tokens.files import atomic_file, read_json, write_json
 from semantic_tokens.training.batches import Batch
 from semantic_tokens.training.options import TrainingOptions
 from semantic_tokens.training.step import Step
@@ -104,7 +104,7 @@ class Checkpoint:
                 for index, batch in enumerate(micro_batches)
                 for name, tensor in batch.items()
             }
-            with whole(path) as partial:
+            with atomic_file(path) as partial:
                 save_file(tensors, partial)
         return path
 

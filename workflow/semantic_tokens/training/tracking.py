@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.training.options import TrainingOptions
 from semantic_tokens.training.step import Step
 
@@ -157,7 +157,7 @@ class StepsFile:
 
     def begin(self, steps: Sequence[Step]) -> None:
         """Write the file again with the steps so far."""
-        with whole(self.path) as partial:
+        with atomic_file(self.path) as partial:
             lines = [_line(number, step) for number, step in enumerate(steps, start=1)]
             partial.write_text(_HEADER + "".join(lines), encoding="utf-8")
 

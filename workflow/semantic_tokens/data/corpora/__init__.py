@@ -11,7 +11,7 @@ from semantic_tokens.data.corpora.conll_sentences import conll_sentences
 from semantic_tokens.data.corpora.emoji_names import emoji_names
 from semantic_tokens.data.corpora.squad_contexts import squad_contexts
 from semantic_tokens.data.corpora.text import text as text_files
-from semantic_tokens.data.seen import Seen
+from semantic_tokens.data.digest_set import DigestSet
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import without_surrogates
 
@@ -61,13 +61,13 @@ def read_corpus(
         raise InputError(
             f"config key corpora.{name}.reader is {reader!r} and must be one of {', '.join(READERS)}"
         )
-    seen = Seen()  # digests, since a corpus may not fit in memory
+    seen = DigestSet()  # digests, since a corpus may not fit in memory
     replaced = 0
     key = f"config key corpora.{name}"
-    told = {"key": key, "mirror": mirror} if reader in _OF_HUB else {}
+    context = {"key": key, "mirror": mirror} if reader in _OF_HUB else {}
     if path is None and reader not in _OF_HUB:
         raise InputError(f"{key} has no data to read; give it a `path`, a `download` or a `wheel`")
-    for passage in READERS[reader](path, **options, **told):
+    for passage in READERS[reader](path, **options, **context):
         text, count = without_surrogates(" ".join(passage["text"].split()))
         replaced += count
         if len(text) >= minimum_characters and seen.add(f"{passage['language']}\t{text}"):

@@ -20,8 +20,8 @@ from semantic_tokens.data.datasets import (
 )
 from semantic_tokens.data.datasets.canonical import KEYS, SPLITS, Example, validate_examples
 from semantic_tokens.data.datasets.splitting import sample
+from semantic_tokens.data.digest_set import DigestSet
 from semantic_tokens.data.languages import iso639_3
-from semantic_tokens.data.seen import Seen
 from semantic_tokens.errors import InputError
 
 __all__ = ["READERS", "read_dataset", "validate_examples"]
@@ -114,13 +114,13 @@ def read_dataset(
     limits = {split: _limit(options, split, key) for split in SPLITS}
     keeps_unanswerable = _keeps_unanswerable(options, kind, key)
     given = _own_options(reader, options, kind, key)
-    told = {"has_passages": kind == "ranking", "kind": kind, "key": key, "mirror": mirror}
+    context = {"has_passages": kind == "ranking", "kind": kind, "key": key, "mirror": mirror}
     parameters = inspect.signature(READERS[reader].read).parameters
-    told = {parameter: value for parameter, value in told.items() if parameter in parameters}
-    raw = READERS[reader].read(path, **given, **told)
+    context = {parameter: value for parameter, value in context.items() if parameter in parameters}
+    raw = READERS[reader].read(path, **given, **context)
     origin = ", ".join(map(str, folders)) or str(options.get("id", reader))
 
-    def checked(split: str, kind: str, seen: Seen) -> Iterator[Example]:
+    def checked(split: str, kind: str, seen: DigestSet) -> Iterator[Example]:
         where = f"{path}/{split}.jsonl" if reader == "jsonl" else f"{origin}, {split}"
         empty = f"{key}: {where} contains no example; correct the dataset's `path` or options in the config"
         if split == "dev" and options.get("dev_fraction") == 0:  # there is no dev split
@@ -130,7 +130,7 @@ def read_dataset(
             return examples
         return _filled(_answerable(examples, where), empty)
 
-    ids = Seen()
+    ids = DigestSet()
     splits: dict[str, Iterable[Example]] = {}
     for split, limit in limits.items():
         splits[split] = checked(split, kind, ids)
@@ -138,7 +138,7 @@ def read_dataset(
             splits[split] = sample(splits[split], limit, options.get("seed", 0))
     if kind == "ranking":  # the needed passages must be known before the iteration over passages
         queries = {split: list(examples) for split, examples in splits.items()}
-        passages = _with_relevant(checked("passages", "passage", Seen()), queries, origin)
+        passages = _with_relevant(checked("passages", "passage", DigestSet()), queries, origin)
         return {**queries, "passages": passages}
     return splits
 

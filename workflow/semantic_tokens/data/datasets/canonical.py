@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from semantic_tokens.data.digest_set import DigestSet
 from semantic_tokens.data.languages import iso639_3
-from semantic_tokens.data.seen import Seen
 from semantic_tokens.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def validate_examples(
     examples: Iterable[Example],
     path: str | Path,
     *,
-    seen: Seen | None = None,
+    seen: DigestSet | None = None,
 ) -> Iterator[Example]:
     """Yield the examples and validate each: keys, types, language code, unique id, and the rules of
     its kind (IOB2 tags, positions of answers, positive grades).
@@ -58,8 +58,8 @@ def validate_examples(
     """
     if kind not in KEYS:
         raise InputError(f"dataset kind {kind!r} is not one of {', '.join(KEYS)}")
-    seen = Seen() if seen is None else seen
-    contents = Seen()
+    seen = DigestSet() if seen is None else seen
+    contents = DigestSet()
     number = repeated = 0
     for number, example in enumerate(examples, start=1):
         problem = _problem(kind, example)

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from semantic_tokens.data.datasets.canonical import Example, Placed
 from semantic_tokens.data.datasets.miracl import miracl
-from semantic_tokens.data.seen import Seen
+from semantic_tokens.data.digest_set import DigestSet
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, json_lines
 
@@ -96,7 +96,7 @@ def _queries(file: Path) -> Iterator[Example]:
 
 
 def _all_passages(file: Path, others: Iterable[Example]) -> Iterator[Example]:
-    seen = Seen()
+    seen = DigestSet()
     for _, relevant, negatives in _records(file):
         for passage in relevant + negatives:
             if seen.add(

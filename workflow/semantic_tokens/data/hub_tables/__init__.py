@@ -12,7 +12,7 @@ from semantic_tokens.data.hub_tables.repositories import (
     pattern_of,
     repository_of,
 )
-from semantic_tokens.data.hub_tables.table import Table, of_json, of_library, told
+from semantic_tokens.data.hub_tables.table import Table, of_json, of_library, one_line_errors
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.hub import snapshot_of
 from semantic_tokens.text_files import plain_name
@@ -79,7 +79,7 @@ def open_tables(
         name = published.partition("[")[0]
         place = f"{where}, split {published}"
         used = [Path(file) for file in there[split]] if folder else []
-        with told(place, repository, used):
+        with one_line_errors(place, repository, used):
             if used and all(plain_name(file).endswith(_JSON) for file in used):
                 tables[split] = of_json(used, published, place)
                 continue
@@ -115,7 +115,7 @@ def _cached(repository: Repository, configuration: str | None, patterns: Sequenc
 
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         return folder  # the files were fetched before
-    with told(f"{repository}", repository):
+    with one_line_errors(f"{repository}", repository):
         from datasets import load_dataset_builder
 
         builder = load_dataset_builder(
@@ -151,7 +151,7 @@ def _by_card(
 ) -> dict[str, list[str]]:
     """The files of a configuration's splits, by our names, from the repository's card or from the file
     names."""
-    with told(where, repository):
+    with one_line_errors(where, repository):
         from datasets import load_dataset_builder
 
         builder = load_dataset_builder(

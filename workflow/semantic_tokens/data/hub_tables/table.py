@@ -52,10 +52,10 @@ class Table:
         return self._rows({ours: theirs.split(".") for ours, theirs in columns.items()})
 
     def _rows(self, paths: Mapping[str, list[str]]) -> Iterator[dict[str, Any]]:
-        with told(self.where, files=self._files):
+        with one_line_errors(self.where, files=self._files):
             batches = self._batches(sorted({path[0] for path in paths.values()}))
         while True:
-            with told(self.where, files=self._files):
+            with one_line_errors(self.where, files=self._files):
                 batch = next(batches, None)
                 if batch is None:
                     return
@@ -148,7 +148,7 @@ def _merged(one: Any, other: Any) -> Any:
 
 
 @contextlib.contextmanager
-def told(
+def one_line_errors(
     where: str, repository: Repository | None = None, files: Sequence[Path] = ()
 ) -> Iterator[None]:
     """Convert any error of ``datasets`` to one line, since there is no list of its errors.

@@ -116,5 +116,5 @@ def _edges(file: Path) -> Iterator[tuple[str, str]]:
 def _word(ngram: str, language: str) -> str | None:
     """The word of an n-gram without its marks; None for a part of a word."""
     bare = ngram.removeprefix(BOUNDARY).removesuffix(BOUNDARY)
-    whole = len(ngram) - len(bare) == 2 or (bare == ngram and language in _UNSPACED | {"eng"})
-    return bare if whole and bare.strip() and BOUNDARY not in bare and " " not in bare else None
+    full = len(ngram) - len(bare) == 2 or (bare == ngram and language in _UNSPACED | {"eng"})
+    return bare if full and bare.strip() and BOUNDARY not in bare and " " not in bare else None

@@ -54,10 +54,10 @@ def _dictionaries(path: Path, languages: Sequence[str] | None) -> Iterator[tuple
     names = {plain_name(file) for file in files}
     for file in files:
         name = plain_name(file)
-        whole = _PART.sub("", name)
-        if name != whole and whole in names:
+        complete = _PART.sub("", name)
+        if name != complete and complete in names:
             continue
-        codes = whole.removesuffix(".txt").split("-")
+        codes = complete.removesuffix(".txt").split("-")
         try:
             if len(codes) != 2:
                 raise InputError("two codes joined by a hyphen are expected, as in en-de.txt")

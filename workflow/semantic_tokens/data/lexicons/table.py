@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.text_files import numbered_lines, without_surrogates
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def write_lexicon(entries: Iterable[Entry], path: str | Path) -> int:
         raise InputError(
             f"no entry was found for {path}; correct the lexicon's `languages` or `path` in the config"
         )
-    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         for row in [HEADER, *rows]:
             file.write("\t".join(row) + "\n")
     return len(rows)

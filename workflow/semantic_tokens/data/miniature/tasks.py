@@ -155,7 +155,7 @@ def sentence_pairs(narrator: Narrator, count: int, options: Options) -> Iterator
         label = LABELS[number % len(LABELS)]
         relation, kind = narrator.rng.choice(list(TWIN)), narrator.kind()
         _, claimed = narrator.fact(relation, T=narrator.words.thing(narrator.rng, kind))
-        told = dict(claimed)
+        stated = dict(claimed)
         names_kind = narrator.rng.random() < options.kind_fraction
         if names_kind:
             claimed["T"] = narrator.kind_word(kind)
@@ -167,12 +167,12 @@ def sentence_pairs(narrator: Narrator, count: int, options: Options) -> Iterator
             if changed == "relation":
                 relation = TWIN[relation]
             elif changed == "T" and names_kind:
-                told["T"] = narrator.things_of_other_kinds(kind, 1)[0]
+                stated["T"] = narrator.things_of_other_kinds(kind, 1)[0]
             else:
-                told[changed] = narrator.other(changed, told[changed], options.near_fraction)
+                stated[changed] = narrator.other(changed, stated[changed], options.near_fraction)
         template = narrator.rng.randrange(2)
         yield {
-            "first": narrator.tell_with_verdict((relation, told), verdict, template),
+            "first": narrator.tell_with_verdict((relation, stated), verdict, template),
             "second": narrator.tell(hypothesis, 1 - template).text,
             "label": label,
         }
@@ -200,15 +200,17 @@ def rankings(narrator: Narrator, count: int, options: Options) -> Iterator[Recor
     for territory in asked_about:
         riddle = draw_riddle(narrator, options, options.distractors, territory)
         passages = []
-        for index, (relation, told) in enumerate(riddle.facts):
+        for index, (relation, stated) in enumerate(riddle.facts):
             verdict = "certain" if index == 0 else narrator.rng.choice(VERDICTS)
             if index and narrator.rng.random() < options.rumour_fraction:
-                relation, told = riddle.facts[0]
-                told = told | {riddle.asked: narrator.other(riddle.asked, told[riddle.asked], 1.0)}
+                relation, stated = riddle.facts[0]
+                stated = stated | {
+                    riddle.asked: narrator.other(riddle.asked, stated[riddle.asked], 1.0)
+                }
                 verdict = narrator.rng.choice(["denied", "open"])
-            if told.get("L", territory) != territory:
-                told = told | {"L": narrator.rng.choice(elsewhere)}
-            passage = narrator.tell_with_verdict((relation, told), verdict)
+            if stated.get("L", territory) != territory:
+                stated = stated | {"L": narrator.rng.choice(elsewhere)}
+            passage = narrator.tell_with_verdict((relation, stated), verdict)
             if passage not in passages:
                 passages.append(passage)
         yield {"query": riddle.question, "passages": passages}

@@ -64,12 +64,12 @@ def nearest_centroids(
             else:
                 torch.addmm(offsets[left : left + tile_centroids], part, block.T, out=tile)
             if blocks:
-                whole = len(block) // _BLOCK
+                full = len(block) // _BLOCK
                 first = left // _BLOCK
-                into = best_of_block[: len(part), first : first + whole]
-                into.copy_(tile[:, : whole * _BLOCK].unflatten(1, (whole, _BLOCK)).amax(dim=2))
+                into = best_of_block[: len(part), first : first + full]
+                into.copy_(tile[:, : full * _BLOCK].unflatten(1, (full, _BLOCK)).amax(dim=2))
                 if len(block) % _BLOCK:
-                    best_of_block[: len(part), first + whole] = tile[:, whole * _BLOCK :].amax(1)
+                    best_of_block[: len(part), first + full] = tile[:, full * _BLOCK :].amax(1)
                 continue
             best, where, second = _best_two(tile)
             nearer = best > scores[span]

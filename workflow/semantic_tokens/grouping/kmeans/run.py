@@ -229,16 +229,16 @@ def _cluster(
     clustering = Clustering(rows, centroids, metric, weights)
     with tqdm(total=max_iterations, desc="K-Means", unit="pass", mininterval=2) as progress:
 
-        def told(_: int, objective: float) -> None:
+        def show(_: int, objective: float) -> None:
             progress.set_postfix(objective=f"{objective:.6g}", refresh=False)
             progress.update()
             if report is not None:
                 report(progress.n, objective)
 
         if near_first:
-            near_iterations(clustering, leading, max_iterations - 1, told)
+            near_iterations(clustering, leading, max_iterations - 1, show)
         iterate = cuml_iterations if by_cuml else lloyd_iterations
-        iterate(clustering, max_iterations - progress.n, tolerance, told)
+        iterate(clustering, max_iterations - progress.n, tolerance, show)
         iterations = progress.n
     clustering.score_again()
     centroids = clustering.centroids if not leading else clustering.centroids @ axes.T

@@ -17,7 +17,7 @@ def kmeans_groups(
     *,
     metric: Metric,
     ratio: float,
-    alone: Sequence[int],
+    singletons: Sequence[int],
     seed: int,
     weights: torch.Tensor | None = None,
     max_iterations: int = 100,
@@ -32,8 +32,8 @@ def kmeans_groups(
     Args:
         embeddings: [V, d] float32, original.
         metric: ``cosine``, or ``euclidean`` (Appendix E).
-        ratio: r_G; there are round(r_G · V) groups, including those of ``alone``.
-        alone: ids outside the clustering; each is its own group.
+        ratio: r_G; there are round(r_G · V) groups, including those of ``singletons``.
+        singletons: ids outside the clustering; each is its own group.
         weights: [V] floating, above 0, from :func:`frequency_weights`; None for equal weights.
         seed, max_iterations, tolerance, backend, report: see :func:`kmeans`.
 
@@ -41,13 +41,13 @@ def kmeans_groups(
         InputError: the ratio leaves nothing to cluster, or the backend is not available.
     """
     vocabulary = len(embeddings)
-    alone = sorted(set(alone))
+    singletons = sorted(set(singletons))
     name = f"kmeans-{metric}-{ratio:g}" if weights is None else f"kmeans-weighted-{ratio:g}"
-    groups = number_of_groups(vocabulary, ratio, alone=len(alone), grouping=name)
-    clustered = clustered_ids(vocabulary, alone)
+    groups = number_of_groups(vocabulary, ratio, singletons=len(singletons), grouping=name)
+    clustered = clustered_ids(vocabulary, singletons)
     result = kmeans(
         embeddings,
-        groups - len(alone),
+        groups - len(singletons),
         among=clustered,
         metric=metric,
         seed=seed,
@@ -57,7 +57,7 @@ def kmeans_groups(
         backend=backend,
         report=report,
     )
-    labels = torch.arange(groups - len(alone), groups - len(alone) + vocabulary)
+    labels = torch.arange(groups - len(singletons), groups - len(singletons) + vocabulary)
     labels[clustered] = result.assignment
     return replace(groups_of(embeddings, labels, weights), backend=result.backend)
 

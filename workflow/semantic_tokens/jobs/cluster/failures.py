@@ -97,15 +97,15 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
     return f"{job.title} was not submitted: {reason}; {remedy}"
 
 
-def ending(job: Job, slurm_id: str, told: Mapping[str, str]) -> str:
+def ending(job: Job, slurm_id: str, information: Mapping[str, str]) -> str:
     """The message about a job that started and failed.
 
     Args:
-        told: SLURM's information: ``State``, and if known ``Partition``, ``TimeLimit`` and
+        information: SLURM's information: ``State``, and if known ``Partition``, ``TimeLimit`` and
             ``NodeList``.
     """
-    state = told.get("State", "FAILED").partition(" ")[0]
-    where = told.get("NodeList", "")
+    state = information.get("State", "FAILED").partition(" ")[0]
+    where = information.get("NodeList", "")
     node = f" on {where}" if where and where not in ("(null)", "None assigned") else ""
     begin = f"{job.title}: SLURM job {slurm_id}"
     log = _last_lines(job.slurm_log)
@@ -116,7 +116,7 @@ def ending(job: Job, slurm_id: str, told: Mapping[str, str]) -> str:
             "config, or lower `device_batch_size` of a training"
         )
     if state == "TIMEOUT":
-        limit = told.get("TimeLimit") or f"{job.resources.get('runtime', '?')} minutes"
+        limit = information.get("TimeLimit") or f"{job.resources.get('runtime', '?')} minutes"
         return (
             f"{begin} reached its time limit of {limit}; raise {_time_keys(job.rules)} (and "
             "`runtime_minutes.maximum`) in the config, or give the same command again: a training "
@@ -273,10 +273,12 @@ class Failures:
             line = self._never[slurm_id]
             _give_up(job_info.job)
         else:
-            told = told_of(slurm_id)
-            if "State" not in told and (state := re.search(r"status is: '([A-Z_]+)", message)):
-                told = {**told, "State": state[1]}
-            line = ending(job, slurm_id, told)
+            information = slurm_information(slurm_id)
+            if "State" not in information and (
+                state := re.search(r"status is: '([A-Z_]+)", message)
+            ):
+                information = {**information, "State": state[1]}
+            line = ending(job, slurm_id, information)
         key = " ".join(map(str, job_info.job.output))
         self._lines.pop(key, None)
         if job_info.job.restart_times > job_info.job.attempt - 1:
@@ -357,13 +359,13 @@ def in_partition(job: Job, partition: str) -> Job:
     return replace(job, resources={**job.resources, "slurm_partition": partition})
 
 
-def told_of(slurm_id: str) -> dict[str, str]:
+def slurm_information(slurm_id: str) -> dict[str, str]:
     """SLURM's information about a finished job; empty if SLURM no longer has it."""
     names = {"JobState": "State", "NodeList": "NodeList", "TimeLimit": "TimeLimit"}
     shown = _answer("scontrol", "show", "job", "--oneliner", slurm_id)
     fields = dict(part.split("=", 1) for part in shown.split() if "=" in part)
-    if told := {name: fields[key] for key, name in names.items() if key in fields}:
-        return told
+    if information := {name: fields[key] for key, name in names.items() if key in fields}:
+        return information
     columns = ("State", "NodeList", "TimeLimit")
     shown = _answer("sacct", "-X", "-P", "-n", "-j", slurm_id, f"--format={','.join(columns)}")
     return (

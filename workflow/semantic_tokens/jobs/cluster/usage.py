@@ -163,14 +163,14 @@ def measured(results: Path, reports: Sequence[Path] | None) -> tuple[pd.DataFram
     found = sorted(results.glob("logs/slurm/efficiency_report_*.csv"))
     paths = found if reports is None else list(reports)
     used = read_benchmarks(results / "benchmarks")
-    told = read_reports(paths)
-    if not len(used) and not len(told):
+    reported = read_reports(paths)
+    if not len(used) and not len(reported):
         raise InputError(
             f"{results / 'benchmarks'} contains no benchmark files, and there is no efficiency report "
             f"in {results / 'logs/slurm'}: run a part of the study first, or name another folder "
             "of results"
         )
-    if len(told):
+    if len(reported):
         origin = f"By {len(used)} benchmark files and {len(paths)} efficiency reports of SLURM."
     else:
         origin = (
@@ -178,7 +178,7 @@ def measured(results: Path, reports: Sequence[Path] | None) -> tuple[pd.DataFram
             "processes: there is no efficiency report of SLURM, which is written at the end of a "
             "run with `profiles/slurm` if SLURM has accounting (`sacct` shows some)."
         )
-    return by_rule(used, told), origin
+    return by_rule(used, reported), origin
 
 
 def page(table: pd.DataFrame, origin: str, margin: float) -> str:

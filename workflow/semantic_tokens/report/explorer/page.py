@@ -14,7 +14,7 @@ from semantic_tokens.data.languages import iso639_1
 from semantic_tokens.data.lexicons.table import read_lexicon
 from semantic_tokens.embeddings.matrix import load_embeddings
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.report.explorer.bundle import bundle
 from semantic_tokens.report.explorer.packing import (
@@ -63,8 +63,8 @@ def write_page(
     pieces = cutting.pieces
     if cutting.settings["uncut"]:
         _log.warning(
-            "%s has %s, which the page cannot cut words with: it finds only words that are whole "
-            "subwords",
+            "%s has %s, which the page cannot use to split words: it finds only words that are a "
+            "single subword",
             tokenizer,
             cutting.settings["uncut"],
         )
@@ -126,7 +126,7 @@ def write_page(
         code=bundle(_TEMPLATES / "page/main.js"),
         sections={name: text for name, (_, text) in sections.items()},
     )
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
 
 

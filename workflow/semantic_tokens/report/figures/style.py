@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from semantic_tokens.evaluation.bootstrap import TaskScores
 from semantic_tokens.evaluation.task_scores import BASELINE_NAMES, ScoredTask
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 PNG_DOTS_PER_INCH = 150
 
@@ -120,7 +120,7 @@ def save(figure: Figure, paths: Sequence[str | Path], *, pdf_font_type: int = 42
         ".png": {"Software": None},
     }
     for path in map(Path, paths):
-        with whole(path) as partial, matplotlib.rc_context({"pdf.fonttype": pdf_font_type}):
+        with atomic_file(path) as partial, matplotlib.rc_context({"pdf.fonttype": pdf_font_type}):
             figure.savefig(
                 partial,
                 format=path.suffix[1:],

@@ -26,7 +26,7 @@ def write_claims(
         return "weak" if row["verdict"] == NOT_MEASURED else ""
 
     order = ["topic", "section", "claim", "verdict", "value", "low", "high", "holds_if"]
-    whole = summary(table)[[*order, "published", "statistic", "detail"]]
+    overall = summary(table)[[*order, "published", "statistic", "detail"]]
     by_task = table[table["task"] != ALL][
         [
             "topic",
@@ -55,7 +55,7 @@ def write_claims(
             "the number of claims.",
         ],
         [
-            Section(whole, "Claims", "Means over tasks.", numbers, heads, classes),
+            Section(overall, "Claims", "Means over tasks.", numbers, heads, classes),
             Section(by_task, "By task", "", numbers, heads, classes),
         ],
     )

@@ -107,12 +107,12 @@ def write_held_out(
     """Write :func:`held_out_losses` as CSV, and as a page: means, then languages side by side."""
     write_csv(table, csv, FORMATS)
     who = ["backbone", "method", "clsa", "dim", "ratio"]
-    told = table.assign(ratio=[f"{r:.4g}" if pd.notna(r) else "" for r in table["ratio"]])
-    whole = told[told["language"] == ALL].drop(columns="language")
-    parts = told[told["language"] != ALL]
+    shown = table.assign(ratio=[f"{r:.4g}" if pd.notna(r) else "" for r in table["ratio"]])
+    means = shown[shown["language"] == ALL].drop(columns="language")
+    parts = shown[shown["language"] != ALL]
     wide = parts.pivot_table("loss", who, "language", sort=False).reset_index()
     sections = [
-        Section(whole, "Means over languages", "", dict.fromkeys(FORMATS, ".3f")),
+        Section(means, "Means over languages", "", dict.fromkeys(FORMATS, ".3f")),
         Section(wide, "Loss by language", "", dict.fromkeys(_languages(parts), ".3f")),
     ]
     nothing = "No corpus of this study is large enough to hold out a sequence."

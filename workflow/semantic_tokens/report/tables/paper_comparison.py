@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.report.pages import Section, write_page
 
 IDENTITY = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
@@ -154,7 +154,7 @@ def write_comparison(
     table: pd.DataFrame, csv: str | Path, html: str | Path, *, title: str, same_data: bool
 ) -> None:
     """Write :func:`compare` as CSV, and as a page that first says whether the data are the paper's."""
-    with whole(csv) as partial:
+    with atomic_file(csv) as partial:
         table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
     note = (
         "Data and backbones are the paper's."

@@ -10,7 +10,7 @@ import jinja2
 import pandas as pd
 
 from semantic_tokens.evaluation.task_scores import BASELINE_NAMES, ScoredTask
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.report.pages import TEMPLATES, Section, environment, write_page
 from semantic_tokens.report.pages import write_csv as write_plain_csv
 from semantic_tokens.report.tables.table5 import PERC_DECIMALS, REST_OF_RECIPE, SPREADS
@@ -60,8 +60,8 @@ def write_by_language_page(
     for task in tasks:
         part = table[table["task"] == task.name].astype({"ratio": object})
         part = part.assign(ratio=[f"{r:.4g}" if pd.notna(r) else "" for r in part["ratio"]])
-        told = [c for c in who if c != "dim"]  # a pivot drops rows with missing values
-        part = part.assign(**{c: part[c].astype(object).fillna("") for c in told})
+        labels = [c for c in who if c != "dim"]  # a pivot drops rows with missing values
+        part = part.assign(**{c: part[c].astype(object).fillna("") for c in labels})
         wide = part.pivot_table("value", who, "language", sort=False).reset_index()
         wide = part[who].drop_duplicates().merge(wide, on=who)  # in the table's order
         languages = sorted(set(part["language"]))
@@ -155,7 +155,7 @@ def _render(
         collections=_collections(table, tasks),
         **context,
     )
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 

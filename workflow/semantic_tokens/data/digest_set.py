@@ -4,7 +4,7 @@ from hashlib import blake2b
 from typing import Any
 
 
-class Seen:
+class DigestSet:
     """A set of texts that stores eight bytes per text, so MIRACL's 106 million ids take one gigabyte
     instead of thirteen.
 
