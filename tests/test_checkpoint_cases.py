@@ -296,7 +296,7 @@ def test_a_folder_that_is_locked_is_said(place: Path, capsys: pytest.CaptureFixt
     assert "cannot be written" in one_error(capsys.readouterr().err)
 
 
-def test_an_old_model_is_replaced_only_by_a_whole_new_one(
+def test_an_old_model_is_replaced_only_by_a_complete_new_one(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert group("model") == 0
@@ -409,7 +409,7 @@ def test_a_fine_tuned_head_keeps_its_names_and_bytes(theirs: Path, family: str) 
 # Row 5: special tokens that tokenizer_config.json alone names
 
 
-def test_special_tokens_that_are_not_among_the_added_are_alone(theirs: Path) -> None:
+def test_special_tokens_that_are_not_among_the_added_are_singletons(theirs: Path) -> None:
     bert(theirs)
     edit(theirs / "tokenizer.json", lambda data: data.update(added_tokens=[]))
     made, token_to_group = grouped(theirs, ratio=0.2)
@@ -658,7 +658,7 @@ def test_shards_stay_shards(theirs: Path) -> None:
             use(theirs)
 
 
-def test_pickled_weights_are_read_where_that_is_asked_for(theirs: Path) -> None:
+def test_pickled_weights_are_read_on_request(theirs: Path) -> None:
     """Also where they hold the tied decoder a second time."""
     bert(theirs)
     before = weights(theirs)

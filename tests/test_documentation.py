@@ -131,7 +131,7 @@ def test_the_tutorial_runs_and_prints_what_it_shows(tutorial: Any, folder: Path)
         np.testing.assert_allclose(groups.weight[groups.token_to_group[100]], mean, atol=1e-6)
 
 
-def test_the_tutorial_is_committed_with_outputs_of_text_alone(tutorial: Any) -> None:
+def test_the_tutorial_is_committed_with_text_outputs_only(tutorial: Any) -> None:
     assert TUTORIAL.stat().st_size < 60_000
     assert any(printed(tutorial))
     for cell in tutorial.cells:

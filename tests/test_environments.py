@@ -389,7 +389,7 @@ def test_a_package_that_is_not_installed_has_a_version_too(sources: Path) -> Non
     assert done.stdout.strip() == "0+unknown"
 
 
-def test_the_command_tells_the_installed_version() -> None:
+def test_the_command_shows_the_installed_version() -> None:
     from importlib.metadata import version
 
     command = [sys.executable, "-m", "semantic_tokens.cli", "--version"]

@@ -92,7 +92,7 @@ def test_who_may_read_a_file_is_up_to_the_umask(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0, 3, 0.5, -1], ids=["empty", "begun", "half", "nearly"])
 @pytest.mark.parametrize("kind", ["safetensors", "parquet"])
-def test_a_file_cut_short_is_named(tmp_path: Path, kind: str, kept: float) -> None:
+def test_a_truncated_file_is_named(tmp_path: Path, kind: str, kept: float) -> None:
     path = tmp_path / f"table.{kind}"
     if kind == "parquet":
         parquet.write_table(pa.table({"ids": list(range(1000))}), path)

@@ -241,7 +241,7 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_runs_with_torch_transformers_and_numpy_alone(little: Path, tmp_path: Path) -> None:
+def test_it_needs_only_torch_transformers_and_numpy(little: Path, tmp_path: Path) -> None:
     path = tmp_path / "gpu.json"
     answer = run(
         "--tiny", "--output", str(path), options=["-S"], environment={"PYTHONPATH": str(little)}

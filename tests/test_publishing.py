@@ -190,7 +190,7 @@ def one_error(told: str) -> str:
         ("my tokens", TOKEN, "does not let you write to my tokens"),
     ],
 )
-def test_who_may_not_publish_is_told_before_the_work(
+def test_missing_permission_to_publish_is_reported_before_the_work(
     here: Hub,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -89,7 +89,9 @@ def test_it_opens_with_the_original_tokenizer_and_is_the_original_over_groups(
     torch.testing.assert_close(states[shown], base[shown], atol=1e-4, rtol=1e-4)
 
 
-def test_special_tokens_stay_alone_and_the_members_are_listed(model: Path, tmp_path: Path) -> None:
+def test_special_tokens_are_singletons_and_the_members_are_listed(
+    model: Path, tmp_path: Path
+) -> None:
     made = semantic_version(model, tmp_path / "ours", ratio=0.3, dimension=8)
     group_of = load_file(made.folder / "semantic_tokens.safetensors")["token_to_group"].tolist()
     sizes = Counter(group_of)
@@ -174,7 +176,7 @@ def test_the_command_says_what_to_fix_in_one_line(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_model_of_another_family_or_with_pickles_alone_is_refused(
+def test_a_model_of_another_family_or_with_only_pickles_is_refused(
     model: Path, tmp_path: Path
 ) -> None:
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
@@ -186,7 +188,7 @@ def test_a_model_of_another_family_or_with_pickles_alone_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
 
 
-def test_the_command_is_installed_with_the_whole_package(model: Path, tmp_path: Path) -> None:
+def test_the_command_is_installed_with_the_entire_package(model: Path, tmp_path: Path) -> None:
     """By pip, out of a copy of the repository, into a folder of its own."""
     root = Path(__file__).parents[1]
     source, target = tmp_path / "source", tmp_path / "installed"

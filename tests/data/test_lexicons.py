@@ -59,7 +59,7 @@ def test_pictures_are_named_in_every_language(wheel: Callable[[str], Path]) -> N
     assert not any(set(entry.word) & set(":_“”") for entry in entries)
 
 
-def test_a_skin_tone_is_no_concept_of_its_own(wheel: Callable[[str], Path]) -> None:
+def test_a_skin_tone_is_not_a_separate_concept(wheel: Callable[[str], Path]) -> None:
     concepts = by_concept(read("emoji", wheel("emoji"), languages=["eng"]))
     assert "emoji:1F44B" in concepts  # the waving hand
     assert not any("1F3FD" in concept or "FE0F" in concept for concept in concepts)
@@ -134,7 +134,7 @@ def test_every_line_of_muse_is_a_concept(muse: Path) -> None:
     assert len(by_concept(entries)) == 4
 
 
-def test_dictionaries_of_languages_not_asked_for_are_left_out(muse: Path) -> None:
+def test_dictionaries_of_other_languages_are_left_out(muse: Path) -> None:
     assert {e.language for e in read("muse", muse, languages=["eng", "zho"])} == {"eng", "zho"}
     assert read("muse", muse, languages=["deu", "zho"]) == []
 
@@ -431,7 +431,7 @@ CONCEPTS = [f"emoji:{number:X}" for number in range(0x1F300, 0x1F300 + 4000)]
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5])
-def test_the_held_out_share_is_as_asked(fraction: float) -> None:
+def test_the_held_out_fraction_is_as_configured(fraction: float) -> None:
     held_out = sum(is_held_out(concept, fraction) for concept in CONCEPTS)
     assert held_out / len(CONCEPTS) == pytest.approx(fraction, abs=0.02)
 

@@ -44,7 +44,7 @@ def all_examples(dataset: dict[str, Records]) -> Records:
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
-def test_every_language_has_the_examples_asked_for(made, kind):
+def test_every_language_has_the_requested_number_of_examples(made, kind):
     for split, count in EXAMPLES.items():
         found = collections.Counter(record["language"] for record in made[kind][split])
         assert found == dict.fromkeys(LANGUAGES, count)
@@ -109,7 +109,7 @@ def test_no_passage_is_there_twice(made):
     assert len(set(passages)) == len(passages)
 
 
-def test_no_query_is_asked_twice(made):
+def test_queries_are_unique(made):
     queries = [(query["language"], query["query"]) for query in all_examples(made["ranking"])]
     assert len(set(queries)) == len(queries)
 
@@ -197,7 +197,7 @@ def slots_in(template: str) -> str:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_templates_name_the_slots_of_what_they_tell(language):
+def test_templates_contain_the_slots_of_their_facts(language):
     said = templates(language)
     for relation, slots in RELATIONS.items():
         for split in SPLITS:
@@ -286,7 +286,7 @@ def test_another_seed_makes_another_dataset(made, kind, emoji_wheel):
 # Difficulty
 
 
-def test_hypotheses_alone_do_not_give_the_label_away(emoji_wheel):
+def test_hypotheses_do_not_reveal_the_label(emoji_wheel):
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -374,7 +374,7 @@ def test_exact_fraction_is_how_often_the_verdict_does_not_decide(
     assert labels == certain
 
 
-def test_texts_cover_the_words_of_the_languages_asked_for(emoji_wheel):
+def test_texts_cover_the_words_of_the_requested_languages(emoji_wheel):
     found = list(texts(emoji_wheel, languages=["deu", "zho"], sentences=50))
     assert collections.Counter(text["language"] for text in found) == {"deu": 50, "zho": 50}
     assert any("Land" in text["text"] for text in found)

@@ -287,7 +287,7 @@ def test_training_on_tested_passages_is_an_option(tydiqa: Path) -> None:
     assert "tested ö" in {e["context"] for e in splits["train"] + splits["dev"]}
 
 
-def test_the_carving_depends_on_the_seed_alone(tydiqa: Path) -> None:
+def test_the_dev_split_depends_only_on_the_seed(tydiqa: Path) -> None:
     one, again, other = (read("squad_json", tydiqa, {"seed": seed}) for seed in (1, 1, 2))
     assert one == again
     assert one["dev"] != other["dev"]
@@ -549,7 +549,7 @@ def test_a_damaged_corpus_is_named(miracl: Path, content: bytes, complaint: str)
         read("miracl", miracl, {"dev_fraction": 0.3})
 
 
-def test_miracl_may_lie_in_several_folders(miracl: Path) -> None:
+def test_miracl_may_be_in_several_folders(miracl: Path) -> None:
     folders = [miracl / "miracl", miracl / "corpus"]
     apart = read("miracl", folders, {"dev_fraction": 0.3})
     assert apart == read("miracl", miracl, {"dev_fraction": 0.3})

@@ -267,7 +267,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
     assert first == again != other
 
 
-def test_training_is_adam_over_the_whole_matrix():
+def test_training_equals_adam_over_the_entire_matrix():
     """Against a loop that moves every row at every step, whether it is in the batch or not."""
     epochs, batch_size, rate, temperature, seed = 12, 6, 0.02, 0.1, 5
     aligned, log = align(
@@ -309,7 +309,7 @@ def test_training_is_adam_over_the_whole_matrix():
     np.testing.assert_allclose(log.losses, tenths, rtol=1e-4)
 
 
-def test_no_pair_at_all_names_what_to_mend():
+def test_alignment_without_pairs_names_the_fix():
     with pytest.raises(InputError, match=r"experiments\.tsv"):
         align(EMBEDDINGS, single_subword_pairs([], int), seed=0)
 

@@ -106,7 +106,7 @@ def test_replicates_are_drawn_first_and_then_their_seeds() -> None:
     assert flat[1:, 0].var() == pytest.approx(levels.var() / 4, rel=0.05)  # and not that
 
 
-def test_spreads_are_told_apart() -> None:
+def test_standard_deviations_are_distinguished() -> None:
     """Seeds within a replicate, and replicates by their means."""
     levels = {"b": [0.2, 0.3], "b.replicate-2": [0.5, 0.8]}
 
@@ -127,7 +127,7 @@ def test_spreads_are_told_apart() -> None:
     assert scores.in_language("model", "eng").spreads == estimate.spreads
 
 
-def test_a_replicate_s_scores_lie_under_its_name_and_its_own_seeds() -> None:
+def test_scores_of_a_replicate_have_its_name_and_seeds() -> None:
     asked = []
 
     def items_of(row: dict, task: str, seed: int) -> list[ScoredItem]:
@@ -142,7 +142,7 @@ def test_a_replicate_s_scores_lie_under_its_name_and_its_own_seeds() -> None:
     ]
 
 
-def test_one_seed_is_of_items_alone_and_other_models_change_nothing() -> None:
+def test_with_one_seed_only_items_vary_and_other_models_change_nothing() -> None:
     generator = np.random.default_rng(5)
     earned = generator.random((30, 2, 1))
     both = resampled(of({"eng": earned}), Resampling(500))
@@ -196,7 +196,7 @@ def coin_flips(count: int, share: float, seed: int) -> list[ScoredItem]:
     return [ScoredItem(f"{n:04}", "eng", float(r), 1.0) for n, r in enumerate(right)]
 
 
-def test_what_guesses_cannot_be_told_from_chance_and_what_knows_can() -> None:
+def test_a_guessing_model_is_at_chance_and_a_trained_one_is_not() -> None:
     even = [ScoredItem(f"{n:04}", "eng", 1 / 3, 1.0) for n in range(600)]
     scores = TaskScores(
         "nli",
@@ -227,7 +227,7 @@ def test_the_pairing_by_item_is_used() -> None:
     assert scores.is_above_chance("better")
 
 
-def test_baselines_stand_beside_every_seed() -> None:
+def test_baselines_are_compared_with_every_seed() -> None:
     rows = [ROW]
     values = {1: 0.4, 2: 0.6}
     scores = even_scores(

@@ -283,7 +283,7 @@ def test_the_statistics_of_the_paper_s_table_are_its_percentages(
     assert falls.loc["retrieval", "value"] == pytest.approx(np.mean(by_hand), abs=0.02)
 
 
-def test_ours_and_the_paper_s_stand_side_by_side_by_kind_of_task(tmp_path: Path) -> None:
+def test_our_values_and_the_paper_s_are_paired_by_kind_of_task(tmp_path: Path) -> None:
     published = published_study(read_table(PAPER), 5)
     rows = [row(*place) for place in ORACLES | PLAIN]
     values = list((ORACLES | PLAIN).values())

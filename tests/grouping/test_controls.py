@@ -24,7 +24,7 @@ def sizes_of(token_to_group: torch.Tensor) -> list[int]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_groups_have_the_sizes_of_kmeans_and_keep_what_is_alone(seed):
+def test_random_groups_have_the_sizes_of_kmeans_and_keep_singletons(seed):
     groups = random_groups(EMBEDDINGS, KMEANS, singletons=ALONE, seed=seed)
     assert sizes_of(groups.token_to_group) == sizes_of(KMEANS)
     assert not torch.equal(groups.token_to_group, KMEANS)

@@ -105,7 +105,7 @@ def experiment(figure: str, path: str) -> Experiment:
     return Experiment(figure, False, False, Recipe(*path.split("/")), "all-languages")
 
 
-def test_random_groups_stand_beside_every_curve_of_kmeans() -> None:
+def test_every_curve_of_kmeans_has_random_groups() -> None:
     rows = [
         experiment("oracle", "a/unaligned/dfull/ungrouped/asis"),
         experiment("figure3", "a/unaligned/dfull/kmeans-cosine-0.2/asis"),

@@ -84,7 +84,7 @@ def test_a_file_that_is_no_partition_is_named(tensors, tmp_path):
         Groups.load(path)
 
 
-def test_a_file_cut_short_is_named(tmp_path):
+def test_a_truncated_file_is_named(tmp_path):
     path = tmp_path / "groups.safetensors"
     groups_of(EMBEDDINGS, random_labels(1)).save(path)
     path.write_bytes(path.read_bytes()[:-20])
@@ -98,7 +98,7 @@ def test_the_number_of_groups_of_mbert(ratio, groups):
 
 
 @pytest.mark.parametrize("ratio", [0.05, 0.0001, 1.2])
-def test_an_impossible_ratio_names_the_row_to_mend(ratio):
+def test_an_impossible_ratio_names_the_row_to_fix(ratio):
     with pytest.raises(InputError, match=r"kmeans-cosine-x.*experiments\.tsv"):
         number_of_groups(100, ratio, singletons=5, grouping="kmeans-cosine-x")
 
@@ -131,12 +131,12 @@ def test_lexicon_groups_are_what_chains_of_translations_connect():
     assert len(groups.weight) == 40 - 3 - 1
 
 
-def test_lexicon_groups_leave_special_tokens_alone():
+def test_lexicon_groups_keep_special_tokens_as_singletons():
     groups = lexicon_groups(EMBEDDINGS, np.array([[0, 4], [0, 8], [5, 6]]), singletons=[0])
     assert len(groups.weight) == 39
     assert groups.token_to_group[4] != groups.token_to_group[8]
 
 
-def test_a_lexicon_that_connects_nothing_names_the_row_to_mend():
+def test_a_lexicon_without_connections_names_the_row_to_fix():
     with pytest.raises(InputError, match=r"experiments\.tsv"):
         lexicon_groups(EMBEDDINGS, np.empty((0, 2), dtype=np.int64))

@@ -232,7 +232,7 @@ def near_first(monkeypatch):
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("axes", ["leading", "all"])
-def test_near_passes_end_where_lloyds_stand_still(metric, axes, near_first):
+def test_near_passes_converge_to_a_fixed_point_of_lloyd(metric, axes, near_first):
     rows = leaning(2000) if axes == "leading" else rows_of(2000, 160)
     assert bool(near_passes.principal_axes(rows)[1]) == (axes == "leading")
     told: list[float] = []
@@ -314,7 +314,7 @@ def test_rows_are_nearest_to_what_they_are_given_of_what_they_are_compared_with(
     )
 
 
-def test_some_of_the_rows_are_clustered_as_if_alone():
+def test_a_subset_of_rows_is_clustered_independently():
     rows, among = rows_of(300, 8), torch.arange(0, 300, 3)
     some = kmeans(rows, 9, among=among, metric="euclidean", seed=1)
     alone = kmeans(rows[among], 9, metric="euclidean", seed=1)
@@ -342,7 +342,7 @@ def test_the_objective_never_rises_and_tolerance_stops_early():
     assert loose.iterations < exact.iterations
 
 
-def test_groups_keep_special_tokens_alone_and_make_the_asked_number():
+def test_groups_keep_special_tokens_as_singletons_and_match_the_ratio():
     embeddings = planted(clusters=20, members=10, dimension=8)
     groups = kmeans_groups(
         embeddings, metric="cosine", ratio=0.1, singletons=[0, 57, 3, 3], seed=0, tolerance=0

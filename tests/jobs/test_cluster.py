@@ -186,7 +186,7 @@ class OneJob(SimpleNamespace):
         return 1
 
 
-def test_only_what_failed_for_good_is_told_at_the_end(
+def test_only_final_failures_are_reported_at_the_end(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # SLURM has forgotten the job, or there is none.

@@ -209,7 +209,7 @@ def test_a_killed_job_s_gpu_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert names == ["0"]
 
 
-def test_a_wait_is_told(
+def test_a_wait_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
@@ -348,7 +348,7 @@ def model() -> nn.Module:
         (1, "not even one row would fit: set `gradient_checkpointing: true`"),
     ],
 )
-def test_a_training_says_which_batch_would_fit_and_goes_on(
+def test_a_training_logs_which_batch_would_fit_and_continues(
     size: int | None, said: str, tmp_path: Path
 ) -> None:
     seen = 0

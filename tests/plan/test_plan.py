@@ -244,7 +244,7 @@ def test_what_is_there_already_counts_more_than_what_is_said(tmp_path: Path) -> 
     assert now == pytest.approx(2 * (200 * text.step + 20 * text.forward))
 
 
-def test_a_checkpoint_of_one_s_own_tells_its_sizes(tmp_path: Path) -> None:
+def test_sizes_are_read_from_a_local_checkpoint(tmp_path: Path) -> None:
     made = BertConfig(
         num_hidden_layers=4, hidden_size=16, intermediate_size=32, num_attention_heads=2
     )

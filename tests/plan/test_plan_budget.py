@@ -151,7 +151,7 @@ def test_what_is_bought_fits_and_leaves_no_room_for_a_row(share: float) -> None:
     assert [one for one in ROWS if one in found.rows] == found.rows  # in the table's order
 
 
-def test_the_whole_is_bought_where_the_budget_pays_for_it() -> None:
+def test_a_sufficient_budget_covers_the_entire_study() -> None:
     asked = budget(whole().hours)
     found = asked.largest()
     assert found == whole() and asked.is_complete(found)

@@ -482,7 +482,7 @@ def test_regular_expressions_are_written_for_javascript(pattern: str, expected: 
     "pattern",
     ["a++", r"\w", "[[:punct:]]", "[a&&b]", "(?>a)", "(?i)a", r"[\s-x]", "a{2}?", r"(a)\1", "a)"],
 )
-def test_regular_expressions_that_are_not_translated_are_told(pattern: str) -> None:
+def test_unsupported_regular_expressions_are_reported(pattern: str) -> None:
     with pytest.raises(UnknownSyntax):
         javascript_pattern(pattern)
 
@@ -691,7 +691,7 @@ def test_a_word_is_shown_with_its_group_under_every_grouping(
     assert tab.locator(".card.chosen").inner_text().startswith("20%")
 
 
-def test_members_stand_by_script_and_language(
+def test_members_are_sorted_by_script_and_language(
     browser: Any, pages: dict[str, dict[str, Any]]
 ) -> None:
     tab = open_page(browser, pages["unigram"]["path"])
@@ -911,7 +911,7 @@ def test_a_text_is_cut_into_words_as_the_library_does(bpe_tabs: dict[str, Any], 
     assert found == expected
 
 
-def test_a_tokenizer_that_the_page_cannot_follow_leaves_whole_subwords(
+def test_with_an_unsupported_tokenizer_only_single_subwords_are_found(
     browser: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tokenizer = bpe(
@@ -993,7 +993,7 @@ def test_without_javascript_the_page_says_so(
 
 
 @pytest.mark.parametrize("word", ["tomato", "السودان", ""])
-def test_a_phone_shows_it_whole_width(
+def test_a_phone_shows_it_in_full_width(
     browser: Any, pages: dict[str, dict[str, Any]], word: str
 ) -> None:
     tab = open_page(browser, pages["unigram"]["path"], word, viewport={"width": 360, "height": 740})

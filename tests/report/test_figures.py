@@ -185,7 +185,7 @@ def test_figure12_is_by_dimension_at_one_ratio_and_by_ratio_at_more():
     assert len({x[0] for x in xs}) == 4  # side by side, so that their intervals can be read
 
 
-def test_controls_stand_beside_what_knows_of_meaning():
+def test_controls_are_drawn_with_the_other_methods():
     controls = [
         row("controls", f"a/unaligned/dfull/kmeans-euclidean-{r}/asis") for r in (0.4, 0.05)
     ]
@@ -269,7 +269,7 @@ def luma(colour: str) -> float:
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
-def test_bands_are_told_apart_in_grey_and_curves_from_them():
+def test_bands_and_curves_are_distinguishable_in_grey():
     bands = [luma(colour) for _, colour in style.BANDS]
     steps = [lighter - darker for lighter, darker in pairwise(bands)]
     assert min(steps) > 0.07
@@ -353,7 +353,7 @@ def test_pairs_of_tasks_are_by_kind():
     assert task_pairs(tasks[:1]) == []
 
 
-def test_pipelines_tell_what_all_and_what_some_experiments_do():
+def test_pipelines_show_steps_of_all_and_of_some_experiments():
     count, pipeline = pipelines([r.as_dict() for r in ROWS])["figure3"]
     assert count == 4
     assert list(pipeline) == ["grouping", "pretraining", "training"]

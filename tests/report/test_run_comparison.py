@@ -218,7 +218,7 @@ def test_other_text_under_the_same_ids_is_not_paired(tmp_path: Path) -> None:
     assert (found.table.loc[0, "difference"], found.notes) == (0, [])
 
 
-def test_what_differs_in_how_runs_were_made_is_told(tmp_path: Path) -> None:
+def test_differences_between_runs_are_listed(tmp_path: Path) -> None:
     right = [True, False] * 10
     other = json.loads(json.dumps(CONFIGURATION))
     other["tasks"]["nli"]["learning_rate"] = 0.0005
@@ -278,7 +278,7 @@ def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
         compared(tmp_path, BASE, BASE)
 
 
-def test_runs_that_share_nothing_are_told_apart(tmp_path: Path) -> None:
+def test_runs_without_common_scores_are_refused(tmp_path: Path) -> None:
     save(tmp_path, BASE, {f"{ORACLE}/1": nli([True, False])})
     save(tmp_path, "lr", {f"{GROUPED}/1": nli([True, False])})
     with pytest.raises(

@@ -208,7 +208,7 @@ def test_the_page_by_language_has_the_table_s_order(tmp_path):
     assert shown == [ratio for ratio, _ in given]
 
 
-def test_by_language_tells_first_k_from_k_means(tmp_path):
+def test_by_language_distinguishes_first_k_from_k_means(tmp_path):
     table = by_language(ROWS, [NER, QA], scores_of([NER, QA], [1, 2]), DIMENSIONS)
     write_by_language(table, [NER, QA], tmp_path / "by_language.csv")
     lines = csv_lines(tmp_path / "by_language.csv")
@@ -300,7 +300,7 @@ class Cells(HTMLParser):
             self.lines[-1][-1] = (style, text + data.strip())
 
 
-def test_html_is_whole_and_says_in_text_what_it_says_in_colour(tmp_path):
+def test_html_is_complete_and_repeats_colours_in_text(tmp_path):
     scores = scores_of([NER, QA], [1, 2])
     table = table5(ROWS, [NER, QA], scores, DIMENSIONS)
     without_model = baselines([NER, QA], scores, ORACLE)
@@ -329,7 +329,7 @@ def test_html_is_whole_and_says_in_text_what_it_says_in_colour(tmp_path):
     ]
 
 
-def test_what_cannot_be_told_from_chance_is_marked_and_has_no_band(tmp_path):
+def test_scores_at_chance_are_marked_and_have_no_band(tmp_path):
     scores = scores_of([NER], [1], chance=0.45)  # what K-Means has
     table = table5(ROWS, [NER], scores, DIMENSIONS)
     assert table["ner_names_f1_above_chance"].tolist() == ["yes", "no", "yes"]
@@ -389,7 +389,7 @@ def pooled(row, task, seed):
     return record_of(row, task, seed) | ({"collection": POOL} if task == "qa" else {})
 
 
-def test_a_pool_is_named_with_its_numbers_beside_every_score(tmp_path):
+def test_every_score_names_the_searched_pool(tmp_path):
     tasks = describe_tasks(["ner_names", "qa"], ROWS, [1, 2], pooled)
     assert [task.collection for task in tasks] == ["", SEARCHED]
     scores = scores_of(tasks, [1, 2])
@@ -410,7 +410,7 @@ def test_a_pool_is_named_with_its_numbers_beside_every_score(tmp_path):
     assert lines.loc[lines["task"] != "qa", "collection"].isna().all()
 
 
-def test_seeds_of_different_collections_are_told_apart():
+def test_seeds_of_different_collections_are_distinguished():
     whole, pool, part = {}, {"collection": POOL}, {"collection": {"distractors": 0.25}}
     assert collection_note([whole]) == ""
     assert collection_note([pool, whole, pool]) == SEARCHED

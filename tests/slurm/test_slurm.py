@@ -54,13 +54,13 @@ def submitted(
 
 
 @pytest.fixture(scope="module")
-def whole_run(submitted: Submitted) -> str:
+def full_run(submitted: Submitted) -> str:
     """All that is shown of the run of all rows."""
     return submitted.run("results/table5.csv")
 
 
 def test_a_cluster_makes_the_files_that_one_machine_makes(
-    local: Study, submitted: Submitted, whole_run: str
+    local: Study, submitted: Submitted, full_run: str
 ) -> None:
     here, there = (
         {
@@ -74,7 +74,7 @@ def test_a_cluster_makes_the_files_that_one_machine_makes(
     assert {"results/table5.csv", scores(ASIS, "ner", 1), scores(GROUPED, "ner", 1)} <= set(here)
 
 
-def test_jobs_ask_for_what_their_rules_say(cluster: Cluster, whole_run: str) -> None:
+def test_jobs_ask_for_what_their_rules_say(cluster: Cluster, full_run: str) -> None:
     asked = {job["comment"]: job for job in cluster.jobs()}
     kmeans = asked["rule_group_kmeans_wildcards__unigram_unaligned_dfull_kmeans-cosine-0.05"]
     assert (kmeans["memory"], kmeans["time"]) == ("2000M", "4:00:00")
@@ -82,27 +82,27 @@ def test_jobs_ask_for_what_their_rules_say(cluster: Cluster, whole_run: str) -> 
     assert {job["most nodes"] for job in cluster.jobs()} == {"1"}
 
 
-def test_short_fine_tunings_share_a_place_in_the_queue(cluster: Cluster, whole_run: str) -> None:
+def test_short_fine_tunings_share_a_place_in_the_queue(cluster: Cluster, full_run: str) -> None:
     """One after another: one's memory, and the time of all."""
-    assert job_counts(whole_run)["fine_tune"] == 2
+    assert job_counts(full_run)["fine_tune"] == 2
     (group,) = [job for job in cluster.jobs() if "fine_tun" in job["comment"]]
     assert (group["memory"], group["time"]) == ("1500M", "4:00:00")
 
 
-def test_the_logs_say_which_experiment(submitted: Submitted, whole_run: str) -> None:
+def test_the_logs_say_which_experiment(submitted: Submitted, full_run: str) -> None:
     logs = submitted.study.folder / "results/logs"
     assert "f1" in (logs / f"fine_tune/{ASIS}/ner/all-languages/seed-1.log").read_text("utf-8")
     (log,) = (logs / "slurm/rule_group_kmeans").rglob("*.log")
     assert log.parent.name == "_unigram_unaligned_dfull_kmeans-cosine-0.05"
 
 
-def test_nothing_is_stale_on_the_other_side(submitted: Submitted, whole_run: str) -> None:
+def test_nothing_is_stale_on_the_other_side(submitted: Submitted, full_run: str) -> None:
     """What a cluster made is not made again by the machine alone."""
     assert submitted.study.stale("results/table5.csv", change=FEW) == {}
 
 
 def test_a_job_comes_again_after_it_went_over_its_memory_and_after_it_was_cancelled(
-    local: Study, submitted: Submitted, whole_run: str, cluster: Cluster
+    local: Study, submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
     """It asks for more, and goes on from its checkpoint to the scores of an undisturbed run."""
     target = scores(ASIS, "ner", 2)
@@ -137,7 +137,7 @@ def test_a_job_comes_again_after_it_went_over_its_memory_and_after_it_was_cancel
 
 
 def test_what_is_finished_stays_when_its_group_fails(
-    submitted: Submitted, whole_run: str, cluster: Cluster
+    submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
     targets = [scores(recipe, "ner", 3) for recipe in (ASIS, GROUPED)]
     paths = [submitted.study.folder / target for target in targets]
@@ -151,7 +151,7 @@ def test_what_is_finished_stays_when_its_group_fails(
     assert submitted.study.stale(*targets, change=FEW | change) == {"fine_tune": 1}
 
 
-def test_jobs_outlive_snakemake(submitted: Submitted, whole_run: str, cluster: Cluster) -> None:
+def test_jobs_outlive_snakemake(submitted: Submitted, full_run: str, cluster: Cluster) -> None:
     """What they make after it was killed is not made again."""
     target = scores(GROUPED, "ner", 4)
     change = FEW | {"seeds": [4]}
@@ -170,7 +170,7 @@ CORPUS = "results/tokenized/unigram/original/corpora/emoji_names.safetensors"
 
 
 def test_the_partition_is_one_that_takes_the_job(
-    local: Study, submitted: Submitted, whole_run: str, cluster: Cluster, tmp_path: Path
+    local: Study, submitted: Submitted, full_run: str, cluster: Cluster, tmp_path: Path
 ) -> None:
     """By a file of the partitions' limits; and CPUs are as many as `set-threads` says."""
     limits = tmp_path / "partitions.yaml"
@@ -218,8 +218,8 @@ partitions:
     assert made[0] == made[1]
 
 
-def test_gpus_may_be_asked_for_by_gres(
-    submitted: Submitted, whole_run: str, cluster: Cluster
+def test_gpus_may_be_requested_by_gres(
+    submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
     known = len(cluster.jobs())
     recipe = ("slurm_partition=gpu", "gpu=0", "gres=gpu:toy:3")
@@ -238,7 +238,7 @@ def test_gpus_may_be_asked_for_by_gres(
     assert "3 toy GPUs" in log.read_text("utf-8")
 
 
-def test_a_partition_without_gpus_refuses(submitted: Submitted, whole_run: str) -> None:
+def test_a_partition_without_gpus_refuses(submitted: Submitted, full_run: str) -> None:
     """At once, with what was asked for, and for each job of a group alike."""
     targets = [scores(recipe, "ner", 5) for recipe in (ASIS, GROUPED)]
     output = submitted.run(
@@ -258,7 +258,7 @@ def test_a_partition_without_gpus_refuses(submitted: Submitted, whole_run: str) 
 
 
 def test_a_time_limit_beyond_the_partitions(
-    submitted: Submitted, whole_run: str, cluster: Cluster
+    submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
     """SLURM takes such a job and never starts it; it is cancelled, and what else there is is done."""
     known = len(cluster.jobs())
@@ -282,9 +282,7 @@ def test_a_time_limit_beyond_the_partitions(
     assert states == ["COMPLETED", "CANCELLED"]  # and no further attempt
 
 
-def test_a_job_that_fails_by_itself_shows_its_own_line(
-    submitted: Submitted, whole_run: str
-) -> None:
+def test_a_job_that_fails_by_itself_shows_its_own_line(submitted: Submitted, full_run: str) -> None:
     output = submitted.run(
         KMEANS,
         fails=True,
@@ -303,7 +301,7 @@ def test_a_job_that_fails_by_itself_shows_its_own_line(
     )
 
 
-def test_a_time_limit_that_is_reached(submitted: Submitted, whole_run: str) -> None:
+def test_a_time_limit_that_is_reached(submitted: Submitted, full_run: str) -> None:
     output = submitted.run(
         scores(ASIS, "ner", 6),
         fails=True,
@@ -322,7 +320,7 @@ def test_a_time_limit_that_is_reached(submitted: Submitted, whole_run: str) -> N
     ), line
 
 
-def test_a_node_that_dies(submitted: Submitted, whole_run: str, cluster: Cluster) -> None:
+def test_a_node_that_dies(submitted: Submitted, full_run: str, cluster: Cluster) -> None:
     """Its job waits in the queue again, and goes on from its checkpoint when a node is there."""
     target = scores(ASIS, "ner", 7)
     known = len(cluster.jobs())

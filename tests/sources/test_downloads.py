@@ -81,7 +81,7 @@ def test_the_files_of_a_folder_are_fetched_and_checked(fetch: Fetch, tmp_path: P
     assert provenance["licence"] == "CC0"
 
 
-def test_a_file_of_another_checksum_is_refused_and_fetched_anew(
+def test_a_file_with_another_checksum_is_refused_and_downloaded_again(
     fetch: Fetch, tmp_path: Path
 ) -> None:
     served = {"content": b"damaged"}
@@ -106,7 +106,7 @@ def test_a_file_of_another_checksum_is_refused_and_fetched_anew(
         (False, False, None),  # nothing would tell whether it is still the same file
     ],
 )
-def test_a_download_that_breaks_off_goes_on_where_it_stood(
+def test_an_interrupted_download_continues(
     fetch: Fetch, tmp_path: Path, with_tag: bool, is_checked: bool, second: str | None
 ) -> None:
     asked = []
@@ -165,7 +165,9 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(fetch: Fetc
     ("status", "reason"),
     [(404, r"does not exist \(any more\)"), (403, "access is denied"), (401, "HF_TOKEN")],
 )
-def test_what_cannot_be_had_is_not_asked_for_again(fetch: Fetch, status: int, reason: str) -> None:
+def test_what_is_not_available_is_not_requested_again(
+    fetch: Fetch, status: int, reason: str
+) -> None:
     with (
         serving(lambda h: send(h, status)) as (address, requests),
         pytest.raises(InputError, match=rf"a\.txt is not available: .*{reason}"),
@@ -174,14 +176,14 @@ def test_what_cannot_be_had_is_not_asked_for_again(fetch: Fetch, status: int, re
     assert len(requests) == 1
 
 
-def test_a_machine_without_a_network_is_told_of_mirrors(fetch: Fetch) -> None:
+def test_without_a_network_the_message_names_mirrors(fetch: Fetch) -> None:
     with serving(lambda h: None) as (address, _):
         pass  # nobody listens there any more
     with pytest.raises(InputError, match=r"ConnectionError.*or another address.*`mirrors`"):
         fetch({"url": address, "files": ["a.txt"]})
 
 
-def test_a_full_disk_is_named_and_the_next_run_goes_on(
+def test_a_full_disk_is_named_and_the_next_run_continues(
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     get = addresses._get
@@ -403,7 +405,7 @@ def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, suffix: 
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_a_truncated_archive_is_named_and_fetched_anew(
+def test_a_truncated_archive_is_named_and_downloaded_again(
     fetch: Fetch, tmp_path: Path, pack: Callable[..., Path]
 ) -> None:
     content = pack(tmp_path / "archive", {"a.csv": os.urandom(50_000)}).read_bytes()
@@ -427,7 +429,7 @@ def test_the_longest_key_decides_where_a_mirror_is() -> None:
     assert mirrored("https://d.org/x.txt", mirrors) == "https://d.org/x.txt"
 
 
-def test_a_folder_stands_in_for_an_address(fetch: Fetch, tmp_path: Path) -> None:
+def test_a_folder_can_replace_an_address(fetch: Fetch, tmp_path: Path) -> None:
     write(tmp_path / "mirror/en-de.txt", b"tomato Tomate\n")
     spec = {"url": "https://a.org/dictionaries/", "files": ["en-de.txt"]}
     made = fetch(spec, {"https://a.org/dictionaries/": str(tmp_path / "mirror")})
@@ -437,7 +439,7 @@ def test_a_folder_stands_in_for_an_address(fetch: Fetch, tmp_path: Path) -> None
         fetch(spec | {"files": ["en-fr.txt"]}, {"https://a.org/": str(tmp_path / "mirror")})
 
 
-def test_a_mirror_s_file_of_another_checksum_is_refused_and_left_alone(
+def test_a_mirror_s_file_with_another_checksum_is_refused_and_kept(
     fetch: Fetch, tmp_path: Path
 ) -> None:
     copy = write(tmp_path / "mirror/a.txt", b"other")
@@ -522,7 +524,7 @@ def test_the_hub_and_a_folder_laid_out_like_it_give_the_same_files(
     assert (linked / "de/train-0.parquet").read_bytes() == CONTENT
 
 
-def test_a_file_of_the_hub_that_breaks_off_is_asked_for_again(
+def test_an_interrupted_file_of_the_hub_is_requested_again(
     fetch: Fetch, repositories: Path
 ) -> None:
     interface = hub(repositories, REVISION)
@@ -555,7 +557,7 @@ def test_what_is_in_the_hub_s_cache_is_not_fetched_again(
     assert (made / "de/train-0.parquet").read_bytes() == CONTENT
 
 
-def test_a_cached_file_that_is_damaged_is_refused_and_fetched_anew(
+def test_a_damaged_cached_file_is_refused_and_downloaded_again(
     fetch: Fetch, repositories: Path, cache: Path
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, _):
@@ -579,7 +581,7 @@ def test_the_cache_serves_where_the_hub_is_switched_off(
         fetch(SPEC | {"files": ["fr/*.parquet"]})
 
 
-def test_a_token_goes_with_every_request_to_the_hub(
+def test_every_request_to_the_hub_has_the_token(
     fetch: Fetch, repositories: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interface = hub(repositories, REVISION)
@@ -616,7 +618,7 @@ def test_a_newest_revision_is_named_so_that_it_can_be_pinned(
         ({"files": ["it/*"]}, r"o/data has no file that matches it/\*"),
     ],
 )
-def test_the_hub_s_refusals_are_told_apart(
+def test_the_hub_s_refusals_are_distinguished(
     fetch: Fetch, repositories: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     write(repositories / "o/gated/gated", b"")
@@ -655,7 +657,7 @@ def test_a_permission_that_is_granted_lets_the_next_run_go_on(
     }
 
 
-def test_a_hub_that_is_switched_off_is_not_asked_again_and_again(
+def test_an_offline_hub_is_not_requested_repeatedly(
     fetch: Fetch, repositories: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, requests):

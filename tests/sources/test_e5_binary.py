@@ -83,7 +83,7 @@ def test_a_file_is_read_as_it_was_written():
         np.testing.assert_array_equal(model.tensors[name], expected, err_msg=name)
 
 
-def test_dequantisation_is_that_of_each_weight_alone():
+def test_each_weight_is_dequantised_independently():
     content, expected = quantised(np.random.default_rng(1).standard_normal(32 * 50))
     np.testing.assert_array_equal(dequantise_q4_0(content), expected)
 
@@ -111,7 +111,7 @@ def test_a_malformed_file_is_named_with_what_is_wrong(damage, message):
         read_e5_binary(content, "small.bin")
 
 
-def test_a_file_cut_short_anywhere_is_refused():
+def test_a_file_truncated_anywhere_is_refused():
     content, _ = e5_file()
     for length in range(0, len(content), 37):
         with pytest.raises(InputError):

@@ -255,7 +255,7 @@ def test_a_row_is_an_experiment(config: dict[str, Any], table: Callable[..., Pat
     assert rows[1].as_dict()["grouping"] == "kmeans-cosine-0.05"
 
 
-def test_a_set_of_lexicons_stands_for_its_members(
+def test_a_set_of_lexicons_is_replaced_by_its_members(
     config: dict[str, Any], table: Callable[..., Path]
 ) -> None:
     """Paths spell the members: a row with the set is the row with its members."""
@@ -398,7 +398,7 @@ def test_a_table_that_is_not_there_names_the_key(config: dict[str, Any], tmp_pat
         ("frequency-0.2", "frequency", 0.2, "original"),
     ],
 )
-def test_a_grouping_tells_its_method_ratio_and_segmentation(
+def test_a_grouping_gives_its_method_ratio_and_segmentation(
     grouping: str, method: str, ratio: float, segmentation: str
 ) -> None:
     recipe = Recipe("me5", grouping=grouping)
@@ -448,7 +448,7 @@ def test_round_trip_pairs_need_other_lexicons(alignment: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [99, 100])
-def test_a_pool_holds_all_that_is_ranked_anew(config: dict[str, Any], depth: int) -> None:
+def test_a_pool_contains_all_reranked_passages(config: dict[str, Any], depth: int) -> None:
     pool = {"depth": depth, "random_per_language": 0, "seed": 1}
     changed(config, "datasets.passages.pool", pool)
     if depth == 100:

@@ -246,7 +246,7 @@ def test_an_unknown_base_and_a_circle_are_refused(default: dict[str, Any], tmp_p
         layout_of(named(default, "b", base_run="a"), lambda: default, tmp_path)
 
 
-def test_a_record_is_written_when_it_changes_alone(default: dict[str, Any], tmp_path: Path) -> None:
+def test_a_record_is_written_only_if_it_changes(default: dict[str, Any], tmp_path: Path) -> None:
     assert recorded("lr", tmp_path) is None
     run = named(default, "lr")
     record(run, tmp_path)

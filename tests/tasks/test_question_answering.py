@@ -102,7 +102,7 @@ def test_the_best_span_is_the_best_of_all_allowed_ones(longest: int) -> None:
         assert score == pytest.approx(max(spans)[0])
 
 
-def test_the_best_span_lies_in_the_context() -> None:
+def test_the_best_span_is_in_the_context() -> None:
     """However sure the model is of the question, the special tokens or the padding."""
     logits = np.zeros((2, 20))
     logits[:, :4] = logits[:, 15:] = 99.0
@@ -243,7 +243,7 @@ def test_answers_are_no_longer_than_allowed(given: dict) -> None:
     assert scores["zho"] == (100.0, 1)
 
 
-def test_training_on_one_language_takes_its_windows_alone(given: dict) -> None:
+def test_training_on_one_language_uses_only_its_windows(given: dict) -> None:
     task = make_task(**given | {"languages": ["deu"]})
     assert len(task.lengths) == 1
     batch = task.collate(np.array([0]))

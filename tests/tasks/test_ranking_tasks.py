@@ -112,7 +112,9 @@ def test_negatives_are_never_relevant(task_of: Callable[..., Any], kind: str) ->
             assert {p[:3] for p in negatives} <= {given["language"]}
 
 
-def test_negatives_are_as_many_as_asked_and_come_from_the_top(task_of: Callable[..., Any]) -> None:
+def test_negatives_have_the_configured_number_and_come_from_the_top(
+    task_of: Callable[..., Any],
+) -> None:
     data = task_of("reranking").data
     first = data.train[0]
     assert data.hard_negatives(first, 0, 100, draws_of(first, 1, 0)) == []
@@ -143,7 +145,7 @@ def test_a_query_draws_the_same_whatever_else_is_there(task_of: Callable[..., An
             assert every.draw(query, epoch) == again.draw(query, epoch)
 
 
-def test_each_epoch_and_seed_draws_anew(task_of: Callable[..., Any]) -> None:
+def test_each_epoch_and_seed_draws_other_negatives(task_of: Callable[..., Any]) -> None:
     task = task_of("retrieval", negatives_per_query=1)
     first = task.queries[0]
     assert len(first["relevant"]) == 2
@@ -159,7 +161,7 @@ def test_an_epoch_is_a_pass_over_queries(task_of: Callable[..., Any]) -> None:
     assert len(task.lengths) == 3  # one of which has two relevant passages
 
 
-def test_judged_negatives_are_drawn_where_asked(task_of: Callable[..., Any]) -> None:
+def test_judged_negatives_are_drawn_if_configured(task_of: Callable[..., Any]) -> None:
     for judged, expected in ((False, {"eng3"}), (True, {"eng3", "eng5"})):
         data = task_of("retrieval", judged_negatives=judged).data
         first = data.train[0] | {"irrelevant": ["eng5"]}
@@ -197,7 +199,7 @@ def test_reranking_orders_the_candidates(task_of: Callable[..., Any], batch_size
     assert scores["deu"] == (pytest.approx(1 / math.log2(3)), 1)
 
 
-def test_what_lies_below_the_depth_is_not_ranked(task_of: Callable[..., Any]) -> None:
+def test_passages_below_the_depth_are_not_ranked(task_of: Callable[..., Any]) -> None:
     scores = scores_by_language(task_of("reranking", rerank_depth=3).evaluate(most_of("a"), 8))
     assert scores["eng"] == (0.0, 3)
     assert scores["deu"][0] > 0
@@ -336,7 +338,7 @@ def test_a_list_is_cut_below_its_best(
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_a_collection_searched_in_parts_is_searched_whole(
+def test_searching_in_parts_covers_the_entire_collection(
     task_of: Callable[..., Any], size: int
 ) -> None:
     task = task_of("retrieval")
@@ -368,7 +370,7 @@ def test_a_search_is_exact_where_encoding_is_not() -> None:
     assert best.runs() == [{"nearer": pytest.approx(1.5001)}]
 
 
-def test_an_interrupted_search_goes_on_with_its_next_part(
+def test_an_interrupted_search_continues_with_the_next_part(
     task_of: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = task_of("retrieval")
@@ -391,7 +393,7 @@ def test_an_interrupted_search_goes_on_with_its_next_part(
     assert sum(parts) == len(SPLITS["passages"]) + parts[2]
 
 
-def test_gradients_of_a_batch_in_parts_are_those_of_the_whole(
+def test_gradients_of_a_batch_in_parts_are_those_of_the_batch(
     task_of: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))

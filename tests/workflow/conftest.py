@@ -21,7 +21,7 @@ def empty_study(
 
 
 @pytest.fixture(scope="session")
-def whole_run(empty_study: Study) -> str:
+def full_run(empty_study: Study) -> str:
     """All that is shown of the run that makes the study."""
     answer = empty_study.run()
     assert answer.returncode == 0, answer.stdout
@@ -29,6 +29,6 @@ def whole_run(empty_study: Study) -> str:
 
 
 @pytest.fixture(scope="session")
-def study(empty_study: Study, whole_run: str) -> Study:
+def study(empty_study: Study, full_run: str) -> Study:
     """The study after all of its jobs."""
     return empty_study

@@ -337,8 +337,8 @@ def test_every_score_says_what_it_is_of(study: Study, recipe: str, task: str) ->
     assert all(0 <= value <= highest for value in score["by_language"].values())
 
 
-def test_what_experiments_share_is_made_once(whole_run: str) -> None:
-    assert job_counts(whole_run) == JOBS
+def test_what_experiments_share_is_made_once(full_run: str) -> None:
+    assert job_counts(full_run) == JOBS
 
 
 def test_every_job_leaves_a_log_and_a_benchmark(study: Study) -> None:
