@@ -250,7 +250,7 @@ def one_error(told: str) -> str:
     ],
 )
 @pytest.mark.parametrize("more", [[], ["--overwrite"]])
-def test_an_output_that_cannot_be_is_said_before_the_work(
+def test_an_impossible_output_is_reported_before_the_work(
     place: Path,
     output: str,
     message: str,
@@ -274,7 +274,7 @@ def test_an_output_that_cannot_be_is_said_before_the_work(
     assert content(place.parent) == before
 
 
-def test_a_folder_without_permission_is_said_before_the_work(
+def test_a_folder_without_permission_is_reported_before_the_work(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By the system's answer, since root may write everywhere."""
@@ -289,7 +289,9 @@ def test_a_folder_without_permission_is_said_before_the_work(
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do all")
-def test_a_folder_that_is_locked_is_said(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_locked_is_reported(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     locked = place / "locked"
     locked.mkdir(mode=0o500)
     assert group("locked/new") == 1
@@ -332,7 +334,9 @@ def test_a_folder_that_holds_the_model_is_not_replaced(
     assert content(place) == before
 
 
-def test_a_model_that_is_a_file_is_said(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_is_a_file_is_reported(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert group("new", model="../theirs/config.json") == 1
     assert "config.json is a file; name the folder" in one_error(capsys.readouterr().err)
 

@@ -219,7 +219,7 @@ def test_a_gpu_is_what_the_driver_lists(
 # What goes wrong
 
 
-def test_an_index_out_of_reach_is_said_in_two_lines(
+def test_an_index_out_of_reach_is_reported_in_two_lines(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The reason, and where the log is."""

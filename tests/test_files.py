@@ -39,7 +39,7 @@ def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failure_keeps_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "file.txt"
     target.write_text("before", encoding="utf-8")
     with pytest.raises(RuntimeError), atomic_file(target) as partial:
@@ -153,7 +153,7 @@ def test_a_lock_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture, 
     assert re.match(r".*new/checkpoint is free after \d+ s", end)
 
 
-def test_a_free_lock_is_taken_without_a_word(tmp_path: Path, caplog) -> None:
+def test_a_free_lock_is_taken_silently(tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO)
     for _ in range(2):
         with file_lock(tmp_path / "checkpoint"):

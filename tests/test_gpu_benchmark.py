@@ -281,7 +281,7 @@ def test_a_time_limit_loses_nothing(tmp_path: Path) -> None:
         (["--tiny", "--output", "{folder}/a.json", "--only", "Tabel 3"], "the sections are "),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(
+def test_what_cannot_be_done_is_reported_in_one_line(
     arguments: list[str], said: str, tiny: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "tiny.json").write_text(json.dumps(tiny), encoding="utf-8")

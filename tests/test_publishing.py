@@ -249,7 +249,7 @@ def test_a_broken_upload_leaves_the_model_and_says_how_to_try_again(
     assert hf.AutoModel.from_pretrained(tmp_path / "ours").config.vocab_size == VOCABULARY
 
 
-def test_a_hub_that_is_not_there_is_said_in_one_line(
+def test_a_hub_that_is_not_there_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = save_bert(tmp_path / "theirs")

@@ -116,13 +116,13 @@ def test_json_is_read_with_a_mark_and_halves_of_pairs_replaced(
         (gzip.compress(b"{}")[:-4], "breaks off"),
     ],
 )
-def test_what_is_no_json_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+def test_invalid_json_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     file = write(tmp_path / "a.json", content)
     with pytest.raises(InputError, match=rf"a\.json.* ?{message}"):
         json_document(file)
 
 
-def test_what_systems_and_archives_leave_is_no_file_of_a_folder(tmp_path: Path) -> None:
+def test_what_systems_and_archives_leave_is_not_a_file_of_a_folder(tmp_path: Path) -> None:
     for name in ("en.txt", "._en.txt", ".hidden.txt", "__MACOSX/._en.txt", "__MACOSX/en.txt",
                  "de.txt.gz", "fr.txt", "fr.txt.gz", "README", ".git/x.txt"):  # fmt: skip
         write(tmp_path / name, "x")

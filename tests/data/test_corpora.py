@@ -45,7 +45,7 @@ def own(tmp_path: Path) -> Path:
     return tmp_path / "own"
 
 
-def test_a_text_comes_once_a_language_and_in_one_line(own: Path) -> None:
+def test_a_text_appears_once_per_language_and_in_one_line(own: Path) -> None:
     assert read("text", own) == [
         ("deu", "Eine rote Tomate."),
         ("deu", "ja"),
@@ -212,7 +212,7 @@ def test_damaged_dialogues_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reader", ["django", "chatterbot", "emoji_names"])
-def test_what_is_no_archive_is_named(tmp_path: Path, reader: str) -> None:
+def test_a_file_that_is_not_an_archive_is_named(tmp_path: Path, reader: str) -> None:
     file = write(tmp_path / "data.whl", "no zip")
     with pytest.raises(InputError, match=r"data\.whl is not a complete archive .*delete it"):
         read(reader, file, languages=["deu"])

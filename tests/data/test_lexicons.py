@@ -140,7 +140,7 @@ def test_dictionaries_of_other_languages_are_left_out(muse: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["tomato", "a red tomato"])
-def test_a_line_of_muse_that_is_no_pair_is_named(muse: Path, line: str) -> None:
+def test_a_line_of_muse_that_is_not_a_pair_is_named(muse: Path, line: str) -> None:
     write(muse / "en-fr.txt", f"tomato tomate\n{line}\n")
     with pytest.raises(InputError, match=rf"en-fr\.txt, line 2: two words .*'{line}'; fix"):
         read("muse", muse)
@@ -381,7 +381,7 @@ def test_a_folder_without_a_network_says_what_to_obtain(tmp_path: Path) -> None:
         read("colexnet", tmp_path)
 
 
-def test_a_table_comes_back_sorted_each_entry_once(tmp_path: Path) -> None:
+def test_a_table_is_written_sorted_each_entry_once(tmp_path: Path) -> None:
     decomposed = ENTRIES[2]._replace(word="Ka\u0308se")
     assert write_lexicon([*ENTRIES[::-1], ENTRIES[0], decomposed], tmp_path / "x.tsv") == 3
     assert read_lexicon(tmp_path / "x.tsv") == ENTRIES

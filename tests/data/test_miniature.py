@@ -87,7 +87,7 @@ def test_entities_take_in_no_punctuation(made):
         assert not set(inside) & set(".,:;?!「」“”、。，؟"), record
 
 
-def test_the_answer_is_where_it_is_said_to_be(made):
+def test_the_answer_is_where_it_is_stated_to_be(made):
     for record in all_examples(made["question_answering"]):
         (answer,) = record["answers"]
         text, start = answer["text"], answer["start"]

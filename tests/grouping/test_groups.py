@@ -58,7 +58,7 @@ def test_ungrouped_is_the_identity():
     assert groups.ratio == 1.0
 
 
-def test_groups_come_back_as_they_were_saved(tmp_path):
+def test_groups_round_trip_unchanged(tmp_path):
     groups = groups_of(EMBEDDINGS, random_labels(1))
     groups.save(tmp_path / "groups.safetensors")
     loaded = Groups.load(tmp_path / "groups.safetensors")

@@ -115,7 +115,7 @@ def one_line(error: InputError) -> str:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_is_said_in_one_line(name: str, tmp_path: Path) -> None:
+def test_what_is_refused_is_reported_in_one_line(name: str, tmp_path: Path) -> None:
     make, message = REFUSED[name]
     make(tmp_path / "theirs")
     with pytest.raises(InputError, match=message) as grouping:

@@ -165,7 +165,7 @@ def test_experiments_share_what_they_have_in_common(tmp_path: Path) -> None:
     assert costs["extract_embeddings"].bytes == 1000 * 16 * 4
 
 
-def test_disk_is_reckoned_from_downloads_and_then_from_what_was_read(tmp_path: Path) -> None:
+def test_disk_is_estimated_from_downloads_and_then_from_what_was_read(tmp_path: Path) -> None:
     rows = [ROW, ROW | {"pretraining": "mlm"}]
     ranking = {
         "kind": "ranking",
@@ -228,7 +228,7 @@ def test_disk_adds_up_and_says_what_is_not_known(tmp_path: Path) -> None:
     assert "2 jobs: disk of text whose source has no known size" in page  # XNLI, read and tokenised
 
 
-def test_what_is_there_already_counts_more_than_what_is_said(tmp_path: Path) -> None:
+def test_what_is_there_already_counts_more_than_what_is_reported(tmp_path: Path) -> None:
     said = planned([ROW], tmp_path)["fine_tune"].operations
     dataset = tmp_path / "datasets/xnli"
     dataset.mkdir(parents=True)
@@ -270,7 +270,7 @@ def test_lengths_are_counted_in_what_is_tokenised(tmp_path: Path) -> None:
     assert counts == {"train": 3, "test": 10, "tokens": 3.0}
 
 
-def test_what_cannot_be_counted_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_counted_is_reported(tmp_path: Path) -> None:
     costs = planned([ROW, ROW | {"training": "eng"}], tmp_path, backbones={"mbert": {}})
     assert costs["fine_tune"].operations == 0
     costs |= planned([ROW | {"training": "eng"}], tmp_path)

@@ -99,13 +99,13 @@ def pooler_of(model: hf.PreTrainedModel) -> int:
     return sum(2 * matrix.numel() for matrix in matrices)
 
 
-def test_a_family_without_a_head_is_said_so() -> None:
+def test_a_family_without_a_head_is_reported() -> None:
     architecture = Architecture.of_config(hf.ViTConfig())
     with pytest.raises(InputError, match="head of masked language modelling for models of type"):
         architecture.prediction(10, 10)
 
 
-def test_a_length_beyond_the_model_is_said_so() -> None:
+def test_a_length_beyond_the_model_is_reported() -> None:
     architecture = Architecture.of_config(hf.BertConfig(max_position_embeddings=16))
     with pytest.raises(InputError, match="torch cannot count models of type bert"):
         architecture.text(17)

@@ -133,7 +133,7 @@ SHARES = [0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.6,
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_what_is_bought_fits_and_leaves_no_room_for_a_row(share: float) -> None:
+def test_what_is_selected_fits_and_leaves_no_room_for_a_row(share: float) -> None:
     asked = budget(share * whole().hours)
     found = asked.largest()
     if found is None:
@@ -209,7 +209,7 @@ def test_costs_that_are_shared_count_once() -> None:
     assert costs_of(asked.study, aligned)["align"].jobs == 1
 
 
-def test_where_nothing_fits_one_line_says_what_the_cheapest_costs() -> None:
+def test_a_budget_that_fits_no_row_names_the_cheapest() -> None:
     asked = budget(1e-6)
     assert asked.largest() is None
     least = min(
@@ -230,7 +230,7 @@ def test_where_nothing_fits_one_line_says_what_the_cheapest_costs() -> None:
     assert budget(asked.cheapest().hours).largest() is not None
 
 
-def test_what_cannot_be_counted_is_not_bought() -> None:
+def test_what_cannot_be_counted_is_not_selected() -> None:
     rows = [
         *ROWS,
         row("figure9", training="eng"),
@@ -252,7 +252,7 @@ def test_what_cannot_be_counted_is_not_bought() -> None:
     assert "do not cover any row that can be counted" in line
 
 
-def test_what_is_bought_is_a_table_of_experiments_and_a_file_to_lay_over(tmp_path: Path) -> None:
+def test_what_is_selected_is_a_table_of_experiments_and_a_file_to_overlay(tmp_path: Path) -> None:
     asked = budget(0.5 * budget(1).of(ROWS, list(config()["tasks"]), pools_of()[-1]).hours)
     found = asked.largest()
     assert found is not None and found.pools

@@ -376,7 +376,7 @@ def tab(tabs: dict[str, Any]) -> Iterator[Any]:
         (np.array([], dtype=np.int8), "Int8Array"),
     ],
 )
-def test_arrays_come_back_as_they_were(content: np.ndarray, name: str) -> None:
+def test_arrays_round_trip_unchanged(content: np.ndarray, name: str) -> None:
     kind, text = pack(content)
     assert kind == name
     assert text.isascii() and "<" not in text
@@ -385,7 +385,7 @@ def test_arrays_come_back_as_they_were(content: np.ndarray, name: str) -> None:
     assert back.tolist() == content.tolist()
 
 
-def test_bytes_and_values_come_back_as_they_were() -> None:
+def test_bytes_and_values_round_trip_unchanged() -> None:
     assert unpack(*pack(bytes(range(256)))).tolist() == list(range(256))
     value = {"pieces": ["▁番茄", "</script>", "\n", "🍅"], "token": [1, 2]}
     assert unpack(*pack(value)) == value
@@ -962,7 +962,7 @@ def test_words_written_from_the_right_are_shown_so(tab: Any) -> None:
         ("=no such subword", "#the-status", "subwords"),
     ],
 )
-def test_what_has_no_answer_is_said(tab: Any, typed: str, selector: str, says: str) -> None:
+def test_what_has_no_answer_is_reported(tab: Any, typed: str, selector: str, says: str) -> None:
     tab.fill("#the-word", "x")
     tab.fill("#the-word", typed)
     assert says in tab.inner_text(selector)

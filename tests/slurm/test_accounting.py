@@ -63,7 +63,7 @@ def test_usage_shows_what_jobs_requested_and_used(
     assert float(training["memory_mb_used"]) < int(proposed[1]) < 2200
 
 
-def test_a_job_that_is_cancelled_comes_again(
+def test_a_job_that_is_cancelled_runs_again(
     submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
     """`sacct` says who cancelled it, which the plugin takes for a job that still runs."""

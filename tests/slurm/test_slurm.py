@@ -101,7 +101,7 @@ def test_nothing_is_stale_on_the_other_side(submitted: Submitted, full_run: str)
     assert submitted.study.stale("results/table5.csv", change=FEW) == {}
 
 
-def test_a_job_comes_again_after_it_went_over_its_memory_and_after_it_was_cancelled(
+def test_a_job_runs_again_after_it_went_over_its_memory_and_after_it_was_cancelled(
     local: Study, submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
     """It asks for more, and goes on from its checkpoint to the scores of an undisturbed run."""

@@ -632,7 +632,7 @@ def test_the_hub_s_refusals_are_distinguished(
         assert names(fetch(SPEC, {"hub": address})) == ["README.md", "de/train-0.parquet"]
 
 
-def test_a_permission_that_is_granted_lets_the_next_run_go_on(
+def test_a_permission_that_is_granted_lets_the_next_run_continue(
     fetch: Fetch, repositories: Path, tmp_path: Path
 ) -> None:
     """As the hub does it: anyone may list a gated repository, and its files are refused."""
@@ -690,7 +690,7 @@ def test_a_hub_out_of_reach_does_not_let_half_a_folder_pass(
     assert not (tmp_path / "made").exists()
 
 
-def test_what_arrived_of_another_download_is_not_taken_for_this_one(fetch: Fetch) -> None:
+def test_what_arrived_of_another_download_is_not_used_for_this_one(fetch: Fetch) -> None:
     served = {"/a.txt": b"old", "/b.txt": None}
 
     def answer(handler: Any) -> None:

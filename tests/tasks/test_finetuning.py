@@ -109,7 +109,7 @@ def test_rows_of_a_language() -> None:
 # Items
 
 
-def test_items_come_back_as_written(tmp_path: Path) -> None:
+def test_items_round_trip(tmp_path: Path) -> None:
     items = [ScoredItem("ü", "deu", 2.0, 5.0), ScoredItem("b", "eng", 0.1 + 0.2, 1.0)]
     for some in (items, []):
         write_items(some, tmp_path / "items.parquet")

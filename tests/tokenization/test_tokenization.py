@@ -293,7 +293,7 @@ def test_pairs_keep_their_label_and_fit(tokenizer: PreTrainedTokenizerFast) -> N
 # Tables
 
 
-def test_tables_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_tables_round_trip_unchanged(tmp_path: Path) -> None:
     rows = [
         {
             "id": str(i),

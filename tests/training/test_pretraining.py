@@ -126,7 +126,7 @@ def test_languages_are_drawn_by_their_share_to_the_exponent(
     assert np.mean(drawn < 1000) == pytest.approx(german, abs=0.015)
 
 
-def test_no_sequence_comes_again_before_all_of_its_language_have(corpora: list[Path]) -> None:
+def test_no_sequence_repeats_before_all_of_its_language(corpora: list[Path]) -> None:
     drawn = np.concatenate(list(PackedCorpora(corpora, 1.0).batches(50, 40, seed=0)))[:, 0]
     german, swahili = drawn[drawn < 1000], drawn[drawn >= 1000]
     for language, size in ((german, 400), (swahili, 100)):
@@ -233,7 +233,7 @@ def test_pretraining_learns_and_leaves_the_mapping(given: dict, tmp_path: Path) 
     assert len(moved) > 10
 
 
-def test_what_it_took_is_written(given: dict, tmp_path: Path) -> None:
+def test_the_cost_is_written(given: dict, tmp_path: Path) -> None:
     options = replace(OPTIONS, max_steps=7, batch_size=4, device_batch_size=2)
     written = tmp_path / "efficiency.json"
     pretrain(**given | {"options": options}, target=tmp_path / "trained", efficiency=written)

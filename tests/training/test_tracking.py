@@ -88,7 +88,7 @@ def test_a_resumed_run_has_each_step_once(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(steps_in(path)[DECIDED], steps_in(whole)[DECIDED])
 
 
-def test_who_has_taken_all_steps_writes_them_again(tmp_path: Path) -> None:
+def test_a_finished_training_is_written_again(tmp_path: Path) -> None:
     options = replace(OPTIONS, checkpoint_every=5)
     path = tmp_path / "steps.tsv"
     given = {"checkpoint": tmp_path / "c", "keep_checkpoint": True}

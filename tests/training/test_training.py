@@ -374,7 +374,7 @@ def test_the_script_that_starts_processes_runs_once(tmp_path: Path) -> None:
     assert first.split()[1] != second.split()[1]
 
 
-def test_two_processes_resume_where_they_stood(tmp_path: Path) -> None:
+def test_two_processes_resume_from_their_checkpoint(tmp_path: Path) -> None:
     expected, _ = in_processes(2, train_a_share, 4, None, STEPS)
     in_processes(2, train_a_share, 4, tmp_path / "kept", 7)
     assert (tmp_path / "kept/state.json").exists()
@@ -387,7 +387,7 @@ def refuse(message: str) -> None:
     raise InputError(f"{message} in process {process_count()}")
 
 
-def test_what_a_process_finds_wrong_is_told_once() -> None:
+def test_what_a_process_finds_wrong_is_reported_once() -> None:
     with pytest.raises(InputError, match="fix it in process 2"):
         in_processes(2, refuse, "fix it")
 
@@ -398,7 +398,7 @@ def killed_in_the_second_process() -> None:
     time.sleep(60)
 
 
-def test_a_process_that_was_killed_says_what_to_mend() -> None:
+def test_a_process_that_was_killed_names_the_fix() -> None:
     """As the kernel does where there is too little memory."""
     with pytest.raises(InputError, match=r"of the 2 processes was killed.*`device_batch_size`"):
         in_processes(2, killed_in_the_second_process)
@@ -529,7 +529,7 @@ def test_matrices_decay_and_vectors_do_not() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_says_what_to_mend(value: float) -> None:
+def test_a_loss_that_is_not_a_number_names_the_fix(value: float) -> None:
     def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
         return squared_error(model, batch) * value
 
@@ -559,7 +559,7 @@ def test_the_data_of_a_failed_step_are_kept(tmp_path: Path) -> None:
     assert sorted(saved) == ["0.x", "0.y", "1.x", "1.y"]
 
 
-def test_a_gradient_that_is_no_number_ends_the_run() -> None:
+def test_a_gradient_that_is_not_a_number_ends_the_run() -> None:
     def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
         weight = next(model.parameters())
         return squared_error(model, batch) + (weight * 0).sqrt().sum()  # 0, of slope 0/0

@@ -112,7 +112,7 @@ def output(study: Study) -> str:
         ("group_kmeans", r"grouping 'kmeans-cosine-0\.001' gives 2 groups for 2500 subwords, but 5 subwords are groups of one.*; fix the ratio"),
     ],
 )  # fmt: skip
-def test_a_job_says_once_what_to_mend(study: Study, output: str, rule: str, message: str) -> None:
+def test_a_job_names_the_fix_once(study: Study, output: str, rule: str, message: str) -> None:
     assert_one_message(output, rf"{rule}: {message}")
     (log,) = [
         path

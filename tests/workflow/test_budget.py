@@ -59,7 +59,7 @@ def test_a_part_within_a_budget_is_a_study_of_its_own(folder: Path) -> None:
     assert job_counts(shown)["fine_tune"] == trainings
 
 
-def test_a_budget_that_buys_nothing_says_what_the_least_costs(folder: Path) -> None:
+def test_a_budget_that_is_too_small_names_the_cheapest_row(folder: Path) -> None:
     page = plan(folder, budget=0.001)
     (line,) = [line for line in page.splitlines() if line.startswith("  budget: ")]
     assert line.startswith("  budget: 0.001 GPU-hours are too few. The cheapest row is ")

@@ -131,7 +131,7 @@ def small_disk(study: Study, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_disk_that_fills_is_named_and_the_next_run_goes_on(
+def test_a_disk_that_fills_is_named_and_the_next_run_continues(
     study: Study, repositories: Path, small_disk: Path
 ) -> None:
     interface = hub(repositories, REVISION)

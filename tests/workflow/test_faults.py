@@ -164,7 +164,7 @@ def content(made: dict[str, Made]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("target", [FINE_TUNE, PRETRAIN], ids=["fine_tune", "pretrain"])
-def test_a_killed_training_goes_on_from_its_checkpoint(
+def test_a_killed_training_continues_from_its_checkpoint(
     study: Study, undisturbed: dict[str, bytes], target: str
 ) -> None:
     before = study.made()
@@ -207,7 +207,7 @@ def test_who_is_killed_after_the_last_step_does_not_train_again(
 
 @pytest.mark.parametrize("target", [FINE_TUNE, PRETRAIN], ids=["fine_tune", "pretrain"])
 @pytest.mark.parametrize("how", ["snakemake killed", "machine off", "terminal closed", "Ctrl-C"])
-def test_the_same_command_goes_on_after_an_interruption(
+def test_the_same_command_continues_after_an_interruption(
     study: Study, undisturbed: dict[str, bytes], target: str, how: str
 ) -> None:
     step = some_step()
@@ -274,7 +274,7 @@ def test_a_second_snakemake_is_told_of_the_first(
 
 
 @pytest.mark.parametrize("target", [FINE_TUNE, PRETRAIN], ids=["fine_tune", "pretrain"])
-def test_a_training_out_of_memory_says_what_to_mend_and_goes_on(
+def test_a_training_out_of_memory_names_the_fix_and_continues(
     study: Study, undisturbed: dict[str, bytes], target: str
 ) -> None:
     before, step = study.made(), some_step()
@@ -291,7 +291,7 @@ def test_a_training_out_of_memory_says_what_to_mend_and_goes_on(
     assert content(study.made()) == content(before)
 
 
-def test_a_loss_that_is_no_number_says_what_to_mend(spoilt: Study) -> None:
+def test_a_loss_that_is_not_a_number_names_the_fix(spoilt: Study) -> None:
     path = spoilt.folder / "results/backbones/unigram/model.safetensors"
     tensors, times = load_file(path), path.stat()
     next(value for name, value in tensors.items() if name.endswith("LayerNorm.weight"))[0] = nan

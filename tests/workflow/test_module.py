@@ -74,7 +74,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_another_workflow_makes_a_file_of_it_and_goes_on_from_there(foreign: Path) -> None:
+def test_another_workflow_makes_a_file_of_it_and_continues_from_there(foreign: Path) -> None:
     before = {path for path in foreign.rglob("*") if ".snakemake" not in path.parts}
     snakemake(foreign)
     assert (foreign / "words.txt").read_text(encoding="utf-8").strip() == "2"
@@ -83,7 +83,7 @@ def test_another_workflow_makes_a_file_of_it_and_goes_on_from_there(foreign: Pat
     assert "Nothing to be done" in snakemake(foreign)
 
 
-def test_what_it_says_is_laid_over_the_default_profile(foreign: Path) -> None:
+def test_what_it_says_is_merged_into_the_default_profile(foreign: Path) -> None:
     counts = job_counts(snakemake(foreign, "--dry-run", "semantic/results/table5.csv"))
     assert counts["semantic_fine_tune"] == 45 * 5 * 2  # two seeds
     assert counts["semantic_table5"] == 1

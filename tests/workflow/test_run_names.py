@@ -187,7 +187,7 @@ def test_a_run_that_cannot_be_is_refused_in_one_line(
     assert "Building DAG" not in answer.stdout
 
 
-def test_a_number_is_no_name_where_it_is_not_quoted(study: Study) -> None:
+def test_a_number_is_not_a_name_where_it_is_not_quoted(study: Study) -> None:
     answer = study.run(options=["--dry-run", "--config", "run=1e-4"])
     assert answer.returncode == 1
     assert_one_message(
