@@ -1,5 +1,6 @@
 # The inputs of a model and its tasks: tokenizers, corpora, groups, datasets and passages.
-from semantic_tokens.study.ingredients import segmentation_of
+from semantic_tokens.study.ingredients import resegments
+from semantic_tokens.study.recipe import segmentation_of
 
 
 def dataset_kind(dataset):
@@ -88,7 +89,7 @@ def model_inputs(wildcards):
 
 def segmentation(wildcards):
     """The segmentation of this recipe."""
-    return segmentation_of(config, wildcards.grouping)
+    return segmentation_of(wildcards.grouping, resegments=resegments(config))
 
 
 def task_inputs(wildcards):

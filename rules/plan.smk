@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from semantic_tokens.study.configuration import POOLED_DEPTHS
+from semantic_tokens.study.ingredients import resegments
 
 
 def plan_study(rows):
@@ -23,7 +24,7 @@ def plan_study(rows):
         "kmeans": config["grouping"]["kmeans"],
         "seeds": config["seeds"],
         "replicates": config["replicates"],
-        "resegment": config["grouping"]["first_k"]["mode"] == "resegment",
+        "resegment": resegments(config),
         "gpus_per_job": config["gpus_per_job"],
     }
 

@@ -13,7 +13,8 @@ import pytest
 from semantic_tokens.data.corpora import read_corpus
 from semantic_tokens.data.datasets import read_dataset
 from semantic_tokens.data.lexicons import read_source
-from semantic_tokens.data.lexicons.table import Entry, read_lexicon, write_lexicon
+from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.lexicons.table import read_lexicon, write_lexicon
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.folder import read_checksums
 from semantic_tokens.study.configuration import validate_config

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from semantic_tokens.data.lexicons import read_source
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.data.lexicons.table import (
     HEADER,
-    Entry,
     by_concept,
     is_held_out,
     read_lexicon,

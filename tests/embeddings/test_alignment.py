@@ -9,7 +9,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.data.lexicons import published
-from semantic_tokens.data.lexicons.table import Entry, is_held_out
+from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.lexicons.table import is_held_out
 from semantic_tokens.embeddings import alignment
 from semantic_tokens.embeddings.alignment import (
     TranslationPairs,

@@ -5,7 +5,8 @@ import pytest
 from tokenizers import ByteLevelBPETokenizer
 from transformers import PreTrainedTokenizerFast
 
-from semantic_tokens.data.lexicons.table import Entry, is_held_out
+from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.lexicons.table import is_held_out
 from semantic_tokens.grouping.quality import (
     held_out_pairs,
     labels_of_subwords,

@@ -23,7 +23,8 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.data.languages import iso639_3
-from semantic_tokens.data.lexicons.table import Entry, write_lexicon
+from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.lexicons.table import write_lexicon
 from semantic_tokens.embeddings.matrix import save_embeddings
 from semantic_tokens.errors import InputError
 from semantic_tokens.grouping.groups import groups_of

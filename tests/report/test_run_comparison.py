@@ -13,13 +13,9 @@ from scipy.stats import false_discovery_control
 from semantic_tokens.cli import main
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import write_json
-from semantic_tokens.report.run_comparison import (
-    COLUMNS,
-    RunComparison,
-    compare_runs,
-    printed,
-    read_run,
-)
+from semantic_tokens.report.run_comparison.compare import COLUMNS, RunComparison, compare_runs
+from semantic_tokens.report.run_comparison.runs import read_run
+from semantic_tokens.report.run_comparison.show import printed
 from semantic_tokens.study.runs import BASE, in_run
 from semantic_tokens.tasks.scored_items import ScoredItem, write_items
 
@@ -303,7 +299,7 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert f"{ORACLE}/all-languages" in shown and "[" in shown
     assert "Differences are lr minus base" in shown
-    assert "Run base has 1 more score, which is not shown." in shown
+    assert "Only run base has 1 further score; not shown." in shown
     assert "tasks.nli.learning_rate" in shown
     with table.open(encoding="utf-8", newline="") as file:
         (line,) = csv.DictReader(file)

@@ -14,7 +14,7 @@ from snakemake.utils import update_config
 from semantic_tokens.errors import InputError
 from semantic_tokens.study.configuration import validate_config
 from semantic_tokens.study.experiments import COLUMNS, Experiment, read_experiments
-from semantic_tokens.study.recipe import PATTERNS, Recipe, lexicons_of
+from semantic_tokens.study.recipe import PATTERNS, Recipe, lexicons_of, segmentation_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "config/schemas/config.schema.json"
@@ -403,7 +403,8 @@ def test_a_grouping_gives_its_method_ratio_and_segmentation(
 ) -> None:
     recipe = Recipe("me5", grouping=grouping)
     assert (recipe.grouping_method, recipe.ratio) == (method, ratio)
-    assert recipe.segmentation == segmentation
+    assert segmentation_of(grouping, resegments=True) == segmentation
+    assert segmentation_of(grouping, resegments=False) == "original"
 
 
 def test_a_recipe_is_its_path() -> None:

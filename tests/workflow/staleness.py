@@ -310,8 +310,8 @@ _RERANKED = {"task": ["rerank", "retrieval"]}
 MODULES: dict[str, Line] = {
     # what their folders are for, and nothing else
     **dict.fromkeys(
-        ("data", "embeddings", "evaluation", "jobs", "report", "report.tables", "sources", "study",
-         "tokenization"),
+        ("data", "embeddings", "evaluation", "evaluation.claims", "jobs", "modeling", "report",
+         "report.tables", "sources", "study", "tokenization"),
         Line(NOTHING)),
     "embeddings.alignment": Line(ALIGNED | {"group_by_lexicon", "table4"}),
     # it measures for the log
@@ -319,7 +319,12 @@ MODULES: dict[str, Line] = {
     "modeling.backbones": Line(BACKBONES),
     "evaluation.baselines": Line(SHOWN - {"significance"} | BASELINE),
     "evaluation.bootstrap": Line(SHOWN | {"table4", "held_out"}),
-    "evaluation.claims": Line({"claims"}),
+    **dict.fromkeys(
+        ("evaluation.claims.paper", "evaluation.claims.statistics", "evaluation.claims.study",
+         "evaluation.claims.verdicts"),
+        Line({"claims"})),
+    # what figures and tables of scores read
+    "evaluation.task_scores": Line(SHOWN - {"significance", "claims"} | {"table4", "held_out"}),
     **dict.fromkeys(
         ("jobs.cluster", "jobs.cluster.failures", "jobs.cluster.gpus", "jobs.cluster.keys", "jobs.cluster.usage"),
         Line(NOTHING),
@@ -331,9 +336,15 @@ MODULES: dict[str, Line] = {
     "study.configuration": Line(NOTHING),
     "report.tables.claims": Line({"claims"}),
     "report.tables.controls": Line({"controls"}),
+    "data.corpora": Line(CORPORA | BACKBONES),
+    # by reader: the wide study reads a folder of text, and names of pictures, which decide a
+    # vocabulary
+    "data.corpora.emoji_names": Line(BACKBONES | {"read_corpus"}),
+    **dict.fromkeys(("data.corpora.files", "data.corpora.text"), Line(CORPORA)),
     **dict.fromkeys(
-        ("data.corpora", "data.corpora.hub", "data.corpora.local", "data.corpora.packages"),
-        Line(CORPORA | BACKBONES)),
+        ("data.corpora.conll_sentences", "data.corpora.hub", "data.corpora.packages",
+         "data.corpora.squad_contexts"),
+        Line(NOTHING)),
     **dict.fromkeys(
         ("sources.downloads", "sources.addresses", "sources.archives", "sources.folder",
          "sources.hub", "sources.network"),
@@ -364,7 +375,8 @@ MODULES: dict[str, Line] = {
     "report.figures.pretraining": Line({"figure_pretraining"}),
     "study.figures": Line(
         {"figure_languages", "figure_pipelines", "figure_pretraining", "figure_group_quality",
-         "claims", "controls"}),
+         "claims"}),
+    "report.figures.scores": Line({"figure_alignments", "figure_curves"}),
     "report.figures.style": Line(
         CURVES
         | {"figure_groups", "figure_pipelines", "figure_pretraining", "figure_group_quality",
@@ -372,15 +384,17 @@ MODULES: dict[str, Line] = {
     "files": Line(NOTHING),
     "tasks": Line(NOTHING),
     "tasks.bi_encoder": Line(RETRIEVED, only={"task": ["retrieval"]}),
-    "tasks.pair_classification": Line(SCORED, only={"task": ["nli"]}),
+    "tasks.metrics": Line(RETRIEVED | BASELINE),
+    # a query and a passage are a pair, too
+    "tasks.pair_classification": Line(SCORED, only={"task": ["nli", "rerank"]}),
     "tasks.predictions": Line(RETRIEVED),
-    "tasks.question_answering": Line(SCORED | BASELINE, only={"task": ["qa"]}),
+    "tasks.question_answering": Line(SCORED, only={"task": ["qa"]}),
     "tasks.reranking": Line(SCORED, only={"task": ["rerank"]}),
     "tasks.retrieval": Line(RETRIEVED, only={"task": ["retrieval"]}),
     "tasks.retrieval_data": Line(RETRIEVED, only=_RERANKED),
     "tasks.run": Line(RETRIEVED),
     "tasks.task": Line(RETRIEVED),
-    "tasks.token_classification": Line(SCORED | BASELINE, only=_NER),
+    "tasks.token_classification": Line(SCORED, only=_NER),
     "jobs.gpu_devices": Line(NOTHING),
     "jobs.gpus": Line(NOTHING),
     "grouping": Line(NOTHING),
@@ -388,8 +402,11 @@ MODULES: dict[str, Line] = {
         OF_CONTROLS | {"group_first_k"},
         only={"grouping": ["firstk-0.4"]}),
     "grouping.groups": Line(GROUPS),
-    "grouping.kmeans": Line(KMEANS),
-    "grouping.kmeans.backend": Line(KMEANS),
+    **dict.fromkeys(
+        ("grouping.kmeans", "grouping.kmeans.backend", "grouping.kmeans.cuml",
+         "grouping.kmeans.lloyd", "grouping.kmeans.near", "grouping.kmeans.nearest",
+         "grouping.kmeans.rows", "grouping.kmeans.run", "grouping.kmeans.subwords"),
+        Line(KMEANS)),
     "tokenization.subword_counts": Line(COUNTED),
     "grouping.lexicon_components": Line(
         {"group_by_lexicon", "fine_tune", "significance", "claims", "table4", "explorer"},
@@ -408,12 +425,15 @@ MODULES: dict[str, Line] = {
     # names what is in the parameters, for runs
     "study.ingredients": Line(NOTHING),
     "grouping.inspection": Line(QUALITY | {"figure_groups", "explorer"}),
+    "jobs.device": Line(NOTHING),
     "jobs.job": Line(NOTHING),
     "data.languages": Line(
         CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     **dict.fromkeys(
         ("data.lexicons", "data.lexicons.colexnet", "data.lexicons.panlex", "data.lexicons.published"),
         Line(ALIGNED | {"read_lexicon", "group_by_lexicon", "table4"})),
+    "data.lexicons.entry": Line(
+        ALIGNED | _GENERATED | BACKBONES | {"read_lexicon", "read_corpus"}),
     "data.lexicons.table": Line(ALIGNED | {"read_lexicon", "group_by_lexicon", "table4"}),
     # words of the generated tasks and of a corpus that decides a vocabulary too
     "data.lexicons.package_words": Line(
@@ -423,14 +443,18 @@ MODULES: dict[str, Line] = {
          "data.miniature.tasks", "data.miniature.templates", "data.miniature.words", "data.miniature.world"),
         Line(_GENERATED, only={"task": ["qa", "nli", "rerank"]})),
     **dict.fromkeys(
-        ("modeling", "modeling.embedding", "modeling.export", "modeling.loading",
-         "modeling.masked_language_modelling", "modeling.model_card", "modeling.pooling",
-         "modeling.remote_code"),
+        ("modeling.embedding", "modeling.loading", "modeling.remote_code"),
         Line(PRETRAINED | {"table4"})),
+    **dict.fromkeys(
+        ("modeling.cross_entropy", "modeling.masked_language_modelling"), Line(PRETRAINED)),
+    # an encoder's output, and what is written of a model on request or after fine-tuning
+    **dict.fromkeys(
+        ("modeling.export", "modeling.model_card", "modeling.pooling"),
+        Line(RETRIEVED | {"export_model"})),
     "modeling.checkpoint_files": Line(BACKBONES),
-    "modeling.encoders": Line(BACKBONES),
+    **dict.fromkeys(("modeling.encoders", "modeling.vocabulary_layers"), Line(BACKBONES)),
     "report.pages": Line(PAGES),
-    "report.tables.tables1_to_4": Line(PAPER_TABLES),
+    **{f"report.tables.{table}": Line({table}) for table in sorted(PAPER_TABLES)},
     **dict.fromkeys(
         ("plan", "plan.architecture", "plan.budget", "plan.costs", "plan.data", "plan.measured",
          "plan.operations", "plan.report", "plan.study", "plan.throughput"),
@@ -444,9 +468,14 @@ MODULES: dict[str, Line] = {
     # how runs are named and seeded, which is in paths and parameters, and found again
     "study.replicates": Line(SHOWN | {"table4", "held_out"}),
     "reuse": Line(NOTHING),
+    "study.code": Line(NOTHING),
+    "study.experiments": Line(NOTHING),
     # where files lie is in the paths
     "study.runs": Line(NOTHING),
-    "report.run_comparison": Line(NOTHING),
+    **dict.fromkeys(
+        ("report.run_comparison", "report.run_comparison.compare", "report.run_comparison.pairs",
+         "report.run_comparison.runs", "report.run_comparison.show"),
+        Line(NOTHING)),
     "embeddings.reduction": Line(
         PRETRAINED - {"figure_alignments", "figure_languages", "export_model", "controls"}
         | QUALITY | {"reduce_dimension", "group_kmeans"}),
@@ -456,7 +485,9 @@ MODULES: dict[str, Line] = {
     "evaluation.significance": Line({"significance"}),
     "jobs.snakemake_run": Line(NOTHING),
     "tokenization.special_tokens": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
-    "report.tables.table5": Line(SHOWN - {"significance", "claims"} | {"table4", "held_out"}),
+    # how it names what tables show is in others too
+    "report.tables.table5": Line({"table5", "comparison", "controls", "table4"}),
+    "report.tables.table5_files": Line({"table5", "comparison"}),
     "report.templates": Line(PAGES),
     "text_files": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     **dict.fromkeys(

@@ -1,10 +1,8 @@
 """Every key of the config and every module of the package makes stale what depends on it, and
 nothing else: the table of ``staleness.py`` against dry runs."""
 
-import ast
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -215,141 +213,6 @@ def test_a_run_touches_nothing_of_the_one_it_is_based_on(answers: Answers, key: 
     # What neither has made, and both would make alike, is made for both.
     for_both = {path for path in outputs if split_run(path)[1] != "other"}
     assert bool(for_both) == (key == "tasks.*.dataset")
-
-
-#: How files are opened and written and jobs are run and end, where what has a pinned hash comes from, what
-#: reads the configuration, whose values are parameters, and packages that have but names.
-DECIDE_NOTHING = {
-    *(
-        "errors",
-        "files",
-        "jobs.job",
-        "jobs.processes",
-        "jobs.snakemake_run",
-        "jobs.gpu_devices",
-        "jobs.gpus",
-    ),
-    *("sources.wheels", "jobs.cluster.gpus"),
-    *("sources.downloads", "sources.addresses", "sources.archives", "sources.folder"),
-    *("sources.hub", "sources.network"),
-    *(
-        "study.config_reference",
-        "study.configuration",
-        "study.recipe",
-        "report.figures",
-        "tasks",
-        "study.runs",
-    ),
-    "study.ingredients",
-    *("data", "embeddings", "evaluation", "jobs", "report", "report.tables", "sources", "study"),
-    "tokenization",
-}
-#: Of no scores.
-_NO_SCORES = {
-    *("figure_groups", "figure_group_quality", "figure_pipelines", "figure_pretraining"),
-    *("table1", "table2", "table3"),
-}
-#: What a rule's script imports though none of it is in the output: a module -> the rules.
-UNUSED = {
-    # a tokenizer file is opened by it
-    "tokenization.examples": {
-        "align",
-        "baseline",
-        "group_by_lexicon",
-        "group_quality",
-        "explorer",
-        "figure_groups",
-    },
-    # another function of the same module runs or trains a model
-    "training": {"baseline", "table1"},
-    "modeling": {"baseline", "figure_pipelines", "table1", "table2"},
-    # or names the device for the log
-    "jobs.efficiency": {
-        *("baseline", "table1", "table2", "table4"),
-        *("align", "group_by_lexicon", "group_kmeans", "group_kmeans_weighted", "group_quality"),
-    },
-    "grouping.groups": {"baseline"},
-    "tokenization.special_tokens": {"baseline"},
-    "tokenization.tables": {"baseline"},
-    "tokenization.vocabulary": {"baseline"},
-    # finds the embedding of a model, which must have one
-    "modeling.embedding": {
-        *("derive_backbone", "extract_embeddings", "figure_groups", "figure_group_quality"),
-        *("tokenize_corpus", "tokenize_dataset", "tokenize_ranking"),
-    },
-    # the same script weighs rows for another rule
-    "tokenization.subword_counts": {"group_kmeans"},
-    # measures for the log
-    "embeddings.alignment_quality": {"align"},
-    "tasks": {"baseline"},
-    "embeddings.matrix": {"baseline"},
-    # a corpus or dataset of another reader takes its words from there
-    "data.lexicons.table": {"read_corpus", "read_dataset", "read_ranking_dataset"},
-    "data.miniature": {"read_corpus"},
-    "data.datasets": {"read_corpus"},
-    "data.hub_tables": {"read_corpus"},
-    # opens the list of checksums and the table of experiments, whose contents are parameters
-    "text_files": {"fetch_download", "figure_pipelines"},
-    # how experiments are named; and pages that others write
-    "report.tables.table5": {
-        "figure_groups",
-        "figure_group_quality",
-        "figure_pipelines",
-        "figure_pretraining",
-        "table1",
-        "table2",
-        "table3",
-    },
-    # figures and tables of scores are drawn and written by modules that others use too
-    "evaluation.bootstrap": _NO_SCORES,
-    "study.replicates": _NO_SCORES,
-    "tasks.scored_items": _NO_SCORES,
-    "report.pages": {rule for line in MODULES.values() for rule in line.stale if "figure" in rule},
-}
-
-
-def imported(path: Path, known: Mapping[str, Path]) -> set[str]:
-    """The package's modules that a file imports, and those that they import."""
-    found: set[str] = set()
-    ahead = [path]
-    while ahead:
-        for node in ast.walk(ast.parse(ahead.pop().read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.ImportFrom):
-                continue
-            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
-            new = {name.removeprefix("semantic_tokens.") for name in names} & set(known) - found
-            found |= new
-            # What a job's end needs to know of its device decides nothing either.
-            ahead += [known[name] for name in new - {"jobs.job"}]
-    return found
-
-
-def scripts_of_rules() -> dict[str, Path]:
-    """Every rule with an output, and its script."""
-    found = {}
-    for rules in sorted((ROOT / "rules").glob("*.smk")):
-        for part in re.split(r"^ *rule ", rules.read_text(encoding="utf-8"), flags=re.MULTILINE)[
-            1:
-        ]:
-            if script := re.search(r"workflow/(scripts/\w+\.py)", part):
-                found[part.partition(":")[0]] = ROOT / "workflow" / script[1]
-        copies = re.findall(r"^ *use rule (\w+) as (\w+)", rules.read_text(encoding="utf-8"), re.M)
-        found |= {copy: found[rule] for rule, copy in copies}
-    return {rule: script for rule, script in found.items() if rule not in WITHOUT_OUTPUT}
-
-
-def test_no_module_that_a_script_imports_is_forgotten(answers: Answers) -> None:
-    """By reading the code, which knows nothing of the digests in the rules."""
-    known = {name: Path(files_of(PACKAGE, name)[0]) for name in modules()}
-    scripts = scripts_of_rules()
-    scripts.pop("replicate_backbone")  # links files, and this study has one replicate
-    assert set(scripts) == answers.made
-    for rule, script in scripts.items():
-        for module in imported(script, known) - DECIDE_NOTHING:
-            parts = module.split(".")
-            packages = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
-            is_unused = any(rule in UNUSED.get(package, set()) for package in packages)
-            assert is_unused or rule in ALWAYS | set(MODULES[module].stale), (rule, module)
 
 
 def test_the_page_is_the_table() -> None:

@@ -104,13 +104,9 @@ def parser() -> argparse.ArgumentParser:
 
 def compare(runs: Sequence[str], directory: Path, output: Sequence[Path]) -> None:
     """Print the comparison of two runs, and write it to files."""
-    from semantic_tokens.report.run_comparison import (
-        check_output,
-        compare_runs,
-        printed,
-        read_run,
-        write_comparison,
-    )
+    from semantic_tokens.report.run_comparison.compare import compare_runs
+    from semantic_tokens.report.run_comparison.runs import read_run
+    from semantic_tokens.report.run_comparison.show import check_output, printed, write_comparison
 
     for path in output:
         check_output(path)

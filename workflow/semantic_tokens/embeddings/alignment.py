@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from semantic_tokens.data.lexicons.table import Entry
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
 from semantic_tokens.jobs.device import device_name
 from semantic_tokens.jobs.gpus import within_gpu_memory

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from semantic_tokens.data.lexicons.table import Entry, is_held_out
+from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.lexicons.table import is_held_out
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

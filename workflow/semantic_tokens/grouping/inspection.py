@@ -12,7 +12,8 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.data.languages import iso639_1
-from semantic_tokens.data.lexicons.table import Entry, read_lexicon
+from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.lexicons.table import read_lexicon
 from semantic_tokens.embeddings.matrix import load_embeddings
 from semantic_tokens.errors import InputError
 from semantic_tokens.grouping.groups import Groups

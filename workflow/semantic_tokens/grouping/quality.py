@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from semantic_tokens.data.lexicons.table import Entry, is_held_out
+from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.lexicons.table import is_held_out
 from semantic_tokens.embeddings.alignment import single_subword_pairs
 from semantic_tokens.grouping.inspection import SYMBOLS, script_of
 from semantic_tokens.tokenization.vocabulary import special_ids, subword_texts

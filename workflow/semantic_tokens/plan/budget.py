@@ -16,9 +16,7 @@ import yaml
 from semantic_tokens.files import atomic_file
 from semantic_tokens.plan.costs import Cost, costs_of
 from semantic_tokens.plan.study import Pools, Study
-from semantic_tokens.study.experiments import COLUMNS
-
-Row = Mapping[str, Any]
+from semantic_tokens.study.experiments import COLUMNS, ExperimentRow
 
 #: The numbers of random passages per language in a pool; the largest that fits is used.
 RANDOM_PASSAGES = (100_000, 10_000, 1_000)
@@ -38,7 +36,7 @@ class SubStudy:
         hours: the hours that it needs.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[ExperimentRow]
     tasks: Sequence[str]
     hours: float
     pools: Pools = field(default_factory=dict)
@@ -58,7 +56,7 @@ class Budget:
     def __init__(
         self,
         study: Study,
-        rows: Sequence[Row],
+        rows: Sequence[ExperimentRow],
         hours_of: Callable[[Mapping[str, Cost]], float],
         hours: float,
         pool_depths: Mapping[str, int],
@@ -67,7 +65,9 @@ class Budget:
         self._hours_of, self._pool_depths = hours_of, pool_depths
         self._references = {row["backbone"]: row for row in self.rows if row["reference"]}
 
-    def of(self, rows: Sequence[Row], tasks: Sequence[str], pools: Pools | None = None) -> SubStudy:
+    def of(
+        self, rows: Sequence[ExperimentRow], tasks: Sequence[str], pools: Pools | None = None
+    ) -> SubStudy:
         """A sub-study with its hours, which are infinite if they cannot be counted."""
         costs = costs_of(self.study, rows, tasks, pools)
         is_known = not any(cost.uncounted for cost in costs.values())
@@ -113,30 +113,30 @@ class Budget:
                 return self.of(rows, found.tasks, found.pools)
         return None
 
-    def _core(self) -> list[Row]:
+    def _core(self) -> list[ExperimentRow]:
         main = self.rows[0]["backbone"]
         core = [row for row in self.rows if row["backbone"] == main and row["figure"] in _CORE]
         return core or self.rows[:2]
 
-    def _by_importance(self) -> list[Row]:
+    def _by_importance(self) -> list[ExperimentRow]:
         core = self._core()
         return [*core, *(row for row in self.rows if row not in core)]
 
-    def _with_reference(self, row: Row) -> list[Row]:
+    def _with_reference(self, row: ExperimentRow) -> list[ExperimentRow]:
         reference = self._references.get(row["backbone"], row)
         return [row] if row == reference else [reference, row]
 
-    def _rows_within(self, tasks: Sequence[str], pools: Pools) -> list[Row]:
+    def _rows_within(self, tasks: Sequence[str], pools: Pools) -> list[ExperimentRow]:
         """Rows by importance, each if it fits together with the earlier ones. A row that does not fit
         does not fit into a larger set either, since costs only add up."""
-        kept: list[Row] = []
+        kept: list[ExperimentRow] = []
         for row in self._by_importance():
             more = [row for row in self._with_reference(row) if row not in kept]
             if more and self.of([*kept, *more], tasks, pools).hours <= self.hours:
                 kept += more
         return [row for row in self.rows if row in kept]
 
-    def _with_largest_pool(self, rows: Sequence[Row], tasks: Sequence[str]) -> SubStudy:
+    def _with_largest_pool(self, rows: Sequence[ExperimentRow], tasks: Sequence[str]) -> SubStudy:
         found = (self.of(rows, tasks, pools) for pools in self._pools(tasks))
         return next(one for one in found if one.hours <= self.hours)
 

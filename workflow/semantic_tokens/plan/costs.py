@@ -14,7 +14,7 @@ from typing import Any
 from semantic_tokens.errors import InputError
 from semantic_tokens.plan.architecture import Architecture
 from semantic_tokens.plan.study import FLOAT, Pools, Study, groups_in, model_bytes, recipe_of
-from semantic_tokens.study.recipe import Recipe, lexicons_of
+from semantic_tokens.study.recipe import Recipe, lexicons_of, segmentation_of
 
 # BM25 splits passages by language; its index has 8 bytes per different word of a passage.
 _INDEX = 2.5
@@ -193,11 +193,11 @@ class _Tally:
         """Tokenisation, once per tokenizer."""
         study = self.study
         cuts = {
-            (recipe.backbone, recipe.segmentation if study.resegment else "original")
+            (recipe.backbone, segmentation_of(recipe.grouping, resegments=study.resegment))
             for recipe, _ in self.rows
         }
         pretrained = {
-            (recipe.backbone, recipe.segmentation if study.resegment else "original")
+            (recipe.backbone, segmentation_of(recipe.grouping, resegments=study.resegment))
             for recipe, _ in self.rows
             if recipe.is_pretrained
         }

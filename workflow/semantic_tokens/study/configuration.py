@@ -187,11 +187,11 @@ def _named_files(entry: dict[str, Any]) -> bool:
 
 def _problems(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
     """Yield one line for each violation of the schema, the deepest first."""
-    for error in sorted(_violations(config, schema), key=lambda e: -len(e.absolute_path)):
+    for error in sorted(violations(config, schema), key=lambda e: -len(e.absolute_path)):
         yield _explain(error)
 
 
-def _violations(instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
+def violations(instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
     """The errors of jsonschema."""
     import jsonschema
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.study.configuration import _violations
+from semantic_tokens.study.configuration import violations
 from semantic_tokens.study.recipe import PATTERNS, Recipe, lexicons_of, with_members
 from semantic_tokens.text_files import filled_lines
 
@@ -100,7 +100,7 @@ def read_experiments(
 
 def _check_row(row: dict[str, str], where: str, schema: dict[str, Any]) -> None:
     """Raise an InputError for the first cell of a row that violates the schema."""
-    refused = {error.absolute_path[0]: error.schema for error in _violations(row, schema)}
+    refused = {error.absolute_path[0]: error.schema for error in violations(row, schema)}
     for column in filter(refused.get, COLUMNS):
         part = refused[column]
         if "enum" in part:

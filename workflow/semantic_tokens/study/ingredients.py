@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.study.recipe import lexicons_of
+from semantic_tokens.study.recipe import lexicons_of, segmentation_of
 from semantic_tokens.study.replicates import split_replicate
 
 Config = Mapping[str, Any]
@@ -83,10 +83,9 @@ def objective(config: Config) -> dict[str, Any]:
     return {key: config["pretraining"][key] for key in OBJECTIVE}
 
 
-def segmentation_of(config: Config, grouping: str) -> str:
-    """The tokenizer for the text of a grouping: the backbone's, or a truncated one."""
-    resegmented = config["grouping"]["first_k"]["mode"] == "resegment"
-    return grouping if grouping.startswith("firstk-") and resegmented else "original"
+def resegments(config: Config) -> bool:
+    """Whether First-k segments texts again with its own tokenizer."""
+    return bool(config["grouping"]["first_k"]["mode"] == "resegment")
 
 
 def fetched_files(spec: Config) -> list[str]:
@@ -336,7 +335,7 @@ def _groups(
 def _pretrained_inputs(
     config: Config, backbone: str, alignment: str, dimension: str, grouping: str
 ) -> list[str]:
-    segmentation = segmentation_of(config, grouping)
+    segmentation = segmentation_of(grouping, resegments=resegments(config))
     inputs = [*_model_of(backbone), _tokenizer(backbone, segmentation)]
     if grouping != "ungrouped":
         folder = f"results/groups/{backbone}/{alignment}/{dimension}"

@@ -106,11 +106,6 @@ class Recipe:
             raise InputError(f"grouping {self.grouping!r} has no ratio before it is made")
         return ratio_of(self.grouping)
 
-    @property
-    def segmentation(self) -> str:
-        """The tokenizer for the text: the original, or one truncated to the first k subwords."""
-        return self.grouping if self.grouping_method == "firstk" else "original"
-
 
 def lexicons_of(part: str) -> tuple[str, ...]:
     """The lexicon names in ``clsa-a+b`` or ``lexicon-a+b``; empty for other parts."""
@@ -128,6 +123,16 @@ def with_members(part: str, sets: Mapping[str, Sequence[str]]) -> str:
     """
     names = [member for name in lexicons_of(part) for member in sets.get(name, [name])]
     return f"{part.partition('-')[0]}-{'+'.join(names)}" if names else part
+
+
+def segmentation_of(grouping: str, *, resegments: bool) -> str:
+    """The tokenizer for the texts of a grouping: ``original``, which is the backbone's, or one that
+    is truncated to the first k subwords, such as ``firstk-0.05``.
+
+    Args:
+        resegments: whether First-k segments texts again (``grouping.first_k.mode``).
+    """
+    return grouping if resegments and grouping.startswith("firstk-") else "original"
 
 
 def ratio_of(grouping: str) -> float:

@@ -21,7 +21,7 @@ _SINGLE = ("S", "U")
 _LAST = ("E", "L", *_SINGLE)
 
 
-class Sentence(NamedTuple):
+class TaggedSentence(NamedTuple):
     """The words and tags of a sentence as in the file, and its first line."""
 
     words: list[str]
@@ -38,7 +38,7 @@ def read_sentences(
     encoding: str = "utf-8",
     comments: str | None = None,
     word_prefix: str = "",
-) -> Iterator[Sentence]:
+) -> Iterator[TaggedSentence]:
     """The sentences of a file with columns. They end at a blank line or at ``-DOCSTART-``.
 
     Columns are separated by tabs if the line has any, else by spaces.
@@ -62,7 +62,7 @@ def read_sentences(
         fields = at_tabs_or_spaces(line) if line.strip() else []
         if not fields or fields[0] == DOCUMENT_START:
             if words:
-                yield Sentence(words, tags, begin)
+                yield TaggedSentence(words, tags, begin)
             words, tags = [], []
             continue
         try:
@@ -81,7 +81,7 @@ def read_sentences(
         words.append(text.removeprefix(word_prefix))
         tags.append(label)
     if words:
-        yield Sentence(words, tags, begin)
+        yield TaggedSentence(words, tags, begin)
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:
@@ -108,7 +108,7 @@ def to_iob2(tags: Sequence[str]) -> list[str]:
 
 
 def examples_of(
-    file: Path, language: str, split: str, sentences: Iterator[Sentence]
+    file: Path, language: str, split: str, sentences: Iterator[TaggedSentence]
 ) -> Iterator[Example]:
     """Canonical examples of a file's sentences, their tags in IOB2."""
     changed = 0

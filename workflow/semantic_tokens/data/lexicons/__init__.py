@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.data.lexicons import colexnet, package_words, panlex, published
-from semantic_tokens.data.lexicons.table import Entry
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
 
 Reader = Callable[..., Iterator[Entry]]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.data.languages import iso639_3
-from semantic_tokens.data.lexicons.table import Entry
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, filled_lines
 

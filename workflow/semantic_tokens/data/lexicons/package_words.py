@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.data.languages import iso639_1
-from semantic_tokens.data.lexicons.table import Entry
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.wheels import members, read_member
 

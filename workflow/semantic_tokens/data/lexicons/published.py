@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from semantic_tokens.data.languages import in_languages, iso639_3
-from semantic_tokens.data.lexicons.table import Entry, read_lexicon
+from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.lexicons.table import read_lexicon
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import at_spaces, files_in, filled_lines, plain_name
 

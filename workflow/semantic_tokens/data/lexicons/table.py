@@ -7,8 +7,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import atomic_file
 from semantic_tokens.text_files import numbered_lines, without_surrogates
@@ -17,22 +17,6 @@ log = logging.getLogger(__name__)
 
 _LINE_END = re.compile("[\t\r\n]+")
 HEADER = ("concept", "language", "word", "source")
-
-
-class Entry(NamedTuple):
-    """One word for one concept. Entries of one concept are translations of each other.
-
-    Attributes:
-        concept: unique within its source.
-        language: ISO 639-3.
-        word: a word or short phrase, in its usual spelling.
-        source: the lexicon it comes from.
-    """
-
-    concept: str
-    language: str
-    word: str
-    source: str
 
 
 def write_lexicon(entries: Iterable[Entry], path: str | Path) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from semantic_tokens.data.lexicons.table import Entry
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.grouping.inspection import LONGEST_GLOSS
 
 #: The size of the largest group with cosines between all members, because their number grows with the

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from semantic_tokens.evaluation.bootstrap import Scores
 from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.figures import style
+from semantic_tokens.report.figures.scores import baseline_handles, draw_baselines, task_title
 
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo")
 
@@ -48,15 +49,15 @@ def draw_alignments(
                 va="center",
                 fontsize=8,
             )
-        style.draw_baselines(axes, scores[task.name], is_vertical=True)
+        draw_baselines(axes, scores[task.name], is_vertical=True)
         highest = max(max(point.high, point.value) for point in points)
         axes.set_xlim(0, 1.28 * highest or 1)
-        axes.set_title(style.task_title(task))
+        axes.set_title(task_title(task))
         axes.tick_params(labelsize=8)
     panels[0].set_yticks(range(len(bars)), [fill(bar["label"], 24) for bar in bars])
     panels[0].invert_yaxis()
     figure.legend(
-        handles=style.baseline_handles([scores[task.name] for task in tasks]),
+        handles=baseline_handles([scores[task.name] for task in tasks]),
         loc="outside lower right",
         ncols=2,
         fontsize=8,

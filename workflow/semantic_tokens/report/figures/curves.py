@@ -14,6 +14,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from semantic_tokens.evaluation.bootstrap import Scores
 from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.figures import style
+from semantic_tokens.report.figures.scores import (
+    HOLLOW,
+    baseline_handles,
+    draw_baselines,
+    task_title,
+)
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 
 X_LABELS = {
@@ -58,8 +64,8 @@ def draw_curves(
                 axes, [x * aside for x in xs], series, [(r, task.name) for r in rows], scores
             )
         _scale(axes, positions, shown["x"])
-        axes.set_title(style.task_title(task))
-        style.draw_baselines(axes, scores[task.name])
+        axes.set_title(task_title(task))
+        draw_baselines(axes, scores[task.name])
         if oracle is not None:
             best = scores.of(oracle, task.name).value
             axes.axhline(best, color=style.ORACLE_COLOUR, linestyle=(0, (1, 1)), linewidth=1.2)
@@ -69,10 +75,10 @@ def draw_curves(
                 style.band_background(axes, best, float(scores[task.name].draws("chance")[0]))
     figure.supxlabel(X_LABELS[shown["x"]], fontsize=9)
     lines = _line_handles(shown, full_dimension)
-    lines += style.baseline_handles([scores[task.name] for task in tasks])
+    lines += baseline_handles([scores[task.name] for task in tasks])
     cells = [(row, task) for s in shown["series"] for row in s["experiments"] for task in tasks]
     if not all(scores.is_above_chance(row, task.name) for row, task in cells):
-        lines.append(style.HOLLOW)
+        lines.append(HOLLOW)
     figure.legend(
         handles=lines,
         loc="outside upper center",

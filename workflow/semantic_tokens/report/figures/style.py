@@ -9,10 +9,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from semantic_tokens.evaluation.bootstrap import TaskScores
-from semantic_tokens.evaluation.task_scores import BASELINE_NAMES, ScoredTask
 from semantic_tokens.files import atomic_file
 
 PNG_DOTS_PER_INCH = 150
@@ -34,18 +31,6 @@ BANDS = ((90.0, "#edf6e9"), (70.0, "#f7df98"), (50.0, "#eec0ab"), (-100.0, "#d09
 BAND_NAMES = (">90%", "70–90%", "50–70%", "<50%")
 
 ORACLE_COLOUR = "#1d6b3a"
-
-#: The lines of baselines.
-BASELINE_LINES: dict[str, dict[str, Any]] = {
-    "chance": {"color": "#555555", "linestyle": (0, (1, 1.5)), "linewidth": 1.0},
-    "bm25": {"color": "#555555", "linestyle": (0, (5, 1.5, 1, 1.5)), "linewidth": 1.0},
-}
-#: The legend text for points that do not differ from chance.
-HOLLOW = Line2D(
-    [], [], color="#555555", marker="o", markerfacecolor="white", linestyle="none",
-    label="no better than chance",
-)  # fmt: skip
-
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every font that it subsets
 
 matplotlib.rcParams.update(
@@ -63,28 +48,6 @@ matplotlib.rcParams.update(
         "pdf.compression": 9,
     }
 )
-
-
-def task_title(task: ScoredTask) -> str:
-    title = f"{task.name} ({task.metric_name})"
-    return f"{title}\nin a part of the collection" if task.collection else title
-
-
-def draw_baselines(axes: Axes, scores: TaskScores, *, is_vertical: bool = False) -> None:
-    """Draw chance, and BM25 if the task has it, as lines."""
-    draw = axes.axvline if is_vertical else axes.axhline
-    for name, line in BASELINE_LINES.items():
-        if name in scores:
-            draw(float(scores.draws(name)[0]), zorder=1, **line)
-
-
-def baseline_handles(scores: Sequence[TaskScores]) -> list[Line2D]:
-    """The legend entries of the lines from :func:`draw_baselines`."""
-    return [
-        Line2D([], [], label=BASELINE_NAMES[name], **line)
-        for name, line in BASELINE_LINES.items()
-        if any(name in task for task in scores)
-    ]
 
 
 def band_background(axes: Axes, oracle: float, chance: float = -math.inf) -> None:

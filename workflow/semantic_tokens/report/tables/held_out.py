@@ -13,7 +13,7 @@ import pandas as pd
 from semantic_tokens.evaluation.bootstrap import Resampling, TaskScores
 from semantic_tokens.files import read_json
 from semantic_tokens.report.pages import Section, write_csv, write_page
-from semantic_tokens.study.recipe import METHOD_NAMES, Recipe
+from semantic_tokens.study.recipe import METHOD_NAMES, Recipe, segmentation_of
 from semantic_tokens.tasks.scored_items import ScoredItem
 
 #: The language of rows with means over all languages.
@@ -55,7 +55,9 @@ def held_out_losses(
         recipe = recipe_of_file(path)
         found = read_json(path)["by_language"]
         if found:
-            by_text.setdefault((recipe.backbone, recipe.segmentation), {})[recipe] = found
+            by_text.setdefault(
+                (recipe.backbone, segmentation_of(recipe.grouping, resegments=True)), {}
+            )[recipe] = found
     lines = []
     for (backbone, segmentation), variants in by_text.items():
         models = {recipe.path: [_items(found)] for recipe, found in variants.items()}
