@@ -1,13 +1,13 @@
-"""Measure on a GPU all that this project has only run on CPUs, in one command.
+"""Measure this project on a GPU, in one command.
 
     python benchmarks/gpu.py                                   # results/benchmarks/gpu.json
     python benchmarks/gpu.py --page results/benchmarks/gpu.json    # its section of docs/performance.md
-    python benchmarks/gpu.py --tiny                            # small sizes, to check the code; a CPU will do
+    python benchmarks/gpu.py --tiny                            # small sizes, to check the code; also on a CPU
 
-It takes under ten minutes on one GPU, and no network. Weights and data are random. It needs torch,
-transformers and numpy, and no Snakemake; accelerate, cupy, cuML, faiss, fastkmeans and flash-kmeans
-are used where they are there, and the results say which are absent. What each section has measured
-is in the file as soon as the section ends, so a time limit loses nothing.
+It takes less than ten minutes on one GPU, and needs no network. Weights and data are random. It needs
+torch, transformers and numpy, but not Snakemake. It uses accelerate, cupy, cuML, faiss, fastkmeans
+and flash-kmeans if they are installed, and the results name those that are absent. Each section
+writes its results to the file when it ends, so a time limit loses no results.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Measure, or write the page; return 1 after a line that says what to do instead."""
+    """Measure, or write the page. Return 1 after an error that the user can fix."""
     arguments = parser().parse_args()
     try:
         if arguments.page is not None:
@@ -62,7 +62,7 @@ def write_page(results: Path, document: Path) -> None:
     """Write the section on the GPU into a document.
 
     Raises:
-        InputError: there are no results, or they are of no GPU or of small sizes.
+        InputError: there are no results, or they are not from a GPU, or from small sizes.
     """
     from on_gpu.page import section, values, with_section
 
@@ -84,7 +84,7 @@ def measure(output: Path, limit: float, is_tiny: bool, only: list[str] | None) -
     """Measure, section by section.
 
     Raises:
-        InputError: there is no GPU for the whole sizes, or no section of this name.
+        InputError: there is no GPU for the full sizes, or no section of this name.
     """
     import torch
     from on_gpu import clustering, machine, pretraining, retrieval
@@ -98,7 +98,7 @@ def measure(output: Path, limit: float, is_tiny: bool, only: list[str] | None) -
             "on a CPU"
         )
     run = Run(output, TINY if is_tiny else FULL, limit)
-    # What everything else needs, then what matters most.
+    # First what other sections need, then the most important sections.
     first = {"environment": machine.environment, "floors": machine.floors}
     sections = {
         "K-Means on GPU and CPU": clustering.agreement,

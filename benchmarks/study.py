@@ -1,16 +1,16 @@
-"""The files that benchmarks measure on, made by the workflow itself."""
+"""The input files of benchmarks, made by the workflow."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-#: The wheel's whole encoder, and samples of real data where they lie beside the checkout.
+#: The wheel's full encoder, and samples of real data if they are next to the checkout.
 CONFIGS = ("config/real_sample.yaml", "benchmarks/config.yaml")
 
 
 def made(*targets: str) -> list[Path]:
-    """Have the workflow make some files, and return their paths."""
+    """Make files with the workflow, and return their paths."""
     command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", *CONFIGS, "--"]
     answer = subprocess.run([*command, *targets], cwd=ROOT, capture_output=True, text=True)
     if answer.returncode:

@@ -1,4 +1,4 @@
-"""The section of docs/performance.md that says what was measured on a GPU."""
+"""The section of docs/performance.md about measurements on a GPU."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 HEADING = "## On a GPU"
 COMMAND = "python benchmarks/gpu.py"
 NOT_RUN = "not run"
-#: The cards that the goals are set for, as part of their names.
+#: The GPUs of the goals, as parts of their names.
 _CARDS = ("H100", "H200")
 _GIB = 2**30
 
@@ -16,7 +16,7 @@ def section(results: Mapping[str, Any] | None) -> str:
     """The section, in Markdown.
 
     Args:
-        results: as ``benchmarks/gpu.py`` writes them; None where nothing was run.
+        results: the file of ``benchmarks/gpu.py``; None if nothing was run.
     """
     lines = [HEADING, ""]
     if results is None:
@@ -39,7 +39,7 @@ def section(results: Mapping[str, Any] | None) -> str:
 
 
 def with_section(document: str, text: str) -> str:
-    """A document with this section in place of the one under the same heading, or at its end."""
+    """Replace the section with the same heading in a document, or append it."""
     pattern = re.compile(rf"^{re.escape(HEADING)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
     if not pattern.search(document):
         return document.rstrip() + "\n\n" + text
@@ -71,12 +71,12 @@ def _rate(results: Mapping[str, Any], precision: str) -> str:
 
 
 def values(results: Mapping[str, Any] | None, name: str) -> Mapping[str, Any]:
-    """What a section has measured; empty where it was not run."""
+    """The results of a section; empty if it was not run."""
     return ((results or {}).get("sections", {}).get(name) or {}).get("values", {})
 
 
 def goals(results: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
-    """The goals, what was measured, and ``met``, ``not met`` or ``not run``."""
+    """The goals, the measured values, and ``met``, ``not met`` or ``not run``."""
     at5 = next(iter(values(results, "K-Means").get("ratios", [])), {})
     ours = at5.get("torch", {}).get("seconds")
     others = values(results, "other libraries' K-Means").get("others", {})
@@ -145,7 +145,7 @@ def goals(results: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
 
 
 def _is_measured_for_goals(results: Mapping[str, Any] | None) -> bool:
-    """Whether these are the whole sizes, on a card that the goals are for."""
+    """Whether these results are for full sizes, on a GPU of the goals."""
     if results is None or results["sizes"] != "full":
         return False
     return any(card in values(results, "environment").get("device", "") for card in _CARDS)
@@ -291,14 +291,14 @@ def _table3(results: Mapping[str, Any]) -> list[str]:
 
 
 def _step(found: Mapping[str, Any]) -> str:
-    """Memory and speed of a step, or why they are not known."""
+    """Memory and speed of a step, or the reason why they are unknown."""
     if "steps_per_second" not in found:
         return _reason(found)
     return f"{found['peak_bytes'] / 1e9:.1f} GB, {found['steps_per_second']:.2f}/s"
 
 
 def _times(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    """How many times the memory and the speed ours has."""
+    """The ratios of memory and of speed, ours divided by theirs."""
     if any("steps_per_second" not in one for one in (ours, theirs)):
         return "–"
     return ", ".join(f"{ours[key] / theirs[key]:.2f}" for key in ("peak_bytes", "steps_per_second"))
