@@ -36,7 +36,11 @@ def parser() -> argparse.ArgumentParser:
         help="where the results go (default: results/benchmarks/gpu.json)")  # fmt: skip
     add("--time-limit", type=float, default=570, metavar="SECONDS",
         help="end after so long; what is not measured by then is noted (default: 570)")  # fmt: skip
-    add("--tiny", action="store_true", help="small sizes, which a CPU can do; no measurement")
+    add(
+        "--tiny",
+        action="store_true",
+        help="small sizes, which also run on a CPU; not a measurement",
+    )
     add("--only", action="append", metavar="SECTION",
         help="only this section, and what the device is and its floor; may be repeated")  # fmt: skip
     add("--page", type=Path, metavar="JSON",
@@ -67,17 +71,17 @@ def write_page(results: Path, document: Path) -> None:
     from on_gpu.page import section, values, with_section
 
     if not results.is_file():
-        raise InputError(f"{results} is not there; `python benchmarks/gpu.py` writes it")
+        raise InputError(f"{results} does not exist; `python benchmarks/gpu.py` writes it")
     found = read_json(results)
     if found["sizes"] != "full" or values(found, "environment").get("kind") != "cuda":
         raise InputError(
-            f"{results} is of small sizes or of no GPU, which is no measurement; run "
+            f"{results} is from small sizes or not from a GPU, so it is not a measurement; run "
             "`python benchmarks/gpu.py` on a GPU"
         )
     made = with_section(document.read_text(encoding="utf-8"), section(found))
     with atomic_file(document) as partial:
         partial.write_text(made, encoding="utf-8")
-    print(f"{document}: the section on the GPU is of {results}")
+    print(f"{document}: the section on the GPU now shows {results}")
 
 
 def measure(output: Path, limit: float, is_tiny: bool, only: list[str] | None) -> None:

@@ -120,7 +120,7 @@ def timed(run: Run, rows: torch.Tensor, clusters: int, backend: str) -> dict[str
     """Measure one K-Means until it stops, from rows on the CPU to an assignment on the CPU."""
     if backend == "cuml":
         if not cuml_is_here(run.device):
-            raise Absent("cuML, or a CUDA device for it, is not here")
+            raise Absent("cuML, or a CUDA device for it, is not available")
         ours(run, rows[: run.sizes.compared_rows], 100, backend=backend)
     with PeakMemory(run.device) as memory:
         began = time.perf_counter()
@@ -185,7 +185,7 @@ def _faiss(run: Run, unit: torch.Tensor, clusters: int, passes: int) -> Any:
 
 def _cuml(run: Run, unit: torch.Tensor, clusters: int, passes: int) -> Any:
     if not cuml_is_here(run.device):
-        raise Absent("cuML, or a CUDA device for it, is not here")
+        raise Absent("cuML, or a CUDA device for it, is not available")
     cupy, cluster = imported("cupy"), imported("cuml.cluster")
     on_gpu = unit.to(run.device)
     starts = on_gpu[starts_of(unit, clusters).to(run.device)]
@@ -242,7 +242,7 @@ def imported(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise Absent(f"{name} is not here ({error})") from error
+        raise Absent(f"{name} cannot be imported ({error})") from error
 
 
 def contenders(run: Run, values: dict[str, Any]) -> None:

@@ -21,10 +21,10 @@ def section(results: Mapping[str, Any] | None) -> str:
     lines = [HEADING, ""]
     if results is None:
         lines += [
-            "Not yet run: this project has had no GPU, so nothing is claimed of bf16, compiled "
-            "encoders, cuML, or the paper's Table 3. One command measures it, on random weights and "
-            "data, in under ten minutes on one GPU. It needs torch, transformers and numpy; of the "
-            "rest it uses what is there, and says what is not:",
+            "Not yet run: no GPU was available for this project, so there are no results for bf16, "
+            "compiled encoders, cuML, or the paper's Table 3. One command measures them with random "
+            "weights and data, in less than ten minutes on one GPU. It needs torch, transformers and "
+            "numpy. It uses other libraries if they are installed, and lists those that are not:",
             "",
             f"    {COMMAND}                        # writes results/benchmarks/gpu.json",
             f"    {COMMAND} --page results/benchmarks/gpu.json    # writes this section again",
@@ -60,7 +60,7 @@ def _head(results: Mapping[str, Any]) -> list[str]:
         + (" --tiny" if results["sizes"] != "full" else "")
         + f" in {results['seconds']:.0f} s. Weights and data are random. Installed: {packages}.",
         "",
-        f"The floor is what products of matrices alone would take, at the rate of large ones here: "
+        f"The floor is the time of the matrix products at the rate of large products on this GPU: "
         f"{_rate(results, 'float32')} in float32 and {_rate(results, 'bfloat16')} in bf16.",
     ]
 
@@ -93,31 +93,31 @@ def goals(results: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
             for found in flash.values()
         )
     share = at5.get("pass_floor_share")
-    whole = [
+    full = [
         row
         for row in values(results, "Table 3").get("rows", [])
         if (row["dimension"], row["ratio"], row["logits"]) == (768, 1.0, "masked")
         and "steps_per_second" in row
     ]
-    memory = min((row["peak_bytes"] for row in whole), default=None)
-    speed = max((row["steps_per_second"] for row in whole), default=None)
-    floor = max((row["floor_share"] for row in whole), default=None)
+    memory = min((row["peak_bytes"] for row in full), default=None)
+    speed = max((row["steps_per_second"] for row in full), default=None)
+    floor = max((row["floor_share"] for row in full), default=None)
     found: list[tuple[str, str, bool | None]] = [
         (
-            "K-Means of mBERT's 119,547×768 into 5% to its end in under 2 s",
+            "K-Means of mBERT's 119,547×768 into 5% in less than 2 s",
             "" if ours is None else f"{ours:.2f} s",
             None if ours is None else ours < 2,
         ),
         (
-            "ahead of flash-kmeans: an objective no higher than its, in less time",
+            "faster than flash-kmeans to an objective that is not higher",
             "; ".join(
-                f"{_seconds(one['ours_is_there_after'])} and its {one['seconds']:.2f} s in {kind}"
+                f"{_seconds(one['ours_is_there_after'])}, flash-kmeans {one['seconds']:.2f} s in {kind}"
                 for kind, one in flash.items()
             ),
             ahead,
         ),
         (
-            "a whole pass of it at 60% of the floor or more",
+            "one pass over all rows at 60% of the floor or more",
             "" if share is None else f"{share:.0%}",
             None if share is None else share >= 0.6,
         ),
@@ -127,7 +127,7 @@ def goals(results: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
             None if memory is None else memory <= 74.6e9 / 3,
         ),
         (
-            "pretraining at 100%: twice the paper's 1.9 steps a second or more",
+            "pretraining at 100%: twice the paper's 1.9 steps per second or more",
             "" if speed is None else f"{speed:.1f}",
             None if speed is None else speed >= 2 * 1.9,
         ),
@@ -176,7 +176,7 @@ def _kmeans(results: Mapping[str, Any]) -> list[str]:
             "assignment on the CPU:",
             "",
             *table(
-                ("groups", "a pass", "of the floor", "torch", "memory", "cuML", "memory"),
+                ("groups", "one pass", "of the floor", "torch", "memory", "cuML", "memory"),
                 [
                     (
                         f"{one['clusters']:,} ({one['ratio']:.0%})",
@@ -222,7 +222,7 @@ def _contenders(results: Mapping[str, Any]) -> list[str]:
         f"ends after {found['ours']['seconds']:.2f} s at {found['ours']['objective']:,.1f}:",
         "",
         *table(
-            ("library", "time", "spherical objective", "ours is there after", "memory"),
+            ("library", "time", "spherical objective", "ours reaches it after", "memory"),
             [
                 (
                     name,
@@ -270,8 +270,8 @@ def _table3(results: Mapping[str, Any]) -> list[str]:
     return [
         "",
         f"**Pretraining**, the rows of the paper's Table 3: {found['batch']} sequences of "
-        f"{found['length']} tokens, {found['precision']}; memory, and the median speed of "
-        f"{found['steps']} steps without the first five. The paper's card is an A100 of 80 GB. "
+        f"{found['length']} tokens, {found['precision']}. The cells show memory and the median speed of "
+        f"{found['steps']} steps without the first five. The paper's GPU is an A100 with 80 GB. "
         "Ratios are of memory and of speed:",
         "",
         *table(
@@ -281,9 +281,9 @@ def _table3(results: Mapping[str, Any]) -> list[str]:
                 "ours: logits of masked positions",
                 "of the floor",
                 "`logits: all`",
-                "ours to it",
+                "ratio",
                 "the paper",
-                "ours to it",
+                "ratio",
             ),
             rows,
         ),
@@ -324,7 +324,7 @@ def _equalities(results: Mapping[str, Any]) -> list[str]:
         if backend in cpu:
             rows.append(
                 (
-                    f"the same, the whole of mBERT's into 5% (the CPU takes {cpu['seconds']:.0f} s)",
+                    f"the same, all rows of mBERT into 5% (the CPU takes {cpu['seconds']:.0f} s)",
                     f"{cpu[backend]['above_cpu']:+.2%}",
                     f"{cpu['bound']:.0%}",
                     _holds(cpu[backend]),
@@ -340,13 +340,15 @@ def _equalities(results: Mapping[str, Any]) -> list[str]:
             rows.append((what, _reason(one), f"{one['bound']:.0e}", "–"))
     one = values(results, "gradient caching")
     if "holds" in one:
-        what = f"gradient of {one['texts']} texts in parts of {one['part']}, against the whole"
+        what = (
+            f"gradient of {one['texts']} texts in parts of {one['part']}, against the entire batch"
+        )
         rows.append((what, f"{one['gradient_difference']:.1e}", f"{one['bound']:.0e}", _holds(one)))
     one = values(results, "resumption")
     if "holds" in one:
         rows.append(
             (
-                "weights of a training that was cut off, against one that was not",
+                "weights of a training that was interrupted, against one that was not",
                 f"{one['resumed_difference']:.1e}",
                 f"three times two runs' {one['repeated_difference']:.1e}",
                 _holds(one),
@@ -364,7 +366,7 @@ def _equalities(results: Mapping[str, Any]) -> list[str]:
         )
     if not rows:
         return []
-    return ["", "**What has to be equal:**", "", *table(("", "difference", "bound", ""), rows)]
+    return ["", "**Values that must agree:**", "", *table(("", "difference", "bound", ""), rows)]
 
 
 def _retrieval(results: Mapping[str, Any]) -> list[str]:
@@ -373,7 +375,7 @@ def _retrieval(results: Mapping[str, Any]) -> list[str]:
     if one := found.get("encoding"):
         lines.append(
             f"{one['texts']:,} texts of {one['tokens_per_text']} tokens are encoded at "
-            f"{one['texts_per_second']:,.0f} a second, {one['floor_share']:.0%} of the {one['floor']} "
+            f"{one['texts_per_second']:,.0f} per second, {one['floor_share']:.0%} of the {one['floor']} "
             "floor."
         )
     if one := found.get("search"):
