@@ -53,7 +53,7 @@ def base_configuration():
         return None
     try:
         validate_config(profile, SCHEMA)
-    except InputError:  # it needs what is laid over it
+    except InputError:  # it needs the files that are merged over it
         return None
     return profile
 
@@ -74,7 +74,7 @@ try:
     LAYOUT = layout_of(config, base_configuration, PREFIX)
     check_targets()
 except InputError as error:
-    logger.error(f"Error: {error}")  # alone: an exception would point at this file
+    logger.error(f"Error: {error}")  # without an exception, which would name this file
     sys.exit(1)
 
 # On one machine, the number of parallel GPU jobs is the number of GPUs, or as --resources gpu=… says. A
@@ -98,7 +98,7 @@ RECIPE = f"{GROUPS}/{{pretraining}}"
 
 
 if IS_MODULE and workflow.is_main_process and not workflow.output_settings.dryrun:
-    record(config, PREFIX)  # the front door's onstart is no part of a module
+    record(config, PREFIX)  # the Snakefile's onstart is not part of a module
 
 
 wildcard_constraints:

@@ -40,7 +40,7 @@ with job(snakemake):
         budget = Budget(study, params.rows, throughput.hours, params.budget, params.pool_depths)
         found = budget.largest()
         if found and not budget.is_complete(found):
-            # As it was measured here, so that the part's own plan says the same hours.
+            # The rate measured here, so that the plan of the part shows the same hours.
             speed = {"tflops": rate / 1e12, "seconds_per_job": start}
             write_sub_study(found, *params.bought, {"throughput": speed})
         bought = budget_lines(budget, found, throughput, params.command, params.bought)
