@@ -112,7 +112,7 @@ def write_model(
         intermediate_size=32,
         max_position_embeddings=64,
         pad_token_id=PAD,
-        initializer_range=0.15,  # far from linear, so that a wrong detail shows
+        initializer_range=0.15,  # far from linear, so that errors are visible
     )
     model = BertForMaskedLM(config)
     weight = torch.randn(int(token_to_group.max()) + 1, dimension)

@@ -39,7 +39,7 @@ def test_words_of_many_scripts(text, words):
 
 
 def brute_force_bm25(texts: dict[str, str], question: str, k1: float, b: float) -> dict[str, float]:
-    """Lucene's variant as Kamphuis et al. (2020), table 1, print it, word by word."""
+    """Lucene's variant, from Kamphuis et al. (2020), table 1, computed word by word."""
     counts = {identifier: Counter(text.lower().split()) for identifier, text in texts.items()}
     average = sum(c.total() for c in counts.values()) / len(counts)
     scores = dict.fromkeys(texts, 0.0)

@@ -1,4 +1,4 @@
-"""Corpora: each reader on what it was written for, and on what it must refuse."""
+"""Corpora: each reader with valid and with invalid input."""
 
 import json
 import zipfile
@@ -35,7 +35,7 @@ def read(
     return [(passage["language"], passage["text"]) for passage in passages]
 
 
-# What all corpora share
+# Common to all corpora
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_the_real_archives_hold_text_in_each_language(
 
 
 def wikipedia(folder: Path, language: str, parts: list[list[str]]) -> None:
-    """Articles in the layout of the hub's ``wikimedia/wikipedia``."""
+    """Write articles in the layout of the hub's ``wikimedia/wikipedia``."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 

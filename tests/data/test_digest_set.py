@@ -1,4 +1,4 @@
-"""A set that keeps digests: what it says, against Python's own."""
+"""The set of digests, compared with a set of Python."""
 
 import random
 import tracemalloc

@@ -1,5 +1,5 @@
-"""Datasets of the Hugging Face hub: from a copy of a folder, and over the network from a server that
-answers as the hub does, at a pinned revision, in a process of its own with the hub's settings."""
+"""Datasets of the Hugging Face hub, from a folder, and over the network from a test server at a pinned
+revision, in a separate process with the hub's settings."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def read(options: dict[str, Any], path: Path | None, kind: str, reader: str = "h
 
 
 def table(path: Path, columns: dict[str, list[Any]], **features: Any) -> None:
-    """Write a table as ``datasets`` does, the features of some columns said in it."""
+    """Write a table in the format of ``datasets``, with the features of some columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     made = datasets.Dataset.from_dict(columns)
     for name, feature in features.items():
@@ -42,7 +42,7 @@ def table(path: Path, columns: dict[str, list[Any]], **features: Any) -> None:
 
 
 def card(folder: Path, configurations: dict[str, dict[str, str]]) -> None:
-    """A README.md that says the files of every configuration's splits."""
+    """Write a README.md with the files of all configurations and splits."""
     lines = ["---", "configs:"]
     for name, splits in configurations.items():
         lines += [f'- config_name: "{name}"', "  data_files:"]
@@ -57,7 +57,7 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC"]
 
 @pytest.fixture
 def repositories(tmp_path: Path) -> Path:
-    """``o/names``: two configurations by language, tags numbered; and a gated repository."""
+    """``o/names`` with two configurations by language and numbered tags, and a gated repository."""
     folder = tmp_path / "hub/o/names"
     names = datasets.List(datasets.ClassLabel(names=TAGS))
     splits = ("train", "validation", "test")
@@ -73,11 +73,11 @@ def repositories(tmp_path: Path) -> Path:
     return tmp_path / "hub"
 
 
-#: As YAML reads ``{deu: de, nor: no}``.
+#: The value of ``{deu: de, nor: no}`` in YAML.
 NAMES: dict[str, Any] = {"configurations": {"deu": "de", "nor": False}}
 
 
-# A copy of a folder
+# From a folder
 
 
 def test_names_in_two_languages(repositories: Path) -> None:
@@ -176,7 +176,7 @@ def test_pairs_in_every_format(tmp_path: Path, ending: str) -> None:
 
 @pytest.fixture
 def ranking(tmp_path: Path) -> Path:
-    """A retrieval dataset in MTEB's form."""
+    """A retrieval dataset in MTEB's format."""
     folder = tmp_path / "ranking"
     table(folder / "queries.jsonl", {"_id": ["q1", "q2", "q3"], "text": ["red", "blue", "green"]})
     passages = {"_id": ["p1", "p2"], "title": ["", "Sky"], "text": ["roses", "the sky"]}
@@ -314,7 +314,7 @@ print(json.dumps(answers))
 
 
 class Hub:
-    """Reading in a process of its own, with the hub's settings in its environment."""
+    """Reads datasets in a separate process, with the hub's settings in its environment."""
 
     def __init__(self, home: Path) -> None:
         self.environment = os.environ | {
@@ -337,7 +337,7 @@ class Hub:
         return self.answers([asked], **environment)[0]
 
     def answers(self, asked: list[dict[str, Any]], **environment: str) -> list[Any]:
-        """What was read, or the message of an InputError."""
+        """The records, or the message of an InputError."""
         answer = subprocess.run(
             [sys.executable, "-c", _SCRIPT, json.dumps(asked)],
             env=self.environment | environment,
@@ -481,7 +481,7 @@ def test_a_hub_without_a_network_is_one_line(own_hub: Hub) -> None:
     assert "o/names" in said and "HF_TOKEN" in said
 
 
-# What our readers make
+# Results of our readers
 
 
 def test_what_is_made_opens_with_datasets(repositories: Path, tmp_path: Path) -> None:

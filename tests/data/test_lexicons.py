@@ -1,4 +1,4 @@
-"""Lexicons: each reader on what it was written for, and on what it must refuse."""
+"""Lexicons: each reader with valid and with invalid input."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ def words(entries: list[Entry], concept: str) -> dict[str, list[str]]:
     return found
 
 
-# Words out of packages
+# Words from packages
 
 
 def test_pictures_are_named_in_every_language(wheel: Callable[[str], Path]) -> None:
@@ -102,7 +102,7 @@ def test_a_language_without_a_locale_is_named(reader: str) -> None:
         read(reader, languages=["deu", "qqq"])
 
 
-@pytest.mark.parametrize("language", ["swa", "kok"])  # `kok` begins as Korean's code does
+@pytest.mark.parametrize("language", ["swa", "kok"])  # `kok` starts like Korean's code
 def test_a_language_without_numbers_is_named(language: str) -> None:
     with pytest.raises(InputError, match=f"cannot count in '{language}'; remove it from"):
         read("numbers", languages=["deu", language])
@@ -113,7 +113,7 @@ def test_an_unknown_reader_is_named_with_those_there_are() -> None:
         read("emojis", languages=["deu"])
 
 
-# What lexicographers publish
+# Published lexicons
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_line_of_a_swadesh_list_is_a_concept(tmp_path: Path) -> None:
     folder = tmp_path / "swadesh110"
     write(folder / "deu-000.txt", "ich\n\nwir\tuns \n")
     write(folder / "cmn-000.txt", "我\n你\n我们\n")
-    write(folder / "xqx-000.txt", "na\n")  # a code that is no language's today
+    write(folder / "xqx-000.txt", "na\n")  # a code without a current language
     entries = read("panlex_swadesh", folder)
     assert words(entries, "swadesh110:1") == {"deu": ["ich"], "zho": ["我"], "xqx": ["na"]}
     assert words(entries, "swadesh110:2") == {"zho": ["你"]}
@@ -257,8 +257,8 @@ ENTRIES = [
 
 @pytest.fixture
 def panlex_release(tmp_path: Path) -> Path:
-    """The tables of the database's CSV release; quoted text, a word that reads like no value, a
-    variety of no language of today."""
+    """The tables of the database's CSV release, with quoted text, a word that looks like a missing value,
+    and a variety without a current language."""
     folder = tmp_path / "panlex-20190901-csv"
     write(
         folder / "langvar.csv",
@@ -318,7 +318,7 @@ def test_a_damaged_table_of_panlex_is_named(panlex_release: Path) -> None:
 
 
 def colexnet_graph() -> Any:
-    """Like the authors' network: lemmas, and n-grams whose edges of words are marked."""
+    """A graph like the authors': lemmas, and n-grams with marked word boundaries."""
     import networkx
 
     graph = networkx.Graph()
@@ -446,7 +446,7 @@ def test_a_larger_share_holds_the_smaller_one() -> None:
 
 
 def test_what_is_held_out_is_the_same_in_every_process() -> None:
-    """Nor does it change with what else is in the lexicon: the concept's own name decides."""
+    """Only the name of the concept decides, not the rest of the lexicon."""
     script = (
         "import sys; from semantic_tokens.data.lexicons.table import is_held_out;"
         "print(*[concept for concept in sys.argv[1:] if is_held_out(concept, 0.1)])"

@@ -1,4 +1,4 @@
-"""The generated miniature tasks: formats, disjoint splits, determinism, and how hard they are."""
+"""The miniature tasks: formats, disjoint splits, determinism, and difficulty."""
 
 import collections
 import json
@@ -134,7 +134,7 @@ def test_entailment_says_the_same_by_another_template(made):
     assert all(record["second"] not in record["first"] for record in pairs)
 
 
-# What the splits share
+# Common to splits
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -156,7 +156,7 @@ def test_no_template_is_in_two_splits(language):
     found = [
         template
         for split in SPLITS
-        for template in sorted(set(templates_of(language, split)))  # once a split
+        for template in sorted(set(templates_of(language, split)))  # once per split
     ]
     assert len(set(found)) == len(found)
 
@@ -311,7 +311,7 @@ def test_hypotheses_do_not_reveal_the_label(emoji_wheel):
 
 
 def test_a_frame_takes_names_of_all_types(emoji_wheel):
-    """So that the type is in the name and not in the words around it."""
+    """So only the name shows the type, not the other words."""
     options = OPTIONS | {"languages": ["eng"], "ambiguous_fraction": 1.0}
     records = generate("token_classification", emoji_wheel, **options)["train"]
     types_of = collections.defaultdict(set)
@@ -323,7 +323,7 @@ def test_a_frame_takes_names_of_all_types(emoji_wheel):
 
 
 def test_words_in_common_do_not_rank_the_relevant_passage_first(made):
-    """BM25 on the test queries is neither helpless nor enough."""
+    """BM25 finds some of the relevant passages of the test queries, but not all."""
     dataset = made["ranking"]
     run = {
         ranked["id"]: dict(zip(ranked["candidates"], ranked["scores"], strict=True))
@@ -334,8 +334,8 @@ def test_words_in_common_do_not_rank_the_relevant_passage_first(made):
 
 
 def test_kinds_decide_where_words_cannot(emoji_wheel):
-    """All facts of such a context are in the territory that the question names, and the thing
-    that it asks for is the only one of its kind."""
+    """All facts of such a context are in the territory of the question, and only one thing is of the
+    requested kind."""
     options = OPTIONS | {"languages": ["eng"], "kind_fraction": 1.0, "exact_fraction": 0.0}
     words = words_of("eng", tuple(templates("eng")["company"]), emoji_wheel)["test"]
     kind_of = {noun: kind for kind, nouns in words.things.items() for noun in nouns}

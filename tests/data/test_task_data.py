@@ -1,4 +1,4 @@
-"""Readers of the benchmarks: what they yield, and what they say of malformed files."""
+"""Readers of the benchmarks: records, and messages about malformed files."""
 
 import gzip
 import json
@@ -147,7 +147,7 @@ def test_a_sample_keeps_order_and_holds_smaller_ones() -> None:
     assert list(sample(iter(examples), 1000, seed=3)) == examples
 
 
-# The front door
+# The reading function
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,7 @@ def test_text_that_is_not_utf8_is_named(conll: Path) -> None:
 
 
 def squad_file(path: Path, articles: dict[str, list[str]], prefix: str) -> Path:
-    """Write a file whose contexts, by title, each have two questions answered by their last
-    word."""
+    """Write a file in which each context, by title, has two questions. Its last word answers them."""
     data = []
     for title, contexts in articles.items():
         paragraphs = []
@@ -396,7 +395,7 @@ ORDERS = (
 def xnli(tmp_path: Path) -> Path:
     pairs = [(i, label) for i in range(40) for label in ORDERS[i % 2]]
     write(tmp_path / "de.dev.tsv", "".join(f"Satz {i}\t{y}?\t{y}\n" for i, y in pairs))
-    # Premises 3 and 30 read alike in Swahili.
+    # Premises 3 and 30 are the same in Swahili.
     rows = "".join(f"face\t{y}\tSentensi {3 if i == 30 else i}\t{y}?\n" for i, y in pairs)
     write(tmp_path / "sw.dev.tsv", "genre\tlabel\tsentence1_sw\tsentence2_sw\n" + rows)
     write(tmp_path / "sw.test.tsv", "never read")
@@ -453,7 +452,7 @@ def test_languages_that_list_other_pairs_are_refused(xnli: Path) -> None:
 
 @pytest.fixture
 def miracl(tmp_path: Path) -> Path:
-    """Two languages in the layout of the hub's two repositories; Yoruba has dev alone."""
+    """Two languages in the layout of the hub's two repositories. Yoruba has only dev."""
     for code, splits in (("en", ("train", "dev")), ("yo", ("dev",))):
         folder = tmp_path / f"miracl/miracl-v1.0-{code}"
         for split in splits:
@@ -562,8 +561,8 @@ def test_miracl_may_be_in_several_folders(miracl: Path) -> None:
 
 @pytest.fixture
 def msmarco(miracl: Path) -> list[Path]:
-    """Two queries in Tevatron's form, which share a passage, beside MIRACL in English, Yoruba and
-    Chinese, which is as the English."""
+    """Two queries in Tevatron's format with a common passage, next to MIRACL in English, Yoruba and
+    Chinese, which is a copy of the English."""
     for file in sorted(miracl.rglob("*-en*/**/*")):
         if file.is_file():
             target = Path(str(file).replace("-en", "-zh"))
@@ -617,8 +616,8 @@ def test_msmarco_s_english_is_not_miracl_s(msmarco: list[Path]) -> None:
 def write_hub_folder(
     folder: Path, configuration: str, tables: dict[str, dict[str, list[Any]]]
 ) -> Path:
-    """A dataset repository: the Parquet files of one configuration, and the card, which names
-    another too, whose files are not here."""
+    """Write a dataset repository: the Parquet files of one configuration, and a card that also names
+    another configuration, without files."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 

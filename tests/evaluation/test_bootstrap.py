@@ -35,7 +35,7 @@ def resampled(items: Items, resampling: Resampling) -> np.ndarray:
 
 
 def test_resampling_agrees_with_scipy() -> None:
-    """The bootstrap of a mean, and of micro-F1, has scipy's interval."""
+    """The bootstrap of a mean and of micro-F1 gives scipy's interval."""
     from scipy.stats import bootstrap
 
     generator = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def test_languages_weigh_alike() -> None:
 
 
 def test_seeds_are_averaged_and_drawn() -> None:
-    """With two seeds of even items, a draw has one of them twice in half of all cases."""
+    """With two seeds of equal items, half of all draws contain one seed twice."""
     earned = {"ara": np.tile([[[0.2, 0.6]]], (3, 1, 1))}
     assert scores_by_run(of(earned))["ara"].tolist() == [pytest.approx([0.2, 0.6])]
     drawn = resampled(of(earned), Resampling(8_000))[1:, 0]
@@ -78,7 +78,7 @@ def test_seeds_are_averaged_and_drawn() -> None:
 
 
 def test_an_interval_is_of_items_and_seeds() -> None:
-    """The variance of the draws is that of both sources together."""
+    """The variance of the draws is the sum of both sources."""
     generator = np.random.default_rng(4)
     items, seeds = 400, 6
     levels = 0.5 + 0.08 * generator.standard_normal(seeds)
@@ -87,11 +87,11 @@ def test_an_interval_is_of_items_and_seeds() -> None:
     of_items = earned.mean(axis=2).var() / items
     of_seeds = earned.mean(axis=0).var() / seeds
     assert drawn.var() == pytest.approx(of_items + of_seeds, rel=0.15)
-    assert drawn.var() > 2 * of_items  # and so items alone would not do
+    assert drawn.var() > 2 * of_items  # so items are not sufficient
 
 
 def test_replicates_are_drawn_first_and_then_their_seeds() -> None:
-    """Two replicates that differ, of two seeds that hardly do: half of all draws have one alone."""
+    """Two different replicates, each with two similar seeds: half of all draws contain only one replicate."""
     levels = np.array([0.20, 0.22, 0.60, 0.62])
     earned = {"ara": np.tile(levels, (3, 1, 1))}
     ((_, nested),) = resampled_by_language(of(earned), Resampling(8_000), replicates=2)
@@ -107,7 +107,7 @@ def test_replicates_are_drawn_first_and_then_their_seeds() -> None:
 
 
 def test_standard_deviations_are_distinguished() -> None:
-    """Seeds within a replicate, and replicates by their means."""
+    """The deviation of seeds within a replicate, and of the means of replicates."""
     levels = {"b": [0.2, 0.3], "b.replicate-2": [0.5, 0.8]}
 
     def items_of(row: dict, task: str, seed: int) -> list[ScoredItem]:
@@ -218,7 +218,7 @@ def test_a_guessing_model_is_at_chance_and_a_trained_one_is_not() -> None:
 
 
 def test_the_pairing_by_item_is_used() -> None:
-    """A model that is right wherever chance is, and on a few items more, is above it."""
+    """A model that is correct on the items of chance and on a few more is above chance."""
     base = coin_flips(400, 0.5, 6)
     better = [item._replace(earned=1.0) if n < 8 else item for n, item in enumerate(base)]
     scores = TaskScores("nli", {"better": [better], "chance": [base]}, Resampling(1_000))

@@ -39,7 +39,7 @@ def test_random_groups_have_the_sizes_of_kmeans_and_keep_singletons(seed):
 
 
 def test_every_subword_is_as_likely_in_every_group():
-    """How often two subwords share a group, over many deals, is what the sizes make of chance."""
+    """Over many draws, two subwords share a group as often as expected by chance from the sizes."""
     kmeans = torch.tensor([0, 1, 1, 1, 2, 2, 3, 3, 3, 3])
     shared = np.zeros((10, 10))
     deals = 3000
@@ -57,7 +57,7 @@ def test_groups_by_frequency_are_consecutive_ranks_of_the_sizes_of_kmeans():
     assert sizes_of(groups) == sizes_of(KMEANS)
     order = [t for t in sorted(range(200), key=lambda t: (-int(COUNTS[t]), t)) if t not in ALONE]
     found = [int(groups[t]) for t in order]
-    # What comes back after another group has begun would not be consecutive.
+    # A group that appears again after another one would not be consecutive.
     changes = sum(a != b for a, b in itertools.pairwise(found))
     assert changes == len(set(found)) - 1
     for token in ALONE:
@@ -65,12 +65,12 @@ def test_groups_by_frequency_are_consecutive_ranks_of_the_sizes_of_kmeans():
 
 
 def test_frequent_subwords_share_with_as_many_as_under_kmeans():
-    # Ids by falling frequency; K-Means has the most frequent in a group of one, then two, then four.
+    # Ids by decreasing frequency. K-Means has the most frequent in a group of one, then two, then four.
     kmeans = torch.tensor([0, 1, 2, 1, 2, 2, 2])
     counts = torch.tensor([90, 80, 70, 60, 5, 5, 0])
     groups = frequency_groups(torch.ones(7, 1), kmeans, counts, singletons=[])
     assert groups.token_to_group.tolist() == [0, 1, 1, 2, 2, 2, 2]
-    # The other way round for the reverse.
+    # In reverse order for the reverse.
     groups = frequency_groups(torch.ones(7, 1), kmeans, counts.flip(0), singletons=[])
     assert groups.token_to_group.tolist() == [0, 1, 1, 2, 2, 2, 2]
 

@@ -1,4 +1,4 @@
-"""What is said of jobs that fail on SLURM, and what jobs asked for and used."""
+"""Messages about jobs that fail on SLURM, and the requested and used resources."""
 
 import logging
 import re
@@ -35,7 +35,7 @@ TRAINING = Job(
 
 
 def test_keys_are_those_of_the_rules() -> None:
-    """Of every rule whose jobs go to a cluster, read out of the rule files."""
+    """For all rules whose jobs go to a cluster, read from the rule files."""
     memory, time = {}, {}
     inherits = {}
     for path in (ROOT / "rules").glob("*.smk"):
@@ -157,7 +157,7 @@ def test_a_job_that_never_starts_in_one_line() -> None:
 
 
 class Queue:
-    """An executor as the SLURM plugin's, and what its scheduler is told."""
+    """An executor like the SLURM plugin's, with the messages to its scheduler."""
 
     run_uuid = "1-2"
 
@@ -177,7 +177,7 @@ class Queue:
 
 
 class OneJob(SimpleNamespace):
-    """A job as Snakemake's, or a group of one."""
+    """A job like Snakemake's, or a group of one job."""
 
     def is_group(self) -> bool:
         return False
@@ -254,12 +254,12 @@ def test_what_jobs_used_by_rule(tmp_path: Path) -> None:
     table = by_rule(benchmarks, read_reports([report])).set_index("rule")
     align = table.loc["align"]
     assert align["jobs"] == 2
-    # The more of the two sources: the memory and time of the report, the CPUs of the benchmarks.
+    # The larger of the two sources: memory and time from the report, CPUs from the benchmarks.
     assert (align["memory_mb_asked"], align["memory_mb_used"]) == (4000, 2048 + 180)
     assert (align["minutes_asked"], align["minutes_used"]) == (240, 60)
     assert (align["cpus_asked"], align["cpus_used"]) == (4, 2)
     training = table.loc["fine_tune"]
-    # Fine-tunings that share a job: its memory is theirs, its time is not.
+    # Fine-tunings in one job: the memory of the job counts for each, but not its time.
     assert (training["memory_mb_used"], training["minutes_used"]) == (3072 + 180, 50)
     assert pd.isna(table.loc["read_lexicon", "memory_mb_used"])
     assert proposal(table.reset_index(), 1.5) == {

@@ -1,4 +1,4 @@
-"""What a job says of how it ended."""
+"""Messages at the end of a job."""
 
 import errno
 import itertools
@@ -22,7 +22,7 @@ from semantic_tokens.training import TrainingOptions, train
 
 @pytest.fixture
 def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """What a script is given; the test's own log handlers and environment are put back."""
+    """The ``snakemake`` object of a script. Log handlers and environment are restored."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", list(root.handlers))
     for variable in ("OMP", "MKL", "OPENBLAS", "RAYON"):
@@ -66,7 +66,7 @@ def test_a_full_disk_ends_in_one_line(snakemake: SimpleNamespace, error: Excepti
 
 
 def requested_too_much(library: str) -> Exception:
-    """What a library raises where it is given no memory."""
+    """The exception of a library without enough memory."""
     try:
         if library == "torch":
             torch.empty(2**60, dtype=torch.uint8)
@@ -101,7 +101,7 @@ def test_too_little_memory_ends_in_one_line(snakemake: SimpleNamespace, error: E
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_threads_of_a_rule_reach_the_libraries(tmp_path: Path, threads: int) -> None:
-    """In a process of its own, since a library takes their number when it starts."""
+    """In a separate process, since a library reads the number when it starts."""
     script = f"""
 from types import SimpleNamespace
 from semantic_tokens.jobs.job import job

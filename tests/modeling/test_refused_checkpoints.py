@@ -1,5 +1,5 @@
-"""Checkpoints that cannot be grouped: one line that says why, before any work. And those that can
-be only when their code is trusted."""
+"""Checkpoints that cannot be grouped end with one line before any work. Others need trust in their
+code."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ SMALL = {
 
 
 def write(folder: Path, model: hf.PreTrainedModel) -> None:
-    """A checkpoint with the tests' tokenizer."""
+    """Write a checkpoint with the tests' tokenizer."""
     model.save_pretrained(folder)
     character_tokenizer().save_pretrained(folder)
 
@@ -164,7 +164,7 @@ def test_weights_without_an_embedding_are_refused(tmp_path: Path) -> None:
         derive_backbone(spec, tmp_path / "backbone")
 
 
-# Code that comes with a checkpoint
+# Checkpoints with code
 
 CODE = """
 from transformers import BertConfig, BertForMaskedLM, BertModel
@@ -189,7 +189,7 @@ with open({mark!r}, "a") as file:
 
 @pytest.fixture
 def with_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkpoint whose model is Python code beside it, which says when it runs."""
+    """A checkpoint with Python code for its model, which records when it runs."""
     for module in (hf.dynamic_module_utils, hf.utils.hub):
         monkeypatch.setattr(module, "HF_MODULES_CACHE", str(tmp_path / "modules"), raising=False)
     folder = tmp_path / "theirs"
@@ -222,7 +222,7 @@ def test_code_that_nobody_trusts_does_not_run(with_code: Path, tmp_path: Path) -
 
 
 def test_trusted_code_works_in_every_step(with_code: Path, tmp_path: Path) -> None:
-    """Grouped by hand, and as a backbone: opened, saved, opened again, and exported."""
+    """Grouped by the command, and as a backbone: opened, saved, opened again, and exported."""
     made = semantic_version(with_code, tmp_path / "ours", ratio=0.5, trust_remote_code=True)
     assert (made.folder / "own.py").is_file()
     original = hf.AutoModelForMaskedLM.from_pretrained(with_code, trust_remote_code=True).eval()

@@ -1,4 +1,4 @@
-"""The plan: what its jobs take, and what it cannot count it says."""
+"""The plan: costs of jobs, and messages about costs that cannot be counted."""
 
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def test_ranking_counts_pairs_lists_and_the_collection() -> None:
     short = task_operations(
         "reranking", SMALL, counts, lengths, options | {"max_length": 512}, training
     )
-    assert short[1] == 3 * 100 * SMALL.text(32 + 128 + 3).forward  # as long as its two texts
+    assert short[1] == 3 * 100 * SMALL.text(32 + 128 + 3).forward  # the length of its two texts
     query, passage = (SMALL.text(length) for length in (32, 128))
     options = {"negatives_per_query": 1}
     whole = task_operations("retrieval", SMALL, counts, lengths, options, training)
@@ -81,7 +81,7 @@ def test_ranking_counts_pairs_lists_and_the_collection() -> None:
     parts = task_operations(
         "retrieval", SMALL, counts, lengths, options, training | {"device_batch_size": 2}
     )
-    # Every text is encoded once more.
+    # Every text is encoded one more time.
     assert parts[0] == whole[0] + 10 * (query.forward + 2 * passage.forward)
 
 
@@ -186,7 +186,7 @@ def test_disk_is_estimated_from_downloads_and_then_from_what_was_read(tmp_path: 
         )
 
     whole = disk()
-    # A download of 3 GB is 9 GB of text, in two corpora; and a token's id is as long as its text.
+    # A download of 3 GB is 9 GB of text, in two corpora. A token id is as long as its text.
     assert whole["read_corpus"].bytes == whole["tokenize_corpus"].bytes == pytest.approx(9e9)
     assert whole["read_ranking_dataset"].bytes == whole["tokenize_ranking"].bytes == 300e6
     assert whole["rank_bm25"].scratch == 2.5 * 300e6
@@ -288,7 +288,7 @@ def test_what_cannot_be_counted_is_reported(tmp_path: Path) -> None:
 
 
 def row_of(page: str, name: str) -> list[str]:
-    """The words of the first line of the page that begins with this one."""
+    """The words of the first line of the page that starts with this word."""
     return next(words for line in page.splitlines() if (words := line.split())[:1] == [name])
 
 
@@ -297,7 +297,7 @@ def test_hours_are_operations_over_what_is_reached_and_starts(tmp_path: Path) ->
     throughput = Throughput(100.0, "given", utilisation=0.5, seconds_per_job=7200.0)
     hours = costs["fine_tune"].operations / 3600 / 50 + 2 * 2
     assert row_of(report(costs, {}, throughput), "fine_tune")[1:3] == ["2", f"{hours:,.1f}"]
-    # Where there are GPUs, what needs none has no hours.
+    # With GPUs, jobs without a GPU have no hours.
     throughput = Throughput(100.0, "given", utilisation=0.5, gpus_per_job=1)
     page = report(costs, {}, throughput)
     assert row_of(page, "derive_backbone")[1:3] == ["1", "-"]

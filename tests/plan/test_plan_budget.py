@@ -1,4 +1,4 @@
-"""What a budget buys: the rule, the whole of the budget's use, and the files that hold the part."""
+"""The part of a study within a budget: the rule, the use of the budget, and the files."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ from semantic_tokens.study.experiments import read_experiments
 ROWS_SCHEMA = Path(__file__).resolve().parents[2] / "config/schemas/experiments.schema.json"
 ALIGNED = "clsa-words"
 RATIOS = (0.4, 0.2, 0.1, 0.05)
-#: A thousandth of a millisecond for each operation of a hundred million per second.
+#: The rate of operations, and the seconds per job.
 THROUGHPUT = Throughput(1e8, "given", utilisation=0.5, seconds_per_job=1.0)
 
 
@@ -49,8 +49,8 @@ def grouped(figure: str, **options: Any) -> list[dict[str, Any]]:
     return [row(figure, f"kmeans-cosine-{ratio}", **options) for ratio in RATIOS]
 
 
-#: As the tables of experiments are: an oracle before and after pretraining, its curves, and
-#: another backbone, which is larger and not pretrained.
+#: Like the tables of experiments: an oracle before and after pretraining, its curves, and another
+#: backbone, which is larger and not pretrained.
 ROWS = [
     row("oracle"),
     row("oracle", pretraining="mlm", reference=True),
@@ -142,7 +142,7 @@ def test_what_is_selected_fits_and_leaves_no_room_for_a_row(share: float) -> Non
     again = THROUGHPUT.hours(costs_of(asked.study, found.rows, found.tasks, found.pools))
     assert found.hours == again <= asked.hours
     references = {one["backbone"]: one for one in ROWS if one["reference"]}
-    for one in found.rows:  # scores are relative to a row that is there
+    for one in found.rows:  # scores are relative to a selected row
         assert references[one["backbone"]] in found.rows
     for one in ROWS:
         if one not in found.rows:
@@ -164,16 +164,16 @@ def test_passages_go_first_then_rows_then_tasks() -> None:
     levels = [budget(1).of(ROWS, tasks, pools) for pools in pools_of()]
     assert [level.hours for level in levels] == sorted((x.hours for x in levels), reverse=True)
     assert len(levels) == 4
-    for level in levels:  # of pools the largest that fits, with all rows and tasks
+    for level in levels:  # the largest pool that fits, with all rows and tasks
         found = budget(level.hours).largest()
         assert found == level
-    found = budget(0.999 * levels[-1].hours).largest()  # and then the last row goes
+    found = budget(0.999 * levels[-1].hours).largest()  # then the last row is left out
     assert found is not None and (found.rows, found.tasks) == (ROWS[:-1], tasks)
     core = ROWS[:10]
     smallest = budget(1).of(core, tasks, levels[-1].pools)
     found = budget(smallest.hours).largest()
     assert found == smallest
-    found = budget(0.999 * smallest.hours).largest()  # and then the costliest task
+    found = budget(0.999 * smallest.hours).largest()  # then the most expensive task is left out
     by_cost = {task: budget(1).of(core, [task], levels[-1].pools).hours for task in tasks}
     assert found is not None
     assert found.tasks == [task for task in tasks if by_cost[task] < max(by_cost.values())]
@@ -181,7 +181,7 @@ def test_passages_go_first_then_rows_then_tasks() -> None:
 
 
 def pools_of() -> list[dict[str, Any]]:
-    """All that may be searched: the whole, and three pools."""
+    """All searched collections: the entire collection, and three pools."""
     pool = {"depth": 20, "seed": 1}
     numbers = (100_000, 10_000, 1_000)
     return [{}, *({"search": pool | {"random_per_language": number}} for number in numbers)]
