@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and damaged ones are named."""
+"""Atomic writes, and messages about damaged files."""
 
 import logging
 import os
@@ -123,7 +123,7 @@ with file_lock(sys.argv[1]):
 
 
 def holder(path: Path, seconds: float) -> subprocess.Popen[bytes]:
-    """Another process that holds the lock of a path by now, and for so long."""
+    """Another process that has the lock of a path, for this number of seconds."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", HOLD, path, str(seconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
@@ -173,7 +173,7 @@ for _ in range(40):
 
 
 def test_a_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
-    """Although every holder removes the file that is locked."""
+    """Although every holder removes the locked file."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", CROWD, tmp_path / "checkpoint", tmp_path / "inside"]
     crowd = [subprocess.Popen(command, env=environment) for _ in range(4)]

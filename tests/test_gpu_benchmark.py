@@ -1,4 +1,4 @@
-"""``benchmarks/gpu.py`` in small sizes on a CPU: every path but CUDA's own, and its page."""
+"""``benchmarks/gpu.py`` with small sizes on a CPU: all paths except CUDA's, and its page."""
 
 import copy
 import importlib.metadata
@@ -19,7 +19,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 
 from on_gpu.page import COMMAND, HEADING, goals, section, with_section  # noqa: E402
 
-#: All that is surely at hand where the benchmark is run.
+#: The packages that the benchmark requires.
 AT_HAND = ("torch", "transformers", "numpy")
 NEEDS_ACCELERATE = ("precision", "resumption", "Table 3", "two processes")
 
@@ -40,7 +40,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The results of a whole run."""
+    """The results of a full run."""
     path = tmp_path_factory.mktemp("gpu") / "gpu.json"
     answer = run("--tiny", "--output", str(path))
     assert answer.returncode == 0, answer.stderr
@@ -124,7 +124,7 @@ def test_the_page_shows_them_and_claims_no_goal(tiny: dict[str, Any]) -> None:
 
 
 def full(tiny: dict[str, Any], device: str = "NVIDIA H100 80GB HBM3") -> dict[str, Any]:
-    """As if it were of the whole sizes on a card."""
+    """The same results, marked as from full sizes on a GPU."""
     made = copy.deepcopy(tiny)
     made["sizes"] = "full"
     made["sections"]["environment"]["values"] |= {
@@ -207,16 +207,16 @@ def test_the_document_claims_nothing_that_was_not_run() -> None:
     if "Not yet run" in document:
         assert with_section(document, section(None)) == document
         assert {verdict for *_, verdict in goals(None)} == {"not run"}
-    else:  # somebody has run it, and names the card
+    else:  # it was run, and names the GPU
         assert f"by `{COMMAND}` in" in document
 
 
-# What may be missing
+# Optional packages
 
 
 @pytest.fixture(scope="module")
 def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with torch, transformers, numpy and what these need, and nothing else."""
+    """A folder with only torch, transformers, numpy and their requirements."""
     folder = tmp_path_factory.mktemp("site")
     ahead, seen = list(AT_HAND), set()
     while ahead:

@@ -1,4 +1,4 @@
-"""A semantic-token version of anyone's model: the function, and the command in front of it."""
+"""A semantic-token version of a user's model: the function, and the command."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def own_tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:
 
 @pytest.fixture(params=["bert", "xlm-roberta"])
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A model that somebody else trained and saved, with its tokenizer."""
+    """A model that was trained and saved with transformers, with its tokenizer."""
     torch.manual_seed(0)
     tokenizer = own_tokenizer(request.param)
     configs = {"bert": transformers.BertConfig, "xlm-roberta": transformers.XLMRobertaConfig}
@@ -68,7 +68,7 @@ def test_it_opens_with_the_original_tokenizer_and_is_the_original_over_groups(
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (made.folder / name).read_bytes() == (model / name).read_bytes()
 
-    # what the paper says, by hand: each row is the mean of its group's, nothing else moves
+    # as in the paper: each row is the mean of its group, and nothing else changes
     original = transformers.AutoModelForMaskedLM.from_pretrained(model).eval()
     group_of = load_file(made.folder / "semantic_tokens.safetensors")["token_to_group"]
     assert len(group_of) == made.subwords == len(tokenizer)
@@ -189,7 +189,7 @@ def test_a_model_of_another_family_or_with_only_pickles_is_refused(
 
 
 def test_the_command_is_installed_with_the_entire_package(model: Path, tmp_path: Path) -> None:
-    """By pip, out of a copy of the repository, into a folder of its own."""
+    """With pip, from a copy of the repository, into a separate folder."""
     root = Path(__file__).parents[1]
     source, target = tmp_path / "source", tmp_path / "installed"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")

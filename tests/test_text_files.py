@@ -1,6 +1,5 @@
-"""People's text files, as they come: byte order marks, ends of lines, white space, quotation marks,
-broken characters, foreign files in a publisher's folder. Each is read in every reader that it can
-occur in, or named with its line."""
+"""Users' text files: byte order marks, line endings, white space, quotation marks, broken characters,
+other files in a publisher's folder. Every reader accepts them, or names the line."""
 
 import gzip
 import json
@@ -37,7 +36,7 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-# One place
+# One reader
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -398,7 +397,7 @@ def test_halves_of_pairs_in_yaml(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert "1 halves of surrogate pairs" in caplog.text
 
 
-# Folders as their publishers lay them out
+# Folders in their publishers' layout
 
 
 def test_muse_with_its_parts(tmp_path: Path) -> None:
@@ -434,7 +433,7 @@ PUBLISHED = "language\tgold_label\tsentence1_binary_parse\tsentence1\tsentence2\
 
 
 def publish_xnli(folder: Path) -> None:
-    """XNLI-1.0 as its archive unpacks, the training sets of XNLI-MT-1.0 beside it."""
+    """Write the unpacked XNLI-1.0, and the training sets of XNLI-MT-1.0 next to it."""
     for split, count in (("dev", 40), ("test", 6)):
         rows = [(code, i) for code in ("en", "de", "zh") for i in range(count)]
         text = "".join(f"{c}\tneutral\t\t{split} {c} {i}\tH\t{i}\tx\n" for c, i in rows)
@@ -653,7 +652,7 @@ def test_a_repeated_example_in_another_split_stops(tmp_path: Path) -> None:
         list(splits["dev"])
 
 
-# Columns of anybody's
+# Other columns
 
 
 def test_conll_2002_and_2003_as_they_are_published(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ def test_bert_is_counted_as_by_hand(length: int) -> None:
     passes = Architecture.of_shape(12, 768, 3072, 119_547).text(length)
     forward = by_hand(12, 768, 3072, length)
     assert passes.forward == forward
-    assert passes.backward == 2 * (forward - 2 * 768**2)  # the states of tokens do not use the pooler
+    assert passes.backward == 2 * (
+        forward - 2 * 768**2
+    )  # the states of tokens do not use the pooler
 
 
 def test_the_sizes_are_those_of_the_published_model() -> None:

@@ -1,4 +1,4 @@
-"""Two runs side by side: numbers against a direct computation, and what is said of the rest."""
+"""The comparison of two runs: numbers compared with a direct computation, and notes."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ CONFIGURATION = {
 
 
 def nli(right: Sequence[bool], languages: Sequence[str] = ("deu", "eng")) -> list[ScoredItem]:
-    """As many items of each language in turn as there are."""
+    """Items with the languages in turn."""
     return [
         ScoredItem(f"{number:04}", languages[number % len(languages)], float(value), 1.0)
         for number, value in enumerate(right)
@@ -50,10 +50,10 @@ def save(
     task: str = "nli",
     configuration: Mapping[str, Any] | None = CONFIGURATION,
 ) -> None:
-    """Write a run's scores as the workflow does.
+    """Write a run's scores in the workflow's format.
 
     Args:
-        scores: by ``{recipe}/{seed}``.
+        scores: ``{recipe}/{seed}`` -> scores.
     """
     for place, items in scores.items():
         recipe, _, seed = place.rpartition("/")
@@ -69,7 +69,7 @@ def compared(root: Path, first: str = BASE, second: str = "lr") -> RunComparison
 
 
 def drawn_differences(first: np.ndarray, second: np.ndarray, seed: int) -> np.ndarray:
-    """Differences of the means over two languages, items drawn in pairs: independent code."""
+    """Differences of the means over two languages, with items drawn in pairs, by independent code."""
     generator = np.random.default_rng(seed)
     total = np.zeros(RESAMPLES)
     for language in range(2):
@@ -113,7 +113,7 @@ def test_differences_are_those_of_a_direct_computation(tmp_path: Path) -> None:
 
 
 def test_a_score_has_the_interval_that_table_5_has(tmp_path: Path) -> None:
-    """Draws depend on a task's items and the seed alone."""
+    """Draws depend only on a task's items and the seed."""
     from semantic_tokens.evaluation.bootstrap import Resampling, TaskScores
 
     right = np.random.default_rng(2).random(80) < 0.4
@@ -186,7 +186,7 @@ def test_other_test_items_are_not_paired(tmp_path: Path) -> None:
     assert unpaired["second_low"] < unpaired["second_score"] < unpaired["second_high"]
     for column in ("difference", "low", "high", "p", "p_adjusted"):
         assert np.isnan(unpaired[column]) and not np.isnan(paired[column])
-    assert paired["p_adjusted"] == paired["p"]  # of one test
+    assert paired["p_adjusted"] == paired["p"]  # for one test
     (note,) = found.notes
     assert note.startswith(
         "nli: the test items differ (60 in base, 40 in lr, 40 ids in both), so scores cannot be paired"
@@ -210,7 +210,7 @@ def test_other_text_under_the_same_ids_is_not_paired(tmp_path: Path) -> None:
     assert np.isnan(found.table.loc[0, "difference"])
     assert "the test items differ (20 in base, 20 in lr, under the same ids)" in found.notes[0]
     path.write_text(json.dumps({"id": "0000", "first": "red"}) + "\n", encoding="utf-8")
-    found = compared(tmp_path)  # read in another way, and the same
+    found = compared(tmp_path)  # read in another way, with the same items
     assert (found.table.loc[0, "difference"], found.notes) == (0, [])
 
 
@@ -256,7 +256,7 @@ def test_a_run_that_was_never_recorded_is_compared_all_the_same(tmp_path: Path) 
     assert found.notes == ["The configuration of run base is not known: it was never recorded."]
 
 
-# What cannot be compared
+# Incomparable scores
 
 
 def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ ALIGNED = experiment(figure="figure5", alignment="clsa-muse", dimension="d32", p
 FIRST_K = experiment(figure="figure3", grouping="firstk-0.05", table5=False)
 ROWS = [ORACLE, GROUPED, ALIGNED, FIRST_K]
 
-# By grouping, alignment and seed, of the languages deu and swa.
+# Scores for deu and swa, by grouping, alignment and seed.
 SCORES = {
     "ner_names": {
         ("ungrouped", "unaligned", 1): (0.9, 0.7),
@@ -93,7 +93,7 @@ def record_of(row, task, seed):
 
 
 def scores_of(tasks, seeds, *, chance=0.2):
-    """The scores of all rows; chance is a share of the scale."""
+    """The scores of all rows. ``chance`` is a fraction of the scale."""
     return even_scores(
         ROWS,
         [task.name for task in tasks],
@@ -134,7 +134,7 @@ def test_seeds_give_means_and_sample_deviations_and_relative_performance_of_the_
     parts = ("", "_std", "_low", "_high", "_perc", "_above_chance")
     columns = [f"ner_names_f1{part}" for part in parts]
     assert list(lines[0])[6:] == columns
-    # and the items are even, so that an interval runs from the one seed to the other
+    # items have equal scores, so an interval is from the one seed to the other
     assert [lines[0][c] for c in columns] == [
         "0.8500",
         "0.0707",
@@ -279,7 +279,7 @@ def test_tex_characters_are_escaped_once():
 
 
 class Cells(HTMLParser):
-    """The text and class of every cell, by line; and every address that a page would load."""
+    """Collects the text and class of every cell, by line, and all addresses that a page would load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -330,7 +330,7 @@ def test_html_is_complete_and_repeats_colours_in_text(tmp_path):
 
 
 def test_scores_at_chance_are_marked_and_have_no_band(tmp_path):
-    scores = scores_of([NER], [1], chance=0.45)  # what K-Means has
+    scores = scores_of([NER], [1], chance=0.45)  # the score of K-Means
     table = table5(ROWS, [NER], scores, DIMENSIONS)
     assert table["ner_names_f1_above_chance"].tolist() == ["yes", "no", "yes"]
     write_html(table, NO_BASELINES, [NER], tmp_path / "t.html", **CONTEXT)
@@ -385,7 +385,7 @@ SEARCHED = "the relevant passages, BM25's first 100 and 10000 others per languag
 
 
 def pooled(row, task, seed):
-    """Questions searched a pool; names did not."""
+    """Questions search a pool; names do not."""
     return record_of(row, task, seed) | ({"collection": POOL} if task == "qa" else {})
 
 

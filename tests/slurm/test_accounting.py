@@ -1,4 +1,4 @@
-"""Where SLURM keeps accounts of its jobs: how they end, and what they used."""
+"""SLURM with accounting: the ends of jobs, and their used resources."""
 
 import csv
 import re
@@ -66,7 +66,7 @@ def test_usage_shows_what_jobs_requested_and_used(
 def test_a_job_that_is_cancelled_runs_again(
     submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
-    """`sacct` says who cancelled it, which the plugin takes for a job that still runs."""
+    """`sacct` shows who cancelled it, which the plugin interprets as a running job."""
     target = scores(ASIS, "ner", 2)
     known = len(cluster.jobs())
     process = submitted.start(target, seeds=[2], tasks={"ner": {"training": LONG}})
@@ -80,7 +80,7 @@ def test_a_job_that_is_cancelled_runs_again(
 
 
 def test_an_account_that_is_not_there(submitted: Submitted, full_run: str) -> None:
-    """Of fine-tunings that share a job too, where the plugin alone would wait forever."""
+    """Also for grouped fine-tunings, for which the plugin by itself would wait forever."""
     output = submitted.run(
         scores(ASIS, "ner", 3),
         fails=True,

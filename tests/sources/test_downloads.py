@@ -1,4 +1,4 @@
-"""Downloads: whole or not at all, resumed, checked, and from a mirror where there is one."""
+"""Downloads: atomic, resumed, checked, and from a mirror if there is one."""
 
 import hashlib
 import io
@@ -35,14 +35,14 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the hub of this test's own."""
+    """A separate cache of the hub for this test."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def fetch(tmp_path: Path) -> Fetch:
-    """``fetch(spec, mirrors)``: the folder that was made."""
+    """``fetch(spec, mirrors)``: the folder of the download."""
 
     def fetched(spec: dict[str, Any], mirrors: dict[str, str] | None = None) -> Path:
         target = tmp_path / "made"
@@ -95,15 +95,15 @@ def test_a_file_with_another_checksum_is_refused_and_downloaded_again(
         assert not (tmp_path / "made").exists()
         served["content"] = b"right"
         assert (fetch(spec) / "a.txt").read_bytes() == b"right"
-        assert all(wanted is None for _, _, wanted in requests)  # nothing of the damaged one kept
+        assert all(wanted is None for _, _, wanted in requests)  # the damaged file was removed
 
 
 @pytest.mark.parametrize(
     ("with_tag", "is_checked", "second"),
     [
-        (True, False, "bytes=262144-"),  # what arrived in whole reads
+        (True, False, "bytes=262144-"),  # the parts that arrived completely
         (False, True, "bytes=262144-"),
-        (False, False, None),  # nothing would tell whether it is still the same file
+        (False, False, None),  # nothing would show whether it is still the same file
     ],
 )
 def test_an_interrupted_download_continues(
@@ -154,7 +154,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(fetch: Fetc
     def answer(handler: Any) -> None:
         if handler.headers.get("Range") is None:
             send_file(handler, CONTENT, break_off_at=100_000)
-        else:  # the tag is no longer right, so the whole is sent
+        else:  # the tag has changed, so the entire file is sent
             send(handler, 200, new)
 
     with serving(answer) as (address, _):
@@ -178,7 +178,7 @@ def test_what_is_not_available_is_not_requested_again(
 
 def test_without_a_network_the_message_names_mirrors(fetch: Fetch) -> None:
     with serving(lambda h: None) as (address, _):
-        pass  # nobody listens there any more
+        pass  # nothing listens there any more
     with pytest.raises(InputError, match=r"ConnectionError.*or another address.*`mirrors`"):
         fetch({"url": address, "files": ["a.txt"]})
 
@@ -211,7 +211,7 @@ def test_a_full_disk_is_named_and_the_next_run_continues(
 def test_what_has_arrived_is_kept_whenever_a_run_ends(
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All is there, and its checksums are being computed, which takes minutes of many gigabytes."""
+    """Everything has arrived, and checksums are being computed, which takes minutes for many gigabytes."""
 
     def ended(path: Path) -> str:
         raise KeyboardInterrupt
@@ -259,7 +259,7 @@ def test_what_was_fetched_unpinned_can_be_pinned_and_is_then_refused_once_it_cha
 
 
 def test_what_arrived_under_other_checksums_is_not_taken(fetch: Fetch, tmp_path: Path) -> None:
-    """The list has the same name and says something else."""
+    """The list has the same name and another content."""
     served = {"/a.txt": b"old", "/b.txt": None}
 
     def answer(handler: Any) -> None:
@@ -337,7 +337,7 @@ def test_a_member_that_would_land_elsewhere_is_refused(
 
 
 def with_link(path: Path, suffix: str) -> Path:
-    """An archive of a link and a file."""
+    """An archive with a link and a file."""
     if suffix == "tar":
         with tarfile.open(path, "w") as archive:
             link = tarfile.TarInfo("link")
@@ -365,7 +365,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path, suffix: str) -> None:
 
 
 def test_an_archive_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
-    """One whose file is another member's folder, an encrypted one, and one packed in an unknown way."""
+    """Archives with a file that is another member's folder, with encryption, and with an unknown compression."""
     plain = zipped(tmp_path / "plain.zip", {"a.csv": b"x"}).read_bytes()
     directory = plain.find(b"PK\x01\x02")
     encrypted, unknown = bytearray(plain), bytearray(plain)
@@ -398,7 +398,7 @@ def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, suffix: 
     assert archive.stat().st_size < 1_000_000
     with pytest.raises(InputError, match=r"'second\.csv' .* unpack to more than 200 times"):
         extract(archive, tmp_path / "out", None)
-    # One of them alone is small.
+    # Each of them is small.
     assert [made.name for made in extract(archive, tmp_path / "one", ["first.csv"])] == [
         "first.csv"
     ]
@@ -475,7 +475,7 @@ def test_a_record_s_files_are_found_and_checked_by_its_own_sums(fetch: Fetch) ->
         mirrors = {"https://zenodo.org/api/": f"{address}/api/"}
         made = fetch({"zenodo": 12, "files": ["*.pickle"]}, mirrors)
         assert [path.name for path in made.glob("[!.]*")] == ["network.pickle"]
-        # As it is where the record's list, copied to a mirror, names its files at Zenodo.
+        # For example, a list of the record on a mirror that names files at Zenodo.
         state["address"] = "https://zenodo.org"
         mirrors["https://zenodo.org/content"] = f"{address}/content"
         assert (fetch({"zenodo": 12}, mirrors) / "vectors.wv").read_bytes() == CONTENT
@@ -553,7 +553,7 @@ def test_what_is_in_the_hub_s_cache_is_not_fetched_again(
         assert names(fetch(SPEC, {"hub": address})) == ["README.md", "de/train-0.parquet"]
         again = [path for method, path, _ in requests[asked:] if "/resolve/" in path]
     assert again == []
-    shutil.rmtree(cache)  # and what was made of it stays
+    shutil.rmtree(cache)  # the downloaded files remain
     assert (made / "de/train-0.parquet").read_bytes() == CONTENT
 
 
@@ -628,14 +628,14 @@ def test_the_hub_s_refusals_are_distinguished(
     ):
         fetch(SPEC | change, {"hub": address})
     assert not (tmp_path / "made").exists()
-    with serving(hub(repositories, REVISION)) as (address, _):  # once it is fixed
+    with serving(hub(repositories, REVISION)) as (address, _):  # after it is fixed
         assert names(fetch(SPEC, {"hub": address})) == ["README.md", "de/train-0.parquet"]
 
 
 def test_a_permission_that_is_granted_lets_the_next_run_continue(
     fetch: Fetch, repositories: Path, tmp_path: Path
 ) -> None:
-    """As the hub does it: anyone may list a gated repository, and its files are refused."""
+    """As on the hub, anyone may list a gated repository, but its files are refused."""
     interface = hub(repositories, REVISION)
     state = {"is granted": False}
 
@@ -686,7 +686,7 @@ def test_a_hub_out_of_reach_does_not_let_half_a_folder_pass(
     ):
         fetch(SPEC, {"hub": address})
     with pytest.raises(InputError, match=r"o/data is not available: .*`mirrors`"):
-        fetch(SPEC, {"hub": "http://127.0.0.1:9"})  # where nobody listens
+        fetch(SPEC, {"hub": "http://127.0.0.1:9"})  # where nothing listens
     assert not (tmp_path / "made").exists()
 
 

@@ -33,7 +33,7 @@ def archive(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_index(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Keep the package client off the network; return the waits between its tries."""
+    """Disconnect the package client from the network. Return the waits between its tries."""
     waits: list[float] = []
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setattr(wheels.time, "sleep", waits.append)

@@ -1,4 +1,4 @@
-"""The schemas describe every key, and the page of keys is written from them."""
+"""The schemas describe every key, and the page of keys is generated from them."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The front door: what it lets in, and how it names what it does not."""
+"""The validation of the configuration and of the table of experiments."""
 
 import csv
 import json
@@ -57,7 +57,7 @@ def config() -> dict[str, Any]:
 
 
 def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """The configuration with one key, spelt by its path, set."""
+    """The configuration with another value for one key, which is given by its path."""
     *sections, last = key.split(".")
     section = config
     for name in sections:
@@ -85,7 +85,7 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     profile = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
-    update_config(config, profile)  # as --configfile lays it over the default
+    update_config(config, profile)  # like --configfile over the default
     for section in ("backbones", "lexicons", "corpora", "datasets"):
         for entry in config.get(section, {}).values():
             entry.pop("path", None)  # data that the user puts there
@@ -96,7 +96,7 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        # misspelt
+        # misspelled
         ("tasks.ner.training.learning_rat", 0.1, r"learning_rat is not known; did you mean `learning_rate`\?"),
         ("pretrainning", {}, r"pretrainning is not known; did you mean `pretraining`\?"),
         ("backbones.me5.zzz", 1, r"backbones\.me5\.zzz is not known; known keys: .*layers.*wheel"),
@@ -115,7 +115,7 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
         ("lexicons.roundtrip", {"reader": "table"}, r"lexicons: 'roundtrip' cannot be a name .*rename it"),
         ("corpora.My text", {"reader": "text"}, r"corpora: 'My text' cannot be a name .*rename it"),
         ("tasks.ner", {"kind": "token_classification"}, r"tasks\.ner: '\w+' is a required .*; add it"),
-        # downloads that do not say what to fetch
+        # downloads without a source
         ("downloads.a", {"hub": "o/n", "url": "https://a.org/"}, r"downloads\.a names hub and url; give it one"),
         ("downloads.a", {"licence": "MIT"}, r"downloads\.a names no source; give it one of hub, zenodo"),
         ("downloads.a", {"url": "https://a.org/"}, r"downloads\.a\.url is a folder, .*named in `files`"),
@@ -124,7 +124,7 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
         ("downloads.a", {"hub": "o/n", "revision": "main"}, r"revision: 'main' .*40 hexadecimal"),
         ("downloads.a", {"hub": "bert"}, r"hub: 'bert' .*hub: owner/name"),
         ("mirrors", {"huggingface": "/data"}, r"mirrors: 'huggingface' cannot be a name"),
-        # naming what is not there
+        # names without an entry
         ("lexicons.muse.download", "mus", r"lexicons\.muse\.download names 'mus', .*known: mbert"),
         ("datasets.passages.download", ["mbert", "x"], r"passages\.download names 'x', which is not in"),
         ("backbones.mbert.download", "mbret", r"names 'mbret', .*did you mean `mbert`\?"),
@@ -223,7 +223,7 @@ ROW = {
 
 @pytest.fixture
 def table(tmp_path: Path) -> Callable[..., Path]:
-    """``table(row, …)``: a file of the header and these lines; a mapping changes :data:`ROW`."""
+    """``table(row, …)``: a file with the header and these lines. A mapping changes :data:`ROW`."""
 
     def make(*rows: dict[str, str] | str, header: str = "\t".join(COLUMNS)) -> Path:
         lines = [row if isinstance(row, str) else "\t".join((ROW | row).values()) for row in rows]
@@ -258,7 +258,7 @@ def test_a_row_is_an_experiment(config: dict[str, Any], table: Callable[..., Pat
 def test_a_set_of_lexicons_is_replaced_by_its_members(
     config: dict[str, Any], table: Callable[..., Path]
 ) -> None:
-    """Paths spell the members: a row with the set is the row with its members."""
+    """Paths contain the members: a row with the set equals the row with its members."""
 
     def recipes(alignment: str, grouping: str) -> list[Recipe]:
         change = {"figure": "mine", "reference": "no", "alignment": alignment, "grouping": grouping}
@@ -435,7 +435,7 @@ def test_a_backbone_s_name_is_a_folder_s(part: str) -> None:
 
 
 def test_the_paper_s_45_rows_are_all_there() -> None:
-    """Of the default table, as many rows as Table 5 has, and as many of each figure."""
+    """The default table has the number of rows of Table 5, and of each figure."""
     with (ROOT / "config/experiments.tsv").open(encoding="utf-8") as file:
         lines = [line for line in file if line.strip() and not line.startswith("#")]
     rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["table5"] == "yes"]

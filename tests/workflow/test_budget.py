@@ -24,7 +24,7 @@ def snakemake(folder: Path, *arguments: str) -> str:
 
 
 def plan(folder: Path, *configfiles: str, **keys: float) -> str:
-    """The page of a plan with some keys laid over the configuration."""
+    """The page of a plan with some changed keys of the configuration."""
     (folder / "config/asked.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
     files = ["config/paper.yaml", "config/asked.yaml", *configfiles]
     snakemake(folder, "plan", "--configfile", *files)
@@ -32,7 +32,7 @@ def plan(folder: Path, *configfiles: str, **keys: float) -> str:
 
 
 def hours_of(page: str) -> float:
-    """GPU-hours in all."""
+    """Total GPU hours."""
     (line,) = [line for line in page.splitlines() if line.split()[:2] == ["in", "all"]][:1]
     return float(line.split()[3].replace(",", ""))
 
