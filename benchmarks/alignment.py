@@ -1,5 +1,5 @@
-"""Time an epoch of cross-lingual subword alignment against a simple loop. Also measure the effect of
-alignment on embeddings by the size of the lexicon.
+"""Time an epoch of cross-lingual subword alignment against a simple loop. Also measure the effect
+of alignment on embeddings by the size of the lexicon.
 
     python benchmarks/alignment.py --pairs 1000000
     python benchmarks/alignment.py --strength 3000 30000 200000 1000000

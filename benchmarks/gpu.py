@@ -4,10 +4,10 @@
     python benchmarks/gpu.py --page results/benchmarks/gpu.json    # its section of docs/performance.md
     python benchmarks/gpu.py --tiny                            # small sizes, to check the code; also on a CPU
 
-It takes less than ten minutes on one GPU, and needs no network. Weights and data are random. It needs
-torch, transformers and numpy, but not Snakemake. It uses accelerate, cupy, cuML, faiss, fastkmeans
-and flash-kmeans if they are installed, and the results name those that are absent. Each section
-writes its results to the file when it ends, so a time limit loses no results.
+It takes less than ten minutes on one GPU, and needs no network. Weights and data are random. It
+needs torch, transformers and numpy, but not Snakemake. It uses accelerate, cupy, cuML, faiss,
+fastkmeans and flash-kmeans if they are installed, and the results name those that are absent. Each
+section writes its results to the file when it ends, so a time limit loses no results.
 """
 
 import argparse

@@ -5,13 +5,14 @@
 
 The rows are the wheel's 250,002 real subword embeddings with 384 columns, or some of them. With
 another ``--dimension``, a random matrix maps them to this number of columns, with a tenth of noise,
-to get the shape of mBERT. The other libraries run ``--passes`` passes from the same random rows. Ours
-starts and stops as in the workflow. The spherical objective of all partitions is computed in the same
-way. Our time is the time until the objective of the other library is reached. If it is not reached,
-the benchmark fails.
+to get the shape of mBERT. The other libraries run ``--passes`` passes from the same random rows.
+Ours starts and stops as in the workflow. The spherical objective of all partitions is computed in
+the same way. Our time is the time until the objective of the other library is reached. If it is not
+reached, the benchmark fails.
 
-The OpenBLAS in faiss does not recognise newer processors. ``OPENBLAS_CORETYPE`` is set to the fastest
-kernel of this processor. ``--contenders faiss-as-installed`` measures faiss without this setting.
+The OpenBLAS in faiss does not recognise newer processors. ``OPENBLAS_CORETYPE`` is set to the
+fastest kernel of this processor. ``--contenders faiss-as-installed`` measures faiss without this
+setting.
 """
 
 import os
@@ -131,7 +132,8 @@ def _ours(rows: torch.Tensor, clusters: int) -> Measurement:
 
 
 def seconds_to(found: Measurement, objective: float) -> float:
-    """The time until our run reached this objective; its entire time if only the last partition did."""
+    """The time until our run reached this objective; its entire time if only the last partition
+    did."""
     times = (seconds for seconds, value in found.quality["reached"] if value <= objective)
     return next(times, found.seconds)
 

@@ -2,9 +2,9 @@
 
     python benchmarks/memory_at_scale.py tokenizer.json --megabytes 30 300
 
-This makes text of random words in the formats of Wikipedia and MIRACL. It reads, tokenises and ranks
-it with the functions of the workflow, each step in a separate process, and prints the peak of each
-step.
+This makes text of random words in the formats of Wikipedia and MIRACL. It reads, tokenises and
+ranks it with the functions of the workflow, each step in a separate process, and prints the peak of
+each step.
 """
 
 import argparse

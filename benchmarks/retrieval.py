@@ -5,10 +5,10 @@
 
 The collection contains windows of one to six consecutive translated messages of Django, in about
 sixty languages. The encoder is the first two layers of the wheel's encoder. The other contender is
-``SentenceTransformer.encode`` with its defaults, and ``numpy.argsort`` over all inner products. Ours
-tokenises the texts once, as in the workflow, and encodes batches of similar length. Both start from
-text. Vectors must agree with a cosine of 0.9999. With the same vectors, the first hundred passages of
-every query must be the same.
+``SentenceTransformer.encode`` with its defaults, and ``numpy.argsort`` over all inner products.
+Ours tokenises the texts once, as in the workflow, and encodes batches of similar length. Both start
+from text. Vectors must agree with a cosine of 0.9999. With the same vectors, the first hundred
+passages of every query must be the same.
 """
 
 import sys

@@ -140,8 +140,8 @@ def demand(holds: bool, what: str) -> None:
 
 
 def matmul_rate(rows: int, inner: int, columns: int, seconds: float = 2.0) -> float:
-    """Floating point operations per second of torch's float32 matrix product of this shape: the best
-    rate during these seconds. The floor uses this rate."""
+    """Floating point operations per second of torch's float32 matrix product of this shape: the
+    best rate during these seconds. The floor uses this rate."""
     import torch
 
     left, right = torch.randn(rows, inner), torch.randn(columns, inner)
@@ -155,8 +155,8 @@ def matmul_rate(rows: int, inner: int, columns: int, seconds: float = 2.0) -> fl
 
 
 def bandwidth(megabytes: float = 1024, seconds: float = 2.0) -> float:
-    """Bytes per second that memory reads and writes: the best rate during these seconds, of a copy or
-    of changes in place."""
+    """Bytes per second that memory reads and writes: the best rate during these seconds, of a copy
+    or of changes in place."""
     import torch
 
     source = torch.ones(int(megabytes * MIB) // 4)

@@ -3,9 +3,9 @@
     python benchmarks/tokenizing.py
 
 In the table of experiments of a profile, this counts the variants of every backbone and their
-different tokenizers. It measures both on the profile's corpora: tokenising once per tokenizer, as in
-the workflow, and once per variant. A grouped model looks up groups by the original ids, so a variant
-only needs one additional gather, which is also measured.
+different tokenizers. It measures both on the profile's corpora: tokenising once per tokenizer, as
+in the workflow, and once per variant. A grouped model looks up groups by the original ids, so a
+variant only needs one additional gather, which is also measured.
 """
 
 import time

@@ -3,9 +3,9 @@
     python3 envs/set_up.py [--folder .venv] [--torch auto|cpu|cuda]
 
 This script resolves no versions. pip, setuptools and other build tools are pinned in
-``envs/installer.lock``, and all other packages in ``requirements.lock`` and ``envs/torch.lock``, with
-hashes. The script needs only Python's standard library, and the syntax of Python 3.6, so that an old
-Python can show the message about its version.
+``envs/installer.lock``, and all other packages in ``requirements.lock`` and ``envs/torch.lock``,
+with hashes. The script needs only Python's standard library, and the syntax of Python 3.6, so that
+an old Python can show the message about its version.
 """
 
 import argparse
@@ -25,7 +25,8 @@ COMPILED_FROM = (3, 14)
 
 
 def supported_versions():
-    """The first version of Python that ``pyproject.toml`` supports, and the first later one that it does not."""
+    """The first version of Python that ``pyproject.toml`` supports, and the first later one that it
+    does not."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     bounds = re.search(r'^requires-python = ">=3\.(\d+),<3\.(\d+)"$', text, re.MULTILINE)
     return (3, int(bounds.group(1))), (3, int(bounds.group(2)))
@@ -171,7 +172,8 @@ class SetUp:
         return self.run(what, self.python, "-m", "pip", "install", *arguments, **options)
 
     def torch_version(self):
-        """The version of torch in the environment, with its build (``2.13.0+cpu``); empty without torch."""
+        """The version of torch in the environment, with its build (``2.13.0+cpu``); empty without
+        torch."""
         code = "import importlib.metadata as m; print(m.version('torch'))"
         shown = subprocess.run(
             [str(self.python), "-c", code],
@@ -232,8 +234,8 @@ class SetUp:
     def torch_without_cuda(self, version):
         """Install the build without CUDA. Return whether it is available.
 
-        It has a local version (``+cpu``), which is not in a package index. It comes from the sources
-        in pip's configuration, or else from PyTorch's index, which uv knows.
+        It has a local version (``+cpu``), which is not in a package index. It comes from the
+        sources in pip's configuration, or else from PyTorch's index, which uv knows.
         """
         what = f"torch {version} without CUDA"
         wheel = ("--no-deps", "--only-binary", ":all:", f"torch=={version}+cpu")

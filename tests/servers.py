@@ -79,8 +79,8 @@ def send_file(
 
 
 def hub(repositories: Path, revision: str) -> Answer:
-    """The hub's interface to the repositories ``owner/name`` in a folder, all with one revision. It answers
-    the requests of ``huggingface_hub`` and ``datasets``."""
+    """The hub's interface to the repositories ``owner/name`` in a folder, all with one revision. It
+    answers the requests of ``huggingface_hub`` and ``datasets``."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         parts = handler.path.partition("?")[0].strip("/").split("/")

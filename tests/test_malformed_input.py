@@ -1,5 +1,6 @@
-"""For any content of a file, its reader returns entries or raises an InputError: no other exception, no
-written file, no loaded pickle, no shell. ``HYPOTHESIS_PROFILE=thorough`` tries many more examples."""
+"""For any content of a file, its reader returns entries or raises an InputError: no other
+exception, no written file, no loaded pickle, no shell. ``HYPOTHESIS_PROFILE=thorough`` tries many
+more examples."""
 
 import ast
 import gzip

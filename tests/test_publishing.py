@@ -1,5 +1,5 @@
-"""Models of the hub: a model is downloaded, grouped and published, with a local server in place of the
-hub."""
+"""Models of the hub: a model is downloaded, grouped and published, with a local server in place of
+the hub."""
 
 import os
 import re

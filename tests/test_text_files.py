@@ -1,5 +1,5 @@
-"""Users' text files: byte order marks, line endings, white space, quotation marks, broken characters,
-other files in a publisher's folder. Every reader accepts them, or names the line."""
+"""Users' text files: byte order marks, line endings, white space, quotation marks, broken
+characters, other files in a publisher's folder. Every reader accepts them, or names the line."""
 
 import gzip
 import json

@@ -32,8 +32,8 @@ WIDTH = 16
 
 
 def character_tokenizer() -> PreTrainedTokenizerFast:
-    """BERT's tokenizer with one subword per letter: ``cat`` is ``c ##a ##t``. Chinese characters and
-    punctuation marks are separate words."""
+    """BERT's tokenizer with one subword per letter: ``cat`` is ``c ##a ##t``. Chinese characters
+    and punctuation marks are separate words."""
     pieces = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS), *".,?()-'番茄红色的"]
     tokenizer = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -191,8 +191,8 @@ def write_task(
 
 
 def weights_that_matter(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """All weights except the keys' biases. These do not affect softmax, so their gradient is only rounding,
-    from which Adam makes full steps."""
+    """All weights except the keys' biases. These do not affect softmax, so their gradient is only
+    rounding, from which Adam makes full steps."""
     weights = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
     for name, tensor in weights.items():
         if name.endswith("key.bias"):

@@ -19,8 +19,8 @@ from semantic_tokens.grouping.kmeans import KMeansResult, kmeans
 from semantic_tokens.grouping.kmeans.backend import cuml_is_here
 
 RATIOS = (0.05, 0.1, 0.2, 0.4)
-#: The maximum relative excess over the objective on the CPU. Rounding of sums differs, so some rows are
-#: in other clusters.
+#: The maximum relative excess over the objective on the CPU. Rounding of sums differs, so some rows
+#: are in other clusters.
 OBJECTIVE_BOUND = 0.01
 
 
@@ -88,8 +88,8 @@ def agreement(run: Run, values: dict[str, Any]) -> None:
 
 
 def whole(run: Run, values: dict[str, Any]) -> None:
-    """Measure seconds, passes and memory for mBERT's shape at every ratio, with torch and cuML. Also
-    compare a pass over all rows and centroids with the floor of its products."""
+    """Measure seconds, passes and memory for mBERT's shape at every ratio, with torch and cuML.
+    Also compare a pass over all rows and centroids with the floor of its products."""
     values |= {"rows": run.sizes.rows, "columns": run.sizes.columns, "ratios": []}
     rows = structured_rows(run, run.sizes.rows)
     rate = floor_of(run, "float32")
@@ -304,7 +304,8 @@ def np_or_torch(labels: Any) -> Any:
 
 
 def against_cpu(run: Run, values: dict[str, Any]) -> None:
-    """Compare mBERT's full shape at 5% on the CPU with the device's results of section ``whole``."""
+    """Compare mBERT's full shape at 5% on the CPU with the device's results of section
+    ``whole``."""
     measured = run.results["sections"].get("K-Means", {"values": {}})["values"].get("ratios")
     if not measured:
         raise Absent("the section K-Means, whose objectives this one compares, was not run")

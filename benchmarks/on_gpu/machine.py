@@ -1,4 +1,5 @@
-"""The machine of the measurements, and its rate of matrix products, which is the floor of others."""
+"""The machine of the measurements, and its rate of matrix products, which is the floor of
+others."""
 
 import importlib.metadata
 import importlib.util
@@ -72,7 +73,8 @@ def floors(run: Run, values: dict[str, Any]) -> None:
 
 
 def matrix_rate(run: Run, kind: torch.dtype) -> float:
-    """The best rate of a product of square random matrices during a second (0.1 s in small sizes)."""
+    """The best rate of a product of square random matrices during a second (0.1 s in small
+    sizes)."""
     size = run.sizes.matrix
     seconds = 1.0 if run.sizes.name == "full" else 0.1
     left, right = (torch.randn(size, size, device=run.device).to(kind) for _ in range(2))

@@ -49,8 +49,8 @@ PROCESSES_BOUND = 1e-4
 
 
 def table3(run: Run, values: dict[str, Any]) -> None:
-    """Measure every row of Table 3 with our logits, and with the logits of all positions. Also measure
-    two rows with a compiled encoder."""
+    """Measure every row of Table 3 with our logits, and with the logits of all positions. Also
+    measure two rows with a compiled encoder."""
     imported("accelerate")
     sizes = run.sizes
     values |= {
@@ -156,7 +156,8 @@ def _compared(run: Run, folder: Path) -> tuple[ModelFiles, list[Path], Path]:
 
 
 def precision(run: Run, values: dict[str, Any]) -> None:
-    """Compare losses in bf16 and fp16, compiled or not, with those in float32 without compilation."""
+    """Compare losses in bf16 and fp16, compiled or not, with those in float32 without
+    compilation."""
     sizes = run.sizes
     values |= {"steps": sizes.compared_steps, "kinds": {}}
     with tempfile.TemporaryDirectory() as temporary:
@@ -199,8 +200,9 @@ def relative_difference(found: Sequence[float], expected: Sequence[float]) -> fl
 
 
 def resume(run: Run, values: dict[str, Any]) -> None:
-    """Compare a training that is interrupted and continues from its checkpoint with an uninterrupted
-    one. Also compare two uninterrupted ones, because a GPU adds in another order each time."""
+    """Compare a training that is interrupted and continues from its checkpoint with an
+    uninterrupted one. Also compare two uninterrupted ones, because a GPU adds in another order each
+    time."""
     sizes = run.sizes
     steps = sizes.compared_steps
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,4 +1,5 @@
-"""Retrieval: gradient caching, and the rates of encoding and exact search compared with their floors."""
+"""Retrieval: gradient caching, and the rates of encoding and exact search compared with their
+floors."""
 
 import tempfile
 import time
@@ -73,8 +74,8 @@ def gradient_caching(run: Run, values: dict[str, Any]) -> None:
 
 
 def encode_and_search(run: Run, values: dict[str, Any]) -> None:
-    """Measure encoded texts per second, compared passages per second, and their fractions of the floor
-    of products."""
+    """Measure encoded texts per second, compared passages per second, and their fractions of the
+    floor of products."""
     sizes = run.sizes
     random = np.random.default_rng(1)
     texts = random.integers(5, sizes.rows, (sizes.texts, sizes.text_length)).tolist()

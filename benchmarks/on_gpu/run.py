@@ -26,7 +26,10 @@ class Absent(Exception):
 
 
 class OutOfTimeError(BaseException):
-    """The time limit is reached. It is not an Exception, so other code does not handle it as an error."""
+    """The time limit is reached.
+
+    It is not an Exception, so other code does not handle it as an error.
+    """
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Sizes:
         layers, heads, feed_forward: mBERT's sizes.
         batch, length: sequences and tokens of a pretraining step.
         steps: measured pretraining steps for each row of Table 3.
-        compared_batch, compared_length, compared_steps: sizes of trainings whose losses are compared.
+        compared_batch, compared_length, compared_steps: sizes of trainings whose losses are
+            compared.
         texts, text_length: number and length of encoded texts.
         queries, passages: sizes of the search.
         matrix: rows and columns of the products for the floor.

@@ -1,5 +1,5 @@
-"""Datasets of the Hugging Face hub, from a folder, and over the network from a test server at a pinned
-revision, in a separate process with the hub's settings."""
+"""Datasets of the Hugging Face hub, from a folder, and over the network from a test server at a
+pinned revision, in a separate process with the hub's settings."""
 
 import json
 import os

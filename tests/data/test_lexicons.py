@@ -257,8 +257,8 @@ ENTRIES = [
 
 @pytest.fixture
 def panlex_release(tmp_path: Path) -> Path:
-    """The tables of the database's CSV release, with quoted text, a word that looks like a missing value,
-    and a variety without a current language."""
+    """The tables of the database's CSV release, with quoted text, a word that looks like a missing
+    value, and a variety without a current language."""
     folder = tmp_path / "panlex-20190901-csv"
     write(
         folder / "langvar.csv",

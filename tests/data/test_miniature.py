@@ -334,8 +334,8 @@ def test_words_in_common_do_not_rank_the_relevant_passage_first(made):
 
 
 def test_kinds_decide_where_words_cannot(emoji_wheel):
-    """All facts of such a context are in the territory of the question, and only one thing is of the
-    requested kind."""
+    """All facts of such a context are in the territory of the question, and only one thing is of
+    the requested kind."""
     options = OPTIONS | {"languages": ["eng"], "kind_fraction": 1.0, "exact_fraction": 0.0}
     words = words_of("eng", tuple(templates("eng")["company"]), emoji_wheel)["test"]
     kind_of = {noun: kind for kind, nouns in words.things.items() for noun in nouns}

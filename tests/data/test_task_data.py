@@ -243,7 +243,10 @@ def test_text_that_is_not_utf8_is_named(conll: Path) -> None:
 
 
 def squad_file(path: Path, articles: dict[str, list[str]], prefix: str) -> Path:
-    """Write a file in which each context, by title, has two questions. Its last word answers them."""
+    """Write a file in which each context, by title, has two questions.
+
+    Its last word answers them.
+    """
     data = []
     for title, contexts in articles.items():
         paragraphs = []
@@ -616,8 +619,8 @@ def test_msmarco_s_english_is_not_miracl_s(msmarco: list[Path]) -> None:
 def write_hub_folder(
     folder: Path, configuration: str, tables: dict[str, dict[str, list[Any]]]
 ) -> Path:
-    """Write a dataset repository: the Parquet files of one configuration, and a card that also names
-    another configuration, without files."""
+    """Write a dataset repository: the Parquet files of one configuration, and a card that also
+    names another configuration, without files."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 

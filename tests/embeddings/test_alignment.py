@@ -332,8 +332,8 @@ DIMENSION, LANGUAGES = 32, ("deu", "eng", "spa", "swa")
 
 
 def lexicon_of(meanings: int) -> tuple[torch.Tensor, list[Entry]]:
-    """For each meaning, embeddings of a word in four languages, which are not near enough, and dictionaries
-    of all pairs of languages, in which each line is a concept."""
+    """For each meaning, embeddings of a word in four languages, which are not near enough, and
+    dictionaries of all pairs of languages, in which each line is a concept."""
     shared = random_rows(meanings, DIMENSION, seed=1)
     own = random_rows(meanings * len(LANGUAGES), DIMENSION, seed=2) * 1.2
     embeddings = shared.repeat_interleave(len(LANGUAGES), dim=0) + own

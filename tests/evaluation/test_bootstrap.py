@@ -91,7 +91,8 @@ def test_an_interval_is_of_items_and_seeds() -> None:
 
 
 def test_replicates_are_drawn_first_and_then_their_seeds() -> None:
-    """Two different replicates, each with two similar seeds: half of all draws contain only one replicate."""
+    """Two different replicates, each with two similar seeds: half of all draws contain only one
+    replicate."""
     levels = np.array([0.20, 0.22, 0.60, 0.62])
     earned = {"ara": np.tile(levels, (3, 1, 1))}
     ((_, nested),) = resampled_by_language(of(earned), Resampling(8_000), replicates=2)

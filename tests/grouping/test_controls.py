@@ -65,7 +65,8 @@ def test_groups_by_frequency_are_consecutive_ranks_of_the_sizes_of_kmeans():
 
 
 def test_frequent_subwords_share_with_as_many_as_under_kmeans():
-    # Ids by decreasing frequency. K-Means has the most frequent in a group of one, then two, then four.
+    # Ids by decreasing frequency. K-Means has the most frequent in a group of one, then two, then
+    # four.
     kmeans = torch.tensor([0, 1, 2, 1, 2, 2, 2])
     counts = torch.tensor([90, 80, 70, 60, 5, 5, 0])
     groups = frequency_groups(torch.ones(7, 1), kmeans, counts, singletons=[])

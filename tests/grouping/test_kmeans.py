@@ -293,8 +293,8 @@ def test_near_passes_find_no_worse_partitions_for_fewer_products(metric, near_fi
 def test_rows_are_nearest_to_what_they_are_given_of_what_they_are_compared_with(
     metric, monkeypatch
 ):
-    """Searching all regions equals a comparison with all centroids. Searching some regions gives every
-    row a centroid and its score."""
+    """Searching all regions equals a comparison with all centroids. Searching some regions gives
+    every row a centroid and its score."""
     rows = rows_of(500, 6)
     if metric == "cosine":
         rows = torch.nn.functional.normalize(rows)

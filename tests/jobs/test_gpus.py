@@ -287,7 +287,8 @@ FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\n
 
 @pytest.mark.usefixtures("small_gpu")
 def test_an_estimate_of_what_fits() -> None:
-    # 1 GiB is kept, the pass needed 12, and 15 are available: more rows than the number that did not fit.
+    # 1 GiB is kept, the pass needed 12, and 15 are available: more rows than the number that did
+    # not fit.
     assert batch_that_fits(128, GIB) == 64
     # A power of two, and no more than half of the rows.
     assert batch_that_fits(100, GIB) == 32

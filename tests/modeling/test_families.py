@@ -310,7 +310,8 @@ def test_first_k_computes_what_the_original_does_of_the_text_it_cuts(
 
 
 def test_token_types_are_given_to_models_that_use_them(made: Made, tmp_path: Path) -> None:
-    """A tokenizer may return type 1 for the second text of a pair, even if the model has no types."""
+    """A tokenizer may return type 1 for the second text of a pair, even if the model has no
+    types."""
     model = ours("sequence_classification", made.files(tmp_path))
     ids = made.ids[:2].tolist()
     with torch.no_grad():

@@ -1,4 +1,5 @@
-"""Operations counted without weights, compared with a count by hand and with torch's count at run time."""
+"""Operations counted without weights, compared with a count by hand and with torch's count at run
+time."""
 
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from semantic_tokens.plan.architecture import Architecture
 
 
 def by_hand(layers: int, hidden: int, feed_forward: int, length: int) -> int:
-    """A forward pass of BERT: four square matrices and two wide ones per token, two products of attention
-    per pair of tokens, and one pooler."""
+    """A forward pass of BERT: four square matrices and two wide ones per token, two products of
+    attention per pair of tokens, and one pooler."""
     per_token = 2 * layers * (4 * hidden**2 + 2 * hidden * feed_forward)
     attention = layers * 2 * (2 * length**2 * hidden)
     return per_token * length + attention + 2 * hidden**2

@@ -454,7 +454,8 @@ def test_a_subword_is_glossed_in_each_of_its_languages() -> None:
 
 
 def test_subwords_are_sorted_as_javascript_does() -> None:
-    """By UTF-16: a character outside the first plane is before the last characters of that plane."""
+    """By UTF-16: a character outside the first plane is before the last characters of that
+    plane."""
     pieces = ["b", "▁A", "##c", "\uff21", "\U0001f345", "▁"]
     assert [pieces[i] for i in alphabetical(pieces, "##")] == [
         "▁A",

@@ -69,7 +69,8 @@ def compared(root: Path, first: str = BASE, second: str = "lr") -> RunComparison
 
 
 def drawn_differences(first: np.ndarray, second: np.ndarray, seed: int) -> np.ndarray:
-    """Differences of the means over two languages, with items drawn in pairs, by independent code."""
+    """Differences of the means over two languages, with items drawn in pairs, by independent
+    code."""
     generator = np.random.default_rng(seed)
     total = np.zeros(RESAMPLES)
     for language in range(2):

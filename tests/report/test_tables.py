@@ -279,7 +279,8 @@ def test_tex_characters_are_escaped_once():
 
 
 class Cells(HTMLParser):
-    """Collects the text and class of every cell, by line, and all addresses that a page would load."""
+    """Collects the text and class of every cell, by line, and all addresses that a page would
+    load."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -75,9 +75,9 @@ def running(
 ) -> Iterator[Cluster]:
     """Start munged (unless it runs), slurmctld and slurmd in ``folder``. Stop them at the end.
 
-    The partitions are ``cpu``, which is the default, ``short``, with a limit of half an hour, ``gpu``,
-    and ``plain``, whose only node has no GPUs and is never up. The GPUs have the type ``toy`` and are
-    empty devices. A job that exceeds its memory is killed within seconds.
+    The partitions are ``cpu``, which is the default, ``short``, with a limit of half an hour,
+    ``gpu``, and ``plain``, whose only node has no GPUs and is never up. The GPUs have the type
+    ``toy`` and are empty devices. A job that exceeds its memory is killed within seconds.
 
     Args:
         accounting: enable accounting of jobs, with slurmdbd and MariaDB.

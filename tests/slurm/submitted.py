@@ -72,7 +72,10 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def time_of(path: Path) -> int | None:
-    """The time when a file was written, in nanoseconds, if it exists. Another process may replace it."""
+    """The time when a file was written, in nanoseconds, if it exists.
+
+    Another process may replace it.
+    """
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:

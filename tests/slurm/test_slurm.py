@@ -19,7 +19,8 @@ from submitted import (
     wait_until,
 )
 
-# About 10 s, which is long enough for a cancellation. With few examples, these steps are many epochs.
+# About 10 s, which is long enough for a cancellation. With few examples, these steps are many
+# epochs.
 LONG = {"epochs": 1000, "max_steps": 1000, "checkpoint_every": 10}
 
 
@@ -104,7 +105,8 @@ def test_nothing_is_stale_on_the_other_side(submitted: Submitted, full_run: str)
 def test_a_job_runs_again_after_it_went_over_its_memory_and_after_it_was_cancelled(
     local: Study, submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
-    """It requests more memory, and continues from its checkpoint to the scores of an undisturbed run."""
+    """It requests more memory, and continues from its checkpoint to the scores of an undisturbed
+    run."""
     target = scores(ASIS, "ner", 2)
     # Less than a training needs, and more than its start needs.
     memory = FEW["memory_mb"] | {"training": 450}
@@ -321,7 +323,8 @@ def test_a_time_limit_that_is_reached(submitted: Submitted, full_run: str) -> No
 
 
 def test_a_node_that_dies(submitted: Submitted, full_run: str, cluster: Cluster) -> None:
-    """Its job waits in the queue again, and continues from its checkpoint when a node is available."""
+    """Its job waits in the queue again, and continues from its checkpoint when a node is
+    available."""
     target = scores(ASIS, "ner", 7)
     known = len(cluster.jobs())
     training = LONG | {"max_steps": 200}

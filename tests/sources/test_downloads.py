@@ -211,7 +211,8 @@ def test_a_full_disk_is_named_and_the_next_run_continues(
 def test_what_has_arrived_is_kept_whenever_a_run_ends(
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everything has arrived, and checksums are being computed, which takes minutes for many gigabytes."""
+    """Everything has arrived, and checksums are being computed, which takes minutes for many
+    gigabytes."""
 
     def ended(path: Path) -> str:
         raise KeyboardInterrupt
@@ -365,7 +366,8 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path, suffix: str) -> None:
 
 
 def test_an_archive_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
-    """Archives with a file that is another member's folder, with encryption, and with an unknown compression."""
+    """Archives with a file that is another member's folder, with encryption, and with an unknown
+    compression."""
     plain = zipped(tmp_path / "plain.zip", {"a.csv": b"x"}).read_bytes()
     directory = plain.find(b"PK\x01\x02")
     encrypted, unknown = bytearray(plain), bytearray(plain)

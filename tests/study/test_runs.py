@@ -42,7 +42,8 @@ def default() -> dict[str, Any]:
 
 
 def named(config: dict[str, Any], run: str, **changes: Any) -> dict[str, Any]:
-    """A run's configuration: another configuration with changed keys, which are given by their paths."""
+    """A run's configuration: another configuration with changed keys, which are given by their
+    paths."""
     own = copy.deepcopy(config) | {"run": run}
     for key, value in changes.items():
         *sections, last = key.split("__")

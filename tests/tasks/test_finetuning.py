@@ -189,8 +189,8 @@ NAMES = {
 
 
 def initials(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
-    """A tagger by the first letter: p starts a person, a continues one, l starts a place. Other subwords
-    of a word, and padding, are tagged as a place."""
+    """A tagger by the first letter: p starts a person, a continues one, l starts a place. Other
+    subwords of a word, and padding, are tagged as a place."""
     tags = ["B-LOC", "B-PER", "I-PER", "O"]
     tag_of = torch.full((len(VOCABULARY),), tags.index("O"))
     for piece, token in VOCABULARY.items():
@@ -231,7 +231,8 @@ def test_the_loss_is_the_mean_over_words(names: dict) -> None:
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_names_are_scored_by_language_over_all_words(names: dict, batch_size: int) -> None:
     scores = scores_by_language(make_task(**names).evaluate(Rule(initials), batch_size))
-    # English: "per ana and" is tagged as one name: of two entities, two are found, and one is correct.
+    # English: "per ana and" is tagged as one name: of two entities, two are found, and one is
+    # correct.
     # Swahili: of five entities the last lies past the cut and one tag was never seen in
     # training; four are found, three of them right.
     assert scores == {"eng": (pytest.approx(0.5), 1), "swa": (pytest.approx(2 * 3 / (4 + 5)), 2)}

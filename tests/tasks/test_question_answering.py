@@ -83,7 +83,8 @@ def test_an_unknown_normalization_is_refused(tmp_path: Path) -> None:
 
 
 def window_of(count: int, before: int = 4) -> dict[str, Any]:
-    """A window with this number of context tokens of one character each, after ``before`` other tokens."""
+    """A window with this number of context tokens of one character each, after ``before`` other
+    tokens."""
     return {"context_start": before, "offsets": [edge for i in range(count) for edge in (i, i + 1)]}
 
 

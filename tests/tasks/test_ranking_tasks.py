@@ -310,8 +310,8 @@ def test_retrieval_searches_the_language_s_passages(
 def test_cosine_does_not_prefer_long_passages(
     task_of: Callable[..., Any], monkeypatch, similarity: str, place: int
 ) -> None:
-    """The direction of the query "a" is nearest to "a", then "a a", then "a a a", which is its passage.
-    With the dot product, the longest, "a a a a", is first."""
+    """The direction of the query "a" is nearest to "a", then "a a", then "a a a", which is its
+    passage. With the dot product, the longest, "a a a a", is first."""
     monkeypatch.setitem(SPLITS, "test", SPLITS["test"][:1])
     model = encoder(lambda **inputs: letters(**inputs) + torch.tensor([0.0, 0.1]))
     scores = scores_by_language(task_of("retrieval", similarity=similarity).evaluate(model, 4))
@@ -432,8 +432,8 @@ def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path
 def train_retrieval(
     given: dict[str, Any], folder: ModelFiles, device_batch_size: int | None
 ) -> tuple[list[float], dict[str, torch.Tensor]]:
-    """The work of each process: steps over three or fewer examples, so that the parts are not equal.
-    Returns the losses and the weights."""
+    """The work of each process: steps over three or fewer examples, so that the parts are not
+    equal. Returns the losses and the weights."""
     task = make_task(**given)
     task.device_batch_size = device_batch_size
     # In double precision, because Adam makes full steps from the rounding of a tiny gradient.

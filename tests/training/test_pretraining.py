@@ -103,7 +103,10 @@ def test_masks_differ_from_step_to_step_and_are_the_seed_s(many: torch.Tensor) -
 
 @pytest.fixture
 def corpora(tmp_path: Path) -> list[Path]:
-    """Two corpora with 400 German and 100 Swahili sequences. Each sequence contains a unique number."""
+    """Two corpora with 400 German and 100 Swahili sequences.
+
+    Each sequence contains a unique number.
+    """
     save_file({"deu": _numbered(0, 300), "swa": _numbered(1000, 100)}, tmp_path / "a.safetensors")
     save_file({"deu": _numbered(300, 100)}, tmp_path / "b.safetensors")
     return [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]

@@ -353,7 +353,8 @@ def test_two_processes_share_a_step(size: int) -> None:
 
 
 def test_the_script_that_starts_processes_runs_once(tmp_path: Path) -> None:
-    """Snakemake's scripts have no ``__main__`` guard, and a spawned process imports the main script."""
+    """Snakemake's scripts have no ``__main__`` guard, and a spawned process imports the main
+    script."""
     script = tmp_path / "script.py"
     script.write_text(
         "import os\n"
@@ -458,8 +459,8 @@ def test_micro_batches_count_by_their_terms() -> None:
 
 
 def learning_rates(steps: int, options: TrainingOptions) -> list[float]:
-    """The learning rates of a run, from a weight whose updates equal the rate, because Adam's step has size
-    one with a constant gradient."""
+    """The learning rates of a run, from a weight whose updates equal the rate, because Adam's step
+    has size one with a constant gradient."""
     weight = nn.Linear(1, 1, bias=False)
     seen: list[float] = []
 
@@ -572,8 +573,8 @@ def test_a_gradient_that_is_not_a_number_ends_the_run() -> None:
 def test_gradients_that_overflow_again_and_again_end_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overflows: int
 ) -> None:
-    """In fp16, the scaler skips these steps. It needs a GPU, so here nothing is scaled, and no steps are
-    made."""
+    """In fp16, the scaler skips these steps. It needs a GPU, so here nothing is scaled, and no
+    steps are made."""
     monkeypatch.setattr(
         accelerate, "Accelerator", lambda **given: Accelerator(**given | {"mixed_precision": "no"})
     )

@@ -1,10 +1,10 @@
 """Many dry runs of Snakemake in one process: the jobs that would run again after each change.
 
-It is a separate process, started with ``python dry_runs.py CHECKOUT FOLDER``, because the digests of
-code describe the imported package, which must be the checkout's. First it makes the study look
-finished: all outputs exist and are empty, and Snakemake's ``--touch`` records their provenance. Then
-it reads changes from standard input, as JSON objects by name (``config`` to merge, ``files`` to
-edit, other ``targets``), and writes the jobs of each to standard output.
+It is a separate process, started with ``python dry_runs.py CHECKOUT FOLDER``, because the digests
+of code describe the imported package, which must be the checkout's. First it makes the study look
+finished: all outputs exist and are empty, and Snakemake's ``--touch`` records their provenance.
+Then it reads changes from standard input, as JSON objects by name (``config`` to merge, ``files``
+to edit, other ``targets``), and writes the jobs of each to standard output.
 """
 
 import contextlib
@@ -82,8 +82,8 @@ def make(checkout: Path, folder: Path, targets: list[str]) -> tuple[dict[str, st
 
 @contextlib.contextmanager
 def edited(paths: list[Path]) -> Iterator[None]:
-    """Append a line to these files during the body, and restore content and dates. The line is not a
-    comment, because comments do not change digests."""
+    """Append a line to these files during the body, and restore content and dates. The line is not
+    a comment, because comments do not change digests."""
     with tempfile.TemporaryDirectory() as temporary:
         kept = [shutil.copy2(path, f"{temporary}/{n}") for n, path in enumerate(paths)]
         for path in paths:
@@ -97,8 +97,8 @@ def edited(paths: list[Path]) -> Iterator[None]:
 
 
 def parse_once() -> None:
-    """Parse every rule file once. They do not change between these runs, and parsing takes nearly half of
-    a dry run."""
+    """Parse every rule file once. They do not change between these runs, and parsing takes nearly
+    half of a dry run."""
     import snakemake.api  # noqa: F401 (the modules below import each other)
     from snakemake import workflow
 

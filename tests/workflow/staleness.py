@@ -127,7 +127,8 @@ def another_value(part: Mapping[str, Any]) -> Any:
     return not default if isinstance(default, bool) else default + 0.1
 
 
-# A new option of trainings needs no line here: it affects the model, unless a line below says otherwise.
+# A new option of trainings needs no line here: it affects the model, unless a line below says
+# otherwise.
 _TRAINING |= {
     name: another_value(part)
     for name, part in SCHEMA["$defs"]["training"]["properties"].items()
@@ -350,8 +351,8 @@ MODULES: dict[str, Line] = {
     "sources.e5_binary": Line(BACKBONES),
     # one job trains, and measures the cost
     "jobs.efficiency": Line(PRETRAINED),
-    # the reading of matrices is used everywhere and does not affect results; their extraction from a
-    # backbone is also here
+    # the reading of matrices is used everywhere and does not affect results; their extraction from
+    # a backbone is also here
     "embeddings.matrix": Line(EMBEDDINGS),
     "errors": Line(NOTHING),
     **dict.fromkeys(
@@ -526,7 +527,8 @@ def _set(target: dict[str, Any], source: Mapping[str, Any]) -> None:
 
 
 def keys_with_values() -> list[str]:
-    """All keys of the schema without keys below them, with ``*`` for names that the user chooses."""
+    """All keys of the schema without keys below them, with ``*`` for names that the user
+    chooses."""
     paths = {key.path for key in keys_of(SCHEMA)}
     sections = {path.rpartition(".")[0] for path in paths}
     return sorted(paths - sections)

@@ -1,5 +1,5 @@
-"""Failing downloads in the workflow: each prints one message, leaves no file that looks complete, and
-the next run continues."""
+"""Failing downloads in the workflow: each prints one message, leaves no file that looks complete,
+and the next run continues."""
 
 import io
 import json

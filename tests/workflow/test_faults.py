@@ -1,5 +1,5 @@
-"""Failures of machines and disks, and killed jobs: each ends with the result of an undisturbed run, or
-with one message that says what to do. Finished results are kept."""
+"""Failures of machines and disks, and killed jobs: each ends with the result of an undisturbed run,
+or with one message that says what to do. Finished results are kept."""
 
 import os
 import random
@@ -54,8 +54,8 @@ def wait_until(condition: Callable[[], Any], seconds: float = 300) -> Any:
 
 
 class Halted(NamedTuple):
-    """A run, its stopped training process, and the step at which the training continues after it was
-    killed."""
+    """A run, its stopped training process, and the step at which the training continues after it
+    was killed."""
 
     run: subprocess.Popen[str]
     training: psutil.Process
@@ -77,8 +77,8 @@ def remove(study: Study, target: str) -> None:
 
 
 def start(study: Study, target: str, fault: str, **place: Any) -> tuple[Path, Any]:
-    """Start a run with a fault at a place (``step`` or ``opening``). Return a file that marks the fault, and
-    the run."""
+    """Start a run with a fault at a place (``step`` or ``opening``). Return a file that marks the
+    fault, and the run."""
     remove(study, target)
     (study.folder / LOGS[target]).unlink(missing_ok=True)
     mark = study.folder / "fault"

@@ -91,8 +91,8 @@ def test_what_it_says_is_merged_into_the_default_profile(foreign: Path) -> None:
 
 
 def test_the_catalog_finds_the_workflow_where_it_looks(tmp_path: Path) -> None:
-    """Its rules for standardized usage require workflow/Snakefile, config/README.md, and a description that
-    names the deployment of software."""
+    """Its rules for standardized usage require workflow/Snakefile, config/README.md, and a
+    description that names the deployment of software."""
     described = yaml.safe_load(
         (ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8")
     )
@@ -128,8 +128,8 @@ def repository(tmp_path: Path) -> git.Repo:
 
 
 def test_it_is_deployed_from_its_repository_alone(repository: git.Repo, tmp_path: Path) -> None:
-    """Like snakedeploy for the catalog: the user's folder contains a copy of config, and a Snakefile that
-    names the repository. The package and the scripts come from the repository."""
+    """Like snakedeploy for the catalog: the user's folder contains a copy of config, and a
+    Snakefile that names the repository. The package and the scripts come from the repository."""
     # Snakemake does not clone the repository again.
     cache = "snakemake/snakemake/source-cache/snakemake-git-cache/github.com/owner/semantic-tokens"
     repository.clone(str(tmp_path / "cache" / cache), bare=True)

@@ -91,8 +91,8 @@ def dry_run_in(checkout: Path, command: list[str]) -> str:
 
 
 def test_the_first_commands_on_a_cluster_are_right_as_they_stand(checkout: Path) -> None:
-    """Long fine-tunings are not grouped, and no job requests more time than a partition allows, even in its
-    last attempt."""
+    """Long fine-tunings are not grouped, and no job requests more time than a partition allows,
+    even in its last attempt."""
     commands = first_commands()
     assert [command[1] for command in commands] == ["download", "plan", "results/table5.csv"]
     for command in commands:

@@ -1,5 +1,5 @@
-"""The paper's configuration, downloaded and read from a mirror in the layout of the publishers: every
-entry of ``downloads``, with its patterns, pins and readers.
+"""The paper's configuration, downloaded and read from a mirror in the layout of the publishers:
+every entry of ``downloads``, with its patterns, pins and readers.
 """
 
 import gzip
@@ -46,7 +46,8 @@ def table(path: Path, **columns: list[Any]) -> None:
 
 
 def card(folder: Path, features: str, splits: dict[str, int], configurations: list[str]) -> None:
-    """Write the README.md of a dataset on the hub, with the features and files of its configurations."""
+    """Write the README.md of a dataset on the hub, with the features and files of its
+    configurations."""
     infos, files = "", ""
     for name in configurations:
         infos += f"- config_name: {name}\n  features:\n{features}  splits:\n"

@@ -1,5 +1,5 @@
-"""Every key of the config and every module of the package makes only dependent jobs stale: the table of
-``staleness.py`` compared with dry runs."""
+"""Every key of the config and every module of the package makes only dependent jobs stale: the
+table of ``staleness.py`` compared with dry runs."""
 
 import json
 import os
@@ -50,7 +50,8 @@ def modules() -> list[str]:
 
 
 def files_of(package: Path, module: str) -> list[str]:
-    """The files of a module: one file, or a package's ``__init__`` and files that are not Python."""
+    """The files of a module: one file, or a package's ``__init__`` and files that are not
+    Python."""
     path = package / module.replace(".", "/")
     if not path.is_dir():
         return [str(path.with_suffix(".py"))]

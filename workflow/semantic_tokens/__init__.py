@@ -1,4 +1,5 @@
-"""Semantic tokens: how much multilingual models understand if similar subwords share an embedding."""
+"""Semantic tokens: how much multilingual models understand if similar subwords share an
+embedding."""
 
 from importlib.metadata import PackageNotFoundError, version
 

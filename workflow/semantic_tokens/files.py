@@ -43,11 +43,11 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Write a folder atomically: yield a temporary folder next to ``path``, and replace ``path`` with
-    it at the end.
+    """Write a folder atomically: yield a temporary folder next to ``path``, and replace ``path``
+    with it at the end.
 
-    If the body raises, the temporary folder is removed and ``path`` does not change. An old folder is
-    removed only after the new one is complete.
+    If the body raises, the temporary folder is removed and ``path`` does not change. An old folder
+    is removed only after the new one is complete.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

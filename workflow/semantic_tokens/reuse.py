@@ -1,4 +1,5 @@
-"""Makes a semantic-token version of any encoder, as a checkpoint, without the workflow (docs/reuse.md).
+"""Makes a semantic-token version of any encoder, as a checkpoint, without the workflow
+(docs/reuse.md).
 
 Only the rows of the word embeddings change: they become the embeddings of their semantic tokens
 (paper, section 2.1). ``AutoModel.from_pretrained`` opens the result with the original tokenizer.
@@ -55,8 +56,8 @@ from semantic_tokens.tokenization.vocabulary import (
 
 log = logging.getLogger(__name__)
 
-#: Additional files: ``token_to_group`` [V] and ``weight`` [V', d]; the members of every group; and the
-#: settings.
+#: Additional files: ``token_to_group`` [V] and ``weight`` [V', d]; the members of every group; and
+#: the settings.
 GROUPS = "semantic_tokens.safetensors"
 MEMBERS = "semantic_tokens.tsv"
 ORIGIN = "semantic_tokens.json"
@@ -132,7 +133,8 @@ def semantic_version(
         metric: for ``kmeans``: ``cosine``, or ``euclidean`` (Appendix E).
         lexicons: tables of concept, language, word and source. With ``kmeans`` the embeddings are
             first aligned with them (CLSA, section 2.2).
-        dimension: the number of columns of the word embeddings to keep; the others become zero (2.3).
+        dimension: the number of columns of the word embeddings to keep; the others become zero
+            (2.3).
         seed: the seed of K-Means and of the alignment.
         max_iterations: the maximum number of passes of K-Means.
         keep_unused_alone: leave ``[unusedN]`` outside the clustering.
@@ -449,7 +451,8 @@ def _write_index(made: Path) -> None:
 
 
 def _write_members(groups: Groups, tokenizer: PreTrainedTokenizerFast, path: Path) -> None:
-    """Write one line per group of two or more subwords: number, size, and subwords as JSON strings."""
+    """Write one line per group of two or more subwords: number, size, and subwords as JSON
+    strings."""
     texts = subword_texts(tokenizer)
     members: dict[int, list[str]] = {}
     for token, group in enumerate(groups.token_to_group.tolist()):

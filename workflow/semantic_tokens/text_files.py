@@ -1,9 +1,9 @@
 """Reading of text files from users and publishers.
 
-All readers of such files use this module. It removes a byte order mark, and recognises gzipped files
-by their first bytes. Lines end with a line feed, with or without a carriage return; other separators
-of Unicode do not end a line, since they occur within sentences. Errors of decoding name the file and
-line. Quotation marks have no special meaning.
+All readers of such files use this module. It removes a byte order mark, and recognises gzipped
+files by their first bytes. Lines end with a line feed, with or without a carriage return; other
+separators of Unicode do not end a line, since they occur within sentences. Errors of decoding name
+the file and line. Quotation marks have no special meaning.
 """
 
 import codecs
@@ -89,8 +89,8 @@ def at_tabs_or_spaces(line: str) -> list[str]:
 
 
 def json_document(path: str | Path) -> Any:
-    """The content of a JSON file, which may be gzipped. Half of a surrogate pair becomes U+FFFD, and
-    the log has the number of replacements.
+    """The content of a JSON file, which may be gzipped. Half of a surrogate pair becomes U+FFFD,
+    and the log has the number of replacements.
 
     Raises:
         InputError: the file is not JSON in UTF-8; the message names the file and line.

@@ -1,5 +1,5 @@
-"""Make jobs accept the toy cluster's GPUs, which are empty files. Every Python process of a run imports
-this first, if this folder is in its PYTHONPATH."""
+"""Make jobs accept the toy cluster's GPUs, which are empty files. Every Python process of a run
+imports this first, if this folder is in its PYTHONPATH."""
 
 import importlib.abc
 import importlib.util

@@ -1,6 +1,6 @@
-"""Fake GPUs, which are only names. Every Python process of a run imports this first, if this folder is
-in its PYTHONPATH. Jobs accept them. The file ``FAKE_GPU_RECORD`` records which job had which GPU, with
-start and end, while it had the lock."""
+"""Fake GPUs, which are only names. Every Python process of a run imports this first, if this folder
+is in its PYTHONPATH. Jobs accept them. The file ``FAKE_GPU_RECORD`` records which job had which
+GPU, with start and end, while it had the lock."""
 
 import contextlib
 import importlib.abc

@@ -1,11 +1,11 @@
-"""Inject a fault at a known place in a training. Every Python process of a run imports this first, if
-this folder is in its PYTHONPATH. The fault occurs in the process that trains.
+"""Inject a fault at a known place in a training. Every Python process of a run imports this first,
+if this folder is in its PYTHONPATH. The fault occurs in the process that trains.
 
-``FAULT`` is ``stop``, which stops the process (SIGSTOP) so that a test can act on it; ``wait``, which
-keeps it busy for ten minutes, so that it still reacts to signals; or ``memory``, which requests more
-memory than any machine has. It occurs after the optimizer step ``FAULT_STEP``, counted in this
-process, or before a file is opened whose path ends with ``FAULT_OPENING``. The file ``FAULT_MARK``
-contains the number of the process by then.
+``FAULT`` is ``stop``, which stops the process (SIGSTOP) so that a test can act on it; ``wait``,
+which keeps it busy for ten minutes, so that it still reacts to signals; or ``memory``, which
+requests more memory than any machine has. It occurs after the optimizer step ``FAULT_STEP``,
+counted in this process, or before a file is opened whose path ends with ``FAULT_OPENING``. The file
+``FAULT_MARK`` contains the number of the process by then.
 """
 
 import importlib.abc

@@ -1,8 +1,8 @@
 """BM25 candidates for retrieval and reranking (paper, section 3).
 
-Words are sequences of word characters. In scripts without spaces between words, they are overlapping
-character bigrams, as in Lucene's CJK analyzer. There is no stemming and no list of stop words, so
-all languages are treated in the same way.
+Words are sequences of word characters. In scripts without spaces between words, they are
+overlapping character bigrams, as in Lucene's CJK analyzer. There is no stemming and no list of stop
+words, so all languages are treated in the same way.
 """
 
 import contextlib
@@ -100,9 +100,9 @@ def bm25_candidates(
         depth: the maximum length of the lists.
         k1, b: saturation of term frequency, and length normalisation; the defaults are Anserini's,
             which MIRACL's BM25 baseline uses.
-        index_folder: an existing folder for these files. Each language's index (8 bytes per different
-            word of a passage) is also written there and memory-mapped, so the system can page it out.
-            The default is a temporary folder and an index in memory.
+        index_folder: an existing folder for these files. Each language's index (8 bytes per
+            different word of a passage) is also written there and memory-mapped, so the system can
+            page it out. The default is a temporary folder and an index in memory.
 
     Yields:
         ``{"id": query id, "candidates": [passage id, best first], "scores": [float]}``,
@@ -122,7 +122,8 @@ def bm25_candidates(
 def _by_language(
     passages: Iterable[Mapping[str, Any]], languages: Iterable[str], folder: Path
 ) -> dict[str, Path]:
-    """Split passages into one file per language, since all languages together may not fit in memory."""
+    """Split passages into one file per language, since all languages together may not fit in
+    memory."""
     parts = {language: folder / f"{language}.jsonl" for language in languages}
     with contextlib.ExitStack() as opened:
         files = {

@@ -5,11 +5,11 @@ from typing import Any
 
 
 class DigestSet:
-    """A set of texts that stores eight bytes per text, so MIRACL's 106 million ids take one gigabyte
-    instead of thirteen.
+    """A set of texts that stores eight bytes per text, so MIRACL's 106 million ids take one
+    gigabyte instead of thirteen.
 
-    The probability that any two of n different texts are confused is n² / 2**65, which is 0.0003 for
-    MIRACL.
+    The probability that any two of n different texts are confused is n² / 2**65, which is 0.0003
+    for MIRACL.
 
     Args:
         recent: the maximum number of texts in a Python set (about 80 bytes each) before they are

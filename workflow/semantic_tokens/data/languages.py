@@ -61,8 +61,9 @@ def in_languages(
 
     Args:
         code_of: returns the language's code or name in the name of a file or its folder.
-        languages: the requested languages (ISO 639-3); None for all. If they are given, files that are
-            not named after a language are ignored, since a publisher's folder may contain others.
+        languages: the requested languages (ISO 639-3); None for all. If they are given, files that
+            are not named after a language are ignored, since a publisher's folder may contain
+            others.
 
     Raises:
         InputError: all languages are requested, and a file is not named after a language.

@@ -70,10 +70,11 @@ def single_subword_pairs(
 ) -> TranslationPairs:
     """Pair the words of each concept that are single subwords (section 2.2).
 
-    Two subwords form a pair if they are words of at least two languages. Synonyms within one language
-    are not paired; their common translations connect them. The number of all pairs grows with the
-    square of the number of words. Above the limit, all words are put on a circle in random order, and
-    each is paired with the same number of next words. So no concept with many words dominates.
+    Two subwords form a pair if they are words of at least two languages. Synonyms within one
+    language are not paired; their common translations connect them. The number of all pairs grows
+    with the square of the number of words. Above the limit, all words are put on a circle in random
+    order, and each is paired with the same number of next words. So no concept with many words
+    dominates.
 
     Args:
         entries: words with the same concept and source are translations of each other.
@@ -181,8 +182,8 @@ def info_nce(
 
 
 def known_positives(token_ids: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
-    """Which pairs of a batch must not be negatives of each other: pairs of the same concept, and pairs
-    that share a subword, since each then contains a translation of it.
+    """Which pairs of a batch must not be negatives of each other: pairs of the same concept, and
+    pairs that share a subword, since each then contains a translation of it.
 
     Args:
         token_ids: [B, 2] int64.
@@ -214,13 +215,13 @@ def align(
     coordinates are about 1/√d (0.036 at d = 768).
 
     The paper's hyperparameters are unknown, so these are our choices. The rest of the model expects
-    rows near their original places, so the strength of the alignment is how far rows move. It does not
-    depend on the size of the lexicon: the number of steps is fixed, and if the mean cosine to the
-    original rows falls below ``min_mean_cosine``, all rows are rotated back by the same fraction of
-    their angle. docs/decisions.md shows the results for 3,000 to 1,000,000 pairs.
+    rows near their original places, so the strength of the alignment is how far rows move. It does
+    not depend on the size of the lexicon: the number of steps is fixed, and if the mean cosine to
+    the original rows falls below ``min_mean_cosine``, all rows are rotated back by the same
+    fraction of their angle. docs/decisions.md shows the results for 3,000 to 1,000,000 pairs.
 
-    The cost of a step depends on the batch, not on the matrix; see :class:`_RowwiseAdam`. Rows outside
-    all pairs are not parameters, and do not change.
+    The cost of a step depends on the batch, not on the matrix; see :class:`_RowwiseAdam`. Rows
+    outside all pairs are not parameters, and do not change.
 
     Args:
         embeddings: [V, d] floating.
@@ -228,8 +229,8 @@ def align(
         seed: the seed of the order of the pairs.
         temperature: the temperature of the softmax over cosines.
         batch_size: the number of pairs per step, which are negatives of each other.
-        steps: the number of optimizer steps. Small lexicons are repeated, and of very large ones only
-            a part is used.
+        steps: the number of optimizer steps. Small lexicons are repeated, and of very large ones
+            only a part is used.
         learning_rate: the learning rate of Adam.
         min_mean_cosine: the minimum mean cosine between a row in pairs before and after; -1 sets no
             limit.
@@ -299,16 +300,17 @@ def _batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
 def _limit_drift(
     before: torch.Tensor, after: torch.Tensor, min_mean_cosine: float
 ) -> tuple[float, float]:
-    """Rotate rows back towards their original directions, in place, until the mean cosine is reached.
+    """Rotate rows back towards their original directions, in place, until the mean cosine is
+    reached.
 
-    Each row moves along the arc between its two directions. The fraction of the angle is the same for
-    all rows, so rows that moved further go back further.
+    Each row moves along the arc between its two directions. The fraction of the angle is the same
+    for all rows, so rows that moved further go back further.
 
     Args:
         before: [n, d], rows of length one; rows of length zero are ignored.
         after: [n, d], rows of length one.
-        min_mean_cosine: the minimum of the mean cosine between ``before`` and ``after``. The largest
-            fraction of the angles that reaches it is kept.
+        min_mean_cosine: the minimum of the mean cosine between ``before`` and ``after``. The
+            largest fraction of the angles that reaches it is kept.
 
     Returns:
         the mean cosine afterwards, and the kept fraction of the angles, 0 to 1.
@@ -343,8 +345,8 @@ def _limit_drift(
 
 
 class _RowwiseAdam:
-    """Adam for a matrix with gradients in few rows per step. The result is that of dense Adam, but a
-    step costs only as much as its rows.
+    """Adam for a matrix with gradients in few rows per step. The result is that of dense Adam, but
+    a step costs only as much as its rows.
 
     Dense Adam moves all rows at every step, because the moments of earlier gradients are not zero.
     Let t be the last step with a gradient in a row. At a later step s, dense Adam moves the row by
@@ -432,8 +434,8 @@ def _each_once(token_ids: np.ndarray, concepts: np.ndarray) -> TranslationPairs:
 
 
 def _nearest_both_ways(ours: torch.Tensor, theirs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """For normalised rows [n, d] and [m, d]: the index of the most similar row of ``theirs`` for each
-    of ``ours``, [n] int64, and the reverse, [m] int64."""
+    """For normalised rows [n, d] and [m, d]: the index of the most similar row of ``theirs`` for
+    each of ``ours``, [n] int64, and the reverse, [m] int64."""
     there = []
     best = torch.full((len(theirs),), -torch.inf)
     back = torch.zeros(len(theirs), dtype=torch.int64)

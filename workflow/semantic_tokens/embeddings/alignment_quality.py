@@ -107,8 +107,8 @@ def translation_accuracy(embeddings: torch.Tensor, test: TranslationTest) -> flo
 
 
 def translations_found(embeddings: torch.Tensor, test: TranslationTest) -> np.ndarray:
-    """Whether each query's nearest subword by cosine is a held-out translation. Candidates are subwords
-    that are words of other languages only.
+    """Whether each query's nearest subword by cosine is a held-out translation. Candidates are
+    subwords that are words of other languages only.
 
     Args:
         embeddings: [V, d] floating.

@@ -1,8 +1,8 @@
 """Baselines without a model: chance, and BM25.
 
 Chance is the best score without reading the test item, chosen on the training data: always the most
-frequent class, one tag for every word, or the same position in every passage. For rankings it is the
-expected score of a random order. A model that is not better has not learned to use the text.
+frequent class, one tag for every word, or the same position in every passage. For rankings it is
+the expected score of a random order. A model that is not better has not learned to use the text.
 """
 
 from collections import Counter
@@ -28,8 +28,8 @@ METRICS = {
     "retrieval": "ndcg_at_10",
 }
 
-#: The possible starts of a constant answer, in words from the start of the passage, and its lengths; None
-#: is the rest of the passage.
+#: The possible starts of a constant answer, in words from the start of the passage, and its
+#: lengths; None is the rest of the passage.
 STARTS = range(10)
 LENGTHS = (*range(1, 11), None)
 #: The number of training questions for choosing the constant answer, evenly spaced.
@@ -47,7 +47,8 @@ _WORD = regex.compile(
 def commonest_class(
     train: Iterable[Example], test: Iterable[Example]
 ) -> tuple[list[ScoredItem], str]:
-    """Always predict the most frequent class of the training data; average over equally frequent ones.
+    """Always predict the most frequent class of the training data; average over equally frequent
+    ones.
 
     Returns:
         the items, each with its probability of being correct, and the rule in words.

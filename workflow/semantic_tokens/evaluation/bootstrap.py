@@ -1,9 +1,9 @@
 """Uncertainty of scores: a paired bootstrap over test items, seeds and replicates.
 
-Each sample draws test items with replacement within each language, the same items for all models, and
-computes every score again (Efron and Tibshirani 1993; Koehn 2004). If experiments were trained several
-times, trainings are drawn too: first replicates of the entire pipeline, then the fine-tuning seeds of
-each replicate. The interval then covers both sources of variation.
+Each sample draws test items with replacement within each language, the same items for all models,
+and computes every score again (Efron and Tibshirani 1993; Koehn 2004). If experiments were trained
+several times, trainings are drawn too: first replicates of the entire pipeline, then the
+fine-tuning seeds of each replicate. The interval then covers both sources of variation.
 """
 
 import functools
@@ -49,7 +49,8 @@ class Resampling:
     confidence: float = 0.95
 
     def interval(self, draws: np.ndarray) -> tuple[float, float]:
-        """The percentile interval of [1 + resamples] values, the first of which is the actual score."""
+        """The percentile interval of [1 + resamples] values, the first of which is the actual
+        score."""
         tail = 100 * (1 - self.confidence) / 2
         low, high = np.nanpercentile(draws[1:], [tail, 100 - tail])
         return float(low), float(high)
@@ -161,15 +162,15 @@ def resampled_by_language(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each language's scores, on the same resampled items for all models.
 
-    The draws of a language depend only on its items and the seed. So other experiments do not change
-    them, and two tasks over the same items have the same draws.
+    The draws of a language depend only on its items and the seed. So other experiments do not
+    change them, and two tasks over the same items have the same draws.
 
     Args:
         replicates: the number of replicates; runs are sorted by replicate.
 
     Yields:
-        the language, and [1 + resamples, models] float64: the score on the actual items, then on each
-        sample. Scores are means over runs, which are drawn too.
+        the language, and [1 + resamples, models] float64: the score on the actual items, then on
+        each sample. Scores are means over runs, which are drawn too.
     """
     weights: np.ndarray | None = None
     for language in sorted(items.earned):
@@ -200,7 +201,8 @@ def _scores(
 
 
 def _weights_of_runs(replicates: int, seeds: int, resampling: Resampling) -> np.ndarray:
-    """[1 + resamples, replicates * seeds], the weight of each training; equal weights in the first row.
+    """[1 + resamples, replicates * seeds], the weight of each training; equal weights in the first
+    row.
 
     Replicates are drawn first, and then the seeds of each drawn replicate, because trainings of one
     replicate share earlier steps and are not independent.
@@ -221,8 +223,8 @@ def _number(name: str, ids: Sequence[str] = ()) -> int:
 def bootstrap_p(differences: np.ndarray) -> float:
     """Two-sided p of no difference: twice the smaller fraction of samples on one side of zero.
 
-    One is added to both counts, since the data are also a sample. So p is never 0 (Davison and Hinkley
-    1997).
+    One is added to both counts, since the data are also a sample. So p is never 0 (Davison and
+    Hinkley 1997).
 
     Args:
         differences: [resamples].
@@ -302,7 +304,8 @@ class TaskScores:
         return Estimate(value, low, high, *spreads)
 
     def draws_by_language(self, names: Sequence[str]) -> list[dict[str, np.ndarray]]:
-        """For each model, its :meth:`draws` in every language. They are drawn again to save memory."""
+        """For each model, its :meth:`draws` in every language. They are drawn again to save
+        memory."""
         places = [self._place[name] for name in names]
         some = Items(
             self._items.ids,
@@ -317,8 +320,8 @@ class TaskScores:
         return found
 
     def is_above_chance(self, name: str) -> bool:
-        """Whether the score is significantly above chance: the interval of the difference, paired by
-        item, is above zero."""
+        """Whether the score is significantly above chance: the interval of the difference, paired
+        by item, is above zero."""
         low, _ = self.resampling.interval(self.draws(name) - self.draws("chance"))
         return low > _ROUNDING
 

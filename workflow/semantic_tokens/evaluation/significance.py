@@ -1,7 +1,7 @@
 """Significance tests of differences between models (not in the paper).
 
-They use the paired bootstrap of :mod:`semantic_tokens.evaluation.bootstrap`: each sample draws the same
-test items for both models. If there are several seeds, these are drawn too.
+They use the paired bootstrap of :mod:`semantic_tokens.evaluation.bootstrap`: each sample draws the
+same test items for both models. If there are several seeds, these are drawn too.
 """
 
 import itertools
@@ -52,8 +52,8 @@ class Comparison:
 
 
 def comparisons(rows: Sequence[ExperimentRow]) -> list[Comparison]:
-    """All pairs of experiments that differ in exactly one part of the recipe, and all experiments with
-    their backbone's reference.
+    """All pairs of experiments that differ in exactly one part of the recipe, and all experiments
+    with their backbone's reference.
 
     Args:
         rows: the experiments, with each recipe and training once.
@@ -82,8 +82,8 @@ def significance(
     """Every comparison of :func:`comparisons`, in every task.
 
     Args:
-        rows_by_task: task -> its experiments. Among experiments with the same recipe and training, the
-            first represents all; it is a reference if one of them is.
+        rows_by_task: task -> its experiments. Among experiments with the same recipe and training,
+            the first represents all; it is a reference if one of them is.
         runs: the trainings; a score is their mean.
 
     Returns:

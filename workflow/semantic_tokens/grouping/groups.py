@@ -99,7 +99,8 @@ def groups_of(
     Args:
         embeddings: [V, d] float32, original (unnormalised).
         labels: [V] int64; subwords with the same label form a group.
-        weights: [V] floating, the weight of each subword in its group's mean; None for equal weights.
+        weights: [V] floating, the weight of each subword in its group's mean; None for equal
+            weights.
     """
     token_to_group = canonical(labels)
     member_weight = None if weights is None else weights.float()

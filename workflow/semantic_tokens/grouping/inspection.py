@@ -1,4 +1,5 @@
-"""The contents of semantic tokens: subwords with their scripts and meanings (paper, section 4.4)."""
+"""The contents of semantic tokens: subwords with their scripts and meanings (paper, section
+4.4)."""
 
 import re
 import unicodedata
@@ -258,8 +259,8 @@ def inspect_vocabulary(
 
     Args:
         groups, embeddings, tokenizer, lexicons: files of the workflow.
-        keywords: English words. Figure 8 shows the first :data:`FEW` that share a group, with numbers
-            and punctuation. Figure 13 shows the others.
+        keywords: English words. Figure 8 shows the first :data:`FEW` that share a group, with
+            numbers and punctuation. Figure 13 shows the others.
 
     Returns:
         the groups, and the keywords without a group.

@@ -41,7 +41,8 @@ class Together:
 
 @dataclass(frozen=True)
 class Purity:
-    """How often members of a group have the same label, in groups with two or more labelled members.
+    """How often members of a group have the same label, in groups with two or more labelled
+    members.
 
     Attributes:
         purity: the fraction of labelled members that have their group's most frequent label.

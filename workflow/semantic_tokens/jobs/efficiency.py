@@ -22,7 +22,8 @@ def steps_per_second(seconds: Sequence[float]) -> float | None:
     """The speed of the median step, so that pauses do not count.
 
     Args:
-        seconds: the duration of every step; the first :data:`WARM_UP` are ignored if there are more.
+        seconds: the duration of every step; the first :data:`WARM_UP` are ignored if there are
+            more.
 
     Returns:
         None without steps.
@@ -34,8 +35,8 @@ def steps_per_second(seconds: Sequence[float]) -> float | None:
 def peak_memory() -> dict[str, Any]:
     """``peak_memory_bytes`` of this process so far, and ``memory_of``, the kind of memory.
 
-    On a GPU it is the memory that PyTorch reserved, as the driver's tools show it. Otherwise it is the
-    resident memory of the process, including libraries.
+    On a GPU it is the memory that PyTorch reserved, as the driver's tools show it. Otherwise it is
+    the resident memory of the process, including libraries.
     """
     if torch.cuda.is_available():
         return {"peak_memory_bytes": torch.cuda.max_memory_reserved(), "memory_of": "GPU"}

@@ -1,12 +1,12 @@
 """Reservation of this machine's GPUs, so that every job has its own.
 
-Snakemake counts GPUs but does not choose them, so parallel jobs would all use the first one. Therefore
-a job holds a file lock on a free GPU while it runs, and makes only this GPU visible to CUDA. This must
-happen before CUDA is initialised, so this module does not import torch.
+Snakemake counts GPUs but does not choose them, so parallel jobs would all use the first one.
+Therefore a job holds a file lock on a free GPU while it runs, and makes only this GPU visible to
+CUDA. This must happen before CUDA is initialised, so this module does not import torch.
 
 A job chooses among the GPUs in ``CUDA_VISIBLE_DEVICES``, which a user or SLURM has set. SLURM gives
-every job its own GPUs, and different GPUs of two jobs may have the same number. So locks apply within
-one SLURM job, or on one machine without SLURM.
+every job its own GPUs, and different GPUs of two jobs may have the same number. So locks apply
+within one SLURM job, or on one machine without SLURM.
 """
 
 import contextlib
@@ -48,8 +48,8 @@ def visible_gpus() -> list[str]:
 def gpu_limit(per_job: int) -> int | None:
     """The number of GPUs that all jobs on this machine may use, for Snakemake's resource ``gpu``.
 
-    It is at least the number that one job requests, because Snakemake would reduce the request. Such a
-    job reports that there are too few GPUs.
+    It is at least the number that one job requests, because Snakemake would reduce the request.
+    Such a job reports that there are too few GPUs.
 
     Returns:
         None if no GPU is known.
@@ -64,8 +64,8 @@ def reserved_gpus(
 ) -> Iterator[list[str]]:
     """Reserve GPUs during the body, and set ``CUDA_VISIBLE_DEVICES`` to them.
 
-    While other jobs use them, it waits and logs this. The system releases the locks when the job ends
-    in any way.
+    While other jobs use them, it waits and logs this. The system releases the locks when the job
+    ends in any way.
 
     Args:
         count: the number of GPUs.
@@ -84,7 +84,8 @@ def reserved_gpus(
     while True:
         with contextlib.ExitStack() as locks:
             taken, holders = [], []
-            # Only one job chooses at a time. Otherwise two jobs that need two GPUs could each take one.
+            # Only one job chooses at a time. Otherwise two jobs that need two GPUs could each take
+            # one.
             with _turn(folder / "choosing"):
                 for name in names:
                     path = folder / re.sub(r"\W", "-", name)
@@ -160,8 +161,8 @@ def _nvidia_smi() -> str:
 
 
 def _listed(said: str) -> list[str]:
-    """The GPUs in the output of ``nvidia-smi -L``: numbers, or UUIDs if there are MIG instances, which
-    have no numbers."""
+    """The GPUs in the output of ``nvidia-smi -L``: numbers, or UUIDs if there are MIG instances,
+    which have no numbers."""
     gpus: list[tuple[str, str, list[str]]] = []
     for line in said.splitlines():
         if found := re.match(r"GPU (\d+): .*\(UUID: (GPU-[^)]+)\)", line):

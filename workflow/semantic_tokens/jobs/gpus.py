@@ -17,8 +17,8 @@ def require_gpus(count: int) -> None:
     """Check that a job has the GPUs that it needs.
 
     Raises:
-        InputError: torch finds fewer. The message names the driver and the build of torch, and says how
-            to fix it.
+        InputError: torch finds fewer. The message names the driver and the build of torch, and says
+            how to fix it.
     """
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if found >= count:
@@ -81,11 +81,11 @@ def memory_here() -> str:
 
 
 def batch_that_fits(rows: int, kept: int) -> int:
-    """An estimate of the number of rows that fit in a forward and backward pass, after a pass ran out of
-    memory.
+    """An estimate of the number of rows that fit in a forward and backward pass, after a pass ran
+    out of memory.
 
-    The memory use of the failed pass is divided by its rows. The pass was not finished, so the estimate
-    is too high; therefore it is limited to half of the rows.
+    The memory use of the failed pass is divided by its rows. The pass was not finished, so the
+    estimate is too high; therefore it is limited to half of the rows.
 
     Args:
         rows: the number of rows of the failed pass.

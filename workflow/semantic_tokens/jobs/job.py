@@ -18,10 +18,10 @@ from semantic_tokens.jobs.cluster.gpus import gpu_count
 def job(snakemake: Any) -> Iterator[logging.Logger]:
     """Run a script's work.
 
-    It logs to the rule's log file and to the terminal, uses the rule's number of threads and GPUs, and
-    ends if Snakemake has ended. An :class:`InputError`, a full disk, too little memory, an unusable GPU
-    and an interruption end in a one-line message. Any other exception is a bug, and its traceback is in
-    the log.
+    It logs to the rule's log file and to the terminal, uses the rule's number of threads and GPUs,
+    and ends if Snakemake has ended. An :class:`InputError`, a full disk, too little memory, an
+    unusable GPU and an interruption end in a one-line message. Any other exception is a bug, and
+    its traceback is in the log.
     """
     from semantic_tokens.jobs.snakemake_run import end_with_snakemake
 
@@ -41,8 +41,8 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     try:
         with _gpus_of(snakemake, log):
             yield log
-        # Otherwise Python collects all objects of the libraries before it ends, which takes nearly a
-        # second in each of about 300 jobs.
+        # Otherwise Python collects all objects of the libraries before it ends, which takes nearly
+        # a second in each of about 300 jobs.
         gc.freeze()
     except InputError as error:
         log.error("%s: %s", snakemake.rule, error)
@@ -113,16 +113,16 @@ def log_to(files: Iterable[str]) -> None:
     logging.getLogger("accelerate").setLevel(logging.ERROR)
 
 
-# Signs of a full disk in the libraries' errors: safetensors writes it as text, torch as a wrong position
-# of its writer.
+# Signs of a full disk in the libraries' errors: safetensors writes it as text, torch as a wrong
+# position of its writer.
 _FULL_DISK = (
     "No space left on device",
     "Disk quota exceeded",
     "PytorchStreamWriter failed",
     "fail at inline_container.cc",
 )
-# Signs of too little memory of the machine or a GPU, in this process or in another process of the same
-# training.
+# Signs of too little memory of the machine or a GPU, in this process or in another process of the
+# same training.
 _TOO_LITTLE_MEMORY = (
     "can't allocate memory",
     "not enough memory",
@@ -153,8 +153,8 @@ _UNUSABLE_GPU = (
 
 
 def _message_with(error: BaseException | None, signs: Iterable[str], *numbers: int) -> str | None:
-    """The message of an exception or one of its causes that has one of these error numbers or contains
-    one of these signs, or None."""
+    """The message of an exception or one of its causes that has one of these error numbers or
+    contains one of these signs, or None."""
     while error is not None:
         said = f"{type(error).__name__}: {error}"
         for line in said.splitlines():

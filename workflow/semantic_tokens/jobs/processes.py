@@ -28,8 +28,8 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
     """Call a function in ``count`` processes that train together. Return the result of the first.
 
     Args:
-        count: the number of processes. 1 calls the function directly; with more, function and arguments
-            must be picklable.
+        count: the number of processes. 1 calls the function directly; with more, function and
+            arguments must be picklable.
 
     Raises:
         InputError: the function raised one, or a process was killed.

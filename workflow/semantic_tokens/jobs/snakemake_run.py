@@ -1,9 +1,9 @@
 """The process of a Snakemake run, the end of its jobs, and the removal of stale locks.
 
-Snakemake locks the working directory during a run. If it is killed, the lock remains, which the next
-run does not ignore, and its jobs continue although nobody uses their results. So a run records its
-process (:func:`begin_run`), a job ends when this process has ended (:func:`end_with_snakemake`), and
-the next run removes a lock without an owner.
+Snakemake locks the working directory during a run. If it is killed, the lock remains, which the
+next run does not ignore, and its jobs continue although nobody uses their results. So a run records
+its process (:func:`begin_run`), a job ends when this process has ended
+(:func:`end_with_snakemake`), and the next run removes a lock without an owner.
 """
 
 import atexit
@@ -61,10 +61,10 @@ class Process:
 def begin_run(state: str | Path, *, takes_lock: bool) -> None:
     """Record this Snakemake process for its jobs, and remove the lock of a killed one.
 
-    Every Snakemake process must call this once, before it takes its own lock. A lock is removed only if
-    all recorded runs were on this host and have ended. It is kept if a recorded run was on another
-    host, which cannot be checked here, or if there is no record, because then something else has locked
-    the folder. Snakemake's own message then says what to do.
+    Every Snakemake process must call this once, before it takes its own lock. A lock is removed
+    only if all recorded runs were on this host and have ended. It is kept if a recorded run was on
+    another host, which cannot be checked here, or if there is no record, because then something
+    else has locked the folder. Snakemake's own message then says what to do.
 
     Args:
         state: Snakemake's folder of the study, ``.snakemake``.
@@ -107,7 +107,8 @@ def _read(record: Path) -> Process | None:
 def end_with_snakemake() -> None:
     """From now on, end this process and its children if its Snakemake process has ended.
 
-    Without Snakemake, this does nothing. On a cluster, it is the Snakemake process on the job's node.
+    Without Snakemake, this does nothing. On a cluster, it is the Snakemake process on the job's
+    node.
     """
     if _VARIABLE in os.environ:
         snakemake = Process(**json.loads(os.environ[_VARIABLE]))

@@ -84,7 +84,8 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
 
 
 def metadata(file: Path) -> dict[str, str]:
-    """The metadata of a safetensors file; for other files, the metadata that transformers writes."""
+    """The metadata of a safetensors file; for other files, the metadata that transformers
+    writes."""
     if file.suffix != ".safetensors":
         return {"format": "pt"}
     with safe_open(file, framework="pt") as opened:
@@ -100,7 +101,10 @@ def same_parameter(names: Iterable[str], parameter: str, model: PreTrainedModel)
 
 
 def modern_name(name: str) -> str:
-    """The current name of a tensor. BERT's first checkpoints use TensorFlow's names of layer norms."""
+    """The current name of a tensor.
+
+    BERT's first checkpoints use TensorFlow's names of layer norms.
+    """
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
         "LayerNorm.beta", "LayerNorm.bias"
     )

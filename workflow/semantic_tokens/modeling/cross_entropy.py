@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-# The size of a part of the logits, as rows × outputs. A part is small compared with the model, and has
-# enough rows to make the cost of reading the weights small.
+# The size of a part of the logits, as rows × outputs. A part is small compared with the model, and
+# has enough rows to make the cost of reading the weights small.
 _LOGITS_AT_ONCE = 2**25
 
 
 class _CrossEntropyInParts(torch.autograd.Function):
-    """See :func:`cross_entropy_in_parts`. The forward pass also computes the gradients, while it has
-    the logits of a part. The backward pass scales them, since fp16 scales the loss."""
+    """See :func:`cross_entropy_in_parts`. The forward pass also computes the gradients, while it
+    has the logits of a part. The backward pass scales them, since fp16 scales the loss."""
 
     @staticmethod
     def forward(
@@ -56,11 +56,12 @@ class _CrossEntropyInParts(torch.autograd.Function):
 def cross_entropy_in_parts(
     states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, groups: torch.Tensor
 ) -> torch.Tensor:
-    """Mean cross-entropy of ``states @ weight.T + bias``, in nats, computed for some rows at a time.
+    """Mean cross-entropy of ``states @ weight.T + bias``, in nats, computed for some rows at a
+    time.
 
     With a full vocabulary, logits need much memory even if they are limited to masked positions,
-    because there are four copies: logits, their logarithms, and the gradients of both. Here there is
-    one copy, for some rows at a time.
+    because there are four copies: logits, their logarithms, and the gradients of both. Here there
+    is one copy, for some rows at a time.
 
     Args:
         states: [n, d] floating; with n = 0 the result is nan.

@@ -103,8 +103,8 @@ class SemanticTokenDecoder(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias.clone())
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """[..., width] -> [..., V'], the scores of the groups. A tied decoder has only the leading d
-        columns (section 2.3), so only the leading d columns of the states are used."""
+        """[..., width] -> [..., V'], the scores of the groups. A tied decoder has only the leading
+        d columns (section 2.3), so only the leading d columns of the states are used."""
         states = states[..., : self.weight.shape[1]]
         return states if self.returns_states else functional.linear(states, self.weight, self.bias)
 
@@ -115,7 +115,8 @@ def use_semantic_tokens(
     weight: torch.Tensor,
     member_weight: torch.Tensor | None = None,
 ) -> None:
-    """Replace the input embedding of a model, and its decoder if it has one, with modules over groups.
+    """Replace the input embedding of a model, and its decoder if it has one, with modules over
+    groups.
 
     The bias of a group, and its row in an untied decoder, are means over the members.
 

@@ -287,7 +287,8 @@ def _class_of(head: str, config: PreTrainedConfig) -> Any:
 
 
 def _outside_the_head(model: PreTrainedModel, files: ModelFiles) -> dict[str, torch.Tensor]:
-    """Tensors of the checkpoint's encoder that the model with a masked language modelling head lacks."""
+    """Tensors of the checkpoint's encoder that the model with a masked language modelling head
+    lacks."""
     if is_semantic_token_model(files.folder):
         return read_saved_model(files.folder)[1]
     trusted = trusts_remote_code(files.folder)

@@ -25,8 +25,8 @@ def pooled(states: torch.Tensor, attention_mask: torch.Tensor, how: Pooling) -> 
 class MeanPooledClassifier(nn.Module):
     """A linear layer over the mean of an encoder's states.
 
-    This is for encoders that were trained with a mean, such as sentence encoders. For most families,
-    the heads of transformers use the first token.
+    This is for encoders that were trained with a mean, such as sentence encoders. For most
+    families, the heads of transformers use the first token.
 
     Args:
         encoder: from ``load_model("none", …)``.

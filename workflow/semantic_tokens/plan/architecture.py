@@ -28,7 +28,8 @@ from semantic_tokens.modeling.vocabulary_layers import (
     replace_output_layer,
 )
 
-# The number of positions for which a head is counted: a product with one row may use another kernel.
+# The number of positions for which a head is counted: a product with one row may use another
+# kernel.
 _POSITIONS = 8
 
 
@@ -74,7 +75,10 @@ class Architecture:
     def of_shape(
         cls, layers: int, hidden: int, feed_forward: int, vocabulary: int
     ) -> "Architecture":
-        """An encoder of BERT's family. The numbers of heads and positions do not affect the counts."""
+        """An encoder of BERT's family.
+
+        The numbers of heads and positions do not affect the counts.
+        """
         return cls.of_config(
             BertConfig(
                 num_hidden_layers=layers,
@@ -148,8 +152,8 @@ class Architecture:
 
 
 def _model(architecture: Architecture, auto_class: Any, device: str = "meta") -> Any:
-    """A model with new weights and eager attention, because torch's counter does not support all fused
-    kernels."""
+    """A model with new weights and eager attention, because torch's counter does not support all
+    fused kernels."""
     config = copy.deepcopy(architecture.config)
     with torch.device(device):
         return auto_class.from_config(
@@ -180,8 +184,8 @@ def _text(architecture: Architecture, length: int) -> Passes | InputError:
         result: torch.Tensor = model(input_ids=ids, **mask).last_hidden_state
         return result
 
-    # With a mask, most families check whether it is all ones; without one, some search for padding in the
-    # ids. Both need values.
+    # With a mask, most families check whether it is all ones; without one, some search for padding
+    # in the ids. Both need values.
     tries = (
         _counted(architecture, functools.partial(states, device, has_mask))
         for device, has_mask in (("meta", False), ("meta", True), ("cpu", True))
@@ -226,8 +230,8 @@ def _prediction(architecture: Architecture, groups: int, dimension: int) -> Pass
 def _counted(
     architecture: Architecture, compute: Callable[[], torch.Tensor]
 ) -> Passes | InputError:
-    """The operations of a computation with one output tensor, and of its gradients; or the reason why
-    they cannot be counted."""
+    """The operations of a computation with one output tensor, and of its gradients; or the reason
+    why they cannot be counted."""
     try:
         with FlopCounterMode(display=False) as counter:
             result = compute()

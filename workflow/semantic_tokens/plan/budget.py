@@ -1,8 +1,8 @@
 """The largest part of a study that fits into a budget of hours.
 
-docs/decisions.md describes the rule. First, a smaller pool of passages is searched; then rows are left
-out, from the end of the table of experiments; then tasks, the most expensive first. All kept rows are
-trained on all kept tasks.
+docs/decisions.md describes the rule. First, a smaller pool of passages is searched; then rows are
+left out, from the end of the table of experiments; then tasks, the most expensive first. All kept
+rows are trained on all kept tasks.
 """
 
 import math
@@ -75,7 +75,8 @@ class Budget:
         return SubStudy(rows, tasks, hours, pools or {})
 
     def largest(self) -> SubStudy | None:
-        """The largest sub-study within the budget, possibly the entire study; None if nothing fits."""
+        """The largest sub-study within the budget, possibly the entire study; None if nothing
+        fits."""
         for tasks in self._fewer_and_fewer_tasks():
             kept = self._rows_within(tasks, self._pools(tasks)[-1])
             if all(row in kept for row in self._core()):
@@ -127,8 +128,8 @@ class Budget:
         return [row] if row == reference else [reference, row]
 
     def _rows_within(self, tasks: Sequence[str], pools: Pools) -> list[ExperimentRow]:
-        """Rows by importance, each if it fits together with the earlier ones. A row that does not fit
-        does not fit into a larger set either, since costs only add up."""
+        """Rows by importance, each if it fits together with the earlier ones. A row that does not
+        fit does not fit into a larger set either, since costs only add up."""
         kept: list[ExperimentRow] = []
         for row in self._by_importance():
             more = [row for row in self._with_reference(row) if row not in kept]
@@ -167,7 +168,8 @@ class Budget:
         return levels
 
     def _smaller_pool(self, dataset: str, number: int) -> Mapping[str, Any] | None:
-        """A pool with this number of random passages per language, if it is smaller than the config's."""
+        """A pool with this number of random passages per language, if it is smaller than the
+        config's."""
         given, backbone = self.study.datasets[dataset].get("pool"), self.rows[0]["backbone"]
         pool = {"depth": self._pool_depths[dataset], "seed": _SEED} | dict(given or {})
         pool["random_per_language"] = number

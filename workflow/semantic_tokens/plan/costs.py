@@ -1,8 +1,8 @@
 """The jobs of some experiments, and the cost of each kind of job. Shared jobs count once.
 
 Disk use is estimated from existing files, or from the sizes of downloads. Tokenised text, with four
-bytes per token, is assumed to be as large as the text: in XQuAD's paragraphs, one token of mBERT has
-3.0 (Chinese) to 6.7 bytes (Hindi).
+bytes per token, is assumed to be as large as the text: in XQuAD's paragraphs, one token of mBERT
+has 3.0 (Chinese) to 6.7 bytes (Hindi).
 """
 
 from collections import Counter
@@ -18,8 +18,8 @@ from semantic_tokens.study.recipe import Recipe, lexicons_of, segmentation_of
 
 # BM25 splits passages by language; its index has 8 bytes per different word of a passage.
 _INDEX = 2.5
-# The cost of K-Means on a CPU in full passes: 2.4 to 4.7 were measured (docs/performance.md), since most
-# passes skip comparisons.
+# The cost of K-Means on a CPU in full passes: 2.4 to 4.7 were measured (docs/performance.md), since
+# most passes skip comparisons.
 _KMEANS_PASSES = 5
 _RANKING = ("reranking", "retrieval")
 

@@ -1,8 +1,8 @@
 """The amount of text of a study, the lengths of texts, and the number of passages to search.
 
-Existing files are counted. Otherwise the sizes of downloads and the config's ``counts`` are used. Text
-is assumed to be three times as large as its compressed files (English Wikipedia in Parquet: 1.7 times;
-gzipped JSON: about three times).
+Existing files are counted. Otherwise the sizes of downloads and the config's ``counts`` are used.
+Text is assumed to be three times as large as its compressed files (English Wikipedia in Parquet:
+1.7 times; gzipped JSON: about three times).
 """
 
 from collections import Counter
@@ -97,8 +97,8 @@ class Data:
     def searched(
         self, name: str, backbone: str, pool: Mapping[str, Any] | None
     ) -> dict[str, float]:
-        """The maximum number of ``passages`` in this pool of a dataset; empty without a pool or without
-        counts."""
+        """The maximum number of ``passages`` in this pool of a dataset; empty without a pool or
+        without counts."""
         counts = self.counts(name, backbone)
         if not pool or any(key not in counts for key in ("train", "test", "relevant", "passages")):
             return {}
@@ -149,8 +149,8 @@ class Data:
 
 
 def _tokenized(path: Path) -> tuple[int, float] | None:
-    """The number of rows of a tokenised table and the mean number of tokens per row, from the file's
-    metadata. None if the table is missing or empty."""
+    """The number of rows of a tokenised table and the mean number of tokens per row, from the
+    file's metadata. None if the table is missing or empty."""
     if not path.is_file():
         return None
     with reading(path):

@@ -58,8 +58,8 @@ class Throughput:
         return sum(self.of_rule(rule, cost) or 0.0 for rule, cost in costs.items())
 
     def wall_hours(self, costs: Mapping[str, Cost]) -> float:
-        """The total time with ``at_once`` parallel jobs. It is at least the sum of the largest jobs of
-        a model's consecutive steps."""
+        """The total time with ``at_once`` parallel jobs. It is at least the sum of the largest jobs
+        of a model's consecutive steps."""
         devices = self.devices_per_job
         chain = sum(
             costs[rule].largest / (self.rate * self.utilisation * devices) + self.seconds_per_job

@@ -75,9 +75,9 @@ def flattened(values: Mapping[str, Any], key: str = "") -> dict[str, str]:
 
 
 def code_version(root: Path) -> dict[str, Any]:
-    """The package's version and a digest of its source; and the commit of its checkout and whether the
-    checkout has changes, both None without a checkout. A copy of a commit has a file ``commit`` that
-    names it."""
+    """The package's version and a digest of its source; and the commit of its checkout and whether
+    the checkout has changes, both None without a checkout. A copy of a commit has a file ``commit``
+    that names it."""
     package = Path(semantic_tokens.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):

@@ -29,8 +29,8 @@ def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list
         patterns: patterns of member names; None takes all files.
 
     Raises:
-        InputError: the archive is damaged or has no matching member; or a matching member is outside
-            the folder, is a link, or is too large after unpacking.
+        InputError: the archive is damaged or has no matching member; or a matching member is
+            outside the folder, is a link, or is too large after unpacking.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = []
@@ -63,7 +63,8 @@ def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list
             "download it again"
         ) from error
     except (RuntimeError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-        # The archive is encrypted, has an unknown compression, or a file and a folder with the same name.
+        # The archive is encrypted, has an unknown compression, or a file and a folder with the same
+        # name.
         raise InputError(f"the archive cannot be unpacked ({error}); use another source") from error
     if not made:
         raise InputError(f"the archive has no file that matches {', '.join(patterns or ('*',))}")

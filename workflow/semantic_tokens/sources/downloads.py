@@ -1,8 +1,9 @@
-"""Downloads: repositories of the Hugging Face hub, records of Zenodo, and files and archives at URLs.
+"""Downloads: repositories of the Hugging Face hub, records of Zenodo, and files and archives at
+URLs.
 
-An unfinished download is in a separate folder, because Snakemake deletes declared outputs when a job
-starts again. So fetched files are kept, and the next run continues. When all files are complete and
-their checksums are correct, the folder is renamed. No downloaded code is run.
+An unfinished download is in a separate folder, because Snakemake deletes declared outputs when a
+job starts again. So fetched files are kept, and the next run continues. When all files are complete
+and their checksums are correct, the folder is renamed. No downloaded code is run.
 """
 
 import os
@@ -38,12 +39,12 @@ def fetch_download(
         partial: the folder of the unfinished download, on the same disk.
         spec: ``hub`` (with ``hub_type``, ``revision``), ``zenodo`` or ``url`` (with ``archive``,
             ``sha256``); ``files``, ``checksums``.
-        mirrors: replacements for the hub (key ``hub``) or for addresses that start with the key: other
-            addresses, or local folders, whose files are linked.
+        mirrors: replacements for the hub (key ``hub``) or for addresses that start with the key:
+            other addresses, or local folders, whose files are linked.
 
     Raises:
-        InputError: a file is missing, not permitted, incomplete or has the wrong checksum, or the disk
-            is full. Fetched files stay in ``partial``.
+        InputError: a file is missing, not permitted, incomplete or has the wrong checksum, or the
+            disk is full. Fetched files stay in ``partial``.
     """
     target, partial = Path(target), Path(partial)
     decisive = {key: value for key, value in spec.items() if key not in _DESCRIPTION}

@@ -97,8 +97,8 @@ def tensor_shapes(
 def dequantise_q4_0(content: bytes) -> np.ndarray:
     """Blocks of an f16 scale and 16 bytes -> 32 float32 per block.
 
-    Byte j has weight j in its low and weight j + 16 in its high nibble. A weight is (nibble - 8) times
-    the scale.
+    Byte j has weight j in its low and weight j + 16 in its high nibble. A weight is (nibble - 8)
+    times the scale.
 
     Raises:
         ValueError: the last block is incomplete.

@@ -127,7 +127,8 @@ def snapshot_of(
 def refusal(
     what: str, kind: str, repository: str, revision: str | None, error: Exception
 ) -> InputError:
-    """A one-line message for an error of the hub's client, which may have another error as its cause."""
+    """A one-line message for an error of the hub's client, which may have another error as its
+    cause."""
     from huggingface_hub.errors import (
         GatedRepoError,
         OfflineModeIsEnabled,

@@ -28,7 +28,8 @@ def with_retries(
     is_final: Callable[[BaseException], bool],
     passing: type[BaseException],
 ) -> Any:
-    """Run ``work``, with retries after increasing pauses while the network fails; raise the last error."""
+    """Run ``work``, with retries after increasing pauses while the network fails; raise the last
+    error."""
     from tenacity import (
         Retrying,
         before_sleep_log,

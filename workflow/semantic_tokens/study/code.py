@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 PACKAGE = "semantic_tokens"
 
-#: Modules and packages that do not affect results, with the modules that only they import: reading and
-#: writing of files, running of jobs, messages, downloads (their files have checksums), and the
+#: Modules and packages that do not affect results, with the modules that only they import: reading
+#: and writing of files, running of jobs, messages, downloads (their files have checksums), and the
 #: configuration (its values are parameters and paths).
 WITHOUT_RESULT = frozenset(
     {
@@ -100,7 +100,8 @@ class Code:
         return files
 
     def _reached(self, start: Iterable[str], barred: Collection[str]) -> set[str]:
-        """Modules and all modules that they import, except barred ones and those without an effect."""
+        """Modules and all modules that they import, except barred ones and those without an
+        effect."""
         found: set[str] = set()
         ahead = list(start)
         while ahead:
@@ -131,7 +132,8 @@ class _File(NamedTuple):
     Attributes:
         digest: the digest of its content, without comments and docstrings.
         imports: the names that it imports from the package, dotted.
-        named: the files in the same folder, or in subfolders without modules, that its strings name.
+        named: the files in the same folder, or in subfolders without modules, that its strings
+            name.
     """
 
     digest: bytes

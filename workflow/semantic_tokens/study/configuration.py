@@ -1,7 +1,7 @@
 """Validation of the configuration and of the table of experiments.
 
-Only the Snakefile uses this module. Stages get the parameters of their own step, and never the entire
-configuration.
+Only the Snakefile uses this module. Stages get the parameters of their own step, and never the
+entire configuration.
 """
 
 import difflib
@@ -27,11 +27,11 @@ POOLED_DEPTHS = {
 
 
 def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
-    """Fill the schema's defaults into ``config``, check it with the references between its entries, and
-    sort its keys.
+    """Fill the schema's defaults into ``config``, check it with the references between its entries,
+    and sort its keys.
 
-    Snakemake compares the printed parameters. With sorted keys, a profile that only repeats or moves a
-    key makes nothing stale.
+    Snakemake compares the printed parameters. With sorted keys, a profile that only repeats or
+    moves a key makes nothing stale.
 
     Raises:
         InputError: names the key, says what is wrong, and how to fix it.
@@ -102,8 +102,8 @@ _YAML_WORDS = {False: ("no", "off", "false", "n"), True: ("yes", "on", "true", "
 
 
 def _restore_words(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    """Restore the words ``no``, ``off``, ``yes`` and ``on``, which YAML reads as false and true, if the
-    schema allows one of them and no boolean. Return the value."""
+    """Restore the words ``no``, ``off``, ``yes`` and ``on``, which YAML reads as false and true, if
+    the schema allows one of them and no boolean. Return the value."""
     schema = resolved(schema, root)
     if isinstance(value, bool):
         words = [word for word in _YAML_WORDS[value] if word in schema.get("enum", ())]
@@ -200,7 +200,8 @@ def violations(instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
-    """The keyword ``pattern``, in which ``$`` matches only the end; Python's allows a newline after it."""
+    """The keyword ``pattern``, in which ``$`` matches only the end; Python's allows a newline after
+    it."""
     import jsonschema
 
     to_the_end = re.sub(r"\$\Z", r"\\Z", pattern)

@@ -11,8 +11,8 @@ _METHODS = ("kmeans", "lexicon")
 
 
 def explored(rows: Sequence[Experiment]) -> list[Recipe]:
-    """The K-Means and lexicon groupings of the main backbone, at the largest dimension with a K-Means
-    grouping (or a lexicon grouping, if there is no K-Means).
+    """The K-Means and lexicon groupings of the main backbone, at the largest dimension with a
+    K-Means grouping (or a lexicon grouping, if there is no K-Means).
 
     Alignments are in the table's order, each with its finest grouping first. Pretraining does not
     change groups, so the recipes have none.

@@ -1,8 +1,8 @@
 """The experiments of each figure, as curves (paper, Figures 3 to 7, 9, 11 and 12).
 
 The column ``figure`` of the table of experiments assigns experiments to figures. Some figures also
-show curves of another figure. Curves end at the ungrouped model. A figure without experiments in the
-table has no curves, and is not drawn.
+show curves of another figure. Curves end at the ungrouped model. A figure without experiments in
+the table has no curves, and is not drawn.
 """
 
 import math
@@ -16,9 +16,10 @@ from semantic_tokens.study.recipe import METHOD_NAMES, PATTERNS, Recipe
 #: A placeholder in labels for the dimension of the backbone's word embeddings.
 FULL_DIMENSION = "{D}"
 
-#: Figure 10: the five pairs of kinds of tasks in Appendix C, each with its group: I, different types and
-#: data; II, different types and the same data; III, the same type and different data. The paper prints
-#: (I b) as (III b). We use retrieval for (I b), since group I needs tasks of different types.
+#: Figure 10: the five pairs of kinds of tasks in Appendix C, each with its group: I, different
+#: types and data; II, different types and the same data; III, the same type and different data. The
+#: paper prints (I b) as (III b). We use retrieval for (I b), since group I needs tasks of different
+#: types.
 PAIRS = (
     ("I", "retrieval", "pair_classification"),
     ("I", "retrieval", "question_answering"),
@@ -218,7 +219,8 @@ def _figure12(rows: Sequence[Experiment]) -> Curves:
 
 
 def _by_distance(shown: Sequence[Experiment], names: dict[str, str]) -> tuple[Series, ...]:
-    """One curve per distance and dimension, by ratio, without the ungrouped model, which has no distance."""
+    """One curve per distance and dimension, by ratio, without the ungrouped model, which has no
+    distance."""
     dimensions = list(dict.fromkeys(row.recipe.dimension_number for row in shown))
     found = []
     for place, number in enumerate(dimensions):
@@ -235,8 +237,8 @@ def _by_distance(shown: Sequence[Experiment], names: dict[str, str]) -> tuple[Se
 
 
 def controlled(rows: Sequence[Experiment]) -> list[Experiment]:
-    """The controls, and the K-Means, K-Means after CLSA, and First-k experiments with full dimension and
-    the same pretraining; empty without controls."""
+    """The controls, and the K-Means, K-Means after CLSA, and First-k experiments with full
+    dimension and the same pretraining; empty without controls."""
     controls = _of(rows, "controls")
     pretrainings = {row.recipe.pretraining for row in controls}
     others = [
@@ -284,7 +286,8 @@ _FIGURES: dict[str, Callable[[Sequence[Experiment]], Curves]] = {
 
 
 def by_grouping(recipe: Recipe) -> tuple[Any, ...]:
-    """A sort key for recipes: backbone, alignment, dimension, method and ratio, large ratios first."""
+    """A sort key for recipes: backbone, alignment, dimension, method and ratio, large ratios
+    first."""
     name, _, ratio = recipe.grouping.rpartition("-")
     number = float(ratio) if ratio[:1].isdigit() else 0.0
     first = (recipe.backbone, recipe.is_aligned, recipe.alignment)
@@ -311,8 +314,8 @@ def _by_ratio(
     shown: Sequence[Experiment],
     series_of: Callable[[Experiment], tuple[str, int] | None],
 ) -> tuple[Series, ...]:
-    """One series per recipe without its ratio. It starts at the ungrouped model if the table has one:
-    with the alignment of the series, else unaligned."""
+    """One series per recipe without its ratio. It starts at the ungrouped model if the table has
+    one: with the alignment of the series, else unaligned."""
     ungrouped = {
         (row.recipe, row.training): row for row in rows if row.recipe.grouping_method == "ungrouped"
     }

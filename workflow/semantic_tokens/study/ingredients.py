@@ -2,8 +2,8 @@
 
 Rules pass parameters and input files to a step. This module gives the same information for any file
 that is made before fine-tuning, from its path. So it can be checked whether two configurations make
-the same file. Paths are those of a run without a name; :mod:`semantic_tokens.study.runs` finds the run
-and the folder of such a file.
+the same file. Paths are those of a run without a name; :mod:`semantic_tokens.study.runs` finds the
+run and the folder of such a file.
 
 A configuration must be completed by
 :func:`~semantic_tokens.study.configuration.validate_config`.
@@ -67,8 +67,8 @@ def reading_spec(spec: Config) -> dict[str, Any]:
 
 
 def backbone_spec(spec: Config) -> dict[str, Any]:
-    """The parameters that affect a backbone. Its shape is only for the plan, and an option that is off
-    equals a missing one."""
+    """The parameters that affect a backbone. Its shape is only for the plan, and an option that is
+    off equals a missing one."""
     return {key: spec[key] for key in spec if key != "shape" and spec[key] not in (None, False)}
 
 
@@ -139,7 +139,8 @@ class Digests:
             try:
                 self._known[path] = self._digest(path)
             except (KeyError, TypeError, AttributeError, InputError):
-                # There is no such entry, or the configuration is from another version of the workflow.
+                # There is no such entry, or the configuration is from another version of the
+                # workflow.
                 self._known[path] = None
         return self._known[path]
 
@@ -161,8 +162,8 @@ _STEPS: list[tuple[re.Pattern[str], _Step]] = []
 
 
 def _makes(*paths: str) -> Callable[[_Step], _Step]:
-    """Register the function for files with these paths. ``{name}`` is one folder or a part of a file's
-    name, and is passed as an argument with this name."""
+    """Register the function for files with these paths. ``{name}`` is one folder or a part of a
+    file's name, and is passed as an argument with this name."""
 
     def register(step: _Step) -> _Step:
         for path in paths:

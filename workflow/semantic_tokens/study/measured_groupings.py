@@ -11,8 +11,8 @@ _METHODS = ("kmeans", "random", "frequency")
 
 
 def groupings_to_measure(rows: Sequence[Experiment]) -> list[Recipe]:
-    """The main backbone's K-Means groupings and controls, each once, in the table's order. They include
-    random groups for every K-Means curve over ratios, even if the table does not have them.
+    """The main backbone's K-Means groupings and controls, each once, in the table's order. They
+    include random groups for every K-Means curve over ratios, even if the table does not have them.
 
     First-k makes no groups, and groups from a lexicon cannot be measured with it. Pretraining does
     not change groups, so the recipes have none.

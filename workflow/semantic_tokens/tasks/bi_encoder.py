@@ -19,7 +19,8 @@ EmbedPart = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class BestPassages:
-    """The nearest passages of every query so far, by inner product, computed on a GPU if there is one.
+    """The nearest passages of every query so far, by inner product, computed on a GPU if there is
+    one.
 
     Args:
         queries: [Q, D] float32.
@@ -89,8 +90,8 @@ def embed_in_parts(
     """Like :func:`embed`, but only the activations of one part are in memory at a time.
 
     In the backward pass, each part is computed again, and receives its gradient under the loss of
-    the entire batch: gradient caching (Gao et al. 2021). So all passages of the batch are negatives,
-    even if few of them fit into the memory of the device.
+    the entire batch: gradient caching (Gao et al. 2021). So all passages of the batch are
+    negatives, even if few of them fit into the memory of the device.
 
     Args:
         embed_part: :func:`embed` with its options.
@@ -111,9 +112,9 @@ def embed_in_parts(
 def embed_together(
     embed_part: EmbedPart, model: nn.Module, ids: torch.Tensor, mask: torch.Tensor, size: int | None
 ) -> torch.Tensor:
-    """Like :func:`embed_in_parts`, for several processes. Each process encodes a part of the rows and
-    receives the other embeddings as constants. Its gradient is that of its part under the loss of the
-    entire batch, so the sum over the processes is the gradient of the batch.
+    """Like :func:`embed_in_parts`, for several processes. Each process encodes a part of the rows
+    and receives the other embeddings as constants. Its gradient is that of its part under the loss
+    of the entire batch, so the sum over the processes is the gradient of the batch.
     """
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         return embed_in_parts(embed_part, model, ids, mask, size)

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 
 NORMALIZATIONS = ("squad", "unicode")
-# Scripts without spaces between words. Each of their characters counts as a word, as in multilingual
-# versions of SQuAD's script. Otherwise F1 would be an exact match.
+# Scripts without spaces between words. Each of their characters counts as a word, as in
+# multilingual versions of SQuAD's script. Otherwise F1 would be an exact match.
 _UNSPACED = re.compile(
     r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
 )
@@ -69,8 +69,8 @@ def ndcg_at_10(
 
     Args:
         qrels: query id -> passage id -> grade; other passages have grade 0.
-        run: query id -> passage id -> score. A query without passages scores 0. Queries that are not
-            in ``qrels`` are ignored.
+        run: query id -> passage id -> score. A query without passages scores 0. Queries that are
+            not in ``qrels`` are ignored.
 
     Returns:
         query id -> value in [0, 1], in the order of ``qrels``.

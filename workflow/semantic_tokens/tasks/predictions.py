@@ -15,8 +15,8 @@ def write_predictions(
 ) -> None:
     """Write one compressed JSON object per test item, with its id, language, score and prediction.
 
-    The score is ``earned`` out of ``possible``, as in the scored items. ``datasets.load_dataset("json",
-    data_files=…)`` opens the file.
+    The score is ``earned`` out of ``possible``, as in the scored items.
+    ``datasets.load_dataset("json", data_files=…)`` opens the file.
     """
     with (
         atomic_file(path) as partial,

@@ -89,8 +89,8 @@ class Retrieval(Task):
         return positive, negatives
 
     def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
-        """``query_*`` [B, …], ``passage_*`` [P, …], ``target`` [B], and ``forbidden`` [B, P], which is
-        true if a passage must not be a negative."""
+        """``query_*`` [B, …], ``passage_*`` [P, …], ``target`` [B], and ``forbidden`` [B, P], which
+        is true if a passage must not be a negative."""
         chosen = [(self.queries[i], *self.draw(self.queries[i], epoch)) for i in indices]
         passages = list(dict.fromkeys(p for _, p, _ in chosen))
         passages += [

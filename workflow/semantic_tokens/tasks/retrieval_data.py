@@ -86,8 +86,8 @@ class RankingData:
                     self.passages[passage] = array("i", token_ids[row].as_py())
 
     def collection(self, size: int) -> Iterator[tuple[str, list[str], list[list[int]]]]:
-        """Yield the collection in parts of at most ``size`` passages of one language: the language, the
-        ids and the token ids. Order and parts are always the same."""
+        """Yield the collection in parts of at most ``size`` passages of one language: the language,
+        the ids and the token ids. Order and parts are always the same."""
         for batch in tqdm(read_batches(self._table, size), desc="collection", unit="part"):
             languages = batch.column("language")
             # pyarrow values, since a comparison with Python values would import pandas.

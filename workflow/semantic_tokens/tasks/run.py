@@ -125,8 +125,8 @@ def fine_tune(
 
     Returns:
         ``metric``, ``value`` (unweighted mean over languages), ``by_language``,
-        ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``; and the scored items,
-        by id. Both are empty in all processes except the first.
+        ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``; and the scored
+        items, by id. Both are empty in all processes except the first.
     """
     model = task.load_model(
         files,

@@ -11,9 +11,9 @@ from semantic_tokens.files import atomic_file
 class ScoredItem(NamedTuple):
     """One test item of one model.
 
-    A score is the sum of ``earned`` divided by the sum of ``possible``. For accuracy, mean F1 and mean
-    nDCG, ``possible`` is 1. For entity micro-F1, ``possible`` is the number of entities in gold and
-    prediction together, and ``earned`` is twice the number of correct ones.
+    A score is the sum of ``earned`` divided by the sum of ``possible``. For accuracy, mean F1 and
+    mean nDCG, ``possible`` is 1. For entity micro-F1, ``possible`` is the number of entities in
+    gold and prediction together, and ``earned`` is twice the number of correct ones.
     """
 
     id: str

@@ -18,7 +18,8 @@ from semantic_tokens.training import Batch
 #: The prediction for each item, by the item's id, as plain values.
 Predictions = dict[str, Any]
 
-# Tokens per forward pass without gradients on a CPU: few enough to keep a layer's states in the cache.
+# Tokens per forward pass without gradients on a CPU: few enough to keep a layer's states in the
+# cache.
 _TOKENS_AT_ONCE = 1024
 
 

@@ -1,7 +1,7 @@
 """Text to token ids. This runs once per backbone and segmentation, for all variants.
 
-Tables are Parquet files with one row per example (or per window of one) and ragged columns of int32.
-:func:`read_table` reads them.
+Tables are Parquet files with one row per example (or per window of one) and ragged columns of
+int32. :func:`read_table` reads them.
 """
 
 import contextlib
@@ -45,8 +45,8 @@ TOKEN_CLASSIFICATION_SCHEMA = pa.schema(
 def tokenize_token_classification(
     examples: Iterable[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, *, max_length: int
 ) -> Iterable[dict[str, Any]]:
-    """One row per sentence. ``word_starts[i]`` is the position of word i's first subword, or -1 if the
-    word was truncated or has no subword; ``tags`` are the words' gold tags."""
+    """One row per sentence. ``word_starts[i]`` is the position of word i's first subword, or -1 if
+    the word was truncated or has no subword; ``tags`` are the words' gold tags."""
     frame = SpecialTokens.of(tokenizer)
     prefix = word_prefix(tokenizer)
     room = max_length - frame.single_overhead
@@ -94,10 +94,10 @@ def tokenize_question_answering(
 ) -> Iterable[dict[str, Any]]:
     """One row per window of a context, which may be longer than ``max_length``.
 
-    Consecutive windows of an example overlap by ``stride`` tokens. ``offsets`` has the start and the
-    end of every context token, in characters of the context. The first context token is at the
-    position ``context_start``. The answer's positions are those of its first and last token, or 0 (the
-    classification token) if it is not in the window.
+    Consecutive windows of an example overlap by ``stride`` tokens. ``offsets`` has the start and
+    the end of every context token, in characters of the context. The first context token is at the
+    position ``context_start``. The answer's positions are those of its first and last token, or 0
+    (the classification token) if it is not in the window.
     """
     frame = SpecialTokens.of(tokenizer)
     for batch in _in_batches(examples):
@@ -202,9 +202,9 @@ def pack_corpus(
     """Pack a corpus into full sequences, so that pretraining needs no padding. Write them as
     safetensors: [n, sequence_length] int32 for every language, with special tokens.
 
-    The passages of a language are concatenated with separators and cut into sequences. The incomplete
-    last sequence of a language is dropped. Complete sequences are written to disk at once, so memory
-    use does not grow with the corpus.
+    The passages of a language are concatenated with separators and cut into sequences. The
+    incomplete last sequence of a language is dropped. Complete sequences are written to disk at
+    once, so memory use does not grow with the corpus.
 
     Returns:
         the number of sequences of every language.
@@ -257,8 +257,8 @@ def pack_corpus(
 
 
 def _join_tensors(folder: Path, shapes: dict[str, tuple[int, int]], target: Path) -> None:
-    """Join files of int32 tensors into one safetensors file, without loading them. The format is the
-    header's length in 8 bytes, the header as JSON, and the tensors one after another."""
+    """Join files of int32 tensors into one safetensors file, without loading them. The format is
+    the header's length in 8 bytes, the header as JSON, and the tensors one after another."""
     header, end = {}, 0
     for name, shape in shapes.items():
         size = 4 * shape[0] * shape[1]

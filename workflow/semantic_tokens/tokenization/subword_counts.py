@@ -17,8 +17,8 @@ _SEQUENCES_AT_ONCE = 65536
 def count_subwords(corpora: Iterable[str | Path]) -> torch.Tensor:
     """Count token ids in corpora of :func:`semantic_tokens.tokenization.examples.pack_corpus`.
 
-    Special tokens of the sequences are counted. Tokens after the last complete sequence of a language
-    are not in the files, so they are not counted.
+    Special tokens of the sequences are counted. Tokens after the last complete sequence of a
+    language are not in the files, so they are not counted.
 
     Returns:
         [largest id + 1] int64.

@@ -1,5 +1,5 @@
-"""Tokenizers: loading, special ids, words in running text, the order in which subwords were learned,
-and truncated tokenizers.
+"""Tokenizers: loading, special ids, words in running text, the order in which subwords were
+learned, and truncated tokenizers.
 """
 
 import functools
@@ -34,8 +34,8 @@ def open_tokenizer(
 ) -> PreTrainedTokenizerFast:
     """The tokenizer of a checkpoint, from ``AutoTokenizer``, as a fast tokenizer.
 
-    ``save_pretrained`` of the result always writes a ``tokenizer.json``, which :func:`load_tokenizer`
-    opens for any family.
+    ``save_pretrained`` of the result always writes a ``tokenizer.json``, which
+    :func:`load_tokenizer` opens for any family.
 
     Args:
         source: a folder in the layout of the hub.
@@ -188,8 +188,8 @@ def unknown_id(tokenizer: PreTrainedTokenizerFast) -> int:
 
 @functools.lru_cache(maxsize=8)
 def word_prefix(tokenizer: PreTrainedTokenizerFast) -> str:
-    """The prefix with which a word is tokenized as in running text: a space for byte-level tokenizers,
-    whose words start with it, and nothing for others."""
+    """The prefix with which a word is tokenized as in running text: a space for byte-level
+    tokenizers, whose words start with it, and nothing for others."""
     encode = tokenizer.backend_tokenizer.encode
     within = encode("a a", add_special_tokens=False)
     # The second word, with the space if that is a separate subword.
@@ -221,9 +221,9 @@ def single_subword_id(tokenizer: PreTrainedTokenizerFast, word: str) -> int | No
 def ids_in_order_learned(tokenizer: PreTrainedTokenizerFast) -> list[int]:
     """Ids in the order in which the tokenizer learned them, without special tokens.
 
-    WordPiece adds subwords one by one, so this is the order of the file. BPE starts with its alphabet,
-    and adds merges in their order. Unigram prunes a vocabulary, so subwords are sorted by score, then
-    by id. ``[unusedN]`` were never learned and come last.
+    WordPiece adds subwords one by one, so this is the order of the file. BPE starts with its
+    alphabet, and adds merges in their order. Unigram prunes a vocabulary, so subwords are sorted by
+    score, then by id. ``[unusedN]`` were never learned and come last.
     """
     model = _model(tokenizer)
     if model["type"] == "Unigram":
@@ -273,16 +273,16 @@ def truncate_tokenizer(
 
     Ids do not change, so later steps need not know about the truncation. Text that no kept subword
     covers becomes unknown, depending on the family: only these characters with Unigram, and the
-    entire word with WordPiece. mBERT learned its ``##`` characters late (the first has id 10,107), so
-    with its first 5%, most words are unknown.
+    entire word with WordPiece. mBERT learned its ``##`` characters late (the first has id 10,107),
+    so with its first 5%, most words are unknown.
     """
     kept = set(kept_ids) | set(special_ids(tokenizer))
     data = json.loads(tokenizer.backend_tokenizer.to_str())
     model = data["model"]
     data["added_tokens"] = [token for token in data["added_tokens"] if token["id"] in kept]
     if model["type"] == "Unigram":
-        # The id of a Unigram piece is its position in the list. Removed pieces stay in the list with
-        # a name that never occurs in text. They keep their scores, because the lowest score
+        # The id of a Unigram piece is its position in the list. Removed pieces stay in the list
+        # with a name that never occurs in text. They keep their scores, because the lowest score
         # determines the score of the unknown token.
         model["vocab"] = [
             [piece if i in kept else _DROPPED.format(i), score]
@@ -353,14 +353,15 @@ def trim_unigram(
 ) -> list[int]:
     """The ids of a large Unigram vocabulary to keep for some text.
 
-    They are the special tokens, then the most frequent subwords of the texts, then the subwords with
-    the highest scores, up to ``size``.
+    They are the special tokens, then the most frequent subwords of the texts, then the subwords
+    with the highest scores, up to ``size``.
 
     Returns:
         ``size`` ids, ascending. So the special tokens stay first, and the mask stays last.
 
     Raises:
-        InputError: the vocabulary has fewer than ``size`` subwords, or only special tokens would fit.
+        InputError: the vocabulary has fewer than ``size`` subwords, or only special tokens would
+            fit.
     """
     tokenizer = unigram_tokenizer(pieces)
     special = special_ids(tokenizer)

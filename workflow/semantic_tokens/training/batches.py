@@ -20,8 +20,8 @@ def shuffled_batches(
     """Yield one array of example indices per optimizer step.
 
     Every epoch visits each example once, in an order drawn from the seed and the epoch.
-    To reduce padding, examples of similar length share a batch: the examples of ``pool`` consecutive
-    batches are sorted by length, cut into batches, and the batches are shuffled.
+    To reduce padding, examples of similar length share a batch: the examples of ``pool``
+    consecutive batches are sorted by length, cut into batches, and the batches are shuffled.
 
     Args:
         lengths: the number of tokens of each example.

@@ -15,8 +15,8 @@ from semantic_tokens.training.options import TrainingOptions
 
 
 def precision_here(wanted: str) -> str:
-    """The precision of the computation: ``auto`` is bf16 if the GPU supports it, fp16 on an older GPU,
-    and float32 without a GPU.
+    """The precision of the computation: ``auto`` is bf16 if the GPU supports it, fp16 on an older
+    GPU, and float32 without a GPU.
 
     Raises:
         InputError: fp16 is requested without a GPU. Its small range needs a GPU's loss scaling.
@@ -44,7 +44,8 @@ def autocast_here(wanted: str) -> AbstractContextManager[Any]:
 def compiler_here() -> str | None:
     """The name in torch of the compiler for this machine, or None.
 
-    Compilation needs a GPU that can run the kernels. On a CPU it takes longer than a short training.
+    Compilation needs a GPU that can run the kernels. On a CPU it takes longer than a short
+    training.
     """
     if not torch.cuda.is_available() or importlib.util.find_spec("triton") is None:
         return None
@@ -57,7 +58,8 @@ def compile_encoders(model: nn.Module, wanted: str) -> bool:
     Code that cannot be compiled runs uncompiled.
 
     Args:
-        wanted: ``auto`` compiles if :func:`compiler_here` names a compiler; ``no`` does not compile.
+        wanted: ``auto`` compiles if :func:`compiler_here` names a compiler; ``no`` does not
+            compile.
 
     Returns:
         whether the encoder was compiled.
@@ -73,7 +75,8 @@ def compile_encoders(model: nn.Module, wanted: str) -> bool:
 
 
 def _is_encoder(module: nn.Module) -> bool:
-    """Whether a module is a base model in the sense of transformers: an encoder without its head."""
+    """Whether a module is a base model in the sense of transformers: an encoder without its
+    head."""
     return getattr(module, "base_model", None) is module
 
 

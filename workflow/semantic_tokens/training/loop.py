@@ -1,8 +1,8 @@
 """The training loop for fine-tuning and continual pretraining, based on accelerate.
 
-An interrupted run continues from its last checkpoint, and ends with the same weights as a run without
-an interruption: the order of the data is a pure function of the seed and the epoch, and checkpoints
-contain the state of the loop.
+An interrupted run continues from its last checkpoint, and ends with the same weights as a run
+without an interruption: the order of the data is a pure function of the seed and the epoch, and
+checkpoints contain the state of the loop.
 
 **Processes.** With torchrun or accelerate, every process makes the same batches and computes a part
 of each step's micro-batches. Gradients are summed over the processes before the update, so a step
@@ -61,11 +61,12 @@ def train(
         steps: the total number of optimizer steps.
         terms: the number of terms (examples, tokens) in the mean loss of a micro-batch. A step
             averages over the terms of all its micro-batches. The default is the number of rows.
-        loss_is_shared: whether ``loss`` divides a micro-batch among the processes. Then all processes
-            call it, it returns the same value in each, and its gradient is that of the process's part.
+        loss_is_shared: whether ``loss`` divides a micro-batch among the processes. Then all
+            processes call it, it returns the same value in each, and its gradient is that of the
+            process's part.
         checkpoint: the folder for the state of an unfinished run. It must not be a declared output
-            of the job, since Snakemake deletes outputs when a job starts again. It is removed at the
-            end. A run with other options, weights or data starts from the beginning.
+            of the job, since Snakemake deletes outputs when a job starts again. It is removed at
+            the end. A run with other options, weights or data starts from the beginning.
         keep_checkpoint: keep the state of the last step. The caller removes it
             (:func:`remove_checkpoint`) after writing its results.
         tracking: where to record the steps.

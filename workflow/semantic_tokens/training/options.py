@@ -72,7 +72,7 @@ class TrainingOptions:
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def micro_batch_size(self, rows: int) -> int:
-        """The number of rows per forward pass: at most ``device_batch_size``, and few enough to give
-        every process some rows."""
+        """The number of rows per forward pass: at most ``device_batch_size``, and few enough to
+        give every process some rows."""
         share = math.ceil(rows / process_count())
         return min(share, self.device_batch_size or share)

@@ -92,8 +92,9 @@ class Stepper:
         """Add the gradients of the step's mean loss to the parameters; return the loss.
 
         Each of n processes computes every n-th micro-batch, and gradients are summed over the
-        processes. So the result does not depend on their number. (Accelerate's wrapper for distributed
-        training would average over the processes, without regard to their numbers of terms.)
+        processes. So the result does not depend on their number. (Accelerate's wrapper for
+        distributed training would average over the processes, without regard to their numbers of
+        terms.)
         """
         accelerator = self.accelerator
         counts = [self.terms(micro_batch) for micro_batch in micro_batches]
@@ -126,7 +127,8 @@ def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Ad
 def make_schedule(
     optimizer: torch.optim.Optimizer, steps: int, warmup_ratio: float
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """A schedule in which the learning rate rises linearly to its peak and falls linearly to zero."""
+    """A schedule in which the learning rate rises linearly to its peak and falls linearly to
+    zero."""
     warmup = math.ceil(warmup_ratio * steps)
     return torch.optim.lr_scheduler.LambdaLR(
         optimizer,

@@ -88,7 +88,8 @@ class Tracking:
         online = {"name": self.name, "config": asdict(options)}
         resumed: dict[str, Any] = {} if run is None else {"id": run[:32], "resume": "allow"}
         arguments = {
-            # Steps that an interrupted process reported after its last checkpoint must not appear twice.
+            # Steps that an interrupted process reported after its last checkpoint must not appear
+            # twice.
             "tensorboard": {"purge_step": done + 1} if done else {},
             "wandb": online | resumed | {"dir": str(folder)},
             "trackio": online | {"resume": "allow"},

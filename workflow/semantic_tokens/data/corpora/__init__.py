@@ -1,4 +1,5 @@
-"""Running text by language, for continual pretraining (paper, section 2.4) and for subword counts."""
+"""Running text by language, for continual pretraining (paper, section 2.4) and for subword
+counts."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -1,5 +1,5 @@
-"""Text from the Hugging Face hub, or from a copy of a repository: any dataset with a text column, and
-Wikipedia in the form of ``wikimedia/wikipedia`` (paper, section 2.4)."""
+"""Text from the Hugging Face hub, or from a copy of a repository: any dataset with a text column,
+and Wikipedia in the form of ``wikimedia/wikipedia`` (paper, section 2.4)."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,8 @@ def hf(
         key: the config key of the corpus, for messages.
         mirror: the mirror of the hub.
         id, revision: the repository, ``owner/name``, and its commit.
-        configurations: the configuration of each language (ISO 639-3), or one for all with ``language``.
+        configurations: the configuration of each language (ISO 639-3), or one for all with
+            ``language``.
         files: a pattern of the files, with ``{language}``, ``{configuration}`` and ``{split}``.
         column: the column of the text; ``a.b`` is a field of a column.
         max_texts_per_language: the maximum number of texts; None for all.
@@ -83,14 +84,15 @@ def wikipedia(
     """The articles of ``{dump}.{language}/*.parquet``, streamed.
 
     Args:
-        path: a folder in the layout of ``wikimedia/wikipedia``; None reads it from the hub, and only
-            the files that ``max_articles`` need.
+        path: a folder in the layout of ``wikimedia/wikipedia``; None reads it from the hub, and
+            only the files that ``max_articles`` need.
         languages: the languages to keep (ISO 639-3); None for all in the folder.
         max_articles: the maximum number of articles per language; None for all.
         key, mirror, id, revision: see :func:`hf`.
 
     Raises:
-        InputError: a language has no files, a file is damaged, or it has no column ``text`` with text.
+        InputError: a language has no files, a file is damaged, or it has no column ``text`` with
+            text.
     """
     if languages is None:
         if path is None:

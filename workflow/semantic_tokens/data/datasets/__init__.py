@@ -1,5 +1,5 @@
-"""Readers of the tasks' data, which convert publishers' formats to canonical examples (paper, section
-3; docs/architecture.md describes the form)."""
+"""Readers of the tasks' data, which convert publishers' formats to canonical examples (paper,
+section 3; docs/architecture.md describes the form)."""
 
 import inspect
 import logging
@@ -36,7 +36,8 @@ class Reader(NamedTuple):
         read: the function, with the path and the format's options as arguments.
         kind: the kind of its examples.
         many_folders: whether the input may be in several folders.
-        needs_folder: whether it needs a `path` or `download`; otherwise it reads the hub without one.
+        needs_folder: whether it needs a `path` or `download`; otherwise it reads the hub without
+            one.
     """
 
     read: Callable[..., Any]
@@ -89,8 +90,8 @@ def read_dataset(
         mirror: the mirror of the hub: an address, or a folder.
 
     Returns:
-        ``train``, ``dev``, ``test``, and ``passages`` for ranking. Each can be iterated once, and is
-        checked during the iteration.
+        ``train``, ``dev``, ``test``, and ``passages`` for ranking. Each can be iterated once, and
+        is checked during the iteration.
 
     Raises:
         InputError: the input is wrong; raised here or during the iteration.
@@ -183,7 +184,8 @@ def _keeps_unanswerable(options: dict[str, Any], kind: str, key: str) -> bool:
 def _with_relevant(
     passages: Iterable[Example], queries: dict[str, list[Example]], origin: str
 ) -> Iterator[Example]:
-    """Yield the passages. Raise an InputError if a relevant passage is not in the query's language."""
+    """Yield the passages. Raise an InputError if a relevant passage is not in the query's
+    language."""
     missing = {
         (passage, query["language"])
         for of_split in queries.values()

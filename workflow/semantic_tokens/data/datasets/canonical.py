@@ -54,7 +54,8 @@ def validate_examples(
         seen: ids that are already used; new ids are added.
 
     Raises:
-        InputError: an example is not valid (the message names its place and key), or there are none.
+        InputError: an example is not valid (the message names its place and key), or there are
+            none.
     """
     if kind not in KEYS:
         raise InputError(f"dataset kind {kind!r} is not one of {', '.join(KEYS)}")
@@ -86,8 +87,8 @@ def validate_examples(
 def iob2(tags: Sequence[str]) -> list[str]:
     """Tags in IOB2: an I- tag that does not continue an entity becomes B-.
 
-    IOB1 starts entities in this way, and annotators of IOB2 make such errors (12 times in MasakhaNER
-    1.0). seqeval and conlleval also start an entity there, so no entity changes.
+    IOB1 starts entities in this way, and annotators of IOB2 make such errors (12 times in
+    MasakhaNER 1.0). seqeval and conlleval also start an entity there, so no entity changes.
 
     >>> iob2(["O", "I-PER", "I-PER", "I-LOC"])
     ['O', 'B-PER', 'I-PER', 'B-LOC']

@@ -44,8 +44,8 @@ def read_sentences(
     Columns are separated by tabs if the line has any, else by spaces.
 
     Args:
-        word, tag: the numbers of the columns: 1 is the first, -1 the last. Without a tag column, tags
-            are empty.
+        word, tag: the numbers of the columns: 1 is the first, -1 the last. Without a tag column,
+            tags are empty.
         width: the number of columns; None allows any.
         comments: lines that start with this are skipped.
         word_prefix: a prefix of every word, which is removed.

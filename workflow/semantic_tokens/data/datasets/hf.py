@@ -82,15 +82,16 @@ def hf(
             default is the files on the repository's card.
         splits: the names of ``train``, ``dev`` and ``test``; slices such as ``train[:80%]`` are
             allowed.
-        columns: the names of columns that differ from :data:`COLUMNS`, and of ``id`` and ``language``
-            if there are such columns; ``a.b`` is a field of a column.
+        columns: the names of columns that differ from :data:`COLUMNS`, and of ``id`` and
+            ``language`` if there are such columns; ``a.b`` is a field of a column.
         language: the language of all rows.
         languages: the languages to keep (ISO 639-3).
         labels: the names of numeric tags or labels, if the table does not have them.
         dev_fraction: the fraction of train to use as dev.
         streaming: stream rows from the hub without storing files.
-        queries, corpus, qrels: for a ranking dataset, the sources and columns of its three tables, if
-            they differ from :data:`RANKING`. Each may have its own ``repository`` and ``revision``.
+        queries, corpus, qrels: for a ranking dataset, the sources and columns of its three tables,
+            if they differ from :data:`RANKING`. Each may have its own ``repository`` and
+            ``revision``.
 
     Raises:
         InputError: something is missing or an option is invalid (at once), or a row is malformed

@@ -32,8 +32,8 @@ def miracl(
     """MIRACL's topics, judgements and passages, in the files of its two repositories.
 
     The publishers' dev split is our test split, because the judgements of their test split are not
-    published. Our dev split is a fraction of their training queries. A language may have no training
-    queries. Queries without a relevant passage are left out.
+    published. Our dev split is a fraction of their training queries. A language may have no
+    training queries. Queries without a relevant passage are left out.
 
     Args:
         path: a folder, or several, with ``topics.miracl-v1.0-{xx}-{train,dev}.tsv``, the qrels of the

@@ -23,7 +23,8 @@ def files_by_language(
         other: a pattern of matching files that do not belong to a language.
 
     Raises:
-        InputError: there is no such file, no file for a requested language, or two for one language.
+        InputError: there is no such file, no file for a requested language, or two for one
+            language.
     """
     files = [f for f in files_in(path, pattern) if not (other and f.match(other))]
     if not files:

@@ -1,7 +1,7 @@
 """Random splits and samples of datasets.
 
-They depend only on an example's name and the seed. So they do not depend on other examples, languages
-or files, or on the order of reading.
+They depend only on an example's name and the seed. So they do not depend on other examples,
+languages or files, or on the order of reading.
 """
 
 import hashlib
@@ -19,7 +19,8 @@ def uniform(name: str, seed: int, purpose: str) -> float:
 
 
 def part_of(name: str, seed: int, *, train: float, dev: float) -> str:
-    """The split of a document, premise or query: train or dev with these probabilities, else test."""
+    """The split of a document, premise or query: train or dev with these probabilities, else
+    test."""
     number = uniform(name, seed, "split")
     if number < train:
         return "train"

@@ -1,5 +1,5 @@
-"""SQuAD's JSON: TyDiQA-GoldP (paper, section 3.1), and XQuAD's paragraphs as a small retrieval corpus
-in parallel languages."""
+"""SQuAD's JSON: TyDiQA-GoldP (paper, section 3.1), and XQuAD's paragraphs as a small retrieval
+corpus in parallel languages."""
 
 import logging
 import re
@@ -147,8 +147,8 @@ def carve_dev(
 
     Args:
         dev_fraction: the fraction of documents to move.
-        drop_test_contexts: leave out training questions about passages of the test split (TyDiQA has
-            151 in Korean and Swahili).
+        drop_test_contexts: leave out training questions about passages of the test split (TyDiQA
+            has 151 in Korean and Swahili).
     """
     if drop_test_contexts:
         tested = {question.example["context"] for question in test}

@@ -41,8 +41,8 @@ _FORMS = (
 
 
 class Pair(NamedTuple):
-    """A premise, a hypothesis and their label, with the file's name for the language (if it has one),
-    the file and the line."""
+    """A premise, a hypothesis and their label, with the file's name for the language (if it has
+    one), the file and the line."""
 
     premise: str
     hypothesis: str
@@ -74,11 +74,11 @@ def xnli(
     of all languages is ``xnli.dev.tsv``, and training files are ``multinli.train.{language}.tsv``.
     JSON lines with these names, and files in subfolders, are read too.
 
-    With training files, the publishers' splits are used. Without them, the development pairs are split
-    in three. Item i is the same pair in every language, so pairs are split by premise over all
-    languages: no premise is in the training data of one language and the test data of another. The
-    official test set is then not used: if only some languages had it, the mean over languages would
-    be over different items. In Urdu, 12 of its premises are also in dev.
+    With training files, the publishers' splits are used. Without them, the development pairs are
+    split in three. Item i is the same pair in every language, so pairs are split by premise over
+    all languages: no premise is in the training data of one language and the test data of another.
+    The official test set is then not used: if only some languages had it, the mean over languages
+    would be over different items. In Urdu, 12 of its premises are also in dev.
 
     Args:
         train_fraction, dev_fraction: the fractions of the development pairs, if they are split.
@@ -114,8 +114,8 @@ def xnli(
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
-    """The pairs of a table, with or without a header, or of JSON lines. Pairs without a label are left
-    out, and the log has their number.
+    """The pairs of a table, with or without a header, or of JSON lines. Pairs without a label are
+    left out, and the log has their number.
 
     Raises:
         InputError: a line is malformed.

@@ -1,5 +1,5 @@
-"""Tables in the formats of the Hugging Face hub, opened with ``datasets``, from a repository or from a
-local folder in the same layout."""
+"""Tables in the formats of the Hugging Face hub, opened with ``datasets``, from a repository or
+from a local folder in the same layout."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -106,8 +106,8 @@ def open_tables(
 
 
 def _cached(repository: Repository, configuration: str | None, patterns: Sequence[str]) -> Path:
-    """The folder in the hub's cache with the files of a configuration, or with matching files. Missing
-    files are fetched."""
+    """The folder in the hub's cache with the files of a configuration, or with matching files.
+    Missing files are fetched."""
     if patterns:
         return _snapshot(repository, *patterns)
     folder = _snapshot(repository)
@@ -149,8 +149,8 @@ def _by_card(
     splits: Mapping[str, str],
     where: str,
 ) -> dict[str, list[str]]:
-    """The files of a configuration's splits, by our names, from the repository's card or from the file
-    names."""
+    """The files of a configuration's splits, by our names, from the repository's card or from the
+    file names."""
     with one_line_errors(where, repository):
         from datasets import load_dataset_builder
 

@@ -18,8 +18,8 @@ class Table:
     """One split of a table, whose rows can be iterated once.
 
     Attributes:
-        features: its columns with their types, as in ``datasets``: a mapping for a column of fields,
-            and a list or an object with ``feature`` for a column of lists.
+        features: its columns with their types, as in ``datasets``: a mapping for a column of
+            fields, and a list or an object with ``feature`` for a column of lists.
         where: the repository, configuration and split, for messages.
     """
 

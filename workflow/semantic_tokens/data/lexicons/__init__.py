@@ -10,8 +10,8 @@ from semantic_tokens.errors import InputError
 
 Reader = Callable[..., Iterator[Entry]]
 
-#: All readers, by their names in the config key ``reader``. The first group reads words from installed
-#: packages or their archives, the second reads published lexicons.
+#: All readers, by their names in the config key ``reader``. The first group reads words from
+#: installed packages or their archives, the second reads published lexicons.
 READERS: dict[str, Reader] = {
     "emoji": package_words.emoji,
     "territories": package_words.territories,

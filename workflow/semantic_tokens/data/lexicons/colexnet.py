@@ -1,8 +1,8 @@
 """ColexNet+, a network of English concepts and the n-grams that realise them (Liu et al. 2023).
 
 Its builder needs a corpus that is not public. The networks are published as pickles of networkx
-graphs. Since pickles can run code, this reader replaces the graph classes with its own, allows plain
-containers, and rejects everything else.
+graphs. Since pickles can run code, this reader replaces the graph classes with its own, allows
+plain containers, and rejects everything else.
 """
 
 import gzip
@@ -49,8 +49,8 @@ def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Ent
     """Read the network: pickled graphs (``*.pickle``, ``*.gpickle``) or tables of its edges
     (``*.tsv``: concept and ``language:ngram``).
 
-    A concept is an English lemma; the n-grams linked to it are its words. Only complete words are kept:
-    n-grams with marks at both ends (in scripts without spaces, also n-grams without marks).
+    A concept is an English lemma; the n-grams linked to it are its words. Only complete words are
+    kept: n-grams with marks at both ends (in scripts without spaces, also n-grams without marks).
 
     Raises:
         InputError: there is no network, or it contains more than a graph.

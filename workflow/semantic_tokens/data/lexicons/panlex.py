@@ -1,8 +1,8 @@
 """The PanLex database: its release of CSV tables, or the mirror's tables by language (paper,
 section 2.2).
 
-An expression is a word in a language variety, a denotation assigns a meaning to an expression, and the
-expressions of one meaning are translations of each other. The release has about 25 million
+An expression is a word in a language variety, a denotation assigns a meaning to an expression, and
+the expressions of one meaning are translations of each other. The release has about 25 million
 expressions, so its tables are read in parts, and only the requested words are kept.
 """
 

@@ -23,17 +23,18 @@ def muse(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
     """MUSE's dictionaries: files ``{source}-{target}.txt``, with one pair of words per line.
 
     MUSE publishes every dictionary as one file, and split for training and testing
-    (``en-de.0-5000.txt``, ``en-de.5000-6500.txt``). The parts are read if there is no complete file.
+    (``en-de.0-5000.txt``, ``en-de.5000-6500.txt``). The parts are read if there is no complete
+    file.
 
-    Every line is a separate concept, because words have several meanings, and joining lines by a word
-    would join these meanings.
+    Every line is a separate concept, because words have several meanings, and joining lines by a
+    word would join these meanings.
 
     Args:
         languages: keep dictionaries with both languages among these; None keeps all.
 
     Raises:
-        InputError: a line does not have two words, or without ``languages``, a file is not named after
-            two languages.
+        InputError: a line does not have two words, or without ``languages``, a file is not named
+            after two languages.
     """
     for file, source, target in _dictionaries(path, languages):
         part = "".join(_PART.findall(plain_name(file)))
@@ -76,8 +77,8 @@ def _dictionaries(path: Path, languages: Sequence[str] | None) -> Iterator[tuple
 
 
 def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
-    """PanLex's Swadesh lists: files ``{language}-{variety}.txt``. Line i has the words of concept i,
-    separated by tabs.
+    """PanLex's Swadesh lists: files ``{language}-{variety}.txt``. Line i has the words of concept
+    i, separated by tabs.
 
     Each folder is one list (110 or 207 concepts), with the name of the folder.
     """
@@ -98,8 +99,8 @@ def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterat
 def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
     """Concepticon's mappings: files ``map-{language}.tsv`` with ID, ``GLOSS///word`` and priority.
 
-    A word may be several synonyms, separated by commas or slashes, with remarks in brackets. Words with
-    unbalanced brackets are left out.
+    A word may be several synonyms, separated by commas or slashes, with remarks in brackets. Words
+    with unbalanced brackets are left out.
     """
     files = _files(path, "map-*.tsv", "Concepticon mappings (map-de.tsv …)")
     for language, file in in_languages(files, _code_of_mapping, languages):

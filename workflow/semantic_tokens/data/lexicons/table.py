@@ -22,8 +22,8 @@ HEADER = ("concept", "language", "word", "source")
 def write_lexicon(entries: Iterable[Entry], path: str | Path) -> int:
     """Write sorted entries, each once, in Unicode's composed form. Return their number.
 
-    A tab or line end within a word becomes a space. Half of a surrogate pair becomes U+FFFD, and the
-    log has the number of replacements.
+    A tab or line end within a word becomes a space. Half of a surrogate pair becomes U+FFFD, and
+    the log has the number of replacements.
 
     Raises:
         InputError: there are no entries.

@@ -29,8 +29,8 @@ def generate(kind: str, emoji_wheel: str | Path, **given: Any) -> dict[str, list
         given: the fields of :class:`Options`.
 
     Returns:
-        the splits, and ``passages`` for ranking. The same options give the same records. The records
-        of a language do not depend on the other languages.
+        the splits, and ``passages`` for ranking. The same options give the same records. The
+        records of a language do not depend on the other languages.
 
     Raises:
         InputError: there is no such kind, or an option is invalid.

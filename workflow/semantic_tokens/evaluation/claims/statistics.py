@@ -102,8 +102,8 @@ class TaskShares:
 
 
 def slope(ratios: Sequence[float], shares: Sequence[np.ndarray]) -> np.ndarray:
-    """[1 + resamples], the change of a percentage per doubling of the ratio, by least squares. It is
-    positive if scores fall with the ratio.
+    """[1 + resamples], the change of a percentage per doubling of the ratio, by least squares. It
+    is positive if scores fall with the ratio.
 
     >>> slope([1.0, 0.5, 0.25], [np.array([100.0]), np.array([90.0]), np.array([80.0])])
     array([10.])
@@ -352,8 +352,8 @@ def retrieval_does_not_transfer(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def correlations(study: MeasuredStudy, groups: Iterable[str]) -> list[np.ndarray]:
-    """Pearson's ρ of the languages' relative drops in two tasks, [1 + resamples] each, for every pair of
-    Appendix C in these groups and every ratio."""
+    """Pearson's ρ of the languages' relative drops in two tasks, [1 + resamples] each, for every
+    pair of Appendix C in these groups and every ratio."""
     tasks = {task.kind: task for task in reversed(list(study.tasks.values()))}
     found = []
     for group, first, second in PAIRS:
@@ -369,8 +369,8 @@ def correlations(study: MeasuredStudy, groups: Iterable[str]) -> list[np.ndarray
 
 
 def _drops(task: MeasuredTask, key: Variant, oracle: Variant) -> dict[str, np.ndarray]:
-    """Language -> [1 + resamples], the relative drop from the oracle's score, without languages in which
-    the oracle scores 0."""
+    """Language -> [1 + resamples], the relative drop from the oracle's score, without languages in
+    which the oracle scores 0."""
     best, ours = (task.by_language.get(k, {}) for k in (oracle, key))
     with np.errstate(divide="ignore", invalid="ignore"):
         return {c: (best[c] - ours[c]) / best[c] for c in best if c in ours and best[c][0] > 0}

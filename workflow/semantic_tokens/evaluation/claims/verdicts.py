@@ -55,8 +55,8 @@ def judge(
     """Test every claim on a study: one row over all its tasks, then one row per task.
 
     Args:
-        published: the paper's numbers as a study, for the column ``published``; it is NaN if the paper
-            prints no numbers.
+        published: the paper's numbers as a study, for the column ``published``; it is NaN if the
+            paper prints no numbers.
 
     Returns:
         :data:`COLUMNS`; ``verdict`` is ``holds``, ``contradicted``, ``undecided``, or ``not

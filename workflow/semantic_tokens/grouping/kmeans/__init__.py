@@ -12,10 +12,10 @@ with the centroids that moved. The last passes, in which few clusters change, ar
 **Near passes.** The first passes move nearly every centroid by a large distance, so they need no
 precision. With many clusters, centroids are clustered into regions, and a row is compared only with
 the centroids of its nearest regions. If a few leading principal axes hold most of the squared
-lengths, distances use only these axes. Such a pass costs a few hundredths of an exact pass. When near
-passes improve little, exact passes over all centroids and columns continue from their partition.
-With only a few rows per cluster, all passes are exact: nearly every row moves only once then, so the
-first passes decide the result.
+lengths, distances use only these axes. Such a pass costs a few hundredths of an exact pass. When
+near passes improve little, exact passes over all centroids and columns continue from their
+partition. With only a few rows per cluster, all passes are exact: nearly every row moves only once
+then, so the first passes decide the result.
 
 **Memory.** The N×k matrix of similarities is never stored. It is computed and reduced in tiles. The
 largest case of the paper is XLM-V at 40% (901,629×768, 360,652 centroids). It needs on the device:
@@ -25,9 +25,9 @@ and a few vectors of length N. The total is 6 GB; the paper's GPUs have 80 GB.
 **Empty clusters.** No iteration leaves an empty cluster: it gets the row that is farthest from its
 centroid, among rows whose cluster has other members.
 
-**Weights.** Rows may have weights. They do not affect the assignment. They are used in the means, in
-the objective, in the choice of the farthest row, and in the draw of the initial rows. They need one
-more vector of length N.
+**Weights.** Rows may have weights. They do not affect the assignment. They are used in the means,
+in the objective, in the choice of the farthest row, and in the draw of the initial rows. They need
+one more vector of length N.
 """
 
 from semantic_tokens.grouping.kmeans.nearest import Metric

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Rows of the sample. It has as many rows per cluster as the full data.
 SAMPLE = 20_000
-# If our backend takes no longer than this, in seconds, a trial would take longer than it could save:
-# the import of cuML takes some seconds.
+# If our backend takes no longer than this, in seconds, a trial would take longer than it could
+# save: the import of cuML takes some seconds.
 _WORTH_A_TRIAL = 30.0
 # cuML's time must be below this fraction of ours.
 _CLEARLY_FASTER = 0.8

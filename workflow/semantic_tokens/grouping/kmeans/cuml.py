@@ -5,8 +5,8 @@ from torch.nn import functional
 
 from semantic_tokens.grouping.kmeans.lloyd import Clustering, Report, has_settled
 
-# cuML's tile has max_samples_per_batch × n_clusters float32 values. Its default of 32,768 samples would
-# take 47 GB with XLM-V's 360,652 centroids. This limits it to 4 GB.
+# cuML's tile has max_samples_per_batch × n_clusters float32 values. Its default of 32,768 samples
+# would take 47 GB with XLM-V's 360,652 centroids. This limits it to 4 GB.
 _CUML_TILE_ELEMENTS = 2**30
 
 
@@ -16,9 +16,9 @@ def cuml_iterations(
     """The same with cuML's iterations. They follow the documented interface of cuML 26.10 and are
     tested against its signature, but have not been run on a GPU.
 
-    cuML supports only Euclidean distance. With rows and centroids of length one, one of its iterations
-    is an iteration of spherical K-Means, so centroids are normalised between iterations. The torch
-    backend makes the final assignment and refills empty clusters.
+    cuML supports only Euclidean distance. With rows and centroids of length one, one of its
+    iterations is an iteration of spherical K-Means, so centroids are normalised between iterations.
+    The torch backend makes the final assignment and refills empty clusters.
     """
     import cupy
     from cuml.cluster import KMeans
@@ -40,8 +40,8 @@ def cuml_iterations(
         means = torch.from_dlpack(estimator.cluster_centers_).contiguous()
         cosine = clustering.metric == "cosine"
         clustering.centroids = functional.normalize(means) if cosine else means
-        # For rows and centroids of length one, |x - c|² is 2 (1 - cosine). cuML's centroids are means,
-        # so the value is a little smaller.
+        # For rows and centroids of length one, |x - c|² is 2 (1 - cosine). cuML's centroids are
+        # means, so the value is a little smaller.
         objective = float(estimator.inertia_) / (2 if cosine else 1)
         report(iteration, objective)
         if has_settled(previous, objective, tolerance):

@@ -139,7 +139,8 @@ class Clustering:
             size[owner[row]] -= 1
             given.append(row)
         own = self._squares[given].float()  # |x|² = x·x, and x·(x / |x|) is |x|
-        # A row may return to its old cluster, and the centroid that it preferred in between may not move.
+        # A row may return to its old cluster, and the centroid that it preferred in between may not
+        # move.
         self.rival[given] = torch.maximum(self.rival[given], self.score[given])
         self.score[given] = own.sqrt() if self.metric == "cosine" else own / 2
         self.assignment[given] = torch.tensor(empty, device=self.rows.device)
@@ -192,5 +193,6 @@ def lloyd_iterations(
 
 
 def has_settled(previous: float, objective: float, tolerance: float) -> bool:
-    """Whether the relative decrease of the objective is at most ``tolerance``; false from infinity."""
+    """Whether the relative decrease of the objective is at most ``tolerance``; false from
+    infinity."""
     return previous - objective <= tolerance * objective

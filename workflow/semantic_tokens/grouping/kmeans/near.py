@@ -1,4 +1,5 @@
-"""Near passes, the first passes: rows are compared only with near centroids, in the leading axes."""
+"""Near passes, the first passes: rows are compared only with near centroids, in the leading
+axes."""
 
 import torch
 from torch.nn import functional
@@ -6,16 +7,16 @@ from torch.nn import functional
 from semantic_tokens.grouping.kmeans.lloyd import Clustering, Report, has_settled, lloyd_iterations
 from semantic_tokens.grouping.kmeans.nearest import rows_at_once, score_offsets
 
-# Near passes are used if clusters have at least this many rows on average. (With five rows, exact passes
-# from the same random rows reach objectives up to 0.6% lower; with seven, 0.1% to 1% higher.) A row
-# looks into this fraction of the √k regions, and into at least this many. Near passes are not used if
-# that is more than a third of the regions.
+# Near passes are used if clusters have at least this many rows on average. (With five rows, exact
+# passes from the same random rows reach objectives up to 0.6% lower; with seven, 0.1% to 1%
+# higher.) A row looks into this fraction of the √k regions, and into at least this many. Near
+# passes are not used if that is more than a third of the regions.
 _FEWEST_ROWS_A_CLUSTER = 6
 _SHARE_OF_REGIONS = 0.1
 _FEWEST_REGIONS_A_ROW = 8
 _LARGEST_SHARE_OF_REGIONS = 1 / 3
-# Near passes use the leading principal axes if a multiple of this many axes, at most this fraction of all
-# axes, holds this fraction of the squared lengths.
+# Near passes use the leading principal axes if a multiple of this many axes, at most this fraction
+# of all axes, holds this fraction of the squared lengths.
 _LEADING_AXES = 64
 _LEADING_SHARE_OF_AXES = 0.6
 _LEADING_ENERGY = 0.75
@@ -38,8 +39,8 @@ def pays_to_begin_near(rows: int, clusters: int) -> bool:
 
 
 def _assign_nearby(clustering: Clustering, regions: int, columns: int) -> None:
-    """Compare every row with the centroids of its nearest regions, in the leading columns. Afterwards,
-    there are no bounds in ``rival``.
+    """Compare every row with the centroids of its nearest regions, in the leading columns.
+    Afterwards, there are no bounds in ``rival``.
 
     Args:
         regions: the number of regions into which the centroids are clustered.

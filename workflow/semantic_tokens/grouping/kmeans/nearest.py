@@ -5,21 +5,21 @@ from typing import Literal
 import torch
 
 Metric = Literal["cosine", "euclidean"]
-# The size of gathered copies. index_select copies rows several times as fast as indexing. On a CPU the
-# size is small enough for the allocator to reuse memory. On a GPU it is large enough to make the
-# start-up time of kernels negligible.
+# The size of gathered copies. index_select copies rows several times as fast as indexing. On a CPU
+# the size is small enough for the allocator to reuse memory. On a GPU it is large enough to make
+# the start-up time of kernels negligible.
 ROWS_AT_ONCE = {"cpu": 2048, "cuda": 2**17}
-# The first scan of a tile takes the maximum of each block of this many centroids. The second scan finds
-# the centroid, in the row's best block only. On a CPU, a maximum without indices takes an eighth of
-# the time.
+# The first scan of a tile takes the maximum of each block of this many centroids. The second scan
+# finds the centroid, in the row's best block only. On a CPU, a maximum without indices takes an
+# eighth of the time.
 _BLOCK = 128
-# With fewer blocks, the second scan would cost more than the first one saves. On a GPU it always would:
-# a maximum with indices is cheap compared with the product, and the second scan starts several kernels
-# per block.
+# With fewer blocks, the second scan would cost more than the first one saves. On a GPU it always
+# would: a maximum with indices is cheap compared with the product, and the second scan starts
+# several kernels per block.
 _FEWEST_BLOCKS = {"cpu": 24.0, "cuda": float("inf")}
-# The largest tile of similarities, as rows × centroids. On a CPU it should stay in the cache between
-# the product that writes it and the maximum that reads it. On a GPU it should be large enough to use
-# every multiprocessor (8192 × 8192 float32 are 0.27 GB).
+# The largest tile of similarities, as rows × centroids. On a CPU it should stay in the cache
+# between the product that writes it and the maximum that reads it. On a GPU it should be large
+# enough to use every multiprocessor (8192 × 8192 float32 are 0.27 GB).
 TILE = {"cpu": (1024, 1024), "cuda": (8192, 8192)}
 
 
@@ -35,11 +35,11 @@ def nearest_centroids(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Each row's nearest centroid, [N] int64, its score and the next best score, [N] float32.
 
-    Tiles of rows × centroids are computed in one buffer. The lowest id wins ties. With one centroid,
-    the next best score is -inf.
+    Tiles of rows × centroids are computed in one buffer. The lowest id wins ties. With one
+    centroid, the next best score is -inf.
 
-    With many centroids, the first scan keeps only the best score of every block. A second scan of the
-    row's best block finds the centroid and the block's next best score.
+    With many centroids, the first scan keeps only the best score of every block. A second scan of
+    the row's best block finds the centroid and the block's next best score.
     """
     tile_rows, tile_centroids = TILE[rows.device.type]
     offsets = score_offsets(centroids, metric)

@@ -13,8 +13,8 @@ def prepared_rows(
     """A normalised copy of some rows on the device, and the row that was subtracted from them.
 
     For cosine, rows are scaled to length one (zero rows stay zero). For Euclidean, the mean row is
-    subtracted. This changes no distance, and keeps |x|² small compared with the other terms. There is
-    no further copy.
+    subtracted. This changes no distance, and keeps |x|² small compared with the other terms. There
+    is no further copy.
 
     Raises:
         InputError: the metric is not known, or a row contains NaN or infinity.
@@ -46,9 +46,9 @@ def prepared_rows(
 def distinct_rows(
     rows: torch.Tensor, count: int, seed: int, weights: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Ids of ``count`` random rows, [count] int64. Distinct rows come first; repetitions follow only if
-    there are too few (they become empty clusters, which are refilled). With weights, the probability
-    of a row is proportional to its weight."""
+    """Ids of ``count`` random rows, [count] int64. Distinct rows come first; repetitions follow
+    only if there are too few (they become empty clusters, which are refilled). With weights, the
+    probability of a row is proportional to its weight."""
     generator = torch.Generator().manual_seed(seed)
     if weights is None:
         order = torch.randperm(len(rows), generator=generator)
@@ -64,8 +64,8 @@ def distinct_rows(
 
 
 def _hashes(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """One 64-bit key per row, equal for equal rows: the product of the bits with random odd numbers,
-    modulo 2⁶⁴. [N] int64."""
+    """One 64-bit key per row, equal for equal rows: the product of the bits with random odd
+    numbers, modulo 2⁶⁴. [N] int64."""
     factors = torch.randint(-(2**62), 2**62, (rows.shape[1],), generator=generator) * 2 + 1
     factors = factors.to(rows.device)
     keys = torch.empty(len(rows), dtype=torch.int64, device=rows.device)

@@ -62,8 +62,8 @@ def kmeans(
 
     The initial centroids are distinct random rows, drawn in proportion to their weights. k-means++
     would read the entire matrix once per centroid (for mBERT at 5%, 6,000 × 370 MB, which is many
-    times the cost of the clustering). In hundreds of dimensions it also prefers isolated rows, which
-    then remain clusters of one.
+    times the cost of the clustering). In hundreds of dimensions it also prefers isolated rows,
+    which then remain clusters of one.
 
     On a CPU the same seed gives the same bytes. On a GPU, and with cuML, the order of sums changes
     between runs, so keep the assignment.

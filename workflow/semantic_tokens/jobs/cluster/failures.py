@@ -1,8 +1,8 @@
 """One-line messages about SLURM jobs that failed or never start, with advice.
 
 Snakemake prints a page about every failed job, but not SLURM's message for grouped jobs. A job that
-can never start waits forever, and nothing is printed. So :class:`Failures` listens to the executor of
-the SLURM plugin, and watches the queue.
+can never start waits forever, and nothing is printed. So :class:`Failures` listens to the executor
+of the SLURM plugin, and watches the queue.
 """
 
 import logging

@@ -16,8 +16,9 @@ import yaml
 from semantic_tokens.errors import InputError
 from semantic_tokens.jobs.cluster.keys import MEMORY_KEY, TIME_KEY
 
-#: The memory of a SLURM job in MB that a benchmark file does not include: two processes of Snakemake, and
-#: srun, as measured with SLURM 22.05. An efficiency report lacks only the first process.
+#: The memory of a SLURM job in MB that a benchmark file does not include: two processes of
+#: Snakemake, and srun, as measured with SLURM 22.05. An efficiency report lacks only the first
+#: process.
 SNAKEMAKE_MB = 450
 _BATCH_MB = 180
 #: The start of the names of grouped fine-tunings in an efficiency report.
@@ -135,8 +136,8 @@ def proposal(table: pd.DataFrame, margin: float = 1.3) -> dict[str, dict[str, in
 
     Args:
         table: from :func:`by_rule`.
-        margin: a factor for the maximum use. Memory is rounded up to multiples of 100 MB, and time to
-            multiples of ten minutes.
+        margin: a factor for the maximum use. Memory is rounded up to multiples of 100 MB, and time
+            to multiples of ten minutes.
     """
     found: dict[str, dict[str, int]] = {"memory_mb": {}, "runtime_minutes": {}}
     for section, keys, column, step in (
@@ -154,8 +155,8 @@ def measured(results: Path, reports: Sequence[Path] | None) -> tuple[pd.DataFram
 
     Args:
         results: the study's folder of results.
-        reports: efficiency reports; None takes those in the folder of ``profiles/slurm``, and an empty
-            list takes none.
+        reports: efficiency reports; None takes those in the folder of ``profiles/slurm``, and an
+            empty list takes none.
 
     Raises:
         InputError: there are no measurements, or a file has the wrong format.

@@ -1,7 +1,7 @@
 """Join the page's JavaScript modules into one script, so that the page stays a single file.
 
-A browser does not load modules of an HTML file that is opened from disk. The modules therefore share one
-scope in the page, and their top-level names must be unique.
+A browser does not load modules of an HTML file that is opened from disk. The modules therefore
+share one scope in the page, and their top-level names must be unique.
 """
 
 import re
@@ -17,8 +17,8 @@ _LEFT_OVER = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 def bundle(entry: Path) -> str:
     """The code of a module and of all modules that it imports, each after those that it imports.
 
-    All modules are in one folder. They import with ``import { name } from "./module.js";`` and export
-    with ``export`` before a declaration.
+    All modules are in one folder. They import with ``import { name } from "./module.js";`` and
+    export with ``export`` before a declaration.
 
     Raises:
         ValueError: a module imports or exports in another way, two modules import each other, or

@@ -18,8 +18,8 @@ from torch.nn import functional
 from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.grouping.inspection import LONGEST_GLOSS
 
-#: The size of the largest group with cosines between all members, because their number grows with the
-#: square of the size. In larger groups, members are compared with the group's mean.
+#: The size of the largest group with cosines between all members, because their number grows with
+#: the square of the size. In larger groups, members are compared with the group's mean.
 LARGEST_COMPARED = 512
 
 #: A cosine c is stored as the byte round(127 c), with an error of at most 0.004.
@@ -77,9 +77,9 @@ def word_senses(
 ) -> dict[tuple[int, str], str]:
     """(token id, language) -> the English translation, for all words that are single subwords.
 
-    The translation is empty for English words, and if the lexicon has none, or none up to the length
-    :data:`~semantic_tokens.grouping.inspection.LONGEST_GLOSS`. A word of several concepts gets the
-    shortest English word, since names of pictures are often descriptions.
+    The translation is empty for English words, and if the lexicon has none, or none up to the
+    length :data:`~semantic_tokens.grouping.inspection.LONGEST_GLOSS`. A word of several concepts
+    gets the shortest English word, since names of pictures are often descriptions.
     """
     concepts: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
@@ -115,8 +115,8 @@ def sense_columns(senses: Mapping[tuple[int, str], str]) -> dict[str, list[Any]]
 
 
 def alphabetical(pieces: Sequence[str], prefix: str) -> np.ndarray:
-    """[V] uint32: ids in JavaScript's order of the subwords, in lower case and without the marks for the
-    start of a word.
+    """[V] uint32: ids in JavaScript's order of the subwords, in lower case and without the marks
+    for the start of a word.
 
     Args:
         prefix: the prefix of a piece that continues a word.
@@ -127,8 +127,8 @@ def alphabetical(pieces: Sequence[str], prefix: str) -> np.ndarray:
 
 
 def smallest(values: np.ndarray) -> np.ndarray:
-    """Non-negative integers in the smallest unsigned type that fits; floats in single precision if that
-    is exact."""
+    """Non-negative integers in the smallest unsigned type that fits; floats in single precision if
+    that is exact."""
     if values.dtype.kind == "f":
         single = values.astype(np.float32)
         return single if np.array_equal(single, values) else values
@@ -139,8 +139,8 @@ def smallest(values: np.ndarray) -> np.ndarray:
 def pack(content: bytes | np.ndarray | Any) -> tuple[str, str]:
     """A section: the name of its type in the page, and its base64.
 
-    An array keeps its type, with JavaScript's name (``Uint16Array``); bytes are ``Uint8Array``; other
-    values are JSON.
+    An array keeps its type, with JavaScript's name (``Uint16Array``); bytes are ``Uint8Array``;
+    other values are JSON.
     """
     if isinstance(content, np.ndarray):
         little = content.astype(content.dtype.newbyteorder("<"))

@@ -30,8 +30,8 @@ class Segmenter:
             this tokenizer, ``uncut`` is the reason, else it is empty.
         charsmap: SentencePiece's compiled map of characters, or empty.
         scores: [V'] float64, the scores of a Unigram model, or empty.
-        merges: [3, M] int64, the merges of BPE: the ids of the left parts, the ids of the right parts,
-            and the ranks in the order of learning. Columns are sorted.
+        merges: [3, M] int64, the merges of BPE: the ids of the left parts, the ids of the right
+            parts, and the ranks in the order of learning. Columns are sorted.
         pieces: the subwords as readers spell them, by id.
         spellings: the subwords as the tokenizer spells them, by id; empty if that is the same.
     """
@@ -110,8 +110,8 @@ def _unknown_id(model: Mapping[str, Any]) -> int | None:
 
 
 def _pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[list[str], list[str]]:
-    """The subwords as readers spell them, and as the tokenizer spells them; the latter are empty if they
-    are the same."""
+    """The subwords as readers spell them, and as the tokenizer spells them; the latter are empty if
+    they are the same."""
     pieces = subword_texts(tokenizer)
     spellings = [""] * len(pieces)
     for spelling, i in tokenizer.get_vocab().items():

@@ -17,8 +17,8 @@ HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo")
 def draw_alignments(
     shown: Mapping[str, Any], tasks: Sequence[ScoredTask], scores: Scores
 ) -> Figure:
-    """One panel per task and one horizontal bar per alignment, with its interval and its score. Chance
-    and BM25 are lines.
+    """One panel per task and one horizontal bar per alignment, with its interval and its score.
+    Chance and BM25 are lines.
 
     Args:
         shown: :meth:`semantic_tokens.study.figures.Curves.as_dict`, with one experiment per series.

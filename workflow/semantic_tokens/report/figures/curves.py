@@ -1,5 +1,5 @@
-"""Scores by grouping ratio, size of the word embeddings, or dimension, with one panel per task (paper,
-Figures 3 to 7, 9 and 12)."""
+"""Scores by grouping ratio, size of the word embeddings, or dimension, with one panel per task
+(paper, Figures 3 to 7, 9 and 12)."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,9 +41,9 @@ def draw_curves(
     scores: Scores,
     full_dimension: Mapping[str, int],
 ) -> Figure:
-    """One panel per task. Curves are solid with continual pretraining and dashed without; points have
-    intervals. The oracle, chance and BM25 are lines. Points that do not differ from chance are hollow,
-    and there are no bands below chance.
+    """One panel per task. Curves are solid with continual pretraining and dashed without; points
+    have intervals. The oracle, chance and BM25 are lines. Points that do not differ from chance are
+    hollow, and there are no bands below chance.
 
     Args:
         shown: :meth:`semantic_tokens.study.figures.Curves.as_dict`.

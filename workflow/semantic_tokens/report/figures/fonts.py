@@ -18,8 +18,8 @@ SUFFIXES = (".ttf", ".otf", ".ttc")
 
 
 def extract_fonts(wheels: Iterable[str | Path], folder: str | Path) -> list[Path]:
-    """Write the upright fonts of package archives to a folder. Return their paths in the order of the
-    archives, with the regular weight of each first.
+    """Write the upright fonts of package archives to a folder. Return their paths in the order of
+    the archives, with the regular weight of each first.
 
     Raises:
         InputError: an archive has no font.

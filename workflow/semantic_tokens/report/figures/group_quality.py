@@ -1,5 +1,5 @@
-"""How well groups agree with held-out translations, scripts and languages, by grouping ratio (not in
-the paper)."""
+"""How well groups agree with held-out translations, scripts and languages, by grouping ratio (not
+in the paper)."""
 
 from collections.abc import Mapping
 
@@ -31,8 +31,8 @@ def curves_of(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     """The curves of results/group_quality.csv at full dimension: (method, alignment) -> its rows by
     ratio. Methods are in the order of :data:`METHODS`, unaligned before aligned.
 
-    Alignments with a single K-Means ratio belong to another figure, and are left out if any alignment
-    has more.
+    Alignments with a single K-Means ratio belong to another figure, and are left out if any
+    alignment has more.
     """
     full = table[(table["dimension"] == "dfull") & table["method"].isin(METHODS)]
     ratios = full[full["method"] == "kmeans-cosine"].groupby("alignment")["ratio"].nunique()

@@ -10,8 +10,8 @@ from semantic_tokens.report.tables.held_out import ALL
 
 
 def draw_held_out(table: pd.DataFrame, backbone: str) -> Figure:
-    """Two panels by ratio: the loss with its interval, and the difference to a guess from the groups'
-    frequencies. There is one curve per method, alignment and dimension.
+    """Two panels by ratio: the loss with its interval, and the difference to a guess from the
+    groups' frequencies. There is one curve per method, alignment and dimension.
 
     Args:
         table: from :func:`semantic_tokens.report.tables.held_out.held_out_losses`.

@@ -74,8 +74,8 @@ def draw_correlations(
     tasks: Sequence[ScoredTask],
     scores: Scores,
 ) -> Figure:
-    """Three heatmaps: ρ, p, and p corrected for all tests of the figure. There is one row per pair of
-    tasks and one column per ratio.
+    """Three heatmaps: ρ, p, and p corrected for all tests of the figure. There is one row per pair
+    of tasks and one column per ratio.
 
     Args:
         rows: one experiment per grouping ratio.

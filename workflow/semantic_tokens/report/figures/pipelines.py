@@ -107,7 +107,8 @@ def wrapped(values: Sequence[str], width: int) -> list[str]:
 
 
 def draw_pipelines(rows: Iterable[ExperimentRow]) -> Figure:
-    """One row of boxes per figure: solid if all experiments have an operation, dashed if some do."""
+    """One row of boxes per figure: solid if all experiments have an operation, dashed if some
+    do."""
     found = pipelines(rows)
     left, width, gap = 2.1, 2.6, 0.35
     texts = {

@@ -25,8 +25,8 @@ LINES = (
     ("#7b4a9c", "P"),  # purple
 )
 
-#: Backgrounds by relative performance in percent: lower bound, colour. They become darker in order, so that
-#: they differ in greyscale, and are lighter than all curves.
+#: Backgrounds by relative performance in percent: lower bound, colour. They become darker in order,
+#: so that they differ in greyscale, and are lighter than all curves.
 BANDS = ((90.0, "#edf6e9"), (70.0, "#f7df98"), (50.0, "#eec0ab"), (-100.0, "#d09a8f"))
 BAND_NAMES = (">90%", "70–90%", "50–70%", "<50%")
 

@@ -84,7 +84,10 @@ class Pairs:
         return groups
 
     def _trainings(self, cell: Cell) -> tuple[tuple[Training, ...], tuple[Training, ...]] | None:
-        """The trainings of both runs for a score, equally many of each. None if one is not finished."""
+        """The trainings of both runs for a score, equally many of each.
+
+        None if one is not finished.
+        """
         sides = []
         for run in (self.first, self.second):
             found = set(run.scored_items[cell])

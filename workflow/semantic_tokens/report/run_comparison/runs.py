@@ -45,8 +45,8 @@ class Run:
     root: Path
 
     def file(self, path: str) -> Path | None:
-        """A shared file, such as a dataset, from this run or from the runs on which it is based; None
-        if there is none.
+        """A shared file, such as a dataset, from this run or from the runs on which it is based;
+        None if there is none.
 
         Args:
             path: the path in the run without a name.
@@ -66,7 +66,8 @@ def read_run(name: str, root: str | Path = ".") -> Run:
     """Find the results of a run.
 
     Args:
-        name: the name of the run; :data:`~semantic_tokens.study.runs.BASE` for the one without a name.
+        name: the name of the run; :data:`~semantic_tokens.study.runs.BASE` for the one without a
+            name.
         root: the folder that contains ``results``.
 
     Raises:

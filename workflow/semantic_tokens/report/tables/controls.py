@@ -1,7 +1,7 @@
 """Control groupings compared with K-Means (not in the paper).
 
-Random and frequency-based groups with the sizes of K-Means' groups show the cost of sharing embeddings
-without regard to meaning. First-k is the paper's baseline.
+Random and frequency-based groups with the sizes of K-Means' groups show the cost of sharing
+embeddings without regard to meaning. First-k is the paper's baseline.
 """
 
 from collections.abc import Mapping, Sequence

@@ -46,9 +46,9 @@ def held_out_losses(
 
     Returns:
         :data:`COLUMNS`: ``loss`` with its interval ``low`` and ``high`` from a bootstrap over
-        sequences, ``loss_by_frequency``, ``gain`` (the latter minus the loss), and ``tokens``. A row
-        with the language ``all`` is before those of each language. The table is empty if the corpora
-        are too small to hold out text.
+        sequences, ``loss_by_frequency``, ``gain`` (the latter minus the loss), and ``tokens``. A
+        row with the language ``all`` is before those of each language. The table is empty if the
+        corpora are too small to hold out text.
     """
     by_text: dict[tuple[str, str], dict[Recipe, Mapping[str, Any]]] = {}
     for path in files:

@@ -135,8 +135,8 @@ def _curves(table: pd.DataFrame, *also: str) -> Iterator[tuple[dict[str, Any], p
 
 
 def orders(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per curve of :func:`compare` and one column per task, with the rank correlation and its
-    meaning. Curves that are too short in all tasks are left out."""
+    """One row per curve of :func:`compare` and one column per task, with the rank correlation and
+    its meaning. Curves that are too short in all tasks are left out."""
     lines = []
     for identity, curve in _curves(table):
         said = {
@@ -153,7 +153,8 @@ def orders(table: pd.DataFrame) -> pd.DataFrame:
 def write_comparison(
     table: pd.DataFrame, csv: str | Path, html: str | Path, *, title: str, same_data: bool
 ) -> None:
-    """Write :func:`compare` as CSV, and as a page that first says whether the data are the paper's."""
+    """Write :func:`compare` as CSV, and as a page that first says whether the data are the
+    paper's."""
     with atomic_file(csv) as partial:
         table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
     note = (

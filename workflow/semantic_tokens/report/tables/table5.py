@@ -86,8 +86,8 @@ def baselines(
         reference: the experiment to which ``…_perc`` is relative.
 
     Returns:
-        ``baseline``; for each task ``{task}_{metric}``, ``…_low``, ``…_high`` and ``…_perc``, NaN if
-        the task has no such baseline.
+        ``baseline``; for each task ``{task}_{metric}``, ``…_low``, ``…_high`` and ``…_perc``, NaN
+        if the task has no such baseline.
     """
     lines = []
     for baseline in BASELINES:
@@ -160,11 +160,11 @@ def by_language(
     """Every experiment's score in every language, one per row (not in the paper).
 
     Returns:
-        The columns of :func:`identity`; ``alignment``, ``grouping`` and ``training`` as in the table
-        of experiments, which distinguish First-k from K-Means; ``task``, ``metric``, ``language``,
-        ``value``, ``std`` with several seeds, ``std_replicates`` with several replicates, the interval
-        ``low`` and ``high``, the ``count`` of test items, and ``collection`` if only a part of one was
-        searched.
+        The columns of :func:`identity`; ``alignment``, ``grouping`` and ``training`` as in the
+        table of experiments, which distinguish First-k from K-Means; ``task``, ``metric``,
+        ``language``, ``value``, ``std`` with several seeds, ``std_replicates`` with several
+        replicates, the interval ``low`` and ``high``, the ``count`` of test items, and
+        ``collection`` if only a part of one was searched.
     """
     lines = []
     for row in rows:

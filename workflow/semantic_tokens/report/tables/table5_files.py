@@ -27,8 +27,8 @@ TEX_MARKS = {"yes": r"$\checkmark$", "no": r"$\times$", "": "---"}
 
 
 def write_csv(table: pd.DataFrame, tasks: Sequence[ScoredTask], path: str | Path) -> None:
-    """Write :func:`table5` or :func:`baselines` with fixed decimals, so that equal scores give equal
-    bytes."""
+    """Write :func:`table5` or :func:`baselines` with fixed decimals, so that equal scores give
+    equal bytes."""
     formats: dict[str, str] = {}
     for task in tasks:
         formats |= {
@@ -102,8 +102,9 @@ def write_latex(
 
     Args:
         without_model: from :func:`baselines`.
-        context: ``title``, ``runs`` (:class:`Runs`), ``confidence`` of the intervals, ``backbone`` of
-            the reference for the baselines, and on the page ``rules``, the rule of chance by task.
+        context: ``title``, ``runs`` (:class:`Runs`), ``confidence`` of the intervals, ``backbone``
+            of the reference for the baselines, and on the page ``rules``, the rule of chance by
+            task.
     """
     tex = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -170,7 +171,8 @@ def _collections(table: pd.DataFrame, tasks: Sequence[ScoredTask]) -> dict[str, 
 
 
 def _groups(table: pd.DataFrame, tasks: Sequence[ScoredTask]) -> list[dict[str, Any]]:
-    """The table for printing: blocks of one figure and backbone, with their rows and cells by task."""
+    """The table for printing: blocks of one figure and backbone, with their rows and cells by
+    task."""
     groups: list[dict[str, Any]] = []
     for line in table.to_dict("records"):
         heading = f"{_figure_name(line['figure'])}: {line['backbone']}"
