@@ -246,7 +246,7 @@ def one_error(told: str) -> str:
         ("x" * 300, "name another folder"),
         ("/proc/semantic", "cannot be written in /proc"),
         ("/proc/semantic/tokens", "cannot be written in /proc"),
-        ("/proc", "is where a disk is mounted"),
+        ("/proc", "is a mount point"),
     ],
 )
 @pytest.mark.parametrize("more", [[], ["--overwrite"]])

@@ -283,7 +283,7 @@ def test_nothing_to_read_is_named() -> None:
 def test_numbers_that_nothing_names_are_refused(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         table(tmp_path / f"{split}.jsonl", {"tokens": [["a"]], "ner_tags": [[3]]})
-    with pytest.raises(InputError, match=r"row 0: the label is 3, and nothing names it; list"):
+    with pytest.raises(InputError, match=r"row 0: the label is 3, which has no name; list"):
         read({"language": "eng"}, tmp_path, "token_classification")
     with pytest.raises(InputError, match=r"the label is 3, which `labels` does not name"):
         read({"language": "eng", "labels": ["O"]}, tmp_path, "token_classification")
@@ -447,7 +447,7 @@ def test_xnli_and_tydiqa_of_the_hub(repositories: Path, own_hub: Hub) -> None:
 
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"revision": "b" * 40}, f"o/names has no revision {'b' * 40} (any more); correct its `revi"),
-    ({"id": "o/none"}, "the hub has no dataset o/none, or not for you; correct its name"),
+    ({"id": "o/none"}, "the hub has no dataset o/none, or you have no access; correct its name"),
     ({"id": "o/gated"}, "o/gated is gated; accept its terms on the hub with your account, and"),
     ({"id": "o/script"}, "Dataset scripts are no longer supported, but found script.py; take a"),
     ({"configurations": {"deu": "it"}}, "BuilderConfig 'it' not found. Available: ['de', 'no']"),

@@ -61,7 +61,7 @@ def test_a_job_and_its_children_end_with_their_snakemake(
         assert time.monotonic() - began < (20 if ignores else 5)
     parent.wait()
     (line,) = (tmp_path / "align.log").read_text("utf-8").splitlines()
-    assert f"Snakemake (process {parent.pid}), which started this job, is gone" in line
+    assert f"Snakemake (process {parent.pid}), which started this job, no longer exists" in line
 
 
 SEVERAL = """

@@ -615,7 +615,7 @@ def test_a_newest_revision_is_named_so_that_it_can_be_pinned(
             {"revision": "b" * 40},
             rf"has no revision {'b' * 40} \(any more\); correct its `revision`",
         ),
-        ({"hub": "o/none"}, r"the hub has no dataset o/none, or not for you"),
+        ({"hub": "o/none"}, r"the hub has no dataset o/none, or you have no access"),
         ({"hub": "o/gated"}, r"o/gated is gated; accept its terms .*HF_TOKEN"),
         ({"files": ["it/*"]}, r"o/data has no file that matches it/\*"),
     ],

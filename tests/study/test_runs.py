@@ -274,11 +274,11 @@ def test_a_record_is_written_only_if_it_changes(default: dict[str, Any], tmp_pat
         ),
         (
             "results/table5.csv",
-            r"is not where run seed2 has this file: ask for results/runs/seed2/table5.csv, or leave "
+            r"run seed2 has the file \S+ elsewhere: request results/runs/seed2/table5.csv, or leave "
             "`run` out",
         ),
-        (KMEANS, rf"ask for {in_run(KMEANS, 'seed2')}, or leave `run` out"),
-        (in_run(FIRSTK, "seed2"), rf"is not where run seed2 has this file: ask for {FIRSTK}$"),
+        (KMEANS, rf"request {in_run(KMEANS, 'seed2')}, or leave `run` out"),
+        (in_run(FIRSTK, "seed2"), rf"run seed2 has the file \S+ elsewhere: request {FIRSTK}$"),
     ],
 )  # fmt: skip
 def test_a_file_that_another_run_makes_is_refused(

@@ -436,7 +436,7 @@ def test_the_plan_counts_the_jobs_that_would_run(study: Study) -> None:
     assert answer.returncode == 0, answer.stdout
     page = (study.folder / "results/plan.txt").read_text(encoding="utf-8")
     assert page in answer.stdout  # printed and saved
-    table = page.partition("  in all")[0].splitlines()[2:]
+    table = page.partition("  total")[0].splitlines()[2:]
     planned = {line.split()[0]: int(line.split()[1]) for line in table}
     every = study.run("results/table5.csv", options=["--dry-run", "--forceall"])
     counts = job_counts(every.stdout)

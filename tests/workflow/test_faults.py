@@ -223,7 +223,7 @@ def test_the_same_command_continues_after_an_interruption(
     wait_until(lambda: has_ended(training), seconds=5)
     said = (study.folder / LOGS[target]).read_text("utf-8")
     if how == "snakemake killed":
-        assert f"Snakemake (process {run.pid}), which started this job, is gone" in said
+        assert f"Snakemake (process {run.pid}), which started this job, no longer exists" in said
     if how == "Ctrl-C":
         assert "was interrupted; run the same command again" in said
         assert "Traceback" not in said and "Traceback" not in output, output

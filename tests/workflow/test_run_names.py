@@ -172,7 +172,7 @@ def test_two_runs_are_compared(
         (
             "results/table5.csv",
             {"run": "lr5e-4"},
-            r"results/table5\.csv is not where run lr5e-4 has this file: ask for "
+            r"run lr5e-4 has the file results/table5\.csv elsewhere: request "
             r"results/runs/lr5e-4/table5\.csv, or leave `run` out",
         ),
     ],

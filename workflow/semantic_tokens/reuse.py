@@ -286,7 +286,7 @@ def _checked_output(output: Path, overwrite: bool) -> Path:
     if target.exists():
         if target.is_mount():
             raise InputError(
-                f"{output} is where a disk is mounted, and cannot be replaced; name a folder in it"
+                f"{output} is a mount point and cannot be replaced; name a folder in it"
             )
         if target == Path.cwd().resolve() or target in Path.cwd().resolve().parents:
             raise InputError(

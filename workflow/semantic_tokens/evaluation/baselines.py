@@ -54,14 +54,17 @@ def commonest_class(
         the items, each with its probability of being correct, and the rule in words.
     """
     counts = Counter(example["label"] for example in train)
-    commonest = sorted(label for label in counts if counts[label] == max(counts.values()))
+    most_frequent = sorted(label for label in counts if counts[label] == max(counts.values()))
     items = [
         ScoredItem(
-            row["id"], row["language"], float(row["label"] in commonest) / len(commonest), 1.0
+            row["id"],
+            row["language"],
+            float(row["label"] in most_frequent) / len(most_frequent),
+            1.0,
         )
         for row in test
     ]
-    return items, f"always {' or '.join(commonest)}"
+    return items, f"always {' or '.join(most_frequent)}"
 
 
 def constant_tag(train: Iterable[Example], test: Iterable[Example]) -> tuple[list[ScoredItem], str]:

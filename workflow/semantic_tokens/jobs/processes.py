@@ -68,8 +68,8 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
         if failure.exitcode != -signal.SIGKILL:
             raise
         raise InputError(
-            f"one of the {count} processes was killed from outside (process {failure.pid}), as is "
-            "done where there is too little memory; lower `device_batch_size` or raise "
+            f"one of the {count} processes was killed from outside (process {failure.pid}), as "
+            "happens if there is too little memory; lower `device_batch_size` or raise "
             "`memory_mb.training` in the config, and run the same command again: it continues from its "
             "checkpoint"
         ) from error

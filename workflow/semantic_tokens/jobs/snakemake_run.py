@@ -120,7 +120,7 @@ def _watch(snakemake: Process) -> None:
     while _is_alive(running):
         time.sleep(_LOOK_EVERY)
     log.error(
-        "Snakemake (process %d), which started this job, is gone; the job ends. Run the same "
+        "Snakemake (process %d), which started this job, no longer exists; the job ends. Run the same "
         "command again: finished results are kept, and a training continues from its checkpoint",
         snakemake.pid,
     )

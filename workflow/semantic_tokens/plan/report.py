@@ -106,7 +106,7 @@ def _job_lines(costs: Mapping[str, Cost], throughput: Throughput) -> list[str]:
     jobs = sum(cost.jobs for cost in costs.values())
     written = _bytes(sum(cost.bytes for cost in costs.values()))
     total = _hours(throughput.hours(costs))
-    return [*lines, f"  {'in all':22}{jobs:>7} {total:>11} {written:>11}"]
+    return [*lines, f"  {'total':22}{jobs:>7} {total:>11} {written:>11}"]
 
 
 def _hour_lines(throughput: Throughput, full_lengths: Sequence[str]) -> list[str]:
@@ -181,7 +181,7 @@ def _download_lines(downloads: Mapping[str, Mapping[str, Any]]) -> Iterable[str]
     known = sum(spec.get("size_mb") or 0 for spec in downloads.values())
     missing = sum(not spec.get("size_mb") for spec in downloads.values())
     rest = f"  and {missing} of unknown size" if missing else ""
-    yield f"  {'in all':22}{_rounded(known):>12}{rest}"
+    yield f"  {'total':22}{_rounded(known):>12}{rest}"
 
 
 def _wrapped(text: str) -> list[str]:

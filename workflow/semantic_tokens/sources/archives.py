@@ -48,7 +48,7 @@ def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list
             room -= size
             if room < 0:
                 raise InputError(
-                    f"{member!r} and what is before it unpack to more than {_LARGEST_RATIO} times "
+                    f"the files up to {member!r} unpack to more than {_LARGEST_RATIO} times the size of "
                     "the archive; name the files that are wanted in `files`, or use another source"
                 )
             require_room("the archive", folder, size)

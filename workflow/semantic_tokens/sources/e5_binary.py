@@ -140,7 +140,7 @@ class _Reader:
 
 def _slice(content: bytes, start: int, count: int) -> bytes:
     if start + count > len(content):
-        raise ValueError(f"{count} bytes at {start} lie past the end at {len(content)}")
+        raise ValueError(f"{count} bytes at {start} are past the end at {len(content)}")
     return content[start : start + count]
 
 

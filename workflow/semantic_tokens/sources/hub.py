@@ -155,13 +155,13 @@ def refusal(
         )
     elif isinstance(cause, RepositoryNotFoundError):
         reason = (
-            f"the hub has no {kind} {repository}, or not for you; correct its name in the config, "
+            f"the hub has no {kind} {repository}, or you have no access; correct its name in the config, "
             "or put a token with access into HF_TOKEN"
         )
     elif isinstance(cause, OfflineModeIsEnabled):
         reason = (
             f"{repository} is on the hub and not in its cache, and HF_HUB_OFFLINE is set; unset it "
-            f"where there is a network, or name a folder for {HUB} in the config's `mirrors`"
+            f"if there is a network, or name a folder for {HUB} in the config's `mirrors`"
         )
     else:
         return out_of_reach(what, repository, cause, HUB)

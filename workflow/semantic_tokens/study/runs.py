@@ -110,7 +110,7 @@ class Layout:
         if (found := self.found(plain)) != path:
             otherwise = ", or leave `run` out" if asked == BASE else ""
             raise InputError(
-                f"{path} is not where run {self.run} has this file: ask for {found}{otherwise}"
+                f"run {self.run} has the file {path} elsewhere: request {found}{otherwise}"
             )
 
     def _digest(self, run: str, path: str) -> str | None:

@@ -180,7 +180,7 @@ def unknown_id(tokenizer: PreTrainedTokenizerFast) -> int:
     """
     if tokenizer.unk_token_id is None:
         raise InputError(
-            "the tokenizer has no unknown token, to which First-k maps what it drops; leave "
+            "the tokenizer has no unknown token, which First-k needs for dropped subwords; leave "
             "First-k out for this backbone"
         )
     return tokenizer.unk_token_id

@@ -77,6 +77,6 @@ def read_corpus(
         log.warning("%s: %d halves of surrogate pairs replaced with U+FFFD", path, replaced)
     if not seen:
         raise InputError(
-            f"corpus {name!r} has no text: nothing at {path or options.get('id', reader)} is in the requested languages; correct "
-            f"`languages` or `path` of config key corpora.{name}"
+            f"corpus {name!r} has no text: {path or options.get('id', reader)} has no passage in the "
+            f"requested languages; correct `languages` or `path` of config key corpora.{name}"
         )

@@ -187,8 +187,8 @@ def _named_splits(splits: Mapping[str, str] | None) -> dict[str, str]:
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown or not {"train", "test"} <= set(splits):
         raise InputError(
-            f"the dataset's `splits` is {dict(splits)} and must say what the files call train, dev "
-            "and test; correct it in the config"
+            f"the dataset's `splits` is {dict(splits)} and must give the names of train, dev and "
+            "test in the files; correct it in the config"
         )
     return {split: str(splits[split]) for split in SPLITS if split in splits}
 
@@ -222,8 +222,8 @@ def _fill(option: str, pattern: str, language: str, split: str) -> str:
         return pattern.format(language=language, split=split)
     except (AttributeError, KeyError, IndexError, ValueError) as error:
         raise InputError(
-            f"the dataset's `{option}` is {pattern!r} and must be text in which {{language}} and "
-            "{split} stand for their names; correct it in the config"
+            f"the dataset's `{option}` is {pattern!r} and must be text with {{language}} and "
+            "{split} in place of their names; correct it in the config"
         ) from error
 
 

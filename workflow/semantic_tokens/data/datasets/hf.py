@@ -295,7 +295,7 @@ def _label(value: Any, labels: Sequence[str] | None, place: str) -> str:
         remedy = (
             "which `labels` does not name; correct it, or remove the row"
             if labels is not None
-            else "and nothing names it; list the names of the numbers, from 0, under `labels`"
+            else "which has no name; list the names of the numbers, from 0, under `labels`"
         )
         raise InputError(f"{place}: the label is {value!r}, {remedy}")
     return value

@@ -58,7 +58,7 @@ def miracl(
         if language not in wanted:
             continue
         if (language, published) not in qrels:
-            raise InputError(f"{file} has no judgements beside it; fetch its qrels")
+            raise InputError(f"{file} has no judgements next to it; download its qrels")
         grades = read_qrels(qrels[language, published])
         judged[language].update(passage for of_query in grades.values() for passage in of_query)
         for example in _queries(file, language, grades):

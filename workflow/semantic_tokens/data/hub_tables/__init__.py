@@ -185,6 +185,6 @@ def _fill(key: str, files: str | None, split: str) -> str | None:
         return files.format(split=split)
     except (AttributeError, KeyError, IndexError, ValueError) as error:
         raise InputError(
-            f"{key}: `files` is {files!r} and must be a pattern in which {{language}}, "
-            "{configuration} and {split} stand for their names"
+            f"{key}: `files` is {files!r} and must be a pattern with {{language}}, "
+            "{configuration} and {split} in place of their names"
         ) from error

@@ -96,7 +96,7 @@ def compare(
     if not lines:
         raise InputError(
             "no row of this table of experiments corresponds to a row of the paper's Table 5: fix the "
-            "column `figure`, or ask for other targets than results/comparison.html"
+            "column `figure`, or request other targets than results/comparison.html"
         )
     table = pd.DataFrame(lines)
     if "collection" in table:
