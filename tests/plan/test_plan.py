@@ -223,7 +223,7 @@ def test_disk_adds_up_and_says_what_is_not_known(tmp_path: Path) -> None:
     page = report(costs, {"a": {"hub": "o/a", "size_mb": 2000}}, ONE)
     written = sum(cost.bytes for cost in costs.values())
     assert f"2.0 GB of downloads and {written / 1e6:.1f} MB written" in page
-    assert f"{2 + written / 1e9:.1f} GB in all" in page
+    assert f"{2 + written / 1e9:.1f} GB in total" in page
     assert f"up to {6 * weights / 1e6:.1f} MB for a job while it runs" in page
     assert "2 jobs: disk of text whose source has no known size" in page  # XNLI, read and tokenised
 

@@ -155,7 +155,7 @@ def _disk_lines(costs: Mapping[str, Cost], downloads: Mapping[str, Mapping[str, 
     scratch = max((cost.scratch for cost in costs.values()), default=0.0)
     lines = [
         f"  {_bytes(fetched)} of downloads and {_bytes(kept)} written, {_bytes(fetched + kept)} in "
-        "all"
+        "total"
     ]
     if scratch:
         lines += [
