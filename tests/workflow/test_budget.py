@@ -33,8 +33,8 @@ def plan(folder: Path, *configfiles: str, **keys: float) -> str:
 
 def hours_of(page: str) -> float:
     """Total GPU hours."""
-    (line,) = [line for line in page.splitlines() if line.split()[:2] == ["in", "all"]][:1]
-    return float(line.split()[3].replace(",", ""))
+    (line,) = [line for line in page.splitlines() if line.split()[:1] == ["total"]][:1]
+    return float(line.split()[2].replace(",", ""))
 
 
 def test_a_part_within_a_budget_is_a_study_of_its_own(folder: Path) -> None:
