@@ -1,12 +1,12 @@
-# make table5   set everything up and make Table 5 of the default profile
-# make test     set everything up and run all checks
-# make docs     build the site of the documentation in build/docs; a broken link ends it
-# make pages    write anew what config/README.md and docs/staleness.md take from schemas and tests
-# make lock     write the lock files and conda environments anew, after a change in pyproject.toml
-# make resolve  see that all of them resolve from the package index alone
+# make table5   install everything and make Table 5 of the default profile
+# make test     install everything and run all checks
+# make docs     build the documentation in build/docs; fails at a broken link
+# make pages    update the generated parts of config/README.md and docs/staleness.md
+# make lock     update the lock files and conda environments after a change in pyproject.toml
+# make resolve  check that all of them resolve from the package index
 #
-# PYTHON=python3.12   the Python to set up with
-# TORCH=cpu or cuda   the build of torch; without it, CUDA where there is an NVIDIA GPU
+# PYTHON=python3.12   the Python to install with
+# TORCH=cpu or cuda   the build of torch; the default is cuda if there is an NVIDIA GPU
 PYTHON ?= python3
 TORCH ?= auto
 STAMP = .venv/installed

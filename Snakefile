@@ -1,4 +1,4 @@
-# Semantic tokens: the DAG's front door. Every stage of the paper has a rule file of its name.
+# Semantic tokens: the entry of the workflow. Each stage of the paper has a rule file.
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -12,9 +12,9 @@ report: "workflow/report/workflow.rst"
 
 onstart:
     record(config, PREFIX)
-    # Snakemake's own limit of a hundred starts a second costs a look at all waiting jobs every
-    # second, and one more such round for every finished job: after some hundred jobs it is busy
-    # with nothing else. Neither one machine nor a cluster comes near it; one that is asked for stays.
+    # Snakemake's default limit of a hundred job starts per second makes it check all waiting jobs every
+    # second, and again for every finished job. After some hundred jobs this takes most of its time.
+    # The limit is never reached, so it is removed, unless the user has set one.
     limit = workflow.scheduling_settings.max_jobs_per_timespan
     if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
@@ -26,7 +26,7 @@ onerror:
     SLURM_FAILURES.tell()
 
 
-# What the rules share: no file of these runs a job.
+# Shared functions and values; these files have no jobs.
 include: "rules/package.smk"
 include: "rules/config.smk"
 include: "rules/paths.smk"
@@ -38,7 +38,7 @@ include: "rules/outside.smk"
 include: "rules/scores.smk"
 include: "rules/shown.smk"
 include: "rules/targets.smk"
-# The stages, in the order of the paper, and what is shown of them.
+# The stages in the order of the paper, then tables and figures.
 include: "rules/sources.smk"
 include: "rules/backbones.smk"
 include: "rules/lexicons.smk"
@@ -73,8 +73,7 @@ rule all:
 
 
 rule download:
-    # Everything that comes over the network and nothing else: for machines whose compute
-    # nodes have none.
+    # Fetch everything that needs a network, for compute nodes without one.
     input:
         network_files(EXPERIMENTS),
         hub_readings(EXPERIMENTS),

@@ -1,18 +1,18 @@
-"""An epoch of cross-lingual subword alignment, against the plain loop; and what alignment does to
-embeddings, by the size of the lexicon.
+"""Time an epoch of cross-lingual subword alignment against a simple loop. Also measure the effect
+of alignment on embeddings by the size of the lexicon.
 
     python benchmarks/alignment.py --pairs 1000000
     python benchmarks/alignment.py --strength 3000 30000 200000 1000000
 
-The plain loop trains the whole 119,547 x 768 matrix with a dense Adam, which moves all of it at
-every step; ours trains the rows that a batch names. Pairs are a row and one of its nearest among
-random others, so that there is something to learn. The losses at the end must agree.
+The simple loop trains the entire 119,547 x 768 matrix with a dense Adam, which changes all rows at
+every step. Ours trains only the rows in a batch. A pair is a row and one of its nearest neighbours
+among random rows, so that training has an effect. The final losses must agree.
 
-``--strength`` aligns the wheel's 250,002 subword embeddings with so many pairs, at the defaults of
-the workflow, and prints a table of drift and of accuracy@1 on held-out concepts. The pairs are a
-random selection, each size part of the next, from MUSE's dictionaries (lines of one English word
-are one concept, which pairs words of other languages through English), Concepticon and PanLex's
-Swadesh lists. Queries and candidates are words of all of these.
+``--strength`` aligns the wheel's 250,002 subword embeddings with these numbers of pairs, with the
+defaults of the workflow, and prints a table of drift and of accuracy@1 on held-out concepts. The
+pairs are random subsets, each contained in the next, from MUSE's dictionaries (all lines with the
+same English word are one concept, so words of other languages are paired through English),
+Concepticon and PanLex's Swadesh lists. Queries and candidates are words from all of these.
 """
 
 import sys
@@ -57,7 +57,7 @@ from semantic_tokens.tokenization.vocabulary import load_tokenizer, single_subwo
 
 TEMPERATURE, BATCH, RATE = 0.05, 256, 1e-3
 HELD_OUT = 0.1  # of the concepts
-SEEDS = (1, 2, 3)  # of the alignment, for each size
+SEEDS = (1, 2, 3)  # for the alignment, with each size
 VOCABULARY, DIMENSION = 119_547, 768
 
 
@@ -100,7 +100,7 @@ def _ours(rows: torch.Tensor, pairs: np.ndarray) -> tuple[torch.Tensor, Alignmen
 
 
 def floor_here(rows: torch.Tensor, pairs: np.ndarray) -> Floor:
-    """Of our epoch, from 50 of its steps, and from one, which all that is made once is in too."""
+    """The floor of our epoch, extrapolated from a run of 50 steps and a run of one step."""
     recorded = []
     for steps in (1, 51):
         with Recorder() as recorder:
@@ -131,7 +131,7 @@ def _plain(rows: torch.Tensor, pairs: np.ndarray) -> Measurement:
 
 
 def _loss(rows: torch.Tensor, pairs: np.ndarray) -> float:
-    """The mean loss of 200 batches of pairs, by the matrix as it is now."""
+    """The mean loss of the current matrix on 200 batches of pairs."""
     generator = torch.Generator().manual_seed(2)
     drawn = torch.from_numpy(pairs)[torch.randperm(len(pairs), generator=generator)[: 200 * BATCH]]
     losses = [
@@ -183,7 +183,7 @@ def strength(sizes: Sequence[int]) -> None:
             with measured() as found:
                 aligned, log = align(embeddings, pairs, seed=seed)
             after = translations_found(aligned, test)
-            change = after.astype(float) - before  # of the same queries, so paired
+            change = after.astype(float) - before  # paired, because the queries are the same
             margin = 1.96 * change.std(ddof=1) / len(change) ** 0.5
             print(
                 f"| {size:,} | {seed} | {log.subwords:,} | {log.mean_cosine:.4f} "

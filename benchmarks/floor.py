@@ -1,9 +1,9 @@
-"""The floor of what torch does: arithmetic over this machine's rate of products, or bytes over its
-memory's rate, whichever takes longer, operation by operation.
+"""A lower bound ("floor") for the time of torch operations on this machine.
 
-Operations are recorded while a program's own code runs, in a :class:`Recorder`. Arithmetic is
-counted twice: at the rate of large products, and at the rate that products of the operation's own
-shape reach by themselves, their factors not yet in a cache.
+For each operation it is the larger of two times: arithmetic divided by the rate of matrix products,
+and bytes divided by the rate of memory. A :class:`Recorder` records the operations of a program.
+Arithmetic is computed with two rates: that of large products, and that of products with the shape
+of the operation, whose factors are not in a cache.
 """
 
 import bisect
@@ -22,13 +22,13 @@ from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sd
 
 COPIED = (0.05, 0.25, 1, 4, 16, 64, 256)  # MiB
 
-# A product's two factors, each rows, columns, and whether it lies in memory by columns; none of
-# what is no product of matrices.
+# The two factors of a matrix product: rows, columns, and whether the memory layout is by columns.
+# None for other operations.
 Shape = tuple[tuple[int, int, bool], tuple[int, int, bool]] | None
 # Floating point operations, bytes, shape.
 Operation = tuple[int, int, Shape]
 
-# Of a table only some rows are read, or written.
+# Only some rows of a table are read or written.
 _LOOKS_UP = ("embedding", "index", "gather", "index_select")
 _WRITES_ROWS = ("index_put_", "index_add_", "index_copy_", "scatter_add_")
 
@@ -36,10 +36,10 @@ _BEYOND_CACHES = 8 << 20  # numbers of four bytes
 
 
 class Recorder(TorchDispatchMode):
-    """Within it torch's operations are recorded.
+    """A context that records the operations of torch.
 
     Attributes:
-        operations: how often each :data:`Operation` was made.
+        operations: the count of each :data:`Operation`.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Recorder(TorchDispatchMode):
         elif name in _WRITES_ROWS:
             given = {i: t for i, t in given.items() if i not in made}
             made = {i: t for i, t in given.items() if t.is_floating_point()}
-        # Those of a sparse tensor are its values'.
+        # For a sparse tensor, use its values.
         parts = (t._values() if t.is_sparse else t for t in (*given.values(), *made.values()))
         size = sum(t.numel() * t.element_size() for t in parts)
         if name.startswith("_fused_adam"):  # in place: all but the gradients are written too
@@ -99,12 +99,12 @@ def _layout(factor: torch.Tensor) -> tuple[int, int, bool]:
 
 @dataclass(frozen=True)
 class Rates:
-    """Of this machine, with so many threads as torch has been given.
+    """The rates of this machine with torch's number of threads.
 
     Attributes:
-        operations: floating point operations a second of large products.
-        copying: bytes a second of memory, in copies or changes of :data:`COPIED`.
-        products: seconds of a product of each shape.
+        operations: floating point operations per second in large products.
+        copying: bytes per second of memory, in copies or changes of :data:`COPIED`.
+        products: seconds of a product, by shape.
     """
 
     operations: float
@@ -113,7 +113,7 @@ class Rates:
 
 
 def rates_of(shapes: Iterable[Shape]) -> Rates:
-    """Measure them here and now."""
+    """Measure the rates."""
     held = torch.randn(_BEYOND_CACHES)
     return Rates(
         matmul_rate(1024, 384, 1024),
@@ -123,11 +123,12 @@ def rates_of(shapes: Iterable[Shape]) -> Rates:
 
 
 def _product_seconds(shape: Shape, held: torch.Tensor, seconds: float = 0.02) -> float:
-    """The median of the products of two such matrices made in so many seconds, each of another
-    part of what is held than the last: between two uses of a weight lie all the others of a model.
+    """The median time of products of two such matrices. Each product uses another part of ``held``
+    than the previous one, because a model uses all other weights between two uses of one weight.
 
     Args:
-        held: one-dimensional; factors that do not fit into it are made anew.
+        held: [n], the memory of the factors; larger factors are allocated.
+        seconds: the duration of the measurement.
     """
     assert shape is not None
     sizes = [rows * columns for rows, columns, _ in shape]
@@ -151,26 +152,26 @@ def _product_seconds(shape: Shape, held: torch.Tensor, seconds: float = 0.02) ->
 
 
 def shapes_in(recorded: Iterable[Iterable[tuple[Operation, float]]]) -> list[Shape]:
-    """The shapes of all products in some records, each once."""
+    """The unique shapes of all products in some records."""
     return sorted({shape for record in recorded for (_, _, shape), _ in record if shape})
 
 
 def over(
     first: collections.Counter[Operation], more: collections.Counter[Operation], times: float
 ) -> list[tuple[Operation, float]]:
-    """What was made once and stands in both, and so many times what only the longer has."""
+    """Extrapolate: the operations of the shorter record, plus a multiple of the difference."""
     further = {operation: times * count for operation, count in (more - first).items()}
     return [*first.items(), *further.items()]
 
 
 @dataclass(frozen=True)
 class Floor:
-    """Seconds that some operations cannot do without.
+    """The minimum time of some operations, in seconds.
 
     Attributes:
-        large: of those that arithmetic bounds, at the rate of large products.
-        shaped: of the same, at that of products of their shapes.
-        memory: of those that memory bounds.
+        large: operations that arithmetic bounds, at the rate of large products.
+        shaped: the same operations, at the rate of products with their shapes.
+        memory: operations that memory bounds.
     """
 
     large: float
@@ -178,7 +179,7 @@ class Floor:
     memory: float
 
     def of(self, seconds: float) -> str:
-        """What part of a measured time it is, in words."""
+        """Describe the floor as a fraction of a measured time."""
         return (
             f"the floor is {(self.large + self.memory) / seconds:.0%} of that (products "
             f"{self.large / seconds:.0%}, memory {self.memory / seconds:.0%}), and "
@@ -192,9 +193,9 @@ def floor_of(
     """The floor of recorded operations.
 
     Args:
-        record: operations, and how often each was made.
-        rates: None measures them here and now.
-        share: the floor of so many times as much work.
+        record: operations with their counts.
+        rates: None measures them.
+        share: a factor for the amount of work.
     """
     record = list(record)
     rates = rates or rates_of(shapes_in([record]))
@@ -213,10 +214,10 @@ def floor_of(
 
 
 def from_json(record: Iterable[Any]) -> list[tuple[Operation, int]]:
-    """A record that went through JSON, which knows no tuples."""
+    """Restore a record from JSON, which has no tuples."""
     return [((work, size, shape_from_json(shape)), count) for (work, size, shape), count in record]
 
 
 def shape_from_json(found: Any) -> Shape:
-    """A shape that went through JSON."""
+    """Restore a shape from JSON."""
     return (tuple(found[0]), tuple(found[1])) if found else None

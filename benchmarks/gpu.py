@@ -1,13 +1,13 @@
-"""Measure on a GPU all that this project has only run on CPUs, in one command.
+"""Measure this project on a GPU, in one command.
 
     python benchmarks/gpu.py                                   # results/benchmarks/gpu.json
     python benchmarks/gpu.py --page results/benchmarks/gpu.json    # its section of docs/performance.md
-    python benchmarks/gpu.py --tiny                            # small sizes, to check the code; a CPU will do
+    python benchmarks/gpu.py --tiny                            # small sizes, to check the code; also on a CPU
 
-It takes under ten minutes on one GPU, and no network. Weights and data are random. It needs torch,
-transformers and numpy, and no Snakemake; accelerate, cupy, cuML, faiss, fastkmeans and flash-kmeans
-are used where they are there, and the results say which are absent. What each section has measured
-is in the file as soon as the section ends, so a time limit loses nothing.
+It takes less than ten minutes on one GPU, and needs no network. Weights and data are random. It
+needs torch, transformers and numpy, but not Snakemake. It uses accelerate, cupy, cuML, faiss,
+fastkmeans and flash-kmeans if they are installed, and the results name those that are absent. Each
+section writes its results to the file when it ends, so a time limit loses no results.
 """
 
 import argparse
@@ -24,7 +24,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from semantic_tokens.errors import InputError  # noqa: E402
-from semantic_tokens.files import read_json, whole  # noqa: E402
+from semantic_tokens.files import atomic_file, read_json  # noqa: E402
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +36,11 @@ def parser() -> argparse.ArgumentParser:
         help="where the results go (default: results/benchmarks/gpu.json)")  # fmt: skip
     add("--time-limit", type=float, default=570, metavar="SECONDS",
         help="end after so long; what is not measured by then is noted (default: 570)")  # fmt: skip
-    add("--tiny", action="store_true", help="small sizes, which a CPU can do; no measurement")
+    add(
+        "--tiny",
+        action="store_true",
+        help="small sizes, which also run on a CPU; not a measurement",
+    )
     add("--only", action="append", metavar="SECTION",
         help="only this section, and what the device is and its floor; may be repeated")  # fmt: skip
     add("--page", type=Path, metavar="JSON",
@@ -45,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Measure, or write the page; return 1 after a line that says what to do instead."""
+    """Measure, or write the page. Return 1 after an error that the user can fix."""
     arguments = parser().parse_args()
     try:
         if arguments.page is not None:
@@ -62,29 +66,29 @@ def write_page(results: Path, document: Path) -> None:
     """Write the section on the GPU into a document.
 
     Raises:
-        InputError: there are no results, or they are of no GPU or of small sizes.
+        InputError: there are no results, or they are not from a GPU, or from small sizes.
     """
     from on_gpu.page import section, values, with_section
 
     if not results.is_file():
-        raise InputError(f"{results} is not there; `python benchmarks/gpu.py` writes it")
+        raise InputError(f"{results} does not exist; `python benchmarks/gpu.py` writes it")
     found = read_json(results)
     if found["sizes"] != "full" or values(found, "environment").get("kind") != "cuda":
         raise InputError(
-            f"{results} is of small sizes or of no GPU, which is no measurement; run "
+            f"{results} is from small sizes or not from a GPU, so it is not a measurement; run "
             "`python benchmarks/gpu.py` on a GPU"
         )
     made = with_section(document.read_text(encoding="utf-8"), section(found))
-    with whole(document) as partial:
+    with atomic_file(document) as partial:
         partial.write_text(made, encoding="utf-8")
-    print(f"{document}: the section on the GPU is of {results}")
+    print(f"{document}: the section on the GPU now shows {results}")
 
 
 def measure(output: Path, limit: float, is_tiny: bool, only: list[str] | None) -> None:
     """Measure, section by section.
 
     Raises:
-        InputError: there is no GPU for the whole sizes, or no section of this name.
+        InputError: there is no GPU for the full sizes, or no section of this name.
     """
     import torch
     from on_gpu import clustering, machine, pretraining, retrieval
@@ -98,7 +102,7 @@ def measure(output: Path, limit: float, is_tiny: bool, only: list[str] | None) -
             "on a CPU"
         )
     run = Run(output, TINY if is_tiny else FULL, limit)
-    # What everything else needs, then what matters most.
+    # First what other sections need, then the most important sections.
     first = {"environment": machine.environment, "floors": machine.floors}
     sections = {
         "K-Means on GPU and CPU": clustering.agreement,

@@ -1,10 +1,10 @@
-"""Whether grouping a vocabulary as large as XLM-V's takes the memory that was planned.
+"""Compare the memory of grouping a vocabulary of XLM-V's size with the planned memory.
 
     python benchmarks/grouping_at_scale.py --fraction 0.05
 
-groups a share of 901,629 rows of 768 random numbers into 40% as many clusters, through the same
-tiles as the whole, and prints the planned and the measured peak of memory, and what the plan says
-of the whole.
+This groups a fraction of 901,629 random rows with 768 columns into 40% as many clusters, with the
+same tiles as for all rows. It prints the planned and the measured peak of memory, and the planned
+peak for all rows.
 """
 
 import argparse

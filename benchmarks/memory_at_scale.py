@@ -1,9 +1,10 @@
-"""Whether memory stays where it is while the data grow.
+"""Check that the peak of memory does not grow with the data.
 
     python benchmarks/memory_at_scale.py tokenizer.json --megabytes 30 300
 
-makes text of random words in the formats of Wikipedia and MIRACL, reads, tokenises and ranks it
-through the workflow's own functions, each step in a process of its own, and prints every step's peak.
+This makes text of random words in the formats of Wikipedia and MIRACL. It reads, tokenises and
+ranks it with the functions of the workflow, each step in a separate process, and prints the peak of
+each step.
 """
 
 import argparse
@@ -28,11 +29,11 @@ from semantic_tokens.tokenization.examples import pack_corpus, tokenize_dataset
 from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
 ARTICLE, PASSAGE = 3000, 500  # characters
-SHARD = 10_000  # articles a file
+SHARD = 10_000  # articles per file
 
 
 def texts(characters: int, length: int) -> Iterator[str]:
-    """So many characters of random words, the frequent ones short, in texts of about this length."""
+    """Random words in texts of about this length. Frequent words are short."""
     generator = np.random.default_rng(1)
     letters = np.array(list("etaoinshrdlucmfwypvbgkqjxz"))
     words = ["".join(generator.choice(letters, 2 + i // 6000)) for i in range(50_000)]

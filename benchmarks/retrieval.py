@@ -1,14 +1,14 @@
-"""Encoding and searching a collection, against sentence-transformers and numpy.
+"""Compare encoding and searching a collection with sentence-transformers and numpy.
 
     pip install sentence-transformers==6.2.0
     python benchmarks/retrieval.py --passages 200000 --queries 1000
 
-The collection are windows of one to six consecutive translated messages of Django, in some sixty
-languages; the encoder is the first two layers of the wheel's. The plain way is
-``SentenceTransformer.encode`` with its defaults and ``numpy.argsort`` over all inner products.
-Ours cuts the texts into tokens once, as the workflow does, and encodes batches of like length. Both
-begin with text. Vectors must agree to a cosine of 0.9999, and on the same vectors the first
-hundred of every query must be the same passages.
+The collection contains windows of one to six consecutive translated messages of Django, in about
+sixty languages. The encoder is the first two layers of the wheel's encoder. The other contender is
+``SentenceTransformer.encode`` with its defaults, and ``numpy.argsort`` over all inner products.
+Ours tokenises the texts once, as in the workflow, and encodes batches of similar length. Both start
+from text. Vectors must agree with a cosine of 0.9999. With the same vectors, the first hundred
+passages of every query must be the same.
 """
 
 import sys
@@ -35,7 +35,7 @@ from study import made
 
 DEPTH = 100
 MAX_LENGTH = 128
-LONGEST = 6  # messages of a passage
+LONGEST = 6  # messages per passage
 BACKBONE = "me5-2x250k"
 
 
@@ -43,7 +43,7 @@ def texts_of(corpus: Path, count: int) -> list[str]:
     from semantic_tokens.files import read_jsonl
 
     messages = [row["text"].strip() for row in read_jsonl(corpus)]
-    # Every window of one to six messages, in a random order: overlapping, and no two alike.
+    # All windows of one to six messages in random order. They overlap, and all differ.
     windows = np.random.default_rng(1).permutation((len(messages) - LONGEST + 1) * LONGEST)[:count]
     demand(len(windows) == count, f"there are {len(messages):,} messages, too few")
     starts, lengths = np.divmod(windows, LONGEST)
@@ -51,7 +51,7 @@ def texts_of(corpus: Path, count: int) -> list[str]:
 
 
 def encoder_of(backbone: Path) -> Callable[[list[str]], np.ndarray]:
-    """What makes vectors of texts in the workflow."""
+    """The workflow's function from texts to vectors."""
     from semantic_tokens.modeling.loading import load_model
     from semantic_tokens.tasks.bi_encoder import encode_texts
     from semantic_tokens.tokenization.vocabulary import load_tokenizer
@@ -71,7 +71,7 @@ def encoder_of(backbone: Path) -> Callable[[list[str]], np.ndarray]:
 
 
 def floor_here(backbone: Path, texts: list[str]) -> Floor:
-    """Of encoding all texts, from 4,000 of them."""
+    """The floor of encoding all texts, extrapolated from 4,000 of them."""
     some = texts[:4000]
     encode = encoder_of(backbone)
     with Recorder() as recorder:
@@ -99,13 +99,13 @@ def run_ours(folder: Path, backbone: Path) -> Measurement:
     ids = np.array([[int(name) for name in run] for run in runs])
     np.save(folder / "ours.npy", vectors)
     np.save(folder / "ours_queries.npy", asked)
-    # The same vectors, searched the plain way.
+    # Search the same vectors in the simple way.
     mismatched = 0
     for row, query in enumerate(asked):
         scores = vectors @ query
         theirs = np.argsort(-scores, kind="stable")[:DEPTH]
         if not np.array_equal(theirs, ids[row]):
-            # Equal up to the rounding of a sum: another passage with the same score.
+            # Another passage may have the same score, up to rounding.
             mismatched += int(not np.allclose(scores[theirs], scores[ids[row]], atol=1e-6, rtol=0))
     found.quality = {"encode_seconds": encoded, "mismatched_queries": mismatched}
     return found

@@ -1,7 +1,7 @@
-"""What the benchmarks share: contenders in turn, each in a process of its own, and the floor.
+"""Common parts of the benchmarks: contenders in turn, each in a separate process, and rates.
 
-Processes are started afresh, so that one contender's memory and warm caches are not another's,
-and take turns (A B A B …), so that a machine whose speed drifts drifts under both.
+Each run is a new process, so contenders do not share memory and caches. Contenders alternate
+(A B A B …), so changes of the machine's speed affect both.
 """
 
 import argparse
@@ -28,8 +28,8 @@ class Measurement:
 
     Attributes:
         seconds: wall time of the measured part.
-        peak_bytes: how far the process's memory rose above where it stood before that part.
-        quality: what the results are compared by: loss, objective, score, ids.
+        peak_bytes: the rise of the process's memory during this part.
+        quality: the value for comparing results: loss, objective, score or ids.
     """
 
     seconds: float = 0.0
@@ -39,7 +39,7 @@ class Measurement:
 
 @contextmanager
 def measured() -> Iterator[Measurement]:
-    """Time what is inside, and how far memory rises."""
+    """Measure the time and the rise of memory in the body."""
     found = Measurement()
     _forget_peak()
     before = _status("VmRSS")
@@ -59,18 +59,18 @@ def _status(key: str) -> int:
 
 
 def parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+    """The common options of benchmarks."""
     first = (description or "").strip().partition("\n")[0]
     made = argparse.ArgumentParser(description=first)
     made.add_argument("--rounds", type=int, default=rounds, help="turns of each contender")
     made.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    made.add_argument("--run", help=argparse.SUPPRESS)  # the contender that this process is
+    made.add_argument("--run", help=argparse.SUPPRESS)  # the contender of this process
     made.add_argument("--round", type=int, default=1, help=argparse.SUPPRESS)
     return made
 
 
 def report(found: Measurement) -> None:
-    """What a contender's process ends with."""
+    """Print the result of a contender's process."""
     print(json.dumps(asdict(found)), flush=True)
 
 
@@ -81,15 +81,15 @@ def in_turn(
     threads: int,
     environment: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, list[Measurement]]:
-    """Run the calling script once a contender and round, with ``--run``, ``--round`` (from 1) and
+    """Run the calling script once per contender and round, with ``--run``, ``--round`` (from 1) and
     these arguments.
 
     Args:
-        contenders: by name, further arguments of the script.
-        environment: by name, variables for that contender alone.
+        contenders: name -> further arguments of the script.
+        environment: name -> environment variables for this contender.
 
     Raises:
-        SystemExit: one of them failed.
+        SystemExit: a contender failed.
     """
     measurements: dict[str, list[Measurement]] = {name: [] for name in contenders}
     for number in range(rounds):
@@ -120,7 +120,7 @@ def in_turn(
 
 
 def ratio(slower: Sequence[Measurement], faster: Sequence[Measurement]) -> str:
-    """How many times as long the first took, round by round: the median, and the spread."""
+    """The ratio of the times by round: the median, and the range."""
     values = [s.seconds / f.seconds for s, f in zip(slower, faster, strict=True)]
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
@@ -134,14 +134,14 @@ def peak_bytes(measurements: Sequence[Measurement]) -> int:
 
 
 def demand(holds: bool, what: str) -> None:
-    """End the benchmark where the results that it compares differ."""
+    """End the benchmark if the compared results differ."""
     if not holds:
         sys.exit(f"NOT COMPARABLE: {what}")
 
 
 def matmul_rate(rows: int, inner: int, columns: int, seconds: float = 2.0) -> float:
-    """Floating point operations a second of torch's float32 matrix product of this shape, the
-    best of those made in so many seconds: what the floor is counted with."""
+    """Floating point operations per second of torch's float32 matrix product of this shape: the
+    best rate during these seconds. The floor uses this rate."""
     import torch
 
     left, right = torch.randn(rows, inner), torch.randn(columns, inner)
@@ -155,12 +155,12 @@ def matmul_rate(rows: int, inner: int, columns: int, seconds: float = 2.0) -> fl
 
 
 def bandwidth(megabytes: float = 1024, seconds: float = 2.0) -> float:
-    """Bytes a second that memory reads and writes, the best in so many seconds: of a copy, or of
-    numbers changed in place, which need not be read before they are written elsewhere."""
+    """Bytes per second that memory reads and writes: the best rate during these seconds, of a copy
+    or of changes in place."""
     import torch
 
     source = torch.ones(int(megabytes * MIB) // 4)
-    target = source.clone()  # its pages are there before the first copy
+    target = source.clone()  # so that its pages exist before the first copy
     best, deadline = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < deadline:
         for change in (lambda: target.copy_(source), lambda: source.neg_()):
@@ -171,7 +171,7 @@ def bandwidth(megabytes: float = 1024, seconds: float = 2.0) -> float:
 
 
 def step_clock(seconds: list[float]) -> Any:
-    """A callback of transformers' ``Trainer`` that appends what each step takes."""
+    """A callback of transformers' ``Trainer`` that appends the time of each step."""
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):
@@ -185,7 +185,7 @@ def step_clock(seconds: list[float]) -> Any:
 
 
 def machine(threads: int) -> str:
-    """A line about where this was measured."""
+    """One line that describes the machine."""
     import torch
 
     model = next(

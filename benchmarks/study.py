@@ -1,4 +1,4 @@
-"""The files that benchmarks measure on, made by the workflow itself."""
+"""The input files of benchmarks, made by the workflow."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-#: The wheel's whole encoder, and the real data of config/laptop.yaml: downloaded, or copies of them.
+#: The wheel's full encoder, and the real data of config/laptop.yaml: downloads, or local copies.
 CONFIGS = (
     "config/laptop.yaml",
     *(["profiles/offline/mirrors.yaml"] if os.environ.get("SEMANTIC_TOKENS_DATA") else []),
@@ -15,7 +15,7 @@ CONFIGS = (
 
 
 def made(*targets: str) -> list[Path]:
-    """Have the workflow make some files, and return their paths."""
+    """Make files with the workflow, and return their paths."""
     command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", *CONFIGS, "--"]
     answer = subprocess.run([*command, *targets], cwd=ROOT, capture_output=True, text=True)
     if answer.returncode:

@@ -1,11 +1,11 @@
-"""How often a corpus is cut into tokens for all the variants of its backbones.
+"""Count how often a corpus is tokenised for all variants of its backbones.
 
     python benchmarks/tokenizing.py
 
-counts, in the table of experiments of a profile, the variants of every backbone and the different
-ways in which their text is cut, and times both on the profile's corpora: cutting once for each way,
-as the workflow does, and once for each variant. A grouped model looks its groups up by the original
-ids, so what a variant needs beside that is one gather, which is timed too.
+In the table of experiments of a profile, this counts the variants of every backbone and their
+different tokenizers. It measures both on the profile's corpora: tokenising once per tokenizer, as
+in the workflow, and once per variant. A grouped model looks up groups by the original ids, so a
+variant only needs one additional gather, which is also measured.
 """
 
 import time

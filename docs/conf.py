@@ -38,6 +38,7 @@ html_show_sphinx = False
 #: The pages besides the first, by what a reader comes for.
 CONTENTS = {
     "Use it": [
+        "docs/installation",
         "docs/tutorial",
         "config/README",
         "docs/reuse",

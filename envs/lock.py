@@ -2,15 +2,15 @@
 
     make lock                                   # keeps the versions that still fit
     .venv/bin/python envs/lock.py --upgrade     # takes the newest that fit
-    .venv/bin/python envs/lock.py --check       # resolves each file from the package index alone
+    .venv/bin/python envs/lock.py --check       # resolves each file from the package index only
 
-All packages are resolved together, for all supported Pythons and systems, so that no two files
-pin two versions of one package:
+All packages are resolved together, for all supported versions of Python and systems. So a package
+has the same version in all files:
 
-- ``envs/installer.lock``: what installs and builds the rest;
-- ``requirements.lock``: what the workflow, its tests and its documentation need, without torch;
-- ``envs/torch.lock``: torch as the package index has it, and the CUDA libraries of its Linux build;
-- ``envs/gpu.lock``, ``envs/tracking.lock``: what the extras of these names need besides;
+- ``envs/installer.lock``: tools that install and build other packages;
+- ``requirements.lock``: packages of the workflow, its tests and its documentation, without torch;
+- ``envs/torch.lock``: torch from the package index, and the CUDA libraries of its Linux build;
+- ``envs/gpu.lock``, ``envs/tracking.lock``: further packages of the extras with these names;
 - ``envs/cpu.yaml``, ``envs/gpu.yaml``: the same versions for conda, without the tests' tools.
 """
 
@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ROOT / "pyproject.toml"
-#: Each lock file, by its part of the packages.
+#: Group of packages -> lock file.
 LOCKS = {
     "installer": ROOT / "envs/installer.lock",
     "torch": ROOT / "envs/torch.lock",
@@ -33,13 +33,13 @@ LOCKS = {
     "tracking": ROOT / "envs/tracking.lock",
 }
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-#: One version of a package for all Pythons, where there is one that fits them all.
+#: Use the same version of a package for all versions of Python, if possible.
 UNIVERSAL = ("--universal", "--python-version", PYTHONS[0], "--fork-strategy", "fewest")
 INSTALLER = ("--group", f"{PROJECT}:installer")
 EXTRAS = ("docs", "faiss", "gpu", "slurm", "test", "tracking")
-#: Packages that have no wheel at all, are pure Python, and are built where they are installed.
+#: Pure Python packages without a wheel, which are built during installation.
 SOURCE_ONLY = ("connection-pool", "docopt", "seqeval")
-#: And those that have none for one of the Pythons, and need a compiler there.
+#: Packages without a wheel for one version of Python, which need a compiler there.
 SOURCE_ONLY_AT = {"3.14": ("immutables",)}
 TORCH = re.compile(r"torch|triton|(nvidia|cuda)-.*")
 HEADER = "# Written by `make lock`; do not edit.\n"
@@ -58,16 +58,16 @@ ABOUT = {
 
 
 class ResolutionError(Exception):
-    """Some requirements cannot be met from the package index, or are not pinned."""
+    """Requirements cannot be satisfied from the package index, or are not pinned."""
 
 
 def resolve(*arguments: str | Path, text: str = "") -> str:
-    """Resolve requirements from the package index alone, whatever else is configured.
+    """Resolve requirements from the package index only, independent of other configuration.
 
     :param arguments: for ``uv pip compile``
     :param text: further requirements, as lines
     :returns: the packages at their versions, as lines of a requirements file
-    :raises ResolutionError: they cannot be met; with what uv says
+    :raises ResolutionError: they cannot be satisfied; with the message of uv
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("UV_")}
     cache = {
@@ -145,14 +145,14 @@ def pins_of_environment(text: str) -> list[str]:
 
 
 def write(upgrade: bool) -> None:
-    """Resolve everything anew, and write every file."""
+    """Resolve everything again, and write every file."""
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "all.txt"  # versions that are in the output file are preferred
         if not upgrade:
             kept.write_text("".join(locked(*LOCKS).values()), encoding="utf-8")
         everything = (PROJECT, *(f"--extra={extra}" for extra in EXTRAS), *INSTALLER)
         resolve(*UNIVERSAL, *everything, "--generate-hashes", "--output-file", kept)
-        whole = entries(kept.read_text(encoding="utf-8"))
+        kept_entries = entries(kept.read_text(encoding="utf-8"))
 
         def names(*arguments: str | Path) -> list[str]:
             return list(entries(resolve(*UNIVERSAL, *arguments, "--constraints", kept)))
@@ -171,20 +171,20 @@ def write(upgrade: bool) -> None:
         },
     }
     for part, members in parts.items():
-        text = HEADER + "".join(whole[name] for name in members)
+        text = HEADER + "".join(kept_entries[name] for name in members)
         LOCKS[part].write_text(text, encoding="utf-8")
         print(f"{LOCKS[part].relative_to(ROOT)}: {len(members)} packages")
     for name, members in conda.items():
         path = ROOT / f"envs/{name}.yaml"
-        pins = [pin(whole[member]) for member in members]
+        pins = [pin(kept_entries[member]) for member in members]
         path.write_text(environment_file(name, pins), encoding="utf-8")
         print(f"{path.relative_to(ROOT)}: {len(pins)} packages")
 
 
 def check() -> None:
-    """Resolve every lock file and environment from the package index alone, without installing.
+    """Resolve every lock file and environment from the package index only, without installing.
 
-    :raises ResolutionError: one cannot be met, lacks a package, or has no wheel where it had one
+    :raises ResolutionError: a file cannot be resolved, lacks a package, or has lost a wheel
     """
     pinned = {name: pin(lines) for name, lines in locked(*LOCKS).items()}
     files = {

@@ -1,11 +1,11 @@
-"""Install everything that the workflow needs into one folder, at the versions of the lock files.
+"""Install all packages of the workflow into one folder, with the versions in the lock files.
 
     python3 envs/set_up.py [--folder .venv] [--torch auto|cpu|cuda]
 
-Nothing is resolved here, and nothing is built by a tool whose version is not pinned: pip itself,
-setuptools and what else builds come from ``envs/installer.lock``, all other packages from
-``requirements.lock`` and ``envs/torch.lock``, by hash. This file only needs Python's own library.
-It keeps to the syntax of Python 3.6, so that an old Python is told why it is refused.
+This script resolves no versions. pip, setuptools and other build tools are pinned in
+``envs/installer.lock``, and all other packages in ``requirements.lock`` and ``envs/torch.lock``,
+with hashes. The script needs only Python's standard library, and the syntax of Python 3.6, so that
+an old Python can show the message about its version.
 """
 
 import argparse
@@ -20,19 +20,20 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: The first Python for which some pinned package has no wheel and is compiled here (immutables).
+#: The first version of Python for which a pinned package (immutables) has no wheel and is compiled.
 COMPILED_FROM = (3, 14)
 
 
 def supported_versions():
-    """The first Python that ``pyproject.toml`` supports, and the first that it does not."""
+    """The first version of Python that ``pyproject.toml`` supports, and the first later one that it
+    does not."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     bounds = re.search(r'^requires-python = ">=3\.(\d+),<3\.(\d+)"$', text, re.MULTILINE)
     return (3, int(bounds.group(1))), (3, int(bounds.group(2)))
 
 
 def refusal():
-    """Why this Python or machine cannot run the workflow, in one line; empty where it can."""
+    """A one-line message if this Python or machine cannot run the workflow; else empty."""
     first, end = supported_versions()
     version = sys.version_info[:2]
     here = "Python {}.{} ({})".format(*version, sys.executable)
@@ -99,9 +100,9 @@ def pinned_torch():
 
 
 class SetUp:
-    """One environment, the log of what was done to it, and the lines that say so.
+    """The installation of one environment, its log, and its messages.
 
-    :param folder: the environment, new or begun by an earlier set-up
+    :param folder: the environment, new or incomplete from an earlier call
     """
 
     def __init__(self, folder):
@@ -113,10 +114,10 @@ class SetUp:
         print(line, flush=True)
 
     def run(self, what, *command, packages=0, may_fail=False):
-        """Run one step; its output goes to the log, and one line says what it is.
+        """Run one step. Its output goes to the log, and one line is printed.
 
-        :param packages: how many packages pip collects, to count them where a person looks on
-        :param may_fail: return False, rather than end, where the command fails
+        :param packages: the number of packages that pip collects, for the progress in a terminal
+        :param may_fail: return False if the command fails
         :raises SystemExit: the command failed; with its errors and the path of the log
         """
         begun, collected, errors, unreachable = time.monotonic(), 0, [], ""
@@ -140,7 +141,7 @@ class SetUp:
                 line = line.strip()
                 if line.lower().startswith(("error", "cause")):
                     errors.append(line)
-                if "connection broken by" in line:  # pip tries again, and then says less
+                if "connection broken by" in line:  # pip tries again, with shorter messages
                     unreachable = line.partition("connection broken by ")[2]
                 step = ""
                 if line.startswith("Collecting "):
@@ -162,7 +163,7 @@ class SetUp:
             reason = "\n".join(errors[:5]) or f"exit status {failed}"
             raise SystemExit(
                 f"{what} failed: {reason}\n"
-                f"The whole output is in {self.log}; the same command goes on from here"
+                f"The entire output is in {self.log}; the same command continues from here"
             )
         self.say(f"{what} ({time.monotonic() - begun:.0f} s)")
         return True
@@ -171,7 +172,8 @@ class SetUp:
         return self.run(what, self.python, "-m", "pip", "install", *arguments, **options)
 
     def torch_version(self):
-        """The version of torch in the environment, with its build (``2.13.0+cpu``), or nothing."""
+        """The version of torch in the environment, with its build (``2.13.0+cpu``); empty without
+        torch."""
         code = "import importlib.metadata as m; print(m.version('torch'))"
         shown = subprocess.run(
             [str(self.python), "-c", code],
@@ -182,7 +184,7 @@ class SetUp:
         return shown.stdout.strip()
 
     def begin(self):
-        """Make the environment, or go on with one of the same Python."""
+        """Make the environment, or continue with an existing one of the same version of Python."""
         if self.folder.exists() and any(self.folder.iterdir()):
             code = "import sys; print('{}.{}'.format(*sys.version_info[:2]))"
             try:
@@ -202,14 +204,14 @@ class SetUp:
         self.pip("installer", "--require-hashes", "-r", "envs/installer.lock")
 
     def torch(self, choice):
-        """Install torch: ``cpu`` and ``cuda`` name a build, ``auto`` takes CUDA where there is a GPU.
+        """Install torch: ``cpu`` and ``cuda`` are builds; ``auto`` chooses CUDA if there is a GPU.
 
-        Only Linux has two builds of one version. The package index has the one with CUDA.
+        Only Linux has two builds of one version. The package index has the build with CUDA.
         """
         version = pinned_torch()
         cpu, found = version + "+cpu", self.torch_version()
         if choice == "auto" and found in (version, cpu):
-            choice = "cpu" if found == cpu else "cuda"  # what an earlier set-up took
+            choice = "cpu" if found == cpu else "cuda"  # the choice of an earlier call
         elif choice == "auto":
             choice = "cuda" if has_nvidia_gpu() else "cpu"
         if choice == "cpu" and platform.system() == "Linux":
@@ -230,10 +232,10 @@ class SetUp:
         self.pip(what, "--no-deps", "--require-hashes", "-r", lock, packages=pins(lock))
 
     def torch_without_cuda(self, version):
-        """Install the build without CUDA, and return whether it is to be had.
+        """Install the build without CUDA. Return whether it is available.
 
-        Its version is a local one (``+cpu``), which a package index does not carry: it comes from
-        where pip is configured to look, or else from PyTorch's own index, which uv knows.
+        It has a local version (``+cpu``), which is not in a package index. It comes from the
+        sources in pip's configuration, or else from PyTorch's index, which uv knows.
         """
         what = f"torch {version} without CUDA"
         wheel = ("--no-deps", "--only-binary", ":all:", f"torch=={version}+cpu")
@@ -244,7 +246,7 @@ class SetUp:
         return self.run(what, *uv, *named, may_fail=True)
 
     def rest(self):
-        """Install all other packages, and the repository's own, and check that they fit."""
+        """Install all other packages and this one, and check that they are compatible."""
         lock = "requirements.lock"
         options = ("--no-deps", "--no-build-isolation")
         self.pip(
@@ -255,7 +257,7 @@ class SetUp:
 
 
 def pins(lock):
-    """How many packages a lock file names."""
+    """The number of packages in a lock file."""
     text = (ROOT / lock).read_text(encoding="utf-8")
     return len(re.findall(r"^[\w.-]+==", text, re.MULTILINE))
 
@@ -281,4 +283,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        raise SystemExit("\nstopped; the same command goes on from here") from None
+        raise SystemExit("\nstopped; the same command continues from here") from None

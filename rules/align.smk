@@ -1,7 +1,7 @@
 # Cross-lingual subword alignment, CLSA (paper, section 2.2; Appendix B).
 #
-# consumes  results/backbones/{backbone}/, results/lexicons/
-# makes     results/embeddings/{backbone}/{alignment}/dfull.safetensors
+# reads     results/backbones/{backbone}/, results/lexicons/
+# writes    results/embeddings/{backbone}/{alignment}/dfull.safetensors
 from semantic_tokens.study.recipe import lexicons_of
 
 
@@ -18,7 +18,7 @@ rule extract_embeddings:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
@@ -44,7 +44,7 @@ rule align:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=config["gpus_per_job"],
     params:

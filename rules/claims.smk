@@ -1,7 +1,7 @@
-# What the scores say: the paper's claims, differences with their significance, and controls.
+# Tests on scores: the paper's claims, significance of differences, and controls.
 #
-# consumes  results/scores/, results/baselines/
-# makes     results/{claims,significance,controls}.{csv,html}
+# reads     results/scores/, results/baselines/
+# writes    results/{claims,significance,controls}.{csv,html}
 
 
 if CLAIMED:
@@ -26,7 +26,7 @@ if CLAIMED:
         conda:
             "../envs/cpu.yaml"
         resources:
-            mem_mb=growing(4000),
+            mem_mb=scaled_by_attempt(4000),
             runtime=minutes(60),
             gpu=0,
         params:
@@ -58,7 +58,7 @@ rule significance:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(4000),
+        mem_mb=scaled_by_attempt(4000),
         runtime=minutes(60),
         gpu=0,
     params:

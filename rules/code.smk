@@ -1,7 +1,7 @@
-# Digests of the code that makes a file: a parameter of the rule, so that a job runs again when that
-# code changes. Which code that is, is read from the imports of its script.
+# Digests of code. A rule has the digest of its script's code as a parameter, so its jobs run again when
+# this code changes. The code is determined from the imports of the script.
 
-#: Modules of which one is used for each kind of task, or reader of a corpus or dataset.
+#: Modules of which a job uses only some, depending on the kind of task or the reader.
 KINDS_OF_TASKS = [
     f"tasks.{kind}"
     for kind in (
@@ -31,14 +31,14 @@ DATASET_READERS = ["data.datasets", "data.miniature"]
 
 
 def code_digest(script, choices=(), chosen=()):
-    """A short digest of what a script imports of the package; see semantic_tokens.study.code.
+    """A short digest of the code of a script; see semantic_tokens.study.code.
 
-    It is computed where a job is asked for."""
+    It is computed only if a job needs it."""
     return lambda wildcards: CODE.digest(script, choices, chosen)
 
 
 def corpus_code(wildcards):
-    """The digest of what reads this corpus."""
+    """The digest of the code that reads this corpus."""
     reader = config["corpora"][wildcards.corpus]["reader"]
     modules = {"miniature": "data.miniature"}
     modules |= dict.fromkeys(("django", "chatterbot"), "data.corpora.packages")
@@ -48,13 +48,13 @@ def corpus_code(wildcards):
 
 
 def dataset_code(wildcards):
-    """The digest of what makes this dataset: the generator, or the readers."""
+    """The digest of the code that generates or reads this dataset."""
     reader = config["datasets"][wildcards.dataset]["reader"]
     used = "data.miniature" if reader == "miniature" else "data.datasets"
     return CODE.digest("read_dataset", DATASET_READERS, [used])
 
 
 def task_code(wildcards):
-    """The digest of what trains and scores this kind of task."""
+    """The digest of the code that trains and evaluates this kind of task."""
     kind = config["tasks"][wildcards.task]["kind"]
     return CODE.digest("fine_tune", KINDS_OF_TASKS, [f"tasks.{kind}"])

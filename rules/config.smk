@@ -1,4 +1,4 @@
-# The configuration and the table of experiments: read, checked, and laid out as files of a run.
+# The configuration and the table of experiments: reading, validation, and the layout of the run.
 import copy
 import os
 import re
@@ -24,9 +24,9 @@ SCHEMA = workflow.source_path("../config/schemas/config.schema.json")
 
 
 def check_targets():
-    """Raise an InputError if the command line asks for a file that this run does not make.
+    """Raise an InputError if the command line requests a file that this run does not make.
 
-    Snakemake itself knows its targets only after it has read the rules."""
+    Snakemake knows its targets only after it has read the rules."""
     if not workflow.is_main_process or (IS_MODULE and not PREFIX):
         return  # the files of a job, or among another workflow's
     words = sys.argv[1:]
@@ -37,7 +37,7 @@ def check_targets():
 
 
 def default_profile():
-    """The configuration that all others are laid over; None where there is no such file."""
+    """The default profile, over which all others are merged; None if there is no such file."""
     if IS_MODULE:
         profile = load_configfile(workflow.source_path("../config/config.yaml"))
         profile["experiments"] = workflow.source_path("../config/experiments.tsv")
@@ -47,19 +47,19 @@ def default_profile():
 
 
 def base_configuration():
-    """The default profile as the run without a name would have it; None if it is no such run's."""
+    """The default profile for the run without a name; None if it belongs to a named run."""
     profile = default_profile()
     if profile is None or profile.get("run", BASE) != BASE:
         return None
     try:
         validate_config(profile, SCHEMA)
-    except InputError:  # it needs what is laid over it
+    except InputError:  # it needs the files that are merged over it
         return None
     return profile
 
 
 if IS_MODULE:
-    # What the other workflow says is laid over the default profile, as a profile is.
+    # The configuration of the other workflow is merged over the default profile.
     default = default_profile()
     update_config(default, copy.deepcopy(dict(config)))
     config = default
@@ -74,11 +74,11 @@ try:
     LAYOUT = layout_of(config, base_configuration, PREFIX)
     check_targets()
 except InputError as error:
-    logger.error(f"Error: {error}")  # alone: an exception would point at this file
+    logger.error(f"Error: {error}")  # without an exception, which would name this file
     sys.exit(1)
 
-# On one machine as many jobs use GPUs at a time as there are GPUs, unless --resources gpu=… says
-# how many; a cluster counts them itself. Each job takes a GPU of its own (semantic_tokens.jobs.gpu_devices).
+# On one machine, the number of parallel GPU jobs is the number of GPUs, or as --resources gpu=… says. A
+# cluster counts its own GPUs. Each job reserves its GPUs (semantic_tokens.jobs.gpu_devices).
 if (
     config["gpus_per_job"]
     and workflow.is_main_process
@@ -89,7 +89,7 @@ if (
     if gpus is not None:
         workflow.global_resources["gpu"] = gpus
 
-#: What is said at the end of a run on SLURM; nothing elsewhere.
+#: The messages at the end of a run on SLURM; None elsewhere.
 SLURM_FAILURES = Failures()
 TASKS = config["tasks_shown"]
 SPLITS = ["train", "dev", "test"]
@@ -98,12 +98,12 @@ RECIPE = f"{GROUPS}/{{pretraining}}"
 
 
 if IS_MODULE and workflow.is_main_process and not workflow.output_settings.dryrun:
-    record(config, PREFIX)  # the front door's onstart is no part of a module
+    record(config, PREFIX)  # the Snakefile's onstart is not part of a module
 
 
 wildcard_constraints:
     **PATTERNS,
-    # The run that shared files lie in: its folder with a slash, or nothing.
+    # The folder of the run with the shared file, with a slash, or empty.
     run_folder=f"({'|'.join(map(re.escape, LAYOUT.folders))})",
     segmentation=r"original|firstk-[0-9.]+",
     task=r"[a-z0-9_]+",

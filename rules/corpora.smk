@@ -1,7 +1,6 @@
-# Running text: for continual pretraining (paper, section 2.4), and to count which pieces of a
-# vocabulary are in use.
+# Running text, for continual pretraining (paper, section 2.4) and for trimming vocabularies.
 #
-# makes     results/corpora/{corpus}.jsonl   language, text
+# writes    results/corpora/{corpus}.jsonl   language, text
 from semantic_tokens.study.ingredients import reading_spec
 
 
@@ -19,7 +18,7 @@ rule read_corpus:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["data"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["data"]),
         runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:

@@ -1,6 +1,6 @@
 # The tasks' data in canonical form (paper, section 3; Table 1).
 #
-# makes     results/datasets/{dataset}/{train,dev,test}.jsonl, and passages.jsonl for ranking
+# writes    results/datasets/{dataset}/{train,dev,test}.jsonl, and passages.jsonl for ranking
 #           results/candidates/{dataset}/{train,dev,test}.jsonl   BM25's lists
 #           results/pools/{dataset}/passages.jsonl   of a dataset with a `pool`
 from semantic_tokens.study.ingredients import reading_spec
@@ -22,7 +22,7 @@ rule read_dataset:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["data"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["data"]),
         runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
@@ -59,7 +59,7 @@ rule rank_bm25:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["ranking"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["ranking"]),
         runtime=minutes(config["runtime_minutes"]["ranking"]),
         gpu=0,
     params:
@@ -83,7 +83,7 @@ rule pool_passages:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["ranking"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["ranking"]),
         runtime=minutes(config["runtime_minutes"]["ranking"]),
         gpu=0,
     params:

@@ -1,8 +1,8 @@
-# The explorer: one page, for any browser and without a network, on which words are looked up in
-# the main backbone's groups. A table of experiments without such groups has none.
+# The explorer: an offline page that looks words up in the main backbone's groups. It is not made if the
+# table of experiments has no such groups.
 #
-# consumes  results/groups/, embeddings and lexicons of the main backbone
-# makes     results/explorer.html
+# reads     results/groups/, embeddings and lexicons of the main backbone
+# writes    results/explorer.html
 from semantic_tokens.study.recipe import lexicons_of
 from semantic_tokens.study.explored_groupings import explored
 
@@ -35,7 +35,7 @@ if EXPLORED:
         conda:
             "../envs/cpu.yaml"
         resources:
-            mem_mb=growing(config["memory_mb"]["backbones"]),
+            mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
             runtime=minutes(60),
             gpu=0,
         params:

@@ -1,11 +1,11 @@
 # The plain checkpoint of any recipe, on request.
 #
-# consumes  a backbone and its groups, or results/models/{groups}/mlm/
-# makes     results/exported/{recipe}/
+# reads     a backbone and its groups, or results/models/{groups}/mlm/
+# writes    results/exported/{recipe}/
 
 
 rule export_model:
-    # The plain checkpoint of any recipe, for transformers alone: ask for its folder.
+    # The plain checkpoint of any recipe, for transformers; request its folder.
     input:
         unpack(model_inputs),
         tokenizer=tokenizer_of_recipe,
@@ -18,7 +18,7 @@ rule export_model:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:

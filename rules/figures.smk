@@ -1,7 +1,7 @@
 # The paper's figures of scores, each as PDF and PNG.
 #
-# consumes  results/scores/, results/baselines/
-# makes     results/figures/figure{3..7,9..12}.{pdf,png}, results/figures/controls.{pdf,png}
+# reads     results/scores/, results/baselines/
+# writes    results/figures/figure{3..7,9..12}.{pdf,png}, results/figures/controls.{pdf,png}
 from semantic_tokens.study.figures import reference_of_main
 
 

@@ -1,10 +1,10 @@
 # Fine-tuning and evaluation on the five tasks (paper, section 3; Table 2).
 #
-# consumes  a backbone and its groups, or results/models/{groups}/mlm/; results/tokenized/,
+# reads     a backbone and its groups, or results/models/{groups}/mlm/; results/tokenized/,
 #           results/datasets/, results/candidates/
-# makes     results/scores/{recipe}/{task}/{training}/seed-{seed}.json, and .items.parquet
+# writes    results/scores/{recipe}/{task}/{training}/seed-{seed}.json, and .items.parquet
 #           results/training/fine_tune/…steps.tsv
-#           results/predictions/…jsonl.gz, results/fine-tuned/…   where `keep` asks for them
+#           results/predictions/…jsonl.gz, results/fine-tuned/…   if `keep` requests them
 from semantic_tokens.study.ingredients import training_spec
 from semantic_tokens.study.runs import folder_of
 
@@ -15,8 +15,8 @@ if config["keep"]["predictions"]:
 if config["keep"]["models"]:
     KEPT["model"] = directory(own(f"results/fine-tuned/{SCORED}"))
 
-# Short ones share a job of a cluster. Snakemake runs again in that job, and there each of them is a
-# job of its own, as on one machine.
+# On a cluster, short fine-tunings are grouped in one job. In it, Snakemake runs each of them as a
+# separate job, as on one machine.
 ON_CLUSTER = workflow.resource_settings.nodes is not None and not workflow.remote_exec
 SHARED = "fine_tunings" if config["group_fine_tunings"] and ON_CLUSTER else None
 
@@ -29,7 +29,7 @@ rule fine_tune:
     output:
         **KEPT,
         scores=own(f"results/scores/{SCORED}.json"),
-        # What every test item adds to them, for the tests between models.
+        # The scored test items, for significance tests.
         scored_items=own(f"results/scores/{SCORED}.items.parquet"),
         steps=own(f"results/training/fine_tune/{SCORED}.steps.tsv"),
     log:
@@ -42,7 +42,7 @@ rule fine_tune:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=growing(config["memory_mb"]["training"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["training"]),
         runtime=minutes(config["runtime_minutes"]["fine_tuning"], group=SHARED),
         gpu=config["gpus_per_job"],
     params:

@@ -1,8 +1,8 @@
 # Grouping by K-Means and by lexicon (paper, section 2.1; Appendices E and F).
 #
-# consumes  results/embeddings/{backbone}/{alignment}/{dimension}.safetensors,
+# reads     results/embeddings/{backbone}/{alignment}/{dimension}.safetensors,
 #           results/tokenized/{backbone}/original/subword_counts.safetensors, results/lexicons/
-# makes     results/groups/{backbone}/{alignment}/{dimension}/{grouping}.safetensors
+# writes    results/groups/{backbone}/{alignment}/{dimension}/{grouping}.safetensors
 from semantic_tokens.study.recipe import lexicons_of, ratio_of
 
 
@@ -22,7 +22,7 @@ rule group_kmeans:
         "../envs/gpu.yaml" if config["gpus_per_job"] else "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=config["gpus_per_job"],
     params:
@@ -31,7 +31,7 @@ rule group_kmeans:
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
         keep_unused_alone=config["grouping"]["keep_unused_alone"],
         options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
-        # The counts are of the weighted rule below.
+        # Only the weighted rule below needs counts.
         code=code_digest("group_kmeans", ["tokenization.subword_counts"]),
     script:
         "../workflow/scripts/group_kmeans.py"
@@ -73,7 +73,7 @@ rule group_by_lexicon:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:

@@ -1,7 +1,7 @@
-# Groups that know nothing of meaning: First-k, random, by frequency (paper, section 4.1).
+# Groupings that ignore meaning: First-k, random, by frequency (paper, section 4.1).
 #
-# consumes  results/embeddings/, results/groups/…/kmeans-cosine-{ratio}.safetensors
-# makes     results/groups/{backbone}/{alignment}/{dimension}/{grouping}.safetensors
+# reads     results/embeddings/, results/groups/…/kmeans-cosine-{ratio}.safetensors
+# writes    results/groups/{backbone}/{alignment}/{dimension}/{grouping}.safetensors
 from semantic_tokens.study.recipe import ratio_of
 
 
@@ -21,7 +21,7 @@ rule group_random:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
@@ -49,7 +49,7 @@ rule group_by_frequency:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
@@ -74,7 +74,7 @@ rule group_first_k:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:

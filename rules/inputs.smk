@@ -8,20 +8,20 @@ def dataset_kind(dataset):
 
 
 def datasets_of_kind(is_ranking):
-    """A wildcard constraint: the datasets that are, or are not, for ranking."""
+    """A wildcard constraint for the names of ranking datasets, or of all others."""
     names = [n for n in config["datasets"] if (dataset_kind(n) == "ranking") == is_ranking]
     return "|".join(names) or "none-in-config"
 
 
 def pool_of(dataset):
-    """The options of a dataset's smaller collection; None where the whole is searched."""
+    """The options of a dataset's pool; None if the entire collection is searched."""
     return config["datasets"][dataset].get("pool")
 
 
 def collection_of(task):
-    """What this task's scores are of, where that is not the whole collection; empty if it is.
+    """A description of the searched part of the collection; empty if the task searches all of it.
 
-    BM25 ranks the whole, so a pool changes nothing for what is ranked anew of its lists."""
+    BM25 ranks the entire collection, so a pool does not affect reranking."""
     spec = config["datasets"][config["tasks"][task]["dataset"]]
     found = {}
     if spec.get("pool") and config["tasks"][task]["kind"] == "retrieval":
@@ -39,13 +39,13 @@ def passages_file(wildcards):
 
 
 def passages_files(dataset):
-    """The whole collection of a dataset, if it is for ranking."""
+    """The collection of a ranking dataset."""
     is_ranking = dataset_kind(dataset) == "ranking"
     return [located(f"results/datasets/{dataset}/passages.jsonl")] if is_ranking else []
 
 
 def tokenizer_file(wildcards):
-    """The tokenizer that cuts the text of this segmentation, in the backbone's ids."""
+    """The tokenizer of this segmentation, with the backbone's ids."""
     if wildcards.segmentation == "original":
         return located(f"results/backbones/{wildcards.backbone}/tokenizer.json")
     folder = f"results/tokenizers/{wildcards.backbone}/{wildcards.segmentation}"
@@ -53,7 +53,7 @@ def tokenizer_file(wildcards):
 
 
 def tokenizer_of_recipe(wildcards):
-    """The tokenizer that the text of this recipe is cut with."""
+    """The tokenizer for the text of this recipe."""
     cut = segmentation(wildcards)
     if cut == "original":
         return located(f"results/backbones/{wildcards.backbone}/tokenizer.json")
@@ -61,14 +61,14 @@ def tokenizer_of_recipe(wildcards):
 
 
 def corpora_of_recipe(wildcards):
-    """The text that this recipe is pretrained on, cut by its tokenizer."""
+    """The tokenised corpora for the pretraining of this recipe."""
     folder = f"results/tokenized/{original(wildcards.backbone)}/{segmentation(wildcards)}/corpora"
     names = config["pretraining"]["corpora"]
     return located(f"{folder}/{corpus}.safetensors" for corpus in names)
 
 
 def backbone_and_groups(wildcards):
-    """The files of a model before it is pretrained again. It is assembled when it is loaded."""
+    """The files of a model without continual pretraining, which is assembled when it is loaded."""
     backbone, alignment = wildcards.backbone, wildcards.alignment
     weights = multiext(f"results/backbones/{backbone}/", "config.json", "model.safetensors")
     files = {"model": located(weights)}
@@ -88,12 +88,12 @@ def model_inputs(wildcards):
 
 
 def segmentation(wildcards):
-    """Which tokenizer the text of this recipe is cut with."""
+    """The segmentation of this recipe."""
     return segmentation_of(wildcards.grouping, resegments=resegments(config))
 
 
 def task_inputs(wildcards):
-    """The data of a task, cut by this recipe's tokenizer."""
+    """The data of a task, tokenised for this recipe."""
     dataset = config["tasks"][wildcards.task]["dataset"]
     ranking = dataset_kind(dataset) == "ranking"
     tables = SPLITS + ["passages"] if ranking else SPLITS

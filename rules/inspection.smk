@@ -1,7 +1,7 @@
 # The figures of operations, groups and pretraining, each as PDF and PNG.
 #
-# consumes  results/groups/, results/embeddings/, results/lexicons/; results/training/pretrain/
-# makes     results/figures/figure{2,8,13}.{pdf,png}, results/figures/pretraining_curves.{pdf,png}
+# reads     results/groups/, results/embeddings/, results/lexicons/; results/training/pretrain/
+# writes    results/figures/figure{2,8,13}.{pdf,png}, results/figures/pretraining_curves.{pdf,png}
 
 
 rule figure_pipelines:
@@ -49,7 +49,7 @@ if INSPECTED:
         conda:
             "../envs/cpu.yaml"
         resources:
-            mem_mb=growing(4000),
+            mem_mb=scaled_by_attempt(4000),
             runtime=minutes(20),
             gpu=0,
         params:

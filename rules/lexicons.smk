@@ -1,6 +1,6 @@
 # Bilingual dictionaries and concept lists (paper, section 2.2; Appendix B).
 #
-# makes     results/lexicons/{lexicon}.tsv   concept, language, word, source
+# writes    results/lexicons/{lexicon}.tsv   concept, language, word, source
 from semantic_tokens.study.ingredients import reading_spec
 
 
@@ -18,7 +18,7 @@ rule read_lexicon:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["data"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["data"]),
         runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:

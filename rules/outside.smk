@@ -1,4 +1,4 @@
-# What the workflow reads from outside: archives, downloads, and the user's own files.
+# External inputs: package archives, downloads, and the user's own files.
 from pathlib import Path
 
 from semantic_tokens.study.ingredients import fetched_files
@@ -11,9 +11,9 @@ def wheel_of(spec):
 
 
 def path_of(spec):
-    """The file or folder on this machine that an entry of the config is read from, if any.
+    """The local file or folder that an entry of the config is read from, if any.
 
-    A folder's files come after it: its own date does not tell when one of them was edited."""
+    A folder is followed by its files, because its date does not show changes of its files."""
     if not spec.get("path"):
         return []
     paths = [spec["path"], *sorted(map(str, filter(Path.is_file, Path(spec["path"]).rglob("*"))))]
@@ -21,20 +21,20 @@ def path_of(spec):
 
 
 def downloads_of(spec):
-    """The folders of fetched files that an entry of the config is read from, if any.
+    """The folders of downloads that an entry of the config is read from, if any.
 
-    A ``path`` goes before them: it is a copy that the user has."""
+    A ``path`` has priority over them, since it is the user's copy."""
     return located(file for file in fetched_files(spec) if not file.endswith(".whl"))
 
 
 def wheel_origin(wheel):
-    """Where a package archive comes from: its name and version, or a local file."""
+    """The source of a package archive: its name and version, or a local file."""
     said = ("sha256", "size_mb")
     return {key: value for key, value in config["wheels"][wheel].items() if key not in said}
 
 
 def sources_in_use(rows):
-    """The entries of the config that some experiments, and all tasks, read."""
+    """The entries of the config that these experiments and all tasks use."""
     recipes = list(dict.fromkeys(row.recipe for row in rows))
     specs = [config["backbones"][recipe.backbone] for recipe in recipes]
     parts = {part for recipe in recipes for part in (recipe.alignment, recipe.grouping)}
@@ -51,14 +51,14 @@ def sources_in_use(rows):
 
 
 def network_files(rows):
-    """Everything that some experiments need from the network."""
+    """All files that these experiments need from the network."""
     specs = sources_in_use(rows)
     specs += [{"wheel": font} for font in config["inspection"]["fonts"]]
     return sorted({file for spec in specs for file in wheel_of(spec) + downloads_of(spec)})
 
 
 def hub_readings(rows):
-    """What some experiments read from the hub without a download: reading it takes a network."""
+    """The data that these experiments read from the hub without a download, which needs a network."""
     used = sources_in_use(rows)
     files = []
     for section in ("corpora", "datasets"):
@@ -77,7 +77,7 @@ def hub_readings(rows):
 
 
 def source_files(rows):
-    """Everything that some experiments read from outside the workflow: what was fetched, the
-    user's own files, and the table of experiments."""
+    """All external inputs of these experiments: downloads, the user's own files, and the table of
+    experiments."""
     own = [path for spec in sources_in_use(rows) for path in path_of(spec)]
     return [*network_files(rows), *dict.fromkeys(own), local(config["experiments"])]

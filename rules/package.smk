@@ -1,4 +1,4 @@
-# Where the workflow's code is: its package, and the digests of what each script imports of it.
+# The location of the package, and the digests of the code of each script.
 import os
 import sys
 import tempfile
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from snakemake.sourcecache import HostingProviderFile
 
-# As a module of another workflow, which may put all of its files below a prefix.
+# Used as a module of another workflow, which may set a prefix for all files.
 IS_MODULE = workflow.modifier.parent_modifier is not None
 PREFIX = workflow.modifier.path_modifier.prefix or ""
 
 
 def code_folder():
-    """The folder of the package and the scripts: this checkout's.
+    """The folder of the package and the scripts.
 
-    Where another workflow names a repository and no folder, by ``github(…)`` as the workflow
-    catalog does, there is no checkout: what the repository holds of them is copied into
-    ``.snakemake``, once a commit."""
+    If another workflow names a repository with ``github(…)``, as the workflow catalog does, there is no
+    checkout. Then these folders are copied from the repository into ``.snakemake``, once per commit.
+    """
     here = workflow.current_basedir
     if not isinstance(here, HostingProviderFile):
         return Path(here.get_path_or_uri(secret_free=True)).parent / "workflow"
@@ -41,8 +41,8 @@ def code_folder():
 
 CODE_FOLDER = code_folder()
 sys.path.insert(0, str(CODE_FOLDER))
-# Scripts import this checkout's package too, whose code the digests below speak of, even where
-# another checkout is installed.
+# Scripts import this checkout's package, which the digests describe, even if another checkout is
+# installed.
 os.environ.update(
     PYTHONPATH=os.pathsep.join(
         [str(CODE_FOLDER.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]

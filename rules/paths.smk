@@ -1,24 +1,24 @@
-# The paths of files, as runs without a name have them; a run's own lie in its folder.
+# The paths of files in the run without a name. A named run has its own files in its folder.
 from dataclasses import replace
 
 from semantic_tokens.study.replicates import in_replicate, split_replicate
 
 
 def own(path):
-    """The path of a file that every run makes for itself, of the one without a name."""
+    """The path of a file that belongs to the run, from its path in the run without a name."""
     return LAYOUT.own(path)
 
 
 def located(paths):
-    """The path (or paths) of files that runs share: of this run or of the one that has the same.
+    """The path (or paths) of shared files, in this run or in the run that makes the same files.
 
-    Paths are given as the run without a name has them; docs/decisions.md says which are shared.
+    The arguments are paths in the run without a name. docs/decisions.md says which files are shared.
     """
     return LAYOUT.shared(paths) if isinstance(paths, str) else list(map(LAYOUT.shared, paths))
 
 
 def shared(patterns):
-    """The same of a pattern (or patterns), as an input whose wildcards are filled in first."""
+    """The same for patterns with wildcards, as an input function."""
 
     def files(wildcards):
         if isinstance(patterns, str):
@@ -40,7 +40,7 @@ def embeddings_file(recipe):
 
 
 def lexicon_files(names):
-    """The tables of lexicons; round trips are found among the words of the others."""
+    """The tables of lexicons. Round trips have no table, since they use the words of the others."""
     return located(f"results/lexicons/{name}.tsv" for name in names if name != "roundtrip")
 
 
@@ -54,7 +54,7 @@ def backbone_configs(rows):
 
 
 def original(backbone):
-    """The backbone that a replicate is of; itself for the first."""
+    """The backbone of a replicate."""
     return split_replicate(backbone)[0]
 
 
@@ -67,12 +67,12 @@ def replicates_of(recipe):
 
 
 def groups_of_same_sizes(wildcards):
-    """The groups of K-Means whose sizes a control takes: of the same embeddings and ratio."""
+    """The K-Means groups with the sizes for a control: with the same embeddings and ratio."""
     folder = f"results/groups/{wildcards.backbone}/{wildcards.alignment}/{wildcards.dimension}"
     return located(f"{folder}/kmeans-cosine-{wildcards.grouping.rpartition('-')[2]}.safetensors")
 
 
 def subword_counts(wildcards):
-    """How often each subword occurs in the corpora; of a replicate, as of its backbone."""
+    """The subword counts of the corpora, which replicates share."""
     backbone = original(wildcards.backbone)
     return located(f"results/tokenized/{backbone}/original/subword_counts.safetensors")

@@ -1,8 +1,8 @@
-# What the rows of Table 5 take, or all experiments if `planned` says so, before any of it starts,
-# and what a budget buys of them.
+# The plan: the estimated cost of Table 5 (or of all experiments, see `planned`), and the part of it
+# that fits into a budget.
 #
-# prints it, and keeps it as results/plan.txt; with a `budget` that does not pay for all of it also
-# makes     results/budget/experiments.tsv, results/budget/config.yaml
+# prints the plan and writes it to results/plan.txt; if a `budget` is too small for everything, it also
+# writes    results/budget/experiments.tsv, results/budget/config.yaml
 import os
 import shlex
 from pathlib import Path
@@ -12,7 +12,7 @@ from semantic_tokens.study.ingredients import resegments
 
 
 def plan_study(rows):
-    """What decides the cost of some experiments, and nothing else of the config."""
+    """The parts of the config that affect the cost of experiments."""
     datasets = sorted({config["tasks"][task]["dataset"] for task in TASKS})
     backbones = sorted({row.recipe.backbone for row in rows})
     return {
@@ -31,13 +31,13 @@ def plan_study(rows):
 
 
 def plan_downloads(rows):
-    """What comes over the network for some experiments, and how much of it is known."""
+    """The downloads of these experiments, with their known sizes."""
     names = [Path(file).stem for file in network_files(rows)]
     return {name: {**config["wheels"], **config["downloads"]}[name] for name in names}
 
 
 def plan_pool_depths():
-    """By ranking dataset, how deep in BM25's lists its tasks look: no pool may be less deep."""
+    """Ranking dataset -> the number of BM25 passages that its tasks use, the minimum depth of a pool."""
     depths = {}
     for task in config["tasks"].values():
         for option, kinds in POOLED_DEPTHS.items():
@@ -48,7 +48,7 @@ def plan_pool_depths():
 
 
 def plan_command():
-    """The end of a command that runs what a budget buys."""
+    """The last options of a command that runs the part within the budget."""
     files = [os.path.relpath(path) for path in workflow.config_settings.configfiles]
     files.append(f"{PREFIX}results/budget/config.yaml")
     return f"--configfile {shlex.join(files)} -- {PREFIX}results/table5.csv"
@@ -58,7 +58,7 @@ PLANNED_ROWS = TABLE5_ROWS if config["planned"] == "table5" else EXPERIMENTS
 
 
 rule plan:
-    # Without an output or a benchmark, so that it is shown whenever it is asked for.
+    # Without output and benchmark, so that it always runs when it is requested.
     log:
         own("results/logs/plan.log"),
     localrule: True

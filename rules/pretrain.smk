@@ -1,11 +1,11 @@
 # Continual pretraining (paper, section 2.4; Appendix A).
 #
-# consumes  a backbone and its groups, results/tokenized/{backbone}/{segmentation}/corpora/
-# makes     results/models/{groups}/mlm/, results/efficiency/, results/held_out/,
+# reads     a backbone and its groups, results/tokenized/{backbone}/{segmentation}/corpora/
+# writes    results/models/{groups}/mlm/, results/efficiency/, results/held_out/,
 #           results/training/pretrain/
 from semantic_tokens.study.ingredients import objective, training_spec
 
-# What decides the masked sequences of pretraining.
+# The options that affect the masked sequences of pretraining.
 OBJECTIVE = objective(config)
 
 
@@ -27,7 +27,7 @@ rule pretrain:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=growing(config["memory_mb"]["training"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["training"]),
         runtime=minutes(config["runtime_minutes"]["pretraining"]),
         gpu=config["gpus_per_job"],
     params:
@@ -35,7 +35,7 @@ rule pretrain:
         checkpointing=unrecorded(checkpointing(config["pretraining"])),
         report_to=unrecorded(config["report_to"]),
         objective=lambda wildcards: own_seeds(OBJECTIVE, wildcards),
-        # Outside the outputs, which Snakemake deletes when an interrupted job starts again.
+        # Not an output, since Snakemake deletes outputs when an interrupted job starts again.
         checkpoint=f"{PREFIX}results/{{run_folder}}checkpoints/pretrain/{GROUPS}",
         tracking=f"{PREFIX}results/{{run_folder}}tracking",
         code=code_digest("pretrain"),
@@ -44,7 +44,7 @@ rule pretrain:
 
 
 rule measure_pretraining:
-    # The paper computes the logits of every position: its layout, beside ours (Appendix D).
+    # The paper computes the logits of all positions (Appendix D). This measures its setting.
     input:
         unpack(backbone_and_groups),
         tokenizer=tokenizer_of_recipe,
@@ -59,7 +59,7 @@ rule measure_pretraining:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=growing(config["memory_mb"]["training"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["training"]),
         runtime=minutes(config["runtime_minutes"]["pretraining"]),
         gpu=config["gpus_per_job"],
     params:

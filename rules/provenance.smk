@@ -1,13 +1,13 @@
-# What made the results.
+# The provenance of the results.
 #
-# consumes  every result, to be made again with it; every file from outside, for its checksum
-# makes     results/provenance.{json,html}
+# reads     all results, so that it is made after them; all external files, for their checksums
+# writes    results/provenance.{json,html}
 
 RESULTS = [
     *TABLE_FILES,
     *FIGURE_FILES,
     *EXPLORER,
-    # What no figure shows is an experiment all the same.
+    # Includes experiments that no figure shows.
     *unshown_scores(EXPERIMENTS),
 ]
 PROVENANCE = multiext(own("results/provenance"), ".json", ".html")
@@ -32,7 +32,7 @@ rule provenance:
         runtime=config["runtime_minutes"]["data"],
         gpu=0,
     params:
-        # What no result depends on makes this file stale no more than the results.
+        # Parameters without an effect on results do not make this file stale either.
         configuration=unrecorded(config),
         code=code_digest("provenance"),
     script:

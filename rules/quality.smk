@@ -1,7 +1,7 @@
-# What groups are like without a task: held-out translations, and loss on held-out text.
+# Quality of groups without a task: held-out translations, and the loss on held-out text.
 #
-# consumes  results/groups/, results/lexicons/, results/held_out/
-# makes     results/{group_quality,held_out}.{csv,html},
+# reads     results/groups/, results/lexicons/, results/held_out/
+# writes    results/{group_quality,held_out}.{csv,html},
 #           results/figures/{group_quality,held_out}.{pdf,png}
 from semantic_tokens.study.figures import main_backbone
 
@@ -22,7 +22,7 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
         conda:
             "../envs/cpu.yaml"
         resources:
-            mem_mb=growing(4000),
+            mem_mb=scaled_by_attempt(4000),
             runtime=minutes(30),
             gpu=0,
         params:

@@ -1,7 +1,7 @@
 # Dimension reduction (paper, section 2.3).
 #
-# consumes  results/embeddings/{backbone}/{alignment}/dfull.safetensors
-# makes     results/embeddings/{backbone}/{alignment}/d{dimension}.safetensors
+# reads     results/embeddings/{backbone}/{alignment}/dfull.safetensors
+# writes    results/embeddings/{backbone}/{alignment}/d{dimension}.safetensors
 
 
 rule reduce_dimension:
@@ -18,7 +18,7 @@ rule reduce_dimension:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:

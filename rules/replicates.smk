@@ -1,9 +1,9 @@
-# Repetitions of the whole pipeline, with seeds of their own in every step.
+# Repetitions of the entire pipeline, with different seeds in every step.
 #
-# consumes  results/backbones/{backbone}/
-# makes     results/backbones/{backbone}.replicate-{replicate}/   the same files, linked
+# reads     results/backbones/{backbone}/
+# writes    results/backbones/{backbone}.replicate-{replicate}/   the same files, linked
 #
-# From there on a replicate is made as another backbone is, and text that is cut already is shared.
+# All later steps treat a replicate as another backbone. Tokenised text is shared.
 
 
 if config["replicates"] > 1:

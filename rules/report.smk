@@ -1,8 +1,8 @@
-# The report: its sections, which are the paper's.
+# The sections of the report, which are the paper's.
 import re
 from pathlib import Path
 
-#: The paper's sections, as the report has them.
+#: The sections of the paper and of the report.
 SECTIONS = {
     "provenance": "1 The study",
     "figure2": "2 Operations and pipelines",
@@ -28,9 +28,9 @@ SECTIONS = {
 
 
 def in_report(path, part=None, caption=None, title=None):
-    """An output that the report shows, in the section of this table or figure of the paper.
+    """An output in the report, in the section of this table or figure.
 
-    Captions are in workflow/report; a rule of several figures has one."""
+    Captions are in workflow/report. A rule for several figures has one caption."""
     part = part or Path(path).stem
 
     def section(wildcards):

@@ -1,10 +1,10 @@
-# The files of scores that tables and figures read: of experiments, and of baselines.
+# The score files of experiments and baselines, for tables and figures.
 from semantic_tokens.study.replicates import seed_in
 
 
 def tasks_of_figure(figure):
-    """What the rows of a figure are trained for: the config says, or all tasks that are shown.
-    The paper's Figure 9 leaves out names: its benchmark has no English to train on."""
+    """The tasks of a figure: those in the config, or all shown tasks. Figure 9 leaves out names, as in
+    the paper, since the benchmark has no English."""
     if figure in config["tasks_by_figure"]:
         return config["tasks_by_figure"][figure]
     if figure != "figure9":
@@ -13,7 +13,7 @@ def tasks_of_figure(figure):
 
 
 def score_files(rows, tasks=TASKS):
-    """The scores of some experiments, for every shown task (or some of them) and seed."""
+    """The scores of experiments, for all shown tasks (or the given ones) and seeds."""
     scores = own("results/scores")
     return [
         f"{scores}/{recipe.path}/{task}/{row.training}/seed-{seed_in(seed, replicate)}.json"
@@ -25,12 +25,12 @@ def score_files(rows, tasks=TASKS):
 
 
 def scored_item_files(rows, tasks=TASKS):
-    """What every test item adds to these scores."""
+    """The scored test items of experiments."""
     return [path.replace(".json", ".items.parquet") for path in score_files(rows, tasks)]
 
 
 def unshown_scores(rows):
-    """The scores of the experiments that no figure shows: each row's of its own tasks."""
+    """The scores of experiments that no figure shows, for their own tasks."""
     return [
         file
         for row in rows
@@ -40,13 +40,13 @@ def unshown_scores(rows):
 
 
 def baselines_of(task):
-    """What of this task needs no model."""
+    """The names of this task's baselines."""
     is_ranking = config["tasks"][task]["kind"] in ("reranking", "retrieval")
     return ["chance", "bm25"] if is_ranking else ["chance"]
 
 
 def baseline_files(tasks):
-    """The items of what needs no model, for the tests against it."""
+    """The scored test items of baselines, for tests."""
     return located(
         f"results/baselines/{baseline}/{task}.items.parquet"
         for task in tasks
@@ -55,5 +55,5 @@ def baseline_files(tasks):
 
 
 def chance_files(tasks):
-    """Chance in these tasks, with the rule that it follows."""
+    """The chance scores of these tasks, with their rules."""
     return located(f"results/baselines/chance/{task}.json" for task in tasks)

@@ -1,5 +1,4 @@
-# Which experiments each table and figure shows. What has none in the table of experiments is not
-# made.
+# The experiments of each table and figure. A table or figure without experiments is not made.
 from semantic_tokens.study.figures import (
     by_grouping,
     controlled,
@@ -11,11 +10,11 @@ from semantic_tokens.study.figures import (
 from semantic_tokens.study.measured_groupings import groupings_to_measure
 
 TABLE5_ROWS = [row for row in EXPERIMENTS if row.table5]
-# Grouping by lexicon (Appendix F), scored on one task alone.
+# Grouping by lexicon (Appendix F), scored on one task only.
 TABLE4_ROWS = [row for row in EXPERIMENTS if row.figure == "table4"]
 TABLE4 = {"task": tasks_of_figure("table4")[0], **config["lexicon_comparison"]}
-# Pretraining of the main backbone by dimension and ratio, each once, unaligned before aligned:
-# where rows stand does not change what a step takes.
+# Pretraining of the main backbone by dimension and ratio, each once, unaligned first: the alignment does
+# not affect the cost of a step.
 EFFICIENCY = {
     (recipe.dimension, recipe.ratio): recipe
     for recipe in sorted(
@@ -29,7 +28,7 @@ EFFICIENCY = {
         key=lambda recipe: (not recipe.is_aligned, recipe.path),
     )
 }
-# Everything that is pretrained, each once.
+# All pretrained recipes, each once.
 HELD_OUT = located(
     dict.fromkeys(
         f"results/held_out/{row.recipe.path.rpartition('/')[0]}.json"
@@ -37,8 +36,7 @@ HELD_OUT = located(
         if row.recipe.is_pretrained
     )
 )
-# The main backbone's groups by K-Means and its controls, and the lexicons that its alignments
-# train on.
+# The main backbone's K-Means groupings and controls, and the lexicons of its alignments.
 MEASURED_GROUPS = [groups_file(recipe) for recipe in groupings_to_measure(EXPERIMENTS)]
 MEASURED_LEXICONS = sorted(
     {
@@ -49,26 +47,26 @@ MEASURED_LEXICONS = sorted(
     }
     - {"roundtrip"}
 )
-# What every task was fine-tuned on.
+# The training data of every task.
 SCORED_ROWS = {
     task: [row for row in EXPERIMENTS if task in tasks_of_figure(row.figure)]
     for task in dict.fromkeys(task for row in EXPERIMENTS for task in tasks_of_figure(row.figure))
 }
 
-# The claims are of a main backbone, in percent of its oracle.
+# The claims are about the main backbone, in percent of its oracle.
 CLAIMED = reference_of_main(EXPERIMENTS)
-# K-Means beside groupings that know nothing of meaning.
+# K-Means and the control groupings.
 CONTROLLED = controlled(EXPERIMENTS) if CLAIMED else []
 
-# What one script draws: curves, or bars.
+# The figures of one script: curves or bars.
 DRAWINGS = ["report.figures.alignments", "report.figures.curves"]
 CURVES = {
     figure: shown
     for figure in [*(f"figure{number}" for number in (3, 4, 5, 6, 7, 9, 11, 12)), "controls"]
     if (shown := curves(figure, EXPERIMENTS)).series
 }
-# Figure 10: grouped alone and pretrained, as the oracle is; none without an oracle, or without two
-# tasks of the kinds that are compared.
+# Figure 10: grouped and pretrained, like the oracle. It needs an oracle, and two tasks of the compared
+# kinds.
 LANGUAGE_ROWS = [
     row
     for row in EXPERIMENTS
@@ -78,10 +76,10 @@ LANGUAGE_ROWS = [
     and reference_of_main(EXPERIMENTS)
     and language_pairs(config["tasks"][task]["kind"] for task in TASKS)
 ]
-# The pretrained models, each once, less grouped ones first.
+# The pretrained models, each once, those with more groups first.
 PRETRAINED = sorted(
     {row.recipe for row in EXPERIMENTS if row.recipe.is_pretrained}, key=by_grouping
 )
-# Figures 8 and 13: the aligned groups of full dimension at the smallest ratio.
+# Figures 8 and 13: the aligned groups with full dimension at the smallest ratio.
 ALIGNED = [row.recipe for row in EXPERIMENTS if row.figure == "figure4"]
 INSPECTED = min(ALIGNED, key=lambda recipe: recipe.ratio) if ALIGNED else None

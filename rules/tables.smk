@@ -1,7 +1,7 @@
 # The paper's Tables 1 to 3: tasks and datasets, training, efficiency.
 #
-# consumes  results/datasets/, results/efficiency/
-# makes     results/table{1..3}*
+# reads     results/datasets/, results/efficiency/
+# writes    results/table{1..3}*
 from semantic_tokens.study.figures import main_backbone
 
 
@@ -25,7 +25,7 @@ rule table1:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(1000),
+        mem_mb=scaled_by_attempt(1000),
         runtime=minutes(240),
         gpu=0,
     params:

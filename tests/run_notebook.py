@@ -1,8 +1,8 @@
-"""Run a notebook that prints what it shows, without Jupyter.
+"""Run a notebook with printed outputs, without Jupyter.
 
     python tests/run_notebook.py docs/tutorial.ipynb
 
-runs it in its own folder and writes what its cells print into it.
+This runs it in its folder and writes the printed outputs of cells into it.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ import nbformat
 
 
 def run(notebook: Any, folder: Path) -> dict[str, Any]:
-    """Run the code cells in order, and put what each prints into its outputs.
+    """Run the code cells in order, and store their printed outputs.
 
     Args:
-        notebook: as nbformat reads it; it is changed.
+        notebook: a notebook from nbformat, which is changed.
         folder: the working directory of the cells.
 
     Returns:
-        the variables that the cells leave.
+        the variables after the last cell.
     """
     namespace: dict[str, Any] = {"__name__": "__main__"}
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -1,4 +1,4 @@
-"""Scores made up for tests: every item of a language earns what the language's score is."""
+"""Invented scores for tests: every item of a language has the language's score."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ FEW = Resampling(resamples=200, seed=1)
 
 
 def even_items(by_language: ByLanguage, count: int = 4) -> list[ScoredItem]:
-    """Items that all earn their language's score."""
+    """Items with their language's score."""
     return [
         ScoredItem(f"{number}", language, score, 1.0)
         for language, score in by_language.items()
@@ -32,8 +32,8 @@ def even_scores(
     """Scores of rows in tasks, by language, task and seed.
 
     Args:
-        chance: in every language, of all tasks or by task.
-        bm25: task -> BM25's score in every language, of the tasks that have one.
+        chance: the score in every language, for all tasks or by task.
+        bm25: task -> BM25's score in every language, for tasks that have one.
     """
 
     def baseline_of(baseline: str, task: str) -> list[ScoredItem] | None:

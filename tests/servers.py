@@ -1,4 +1,4 @@
-"""Web servers for tests: files with resumption, and the hub's interface over a folder."""
+"""Web servers for tests: files with resumption, and the hub's interface to a folder."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 @contextmanager
 def serving(answer: Answer) -> Iterator[tuple[str, list[tuple[str, str, str | None]]]]:
-    """Serve at an address of this machine; yield it, and the requests (method, path, range)."""
+    """Serve at an address of this machine. Yield it, and the requests (method, path, range)."""
     requests: list[tuple[str, str, str | None]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -49,7 +49,7 @@ def send(
     headers: dict[str, str] | None = None,
     break_off_at: int | None = None,
 ) -> None:
-    """Answer; with ``break_off_at`` close the connection after so many bytes of the content."""
+    """Send an answer. With ``break_off_at``, close the connection after this number of bytes."""
     handler.send_response(status)
     for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
         handler.send_header(name, value)
@@ -66,7 +66,7 @@ def send(
 def send_file(
     handler: BaseHTTPRequestHandler, content: bytes, *, with_tag: bool = True, **more: Any
 ) -> None:
-    """Answer with a file, or the part of it that is asked for."""
+    """Answer with a file, or the requested part of it."""
     headers = {"ETag": f'"{hashlib.md5(content).hexdigest()}"'} if with_tag else {}
     headers |= {"Accept-Ranges": "bytes"} | more.pop("headers", {})
     wanted = handler.headers.get("Range")
@@ -79,8 +79,8 @@ def send_file(
 
 
 def hub(repositories: Path, revision: str) -> Answer:
-    """The hub's interface to the repositories ``owner/name`` of a folder, all at one revision: what
-    ``huggingface_hub`` and ``datasets`` ask for a repository, its files and their contents."""
+    """The hub's interface to the repositories ``owner/name`` in a folder, all with one revision. It
+    answers the requests of ``huggingface_hub`` and ``datasets``."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         parts = handler.path.partition("?")[0].strip("/").split("/")
@@ -106,9 +106,9 @@ def hub(repositories: Path, revision: str) -> Answer:
 
 
 def writable_hub(repositories: Path, revision: str, token: str) -> Answer:
-    """:func:`hub`, where whoever has the token may create repositories and upload to them.
+    """:func:`hub`, in which requests with the token may create repositories and upload files.
 
-    Weights come as large files do: their bytes by themselves, and in the commit their digest.
+    Weights are uploaded as large files: first their bytes, then their digest in the commit.
     """
     read = hub(repositories, revision)
     blobs = repositories / ".large"
@@ -119,7 +119,7 @@ def writable_hub(repositories: Path, revision: str, token: str) -> Answer:
             return
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         parts = unquote(handler.path.partition("?")[0]).strip("/").split("/")
-        if parts[0] == "large":  # an address that only who may write was told
+        if parts[0] == "large":  # an address that only authorised requests receive
             blobs.mkdir(exist_ok=True)
             (blobs / parts[1]).write_bytes(body)
             send(handler, 200)
@@ -225,7 +225,7 @@ def _answer_about(
 
 
 def _entry(path: Path, folder: Path) -> dict[str, Any]:
-    """What the hub lists of a file or folder. Parquet files are large ones to it."""
+    """The hub's listing of a file or folder. It treats Parquet files as large files."""
     name = path.relative_to(folder).as_posix()
     if path.is_dir():
         return {"type": "directory", "path": name, "oid": "0" * 40, "size": 0}

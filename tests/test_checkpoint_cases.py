@@ -1,5 +1,5 @@
-"""Checkpoints as people publish them, and outputs as people name them: what happened to others
-with tools like this, for the command ``group`` and for the workflow's backbones."""
+"""Published checkpoints, and names of outputs: problems that users of similar tools had, for the
+command ``group`` and for the workflow's backbones."""
 
 import json
 import logging
@@ -50,7 +50,7 @@ WORDS = "house haus maison casa tree baum arbre arbol red rot rouge rojo sun son
 
 
 def wordpiece() -> hf.PreTrainedTokenizerFast:
-    """BERT's, with its ``[unusedN]``."""
+    """BERT's tokenizer, with ``[unusedN]``."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     pieces = ["[PAD]", "[unused1]", "[unused2]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     pieces += [*letters, *(f"##{letter}" for letter in letters), *WORDS.split()]
@@ -102,7 +102,7 @@ def theirs(tmp_path: Path) -> Path:
 
 
 def grouped(model: Path, ratio: float = 0.5, **options: Any) -> tuple[Made, torch.Tensor]:
-    """A semantic-token version beside the model, and its ``token_to_group``."""
+    """A semantic-token version next to the model, and its ``token_to_group``."""
     made = semantic_version(model, model.parent / "ours", ratio=ratio, **options)
     return made, Groups.load(made.folder / GROUPS).token_to_group
 
@@ -162,7 +162,7 @@ def test_a_tokenizer_without_its_type_is_read(theirs: Path, kind: str) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in, beside a model."""
+    """An empty working directory next to a model."""
     bert(tmp_path / "theirs")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -213,13 +213,13 @@ def test_an_output_lands_where_it_says(
         assert main([*arguments, *again]) == 0, capsys.readouterr().err
         assert made_at(top / lands_at)
         assert hf.AutoModel.from_pretrained(top / lands_at).config.vocab_size == 75
-    # What was there before is as it was, links too, and nothing half done is left.
+    # Earlier files and links are unchanged, and no incomplete files remain.
     assert {link.name for link in place.iterdir() if link.is_symlink()} == {
         "to-empty", "dangling", "dangling-deep"
     }  # fmt: skip
     assert {p: c for p, c in content(top / "theirs").items() if p in before} == before
     assert not [path for path in top.rglob(".*") if not path.name.startswith(".cache")]
-    assert not (top / lands_at / "semantic").exists()  # the old result is no part of the new
+    assert not (top / lands_at / "semantic").exists()  # the old result is not part of the new one
 
 
 def one_error(told: str) -> str:
@@ -246,11 +246,11 @@ def one_error(told: str) -> str:
         ("x" * 300, "name another folder"),
         ("/proc/semantic", "cannot be written in /proc"),
         ("/proc/semantic/tokens", "cannot be written in /proc"),
-        ("/proc", "is where a disk is mounted"),
+        ("/proc", "is a mount point"),
     ],
 )
 @pytest.mark.parametrize("more", [[], ["--overwrite"]])
-def test_an_output_that_cannot_be_is_said_before_the_work(
+def test_an_impossible_output_is_reported_before_the_work(
     place: Path,
     output: str,
     message: str,
@@ -274,10 +274,10 @@ def test_an_output_that_cannot_be_is_said_before_the_work(
     assert content(place.parent) == before
 
 
-def test_a_folder_without_permission_is_said_before_the_work(
+def test_a_folder_without_permission_is_reported_before_the_work(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By the system's answer, since root may write everywhere."""
+    """The test replaces the system's answer, since root may write everywhere."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
@@ -289,14 +289,16 @@ def test_a_folder_without_permission_is_said_before_the_work(
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do all")
-def test_a_folder_that_is_locked_is_said(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_locked_is_reported(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     locked = place / "locked"
     locked.mkdir(mode=0o500)
     assert group("locked/new") == 1
     assert "cannot be written" in one_error(capsys.readouterr().err)
 
 
-def test_an_old_model_is_replaced_only_by_a_whole_new_one(
+def test_an_old_model_is_replaced_only_by_a_complete_new_one(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert group("model") == 0
@@ -328,17 +330,19 @@ def test_a_folder_that_holds_the_model_is_not_replaced(
     before = content(place)
     for model in ("model", "model/inner"):
         assert group("model", "--overwrite", model=model) == 1
-        assert "holds the model itself" in one_error(capsys.readouterr().err)
+        assert "contains the model itself" in one_error(capsys.readouterr().err)
     assert content(place) == before
 
 
-def test_a_model_that_is_a_file_is_said(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_is_a_file_is_reported(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert group("new", model="../theirs/config.json") == 1
     assert "config.json is a file; name the folder" in one_error(capsys.readouterr().err)
 
 
 def test_a_model_made_of_links_is_copied(place: Path) -> None:
-    """As the cache of the hub lays it out."""
+    """With the layout of the hub's cache."""
     (place / "snapshot").mkdir()
     for number, file in enumerate((place.parent / "theirs").iterdir()):
         (place / f"blob-{number}").write_bytes(file.read_bytes())
@@ -406,10 +410,10 @@ def test_a_fine_tuned_head_keeps_its_names_and_bytes(theirs: Path, family: str) 
     assert all(torch.equal(backbone[name], before[name]) for name in before)
 
 
-# Row 5: special tokens that tokenizer_config.json alone names
+# Row 5: special tokens that only tokenizer_config.json names
 
 
-def test_special_tokens_that_are_not_among_the_added_are_alone(theirs: Path) -> None:
+def test_special_tokens_that_are_not_among_the_added_are_singletons(theirs: Path) -> None:
     bert(theirs)
     edit(theirs / "tokenizer.json", lambda data: data.update(added_tokens=[]))
     made, token_to_group = grouped(theirs, ratio=0.2)
@@ -426,7 +430,7 @@ def test_special_tokens_that_are_not_among_the_added_are_alone(theirs: Path) -> 
 
 @pytest.mark.parametrize(("family", "limit"), [("bert", 64), ("roberta", 64), ("xlm-r", 64)])
 def test_a_length_beyond_the_positions_is_refused(theirs: Path, family: str, limit: int) -> None:
-    """RoBERTa's positions begin after its padding's: of 66 there are 64."""
+    """RoBERTa's positions start after its padding's, so 64 of 66 are usable."""
     if family == "bert":
         bert(theirs)
     else:
@@ -445,7 +449,7 @@ def test_a_length_beyond_the_positions_is_refused(theirs: Path, family: str, lim
 
 
 class Given(dict):
-    """What Snakemake gives a script: entries by name and as attributes."""
+    """A named list like Snakemake's, with entries by name and as attributes."""
 
     __getattr__ = dict.__getitem__
 
@@ -557,7 +561,7 @@ def test_a_lexicon_finds_words_as_they_begin_in_text(theirs: Path, tmp_path: Pat
     assert '"▁haus"' in members and '"▁house"' in members
 
 
-# Siblings: what else is in a checkpoint's folder
+# Other files in a checkpoint's folder
 
 
 def test_every_file_of_the_tokenizer_and_of_other_modules_is_copied(theirs: Path) -> None:
@@ -593,7 +597,7 @@ def test_every_file_of_the_tokenizer_and_of_other_modules_is_copied(theirs: Path
     for name, data in (others | of_the_original).items():
         (theirs / name).parent.mkdir(exist_ok=True)
         (theirs / name).write_bytes(data)
-    # a spoilt copy of the tokenizer's own files would not open
+    # a damaged copy of the tokenizer's files would not open
     for name in ("vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"):
         assert (theirs / name).is_file()
     made, _ = grouped(theirs)
@@ -654,12 +658,12 @@ def test_shards_stay_shards(theirs: Path) -> None:
     (theirs / shards[1]).unlink()
     shutil.rmtree(made.folder)
     for use in (grouped, backbone_of):
-        with pytest.raises(InputError, match=f"{index} names {shards[1]}, which is not there"):
+        with pytest.raises(InputError, match=f"{index} names {shards[1]}, which does not exist"):
             use(theirs)
 
 
-def test_pickled_weights_are_read_where_that_is_asked_for(theirs: Path) -> None:
-    """Also where they hold the tied decoder a second time."""
+def test_pickled_weights_are_read_on_request(theirs: Path) -> None:
+    """Also if they contain the tied decoder a second time."""
     bert(theirs)
     before = weights(theirs)
     name = "bert.embeddings.word_embeddings.weight"
@@ -677,7 +681,7 @@ def test_pickled_weights_are_read_where_that_is_asked_for(theirs: Path) -> None:
 
 
 def test_many_equal_rows_are_grouped(theirs: Path) -> None:
-    """As those of tokens that training never met."""
+    """For example, rows of tokens that did not occur in training."""
     bert(theirs)
     tensors = weights(theirs)
     name = "bert.embeddings.word_embeddings.weight"

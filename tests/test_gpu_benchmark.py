@@ -1,4 +1,4 @@
-"""``benchmarks/gpu.py`` in small sizes on a CPU: every path but CUDA's own, and its page."""
+"""``benchmarks/gpu.py`` with small sizes on a CPU: all paths except CUDA's, and its page."""
 
 import copy
 import importlib.metadata
@@ -19,7 +19,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 
 from on_gpu.page import COMMAND, HEADING, goals, section, with_section  # noqa: E402
 
-#: All that is surely at hand where the benchmark is run.
+#: The packages that the benchmark requires.
 AT_HAND = ("torch", "transformers", "numpy")
 NEEDS_ACCELERATE = ("precision", "resumption", "Table 3", "two processes")
 
@@ -40,7 +40,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The results of a whole run."""
+    """The results of a full run."""
     path = tmp_path_factory.mktemp("gpu") / "gpu.json"
     answer = run("--tiny", "--output", str(path))
     assert answer.returncode == 0, answer.stderr
@@ -124,7 +124,7 @@ def test_the_page_shows_them_and_claims_no_goal(tiny: dict[str, Any]) -> None:
 
 
 def full(tiny: dict[str, Any], device: str = "NVIDIA H100 80GB HBM3") -> dict[str, Any]:
-    """As if it were of the whole sizes on a card."""
+    """The same results, marked as from full sizes on a GPU."""
     made = copy.deepcopy(tiny)
     made["sizes"] = "full"
     made["sections"]["environment"]["values"] |= {
@@ -153,7 +153,7 @@ def test_goals_are_met_or_not(tiny: dict[str, Any]) -> None:
     found = {goal: (measured, verdict) for goal, measured, verdict in goals(full(tiny))}
     assert list(found.values()) == [
         ("1.50 s", "met"),
-        ("0.40 s and its 1.20 s in float16; 1.00 s and its 1.20 s in float32", "met"),
+        ("0.40 s, flash-kmeans 1.20 s in float16; 1.00 s, flash-kmeans 1.20 s in float32", "met"),
         ("50%", "not met"),
         ("25.0 GB", "not met"),
         ("4.0", "met"),
@@ -167,7 +167,7 @@ def test_a_library_that_is_never_reached_is_not_behind(tiny: dict[str, Any]) -> 
     others = made["sections"]["other libraries' K-Means"]["values"]["others"]
     others["flash-kmeans, float16"]["ours_is_there_after"] = None
     assert goals(made)[1][1:] == (
-        "never and its 1.20 s in float16; 1.00 s and its 1.20 s in float32",
+        "never, flash-kmeans 1.20 s in float16; 1.00 s, flash-kmeans 1.20 s in float32",
         "not met",
     )
 
@@ -207,16 +207,16 @@ def test_the_document_claims_nothing_that_was_not_run() -> None:
     if "Not yet run" in document:
         assert with_section(document, section(None)) == document
         assert {verdict for *_, verdict in goals(None)} == {"not run"}
-    else:  # somebody has run it, and names the card
+    else:  # it was run, and names the GPU
         assert f"by `{COMMAND}` in" in document
 
 
-# What may be missing
+# Optional packages
 
 
 @pytest.fixture(scope="module")
 def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with torch, transformers, numpy and what these need, and nothing else."""
+    """A folder with only torch, transformers, numpy and their requirements."""
     folder = tmp_path_factory.mktemp("site")
     ahead, seen = list(AT_HAND), set()
     while ahead:
@@ -241,7 +241,7 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_runs_with_torch_transformers_and_numpy_alone(little: Path, tmp_path: Path) -> None:
+def test_it_needs_only_torch_transformers_and_numpy(little: Path, tmp_path: Path) -> None:
     path = tmp_path / "gpu.json"
     answer = run(
         "--tiny", "--output", str(path), options=["-S"], environment={"PYTHONPATH": str(little)}
@@ -251,14 +251,14 @@ def test_it_runs_with_torch_transformers_and_numpy_alone(little: Path, tmp_path:
     assert of(results, "environment")["packages"]["accelerate"] == "absent"
     for name, one in results["sections"].items():
         if name in NEEDS_ACCELERATE:
-            assert one["status"] == "absent" and "accelerate is not here" in one["why"]
+            assert one["status"] == "absent" and "accelerate cannot be imported" in one["why"]
         else:
             assert one["status"] == "done", (name, one)
     assert all(
         one["status"] == "absent"
         for one in of(results, "other libraries' K-Means")["others"].values()
     )
-    assert "; precision (absent: accelerate is not here" in section(results)
+    assert "; precision (absent: accelerate cannot be imported" in section(results)
 
 
 def test_a_time_limit_loses_nothing(tmp_path: Path) -> None:
@@ -276,12 +276,15 @@ def test_a_time_limit_loses_nothing(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--output", "{folder}/a.json"], "torch finds no CUDA device here; run this on a GPU"),
-        (["--page", "{folder}/none.json"], "none.json is not there"),
-        (["--page", "{folder}/tiny.json"], "of small sizes or of no GPU, which is no measurement"),
+        (["--page", "{folder}/none.json"], "none.json does not exist"),
+        (
+            ["--page", "{folder}/tiny.json"],
+            "from small sizes or not from a GPU, so it is not a measurement",
+        ),
         (["--tiny", "--output", "{folder}/a.json", "--only", "Tabel 3"], "the sections are "),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(
+def test_what_cannot_be_done_is_reported_in_one_line(
     arguments: list[str], said: str, tiny: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "tiny.json").write_text(json.dumps(tiny), encoding="utf-8")

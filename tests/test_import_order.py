@@ -1,4 +1,4 @@
-"""Data flow one way: no stage of the package imports a later one."""
+"""Data flow in one direction: no stage of the package imports a later one."""
 
 import ast
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "workflow/semantic_tokens"
-#: From left to right; a folder or module may import those of its own stage and of earlier ones.
+#: In order. A folder or module may import its own stage and earlier ones.
 ORDER = (
     {"errors", "files", "text_files"},
     {"jobs"},
@@ -29,7 +29,7 @@ STAGE = {name: number for number, names in enumerate(ORDER) for name in names}
 
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:
-    """The line and the stage of everything that a file imports of the package."""
+    """The line and the stage of each import from the package in a file."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} is a relative import"

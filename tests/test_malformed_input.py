@@ -1,6 +1,6 @@
-"""Whatever a file holds, its reader answers with entries or with an InputError, and nothing else:
-no traceback, no file written, no pickle loaded, no shell. ``HYPOTHESIS_PROFILE=thorough`` tries
-many times as much."""
+"""For any content of a file, its reader returns entries or raises an InputError: no other
+exception, no written file, no loaded pickle, no shell. ``HYPOTHESIS_PROFILE=thorough`` tries many
+more examples."""
 
 import ast
 import gzip
@@ -54,7 +54,7 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
                           derandomize=False)  # fmt: skip
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-# Bytes of any kind, and lines that are nearly right.
+# Arbitrary bytes, and lines that are nearly valid.
 _WORDS = st.sampled_from(
     ["", " ", "red", "rot", "B-PER", "O", "I-LOC", "concept", "language", "word", "source", "1",
      "-1", "0.5", "deu", "eng:$red$", "RED///red", "entailment", "Q0", "\u2028", "\x00", "\ud7ff", "番茄",
@@ -81,7 +81,7 @@ CONTENT = st.one_of(
 
 
 def spent(found: Any) -> None:
-    """Go through all that a reader gives, splits and their examples too."""
+    """Iterate over everything that a reader returns, including splits and their examples."""
     values = found.values() if isinstance(found, dict) else [found]
     for value in values:
         if isinstance(value, Iterable) and not isinstance(value, str | bytes):
@@ -97,7 +97,7 @@ def only_input_errors(read: Callable[[], Any]) -> None:
 
 
 def in_folder(names: list[str], read: Callable[[Path], Any], contents: list[bytes]) -> None:
-    """Read a folder in which these files hold these contents; it stays as it was."""
+    """Read a folder with these files and contents. Reading must not change it."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "given"
         for name, content in zip(names, contents, strict=True):
@@ -119,7 +119,7 @@ _SPLITS = ["train.jsonl", "dev.jsonl", "test.jsonl"]
 _MIRACL = ["topics.miracl-v1.0-de-train.tsv", "qrels.miracl-v1.0-de-train.tsv",
            "topics.miracl-v1.0-de-dev.tsv", "qrels.miracl-v1.0-de-dev.tsv",
            "miracl-corpus-v1.0-de/docs-0.jsonl.gz"]  # fmt: skip
-#: What is read: the names of the files in a folder, and the reader of the folder.
+#: The names of the files in a folder, and the reader of the folder.
 READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
     "muse": (["en-de.txt"], published.muse),
     "panlex_swadesh": (["deu-000.txt"], published.panlex_swadesh),
@@ -172,7 +172,7 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
 }  # fmt: skip
 
 
-#: Of words in installed packages: they are given no file.
+#: Readers of words in installed packages, which read no file.
 _WITHOUT_FILES = {"territories", "languages", "calendar", "numbers"}
 
 
@@ -206,7 +206,7 @@ def test_a_reader_answers_any_member_of_an_archive(reader: str, content: bytes) 
     in_folder(names, read, [archive.getvalue()])
 
 
-# What a Parquet file may hold in a column: every type that it has, and nothing.
+# Types of Parquet columns, and missing values.
 _ANSWERS = st.fixed_dictionaries(
     {},
     optional={
@@ -256,7 +256,7 @@ def test_a_reader_answers_any_value_in_its_columns(reader: str, data: st.DataObj
         try:
             table = pa.table({column: data.draw(_COLUMN) for column in columns})
             pq.write_table(table, file)
-        except (pa.ArrowException, UnicodeEncodeError):  # no file can hold it
+        except (pa.ArrowException, UnicodeEncodeError):  # not possible in a file
             return
         contents.append(file.getvalue())
     in_folder(names, read, contents)
@@ -281,7 +281,7 @@ def test_a_recipe(parts: list[str]) -> None:
         path = Recipe(*parts).path
     except InputError:
         return
-    # What is accepted becomes a path and part of commands: it holds nothing that a shell reads.
+    # Accepted names become parts of paths and commands, so they contain no characters of a shell.
     assert path.count("/") == 4 and not set(path) & SHELL
     assert ".." not in path.split("/")
 
@@ -320,7 +320,7 @@ _NAMED = ("wheels", "downloads", "backbones", "lexicons", "corpora", "datasets",
     | st.text("aB0_-.$`;/~ \n", max_size=6)
 )
 def test_a_name_that_a_shell_would_read_is_refused(section: str, name: str) -> None:
-    """Names become paths, and on a cluster words of a command."""
+    """Names become paths, and on a cluster parts of a command."""
     config = json.loads(json.dumps(CONFIG))
     given = config.setdefault(section, {})
     hub = {"hub": "owner/name", "files": ["*.csv"]}
@@ -427,7 +427,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path) -> 
 
 
 def calls() -> list[tuple[str, str, ast.Call]]:
-    """Every call in the package and its scripts: file, dotted name, node."""
+    """All calls in the package and its scripts: file, dotted name, node."""
     found = []
     for path in sorted([*PACKAGE.rglob("*.py"), *(ROOT / "workflow/scripts").glob("*.py")]):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -464,6 +464,6 @@ def test_no_pickle_is_loaded_and_no_shell_is_started() -> None:
         if name == "torch.load":
             torch_loads += 1
             assert arguments["weights_only"] == "True", file
-    assert torch_loads  # the test sees what it is about
+    assert torch_loads  # the test finds such calls
     for rules in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
         assert "shell:" not in rules.read_text(encoding="utf-8"), rules

@@ -1,5 +1,5 @@
-"""Models of the hub: one that is fetched, grouped and published, against a stand-in of its
-interface on this machine."""
+"""Models of the hub: a model is downloaded, grouped and published, with a local server in place of
+the hub."""
 
 import os
 import re
@@ -25,11 +25,11 @@ VOCABULARY = len(character_tokenizer())
 
 
 class Hub(NamedTuple):
-    """A stand-in of the hub.
+    """A local server in place of the hub.
 
     Attributes:
-        address: where it listens.
-        repositories: holds a folder for each ``owner/name``.
+        address: its address.
+        repositories: the folder with one folder per ``owner/name``.
         requests: method, path and range of each request.
     """
 
@@ -62,7 +62,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 
 
 def run(hub: Hub, home: Path, *arguments: str, token: str = TOKEN) -> Any:
-    """Python with the hub's client turned to the stand-in, by the variables that users set."""
+    """Run Python with the hub's client directed to the server, by environment variables."""
     package = Path(semantic_tokens.__file__).parents[1]
     environment = os.environ | {
         "PYTHONPATH": str(package),
@@ -86,7 +86,7 @@ def run(hub: Hub, home: Path, *arguments: str, token: str = TOKEN) -> Any:
 
 @pytest.fixture
 def here(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """This process's client turned to the stand-in."""
+    """Direct this process's client to the server."""
     constants = huggingface_hub.constants
     monkeypatch.setattr(constants, "ENDPOINT", hub.address)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
@@ -171,7 +171,7 @@ def test_a_backbone_with_groups_is_exported_and_published(
     published = here.repositories / "me/plain"
     assert hf.AutoModelForMaskedLM.from_pretrained(published).config.vocab_size == VOCABULARY
     assert len(hf.AutoTokenizer.from_pretrained(published)) == VOCABULARY
-    # again: the repository is there already
+    # again: the repository already exists
     assert main([*arguments, "--overwrite"]) == 0
 
 
@@ -190,7 +190,7 @@ def one_error(told: str) -> str:
         ("my tokens", TOKEN, "does not let you write to my tokens"),
     ],
 )
-def test_who_may_not_publish_is_told_before_the_work(
+def test_missing_permission_to_publish_is_reported_before_the_work(
     here: Hub,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -249,7 +249,7 @@ def test_a_broken_upload_leaves_the_model_and_says_how_to_try_again(
     assert hf.AutoModel.from_pretrained(tmp_path / "ours").config.vocab_size == VOCABULARY
 
 
-def test_a_hub_that_is_not_there_is_said_in_one_line(
+def test_a_hub_that_is_not_there_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = save_bert(tmp_path / "theirs")

@@ -1,4 +1,4 @@
-"""A semantic-token version of anyone's model: the function, and the command in front of it."""
+"""A semantic-token version of a user's model: the function, and the command."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def own_tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:
 
 @pytest.fixture(params=["bert", "xlm-roberta"])
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A model that somebody else trained and saved, with its tokenizer."""
+    """A model that was trained and saved with transformers, with its tokenizer."""
     torch.manual_seed(0)
     tokenizer = own_tokenizer(request.param)
     configs = {"bert": transformers.BertConfig, "xlm-roberta": transformers.XLMRobertaConfig}
@@ -68,7 +68,7 @@ def test_it_opens_with_the_original_tokenizer_and_is_the_original_over_groups(
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (made.folder / name).read_bytes() == (model / name).read_bytes()
 
-    # what the paper says, by hand: each row is the mean of its group's, nothing else moves
+    # as in the paper: each row is the mean of its group, and nothing else changes
     original = transformers.AutoModelForMaskedLM.from_pretrained(model).eval()
     group_of = load_file(made.folder / "semantic_tokens.safetensors")["token_to_group"]
     assert len(group_of) == made.subwords == len(tokenizer)
@@ -89,7 +89,9 @@ def test_it_opens_with_the_original_tokenizer_and_is_the_original_over_groups(
     torch.testing.assert_close(states[shown], base[shown], atol=1e-4, rtol=1e-4)
 
 
-def test_special_tokens_stay_alone_and_the_members_are_listed(model: Path, tmp_path: Path) -> None:
+def test_special_tokens_are_singletons_and_the_members_are_listed(
+    model: Path, tmp_path: Path
+) -> None:
     made = semantic_version(model, tmp_path / "ours", ratio=0.3, dimension=8)
     group_of = load_file(made.folder / "semantic_tokens.safetensors")["token_to_group"].tolist()
     sizes = Counter(group_of)
@@ -174,20 +176,20 @@ def test_the_command_says_what_to_fix_in_one_line(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_model_of_another_family_or_with_pickles_alone_is_refused(
+def test_a_model_of_another_family_or_with_only_pickles_is_refused(
     model: Path, tmp_path: Path
 ) -> None:
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"in pytorch_model\.bin alone, and a pickle can run code"):
+    with pytest.raises(InputError, match=r"only in pytorch_model\.bin, and a pickle can run code"):
         semantic_version(model, tmp_path / "ours")
     transformers.GPT2Config(n_layer=1, n_embd=8, n_head=1).save_pretrained(model)
-    with pytest.raises(InputError, match=r"holds a decoder \(gpt2\)"):
+    with pytest.raises(InputError, match=r"contains a decoder \(gpt2\)"):
         semantic_version(model, tmp_path / "ours")
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
 
 
-def test_the_command_is_installed_with_the_whole_package(model: Path, tmp_path: Path) -> None:
-    """By pip, out of a copy of the repository, into a folder of its own."""
+def test_the_command_is_installed_with_the_entire_package(model: Path, tmp_path: Path) -> None:
+    """With pip, from a copy of the repository, into a separate folder."""
     root = Path(__file__).parents[1]
     source, target = tmp_path / "source", tmp_path / "installed"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")

@@ -1,6 +1,5 @@
-"""People's text files, as they come: byte order marks, ends of lines, white space, quotation marks,
-broken characters, foreign files in a publisher's folder. Each is read in every reader that it can
-occur in, or named with its line."""
+"""Users' text files: byte order marks, line endings, white space, quotation marks, broken
+characters, other files in a publisher's folder. Every reader accepts them, or names the line."""
 
 import gzip
 import json
@@ -37,7 +36,7 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-# One place
+# One reader
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -71,7 +70,7 @@ def test_only_the_first_mark_is_dropped(tmp_path: Path) -> None:
         (b"a\n\xed\xa0\xbd\n", "is not UTF-8, line 2"),  # half of a surrogate pair
         (gzip.compress(b"a\nb\nK\xe4se\n"), "is not UTF-8, line 3"),
         (gzip.compress(b"a\nb\n" * 99999)[:-9], r"breaks off after line \d+"),
-        (b"a\rb\rc", "ends its lines with carriage returns alone"),
+        (b"a\rb\rc", "ends its lines with carriage returns only"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_line(
@@ -117,13 +116,13 @@ def test_json_is_read_with_a_mark_and_halves_of_pairs_replaced(
         (gzip.compress(b"{}")[:-4], "breaks off"),
     ],
 )
-def test_what_is_no_json_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+def test_invalid_json_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     file = write(tmp_path / "a.json", content)
     with pytest.raises(InputError, match=rf"a\.json.* ?{message}"):
         json_document(file)
 
 
-def test_what_systems_and_archives_leave_is_no_file_of_a_folder(tmp_path: Path) -> None:
+def test_what_systems_and_archives_leave_is_not_a_file_of_a_folder(tmp_path: Path) -> None:
     for name in ("en.txt", "._en.txt", ".hidden.txt", "__MACOSX/._en.txt", "__MACOSX/en.txt",
                  "de.txt.gz", "fr.txt", "fr.txt.gz", "README", ".git/x.txt"):  # fmt: skip
         write(tmp_path / name, "x")
@@ -399,7 +398,7 @@ def test_halves_of_pairs_in_yaml(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert "1 halves of surrogate pairs" in caplog.text
 
 
-# Folders as their publishers lay them out
+# Folders in their publishers' layout
 
 
 def test_muse_with_its_parts(tmp_path: Path) -> None:
@@ -435,7 +434,7 @@ PUBLISHED = "language\tgold_label\tsentence1_binary_parse\tsentence1\tsentence2\
 
 
 def publish_xnli(folder: Path) -> None:
-    """XNLI-1.0 as its archive unpacks, the training sets of XNLI-MT-1.0 beside it."""
+    """Write the unpacked XNLI-1.0, and the training sets of XNLI-MT-1.0 next to it."""
     for split, count in (("dev", 40), ("test", 6)):
         rows = [(code, i) for code in ("en", "de", "zh") for i in range(count)]
         text = "".join(f"{c}\tneutral\t\t{split} {c} {i}\tH\t{i}\tx\n" for c, i in rows)
@@ -484,14 +483,14 @@ def test_xnli_s_one_file_of_all_languages(tmp_path: Path, ending: str) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"xnli.dev.tsv": PAIRS}, r"xnli\.dev\.tsv says nothing of its pairs' language.*gold_label"),
+        ({"xnli.dev.tsv": PAIRS}, r"language of the pairs in \S*xnli\.dev\.tsv is unknown.*gold_label"),
         ({"xnli.dev.tsv": "language\tgold_label\tsentence1\tsentence2\nelvish\tneutral\ta\tb\n"},
          r"xnli\.dev\.tsv, line 2: language 'elvish' is not known"),
         ({"xnli.dev.tsv": "a\tb\n"}, r"xnli\.dev\.tsv, line 1: 3 columns .*a header that names"),
         ({"elvish.dev.tsv": PAIRS}, r"elvish\.dev\.tsv is named by its language"),
         ({"en.dev.tsv": PAIRS, "eng.dev.tsv": PAIRS}, r"eng\.dev\.tsv and \S+en\.dev\.tsv are both in eng"),
         ({"multinli.train.en.tsv": PAIRS, "en.dev.tsv": PAIRS}, r"no \*\.test\.tsv"),
-        ({"xnli.txt": PAIRS}, r"holds no \*\.dev\.tsv"),
+        ({"xnli.txt": PAIRS}, r"contains no \*\.dev\.tsv"),
     ],
 )  # fmt: skip
 def test_a_folder_that_is_not_xnli_s_is_refused_by_file(
@@ -526,7 +525,7 @@ def test_tydiqa_s_single_files(tmp_path: Path) -> None:
     assert {e["language"] for split in splits.values() for e in split} == {"swa"}
     contexts = read_corpus("mine", "squad_contexts", {"languages": ["swa"]}, tmp_path)
     assert {p["language"] for p in contexts} == {"swa"}
-    with pytest.raises(InputError, match=r"nothing in fin; there is eng, swa"):
+    with pytest.raises(InputError, match=r"no data in fin; available are eng, swa"):
         read_dataset("squad_json", {"languages": ["fin", "swa"]}, tmp_path)
 
 
@@ -654,7 +653,7 @@ def test_a_repeated_example_in_another_split_stops(tmp_path: Path) -> None:
         list(splits["dev"])
 
 
-# Columns of anybody's
+# Other columns
 
 
 def test_conll_2002_and_2003_as_they_are_published(tmp_path: Path) -> None:

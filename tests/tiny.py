@@ -1,4 +1,4 @@
-"""A backbone, a tokenizer and tasks small enough to train in a test."""
+"""A backbone, a tokenizer and tasks that are small enough for training in a test."""
 
 import string
 from collections.abc import Callable, Mapping
@@ -32,8 +32,8 @@ WIDTH = 16
 
 
 def character_tokenizer() -> PreTrainedTokenizerFast:
-    """BERT's tokenizer with a subword for every letter: ``cat`` is ``c ##a ##t``. Chinese
-    characters and punctuation marks are words of their own."""
+    """BERT's tokenizer with one subword per letter: ``cat`` is ``c ##a ##t``. Chinese characters
+    and punctuation marks are separate words."""
     pieces = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS), *".,?()-'番茄红色的"]
     tokenizer = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -60,7 +60,7 @@ def with_bert_special_tokens(backend: Tokenizer) -> PreTrainedTokenizerFast:
 
 
 def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
-    """XLM-R's tokenizer over letters and a few words."""
+    """XLM-R's tokenizer with letters and a few words."""
     special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
     letters = [(letter, -5.0) for letter in "▁abcdefghijklmnopqrstuvwxyz.,?番茄红色的"]
     words = [("▁red", -1.0), ("▁tomato", -1.0), ("es", -2.0)]
@@ -97,7 +97,7 @@ def byte_level_tokenizer(*, add_prefix_space: bool = False) -> PreTrainedTokeniz
 def write_model(
     folder: Path, token_to_group: torch.Tensor, dimension: int = WIDTH, seed: int = 0
 ) -> ModelFiles:
-    """Write a backbone of BERT's family with one layer, drawn from the seed, and groups of it.
+    """Write a random BERT backbone with one layer, and its groups.
 
     Args:
         token_to_group: [V] int64, numbered by the groups' smallest members.
@@ -112,7 +112,7 @@ def write_model(
         intermediate_size=32,
         max_position_embeddings=64,
         pad_token_id=PAD,
-        initializer_range=0.15,  # far from linear, so that a wrong detail shows
+        initializer_range=0.15,  # far from linear, so that errors are visible
     )
     model = BertForMaskedLM(config)
     weight = torch.randn(int(token_to_group.max()) + 1, dimension)
@@ -123,11 +123,11 @@ def write_model(
 
 
 class Rule(nn.Module):
-    """A model that answers by a rule: a function of the task's inputs.
+    """A model that computes its output by a rule.
 
     Args:
-        rule: the inputs -> a tensor, or tensors by name.
-        output: the name of the one tensor in what transformers' model would return.
+        rule: a function from the inputs to a tensor, or to tensors by name.
+        output: the name of a single tensor in the output of transformers' model.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Rule(nn.Module):
         super().__init__()
         self.rule, self.output = rule, output
         self.config = SimpleNamespace(type_vocab_size=2)
-        self.unused = nn.Parameter(torch.zeros(1))  # tells where the model is
+        self.unused = nn.Parameter(torch.zeros(1))  # has the device of the model
 
     def forward(
         self,
@@ -158,11 +158,11 @@ def write_task(
     tokenization: dict[str, int],
     candidates: dict[str, list[str]] | None = None,
 ) -> dict[str, Any]:
-    """Write a dataset, tokenise it, and return the arguments of ``make_task`` but its options.
+    """Write a dataset, tokenise it, and return the arguments of ``make_task`` without its options.
 
     Args:
-        splits: canonical examples; for ranking ``passages`` among them.
-        candidates: query id -> passage ids, for the two kinds that rank.
+        splits: canonical examples, and ``passages`` for ranking.
+        candidates: query id -> passage ids, for ranking.
     """
     tokenizer = character_tokenizer()
     tokenizer.save_pretrained(folder)
@@ -191,8 +191,8 @@ def write_task(
 
 
 def weights_that_matter(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """All but the keys' biases: softmax does not see them, so that their gradient is rounding
-    alone, which Adam makes whole steps of."""
+    """All weights except the keys' biases. These do not affect softmax, so their gradient is only
+    rounding, from which Adam makes full steps."""
     weights = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
     for name, tensor in weights.items():
         if name.endswith("key.bias"):

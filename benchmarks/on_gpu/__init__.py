@@ -1,1 +1,1 @@
-"""What ``benchmarks/gpu.py`` measures, a module for each part of the work."""
+"""The measurements of ``benchmarks/gpu.py``, with one module per part."""

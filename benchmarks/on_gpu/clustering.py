@@ -1,7 +1,7 @@
-"""K-Means: ours by torch and by cuML, the CPU's objective, and other libraries' K-Means.
+"""K-Means with torch, with cuML, on the CPU, and of other libraries.
 
-Rows are random, with structure: each is one of many centres with noise. The spherical objective of
-every partition is computed alike: the sum of 1 - cosine to the direction of its cluster's mean.
+Each row is one of many random centres with noise. The spherical objective of all partitions is
+computed in the same way: the sum of 1 - cosine to the direction of the cluster's mean.
 """
 
 import importlib
@@ -19,13 +19,13 @@ from semantic_tokens.grouping.kmeans import KMeansResult, kmeans
 from semantic_tokens.grouping.kmeans.backend import cuml_is_here
 
 RATIOS = (0.05, 0.1, 0.2, 0.4)
-#: How far an objective may lie above the CPU's, as a share of it. Sums are rounded otherwise, so rows
-#: go other ways.
+#: The maximum relative excess over the objective on the CPU. Rounding of sums differs, so some rows
+#: are in other clusters.
 OBJECTIVE_BOUND = 0.01
 
 
 def structured_rows(run: Run, count: int) -> torch.Tensor:
-    """[count, columns] float32 on the CPU; made on the device, whose generator is the fast one."""
+    """[count, columns] float32 on the CPU. The device generates them, because this is faster."""
     generator = torch.Generator(run.device).manual_seed(1)
     columns = run.sizes.columns
 
@@ -45,7 +45,7 @@ def spherical_objective(run: Run, rows: torch.Tensor, assignment: Any) -> float:
 
     Args:
         rows: [N, d].
-        assignment: [N] integers, of whichever library.
+        assignment: [N] integers, of any library.
     """
     labels = torch.as_tensor(assignment, device=run.device).flatten().long()
     unit = functional.normalize(rows.to(run.device))
@@ -56,13 +56,13 @@ def spherical_objective(run: Run, rows: torch.Tensor, assignment: Any) -> float:
 
 
 def ours(run: Run, rows: torch.Tensor, clusters: int, **options: Any) -> KMeansResult:
-    """Our K-Means as the workflow runs it, by torch on the run's device unless told otherwise."""
+    """Our K-Means as in the workflow. The default is torch on the run's device."""
     given: dict[str, Any] = {"metric": "cosine", "seed": 1, "backend": "torch"}
     return kmeans(rows, clusters, **given | {"device": run.device} | options)
 
 
 def agreement(run: Run, values: dict[str, Any]) -> None:
-    """At every ratio, on fewer rows: the objective by torch and cuML beside the CPU's."""
+    """Compare the objectives of torch and cuML with the CPU's, at every ratio, on fewer rows."""
     values |= {"rows": run.sizes.compared_rows, "bound": OBJECTIVE_BOUND, "ratios": []}
     rows = structured_rows(run, run.sizes.compared_rows)
     for ratio in RATIOS:
@@ -88,8 +88,8 @@ def agreement(run: Run, values: dict[str, Any]) -> None:
 
 
 def whole(run: Run, values: dict[str, Any]) -> None:
-    """mBERT's shape at every ratio, by torch and cuML: seconds, passes, memory; and a pass over all
-    rows and centroids beside the floor of its products."""
+    """Measure seconds, passes and memory for mBERT's shape at every ratio, with torch and cuML.
+    Also compare a pass over all rows and centroids with the floor of its products."""
     values |= {"rows": run.sizes.rows, "columns": run.sizes.columns, "ratios": []}
     rows = structured_rows(run, run.sizes.rows)
     rate = floor_of(run, "float32")
@@ -108,7 +108,7 @@ def whole(run: Run, values: dict[str, Any]) -> None:
 
 
 def pass_seconds(run: Run, rows: torch.Tensor, clusters: int) -> float:
-    """What it takes to compare all rows with all centroids, both on the device."""
+    """The seconds to compare all rows with all centroids on the device."""
     from semantic_tokens.grouping.kmeans.nearest import nearest_centroids
 
     unit = functional.normalize(rows.to(run.device))
@@ -117,10 +117,10 @@ def pass_seconds(run: Run, rows: torch.Tensor, clusters: int) -> float:
 
 
 def timed(run: Run, rows: torch.Tensor, clusters: int, backend: str) -> dict[str, Any]:
-    """One K-Means to its end, from rows on the CPU to an assignment on the CPU."""
+    """Measure one K-Means until it stops, from rows on the CPU to an assignment on the CPU."""
     if backend == "cuml":
         if not cuml_is_here(run.device):
-            raise Absent("cuML, or a CUDA device for it, is not here")
+            raise Absent("cuML, or a CUDA device for it, is not available")
         ours(run, rows[: run.sizes.compared_rows], 100, backend=backend)
     with PeakMemory(run.device) as memory:
         began = time.perf_counter()
@@ -135,8 +135,8 @@ def timed(run: Run, rows: torch.Tensor, clusters: int, backend: str) -> dict[str
 
 
 def largest(run: Run, values: dict[str, Any]) -> None:
-    """XLM-V's shape into 40%: the memory, and seconds for a pass; two passes alone, for all would
-    take too long here."""
+    """Measure the memory and the seconds per pass for XLM-V's shape at 40%. Only two passes run,
+    because all passes would take too long."""
     count, clusters = run.sizes.largest
     values |= {"rows": count, "columns": run.sizes.columns, "clusters": clusters}
     rows = structured_rows(run, count)
@@ -185,7 +185,7 @@ def _faiss(run: Run, unit: torch.Tensor, clusters: int, passes: int) -> Any:
 
 def _cuml(run: Run, unit: torch.Tensor, clusters: int, passes: int) -> Any:
     if not cuml_is_here(run.device):
-        raise Absent("cuML, or a CUDA device for it, is not here")
+        raise Absent("cuML, or a CUDA device for it, is not available")
     cupy, cluster = imported("cupy"), imported("cuml.cluster")
     on_gpu = unit.to(run.device)
     starts = on_gpu[starts_of(unit, clusters).to(run.device)]
@@ -242,7 +242,7 @@ def imported(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise Absent(f"{name} is not here ({error})") from error
+        raise Absent(f"{name} cannot be imported ({error})") from error
 
 
 def contenders(run: Run, values: dict[str, Any]) -> None:
@@ -299,12 +299,13 @@ def contenders(run: Run, values: dict[str, Any]) -> None:
 
 
 def np_or_torch(labels: Any) -> Any:
-    """Labels as torch takes them."""
+    """Labels in a form that torch accepts."""
     return labels if torch.is_tensor(labels) else np.asarray(labels)
 
 
 def against_cpu(run: Run, values: dict[str, Any]) -> None:
-    """mBERT's whole shape at 5% on the CPU, beside what the section ``whole`` has of the device."""
+    """Compare mBERT's full shape at 5% on the CPU with the device's results of section
+    ``whole``."""
     measured = run.results["sections"].get("K-Means", {"values": {}})["values"].get("ratios")
     if not measured:
         raise Absent("the section K-Means, whose objectives this one compares, was not run")

@@ -1,4 +1,5 @@
-"""What the measurements run on, and how fast it multiplies matrices: the floor of all else."""
+"""The machine of the measurements, and its rate of matrix products, which is the floor of
+others."""
 
 import importlib.metadata
 import importlib.util
@@ -10,7 +11,7 @@ import torch
 
 from on_gpu.run import Run, median_seconds, wait
 
-#: Modules that are used where they are there.
+#: Optional modules.
 OPTIONAL = (
     "accelerate",
     "triton",
@@ -23,7 +24,7 @@ OPTIONAL = (
 
 
 def environment(run: Run, values: dict[str, Any]) -> None:
-    """The card, the driver, and the versions of what is installed."""
+    """Record the GPU, the driver, and the versions of packages."""
     from semantic_tokens.jobs.device import device_name
     from semantic_tokens.jobs.gpus import driver_version
 
@@ -46,7 +47,7 @@ def environment(run: Run, values: dict[str, Any]) -> None:
 
 
 def version_of(module: str) -> str:
-    """The version of the package that a module is from; ``absent`` where there is none."""
+    """The version of a module's package; ``absent`` if it is not installed."""
     if importlib.util.find_spec(module) is None:
         return "absent"
     names = importlib.metadata.packages_distributions().get(module) or [module]
@@ -57,8 +58,8 @@ def version_of(module: str) -> str:
 
 
 def floors(run: Run, values: dict[str, Any]) -> None:
-    """Floating point operations a second of large products, by precision, and bytes a second of a
-    copy."""
+    """Measure floating point operations per second of large products by precision, and bytes per
+    second of a copy."""
     for name, kind in (
         ("float32", torch.float32),
         ("bfloat16", torch.bfloat16),
@@ -72,7 +73,8 @@ def floors(run: Run, values: dict[str, Any]) -> None:
 
 
 def matrix_rate(run: Run, kind: torch.dtype) -> float:
-    """The best rate of a square product in a second (a tenth in small sizes), on random numbers."""
+    """The best rate of a product of square random matrices during a second (0.1 s in small
+    sizes)."""
     size = run.sizes.matrix
     seconds = 1.0 if run.sizes.name == "full" else 0.1
     left, right = (torch.randn(size, size, device=run.device).to(kind) for _ in range(2))
@@ -88,10 +90,10 @@ def matrix_rate(run: Run, kind: torch.dtype) -> float:
 
 
 def floor_of(run: Run, precision: str) -> float:
-    """The rate of products that this run has measured.
+    """The measured rate of products.
 
     Raises:
-        KeyError: it has not.
+        KeyError: it was not measured.
     """
     measured = run.results["sections"]["floors"]["values"]
     return float(measured[f"{precision}_operations_per_second"])

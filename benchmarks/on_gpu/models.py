@@ -1,4 +1,4 @@
-"""Random models of mBERT's shape, their groups, a tokenizer and text, in the workflow's own files."""
+"""Random models of mBERT's shape, their groups, a tokenizer and text, in the workflow's formats."""
 
 from pathlib import Path
 
@@ -13,15 +13,15 @@ from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.modeling.loading import ModelFiles
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-#: Languages of the text.
+#: The languages of the text.
 _LANGUAGES = ("deu", "eng")
 
 
 def write_backbone(run: Run, folder: Path) -> Path:
-    """A masked language model with random weights, and a tokenizer with a word for every id.
+    """Write a masked language model with random weights, and a tokenizer with one word per id.
 
     Returns:
-        its folder; what is there is not written again.
+        its folder. If it exists, it is not written again.
     """
     folder = folder / "backbone"
     if (folder / "tokenizer.json").is_file():
@@ -36,7 +36,7 @@ def write_backbone(run: Run, folder: Path) -> Path:
         intermediate_size=sizes.feed_forward,
         pad_token_id=0,
     )
-    with run.device:  # the GPU draws them in no time
+    with run.device:  # the GPU generates them quickly
         model = BertForMaskedLM(config)
     model.save_pretrained(folder)
     words = {name: i for i, name in enumerate(_SPECIAL)}
@@ -69,7 +69,7 @@ def write_groups(run: Run, folder: Path, ratio: float, dimension: int) -> ModelF
 
 
 def write_corpus(run: Run, folder: Path, length: int, sequences: int) -> Path:
-    """Packed sequences of random words, with the frequencies of a language."""
+    """Write packed sequences of random words, with realistic frequencies."""
     path = folder / f"corpus-{length}-{sequences}.safetensors"
     if not path.is_file():
         random = np.random.default_rng(3)

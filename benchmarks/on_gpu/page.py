@@ -1,4 +1,4 @@
-"""The section of docs/performance.md that says what was measured on a GPU."""
+"""The section of docs/performance.md about measurements on a GPU."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 HEADING = "## On a GPU"
 COMMAND = "python benchmarks/gpu.py"
 NOT_RUN = "not run"
-#: The cards that the goals are set for, as part of their names.
+#: The GPUs of the goals, as parts of their names.
 _CARDS = ("H100", "H200")
 _GIB = 2**30
 
@@ -16,18 +16,18 @@ def section(results: Mapping[str, Any] | None) -> str:
     """The section, in Markdown.
 
     Args:
-        results: as ``benchmarks/gpu.py`` writes them; None where nothing was run.
+        results: the file of ``benchmarks/gpu.py``; None if nothing was run.
     """
     lines = [HEADING, ""]
     if results is None:
         lines += [
-            "Not yet run: this project has had no GPU, so nothing is claimed of bf16, compiled "
-            "encoders, cuML, or the paper's Table 3. One command measures it, on random weights and "
-            "data, in under ten minutes on one GPU. It needs torch, transformers and numpy; of the "
-            "rest it uses what is there, and says what is not:",
+            "Not yet run: no GPU was available for this project, so there are no results for bf16, "
+            "compiled encoders, cuML, or the paper's Table 3. One command measures them with random "
+            "weights and data, in less than ten minutes on one GPU. It needs torch, transformers and "
+            "numpy. It uses other libraries if they are installed, and lists those that are not:",
             "",
             f"    {COMMAND}                        # writes results/benchmarks/gpu.json",
-            f"    {COMMAND} --page results/benchmarks/gpu.json    # writes this section anew",
+            f"    {COMMAND} --page results/benchmarks/gpu.json    # writes this section again",
         ]
     else:
         lines += _head(results)
@@ -39,7 +39,7 @@ def section(results: Mapping[str, Any] | None) -> str:
 
 
 def with_section(document: str, text: str) -> str:
-    """A document with this section in place of the one under the same heading, or at its end."""
+    """Replace the section with the same heading in a document, or append it."""
     pattern = re.compile(rf"^{re.escape(HEADING)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
     if not pattern.search(document):
         return document.rstrip() + "\n\n" + text
@@ -60,7 +60,7 @@ def _head(results: Mapping[str, Any]) -> list[str]:
         + (" --tiny" if results["sizes"] != "full" else "")
         + f" in {results['seconds']:.0f} s. Weights and data are random. Installed: {packages}.",
         "",
-        f"The floor is what products of matrices alone would take, at the rate of large ones here: "
+        f"The floor is the time of the matrix products at the rate of large products on this GPU: "
         f"{_rate(results, 'float32')} in float32 and {_rate(results, 'bfloat16')} in bf16.",
     ]
 
@@ -71,12 +71,12 @@ def _rate(results: Mapping[str, Any], precision: str) -> str:
 
 
 def values(results: Mapping[str, Any] | None, name: str) -> Mapping[str, Any]:
-    """What a section has measured; empty where it was not run."""
+    """The results of a section; empty if it was not run."""
     return ((results or {}).get("sections", {}).get(name) or {}).get("values", {})
 
 
 def goals(results: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
-    """The goals, what was measured, and ``met``, ``not met`` or ``not run``."""
+    """The goals, the measured values, and ``met``, ``not met`` or ``not run``."""
     at5 = next(iter(values(results, "K-Means").get("ratios", [])), {})
     ours = at5.get("torch", {}).get("seconds")
     others = values(results, "other libraries' K-Means").get("others", {})
@@ -93,31 +93,31 @@ def goals(results: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
             for found in flash.values()
         )
     share = at5.get("pass_floor_share")
-    whole = [
+    full = [
         row
         for row in values(results, "Table 3").get("rows", [])
         if (row["dimension"], row["ratio"], row["logits"]) == (768, 1.0, "masked")
         and "steps_per_second" in row
     ]
-    memory = min((row["peak_bytes"] for row in whole), default=None)
-    speed = max((row["steps_per_second"] for row in whole), default=None)
-    floor = max((row["floor_share"] for row in whole), default=None)
+    memory = min((row["peak_bytes"] for row in full), default=None)
+    speed = max((row["steps_per_second"] for row in full), default=None)
+    floor = max((row["floor_share"] for row in full), default=None)
     found: list[tuple[str, str, bool | None]] = [
         (
-            "K-Means of mBERT's 119,547×768 into 5% to its end in under 2 s",
+            "K-Means of mBERT's 119,547×768 into 5% in less than 2 s",
             "" if ours is None else f"{ours:.2f} s",
             None if ours is None else ours < 2,
         ),
         (
-            "ahead of flash-kmeans: an objective no higher than its, in less time",
+            "faster than flash-kmeans to an objective that is not higher",
             "; ".join(
-                f"{_seconds(one['ours_is_there_after'])} and its {one['seconds']:.2f} s in {kind}"
+                f"{_seconds(one['ours_is_there_after'])}, flash-kmeans {one['seconds']:.2f} s in {kind}"
                 for kind, one in flash.items()
             ),
             ahead,
         ),
         (
-            "a whole pass of it at 60% of the floor or more",
+            "one pass over all rows at 60% of the floor or more",
             "" if share is None else f"{share:.0%}",
             None if share is None else share >= 0.6,
         ),
@@ -127,7 +127,7 @@ def goals(results: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
             None if memory is None else memory <= 74.6e9 / 3,
         ),
         (
-            "pretraining at 100%: twice the paper's 1.9 steps a second or more",
+            "pretraining at 100%: twice the paper's 1.9 steps per second or more",
             "" if speed is None else f"{speed:.1f}",
             None if speed is None else speed >= 2 * 1.9,
         ),
@@ -145,7 +145,7 @@ def goals(results: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
 
 
 def _is_measured_for_goals(results: Mapping[str, Any] | None) -> bool:
-    """Whether these are the whole sizes, on a card that the goals are for."""
+    """Whether these results are for full sizes, on a GPU of the goals."""
     if results is None or results["sizes"] != "full":
         return False
     return any(card in values(results, "environment").get("device", "") for card in _CARDS)
@@ -176,7 +176,7 @@ def _kmeans(results: Mapping[str, Any]) -> list[str]:
             "assignment on the CPU:",
             "",
             *table(
-                ("groups", "a pass", "of the floor", "torch", "memory", "cuML", "memory"),
+                ("groups", "one pass", "of the floor", "torch", "memory", "cuML", "memory"),
                 [
                     (
                         f"{one['clusters']:,} ({one['ratio']:.0%})",
@@ -222,7 +222,7 @@ def _contenders(results: Mapping[str, Any]) -> list[str]:
         f"ends after {found['ours']['seconds']:.2f} s at {found['ours']['objective']:,.1f}:",
         "",
         *table(
-            ("library", "time", "spherical objective", "ours is there after", "memory"),
+            ("library", "time", "spherical objective", "ours reaches it after", "memory"),
             [
                 (
                     name,
@@ -270,8 +270,8 @@ def _table3(results: Mapping[str, Any]) -> list[str]:
     return [
         "",
         f"**Pretraining**, the rows of the paper's Table 3: {found['batch']} sequences of "
-        f"{found['length']} tokens, {found['precision']}; memory, and the median speed of "
-        f"{found['steps']} steps without the first five. The paper's card is an A100 of 80 GB. "
+        f"{found['length']} tokens, {found['precision']}. The cells show memory and the median speed of "
+        f"{found['steps']} steps without the first five. The paper's GPU is an A100 with 80 GB. "
         "Ratios are of memory and of speed:",
         "",
         *table(
@@ -281,9 +281,9 @@ def _table3(results: Mapping[str, Any]) -> list[str]:
                 "ours: logits of masked positions",
                 "of the floor",
                 "`logits: all`",
-                "ours to it",
+                "ratio",
                 "the paper",
-                "ours to it",
+                "ratio",
             ),
             rows,
         ),
@@ -291,14 +291,14 @@ def _table3(results: Mapping[str, Any]) -> list[str]:
 
 
 def _step(found: Mapping[str, Any]) -> str:
-    """Memory and speed of a step, or why they are not known."""
+    """Memory and speed of a step, or the reason why they are unknown."""
     if "steps_per_second" not in found:
         return _reason(found)
     return f"{found['peak_bytes'] / 1e9:.1f} GB, {found['steps_per_second']:.2f}/s"
 
 
 def _times(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    """How many times the memory and the speed ours has."""
+    """The ratios of memory and of speed, ours divided by theirs."""
     if any("steps_per_second" not in one for one in (ours, theirs)):
         return "–"
     return ", ".join(f"{ours[key] / theirs[key]:.2f}" for key in ("peak_bytes", "steps_per_second"))
@@ -324,7 +324,7 @@ def _equalities(results: Mapping[str, Any]) -> list[str]:
         if backend in cpu:
             rows.append(
                 (
-                    f"the same, the whole of mBERT's into 5% (the CPU takes {cpu['seconds']:.0f} s)",
+                    f"the same, all rows of mBERT into 5% (the CPU takes {cpu['seconds']:.0f} s)",
                     f"{cpu[backend]['above_cpu']:+.2%}",
                     f"{cpu['bound']:.0%}",
                     _holds(cpu[backend]),
@@ -340,13 +340,15 @@ def _equalities(results: Mapping[str, Any]) -> list[str]:
             rows.append((what, _reason(one), f"{one['bound']:.0e}", "–"))
     one = values(results, "gradient caching")
     if "holds" in one:
-        what = f"gradient of {one['texts']} texts in parts of {one['part']}, against the whole"
+        what = (
+            f"gradient of {one['texts']} texts in parts of {one['part']}, against the entire batch"
+        )
         rows.append((what, f"{one['gradient_difference']:.1e}", f"{one['bound']:.0e}", _holds(one)))
     one = values(results, "resumption")
     if "holds" in one:
         rows.append(
             (
-                "weights of a training that was cut off, against one that was not",
+                "weights of a training that was interrupted, against one that was not",
                 f"{one['resumed_difference']:.1e}",
                 f"three times two runs' {one['repeated_difference']:.1e}",
                 _holds(one),
@@ -364,7 +366,7 @@ def _equalities(results: Mapping[str, Any]) -> list[str]:
         )
     if not rows:
         return []
-    return ["", "**What has to be equal:**", "", *table(("", "difference", "bound", ""), rows)]
+    return ["", "**Values that must agree:**", "", *table(("", "difference", "bound", ""), rows)]
 
 
 def _retrieval(results: Mapping[str, Any]) -> list[str]:
@@ -373,7 +375,7 @@ def _retrieval(results: Mapping[str, Any]) -> list[str]:
     if one := found.get("encoding"):
         lines.append(
             f"{one['texts']:,} texts of {one['tokens_per_text']} tokens are encoded at "
-            f"{one['texts_per_second']:,.0f} a second, {one['floor_share']:.0%} of the {one['floor']} "
+            f"{one['texts_per_second']:,.0f} per second, {one['floor_share']:.0%} of the {one['floor']} "
             "floor."
         )
     if one := found.get("search"):

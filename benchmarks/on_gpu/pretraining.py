@@ -21,8 +21,8 @@ from semantic_tokens.training import TrainingOptions, precision_here
 from semantic_tokens.training.device import compiler_here
 from semantic_tokens.training.pretraining import Objective, Pretraining, measure, pretrain
 
-#: The paper's Table 3: columns, grouping ratio, millions of parameters, GB of a GPU's memory, and
-#: steps a second, on an 80 GB A100.
+#: The paper's Table 3: columns, grouping ratio, millions of parameters, GB of GPU memory, and steps
+#: per second, on an 80 GB A100.
 PAPER = (
     (768, 0.05, 90, 19.1, 5.1),
     (768, 0.1, 95, 39.8, 2.6),
@@ -36,7 +36,7 @@ PAPER = (
 )
 MASKED = 0.15
 OBJECTIVE = Objective(mask_probability=MASKED, language_sampling_exponent=0.7, seed=1)
-#: How far a loss may be from float32's, as a share of it, by what it was computed with.
+#: The maximum relative difference of a loss from float32's, by precision.
 LOSS_BOUNDS = {
     "float32, compiled": 1e-3,
     "bf16": 2e-2,
@@ -44,13 +44,13 @@ LOSS_BOUNDS = {
     "fp16": 2e-2,
     "fp16, compiled": 2e-2,
 }
-#: And of two processes' from one's.
+#: The maximum relative difference of two processes' loss from one process's.
 PROCESSES_BOUND = 1e-4
 
 
 def table3(run: Run, values: dict[str, Any]) -> None:
-    """Every row of Table 3 with our logits, and with the logits of every position; and two rows
-    with a compiled encoder."""
+    """Measure every row of Table 3 with our logits, and with the logits of all positions. Also
+    measure two rows with a compiled encoder."""
     imported("accelerate")
     sizes = run.sizes
     values |= {
@@ -120,10 +120,10 @@ def table3(run: Run, values: dict[str, Any]) -> None:
 
 
 def step_operations(run: Run, ratio: float, dimension: int, share: float) -> float:
-    """Floating point operations of the products of a step: forward, and twice as many backward.
+    """Floating point operations of the products in a step. Backward has twice as many as forward.
 
     Args:
-        share: of the positions whose logits are computed.
+        share: the fraction of positions whose logits are computed.
     """
     sizes = run.sizes
     tokens, width = sizes.batch * sizes.length, sizes.columns
@@ -133,12 +133,12 @@ def step_operations(run: Run, ratio: float, dimension: int, share: float) -> flo
 
 
 def forget_precision() -> None:
-    """Let the next training have another precision: accelerate keeps one for the whole process."""
+    """Allow another precision for the next training, because accelerate keeps one per process."""
     imported("accelerate.state").AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def floor_name() -> str:
-    """The floor that trainings and encoding are measured by: of the precision that ``auto`` is."""
+    """The floor for trainings and encoding: that of the precision ``auto``."""
     return {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[precision_here("auto")]
 
 
@@ -148,7 +148,7 @@ def _options(batch: int, steps: int, **more: Any) -> TrainingOptions:
 
 
 def _compared(run: Run, folder: Path) -> tuple[ModelFiles, list[Path], Path]:
-    """The model at 5%, text and tokenizer of trainings that are compared."""
+    """The model at 5%, the text and the tokenizer of the compared trainings."""
     imported("accelerate")
     files = write_groups(run, folder, 0.05, run.sizes.columns)
     corpus = write_corpus(run, folder, run.sizes.compared_length, 8 * run.sizes.compared_batch)
@@ -156,7 +156,8 @@ def _compared(run: Run, folder: Path) -> tuple[ModelFiles, list[Path], Path]:
 
 
 def precision(run: Run, values: dict[str, Any]) -> None:
-    """Losses in bf16 and fp16, compiled and not, beside those of float32 that is not."""
+    """Compare losses in bf16 and fp16, compiled or not, with those in float32 without
+    compilation."""
     sizes = run.sizes
     values |= {"steps": sizes.compared_steps, "kinds": {}}
     with tempfile.TemporaryDirectory() as temporary:
@@ -193,14 +194,15 @@ def precision(run: Run, values: dict[str, Any]) -> None:
 
 
 def relative_difference(found: Sequence[float], expected: Sequence[float]) -> float:
-    """The largest difference, as a share of what is expected."""
+    """The largest relative difference from the expected values."""
     ours, theirs = np.asarray(found), np.asarray(expected)
     return float(np.max(np.abs(ours - theirs) / np.abs(theirs)))
 
 
 def resume(run: Run, values: dict[str, Any]) -> None:
-    """A training that is cut off and goes on from its checkpoint, beside one that is not; and how far
-    two that are not cut off are apart, for a GPU adds in another order each time."""
+    """Compare a training that is interrupted and continues from its checkpoint with an
+    uninterrupted one. Also compare two uninterrupted ones, because a GPU adds in another order each
+    time."""
     sizes = run.sizes
     steps = sizes.compared_steps
     with tempfile.TemporaryDirectory() as temporary:
@@ -249,14 +251,14 @@ def _cut_off(batches: Callable[[], Iterator[Any]], steps: int) -> Callable[[], I
 
 
 def _difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
-    """The length of the difference of all weights, as a share of theirs."""
+    """The norm of the difference of all weights, relative to the norm of theirs."""
     apart = sum(float((ours[n].double() - theirs[n].double()).square().sum()) for n in theirs)
     return float((apart / sum(float(t.double().square().sum()) for t in theirs.values())) ** 0.5)
 
 
 def processes(run: Run, values: dict[str, Any]) -> None:
-    """Losses of two processes, each on a GPU of its own, beside those of one; on the CPU without
-    one."""
+    """Compare losses of two processes, each with its own GPU, with those of one process. Without a
+    GPU, they run on the CPU."""
     if run.device.type == "cuda" and torch.cuda.device_count() < 2:
         raise Absent("one GPU; two processes take two")
     sizes = run.sizes

@@ -1,4 +1,5 @@
-"""Retrieval: gradient caching, and the rates of encoding and of exact search beside their floors."""
+"""Retrieval: gradient caching, and the rates of encoding and exact search compared with their
+floors."""
 
 import tempfile
 import time
@@ -23,13 +24,13 @@ from semantic_tokens.tasks.bi_encoder import (
 )
 from semantic_tokens.training import autocast_here
 
-#: How far the gradient of a batch in parts may be from that of the whole, as a share of its length.
+#: The maximum relative difference of the gradient of a batch in parts from that of the batch.
 GRADIENT_BOUND = 1e-4
 
 
 def gradient_caching(run: Run, values: dict[str, Any]) -> None:
-    """The gradient of a batch that is encoded in parts, beside that of the whole batch, in float32;
-    and the memory of both."""
+    """Compare the gradient of a batch that is encoded in parts with that of the entire batch, in
+    float32, and the memory of both."""
     sizes = run.sizes
     generator = torch.Generator().manual_seed(1)
     queries, passages = (
@@ -73,8 +74,8 @@ def gradient_caching(run: Run, values: dict[str, Any]) -> None:
 
 
 def encode_and_search(run: Run, values: dict[str, Any]) -> None:
-    """Texts encoded a second and passages compared a second, and the share of the floor of their
-    products."""
+    """Measure encoded texts per second, compared passages per second, and their fractions of the
+    floor of products."""
     sizes = run.sizes
     random = np.random.default_rng(1)
     texts = random.integers(5, sizes.rows, (sizes.texts, sizes.text_length)).tolist()

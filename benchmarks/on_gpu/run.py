@@ -1,4 +1,4 @@
-"""One run of the measurements: their sizes, their time, and the file that keeps the results."""
+"""One run of the measurements: sizes, time limit, and the file of results."""
 
 import contextlib
 import datetime
@@ -22,30 +22,34 @@ from semantic_tokens.files import write_json
 
 
 class Absent(Exception):
-    """What a measurement needs is not here; the text says what."""
+    """A requirement of a measurement is missing; the text names it."""
 
 
 class OutOfTimeError(BaseException):
-    """The time limit is reached. Not an Exception, so that nothing below takes it for an error."""
+    """The time limit is reached.
+
+    It is not an Exception, so other code does not handle it as an error.
+    """
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the measurements are.
+    """The sizes of the measurements.
 
     Attributes:
         name: ``full`` or ``tiny``.
-        rows, columns: of mBERT's embedding.
+        rows, columns: the shape of mBERT's embedding.
         largest: rows and clusters of XLM-V at 40%, with the same columns.
-        compared_rows: of K-Means on the GPU and the CPU, at all ratios.
-        layers, heads, feed_forward: of mBERT.
+        compared_rows: rows of K-Means on the GPU and the CPU, at all ratios.
+        layers, heads, feed_forward: mBERT's sizes.
         batch, length: sequences and tokens of a pretraining step.
-        steps: of pretraining that are measured for each row of Table 3.
-        compared_batch, compared_length, compared_steps: of trainings whose losses are compared.
-        texts, text_length: that are encoded.
-        queries, passages: of the search.
-        matrix: rows and columns of the products that give the floor.
-        contenders_passes: of each K-Means of another library.
+        steps: measured pretraining steps for each row of Table 3.
+        compared_batch, compared_length, compared_steps: sizes of trainings whose losses are
+            compared.
+        texts, text_length: number and length of encoded texts.
+        queries, passages: sizes of the search.
+        matrix: rows and columns of the products for the floor.
+        contenders_passes: passes of the K-Means of other libraries.
     """
 
     name: str
@@ -116,11 +120,11 @@ TINY = Sizes(
 
 
 class Run:
-    """Runs sections one after another, and keeps what each has measured as soon as it is there.
+    """Runs sections one after another, and saves the results of each immediately.
 
     Args:
-        path: of the JSON file.
-        limit: seconds for all of it.
+        path: the JSON file.
+        limit: the time limit in seconds.
     """
 
     def __init__(self, path: Path, sizes: Sizes, limit: float) -> None:
@@ -141,14 +145,14 @@ class Run:
         return self.limit - (time.monotonic() - self.began)
 
     def save(self) -> None:
-        """Write the results so far, whole or not at all."""
+        """Write the results so far atomically."""
         self.results["seconds"] = round(time.monotonic() - self.began, 1)
         write_json(self.results, self.path)
 
     def section(self, name: str, function: Callable[["Run", dict[str, Any]], None]) -> None:
-        """Run one section, which puts what it measures into a dictionary.
+        """Run one section, which writes its results into a dictionary.
 
-        What is missing, an error, and the end of the time are noted, and the next section follows.
+        Missing requirements, errors and the time limit are recorded, and the next section follows.
         """
         values: dict[str, Any] = {}
         section: dict[str, Any] = {"status": "cut off", "values": values}
@@ -180,7 +184,7 @@ class Run:
 
     @contextlib.contextmanager
     def _within_limit(self) -> Iterator[None]:
-        """Raise OutOfTimeError in the body when the time is over."""
+        """Raise OutOfTimeError in the body when the time limit is reached."""
 
         def stop(_: int, __: FrameType | None) -> None:
             raise OutOfTimeError
@@ -197,18 +201,18 @@ class Run:
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of what an error says."""
+    """The first line of an error's message."""
     return (str(error).strip().splitlines() or [""])[0][:300]
 
 
 def failure(error: Exception) -> dict[str, str]:
-    """What is kept of an error, whose traceback is printed."""
+    """The record of an error. Its traceback is printed."""
     traceback.print_exception(error)
     return {"status": "failed", "why": f"{type(error).__name__}: {one_line(error)}"}
 
 
 def attempt(values: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
-    """Add what is measured; or that the memory did not suffice, or that something is absent."""
+    """Add the measured values, or a record of insufficient memory or of a missing requirement."""
     try:
         values |= measure()
     except Absent as missing:
@@ -226,7 +230,7 @@ def attempt(values: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> No
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back what earlier measurements left, so that each begins alike."""
+    """Free the memory of earlier measurements, so that all start in the same way."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -234,13 +238,13 @@ def free_memory(device: torch.device) -> None:
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
+    """Wait until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def median_seconds(device: torch.device, work: Callable[[], Any], times: int = 5) -> float:
-    """The median time of some work, after a first time that does not count."""
+    """The median time of some work, after a warm-up."""
     work()
     taken = []
     for _ in range(times):
@@ -253,9 +257,9 @@ def median_seconds(device: torch.device, work: Callable[[], Any], times: int = 5
 
 
 class PeakMemory:
-    """How far the device's memory rises while the body runs, whichever library takes it.
+    """The rise of the device's memory in the body, for all libraries together.
 
-    It is looked at every few milliseconds: that of the GPU, or without one the process's own.
+    It is read every few milliseconds: the memory of the GPU, or without one of the process.
 
     Attributes:
         bytes: the rise, once the body has ended.

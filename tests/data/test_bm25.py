@@ -39,7 +39,7 @@ def test_words_of_many_scripts(text, words):
 
 
 def brute_force_bm25(texts: dict[str, str], question: str, k1: float, b: float) -> dict[str, float]:
-    """Lucene's variant as Kamphuis et al. (2020), table 1, print it, word by word."""
+    """Lucene's variant, from Kamphuis et al. (2020), table 1, computed word by word."""
     counts = {identifier: Counter(text.lower().split()) for identifier, text in texts.items()}
     average = sum(c.total() for c in counts.values()) / len(counts)
     scores = dict.fromkeys(texts, 0.0)
@@ -134,7 +134,7 @@ def test_ndcg_of_a_worked_example():
     assert ndcg_at_10({"q": qrels}, {"q": run})["q"] == pytest.approx(gained / ideal, abs=1e-5)
 
 
-def test_ndcg_looks_at_the_first_ten_alone():
+def test_ndcg_uses_only_the_first_ten():
     run = {f"p{rank:02}": 20.0 - rank for rank in range(1, 13)}
     assert ndcg_at_10({"q": {"p11": 1}}, {"q": run}) == {"q": 0.0}
     tenth = ndcg_at_10({"q": {"p10": 1}}, {"q": run})["q"]

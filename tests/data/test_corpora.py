@@ -1,4 +1,4 @@
-"""Corpora: each reader on what it was written for, and on what it must refuse."""
+"""Corpora: each reader with valid and with invalid input."""
 
 import json
 import zipfile
@@ -35,7 +35,7 @@ def read(
     return [(passage["language"], passage["text"]) for passage in passages]
 
 
-# What all corpora share
+# Common to all corpora
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def own(tmp_path: Path) -> Path:
     return tmp_path / "own"
 
 
-def test_a_text_comes_once_a_language_and_in_one_line(own: Path) -> None:
+def test_a_text_appears_once_per_language_and_in_one_line(own: Path) -> None:
     assert read("text", own) == [
         ("deu", "Eine rote Tomate."),
         ("deu", "ja"),
@@ -77,7 +77,9 @@ def test_an_unknown_reader_is_named_with_those_there_are(own: Path) -> None:
 
 @pytest.mark.parametrize("reader", ["text", "squad_contexts", "conll_sentences"])
 def test_a_folder_without_files_is_named(tmp_path: Path, reader: str) -> None:
-    with pytest.raises(InputError, match=r"holds no .*; correct the corpus's `path` in the config"):
+    with pytest.raises(
+        InputError, match=r"contains no .*; correct the corpus's `path` in the config"
+    ):
         read(reader, tmp_path)
 
 
@@ -197,7 +199,7 @@ def test_a_damaged_catalogue_is_named(tmp_path: Path) -> None:
     archive = write_wheel(
         tmp_path / "django.whl", {catalogue("de"): PO + 'msgid "a"\nmsgstr[x] "b"\n'}
     )
-    with pytest.raises(InputError, match=r"django\.whl: .*locale/de/.* is no gettext catalogue"):
+    with pytest.raises(InputError, match=r"django\.whl: .*locale/de/.* is not a gettext catalogue"):
         read("django", archive, languages=["deu"])
 
 
@@ -221,14 +223,14 @@ def test_a_dialogue_is_a_passage(tmp_path: Path) -> None:
 def test_damaged_dialogues_are_named(tmp_path: Path) -> None:
     name = "chatterbot_corpus/data/german/food.yml"
     archive = write_wheel(tmp_path / "chatterbot.whl", {name: "conversations: ["})
-    with pytest.raises(InputError, match=r"chatterbot\.whl: .*food\.yml is no YAML"):
+    with pytest.raises(InputError, match=r"chatterbot\.whl: .*food\.yml is not YAML"):
         read("chatterbot", archive, languages=["deu"])
 
 
 @pytest.mark.parametrize("reader", ["django", "chatterbot", "emoji_names"])
-def test_what_is_no_archive_is_named(tmp_path: Path, reader: str) -> None:
+def test_a_file_that_is_not_an_archive_is_named(tmp_path: Path, reader: str) -> None:
     file = write(tmp_path / "data.whl", "no zip")
-    with pytest.raises(InputError, match=r"data\.whl is no whole archive .*delete it"):
+    with pytest.raises(InputError, match=r"data\.whl is not a complete archive .*delete it"):
         read(reader, file, languages=["deu"])
 
 
@@ -255,7 +257,7 @@ def test_the_real_archives_hold_text_in_each_language(
 
 
 def wikipedia(folder: Path, language: str, parts: list[list[str]]) -> None:
-    """Articles in the layout of the hub's ``wikimedia/wikipedia``."""
+    """Write articles in the layout of the hub's ``wikimedia/wikipedia``."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -291,5 +293,5 @@ def test_a_truncated_file_of_wikipedia_is_named(tmp_path: Path) -> None:
     wikipedia(tmp_path, "de", [["Ein Satz."]])
     (file,) = tmp_path.rglob("*.parquet")
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"train-00000.*is cut short, damaged"):
+    with pytest.raises(InputError, match=r"train-00000.*is truncated, damaged"):
         read("wikipedia", tmp_path, languages=["deu"])

@@ -1,5 +1,5 @@
-"""Datasets of the Hugging Face hub: from a copy of a folder, and over the network from a server that
-answers as the hub does, at a pinned revision, in a process of its own with the hub's settings."""
+"""Datasets of the Hugging Face hub, from a folder, and over the network from a test server at a
+pinned revision, in a separate process with the hub's settings."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def read(options: dict[str, Any], path: Path | None, kind: str, reader: str = "h
 
 
 def table(path: Path, columns: dict[str, list[Any]], **features: Any) -> None:
-    """Write a table as ``datasets`` does, the features of some columns said in it."""
+    """Write a table in the format of ``datasets``, with the features of some columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     made = datasets.Dataset.from_dict(columns)
     for name, feature in features.items():
@@ -42,7 +42,7 @@ def table(path: Path, columns: dict[str, list[Any]], **features: Any) -> None:
 
 
 def card(folder: Path, configurations: dict[str, dict[str, str]]) -> None:
-    """A README.md that says the files of every configuration's splits."""
+    """Write a README.md with the files of all configurations and splits."""
     lines = ["---", "configs:"]
     for name, splits in configurations.items():
         lines += [f'- config_name: "{name}"', "  data_files:"]
@@ -57,7 +57,7 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC"]
 
 @pytest.fixture
 def repositories(tmp_path: Path) -> Path:
-    """``o/names``: two configurations by language, tags numbered; and a gated repository."""
+    """``o/names`` with two configurations by language and numbered tags, and a gated repository."""
     folder = tmp_path / "hub/o/names"
     names = datasets.List(datasets.ClassLabel(names=TAGS))
     splits = ("train", "validation", "test")
@@ -73,11 +73,11 @@ def repositories(tmp_path: Path) -> Path:
     return tmp_path / "hub"
 
 
-#: As YAML reads ``{deu: de, nor: no}``.
+#: The value of ``{deu: de, nor: no}`` in YAML.
 NAMES: dict[str, Any] = {"configurations": {"deu": "de", "nor": False}}
 
 
-# A copy of a folder
+# From a folder
 
 
 def test_names_in_two_languages(repositories: Path) -> None:
@@ -176,7 +176,7 @@ def test_pairs_in_every_format(tmp_path: Path, ending: str) -> None:
 
 @pytest.fixture
 def ranking(tmp_path: Path) -> Path:
-    """A retrieval dataset in MTEB's form."""
+    """A retrieval dataset in MTEB's format."""
     folder = tmp_path / "ranking"
     table(folder / "queries.jsonl", {"_id": ["q1", "q2", "q3"], "text": ["red", "blue", "green"]})
     passages = {"_id": ["p1", "p2"], "title": ["", "Sky"], "text": ["roses", "the sky"]}
@@ -204,7 +204,7 @@ def test_ranking_in_mteb_s_form(ranking: Path, caplog: pytest.LogCaptureFixture)
         {"id": "eng-p1", "language": "eng", "title": "", "text": "roses"},
         {"id": "eng-p2", "language": "eng", "title": "Sky", "text": "the sky"},
     ]
-    assert "1 judgements dropped whose query is not there" in caplog.text
+    assert "1 judgements of unknown queries dropped" in caplog.text
 
 
 def test_ranking_with_tables_and_columns_of_other_names(ranking: Path) -> None:
@@ -245,19 +245,19 @@ def test_texts_of_a_dataset_as_a_corpus(repositories: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"columns": {"tokens": "token"}}, r"options\.columns\.tokens is 'token', which is no column of \S+o/names, configuration de, split train; did you mean 'tokens'\? there are tokens, ner_tags"),
+        ({"columns": {"tokens": "token"}}, r"options\.columns\.tokens is 'token', which is not a column of \S+o/names, configuration de, split train; did you mean 'tokens'\? there are tokens, ner_tags"),
         ({"columns": {"tags": "ner_tags.x"}}, r"options\.columns\.tags is 'ner_tags\.x', which is no"),
         ({"columns": {"token": "x"}}, r"options\.columns\.token is not known; it takes tokens, tags"),
         ({"columns": "tokens"}, r"options\.columns is 'tokens' and must be a mapping"),
         ({"configurations": {"deu": "it"}}, r"BuilderConfig 'it' not found.*'de', 'no'.*`configurations`"),
         ({"configurations": {"de": "de"}}, r"options\.configurations has 'de' and must name languages"),
         ({"configurations": None}, r"Config name is missing.*; name one in `configurations`"),
-        ({"configurations": "de"}, r"nothing says the language of the rows; give `configurations` by"),
+        ({"configurations": "de"}, r"the language of the rows is unknown; give `configurations` by"),
         ({"splits": {"train": "train", "test": "tset"}}, r"de has no split to test on; correct"),
         ({"splits": {"trian": "train"}}, r"options\.splits\.trian is not known; it takes train, dev"),
         ({"files": "{configuration}/none-*"}, r"configuration de has no split .*\(de/none-\*"),
         ({"files": "{code}/x"}, r"`files` is '\{code\}/x' and must be a pattern"),
-        ({"languages": ["fra"]}, r"options\.configurations: nothing in fra; there is deu, nor"),
+        ({"languages": ["fra"]}, r"options\.configurations: no data in fra; available are deu, nor"),
         ({"language": "de"}, r"options\.language is 'de' and must be ISO 639-3: deu"),
         ({"queries": {}}, r"options\.queries is of a dataset of kind ranking"),
         ({"dev_fraction": 2}, r"`dev_fraction` is 2"),
@@ -274,14 +274,16 @@ def test_what_is_not_there_is_named_before_any_work(
 
 
 def test_nothing_to_read_is_named() -> None:
-    with pytest.raises(InputError, match=r"datasets\.mine\.options: nothing says where .*`id`"):
+    with pytest.raises(
+        InputError, match=r"datasets\.mine\.options: the location of the data is missing.*`id`"
+    ):
         read(NAMES, None, "token_classification")
 
 
 def test_numbers_that_nothing_names_are_refused(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         table(tmp_path / f"{split}.jsonl", {"tokens": [["a"]], "ner_tags": [[3]]})
-    with pytest.raises(InputError, match=r"row 0: the label is 3, and nothing names it; list"):
+    with pytest.raises(InputError, match=r"row 0: the label is 3, which has no name; list"):
         read({"language": "eng"}, tmp_path, "token_classification")
     with pytest.raises(InputError, match=r"the label is 3, which `labels` does not name"):
         read({"language": "eng", "labels": ["O"]}, tmp_path, "token_classification")
@@ -312,7 +314,7 @@ print(json.dumps(answers))
 
 
 class Hub:
-    """Reading in a process of its own, with the hub's settings in its environment."""
+    """Reads datasets in a separate process, with the hub's settings in its environment."""
 
     def __init__(self, home: Path) -> None:
         self.environment = os.environ | {
@@ -335,7 +337,7 @@ class Hub:
         return self.answers([asked], **environment)[0]
 
     def answers(self, asked: list[dict[str, Any]], **environment: str) -> list[Any]:
-        """What was read, or the message of an InputError."""
+        """The records, or the message of an InputError."""
         answer = subprocess.run(
             [sys.executable, "-c", _SCRIPT, json.dumps(asked)],
             env=self.environment | environment,
@@ -445,11 +447,11 @@ def test_xnli_and_tydiqa_of_the_hub(repositories: Path, own_hub: Hub) -> None:
 
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"revision": "b" * 40}, f"o/names has no revision {'b' * 40} (any more); correct its `revi"),
-    ({"id": "o/none"}, "the hub has no dataset o/none, or not for you; correct its name"),
+    ({"id": "o/none"}, "the hub has no dataset o/none, or you have no access; correct its name"),
     ({"id": "o/gated"}, "o/gated is gated; accept its terms on the hub with your account, and"),
     ({"id": "o/script"}, "Dataset scripts are no longer supported, but found script.py; take a"),
     ({"configurations": {"deu": "it"}}, "BuilderConfig 'it' not found. Available: ['de', 'no']"),
-    ({"columns": {"tokens": "words"}}, "columns.tokens is 'words', which is no column of"),
+    ({"columns": {"tokens": "words"}}, "columns.tokens is 'words', which is not a column of"),
 ]
 
 
@@ -479,7 +481,7 @@ def test_a_hub_without_a_network_is_one_line(own_hub: Hub) -> None:
     assert "o/names" in said and "HF_TOKEN" in said
 
 
-# What our readers make
+# Results of our readers
 
 
 def test_what_is_made_opens_with_datasets(repositories: Path, tmp_path: Path) -> None:

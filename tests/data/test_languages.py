@@ -1,4 +1,4 @@
-"""Codes and names of languages, all of them ISO 639-3 in the end."""
+"""Conversion of codes and names of languages to ISO 639-3."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from semantic_tokens.errors import InputError
         ("German", "deu"),
         (" DE ", "deu"),
         ("pcm", "pcm"),
-        ("cmn", "zho"),  # varieties that the field names by the macrolanguage
+        ("cmn", "zho"),  # varieties for which the field uses the macrolanguage
         ("chinese", "zho"),
         ("arb", "ara"),
         ("pes", "fas"),
@@ -25,7 +25,7 @@ from semantic_tokens.errors import InputError
         ("swh", "swa"),
         ("swahili", "swa"),
         ("nob", "nor"),
-        ("yue", "yue"),  # but Cantonese is itself
+        ("yue", "yue"),  # but Cantonese is not converted
     ],
 )
 def test_codes_and_names_become_three_letters(given: str, code: str) -> None:

@@ -1,4 +1,4 @@
-"""Lexicons: each reader on what it was written for, and on what it must refuse."""
+"""Lexicons: each reader with valid and with invalid input."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ def words(entries: list[Entry], concept: str) -> dict[str, list[str]]:
     return found
 
 
-# Words out of packages
+# Words from packages
 
 
 def test_pictures_are_named_in_every_language(wheel: Callable[[str], Path]) -> None:
@@ -59,7 +59,7 @@ def test_pictures_are_named_in_every_language(wheel: Callable[[str], Path]) -> N
     assert not any(set(entry.word) & set(":_“”") for entry in entries)
 
 
-def test_a_skin_tone_is_no_concept_of_its_own(wheel: Callable[[str], Path]) -> None:
+def test_a_skin_tone_is_not_a_separate_concept(wheel: Callable[[str], Path]) -> None:
     concepts = by_concept(read("emoji", wheel("emoji"), languages=["eng"]))
     assert "emoji:1F44B" in concepts  # the waving hand
     assert not any("1F3FD" in concept or "FE0F" in concept for concept in concepts)
@@ -102,7 +102,7 @@ def test_a_language_without_a_locale_is_named(reader: str) -> None:
         read(reader, languages=["deu", "qqq"])
 
 
-@pytest.mark.parametrize("language", ["swa", "kok"])  # `kok` begins as Korean's code does
+@pytest.mark.parametrize("language", ["swa", "kok"])  # `kok` starts like Korean's code
 def test_a_language_without_numbers_is_named(language: str) -> None:
     with pytest.raises(InputError, match=f"cannot count in '{language}'; remove it from"):
         read("numbers", languages=["deu", language])
@@ -113,7 +113,7 @@ def test_an_unknown_reader_is_named_with_those_there_are() -> None:
         read("emojis", languages=["deu"])
 
 
-# What lexicographers publish
+# Published lexicons
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_every_line_of_muse_is_a_concept(muse: Path) -> None:
     assert len(by_concept(entries)) == 4
 
 
-def test_the_beginning_of_every_dictionary_can_be_read_alone(muse: Path) -> None:
+def test_the_beginning_of_every_dictionary_can_be_read(muse: Path) -> None:
     every = read("muse", muse)
     first = read("muse", muse, max_pairs_per_dictionary=1)
     pairs = {entry.concept for entry in every}
@@ -146,13 +146,13 @@ def test_the_beginning_of_every_dictionary_can_be_read_alone(muse: Path) -> None
             read("muse", muse, max_pairs_per_dictionary=wrong)
 
 
-def test_dictionaries_of_languages_not_asked_for_are_left_out(muse: Path) -> None:
+def test_dictionaries_of_other_languages_are_left_out(muse: Path) -> None:
     assert {e.language for e in read("muse", muse, languages=["eng", "zho"])} == {"eng", "zho"}
     assert read("muse", muse, languages=["deu", "zho"]) == []
 
 
 @pytest.mark.parametrize("line", ["tomato", "a red tomato"])
-def test_a_line_of_muse_that_is_no_pair_is_named(muse: Path, line: str) -> None:
+def test_a_line_of_muse_that_is_not_a_pair_is_named(muse: Path, line: str) -> None:
     write(muse / "en-fr.txt", f"tomato tomate\n{line}\n")
     with pytest.raises(InputError, match=rf"en-fr\.txt, line 2: two words .*'{line}'; fix"):
         read("muse", muse)
@@ -170,7 +170,7 @@ def test_a_file_named_by_no_language_is_named(muse: Path, name: str) -> None:
 @pytest.mark.parametrize("reader", ["muse", "panlex_swadesh", "concepticon"])
 def test_a_folder_without_a_lexicon_is_named(tmp_path: Path, reader: str) -> None:
     with pytest.raises(
-        InputError, match=r"holds no .*; correct the lexicon's `path` in the config"
+        InputError, match=r"contains no .*; correct the lexicon's `path` in the config"
     ):
         read(reader, tmp_path)
 
@@ -179,7 +179,7 @@ def test_a_line_of_a_swadesh_list_is_a_concept(tmp_path: Path) -> None:
     folder = tmp_path / "swadesh110"
     write(folder / "deu-000.txt", "ich\n\nwir\tuns \n")
     write(folder / "cmn-000.txt", "我\n你\n我们\n")
-    write(folder / "xqx-000.txt", "na\n")  # a code that is no language's today
+    write(folder / "xqx-000.txt", "na\n")  # a code without a current language
     entries = read("panlex_swadesh", folder)
     assert words(entries, "swadesh110:1") == {"deu": ["ich"], "zho": ["我"], "xqx": ["na"]}
     assert words(entries, "swadesh110:2") == {"zho": ["你"]}
@@ -269,8 +269,8 @@ ENTRIES = [
 
 @pytest.fixture
 def panlex_release(tmp_path: Path) -> Path:
-    """The tables of the database's CSV release; quoted text, a word that reads like no value, a
-    variety of no language of today."""
+    """The tables of the database's CSV release, with quoted text, a word that looks like a missing
+    value, and a variety without a current language."""
     folder = tmp_path / "panlex-20190901-csv"
     write(
         folder / "langvar.csv",
@@ -322,7 +322,7 @@ def test_a_damaged_table_of_panlex_is_named(panlex_release: Path) -> None:
     (panlex_release / "panlex-20190901-csv/expr.csv").write_text("id,langvar\n1,2\n")
     with pytest.raises(InputError, match=r"expr\.csv is not PanLex's table with the columns id"):
         read("panlex", panlex_release, languages=["eng"])
-    with pytest.raises(InputError, match=r"holds neither PanLex's langvar\.csv"):
+    with pytest.raises(InputError, match=r"contains neither PanLex's langvar\.csv"):
         read("panlex", panlex_release / "none", languages=["eng"])
 
 
@@ -330,7 +330,7 @@ def test_a_damaged_table_of_panlex_is_named(panlex_release: Path) -> None:
 
 
 def colexnet_graph() -> Any:
-    """Like the authors' network: lemmas, and n-grams whose edges of words are marked."""
+    """A graph like the authors': lemmas, and n-grams with marked word boundaries."""
     import networkx
 
     graph = networkx.Graph()
@@ -378,7 +378,7 @@ def test_nothing_in_a_pickle_is_run(tmp_path: Path) -> None:
 
     write(tmp_path / "net.pickle", pickle.dumps({"graph": _Harmful(tmp_path / "made")}))
     with pytest.raises(
-        InputError, match=r"net\.pickle: it holds posix\.mkdir.*nothing in it was run"
+        InputError, match=r"net\.pickle: it contains posix\.mkdir.*none of its code was run"
     ):
         read("colexnet", tmp_path)
     assert not (tmp_path / "made").exists()
@@ -389,11 +389,11 @@ def test_a_folder_without_a_network_says_what_to_obtain(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no network of ColexNet\+.*expand_graph"):
         read("colexnet", tmp_path)
     write(tmp_path / "net.pickle", b"\x80\x04\x95")
-    with pytest.raises(InputError, match=r"net\.pickle is cut short or no pickle"):
+    with pytest.raises(InputError, match=r"net\.pickle is truncated or not a pickle file"):
         read("colexnet", tmp_path)
 
 
-def test_a_table_comes_back_sorted_each_entry_once(tmp_path: Path) -> None:
+def test_a_table_is_written_sorted_each_entry_once(tmp_path: Path) -> None:
     decomposed = ENTRIES[2]._replace(word="Ka\u0308se")
     assert write_lexicon([*ENTRIES[::-1], ENTRIES[0], decomposed], tmp_path / "x.tsv") == 3
     assert read_lexicon(tmp_path / "x.tsv") == ENTRIES
@@ -443,7 +443,7 @@ CONCEPTS = [f"emoji:{number:X}" for number in range(0x1F300, 0x1F300 + 4000)]
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5])
-def test_the_held_out_share_is_as_asked(fraction: float) -> None:
+def test_the_held_out_fraction_is_as_configured(fraction: float) -> None:
     held_out = sum(is_held_out(concept, fraction) for concept in CONCEPTS)
     assert held_out / len(CONCEPTS) == pytest.approx(fraction, abs=0.02)
 
@@ -458,7 +458,7 @@ def test_a_larger_share_holds_the_smaller_one() -> None:
 
 
 def test_what_is_held_out_is_the_same_in_every_process() -> None:
-    """Nor does it change with what else is in the lexicon: the concept's own name decides."""
+    """Only the name of the concept decides, not the rest of the lexicon."""
     script = (
         "import sys; from semantic_tokens.data.lexicons.table import is_held_out;"
         "print(*[concept for concept in sys.argv[1:] if is_held_out(concept, 0.1)])"

@@ -1,4 +1,4 @@
-"""The generated miniature tasks: formats, disjoint splits, determinism, and how hard they are."""
+"""The miniature tasks: formats, disjoint splits, determinism, and difficulty."""
 
 import collections
 import json
@@ -44,7 +44,7 @@ def all_examples(dataset: dict[str, Records]) -> Records:
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
-def test_every_language_has_the_examples_asked_for(made, kind):
+def test_every_language_has_the_requested_number_of_examples(made, kind):
     for split, count in EXAMPLES.items():
         found = collections.Counter(record["language"] for record in made[kind][split])
         assert found == dict.fromkeys(LANGUAGES, count)
@@ -87,7 +87,7 @@ def test_entities_take_in_no_punctuation(made):
         assert not set(inside) & set(".,:;?!「」“”、。，؟"), record
 
 
-def test_the_answer_is_where_it_is_said_to_be(made):
+def test_the_answer_is_where_it_is_stated_to_be(made):
     for record in all_examples(made["question_answering"]):
         (answer,) = record["answers"]
         text, start = answer["text"], answer["start"]
@@ -109,7 +109,7 @@ def test_no_passage_is_there_twice(made):
     assert len(set(passages)) == len(passages)
 
 
-def test_no_query_is_asked_twice(made):
+def test_queries_are_unique(made):
     queries = [(query["language"], query["query"]) for query in all_examples(made["ranking"])]
     assert len(set(queries)) == len(queries)
 
@@ -134,7 +134,7 @@ def test_entailment_says_the_same_by_another_template(made):
     assert all(record["second"] not in record["first"] for record in pairs)
 
 
-# What the splits share
+# Common to splits
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -156,7 +156,7 @@ def test_no_template_is_in_two_splits(language):
     found = [
         template
         for split in SPLITS
-        for template in sorted(set(templates_of(language, split)))  # once a split
+        for template in sorted(set(templates_of(language, split)))  # once per split
     ]
     assert len(set(found)) == len(found)
 
@@ -197,7 +197,7 @@ def slots_in(template: str) -> str:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_templates_name_the_slots_of_what_they_tell(language):
+def test_templates_contain_the_slots_of_their_facts(language):
     said = templates(language)
     for relation, slots in RELATIONS.items():
         for split in SPLITS:
@@ -286,7 +286,7 @@ def test_another_seed_makes_another_dataset(made, kind, emoji_wheel):
 # Difficulty
 
 
-def test_hypotheses_alone_do_not_give_the_label_away(emoji_wheel):
+def test_hypotheses_do_not_reveal_the_label(emoji_wheel):
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -311,7 +311,7 @@ def test_hypotheses_alone_do_not_give_the_label_away(emoji_wheel):
 
 
 def test_a_frame_takes_names_of_all_types(emoji_wheel):
-    """So that the type is in the name and not in the words around it."""
+    """So only the name shows the type, not the other words."""
     options = OPTIONS | {"languages": ["eng"], "ambiguous_fraction": 1.0}
     records = generate("token_classification", emoji_wheel, **options)["train"]
     types_of = collections.defaultdict(set)
@@ -323,7 +323,7 @@ def test_a_frame_takes_names_of_all_types(emoji_wheel):
 
 
 def test_words_in_common_do_not_rank_the_relevant_passage_first(made):
-    """BM25 on the test queries is neither helpless nor enough."""
+    """BM25 finds some of the relevant passages of the test queries, but not all."""
     dataset = made["ranking"]
     run = {
         ranked["id"]: dict(zip(ranked["candidates"], ranked["scores"], strict=True))
@@ -334,8 +334,8 @@ def test_words_in_common_do_not_rank_the_relevant_passage_first(made):
 
 
 def test_kinds_decide_where_words_cannot(emoji_wheel):
-    """All facts of such a context are in the territory that the question names, and the thing
-    that it asks for is the only one of its kind."""
+    """All facts of such a context are in the territory of the question, and only one thing is of
+    the requested kind."""
     options = OPTIONS | {"languages": ["eng"], "kind_fraction": 1.0, "exact_fraction": 0.0}
     words = words_of("eng", tuple(templates("eng")["company"]), emoji_wheel)["test"]
     kind_of = {noun: kind for kind, nouns in words.things.items() for noun in nouns}
@@ -374,7 +374,7 @@ def test_exact_fraction_is_how_often_the_verdict_does_not_decide(
     assert labels == certain
 
 
-def test_texts_cover_the_words_of_the_languages_asked_for(emoji_wheel):
+def test_texts_cover_the_words_of_the_requested_languages(emoji_wheel):
     found = list(texts(emoji_wheel, languages=["deu", "zho"], sentences=50))
     assert collections.Counter(text["language"] for text in found) == {"deu": 50, "zho": 50}
     assert any("Land" in text["text"] for text in found)

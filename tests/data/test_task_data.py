@@ -1,4 +1,4 @@
-"""Readers of the benchmarks: what they yield, and what they say of malformed files."""
+"""Readers of the benchmarks: records, and messages about malformed files."""
 
 import gzip
 import json
@@ -76,12 +76,12 @@ def test_valid_examples_pass_unchanged(kind: str) -> None:
         ("token_classification", {"tags": ["B-PER", "O"]}, "one tag a token"),
         ("token_classification", {"tags": ["O", "I-PER", "O"]}, r"`tags`\[1\] is I-PER"),
         ("token_classification", {"tags": ["B-PER", "I-LOC", "O"]}, "in IOB2 it is B-LOC"),
-        ("token_classification", {"tags": ["B-PER", "PER", "O"]}, "'PER'; a tag is"),
+        ("token_classification", {"tags": ["B-PER", "PER", "O"]}, "'PER'; a tag must be"),
         ("token_classification", {"tokens": ["Amina", " ", "yuko"]}, "not blank"),
         ("token_classification", {"tokens": "Amina"}, "must be a list"),
         ("question_answering", {"answers": [{"text": "5 kg", "start": 18}]}, "at character 18"),
         ("question_answering", {"answers": [{"text": "5 kg", "start": "17"}]}, "integer"),
-        ("question_answering", {"answers": [{}]}, "an answer is"),
+        ("question_answering", {"answers": [{}]}, "an answer must be"),
         ("pair_classification", {"label": 2}, "`label` is 2 and must be a string"),
         ("pair_classification", {"second": ""}, "`second` is empty"),
         ("pair_classification", {"language": "en"}, "must be ISO 639-3: eng"),
@@ -109,7 +109,7 @@ def test_ids_are_unique_and_examples_there() -> None:
     others = [VALID["passage"], VALID["passage"] | {"text": "another"}]
     with pytest.raises(InputError, match="record 2: `id` 'p1' is taken"):
         list(validate_examples("passage", others, "mine.jsonl"))
-    with pytest.raises(InputError, match=r"mine\.jsonl holds no example"):
+    with pytest.raises(InputError, match=r"mine\.jsonl contains no example"):
         list(validate_examples("passage", [], "mine.jsonl"))
 
 
@@ -147,7 +147,7 @@ def test_a_sample_keeps_order_and_holds_smaller_ones() -> None:
     assert list(sample(iter(examples), 1000, seed=3)) == examples
 
 
-# The front door
+# The reading function
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_sample_keeps_order_and_holds_smaller_ones() -> None:
         ("squad_json", {"dev_fraction": 1}, {}, "`dev_fraction` is 1 "),
         ("miracl", {"distractors": 2}, {}, "`distractors` is 2 "),
         ("xnli", {"dev_fraction": 1.2}, {}, "`dev_fraction` is 1.2"),
-        ("xnli", {"train_fraction": 0.95, "dev_fraction": 0.05}, {}, "nothing to test on"),
+        ("xnli", {"train_fraction": 0.95, "dev_fraction": 0.05}, {}, "no test data"),
     ],
 )
 def test_a_wrong_option_is_named(
@@ -214,7 +214,7 @@ def test_masakhaner_reads_sentences_in_iob2(conll: Path) -> None:
 def test_languages_and_limits_choose(conll: Path) -> None:
     splits = read("masakhaner", conll, {"languages": ["swa"], "max_train_per_language": 1})
     assert {len(splits["train"]), len(splits["dev"]), len(splits["test"])} == {1, 2}
-    with pytest.raises(InputError, match=r"nothing in hau; there is swa, wol"):
+    with pytest.raises(InputError, match=r"no data in hau; available are swa, wol"):
         read("masakhaner", conll, {"languages": ["hau"]})
 
 
@@ -226,7 +226,7 @@ def test_a_malformed_conll_line_is_named(conll: Path, line: str) -> None:
 
 
 def test_a_missing_test_file_and_an_empty_split_are_named(conll: Path) -> None:
-    with pytest.raises(InputError, match=r"datasets\.ner: .*, dev holds no example"):
+    with pytest.raises(InputError, match=r"datasets\.ner: .*, dev contains no example"):
         read("masakhaner", conll, {"languages": ["wol"]}, name="ner")
     (conll / "wol/test.txt").unlink()
     with pytest.raises(InputError, match=r"wol/test\.txt is missing"):
@@ -243,8 +243,10 @@ def test_text_that_is_not_utf8_is_named(conll: Path) -> None:
 
 
 def squad_file(path: Path, articles: dict[str, list[str]], prefix: str) -> Path:
-    """Write a file whose contexts, by title, each have two questions answered by their last
-    word."""
+    """Write a file in which each context, by title, has two questions.
+
+    Its last word answers them.
+    """
     data = []
     for title, contexts in articles.items():
         paragraphs = []
@@ -287,7 +289,7 @@ def test_training_on_tested_passages_is_an_option(tydiqa: Path) -> None:
     assert "tested ö" in {e["context"] for e in splits["train"] + splits["dev"]}
 
 
-def test_the_carving_depends_on_the_seed_alone(tydiqa: Path) -> None:
+def test_the_dev_split_depends_only_on_the_seed(tydiqa: Path) -> None:
     one, again, other = (read("squad_json", tydiqa, {"seed": seed}) for seed in (1, 1, 2))
     assert one == again
     assert one["dev"] != other["dev"]
@@ -396,7 +398,7 @@ ORDERS = (
 def xnli(tmp_path: Path) -> Path:
     pairs = [(i, label) for i in range(40) for label in ORDERS[i % 2]]
     write(tmp_path / "de.dev.tsv", "".join(f"Satz {i}\t{y}?\t{y}\n" for i, y in pairs))
-    # Premises 3 and 30 read alike in Swahili.
+    # Premises 3 and 30 are the same in Swahili.
     rows = "".join(f"face\t{y}\tSentensi {3 if i == 30 else i}\t{y}?\n" for i, y in pairs)
     write(tmp_path / "sw.dev.tsv", "genre\tlabel\tsentence1_sw\tsentence2_sw\n" + rows)
     write(tmp_path / "sw.test.tsv", "never read")
@@ -453,7 +455,7 @@ def test_languages_that_list_other_pairs_are_refused(xnli: Path) -> None:
 
 @pytest.fixture
 def miracl(tmp_path: Path) -> Path:
-    """Two languages in the layout of the hub's two repositories; Yoruba has dev alone."""
+    """Two languages in the layout of the hub's two repositories. Yoruba has only dev."""
     for code, splits in (("en", ("train", "dev")), ("yo", ("dev",))):
         folder = tmp_path / f"miracl/miracl-v1.0-{code}"
         for split in splits:
@@ -549,7 +551,7 @@ def test_a_damaged_corpus_is_named(miracl: Path, content: bytes, complaint: str)
         read("miracl", miracl, {"dev_fraction": 0.3})
 
 
-def test_miracl_may_lie_in_several_folders(miracl: Path) -> None:
+def test_miracl_may_be_in_several_folders(miracl: Path) -> None:
     folders = [miracl / "miracl", miracl / "corpus"]
     apart = read("miracl", folders, {"dev_fraction": 0.3})
     assert apart == read("miracl", miracl, {"dev_fraction": 0.3})
@@ -562,8 +564,8 @@ def test_miracl_may_lie_in_several_folders(miracl: Path) -> None:
 
 @pytest.fixture
 def msmarco(miracl: Path) -> list[Path]:
-    """Two queries in Tevatron's form, which share a passage, beside MIRACL in English, Yoruba and
-    Chinese, which is as the English."""
+    """Two queries in Tevatron's format with a common passage, next to MIRACL in English, Yoruba and
+    Chinese, which is a copy of the English."""
     for file in sorted(miracl.rglob("*-en*/**/*")):
         if file.is_file():
             target = Path(str(file).replace("-en", "-zh"))
@@ -617,8 +619,8 @@ def test_msmarco_s_english_is_not_miracl_s(msmarco: list[Path]) -> None:
 def write_hub_folder(
     folder: Path, configuration: str, tables: dict[str, dict[str, list[Any]]]
 ) -> Path:
-    """A dataset repository: the Parquet files of one configuration, and the card, which names
-    another too, whose files are not here."""
+    """Write a dataset repository: the Parquet files of one configuration, and a card that also
+    names another configuration, without files."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -665,7 +667,7 @@ def test_xnli_in_the_hubs_layout(tmp_path: Path) -> None:
         read("xnli_hub", folder, {"languages": ["fra"]})
     (file,) = folder.rglob("test-*.parquet")
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"de/test-.* is cut short, damaged"):
+    with pytest.raises(InputError, match=r"de/test-.* is truncated, damaged"):
         read("xnli_hub", folder, {"languages": ["deu"]})
 
 
@@ -678,7 +680,7 @@ def test_rows_of_xnli_are_checked(tmp_path: Path) -> None:
         columns["sentence1"] = columns.pop("premise")
     folder = write_hub_folder(tmp_path / "renamed", "de", tables)
     with pytest.raises(
-        InputError, match=r"columns\.first is 'premise', which is no column .*there are hyp"
+        InputError, match=r"columns\.first is 'premise', which is not a column .*there are hyp"
     ):
         read("xnli_hub", folder, {"languages": ["deu"]})
 
@@ -715,7 +717,7 @@ def test_tydiqa_in_the_hubs_layout(tmp_path: Path) -> None:
     }
     swahili_only = read("tydiqa_hub", folder, {"languages": ["swa"]})
     assert {e["language"] for e in swahili_only["train"]} == {"swa"}
-    with pytest.raises(InputError, match="nothing in kor; there is eng, swa"):
+    with pytest.raises(InputError, match="no data in kor; available are eng, swa"):
         read("tydiqa_hub", folder, {"languages": ["kor"]})
 
 
@@ -767,7 +769,7 @@ def test_relevant_passages_are_in_the_querys_language(own_ranking: Path) -> None
 
 def test_a_missing_or_empty_file_of_ones_own_is_named(own_ranking: Path) -> None:
     write(own_ranking / "dev.jsonl", "")
-    with pytest.raises(InputError, match=r"datasets\.mine: .*dev\.jsonl holds no example"):
+    with pytest.raises(InputError, match=r"datasets\.mine: .*dev\.jsonl contains no example"):
         read("jsonl", own_ranking, kind="ranking", name="mine")
     (own_ranking / "passages.jsonl").unlink()
     with pytest.raises(InputError, match=r"passages\.jsonl is missing"):

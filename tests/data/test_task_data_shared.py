@@ -1,4 +1,4 @@
-"""The readers on the publishers' own files: known counts, known sentences, no leak."""
+"""The readers with the publishers' files: known counts, known sentences, no leaks."""
 
 from collections import Counter
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_tydiqa_goldp(shared_data: Path) -> None:
         "ara": 921, "ben": 113, "eng": 440, "kor": 276, "swa": 499,
     }  # fmt: skip
     carved = Counter(by_language(splits["train"])) + Counter(by_language(splits["dev"]))
-    # 9 Korean and 142 Swahili training questions are about tested passages.
+    # 9 Korean and 142 Swahili training questions are about test passages.
     assert carved == {"eng": 3696, "kor": 1625 - 9, "swa": 2755 - 142}
     contexts = [{example["context"] for example in splits[split]} for split in splits]
     assert sum(map(len, contexts)) == len(set().union(*contexts))
@@ -126,7 +126,7 @@ def test_miracl_without_passages_says_so(shared_data: Path) -> None:
 def test_the_paper_s_pins_are_of_the_real_files(
     shared_data: Path, tmp_path: Path, name: str, folder: str
 ) -> None:
-    """The publishers' own files stand in for the address, and pass for what is pinned."""
+    """The publishers' files replace the address, and match the pinned checksums."""
     paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
     spec = paper["downloads"][name]
     pins = ROOT / spec["checksums"]

@@ -173,7 +173,7 @@ def test_merged_pairs_keep_concepts_of_different_sources_apart():
 def loss_and_gradient(
     anchors: np.ndarray, positives: np.ndarray, temperature: float, excluded: np.ndarray
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """InfoNCE both ways, derived by hand."""
+    """InfoNCE in both directions, derived by hand."""
     count = len(anchors)
     lengths = [np.linalg.norm(side, axis=1, keepdims=True) for side in (anchors, positives)]
     a, p = anchors / lengths[0], positives / lengths[1]
@@ -268,8 +268,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
     assert first == again != other
 
 
-def test_training_is_adam_over_the_whole_matrix():
-    """Against a loop that moves every row at every step, whether it is in the batch or not."""
+def test_training_equals_adam_over_the_entire_matrix():
+    """Compared with a loop that moves every row at every step, even if it is not in the batch."""
     epochs, batch_size, rate, temperature, seed = 12, 6, 0.02, 0.1, 5
     aligned, log = align(
         EMBEDDINGS.double(),
@@ -304,13 +304,13 @@ def test_training_is_adam_over_the_whole_matrix():
             rows -= rate * first / (1 - 0.9**step) / size
     expected = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     expected *= EMBEDDINGS.double().norm(dim=1, keepdim=True).numpy()
-    # What is left is Adam's epsilon.
+    # The remaining difference is Adam's epsilon.
     np.testing.assert_allclose(aligned, expected, atol=2e-5, rtol=1e-4)
     tenths = [part.mean() for part in np.array_split(losses, 10)]
     np.testing.assert_allclose(log.losses, tenths, rtol=1e-4)
 
 
-def test_no_pair_at_all_names_what_to_mend():
+def test_alignment_without_pairs_names_the_fix():
     with pytest.raises(InputError, match=r"experiments\.tsv"):
         align(EMBEDDINGS, single_subword_pairs([], int), seed=0)
 
@@ -332,8 +332,8 @@ DIMENSION, LANGUAGES = 32, ("deu", "eng", "spa", "swa")
 
 
 def lexicon_of(meanings: int) -> tuple[torch.Tensor, list[Entry]]:
-    """Embeddings of a word in four languages for each meaning, near each other and not enough, and
-    dictionaries of every two languages, whose every line is a concept."""
+    """For each meaning, embeddings of a word in four languages, which are not near enough, and
+    dictionaries of all pairs of languages, in which each line is a concept."""
     shared = random_rows(meanings, DIMENSION, seed=1)
     own = random_rows(meanings * len(LANGUAGES), DIMENSION, seed=2) * 1.2
     embeddings = shared.repeat_interleave(len(LANGUAGES), dim=0) + own
@@ -375,7 +375,7 @@ def test_rows_are_turned_back_by_one_share_of_their_angles():
     torch.testing.assert_close(
         angles(held), angles(free) * held_log.share_kept, atol=1e-4, rtol=1e-3
     )
-    # Where training ended within the limit it is left alone.
+    # If training ends within the limit, nothing is changed.
     loose, _ = align(EMBEDDINGS, PAIRS, seed=0, min_mean_cosine=log.mean_cosine - 0.01)
     assert torch.equal(loose, free)
 
@@ -400,9 +400,9 @@ def test_translation_accuracy_by_hand():
     )  # fmt: skip
     translations = translation_test(entries, int, 0.1)
     assert translations.candidates[translations.queries].tolist() != []
-    # 0 finds 2 and 3 finds 1, both wrong; 1 and 2 find 4 (which is no word of German), wrong.
+    # 0 finds 2 and 3 finds 1, both wrong; 1 and 2 find 4 (which is not a German word), wrong.
     assert translation_accuracy(embeddings, translations) == 0.0
-    # A translation that alignment may have seen is no candidate any more: 0 finds 1.
+    # A translation that alignment may have used is not a candidate: 0 finds 1.
     seen = [*entries, *entries_of((kept + "x", "eng", "0"), (kept + "x", "deu", "2"))]
     assert not is_held_out(kept + "x", 0.1)
     assert translation_accuracy(embeddings, translation_test(seen, int, 0.1)) == 1 / 4

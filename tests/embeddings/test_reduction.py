@@ -18,6 +18,6 @@ def test_all_dimensions_is_the_identity():
 
 
 @pytest.mark.parametrize("dimension", [0, -1, 13])
-def test_an_impossible_dimension_names_the_row_to_mend(dimension):
+def test_an_impossible_dimension_names_the_row_to_fix(dimension):
     with pytest.raises(InputError, match=r"experiments\.tsv"):
         keep_leading_dimensions(torch.randn(3, 12), dimension)

@@ -51,7 +51,7 @@ def test_names_have_the_tag_that_is_right_most_often_on_training_data() -> None:
 
 
 def test_nobody_is_named_where_no_tag_finds_anything() -> None:
-    """One tag for every word finds no entity of two words in a longer sentence."""
+    """A single tag for all words finds no entity of two words in a longer sentence."""
     items, _ = constant_tag(tagged("B-PER I-PER O O"), tagged("B-PER I-PER O"))
     assert mean_score(items) == 0.0
 
@@ -81,7 +81,7 @@ def test_words_of_unspaced_scripts_are_characters() -> None:
 
 
 def all_orders(grades: list[int], judged: dict[str, int]) -> float:
-    """The mean over every order, by trec_eval."""
+    """The mean over all orders, computed by trec_eval."""
     names = [f"p{n}" for n in range(len(grades))]
     values = []
     for order in itertools.permutations(names):
@@ -172,7 +172,7 @@ def test_metrics_are_those_of_the_fine_tuned_models() -> None:
 
 
 def test_chance_on_real_questions_is_far_below_what_models_reach(shared_data: Path) -> None:
-    """TyDiQA-GoldP in English: what a fixed place of the passage gives."""
+    """TyDiQA-GoldP in English: the score of a fixed position in the passage."""
 
     file = json.loads((shared_data / "tydiqa_goldp/english.train.json").read_text(encoding="utf-8"))
     rows = [

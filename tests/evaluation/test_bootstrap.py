@@ -35,7 +35,7 @@ def resampled(items: Items, resampling: Resampling) -> np.ndarray:
 
 
 def test_resampling_agrees_with_scipy() -> None:
-    """The bootstrap of a mean, and of micro-F1, has scipy's interval."""
+    """The bootstrap of a mean and of micro-F1 gives scipy's interval."""
     from scipy.stats import bootstrap
 
     generator = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def test_languages_weigh_alike() -> None:
 
 
 def test_seeds_are_averaged_and_drawn() -> None:
-    """With two seeds of even items, a draw has one of them twice in half of all cases."""
+    """With two seeds of equal items, half of all draws contain one seed twice."""
     earned = {"ara": np.tile([[[0.2, 0.6]]], (3, 1, 1))}
     assert scores_by_run(of(earned))["ara"].tolist() == [pytest.approx([0.2, 0.6])]
     drawn = resampled(of(earned), Resampling(8_000))[1:, 0]
@@ -78,7 +78,7 @@ def test_seeds_are_averaged_and_drawn() -> None:
 
 
 def test_an_interval_is_of_items_and_seeds() -> None:
-    """The variance of the draws is that of both sources together."""
+    """The variance of the draws is the sum of both sources."""
     generator = np.random.default_rng(4)
     items, seeds = 400, 6
     levels = 0.5 + 0.08 * generator.standard_normal(seeds)
@@ -87,11 +87,12 @@ def test_an_interval_is_of_items_and_seeds() -> None:
     of_items = earned.mean(axis=2).var() / items
     of_seeds = earned.mean(axis=0).var() / seeds
     assert drawn.var() == pytest.approx(of_items + of_seeds, rel=0.15)
-    assert drawn.var() > 2 * of_items  # and so items alone would not do
+    assert drawn.var() > 2 * of_items  # so items are not sufficient
 
 
 def test_replicates_are_drawn_first_and_then_their_seeds() -> None:
-    """Two replicates that differ, of two seeds that hardly do: half of all draws have one alone."""
+    """Two different replicates, each with two similar seeds: half of all draws contain only one
+    replicate."""
     levels = np.array([0.20, 0.22, 0.60, 0.62])
     earned = {"ara": np.tile(levels, (3, 1, 1))}
     ((_, nested),) = resampled_by_language(of(earned), Resampling(8_000), replicates=2)
@@ -106,8 +107,8 @@ def test_replicates_are_drawn_first_and_then_their_seeds() -> None:
     assert flat[1:, 0].var() == pytest.approx(levels.var() / 4, rel=0.05)  # and not that
 
 
-def test_spreads_are_told_apart() -> None:
-    """Seeds within a replicate, and replicates by their means."""
+def test_standard_deviations_are_distinguished() -> None:
+    """The deviation of seeds within a replicate, and of the means of replicates."""
     levels = {"b": [0.2, 0.3], "b.replicate-2": [0.5, 0.8]}
 
     def items_of(row: dict, task: str, seed: int) -> list[ScoredItem]:
@@ -127,7 +128,7 @@ def test_spreads_are_told_apart() -> None:
     assert scores.in_language("model", "eng").spreads == estimate.spreads
 
 
-def test_a_replicate_s_scores_lie_under_its_name_and_its_own_seeds() -> None:
+def test_scores_of_a_replicate_have_its_name_and_seeds() -> None:
     asked = []
 
     def items_of(row: dict, task: str, seed: int) -> list[ScoredItem]:
@@ -142,7 +143,7 @@ def test_a_replicate_s_scores_lie_under_its_name_and_its_own_seeds() -> None:
     ]
 
 
-def test_one_seed_is_of_items_alone_and_other_models_change_nothing() -> None:
+def test_with_one_seed_only_items_vary_and_other_models_change_nothing() -> None:
     generator = np.random.default_rng(5)
     earned = generator.random((30, 2, 1))
     both = resampled(of({"eng": earned}), Resampling(500))
@@ -196,7 +197,7 @@ def coin_flips(count: int, share: float, seed: int) -> list[ScoredItem]:
     return [ScoredItem(f"{n:04}", "eng", float(r), 1.0) for n, r in enumerate(right)]
 
 
-def test_what_guesses_cannot_be_told_from_chance_and_what_knows_can() -> None:
+def test_a_guessing_model_is_at_chance_and_a_trained_one_is_not() -> None:
     even = [ScoredItem(f"{n:04}", "eng", 1 / 3, 1.0) for n in range(600)]
     scores = TaskScores(
         "nli",
@@ -218,7 +219,7 @@ def test_what_guesses_cannot_be_told_from_chance_and_what_knows_can() -> None:
 
 
 def test_the_pairing_by_item_is_used() -> None:
-    """A model that is right wherever chance is, and on a few items more, is above it."""
+    """A model that is correct on the items of chance and on a few more is above chance."""
     base = coin_flips(400, 0.5, 6)
     better = [item._replace(earned=1.0) if n < 8 else item for n, item in enumerate(base)]
     scores = TaskScores("nli", {"better": [better], "chance": [base]}, Resampling(1_000))
@@ -227,7 +228,7 @@ def test_the_pairing_by_item_is_used() -> None:
     assert scores.is_above_chance("better")
 
 
-def test_baselines_stand_beside_every_seed() -> None:
+def test_baselines_are_compared_with_every_seed() -> None:
     rows = [ROW]
     values = {1: 0.4, 2: 0.6}
     scores = even_scores(

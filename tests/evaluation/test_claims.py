@@ -24,7 +24,9 @@ from semantic_tokens.report.tables.paper_comparison import read_table
 PAPER = Path(__file__).resolve().parents[2] / "config/paper_table5.csv"
 PARTS = ("backbone", "alignment", "dimension", "grouping", "pretraining")
 FALLS = "Scores fall with the grouping ratio."
-KEEPS_90 = "Grouping alone keeps over 90% in classification with 10% of the vocabulary."
+KEEPS_90 = (
+    "Without pretraining, grouping keeps over 90% in classification with 10% of the vocabulary."
+)
 PRETRAINING = "Continual pretraining helps grouped models."
 CLSA_HELPS = "CLSA helps."
 FIRST_K_FALLS = "Below 40%, First-k loses much more than grouping."
@@ -39,7 +41,7 @@ def row(figure: str, path: str, training: str = "all-languages") -> dict:
 
 
 def judged(scores: dict[tuple[str, str], float], **options) -> dict[str, pd.Series]:
-    """The lines over all tasks by claim, of one task of inference whose items are even.
+    """The rows over all tasks by claim, for one NLI task whose items have equal scores.
 
     Args:
         scores: figure and path -> score.
@@ -71,7 +73,7 @@ ORACLES = {
 
 
 def curve(figure: str, start: str, values: dict[str, float]) -> dict[tuple[str, str], float]:
-    """A curve of K-Means by ratio; start is the recipe with {} for the grouping."""
+    """A curve of K-Means by ratio. ``start`` is the recipe with {} for the grouping."""
     return {(figure, start.format(f"kmeans-cosine-{r}")): v for r, v in values.items()}
 
 
@@ -136,7 +138,7 @@ def test_what_is_kept_is_a_share_of_the_oracle() -> None:
     assert line["verdict"] == "undecided"  # 90 is not over 90
     better = PLAIN | {("figure3", "b/unaligned/dfull/kmeans-cosine-0.1/asis"): 0.73}
     assert judged(ORACLES | better)[KEEPS_90]["verdict"] == "holds"
-    # and retrieval is another claim
+    # retrieval has another claim
     assert judged(ORACLES | better, kind="retrieval")[KEEPS_90]["verdict"] == "not measured"
 
 
@@ -243,7 +245,7 @@ def test_correlations_over_languages_agree_with_numpy() -> None:
 
 
 class Exact(Resampling):
-    """The interval of a number that was measured once."""
+    """The interval of a number that was measured only once."""
 
     def interval(self, draws: np.ndarray) -> tuple[float, float]:
         return float(draws[0]), float(draws[0])
@@ -256,7 +258,7 @@ def of_the_paper() -> pd.DataFrame:
 
 
 def test_the_paper_s_main_claims_are_found_in_its_own_table(of_the_paper: pd.DataFrame) -> None:
-    """In every task: scores fall, pretraining helps, CLSA helps, reduction fails first."""
+    """In every task, scores fall, pretraining helps, CLSA helps, and reduction fails first."""
     for text in (FALLS, PRETRAINING, CLSA_HELPS, BACKBONES):
         part = of_the_paper[of_the_paper["claim"] == text]
         assert part["task"].tolist() == [ALL, *EVERY]
@@ -281,7 +283,7 @@ def test_the_statistics_of_the_paper_s_table_are_its_percentages(
     assert falls.loc["retrieval", "value"] == pytest.approx(np.mean(by_hand), abs=0.02)
 
 
-def test_ours_and_the_paper_s_stand_side_by_side_by_kind_of_task(tmp_path: Path) -> None:
+def test_our_values_and_the_paper_s_are_paired_by_kind_of_task(tmp_path: Path) -> None:
     published = published_study(read_table(PAPER), 5)
     rows = [row(*place) for place in ORACLES | PLAIN]
     values = list((ORACLES | PLAIN).values())

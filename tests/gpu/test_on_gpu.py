@@ -1,8 +1,8 @@
-"""What has to be equal on a GPU and on a CPU, by the sections of ``benchmarks/gpu.py`` in small sizes.
+"""Results that must agree on a GPU and a CPU: the sections of ``benchmarks/gpu.py`` in small sizes.
 
     python -m pytest tests/gpu
 
-Without a CUDA device they are skipped, and nothing is claimed (docs/performance.md).
+Without a CUDA device the tests are skipped (docs/performance.md).
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 def measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Callable[..., None]], dict[str, Any]]:
-    """What a section measures, after what every section needs."""
+    """Run a section after the sections that it needs, and return its results."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     from on_gpu import machine
     from on_gpu.run import TINY, Run
@@ -43,7 +43,7 @@ def measured(
 
 
 def verdicts(found: Any) -> Iterator[tuple[Any, bool]]:
-    """Every comparison in what was measured, and whether it holds."""
+    """All comparisons in the results, and whether they agree."""
     if isinstance(found, dict):
         if "holds" in found:
             yield found, found["holds"]

@@ -65,7 +65,7 @@ def test_purity_by_hand() -> None:
     groups = np.array([0, 0, 0, 1, 1, 2, 3])
     labels = {0: ["Latin"], 1: ["Latin"], 2: ["Han"], 3: ["Han"], 4: ["Han"], 5: ["Thai"]}
     found = purity(groups, labels)
-    assert found.purity == pytest.approx(4 / 5)  # the group of one says nothing
+    assert found.purity == pytest.approx(4 / 5)  # the group of one does not count
     assert found.mixed == 0.5
     assert found.purity_by_chance < 4 / 5
 
@@ -106,7 +106,7 @@ def experiment(figure: str, path: str) -> Experiment:
     return Experiment(figure, False, False, Recipe(*path.split("/")), "all-languages")
 
 
-def test_random_groups_stand_beside_every_curve_of_kmeans() -> None:
+def test_every_curve_of_kmeans_has_random_groups() -> None:
     rows = [
         experiment("oracle", "a/unaligned/dfull/ungrouped/asis"),
         experiment("figure3", "a/unaligned/dfull/kmeans-cosine-0.2/asis"),
@@ -156,10 +156,10 @@ def test_curves_are_by_method_and_alignment_over_the_ratio() -> None:
         ("kmeans-cosine", "clsa-m"),
         ("random", "unaligned"),
         ("random", "clsa-m"),
-    ]  # clsa-n has one ratio alone, and d64 is another dimension
+    ]  # clsa-n has only one ratio, and d64 is another dimension
     assert curves["kmeans-cosine", "clsa-m"]["ratio"].tolist() == [0.05, 0.2]
     single = quality_table().query("ratio == 0.05")
-    assert len(curves_of(single)) == 6  # where no curve has more, points are shown
+    assert len(curves_of(single)) == 6  # if no curve has more, points are shown
 
 
 def test_the_figure_shows_every_curve_in_every_panel() -> None:

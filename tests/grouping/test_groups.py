@@ -58,7 +58,7 @@ def test_ungrouped_is_the_identity():
     assert groups.ratio == 1.0
 
 
-def test_groups_come_back_as_they_were_saved(tmp_path):
+def test_groups_round_trip_unchanged(tmp_path):
     groups = groups_of(EMBEDDINGS, random_labels(1))
     groups.save(tmp_path / "groups.safetensors")
     loaded = Groups.load(tmp_path / "groups.safetensors")
@@ -84,7 +84,7 @@ def test_a_file_that_is_no_partition_is_named(tensors, tmp_path):
         Groups.load(path)
 
 
-def test_a_file_cut_short_is_named(tmp_path):
+def test_a_truncated_file_is_named(tmp_path):
     path = tmp_path / "groups.safetensors"
     groups_of(EMBEDDINGS, random_labels(1)).save(path)
     path.write_bytes(path.read_bytes()[:-20])
@@ -94,13 +94,13 @@ def test_a_file_cut_short_is_named(tmp_path):
 
 @pytest.mark.parametrize(("ratio", "groups"), [(0.05, 5977), (0.1, 11955), (0.4, 47819)])
 def test_the_number_of_groups_of_mbert(ratio, groups):
-    assert number_of_groups(119_547, ratio, alone=5, grouping="kmeans-cosine") == groups
+    assert number_of_groups(119_547, ratio, singletons=5, grouping="kmeans-cosine") == groups
 
 
 @pytest.mark.parametrize("ratio", [0.05, 0.0001, 1.2])
-def test_an_impossible_ratio_names_the_row_to_mend(ratio):
+def test_an_impossible_ratio_names_the_row_to_fix(ratio):
     with pytest.raises(InputError, match=r"kmeans-cosine-x.*experiments\.tsv"):
-        number_of_groups(100, ratio, alone=5, grouping="kmeans-cosine-x")
+        number_of_groups(100, ratio, singletons=5, grouping="kmeans-cosine-x")
 
 
 def test_first_k_keeps_embeddings_and_drops_to_the_unknown_token():
@@ -131,12 +131,12 @@ def test_lexicon_groups_are_what_chains_of_translations_connect():
     assert len(groups.weight) == 40 - 3 - 1
 
 
-def test_lexicon_groups_leave_special_tokens_alone():
-    groups = lexicon_groups(EMBEDDINGS, np.array([[0, 4], [0, 8], [5, 6]]), alone=[0])
+def test_lexicon_groups_keep_special_tokens_as_singletons():
+    groups = lexicon_groups(EMBEDDINGS, np.array([[0, 4], [0, 8], [5, 6]]), singletons=[0])
     assert len(groups.weight) == 39
     assert groups.token_to_group[4] != groups.token_to_group[8]
 
 
-def test_a_lexicon_that_connects_nothing_names_the_row_to_mend():
+def test_a_lexicon_without_connections_names_the_row_to_fix():
     with pytest.raises(InputError, match=r"experiments\.tsv"):
         lexicon_groups(EMBEDDINGS, np.empty((0, 2), dtype=np.int64))

@@ -26,7 +26,7 @@ def rows_of(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
 
 
 def planted(clusters: int, members: int, dimension: int, seed: int = 0) -> torch.Tensor:
-    """Tight clusters around random directions, rows of one cluster next to each other."""
+    """Tight clusters around random directions. Rows of one cluster are consecutive."""
     centers = rows_of(clusters, dimension, seed).repeat_interleave(members, dim=0)
     return centers + 0.02 * rows_of(clusters * members, dimension, seed + 1)
 
@@ -36,7 +36,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def objective_of(rows: np.ndarray, assignment: np.ndarray, metric: str) -> float:
-    """The definition: distance of every row to the mean of its cluster."""
+    """The definition: the sum of distances of rows to the means of their clusters."""
     rows = unit(rows) if metric == "cosine" else rows
     total = 0.0
     for cluster in np.unique(assignment):
@@ -50,7 +50,7 @@ def objective_of(rows: np.ndarray, assignment: np.ndarray, metric: str) -> float
 
 
 def lloyd(rows: np.ndarray, centroids: np.ndarray, metric: str, iterations: int) -> np.ndarray:
-    """Textbook Lloyd in double precision, every row against every centroid each time."""
+    """Lloyd's algorithm in double precision, comparing all rows with all centroids in each pass."""
     if metric == "cosine":
         rows, centroids = unit(rows), unit(centroids)
     for _ in range(iterations):
@@ -201,7 +201,7 @@ def test_the_size_of_the_tiles_does_not_matter(metric, tile, monkeypatch):
 @pytest.mark.parametrize("centroids", [1, 4, 5, 37, 40])
 def test_looking_at_blocks_first_finds_the_same_two(metric, tile, centroids, monkeypatch):
     rows, others = rows_of(120, 6), rows_of(centroids, 6, seed=1)
-    others[centroids // 2] = others[0]  # a tie goes to the lower id
+    others[centroids // 2] = others[0]  # the lower id wins a tie
     scores = rows @ others.T
     if metric == "euclidean":
         scores -= others.square().sum(dim=1) / 2
@@ -219,20 +219,20 @@ def test_looking_at_blocks_first_finds_the_same_two(metric, tile, centroids, mon
 
 
 def leaning(count: int, seed: int = 0) -> torch.Tensor:
-    """Rows in 160 columns, most of whose length lies in some directions that are no columns."""
+    """Rows with 160 columns, most of whose length is in a few directions that are not columns."""
     rotation = torch.linalg.qr(rows_of(160, 160, seed=9)).Q
     return rows_of(count, 160, seed) * (0.97 ** torch.arange(160)) @ rotation
 
 
 @pytest.fixture
 def near_first(monkeypatch):
-    """Passes over near centroids begin, of which there are few here."""
+    """Enable passes over near centroids, although there are few centroids here."""
     monkeypatch.setattr(near_passes, "_FEWEST_REGIONS_A_ROW", 2)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("axes", ["leading", "all"])
-def test_near_passes_end_where_lloyds_stand_still(metric, axes, near_first):
+def test_near_passes_converge_to_a_fixed_point_of_lloyd(metric, axes, near_first):
     rows = leaning(2000) if axes == "leading" else rows_of(2000, 160)
     assert bool(near_passes.principal_axes(rows)[1]) == (axes == "leading")
     told: list[float] = []
@@ -274,7 +274,7 @@ def test_clusters_of_few_rows_are_exact_from_the_start(count, expected, near_fir
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_near_passes_find_no_worse_partitions_for_fewer_products(metric, near_first, monkeypatch):
-    """Over some seeds, and in multiplications."""
+    """Over some seeds, counted in multiplications."""
     rows = leaning(4000)
 
     def runs() -> tuple[float, int]:
@@ -293,8 +293,8 @@ def test_near_passes_find_no_worse_partitions_for_fewer_products(metric, near_fi
 def test_rows_are_nearest_to_what_they_are_given_of_what_they_are_compared_with(
     metric, monkeypatch
 ):
-    """Looking into all regions is comparing with all centroids, and looking into some gives every
-    row a centroid and its score."""
+    """Searching all regions equals a comparison with all centroids. Searching some regions gives
+    every row a centroid and its score."""
     rows = rows_of(500, 6)
     if metric == "cosine":
         rows = torch.nn.functional.normalize(rows)
@@ -314,7 +314,7 @@ def test_rows_are_nearest_to_what_they_are_given_of_what_they_are_compared_with(
     )
 
 
-def test_some_of_the_rows_are_clustered_as_if_alone():
+def test_a_subset_of_rows_is_clustered_independently():
     rows, among = rows_of(300, 8), torch.arange(0, 300, 3)
     some = kmeans(rows, 9, among=among, metric="euclidean", seed=1)
     alone = kmeans(rows[among], 9, metric="euclidean", seed=1)
@@ -342,10 +342,10 @@ def test_the_objective_never_rises_and_tolerance_stops_early():
     assert loose.iterations < exact.iterations
 
 
-def test_groups_keep_special_tokens_alone_and_make_the_asked_number():
+def test_groups_keep_special_tokens_as_singletons_and_match_the_ratio():
     embeddings = planted(clusters=20, members=10, dimension=8)
     groups = kmeans_groups(
-        embeddings, metric="cosine", ratio=0.1, alone=[0, 57, 3, 3], seed=0, tolerance=0
+        embeddings, metric="cosine", ratio=0.1, singletons=[0, 57, 3, 3], seed=0, tolerance=0
     )
     sizes = groups.token_to_group.bincount()
     assert len(sizes) == 20
@@ -355,7 +355,7 @@ def test_groups_keep_special_tokens_alone_and_make_the_asked_number():
 
 def test_a_ratio_too_small_for_the_special_tokens_names_the_row():
     with pytest.raises(InputError, match=r"kmeans-cosine-0\.05.*experiments\.tsv"):
-        kmeans_groups(rows_of(100, 4), metric="cosine", ratio=0.05, alone=range(5), seed=0)
+        kmeans_groups(rows_of(100, 4), metric="cosine", ratio=0.05, singletons=range(5), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_what_cannot_be_clustered_is_explained(arguments, message):
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("ratio", [0.05, 0.3])  # with near passes first, and without
 def test_a_gpus_tiles_lead_where_the_cpus_do(metric, ratio, monkeypatch):
-    """All rows at once, and maxima with their indices; here on the CPU."""
+    """All rows at once, and maxima with their indices, tested on the CPU."""
     rows = rows_of(12_000, 16)
     common = {"metric": metric, "seed": 0, "max_iterations": 30}
     cpus = kmeans(rows, round(12_000 * ratio), **common)
@@ -396,7 +396,7 @@ def test_cuml_without_a_gpu_is_explained():
 
 
 class DocumentedKMeans:
-    """cuML 26.10's KMeans as documented, in numpy: the call is checked, not the GPU."""
+    """cuML 26.10's KMeans in numpy, from its documentation. It checks the call, not the GPU."""
 
     def __init__(
         self,
@@ -432,7 +432,7 @@ class DocumentedKMeans:
 
 @pytest.fixture
 def documented_cuml(monkeypatch):
-    """cuML as documented, on the CPU."""
+    """The documented cuML on the CPU."""
     cluster = types.ModuleType("cuml.cluster")
     cluster.KMeans = DocumentedKMeans  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cuml", types.ModuleType("cuml"))
@@ -459,7 +459,7 @@ def test_cumls_rounds_lead_where_torchs_do(metric, weighted):
 
 
 def trials(**of: Trial | Exception):
-    """A trial whose outcome is given by backend, and a list of those that were made."""
+    """A trial with given outcomes by backend, and a list of the trials that ran."""
     made = []
 
     def trial(name):
@@ -513,7 +513,7 @@ def test_on_a_cpu_nothing_is_tried(wanted):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.usefixtures("documented_cuml")
 def test_a_trial_clusters_a_sample_by_both_from_the_same_rows(weighted, monkeypatch):
-    """The whole is as the chosen one makes it, whatever the trial was of."""
+    """The result is that of the chosen backend, independent of the trial."""
     monkeypatch.setattr(kmeans_run, "SAMPLE", 150)
     monkeypatch.setattr(kmeans_backend, "_WORTH_A_TRIAL", 0.0)
     monkeypatch.setattr(kmeans_backend, "_CLEARLY_FASTER", float("inf"))
@@ -537,7 +537,7 @@ def test_a_trial_clusters_a_sample_by_both_from_the_same_rows(weighted, monkeypa
 
 
 def test_groups_are_saved_with_their_backend(tmp_path):
-    groups = kmeans_groups(rows_of(60, 4), metric="cosine", ratio=0.2, alone=[0], seed=1)
+    groups = kmeans_groups(rows_of(60, 4), metric="cosine", ratio=0.2, singletons=[0], seed=1)
     groups.save(tmp_path / "groups.safetensors")
     assert Groups.load(tmp_path / "groups.safetensors").backend == "torch"
     others = Groups(groups.token_to_group, groups.weight)
@@ -556,7 +556,7 @@ def test_the_log_names_device_and_backend(caplog):
 
 
 def zipf(count: int, seed: int = 9) -> torch.Tensor:
-    """Counts as text has them, of subwords in random order; the rarest never occur."""
+    """Realistic counts of subwords in random order. The rarest never occur."""
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     return (count // 2) // (order + 1)
 
@@ -564,7 +564,7 @@ def zipf(count: int, seed: int = 9) -> torch.Tensor:
 def weighted_lloyd(
     rows: np.ndarray, weights: np.ndarray, centroids: np.ndarray, metric: str, iterations: int
 ) -> tuple[np.ndarray, float]:
-    """Textbook Lloyd in double precision whose means and objective are weighted."""
+    """Lloyd's algorithm in double precision with weighted means and objective."""
     if metric == "cosine":
         rows, centroids = unit(rows), unit(centroids)
     for _ in range(iterations):
@@ -615,7 +615,7 @@ def test_a_weight_of_n_is_n_rows(metric):
 @pytest.mark.parametrize("count", [300, 6000])  # exact from the start, and near before all
 def test_alpha_zero_is_plain_kmeans(count):
     rows, counts = rows_of(count, 8), zipf(count)
-    common = {"metric": "cosine", "ratio": 0.1, "alone": [0, 5], "seed": 3}
+    common = {"metric": "cosine", "ratio": 0.1, "singletons": [0, 5], "seed": 3}
     plain = kmeans_groups(rows, **common)
     weighted = kmeans_groups(rows, weights=frequency_weights(counts, 0.0), **common)
     assert torch.equal(plain.token_to_group, weighted.token_to_group)
@@ -626,7 +626,7 @@ def test_alpha_zero_is_plain_kmeans(count):
 
 @pytest.mark.parametrize("alpha", [0.3, 0.5, 1.0])
 def test_weights_serve_running_text_better(alpha):
-    """Of the weighted objective, the weighted partition has less than the plain one."""
+    """The weighted partition has a smaller weighted objective than the plain one."""
     rows, counts = rows_of(2000, 8), zipf(2000)
     weights = frequency_weights(counts, alpha)
     common = {"metric": "cosine", "seed": 1}
@@ -647,7 +647,9 @@ def test_no_weighted_group_is_empty_and_its_embedding_is_the_weighted_mean(seed)
     distinct = rows_of(40, 6, seed)
     rows = distinct.repeat(5, 1)  # 200 rows, 40 of them distinct
     weights = frequency_weights(zipf(200, seed), 1.0)
-    groups = kmeans_groups(rows, metric="cosine", ratio=0.4, alone=[7], seed=seed, weights=weights)
+    groups = kmeans_groups(
+        rows, metric="cosine", ratio=0.4, singletons=[7], seed=seed, weights=weights
+    )
     assert len(groups.weight) == 80  # and Groups refuses an empty one
     assert int((groups.token_to_group == groups.token_to_group[7]).sum()) == 1
     for group in range(80):
@@ -678,7 +680,7 @@ def test_weights_that_are_none_are_refused(weights):
 def test_a_weighted_ratio_too_small_names_the_row():
     with pytest.raises(InputError, match=r"kmeans-weighted-0\.05"):
         kmeans_groups(
-            rows_of(20, 2), metric="cosine", ratio=0.05, alone=range(5), seed=0,
+            rows_of(20, 2), metric="cosine", ratio=0.05, singletons=range(5), seed=0,
             weights=frequency_weights(zipf(20), 0.5),
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What is said of jobs that fail on SLURM, and what jobs asked for and used."""
+"""Messages about jobs that fail on SLURM, and the requested and used resources."""
 
 import logging
 import re
@@ -35,7 +35,7 @@ TRAINING = Job(
 
 
 def test_keys_are_those_of_the_rules() -> None:
-    """Of every rule whose jobs go to a cluster, read out of the rule files."""
+    """For all rules whose jobs go to a cluster, read from the rule files."""
     memory, time = {}, {}
     inherits = {}
     for path in (ROOT / "rules").glob("*.smk"):
@@ -80,12 +80,12 @@ def test_gpus_of_a_job(resources: dict[str, Any], count: int) -> None:
         (
             "sbatch: error: Batch job submission failed: Requested node configuration is not available",
             "no node of partition `gpu` has 8 CPUs, 64000 MB, 2 GPUs of type `a100` on one node; name "
-            "another partition in `set-resources` of the profile, or ask for less",
+            "another partition in `set-resources` of the profile, or request less",
         ),
         (
             "sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or "
             "exceeds some limit)",
-            "it asks for 4320 minutes and partition `gpu` allows 1-00:00:00; set "
+            "it requests 4320 minutes, and partition `gpu` allows 1-00:00:00; set "
             "`runtime_minutes.maximum` in the config to that",
         ),
         (
@@ -120,7 +120,7 @@ def test_a_refusal_in_one_line(said: str, told: str) -> None:
 def test_how_a_job_ended_in_one_line(tmp_path: Path) -> None:
     slurm_log = tmp_path / "12.log"
     job = Job(**{**vars(TRAINING), "slurm_log": slurm_log})
-    assert "ended as FAILED before it wrote a log of its own; its log is" in ending(job, "12", {})
+    assert "ended as FAILED before it wrote its log; its log is" in ending(job, "12", {})
     line = ending(job, "12", {"State": "TIMEOUT", "TimeLimit": "3-00:00:00"})
     assert (
         "SLURM job 12 reached its time limit of 3-00:00:00; raise `runtime_minutes.fine_tuning`"
@@ -131,7 +131,7 @@ def test_how_a_job_ended_in_one_line(tmp_path: Path) -> None:
     assert "`--slurm-exclude-failed-nodes node7`" in line
     assert "was ended by SLURM (CANCELLED)" in ending(job, "12", {"State": "CANCELLED by 1000"})
     assert (
-        "was killed, for it went over its memory of 64000 MB; raise `memory_mb.training`"
+        "was killed, because it exceeded its memory of 64000 MB; raise `memory_mb.training`"
         in ending(job, "12", {"State": "OUT_OF_MEMORY"})
     )
     slurm_log.write_text(
@@ -157,7 +157,7 @@ def test_a_job_that_never_starts_in_one_line() -> None:
 
 
 class Queue:
-    """An executor as the SLURM plugin's, and what its scheduler is told."""
+    """An executor like the SLURM plugin's, with the messages to its scheduler."""
 
     run_uuid = "1-2"
 
@@ -177,7 +177,7 @@ class Queue:
 
 
 class OneJob(SimpleNamespace):
-    """A job as Snakemake's, or a group of one."""
+    """A job like Snakemake's, or a group of one job."""
 
     def is_group(self) -> bool:
         return False
@@ -186,7 +186,7 @@ class OneJob(SimpleNamespace):
         return 1
 
 
-def test_only_what_failed_for_good_is_told_at_the_end(
+def test_only_final_failures_are_reported_at_the_end(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # SLURM has forgotten the job, or there is none.
@@ -214,7 +214,7 @@ def test_only_what_failed_for_good_is_told_at_the_end(
     failures.tell()
     assert [said for _, said, _ in queue.failed] == [said for _, said, _ in queue.failed if said]
     assert job.attempt == 3, "another attempt would be refused alike"
-    assert "1 job failed. What is finished is kept." in caplog.text
+    assert "1 job failed. Finished results are kept." in caplog.text
     assert "- align (mbert/clsa) was not submitted: Requested node" in caplog.text
     assert "no node of partition `plain` has 1 CPU, 100 MB" in caplog.text
 
@@ -254,12 +254,12 @@ def test_what_jobs_used_by_rule(tmp_path: Path) -> None:
     table = by_rule(benchmarks, read_reports([report])).set_index("rule")
     align = table.loc["align"]
     assert align["jobs"] == 2
-    # The more of the two sources: the memory and time of the report, the CPUs of the benchmarks.
+    # The larger of the two sources: memory and time from the report, CPUs from the benchmarks.
     assert (align["memory_mb_asked"], align["memory_mb_used"]) == (4000, 2048 + 180)
     assert (align["minutes_asked"], align["minutes_used"]) == (240, 60)
     assert (align["cpus_asked"], align["cpus_used"]) == (4, 2)
     training = table.loc["fine_tune"]
-    # Fine-tunings that share a job: its memory is theirs, its time is not.
+    # Fine-tunings in one job: the memory of the job counts for each, but not its time.
     assert (training["memory_mb_used"], training["minutes_used"]) == (3072 + 180, 50)
     assert pd.isna(table.loc["read_lexicon", "memory_mb_used"])
     assert proposal(table.reset_index(), 1.5) == {
@@ -271,12 +271,12 @@ def test_what_jobs_used_by_rule(tmp_path: Path) -> None:
 def test_usage_without_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["usage", str(tmp_path)]) == 1
     message = capsys.readouterr().err
-    assert "holds no benchmark files, and there is no efficiency report" in message
+    assert "contains no benchmark files, and there is no efficiency report" in message
     assert message.count("\n") == 1
     benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
     assert main(["usage", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    assert f"By 1 benchmark files alone, with {SNAKEMAKE_MB} MB added" in shown
+    assert f"By 1 benchmark files only, with {SNAKEMAKE_MB} MB added" in shown
     assert "there is no efficiency report of SLURM, which is written at the end of a run" in shown
     assert "memory_mb:\n  backbones: 800\n" in shown
     align = next(line for line in shown.splitlines() if line.split()[0] == "align")
@@ -288,14 +288,14 @@ def test_reports_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be read"):
         read_reports([report])
     report.write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"is no efficiency report of the SLURM plugin"):
+    with pytest.raises(InputError, match=r"is not an efficiency report of the SLURM plugin"):
         read_reports([report])
     report.write_text(REPORT.replace("RuleName", "Other"), encoding="utf-8")
     with pytest.raises(InputError, match=r"AccountingStoreFlags=job_comment.*--no-report"):
         read_reports([report])
     benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
     table, origin = measured(tmp_path, [])
-    assert "benchmark files alone" in origin and list(table["rule"]) == ["align"]
+    assert "benchmark files only" in origin and list(table["rule"]) == ["align"]
     assert page(table, origin, 1.3).count("align") == 1
     (tmp_path / "benchmarks/align/b.tsv").write_text("x\ty\n1\t2\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"b\.tsv is no benchmark file"):

@@ -1,4 +1,4 @@
-"""GPUs: one of its own for every job, what their memory holds, and one line where they cannot be used."""
+"""GPUs: one per job, batches that fit into memory, and one-line messages if they cannot be used."""
 
 import logging
 import os
@@ -39,14 +39,14 @@ def own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    # What a job changes of its process.
+    # The environment variables that a job changes.
     monkeypatch.setattr(logging.getLogger(), "handlers", list(logging.getLogger().handlers))
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(variable, "1")
     monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "error")
 
 
-# Which GPUs there are
+# List of GPUs
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_limit_is_no_less_than_a_job_asks_for(monkeypatch: pytest.MonkeyPatc
     assert (gpu_limit(1), gpu_limit(2), gpu_limit(4)) == (3, 3, 4)
 
 
-# A GPU of its own for every job
+# One GPU per job
 
 
 def test_jobs_at_a_time_have_different_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,14 +140,14 @@ def test_a_variable_that_was_not_set_is_not_set_afterwards(monkeypatch: pytest.M
 
 
 def test_too_few_are_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What says so is the check of what torch finds."""
+    """The check of torch's devices reports it."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with reserved_gpus(2) as names:
         assert names == [] and os.environ["CUDA_VISIBLE_DEVICES"] == "0"
 
 
 def test_slurm_s_jobs_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has a GPU number 0, and they are not the same."""
+    """Each has a GPU with number 0, and these are different GPUs."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     with reserved_gpus(1) as first:
@@ -157,12 +157,12 @@ def test_slurm_s_jobs_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch
 
 
 def holding(seconds: float, record: Path, count: int = 1) -> "subprocess.Popen[bytes]":
-    """A process that reserves GPUs, and writes which, and from when to when."""
+    """A process that reserves GPUs, and records them with start and end."""
     program = (
         "import sys, time\n"
         "from semantic_tokens.jobs.gpu_devices import reserved_gpus\n"
         "seconds, record, count = float(sys.argv[1]), sys.argv[2], int(sys.argv[3])\n"
-        "with reserved_gpus(count, look_every=0.05) as names:\n"
+        "with reserved_gpus(count, retry_every=0.05) as names:\n"
         "    began = time.monotonic()\n"
         "    open(record + '.began', 'a').write(','.join(names) + '\\n')\n"
         "    time.sleep(seconds)\n"
@@ -209,7 +209,7 @@ def test_a_killed_job_s_gpu_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert names == ["0"]
 
 
-def test_a_wait_is_told(
+def test_a_wait_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
@@ -217,17 +217,17 @@ def test_a_wait_is_told(
     other = holding(1.0, record)
     while not record.with_suffix(".began").exists():
         time.sleep(0.05)
-    with caplog.at_level(logging.WARNING), reserved_gpus(1, look_every=0.05):
+    with caplog.at_level(logging.WARNING), reserved_gpus(1, retry_every=0.05):
         pass
     assert f"waiting for a GPU, for 0 s so far; in use by process {other.pid} of" in caplog.text
     assert other.wait() == 0
 
 
-# Every rule that asks for GPUs
+# All rules that request GPUs
 
 
 def rules_with_gpus() -> dict[str, str]:
-    """Rule -> script, of the rules that ask for ``gpus_per_job``."""
+    """Rule -> script, for rules that request ``gpus_per_job``."""
     found = {}
     for path in sorted((ROOT / "rules").glob("*.smk")):
         for part in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
@@ -255,7 +255,7 @@ def test_each_of_them_ends_at_once_without_cuda(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It has no input here, so that it would fail otherwise if it began to work."""
+    """There is no input, so the job would fail differently if it started to work."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     snakemake = SimpleNamespace(
         rule=rule, threads=1, log=[str(tmp_path / "log")], resources={"gpu": 1}
@@ -274,7 +274,7 @@ def test_each_of_them_ends_at_once_without_cuda(
 
 @pytest.fixture
 def small_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A card of 24 GiB, of which other processes have 8 and this one 14."""
+    """A GPU with 24 GiB. Other processes use 8, and this process 14."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2 * GIB, 24 * GIB))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 14 * GIB)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 13 * GIB)
@@ -287,15 +287,16 @@ FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\n
 
 @pytest.mark.usefixtures("small_gpu")
 def test_an_estimate_of_what_fits() -> None:
-    # 1 GiB is kept, the pass took 12, and 15 are to be had: that would be more rows than did not fit.
+    # 1 GiB is kept, the pass needed 12, and 15 are available: more rows than the number that did
+    # not fit.
     assert batch_that_fits(128, GIB) == 64
     # A power of two, and no more than half of the rows.
     assert batch_that_fits(100, GIB) == 32
-    # 9 GiB are kept, 4 were for 4 rows, and 7 are to be had.
+    # 9 GiB are kept, 4 were for 4 rows, and 7 are available.
     assert batch_that_fits(4, 9 * GIB) == 2
-    # 12 GiB are kept, 1 was for 64 rows, and 4 are to be had.
+    # 12 GiB are kept, 1 was for 64 rows, and 4 are available.
     assert batch_that_fits(64, 12 * GIB) == 32
-    # 15 GiB are kept, of what the pass took more, and 1 is to be had.
+    # 15 GiB are kept, more than the pass needed, and 1 is available.
     assert batch_that_fits(16, 12 * GIB) == 8
     # Not even one row.
     assert batch_that_fits(1, GIB) == 0
@@ -348,7 +349,7 @@ def model() -> nn.Module:
         (1, "not even one row would fit: set `gradient_checkpointing: true`"),
     ],
 )
-def test_a_training_says_which_batch_would_fit_and_goes_on(
+def test_a_training_logs_which_batch_would_fit_and_continues(
     size: int | None, said: str, tmp_path: Path
 ) -> None:
     seen = 0
@@ -370,7 +371,7 @@ def test_a_training_says_which_batch_would_fit_and_goes_on(
     assert message.startswith("step 3 of 4 (ner on a) needs more GPU memory than there is (NVIDIA")
     assert said in message and "\n" not in message
     resumed = train(model(), batches(32), loss, checkpoint=tmp_path / "checkpoint", **given)
-    assert seen == 5  # steps one and two were not taken again
+    assert seen == 5  # steps one and two were not repeated
     assert resumed == pytest.approx(train(model(), batches(32), loss, **given))
 
 
@@ -400,11 +401,11 @@ def test_kmeans_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_papers_largest_kmeans_takes_what_it_is_said_to() -> None:
-    """6 GB in all, as the head of the module counts."""
+    """6 GB in total, as in the docstring of the module."""
     assert 5e9 < kmeans_module._device_bytes(901_629, 360_652, 768) < 6.5e9
 
 
-# What cannot be used at all
+# Unusable GPUs
 
 
 @pytest.mark.parametrize(

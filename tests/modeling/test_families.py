@@ -1,4 +1,4 @@
-"""Encoders of many families, from random weights: what is changed in them, and what is not."""
+"""Encoders of many families, with random weights."""
 
 import itertools
 from collections.abc import Callable
@@ -48,7 +48,7 @@ SHAPE = {
     "initializer_range": 0.2,
 }
 WORDPIECE, UNIGRAM, BYTES = character_tokenizer, sentencepiece_tokenizer, byte_level_tokenizer
-#: Rows of the embedding beyond the tokenizer's last id.
+#: Rows of the embedding after the tokenizer's last id.
 PADDING_ROWS = 3
 
 
@@ -58,13 +58,13 @@ def shape(*without: str, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Family:
-    """How a family's small model is made.
+    """The small model of a family.
 
     Attributes:
-        config: its configuration.
-        options: of the configuration, but the size of the vocabulary and the special ids.
-        tokenizer: makes its tokenizer.
-        numbers: of :func:`numbers_of`, as they were when this line was written.
+        config: the class of its configuration.
+        options: options of the configuration, without the vocabulary size and the special ids.
+        tokenizer: a function that makes its tokenizer.
+        numbers: the recorded result of :func:`numbers_of`.
     """
 
     config: type[hf.PreTrainedConfig]
@@ -134,7 +134,7 @@ TEXTS = ["a red tomato, the house", "red tomatoes", "the baum"]
 
 @dataclass(frozen=True)
 class Made:
-    """A family's model on disk, as somebody else saved it."""
+    """A family's model on disk, saved by transformers."""
 
     name: str
     folder: Path
@@ -147,14 +147,14 @@ class Made:
 
     @property
     def ids(self) -> torch.Tensor:
-        """[3, 16], in the frame of a pair."""
+        """[3, 16], with the special tokens of a pair."""
         generator = torch.Generator().manual_seed(1)
         ids = torch.randint(5, self.subwords, (3, 16), generator=generator)
         ids[:, [7, 8, 15]] = self.tokenizer.sep_token_id  # Longformer looks for them
         return ids
 
     def files(self, folder: Path, per_group: int = 1, dimension: int | None = None) -> ModelFiles:
-        """The backbone with neighbours in groups of this size, special tokens alone."""
+        """The backbone with neighbours in groups of this size. Special tokens are singletons."""
         embeddings = read_embeddings(self.folder, self.subwords)[:, :dimension].contiguous()
         if per_group == 1:
             groups = ungrouped(embeddings)
@@ -205,7 +205,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(autouse=True)
 def modules_of_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """transformers copies the Python files of a checkpoint there."""
+    """The folder into which transformers copies the Python files of a checkpoint."""
     for module in (hf.dynamic_module_utils, hf.utils.hub):
         monkeypatch.setattr(module, "HF_MODULES_CACHE", str(tmp_path / "modules"), raising=False)
 
@@ -215,7 +215,7 @@ def tensors_of(output: Any) -> list[torch.Tensor]:
 
 
 def theirs(made: Made, head: str, folder: Path | None = None, **options: Any) -> Any:
-    """Their model below a head of transformers, whose fresh weights are those of seed 1."""
+    """Their model with a head of transformers. New weights are from seed 1."""
     torch.manual_seed(1)
     auto_class = HEADS[head]
     config = hf.AutoConfig.from_pretrained(made.folder)
@@ -230,7 +230,7 @@ def ours(head: str, files: ModelFiles | Path) -> hf.PreTrainedModel:
     return load_model(head, files, labels=3 if "classification" in head else None)
 
 
-# What a model computes
+# Computations
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -244,12 +244,12 @@ def test_every_subword_its_own_group_is_the_original(made: Made, tmp_path: Path,
     assert len(found) == len(expected) > 0
     for one, other in zip(found, expected, strict=True):
         if head == "masked_language_modelling" and one is found[0]:
-            other = other[..., : made.subwords]  # the padding rows are no subword's
+            other = other[..., : made.subwords]  # the padding rows belong to no subword
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
 
 
 def numbers_of(logits: torch.Tensor) -> list[float]:
-    """Three logits and the deviation of all."""
+    """Three logits, and the standard deviation of all."""
     some = logits[0, 0, 0], logits[1, 5, 7], logits[2, 15, -1], logits.std()
     return [round(float(number), 4) for number in some]
 
@@ -274,7 +274,9 @@ def test_missing_columns_are_zero(made: Made, tmp_path: Path) -> None:
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
-def test_logits_of_all_and_of_masked_positions_teach_the_same(made: Made, tmp_path: Path) -> None:
+def test_logits_of_all_and_of_masked_positions_give_the_same_training(
+    made: Made, tmp_path: Path
+) -> None:
     files = made.files(tmp_path, per_group=2, dimension=6)
     masked = torch.full_like(made.ids, -100)
     masked[:, 3], masked[0, 5:8] = made.ids[:, 3], made.ids[0, 5:8]
@@ -307,8 +309,9 @@ def test_first_k_computes_what_the_original_does_of_the_text_it_cuts(
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
-def test_token_types_are_given_to_those_who_tell_them_apart(made: Made, tmp_path: Path) -> None:
-    """A tokenizer may say type 1 for the second text of a pair, whatever the model knows."""
+def test_token_types_are_given_to_models_that_use_them(made: Made, tmp_path: Path) -> None:
+    """A tokenizer may return type 1 for the second text of a pair, even if the model has no
+    types."""
     model = ours("sequence_classification", made.files(tmp_path))
     ids = made.ids[:2].tolist()
     with torch.no_grad():
@@ -321,7 +324,7 @@ def test_token_types_are_given_to_those_who_tell_them_apart(made: Made, tmp_path
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_scores_of_rankings_are_those_of_the_head(made: Made, tmp_path: Path, pooling: str) -> None:
-    """Its last layer is found in every family, and computes in float32 under autocast."""
+    """The head's last layer is found in every family, and computes in float32 under autocast."""
     model = load_classifier(made.files(tmp_path), 2, pooling, seed=1).eval()
     batch = model_inputs(made.ids.tolist(), 0)
     with torch.no_grad():
@@ -335,7 +338,7 @@ def test_scores_of_rankings_are_those_of_the_head(made: Made, tmp_path: Path, po
     assert halved.dtype == torch.float32
 
 
-# What is written
+# Files
 
 
 def test_grouping_leaves_every_other_tensor_bit_for_bit(made: Made, tmp_path: Path) -> None:
@@ -363,7 +366,7 @@ def test_grouping_leaves_every_other_tensor_bit_for_bit(made: Made, tmp_path: Pa
 
 @pytest.fixture
 def trained(made: Made, tmp_path: Path) -> tuple[hf.PreTrainedModel, Path]:
-    """A model of few columns after a step of training, and where it is saved."""
+    """A model with few columns after a training step, and its folder."""
     files = made.files(tmp_path, per_group=2, dimension=6)
     model = ours("masked_language_modelling", files)
     objective = MaskedLanguageModel(model)
@@ -479,7 +482,7 @@ def test_the_longest_text_is_one_that_the_model_reads(made: Made) -> None:
     if limit is None:
         assert made.name in without
         return
-    # RoBERTa's positions, and those of its heirs, begin after the id of the padding.
+    # Positions of RoBERTa and its derivatives start after the padding id.
     is_heir = made.name in ("xlm-r", "roberta", "camembert", "longformer", "mpnet", "xlm-r-xl")
     assert limit == (66 - 2 if is_heir else 66)
     model, ids = theirs(made, "none"), torch.full((1, limit + 1), 7)

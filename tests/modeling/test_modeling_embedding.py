@@ -1,4 +1,4 @@
-"""The method by itself: the loss over groups in parts, and rows that training need not see."""
+"""The method: the loss over groups in parts, and rows that training can leave out."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ from semantic_tokens.modeling.vocabulary_layers import plain_input_embedding
 @pytest.mark.parametrize("at_once", [1, 50, 10**6])
 @pytest.mark.parametrize("scale", [1.0, 1024.0])
 def test_the_loss_in_parts_is_that_of_all_logits(at_once, scale, has_bias, monkeypatch):
-    """Also with a loss scaled as under fp16, and with rows that do not divide evenly."""
+    """Also with a scaled loss, as in fp16, and with a number of rows that is not divisible."""
     monkeypatch.setattr(embedding_module, "_LOGITS_AT_ONCE", at_once)
     generator = torch.Generator().manual_seed(0)
     groups = torch.randint(30, (17,), generator=generator)
@@ -150,11 +150,11 @@ def test_a_decoder_is_tied_where_the_original_is_and_else_averaged(ties):
     if not ties:
         torch.testing.assert_close(decoder.weight.data, before.view(4, 3, 8).mean(dim=1))
     torch.testing.assert_close(decoder.bias.data, bias.view(4, 3).mean(dim=1))
-    assert model.cls.predictions.bias is decoder.bias  # under both of its names
+    assert model.cls.predictions.bias is decoder.bias  # with both names
 
 
 def test_rows_of_no_subword_have_no_group():
-    """As of a matrix that was padded to a multiple of 64."""
+    """For example, in a matrix that was padded to a multiple of 64."""
     model = tiny_bert()
     rows = model.get_input_embeddings().weight.data.clone()
     use_semantic_tokens(model, torch.arange(10), rows[:10])

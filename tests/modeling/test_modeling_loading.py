@@ -1,4 +1,4 @@
-"""Semantic-token models opened, trained, saved and exported, against transformers' own classes.
+"""Open, train, save and export semantic-token models, compared with the classes of transformers.
 
 ``test_families.py`` does the same for many families.
 """
@@ -41,7 +41,7 @@ def backbone(request: pytest.FixtureRequest, tmp_path: Path) -> Backbone:
         intermediate_size=40,
         max_position_embeddings=40,
         pad_token_id=1,
-        initializer_range=0.3,  # far from linear, so that a wrong detail shows
+        initializer_range=0.3,  # far from linear, so that errors are visible
     )
     if request.param == "bert":
         config: BertConfig = BertConfig(type_vocab_size=2, **shape)
@@ -49,7 +49,7 @@ def backbone(request: pytest.FixtureRequest, tmp_path: Path) -> Backbone:
         config = XLMRobertaConfig(type_vocab_size=1, **shape)
     model = AutoModelForMaskedLM.from_config(config).eval()
     for parameter in model.parameters():
-        if parameter.ndim == 1:  # biases and layer norms are drawn constant otherwise
+        if parameter.ndim == 1:  # biases and layer norms are constant by default
             parameter.data += 0.1 * torch.randn_like(parameter)
     model.tie_weights()
     model.save_pretrained(tmp_path / "backbone")
@@ -70,7 +70,7 @@ def embeddings_of(model: PreTrainedModel) -> torch.Tensor:
 
 
 def files_of(folder: Path, embeddings: torch.Tensor, per_group: int = 1) -> ModelFiles:
-    """The backbone with so many neighbours in each group."""
+    """The backbone with this number of neighbours per group."""
     groups = ungrouped(embeddings)
     if per_group > 1:
         groups = groups_of(embeddings, torch.arange(WORDS) // per_group)
@@ -82,7 +82,7 @@ def for_masked_words(files: ModelFiles | Path, **options) -> PreTrainedModel:
     return load_model("masked_language_modelling", files, **options)
 
 
-# What a model computes
+# Computations
 
 
 def test_every_subword_its_own_group_is_the_original_model(backbone: Backbone) -> None:
@@ -91,7 +91,7 @@ def test_every_subword_its_own_group_is_the_original_model(backbone: Backbone) -
     ids, mask = texts()
     expected = original(input_ids=ids, attention_mask=mask, output_hidden_states=True)
     encoder, model = load_model("none", files), for_masked_words(files)
-    for keep_gradient in (True, False):  # PyTorch computes the two by different kernels
+    for keep_gradient in (True, False):  # PyTorch uses different kernels for the two
         with torch.set_grad_enabled(keep_gradient):
             hidden = encoder(ids, mask).last_hidden_state
             logits = model(ids, mask).logits
@@ -145,7 +145,7 @@ def test_gradients_are_those_of_the_original_model(backbone: Backbone) -> None:
     torch.testing.assert_close(ours[rows], theirs[rows], atol=1e-5, rtol=1e-4)
 
 
-def test_a_mask_over_text_alone_changes_nothing(backbone: Backbone) -> None:
+def test_a_mask_without_padding_changes_nothing(backbone: Backbone) -> None:
     folder, _ = backbone
     ids, mask = texts()
     ids = ids[mask.all(dim=1)]
@@ -231,7 +231,7 @@ def test_what_is_saved_after_training_is_what_was_trained(
     carried = set(load_file(folder / "model.safetensors"))
     kept = set(load_file(tmp_path / "trained/model.safetensors"))
     assert {n for n in carried if "decoder" not in n} <= kept
-    # and once more, from what was saved
+    # and again from the saved files
     save_model(again, ModelFiles(tmp_path / "trained"), tmp_path / "trained", tmp_path / "again")
     assert set(load_file(tmp_path / "again/model.safetensors")) == kept
 
@@ -281,9 +281,7 @@ def test_padding_columns_stay_zero_through_training(backbone: Backbone, tmp_path
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "backbone/config.json"])
-def test_a_saved_model_that_was_cut_short_is_named(
-    backbone: Backbone, tmp_path: Path, name: str
-) -> None:
+def test_a_truncated_saved_model_is_named(backbone: Backbone, tmp_path: Path, name: str) -> None:
     folder, _ = backbone
     save_model(for_masked_words(folder), ModelFiles(folder), tmp_path / "tokenizer", tmp_path / "m")
     content = (tmp_path / "m" / name).read_bytes()
@@ -292,18 +290,18 @@ def test_a_saved_model_that_was_cut_short_is_named(
         load_model("none", tmp_path / "m")
 
 
-def test_a_backbone_that_was_cut_short_is_named(backbone: Backbone) -> None:
+def test_a_truncated_backbone_is_named(backbone: Backbone) -> None:
     path = backbone[0] / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    message = rf"{path} is damaged .*; delete it to have it made again"
+    message = rf"{path} is damaged .*; delete it and it will be made again"
     with pytest.raises(InputError, match=message):
         load_model("token_classification", backbone[0], labels=2)
     with pytest.raises(InputError, match=message):
         read_embeddings(backbone[0], WORDS)
 
 
-def test_embeddings_may_stand_for_groups(backbone: Backbone, tmp_path: Path) -> None:
-    """Of a model that is aligned or reduced and not grouped."""
+def test_embeddings_may_be_of_groups(backbone: Backbone, tmp_path: Path) -> None:
+    """The embeddings of a model that is aligned or reduced but not grouped."""
     from semantic_tokens.embeddings.matrix import save_embeddings
 
     folder, original = backbone
@@ -317,7 +315,7 @@ def test_embeddings_may_stand_for_groups(backbone: Backbone, tmp_path: Path) -> 
 # Options
 
 
-def test_dropout_is_what_is_asked_for(backbone: Backbone) -> None:
+def test_dropout_is_as_configured(backbone: Backbone) -> None:
     folder, _ = backbone
     for probability in (0.0, 0.35):
         model = load_model("token_classification", folder, labels=3, dropout=probability)

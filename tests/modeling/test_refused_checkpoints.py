@@ -1,5 +1,5 @@
-"""Checkpoints that cannot be grouped: one line that says why, before any work. And those that can
-be only when their code is trusted."""
+"""Checkpoints that cannot be grouped end with one line before any work. Others need trust in their
+code."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ SMALL = {
 
 
 def write(folder: Path, model: hf.PreTrainedModel) -> None:
-    """A checkpoint with the tests' tokenizer."""
+    """Write a checkpoint with the tests' tokenizer."""
     model.save_pretrained(folder)
     character_tokenizer().save_pretrained(folder)
 
@@ -72,20 +72,20 @@ def with_number(value: float) -> Callable[[Path], None]:
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "GPT-2": (
         lambda f: write(f, hf.GPT2LMHeadModel(hf.GPT2Config(vocab_size=V, n_embd=8, n_layer=1, n_head=1))),
-        r"holds a decoder \(gpt2\); use an encoder",
+        r"contains a decoder \(gpt2\); use an encoder",
     ),
     "Llama": (
         lambda f: write(f, hf.LlamaForCausalLM(hf.LlamaConfig(vocab_size=V, **SMALL))),
-        r"holds a decoder \(llama\); use an encoder",
+        r"contains a decoder \(llama\); use an encoder",
     ),
-    "BERT as a decoder": (changed_config(is_decoder=True), r"holds a decoder \(bert\)"),
+    "BERT as a decoder": (changed_config(is_decoder=True), r"contains a decoder \(bert\)"),
     "T5": (
         lambda f: write(f, hf.T5ForConditionalGeneration(hf.T5Config(vocab_size=V, d_model=8, d_ff=8, d_kv=4, num_layers=1, num_heads=2))),
-        r"holds an encoder-decoder \(t5\); use an encoder",
+        r"contains an encoder-decoder \(t5\); use an encoder",
     ),
     "BART": (
         lambda f: write(f, hf.BartModel(hf.BartConfig(vocab_size=V, d_model=8, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=8, decoder_ffn_dim=8, encoder_attention_heads=1, decoder_attention_heads=1))),
-        r"holds an encoder-decoder \(bart\); use an encoder",
+        r"contains an encoder-decoder \(bart\); use an encoder",
     ),
     "CANINE": (
         lambda f: write(f, hf.CanineModel(hf.CanineConfig(**SMALL))),
@@ -115,7 +115,7 @@ def one_line(error: InputError) -> str:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_is_said_in_one_line(name: str, tmp_path: Path) -> None:
+def test_what_is_refused_is_reported_in_one_line(name: str, tmp_path: Path) -> None:
     make, message = REFUSED[name]
     make(tmp_path / "theirs")
     with pytest.raises(InputError, match=message) as grouping:
@@ -157,14 +157,14 @@ def test_weights_without_an_embedding_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "theirs/model.safetensors"
     tensors = {n: t for n, t in load_file(path).items() if "word_embeddings" not in n}
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(InputError, match="has no embedding of subwords; use a whole checkpoint"):
+    with pytest.raises(InputError, match="has no embedding of subwords; use a complete checkpoint"):
         semantic_version(tmp_path / "theirs", tmp_path / "ours")
-    with pytest.raises(InputError, match="has no embedding of subwords; use a whole checkpoint"):
+    with pytest.raises(InputError, match="has no embedding of subwords; use a complete checkpoint"):
         spec = {"source": "checkpoint", "path": str(tmp_path / "theirs")}
         derive_backbone(spec, tmp_path / "backbone")
 
 
-# Code that comes with a checkpoint
+# Checkpoints with code
 
 CODE = """
 from transformers import BertConfig, BertForMaskedLM, BertModel
@@ -189,7 +189,7 @@ with open({mark!r}, "a") as file:
 
 @pytest.fixture
 def with_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkpoint whose model is Python code beside it, which says when it runs."""
+    """A checkpoint with Python code for its model, which records when it runs."""
     for module in (hf.dynamic_module_utils, hf.utils.hub):
         monkeypatch.setattr(module, "HF_MODULES_CACHE", str(tmp_path / "modules"), raising=False)
     folder = tmp_path / "theirs"
@@ -221,8 +221,8 @@ def test_code_that_nobody_trusts_does_not_run(with_code: Path, tmp_path: Path) -
     assert not (tmp_path / "ours").exists() and not (tmp_path / "backbone").exists()
 
 
-def test_trusted_code_goes_the_whole_way(with_code: Path, tmp_path: Path) -> None:
-    """Grouped by hand, and as a backbone: opened, saved, opened again, and exported."""
+def test_trusted_code_works_in_every_step(with_code: Path, tmp_path: Path) -> None:
+    """Grouped by the command, and as a backbone: opened, saved, opened again, and exported."""
     made = semantic_version(with_code, tmp_path / "ours", ratio=0.5, trust_remote_code=True)
     assert (made.folder / "own.py").is_file()
     original = hf.AutoModelForMaskedLM.from_pretrained(with_code, trust_remote_code=True).eval()

@@ -1,4 +1,4 @@
-"""The plan: what its jobs take, and what it cannot count it says."""
+"""The plan: costs of jobs, and messages about costs that cannot be counted."""
 
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def test_ranking_counts_pairs_lists_and_the_collection() -> None:
     short = task_operations(
         "reranking", SMALL, counts, lengths, options | {"max_length": 512}, training
     )
-    assert short[1] == 3 * 100 * SMALL.text(32 + 128 + 3).forward  # as long as its two texts
+    assert short[1] == 3 * 100 * SMALL.text(32 + 128 + 3).forward  # the length of its two texts
     query, passage = (SMALL.text(length) for length in (32, 128))
     options = {"negatives_per_query": 1}
     whole = task_operations("retrieval", SMALL, counts, lengths, options, training)
@@ -81,7 +81,7 @@ def test_ranking_counts_pairs_lists_and_the_collection() -> None:
     parts = task_operations(
         "retrieval", SMALL, counts, lengths, options, training | {"device_batch_size": 2}
     )
-    # Every text is encoded once more.
+    # Every text is encoded one more time.
     assert parts[0] == whole[0] + 10 * (query.forward + 2 * passage.forward)
 
 
@@ -165,7 +165,7 @@ def test_experiments_share_what_they_have_in_common(tmp_path: Path) -> None:
     assert costs["extract_embeddings"].bytes == 1000 * 16 * 4
 
 
-def test_disk_is_reckoned_from_downloads_and_then_from_what_was_read(tmp_path: Path) -> None:
+def test_disk_is_estimated_from_downloads_and_then_from_what_was_read(tmp_path: Path) -> None:
     rows = [ROW, ROW | {"pretraining": "mlm"}]
     ranking = {
         "kind": "ranking",
@@ -186,7 +186,7 @@ def test_disk_is_reckoned_from_downloads_and_then_from_what_was_read(tmp_path: P
         )
 
     whole = disk()
-    # A download of 3 GB is 9 GB of text, in two corpora; and a token's id is as long as its text.
+    # A download of 3 GB is 9 GB of text, in two corpora. A token id is as long as its text.
     assert whole["read_corpus"].bytes == whole["tokenize_corpus"].bytes == pytest.approx(9e9)
     assert whole["read_ranking_dataset"].bytes == whole["tokenize_ranking"].bytes == 300e6
     assert whole["rank_bm25"].scratch == 2.5 * 300e6
@@ -223,12 +223,12 @@ def test_disk_adds_up_and_says_what_is_not_known(tmp_path: Path) -> None:
     page = report(costs, {"a": {"hub": "o/a", "size_mb": 2000}}, ONE)
     written = sum(cost.bytes for cost in costs.values())
     assert f"2.0 GB of downloads and {written / 1e6:.1f} MB written" in page
-    assert f"{2 + written / 1e9:.1f} GB in all" in page
+    assert f"{2 + written / 1e9:.1f} GB in total" in page
     assert f"up to {6 * weights / 1e6:.1f} MB for a job while it runs" in page
     assert "2 jobs: disk of text whose source has no known size" in page  # XNLI, read and tokenised
 
 
-def test_what_is_there_already_counts_more_than_what_is_said(tmp_path: Path) -> None:
+def test_what_is_there_already_counts_more_than_what_is_reported(tmp_path: Path) -> None:
     said = planned([ROW], tmp_path)["fine_tune"].operations
     dataset = tmp_path / "datasets/xnli"
     dataset.mkdir(parents=True)
@@ -244,7 +244,7 @@ def test_what_is_there_already_counts_more_than_what_is_said(tmp_path: Path) -> 
     assert now == pytest.approx(2 * (200 * text.step + 20 * text.forward))
 
 
-def test_a_checkpoint_of_one_s_own_tells_its_sizes(tmp_path: Path) -> None:
+def test_sizes_are_read_from_a_local_checkpoint(tmp_path: Path) -> None:
     made = BertConfig(
         num_hidden_layers=4, hidden_size=16, intermediate_size=32, num_attention_heads=2
     )
@@ -278,7 +278,7 @@ def test_lengths_are_counted_in_what_is_tokenised(tmp_path: Path) -> None:
     assert run.data.lengths("xnli", "mbert") == {"tokens": 2.0}
 
 
-def test_what_cannot_be_counted_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_counted_is_reported(tmp_path: Path) -> None:
     costs = planned([ROW, ROW | {"training": "eng"}], tmp_path, backbones={"mbert": {}})
     assert costs["fine_tune"].operations == 0
     costs |= planned([ROW | {"training": "eng"}], tmp_path)
@@ -288,7 +288,7 @@ def test_what_cannot_be_counted_is_said(tmp_path: Path) -> None:
     }
     page = report(costs, downloads, ONE)
     assert "2 jobs: training in eng alone" in page
-    assert "450 MB  and 1 of a size not known here" in page
+    assert "450 MB  and 1 of unknown size" in page
     assert "facebook/xnli (CC BY-NC 4.0)" in page
     del downloads["wikipedia"]
     page = report(costs, downloads, ONE)
@@ -296,7 +296,7 @@ def test_what_cannot_be_counted_is_said(tmp_path: Path) -> None:
 
 
 def row_of(page: str, name: str) -> list[str]:
-    """The words of the first line of the page that begins with this one."""
+    """The words of the first line of the page that starts with this word."""
     return next(words for line in page.splitlines() if (words := line.split())[:1] == [name])
 
 
@@ -305,7 +305,7 @@ def test_hours_are_operations_over_what_is_reached_and_starts(tmp_path: Path) ->
     throughput = Throughput(100.0, "given", utilisation=0.5, seconds_per_job=7200.0)
     hours = costs["fine_tune"].operations / 3600 / 50 + 2 * 2
     assert row_of(report(costs, {}, throughput), "fine_tune")[1:3] == ["2", f"{hours:,.1f}"]
-    # Where there are GPUs, what needs none has no hours.
+    # With GPUs, jobs without a GPU have no hours.
     throughput = Throughput(100.0, "given", utilisation=0.5, gpus_per_job=1)
     page = report(costs, {}, throughput)
     assert row_of(page, "derive_backbone")[1:3] == ["1", "-"]
@@ -328,7 +328,7 @@ def test_the_time_is_divided_among_jobs_but_for_those_that_wait_for_each_other()
     assert hours(at_once=10, seconds_per_job=36.0) == pytest.approx(11 + 111 * 0.01 / 10)
     assert hours(at_once=5, gpus_per_job=2) == pytest.approx(11)
     shown = report(costs, {}, Throughput(1.0, "given", utilisation=1.0, at_once=10))
-    assert "about 11.0 hours from beginning to end with 10 jobs at a time" in shown
+    assert "about 11.0 hours in total with 10 jobs at a time" in shown
 
 
 def test_money_is_hours_times_the_price_that_was_given(tmp_path: Path) -> None:
@@ -361,7 +361,7 @@ def test_the_plan_is_held_to_the_trainings_that_are_done(tmp_path: Path) -> None
     assert found.planned_seconds(throughput) == pytest.approx(2 * 10 + 200)
     assert found.utilisation(throughput) == pytest.approx(0.5)
     page = " ".join(report(costs, {}, throughput, measured=found).split())
-    assert "2 trainings are done and took 0.033 hours; the plan says 0.061." in page
+    assert "2 trainings are finished and took 0.033 hours; the plan says 0.061." in page
     assert "With `throughput.utilisation: 0.5` it would be right." in page
     assert Measured(2, 19.0, 1.0).utilisation(throughput) is None
 

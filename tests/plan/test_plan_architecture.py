@@ -1,4 +1,5 @@
-"""Operations counted without weights: by hand, and beside torch's count of what really runs."""
+"""Operations counted without weights, compared with a count by hand and with torch's count at run
+time."""
 
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from semantic_tokens.plan.architecture import Architecture
 
 
 def by_hand(layers: int, hidden: int, feed_forward: int, length: int) -> int:
-    """A forward pass of BERT: its four square matrices and its two wide ones per token, the two
-    products of attention per pair of tokens, and the pooler once."""
+    """A forward pass of BERT: four square matrices and two wide ones per token, two products of
+    attention per pair of tokens, and one pooler."""
     per_token = 2 * layers * (4 * hidden**2 + 2 * hidden * feed_forward)
     attention = layers * 2 * (2 * length**2 * hidden)
     return per_token * length + attention + 2 * hidden**2
@@ -29,7 +30,9 @@ def test_bert_is_counted_as_by_hand(length: int) -> None:
     passes = Architecture.of_shape(12, 768, 3072, 119_547).text(length)
     forward = by_hand(12, 768, 3072, length)
     assert passes.forward == forward
-    assert passes.backward == 2 * (forward - 2 * 768**2)  # no state of a text uses the pooler
+    assert passes.backward == 2 * (
+        forward - 2 * 768**2
+    )  # the states of tokens do not use the pooler
 
 
 def test_the_sizes_are_those_of_the_published_model() -> None:
@@ -51,12 +54,12 @@ def test_a_step_of_pretraining_is_counted_as_it_runs(tmp_path: Path) -> None:
         torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
     ):
         model(ids, masked).backward()
-    # Of the head's products torch does not count the one that is added in place to the
-    # embeddings' gradient.
+    # torch does not count the head's product that is added in place to the gradient of the
+    # embeddings.
     added = 2 * int((masked >= 0).sum()) * groups * dimension
     architecture = Architecture.of_config(open_config(tmp_path / "model"))
     text, head = architecture.text(length), architecture.prediction(groups, dimension)
-    pooler = 2 * architecture.dimension**2  # the model has none below this head
+    pooler = 2 * architecture.dimension**2  # the model with this head has no pooler
     expected = 4 * (text.step - pooler + length / 2 * head.step)
     assert counter.get_total_flops() + added == expected
 
@@ -77,7 +80,7 @@ def test_every_family_is_counted_as_it_runs(made: Made) -> None:  # noqa: F811
 
 @pytest.mark.parametrize("made", FAMILIES, indirect=True)
 def test_every_family_s_head_is_counted_as_it_runs(made: Made) -> None:  # noqa: F811
-    """Over all subwords, each its own group: the whole model less its encoder."""
+    """With all subwords as singletons: the full model without its encoder."""
     config = hf.AutoConfig.from_pretrained(made.folder, attn_implementation="eager")
     counted, ids = [], torch.full((1, 16), 5)
     for auto_class in (hf.AutoModelForMaskedLM, hf.AutoModel):
@@ -93,19 +96,19 @@ def test_every_family_s_head_is_counted_as_it_runs(made: Made) -> None:  # noqa:
 
 
 def pooler_of(model: hf.PreTrainedModel) -> int:
-    """Operations of an encoder's pooler for one text; masked language modelling has none."""
+    """Operations of an encoder's pooler for one text. Masked language modelling has no pooler."""
     pooler = getattr(model, "pooler", None)
     matrices = [] if pooler is None else [p for p in pooler.parameters() if p.ndim == 2]
     return sum(2 * matrix.numel() for matrix in matrices)
 
 
-def test_a_family_without_a_head_is_said_so() -> None:
+def test_a_family_without_a_head_is_reported() -> None:
     architecture = Architecture.of_config(hf.ViTConfig())
     with pytest.raises(InputError, match="head of masked language modelling for models of type"):
         architecture.prediction(10, 10)
 
 
-def test_a_length_beyond_the_model_is_said_so() -> None:
+def test_a_length_beyond_the_model_is_reported() -> None:
     architecture = Architecture.of_config(hf.BertConfig(max_position_embeddings=16))
     with pytest.raises(InputError, match="torch cannot count models of type bert"):
         architecture.text(17)

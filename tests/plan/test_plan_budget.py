@@ -1,4 +1,4 @@
-"""What a budget buys: the rule, the whole of the budget's use, and the files that hold the part."""
+"""The part of a study within a budget: the rule, the use of the budget, and the files."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ from semantic_tokens.study.experiments import read_experiments
 ROWS_SCHEMA = Path(__file__).resolve().parents[2] / "config/schemas/experiments.schema.json"
 ALIGNED = "clsa-words"
 RATIOS = (0.4, 0.2, 0.1, 0.05)
-#: A thousandth of a millisecond for each operation of a hundred million per second.
+#: The rate of operations, and the seconds per job.
 THROUGHPUT = Throughput(1e8, "given", utilisation=0.5, seconds_per_job=1.0)
 
 
@@ -49,8 +49,8 @@ def grouped(figure: str, **options: Any) -> list[dict[str, Any]]:
     return [row(figure, f"kmeans-cosine-{ratio}", **options) for ratio in RATIOS]
 
 
-#: As the tables of experiments are: an oracle before and after pretraining, its curves, and
-#: another backbone, which is larger and not pretrained.
+#: Like the tables of experiments: an oracle before and after pretraining, its curves, and another
+#: backbone, which is larger and not pretrained.
 ROWS = [
     row("oracle"),
     row("oracle", pretraining="mlm", reference=True),
@@ -133,7 +133,7 @@ SHARES = [0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.6,
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_what_is_bought_fits_and_leaves_no_room_for_a_row(share: float) -> None:
+def test_what_is_selected_fits_and_leaves_no_room_for_a_row(share: float) -> None:
     asked = budget(share * whole().hours)
     found = asked.largest()
     if found is None:
@@ -142,7 +142,7 @@ def test_what_is_bought_fits_and_leaves_no_room_for_a_row(share: float) -> None:
     again = THROUGHPUT.hours(costs_of(asked.study, found.rows, found.tasks, found.pools))
     assert found.hours == again <= asked.hours
     references = {one["backbone"]: one for one in ROWS if one["reference"]}
-    for one in found.rows:  # scores are relative to a row that is there
+    for one in found.rows:  # scores are relative to a selected row
         assert references[one["backbone"]] in found.rows
     for one in ROWS:
         if one not in found.rows:
@@ -151,12 +151,12 @@ def test_what_is_bought_fits_and_leaves_no_room_for_a_row(share: float) -> None:
     assert [one for one in ROWS if one in found.rows] == found.rows  # in the table's order
 
 
-def test_the_whole_is_bought_where_the_budget_pays_for_it() -> None:
+def test_a_sufficient_budget_covers_the_entire_study() -> None:
     asked = budget(whole().hours)
     found = asked.largest()
-    assert found == whole() and asked.is_whole(found)
+    assert found == whole() and asked.is_complete(found)
     assert budget_lines(asked, found, THROUGHPUT, "", [])[0].startswith("  budget: ")
-    assert "buy all of it" in budget_lines(asked, found, THROUGHPUT, "", [])[0]
+    assert "cover the entire study" in budget_lines(asked, found, THROUGHPUT, "", [])[0]
 
 
 def test_passages_go_first_then_rows_then_tasks() -> None:
@@ -164,16 +164,16 @@ def test_passages_go_first_then_rows_then_tasks() -> None:
     levels = [budget(1).of(ROWS, tasks, pools) for pools in pools_of()]
     assert [level.hours for level in levels] == sorted((x.hours for x in levels), reverse=True)
     assert len(levels) == 4
-    for level in levels:  # of pools the largest that fits, with all rows and tasks
+    for level in levels:  # the largest pool that fits, with all rows and tasks
         found = budget(level.hours).largest()
         assert found == level
-    found = budget(0.999 * levels[-1].hours).largest()  # and then the last row goes
+    found = budget(0.999 * levels[-1].hours).largest()  # then the last row is left out
     assert found is not None and (found.rows, found.tasks) == (ROWS[:-1], tasks)
     core = ROWS[:10]
     smallest = budget(1).of(core, tasks, levels[-1].pools)
     found = budget(smallest.hours).largest()
     assert found == smallest
-    found = budget(0.999 * smallest.hours).largest()  # and then the costliest task
+    found = budget(0.999 * smallest.hours).largest()  # then the most expensive task is left out
     by_cost = {task: budget(1).of(core, [task], levels[-1].pools).hours for task in tasks}
     assert found is not None
     assert found.tasks == [task for task in tasks if by_cost[task] < max(by_cost.values())]
@@ -181,7 +181,7 @@ def test_passages_go_first_then_rows_then_tasks() -> None:
 
 
 def pools_of() -> list[dict[str, Any]]:
-    """All that may be searched: the whole, and three pools."""
+    """All searched collections: the entire collection, and three pools."""
     pool = {"depth": 20, "seed": 1}
     numbers = (100_000, 10_000, 1_000)
     return [{}, *({"search": pool | {"random_per_language": number}} for number in numbers)]
@@ -209,7 +209,7 @@ def test_costs_that_are_shared_count_once() -> None:
     assert costs_of(asked.study, aligned)["align"].jobs == 1
 
 
-def test_where_nothing_fits_one_line_says_what_the_cheapest_costs() -> None:
+def test_a_budget_that_fits_no_row_names_the_cheapest() -> None:
     asked = budget(1e-6)
     assert asked.largest() is None
     least = min(
@@ -230,7 +230,7 @@ def test_where_nothing_fits_one_line_says_what_the_cheapest_costs() -> None:
     assert budget(asked.cheapest().hours).largest() is not None
 
 
-def test_what_cannot_be_counted_is_not_bought() -> None:
+def test_what_cannot_be_counted_is_not_selected() -> None:
     rows = [
         *ROWS,
         row("figure9", training="eng"),
@@ -249,10 +249,10 @@ def test_what_cannot_be_counted_is_not_bought() -> None:
     asked = budget(1e9, backbones={"main": {}, "large": {}})
     assert asked.largest() is None and math.isinf(asked.cheapest().hours)
     (line,) = budget_lines(asked, None, THROUGHPUT, "", [])
-    assert "buy nothing that can be counted" in line
+    assert "do not cover any row that can be counted" in line
 
 
-def test_what_is_bought_is_a_table_of_experiments_and_a_file_to_lay_over(tmp_path: Path) -> None:
+def test_what_is_selected_is_a_table_of_experiments_and_a_file_to_overlay(tmp_path: Path) -> None:
     asked = budget(0.5 * budget(1).of(ROWS, list(config()["tasks"]), pools_of()[-1]).hours)
     found = asked.largest()
     assert found is not None and found.pools
@@ -269,7 +269,7 @@ def test_what_is_bought_is_a_table_of_experiments_and_a_file_to_lay_over(tmp_pat
     }
     lines = budget_lines(asked, found, THROUGHPUT, "--configfile x", ["a.tsv", "b.yaml"])
     page = "\n".join(lines)
-    assert f"buy {len(found.rows)} of {len(ROWS)} experiments with" in page
+    assert f"cover {len(found.rows)} of {len(ROWS)} experiments with" in page
     assert "search is searched in a pool (depth 20, random_per_language" in page
     assert "Written to a.tsv and b.yaml." in page and "--configfile x" in page
     further = asked.next_row(found)

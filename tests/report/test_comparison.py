@@ -25,7 +25,7 @@ def test_the_paper_has_five_rows_that_repeat_others():
     assert repeated.values.tolist() == expected
 
 
-def test_the_paper_beside_itself_under_other_names():
+def test_the_paper_compared_with_itself_under_other_names():
     published = read_table(PAPER)
     ours = published.replace({"backbone": {"mbert": "mine"}, "dim": {768: 384, 32: 16}})
     table = compare(ours, published, COLUMNS)

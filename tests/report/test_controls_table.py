@@ -43,7 +43,7 @@ def table() -> pd.DataFrame:
     return controls(ROWS, [NLI], scores, oracle=ORACLE, full_dimension={"b": 64})
 
 
-def test_methods_stand_in_order_with_their_difference_to_k_means(table: pd.DataFrame) -> None:
+def test_methods_are_in_order_with_their_difference_to_k_means(table: pd.DataFrame) -> None:
     shown = ["method", "clsa", "ratio", "nli_accuracy", "nli_accuracy_minus_kmeans"]
     lines = table[shown].fillna(-1).values.tolist()
     assert lines == [
@@ -57,7 +57,7 @@ def test_methods_stand_in_order_with_their_difference_to_k_means(table: pd.DataF
     assert table["nli_accuracy_above_chance"].tolist() == ["yes", "yes", "yes", "yes", "no"]
 
 
-def test_the_page_tells_better_from_worse_and_marks_chance(
+def test_the_page_distinguishes_better_from_worse_and_marks_chance(
     table: pd.DataFrame, tmp_path: Path
 ) -> None:
     write_controls(

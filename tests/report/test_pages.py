@@ -17,7 +17,7 @@ TABLE = pd.DataFrame(
 
 
 class Cells(HTMLParser):
-    """The texts of a page's cells, and the classes of the data cells."""
+    """Collects the texts of a page's cells, and the classes of data cells."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def test_a_page_shows_its_tables(tmp_path: Path) -> None:
     assert cells.classes == ["text", "green", "", "text", "text", "", "", "text"]
     assert "<h1>A &amp; B</h1>" in page
     assert "<h2>Some &lt;scores&gt;</h2>" in page
-    assert "http" not in page  # nothing is asked of a network
+    assert "http" not in page  # no requests to a network
 
 
 def test_equal_numbers_make_equal_bytes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The paper's own 45 rows through our tables: their relative performance."""
+"""The paper's 45 rows in our tables: their relative performance."""
 
 import csv
 from pathlib import Path
@@ -32,7 +32,7 @@ def printed(shared_data: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def experiments(printed):
-    """The printed rows as rows of experiments.tsv, each with the line it came from."""
+    """The printed rows as rows of experiments.tsv, each with its line."""
     rows = []
     for line in printed:
         ratio, dim = float(line["ratio"]), int(line["dim"])
@@ -60,7 +60,7 @@ def record_of(row, task, seed):
 
 
 def test_the_paper_s_identity_columns_and_relative_performance_come_back(printed, experiments):
-    # The five rows that Figure 5 and 6 repeat have paths of their own: no two rows share one.
+    # The five rows that Figures 5 and 6 repeat have their own paths: no two rows share a path.
     scores = even_scores(
         experiments,
         [task.name for task in TASKS],

@@ -56,7 +56,7 @@ def test_table1_counts_the_languages_that_are_scored(counts: pd.DataFrame) -> No
     assert (first["is"], first["type"]) == ("named entity recognition", "classification")
     assert (second["type"], second["granularity"]) == ("embedding", "passage-level")
     assert [first[c] for c in ("languages", "train", "dev", "test")] == [2, 3, 0, 3]
-    assert first["language_codes"] == "eng zho"  # German is trained on and not scored
+    assert first["language_codes"] == "eng zho"  # German is used for training but not scored
     assert pd.isna(first["passages"])
     assert second["passages"] == 5
 
@@ -79,7 +79,7 @@ def test_table2_says_what_the_options_come_to() -> None:
     assert told["epochs"] == {"ner": "3", "rerank": ""}  # the steps decide
     assert told["learning_rate"] == {"ner": "5e-05", "rerank": "1e-05"}
     assert told["adam_beta_2"] == {"ner": "0.99", "rerank": "0.99"}  # the default
-    assert told["dropout"] == {"ner": "", "rerank": "0"}  # the backbone's own, and none
+    assert told["dropout"] == {"ner": "", "rerank": "0"}  # the backbone's value, and no dropout
     assert told["loss"] == {"ner": "", "rerank": "listwise"}
     assert told["max_query_length"]["rerank"] == "32"
     told = dict(continual.values.tolist())

@@ -1,4 +1,4 @@
-"""Two runs side by side: numbers against a direct computation, and what is said of the rest."""
+"""The comparison of two runs: numbers compared with a direct computation, and notes."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ CONFIGURATION = {
 
 
 def nli(right: Sequence[bool], languages: Sequence[str] = ("deu", "eng")) -> list[ScoredItem]:
-    """As many items of each language in turn as there are."""
+    """Items with the languages in turn."""
     return [
         ScoredItem(f"{number:04}", languages[number % len(languages)], float(value), 1.0)
         for number, value in enumerate(right)
@@ -50,10 +50,10 @@ def save(
     task: str = "nli",
     configuration: Mapping[str, Any] | None = CONFIGURATION,
 ) -> None:
-    """Write a run's scores as the workflow does.
+    """Write a run's scores in the workflow's format.
 
     Args:
-        scores: by ``{recipe}/{seed}``.
+        scores: ``{recipe}/{seed}`` -> scores.
     """
     for place, items in scores.items():
         recipe, _, seed = place.rpartition("/")
@@ -69,7 +69,8 @@ def compared(root: Path, first: str = BASE, second: str = "lr") -> RunComparison
 
 
 def drawn_differences(first: np.ndarray, second: np.ndarray, seed: int) -> np.ndarray:
-    """Differences of the means over two languages, items drawn in pairs: independent code."""
+    """Differences of the means over two languages, with items drawn in pairs, by independent
+    code."""
     generator = np.random.default_rng(seed)
     total = np.zeros(RESAMPLES)
     for language in range(2):
@@ -113,7 +114,7 @@ def test_differences_are_those_of_a_direct_computation(tmp_path: Path) -> None:
 
 
 def test_a_score_has_the_interval_that_table_5_has(tmp_path: Path) -> None:
-    """Draws depend on a task's items and the seed alone."""
+    """Draws depend only on a task's items and the seed."""
     from semantic_tokens.evaluation.bootstrap import Resampling, TaskScores
 
     right = np.random.default_rng(2).random(80) < 0.4
@@ -135,7 +136,7 @@ def test_scores_are_means_over_the_trainings_that_both_have(tmp_path: Path) -> N
     line = found.table.iloc[0]
     assert (line["trainings"], line["difference"], line["p"]) == (1, 0, 1)
     assert found.notes == [
-        "Scores are means over the trainings that both runs have, where these differ."
+        "If the trainings of the runs differ, scores are means over the common trainings."
     ]
 
 
@@ -186,7 +187,7 @@ def test_other_test_items_are_not_paired(tmp_path: Path) -> None:
     assert unpaired["second_low"] < unpaired["second_score"] < unpaired["second_high"]
     for column in ("difference", "low", "high", "p", "p_adjusted"):
         assert np.isnan(unpaired[column]) and not np.isnan(paired[column])
-    assert paired["p_adjusted"] == paired["p"]  # of one test
+    assert paired["p_adjusted"] == paired["p"]  # for one test
     (note,) = found.notes
     assert note.startswith(
         "nli: the test items differ (60 in base, 40 in lr, 40 ids in both), so scores cannot be paired"
@@ -201,7 +202,7 @@ def test_other_text_under_the_same_ids_is_not_paired(tmp_path: Path) -> None:
     save(tmp_path, BASE, {f"{ORACLE}/1": nli(right)})
     save(tmp_path, "lr", {f"{ORACLE}/1": nli(right)}, configuration=other)
     (note,) = compared(tmp_path).notes
-    assert "the items are not there to be compared" in note
+    assert "the items cannot be compared" in note
     for run, text in ((BASE, "red"), ("lr", "blue")):
         path = tmp_path / in_run("results/datasets/pairs/test.jsonl", run)
         path.parent.mkdir(parents=True)
@@ -210,11 +211,11 @@ def test_other_text_under_the_same_ids_is_not_paired(tmp_path: Path) -> None:
     assert np.isnan(found.table.loc[0, "difference"])
     assert "the test items differ (20 in base, 20 in lr, under the same ids)" in found.notes[0]
     path.write_text(json.dumps({"id": "0000", "first": "red"}) + "\n", encoding="utf-8")
-    found = compared(tmp_path)  # read in another way, and the same
+    found = compared(tmp_path)  # read in another way, with the same items
     assert (found.table.loc[0, "difference"], found.notes) == (0, [])
 
 
-def test_what_differs_in_how_runs_were_made_is_told(tmp_path: Path) -> None:
+def test_differences_between_runs_are_listed(tmp_path: Path) -> None:
     right = [True, False] * 10
     other = json.loads(json.dumps(CONFIGURATION))
     other["tasks"]["nli"]["learning_rate"] = 0.0005
@@ -256,7 +257,7 @@ def test_a_run_that_was_never_recorded_is_compared_all_the_same(tmp_path: Path) 
     assert found.notes == ["The configuration of run base is not known: it was never recorded."]
 
 
-# What cannot be compared
+# Incomparable scores
 
 
 def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
@@ -274,7 +275,7 @@ def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
         compared(tmp_path, BASE, BASE)
 
 
-def test_runs_that_share_nothing_are_told_apart(tmp_path: Path) -> None:
+def test_runs_without_common_scores_are_refused(tmp_path: Path) -> None:
     save(tmp_path, BASE, {f"{ORACLE}/1": nli([True, False])})
     save(tmp_path, "lr", {f"{GROUPED}/1": nli([True, False])})
     with pytest.raises(
@@ -299,14 +300,14 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert f"{ORACLE}/all-languages" in shown and "[" in shown
     assert "Differences are lr minus base" in shown
-    assert "Run base alone has 1 score more, not shown." in shown
+    assert "Only run base has 1 further score; not shown." in shown
     assert "tasks.nli.learning_rate" in shown
     with table.open(encoding="utf-8", newline="") as file:
         (line,) = csv.DictReader(file)
     assert list(line)[4:8] == ["base_score", "base_low", "base_high", "lr_score"]
     assert line["difference"] == f"{(~right).mean() - right.mean():.4f}"
     text = page.read_text(encoding="utf-8")
-    assert "Runs base and lr" in text and "What differs in how they were made" in text
+    assert "Runs base and lr" in text and "Differences in how they were made" in text
 
 
 def test_the_command_says_in_one_line_what_is_wrong(

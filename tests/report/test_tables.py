@@ -65,7 +65,7 @@ ALIGNED = experiment(figure="figure5", alignment="clsa-muse", dimension="d32", p
 FIRST_K = experiment(figure="figure3", grouping="firstk-0.05", table5=False)
 ROWS = [ORACLE, GROUPED, ALIGNED, FIRST_K]
 
-# By grouping, alignment and seed, of the languages deu and swa.
+# Scores for deu and swa, by grouping, alignment and seed.
 SCORES = {
     "ner_names": {
         ("ungrouped", "unaligned", 1): (0.9, 0.7),
@@ -93,7 +93,7 @@ def record_of(row, task, seed):
 
 
 def scores_of(tasks, seeds, *, chance=0.2):
-    """The scores of all rows; chance is a share of the scale."""
+    """The scores of all rows. ``chance`` is a fraction of the scale."""
     return even_scores(
         ROWS,
         [task.name for task in tasks],
@@ -134,7 +134,7 @@ def test_seeds_give_means_and_sample_deviations_and_relative_performance_of_the_
     parts = ("", "_std", "_low", "_high", "_perc", "_above_chance")
     columns = [f"ner_names_f1{part}" for part in parts]
     assert list(lines[0])[6:] == columns
-    # and the items are even, so that an interval runs from the one seed to the other
+    # items have equal scores, so an interval is from the one seed to the other
     assert [lines[0][c] for c in columns] == [
         "0.8500",
         "0.0707",
@@ -208,7 +208,7 @@ def test_the_page_by_language_has_the_table_s_order(tmp_path):
     assert shown == [ratio for ratio, _ in given]
 
 
-def test_by_language_tells_first_k_from_k_means(tmp_path):
+def test_by_language_distinguishes_first_k_from_k_means(tmp_path):
     table = by_language(ROWS, [NER, QA], scores_of([NER, QA], [1, 2]), DIMENSIONS)
     write_by_language(table, [NER, QA], tmp_path / "by_language.csv")
     lines = csv_lines(tmp_path / "by_language.csv")
@@ -279,7 +279,8 @@ def test_tex_characters_are_escaped_once():
 
 
 class Cells(HTMLParser):
-    """The text and class of every cell, by line; and every address that a page would load."""
+    """Collects the text and class of every cell, by line, and all addresses that a page would
+    load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -300,7 +301,7 @@ class Cells(HTMLParser):
             self.lines[-1][-1] = (style, text + data.strip())
 
 
-def test_html_is_whole_and_says_in_text_what_it_says_in_colour(tmp_path):
+def test_html_is_complete_and_repeats_colours_in_text(tmp_path):
     scores = scores_of([NER, QA], [1, 2])
     table = table5(ROWS, [NER, QA], scores, DIMENSIONS)
     without_model = baselines([NER, QA], scores, ORACLE)
@@ -329,8 +330,8 @@ def test_html_is_whole_and_says_in_text_what_it_says_in_colour(tmp_path):
     ]
 
 
-def test_what_cannot_be_told_from_chance_is_marked_and_has_no_band(tmp_path):
-    scores = scores_of([NER], [1], chance=0.45)  # what K-Means has
+def test_scores_at_chance_are_marked_and_have_no_band(tmp_path):
+    scores = scores_of([NER], [1], chance=0.45)  # the score of K-Means
     table = table5(ROWS, [NER], scores, DIMENSIONS)
     assert table["ner_names_f1_above_chance"].tolist() == ["yes", "no", "yes"]
     write_html(table, NO_BASELINES, [NER], tmp_path / "t.html", **CONTEXT)
@@ -381,15 +382,15 @@ def test_the_full_dimension_is_the_backbones_own(tmp_path):
 
 
 POOL = {"pool": {"depth": 100, "random_per_language": 10000, "seed": 1}}
-SEARCHED = "what is relevant, BM25's first 100 and 10000 others a language (seed 1)"
+SEARCHED = "the relevant passages, BM25's first 100 and 10000 others per language (seed 1)"
 
 
 def pooled(row, task, seed):
-    """Questions searched a pool; names did not."""
+    """Questions search a pool; names do not."""
     return record_of(row, task, seed) | ({"collection": POOL} if task == "qa" else {})
 
 
-def test_a_pool_is_named_with_its_numbers_beside_every_score(tmp_path):
+def test_every_score_names_the_searched_pool(tmp_path):
     tasks = describe_tasks(["ner_names", "qa"], ROWS, [1, 2], pooled)
     assert [task.collection for task in tasks] == ["", SEARCHED]
     scores = scores_of(tasks, [1, 2])
@@ -410,13 +411,15 @@ def test_a_pool_is_named_with_its_numbers_beside_every_score(tmp_path):
     assert lines.loc[lines["task"] != "qa", "collection"].isna().all()
 
 
-def test_seeds_of_different_collections_are_told_apart():
+def test_seeds_of_different_collections_are_distinguished():
     whole, pool, part = {}, {"collection": POOL}, {"collection": {"distractors": 0.25}}
     assert collection_note([whole]) == ""
     assert collection_note([pool, whole, pool]) == SEARCHED
     assert collection_note([pool, part]).split("; ") == [
         SEARCHED,
-        "what is judged and 25% of the other passages",
+        "the judged passages and 25% of the other passages",
     ]
     both = POOL | {"distractors": 0.1}
-    assert collection_note([{"collection": both}]).startswith(SEARCHED + ", out of what is judged")
+    assert collection_note([{"collection": both}]).startswith(
+        SEARCHED + ", out of the judged passages"
+    )

@@ -1,9 +1,9 @@
-"""A real SLURM of one node on the loopback interface, for as long as a test session needs it.
+"""A real SLURM with one node on the loopback interface, during a test session.
 
-The daemons run as root from Debian's ``slurm-wlm`` and ``munge``; where it is to keep accounts,
-``slurmdbd`` and ``mariadb-server`` too. Its configuration has to be at
-``/etc/slurm/slurm.conf``: a job step of Snakemake's plugin drops ``SLURM_CONF`` from the
-environment. One that is there already is another's, and is left alone.
+The daemons of Debian's ``slurm-wlm`` and ``munge`` run as root. With accounting, ``slurmdbd`` and
+``mariadb-server`` also run. The configuration must be in ``/etc/slurm/slurm.conf``, because a job
+step of Snakemake's plugin drops ``SLURM_CONF`` from the environment. An existing file belongs to
+another cluster and is not changed.
 """
 
 import os
@@ -25,12 +25,12 @@ ACCOUNTING_PROGRAMS = ("slurmdbd", "sacctmgr", "mariadbd", "mariadb-install-db",
 
 @dataclass(frozen=True)
 class Cluster:
-    """The running cluster; ``folder`` holds its state and logs."""
+    """The running cluster. ``folder`` contains its state and logs."""
 
     folder: Path
 
     def jobs(self) -> list[dict[str, str]]:
-        """Every job that waits, runs, or has ended, oldest first."""
+        """All waiting, running and ended jobs, oldest first."""
         fields = {
             "id": "jobid",
             "state": "state",
@@ -51,7 +51,7 @@ class Cluster:
 
 
 def missing(accounting: bool = False) -> str | None:
-    """Why no cluster can be started here, if so."""
+    """The reason if no cluster can be started here."""
     if os.geteuid():
         return "needs root, to start slurmctld and slurmd"
     absent = [name for name in PROGRAMS if shutil.which(name) is None]
@@ -73,14 +73,14 @@ def running(
     gpus: int = 4,
     accounting: bool = False,
 ) -> Iterator[Cluster]:
-    """Start munged (unless it runs), slurmctld and slurmd in ``folder``; stop them at the end.
+    """Start munged (unless it runs), slurmctld and slurmd in ``folder``. Stop them at the end.
 
-    The partitions are ``cpu``, the default, ``short``, whose jobs may take half an hour, ``gpu``,
-    and ``plain``, whose one node has no GPUs and is never up. The GPUs, of the type ``toy``, are
-    empty devices. A job over its memory is killed within seconds.
+    The partitions are ``cpu``, which is the default, ``short``, with a limit of half an hour,
+    ``gpu``, and ``plain``, whose only node has no GPUs and is never up. The GPUs have the type
+    ``toy`` and are empty devices. A job that exceeds its memory is killed within seconds.
 
     Args:
-        accounting: keep accounts of jobs, with slurmdbd and MariaDB.
+        accounting: enable accounting of jobs, with slurmdbd and MariaDB.
     """
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
@@ -114,7 +114,7 @@ def running(
 
 
 def command(*arguments: str) -> str:
-    """Run a command and return what it prints; raise with what it says if it fails."""
+    """Run a command and return its output. If it fails, raise an error with its output."""
     answer = subprocess.run(arguments, capture_output=True, encoding="utf-8", check=False)
     if answer.returncode:
         raise RuntimeError(f"{' '.join(arguments)}: {answer.stdout}{answer.stderr}")
@@ -126,7 +126,7 @@ def _answers(*arguments: str) -> bool:
 
 
 def _start_munge(folder: Path) -> Path:
-    """Start munged with a key of its own beside the usual socket; return its pid file."""
+    """Start munged with its own key at the usual socket. Return its pid file."""
     place = Path("/run/munge")
     place.mkdir(mode=0o755, exist_ok=True)
     key = folder / "munge.key"
@@ -134,13 +134,13 @@ def _start_munge(folder: Path) -> Path:
     pid_file = folder / "munged.pid"
     files = [f"--key-file={key}", f"--pid-file={pid_file}"]
     files += [f"--log-file={folder}/munged.log", f"--seed-file={folder}/munged.seed"]
-    # It warns of folders that others may write to, which temporary ones are.
+    # It warns about folders that others may write to, such as temporary ones.
     command("munged", "--force", *files)
     return pid_file
 
 
 def _start_accounting(folder: Path, port: int) -> list[Path]:
-    """Start MariaDB and slurmdbd, and name the cluster to them; return their pid files."""
+    """Start MariaDB and slurmdbd, and register the cluster. Return their pid files."""
     data, socket_file = folder / "database", folder / "mariadb.sock"
     command(
         *("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root"),

@@ -1,4 +1,4 @@
-"""A few rows of the cut-down study, whose jobs go to the tests' cluster by ``profiles/slurm``."""
+"""A few rows of the small study, whose jobs go to the tests' cluster with ``profiles/slurm``."""
 
 import re
 import shutil
@@ -29,27 +29,27 @@ def scores(recipe: str, task: str, seed: int) -> str:
 
 
 class Submitted:
-    """The same study in a folder of its own, whose jobs go to the cluster."""
+    """The same study in another folder, whose jobs go to the cluster."""
 
     def __init__(self, local: Study, folder: Path) -> None:
         shutil.copytree(local.folder / "config", folder, dirs_exist_ok=True)
         self.study = Study(local.checkout, folder.parent)
         self.options = ["--profile", str(local.checkout / "profiles/slurm")]
-        # The tests should not wait for long.
+        # Shorter waits for the tests.
         self.options += ["--latency-wait", "20"]
         self.options += ["--slurm-init-seconds-before-status-checks", "7"]
 
     def start(
         self, *targets: str, options: tuple[str, ...] = (), toys: bool = True, **change: Any
     ) -> subprocess.Popen[str]:
-        """Start a run; with ``toys``, its jobs believe in the cluster's GPUs."""
+        """Start a run. With ``toys``, its jobs accept the cluster's GPUs."""
         believing = {"PYTHONPATH": str(Path(__file__).parent / "toy_gpus")} if toys else {}
         return self.study.start(
             *targets, change=FEW | change, options=[*self.options, *options], environment=believing
         )
 
     def run(self, *targets: str, fails: bool = False, **named: Any) -> str:
-        """Run to the end, and return what is shown; with ``fails``, it is to fail."""
+        """Run to the end, and return the output. With ``fails``, it must fail."""
         process = self.start(*targets, **named)
         output, _ = process.communicate(timeout=500)
         assert process.returncode == (1 if fails else 0), output
@@ -72,7 +72,10 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def time_of(path: Path) -> int | None:
-    """When a file was written, in nanoseconds, if it is there; another process may replace it."""
+    """The time when a file was written, in nanoseconds, if it exists.
+
+    Another process may replace it.
+    """
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
@@ -80,9 +83,9 @@ def time_of(path: Path) -> int | None:
 
 
 def said_at_the_end(output: str) -> list[str]:
-    """The lines on jobs that failed for good."""
-    assert re.search(r"^\d+ jobs? failed\. What is finished is kept\.$", output, re.MULTILINE), (
+    """The lines about jobs that finally failed."""
+    assert re.search(r"^\d+ jobs? failed\. Finished results are kept\.$", output, re.MULTILINE), (
         output
     )
-    lines = output[output.rindex("What is finished is kept.") :].splitlines()
+    lines = output[output.rindex("Finished results are kept.") :].splitlines()
     return [line.removeprefix("- ") for line in lines if line.startswith("- ")]

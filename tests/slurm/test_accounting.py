@@ -1,4 +1,4 @@
-"""Where SLURM keeps accounts of its jobs: how they end, and what they used."""
+"""SLURM with accounting: the ends of jobs, and their used resources."""
 
 import csv
 import re
@@ -37,12 +37,12 @@ def submitted(
 
 
 @pytest.fixture(scope="module")
-def whole_run(submitted: Submitted) -> str:
+def full_run(submitted: Submitted) -> str:
     return submitted.run(scores(ASIS, "ner", 1))
 
 
-def test_usage_shows_what_jobs_asked_for_and_used(
-    submitted: Submitted, whole_run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_usage_shows_what_jobs_requested_and_used(
+    submitted: Submitted, full_run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = submitted.study.folder / "results"
     (report,) = (results / "logs/slurm").glob("efficiency_report_*.csv")
@@ -63,10 +63,10 @@ def test_usage_shows_what_jobs_asked_for_and_used(
     assert float(training["memory_mb_used"]) < int(proposed[1]) < 2200
 
 
-def test_a_job_that_is_cancelled_comes_again(
-    submitted: Submitted, whole_run: str, cluster: Cluster
+def test_a_job_that_is_cancelled_runs_again(
+    submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
-    """`sacct` says who cancelled it, which the plugin takes for a job that still runs."""
+    """`sacct` shows who cancelled it, which the plugin interprets as a running job."""
     target = scores(ASIS, "ner", 2)
     known = len(cluster.jobs())
     process = submitted.start(target, seeds=[2], tasks={"ner": {"training": LONG}})
@@ -79,8 +79,8 @@ def test_a_job_that_is_cancelled_comes_again(
     assert [job["state"] for job in cluster.jobs()[known:]] == ["CANCELLED", "COMPLETED"]
 
 
-def test_an_account_that_is_not_there(submitted: Submitted, whole_run: str) -> None:
-    """Of fine-tunings that share a job too, where the plugin alone would wait forever."""
+def test_an_account_that_is_not_there(submitted: Submitted, full_run: str) -> None:
+    """Also for grouped fine-tunings, for which the plugin by itself would wait forever."""
     output = submitted.run(
         scores(ASIS, "ner", 3),
         fails=True,

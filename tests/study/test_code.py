@@ -1,4 +1,4 @@
-"""Which code a digest is of, on a small package and on this checkout's."""
+"""The code of a digest, for a small package and for this checkout."""
 
 import ast
 import io
@@ -16,7 +16,7 @@ WORKFLOW = ROOT / "workflow"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A script that imports ``a``, which imports ``b`` and by way of it ``c``."""
+    """A script that imports ``a``, which imports ``b``, which imports ``c``."""
     for name, text in {
         "scripts/s.py": "def f():\n    from semantic_tokens.stage.a import x\n",
         "semantic_tokens/__init__.py": "",
@@ -102,7 +102,7 @@ def test_a_name_that_is_wrong_is_no_silent_omission(folder: Path) -> None:
 
 
 def with_tokenizer(source: str) -> str:
-    """Without comments and docstrings, by Python's own tokenizer."""
+    """Remove comments and docstrings with Python's tokenizer."""
     lines = source.split("\n")
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -135,7 +135,7 @@ def test_every_module_without_a_result_is_there() -> None:
 
 
 def test_every_rule_names_the_code_of_its_own_script() -> None:
-    """Or a function that does; those that run no code of a result name none."""
+    """Or a function that does. Rules without such code name none."""
     rules = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
     functions = dict(re.findall(r'^def (\w+_code)\(.*?CODE\.digest\("(\w+)"', rules, re.M | re.S))
     without = set()

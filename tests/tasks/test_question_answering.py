@@ -33,17 +33,17 @@ WINDOWS = {"max_length": 40, "stride": 8, "max_question_length": 16}
         ("a golden statue of the Virgin Mary", "the Virgin Mary", 2 * 1 * 0.4 / 1.4),
         ("in the 1870s", "1870s in", 1),  # a bag of words
         ("New York, New York", "New York", 2 / 3),  # that counts repetitions
-        ("U.S.A.", "usa", 1),  # marks vanish, they do not part words
+        ("U.S.A.", "usa", 1),  # punctuation is removed and does not separate words
         ("$1,500", "1500", 1),
         ("Theatre an der Wien", "theatre der wien", 1),  # an article of English in all languages
-        ("another", "other", 0),  # articles are whole words
+        ("another", "other", 0),  # articles are entire words
         ("1976", "1977", 0),
         ("", "", 0),  # the official script finds no common word
-        ("The", "a", 0),  # nothing but articles is nothing
+        ("The", "a", 0),  # only articles: no words remain
         ("1976", "", 0),
-        ("«Война и мир»", "война и мир", 1 / 3),  # only ASCII marks vanish
+        ("«Война и мир»", "война и мир", 1 / 3),  # only ASCII punctuation is removed
         ("¿Qué?", "qué", 0),
-        ("北京市", "北京", 0),  # words are what spaces part
+        ("北京市", "北京", 0),  # words are separated by spaces
         ("서울 시", "서울", 2 / 3),
     ],
 )
@@ -57,7 +57,7 @@ def test_official_f1_of_worked_examples(gold: str, predicted: str, expected: flo
     [
         ("Denver Broncos", "the DENVER broncos!", 1),
         ("", "", 1),
-        ("The", "a", 1),  # nothing but articles is nothing
+        ("The", "a", 1),  # only articles: no words remain
         ("1976", "", 0),
         ("«Война и мир»", "война и мир", 1),
         ("¿Qué?", "qué", 1),
@@ -83,7 +83,8 @@ def test_an_unknown_normalization_is_refused(tmp_path: Path) -> None:
 
 
 def window_of(count: int, before: int = 4) -> dict[str, Any]:
-    """A window of so many context tokens of one character each, after ``before`` others."""
+    """A window with this number of context tokens of one character each, after ``before`` other
+    tokens."""
     return {"context_start": before, "offsets": [edge for i in range(count) for edge in (i, i + 1)]}
 
 
@@ -102,8 +103,8 @@ def test_the_best_span_is_the_best_of_all_allowed_ones(longest: int) -> None:
         assert score == pytest.approx(max(spans)[0])
 
 
-def test_the_best_span_lies_in_the_context() -> None:
-    """However sure the model is of the question, the special tokens or the padding."""
+def test_the_best_span_is_in_the_context() -> None:
+    """Even if the model has higher scores for the question, the special tokens or the padding."""
     logits = np.zeros((2, 20))
     logits[:, :4] = logits[:, 15:] = 99.0
     logits[0, 6], logits[1, 9] = 1.0, 1.0
@@ -143,14 +144,14 @@ TEST = [
 
 
 def digits(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
-    """A model whose answers begin with the digit 1 and end with the digit 9, wherever."""
+    """A model whose answers start with the digit 1 and end with the digit 9, at any position."""
     begin = input_ids == VOCABULARY["1"]
     end = (input_ids == VOCABULARY["##9"]) | (input_ids == VOCABULARY["9"])
     return torch.stack([begin, end], dim=-1).float()
 
 
 def digits_of_a_question_head(**inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The same, in the form of transformers' own heads for questions."""
+    """The same, in the form of transformers' heads for questions."""
     begin, end = digits(**inputs).unbind(dim=-1)
     return {"start_logits": begin, "end_logits": end}
 
@@ -170,13 +171,13 @@ def test_answers_are_found_in_any_window_and_script(
     scores = scores_by_language(make_task(**given).evaluate(Rule(rule), batch_size))
     assert list(scores) == ["deu", "eng", "zho"]
     assert scores["zho"] == (100.0, 1)
-    # "15629", and "1239" and "1349" after and before what fills three windows, are all found.
+    # "15629" is found, and "1239" and "1349" after and before text that fills three windows.
     assert scores["eng"] == (pytest.approx(100.0), 3)
     assert scores["deu"] == (0.0, 1)
 
 
 def test_the_best_window_answers(given: dict) -> None:
-    """Not the first or the last, and none that the model is less sure of."""
+    """Not the first or the last window, and not one with a lower score."""
 
     def surer_of_the_long(input_ids: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
         return digits(input_ids) * (1 + (input_ids == VOCABULARY["##3"]).any(dim=1)[:, None, None])
@@ -206,11 +207,11 @@ def test_the_best_of_several_gold_answers_counts(tmp_path: Path) -> None:
 
 
 def test_a_question_without_an_answer_is_scored_by_giving_none(tmp_path: Path) -> None:
-    """As in SQuAD 2: the first token's score is that of giving none, the least over windows."""
+    """As in SQuAD 2, the score of no answer is the first token's, and the lowest over windows."""
 
     def unsure(input_ids: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
         scores = digits(input_ids)
-        scores[:, 0] = 0.8  # below a span of 1 and 9, above any other
+        scores[:, 0] = 0.8  # lower than the span from 1 to 9, higher than any other
         return scores
 
     nothing = {"answers": []}
@@ -231,7 +232,7 @@ def test_a_question_without_an_answer_is_scored_by_giving_none(tmp_path: Path) -
         scores[:, 0] = 9
         return scores
 
-    # Where all are answered, one is always given.
+    # If all questions have an answer, one is always given.
     assert scores_by_language(make_task(**given).evaluate(Rule(surest_of_none), 4))["eng"][0] == 100
 
 
@@ -243,7 +244,7 @@ def test_answers_are_no_longer_than_allowed(given: dict) -> None:
     assert scores["zho"] == (100.0, 1)
 
 
-def test_training_on_one_language_takes_its_windows_alone(given: dict) -> None:
+def test_training_on_one_language_uses_only_its_windows(given: dict) -> None:
     task = make_task(**given | {"languages": ["deu"]})
     assert len(task.lengths) == 1
     batch = task.collate(np.array([0]))

@@ -58,7 +58,7 @@ CANDIDATES = {
     "t1": ["eng1", "eng3", "eng0", "eng4", "eng5", "eng2"],
     "t2": ["eng1", "eng2", "eng3"],
     "t3": ["deu0"],
-    "q1": ["eng0", "eng1", "eng2", "eng3", "eng4"],  # by its rule below: 4, 3, 2, 1, 0
+    "q1": ["eng0", "eng1", "eng2", "eng3", "eng4"],  # with the rule below: 4, 3, 2, 1, 0
     "q2": ["eng1", "eng2", "eng3"],
     "q3": [],
     "q4": ["deu0", "deu1"],
@@ -77,7 +77,7 @@ def task_of(tmp_path: Path) -> Callable[..., Any]:
 
 
 def counted(input_ids: torch.Tensor, letter: str) -> torch.Tensor:
-    """How often a letter, as a word of its own, occurs in each row."""
+    """The number of times that a letter is a word in each row."""
     return (input_ids == VOCABULARY[letter]).sum(dim=1).float()
 
 
@@ -98,7 +98,7 @@ def test_scores_are_means_of_ndcg_by_language() -> None:
     }
 
 
-# What BM25 gives to learn from
+# Training data from BM25
 
 
 @pytest.mark.parametrize("kind", ["reranking", "retrieval"])
@@ -112,7 +112,9 @@ def test_negatives_are_never_relevant(task_of: Callable[..., Any], kind: str) ->
             assert {p[:3] for p in negatives} <= {given["language"]}
 
 
-def test_negatives_are_as_many_as_asked_and_come_from_the_top(task_of: Callable[..., Any]) -> None:
+def test_negatives_have_the_configured_number_and_come_from_the_top(
+    task_of: Callable[..., Any],
+) -> None:
     data = task_of("reranking").data
     first = data.train[0]
     assert data.hard_negatives(first, 0, 100, draws_of(first, 1, 0)) == []
@@ -143,7 +145,7 @@ def test_a_query_draws_the_same_whatever_else_is_there(task_of: Callable[..., An
             assert every.draw(query, epoch) == again.draw(query, epoch)
 
 
-def test_each_epoch_and_seed_draws_anew(task_of: Callable[..., Any]) -> None:
+def test_each_epoch_and_seed_draws_other_negatives(task_of: Callable[..., Any]) -> None:
     task = task_of("retrieval", negatives_per_query=1)
     first = task.queries[0]
     assert len(first["relevant"]) == 2
@@ -156,10 +158,10 @@ def test_each_epoch_and_seed_draws_anew(task_of: Callable[..., Any]) -> None:
 
 def test_an_epoch_is_a_pass_over_queries(task_of: Callable[..., Any]) -> None:
     task = task_of("retrieval")
-    assert len(task.lengths) == 3  # one of which has two relevant passages
+    assert len(task.lengths) == 3  # one of them has two relevant passages
 
 
-def test_judged_negatives_are_drawn_where_asked(task_of: Callable[..., Any]) -> None:
+def test_judged_negatives_are_drawn_if_configured(task_of: Callable[..., Any]) -> None:
     for judged, expected in ((False, {"eng3"}), (True, {"eng3", "eng5"})):
         data = task_of("retrieval", judged_negatives=judged).data
         first = data.train[0] | {"irrelevant": ["eng5"]}
@@ -180,7 +182,7 @@ def test_a_language_without_a_training_query_is_refused(task_of: Callable[..., A
 
 
 def most_of(letter: str) -> Rule:
-    """A cross-encoder by how often the letter occurs; its logits are shifted, as any may be."""
+    """A cross-encoder that counts the letter. Its logits are shifted, which must not matter."""
 
     def rule(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
         count = counted(input_ids, letter)
@@ -192,12 +194,12 @@ def most_of(letter: str) -> Rule:
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_reranking_orders_the_candidates(task_of: Callable[..., Any], batch_size: int) -> None:
     scores = scores_by_language(task_of("reranking").evaluate(most_of("a"), batch_size))
-    # q1: "a a a" comes second after "a a a a"; q2's passage is no candidate; q3 has none.
+    # q1: "a a a" comes second after "a a a a"; q2's passage is not a candidate; q3 has none.
     assert scores["eng"] == (pytest.approx((1 / math.log2(3) + 0 + 0) / 3), 3)
     assert scores["deu"] == (pytest.approx(1 / math.log2(3)), 1)
 
 
-def test_what_lies_below_the_depth_is_not_ranked(task_of: Callable[..., Any]) -> None:
+def test_passages_below_the_depth_are_not_ranked(task_of: Callable[..., Any]) -> None:
     scores = scores_by_language(task_of("reranking", rerank_depth=3).evaluate(most_of("a"), 8))
     assert scores["eng"] == (0.0, 3)
     assert scores["deu"][0] > 0
@@ -215,7 +217,7 @@ def test_reranking_learns_positives_and_hard_negatives(task_of: Callable[..., An
         for epoch in range(20)
     ]
     assert all(len(drawn) == 2 and not any(label for _, label in drawn) for drawn in epochs)
-    assert len({frozenset(drawn) for drawn in epochs}) > 1  # drawn anew
+    assert len({frozenset(drawn) for drawn in epochs}) > 1  # drawn again
     batch = task.collate(np.array([0, 2]))
     frame = task.data.frame
     expected, types = frame.pair([VOCABULARY["a"]], [VOCABULARY["b"]])
@@ -282,7 +284,7 @@ def test_pairs_longer_than_the_model_reads_are_refused_at_the_start(
 
 
 def letters(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
-    """An encoder whose state at each token counts the a's and b's of the text: [B, L, 2]."""
+    """An encoder whose state at each token is the counts of a and b in the text: [B, L, 2]."""
     counts = torch.stack([counted(input_ids, "a"), counted(input_ids, "b")], dim=1)
     return counts[:, None].expand(-1, input_ids.shape[1], -1)
 
@@ -308,8 +310,8 @@ def test_retrieval_searches_the_language_s_passages(
 def test_cosine_does_not_prefer_long_passages(
     task_of: Callable[..., Any], monkeypatch, similarity: str, place: int
 ) -> None:
-    """The query "a" is nearest in direction to "a", then "a a", then "a a a", its passage; by
-    the dot product the longest, "a a a a", comes first."""
+    """The direction of the query "a" is nearest to "a", then "a a", then "a a a", which is its
+    passage. With the dot product, the longest, "a a a a", is first."""
     monkeypatch.setitem(SPLITS, "test", SPLITS["test"][:1])
     model = encoder(lambda **inputs: letters(**inputs) + torch.tensor([0.0, 0.1]))
     scores = scores_by_language(task_of("retrieval", similarity=similarity).evaluate(model, 4))
@@ -336,7 +338,7 @@ def test_a_list_is_cut_below_its_best(
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_a_collection_searched_in_parts_is_searched_whole(
+def test_searching_in_parts_covers_the_entire_collection(
     task_of: Callable[..., Any], size: int
 ) -> None:
     task = task_of("retrieval")
@@ -360,7 +362,7 @@ def test_the_best_of_all_parts_are_those_of_one_search() -> None:
 
 
 def test_a_search_is_exact_where_encoding_is_not() -> None:
-    """Encoded in half precision, two passages may differ by less than that tells apart."""
+    """In half precision, the difference of two passages may be too small."""
     best = BestPassages(np.array([[1.0, 1.0]], dtype=np.float32), ["eng"], 1)
     vectors = np.array([[1, 0.5], [1, 0.5001]], dtype=np.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -368,7 +370,7 @@ def test_a_search_is_exact_where_encoding_is_not() -> None:
     assert best.runs() == [{"nearer": pytest.approx(1.5001)}]
 
 
-def test_an_interrupted_search_goes_on_with_its_next_part(
+def test_an_interrupted_search_continues_with_the_next_part(
     task_of: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = task_of("retrieval")
@@ -387,11 +389,11 @@ def test_an_interrupted_search_goes_on_with_its_next_part(
         task.evaluate(encoder(), 4)
     assert scores_by_language(task.evaluate(encoder(), 4)) == expected
     parts = [count for description, count in encoded if description == "encoding"]
-    # Two parts were done and a third begun; the second run took up that third.
+    # Two parts were finished and a third started. The second run continued with the third.
     assert sum(parts) == len(SPLITS["passages"]) + parts[2]
 
 
-def test_gradients_of_a_batch_in_parts_are_those_of_the_whole(
+def test_gradients_of_a_batch_in_parts_are_those_of_the_batch(
     task_of: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
@@ -411,7 +413,7 @@ def test_gradients_of_a_batch_in_parts_are_those_of_the_whole(
 
 
 def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path: Path) -> None:
-    """When a part is computed again for its gradient, it is the part that the loss saw."""
+    """When a part is computed again for its gradient, it equals the part in the loss."""
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
     task = task_of("retrieval", negatives_per_query=1)
     task.device_batch_size = 1
@@ -430,11 +432,11 @@ def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path
 def train_retrieval(
     given: dict[str, Any], folder: ModelFiles, device_batch_size: int | None
 ) -> tuple[list[float], dict[str, torch.Tensor]]:
-    """What each process does: steps over three examples, and over fewer, so that the shares are
-    not even; returns the losses and the weights."""
+    """The work of each process: steps over three or fewer examples, so that the parts are not
+    equal. Returns the losses and the weights."""
     task = make_task(**given)
     task.device_batch_size = device_batch_size
-    # In double precision, for Adam makes whole steps of a tiny gradient's rounding.
+    # In double precision, because Adam makes full steps from the rounding of a tiny gradient.
     model = task.load_model(folder, seed=0, dropout=0.0).double()
     losses = train(
         model,
@@ -451,7 +453,7 @@ def train_retrieval(
 
 @pytest.mark.parametrize("size", [None, 1])
 def test_two_processes_share_a_batch_of_negatives(tmp_path: Path, size: int | None) -> None:
-    """Every passage is a negative of every query, whichever process encodes it."""
+    """Every passage is a negative of every query, independent of the process that encodes it."""
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
     given = write_task(tmp_path / "ranking", "retrieval", SPLITS, LENGTHS, CANDIDATES)
     given |= {"options": {"negatives_per_query": 1}}
@@ -465,7 +467,7 @@ def test_two_processes_share_a_batch_of_negatives(tmp_path: Path, size: int | No
 
 
 def names_of(task: Any, indices: list[int]) -> list[str]:
-    """The passages of a batch, read back from their tokens."""
+    """The passages of a batch, decoded from their tokens."""
     batch = task.collate(np.array(indices))
     texts = {tuple(task.data.frame.single(ids)): name for name, ids in task.data.passages.items()}
     rows = zip(batch["passage_input_ids"], batch["passage_attention_mask"], strict=True)
@@ -481,8 +483,8 @@ def test_a_query_s_other_positives_are_not_its_negatives(task_of: Callable[..., 
     ]  # fmt: skip
     batch = task.collate(np.array([0, 0, 1]), both[0])
     assert batch["target"].tolist() == [0, 0, 1]
-    assert not batch["forbidden"].any()  # one passage of each
-    # A batch in which the first query's other positive is some other query's.
+    assert not batch["forbidden"].any()  # one passage per query
+    # A batch in which the first query's other positive belongs to another query.
     task.queries = [first, first | {"id": "t9", "relevant": {"eng0": 1}}, second]
     batch = task.collate(np.array([0, 1, 2]), both[0])
     assert batch["target"].tolist() == [0, 1, 2]

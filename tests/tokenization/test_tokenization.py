@@ -1,4 +1,4 @@
-"""Text to token ids: frames, labels at words, windows over contexts, packed corpora."""
+"""Text to token ids: special tokens, labels of words, windows over contexts, packed corpora."""
 
 import itertools
 import json
@@ -141,7 +141,7 @@ def test_words_that_are_cut_off_have_no_start() -> None:
     row = tag_table(character_tokenizer(), 8)
     assert len(row["input_ids"]) == 8 and row["input_ids"][-1] == SEP
     assert row["word_starts"] == [1, 4, -1, -1, -1]
-    assert len(row["tags"]) == 5  # they are scored all the same
+    assert len(row["tags"]) == 5  # they are still scored
 
 
 def test_a_word_without_a_subword_has_no_start() -> None:
@@ -173,7 +173,7 @@ def spans(window: dict[str, Any]) -> list[tuple[int, int]]:
 
 
 def marked(window: dict[str, Any], context: str = CONTEXT) -> str:
-    """The text between the positions that the window marks."""
+    """The text between the start and end positions of the window."""
     first = window["start_position"] - window["context_start"]
     last = window["end_position"] - window["context_start"]
     return context[spans(window)[first][0] : spans(window)[last][1]].strip()
@@ -189,7 +189,7 @@ def test_a_window_that_holds_the_answer_marks_it(
     assert holding
     assert {marked(window) for window in holding} == {answer}
     first, last = CONTEXT.index(answer), CONTEXT.index(answer) + len(answer)
-    for window in cut:  # the others do not hold the whole of it
+    for window in cut:  # other windows do not contain the entire answer
         whole = spans(window)[0][0] <= first and spans(window)[-1][1] >= last
         assert whole == bool(window["start_position"]) == bool(window["end_position"])
 
@@ -229,7 +229,7 @@ def test_windows_cover_the_context_and_overlap_by_the_stride(
 
 
 def test_windows_are_those_of_the_tokenizer_itself() -> None:
-    """The library's own overflow, told to keep the question whole, cuts at the same places."""
+    """The library's overflow, with complete questions, splits at the same places."""
     cut = windows(character_tokenizer(), question())
     reference = character_tokenizer().backend_tokenizer
     reference.enable_truncation(40, stride=12, strategy="only_second")
@@ -293,7 +293,7 @@ def test_pairs_keep_their_label_and_fit(tokenizer: PreTrainedTokenizerFast) -> N
 # Tables
 
 
-def test_tables_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_tables_round_trip_unchanged(tmp_path: Path) -> None:
     rows = [
         {
             "id": str(i),
@@ -428,7 +428,7 @@ def test_packed_sequences_are_full_and_lose_only_the_end(tmp_path: Path) -> None
 def test_a_corpus_packed_in_batches_is_packed_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a batch leaves over begins the next sequence, in every language."""
+    """The rest of a batch starts the next sequence, in every language."""
     tokenizer = character_tokenizer()
     passages = [
         {"language": language, "text": f"{word} {i}"}
@@ -445,7 +445,7 @@ def test_a_corpus_packed_in_batches_is_packed_as_a_whole(
     calls = []
 
     class Counting:
-        """A tokenizer that counts the characters that it is given at once."""
+        """A tokenizer that records the number of characters per call."""
 
         def __init__(self, counted: Any) -> None:
             self.counted = counted

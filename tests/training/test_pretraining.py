@@ -1,4 +1,4 @@
-"""Masked language modelling on semantic tokens: what is masked, sampled, predicted and trained."""
+"""Masked language modelling with semantic tokens: masking, sampling, prediction and training."""
 
 import itertools
 import json
@@ -34,7 +34,7 @@ from semantic_tokens.training.pretraining import Objective, PackedCorpora, mask_
 
 VOCABULARY = len(character_tokenizer())
 SPECIAL = torch.tensor([PAD, CLS, SEP, MASK])
-#: Special tokens alone, the rest in pairs.
+#: Special tokens as singletons, others in pairs.
 PAIRED = torch.cat([torch.arange(5), 5 + torch.arange(VOCABULARY - 5) // 2])
 OPTIONS = TrainingOptions(learning_rate=0.01, batch_size=6, max_steps=8, dropout=0.1)
 
@@ -73,7 +73,7 @@ def test_so_many_are_chosen_and_of_them_80_10_10(many: torch.Tensor, probability
     assert kept.sum() / chosen.sum() == pytest.approx(0.1, abs=0.01)
     drawn = fed[chosen & ~became_mask & ~kept]
     assert len(drawn) / chosen.sum() == pytest.approx(0.1, abs=0.01)
-    assert drawn.double().mean() == pytest.approx(2500, rel=0.05)  # from all of the vocabulary
+    assert drawn.double().mean() == pytest.approx(2500, rel=0.05)  # from the entire vocabulary
 
 
 def test_special_tokens_and_what_is_not_chosen_stay(many: torch.Tensor) -> None:
@@ -103,7 +103,10 @@ def test_masks_differ_from_step_to_step_and_are_the_seed_s(many: torch.Tensor) -
 
 @pytest.fixture
 def corpora(tmp_path: Path) -> list[Path]:
-    """Two corpora of 400 German and 100 Swahili sequences, each sequence a number of its own."""
+    """Two corpora with 400 German and 100 Swahili sequences.
+
+    Each sequence contains a unique number.
+    """
     save_file({"deu": _numbered(0, 300), "swa": _numbered(1000, 100)}, tmp_path / "a.safetensors")
     save_file({"deu": _numbered(300, 100)}, tmp_path / "b.safetensors")
     return [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
@@ -126,7 +129,7 @@ def test_languages_are_drawn_by_their_share_to_the_exponent(
     assert np.mean(drawn < 1000) == pytest.approx(german, abs=0.015)
 
 
-def test_no_sequence_comes_again_before_all_of_its_language_have(corpora: list[Path]) -> None:
+def test_no_sequence_repeats_before_all_of_its_language(corpora: list[Path]) -> None:
     drawn = np.concatenate(list(PackedCorpora(corpora, 1.0).batches(50, 40, seed=0)))[:, 0]
     german, swahili = drawn[drawn < 1000], drawn[drawn >= 1000]
     for language, size in ((german, 400), (swahili, 100)):
@@ -146,7 +149,7 @@ def test_batches_are_the_seed_s(corpora: list[Path]) -> None:
 
 def test_corpora_without_a_sequence_are_refused(tmp_path: Path) -> None:
     save_file({}, tmp_path / "none.safetensors")
-    with pytest.raises(InputError, match=r"none\.safetensors hold no sequence; add a corpus"):
+    with pytest.raises(InputError, match=r"none\.safetensors contain no sequence; add a corpus"):
         PackedCorpora([tmp_path / "none.safetensors"], 0.7)
 
 
@@ -191,7 +194,7 @@ def test_the_original_and_another_member_of_its_group_are_one_answer(files: Mode
     assert losses[0] == losses[1] != losses[2]
 
 
-# The whole
+# All steps
 
 
 @pytest.fixture
@@ -233,7 +236,7 @@ def test_pretraining_learns_and_leaves_the_mapping(given: dict, tmp_path: Path) 
     assert len(moved) > 10
 
 
-def test_what_it_took_is_written(given: dict, tmp_path: Path) -> None:
+def test_the_cost_is_written(given: dict, tmp_path: Path) -> None:
     options = replace(OPTIONS, max_steps=7, batch_size=4, device_batch_size=2)
     written = tmp_path / "efficiency.json"
     pretrain(**given | {"options": options}, target=tmp_path / "trained", efficiency=written)
@@ -249,7 +252,7 @@ def test_what_it_took_is_written(given: dict, tmp_path: Path) -> None:
 def test_gradient_checkpointing_learns_the_same(
     given: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dropout included, whose masks are drawn again."""
+    """Including dropout, whose masks are drawn again."""
     calls = []
     forward = BertIntermediate.forward
     monkeypatch.setattr(
@@ -315,7 +318,7 @@ def test_an_interrupted_pretraining_ends_as_one_that_was_not(
 
 
 def test_a_smaller_device_batch_computes_the_same(given: dict, tmp_path: Path) -> None:
-    """Even where a device's batch has no masked token at all."""
+    """Even if a device's batch has no masked token."""
     options = replace(OPTIONS, dropout=0.0, max_steps=4)
     given["objective"] = replace(given["objective"], mask_probability=0.05)
     expected = pretrain(**given | {"options": options}, target=tmp_path / "whole")

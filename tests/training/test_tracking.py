@@ -1,4 +1,4 @@
-"""The record of a training's steps, what a training says of its machine, and GPUs that are missing."""
+"""The record of a training's steps, its log about the machine, and missing GPUs."""
 
 import importlib.util
 import logging
@@ -81,14 +81,14 @@ def test_a_resumed_run_has_each_step_once(tmp_path: Path) -> None:
             )
         assert path.read_text().endswith("\n")
         assert steps_in(path)["step"].tolist() == list(range(1, killed_at + 1))
-    path.unlink()  # as Snakemake does with a job's output before the job starts again
+    path.unlink()  # like Snakemake before a job starts again
     run(
         make_model(), options=options, checkpoint=tmp_path / "c", tracking=Tracking(path, "resumed")
     )
     pd.testing.assert_frame_equal(steps_in(path)[DECIDED], steps_in(whole)[DECIDED])
 
 
-def test_who_has_taken_all_steps_writes_them_again(tmp_path: Path) -> None:
+def test_a_finished_training_is_written_again(tmp_path: Path) -> None:
     options = replace(OPTIONS, checkpoint_every=5)
     path = tmp_path / "steps.tsv"
     given = {"checkpoint": tmp_path / "c", "keep_checkpoint": True}
@@ -113,7 +113,7 @@ def test_of_two_processes_one_writes(tmp_path: Path) -> None:
 
 
 def interrupted(tmp_path: Path, report_to: list[str]) -> list[float]:
-    """A run that reports, is killed after a step that no checkpoint holds, and goes on."""
+    """A run that reports, is killed after a step without a checkpoint, and continues."""
     options = replace(OPTIONS, checkpoint_every=3)
     tracking = Tracking(tmp_path / "steps.tsv", "fine_tune/ner", report_to, tmp_path / "tracking")
     given = {"options": options, "checkpoint": tmp_path / "c", "tracking": tracking}
@@ -153,7 +153,7 @@ print(len(interrupted(Path(sys.argv[1]), ["trackio"])))
 
 
 def test_trackio_works_without_a_network(tmp_path: Path) -> None:
-    """In a process of its own: the package asks once where its data lie."""
+    """In a separate process, because the package reads the folder of its data only once."""
     pytest.importorskip("trackio", reason="needs the package trackio")
     path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     environment = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio"), "PYTHONPATH": path}
@@ -190,7 +190,7 @@ def test_a_tracker_that_cannot_start_is_named(
         run(make_model(), tracking=tracking)
 
 
-# What a training says of its machine
+# Log about the machine
 
 
 def test_a_training_says_what_it_runs_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -204,7 +204,7 @@ def test_a_training_says_what_it_runs_on(caplog: pytest.LogCaptureFixture) -> No
 
 
 class Attentive(nn.Module):
-    """As a model of transformers has its configuration."""
+    """A model with a configuration, like those of transformers."""
 
     class config:
         _attn_implementation = "sdpa"

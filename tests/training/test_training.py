@@ -1,4 +1,4 @@
-"""The training loop: what an interruption, a smaller device or another seed may change."""
+"""The training loop: the effects of interruptions, smaller devices and other seeds."""
 
 import itertools
 import logging
@@ -51,7 +51,7 @@ def squared_error(model: nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def data(seed: int = 0, sizes: tuple[int, ...] = (8,)) -> Callable[[], Iterator[list[Batch]]]:
-    """Steps of micro-batches with so many rows each; the same rows however they are cut."""
+    """Steps of micro-batches with these numbers of rows. The rows are the same for any sizes."""
 
     def batches() -> Iterator[list[Batch]]:
         generator = torch.Generator().manual_seed(seed)
@@ -67,13 +67,13 @@ def data(seed: int = 0, sizes: tuple[int, ...] = (8,)) -> Callable[[], Iterator[
 
 
 class Killed(Exception):
-    """Stands for whatever ends a job halfway."""
+    """An interruption of a job."""
 
 
 def killed_after(
     step: int, batches: Callable[[], Iterator[list[Batch]]]
 ) -> Callable[[], Iterator[list[Batch]]]:
-    """The same batches, until step ``step`` + 1 would begin."""
+    """The same batches, until the start of step ``step`` + 1."""
 
     def until_then() -> Iterator[list[Batch]]:
         yield from itertools.islice(batches(), step)
@@ -106,7 +106,7 @@ def test_a_killed_run_ends_with_the_weights_and_losses_of_one_that_was_not(
     with pytest.raises(Killed):
         run(make_model(), killed_after(killed_at, data()), options=options, checkpoint=checkpoint)
     resumed = make_model()
-    torch.rand(100)  # wherever the generator stands, dropout goes on as it would have
+    torch.rand(100)  # dropout continues in the same way for any state of the generator
     assert run(resumed, options=options, checkpoint=checkpoint) == expected
     assert equal(resumed, whole)
     assert not checkpoint.exists()
@@ -211,7 +211,7 @@ def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path: Path) -> None:
         run(make_model(), killed_after(7, data()), options=options, checkpoint=checkpoint)
     folders = sorted(path.name for path in checkpoint.iterdir() if path.is_dir())
     assert folders == ["first", "second"]
-    for file in (checkpoint / "first").iterdir():  # step 9 would have gone here
+    for file in (checkpoint / "first").iterdir():  # step 9 would have been written here
         file.write_bytes(b"cut short")
     assert run(resumed, options=options, checkpoint=checkpoint) == expected
     assert equal(resumed, whole)
@@ -228,9 +228,9 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, part: str) -> None:
         run(make_model(), options=options, checkpoint=tmp_path / "kept")
 
 
-# Given a folder: trains in a process that is killed before the first thing that it does to the disk,
-# in another one before the second, and so on until one gets to its end; and each time goes on in
-# a process that nothing disturbs, and that has to end as if nothing had been.
+# In a folder, train in a process that is killed before its first operation on the disk, then in one
+# that is killed before the second, and so on until one finishes. After each kill, an undisturbed
+# process continues, and must give the result of an uninterrupted training.
 KILLED_EVERYWHERE = """
 import os, signal, sys
 from dataclasses import replace
@@ -296,7 +296,7 @@ print(killed_at)
 
 @pytest.mark.parametrize("before", ["nothing", "left-behind"])
 def test_a_kill_is_harmless_wherever_it_comes(tmp_path: Path, before: str) -> None:
-    """While a checkpoint is written, or removed, or while another run's is."""
+    """While a checkpoint of this or another run is written or removed."""
     paths = [str(path) for path in (Path(__file__).parents[1], *map(Path, sys.path))]
     answer = subprocess.run(
         [sys.executable, "-c", KILLED_EVERYWHERE, tmp_path, before],
@@ -313,7 +313,7 @@ def test_a_kill_is_harmless_wherever_it_comes(tmp_path: Path, before: str) -> No
 
 
 def rows_of_eight(size: int) -> Callable[[], Iterator[list[Batch]]]:
-    """The batches of :func:`data`, cut to this size."""
+    """The batches of :func:`data` with this size."""
 
     def cut() -> Iterator[list[Batch]]:
         for (batch,) in data()():
@@ -326,7 +326,7 @@ def rows_of_eight(size: int) -> Callable[[], Iterator[list[Batch]]]:
 
 
 def train_a_share(size: int, checkpoint: Path | None, steps: int) -> tuple[list[float], Any]:
-    """What each process does: returns the losses and the weights."""
+    """The work of each process. Returns the losses and the weights."""
     model = make_model()
     model[2].p = 0.0
     options = replace(OPTIONS, checkpoint_every=2)
@@ -342,7 +342,7 @@ def train_a_share(size: int, checkpoint: Path | None, steps: int) -> tuple[list[
 
 @pytest.mark.parametrize("size", [4, 3, 8])
 def test_two_processes_share_a_step(size: int) -> None:
-    """Also where one of them has fewer micro-batches, or none."""
+    """Also if one of them has fewer micro-batches, or none."""
     expected, one = in_processes(1, train_a_share, size, None, STEPS)
     handler = signal.getsignal(signal.SIGTERM)
     losses, two = in_processes(2, train_a_share, size, None, STEPS)
@@ -353,7 +353,8 @@ def test_two_processes_share_a_step(size: int) -> None:
 
 
 def test_the_script_that_starts_processes_runs_once(tmp_path: Path) -> None:
-    """Snakemake's scripts have no guard, and a process that is spawned imports the main script."""
+    """Snakemake's scripts have no ``__main__`` guard, and a spawned process imports the main
+    script."""
     script = tmp_path / "script.py"
     script.write_text(
         "import os\n"
@@ -374,7 +375,7 @@ def test_the_script_that_starts_processes_runs_once(tmp_path: Path) -> None:
     assert first.split()[1] != second.split()[1]
 
 
-def test_two_processes_resume_where_they_stood(tmp_path: Path) -> None:
+def test_two_processes_resume_from_their_checkpoint(tmp_path: Path) -> None:
     expected, _ = in_processes(2, train_a_share, 4, None, STEPS)
     in_processes(2, train_a_share, 4, tmp_path / "kept", 7)
     assert (tmp_path / "kept/state.json").exists()
@@ -387,7 +388,7 @@ def refuse(message: str) -> None:
     raise InputError(f"{message} in process {process_count()}")
 
 
-def test_what_a_process_finds_wrong_is_told_once() -> None:
+def test_what_a_process_finds_wrong_is_reported_once() -> None:
     with pytest.raises(InputError, match="fix it in process 2"):
         in_processes(2, refuse, "fix it")
 
@@ -398,8 +399,8 @@ def killed_in_the_second_process() -> None:
     time.sleep(60)
 
 
-def test_a_process_that_was_killed_says_what_to_mend() -> None:
-    """As the kernel does where the memory does not suffice."""
+def test_a_process_that_was_killed_names_the_fix() -> None:
+    """Like the kernel if there is too little memory."""
     with pytest.raises(InputError, match=r"of the 2 processes was killed.*`device_batch_size`"):
         in_processes(2, killed_in_the_second_process)
 
@@ -420,7 +421,7 @@ def test_accumulated_gradients_are_those_of_the_full_batch(sizes: tuple[int, ...
 
 
 def test_micro_batches_count_by_their_terms() -> None:
-    """As a loss over tokens does, where one micro-batch has more of them, or none at all."""
+    """Like a loss over tokens, if one micro-batch has more of them, or none."""
     keep = torch.tensor([1, 1, 1, 0, 0, 0, 0, 1], dtype=torch.bool)
 
     def batches(size: int) -> Callable[[], Iterator[list[Batch]]]:
@@ -458,8 +459,8 @@ def test_micro_batches_count_by_their_terms() -> None:
 
 
 def learning_rates(steps: int, options: TrainingOptions) -> list[float]:
-    """The rates of a run, read off a weight whose every update is the rate itself: with a
-    constant gradient, Adam's step has size one."""
+    """The learning rates of a run, from a weight whose updates equal the rate, because Adam's step
+    has size one with a constant gradient."""
     weight = nn.Linear(1, 1, bias=False)
     seen: list[float] = []
 
@@ -490,7 +491,7 @@ def test_without_a_warm_up_the_rate_starts_at_its_peak() -> None:
 
 
 def test_gradients_are_clipped() -> None:
-    """Adam forgets a gradient's scale, unless some steps are clipped and others are not."""
+    """Adam ignores a gradient's scale, unless only some steps are clipped."""
 
     def train_with(limit: float) -> torch.Tensor:
         model = nn.Linear(1, 1, bias=False)
@@ -506,7 +507,7 @@ def test_gradients_are_clipped() -> None:
         )
         return model.weight.detach().item()
 
-    # Clipped to the smaller gradient all are alike, and every update is the whole rate.
+    # Clipped to the smaller gradient, all are equal, and every update is the full rate.
     assert train_with(1.0) == pytest.approx(-0.1 * sum(range(1, 7)) / 6, rel=1e-3)
     assert train_with(1e9) > -0.9 * 0.1 * sum(range(1, 7)) / 6
 
@@ -529,7 +530,7 @@ def test_matrices_decay_and_vectors_do_not() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_says_what_to_mend(value: float) -> None:
+def test_a_loss_that_is_not_a_number_names_the_fix(value: float) -> None:
     def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
         return squared_error(model, batch) * value
 
@@ -559,7 +560,7 @@ def test_the_data_of_a_failed_step_are_kept(tmp_path: Path) -> None:
     assert sorted(saved) == ["0.x", "0.y", "1.x", "1.y"]
 
 
-def test_a_gradient_that_is_no_number_ends_the_run() -> None:
+def test_a_gradient_that_is_not_a_number_ends_the_run() -> None:
     def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
         weight = next(model.parameters())
         return squared_error(model, batch) + (weight * 0).sqrt().sum()  # 0, of slope 0/0
@@ -572,8 +573,8 @@ def test_a_gradient_that_is_no_number_ends_the_run() -> None:
 def test_gradients_that_overflow_again_and_again_end_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overflows: int
 ) -> None:
-    """Under fp16, whose scaler skips the steps. It needs a GPU: here nothing is scaled, and nothing
-    steps either."""
+    """In fp16, the scaler skips these steps. It needs a GPU, so here nothing is scaled, and no
+    steps are made."""
     monkeypatch.setattr(
         accelerate, "Accelerator", lambda **given: Accelerator(**given | {"mixed_precision": "no"})
     )
@@ -620,7 +621,7 @@ def test_the_precision_is_what_the_machine_can(monkeypatch: pytest.MonkeyPatch) 
 def test_an_encoder_compiles_where_a_compiler_helps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By torch's tracer alone, which needs no GPU and runs the kernels as they are."""
+    """Only with torch's tracer, which needs no GPU and runs the original kernels."""
     files = write_model(tmp_path, torch.arange(12))
     monkeypatch.setattr(device, "compiler_here", lambda: "eager")
     ids = torch.tensor([[2, 6, 7, 3], [2, 8, 3, 0]])
@@ -660,7 +661,7 @@ def test_the_seed_decides_dropout() -> None:
 
 
 def test_subwords_that_never_occur_keep_their_embedding() -> None:
-    """Without weight decay: AdamW with its moments at zero moves nothing."""
+    """Without weight decay, because AdamW with zero moments moves nothing."""
     embedding = SemanticTokenEmbedding(torch.tensor([0, 1, 1, 2, 3]), torch.randn(4, 6), 8)
     before = embedding.weight.detach().clone()
     train(

@@ -1,4 +1,4 @@
-"""The cut-down study that the workflow's tests share: run once a session."""
+"""The small study of the workflow's tests, which runs once per session."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,20 +15,20 @@ def empty_study(
     wheel: Callable[[str], Path],
     wheel_pins: dict[str, dict[str, str]],
 ) -> Study:
-    """The study before anything is made. The checkout is a copy, which tests may edit."""
+    """The study before any results. The checkout is a copy, which tests may edit."""
     wheels = {name: wheel_pins[name] | {"path": str(wheel(name))} for name in WHEELS}
     return new_study(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("study"), wheels)
 
 
 @pytest.fixture(scope="session")
-def whole_run(empty_study: Study) -> str:
-    """All that is shown of the run that makes the study."""
+def full_run(empty_study: Study) -> str:
+    """The output of the run that makes the study."""
     answer = empty_study.run()
     assert answer.returncode == 0, answer.stdout
     return answer.stdout
 
 
 @pytest.fixture(scope="session")
-def study(empty_study: Study, whole_run: str) -> Study:
+def study(empty_study: Study, full_run: str) -> Study:
     """The study after all of its jobs."""
     return empty_study

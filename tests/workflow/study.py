@@ -1,4 +1,4 @@
-"""A small study in a folder of its own, run by the real ``snakemake``."""
+"""A small study in a separate folder, run by the real ``snakemake``."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _JOB_COUNTS = re.compile(r"^job +count\n-[- ]+\n(.*?)^total ", re.MULTILINE | re
 
 
 def job_counts(output: str) -> dict[str, int]:
-    """Jobs of each rule, but ``all``, that Snakemake says a run is to do."""
+    """The number of jobs of each rule, except ``all``, in Snakemake's output."""
     table = _JOB_COUNTS.search(output)
     if table is None:
         assert "Nothing to be done" in output, output
@@ -38,11 +38,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def shown_by(command: Sequence[str | Path], folder: Path) -> str:
-    """All that a command shows, which has to succeed.
+    """The output of a command, which must succeed.
 
     Args:
         command: words after ``python -m``.
-        folder: to run it in.
+        folder: the working directory.
     """
     answer = subprocess.run(
         [sys.executable, "-m", *command],
@@ -57,10 +57,10 @@ def shown_by(command: Sequence[str | Path], folder: Path) -> str:
 
 
 def new_study(checkout: Path, folder: Path, wheels: Mapping[str, Mapping[str, str]]) -> "Study":
-    """A copy of the checkout, which tests may edit, and the study before anything is made.
+    """A copy of the checkout, which tests may edit, and the study before any results.
 
     Args:
-        wheels: for the study's config, with the paths of the archives.
+        wheels: ``wheels`` of the study's config, with the paths of the archives.
     """
     for part in ("rules", "workflow", "profiles", "envs", "config/schemas"):
         shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -74,11 +74,11 @@ def new_study(checkout: Path, folder: Path, wheels: Mapping[str, Mapping[str, st
 
 @dataclass(frozen=True)
 class Study:
-    """A checkout of the workflow, and a folder to run it in.
+    """A checkout of the workflow, and its working directory.
 
     Attributes:
-        checkout: holds ``Snakefile``, ``rules``, ``workflow``, ``profiles`` and the schema.
-        folder: holds the study's ``config``; results come to lie in it.
+        checkout: contains ``Snakefile``, ``rules``, ``workflow``, ``profiles`` and the schema.
+        folder: contains the study's ``config``, and receives the results.
     """
 
     checkout: Path
@@ -87,11 +87,11 @@ class Study:
     def run(
         self, *targets: str, change: Mapping[str, Any] | None = None, options: Iterable[str] = ()
     ) -> subprocess.CompletedProcess[str]:
-        """Run the workflow to its end; ``stdout`` of the answer holds all that the user sees.
+        """Run the workflow to its end. ``stdout`` of the answer is the entire output.
 
         Args:
-            change: what to lay over the study's config.
-            options: of ``snakemake``.
+            change: changes of the study's config.
+            options: options of ``snakemake``.
         """
         process = self.start(*targets, change=change, options=options)
         output, _ = process.communicate()
@@ -104,10 +104,10 @@ class Study:
         options: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        """As :meth:`run`, without waiting; the run is in a session of its own.
+        """Like :meth:`run`, without waiting, in a separate session.
 
         Args:
-            environment: variables that the run and its jobs have besides.
+            environment: additional variables of the run and its jobs.
         """
         command = [sys.executable, "-m", "snakemake", "--snakefile", self.checkout / "Snakefile"]
         command += ["--directory", self.folder, "--cores", "2", *targets, *options]
@@ -118,7 +118,7 @@ class Study:
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            # The workflow finds its package by itself, and not as these tests find it.
+            # The workflow must find its package without the tests' settings.
             env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": ""} | dict(environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

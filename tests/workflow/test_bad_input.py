@@ -109,10 +109,10 @@ def output(study: Study) -> str:
         ("read_lexicon", r"own/lexicon\.tsv, line 2: 4 filled columns separated by tabs are expected"),
         ("read_corpus", r"corpus 'own' has no text: .*; correct `languages` or `path` of config key corpora\.own"),
         ("read_dataset", r"own/conll/deu/train\.txt, line 2: a word and its tag .*; (?:fix|correct) or remove the line"),
-        ("group_kmeans", r"grouping 'kmeans-cosine-0\.001' gives 2 groups to 2500 subwords, of which 5 are kept alone.*; fix the ratio"),
+        ("group_kmeans", r"grouping 'kmeans-cosine-0\.001' gives 2 groups for 2500 subwords, but 5 subwords are groups of one.*; fix the ratio"),
     ],
 )  # fmt: skip
-def test_a_job_says_once_what_to_mend(study: Study, output: str, rule: str, message: str) -> None:
+def test_a_job_names_the_fix_once(study: Study, output: str, rule: str, message: str) -> None:
     assert_one_message(output, rf"{rule}: {message}")
     (log,) = [
         path

@@ -24,7 +24,7 @@ def snakemake(folder: Path, *arguments: str) -> str:
 
 
 def plan(folder: Path, *configfiles: str, **keys: float) -> str:
-    """The page of a plan with some keys laid over the configuration."""
+    """The page of a plan with some changed keys of the configuration."""
     (folder / "config/asked.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
     files = ["config/paper.yaml", "config/asked.yaml", *configfiles]
     snakemake(folder, "plan", "--configfile", *files)
@@ -32,9 +32,9 @@ def plan(folder: Path, *configfiles: str, **keys: float) -> str:
 
 
 def hours_of(page: str) -> float:
-    """GPU-hours in all."""
-    (line,) = [line for line in page.splitlines() if line.split()[:2] == ["in", "all"]][:1]
-    return float(line.split()[3].replace(",", ""))
+    """Total GPU hours."""
+    (line,) = [line for line in page.splitlines() if line.split()[:1] == ["total"]][:1]
+    return float(line.split()[2].replace(",", ""))
 
 
 def test_a_part_within_a_budget_is_a_study_of_its_own(folder: Path) -> None:
@@ -43,14 +43,14 @@ def test_a_part_within_a_budget_is_a_study_of_its_own(folder: Path) -> None:
     asked = round(0.1 * whole)
     page = plan(folder, budget=asked, **price)
     assert hours_of(page) == whole
-    assert f"  budget: {asked:,.1f} GPU-hours (price_per_gpu_hour: {2 * asked:,.2f}) buy " in page
+    assert f"  budget: {asked:,.1f} GPU-hours (price_per_gpu_hour: {2 * asked:,.2f}) cover " in page
     # The end of the command that is shown.
     (command,) = [line for line in page.splitlines() if line.startswith("    --configfile")]
     _, *files, _, target = command.split()
     assert files == ["config/paper.yaml", "config/asked.yaml", "results/budget/config.yaml"]
     part = plan(folder, "results/budget/config.yaml", budget=asked, **price)
     assert 0.5 * asked < hours_of(part) <= asked
-    assert "buy all of it" in part
+    assert "cover the entire study" in part
     laid_over = yaml.safe_load((folder / files[-1]).read_text(encoding="utf-8"))
     table = (folder / laid_over["experiments"]).read_text(encoding="utf-8")
     rows = [line.split("\t") for line in table.splitlines()[2:]]
@@ -59,7 +59,7 @@ def test_a_part_within_a_budget_is_a_study_of_its_own(folder: Path) -> None:
     assert job_counts(shown)["fine_tune"] == trainings
 
 
-def test_a_budget_that_buys_nothing_says_what_the_least_costs(folder: Path) -> None:
+def test_a_budget_that_is_too_small_names_the_cheapest_row(folder: Path) -> None:
     page = plan(folder, budget=0.001)
     (line,) = [line for line in page.splitlines() if line.startswith("  budget: ")]
-    assert line.startswith("  budget: 0.001 GPU-hours buy nothing. The cheapest is ")
+    assert line.startswith("  budget: 0.001 GPU-hours are too few. The cheapest row is ")

@@ -1,4 +1,4 @@
-"""The whole workflow, from wheels to tables, on the cut-down study."""
+"""The entire workflow, from wheels to tables, with the small study."""
 
 import csv
 import json
@@ -29,8 +29,8 @@ RECIPES = [
     "unigram/unaligned/dfull/firstk-0.4/asis",
     "wordpiece/unaligned/dfull/firstk-0.4/asis",
 ]
-# Five experiments of five tasks share two backbones, four groupings and three ways to cut text;
-# two more are of Table 4's task alone.
+# Five experiments with five tasks share two backbones, four groupings and three segmentations. Two
+# more have only Table 4's task.
 JOBS = {
     "fetch_wheel": 3,
     "derive_backbone": 2,
@@ -79,7 +79,7 @@ def read_csv(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
 
 
 def jobs(folder: Path, suffix: str) -> set[str]:
-    """``{rule}/{wildcards}`` of every job that left a file in this folder."""
+    """``{rule}/{wildcards}`` of every job with a file in this folder."""
     return {str(path.relative_to(folder))[: -len(suffix)] for path in folder.rglob(f"*{suffix}")}
 
 
@@ -125,7 +125,7 @@ def test_baselines_are_of_the_studys_data(study: Study) -> None:
     assert (chance["baseline"], bm25["baseline"]) == ("chance", "bm25")
     lines = (study.folder / "results/datasets/mini_inference/train.jsonl").read_text().splitlines()
     labels = [json.loads(line)["label"] for line in lines]
-    assert len({labels.count(label) for label in labels}) == 1  # three classes, as often each
+    assert len({labels.count(label) for label in labels}) == 1  # three classes, equally often
     assert chance["nli_accuracy"] == "0.3333"
     assert float(chance["retrieval_ndcg_at_10"]) < float(chance["rerank_ndcg_at_10"])
     for task in ("rerank", "retrieval"):
@@ -225,7 +225,7 @@ def test_claims_are_judged_on_what_was_measured(study: Study) -> None:
     lines = read_csv(study.folder / "results/claims.csv")
     whole = [line for line in lines if line["task"] == "all"]
     assert len({line["claim"] for line in lines}) == len(whole) > 20
-    # One K-Means experiment cannot tell most of them; the lexicons of Table 4 tell one.
+    # One K-Means experiment cannot decide most of them; the lexicons of Table 4 decide one.
     assert {line["verdict"] for line in whole} <= {
         *("holds", "contradicted", "undecided", "not measured")
     }
@@ -240,7 +240,7 @@ def test_claims_are_judged_on_what_was_measured(study: Study) -> None:
 
 
 def test_controls_are_the_scores_of_their_experiments(study: Study) -> None:
-    (line,) = read_csv(study.folder / "results/controls.csv")  # one, which Figure 3 has too
+    (line,) = read_csv(study.folder / "results/controls.csv")  # one, which Figure 3 also has
     assert (line["method"], line["clsa"], line["ratio"]) == ("First-k", "no", "0.4")
     for task, (kind, metric) in TASKS.items():
         value = read_score(study, RECIPES[3], task)["value"]
@@ -337,8 +337,8 @@ def test_every_score_says_what_it_is_of(study: Study, recipe: str, task: str) ->
     assert all(0 <= value <= highest for value in score["by_language"].values())
 
 
-def test_what_experiments_share_is_made_once(whole_run: str) -> None:
-    assert job_counts(whole_run) == JOBS
+def test_what_experiments_share_is_made_once(full_run: str) -> None:
+    assert job_counts(full_run) == JOBS
 
 
 def test_every_job_leaves_a_log_and_a_benchmark(study: Study) -> None:
@@ -351,7 +351,7 @@ def test_every_job_leaves_a_log_and_a_benchmark(study: Study) -> None:
 
 
 def test_what_no_experiment_asks_for_is_made_on_demand(study: Study) -> None:
-    """Groups by a lexicon (Appendix F), and training on one language (section 4.5)."""
+    """Lexicon groups (Appendix F), and training on one language (section 4.5)."""
     groups = "results/groups/unigram/unaligned/dfull/lexicon-numbers.safetensors"
     score = f"results/scores/{RECIPES[0]}/nli/deu/seed-1.json"
     answer = study.run(groups, score)
@@ -400,7 +400,7 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
         scored = f"{RECIPES[2]}/{task}/all-languages/seed-1"
         expected |= {f"results/scores/{scored}.{suffix}" for suffix in ("json", "items.parquet")}
         expected.add(f"results/predictions/{scored}.jsonl.gz")
-    measured = {  # of this run's speed
+    measured = {  # the speed of this run
         f"results/efficiency/{part}/d64/kmeans-cosine-0.05.{suffix}"
         for suffix in ("json", "all-logits.json")
     }
@@ -435,8 +435,8 @@ def test_the_plan_counts_the_jobs_that_would_run(study: Study) -> None:
     answer = study.run("plan")
     assert answer.returncode == 0, answer.stdout
     page = (study.folder / "results/plan.txt").read_text(encoding="utf-8")
-    assert page in answer.stdout  # shown, and kept
-    table = page.partition("  in all")[0].splitlines()[2:]
+    assert page in answer.stdout  # printed and saved
+    table = page.partition("  total")[0].splitlines()[2:]
     planned = {line.split()[0]: int(line.split()[1]) for line in table}
     every = study.run("results/table5.csv", options=["--dry-run", "--forceall"])
     counts = job_counts(every.stdout)
@@ -453,7 +453,7 @@ def test_replicates_repeat_the_pipeline_with_seeds_of_their_own(
     change = {"replicates": 2, "tasks_shown": ["nli"]}
     answer = own.run("results/table5.csv", "results/claims.csv", change=change)
     assert answer.returncode == 0, answer.stdout
-    # Three experiments of Table 5, two of First-k, and two of Table 4.
+    # Three experiments of Table 5, two with First-k, and two of Table 4.
     assert job_counts(answer.stdout) == {
         **{"replicate_backbone": 2, "extract_embeddings": 2, "align": 1, "reduce_dimension": 1},
         **{"group_kmeans": 1, "group_first_k": 2, "group_by_lexicon": 1},
@@ -519,9 +519,9 @@ def test_a_pool_is_named_wherever_its_scores_are_shown(study: Study, tmp_path: P
     assert set(part.read_text().splitlines()) < set(whole.read_text().splitlines())
     score = read_score(own, RECIPES[0], "pooled")
     assert score["collection"] == {"pool": pool}
-    # BM25's lists, which are ranked anew, are of the whole collection.
+    # BM25's lists, which are reranked, are from the entire collection.
     assert "collection" not in read_score(own, RECIPES[0], "reranked")
-    searched = "what is relevant, BM25's first 5 and 2 others a language (seed 1)"
+    searched = "the relevant passages, BM25's first 5 and 2 others per language (seed 1)"
     for line in read_csv(own.folder / "results/table5.csv"):
         assert line["pooled_ndcg_at_10_collection"] == searched
         assert set(line) & {"retrieval_ndcg_at_10_collection", "reranked_collection"} == set()

@@ -1,5 +1,5 @@
-"""Downloads that fail, as a user of the workflow meets them: each says once what to fix, nothing
-of it is left that looks whole, and the next run goes on."""
+"""Failing downloads in the workflow: each prints one message, leaves no file that looks complete,
+and the next run continues."""
 
 import io
 import json
@@ -18,26 +18,26 @@ from test_bad_input import assert_one_message
 
 REVISION, VANISHED = "a" * 40, "b" * 40
 WORDS = b"tomato Tomate\n"
-LARGE = bytes(range(256)) * 12_000  # some three megabytes
+LARGE = bytes(range(256)) * 12_000  # about three megabytes
 TARGETS = {name: f"resources/downloads/{name}" for name in ("good", "gated", "offline", "archive", "vanished", "full", "full_hub")}  # fmt: skip
 
 
 @pytest.fixture
 def study(tmp_path: Path, wheel_pins: dict[str, dict[str, str]]) -> Study:
-    """A study that has made nothing, and whose wheels are not needed."""
+    """A study without results, which needs no wheels."""
     return new_study(tmp_path / "checkout", tmp_path / "study", wheel_pins)
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The hub's cache, which the runs of the workflow take from their environment."""
+    """The hub's cache, which runs of the workflow read from their environment."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
 
 @pytest.fixture
 def repositories(tmp_path: Path) -> Path:
-    """What the hub has: two repositories of words."""
+    """The content of the hub: two repositories of words."""
     for name in ("gated", "words"):
         folder = tmp_path / "hub/o" / name
         folder.mkdir(parents=True)
@@ -47,7 +47,7 @@ def repositories(tmp_path: Path) -> Path:
 
 
 def archive() -> bytes:
-    """A zip of one file, larger than what is in it."""
+    """A zip with one file, larger than its content."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as opened:
         opened.writestr("release/words.txt", WORDS)
@@ -72,7 +72,7 @@ def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
             interface(handler)
 
     with serving(lambda handler: None) as (silent, _):
-        pass  # nobody listens there any more
+        pass  # nothing listens there any more
     with serving(answer) as (address, requests):
         downloads: dict[str, dict[str, Any]] = {
             "good": {"url": f"{address}/words/", "files": ["en-de.txt"]},
@@ -88,8 +88,8 @@ def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
         messages = {
             "gated": r"o/gated is gated; accept its terms on the hub .*HF_TOKEN",
             "vanished": rf"o/words has no revision {VANISHED} \(any more\); correct its `revision`",
-            "archive": r".*the archive is cut short or damaged \(.*\); start again to fetch it anew",
-            "offline": rf"{silent}/words/en-fr\.txt cannot be had: all tries failed.*Check the network",
+            "archive": r".*the archive is truncated or damaged \(.*\); start again to download it again",
+            "offline": rf"{silent}/words/en-fr\.txt is not available: all tries failed.*Check the network",
         }
         for name, message in messages.items():
             said = rf"fetch_download: download '{name}'.*{message}"
@@ -107,7 +107,7 @@ def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
         fixed = study.run(*targets, change={"downloads": downloads, "mirrors": mirrors})
         assert fixed.returncode == 0, fixed.stdout
         again = [path for _, path, _ in requests[asked:]]
-    assert study.made().items() > made.items()  # what was there is untouched
+    assert study.made().items() > made.items()  # earlier files are unchanged
     assert "/words/en-de.txt" not in again
     folder = study.folder / "resources/downloads"
     assert (folder / "archive/release/words.txt").read_bytes() == WORDS
@@ -119,8 +119,7 @@ def test_what_cannot_be_had_is_named_and_had_in_the_next_run(
 
 @pytest.fixture
 def small_disk(study: Study, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """What is fetched comes to lie on a disk of its own, of two megabytes, and so does the hub's
-    cache."""
+    """Put downloads and the hub's cache on a separate disk of two megabytes."""
     place = study.folder / "resources"
     place.mkdir()
     options = ["-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
@@ -131,7 +130,7 @@ def small_disk(study: Study, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_disk_that_fills_is_named_and_the_next_run_goes_on(
+def test_a_disk_that_fills_is_named_and_the_next_run_continues(
     study: Study, repositories: Path, small_disk: Path
 ) -> None:
     interface = hub(repositories, REVISION)
@@ -151,9 +150,9 @@ def test_a_disk_that_fills_is_named_and_the_next_run_goes_on(
             "mirrors": {"hub": address},
         }
         messages = {
-            # The hub tells beforehand how much it will be.
-            "full_hub": r"needs 0\.0 GB and the disk of \S+ has 0\.0 GB free; free some room",
-            "full": r"the disk of \S+ is full; free some room and start again: what has arrived is",
+            # The hub announces the size.
+            "full_hub": r"needs 0\.0 GB and the disk of \S+ has 0\.0 GB free; free some space",
+            "full": r"the disk of \S+ is full; free some space and start again: data that has arrived is",
         }
         for name, message in messages.items():
             failed = study.run(TARGETS[name], change=change)
@@ -165,13 +164,13 @@ def test_a_disk_that_fills_is_named_and_the_next_run_goes_on(
         fixed = study.run(*(TARGETS[name] for name in messages), change=change)
         assert fixed.returncode == 0, fixed.stdout
         (wanted,) = [part for _, path, part in requests[asked:] if path == "/large/large.bin"]
-    assert re.fullmatch(r"bytes=\d{6,}-", wanted or "")  # not from its beginning
+    assert re.fullmatch(r"bytes=\d{6,}-", wanted or "")  # not from the start
     assert (small_disk / "downloads/full/large.bin").read_bytes() == LARGE
     assert (small_disk / "downloads/full_hub/words.parquet").read_bytes() == LARGE
 
 
 def test_a_dataset_of_the_hub_needs_no_download(study: Study, repositories: Path) -> None:
-    """It is read from the hub's cache, by way of a mirror, and `download` reads it too."""
+    """It is read from the hub's cache, through a mirror, and `download` also reads it."""
     rows = [{"premise": f"p{i}", "hypothesis": "h", "label": "yes"} for i in range(4)]
     for split in ("train", "validation", "test"):
         lines = "".join(

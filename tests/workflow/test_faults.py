@@ -1,5 +1,5 @@
-"""Machines and disks fail, and jobs are killed: each ends in what an undisturbed run makes, or in
-one message that says what to do, and what is finished stays."""
+"""Failures of machines and disks, and killed jobs: each ends with the result of an undisturbed run,
+or with one message that says what to do. Finished results are kept."""
 
 import os
 import random
@@ -23,7 +23,7 @@ RECIPE = "unigram/unaligned/dfull/ungrouped"
 FIRST_K = "unigram/unaligned/dfull/firstk-0.4"
 STEPS, EVERY = 48, 10
 LONG = {"max_steps": STEPS, "checkpoint_every": EVERY}
-EPOCHS = 100  # of the few examples, so that there are so many steps
+EPOCHS = 100  # many epochs of few examples, for enough steps
 FINE_TUNE = f"results/scores/{RECIPE}/asis/ner/all-languages/seed-7.json"
 KMEANS = "unigram/unaligned/dfull/kmeans-cosine-0.05"
 PRETRAIN = f"results/models/{KMEANS}/mlm"
@@ -35,7 +35,7 @@ LOGS = {
     FINE_TUNE: f"results/logs/fine_tune/{RECIPE}/asis/ner/all-languages/seed-7.log",
     PRETRAIN: f"results/logs/pretrain/{KMEANS}.log",
 }
-#: On the PYTHONPATH of a run: faults that a training meets at a given place.
+#: In the PYTHONPATH of a run: faults in a training at a given place.
 INJECTED = Path(__file__).parent / "injected"
 CHANGE = {
     "seeds": [7],
@@ -54,8 +54,8 @@ def wait_until(condition: Callable[[], Any], seconds: float = 300) -> Any:
 
 
 class Halted(NamedTuple):
-    """A run, the one of its processes that trains, which stands still, and the step it comes to
-    when it goes on after it was killed."""
+    """A run, its stopped training process, and the step at which the training continues after it
+    was killed."""
 
     run: subprocess.Popen[str]
     training: psutil.Process
@@ -63,7 +63,7 @@ class Halted(NamedTuple):
 
 
 def content_of(study: Study, target: str) -> bytes:
-    """What a training made: its scores, or the weights of its model."""
+    """The result of a training: its scores, or the weights of its model."""
     path = study.folder / target
     return (path / "model.safetensors" if path.is_dir() else path).read_bytes()
 
@@ -77,7 +77,8 @@ def remove(study: Study, target: str) -> None:
 
 
 def start(study: Study, target: str, fault: str, **place: Any) -> tuple[Path, Any]:
-    """A run that meets a fault at a place (``step`` or ``opening``), and a file that tells when."""
+    """Start a run with a fault at a place (``step`` or ``opening``). Return a file that marks the
+    fault, and the run."""
     remove(study, target)
     (study.folder / LOGS[target]).unlink(missing_ok=True)
     mark = study.folder / "fault"
@@ -88,22 +89,22 @@ def start(study: Study, target: str, fault: str, **place: Any) -> tuple[Path, An
 
 
 def some_step() -> int:
-    """A step after a training's first checkpoint and before its last step."""
+    """A random step after a training's first checkpoint and before its last step."""
     step = random.randint(EVERY + 1, STEPS - 1)
     print(f"the fault is at step {step}")
     return step
 
 
 def halted(study: Study, target: str, opening: str | None = None) -> Halted:
-    """A run whose training stands still after some step, or before it opens a file."""
+    """A run whose training is stopped after some step, or before it opens a file."""
     step = some_step()
     place = {"step": step} if opening is None else {"opening": opening}
     mark, run = start(study, target, "stop", **place)
     wait_until(lambda: mark.exists() or run.poll() is not None)
-    assert mark.exists(), run.communicate()  # it ended without coming there
+    assert mark.exists(), run.communicate()  # it ended before this place
     training = psutil.Process(int(mark.read_text()))
     wait_until(lambda: training.status() == psutil.STATUS_STOPPED)
-    # The step's own checkpoint comes after it.
+    # The step's checkpoint is written after it.
     return Halted(run, training, (step - 1) // EVERY * EVERY if opening is None else STEPS)
 
 
@@ -115,19 +116,19 @@ def has_ended(process: psutil.Process) -> bool:
 
 
 def resumed_at(study: Study, target: str) -> list[int]:
-    """The steps at which the last run says that it went on."""
+    """The steps at which the last run continued, from its output."""
     log = (study.folder / LOGS[target]).read_text("utf-8")
     return [int(step) for step in re.findall(r"resuming at step (\d+) ", log)]
 
 
 def end_all(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
-    """Signal a run and all of its jobs at once, as a machine does that is switched off."""
+    """Signal a run and all its jobs at once, like a machine that is switched off."""
     os.killpg(process.pid, number)
     process.communicate()
 
 
 def copy_of(study: Study, folder: Path) -> Study:
-    """A copy of a study that has run, whose files are links to that one's."""
+    """A copy of a finished study, whose files are links to it."""
     for part in ("results", "resources"):
         shutil.copytree(study.folder / part, folder / part, copy_function=os.link)
     for part in ("config", ".snakemake"):
@@ -137,19 +138,19 @@ def copy_of(study: Study, folder: Path) -> Study:
 
 @pytest.fixture(scope="module", name="study")
 def study_of_its_own(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """The finished study, in which these tests leave what they like."""
+    """A copy of the finished study that these tests may change."""
     return copy_of(study, tmp_path_factory.mktemp("faults") / "study")
 
 
 @pytest.fixture
 def spoilt(study: Study, tmp_path: Path) -> Study:
-    """The finished study, for one test to damage."""
+    """A copy of the finished study that one test may damage."""
     return copy_of(study, tmp_path / "study")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(study: Study) -> dict[str, bytes]:
-    """What the trainings make that nothing disturbs."""
+    """The results of undisturbed trainings."""
     targets = (FINE_TUNE, PRETRAIN)
     answer = study.run(*targets, change=CHANGE)
     assert answer.returncode == 0, answer.stdout
@@ -157,14 +158,13 @@ def undisturbed(study: Study) -> dict[str, bytes]:
 
 
 def content(made: dict[str, Made]) -> dict[str, str]:
-    """The files that are finished: no checkpoints, nothing on the way, and nothing that tells of
-    a run's speed."""
+    """The finished files: no checkpoints, no temporary files, and no files with a run's speed."""
     apart = ("/checkpoints/", "/efficiency/", "/training/")
     return {p: file.sha256 for p, file in made.items() if not any(part in p for part in apart)}
 
 
 @pytest.mark.parametrize("target", [FINE_TUNE, PRETRAIN], ids=["fine_tune", "pretrain"])
-def test_a_killed_training_goes_on_from_its_checkpoint(
+def test_a_killed_training_continues_from_its_checkpoint(
     study: Study, undisturbed: dict[str, bytes], target: str
 ) -> None:
     before = study.made()
@@ -207,7 +207,7 @@ def test_who_is_killed_after_the_last_step_does_not_train_again(
 
 @pytest.mark.parametrize("target", [FINE_TUNE, PRETRAIN], ids=["fine_tune", "pretrain"])
 @pytest.mark.parametrize("how", ["snakemake killed", "machine off", "terminal closed", "Ctrl-C"])
-def test_the_same_command_goes_on_after_an_interruption(
+def test_the_same_command_continues_after_an_interruption(
     study: Study, undisturbed: dict[str, bytes], target: str, how: str
 ) -> None:
     step = some_step()
@@ -219,11 +219,11 @@ def test_the_same_command_goes_on_after_an_interruption(
     else:
         number = {"machine off": "SIGKILL", "terminal closed": "SIGHUP", "Ctrl-C": "SIGINT"}[how]
         os.killpg(run.pid, signal.Signals[number])
-    output, _ = run.communicate(timeout=30)  # the job has this pipe too
+    output, _ = run.communicate(timeout=30)  # the job also has this pipe
     wait_until(lambda: has_ended(training), seconds=5)
     said = (study.folder / LOGS[target]).read_text("utf-8")
     if how == "snakemake killed":
-        assert f"Snakemake (process {run.pid}), which started this job, is gone" in said
+        assert f"Snakemake (process {run.pid}), which started this job, no longer exists" in said
     if how == "Ctrl-C":
         assert "was interrupted; run the same command again" in said
         assert "Traceback" not in said and "Traceback" not in output, output
@@ -247,7 +247,7 @@ def test_sigterm_lets_the_running_job_end(study: Study, undisturbed: dict[str, b
 def test_a_job_that_an_earlier_run_left_is_waited_for(
     study: Study, undisturbed: dict[str, bytes]
 ) -> None:
-    """One that could not end with its Snakemake, for it stood still."""
+    """A job that could not end with its Snakemake because it was stopped."""
     run, training, _ = halted(study, FINE_TUNE)
     run.kill()
     second = study.start(FINE_TUNE, change=CHANGE)
@@ -274,7 +274,7 @@ def test_a_second_snakemake_is_told_of_the_first(
 
 
 @pytest.mark.parametrize("target", [FINE_TUNE, PRETRAIN], ids=["fine_tune", "pretrain"])
-def test_a_training_out_of_memory_says_what_to_mend_and_goes_on(
+def test_a_training_out_of_memory_names_the_fix_and_continues(
     study: Study, undisturbed: dict[str, bytes], target: str
 ) -> None:
     before, step = study.made(), some_step()
@@ -282,7 +282,7 @@ def test_a_training_out_of_memory_says_what_to_mend_and_goes_on(
     output, _ = run.communicate()
     assert run.returncode == 1
     assert_one_message(
-        output, r"\w+: the memory does not suffice \(.*\); .*lower `device_batch_size`.*again"
+        output, r"\w+: there is too little memory \(.*\); .*lower `device_batch_size`.*again"
     )
     answer = study.run(target, change=CHANGE)
     assert answer.returncode == 0, answer.stdout
@@ -291,7 +291,7 @@ def test_a_training_out_of_memory_says_what_to_mend_and_goes_on(
     assert content(study.made()) == content(before)
 
 
-def test_a_loss_that_is_no_number_says_what_to_mend(spoilt: Study) -> None:
+def test_a_loss_that_is_not_a_number_names_the_fix(spoilt: Study) -> None:
     path = spoilt.folder / "results/backbones/unigram/model.safetensors"
     tensors, times = load_file(path), path.stat()
     next(value for name, value in tensors.items() if name.endswith("LayerNorm.weight"))[0] = nan
@@ -342,7 +342,7 @@ def test_a_file_that_was_cut_short_is_named(
 
 @pytest.fixture
 def small_disk(study: Study) -> Iterator[Path]:
-    """The checkpoints of pretraining on a disk of their own, of two megabytes."""
+    """Put the checkpoints of pretraining on a separate disk of two megabytes."""
     place = study.folder / "results/checkpoints/pretrain"
     place.mkdir(parents=True, exist_ok=True)
     options = ["-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]

@@ -1,5 +1,4 @@
-"""``profiles/gpu``: as many jobs at a time as there are GPUs, each with one of its own. The GPUs are names
-without a card behind them."""
+"""``profiles/gpu``: as many parallel jobs as GPUs, each with its own GPU. The GPUs are fake."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from conftest import WHEELS
 from study import ROOT, Study, new_study
 
 EMBEDDINGS = "unigram/unaligned/dfull"
-#: Of one rule that uses a GPU; all can start at the same time.
+#: Targets of one rule that uses a GPU. All can start at the same time.
 TARGETS = [
     f"results/groups/{EMBEDDINGS}/kmeans-{metric}-{ratio}.safetensors"
     for metric in ("cosine", "euclidean")
@@ -22,7 +21,7 @@ TARGETS = [
 def fresh(
     tmp_path: Path, wheel: Callable[[str], Path], wheel_pins: dict[str, dict[str, str]]
 ) -> Study:
-    """A study of its own, for what runs beside what."""
+    """A separate study, to observe which jobs run in parallel."""
     wheels = {name: wheel_pins[name] | {"path": str(wheel(name))} for name in WHEELS}
     return new_study(tmp_path / "checkout", tmp_path / "study", wheels)
 
@@ -77,7 +76,7 @@ def test_every_job_has_a_gpu_of_its_own(fresh: Study, tmp_path: Path) -> None:
 def test_the_limit_is_the_number_of_gpus(
     options: list[str], devices: str, gpus: list[str], fresh: Study
 ) -> None:
-    """In a run of jobs that use none: a dry run does not show the limit."""
+    """In a run of jobs without GPUs, because a dry run does not show the limit."""
     process = fresh.start(
         f"results/embeddings/{EMBEDDINGS}.safetensors",
         options=["--profile", str(ROOT / "profiles/gpu"), *options, "--until", "fetch_wheel"],
@@ -89,6 +88,6 @@ def test_the_limit_is_the_number_of_gpus(
 
 
 def provided(output: str) -> list[str]:
-    """The GPUs that Snakemake says jobs may use at a time."""
+    """The number of GPUs for parallel jobs in Snakemake's output."""
     lines = re.findall(r"^Provided resources: .*$", output, re.MULTILINE)
     return re.findall(r'\bgpu=Resource\("gpu", (\d+)\)', "\n".join(lines))

@@ -1,4 +1,4 @@
-"""The workflow as a module of another one, and as the workflow catalog finds it."""
+"""The workflow as a module of another workflow, and in the workflow catalog."""
 
 import json
 import os
@@ -41,7 +41,7 @@ use rule * from semantic_tokens
 
 
 def snakemake(folder: Path, *arguments: str | Path, **environment: str) -> str:
-    """All that a run shows, which must end well."""
+    """The output of a run, which must succeed."""
     answer = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "1", *arguments],
         cwd=folder,
@@ -57,7 +57,7 @@ def snakemake(folder: Path, *arguments: str | Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another project with a workflow, a lexicon and a configuration of its own."""
+    """Another project with its own workflow, lexicon and configuration."""
     folder = tmp_path_factory.mktemp("foreign")
     (folder / "Snakefile").write_text(
         'configfile: "config.yaml"\n' + FOREIGN.format(root=ROOT), encoding="utf-8"
@@ -74,7 +74,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_another_workflow_makes_a_file_of_it_and_goes_on_from_there(foreign: Path) -> None:
+def test_another_workflow_makes_a_file_of_it_and_continues_from_there(foreign: Path) -> None:
     before = {path for path in foreign.rglob("*") if ".snakemake" not in path.parts}
     snakemake(foreign)
     assert (foreign / "words.txt").read_text(encoding="utf-8").strip() == "2"
@@ -83,7 +83,7 @@ def test_another_workflow_makes_a_file_of_it_and_goes_on_from_there(foreign: Pat
     assert "Nothing to be done" in snakemake(foreign)
 
 
-def test_what_it_says_is_laid_over_the_default_profile(foreign: Path) -> None:
+def test_what_it_says_is_merged_into_the_default_profile(foreign: Path) -> None:
     counts = job_counts(snakemake(foreign, "--dry-run", "semantic/results/table5.csv"))
     assert counts["semantic_fine_tune"] == 45 * 5 * 2  # two seeds
     assert counts["semantic_table5"] == 1
@@ -91,8 +91,8 @@ def test_what_it_says_is_laid_over_the_default_profile(foreign: Path) -> None:
 
 
 def test_the_catalog_finds_the_workflow_where_it_looks(tmp_path: Path) -> None:
-    """Its rules for standardized usage: workflow/Snakefile, config/README.md, and a description
-    that names how software is deployed."""
+    """Its rules for standardized usage require workflow/Snakefile, config/README.md, and a
+    description that names the deployment of software."""
     described = yaml.safe_load(
         (ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8")
     )
@@ -111,7 +111,7 @@ def test_the_catalog_finds_the_workflow_where_it_looks(tmp_path: Path) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> git.Repo:
-    """The workflow as somebody else's repository of one commit, whose package says that it is used."""
+    """The workflow as a repository with one commit. Its package prints a line when it is used."""
     folder = tmp_path / "repository"
     for part in ("rules", "workflow", "config", "envs"):
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -128,9 +128,9 @@ def repository(tmp_path: Path) -> git.Repo:
 
 
 def test_it_is_deployed_from_its_repository_alone(repository: git.Repo, tmp_path: Path) -> None:
-    """As snakedeploy does for the catalog: the user's folder holds a copy of config, and a
-    Snakefile that names the repository; the package and the scripts come out of that."""
-    # What Snakemake has cloned before it does not fetch again.
+    """Like snakedeploy for the catalog: the user's folder contains a copy of config, and a
+    Snakefile that names the repository. The package and the scripts come from the repository."""
+    # Snakemake does not clone the repository again.
     cache = "snakemake/snakemake/source-cache/snakemake-git-cache/github.com/owner/semantic-tokens"
     repository.clone(str(tmp_path / "cache" / cache), bare=True)
     folder = tmp_path / "study"
@@ -144,7 +144,7 @@ def test_it_is_deployed_from_its_repository_alone(repository: git.Repo, tmp_path
         yaml.safe_dump({"lexicons": {"mine": {"reader": "table", "path": "mine.tsv"}}}), "utf-8"
     )
     given = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    # Where conda brings what the jobs need, Snakemake's own environment has none of it.
+    # With conda, Snakemake's environment does not contain the packages of jobs.
     absent = tmp_path / "absent"
     absent.mkdir()
     for name in ("pyarrow", "safetensors", "tokenizers", "torch", "tqdm"):

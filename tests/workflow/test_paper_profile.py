@@ -1,4 +1,4 @@
-"""The paper's own profile: resolved, though nothing of it can be run here."""
+"""The paper's profile: dry runs, since it cannot be run here."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def resolve(folder: Path, *arguments: str | Path) -> str:
-    """All that a dry run shows, in a folder that has the configuration."""
+    """The output of a dry run in a folder with the configuration."""
     shutil.copytree(ROOT / "config", folder / "config")
     command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
     return shown_by([*command, "--directory", folder, *arguments], folder)
@@ -19,7 +19,7 @@ def resolve(folder: Path, *arguments: str | Path) -> str:
 
 @pytest.fixture(scope="module", params=["results/table5.csv", "all"])
 def dry_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Job by job what is to be done for Table 5, and for all figures and experiments."""
+    """The jobs for Table 5, and for all figures and experiments."""
     folder = tmp_path_factory.mktemp("paper")
     return resolve(folder, request.param, "--configfile", folder / "config/paper.yaml")
 
@@ -27,7 +27,7 @@ def dry_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_the_target_may_stand_behind_the_profile(tmp_path: Path) -> None:
     shown = resolve(tmp_path, "--profile", ROOT / "profiles/paper", "results/table5.csv")
     assert job_counts(shown)["fine_tune"] == 45 * 5
-    assert "profiles/default" in shown  # it is not left out for the other
+    assert "profiles/default" in shown  # the other profile does not replace it
 
 
 @pytest.mark.parametrize("dry_run", ["results/table5.csv"], indirect=True)
@@ -51,7 +51,7 @@ def test_every_figure_of_the_paper_resolves(dry_run: str) -> None:
     of_one_task = [score for score in scores if "/msmarco_zho/" in score]
     assert len(of_one_task) == 5  # Table 4
     assert sum(score.endswith("/eng") for score in scores) == 5 * 4  # Figure 9
-    # First-k, Figure 11's three other alignments, and the three dimensions by Euclidean distance.
+    # First-k, Figure 11's three other alignments, and three dimensions with Euclidean distance.
     beside = 8 + 3 + 3 * 4
     # The aligned oracles; weighted, random and frequency at four ratios.
     added = 2 + 3 * 4
@@ -71,7 +71,7 @@ def shown_jobs(shown: str) -> dict[str, list[dict[str, str]]]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout to give commands in."""
+    """A checkout for commands."""
     folder = tmp_path_factory.mktemp("checkout")
     for part in ("Snakefile", "rules", "workflow", "profiles", "envs", "config"):
         (folder / part).symlink_to(ROOT / part)
@@ -91,8 +91,8 @@ def dry_run_in(checkout: Path, command: list[str]) -> str:
 
 
 def test_the_first_commands_on_a_cluster_are_right_as_they_stand(checkout: Path) -> None:
-    """No fine-tunings of hours share a job, and no job asks for more time than a partition allows,
-    in its last attempt either."""
+    """Long fine-tunings are not grouped, and no job requests more time than a partition allows,
+    even in its last attempt."""
     commands = first_commands()
     assert [command[1] for command in commands] == ["download", "plan", "results/table5.csv"]
     for command in commands:
@@ -135,7 +135,7 @@ def test_every_job_names_its_resources(dry_run: str) -> None:
 def test_download_fetches_all_that_a_study_needs_and_nothing_else(
     tmp_path: Path, profile: str
 ) -> None:
-    """On a login node: the compute nodes have no network."""
+    """For a login node, because the compute nodes have no network."""
     fetched = {}
     for target in ("download", "all"):
         folder = tmp_path / target

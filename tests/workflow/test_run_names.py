@@ -1,4 +1,4 @@
-"""Runs side by side on the cut-down study: what they share, and that none touches another's."""
+"""Several runs of the small study: shared files, and no changes of another run's files."""
 
 import json
 import shutil
@@ -11,16 +11,16 @@ from test_bad_input import assert_one_message
 
 from semantic_tokens.cli import main
 
-#: One task is enough to tell what runs again; Table 4 has its own.
+#: One task is enough to see what runs again. Table 4 has another task.
 NLI = {"tasks_shown": ["nli"]}
 LEARNING_RATE = NLI | {
     "run": "lr1e-4",
     "tasks": {"nli": {"training": {"learning_rate": 0.0001}}},
 }
 SEED = NLI | {"run": "seed2", "grouping": {"kmeans": {"seed": 2}}}
-#: On top of the other seed, whose models it takes.
+#: Based on the run with another seed, whose models it uses.
 SEED_AND_RATE = LEARNING_RATE | SEED | {"run": "seed2-lr1e-4", "base_run": "seed2"}
-# Of the cut-down study's experiments: three are in Table 5.
+# Three experiments of the small study are in Table 5.
 TABLE5 = {"fine_tune": 3, "table5": 1}
 PATH = "unigram/clsa-emoji+numbers+roundtrip/d64/kmeans-cosine-0.05"
 
@@ -30,7 +30,7 @@ def table5(change: dict[str, Any]) -> str:
 
 
 def new(before: dict[str, Made], after: dict[str, Made]) -> set[str]:
-    """The files that were made since; those of before are still the same, byte for byte."""
+    """The new files. Earlier files must be identical."""
     assert {path: after.get(path) for path in before} == before
     return set(after) - set(before)
 
@@ -45,7 +45,7 @@ def own(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="module")
 def learning_rate(own: Study) -> set[str]:
-    """What the run with another learning rate makes: all of it, after the run without a name."""
+    """All new files of the run with another learning rate, after the run without a name."""
     before = own.made()
     answer = own.run(change=LEARNING_RATE)
     assert answer.returncode == 0, answer.stdout
@@ -60,7 +60,7 @@ def learning_rate(own: Study) -> set[str]:
 
 @pytest.fixture(scope="module")
 def seed(own: Study, learning_rate: set[str]) -> set[str]:
-    """What the run with another seed of K-Means makes for Table 5, after both."""
+    """The new files of the run with another seed of K-Means for Table 5, after both."""
     before = own.made()
     answer = own.run(table5(SEED), change=SEED)
     assert answer.returncode == 0, answer.stdout
@@ -113,7 +113,7 @@ def test_a_run_may_be_based_on_another_one(own: Study) -> None:
 
 @pytest.mark.usefixtures("seed")
 def test_another_study_without_a_name_takes_nothing_from_the_named(own: Study) -> None:
-    """It overwrites what has no name, as ever; runs then make for themselves what they took."""
+    """It overwrites the run without a name. Named runs then make the files that they shared."""
     folder = own.folder.with_name("overwritten")
     shutil.copytree(own.folder, folder, symlinks=True)
     other = Study(own.checkout, folder)
@@ -149,7 +149,7 @@ def test_two_runs_are_compared(
         assert float(line["low"]) <= float(line["difference"]) <= float(line["high"])
 
 
-# What is refused before any job
+# Refused before any job
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_two_runs_are_compared(
         (
             "results/table5.csv",
             {"run": "lr5e-4"},
-            r"results/table5\.csv is not where run lr5e-4 has this file: ask for "
+            r"run lr5e-4 has the file results/table5\.csv elsewhere: request "
             r"results/runs/lr5e-4/table5\.csv, or leave `run` out",
         ),
     ],
@@ -187,7 +187,7 @@ def test_a_run_that_cannot_be_is_refused_in_one_line(
     assert "Building DAG" not in answer.stdout
 
 
-def test_a_number_is_no_name_where_it_is_not_quoted(study: Study) -> None:
+def test_a_number_is_not_a_name_where_it_is_not_quoted(study: Study) -> None:
     answer = study.run(options=["--dry-run", "--config", "run=1e-4"])
     assert answer.returncode == 1
     assert_one_message(

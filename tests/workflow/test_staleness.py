@@ -1,4 +1,4 @@
-"""What a change makes stale: the jobs that it touches and those behind them, and no others."""
+"""Changes make only the affected jobs and those that depend on them stale."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from study import Study
 
 PROVENANCE = {"provenance": 1}
 TABLES = {"table5": 1, "claims": 1, "comparison": 1, "significance": 1} | PROVENANCE
-# Figures 3 and 5, and the controls, which are of First-k here, and not pretrained but for the oracle.
+# Figures 3 and 5, and the controls, which here are First-k, pretrained only for the oracle.
 SHOWN = TABLES | {"figure_curves": 3, "controls": 1}
-# From the groups of the aligned experiment on; it is in Figure 5 alone.
+# From the groups of the aligned experiment, which is only in Figure 5.
 GROUPED = {"group_kmeans": 1, "pretrain": 1, "measure_pretraining": 1, "fine_tune": 5} | TABLES
 GROUPED |= {"figure_curves": 1, "table3": 1, "group_quality": 1, "explorer": 1}
 GROUPED |= {"figure_group_quality": 1, "figure_pretraining": 1, "held_out": 1}
-# Both models that are pretrained again, and what is drawn and measured of it.
+# Both pretrained models, and their figures and measurements.
 PRETRAINED = {"pretrain": 2, "measure_pretraining": 2, "figure_pretraining": 1, "fine_tune": 10}
 PRETRAINED |= {"held_out": 1}
-# By task_scores.py: what reads the scores themselves, and not their items alone.
+# Through task_scores.py: rules that read scores, not only their items.
 READING_SCORES = {
     rule: n for rule, n in SHOWN.items() if rule not in ("significance", "claims")
 } | {"table4": 1, "held_out": 1}
@@ -51,7 +51,7 @@ def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
             {"align": 1, "reduce_dimension": 1, "table2": 1} | GROUPED,
         ),
         ({"grouping": {"kmeans": {"max_iterations": 4}}}, GROUPED),
-        # First-k without a tokenizer of its own: text as the backbone cuts it
+        # First-k without its own tokenizer: text segmented by the backbone
         (
             {"grouping": {"first_k": {"mode": "unk"}}},
             {"tokenize_dataset": 3, "tokenize_ranking": 1, "fine_tune": 10}
@@ -84,7 +84,7 @@ def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
         ({"lexicon_comparison": {"language": "deu"}}, {"table4": 1} | PROVENANCE),
         ({"significance": {"resamples": 300}}, {"table4": 1, "held_out": 1} | SHOWN),
         ({"claims": {"margin": 3}}, {"claims": 1} | PROVENANCE),
-        # what no result depends on
+        # no effect on results
         ({"memory_mb": {"training": 4000}, "runtime_minutes": {"fine_tuning": 60}}, {}),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -107,7 +107,7 @@ def test_a_changed_config(study: Study, change: dict[str, Any], stale: dict[str,
                 "explorer": 1,
             },
         ),
-        # The explorer shows groups of the dimension that K-Means has the most of, and not these.
+        # The explorer shows the dimension with the most K-Means groupings, and not these.
         (
             "lexicon no no unigram clsa-numbers+roundtrip dfull lexicon-emoji asis all-languages",
             {"align": 1, "group_by_lexicon": 1},
@@ -132,7 +132,7 @@ def test_a_new_experiment_shares_what_the_others_made(
 
 @pytest.fixture
 def edited(request: pytest.FixtureRequest, study: Study, tmp_path: Path) -> Iterator[None]:
-    """A file of the study or its checkout with a line added; put back with its date."""
+    """Add a line to a file of the study or its checkout. Restore it with its date."""
     origin, name = request.param
     path = getattr(study, origin) / name
     kept = tmp_path / path.name
@@ -167,7 +167,7 @@ def test_an_edited_file(study: Study, stale: dict[str, int]) -> None:
 
 @pytest.fixture
 def deleted(request: pytest.FixtureRequest, study: Study, tmp_path: Path) -> Iterator[str]:
-    """The path of a file of the study that is away for the time of a test."""
+    """The path of a file of the study that is removed during a test."""
     path = study.folder / request.param
     kept = shutil.move(path, tmp_path / path.name)
     yield request.param
@@ -184,6 +184,6 @@ def test_a_deleted_table_is_made_again_alone(study: Study) -> None:
     "deleted", [f"{WORDPIECE_SCORES}/ner/all-languages/seed-1.json"], indirect=True
 )
 def test_a_deleted_score_is_made_again_alone(study: Study, deleted: str) -> None:
-    """It is made when asked for: the tables that it went into are still whole."""
+    """It is made on request. The tables that used it are still complete."""
     assert study.stale(deleted) == {"fine_tune": 1}
     assert study.stale() == {}

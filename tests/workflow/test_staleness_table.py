@@ -1,5 +1,5 @@
-"""Every key of the config and every module of the package makes stale what depends on it, and
-nothing else: the table of ``staleness.py`` against dry runs."""
+"""Every key of the config and every module of the package makes only dependent jobs stale: the
+table of ``staleness.py`` compared with dry runs."""
 
 import json
 import os
@@ -25,9 +25,9 @@ SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 PACKAGE = ROOT / "workflow/semantic_tokens"
 EXPORTED = "results/exported/unigram/unaligned/dfull/kmeans-cosine-0.05/mlm"
 TARGETS = {"all", "download", EXPORTED}
-#: One dry run for all changes that should make nothing stale: together they must not, either.
+#: One dry run with all changes that should make nothing stale.
 NONE_AT_ALL = "none at all"
-#: Keys that are changed under a run's name, too: of a source, a vocabulary, a grouping, a task.
+#: Keys that are also changed in a named run: of a source, a vocabulary, a grouping, a task.
 CHANGED_IN_A_RUN = [
     "wheels.*.sha256",
     "lexicons.*.options",
@@ -37,12 +37,12 @@ CHANGED_IN_A_RUN = [
     "tasks.*.dataset",
     "tasks.*.training.learning_rate",
 ]
-#: Shown whenever they are asked for, and kept nowhere.
+#: Rules that always run on request and have no output.
 WITHOUT_OUTPUT = {"all", "download", "plan"}
 
 
 def modules() -> list[str]:
-    """The package's modules, without its own name, and its folders of other files."""
+    """The modules of the package, without its name, and its folders of other files."""
     files = [path for path in PACKAGE.rglob("*.*") if "__pycache__" not in path.parts]
     names = {path.with_suffix("") if path.suffix == ".py" else path.parent for path in files}
     dotted = {".".join(name.relative_to(PACKAGE).parts) for name in names}
@@ -50,7 +50,8 @@ def modules() -> list[str]:
 
 
 def files_of(package: Path, module: str) -> list[str]:
-    """What a module is: one file, or a package's own and what is not Python in its folder."""
+    """The files of a module: one file, or a package's ``__init__`` and files that are not
+    Python."""
     path = package / module.replace(".", "/")
     if not path.is_dir():
         return [str(path.with_suffix(".py"))]
@@ -59,13 +60,13 @@ def files_of(package: Path, module: str) -> list[str]:
 
 
 class Answers(NamedTuple):
-    """What the dry runs say.
+    """The results of the dry runs.
 
     Attributes:
-        stale: by line of the table, the jobs that run again.
-        outputs: every file that is made, and its rule.
+        stale: line of the table -> the jobs that run again.
+        outputs: output file -> its rule.
         rules: all rules.
-        folder: of the study.
+        folder: the folder of the study.
     """
 
     stale: Mapping[str, list[dict[str, Any]]]
@@ -75,12 +76,12 @@ class Answers(NamedTuple):
 
     @property
     def made(self) -> set[str]:
-        """The rules of which there is a job."""
+        """The rules that have a job."""
         return set(self.outputs.values())
 
 
 def laid_over(config: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with another laid over it, as Snakemake does."""
+    """A config with another merged over it, like Snakemake."""
     for key, value in over.items():
         is_section = isinstance(value, Mapping) and isinstance(config.get(key), dict)
         config[key] = laid_over(config[key], value) if is_section else value
@@ -89,7 +90,7 @@ def laid_over(config: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 
 @pytest.fixture(scope="module")
 def config() -> dict[str, Any]:
-    """The wide study's."""
+    """The config of the wide study."""
     small, wide = (
         yaml.safe_load((HERE / folder / "config.yaml").read_text(encoding="utf-8"))
         for folder in ("config", "wide")
@@ -162,7 +163,7 @@ def test_every_module_has_a_line() -> None:
 
 
 def assert_stale(jobs: list[dict[str, Any]], line: Line) -> None:
-    """The jobs are of the rules of this line, and all of what it is about."""
+    """The jobs belong to the rules of this line, and all of them match ``only``."""
     assert {job["rule"] for job in jobs} == (ALWAYS | set(line.stale) if line.stale else set())
     for wildcard, values in line.only.items():
         met = {job["wildcards"][wildcard] for job in jobs if wildcard in job["wildcards"]}
@@ -175,7 +176,7 @@ def test_a_changed_key(answers: Answers, config: dict[str, Any], key: str) -> No
     before: Any = config
     for part in key.split("."):
         before = (before or {}).get(line.name if part == "*" else part)
-    assert before != line.value  # it is a change
+    assert before != line.value  # the value changes
     assert_stale(answers.stale[f"key {key}" if line.stale else NONE_AT_ALL], line)
 
 
@@ -189,7 +190,7 @@ def test_a_changed_module(answers: Answers, module: str) -> None:
 def test_runs_share_what_a_key_leaves_the_same(
     answers: Answers, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    """File by file: what decides a file for two runs is what makes it stale in one of them."""
+    """For each file: two runs share it only if the key does not make it stale in one of them."""
     monkeypatch.chdir(answers.folder)
     line = KEYS[key]
     configs = [json.loads(json.dumps(config)) for _ in range(2)]
@@ -210,7 +211,7 @@ def test_a_run_touches_nothing_of_the_one_it_is_based_on(answers: Answers, key: 
     assert {job["rule"] for job in jobs} == OWN | ALWAYS | set(KEYS[key].stale)
     outputs = {path for job in jobs for path in job["outputs"]}
     assert not outputs & set(answers.outputs)
-    # What neither has made, and both would make alike, is made for both.
+    # A file that neither run has, and that both would make in the same way, is made for both.
     for_both = {path for path in outputs if split_run(path)[1] != "other"}
     assert bool(for_both) == (key == "tasks.*.dataset")
 

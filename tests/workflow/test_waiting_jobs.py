@@ -1,4 +1,4 @@
-"""Snakemake does not go round and round over the jobs that wait."""
+"""Snakemake does not check waiting jobs over and over."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Up to the scheduler's first look at the jobs, and no further.
+# Only until the scheduler first looks at the jobs.
 _LIMIT = """
 import sys
 from snakemake.cli import main

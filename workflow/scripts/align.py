@@ -1,4 +1,4 @@
-"""Align the embeddings of words that translate each other (paper, section 2.2; Appendix B)."""
+"""Align the embeddings of translations (paper, section 2.2; Appendix B)."""
 
 from semantic_tokens.jobs.job import job
 

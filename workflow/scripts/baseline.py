@@ -1,4 +1,4 @@
-"""Score what needs no model: chance, or BM25 alone."""
+"""Score a baseline: chance or BM25."""
 
 from collections import Counter
 

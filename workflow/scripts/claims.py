@@ -1,4 +1,4 @@
-"""Judge the paper's claims on this study (sections 4.1 to 4.5; Appendices B, C, E and F)."""
+"""Test the paper's claims on this study (sections 4.1 to 4.5; Appendices B, C, E and F)."""
 
 from pathlib import Path
 

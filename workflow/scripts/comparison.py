@@ -1,4 +1,4 @@
-"""Put Table 5 beside the paper's (Appendix G)."""
+"""Compare Table 5 with the paper's (Appendix G)."""
 
 from semantic_tokens.jobs.job import job
 

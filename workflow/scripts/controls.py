@@ -1,4 +1,4 @@
-"""Put K-Means beside groupings that know nothing of meaning."""
+"""Compare K-Means with control groupings."""
 
 from semantic_tokens.jobs.job import job
 

@@ -1,4 +1,4 @@
-"""Count the subwords of the corpora of pretraining, as one tokenizer cuts them."""
+"""Count the subwords of one tokenizer in the pretraining corpora."""
 
 from semantic_tokens.jobs.job import job
 

@@ -1,4 +1,4 @@
-"""Write the page on which words are looked up in the groups (paper, section 4.4)."""
+"""Write the explorer's page (paper, section 4.4)."""
 
 from semantic_tokens.jobs.job import job
 

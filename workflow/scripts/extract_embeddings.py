@@ -1,4 +1,4 @@
-"""Take the embedding of the subwords out of a backbone."""
+"""Extract the word embeddings of a backbone."""
 
 from pathlib import Path
 

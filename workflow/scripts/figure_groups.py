@@ -19,7 +19,7 @@ with job(snakemake) as log:
         snakemake.params.keywords,
     )
     if missing:
-        log.info("no single subwords, or alone in their group: %s", ", ".join(missing))
+        log.info("not single subwords, or groups of one: %s", ", ".join(missing))
     with tempfile.TemporaryDirectory() as folder:
         fonts = Fonts(extract_fonts(files.fonts, folder))
         for groups, most, paths in (
@@ -29,8 +29,8 @@ with job(snakemake) as log:
             figure, unwritten = draw_groups(groups, fonts, most)
             if unwritten:
                 log.warning(
-                    "%d subwords are left out, for no font has their script; install one, or name "
-                    "a wheel that holds one in the config key `inspection.fonts`",
+                    "%d subwords are left out, because no font has their script; install one, or "
+                    "name a wheel with one in the config key `inspection.fonts`",
                     unwritten,
                 )
-            save(figure, paths, pdf_font_type=3)  # the Chinese font is no TrueType
+            save(figure, paths, pdf_font_type=3)  # the Chinese font is not TrueType

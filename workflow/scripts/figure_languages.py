@@ -1,4 +1,4 @@
-"""Draw how alike languages are hit on two benchmarks (paper, Figure 10)."""
+"""Draw whether grouping hurts the same languages in two tasks (paper, Figure 10)."""
 
 from semantic_tokens.jobs.job import job
 

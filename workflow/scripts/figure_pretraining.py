@@ -1,4 +1,4 @@
-"""Draw the training loss of every pretrained variant (paper, section 2.4)."""
+"""Draw the training loss of every pretrained model (paper, section 2.4)."""
 
 from semantic_tokens.jobs.job import job
 

@@ -1,4 +1,4 @@
-"""Fine-tune a model on one task and score it (paper, section 3; Table 2)."""
+"""Fine-tune a model on one task and evaluate it (paper, section 3; Table 2)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Group subwords of neighbouring frequency, by the sizes of K-Means' groups: a control."""
+"""Group subwords by frequency, with the sizes of K-Means' groups: a control."""
 
 from semantic_tokens.jobs.job import job
 
@@ -16,6 +16,6 @@ with job(snakemake):
         embeddings,
         Groups.load(inputs.kmeans).token_to_group,
         load_counts(inputs.counts, len(embeddings)),
-        alone=special_ids(tokenizer, with_unused=params.keep_unused_alone),
+        singletons=special_ids(tokenizer, with_unused=params.keep_unused_alone),
     )
     groups.save(snakemake.output.groups)

@@ -17,5 +17,5 @@ with job(snakemake):
     entries = [entry for path in snakemake.input.lexicons for entry in read_lexicon(path)]
     pairs = single_subword_pairs(entries, lambda word: single_subword_id(tokenizer, word))
     embeddings = load_embeddings(snakemake.input.embeddings)
-    groups = lexicon_groups(embeddings, pairs.token_ids, alone=special_ids(tokenizer))
+    groups = lexicon_groups(embeddings, pairs.token_ids, singletons=special_ids(tokenizer))
     groups.save(snakemake.output.groups)

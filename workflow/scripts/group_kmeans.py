@@ -1,4 +1,4 @@
-"""Group subwords by K-Means (paper, section 2.1; Appendix E), all alike or by frequency."""
+"""Group subwords by K-Means (paper, section 2.1; Appendix E), optionally weighted by frequency."""
 
 from semantic_tokens.jobs.job import job
 
@@ -18,7 +18,7 @@ with job(snakemake):
         embeddings,
         metric=params.metric,
         ratio=params.ratio,
-        alone=special_ids(tokenizer, with_unused=params.keep_unused_alone),
+        singletons=special_ids(tokenizer, with_unused=params.keep_unused_alone),
         weights=weights,
         **params.options,
     )

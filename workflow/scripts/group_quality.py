@@ -1,4 +1,4 @@
-"""Measure groups on translations that no alignment was trained on, and by script and language."""
+"""Measure groups on held-out translations, scripts and languages."""
 
 from pathlib import Path
 
@@ -38,15 +38,16 @@ with job(snakemake) as log:
         output[1],
         f"Groups and held-out translations: {params.title}",
         [
-            f"{len(pairs):,} pair{'s' * (len(pairs) != 1)} of single subwords that translate each other, of concepts held "
-            f"out of alignment ({params.held_out_fraction:.0%}) and in no other concept of any "
-            "lexicon here. together: the share of them in one group; by chance: with the pairs' own "
-            "words paired at random; at random: any two subwords of the vocabulary. Groups of the "
-            "methods random and frequency have the sizes of K-Means' groups.",
-            "purity: in groups of two or more, the share of members with their group's commonest "
-            "script or language; by chance: with labels dealt out at random. Scripts are of letters "
-            "alone; languages are known of the lexicons' words alone. Round-trip pairs are found "
-            "and not told, so one may be a held-out pair.",
+            f"{len(pairs):,} translation pair{'s' * (len(pairs) != 1)} of single subwords, from "
+            f"concepts that are held out of alignment ({params.held_out_fraction:.0%}), and in no "
+            "other concept of these lexicons. together: the fraction of pairs in one group; by "
+            "chance: with the pairs' words paired at random; at random: for any two subwords of the "
+            "vocabulary. Groups of the methods random and frequency have the sizes of K-Means' "
+            "groups.",
+            "purity: in groups of two or more, the fraction of members with their group's most "
+            "frequent script or language; by chance: with shuffled labels. Only letters have a "
+            "script, and only the lexicons' words have languages. Round-trip pairs are found from "
+            "embeddings, so a held-out pair may be among them.",
         ],
         [Section(table, formats=dict.fromkeys(shares, ".1%") | {"together_at_random": ".2%"})],
     )

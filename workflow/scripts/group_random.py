@@ -1,4 +1,4 @@
-"""Deal subwords at random into groups of the sizes of K-Means' groups: a control."""
+"""Group subwords at random, with the sizes of K-Means' groups: a control."""
 
 from semantic_tokens.jobs.job import job
 
@@ -13,7 +13,7 @@ with job(snakemake):
     groups = random_groups(
         load_embeddings(inputs.embeddings),
         Groups.load(inputs.kmeans).token_to_group,
-        alone=special_ids(tokenizer, with_unused=params.keep_unused_alone),
+        singletons=special_ids(tokenizer, with_unused=params.keep_unused_alone),
         seed=params.seed,
     )
     groups.save(snakemake.output.groups)

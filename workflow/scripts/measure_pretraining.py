@@ -1,4 +1,4 @@
-"""Measure some steps of pretraining in the paper's layout (paper, Appendix D)."""
+"""Measure some steps of pretraining in the paper's setting (paper, Appendix D)."""
 
 from semantic_tokens.jobs.job import job
 

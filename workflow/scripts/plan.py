@@ -1,4 +1,4 @@
-"""Print what a study takes before it starts, and what a budget buys of it."""
+"""Print the estimated cost of a study, and the part that fits into a budget."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ with job(snakemake):
 
     params = snakemake.params
     given = dict(params.throughput)
-    # First of all: it is the time that this process has taken so far.
+    # This must come first: it is the time since the start of this process.
     start = given["seconds_per_job"]
     start = round(seconds_to_start(), 2) if start is None else start
     if given["tflops"]:
@@ -17,7 +17,7 @@ with job(snakemake):
     else:
         rate, origin = measured_rate()
 
-    from semantic_tokens.files import whole
+    from semantic_tokens.files import atomic_file
     from semantic_tokens.plan.budget import Budget, write_sub_study
     from semantic_tokens.plan.costs import costs_of
     from semantic_tokens.plan.measured import measured
@@ -39,8 +39,8 @@ with job(snakemake):
     if params.budget is not None:
         budget = Budget(study, params.rows, throughput.hours, params.budget, params.pool_depths)
         found = budget.largest()
-        if found and not budget.is_whole(found):
-            # As it was measured here, so that the part's own plan says the same hours.
+        if found and not budget.is_complete(found):
+            # The rate measured here, so that the plan of the part shows the same hours.
             speed = {"tflops": rate / 1e12, "seconds_per_job": start}
             write_sub_study(found, *params.bought, {"throughput": speed})
         bought = budget_lines(budget, found, throughput, params.command, params.bought)
@@ -52,6 +52,6 @@ with job(snakemake):
         measured=measured(study, params.rows, results / "benchmarks"),
         bought=bought,
     )
-    with whole(params.page) as partial:
+    with atomic_file(params.page) as partial:
         partial.write_text(page, encoding="utf-8")
     print(page)

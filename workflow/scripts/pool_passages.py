@@ -1,4 +1,4 @@
-"""Choose the passages of a smaller collection to retrieve from."""
+"""Choose the passages of a smaller collection for retrieval."""
 
 from semantic_tokens.jobs.job import job
 

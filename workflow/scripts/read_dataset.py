@@ -1,4 +1,4 @@
-"""Bring a dataset into canonical form: read it, or generate a miniature."""
+"""Read or generate a dataset in canonical form."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Read a lexicon into the one table (paper, section 2.2)."""
+"""Convert a lexicon to the common table (paper, section 2.2)."""
 
 from pathlib import Path
 

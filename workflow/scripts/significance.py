@@ -22,26 +22,26 @@ with job(snakemake):
         return "weak" if row["p_adjusted"] > level else ""
 
     kinds = [TO_REFERENCE, *(k for k in table["compared"].unique() if k != TO_REFERENCE)]
-    headings = {TO_REFERENCE: "Against the reference that relative performance is to"}
+    headings = {TO_REFERENCE: "Compared with the reference"}
     write_page(
         output[1],
         f"Significance: {params.title}",
         [
-            f"Paired bootstrap over the test items ({resampling.resamples:,} resamples): the "
+            f"Paired bootstrap over the test items ({resampling.resamples:,} samples): the "
             "difference (first minus second), its "
             f"{resampling.confidence:.0%} interval, the two-sided p, and p adjusted for all "
-            "comparisons of one task and kind (Benjamini and Hochberg). Lines in grey have an "
+            "comparisons of one task and kind (Benjamini and Hochberg). Grey rows have an "
             f"adjusted p above {level:.2g}. "
             + (
-                "Everything was trained once, so this says nothing of other trainings."
+                "Everything was trained once, so the variation between trainings is not included."
                 if len(runs.seeds) == runs.replicates == 1
-                else "Scores are means over seeds and replicates, which are drawn as well."
+                else "Scores are means over seeds and replicates, which are drawn too."
             )
         ],
         [
             Section(
                 side_by_side(table, kind),
-                headings.get(kind, f"Experiments that differ in {kind} alone"),
+                headings.get(kind, f"Experiments that differ only in {kind}"),
                 formats=formats,
                 classes=classes,
             )

@@ -1,4 +1,4 @@
-"""Make Table 1: the tasks' data, counted (paper, section 3)."""
+"""Make Table 1: the tasks and their data (paper, section 3)."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ with job(snakemake):
         output[1],
         f"Tasks and datasets: {params.title}",
         [
-            "Examples as they were loaded and counted; of ranking, queries and passages. Languages "
-            f"are those of the {params.evaluation_split} split."
+            "The numbers of loaded examples; for ranking, of queries and passages. Languages are "
+            f"those of the {params.evaluation_split} split."
         ],
         [
             Section(table, "By task", formats=numbers),

@@ -1,4 +1,4 @@
-"""Make Table 2: how every model is trained (paper, Appendix A)."""
+"""Make Table 2: the hyperparameters (paper, Appendix A)."""
 
 from semantic_tokens.jobs.job import job
 
@@ -28,7 +28,9 @@ with job(snakemake):
     write_page(
         output[1],
         f"Training: {params.title}",
-        [f"As configured, with seeds {seeds}. AdamW; an empty cell is no option of that task."],
+        [
+            f"The configured options, with AdamW and the seeds {seeds}. An empty cell is not an option of the task."
+        ],
         [
             Section(tasks, "Fine-tuning"),
             Section(continual, "Continual pretraining"),

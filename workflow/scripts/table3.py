@@ -1,4 +1,4 @@
-"""Make Table 3: what pretraining takes, by dimension and ratio (paper, Appendix D)."""
+"""Make Table 3: the cost of pretraining by dimension and ratio (paper, Appendix D)."""
 
 from pathlib import Path
 
@@ -37,12 +37,12 @@ with job(snakemake):
         output[1],
         f"Efficiency in continual pretraining: {snakemake.params.title}",
         [
-            "Measured during the pretraining of each model: the median step, and the highest memory"
-            + (" of the process, libraries and all" if of_process else " that was taken of the GPU")
-            + ". With all logits: steps that compute the logits of every position at once, as the "
-            "paper does, so that the memory grows with the vocabulary; the others compute those of "
-            "masked positions alone, for some at a time. Green is the best of a column and red the worst. Where several jobs share a "
-            "machine, as in a run on all of its cores, they slow each other down."
+            "Measured during the pretraining of each model: the median step, and the peak memory of "
+            + ("the process, including libraries" if of_process else "the GPU")
+            + ". With all logits: steps that compute the logits of all positions at once, as the "
+            "paper does, so memory grows with the vocabulary. The other steps compute the logits of "
+            "masked positions only, in parts. Green is the best of a column and red the worst. Jobs "
+            "that share a machine, as in a run on all cores, slow each other down."
         ],
         [
             Section(

@@ -1,4 +1,4 @@
-"""Make Table 4: groups by lexicon against K-Means (paper, Appendix F)."""
+"""Make Table 4: groups by lexicon compared with K-Means (paper, Appendix F)."""
 
 from semantic_tokens.jobs.job import job
 
@@ -46,12 +46,12 @@ with job(snakemake):
     trained = ", ".join(sorted({row["training"] for row in params.rows}))
     write_page(
         output[1],
-        f"Grouping by lexicon against K-Means: {params.title}",
+        f"Grouping by lexicon compared with K-Means: {params.title}",
         [
             f"{METRIC_NAMES[metric]} of {shown.task} {where}, trained on {trained}, without "
-            "alignment or continual pretraining. The words of a lexicon decide how far it groups. "
-            f"Low and high bound the {resampling.confidence:.0%} interval, by a bootstrap over the "
-            "test items."
+            "alignment or continual pretraining. The coverage of a lexicon determines its "
+            f"ratio. Low and high are the limits of the {resampling.confidence:.0%} interval, from a "
+            "bootstrap over the test items."
         ],
         [Section(table, formats=formats)],
     )

@@ -1,4 +1,4 @@
-"""Tokenise a corpus into full sequences for one backbone and segmentation."""
+"""Pack a corpus into full sequences for one backbone and segmentation."""
 
 from pathlib import Path
 

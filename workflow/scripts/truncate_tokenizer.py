@@ -1,11 +1,11 @@
-"""Make the tokenizer that knows only the first k subwords (paper, section 2.1)."""
+"""Make a tokenizer with only the first k subwords (paper, section 2.1)."""
 
 from pathlib import Path
 
 from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.files import whole_folder
+    from semantic_tokens.files import atomic_folder
     from semantic_tokens.tokenization.vocabulary import (
         first_k_ids,
         load_tokenizer,
@@ -15,5 +15,5 @@ with job(snakemake):
 
     tokenizer = load_tokenizer(snakemake.input.tokenizer)
     k = round(snakemake.params.ratio * vocabulary_size(tokenizer))
-    with whole_folder(Path(snakemake.output[0]).parent) as partial:
+    with atomic_folder(Path(snakemake.output[0]).parent) as partial:
         truncate_tokenizer(tokenizer, first_k_ids(tokenizer, k)).save_pretrained(partial)

@@ -1,9 +1,12 @@
-"""Semantic tokens: how much of a multilingual model's understanding rests on shared subword meaning."""
+"""Semantic tokens: how much multilingual models understand if similar subwords share an
+embedding."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 try:
-    #: That of the git tag, at the time of the installation.
+    #: The version of the git tag at the time of the installation.
     __version__ = version("semantic-tokens")
-except PackageNotFoundError:  # as a module of another workflow, the package is not installed
+except (
+    PackageNotFoundError
+):  # the package is not installed if the workflow is a module of another one
     __version__ = "0+unknown"

@@ -1,5 +1,5 @@
-"""The command ``semantic-tokens``: what the package does for one's own model (docs/reuse.md), and
-with the runs of a study (config/README.md)."""
+"""The command ``semantic-tokens``, for your own models (docs/reuse.md) and for the runs of a study
+(config/README.md)."""
 
 import argparse
 import logging
@@ -31,17 +31,22 @@ def parser() -> argparse.ArgumentParser:
     add = group.add_argument
     add("--model", required=True, help="a folder, or a name on the Hugging Face hub")
     add("--output", required=True, type=Path, help="the folder to make")
-    add("--ratio", type=float, default=0.05, help="groups to subwords, above 0 and at most 1")
+    add(
+        "--ratio",
+        type=float,
+        default=0.05,
+        help="the number of groups divided by the number of subwords, above 0 and at most 1",
+    )
     add("--method", choices=["kmeans", "lexicon"], default="kmeans", help="how to group")
     add("--metric", choices=["cosine", "euclidean"], default="cosine", help="of kmeans")
     add("--lexicon", action="append", default=[], type=Path, dest="lexicons", metavar="TABLE",
         help="a table of concept, language, word, source, to align or group with; may be repeated")  # fmt: skip
-    add("--dimension", type=int, help="keep so many columns of the word embeddings")
+    add("--dimension", type=int, help="the number of columns of the word embeddings to keep")
     add("--seed", type=int, default=1, help="where K-Means starts")
     add("--max-iterations", type=int, default=100, help="of K-Means")
     add("--cluster-unused", action="store_false", dest="keep_unused_alone",
         help="group WordPiece's [unusedN] too")  # fmt: skip
-    add("--convert-pickle", action="store_true", help="accept a model with pickled weights alone")
+    add("--convert-pickle", action="store_true", help="accept a model with only pickled weights")
     add("--trust-remote-code", action="store_true", help="run Python files of the checkpoint")
     add("--revision", help="a commit of a model on the hub")
     add("--overwrite", action="store_true", help="replace a semantic-token model at OUTPUT")
@@ -73,14 +78,14 @@ def parser() -> argparse.ArgumentParser:
     )
     add = compare.add_argument
     add("runs", nargs=2, metavar="RUN", help="a name that the config key `run` had; `base` is the run without a name")  # fmt: skip
-    add("--directory", type=Path, default=Path("."), help="the folder that results lies in")
+    add("--directory", type=Path, default=Path("."), help="the folder that contains results")
     add("--output", action="append", default=[], type=Path, metavar="FILE",
         help="a file to write, .csv or .html; may be repeated")  # fmt: skip
     usage = commands.add_parser(
         "usage",
-        help="what a study's jobs asked for and used, and what to ask a cluster for",
+        help="the resources that a study's jobs requested and used, and proposed values for the config",
         description=(
-            "Show by rule the most memory, time and CPUs that any job asked for and used, and "
+            "For each rule, show the maximum memory, time and CPUs that jobs requested and used, and "
             "propose `memory_mb` and `runtime_minutes` for the config. It reads Snakemake's "
             "benchmark files and the efficiency reports of its SLURM plugin."
         ),
@@ -91,9 +96,9 @@ def parser() -> argparse.ArgumentParser:
     add("--report", action="append", type=Path, dest="reports", metavar="CSV",
         help="an efficiency report, instead of those in RESULTS/logs/slurm; may be repeated")  # fmt: skip
     add("--no-report", action="store_const", const=[], dest="reports",
-        help="go by the benchmark files alone")  # fmt: skip
-    add("--margin", type=float, default=1.3, help="what is proposed, to the most that was used")
-    add("--table", type=Path, metavar="CSV", help="write the table to a file too")
+        help="use only the benchmark files")  # fmt: skip
+    add("--margin", type=float, default=1.3, help="factor from the maximum use to the proposal")
+    add("--table", type=Path, metavar="CSV", help="also write the table to a file")
     return top
 
 
@@ -115,23 +120,23 @@ def compare(runs: Sequence[str], directory: Path, output: Sequence[Path]) -> Non
 def show_usage(
     results: Path, reports: Sequence[Path] | None, margin: float, table: Path | None
 ) -> None:
-    """Print what a study's jobs used, and write it to a file."""
-    from semantic_tokens.files import whole
+    """Print the resources that a study's jobs used, and write them to a file."""
+    from semantic_tokens.files import atomic_file
     from semantic_tokens.jobs.cluster.usage import measured, page
 
     used, origin = measured(results, reports)
     if table is not None:
-        with whole(table) as partial:
+        with atomic_file(table) as partial:
             used.to_csv(partial, index=False, float_format="%.2f")
     print(page(used, origin, margin))
 
 
-#: The commands that read what the workflow made.
+#: The commands that read the workflow's results.
 COMMANDS_ON_RESULTS: dict[str, Callable[..., None]] = {"compare": compare, "usage": show_usage}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 1 after a message on what to fix."""
+    """Run one command. Return 0, or 1 after an error message."""
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
     if command in COMMANDS_ON_RESULTS:
@@ -144,13 +149,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for name in ("httpx", "httpx2"):  # of the hub's client, by its version
+    for name in ("httpx", "httpx2"):  # the hub's client uses one of these, depending on its version
         logging.getLogger(name).setLevel(logging.WARNING)
     from transformers.utils.logging import disable_progress_bar
 
     from semantic_tokens.reuse import export_model, semantic_version
 
-    disable_progress_bar()  # of the library's loading; ours are shown
+    disable_progress_bar()  # the library's progress bars for loading; ours are shown
 
     try:
         made = semantic_version(**options) if command == "group" else export_model(**options)

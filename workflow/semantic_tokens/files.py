@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the JSON-lines files that stages exchange."""
+"""Atomic writes, file locks, and the JSON and JSON-lines files of the workflow."""
 
 import contextlib
 import fcntl
@@ -19,12 +19,13 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write to; rename it to ``path`` at the end.
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Write a file atomically: yield a temporary path in the same folder, and rename it to ``path``
+    at the end.
 
-    If the body raises, the partial file is removed and ``path`` stays as it was. Missing
-    parent folders are made. Who may read the file is up to the umask, also where a library
-    writes for its user's eyes alone.
+    If the body raises, the temporary file is removed and ``path`` does not change. Missing parent
+    folders are created. Permissions follow the umask, even if a library writes files that only the
+    owner can read.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -41,11 +42,12 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a folder beside ``path`` to write into; put it in the place of ``path`` at the end.
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Write a folder atomically: yield a temporary folder next to ``path``, and replace ``path``
+    with it at the end.
 
-    If the body raises, the partial folder is removed and ``path`` stays as it was. An old folder
-    goes only when the new one stands.
+    If the body raises, the temporary folder is removed and ``path`` does not change. An old folder
+    is removed only after the new one is complete.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +60,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         yield partial
         mode = partial.joinpath(".mode")
         mode.touch()
-        for file in partial.rglob("*"):  # some libraries write for the owner's eyes alone
+        for file in partial.rglob("*"):  # some libraries write files that only the owner can read
             if file.is_file():
                 file.chmod(mode.stat().st_mode)
         mode.unlink()
@@ -71,7 +73,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
 
 def copy_files(source: Path, target: Path, *patterns: str) -> None:
-    """Copy the files of a folder whose names fit one of the patterns."""
+    """Copy the files of a folder whose names match one of the patterns."""
     target.mkdir(parents=True, exist_ok=True)
     for pattern in patterns:
         for path in sorted(source.glob(pattern)):
@@ -80,12 +82,12 @@ def copy_files(source: Path, target: Path, *patterns: str) -> None:
 
 
 def link_files(source: Path, target: Path, *patterns: str) -> None:
-    """Give the files of a folder whose names fit one of the patterns a second name in another
-    folder. Where the file system has no hard links, they are copied."""
+    """Hard-link the files of a folder whose names match one of the patterns into another folder. If
+    the file system has no hard links, copy them."""
     target.mkdir(parents=True, exist_ok=True)
     for pattern in patterns:
         for path in sorted(source.glob(pattern)):
-            with whole(target / path.name) as partial:
+            with atomic_file(target / path.name) as partial:
                 try:
                     partial.hardlink_to(path)
                 except OSError:
@@ -94,58 +96,60 @@ def link_files(source: Path, target: Path, *patterns: str) -> None:
 
 @contextlib.contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Read a file that a stage of this workflow wrote, with a library.
+    """A context to read a file of this workflow with a library.
 
     Raises:
-        InputError: the library finds the file damaged, as one is that was cut short.
+        InputError: the file is damaged, for example incomplete.
     """
     try:
         yield
-    except (InputError, OSError):  # not there, or not to be read: another matter
+    except (InputError, OSError):  # the file is missing or not readable
         raise
-    except Exception as error:  # pyarrow's and safetensors' errors share no other base
-        raise InputError(f"{path} is damaged ({error}); delete it to have it made again") from error
+    except Exception as error:  # errors of pyarrow and safetensors have no other common base
+        raise InputError(
+            f"{path} is damaged ({error}); delete it and it will be made again"
+        ) from error
 
 
 @contextlib.contextmanager
 def file_lock(
-    path: str | Path, *, look_every: float = 1.0, tell_every: float = 60.0
+    path: str | Path, *, retry_every: float = 1.0, log_every: float = 60.0
 ) -> Iterator[None]:
-    """Lock ``path`` for the time of the body; wait, and say so, while another process holds it.
+    """Lock ``path`` during the body. While another process holds the lock, wait and log this.
 
-    The lock is on the file ``{path}.lock``, which names its holder. The system frees it when
-    the holder ends, however that happens. On a file system without locks nothing is locked.
+    The lock is on the file ``{path}.lock``, which names its holder. The system releases it when the
+    holder ends in any way. On a file system without locks, nothing is locked.
 
     Args:
-        look_every: seconds between two attempts.
-        tell_every: seconds between two lines in the log about a wait.
+        retry_every: seconds between two attempts.
+        log_every: seconds between two log lines about waiting.
     """
-    began, told = time.monotonic(), -math.inf
+    began, last_logged = time.monotonic(), -math.inf
     while True:
         with lock_if_free(path) as holder:
             if holder is None:
-                if told >= 0:
+                if last_logged >= 0:
                     log.info("%s is free after %.0f s", path, time.monotonic() - began)
                 yield
                 return
         waited = time.monotonic() - began
-        if waited - told >= tell_every:
-            told = waited
+        if waited - last_logged >= log_every:
+            last_logged = waited
             log.warning(
                 "waiting for %s, which %s uses, for %.0f s so far; end that process to go on now",
                 path,
                 holder,
                 waited,
             )
-        time.sleep(look_every)
+        time.sleep(retry_every)
 
 
 @contextlib.contextmanager
 def lock_if_free(path: str | Path) -> Iterator[str | None]:
-    """Lock ``path`` for the time of the body, unless another process holds it.
+    """Lock ``path`` during the body, unless another process holds the lock.
 
     Yields:
-        None where this process has the lock now, else who has it.
+        None if this process has the lock, else a description of the holder.
     """
     lock = Path(f"{path}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +159,9 @@ def lock_if_free(path: str | Path) -> Iterator[str | None]:
             if holder is not None:
                 yield holder
                 return
-            if not _is_at(file, lock):  # it was removed in between: nobody has locked the new one
+            if not _is_at(
+                file, lock
+            ):  # the file was replaced in between, and the new one is not locked
                 continue
             file.truncate(0)
             file.write(f"process {os.getpid()} of {socket.gethostname()}")
@@ -168,7 +174,7 @@ def lock_if_free(path: str | Path) -> Iterator[str | None]:
 
 
 def _lock(file: IO[str]) -> str | None:
-    """Lock an open file; return who has locked it already, if anyone has."""
+    """Lock an open file. Return a description of the current holder, if there is one."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -180,7 +186,7 @@ def _lock(file: IO[str]) -> str | None:
 
 
 def _is_at(file: IO[str], path: Path) -> bool:
-    """Whether an open file is still the one at this path."""
+    """Whether an open file is still the file at this path."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -188,9 +194,9 @@ def _is_at(file: IO[str], path: Path) -> bool:
 
 
 def write_jsonl(records: Iterable[dict[str, Any]], path: str | Path) -> int:
-    """Write one JSON object a line, UTF-8, whole or not at all; return their number."""
+    """Write one JSON object per line, in UTF-8, atomically. Return their number."""
     count = 0
-    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         for record in records:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
@@ -207,21 +213,21 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(file, start=1):
             try:
                 record = json.loads(line.decode("utf-8"))
-            except (ValueError, RecursionError) as error:  # UnicodeDecodeError among them
+            except (ValueError, RecursionError) as error:  # includes UnicodeDecodeError
                 raise InputError(
-                    f"{path}, line {number}: not JSON ({error}); delete the file to have it made again"
+                    f"{path}, line {number}: not JSON ({error}); delete the file and it will be made again"
                 ) from error
             if not isinstance(record, dict):
                 raise InputError(
-                    f"{path}, line {number}: not a JSON object; delete the file to have it made again"
+                    f"{path}, line {number}: not a JSON object; delete the file and it will be made again"
                 )
             yield record
 
 
 def folder_above(paths: Iterable[str | Path], name: str) -> Path:
-    """The folder of this name that files lie in, wherever a workflow was told to put it.
+    """The folder with this name that contains the files, at any depth of the paths.
 
-    A run, which may have the same name, lies in a folder ``runs`` and is none of these folders.
+    A run may have the same name; its folder, below ``runs``, is ignored.
 
     >>> folder_above(["study/results/scores/a/seed-1.json"], "scores").as_posix()
     'study/results/scores'
@@ -229,7 +235,7 @@ def folder_above(paths: Iterable[str | Path], name: str) -> Path:
     'results/runs/scores/scores'
 
     Raises:
-        ValueError: there is no file, or it does not lie in such a folder.
+        ValueError: there is no file, or it is not in such a folder.
     """
     for path in paths:
         parts = Path(path).parts
@@ -241,15 +247,15 @@ def folder_above(paths: Iterable[str | Path], name: str) -> Path:
 
 
 def write_json(value: Any, path: str | Path) -> None:
-    """Write indented JSON with sorted keys, whole or not at all."""
-    with whole(path) as partial:
+    """Write indented JSON with sorted keys, atomically."""
+    with atomic_file(path) as partial:
         partial.write_text(
             json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n", encoding="utf-8"
         )
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file that a stage of this workflow wrote.
+    """Read a JSON file of this workflow.
 
     Raises:
         InputError: the file is not JSON.
@@ -258,5 +264,5 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path} is not JSON ({error}); delete it to have it made again"
+            f"{path} is not JSON ({error}); delete it and it will be made again"
         ) from error

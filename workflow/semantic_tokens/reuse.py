@@ -1,8 +1,8 @@
-"""A semantic-token version of anyone's encoder, as a checkpoint of the hub: no workflow needed
+"""Makes a semantic-token version of any encoder, as a checkpoint, without the workflow
 (docs/reuse.md).
 
-The rows of the word embeddings are exchanged for those of their semantic tokens (paper, section
-2.1), and nothing else: ``AutoModel.from_pretrained`` opens the result, with the original tokenizer.
+Only the rows of the word embeddings change: they become the embeddings of their semantic tokens
+(paper, section 2.1). ``AutoModel.from_pretrained`` opens the result with the original tokenizer.
 """
 
 import json
@@ -26,7 +26,7 @@ from transformers import (
 from semantic_tokens.data.lexicons.published import table
 from semantic_tokens.embeddings.alignment import TranslationPairs, align, single_subword_pairs
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole, write_json
+from semantic_tokens.files import atomic_file, write_json
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.grouping.kmeans import Metric, kmeans_groups
 from semantic_tokens.grouping.lexicon_components import lexicon_groups
@@ -56,12 +56,12 @@ from semantic_tokens.tokenization.vocabulary import (
 
 log = logging.getLogger(__name__)
 
-#: Written beside the model: ``token_to_group`` [V] and ``weight`` [V', d]; the members of every
-#: group, to look at; and how it was made.
+#: Additional files: ``token_to_group`` [V] and ``weight`` [V', d]; the members of every group; and
+#: the settings.
 GROUPS = "semantic_tokens.safetensors"
 MEMBERS = "semantic_tokens.tsv"
 ORIGIN = "semantic_tokens.json"
-# Weights in other forms. They would still be those of the original model.
+# Weights in other formats. They are not copied, since they would still be the original weights.
 _OTHER_WEIGHTS = (
     "*.bin",
     "*.h5",
@@ -75,7 +75,7 @@ _OTHER_WEIGHTS = (
 )
 _OTHER_FORMS = ("onnx", "openvino", "coreml", "*.tflite", "*.mlmodel")
 _PICKLES = "pytorch_model*.bin"
-# What is not fetched from the hub. A folder of its own in a checkpoint is another module's.
+# Files that are not fetched from the hub. Subfolders of a checkpoint belong to other modules.
 _IGNORED = (
     *(pattern for pattern in _OTHER_WEIGHTS if pattern != "*.bin"),
     *(f"{form}/*" for form in ("onnx", "openvino", "coreml")),
@@ -87,13 +87,13 @@ Method = Literal["kmeans", "lexicon"]
 
 @dataclass(frozen=True)
 class Made:
-    """What became of a model.
+    """The result for a model.
 
     Attributes:
         folder: the checkpoint.
         subwords: |V|.
         groups: |V'|.
-        published: the repository of the hub that it was uploaded to.
+        published: the repository of the hub to which it was uploaded.
     """
 
     folder: Path
@@ -122,35 +122,36 @@ def semantic_version(
 ) -> Made:
     """Group the subwords of an encoder and write it as a checkpoint.
 
-    Every tensor that is not an embedding of subwords, or scores them, keeps its name, dtype and
-    bytes, and every file of the tokenizer is copied.
+    Tensors without rows for subwords keep their names, dtypes and bytes. The files of the tokenizer
+    are copied.
 
     Args:
         model: a folder in the layout of the hub, or a name on the Hugging Face hub.
-        output: the folder to make. It appears when it is complete; what it replaces goes then.
-        ratio: r_G = |V'| / |V|, of ``kmeans``; a lexicon's follows from what it connects.
-        method: ``kmeans``, or ``lexicon``: what the lexicons connect (Appendix F).
-        metric: of ``kmeans``: ``cosine``, or ``euclidean`` (Appendix E).
+        output: the folder to write, atomically.
+        ratio: r_G = |V'| / |V|, for ``kmeans``; with ``lexicon``, it follows from the lexicons.
+        method: ``kmeans``, or ``lexicon`` for groups of connected translations (Appendix F).
+        metric: for ``kmeans``: ``cosine``, or ``euclidean`` (Appendix E).
         lexicons: tables of concept, language, word and source. With ``kmeans`` the embeddings are
             first aligned with them (CLSA, section 2.2).
-        dimension: keep so many of the word embeddings' columns, the others being zero (2.3).
-        seed: decides where K-Means starts, and the order of the alignment.
-        max_iterations: K-Means' passes over the vocabulary.
+        dimension: the number of columns of the word embeddings to keep; the others become zero
+            (2.3).
+        seed: the seed of K-Means and of the alignment.
+        max_iterations: the maximum number of passes of K-Means.
         keep_unused_alone: leave ``[unusedN]`` outside the clustering.
-        convert_pickle: accept a model that has pickled weights alone; only its tensors are read.
-        trust_remote_code: run the Python files of the checkpoint.
-        revision: a commit of a model on the hub; None is the newest.
-        overwrite: replace an ``output`` that is there.
-        push_to_hub: a repository of the hub, ``OWNER/NAME``, that the result is uploaded to.
+        convert_pickle: accept a model that has only pickled weights; only its tensors are read.
+        trust_remote_code: run the Python code of the checkpoint.
+        revision: a commit of a model on the hub; None for the newest.
+        overwrite: replace an existing ``output``.
+        push_to_hub: a repository of the hub, ``OWNER/NAME``, to which to upload the result.
 
     Raises:
-        InputError: what is wrong with the model, the lexicons, the output or an option.
+        InputError: the model, the lexicons, the output or an option is wrong.
     """
     _check_options(ratio, method, lexicons)
     target = _checked_output(Path(output), overwrite)
     source = _found(model, revision, convert_pickle)
     if target == source.resolve() or target in source.resolve().parents:
-        raise InputError(f"{target} holds the model itself; name another folder for the output")
+        raise InputError(f"{target} contains the model itself; name another folder for the output")
     config = open_config(source, trust_remote_code=trust_remote_code)
     tokenizer = open_tokenizer(source, trust_remote_code=trust_remote_code)
     subwords = vocabulary_size(tokenizer)
@@ -164,17 +165,17 @@ def semantic_version(
         )
     if push_to_hub is not None:
         check_push(push_to_hub)
-    alone = special_ids(tokenizer, with_unused=keep_unused_alone)
+    singletons = special_ids(tokenizer, with_unused=keep_unused_alone)
     if method == "lexicon":
         pairs = _pairs(tokenizer, lexicons)
         kept = embeddings[:, :dimension].contiguous()
-        groups = lexicon_groups(kept, pairs.token_ids, alone=special_ids(tokenizer))
+        groups = lexicon_groups(kept, pairs.token_ids, singletons=special_ids(tokenizer))
     else:
         count = round(ratio * subwords)
-        if not len(alone) < count:
+        if not len(singletons) < count:
             raise InputError(
-                f"a ratio of {ratio:g} makes {count} groups of {subwords} subwords, of which "
-                f"{len(alone)} are kept alone; take a larger ratio"
+                f"a ratio of {ratio:g} makes {count} groups of {subwords} subwords, but "
+                f"{len(singletons)} subwords are groups of one; take a larger ratio"
             )
         if lexicons:
             embeddings, training = align(embeddings, _pairs(tokenizer, lexicons), seed=seed)
@@ -183,7 +184,7 @@ def semantic_version(
             embeddings[:, :dimension].contiguous(),
             metric=metric,
             ratio=ratio,
-            alone=alone,
+            singletons=singletons,
             seed=seed,
             max_iterations=max_iterations,
         )
@@ -228,19 +229,19 @@ def export_model(
     """Write a model of the workflow as a plain checkpoint with a model card.
 
     Args:
-        model: a folder of ``results/models``, or a backbone of ``results/backbones``.
-        output: the folder to make.
-        groups: of a backbone: a file of ``results/groups``.
+        model: a folder in ``results/models``, or a backbone in ``results/backbones``.
+        output: the folder to write.
+        groups: for a backbone, a file in ``results/groups``.
         overwrite: replace a model at ``output``.
-        push_to_hub: a repository of the hub, ``OWNER/NAME``, that the result is uploaded to.
+        push_to_hub: a repository of the hub, ``OWNER/NAME``, to which to upload the result.
 
     Raises:
-        InputError: what is wrong with the model, the groups or the output.
+        InputError: the model, the groups or the output is wrong.
     """
     target = _checked_output(Path(output), overwrite)
     model = Path(model)
     if not (model / "config.json").is_file():
-        raise InputError(f"{model} holds no config.json; name a folder of results/models")
+        raise InputError(f"{model} contains no config.json; name a folder of results/models")
     if groups is not None and not Path(groups).is_file():
         raise InputError(f"there is no file {groups}; name one of results/groups")
     if push_to_hub is not None:
@@ -264,16 +265,16 @@ def _check_options(ratio: float, method: str, lexicons: Sequence[str | Path]) ->
 
 
 def _checked_output(output: Path, overwrite: bool) -> Path:
-    """The folder that will be made, links followed.
+    """The folder to write, with links resolved.
 
     Raises:
-        InputError: it cannot be made, or holds something that is not to be replaced.
+        InputError: it cannot be written, or contains files that must not be replaced.
     """
     try:
         target = output.resolve()
         above = next(path for path in [target, *target.parents] if path.exists())
-        is_link = target.is_symlink()  # that could not be followed
-    except (OSError, RuntimeError) as error:  # the latter of a link that leads to itself
+        is_link = target.is_symlink()  # that could not be resolved
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         reason = getattr(error, "strerror", None) or error
         raise InputError(
             f"the output {output} cannot be reached ({reason}); name another folder"
@@ -285,7 +286,7 @@ def _checked_output(output: Path, overwrite: bool) -> Path:
     if target.exists():
         if target.is_mount():
             raise InputError(
-                f"{output} is where a disk is mounted, and cannot be replaced; name a folder in it"
+                f"{output} is a mount point and cannot be replaced; name a folder in it"
             )
         if target == Path.cwd().resolve() or target in Path.cwd().resolve().parents:
             raise InputError(
@@ -314,7 +315,7 @@ def _checked_output(output: Path, overwrite: bool) -> Path:
 
 
 def _found(model: str | Path, revision: str | None, convert_pickle: bool) -> Path:
-    """The folder of a model: this one, or what the hub has under the name."""
+    """The local folder of a model, or a copy from the hub."""
     folder = Path(model)
     if folder.is_dir():
         return folder
@@ -368,7 +369,7 @@ def _embeddings(
                 )
             return values
     raise InputError(
-        f"the checkpoint {source} has no embedding of subwords; use a whole checkpoint"
+        f"the checkpoint {source} has no embedding of subwords; use a complete checkpoint"
     )
 
 
@@ -384,8 +385,8 @@ def _pairs(tokenizer: PreTrainedTokenizerFast, lexicons: Sequence[str | Path]) -
 
 
 def _copy_all_but_weights(source: Path, made: Path, target: Path) -> None:
-    """Copy the configuration, the tokenizer, and whatever else describes the model, such as the
-    further layers of sentence-transformers. A ``target`` that lies in ``source`` is left out."""
+    """Copy the configuration, the tokenizer, and other files of the model, such as the additional
+    layers of sentence-transformers. A ``target`` within ``source`` is not copied."""
     weights = (*_OTHER_WEIGHTS, "*.safetensors", "*.bin.index.json", *_OTHER_FORMS)
 
     def ignored(folder: str, names: list[str]) -> set[str]:
@@ -399,8 +400,8 @@ def _copy_all_but_weights(source: Path, made: Path, target: Path) -> None:
 def _write_weights(
     files: Sequence[Path], made: Path, empty: PreTrainedModel, groups: Groups
 ) -> None:
-    """Write a checkpoint's files with the numbers of the groups where there is one row, or one
-    number, per subword; all other tensors as they are."""
+    """Write a checkpoint's files. Tensors with one row or value per subword get the values of the
+    groups; all other tensors do not change."""
     for number, file in enumerate(files):
         tensors = read_tensors(file)
         for parameter, kind in vocabulary_parameters(empty).items():
@@ -410,14 +411,14 @@ def _write_weights(
         if file.suffix != ".safetensors":
             name = "model.safetensors" if len(files) == 1 else _shard_name(number, len(files))
             tensors = {key: tensor.clone() for key, tensor in tensors.items()}
-        with whole(made / name) as partial:
+        with atomic_file(made / name) as partial:
             save_file(tensors, partial, metadata=metadata(file))
     if files[0].suffix != ".safetensors" and len(files) > 1:
         _write_index(made)
 
 
 def _grouped(values: torch.Tensor, kind: str, groups: Groups) -> torch.Tensor:
-    """A tensor over subwords, each with the numbers of its group. Padding rows stay."""
+    """A tensor over subwords, with the values of their groups. Padding rows do not change."""
     token_to_group = groups.token_to_group
     new = values.clone()
     if kind == "embedding":
@@ -437,7 +438,7 @@ def _shard_name(number: int, count: int) -> str:
 
 
 def _write_index(made: Path) -> None:
-    """The index of shards that were pickled."""
+    """Write the index of converted shards."""
     weight_map, size = {}, 0
     for file in sorted(made.glob("model-*.safetensors")):
         for name, tensor in read_tensors(file).items():
@@ -450,12 +451,13 @@ def _write_index(made: Path) -> None:
 
 
 def _write_members(groups: Groups, tokenizer: PreTrainedTokenizerFast, path: Path) -> None:
-    """One line per group of two subwords or more: its number, their count, and their JSON strings."""
+    """Write one line per group of two or more subwords: number, size, and subwords as JSON
+    strings."""
     texts = subword_texts(tokenizer)
     members: dict[int, list[str]] = {}
     for token, group in enumerate(groups.token_to_group.tolist()):
         members.setdefault(group, []).append(texts[token])
-    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.write("group\tsubwords\tmembers\n")
         for group, subwords in members.items():
             if len(subwords) > 1:

@@ -1,9 +1,9 @@
-"""Text files that people wrote or publish, opened in one place.
+"""Reading of text files from users and publishers.
 
-Every reader of such a file goes through here. A byte order mark is dropped; a gzipped file is
-recognised by its first bytes; only a line feed, or a carriage return before it, ends a line, since
-other separators of Unicode occur within sentences; and what cannot be decoded is named by file and
-line. Nothing is quoted: a quotation mark is a character like another.
+All readers of such files use this module. It removes a byte order mark, and recognises gzipped
+files by their first bytes. Lines end with a line feed, with or without a carriage return; other
+separators of Unicode do not end a line, since they occur within sentences. Errors of decoding name
+the file and line. Quotation marks have no special meaning.
 """
 
 import codecs
@@ -21,7 +21,7 @@ from semantic_tokens.errors import InputError
 
 log = logging.getLogger(__name__)
 
-#: Takes the place of half of a surrogate pair, which is no character and cannot be written.
+#: Replaces half of a surrogate pair, which is not a character and cannot be written.
 REPLACEMENT = "\ufffd"
 
 _GZIP = b"\x1f\x8b"
@@ -38,14 +38,14 @@ _BROKEN_ARCHIVE = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def numbered_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
-    """The lines of a text file, gzipped or not, from number 1, without their ends.
+    """The lines of a text file, which may be gzipped, without line ends and numbered from 1.
 
     Args:
-        encoding: of the file; a byte order mark before UTF-8 is dropped.
+        encoding: the encoding; a byte order mark before UTF-8 is removed.
 
     Raises:
-        InputError: a line cannot be decoded, the file is UTF-16, or a gzipped file breaks off.
-            The message names file and line.
+        InputError: a line cannot be decoded, the file is UTF-16, or a gzipped file is incomplete.
+            The message names the file and line.
     """
     number = 0
     with _opened(path) as file:
@@ -54,7 +54,7 @@ def numbered_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[
                 line = _decoded(raw, number, path, encoding)
                 if number == 1 and "\n" not in line and "\r" in line.rstrip("\r"):
                     raise InputError(
-                        f"{path} ends its lines with carriage returns alone; convert it, for "
+                        f"{path} ends its lines with carriage returns only; convert it, for "
                         "example: tr '\\r' '\\n' < FILE > NEW"
                     )
                 yield number, line.rstrip("\r\n")
@@ -65,12 +65,12 @@ def numbered_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[
 
 
 def filled_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
-    """The lines of :func:`numbered_lines` that hold more than white space."""
+    """The lines of :func:`numbered_lines` that are not blank."""
     return ((number, line) for number, line in numbered_lines(path, encoding) if line.strip())
 
 
 def at_spaces(line: str) -> list[str]:
-    """The columns of a line that spaces or tabs separate; a no-break space is part of a column.
+    """The columns of a line, separated by spaces or tabs. A no-break space is part of a column.
 
     >>> at_spaces(" 10\\xa0000 \\tO ")
     ['10\\xa0000', 'O']
@@ -79,7 +79,7 @@ def at_spaces(line: str) -> list[str]:
 
 
 def at_tabs_or_spaces(line: str) -> list[str]:
-    """The columns of a line: tabs separate them where it has any, else spaces do.
+    """The columns of a line, separated by tabs if it has any, else by spaces.
 
     >>> at_tabs_or_spaces("New York\\tB-LOC"), at_tabs_or_spaces("York  I-LOC")
     (['New York', 'B-LOC'], ['York', 'I-LOC'])
@@ -89,11 +89,11 @@ def at_tabs_or_spaces(line: str) -> list[str]:
 
 
 def json_document(path: str | Path) -> Any:
-    """What a JSON file holds, gzipped or not. Half of a surrogate pair becomes U+FFFD, which the
-    log counts.
+    """The content of a JSON file, which may be gzipped. Half of a surrogate pair becomes U+FFFD,
+    and the log has the number of replacements.
 
     Raises:
-        InputError: the file is not JSON in UTF-8; the message names file and line.
+        InputError: the file is not JSON in UTF-8; the message names the file and line.
     """
     with _opened(path) as file:
         try:
@@ -107,11 +107,11 @@ def json_document(path: str | Path) -> Any:
 
 
 def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a JSON-lines file, one on each line, with the line's number. Blank lines are
-    skipped. Half of a surrogate pair becomes U+FFFD, which the log counts.
+    """The objects of a JSON-lines file, with their line numbers. Blank lines are skipped. Half of a
+    surrogate pair becomes U+FFFD, and the log has the number of replacements.
 
     Raises:
-        InputError: names the line that is not a JSON object.
+        InputError: a line is not a JSON object.
     """
     replaced = 0
     for number, line in filled_lines(path):
@@ -125,14 +125,14 @@ def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def files_in(folder: str | Path, *patterns: str) -> list[Path]:
-    """The files of a folder that match one of some patterns, plain or gzipped, in order.
+    """The sorted files of a folder that match one of the patterns, plain or gzipped.
 
-    Left out is what an operating system or an archive leaves between a publisher's files: hidden
-    files such as ``._en.txt`` and ``.DS_Store``, and the folder ``__MACOSX``. Of a file that is
-    there both plain and gzipped, the plain one is taken.
+    Files that operating systems and archives add are ignored: hidden files such as ``._en.txt`` and
+    ``.DS_Store``, and the folder ``__MACOSX``. If a file exists plain and gzipped, the plain one is
+    used.
 
     Args:
-        patterns: of :meth:`pathlib.Path.glob`.
+        patterns: patterns for :meth:`pathlib.Path.glob`.
     """
     folder = Path(folder)
     found = {
@@ -150,7 +150,7 @@ def files_in(folder: str | Path, *patterns: str) -> list[Path]:
 
 
 def plain_name(path: Path) -> str:
-    """A file's name without the ending that says it is gzipped.
+    """A file's name without the suffix ``.gz``.
 
     >>> plain_name(Path("en/train.tsv.gz"))
     'train.tsv'
@@ -159,8 +159,8 @@ def plain_name(path: Path) -> str:
 
 
 def without_surrogates(value: Any) -> tuple[Any, int]:
-    """A value of JSON's types in which U+FFFD stands for every half of a surrogate pair, and how
-    many there were.
+    """A JSON value with U+FFFD in place of every half of a surrogate pair, and the number of
+    replacements.
 
     >>> without_surrogates({"text": ["sad \\ud83d"]})
     ({'text': ['sad \\ufffd']}, 1)
@@ -179,20 +179,20 @@ def without_surrogates(value: Any) -> tuple[Any, int]:
 
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[IO[bytes]]:
-    """A file's bytes, unpacked if it is gzipped, without a byte order mark."""
+    """A file's bytes, decompressed if it is gzipped, without a byte order mark."""
     with Path(path).open("rb") as raw:
         is_gzipped = raw.read(len(_GZIP)) == _GZIP
     opening: Any = gzip.open if is_gzipped else open
     with opening(path, "rb") as file:
         try:
             start = file.peek(4)[:4]
-        except _BROKEN_ARCHIVE:  # the reading that follows says so, with the line
+        except _BROKEN_ARCHIVE:  # the following read reports it, with the line
             start = b""
         for mark, name in _OTHER_UNICODE.items():
             if start.startswith(mark):
                 raise _not_utf8(path, name)
         if len(start) == 4 and b"\0\0" in (start[0::2], start[1::2]) and start.strip(b"\0"):
-            raise _not_utf8(path, "UTF-16")  # without a mark: half of the bytes are 0
+            raise _not_utf8(path, "UTF-16")  # no byte order mark, but half of the bytes are 0
         if start.startswith(codecs.BOM_UTF8):
             file.read(len(codecs.BOM_UTF8))
         yield file
@@ -205,7 +205,7 @@ def _not_utf8(path: str | Path, name: str) -> InputError:
 
 
 def _decoded(raw: bytes, first: int, path: str | Path, encoding: str) -> str:
-    """The text of bytes whose first line has this number."""
+    """The decoded text of bytes; ``first`` is the number of their first line, for errors."""
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
@@ -218,7 +218,7 @@ def _decoded(raw: bytes, first: int, path: str | Path, encoding: str) -> str:
 
 
 def _json(text: str, where: str) -> tuple[Any, int]:
-    """The value that a text spells, without halves of surrogate pairs, and their number."""
+    """The JSON value of a text, without halves of surrogate pairs, and their number."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,5 +1,5 @@
-"""Jobs believe in the toy cluster's GPUs, which are empty files: every Python process of a run imports
-this first, where this folder is on its PYTHONPATH."""
+"""Make jobs accept the toy cluster's GPUs, which are empty files. Every Python process of a run
+imports this first, if this folder is in its PYTHONPATH."""
 
 import importlib.abc
 import importlib.util
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Believing(importlib.abc.MetaPathFinder):
-    """Replaces what checks that a job has the GPUs it asked for, once that is imported."""
+    """Replaces the check of requested GPUs when its module is imported."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
         if name != "semantic_tokens.jobs.gpus":

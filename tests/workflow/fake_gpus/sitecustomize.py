@@ -1,6 +1,6 @@
-"""GPUs that are names alone: every Python process of a run imports this first, where this folder is on
-its PYTHONPATH. Jobs believe in them, and the file ``FAKE_GPU_RECORD`` says which job had which, from
-when to when, while it held the lock."""
+"""Fake GPUs, which are only names. Every Python process of a run imports this first, if this folder
+is in its PYTHONPATH. Jobs accept them. The file ``FAKE_GPU_RECORD`` records which job had which
+GPU, with start and end, while it had the lock."""
 
 import contextlib
 import importlib.abc
@@ -41,7 +41,7 @@ CHANGES: dict[str, Callable[[Any], None]] = {
 
 
 class Changing(importlib.abc.MetaPathFinder):
-    """Changes these modules once each is imported."""
+    """Changes these modules when they are imported."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
         change = CHANGES.pop(name, None)

@@ -1,11 +1,11 @@
-"""A fault for a training, at a place that is known: every Python process of a run imports this first,
-where this folder is on its PYTHONPATH, and the one that trains meets the fault.
+"""Inject a fault at a known place in a training. Every Python process of a run imports this first,
+if this folder is in its PYTHONPATH. The fault occurs in the process that trains.
 
-``FAULT`` is ``stop``, which halts the process (SIGSTOP) so that a test can do to it what it likes
-while it stands still; ``wait``, which keeps it busy for ten minutes, so that it still reacts to
-signals; or ``memory``, which asks for more memory than any machine has. It comes
-after the optimizer step ``FAULT_STEP``, counted in this process, or before a file is opened whose
-path ends with ``FAULT_OPENING``. The process's number is in the file ``FAULT_MARK`` by then.
+``FAULT`` is ``stop``, which stops the process (SIGSTOP) so that a test can act on it; ``wait``,
+which keeps it busy for ten minutes, so that it still reacts to signals; or ``memory``, which
+requests more memory than any machine has. It occurs after the optimizer step ``FAULT_STEP``,
+counted in this process, or before a file is opened whose path ends with ``FAULT_OPENING``. The file
+``FAULT_MARK`` contains the number of the process by then.
 """
 
 import importlib.abc
@@ -34,7 +34,7 @@ def meet() -> None:
 
 
 class BeforeTheTrainingLoop(importlib.abc.MetaPathFinder):
-    """Counts optimizer steps from where the loop's module is imported; finds no module itself."""
+    """Counts optimizer steps after the import of the loop's module. It finds no modules itself."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> None:
         if name != "semantic_tokens.training":

@@ -1,1 +1,1 @@
-"""Texts and words: lexicons, corpora, datasets, and what reads and ranks them."""
+"""Lexicons, corpora and datasets: readers, ranking by BM25, and generated data."""

@@ -1,8 +1,8 @@
-"""BM25's candidates, for both tasks over a passage collection (paper, section 3).
+"""BM25 candidates for retrieval and reranking (paper, section 3).
 
-Words are found in any language: runs of word characters, and overlapping character bigrams
-where the script puts no spaces between words, as Lucene's CJK analyzer does. There is no
-stemming and no list of stop words, so every language is treated alike.
+Words are sequences of word characters. In scripts without spaces between words, they are
+overlapping character bigrams, as in Lucene's CJK analyzer. There is no stemming and no list of stop
+words, so all languages are treated in the same way.
 """
 
 import contextlib
@@ -26,17 +26,17 @@ from tqdm import tqdm
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_jsonl
 
-# `regex` and not `re`: to `re` the vowel signs of Hindi, Bengali, Telugu or Thai end a word.
-# Script_Extensions (scx) and not Script: the latter leaves ー out of ラーメン.
+# `regex`, because in `re` the vowel signs of Hindi, Bengali, Telugu or Thai end a word.
+# Script_Extensions (scx), because Script does not include the ー of ラーメン.
 _UNSPACED = r"\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}"
 _RUN = regex.compile(
     rf"(?P<unspaced>[\w&&[{_UNSPACED}]]+)|(?P<word>[\w--[{_UNSPACED}]]+)", regex.VERSION1
 )
-_CHARACTER = regex.compile(r"\X")  # a user's character: a letter and its marks
+_CHARACTER = regex.compile(r"\X")  # a grapheme: a letter with its marks
 
 
 def split_words(text: str) -> list[str]:
-    """The index terms of a text: NFKC, case folded, punctuation dropped.
+    """The index terms of a text: NFKC, case folded, without punctuation.
 
     >>> split_words("L’ÉTÉ, 東京都とiPhone")
     ['l', 'été', '東京', '京都', '都と', 'iphone']
@@ -56,7 +56,7 @@ def split_words(text: str) -> list[str]:
 
 @dataclass
 class _Collection:
-    """The passages of one language, their words as numbers: 4 bytes a word."""
+    """The passages of one language, with words as numbers of 4 bytes."""
 
     ids: list[str] = field(default_factory=list)
     words: list["array[int]"] = field(default_factory=list)
@@ -69,13 +69,13 @@ class _Collection:
         self.words.append(array("i", [number.setdefault(word, len(number)) for word in words]))
 
     def sort(self) -> None:
-        """Order the passages by id, so that a lower position is a lower id."""
+        """Sort the passages by id."""
         order = sorted(range(len(self.ids)), key=self.ids.__getitem__)
         self.ids = [self.ids[i] for i in order]
         self.words = [self.words[i] for i in order]
 
     def known(self, query: str) -> list[int]:
-        """The numbers of the query's words, those that no passage holds left out."""
+        """The numbers of the query's words that occur in a passage."""
         return [self.vocabulary[word] for word in split_words(query) if word in self.vocabulary]
 
 
@@ -87,22 +87,22 @@ def bm25_candidates(
     b: float = 0.4,
     index_folder: str | Path | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Rank for every query the passages of its own language, by Lucene's form of BM25.
+    """Rank for every query the passages of its language, by Lucene's form of BM25.
 
     A passage is a candidate if it shares a word with the query, so a list may be shorter than
-    ``depth``, or empty. Equal scores are ordered by passage id.
+    ``depth``, or empty. Equal scores are sorted by passage id.
 
     Args:
-        passages: with ``id``, ``language``, ``title`` and ``text``; title and text are indexed
-            as one. One language's words are held in memory at a time, 4 bytes each; the others
-            wait in a file.
-        queries: with ``id``, ``language`` and ``query``.
-        depth: the longest list.
-        k1, b: saturation of word counts, and normalisation by length; the defaults are
-            Anserini's, which MIRACL's BM25 baseline uses.
-        index_folder: an existing folder for those files; each language's index (8 bytes for each
-            of a passage's different words) is written there too and mapped into memory, so that
-            the system may page it out. Without it, a temporary folder and an index in memory.
+        passages: passages with ``id``, ``language``, ``title`` and ``text``; title and text are
+            indexed together. The words of one language are in memory at a time, with 4 bytes each;
+            the other languages are in files.
+        queries: queries with ``id``, ``language`` and ``query``.
+        depth: the maximum length of the lists.
+        k1, b: saturation of term frequency, and length normalisation; the defaults are Anserini's,
+            which MIRACL's BM25 baseline uses.
+        index_folder: an existing folder for these files. Each language's index (8 bytes per
+            different word of a passage) is also written there and memory-mapped, so the system can
+            page it out. The default is a temporary folder and an index in memory.
 
     Yields:
         ``{"id": query id, "candidates": [passage id, best first], "scores": [float]}``,
@@ -122,7 +122,8 @@ def bm25_candidates(
 def _by_language(
     passages: Iterable[Mapping[str, Any]], languages: Iterable[str], folder: Path
 ) -> dict[str, Path]:
-    """Part passages into a file a language, for one language fits into memory and all may not."""
+    """Split passages into one file per language, since all languages together may not fit in
+    memory."""
     parts = {language: folder / f"{language}.jsonl" for language in languages}
     with contextlib.ExitStack() as opened:
         files = {
@@ -168,10 +169,10 @@ def _rank(
 
 
 def _index(collection: _Collection, k1: float, b: float, folder: Path | None) -> Any:
-    """A `bm25s` index, which holds every word's score in every passage that has it."""
+    """A `bm25s` index, with every word's score in every passage that contains it."""
     import bm25s
 
-    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it asks for DEBUG on import
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # its import sets DEBUG
     index = bm25s.BM25(k1=k1, b=b, method="lucene")
     index.index((collection.words, collection.vocabulary), create_empty_token=False)
     if folder is None:
@@ -181,10 +182,10 @@ def _index(collection: _Collection, k1: float, b: float, folder: Path | None) ->
 
 
 def _best(scores: np.ndarray, depth: int) -> np.ndarray:
-    """Positions of the highest positive scores, best first, lower positions first in a tie.
+    """Positions of the highest positive scores, best first; ties by position.
 
     Args:
-        scores: [N], none negative.
+        scores: [N], not negative.
     """
     depth = min(depth, int(np.count_nonzero(scores)))
     if depth == 0:
@@ -203,18 +204,18 @@ def pool_passages(
     random_per_language: int,
     seed: int,
 ) -> Iterator[Mapping[str, Any]]:
-    """A smaller collection for those who cannot encode it all: what is relevant to a query, what
-    BM25 ranks among its first, and a random choice of the rest. It is easier than the whole.
+    """A smaller collection: relevant passages, BM25's first passages, and a random sample of the
+    others. Retrieval is easier in it than in the entire collection.
 
     Args:
-        queries: with ``relevant``.
+        queries: queries with ``relevant``.
         candidates: BM25's lists, ``{"id", "candidates"}``.
-        depth: how many of each list.
-        random_per_language: how many others.
-        seed: draws them; a larger choice with the same seed holds the smaller one.
+        depth: the number of passages from each list.
+        random_per_language: the number of random passages per language.
+        seed: the seed of the sample; a larger sample with the same seed contains the smaller one.
 
     Yields:
-        passages, in no particular order of the collection beyond that of each language's.
+        passages; only the order within a language is defined.
     """
     named = {passage for query in queries for passage in query["relevant"]}
     named |= {passage for row in candidates for passage in row["candidates"][:depth]}
@@ -225,7 +226,7 @@ def pool_passages(
             continue
         if not random_per_language:
             continue
-        heap = drawn.setdefault(passage["language"], [])  # the first to go on top
+        heap = drawn.setdefault(passage["language"], [])  # the first to be replaced is on top
         digest = hashlib.sha256(f"pool\t{seed}\t{passage['id']}".encode()).digest()
         entry = (-int.from_bytes(digest[:8], "big") / 2**64, passage["id"], passage)
         if len(heap) < random_per_language:

@@ -1,4 +1,4 @@
-"""Language codes: ISO 639-3, macrolanguage where the field speaks of the macrolanguage."""
+"""Language codes: ISO 639-3, with macrolanguages where the field uses them."""
 
 import contextlib
 import functools
@@ -10,7 +10,7 @@ from semantic_tokens.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# Individual languages that lexicons and datasets name where the field names the macrolanguage.
+# Individual languages in lexicons and datasets for which the field uses the macrolanguage.
 _MACROLANGUAGE = {
     "arb": "ara", "cmn": "zho", "pes": "fas", "swh": "swa", "ekk": "est", "lvs": "lav",
     "npi": "nep", "ory": "ori", "uzn": "uzb", "zsm": "msa", "nob": "nor", "khk": "mon",
@@ -20,13 +20,13 @@ _MACROLANGUAGE = {
 
 @functools.cache
 def iso639_3(code: str) -> str:
-    """Turn a 2-letter code, a 3-letter code or an English name into ISO 639-3.
+    """Convert a 2-letter code, a 3-letter code or an English name to ISO 639-3.
 
     >>> iso639_3("de"), iso639_3("cmn"), iso639_3("swahili"), iso639_3("pcm")
     ('deu', 'zho', 'swa', 'pcm')
 
     Raises:
-        InputError: no such language is known.
+        InputError: the language is unknown.
     """
     import pycountry
 
@@ -57,15 +57,16 @@ def in_languages(
     code_of: Callable[[Path], str],
     languages: Sequence[str] | None,
 ) -> Iterator[tuple[str, Path]]:
-    """The files in the languages asked for, each with its language.
+    """The files in the requested languages, each with its language.
 
     Args:
-        code_of: the language's code or name in the name of a file or its folder.
-        languages: those asked for (ISO 639-3); None asks for all. Where they are named, a file
-            whose name is no language's is left out, as a publisher's folder may hold others.
+        code_of: returns the language's code or name in the name of a file or its folder.
+        languages: the requested languages (ISO 639-3); None for all. If they are given, files that
+            are not named after a language are ignored, since a publisher's folder may contain
+            others.
 
     Raises:
-        InputError: all are asked for, and a file's name is no language's. It names the file.
+        InputError: all languages are requested, and a file is not named after a language.
     """
     for file in files:
         try:
@@ -76,14 +77,14 @@ def in_languages(
                     f"{file} is named by its language: {error}; or list the `languages` to read, "
                     "and other files are left out"
                 ) from error
-            log.info("%s is left out: its name is no language's", file)
+            log.info("%s is left out: its name is not a language", file)
             continue
         if languages is None or language in languages:
             yield language, file
 
 
 def languages_of(files: Iterable[Path], code_of: Callable[[Path], str]) -> set[str]:
-    """The languages that some files' names say; other names are passed over."""
+    """The languages in the names of files; other names are ignored."""
     found = set()
     for file in files:
         with contextlib.suppress(InputError):
@@ -93,7 +94,7 @@ def languages_of(files: Iterable[Path], code_of: Callable[[Path], str]) -> set[s
 
 @functools.cache
 def iso639_1(code: str) -> str:
-    """The 2-letter code of an ISO 639-3 language, or the code itself where there is none.
+    """The 2-letter code of an ISO 639-3 language; without one, the 3-letter code.
 
     >>> iso639_1("deu"), iso639_1("luo")
     ('de', 'luo')

@@ -1,1 +1,1 @@
-"""Matrices of word embeddings: on disk, aligned across languages, and with fewer dimensions."""
+"""Word embeddings: files, cross-lingual alignment, and dimension reduction."""

@@ -1,7 +1,7 @@
 """Cross-lingual subword alignment, CLSA (paper, section 2.2; Appendix B).
 
-Words of one concept in different languages, each a single subword, are pulled together by a
-contrastive loss. Only word embeddings train; the rest of the model is never loaded.
+A contrastive loss pulls together words of one concept in different languages, if each is a single
+subword. Only word embeddings are trained; the rest of the model is not loaded.
 """
 
 import itertools
@@ -21,16 +21,16 @@ from semantic_tokens.jobs.gpus import within_gpu_memory
 
 log = logging.getLogger(__name__)
 
-_ROWS_AT_ONCE = 4096  # compared with all of another language at a time
+_ROWS_AT_ONCE = 4096  # rows that are compared with another language at a time
 
 
 @dataclass(frozen=True)
 class TranslationPairs:
-    """Pairs of subwords that mean the same, each unordered pair once.
+    """Pairs of subwords with the same meaning, each unordered pair once.
 
     Attributes:
-        token_ids: [P, 2] int64, two different ids a pair.
-        concepts: [P] int64; pairs of one concept are never each other's negatives.
+        token_ids: [P, 2] int64, two different ids per pair.
+        concepts: [P] int64; pairs of one concept are never negatives of each other.
     """
 
     token_ids: np.ndarray
@@ -42,16 +42,16 @@ class TranslationPairs:
 
 @dataclass(frozen=True)
 class AlignmentLog:
-    """What became of the training.
+    """The record of the training.
 
     Attributes:
-        pairs: how many there were to train on.
-        subwords: how many rows they touch.
-        losses: the mean loss of each tenth of the steps, in nats; of each step where there are
-            fewer than ten.
-        mean_cosine: of a touched row before and after.
-        share_kept: of the angle that training turned each row by; below 1 where the rows were
-            turned back to respect the limit of drift.
+        pairs: the number of training pairs.
+        subwords: the number of rows in pairs.
+        losses: the mean loss of each tenth of the steps, in nats; of each step if there are fewer
+            than ten.
+        mean_cosine: the mean cosine of a row in pairs before and after.
+        share_kept: the fraction of each row's rotation that is kept; below 1 if rows were rotated
+            back to respect the limit of drift.
     """
 
     pairs: int
@@ -70,20 +70,21 @@ def single_subword_pairs(
 ) -> TranslationPairs:
     """Pair the words of each concept that are single subwords (section 2.2).
 
-    Two subwords are a pair if they are words of at least two languages: synonyms within one
-    language are left to their common translations. All pairs of n words grow with n². Beyond
-    the limit each word is paired with equally many others instead, its next ones on a circle
-    of all words in random order, so that no frequent concept outweighs the rest.
+    Two subwords form a pair if they are words of at least two languages. Synonyms within one
+    language are not paired; their common translations connect them. The number of all pairs grows
+    with the square of the number of words. Above the limit, all words are put on a circle in random
+    order, and each is paired with the same number of next words. So no concept with many words
+    dominates.
 
     Args:
-        entries: words of one concept of one source translate each other.
-        token_id_of: a word's only subword or None, such as
+        entries: words with the same concept and source are translations of each other.
+        token_id_of: returns the token id of a word that is a single subword, else None, such as
             :func:`~semantic_tokens.tokenization.vocabulary.single_subword_id`.
-        max_pairs_per_concept: the limit; a concept of more words than that has one pair a word.
-        seed: decides the order on the circle.
+        max_pairs_per_concept: the limit; a concept with more words than this has one pair per word.
+        seed: the seed of the order on the circle.
 
     Returns:
-        no pair at all if no concept has two such words.
+        no pairs if no concept has two such words.
     """
     random = np.random.default_rng(seed)
     concepts: dict[tuple[str, str], dict[int, set[str]]] = {}
@@ -106,7 +107,7 @@ def single_subword_pairs(
 def token_ids_by_language(
     entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
 ) -> dict[str, np.ndarray]:
-    """The subwords that are words of each language, ascending int64, by language code."""
+    """Language code -> the ids of its words that are single subwords, ascending int64."""
     ids: dict[str, set[int]] = {}
     for entry in entries:
         token = token_id_of(entry.word)
@@ -118,16 +119,16 @@ def token_ids_by_language(
 def round_trip_pairs(
     embeddings: torch.Tensor, ids_by_language: Mapping[str, np.ndarray]
 ) -> TranslationPairs:
-    """Subwords of two languages that are each other's nearest neighbour by cosine (Appendix B).
+    """Pairs of subwords of two languages that are mutual nearest neighbours by cosine (Appendix B).
 
-    A subword of both languages would find itself and is left out.
+    Subwords that belong to both languages are left out, since they would find themselves.
 
     Args:
         embeddings: [V, d] float32, before alignment.
         ids_by_language: the subwords of each language, int64.
 
     Returns:
-        every pair a concept of its own.
+        the pairs; each pair is its own concept.
     """
     unit = functional.normalize(embeddings)
     found = [np.empty((0, 2), dtype=np.int64)]
@@ -144,7 +145,7 @@ def round_trip_pairs(
 
 
 def merge_pairs(sources: Sequence[TranslationPairs]) -> TranslationPairs:
-    """The pairs of several sources, each once, concepts of different sources kept apart."""
+    """The pairs of several sources, each once. Concepts of different sources are different."""
     concepts, used = [], 0
     for pairs in sources:
         concepts.append(pairs.concepts + used)
@@ -157,16 +158,16 @@ def merge_pairs(sources: Sequence[TranslationPairs]) -> TranslationPairs:
 def info_nce(
     anchors: torch.Tensor, positives: torch.Tensor, temperature: float, excluded: torch.Tensor
 ) -> torch.Tensor:
-    """InfoNCE with in-batch negatives (Oord et al., 2018), both ways.
+    """InfoNCE with in-batch negatives (Oord et al., 2018), in both directions.
 
     The mean over rows of -log softmax(cosine / temperature) at the row's own positive, once
     from anchors among positives and once from positives among anchors.
 
     Args:
-        anchors, positives: [B, d]; row i of one belongs to row i of the other.
+        anchors, positives: [B, d]; rows with the same index are pairs.
         temperature: above 0.
-        excluded: [B, B] bool, symmetric; where true, i and j are not negatives of each other.
-            The diagonal is not looked at.
+        excluded: [B, B] bool, symmetric; if true, i and j are not negatives of each other. The
+            diagonal is ignored.
 
     Returns:
         a scalar, in nats.
@@ -181,8 +182,8 @@ def info_nce(
 
 
 def known_positives(token_ids: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
-    """Which pairs of a batch must not be each other's negatives: those of the same concept,
-    and those that share a subword, since what translates it is a translation in both.
+    """Which pairs of a batch must not be negatives of each other: pairs of the same concept, and
+    pairs that share a subword, since each then contains a translation of it.
 
     Args:
         token_ids: [B, 2] int64.
@@ -208,41 +209,41 @@ def align(
 ) -> tuple[torch.Tensor, AlignmentLog]:
     """Train the word embeddings of translation pairs towards each other (section 2.2).
 
-    The loss does not see lengths, while the model that reads the embeddings does. So it is the
-    rows' directions that train, from length one, and each row gets its original length back.
-    One learning rate then means the same for every backbone: an update of Adam moves a
-    coordinate by about 0.001, where coordinates are about 1/√d (0.036 at d = 768).
+    The loss ignores lengths, but the model uses them. So training changes the directions of rows,
+    starting from length one, and each row gets its original length back. A learning rate therefore
+    means the same for every backbone: an update of Adam moves a coordinate by about 0.001, and
+    coordinates are about 1/√d (0.036 at d = 768).
 
-    The paper's hyperparameters are lost, so these are choices. The rest of the model expects the
-    rows near where they were, so the strength of the alignment is how far they move, and it does
-    not depend on the size of the lexicon: the number of steps is fixed, and the rows are turned
-    back, all by the same share of their angle, where their mean cosine to the original would
-    fall below ``min_mean_cosine``. docs/decisions.md shows what this gives from 3,000 to 1,000,000 pairs.
+    The paper's hyperparameters are unknown, so these are our choices. The rest of the model expects
+    rows near their original places, so the strength of the alignment is how far rows move. It does
+    not depend on the size of the lexicon: the number of steps is fixed, and if the mean cosine to
+    the original rows falls below ``min_mean_cosine``, all rows are rotated back by the same
+    fraction of their angle. docs/decisions.md shows the results for 3,000 to 1,000,000 pairs.
 
-    A step costs what its batch's rows cost, and not the matrix: see :class:`_RowwiseAdam`. Rows
-    outside every pair are no parameters at all: they come back bit for bit.
+    The cost of a step depends on the batch, not on the matrix; see :class:`_RowwiseAdam`. Rows
+    outside all pairs are not parameters, and do not change.
 
     Args:
         embeddings: [V, d] floating.
-        pairs: what to align.
-        seed: decides the order of the pairs.
-        temperature: of the softmax over cosines.
-        batch_size: pairs in a step, whose others are the negatives.
-        steps: optimizer steps, whatever the number of pairs; a small lexicon is seen many times,
-            and a very large one in part.
-        learning_rate: of Adam.
-        min_mean_cosine: what the mean cosine of a touched row before and after is at the least;
-            -1 sets no limit.
+        pairs: the training pairs.
+        seed: the seed of the order of the pairs.
+        temperature: the temperature of the softmax over cosines.
+        batch_size: the number of pairs per step, which are negatives of each other.
+        steps: the number of optimizer steps. Small lexicons are repeated, and of very large ones
+            only a part is used.
+        learning_rate: the learning rate of Adam.
+        min_mean_cosine: the minimum mean cosine between a row in pairs before and after; -1 sets no
+            limit.
 
     Returns:
-        [V, d] of the same dtype, new, and the log.
+        a new [V, d] of the same dtype, and the log.
 
     Raises:
-        InputError: there is no pair, or the GPU's memory does not suffice.
+        InputError: there are no pairs, or the GPU has too little memory.
     """
     if not len(pairs):
         raise InputError(
-            "the lexicons of this alignment hold no two words of a concept that are single "
+            "the lexicons of this alignment contain no two words of a concept that are single "
             "subwords of the backbone; name others in the row's `alignment` in "
             "config/experiments.tsv, or widen their `languages` in the config"
         )
@@ -288,8 +289,8 @@ def align(
 
 
 def _batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
-    """Batches of pairs without end, [at most batch_size] int64: a new random order of all pairs
-    for every pass, cut into batches of nearly equal size."""
+    """Endless batches of pairs, [at most batch_size] int64. Each pass has a new random order of all
+    pairs, cut into batches of nearly equal size."""
     generator = torch.Generator().manual_seed(seed)
     while True:
         order = torch.randperm(count, generator=generator)
@@ -299,17 +300,20 @@ def _batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
 def _limit_drift(
     before: torch.Tensor, after: torch.Tensor, min_mean_cosine: float
 ) -> tuple[float, float]:
-    """Turn rows back towards where they were, in place, until they are near enough on average.
+    """Rotate rows back towards their original directions, in place, until the mean cosine is
+    reached.
 
-    Each row goes along the arc between its two directions, all rows by the same share of their
-    angle, so that those which moved furthest go back furthest.
+    Each row moves along the arc between its two directions. The fraction of the angle is the same
+    for all rows, so rows that moved further go back further.
 
     Args:
-        before, after: [n, d], rows of length one; rows of length zero in ``before`` are ignored.
-        min_mean_cosine: of the two; the largest share that reaches it is kept.
+        before: [n, d], rows of length one; rows of length zero are ignored.
+        after: [n, d], rows of length one.
+        min_mean_cosine: the minimum of the mean cosine between ``before`` and ``after``. The
+            largest fraction of the angles that reaches it is kept.
 
     Returns:
-        the mean cosine afterwards, and the share of the angles that is left, 0 to 1.
+        the mean cosine afterwards, and the kept fraction of the angles, 0 to 1.
     """
     angles = torch.zeros(len(before), dtype=torch.float64, device=before.device)
     parts = [
@@ -327,7 +331,7 @@ def _limit_drift(
     if mean_cosine(1.0) >= min_mean_cosine:
         return mean_cosine(1.0), 1.0
     kept, too_much = 0.0, 1.0
-    for _ in range(50):  # each halves what is uncertain
+    for _ in range(50):  # each step halves the interval
         middle = (kept + too_much) / 2
         if mean_cosine(middle) >= min_mean_cosine:
             kept = middle
@@ -341,19 +345,19 @@ def _limit_drift(
 
 
 class _RowwiseAdam:
-    """Adam on a matrix of which a step has gradients in some rows: what dense Adam makes of it, for
-    the cost of those rows.
+    """Adam for a matrix with gradients in few rows per step. The result is that of dense Adam, but
+    a step costs only as much as its rows.
 
-    Dense Adam moves all rows at every step, also by what their earlier gradients left in its
-    moments. From the last step t that had a gradient in a row, that is at step s the direction
-    m / √v of then, times lr · r^(s-t) · c_s, where r = β₁ / √β₂ and c_s corrects both moments'
-    bias. A row catches up with the sum of these when it is looked up again, and at the end.
-    (Adam's epsilon, of no weight beside gradients that are not zero, is left out of that sum.)
+    Dense Adam moves all rows at every step, because the moments of earlier gradients are not zero.
+    Let t be the last step with a gradient in a row. At a later step s, dense Adam moves the row by
+    lr · r^(s-t) · c_s · m / √v, where m and v are the moments at step t, r = β₁ / √β₂, and c_s
+    corrects the bias of both moments. Here the row moves by the sum of these when it is looked up
+    again, and at the end. (The sum neglects Adam's epsilon, which is far smaller than √v.)
 
     Args:
         weight: [n, d] float32, trained in place.
-        learning_rate: of Adam.
-        steps: how many there will be.
+        learning_rate: Adam's learning rate.
+        steps: the number of steps.
     """
 
     BETAS, EPSILON = (0.9, 0.999), 1e-8
@@ -376,8 +380,7 @@ class _RowwiseAdam:
         self._still_to_come = torch.from_numpy(still_to_come).to(weight.device)
 
     def look_up(self, rows: torch.Tensor) -> torch.Tensor:
-        """[m] int64, distinct -> a copy of these rows as they are after all steps so far,
-        [m, d]."""
+        """[m] int64, distinct -> a copy of these rows after all steps so far, [m, d]."""
         last = self._last[rows]
         passed = (self.taken - last).double()
         sum_of = self._still_to_come
@@ -392,7 +395,7 @@ class _RowwiseAdam:
         return values
 
     def step(self, rows: torch.Tensor, gradient: torch.Tensor) -> None:
-        """Move these rows, which were looked up, by their gradient, [m, d]."""
+        """Update these rows, which were looked up before, with their gradient, [m, d]."""
         self.taken += 1
         first, second = self.BETAS
         mean = self._first[rows].lerp_(gradient, 1 - first)
@@ -403,7 +406,7 @@ class _RowwiseAdam:
         self.weight[rows] = self.weight[rows].addcdiv_(mean, size, value=-rate)
 
     def finished(self) -> torch.Tensor:
-        """All rows, caught up."""
+        """All rows, up to date."""
         every = torch.arange(len(self.weight), device=self.weight.device)
         for rows in every.split(_ROWS_AT_ONCE):
             self.look_up(rows)
@@ -423,7 +426,7 @@ def _paired(
 
 
 def _each_once(token_ids: np.ndarray, concepts: np.ndarray) -> TranslationPairs:
-    """Drop repetitions, in either order, the first occurrence staying."""
+    """Keep the first occurrence of each pair, ignoring the order within a pair."""
     ordered = np.sort(token_ids, axis=1)
     _, first = np.unique(ordered, axis=0, return_index=True)
     first.sort()
@@ -431,8 +434,8 @@ def _each_once(token_ids: np.ndarray, concepts: np.ndarray) -> TranslationPairs:
 
 
 def _nearest_both_ways(ours: torch.Tensor, theirs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """For rows of length one, [n, d] and [m, d]: the most similar of theirs to each of ours,
-    [n] int64, and of ours to each of theirs, [m] int64."""
+    """For normalised rows [n, d] and [m, d]: the index of the most similar row of ``theirs`` for
+    each of ``ours``, [n] int64, and the reverse, [m] int64."""
     there = []
     best = torch.full((len(theirs),), -torch.inf)
     back = torch.zeros(len(theirs), dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""How well embeddings find translations that alignment never saw, and how far it moved them."""
+"""How well embeddings find held-out translations, and how far alignment moved them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ _QUERIES_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class TranslationTest:
-    """Subwords whose translations are to be found among the subwords of other languages.
+    """A test that searches the translations of subwords among the subwords of other languages.
 
     Attributes:
-        candidates: [C] int64, every subword that is a word of a lexicon, ascending.
-        queries: [Q] int64, places in ``candidates``.
-        right: for each query the places of its held-out translations.
-        known: for each query the places of its translations under concepts that are not held
-            out: alignment may have seen them, so they are no candidates.
-        languages: [C, L] scipy sparse bool, which languages each candidate is a word of.
+        candidates: [C] int64, the subwords that are words in a lexicon, ascending.
+        queries: [Q] int64, indices in ``candidates``.
+        right: for each query, the indices of its held-out translations.
+        known: for each query, the indices of its translations under concepts that are not held
+            out. They may be training data, so they are not candidates.
+        languages: [C, L] scipy sparse bool, the languages of each candidate.
     """
 
     candidates: np.ndarray
@@ -45,17 +45,17 @@ def translation_test(
     max_queries: int = 5000,
     seed: int = 0,
 ) -> TranslationTest:
-    """Draw queries from the concepts that are held out of alignment.
+    """Draw queries from concepts that are held out of alignment.
 
     Args:
-        entries: of every lexicon of the alignment, held out or not.
-        token_id_of: a word's only subword, or None.
-        fraction: of concepts that are held out, ``alignment.held_out_fraction``.
-        max_queries: a random selection of so many, or all if there are fewer.
-        seed: decides the selection.
+        entries: the entries of all lexicons of the alignment.
+        token_id_of: returns the token id of a word that is a single subword, else None.
+        fraction: the fraction of held-out concepts, ``alignment.held_out_fraction``.
+        max_queries: the maximum number of queries, which are a random sample.
+        seed: the seed of the sample.
 
     Returns:
-        no query at all where no held-out concept has single subwords of two languages.
+        no queries if no held-out concept has single subwords in two languages.
     """
     from scipy.sparse import csr_array
 
@@ -100,15 +100,15 @@ def translation_test(
 
 
 def translation_accuracy(embeddings: torch.Tensor, test: TranslationTest) -> float:
-    """Accuracy@1: the share of queries that :func:`translations_found` finds right; NaN without a
-    query."""
+    """Accuracy@1: the fraction of queries with a correct result of :func:`translations_found`; NaN
+    without queries."""
     found = translations_found(embeddings, test)
     return float(found.mean()) if len(found) else float("nan")
 
 
 def translations_found(embeddings: torch.Tensor, test: TranslationTest) -> np.ndarray:
-    """Whether each query's nearest subword by cosine, among those that are words of other
-    languages only, is a translation of a held-out concept.
+    """Whether each query's nearest subword by cosine is a held-out translation. Candidates are
+    subwords that are words of other languages only.
 
     Args:
         embeddings: [V, d] floating.
@@ -122,7 +122,7 @@ def translations_found(embeddings: torch.Tensor, test: TranslationTest) -> np.nd
         span = slice(start, start + _QUERIES_AT_ONCE)
         queries = test.queries[span]
         similarity = unit[torch.from_numpy(queries)] @ unit.T
-        # A word is of its own language too, so a query is never its own answer.
+        # A query shares its language with itself, so it is never its own answer.
         shared = (test.languages[queries] @ test.languages.T).tocoo()
         rows, columns = (torch.from_numpy(part.astype(np.int64)) for part in shared.coords)
         similarity[rows, columns] = -torch.inf
@@ -134,7 +134,7 @@ def translations_found(embeddings: torch.Tensor, test: TranslationTest) -> np.nd
 
 
 def mean_cosine(before: torch.Tensor, after: torch.Tensor) -> float:
-    """The mean cosine of a row before and after, both [n, d]; 1 for rows that did not move."""
+    """The mean cosine between rows before and after, both [n, d]; 1 for unchanged rows."""
     same = (before == after).all(dim=1)
     cosine = functional.cosine_similarity(before.double(), after.double(), dim=1)
     return float(torch.where(same, 1.0, cosine).mean())

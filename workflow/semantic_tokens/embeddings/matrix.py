@@ -6,25 +6,25 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import reading, whole
+from semantic_tokens.files import atomic_file, reading
 
 
 def load_embeddings(path: str | Path) -> torch.Tensor:
-    """Read a matrix of shape [V, D], float32, one row a subword.
+    """Read a matrix of shape [V, D], float32, with one row per subword.
 
     Raises:
-        InputError: the file is no safetensors file or holds no tensor named ``embeddings``.
+        InputError: it is not a safetensors file, or has no tensor named ``embeddings``.
     """
     with reading(path):
         tensors = load_file(path)
     if "embeddings" not in tensors:
         raise InputError(
-            f"{path} holds {sorted(tensors)} and no 'embeddings'; delete it to have it made again"
+            f"{path} contains {sorted(tensors)} and no 'embeddings'; delete it and it will be made again"
         )
     return tensors["embeddings"]
 
 
 def save_embeddings(embeddings: torch.Tensor, path: str | Path) -> None:
-    """Write a [V, D] matrix, whole or not at all."""
-    with whole(path) as partial:
+    """Write a [V, D] matrix atomically."""
+    with atomic_file(path) as partial:
         save_file({"embeddings": embeddings.contiguous()}, partial)

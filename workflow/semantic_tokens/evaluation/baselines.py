@@ -1,9 +1,8 @@
-"""What a task gives to those who read nothing: chance; and BM25 alone.
+"""Baselines without a model: chance, and BM25.
 
-Chance is the best that one can do without reading the test item, chosen on the training data:
-always the commonest class, one tag for every word, the same words of every passage; and for a
-ranking, the expected score of a random order. A model that is no better has learned nothing
-about what a text says.
+Chance is the best score without reading the test item, chosen on the training data: always the most
+frequent class, one tag for every word, or the same position in every passage. For rankings it is
+the expected score of a random order. A model that is not better has not learned to use the text.
 """
 
 from collections import Counter
@@ -20,7 +19,7 @@ from semantic_tokens.tasks.scored_items import ScoredItem, scores_by_language
 
 Example = Mapping[str, Any]
 
-#: The metric of each kind of task, as the fine-tuned models have it.
+#: The metric of each kind of task, the same as for fine-tuned models.
 METRICS = {
     "token_classification": "f1",
     "question_answering": "f1",
@@ -29,16 +28,16 @@ METRICS = {
     "retrieval": "ndcg_at_10",
 }
 
-#: Words from the beginning of a passage at which a constant answer may start, and its lengths;
-#: None is the rest of the passage.
+#: The possible starts of a constant answer, in words from the start of the passage, and its
+#: lengths; None is the rest of the passage.
 STARTS = range(10)
 LENGTHS = (*range(1, 11), None)
-#: Training questions on which the constant answer is chosen: evenly spaced, where there are more.
+#: The number of training questions for choosing the constant answer, evenly spaced.
 CHOSEN_ON = 500
 
-DISCOUNTS = 1 / np.log2(np.arange(2, 12))  # of the first ten ranks
+DISCOUNTS = 1 / np.log2(np.arange(2, 12))  # discounts of the first ten ranks
 
-# A word, or one character of a script that is written without spaces between words.
+# A word, or one character of a script without spaces between words.
 _WORD = regex.compile(
     r"[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]"
     r"|[^\s\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]+"
@@ -48,24 +47,28 @@ _WORD = regex.compile(
 def commonest_class(
     train: Iterable[Example], test: Iterable[Example]
 ) -> tuple[list[ScoredItem], str]:
-    """Always the commonest class of the training data; of equally common ones each as often.
+    """Always predict the most frequent class of the training data; average over equally frequent
+    ones.
 
     Returns:
-        the items, each with its probability of being right; and the rule in words.
+        the items, each with its probability of being correct, and the rule in words.
     """
     counts = Counter(example["label"] for example in train)
-    commonest = sorted(label for label in counts if counts[label] == max(counts.values()))
+    most_frequent = sorted(label for label in counts if counts[label] == max(counts.values()))
     items = [
         ScoredItem(
-            row["id"], row["language"], float(row["label"] in commonest) / len(commonest), 1.0
+            row["id"],
+            row["language"],
+            float(row["label"] in most_frequent) / len(most_frequent),
+            1.0,
         )
         for row in test
     ]
-    return items, f"always {' or '.join(commonest)}"
+    return items, f"always {' or '.join(most_frequent)}"
 
 
 def constant_tag(train: Iterable[Example], test: Iterable[Example]) -> tuple[list[ScoredItem], str]:
-    """The same tag for every word: that with the highest entity F1 on the training data.
+    """Predict one tag for every word: the tag with the highest entity F1 on the training data.
 
     Returns:
         the items, and the rule in words.
@@ -90,13 +93,13 @@ def constant_tag(train: Iterable[Example], test: Iterable[Example]) -> tuple[lis
 def constant_answer(
     train: Iterable[Example], test: Iterable[Example], answer_f1: Callable[[str, str], float]
 ) -> tuple[list[ScoredItem], str]:
-    """The same words of every passage: from the one at which F1 on the training data is highest.
+    """Predict the same position in every passage: the one with the highest F1 on the training data.
 
     Args:
         answer_f1: gold and predicted answer -> F1, 0 to 1.
 
     Returns:
-        the items, 0 to 100 each, and the rule in words.
+        the items with scores from 0 to 100, and the rule in words.
     """
 
     def items_of(
@@ -127,7 +130,7 @@ def constant_answer(
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Begin and end of every word, and of every character where there are no spaces.
+    """Start and end of every word, and of every character in scripts without spaces.
 
     >>> word_spans("a 東京")
     [(0, 1), (2, 3), (3, 4)]
@@ -139,12 +142,12 @@ def random_order(
     queries: Iterable[Example],
     ranked: Callable[[Example], tuple[Iterable[str], int]],
 ) -> list[ScoredItem]:
-    """The expected nDCG@10 of every query where its passages are in random order.
+    """The expected nDCG@10 of every query with its passages in random order.
 
     Args:
-        queries: with ``relevant``, passage id -> grade.
-        ranked: a query -> the relevant passages among those that are ranked, and how many are
-            ranked.
+        queries: queries with ``relevant``, passage id -> grade.
+        ranked: a query -> the relevant passages among the ranked ones, and the number of ranked
+            passages.
     """
     items = []
     for query in queries:
@@ -158,12 +161,12 @@ def random_order(
 def expected_ndcg_at_10(grades: Sequence[int], count: int, judged: Sequence[int]) -> float:
     """The mean nDCG@10 over all orders of ``count`` passages.
 
-    Every rank holds a passage's grade with the same probability, so the expected gain of a rank
-    is the mean grade.
+    Every passage is at a rank with the same probability, so the expected gain of a rank is the mean
+    grade.
 
     Args:
-        grades: of the passages that are ranked, zeros may be left out.
-        judged: all grades of the query, ranked or not: the ideal order is of these.
+        grades: the grades of the ranked passages; zeros may be left out.
+        judged: all grades of the query, for the ideal order.
     """
     if not count or not judged:
         return 0.0
@@ -175,11 +178,11 @@ def expected_ndcg_at_10(grades: Sequence[int], count: int, judged: Sequence[int]
 def bm25_order(
     queries: Sequence[Example], candidates: Mapping[str, Sequence[str]], depth: int | None
 ) -> list[ScoredItem]:
-    """The nDCG@10 of every query where its passages stay in BM25's order.
+    """The nDCG@10 of every query with its passages in BM25's order.
 
     Args:
         candidates: query id -> passage ids, best first.
-        depth: how many of them are ranked; None is all.
+        depth: the number of ranked passages; None for all.
     """
     run = {
         query["id"]: {
@@ -205,12 +208,12 @@ def chance(
     depth: int | None = None,
     passages: Mapping[str, int] | None = None,
 ) -> tuple[list[ScoredItem], str]:
-    """The items of chance in a task of this kind, and its rule in words.
+    """The chance items of a task of this kind, and the rule in words.
 
     Args:
-        candidates: reranking: query id -> passage ids that are ranked anew.
-        depth: reranking: how many of them.
-        passages: retrieval: language -> passages that are searched.
+        candidates: for reranking, query id -> ids of the passages to rerank.
+        depth: for reranking, the number of passages.
+        passages: for retrieval, language -> the number of passages in the collection.
 
     Raises:
         InputError: there is no such kind.

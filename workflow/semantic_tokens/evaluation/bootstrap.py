@@ -1,9 +1,9 @@
-"""Scores with their uncertainty: a paired bootstrap over test items, seeds and replicates.
+"""Uncertainty of scores: a paired bootstrap over test items, seeds and replicates.
 
-Test items are drawn anew, with replacement within each language, the same ones for all models, and
-every score is computed again (Efron and Tibshirani 1993; Koehn 2004). Where experiments were
-trained several times, their trainings are drawn too: replicates of the whole pipeline first, then
-the fine-tuning seeds of each replicate. An interval is then of both sources.
+Each sample draws test items with replacement within each language, the same items for all models,
+and computes every score again (Efron and Tibshirani 1993; Koehn 2004). If experiments were trained
+several times, trainings are drawn too: first replicates of the entire pipeline, then the
+fine-tuning seeds of each replicate. The interval then covers both sources of variation.
 """
 
 import functools
@@ -22,14 +22,16 @@ from semantic_tokens.study.recipe import PATTERNS
 from semantic_tokens.study.replicates import in_replicate, seed_in
 from semantic_tokens.tasks.scored_items import ScoredItem, read_items
 
-ItemsOf = Callable[[ExperimentRow, str, int], list[ScoredItem]]  # of an experiment, task and seed
-BaselineOf = Callable[[str, str], list[ScoredItem] | None]  # of a baseline and task
+ItemsOf = Callable[
+    [ExperimentRow, str, int], list[ScoredItem]
+]  # for an experiment, a task and a seed
+BaselineOf = Callable[[str, str], list[ScoredItem] | None]  # for a baseline and a task
 
-#: What needs no model. A task without a ranking has no BM25.
+#: The baselines, which need no model. Only rankings have BM25.
 BASELINES = ("chance", "bm25")
 
 _RESAMPLES_AT_ONCE = 500
-_ROUNDING = 1e-9  # what sums of equal scores may differ by
+_ROUNDING = 1e-9  # the possible difference between sums of equal scores
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ class Resampling:
     """The config's ``significance``.
 
     Attributes:
-        resamples: how often test items are drawn.
-        seed: of the draws.
-        confidence: of the intervals.
+        resamples: the number of bootstrap samples.
+        seed: the seed of the samples.
+        confidence: the confidence level of the intervals.
     """
 
     resamples: int = 10_000
@@ -47,18 +49,19 @@ class Resampling:
     confidence: float = 0.95
 
     def interval(self, draws: np.ndarray) -> tuple[float, float]:
-        """The percentile interval of draws, [1 + resamples], the first of which is no draw."""
+        """The percentile interval of [1 + resamples] values, the first of which is the actual
+        score."""
         tail = 100 * (1 - self.confidence) / 2
         low, high = np.nanpercentile(draws[1:], [tail, 100 - tail])
         return float(low), float(high)
 
 
 class Runs(NamedTuple):
-    """How often everything was trained.
+    """The number of trainings.
 
     Attributes:
-        seeds: of the fine-tunes of each replicate.
-        replicates: how often the whole pipeline was run.
+        seeds: the number of fine-tunings per replicate.
+        replicates: the number of runs of the entire pipeline.
     """
 
     seeds: Sequence[int]
@@ -69,8 +72,10 @@ class Estimate(NamedTuple):
     """A number with its interval.
 
     Attributes:
-        std: the sample standard deviation over the fine-tuning seeds of a replicate; None for one.
-        std_replicates: that of the replicates' means; None for one.
+        std: the sample standard deviation over the fine-tuning seeds of a replicate; None for one
+            seed.
+        std_replicates: the sample standard deviation of the replicates' means; None for one
+            replicate.
     """
 
     value: float
@@ -81,7 +86,7 @@ class Estimate(NamedTuple):
 
     @property
     def spreads(self) -> dict[str, float]:
-        """The standard deviations that there are, by the ending of their column."""
+        """The available standard deviations, by the suffix of their column."""
         both = {"std": self.std, "std_replicates": self.std_replicates}
         return {name: value for name, value in both.items() if value is not None}
 
@@ -101,19 +106,19 @@ class Items(NamedTuple):
 
 
 def experiment_name(row: ExperimentRow) -> str:
-    """Where an experiment's scores lie: its recipe and training, joined by ``/``."""
+    """The path of an experiment's scores: its recipe and training, joined by ``/``."""
     return "/".join(row[part] for part in [*PATTERNS, "training"])
 
 
 def gather(models: Mapping[str, Iterable[list[ScoredItem]]], task: str) -> Items:
-    """Line up the items of models, whatever order each has them in.
+    """Put the items of all models in the same order.
 
     Args:
-        models: name -> its items by run; each is looked at once, so they may come from files
-            one after another.
+        models: name -> its items by run. Each is iterated once, so they may be read one by one from
+            files.
 
     Raises:
-        InputError: two models were not scored on the same items, or there are none.
+        InputError: two models were scored on different items, or there are no items.
     """
     ids: list[tuple[str, str]] | None = None
     first = next(iter(models))
@@ -144,7 +149,7 @@ def gather(models: Mapping[str, Iterable[list[ScoredItem]]], task: str) -> Items
 
 
 def scores_by_run(items: Items) -> dict[str, np.ndarray]:
-    """Language -> [models, runs] every training's score on the items as they are."""
+    """Language -> [models, runs], every training's score on the actual items."""
     scores = {}
     for language in sorted(items.earned):
         got, could = (part[language].sum(axis=0) for part in (items.earned, items.possible))
@@ -157,15 +162,15 @@ def resampled_by_language(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each language's scores, on the same resampled items for all models.
 
-    The draws of a language depend on its items and the seed alone: other experiments beside it
-    change nothing, and two tasks over the same items are drawn together.
+    The draws of a language depend only on its items and the seed. So other experiments do not
+    change them, and two tasks over the same items have the same draws.
 
     Args:
-        replicates: how many of them the runs are of, one replicate's runs after another's.
+        replicates: the number of replicates; runs are sorted by replicate.
 
     Yields:
-        the language, and [1 + resamples, models] float64: the score over the items as they are,
-        then over each resample; a mean over runs, which are drawn as well.
+        the language, and [1 + resamples, models] float64: the score on the actual items, then on
+        each sample. Scores are means over runs, which are drawn too.
     """
     weights: np.ndarray | None = None
     for language in sorted(items.earned):
@@ -188,7 +193,7 @@ def resampled_by_language(
 def _scores(
     counts: np.ndarray, sums: Sequence[np.ndarray], shape: tuple[int, int], weights: np.ndarray
 ) -> np.ndarray:
-    """[resamples, models] of how often each item was drawn, [resamples, items]."""
+    """[resamples, models] from ``counts`` [resamples, items], how often each item was drawn."""
     got, could = (counts @ values for values in sums)
     score = np.divide(got, could, out=np.zeros_like(got), where=could > 0)
     weighted: np.ndarray = np.einsum("rms,rs->rm", score.reshape(-1, *shape), weights)
@@ -196,11 +201,11 @@ def _scores(
 
 
 def _weights_of_runs(replicates: int, seeds: int, resampling: Resampling) -> np.ndarray:
-    """[1 + resamples, replicates * seeds] what each training weighs; the first line weighs them
-    alike.
+    """[1 + resamples, replicates * seeds], the weight of each training; equal weights in the first
+    row.
 
-    Replicates are drawn first, and then the seeds of each that was drawn: trainings of one
-    replicate share what was made before them, so they are no independent draws.
+    Replicates are drawn first, and then the seeds of each drawn replicate, because trainings of one
+    replicate share earlier steps and are not independent.
     """
     generator = np.random.default_rng([resampling.seed, _number("runs")])
     resamples = resampling.resamples
@@ -211,15 +216,15 @@ def _weights_of_runs(replicates: int, seeds: int, resampling: Resampling) -> np.
 
 
 def _number(name: str, ids: Sequence[str] = ()) -> int:
-    """A number that stands for a stream of draws."""
+    """The number of a random stream."""
     return zlib.crc32("\n".join([name, *ids]).encode())
 
 
 def bootstrap_p(differences: np.ndarray) -> float:
-    """Two-sided p of no difference: twice the smaller share of resamples on one side of zero.
+    """Two-sided p of no difference: twice the smaller fraction of samples on one side of zero.
 
-    One is added to both counts, since the sample itself is a resample; so p is never 0 (Davison
-    and Hinkley 1997).
+    One is added to both counts, since the data are also a sample. So p is never 0 (Davison and
+    Hinkley 1997).
 
     Args:
         differences: [resamples].
@@ -229,7 +234,7 @@ def bootstrap_p(differences: np.ndarray) -> float:
 
 
 def _spreads(runs: np.ndarray) -> tuple[float | None, float | None]:
-    """The standard deviations over seeds and over replicates, of [replicates, seeds] scores."""
+    """The standard deviations of [replicates, seeds] scores over seeds and over replicates."""
     replicates, seeds = runs.shape
     within = float(np.sqrt(runs.var(axis=1, ddof=1).mean())) if seeds > 1 else None
     return within, float(runs.mean(axis=1).std(ddof=1)) if replicates > 1 else None
@@ -239,8 +244,8 @@ class TaskScores:
     """The scores of some experiments and baselines in one task, on the same resampled items.
 
     Args:
-        models: name -> its items by run, one replicate's runs after another's; all have as many.
-        replicates: how many of them the runs are of.
+        models: name -> its items by run, sorted by replicate; all models have the same number.
+        replicates: the number of replicates.
     """
 
     def __init__(
@@ -270,7 +275,7 @@ class TaskScores:
 
     @functools.cached_property
     def _by_language(self) -> dict[str, np.ndarray]:
-        """Language -> [3, models] every score and its interval."""
+        """Language -> [3, models], every score and its interval."""
         found = {}
         tail = 100 * (1 - self.resampling.confidence) / 2
         drawn = resampled_by_language(self._items, self.resampling, self.replicates)
@@ -280,7 +285,7 @@ class TaskScores:
         return found
 
     def draws(self, name: str) -> np.ndarray:
-        """[1 + resamples] the score, then that of every resample."""
+        """[1 + resamples], the score on the actual items, then on every sample."""
         column: np.ndarray = self._draws[:, self._place[name]]
         return column
 
@@ -299,7 +304,8 @@ class TaskScores:
         return Estimate(value, low, high, *spreads)
 
     def draws_by_language(self, names: Sequence[str]) -> list[dict[str, np.ndarray]]:
-        """For each model its :meth:`draws` in every language, drawn again: they are many."""
+        """For each model, its :meth:`draws` in every language. They are drawn again to save
+        memory."""
         places = [self._place[name] for name in names]
         some = Items(
             self._items.ids,
@@ -314,8 +320,8 @@ class TaskScores:
         return found
 
     def is_above_chance(self, name: str) -> bool:
-        """Whether the score is above chance by more than its test items' luck: the interval of
-        the difference, paired by item, does not reach zero."""
+        """Whether the score is significantly above chance: the interval of the difference, paired
+        by item, is above zero."""
         low, _ = self.resampling.interval(self.draws(name) - self.draws("chance"))
         return low > _ROUNDING
 
@@ -323,7 +329,7 @@ class TaskScores:
 def read_runs(
     items_of: ItemsOf, row: ExperimentRow, task: str, runs: Runs
 ) -> Iterator[list[ScoredItem]]:
-    """One training's items after another: of all at once, memory would be full of them."""
+    """Yield the items of one training after another, to save memory."""
     for replicate in range(1, runs.replicates + 1):
         own = {**row, "backbone": in_replicate(row["backbone"], replicate)}
         for seed in runs.seeds:
@@ -335,7 +341,7 @@ class Scores:
 
     Args:
         rows_by_task: task -> its experiments.
-        baseline_of: the items of each of :data:`BASELINES`; None where a task has none.
+        baseline_of: the items of each of :data:`BASELINES`; None if a task has none.
     """
 
     def __init__(
@@ -372,7 +378,7 @@ class Scores:
 
 
 def items_in(folder: str | Path) -> ItemsOf:
-    """How to find an experiment's items among the score files in a folder."""
+    """A function that reads an experiment's items from the score files in a folder."""
 
     def items_of(row: ExperimentRow, task: str, seed: int) -> list[ScoredItem]:
         recipe = "/".join(row[part] for part in PATTERNS)
@@ -384,7 +390,7 @@ def items_in(folder: str | Path) -> ItemsOf:
 
 
 def baselines_in(folder: str | Path) -> BaselineOf:
-    """How to find a baseline's items in a folder; None where a task has none."""
+    """A function that reads a baseline's items from a folder; None if a task has none."""
 
     def baseline_of(baseline: str, task: str) -> list[ScoredItem] | None:
         path = Path(folder) / baseline / f"{task}.items.parquet"

@@ -1,7 +1,7 @@
-"""Whether two models differ by more than their test items' luck (the paper has no such test).
+"""Significance tests of differences between models (not in the paper).
 
-By the paired bootstrap of :mod:`semantic_tokens.evaluation.bootstrap`: test items are drawn anew, the same
-ones for both models. Where there are several seeds, these are drawn too.
+They use the paired bootstrap of :mod:`semantic_tokens.evaluation.bootstrap`: each sample draws the
+same test items for both models. If there are several seeds, these are drawn too.
 """
 
 import itertools
@@ -38,13 +38,13 @@ COLUMNS = (
     "p_adjusted",
 )
 
-#: A comparison with the experiment that relative performance is to, whatever they differ in.
+#: A comparison with the reference experiment, with any differences.
 TO_REFERENCE = "reference"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two experiments, as positions among the rows, and the part of the recipe they differ in."""
+    """Two experiments, as indices of rows, and the part of the recipe in which they differ."""
 
     first: int
     second: int
@@ -52,17 +52,17 @@ class Comparison:
 
 
 def comparisons(rows: Sequence[ExperimentRow]) -> list[Comparison]:
-    """Every pair of experiments that differ in one part of the recipe alone, and every
-    experiment with its backbone's reference.
+    """All pairs of experiments that differ in exactly one part of the recipe, and all experiments
+    with their backbone's reference.
 
     Args:
-        rows: each recipe and training once.
+        rows: the experiments, with each recipe and training once.
     """
     parts = [*PATTERNS, "training"]
     pairs = []
     for first, second in itertools.combinations(range(len(rows)), 2):
         differing = [part for part in parts if rows[first][part] != rows[second][part]]
-        # Two backbones have other vocabularies, and often other layers: no operation.
+        # Backbones differ in vocabularies and often in layers, which is not an operation.
         if len(differing) == 1 and differing != ["backbone"]:
             pairs.append(Comparison(first, second, differing[0]))
     references = {row["backbone"]: i for i, row in enumerate(rows) if row["reference"]}
@@ -82,15 +82,15 @@ def significance(
     """Every comparison of :func:`comparisons`, in every task.
 
     Args:
-        rows_by_task: task -> the experiments that have it; of those with the same recipe and
-            training the first stands for all, and is a reference if one of them is.
-        runs: of the trainings; a score is their mean.
+        rows_by_task: task -> its experiments. Among experiments with the same recipe and training,
+            the first represents all; it is a reference if one of them is.
+        runs: the trainings; a score is their mean.
 
     Returns:
         :data:`COLUMNS`. ``compared`` is the part of the recipe that differs, or ``reference``;
         ``difference`` is first minus second in the units of the metric, ``low`` and ``high`` its
-        interval by percentiles, ``p`` as :func:`bootstrap_p`, and ``p_adjusted`` after Benjamini
-        and Hochberg over the task's comparisons of one kind.
+        percentile interval, ``p`` is from :func:`bootstrap_p`, and ``p_adjusted`` is corrected with
+        Benjamini and Hochberg over the task's comparisons of one kind.
     """
     from scipy.stats import false_discovery_control
 
@@ -134,11 +134,12 @@ def significance(
 
 
 def side_by_side(table: pd.DataFrame, compared: str) -> pd.DataFrame:
-    """The comparisons of one kind, with what two experiments share said once.
+    """The comparisons of one kind, in a compact form.
 
     Returns:
-        without ``compared``; ``experiment`` is what both are, with ``*`` for what differs, which
-        ``first`` and ``second`` say. Where the second is the reference, only the first is told.
+        the table without ``compared``. ``experiment`` is the common part of both experiments, with
+        ``*`` for the difference, which is in ``first`` and ``second``. In comparisons with the
+        reference, only the first is named.
     """
     part = table[table["compared"] == compared].drop(columns="compared")
     if compared == TO_REFERENCE:
@@ -146,8 +147,8 @@ def side_by_side(table: pd.DataFrame, compared: str) -> pd.DataFrame:
     place = [*PATTERNS, "training"].index(compared)
     split = {side: [path.split("/") for path in part[side]] for side in ("first", "second")}
     shared = ["/".join([*p[:place], "*", *p[place + 1 :]]) for p in split["first"]]
-    told = {side: [path[place] for path in paths] for side, paths in split.items()}
-    wide = part.assign(experiment=shared, **told)
+    sides = {side: [path[place] for path in paths] for side, paths in split.items()}
+    wide = part.assign(experiment=shared, **sides)
     return wide[["task", "experiment", *(c for c in part if c != "task")]]
 
 

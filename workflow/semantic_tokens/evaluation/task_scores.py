@@ -1,4 +1,4 @@
-"""The scores of every shown task, read from the files of scores, and what was searched for them."""
+"""The scores of every shown task, read from the score files, and the searched collections."""
 
 import functools
 import math
@@ -19,22 +19,22 @@ from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 
 Record = Mapping[str, Any]
 RecordOf = Callable[[ExperimentRow, str, int], Record]  # of an experiment, a task and a seed
-#: What the pages call what needs no model.
+#: The names of the baselines in tables and pages.
 BASELINE_NAMES = {"chance": "Chance", "bm25": "BM25"}
-#: How the field writes the metrics.
+#: The names of the metrics in tables and pages.
 METRIC_NAMES = {"f1": "F1", "accuracy": "Accuracy", "ndcg_at_10": "nDCG@10"}
 
 
 @dataclass(frozen=True)
 class ScoredTask:
-    """A pair of columns of the table.
+    """A task with its metric, which is a pair of columns in tables.
 
     Attributes:
         name: as in the config, e.g. ``masakhaner``.
         kind: e.g. ``question_answering``.
         metric: e.g. ``f1``.
-        collection: what was searched instead of the whole collection (see
-            :func:`collection_note`); empty where it was whole, or nothing is searched.
+        collection: the part of the collection that was searched (see :func:`collection_note`).
+            Empty if the entire collection was searched, or if the task has no search.
     """
 
     name: str
@@ -52,31 +52,31 @@ class ScoredTask:
 
     @property
     def is_percentage(self) -> bool:
-        """Whether scores run to 100, as the F1 of question answering does, and not to 1."""
+        """Whether the maximum score is 100, as for the F1 of question answering, and not 1."""
         return self.kind == "question_answering"
 
     @property
     def decimals(self) -> int:
-        """Of a score in the CSV files: a ten-thousandth of the scale."""
+        """The number of decimals in CSV files, which shows a ten-thousandth of the scale."""
         return 2 if self.is_percentage else 4
 
     @property
     def shown_decimals(self) -> int:
-        """Of a score in the typeset tables, as the paper prints it."""
+        """The number of decimals in typeset tables, as in the paper."""
         return self.decimals - 1
 
 
 def records_in(folder: str | Path) -> RecordOf:
-    """How to find an experiment's record among the score files in a folder, read once each.
+    """A function that returns an experiment's record from the score files in a folder.
 
-    The function raises :class:`InputError` where there is no such file.
+    It reads each file once, and raises :class:`InputError` if the file does not exist.
     """
     folder = Path(folder)
 
     @functools.cache
     def read(path: Path) -> Record:
         if not path.is_file():
-            raise InputError(f"{path}: there is no such score; run the workflow to have it made")
+            raise InputError(f"{path}: this score does not exist; run the workflow to compute it")
         return read_json(path)
 
     def record_of(row: ExperimentRow, task: str, seed: int) -> Record:
@@ -86,7 +86,7 @@ def records_in(folder: str | Path) -> RecordOf:
 
 
 def full_dimensions(configs: Iterable[str | Path]) -> dict[str, int]:
-    """Backbone -> D, from the backbones' ``config.json`` in folders of their names."""
+    """Backbone -> D, from ``{backbone}/config.json``."""
     from semantic_tokens.modeling.encoders import embedding_width
 
     return {Path(path).parent.name: embedding_width(Path(path).parent) for path in configs}
@@ -95,7 +95,7 @@ def full_dimensions(configs: Iterable[str | Path]) -> dict[str, int]:
 def describe_tasks(
     names: Iterable[str], rows: Sequence[ExperimentRow], seeds: Sequence[int], record_of: RecordOf
 ) -> list[ScoredTask]:
-    """The tasks of these names in order, their kinds and metrics as the records state them."""
+    """The tasks of these names, in this order, with their kinds and metrics from the records."""
     records = {name: record_of(rows[0], name, seeds[0]) for name in names}
     return [
         ScoredTask(name, record["kind"], record["metric"], collection_note([record]))
@@ -111,10 +111,10 @@ def read_scores(
     runs: Runs,
     resampling: Resampling,
 ) -> tuple[list[ScoredTask], Scores]:
-    """The tasks of these names, and what these experiments and the baselines score in each.
+    """The tasks of these names, and the scores of these experiments and the baselines.
 
     Args:
-        score_files: in ``results/scores``, as paths below it spell the experiments.
+        score_files: in ``results/scores``, whose paths name the experiments.
         baseline_files: in ``results/baselines``.
     """
     folder = folder_above(score_files, "scores")
@@ -125,10 +125,10 @@ def read_scores(
 
 
 def collection_note(records: Iterable[Record]) -> str:
-    """What these scores searched instead of the whole collection, in words; empty if all of it.
+    """Describe the part of the collection that was searched; empty for the entire collection.
 
     >>> collection_note([{"collection": {"distractors": 0.1}}])
-    'what is judged and 10% of the other passages'
+    'the judged passages and 10% of the other passages'
     """
     notes = [_collection(record.get("collection") or {}) for record in records]
     return "; ".join(dict.fromkeys(note for note in notes if note))
@@ -138,14 +138,14 @@ def _collection(collection: Mapping[str, Any]) -> str:
     parts = []
     if pool := collection.get("pool"):
         parts.append(
-            f"what is relevant, BM25's first {pool['depth']} and "
-            f"{pool['random_per_language']} others a language (seed {pool['seed']})"
+            f"the relevant passages, BM25's first {pool['depth']} and "
+            f"{pool['random_per_language']} others per language (seed {pool['seed']})"
         )
     if (share := collection.get("distractors")) is not None:
-        parts.append(f"what is judged and {100 * share:.4g}% of the other passages")
+        parts.append(f"the judged passages and {100 * share:.4g}% of the other passages")
     return ", out of ".join(parts)
 
 
 def percent(value: float, oracle: float) -> float:
-    """A score relative to another in percent; NaN where that is 0."""
+    """A score as a percentage of the oracle's; NaN if the oracle's is 0."""
     return 100 * value / oracle if oracle else math.nan

@@ -1,6 +1,6 @@
-"""Groups that know nothing of meaning, with the sizes of K-Means' groups (the paper has none).
+"""Control groupings that ignore meaning, with the group sizes of K-Means (not in the paper).
 
-What a model loses by them beside what it loses by K-Means' groups tells meaning from mere sharing.
+They separate the effect of meaning from the effect of sharing an embedding.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from semantic_tokens.grouping.groups import Groups, clustered_ids, groups_of
 
 
 def random_groups(
-    embeddings: torch.Tensor, kmeans: torch.Tensor, *, alone: Sequence[int], seed: int
+    embeddings: torch.Tensor, kmeans: torch.Tensor, *, singletons: Sequence[int], seed: int
 ) -> Groups:
-    """Deal the subwords that K-Means clustered into groups of exactly its sizes, at random.
+    """Assign the clustered subwords at random to groups with the sizes of K-Means' groups.
 
     Args:
         embeddings: [V, d] float32, original.
         kmeans: [V] int64, K-Means' ``token_to_group`` at the same ratio.
-        alone: ids that K-Means left outside the clustering; they keep groups of their own.
-        seed: of the deal.
+        singletons: ids outside the clustering; each is its own group.
+        seed: of the random assignment.
 
     Raises:
-        ValueError: an id of ``alone`` shares its group.
+        ValueError: an id of ``singletons`` shares a group with others.
     """
-    clustered = _clustered(kmeans, alone)
+    clustered = _clustered(kmeans, singletons)
     order = torch.randperm(len(clustered), generator=torch.Generator().manual_seed(seed))
     labels = kmeans.clone()
     labels[clustered[order]] = kmeans[clustered]
@@ -32,25 +32,29 @@ def random_groups(
 
 
 def frequency_groups(
-    embeddings: torch.Tensor, kmeans: torch.Tensor, counts: torch.Tensor, *, alone: Sequence[int]
+    embeddings: torch.Tensor,
+    kmeans: torch.Tensor,
+    counts: torch.Tensor,
+    *,
+    singletons: Sequence[int],
 ) -> Groups:
-    """Cut the subwords that K-Means clustered, by falling frequency, into consecutive groups of
-    exactly its sizes.
+    """Sort the clustered subwords by decreasing frequency, and cut them into consecutive groups
+    with the sizes of K-Means' groups.
 
-    The sizes come in the order of the mean rank of K-Means' groups: where K-Means lets a frequent
-    subword share with few others, this does too, and only who shares with whom differs.
+    The sizes are in the order of the mean frequency rank of K-Means' groups. So a frequent subword
+    shares its group with about as many others as under K-Means, but with different ones.
 
     Args:
         embeddings: [V, d] float32, original.
         kmeans: [V] int64, K-Means' ``token_to_group`` at the same ratio.
-        counts: [V] int64, how often each subword occurs; of equally frequent ones the lower id
-            comes first.
-        alone: ids that K-Means left outside the clustering; they keep groups of their own.
+        counts: [V] int64, how often each subword occurs; equally frequent subwords are sorted by
+            id.
+        singletons: ids outside the clustering; each is its own group.
 
     Raises:
-        ValueError: an id of ``alone`` shares its group.
+        ValueError: an id of ``singletons`` shares a group with others.
     """
-    clustered = _clustered(kmeans, alone)
+    clustered = _clustered(kmeans, singletons)
     by_frequency = clustered[counts[clustered].argsort(descending=True, stable=True)]
     groups, sizes = kmeans[by_frequency].unique(return_counts=True)
     places = torch.searchsorted(groups, kmeans[by_frequency])
@@ -62,12 +66,12 @@ def frequency_groups(
     return groups_of(embeddings, labels)
 
 
-def _clustered(kmeans: torch.Tensor, alone: Sequence[int]) -> torch.Tensor:
-    """Ids of the subwords that are dealt, ascending, [n] int64."""
-    kept = torch.as_tensor(sorted(set(alone)), dtype=torch.int64)
+def _clustered(kmeans: torch.Tensor, singletons: Sequence[int]) -> torch.Tensor:
+    """Ids of the clustered subwords, ascending, [n] int64."""
+    kept = torch.as_tensor(sorted(set(singletons)), dtype=torch.int64)
     shared = kept[kmeans.bincount()[kmeans[kept]] > 1]
     if len(shared):
         raise ValueError(
-            f"subword {int(shared[0])} is kept alone, and K-Means' groups have it among others"
+            f"subword {int(shared[0])} must be its own group, but shares one in K-Means' groups"
         )
-    return clustered_ids(len(kmeans), alone)
+    return clustered_ids(len(kmeans), singletons)

@@ -1,4 +1,4 @@
-"""First-k, the baseline that keeps the first subwords instead of merging similar ones (paper,
+"""First-k: a baseline that keeps the first k subwords instead of grouping similar ones (paper,
 section 2.1)."""
 
 from collections.abc import Sequence
@@ -9,22 +9,22 @@ from semantic_tokens.grouping.groups import Groups, canonical
 
 
 def first_k_groups(embeddings: torch.Tensor, kept_ids: Sequence[int], unk_id: int) -> Groups:
-    """Give each kept subword a group of its own and map every other to the unknown token's.
+    """Make each kept subword its own group, and map all others to the unknown token's group.
 
-    Text that the truncated tokenizer cuts holds no dropped subword; text that the original one
-    cuts loses them to the unknown token. The groups serve both.
+    The groups work with both tokenizers. Text from the truncated tokenizer has no removed subword.
+    In text from the original tokenizer, removed subwords become the unknown token.
 
     Args:
         embeddings: [V, d] float32.
         kept_ids: the first k subwords and the special tokens, in any order.
-        unk_id: the unknown token, one of the kept.
+        unk_id: the unknown token, one of the kept ids.
 
     Returns:
-        one group per kept id, whose weight is that id's own embedding. Dropped subwords leave no
-        trace in the unknown token's: they have no weight in its mean.
+        one group per kept id, with that id's embedding. Removed subwords do not change the unknown
+        token's embedding: they have no weight in the mean.
 
     Raises:
-        ValueError: the unknown token is not kept, or an id is not of the vocabulary.
+        ValueError: the unknown token is not kept, or an id is not in the vocabulary.
     """
     kept = torch.as_tensor(kept_ids, dtype=torch.int64).unique()
     if not len(kept) or kept[0] < 0 or kept[-1] >= len(embeddings):

@@ -1,4 +1,4 @@
-"""What every grouping makes: a map of subwords to groups and one embedding a group
+"""The result of every grouping: a map from subwords to groups, and one embedding per group
 (paper, section 2.1)."""
 
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
-_ROWS_AT_ONCE = 65536  # of embeddings held in float64 while they are averaged
+_ROWS_AT_ONCE = 65536  # converted to float64 at a time, for the means
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Groups:
     """A partition of the vocabulary into semantic tokens.
 
     Attributes:
-        token_to_group: [V] int64, every id of 0..V'-1 at least once.
+        token_to_group: [V] int64, each id of 0..V'-1 at least once.
         weight: [V', d] float32, the semantic embeddings.
-        member_weight: [V] float32, the weight of each subword in its group's mean; None where all
-            weigh alike. What else is averaged over a group, such as the bias of masked language
-            modelling, is averaged with the same weights.
-        backend: of K-Means, ``torch`` or ``cuml``; None where something else made the groups.
+        member_weight: [V] float32, the weight of each subword in its group's mean; None for equal
+            weights. Other parameters of a subword, such as the bias of masked language modelling,
+            are averaged with the same weights.
+        backend: the backend of K-Means, ``torch`` or ``cuml``; None for other groupings.
 
     Raises:
         ValueError: the tensors do not describe a partition.
@@ -56,22 +56,22 @@ class Groups:
         return len(self.weight) / len(self.token_to_group)
 
     def save(self, path: str | Path) -> None:
-        """Write the tensors as safetensors, whole or not at all; the backend is in its metadata."""
+        """Write the tensors atomically as safetensors, with the backend in the metadata."""
         tensors = {
             "token_to_group": self.token_to_group.contiguous(),
             "weight": self.weight.contiguous(),
         }
         if self.member_weight is not None:
             tensors["member_weight"] = self.member_weight.contiguous()
-        with whole(path) as partial:
+        with atomic_file(path) as partial:
             save_file(tensors, partial, {"backend": self.backend} if self.backend else None)
 
     @classmethod
     def load(cls, path: str | Path) -> "Groups":
-        """Read what :meth:`save` wrote.
+        """Read a file that :meth:`save` wrote.
 
         Raises:
-            InputError: the file holds no groups, or they are not a partition.
+            InputError: the file contains no groups, or they are not a partition.
         """
         try:
             tensors = load_file(path)
@@ -85,21 +85,22 @@ class Groups:
             )
         except KeyError as error:
             raise InputError(
-                f"{path} holds no tensor named {error}; delete it to have it made again"
+                f"{path} contains no tensor named {error}; delete it and it will be made again"
             ) from error
         except (ValueError, SafetensorError) as error:
-            raise InputError(f"{path}: {error}; delete it to have it made again") from error
+            raise InputError(f"{path}: {error}; delete it and it will be made again") from error
 
 
 def groups_of(
     embeddings: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None
 ) -> Groups:
-    """Groups from any labelling of the subwords; equal partitions give equal groups.
+    """Groups from labels of the subwords. Equal partitions give equal groups.
 
     Args:
         embeddings: [V, d] float32, original (unnormalised).
-        labels: [V] int64; subwords with the same label are a group.
-        weights: [V] floating, what each subword counts in its group's mean; None is one for all.
+        labels: [V] int64; subwords with the same label form a group.
+        weights: [V] floating, the weight of each subword in its group's mean; None for equal
+            weights.
     """
     token_to_group = canonical(labels)
     member_weight = None if weights is None else weights.float()
@@ -108,7 +109,7 @@ def groups_of(
 
 
 def ungrouped(embeddings: torch.Tensor) -> Groups:
-    """The neutral grouping: every subword of [V, d] float32 is its own semantic token."""
+    """Every subword is its own semantic token; ``embeddings`` is [V, d] float32."""
     return Groups(torch.arange(len(embeddings)), embeddings.clone())
 
 
@@ -139,13 +140,13 @@ def semantic_embeddings(
     """Average the members' original embeddings (section 2.1), in double precision.
 
     Args:
-        embeddings: [V, d] float32, unnormalised: grouping may look at directions alone, the
-            model that reads the average does not.
+        embeddings: [V, d] float32, unnormalised: grouping may use directions only, but the model
+            reads the mean embedding with its length.
         token_to_group: [V] int64, ids 0..V'-1, no group empty.
-        weights: [V] floating, above 0, what each subword counts; None is one for all.
+        weights: [V] floating, above 0, the weight of each subword; None for equal weights.
 
     Returns:
-        [V', d] float32. The row of a group of one is that subword's own, bit for bit.
+        [V', d] float32. The row of a group of one is exactly the subword's own embedding.
     """
     sizes = token_to_group.bincount(None if weights is None else weights.double())
     sums = embeddings.new_zeros((len(sizes), embeddings.shape[1]), dtype=torch.float64)
@@ -158,31 +159,31 @@ def semantic_embeddings(
     return sums.div_(sizes.unsqueeze(1)).float()
 
 
-def number_of_groups(vocabulary_size: int, ratio: float, *, alone: int, grouping: str) -> int:
+def number_of_groups(vocabulary_size: int, ratio: float, *, singletons: int, grouping: str) -> int:
     """|V'| = round(r_G · |V|), special tokens included.
 
     Args:
         vocabulary_size: |V|.
         ratio: r_G.
-        alone: how many subwords keep a group of their own outside the clustering.
-        grouping: as experiments.tsv spells it, for the message.
+        singletons: the number of subwords outside the clustering, each its own group.
+        grouping: the grouping in experiments.tsv, for the message.
 
     Raises:
-        InputError: the ratio leaves no group to the subwords that are clustered, or more
-            groups than subwords.
+        InputError: the ratio leaves no group for the clustered subwords, or gives more groups
+            than subwords.
     """
     groups = round(ratio * vocabulary_size)
-    if not alone < groups <= vocabulary_size:
+    if not singletons < groups <= vocabulary_size:
         raise InputError(
-            f"grouping {grouping!r} gives {groups} groups to {vocabulary_size} subwords, of which "
-            f"{alone} are kept alone, so it must give {alone + 1} to {vocabulary_size}; fix the "
-            "ratio in the row's `grouping` in config/experiments.tsv"
+            f"grouping {grouping!r} gives {groups} groups for {vocabulary_size} subwords, but "
+            f"{singletons} subwords are groups of one, so it must give {singletons + 1} to "
+            f"{vocabulary_size}; fix the ratio in the row's `grouping` in config/experiments.tsv"
         )
     return groups
 
 
-def clustered_ids(vocabulary_size: int, alone: Sequence[int]) -> torch.Tensor:
-    """Ids of the subwords that are not kept alone, ascending, [V - len(alone)] int64."""
+def clustered_ids(vocabulary_size: int, singletons: Sequence[int]) -> torch.Tensor:
+    """Ids of the clustered subwords (all except ``singletons``), ascending, [clustered] int64."""
     clustered = torch.ones(vocabulary_size, dtype=torch.bool)
-    clustered[torch.as_tensor(alone, dtype=torch.int64)] = False
+    clustered[torch.as_tensor(singletons, dtype=torch.int64)] = False
     return clustered.nonzero().squeeze(1)

@@ -1,4 +1,5 @@
-"""What is in a semantic token: its subwords by script, and what they mean (paper, section 4.4)."""
+"""The contents of semantic tokens: subwords with their scripts and meanings (paper, section
+4.4)."""
 
 import re
 import unicodedata
@@ -21,9 +22,9 @@ from semantic_tokens.tokenization.vocabulary import load_tokenizer, single_subwo
 
 _BOUNDARY = "▁"
 _CONTINUATION = "##"
-_BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # one that is no character
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # a byte of an incomplete character
 
-#: What the first word of a character's Unicode name says of its script, where it is not so.
+#: The script, if it differs from the first word of a character's Unicode name.
 _SCRIPTS = {
     "CJK": "Han",
     "IDEOGRAPHIC": "Han",
@@ -33,12 +34,12 @@ _SCRIPTS = {
     "HALFWIDTH": "Kana",
     "FULLWIDTH": "Latin",
 }
-#: Scripts that put no spaces between words, so that nothing marks where a word begins.
+#: Scripts without spaces between words, in which the start of a word is not marked.
 UNSPACED = {"Han", "Kana", "Thai", "Lao", "Khmer", "Myanmar"}
 
 SYMBOLS = "symbols"
 
-#: Keywords of Figure 8; numbers and punctuation come besides.
+#: The number of keywords in Figure 8, which also shows numbers and punctuation.
 FEW = 6
 
 LONGEST_GLOSS = 20  # characters
@@ -46,14 +47,14 @@ LONGEST_GLOSS = 20  # characters
 
 @dataclass(frozen=True)
 class Member:
-    """A subword of a group, as it is shown.
+    """A subword of a group, for figures.
 
     Attributes:
-        text: without the tokenizer's mark of a word's begin; a piece from inside a word begins
-            with a hyphen, in scripts that have spaces.
-        script: as :func:`script_of` has it.
-        gloss: as :func:`english_glosses` has it, or empty.
-        similarity: cosine to the group's keyword, or to its mean.
+        text: the subword without the tokenizer's mark for the start of a word. In scripts with
+            spaces, a subword that continues a word starts with a hyphen.
+        script: from :func:`script_of`.
+        gloss: from :func:`english_glosses`, or empty.
+        similarity: the cosine to the group's keyword, or to its mean.
     """
 
     text: str
@@ -64,7 +65,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Inspected:
-    """A group and why it is looked at.
+    """A group to show.
 
     Attributes:
         title: the keyword, ``NUMBERS`` or ``PUNCTUATION``.
@@ -85,7 +86,7 @@ def bare(piece: str) -> str:
 
 
 def script_of(text: str) -> str:
-    """The script of a text's first letter, ``digits`` where it has only those, or ``symbols``.
+    """The script of a text's first letter; without letters, ``digits`` or ``symbols``.
 
     >>> [script_of(text) for text in ("▁mère", "помидор", "番茄", "トマト", "1990", "...", "<0xE0>")]
     ['Latin', 'Cyrillic', 'Han', 'Kana', 'digits', 'symbols', 'symbols']
@@ -99,22 +100,22 @@ def script_of(text: str) -> str:
 
 
 def is_number(piece: str) -> bool:
-    """Whether a subword is digits and nothing else."""
+    """Whether a subword consists of digits only."""
     return bare(piece).isdecimal()
 
 
 def is_punctuation(piece: str) -> bool:
-    """Whether a subword is punctuation marks and nothing else."""
+    """Whether a subword consists of punctuation only."""
     text = bare(piece)
     return text != _BOUNDARY and all(unicodedata.category(c).startswith("P") for c in text)
 
 
 def shown(piece: str, *, marks_words: bool) -> str:
-    """A subword as a reader sees it, with a hyphen where it is from inside a word.
+    """A subword for readers; one that continues a word starts with a hyphen.
 
     Args:
-        marks_words: the vocabulary marks where a word begins, as SentencePiece does, and not
-            where it goes on, as WordPiece does.
+        marks_words: whether the vocabulary marks the start of words, as SentencePiece does, and not
+            their continuation, as WordPiece does.
 
     >>> [shown(piece, marks_words=True) for piece in ("▁mother", "ing", "番茄", "..")]
     ['mother', '-ing', '番茄', '..']
@@ -130,14 +131,14 @@ def shown(piece: str, *, marks_words: bool) -> str:
 def richest_group(
     pieces: Sequence[str], token_to_group: np.ndarray, belongs: Callable[[str], bool]
 ) -> int | None:
-    """The group with the most subwords of a kind, where they are half of it or more.
+    """The group with the most subwords of a kind, if they are at least half of the group.
 
     Args:
         pieces: [V] the subwords.
         token_to_group: [V] int64.
 
     Returns:
-        None where no group of two or more is so.
+        None if there is no such group with two or more members.
     """
     matching = np.array([belongs(piece) for piece in pieces])
     sizes = np.bincount(token_to_group)
@@ -150,11 +151,11 @@ def richest_group(
 def english_glosses(
     entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
 ) -> dict[int, str]:
-    """Token id -> a language that it is a word of, and the English for it: ``es: tomato``.
+    """Token id -> the language of the word and its English translation: ``es: tomato``.
 
-    The language is named because a subword may be a word of several (``at`` is a horse in
-    Turkish). A word of several concepts has the shortest English word: names of pictures are
-    often longer descriptions, and those too long for a gloss are left out.
+    The gloss names the language because a subword may be a word in several languages (``at`` is a
+    horse in Turkish). A word of several concepts gets the shortest English word, because names of
+    pictures are often long descriptions. English words that are too long for a gloss are left out.
     """
     concepts: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
@@ -183,7 +184,7 @@ def inspect_group(
     glosses: Mapping[int, str],
     keyword: int | None = None,
 ) -> Inspected:
-    """A group's members, the nearest to the keyword (or to their mean) first.
+    """A group's members, sorted by similarity to the keyword (or to their mean).
 
     Args:
         pieces: [V].
@@ -221,8 +222,8 @@ def keyword_groups(
     embeddings: torch.Tensor,
     glosses: Mapping[int, str],
 ) -> tuple[list[Inspected], list[str]]:
-    """The groups of some keywords, and the keywords that are no single subword of the backbone
-    or stand alone. Of keywords in one group, the first has it."""
+    """The groups of some keywords, and the keywords that are not single subwords of the backbone or
+    do not share a group. If several keywords are in one group, the first one represents it."""
     found, missing, taken = [], [], set()
     sizes = np.bincount(token_to_group)
     for keyword in keywords:
@@ -241,7 +242,7 @@ def keyword_groups(
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The groups that the paper shows: few in Figure 8, and more in Figure 13."""
+    """The groups in the paper's figures: a few in Figure 8, and more in Figure 13."""
 
     few: list[Inspected]
     more: list[Inspected]
@@ -254,18 +255,18 @@ def inspect_vocabulary(
     lexicons: Iterable[str | Path],
     keywords: Sequence[str],
 ) -> tuple[Vocabulary, list[str]]:
-    """Look at the groups of keywords, of numbers and of punctuation.
+    """The groups of keywords, numbers and punctuation.
 
     Args:
         groups, embeddings, tokenizer, lexicons: files of the workflow.
-        keywords: English words; the first :data:`FEW` that are grouped go to Figure 8, with
-            numbers and punctuation, and the others to Figure 13.
+        keywords: English words. Figure 8 shows the first :data:`FEW` that share a group, with
+            numbers and punctuation. Figure 13 shows the others.
 
     Returns:
-        the groups, and the keywords that have none.
+        the groups, and the keywords without a group.
 
     Raises:
-        InputError: no group is found at all.
+        InputError: there is no group to show.
     """
     known = load_tokenizer(tokenizer)
     pieces = subword_texts(known)

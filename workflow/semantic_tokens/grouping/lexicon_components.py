@@ -10,17 +10,17 @@ from semantic_tokens.grouping.groups import Groups, groups_of
 
 
 def lexicon_groups(
-    embeddings: torch.Tensor, pairs: np.ndarray, *, alone: Sequence[int] = ()
+    embeddings: torch.Tensor, pairs: np.ndarray, *, singletons: Sequence[int] = ()
 ) -> Groups:
-    """Group subwords that a chain of translations connects.
+    """Group subwords that are connected by a chain of translations.
 
-    Subwords in no pair stay alone, so the grouping ratio follows from the lexicons' coverage
-    (Table 4: 99.2% to 86.2%).
+    A subword without a translation is its own group, so the grouping ratio depends on the coverage
+    of the lexicons (Table 4: 99.2% to 86.2%).
 
     Args:
         embeddings: [V, d] float32.
-        pairs: [P, 2] int64, token ids of words that translate each other.
-        alone: ids that no pair may connect to others.
+        pairs: [P, 2] int64, token ids of words and their translations.
+        singletons: ids that pairs must not connect to others.
 
     Raises:
         InputError: there are no pairs.
@@ -28,7 +28,7 @@ def lexicon_groups(
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    pairs = pairs[~np.isin(pairs, list(alone)).any(axis=1)]
+    pairs = pairs[~np.isin(pairs, list(singletons)).any(axis=1)]
     if not len(pairs):
         raise InputError(
             "the lexicons of this grouping connect no two subwords of the backbone; name others "

@@ -1,8 +1,8 @@
-"""How well groups agree with translations that alignment never saw (the paper has no such measure).
+"""How well groups agree with held-out translations (not in the paper).
 
-The pairs are of concepts held out of alignment (``alignment.held_out_fraction``), and of no other
-concept besides: a pair that any lexicon also has under a concept which is not held out may have
-been trained on, and is left out. All groupings of a backbone are measured on the same pairs.
+The pairs come from concepts that are held out of alignment (``alignment.held_out_fraction``). If a
+lexicon also has a pair under a concept that is not held out, the pair may have been trained on and
+is left out. All groupings of a backbone are measured on the same pairs.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,20 +17,20 @@ from semantic_tokens.embeddings.alignment import single_subword_pairs
 from semantic_tokens.grouping.inspection import SYMBOLS, script_of
 from semantic_tokens.tokenization.vocabulary import special_ids, subword_texts
 
-#: Random labellings that purity by chance is the mean of.
+#: The number of random labellings for the chance level of purity.
 SHUFFLES = 20
 
 
 @dataclass(frozen=True)
 class Together:
-    """How many pairs of subwords are in one group.
+    """How many pairs of subwords share a group.
 
     Attributes:
-        pairs: how many were looked at.
-        together: the share of them whose two subwords share a group.
-        together_by_chance: that share if each first word were paired with the second word of
-            another pair, so with the same groups and the same frequencies.
-        together_at_random: that share for any two subwords of the vocabulary.
+        pairs: the number of pairs.
+        together: the fraction of pairs whose subwords share a group.
+        together_by_chance: this fraction if each first word is paired with the second words of
+            other pairs, so with the same groups and the same frequencies.
+        together_at_random: this fraction for any two subwords of the vocabulary.
     """
 
     pairs: int
@@ -41,12 +41,13 @@ class Together:
 
 @dataclass(frozen=True)
 class Purity:
-    """How far groups of two or more keep to one label.
+    """How often members of a group have the same label, in groups with two or more labelled
+    members.
 
     Attributes:
-        purity: the share of labelled members that have their group's commonest label.
-        purity_by_chance: the same with labels dealt out at random, mean of :data:`SHUFFLES`.
-        mixed: the share of those groups with members of more than one label.
+        purity: the fraction of labelled members that have their group's most frequent label.
+        purity_by_chance: the same with shuffled labels, the mean over :data:`SHUFFLES`.
+        mixed: the fraction of groups whose members have more than one label.
     """
 
     purity: float
@@ -57,18 +58,18 @@ class Purity:
 def held_out_pairs(
     entries: Iterable[Entry], token_id_of: Callable[[str], int | None], fraction: float
 ) -> np.ndarray:
-    """Translation pairs that no alignment was trained on.
+    """Translation pairs that are in no alignment's training data.
 
     Args:
-        entries: of every lexicon that any alignment uses.
-        token_id_of: a word's only subword, or None.
-        fraction: of concepts that are held out.
+        entries: the entries of all lexicons of all alignments.
+        token_id_of: returns the token id of a word that is a single subword, else None.
+        fraction: the fraction of held-out concepts.
 
     Returns:
         [P, 2] int64, each unordered pair once.
     """
     every = list(entries)
-    everything = 10**9  # no limit of pairs a concept: what might have been trained on, all of it
+    everything = 10**9  # no limit of pairs per concept, to find all possible training pairs
     held = [entry for entry in every if is_held_out(entry.concept, fraction)]
     trained = [entry for entry in every if not is_held_out(entry.concept, fraction)]
     ours, theirs = (
@@ -81,7 +82,7 @@ def held_out_pairs(
 
 
 def together(token_to_group: np.ndarray, pairs: np.ndarray) -> Together:
-    """The share of pairs in one group, and by chance.
+    """The fraction of pairs that share a group, and its chance level.
 
     Args:
         token_to_group: [V] int64.
@@ -95,7 +96,7 @@ def together(token_to_group: np.ndarray, pairs: np.ndarray) -> Together:
     first, second = token_to_group[pairs[:, 0]], token_to_group[pairs[:, 1]]
     groups = len(sizes)
     ours, theirs = (np.bincount(side, minlength=groups) for side in (first, second))
-    # Every first word with the second word of every other pair.
+    # Each first word with the second word of each other pair.
     found = int(np.count_nonzero(first == second))
     mixed = float((ours.astype(np.float64) * theirs).sum()) - found
     chance = mixed / (len(pairs) * (len(pairs) - 1)) if len(pairs) > 1 else float("nan")
@@ -105,15 +106,15 @@ def together(token_to_group: np.ndarray, pairs: np.ndarray) -> Together:
 def purity(
     token_to_group: np.ndarray, labels: Mapping[int, Sequence[str]], *, seed: int = 0
 ) -> Purity:
-    """How far groups keep to one script, or to one language.
+    """How often members of a group have the same script or language.
 
-    A subword with several labels (a word of several languages) agrees with a group whose
-    commonest label is any of them. Groups with fewer than two labelled members say nothing.
+    A subword with several labels (a word in several languages) agrees with its group if one of them
+    is the group's most frequent label. Groups with fewer than two labelled members are ignored.
 
     Args:
         token_to_group: [V] int64.
-        labels: token id -> its labels, one or more; others are left out.
-        seed: of the random labellings.
+        labels: token id -> one or more labels; subwords without labels are ignored.
+        seed: the seed of the shuffled labels.
     """
     tokens = np.array(sorted(labels), dtype=np.int64)
     groups = token_to_group[tokens] if len(tokens) else np.empty(0, dtype=np.int64)
@@ -131,7 +132,7 @@ def purity(
     kinds = int(group.max()) + 1
 
     def counted(rows: np.ndarray) -> np.ndarray:
-        """[groups, labels] how many members have each label."""
+        """[groups, labels]: the number of members with each label."""
         counts = np.zeros((kinds, len(names)), dtype=np.int64)
         np.add.at(counts, group, rows)
         return counts
@@ -153,7 +154,7 @@ def measured(
     scripts: Mapping[int, Sequence[str]],
     languages: Mapping[int, Sequence[str]],
 ) -> dict[str, float]:
-    """One grouping's numbers, a column each: V and V', :class:`Together`, and both purities."""
+    """The columns of one grouping: V and V', :class:`Together`, and both purities."""
     line: dict[str, float] = {
         "subwords": len(token_to_group),
         "semantic_tokens": int(token_to_group.max()) + 1,
@@ -171,7 +172,7 @@ def labels_of_subwords(
     entries: Iterable[Entry],
     token_id_of: Callable[[str], int | None],
 ) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
-    """The script of every subword that has a letter, and the languages of the lexicons' words.
+    """The script of every subword with a letter, and the languages of the lexicons' words.
 
     Returns:
         two dictionaries from token id to labels.

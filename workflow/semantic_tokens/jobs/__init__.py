@@ -1,1 +1,1 @@
-"""What surrounds the work of a job: its log, its GPUs and processes, the cluster, and the Snakemake run."""
+"""The environment of jobs: logs, GPUs, processes, the cluster, and the Snakemake run."""

@@ -1,4 +1,4 @@
-"""What a job computes on, in words."""
+"""The name of a job's device."""
 
 import platform
 from pathlib import Path
@@ -7,7 +7,7 @@ import torch
 
 
 def device_name() -> str:
-    """The GPU's name, or the processor's and how many threads compute."""
+    """The name of the GPU, or the name of the CPU with the number of threads."""
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
     threads = torch.get_num_threads()

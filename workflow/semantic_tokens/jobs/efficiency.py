@@ -1,4 +1,4 @@
-"""What training takes: parameters, memory and speed (paper, Appendix D; Table 3)."""
+"""Parameters, memory and speed of trainings (paper, Appendix D; Table 3)."""
 
 import resource
 import statistics
@@ -9,33 +9,34 @@ from typing import Any
 import torch
 from torch import nn
 
-#: Steps at the start that are left out: the first ones allocate memory and start threads.
+#: The number of first steps to ignore, since they allocate memory and start threads.
 WARM_UP = 5
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Trained numbers of a model, tied ones once."""
+    """The number of trained parameters; tied parameters count once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def steps_per_second(seconds: Sequence[float]) -> float | None:
-    """The speed of the median step, so that a pause of the machine does not count.
+    """The speed of the median step, so that pauses do not count.
 
     Args:
-        seconds: of every step; the first :data:`WARM_UP` are left out where others remain.
+        seconds: the duration of every step; the first :data:`WARM_UP` are ignored if there are
+            more.
 
     Returns:
-        None where no step was taken.
+        None without steps.
     """
     steady = seconds[WARM_UP:] or seconds
     return 1 / statistics.median(steady) if steady else None
 
 
 def peak_memory() -> dict[str, Any]:
-    """``peak_memory_bytes`` of this process so far, and ``memory_of`` what.
+    """``peak_memory_bytes`` of this process so far, and ``memory_of``, the kind of memory.
 
-    On a GPU it is what PyTorch took of it, as the driver's tools show it; else the resident
-    memory of the process, libraries and all.
+    On a GPU it is the memory that PyTorch reserved, as the driver's tools show it. Otherwise it is
+    the resident memory of the process, including libraries.
     """
     if torch.cuda.is_available():
         return {"peak_memory_bytes": torch.cuda.max_memory_reserved(), "memory_of": "GPU"}

@@ -1,13 +1,12 @@
-"""The GPUs of this machine, and GPUs of its own for every job that asks for some.
+"""Reservation of this machine's GPUs, so that every job has its own.
 
-Snakemake counts GPUs and does not say which: jobs that run at the same time would all take the
-first one. So a job takes the lock of a free GPU for as long as it runs, and makes that GPU the
-only one that CUDA shows it. This has to happen before CUDA is initialised, so nothing here
-imports torch.
+Snakemake counts GPUs but does not choose them, so parallel jobs would all use the first one.
+Therefore a job holds a file lock on a free GPU while it runs, and makes only this GPU visible to
+CUDA. This must happen before CUDA is initialised, so this module does not import torch.
 
-A job chooses among the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves it, as a user or SLURM has set it.
-SLURM gives every job GPUs of its own, and the numbers of two jobs may be the same while their GPUs
-are not. So locks hold within one SLURM job, or on one machine outside of SLURM.
+A job chooses among the GPUs in ``CUDA_VISIBLE_DEVICES``, which a user or SLURM has set. SLURM gives
+every job its own GPUs, and different GPUs of two jobs may have the same number. So locks apply
+within one SLURM job, or on one machine without SLURM.
 """
 
 import contextlib
@@ -29,10 +28,10 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them.
+    """The GPUs that this process may use, with their names in ``CUDA_VISIBLE_DEVICES``.
 
-    Where the variable is not set, they are those that ``nvidia-smi`` lists; of a GPU that is cut
-    into MIG instances, the instances. Where it is not installed, none is known.
+    If the variable is not set, they are the GPUs that ``nvidia-smi`` lists; for a GPU with MIG
+    instances, the instances. Without ``nvidia-smi``, the list is empty.
     """
     given = os.environ.get(VARIABLE)
     if given is None:
@@ -41,19 +40,19 @@ def visible_gpus() -> list[str]:
     for name in given.split(","):
         name = name.strip()
         if not name or name.startswith("-") or name == "NoDevFiles":
-            break  # CUDA does not look behind a name that is none
+            break  # CUDA ignores all names after an invalid one
         names.append(name)
     return list(dict.fromkeys(names))
 
 
 def gpu_limit(per_job: int) -> int | None:
-    """How many GPUs the jobs of this machine may use at a time, for Snakemake's resource ``gpu``.
+    """The number of GPUs that all jobs on this machine may use, for Snakemake's resource ``gpu``.
 
-    Never fewer than one job asks for, since Snakemake would lower what the job asks for. Such a job
-    says itself that there are too few.
+    It is at least the number that one job requests, because Snakemake would reduce the request.
+    Such a job reports that there are too few GPUs.
 
     Returns:
-        None where no GPU is known.
+        None if no GPU is known.
     """
     found = len(visible_gpus())
     return max(found, per_job) if found else None
@@ -61,31 +60,32 @@ def gpu_limit(per_job: int) -> int | None:
 
 @contextlib.contextmanager
 def reserved_gpus(
-    count: int, *, look_every: float = 1.0, tell_every: float = 60.0
+    count: int, *, retry_every: float = 1.0, log_every: float = 60.0
 ) -> Iterator[list[str]]:
-    """Reserve GPUs for the time of the body, and set ``CUDA_VISIBLE_DEVICES`` to them.
+    """Reserve GPUs during the body, and set ``CUDA_VISIBLE_DEVICES`` to them.
 
-    It waits, and says so, while other jobs have them. The system frees them when the job ends,
-    however that happens.
+    While other jobs use them, it waits and logs this. The system releases the locks when the job
+    ends in any way.
 
     Args:
-        count: how many.
-        look_every: seconds between two attempts.
-        tell_every: seconds between two lines in the log about a wait.
+        count: the number of GPUs.
+        retry_every: seconds between two attempts.
+        log_every: seconds between two log lines about waiting.
 
     Yields:
-        their names; none where fewer GPUs are known than are asked for, and nothing is set then.
+        the names of the GPUs. The list is empty, and nothing is set, if too few GPUs are known.
     """
     names = visible_gpus()
     if not 0 < count <= len(names):
         yield []
         return
     folder = lock_folder()
-    began, told = time.monotonic(), -math.inf
+    began, last_logged = time.monotonic(), -math.inf
     while True:
         with contextlib.ExitStack() as locks:
             taken, holders = [], []
-            # One job chooses at a time: two that want two GPUs would each take one.
+            # Only one job chooses at a time. Otherwise two jobs that need two GPUs could each take
+            # one.
             with _turn(folder / "choosing"):
                 for name in names:
                     path = folder / re.sub(r"\W", "-", name)
@@ -101,19 +101,19 @@ def reserved_gpus(
                     yield taken
                 return
         waited = time.monotonic() - began
-        if waited - told >= tell_every:
-            told = waited
+        if waited - last_logged >= log_every:
+            last_logged = waited
             log.warning(
                 "waiting for %s, for %.0f s so far; in use by %s",
                 "a GPU" if count == 1 else f"{count} GPUs",
                 waited,
                 ", ".join(dict.fromkeys(holders)),
             )
-        time.sleep(look_every)
+        time.sleep(retry_every)
 
 
 def lock_folder() -> Path:
-    """Where the locks lie: of this user on this machine, and of this SLURM job within one."""
+    """The folder of the locks, for this user on this machine or in this SLURM job."""
     allocation = os.environ.get("SLURM_JOB_ID")
     place = f"slurm-{allocation}" if allocation else "machine"
     return Path(tempfile.gettempdir()) / f"semantic-tokens-gpus-{os.getuid()}" / place
@@ -121,7 +121,7 @@ def lock_folder() -> Path:
 
 @contextlib.contextmanager
 def _turn(path: Path) -> Iterator[None]:
-    """Hold a lock that others hold for moments alone."""
+    """Hold a lock that is only held for short times."""
     while True:
         with lock_if_free(path) as holder:
             if holder is None:
@@ -132,7 +132,7 @@ def _turn(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _shown(names: list[str]) -> Iterator[None]:
-    """Let CUDA show these GPUs alone to this process and those that it starts."""
+    """Make only these GPUs visible to this process and its children."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = ",".join(names)
     try:
@@ -145,7 +145,7 @@ def _shown(names: list[str]) -> Iterator[None]:
 
 
 def _nvidia_smi() -> str:
-    """What ``nvidia-smi -L`` says; nothing where there is no driver."""
+    """The output of ``nvidia-smi -L``; empty without a driver."""
     try:
         shown = subprocess.run(
             ["nvidia-smi", "-L"],
@@ -161,8 +161,8 @@ def _nvidia_smi() -> str:
 
 
 def _listed(said: str) -> list[str]:
-    """The GPUs in the list of ``nvidia-smi -L``: numbers, or UUIDs where some are cut into MIG
-    instances, which have no numbers."""
+    """The GPUs in the output of ``nvidia-smi -L``: numbers, or UUIDs if there are MIG instances,
+    which have no numbers."""
     gpus: list[tuple[str, str, list[str]]] = []
     for line in said.splitlines():
         if found := re.match(r"GPU (\d+): .*\(UUID: (GPU-[^)]+)\)", line):

@@ -1,4 +1,4 @@
-"""Whether a job that asks for GPUs has them, and whether their memory suffices."""
+"""Checks of a job's GPUs and their memory."""
 
 import contextlib
 import math
@@ -9,16 +9,16 @@ import torch
 
 from semantic_tokens.errors import InputError
 
-#: Where Linux has it, if the driver is loaded.
+#: The driver's file on Linux, if the driver is loaded.
 DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 
 
 def require_gpus(count: int) -> None:
-    """Check that a job which is to use GPUs has them.
+    """Check that a job has the GPUs that it needs.
 
     Raises:
-        InputError: torch finds fewer; the message names the driver, the build of torch and the
-            way out.
+        InputError: torch finds fewer. The message names the driver and the build of torch, and says
+            how to fix it.
     """
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if found >= count:
@@ -40,29 +40,29 @@ def require_gpus(count: int) -> None:
 
 @contextlib.contextmanager
 def within_gpu_memory(what: str, remedy: Callable[[], str]) -> Iterator[None]:
-    """Explain a lack of GPU memory in the body.
+    """Convert an out-of-memory error of the GPU in the body.
 
     Args:
         what: the work, for the message.
-        remedy: says what would fit; called where the memory does not suffice.
+        remedy: returns advice on what would fit.
 
     Raises:
-        InputError: it does not; the message names what the GPU has, and what is free.
+        InputError: the GPU has too little memory. The message has its total and free memory.
     """
     try:
         yield
-    except RuntimeError as error:  # torch.OutOfMemoryError among them
+    except RuntimeError as error:  # includes torch.OutOfMemoryError
         if not is_out_of_gpu_memory(error):
             raise
         raise InputError(
             f"{what} needs more GPU memory than there is ({memory_here()}); {remedy()}. Then run "
-            "the same command again: what is finished is kept, and a training goes on from its "
+            "the same command again: finished results are kept, and a training continues from its "
             "checkpoint"
         ) from error
 
 
 def is_out_of_gpu_memory(error: BaseException) -> bool:
-    """Whether a GPU's memory did not suffice, as torch or one of CUDA's libraries says it."""
+    """Whether an error of torch or a CUDA library means that the GPU is out of memory."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     said = str(error)
@@ -70,7 +70,7 @@ def is_out_of_gpu_memory(error: BaseException) -> bool:
 
 
 def memory_here() -> str:
-    """What of the GPU's memory is whose, in words."""
+    """The use of the GPU's memory, in words."""
     free, total = torch.cuda.mem_get_info()
     own = torch.cuda.memory_reserved()
     others = max(0, total - free - own)
@@ -81,18 +81,18 @@ def memory_here() -> str:
 
 
 def batch_that_fits(rows: int, kept: int) -> int:
-    """An estimate of the rows that a forward and backward pass has memory for, after one of more
-    rows has not had it.
+    """An estimate of the number of rows that fit in a forward and backward pass, after a pass ran
+    out of memory.
 
-    What the pass had taken by then, its rows took in equal parts. It was not done, so the estimate
-    is high, and half of the rows are its limit.
+    The memory use of the failed pass is divided by its rows. The pass was not finished, so the
+    estimate is too high; therefore it is limited to half of the rows.
 
     Args:
-        rows: of the pass that did not fit.
-        kept: bytes that the weights, their gradients and the optimizer take.
+        rows: the number of rows of the failed pass.
+        kept: the bytes of the weights, their gradients and the optimizer.
 
     Returns:
-        a power of two; 0 where not even one row fits.
+        a power of two, or 0 if one row does not fit.
     """
     free, _ = torch.cuda.mem_get_info()
     room = free + torch.cuda.memory_reserved() - kept
@@ -106,7 +106,7 @@ def _gib(count: float) -> str:
 
 
 def _reason() -> str:
-    """Why torch finds no GPU, in its own words; nothing where it has no reason to give."""
+    """The reason that torch gives for not finding a GPU, or an empty text."""
     if torch.cuda.is_available():
         return ""
     try:
@@ -117,7 +117,7 @@ def _reason() -> str:
 
 
 def driver_version() -> str:
-    """The version of the NVIDIA driver, or why it is not known."""
+    """The version of the NVIDIA driver, or why it is unknown."""
     try:
         words = DRIVER_VERSION.read_text(encoding="utf-8").partition("\n")[0].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""What every job does around its work."""
+"""The common set-up of all jobs: logging, threads, GPUs, and error messages."""
 
 import contextlib
 import errno
@@ -18,14 +18,14 @@ from semantic_tokens.jobs.cluster.gpus import gpu_count
 def job(snakemake: Any) -> Iterator[logging.Logger]:
     """Run a script's work.
 
-    It logs to the rule's log file and to the terminal, uses the threads and the number of GPUs that
-    the rule was given, and ends when Snakemake is gone. An :class:`InputError`, a full disk, too
-    little memory, a GPU that cannot be used and an interruption end in one line. Any other
-    exception is our defect: its traceback is in the log.
+    It logs to the rule's log file and to the terminal, uses the rule's number of threads and GPUs,
+    and ends if Snakemake has ended. An :class:`InputError`, a full disk, too little memory, an
+    unusable GPU and an interruption end in a one-line message. Any other exception is a bug, and
+    its traceback is in the log.
     """
     from semantic_tokens.jobs.snakemake_run import end_with_snakemake
 
-    # Of torch and numpy, and of the tokenizers, which cut many texts at once.
+    # The threads of torch and numpy, and of tokenizers.
     for variable in (
         *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
         "RAYON_NUM_THREADS",
@@ -33,7 +33,7 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
         os.environ[variable] = str(snakemake.threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", str(snakemake.threads > 1).lower())
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Else a table of the weights that a fresh head has not got from its checkpoint, in every job.
+    # Otherwise every job would print a table of newly initialised weights.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     log_to(snakemake.log)
     end_with_snakemake()
@@ -41,51 +41,51 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     try:
         with _gpus_of(snakemake, log):
             yield log
-        # Else Python looks through all of the libraries' objects once more before it ends, for
-        # nearly a second in each of some 300 jobs.
+        # Otherwise Python collects all objects of the libraries before it ends, which takes nearly
+        # a second in each of about 300 jobs.
         gc.freeze()
     except InputError as error:
         log.error("%s: %s", snakemake.rule, error)
         sys.exit(1)
     except KeyboardInterrupt:
         log.error(
-            "%s was interrupted; run the same command again: what is finished is kept, and a "
-            "training goes on from its checkpoint",
+            "%s was interrupted; run the same command again: finished results are kept, and a training "
+            "continues from its checkpoint",
             snakemake.rule,
         )
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
-        if full := _tells_of(error, _FULL_DISK, errno.ENOSPC, errno.EDQUOT):
+        if full := _message_with(error, _FULL_DISK, errno.ENOSPC, errno.EDQUOT):
             log.error(
-                "%s: a disk that it writes to is full (%s); free some room and run the same command "
-                "again: what is finished is kept",
+                "%s: a disk that it writes to is full (%s); free some space and run the same command "
+                "again: finished results are kept",
                 snakemake.rule,
                 full,
             )
             sys.exit(1)
-        if short := _tells_of(error, _TOO_LITTLE_MEMORY, errno.ENOMEM):
+        if short := _message_with(error, _TOO_LITTLE_MEMORY, errno.ENOMEM):
             log.error(
-                "%s: the memory does not suffice (%s); end other programs, lower `device_batch_size` "
+                "%s: there is too little memory (%s); end other programs, lower `device_batch_size` "
                 "if it trains, or raise its `memory_mb` on a cluster, and run the same command "
-                "again: what is finished is kept, and a training goes on from its checkpoint",
+                "again: finished results are kept, and a training continues from its checkpoint",
                 snakemake.rule,
                 short,
             )
             sys.exit(1)
         for signs, remedy in _UNUSABLE_GPU:
-            if said := _tells_of(error, signs):
+            if said := _message_with(error, signs):
                 log.error("%s: the GPU cannot be used (%s); %s", snakemake.rule, said, remedy)
                 sys.exit(1)
-        log.exception("%s failed; this is a defect, please report it with this log", snakemake.rule)
+        log.exception("%s failed; this is a bug; please report it with this log", snakemake.rule)
         raise
 
 
 @contextlib.contextmanager
 def _gpus_of(snakemake: Any, log: logging.Logger) -> Iterator[None]:
-    """Reserve the GPUs that a rule asks for, and check that torch finds them.
+    """Reserve the GPUs that a rule requests, and check that torch finds them.
 
     Raises:
-        InputError: it does not.
+        InputError: torch does not find them.
     """
     count = gpu_count(getattr(snakemake, "resources", {}))
     if not count:
@@ -103,26 +103,26 @@ def _gpus_of(snakemake: Any, log: logging.Logger) -> Iterator[None]:
 
 
 def log_to(files: Iterable[str]) -> None:
-    """Let this process log to the terminal and to these files."""
+    """Log to the terminal and to these files."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers += [logging.FileHandler(path, encoding="utf-8") for path in files]
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True
     )
-    # It has five lines for every checkpoint, and a warning where weights are tied.
+    # accelerate logs five lines per checkpoint, and a warning about tied weights.
     logging.getLogger("accelerate").setLevel(logging.ERROR)
 
 
-# What libraries say of a disk without room, each as an error of its own kind: safetensors as text,
-# torch as a writer that is not where it should be.
+# Signs of a full disk in the libraries' errors: safetensors writes it as text, torch as a wrong
+# position of its writer.
 _FULL_DISK = (
     "No space left on device",
     "Disk quota exceeded",
     "PytorchStreamWriter failed",
     "fail at inline_container.cc",
 )
-# And of memory that does not suffice: of the machine or a GPU, in this process or in another one
-# that trains with it.
+# Signs of too little memory of the machine or a GPU, in this process or in another process of the
+# same training.
 _TOO_LITTLE_MEMORY = (
     "can't allocate memory",
     "not enough memory",
@@ -132,12 +132,12 @@ _TOO_LITTLE_MEMORY = (
     "MemoryError",
 )
 
-# What CUDA says of a GPU that it cannot use, and what to do.
+# CUDA's errors for an unusable GPU, and what to do.
 _UNUSABLE_GPU = (
     (
         ("busy or unavailable",),
         "another process has it to itself: wait until that ends, or name another GPU in "
-        "CUDA_VISIBLE_DEVICES, and run the same command again: what is finished is kept",
+        "CUDA_VISIBLE_DEVICES, and run the same command again: finished results are kept",
     ),
     (
         ("driver on your system is too old", "driver version is insufficient"),
@@ -152,9 +152,9 @@ _UNUSABLE_GPU = (
 )
 
 
-def _tells_of(error: BaseException | None, signs: Iterable[str], *numbers: int) -> str | None:
-    """The line in which an exception, or what it was raised from, has one of these error numbers
-    or shows one of these signs, if so."""
+def _message_with(error: BaseException | None, signs: Iterable[str], *numbers: int) -> str | None:
+    """The message of an exception or one of its causes that has one of these error numbers or
+    contains one of these signs, or None."""
     while error is not None:
         said = f"{type(error).__name__}: {error}"
         for line in said.splitlines():

@@ -1,4 +1,4 @@
-"""One training in several processes of this machine, one a GPU, as torchrun starts them."""
+"""A training in several processes on this machine, one per GPU, with torchrun's launcher."""
 
 import contextlib
 import logging
@@ -15,24 +15,25 @@ Result = TypeVar("Result")
 
 
 def process_count() -> int:
-    """How many processes share this training; 1 where nothing started more."""
+    """The number of processes of this training."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes and scores."""
+    """Whether this is the process that writes and evaluates."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def in_processes(count: int, function: Callable[..., Result], *args: Any, **named: Any) -> Result:
-    """Call a function in so many processes that train together; return what the first returns.
+    """Call a function in ``count`` processes that train together. Return the result of the first.
 
     Args:
-        count: 1 calls it here. More need a function and arguments that can be pickled.
+        count: the number of processes. 1 calls the function directly; with more, function and
+            arguments must be picklable.
 
     Raises:
-        InputError: the function raised one, or one of the processes was killed.
-        KeyboardInterrupt, SystemExit: this process got a signal to end; the others have ended.
+        InputError: the function raised one, or a process was killed.
+        KeyboardInterrupt, SystemExit: this process received a signal to end; the others have ended.
     """
     if count <= 1:
         return function(*args, **named)
@@ -67,10 +68,10 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
         if failure.exitcode != -signal.SIGKILL:
             raise
         raise InputError(
-            f"one of the {count} processes was killed from outside (process {failure.pid}), as is "
-            "done where the memory does not suffice; lower `device_batch_size` or raise "
-            "`memory_mb.training` in the config, and run the same command again: it goes on from "
-            "its checkpoint"
+            f"one of the {count} processes was killed from outside (process {failure.pid}), as "
+            "happens if there is too little memory; lower `device_batch_size` or raise "
+            "`memory_mb.training` in the config, and run the same command again: it continues from its "
+            "checkpoint"
         ) from error
     message, result = results[0]
     if message is not None:
@@ -80,9 +81,9 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
 
 @contextlib.contextmanager
 def _no_main_script() -> Iterator[None]:
-    """Hide the file of the main script from the processes that start meanwhile.
+    """Hide the main script from processes that are started in the body.
 
-    They import it otherwise, and a script of Snakemake does all of its work when it is imported.
+    Otherwise they would import it, and a script of Snakemake does all its work at import.
     """
     main = sys.modules["__main__"].__dict__
     hidden = {"__file__": main.pop("__file__")} if "__file__" in main else {}
@@ -94,7 +95,7 @@ def _no_main_script() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _same_signal_handlers() -> Iterator[None]:
-    """Put back the handlers of signals, which torch's launcher replaces for good."""
+    """Restore the signal handlers after the body, because torch's launcher replaces them."""
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
     before = {number: signal.getsignal(number) for number in numbers}
     try:
@@ -111,7 +112,7 @@ def _call(
 
     if is_first_process():
         log_to(log_files)
-    # The CPUs of the job are for all of its processes.
+    # All processes share the CPUs of the job.
     torch.set_num_threads(max(1, torch.get_num_threads() // process_count()))
     try:
         result = function(*args, **named)

@@ -1,9 +1,9 @@
-"""One run of Snakemake: which process it is, what ends its jobs, and when its lock is stale.
+"""The process of a Snakemake run, the end of its jobs, and the removal of stale locks.
 
-Snakemake locks the working directory for the time of a run. When it is killed, two things stay
-behind: the lock, which the next run refuses to ignore, and the jobs, which go on without anyone to
-take their results. So a run records its process (:func:`begin_run`), a job ends when that
-process is gone (:func:`end_with_snakemake`), and the next run removes a lock that is nobody's.
+Snakemake locks the working directory during a run. If it is killed, the lock remains, which the
+next run does not ignore, and its jobs continue although nobody uses their results. So a run records
+its process (:func:`begin_run`), a job ends when this process has ended
+(:func:`end_with_snakemake`), and the next run removes a lock without an owner.
 """
 
 import atexit
@@ -20,23 +20,23 @@ from pathlib import Path
 
 import psutil
 
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 log = logging.getLogger(__name__)
 
-# Names the Snakemake that started a job, in the job's environment.
+# The environment variable that names the Snakemake process of a job.
 _VARIABLE = "SEMANTIC_TOKENS_SNAKEMAKE"
-# Seconds between two looks at whether it lives, and until a job that does not end is killed.
+# Seconds between two checks of this process, and before a job that does not end is killed.
 _LOOK_EVERY, _KILL_AFTER = 1.0, 10.0
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process that can be told from a later one with the same number.
+    """A process, which is distinguished from later ones with the same number.
 
     Attributes:
         pid: its number on its host.
-        started: when it started, in seconds since 1970.
+        started: its start time, in seconds since 1970.
     """
 
     host: str
@@ -45,41 +45,40 @@ class Process:
 
     @classmethod
     def this(cls) -> "Process":
-        """The process that asks."""
+        """The current process."""
         return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
 
     def find(self) -> psutil.Process | None:
-        """The living process, if there still is one; only its own host can tell."""
+        """The running process, or None. Only its own host can find it."""
         try:
             found = psutil.Process(self.pid)
-            # The system computes a start from its clock, which may have been set since.
+            # The system computes start times from its clock, which may have been changed.
             return found if abs(found.create_time() - self.started) < 60 else None
         except psutil.NoSuchProcess:
             return None
 
 
 def begin_run(state: str | Path, *, takes_lock: bool) -> None:
-    """Tell the jobs which Snakemake starts them, and remove the lock of one that was killed.
+    """Record this Snakemake process for its jobs, and remove the lock of a killed one.
 
-    To be called once in every Snakemake process, before it takes its own lock. A lock goes only
-    if all runs that are on record were runs of this host and are gone. A lock stays where a run
-    of another host is on record, which nobody here can ask, or none at all, for then something
-    else has locked the folder; Snakemake's own message then says what to do.
+    Every Snakemake process must call this once, before it takes its own lock. A lock is removed
+    only if all recorded runs were on this host and have ended. It is kept if a recorded run was on
+    another host, which cannot be checked here, or if there is no record, because then something
+    else has locked the folder. Snakemake's own message then says what to do.
 
     Args:
         state: Snakemake's folder of the study, ``.snakemake``.
-        takes_lock: whether this process is a run of its own: not one of a run's jobs, and not
-            a dry run.
+        takes_lock: whether this process is a run; it is not one of a run's jobs, and not a dry run.
     """
     this = Process.this()
     os.environ[_VARIABLE] = json.dumps(asdict(this))
     if not takes_lock:
         return
-    # This run's record comes first: of two runs that start at once, each then sees the other.
+    # First record this run, so that of two runs that start at once, each sees the other.
     records = Path(state) / "semantic_tokens_runs"
     own = records / f"{this.host}-{this.pid}.json"
     try:
-        with whole(own) as partial:
+        with atomic_file(own) as partial:
             partial.write_text(json.dumps(asdict(this)), encoding="utf-8")
         atexit.register(own.unlink, missing_ok=True)
         ended = []
@@ -106,9 +105,10 @@ def _read(record: Path) -> Process | None:
 
 
 def end_with_snakemake() -> None:
-    """From now on, end this process and its children when the Snakemake that started it is gone.
+    """From now on, end this process and its children if its Snakemake process has ended.
 
-    Without a Snakemake, nothing happens. On a cluster it is the one on the job's own node.
+    Without Snakemake, this does nothing. On a cluster, it is the Snakemake process on the job's
+    node.
     """
     if _VARIABLE in os.environ:
         snakemake = Process(**json.loads(os.environ[_VARIABLE]))
@@ -120,8 +120,8 @@ def _watch(snakemake: Process) -> None:
     while _is_alive(running):
         time.sleep(_LOOK_EVERY)
     log.error(
-        "Snakemake (process %d), which started this job, is gone; the job ends. Run the same "
-        "command again: what is finished is kept, and a training goes on from its checkpoint",
+        "Snakemake (process %d), which started this job, no longer exists; the job ends. Run the same "
+        "command again: finished results are kept, and a training continues from its checkpoint",
         snakemake.pid,
     )
     children = psutil.Process().children(recursive=True)
@@ -133,7 +133,7 @@ def _watch(snakemake: Process) -> None:
 
 
 def _is_alive(process: psutil.Process | None) -> bool:
-    try:  # one that was killed stays as a zombie until its parent has taken note
+    try:  # a killed process remains a zombie until its parent waits for it
         return (
             process is not None
             and process.is_running()

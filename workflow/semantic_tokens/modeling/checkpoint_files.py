@@ -1,4 +1,4 @@
-"""The weight files of a checkpoint, as they lie in its folder."""
+"""The weight files in the folder of a checkpoint."""
 
 import json
 import pickle
@@ -20,14 +20,14 @@ from semantic_tokens.errors import InputError
 
 
 def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Path]:
-    """The files that hold a checkpoint's tensors: one, or several shards.
+    """The files with a checkpoint's tensors: one file, or several shards.
 
     Args:
         folder: a checkpoint in the layout of the hub.
-        convert_pickle: accept a checkpoint that has pickled weights alone.
+        convert_pickle: accept a checkpoint that has only pickled weights.
 
     Raises:
-        InputError: there is none, one is missing, or they are pickled and may not be.
+        InputError: there is no file, a shard is missing, or pickled weights are not accepted.
     """
     folder = Path(folder)
     found = _files(folder, SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
@@ -41,7 +41,7 @@ def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Pa
         )
     if not convert_pickle:
         raise InputError(
-            f"the checkpoint {folder} has its weights in {pickled[0].name} alone, and a pickle can "
+            f"the checkpoint {folder} has its weights only in {pickled[0].name}, and a pickle can "
             "run code; save it with save_pretrained, or set `convert_pickle: true` in the "
             "backbone's entry (or pass --convert-pickle) to read its tensors and nothing else"
         )
@@ -58,7 +58,7 @@ def _files(folder: Path, single: str, index: str) -> list[Path]:
     for file in files:
         if not file.is_file():
             raise InputError(
-                f"{folder / index} names {file.name}, which is not there; get it again"
+                f"{folder / index} names {file.name}, which does not exist; get it again"
             )
     return files
 
@@ -67,24 +67,25 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
     """The tensors of one file of :func:`weight_files`.
 
     Raises:
-        InputError: the file is damaged, or a pickle holds more than tensors.
+        InputError: the file is damaged, or a pickle contains more than tensors.
     """
     if file.suffix == ".safetensors":
         try:
             return load_file(file)
         except SafetensorError as error:
-            raise InputError(f"{file} is cut short or damaged ({error}); get it again") from error
+            raise InputError(f"{file} is truncated or damaged ({error}); get it again") from error
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise InputError(
-            f"{file} is damaged or holds more than tensors ({str(error).splitlines()[0]}); use a "
+            f"{file} is damaged or contains more than tensors ({str(error).splitlines()[0]}); use a "
             "checkpoint in safetensors"
         ) from error
 
 
 def metadata(file: Path) -> dict[str, str]:
-    """What a safetensors file says of itself; of another file what transformers writes."""
+    """The metadata of a safetensors file; for other files, the metadata that transformers
+    writes."""
     if file.suffix != ".safetensors":
         return {"format": "pt"}
     with safe_open(file, framework="pt") as opened:
@@ -92,15 +93,18 @@ def metadata(file: Path) -> dict[str, str]:
 
 
 def same_parameter(names: Iterable[str], parameter: str, model: PreTrainedModel) -> list[str]:
-    """Which of a checkpoint's names are of a model's parameter. A bare encoder's checkpoint lacks
-    the base model's prefix, and a checkpoint with a head has it."""
+    """The names in a checkpoint of a model's parameter. A checkpoint with a head has the base
+    model's prefix, and a checkpoint of a bare encoder does not."""
     bare = parameter.removeprefix(f"{model.base_model_prefix}.")
     wanted = {parameter, bare, f"{model.base_model_prefix}.{bare}"}
     return [name for name in names if modern_name(name) in wanted]
 
 
 def modern_name(name: str) -> str:
-    """A tensor's name today. BERT's first checkpoints name the layer norms as TensorFlow did."""
+    """The current name of a tensor.
+
+    BERT's first checkpoints use TensorFlow's names of layer norms.
+    """
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
         "LayerNorm.beta", "LayerNorm.bias"
     )

@@ -1,19 +1,18 @@
-"""Cross-entropy over a large vocabulary, without all of its logits in memory."""
+"""Cross-entropy over a large vocabulary, with only a part of the logits in memory."""
 
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-# Rows × outputs of logits in memory at a time. A part is small beside the model, and has enough
-# rows that reading the weights once for all of them costs little.
+# The size of a part of the logits, as rows × outputs. A part is small compared with the model, and
+# has enough rows to make the cost of reading the weights small.
 _LOGITS_AT_ONCE = 2**25
 
 
 class _CrossEntropyInParts(torch.autograd.Function):
-    """See :func:`cross_entropy_in_parts`. The gradients are found together with the loss, while
-    the logits of a part are there. They are scaled when they are asked for, after fp16 has scaled
-    the loss."""
+    """See :func:`cross_entropy_in_parts`. The forward pass also computes the gradients, while it
+    has the logits of a part. The backward pass scales them, since fp16 scales the loss."""
 
     @staticmethod
     def forward(
@@ -34,7 +33,7 @@ class _CrossEntropyInParts(torch.autograd.Function):
             normaliser = logits.logsumexp(dim=1, keepdim=True)
             loss += (normaliser - logits.gather(1, target)).sum()
             if wants:
-                error = logits.sub_(normaliser).exp_()  # predicted less wanted probabilities
+                error = logits.sub_(normaliser).exp_()  # predicted minus target probabilities
                 error.scatter_add_(1, target, torch.full_like(normaliser, -1.0))
                 gradients[0][start : start + size] = error @ weight
                 if part.dtype == weight.dtype and not torch.is_autocast_enabled(part.device.type):
@@ -57,19 +56,20 @@ class _CrossEntropyInParts(torch.autograd.Function):
 def cross_entropy_in_parts(
     states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, groups: torch.Tensor
 ) -> torch.Tensor:
-    """Mean cross-entropy of ``states @ weight.T + bias``, in nats, for some rows at a time.
+    """Mean cross-entropy of ``states @ weight.T + bias``, in nats, computed for some rows at a
+    time.
 
-    At a full vocabulary the logits fill the memory, even those of masked positions alone, in four
-    copies: themselves, their logarithms, and the gradients of both. Here there is one copy, of
-    some rows.
+    With a full vocabulary, logits need much memory even if they are limited to masked positions,
+    because there are four copies: logits, their logarithms, and the gradients of both. Here there
+    is one copy, for some rows at a time.
 
     Args:
-        states: [n, d] floating; n of 0 gives nan, as the mean of nothing does.
-        weight: [V', d], the rows that are scored.
+        states: [n, d] floating; with n = 0 the result is nan.
+        weight: [V', d].
         bias: [V'] or None.
-        groups: [n] int64, the row that each state should predict.
+        groups: [n] int64, the target row of each state.
 
     Returns:
-        a scalar, float32, to be differentiated once.
+        a scalar, float32, which can be differentiated once.
     """
     return _CrossEntropyInParts.apply(states, weight, bias, groups)

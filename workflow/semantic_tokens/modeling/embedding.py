@@ -1,9 +1,9 @@
 """The method: an embedding and a decoder over semantic tokens (paper, sections 2.1, 2.3 and 2.4).
 
-A semantic-token model is one of transformers' own models in which two modules are replaced.
-The input embedding looks up the *group* of a subword. The decoder of masked language modelling
-scores groups, and is tied to the same matrix where the original is tied to its embedding.
-Token ids stay the backbone's own, so its tokenizer keeps working.
+A semantic-token model is a model of transformers with two replaced modules. The input embedding
+looks up the *group* of a subword. The decoder of masked language modelling scores groups. If the
+original decoder is tied to the embedding, the new one is tied too. Token ids do not change, so the
+backbone's tokenizer still works.
 """
 
 import torch
@@ -20,10 +20,10 @@ from semantic_tokens.modeling.vocabulary_layers import (
 
 
 class SemanticTokenEmbedding(nn.Module):
-    """Embedding of subwords by the semantic token that they belong to.
+    """An embedding that looks up the semantic token of each subword.
 
     The d columns of ``weight`` are padded with zeros to the width of the original embedding
-    (section 2.3). The missing columns have no parameters that training could move.
+    (section 2.3). The padding has no parameters.
 
     Args:
         token_to_group: [V] int64, the group of every subword.
@@ -31,9 +31,9 @@ class SemanticTokenEmbedding(nn.Module):
         width: columns of the original embedding, with d <= width.
 
     Attributes:
-        sparse_gradient: whether a lookup gives ``weight`` a sparse gradient. This suits a model
-            whose decoder adds a dense gradient to the same matrix: a second dense one would be
-            as large as the vocabulary, and nearly all zeros.
+        sparse_gradient: whether a lookup gives ``weight`` a sparse gradient. This is useful if the
+            decoder adds a dense gradient to the same matrix: a second dense gradient would be as
+            large as the vocabulary and almost all zero.
     """
 
     sparse_gradient = False
@@ -41,7 +41,7 @@ class SemanticTokenEmbedding(nn.Module):
     def __init__(self, token_to_group: torch.Tensor, weight: torch.Tensor, width: int) -> None:
         super().__init__()
         self.token_to_group: torch.Tensor
-        # Copies: a tensor of a memory-mapped file would keep the whole file in memory.
+        # Copies, since a tensor of a memory-mapped file would keep the entire file in memory.
         self.register_buffer("token_to_group", token_to_group.to(torch.int64, copy=True))
         self.weight = nn.Parameter(weight.clone())
         self.embedding_dim = width
@@ -55,14 +55,14 @@ class SemanticTokenEmbedding(nn.Module):
         return functional.pad(embedded, (0, missing)) if missing else embedded
 
     def keep_only(self, token_ids: torch.Tensor) -> None:
-        """Drop the rows that none of these subwords belongs to.
+        """Remove the rows of all groups that contain none of these subwords.
 
-        A row that is never looked up gets no gradient, so training moves the other rows as if it
-        were there. But an optimizer spends time on every row. Looking up another subword
-        afterwards is an IndexError. :meth:`restore` brings the dropped rows back.
+        A row that is never looked up gets no gradient and does not change the training of other
+        rows, but costs the optimizer time. After this call, the lookup of another subword raises an
+        IndexError. :meth:`restore` restores the removed rows.
 
         Args:
-            token_ids: [n] int64, every subword that will be looked up.
+            token_ids: [n] int64, all subwords that will be looked up.
         """
         self._dropped = (self.token_to_group, self.weight.data)
         groups = self.token_to_group[token_ids].unique()
@@ -73,7 +73,7 @@ class SemanticTokenEmbedding(nn.Module):
         self.weight = nn.Parameter(self.weight.data[groups])
 
     def restore(self) -> None:
-        """Undo :meth:`keep_only`: the trained rows go to their places among the untrained ones."""
+        """Undo :meth:`keep_only`: put the trained rows back among the untrained ones."""
         token_to_group, weight = self._dropped
         device = self.weight.device
         weight = weight.to(device)
@@ -86,12 +86,12 @@ class SemanticTokenDecoder(nn.Module):
     """The last layer of masked language modelling, with one output per semantic token.
 
     Args:
-        weight: [V', d], the embedding's own parameter where the original decoder is tied, else a
-            matrix [V', width].
-        bias: [V'], or None where the original has none.
+        weight: [V', d], the embedding's parameter if the original decoder is tied, else a matrix
+            [V', width].
+        bias: [V'], or None if the original has none.
 
     Attributes:
-        returns_states: return what the layer is given, for a loss that computes the logits in
+        returns_states: return the input of the layer, for a loss that computes the logits in
             parts (:func:`cross_entropy_in_parts`).
     """
 
@@ -103,8 +103,8 @@ class SemanticTokenDecoder(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias.clone())
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """[..., width] -> [..., V'] scores of the groups. The columns of a tied decoder that are
-        missing (section 2.3) are zero, so the leading d of the states are all that count."""
+        """[..., width] -> [..., V'], the scores of the groups. A tied decoder has only the leading
+        d columns (section 2.3), so only the leading d columns of the states are used."""
         states = states[..., : self.weight.shape[1]]
         return states if self.returns_states else functional.linear(states, self.weight, self.bias)
 
@@ -115,19 +115,20 @@ def use_semantic_tokens(
     weight: torch.Tensor,
     member_weight: torch.Tensor | None = None,
 ) -> None:
-    """Replace the input embedding of a model, and the decoder if it has one, by ones over groups.
+    """Replace the input embedding of a model, and its decoder if it has one, with modules over
+    groups.
 
     The bias of a group, and its row in an untied decoder, are means over the members.
 
     Args:
-        model: any model of transformers; its embedding has V rows or more.
+        model: any model of transformers; its embedding has at least V rows.
         token_to_group: [V] int64.
         weight: [V', d] float32.
-        member_weight: [V] float32, the weight of each subword in its group's mean; None weighs
-            all alike.
+        member_weight: [V] float32, the weight of each subword in its group's mean; None for equal
+            weights.
 
     Raises:
-        InputError: the model has no plain input embedding, or one of fewer rows or columns.
+        InputError: the model has no plain input embedding, or it has too few rows or columns.
     """
     original = plain_input_embedding(model)
     rows, width = original.weight.shape
@@ -153,7 +154,7 @@ def use_semantic_tokens(
 
 
 def semantic_embedding(model: nn.Module) -> SemanticTokenEmbedding:
-    """The embedding of a model that :func:`use_semantic_tokens` changed, below whatever head."""
+    """The embedding of a model that :func:`use_semantic_tokens` changed, with any head."""
     (embedding,) = [m for m in model.modules() if isinstance(m, SemanticTokenEmbedding)]
     return embedding
 
@@ -166,7 +167,7 @@ def group_means(
     Args:
         values: [V] or [V, n] floating.
         token_to_group: [V] int64.
-        member_weight: [V] floating, the weights of the mean; None weighs all alike.
+        member_weight: [V] floating, the weights of the mean; None for equal weights.
 
     Returns:
         [V'] or [V', n], of the dtype of ``values``.
@@ -183,13 +184,13 @@ def group_means(
 def expand_to_subwords(
     values: torch.Tensor, token_to_group: torch.Tensor, shape: torch.Size
 ) -> torch.Tensor:
-    """The numbers of the groups, given to each of their subwords.
+    """Give the values of each group to all of its subwords.
 
     Args:
         values: [V'] or [V', d].
         token_to_group: [V] int64.
-        shape: of the result, [rows] or [rows, columns], with rows >= V and columns >= d. The
-            rest is zero.
+        shape: the shape of the result, [rows] or [rows, columns], with rows >= V and columns >= d.
+            The rest is zero.
     """
     plain = torch.zeros(shape, dtype=values.dtype)
     columns = (slice(values.shape[1]),) if values.dim() == 2 else ()

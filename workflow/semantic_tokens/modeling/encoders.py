@@ -1,4 +1,4 @@
-"""Which checkpoints can be used as an encoder over subwords, and what their configuration allows."""
+"""Checks whether a checkpoint is a usable encoder over subwords, and reads its limits."""
 
 import inspect
 from pathlib import Path
@@ -20,21 +20,21 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json
 from semantic_tokens.modeling.vocabulary_layers import output_layer, plain_input_embedding
 
-#: Our own entry in the ``config.json`` of a backbone: where it comes from.
+#: Our entry in the ``config.json`` of a backbone, which describes its source.
 ORIGIN = "derived_from"
 
 
 def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) -> PreTrainedConfig:
-    """The configuration of a checkpoint whose model is an encoder.
+    """The configuration of an encoder's checkpoint.
 
     Args:
         folder: a checkpoint in the layout of the hub.
-        trust_remote_code: run the Python files of the checkpoint; None does what was decided when
+        trust_remote_code: run the Python code of the checkpoint; None uses the setting with which
             the backbone was made.
 
     Raises:
-        InputError: the configuration cannot be read, needs code that is not trusted, or is of a
-            decoder or an encoder-decoder.
+        InputError: the configuration cannot be read, needs code that is not trusted, or belongs to
+            a decoder or an encoder-decoder.
     """
     if trust_remote_code is None:
         trust_remote_code = trusts_remote_code(folder)
@@ -44,12 +44,12 @@ def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) ->
         raise InputError(_reason(folder, error)) from error
     if getattr(config, "is_encoder_decoder", False):
         raise InputError(
-            f"{folder} holds an encoder-decoder ({config.model_type}); use an encoder, such as BERT, "
+            f"{folder} contains an encoder-decoder ({config.model_type}); use an encoder, such as BERT, "
             "XLM-R or ModernBERT"
         )
     if _is_decoder(config):
         raise InputError(
-            f"{folder} holds a decoder ({config.model_type}); use an encoder, such as BERT, XLM-R "
+            f"{folder} contains a decoder ({config.model_type}); use an encoder, such as BERT, XLM-R "
             "or ModernBERT"
         )
     return config
@@ -62,19 +62,19 @@ def trusts_remote_code(folder: str | Path) -> bool:
 
 
 def empty_encoder(config: PreTrainedConfig, *, trust_remote_code: bool = False) -> PreTrainedModel:
-    """The encoder that a configuration describes, on the meta device: shapes without numbers."""
+    """The encoder of a configuration on the meta device, which has shapes but no values."""
     with torch.device("meta"):
         return AutoModel.from_config(config, trust_remote_code=trust_remote_code)
 
 
 def longest_text(config: PreTrainedConfig, *, trust_remote_code: bool = False) -> int | None:
-    """How many tokens a text may have at most, special tokens included.
+    """The maximum number of tokens of a text, including special tokens.
 
-    None where the model has no embeddings of positions, so that nothing fails beyond a length.
+    None if the model has no position embeddings, so that there is no limit.
     """
     model = empty_encoder(config, trust_remote_code=trust_remote_code)
     limits = [
-        # RoBERTa's positions begin after the padding id.
+        # RoBERTa's positions start after the padding id.
         module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
         for name, module in model.named_modules()
         if isinstance(module, nn.Embedding) and name.endswith("position_embeddings")
@@ -83,15 +83,15 @@ def longest_text(config: PreTrainedConfig, *, trust_remote_code: bool = False) -
 
 
 def check_length(folder: str | Path, tokens: int, key: str) -> None:
-    """Compare a length in the config with what a backbone can read.
+    """Check that a backbone can read texts of a length in the config.
 
     Args:
         folder: the backbone.
-        tokens: the length, special tokens included.
+        tokens: the length, including special tokens.
         key: the config's key, for the message.
 
     Raises:
-        InputError: the model has fewer positions.
+        InputError: the model has too few positions.
     """
     trusted = trusts_remote_code(folder)
     config = open_config(folder, trust_remote_code=trusted)
@@ -103,19 +103,19 @@ def check_length(folder: str | Path, tokens: int, key: str) -> None:
 
 
 def embedding_width(folder: str | Path) -> int:
-    """Columns of a backbone's embedding of subwords. Some families have fewer than hidden units."""
+    """The columns of a backbone's embedding. Some families have fewer than hidden units."""
     trusted = trusts_remote_code(folder)
     config = open_config(folder, trust_remote_code=trusted)
     return plain_input_embedding(empty_encoder(config, trust_remote_code=trusted)).embedding_dim
 
 
 def token_types(config: PreTrainedConfig | None) -> int:
-    """How many types of tokens a model tells apart; 1 where it does not look at them."""
+    """The number of token types of a model; 1 if it does not use them."""
     return int(getattr(config, "type_vocab_size", 1) or 1)
 
 
 def takes_token_types(model: nn.Module) -> bool:
-    """Whether a model's forward has the argument ``token_type_ids``."""
+    """Whether a model's ``forward`` has the argument ``token_type_ids``."""
     return "token_type_ids" in inspect.signature(type(model).forward).parameters
 
 
@@ -123,7 +123,7 @@ def vocabulary_parameters(model: PreTrainedModel) -> dict[str, str]:
     """The parameters of a model that have one row, or one number, per subword.
 
     Returns:
-        name -> ``embedding``, ``decoder`` (a matrix that is not the embedding's) or ``bias``.
+        name -> ``embedding``, ``decoder`` (a matrix that is not tied to the embedding) or ``bias``.
     """
     embedding = plain_input_embedding(model).weight
     kinds = {id(embedding): "embedding"}
@@ -140,10 +140,10 @@ def vocabulary_parameters(model: PreTrainedModel) -> dict[str, str]:
 
 
 def check_vocabulary(model: PreTrainedModel, subwords: int, source: str | Path) -> None:
-    """Compare a model's embedding with its tokenizer. Rows past the last id are padding.
+    """Check that a model's embedding fits its tokenizer. Rows after the last id are padding.
 
     Raises:
-        InputError: the model has no embedding of subwords, or a subword has no row in it.
+        InputError: the model has no embedding, or a subword has no row in it.
     """
     try:
         rows = len(plain_input_embedding(model).weight)
@@ -177,14 +177,14 @@ def _reason(folder: str | Path, error: Exception) -> str:
 
 
 def read_embeddings(folder: str | Path, subwords: int) -> torch.Tensor:
-    """The embedding of a checkpoint's subwords, [V, D] float32. Padding rows are left out.
+    """The embedding of a checkpoint, [V, D] float32, without padding rows.
 
     Args:
         folder: a backbone.
         subwords: V.
 
     Raises:
-        InputError: the weights are damaged, are too few, or are not finite.
+        InputError: the weights are damaged, have too few rows, or are not finite.
     """
     trusted = trusts_remote_code(folder)
     config = open_config(folder, trust_remote_code=trusted)
@@ -206,5 +206,5 @@ def read_embeddings(folder: str | Path, subwords: int) -> torch.Tensor:
 
 
 def damaged(folder: str | Path, error: Exception) -> str:
-    """What to say of a backbone whose weights cannot be read, as those that were cut short."""
-    return f"{folder}/model.safetensors is damaged ({error}); delete it to have it made again"
+    """The error message for weights that cannot be read, for example if the file is incomplete."""
+    return f"{folder}/model.safetensors is damaged ({error}); delete it and it will be made again"

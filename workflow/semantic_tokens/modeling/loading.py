@@ -1,12 +1,12 @@
-"""Open and save semantic-token models: one call for any of transformers' heads.
+"""Load and save semantic-token models, with any of transformers' heads.
 
-A saved model is a folder of its own layout:
+The folder of a saved model contains:
 
-- ``model.safetensors``: the tensors as transformers names them; the embedding is [V', d], and
-  beside it stands its ``token_to_group`` [V].
-- ``backbone/``: the configuration of the encoder (and its code, where it has any of its own).
-- ``config.json``: of model type ``semantic_tokens``, so that nobody takes the folder for a plain
-  checkpoint. ``AutoModel.from_pretrained(folder, trust_remote_code=True)`` opens it too.
+- ``model.safetensors``: the tensors with transformers' names. The embedding is [V', d], and has a
+  tensor ``token_to_group`` [V].
+- ``backbone/``: the configuration of the encoder, and its code if it has any.
+- ``config.json``: with the model type ``semantic_tokens``, which marks that this is not a plain
+  checkpoint. ``AutoModel.from_pretrained(folder, trust_remote_code=True)`` also opens the folder.
 - the tokenizer.
 """
 
@@ -34,7 +34,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from semantic_tokens.embeddings.matrix import load_embeddings
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import copy_files, read_json, reading, whole_folder, write_json
+from semantic_tokens.files import atomic_folder, copy_files, read_json, reading, write_json
 from semantic_tokens.grouping.groups import Groups, ungrouped
 from semantic_tokens.modeling.embedding import (
     expand_to_subwords,
@@ -51,7 +51,7 @@ from semantic_tokens.modeling.vocabulary_layers import plain_input_embedding
 
 log = logging.getLogger(__name__)
 
-#: What stands on top of the encoder -> the class of transformers that makes it.
+#: The head on top of the encoder -> the class of transformers that has it.
 HEADS: dict[str, Any] = {
     "none": AutoModel,
     "masked_language_modelling": AutoModelForMaskedLM,
@@ -62,7 +62,7 @@ HEADS: dict[str, Any] = {
 MODEL_TYPE = "semantic_tokens"
 WEIGHTS = "model.safetensors"
 TOKEN_TO_GROUP = "token_to_group"
-#: transformers' class -> the one of remote_code.py that opens our folder.
+#: transformers' class -> the class in remote_code.py that opens our folder.
 AUTO_MAP = {
     "AutoConfig": "SemanticTokenConfig",
     "AutoModel": "SemanticTokenModel",
@@ -77,12 +77,12 @@ _DROPOUT = re.compile(r"drop(out)?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files that make a semantic-token model.
+    """The files of a semantic-token model.
 
     Attributes:
-        folder: a backbone, or a model that :func:`save_model` wrote, which needs nothing else.
-        groups: the grouping of a backbone's subwords.
-        embeddings: or, of an ungrouped model, the embeddings that replace its own, [V, d].
+        folder: a backbone, or a complete model that :func:`save_model` wrote.
+        groups: the groups of a backbone's subwords.
+        embeddings: for an ungrouped model, new embeddings [V, d] for the backbone.
     """
 
     folder: Path
@@ -97,7 +97,7 @@ class ModelFiles:
 
         Args:
             model: the folder, or files in it.
-            groups, embeddings: one file or none.
+            groups, embeddings: at most one file each.
         """
         first = Path(model[0])
         return cls(
@@ -112,7 +112,7 @@ class ModelFiles:
         return self.folder / "backbone" if is_semantic_token_model(self.folder) else self.folder
 
     def load_groups(self) -> Groups | None:
-        """The groups; None where the model is as its folder has it."""
+        """The groups; None if the folder is used without changes."""
         if self.groups is not None:
             return Groups.load(self.groups)
         if self.embeddings is not None:
@@ -135,21 +135,21 @@ def load_model(
     dropout: float | None = None,
     attn_implementation: str | None = None,
 ) -> PreTrainedModel:
-    """Open a semantic-token model, or a plain checkpoint, below one of transformers' heads.
+    """Load a semantic-token model, or a plain checkpoint, with one of transformers' heads.
 
     Args:
         head: a key of ``HEADS``.
-        files: or the folder alone.
-        seed: decides the weights that the checkpoint lacks, such as a fresh head's.
-        labels: outputs of a classification head.
-        dropout: of all the model's dropout layers; None keeps the checkpoint's.
+        files: the files of the model, or only its folder.
+        seed: the seed of weights that the checkpoint lacks, such as those of a new head.
+        labels: the number of outputs of a classification head.
+        dropout: the dropout of all layers; None keeps the checkpoint's.
         attn_implementation: as in transformers; None is the library's default.
 
     Returns:
         the model in float32. Its input embedding is a :class:`SemanticTokenEmbedding`.
 
     Raises:
-        InputError: the folder is not a usable checkpoint, or the groups are not of this backbone.
+        InputError: the folder is not a usable checkpoint, or the groups do not fit this backbone.
     """
     if not isinstance(files, ModelFiles):
         files = ModelFiles(Path(files))
@@ -200,19 +200,19 @@ def save_model(
     """Write a semantic-token model with its head of masked language modelling.
 
     Args:
-        model: from ``load_model("masked_language_modelling", files)``, trained further or not.
-        files: what it was loaded from. Parts of the encoder that this head does not use, such as
-            a pooler, are carried over from there.
-        tokenizer: a folder whose tokenizer files are copied.
-        folder: the folder to write. It appears whole, or its old content stays.
-        recipe: how the model was made, to be read again in its ``config.json``.
+        model: from ``load_model("masked_language_modelling", files)``.
+        files: the files from which it was loaded. Parts of the encoder that this head does not
+            use, such as a pooler, are copied from them.
+        tokenizer: the folder of the tokenizer files to copy.
+        folder: the folder to write, atomically.
+        recipe: the recipe of the model, to store in its ``config.json``.
     """
     source = files.source
     embedding = semantic_embedding(model)
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     for name, tensor in _outside_the_head(model, files).items():
         tensors.setdefault(name, tensor)
-    with whole_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         save_file(_each_once(tensors), partial / WEIGHTS, metadata={"format": "pt"})
         copy_files(source, partial / "backbone", "config.json", "*.py")
         copy_files(Path(tokenizer), partial, "*token*")
@@ -231,11 +231,11 @@ def save_model(
 
 
 def read_saved_model(folder: str | Path) -> tuple[Groups, dict[str, torch.Tensor]]:
-    """What :func:`save_model` wrote, as groups and as the tensors of a plain checkpoint: [V', d]
-    is expanded to the rows and columns that the backbone's configuration names.
+    """Read the groups and the tensors of a model that :func:`save_model` wrote. The tensors are
+    those of a plain checkpoint: [V', d] is expanded to the shape in the backbone's configuration.
 
     Raises:
-        InputError: the file is damaged, or is not what its configuration describes.
+        InputError: the file is damaged, or does not match its configuration.
     """
     folder = Path(folder)
     with reading(folder / WEIGHTS):
@@ -256,14 +256,14 @@ def read_saved_model(folder: str | Path) -> tuple[Groups, dict[str, torch.Tensor
                 tensors[name] = expand_to_subwords(tensors[name], token_to_group, shapes[name])
     except (ValueError, KeyError, IndexError) as error:
         raise InputError(
-            f"{folder} does not hold the model that it describes ({error}); delete it to have it "
-            "made again"
+            f"{folder} does not contain the model that it describes ({error}); delete it and it will "
+            "be made again"
         ) from error
     return Groups(token_to_group, weight), tensors
 
 
 def set_dropout(config: PreTrainedConfig, probability: float) -> None:
-    """Set every probability of dropout in a configuration, whatever its family calls them."""
+    """Set all dropout probabilities in a configuration, whose names depend on the family."""
     for name, value in config.to_dict().items():
         is_probability = isinstance(value, int | float) and not isinstance(value, bool)
         if _DROPOUT.search(name) and "layer" not in name and is_probability:
@@ -275,7 +275,7 @@ def _class_of(head: str, config: PreTrainedConfig) -> Any:
     remote = getattr(config, "auto_map", None) or {}
     is_known = type(config) in auto_class._model_mapping or auto_class.__name__ in remote
     if head == "question_answering" and not is_known:
-        # The same linear layer, begin and end of the answer being its two labels.
+        # The same linear layer: its two labels are the start and the end of the answer.
         config.num_labels = 2
         return _class_of("token_classification", config)
     if not is_known:
@@ -287,7 +287,8 @@ def _class_of(head: str, config: PreTrainedConfig) -> Any:
 
 
 def _outside_the_head(model: PreTrainedModel, files: ModelFiles) -> dict[str, torch.Tensor]:
-    """Tensors of the checkpoint's encoder that a head of masked language modelling leaves out."""
+    """Tensors of the checkpoint's encoder that the model with a masked language modelling head
+    lacks."""
     if is_semantic_token_model(files.folder):
         return read_saved_model(files.folder)[1]
     trusted = trusts_remote_code(files.folder)
@@ -302,8 +303,8 @@ def _outside_the_head(model: PreTrainedModel, files: ModelFiles) -> dict[str, to
 
 
 def _each_once(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Leave out the further names of a tensor, since a safetensors file holds each tensor once.
-    Of a tied decoder and the embedding the latter stays."""
+    """Keep one name per tensor, since a safetensors file has each tensor once. If the decoder is
+    tied, the embedding's name is kept."""
     first: dict[Any, str] = {}
     for name in sorted(tensors, key=lambda name: "embed" not in name):
         tensor = tensors[name]

@@ -15,14 +15,14 @@ Logits = Literal["masked", "all"]
 
 
 class MaskedLanguageModel(nn.Module):
-    """A model of transformers below its own head, and the loss of its masked positions.
+    """A model of transformers with its own head, and the loss of its masked positions.
 
     Args:
         model: from ``load_model("masked_language_modelling", …)``.
-        logits: ``masked`` narrows the states to the masked positions before the head sees them,
-            and computes their logits in parts: those of all other positions would be thrown away,
-            and they are what fills the memory. ``all`` computes the logits of every position at
-            once, as the paper does (Appendix D).
+        logits: ``masked`` selects the states of the masked positions before the head, and computes
+            their logits in parts. This saves most of the memory, since the logits of other
+            positions are not needed. ``all`` computes the logits of all positions at once, as the
+            paper does (Appendix D).
 
     Raises:
         InputError: the head has no decoder over semantic tokens.
@@ -46,7 +46,7 @@ class MaskedLanguageModel(nn.Module):
             model.base_model.register_forward_hook(self._narrow)
 
     def _check(self) -> None:
-        """Let the head see one text, for some families' decoders are no plain layers."""
+        """Run the head on one text, because the decoders of some families are not plain layers."""
         was_training = self.model.training
         try:
             with torch.no_grad():
@@ -62,9 +62,9 @@ class MaskedLanguageModel(nn.Module):
         """Mean cross-entropy of the masked positions' groups, in nats, float32.
 
         Args:
-            input_ids: [B, L] int64, without padding, with masks and random tokens in place.
-            masked_tokens: [B, L] int64, the original token id where a position is to be
-                predicted, -100 elsewhere.
+            input_ids: [B, L] int64, without padding, after masking.
+            masked_tokens: [B, L] int64, the original token id at positions to predict, and -100 at
+                all others.
         """
         original = masked_tokens.flatten()
         positions = (original != -100).nonzero().squeeze(1)
@@ -79,7 +79,7 @@ class MaskedLanguageModel(nn.Module):
         return cross_entropy_in_parts(states, self.decoder.weight, self.decoder.bias, groups)
 
     def _narrow(self, _: nn.Module, __: Any, output: Any) -> Any:
-        """The encoder's output with the states of the masked positions alone, [1, n, D]."""
+        """The encoder's output with only the states of the masked positions, [1, n, D]."""
         if self._positions is not None:
             states = output.last_hidden_state.flatten(0, 1)
             output.last_hidden_state = states.index_select(0, self._positions)[None]

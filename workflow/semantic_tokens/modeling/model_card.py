@@ -49,15 +49,15 @@ Subword-Level Semantic Concepts?" (Zhang et al.), in the implementation of the p
 
 @dataclass(frozen=True)
 class CardContent:
-    """What a model card says.
+    """The content of a model card.
 
     Attributes:
-        name: of the folder or the repository.
-        base_model: what the model was made from.
-        revision: its commit, where it is known.
+        name: the name of the folder or the repository.
+        base_model: the original model.
+        revision: its commit, if it is known.
         subwords, groups: |V| and |V'|.
-        steps: how the model was made: what was done, and with which settings.
-        scores: task, metric and score, where they are known.
+        steps: the operations that made the model, with their settings.
+        scores: task, metric and score, if they are known.
     """
 
     name: str
@@ -70,7 +70,7 @@ class CardContent:
 
 
 def write_card(content: CardContent, folder: str | Path) -> None:
-    """Write ``README.md`` in the form of the hub's model cards."""
+    """Write ``README.md`` as a model card of the hub."""
     base_model = content.base_model
     data = ModelCardData(
         base_model=base_model if base_model.count("/") == 1 and base_model[0] not in "./" else None,
@@ -94,14 +94,14 @@ def write_card(content: CardContent, folder: str | Path) -> None:
 
 
 def check_push(repository: str) -> None:
-    """Create a repository on the hub, before anything is computed for it.
+    """Create a repository on the hub before the computation starts.
 
     Raises:
-        InputError: the name or the token does not allow it.
+        InputError: the name is invalid, or the token has no permission.
     """
     try:
         HfApi().create_repo(repository, exist_ok=True)
-    except Exception as error:  # the client's, and those of HTTP below it, share no base
+    except Exception as error:  # errors of the client and of HTTP have no common base class
         raise InputError(
             f"the hub does not let you write to {repository} ({_first_line(error)}); put a token "
             "that may write into HF_TOKEN, and use a name of the form OWNER/NAME"
@@ -112,13 +112,13 @@ def push(folder: str | Path, repository: str) -> str:
     """Upload a checkpoint's folder to a repository of the hub; return its address.
 
     Raises:
-        InputError: the upload failed. The folder stays.
+        InputError: the upload failed. The folder is kept.
     """
     try:
         HfApi().upload_folder(
             repo_id=repository, folder_path=folder, commit_message="Add semantic tokens"
         )
-    except Exception as error:  # of the client, of HTTP, and of storage for large files
+    except Exception as error:  # errors of the client, of HTTP, and of the storage for large files
         raise InputError(
             f"{folder} is complete, but could not be uploaded to {repository} "
             f"({_first_line(error)}); run `hf upload {repository} {folder}` to try again"

@@ -1,4 +1,4 @@
-"""One state per text, and the classifier over the mean (paper, section 3)."""
+"""Pooling of the states of a text, and a mean-pooled classifier (paper, section 3)."""
 
 from typing import Literal
 
@@ -11,10 +11,10 @@ Pooling = Literal["cls", "mean"]
 
 
 def pooled(states: torch.Tensor, attention_mask: torch.Tensor, how: Pooling) -> torch.Tensor:
-    """[B, L, D] states -> [B, D]: that of the first token (``cls``), or the ``mean`` over the text.
+    """[B, L, D] states -> [B, D]: the first token's state (``cls``), or the ``mean`` over the text.
 
     Args:
-        attention_mask: [B, L], 1 where there is text.
+        attention_mask: [B, L], 1 for text and 0 for padding.
     """
     if how == "cls":
         return states[:, 0]
@@ -25,13 +25,13 @@ def pooled(states: torch.Tensor, attention_mask: torch.Tensor, how: Pooling) -> 
 class MeanPooledClassifier(nn.Module):
     """A linear layer over the mean of an encoder's states.
 
-    For encoders that were trained with such a mean, as sentence encoders are. The heads of
-    transformers look at the first token of most families.
+    This is for encoders that were trained with a mean, such as sentence encoders. For most
+    families, the heads of transformers use the first token.
 
     Args:
         encoder: from ``load_model("none", …)``.
-        labels: outputs.
-        seed: decides the fresh layer's weights.
+        labels: the number of outputs.
+        seed: the seed of the new layer's weights.
     """
 
     def __init__(self, encoder: PreTrainedModel, labels: int, seed: int) -> None:
@@ -45,7 +45,7 @@ class MeanPooledClassifier(nn.Module):
 
     @property
     def base_model(self) -> PreTrainedModel:
-        """The encoder, by the name that transformers' own heads have for theirs."""
+        """The encoder, under the name that transformers uses."""
         return self.encoder
 
     def forward(
@@ -62,12 +62,12 @@ class MeanPooledClassifier(nn.Module):
 
 
 def compute_scores_in_float32(model: nn.Module, labels: int) -> None:
-    """Let the last layer of a classifier compute in float32 under autocast, too.
+    """Make the last layer of a classifier compute in float32, also under autocast.
 
-    Rankings compare scores that differ by less than bfloat16 resolves.
+    Rankings compare scores with differences that bfloat16 cannot represent.
 
     Args:
-        labels: outputs of the layer.
+        labels: the number of outputs of the layer.
     """
     (*_, layer) = [
         m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == labels

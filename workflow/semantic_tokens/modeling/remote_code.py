@@ -1,6 +1,6 @@
-"""Opens the folder of a semantic-token model through transformers' own classes.
+"""Opens the folder of a semantic-token model with transformers' auto classes.
 
-A copy of this file lies in every such folder. It needs the package ``semantic_tokens``.
+Every such folder contains a copy of this file. It needs the package ``semantic_tokens``.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from semantic_tokens.modeling.loading import load_model
 
 
 class SemanticTokenConfig(PreTrainedConfig):
-    """Of the folder itself; the encoder's own is in ``backbone/``."""
+    """The configuration of the folder; ``backbone/`` has the encoder's configuration."""
 
     model_type = "semantic_tokens"
 
@@ -34,7 +34,7 @@ class SemanticTokenModel(PreTrainedModel):
         revision: str | None = None,
         **_: Any,
     ) -> PreTrainedModel:
-        """The model of the backbone's own class, with semantic tokens in it."""
+        """The model of the backbone's class, with semantic tokens."""
         folder = Path(name)
         if not folder.is_dir():
             folder = Path(snapshot_download(str(name), revision=revision))
@@ -59,7 +59,7 @@ class SemanticTokenForTokenClassification(SemanticTokenModel):
 
 
 class SemanticTokenForQuestionAnswering(SemanticTokenModel):
-    """Begin and end of the answer."""
+    """Start and end of the answer."""
 
     head = "question_answering"
 

@@ -1,4 +1,4 @@
-"""Where a model of transformers keeps its subwords: the input embedding, and the layer that scores them."""
+"""The layers of transformers models with subwords: the input embedding, and the output layer."""
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -10,7 +10,7 @@ def plain_input_embedding(model: PreTrainedModel) -> nn.Embedding:
     """The input embedding of a model.
 
     Raises:
-        InputError: it has none, or one that does more than look rows up.
+        InputError: there is none, or it does more than look up rows.
     """
     try:
         embedding = model.get_input_embeddings()
@@ -20,22 +20,22 @@ def plain_input_embedding(model: PreTrainedModel) -> nn.Embedding:
         found = "none" if embedding is None else type(embedding).__name__
         raise InputError(
             f"{type(model).__name__} has no plain embedding of subwords (found: {found}), so there "
-            "is nothing to group; use an encoder over subwords"
+            "is no layer to group; use an encoder over subwords"
         )
     return embedding
 
 
 def output_layer(model: PreTrainedModel) -> nn.Linear | None:
-    """The layer of a model's head that scores subwords; None where the head does not."""
+    """The layer of a model's head that scores subwords; None if there is none."""
     layer = model.get_output_embeddings()
     rows = len(plain_input_embedding(model).weight)
     return layer if isinstance(layer, nn.Linear) and layer.out_features == rows else None
 
 
 def replace_output_layer(model: PreTrainedModel, layer: nn.Module) -> None:
-    """Put another layer in the place of :func:`output_layer`.
+    """Replace the layer that :func:`output_layer` returns.
 
-    Some heads hold the bias of that layer a second time, under a name of their own.
+    Some heads also have the bias of this layer under another name.
     """
     bias = model.get_output_embeddings().bias
     model.set_output_embeddings(layer)

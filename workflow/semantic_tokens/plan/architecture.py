@@ -1,9 +1,9 @@
-"""A backbone without its weights: its sizes, and the operations that torch counts for one text.
+"""A backbone without its weights: its sizes, and the operations for one text, counted by torch.
 
-Models are built on the meta device, where tensors have a shape and no numbers, and one text is
-passed through them under torch's counter. So any encoder that ``AutoModel`` opens is counted. The
-few whose code looks at numbers run on the CPU. A multiplication and its addition are two operations.
-Only matrix products and convolutions count.
+Models are built on the meta device, where tensors have shapes but no values, and torch counts the
+operations of one text. This works for any encoder that ``AutoModel`` opens. A few models whose code
+needs values run on the CPU. A multiplication with an addition counts as two operations. Only matrix
+products and convolutions count.
 """
 
 import copy
@@ -28,12 +28,13 @@ from semantic_tokens.modeling.vocabulary_layers import (
     replace_output_layer,
 )
 
-# Positions that a head is counted for at once: a product with one row alone may be another kernel.
+# The number of positions for which a head is counted: a product with one row may use another
+# kernel.
 _POSITIONS = 8
 
 
 class _States(BaseModelOutput):
-    """What an encoder hands to a head: states, and None for whatever else the head asks for."""
+    """The output of an encoder for a head: states, and None for everything else."""
 
     def __getattr__(self, name: str) -> None:
         return None
@@ -48,7 +49,7 @@ class Passes:
 
     @property
     def step(self) -> float:
-        """Operations of both."""
+        """The operations of both passes."""
         return self.forward + self.backward
 
 
@@ -57,9 +58,9 @@ class Architecture:
     """The encoder of a backbone.
 
     Attributes:
-        identity: the configuration as text. Two architectures of one identity are the same.
-        config: the configuration, as transformers has it.
-        trusted: whether the Python files of the checkpoint may run.
+        identity: the configuration as text; equal for equal architectures.
+        config: the configuration of transformers.
+        trusted: whether the Python code of the checkpoint may run.
     """
 
     identity: str
@@ -74,8 +75,10 @@ class Architecture:
     def of_shape(
         cls, layers: int, hidden: int, feed_forward: int, vocabulary: int
     ) -> "Architecture":
-        """An encoder of BERT's family. The number of heads changes no count, and neither does the
-        number of positions."""
+        """An encoder of BERT's family.
+
+        The numbers of heads and positions do not affect the counts.
+        """
         return cls.of_config(
             BertConfig(
                 num_hidden_layers=layers,
@@ -92,12 +95,11 @@ class Architecture:
         """The architecture of an entry of the config.
 
         Args:
-            spec: the entry. Its ``path``, a checkpoint of the user's, tells it, and so does its
-                ``shape``.
-            made: the folder of the backbone, which goes before both once it is there.
+            spec: the entry, with a ``path`` to the user's checkpoint, or a ``shape``.
+            made: the folder of the backbone, which has priority over both if it exists.
 
         Returns:
-            None where nothing tells it.
+            None if it is unknown.
         """
         if (made / "config.json").is_file():
             return cls.of_config(open_config(made), trusted=trusts_remote_code(made))
@@ -120,16 +122,16 @@ class Architecture:
 
     @property
     def dimension(self) -> int:
-        """Columns of the embedding of subwords."""
+        """The number of columns of the word embeddings."""
         return _sizes(self)[0]
 
     @property
     def encoder_parameters(self) -> int:
-        """Parameters of the encoder, without the embedding of subwords."""
+        """The number of parameters of the encoder, without the word embeddings."""
         return _sizes(self)[1]
 
     def text(self, length: float) -> Passes:
-        """Operations of encoding one text of so many tokens.
+        """The operations of encoding one text with ``length`` tokens.
 
         Raises:
             InputError: torch cannot run this model on the meta device.
@@ -137,11 +139,11 @@ class Architecture:
         return _known(_text(self, max(1, round(length))))
 
     def prediction(self, groups: int, dimension: int) -> Passes:
-        """Operations of the head of masked language modelling at one position.
+        """The operations of the head of masked language modelling at one position.
 
         Args:
-            groups: outputs of its last layer.
-            dimension: columns of the embedding that this layer is tied to.
+            groups: the number of outputs of its last layer.
+            dimension: the number of columns of the embedding to which this layer is tied.
 
         Raises:
             InputError: transformers has no such head for this family, or torch cannot run it.
@@ -150,8 +152,8 @@ class Architecture:
 
 
 def _model(architecture: Architecture, auto_class: Any, device: str = "meta") -> Any:
-    """A model of fresh weights. Its attention is written out as matrix products, since torch's
-    counter does not know every fused kernel."""
+    """A model with new weights and eager attention, because torch's counter does not support all
+    fused kernels."""
     config = copy.deepcopy(architecture.config)
     with torch.device(device):
         return auto_class.from_config(
@@ -161,7 +163,7 @@ def _model(architecture: Architecture, auto_class: Any, device: str = "meta") ->
 
 @functools.cache
 def _sizes(architecture: Architecture) -> tuple[int, int]:
-    """Columns of the embedding of subwords, and parameters beside it."""
+    """The number of columns of the word embeddings, and the number of other parameters."""
     model = _model(architecture, AutoModel)
     embedding = plain_input_embedding(model).weight
     return embedding.shape[1], sum(p.numel() for p in model.parameters()) - embedding.numel()
@@ -182,8 +184,8 @@ def _text(architecture: Architecture, length: int) -> Passes | InputError:
         result: torch.Tensor = model(input_ids=ids, **mask).last_hidden_state
         return result
 
-    # With a mask most families ask whether all of it is set, and without one some look for padding
-    # among the ids: neither can be said of tensors without numbers.
+    # With a mask, most families check whether it is all ones; without one, some search for padding
+    # in the ids. Both need values.
     tries = (
         _counted(architecture, functools.partial(states, device, has_mask))
         for device, has_mask in (("meta", False), ("meta", True), ("cpu", True))
@@ -217,7 +219,7 @@ def _prediction(architecture: Architecture, groups: int, dimension: int) -> Pass
         (1, _POSITIONS, architecture.config.hidden_size), device="meta", requires_grad=True
     )
     ids = torch.zeros((1, _POSITIONS), dtype=torch.int64, device="meta")
-    # The head alone: the encoder hands over states that are given.
+    # Only the head: the encoder returns given states.
     model.base_model.forward = lambda *_, **__: _States(last_hidden_state=states)
     passes = _counted(architecture, lambda: model(input_ids=ids).logits)
     if isinstance(passes, InputError):
@@ -228,8 +230,8 @@ def _prediction(architecture: Architecture, groups: int, dimension: int) -> Pass
 def _counted(
     architecture: Architecture, compute: Callable[[], torch.Tensor]
 ) -> Passes | InputError:
-    """Operations of a computation that ends in one tensor, and of finding its gradients; or why
-    they cannot be counted."""
+    """The operations of a computation with one output tensor, and of its gradients; or the reason
+    why they cannot be counted."""
     try:
         with FlopCounterMode(display=False) as counter:
             result = compute()

@@ -1,8 +1,8 @@
-"""What a budget of hours buys: the largest part of a study that it pays for.
+"""The largest part of a study that fits into a budget of hours.
 
-The rule is in docs/decisions.md. First a smaller pool of passages is searched; then rows are left
-out, the last of the table of experiments first; then tasks, the costliest first. All rows that are
-kept are trained on all tasks that are kept.
+docs/decisions.md describes the rule. First, a smaller pool of passages is searched; then rows are
+left out, from the end of the table of experiments; then tasks, the most expensive first. All kept
+rows are trained on all kept tasks.
 """
 
 import math
@@ -13,15 +13,15 @@ from typing import Any
 
 import yaml
 
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.plan.costs import Cost, costs_of
 from semantic_tokens.plan.study import Pools, Study
 from semantic_tokens.study.experiments import COLUMNS, ExperimentRow
 
-#: Passages a language drawn at random into a pool; the largest that the budget pays for is taken.
+#: The numbers of random passages per language in a pool; the largest that fits is used.
 RANDOM_PASSAGES = (100_000, 10_000, 1_000)
-_SEED = 1  # of the draw of a pool where there was none
-#: What the study is about: these rows of the first backbone are kept before any other.
+_SEED = 1  # of a pool for a dataset without one in the config
+#: The main figures of the study; their rows with the first backbone have priority.
 _CORE = ("oracle", "figure3")
 
 
@@ -30,10 +30,10 @@ class SubStudy:
     """A part of a study.
 
     Attributes:
-        rows: experiments, in the order of their table.
-        tasks: in the order of the config.
-        pools: a dataset -> the pool that is searched in place of what the config says.
-        hours: that it takes.
+        rows: the experiments, in the order of their table.
+        tasks: the tasks, in the order of the config.
+        pools: dataset -> the pool to search instead of the config's.
+        hours: the hours that it needs.
     """
 
     rows: Sequence[ExperimentRow]
@@ -46,11 +46,11 @@ class Budget:
     """Finds sub-studies within a budget.
 
     Args:
-        study: the whole.
+        study: the study.
         rows: its experiments, as :meth:`configuration.Experiment.as_dict` gives them.
-        hours_of: hours that jobs take, never fewer for more jobs.
+        hours_of: the hours of jobs, which never decrease with more jobs.
         hours: the budget.
-        pool_depths: how deep in BM25's lists the tasks of a ranking dataset look, by dataset.
+        pool_depths: dataset -> the number of BM25 passages that its ranking tasks use.
     """
 
     def __init__(
@@ -68,15 +68,15 @@ class Budget:
     def of(
         self, rows: Sequence[ExperimentRow], tasks: Sequence[str], pools: Pools | None = None
     ) -> SubStudy:
-        """A sub-study with its hours; infinitely many where it cannot be counted."""
+        """A sub-study with its hours, which are infinite if they cannot be counted."""
         costs = costs_of(self.study, rows, tasks, pools)
         is_known = not any(cost.uncounted for cost in costs.values())
         hours = self._hours_of(costs) if is_known else math.inf
         return SubStudy(rows, tasks, hours, pools or {})
 
     def largest(self) -> SubStudy | None:
-        """The largest sub-study within the budget, the whole study if it is; None if there is
-        none."""
+        """The largest sub-study within the budget, possibly the entire study; None if nothing
+        fits."""
         for tasks in self._fewer_and_fewer_tasks():
             kept = self._rows_within(tasks, self._pools(tasks)[-1])
             if all(row in kept for row in self._core()):
@@ -87,8 +87,7 @@ class Budget:
         return None
 
     def cheapest(self) -> SubStudy:
-        """The least that could be run: one row, with the one that its scores are relative to, and
-        one task."""
+        """The smallest sub-study: one row, with its reference, and one task."""
         return min(
             (
                 self.of(self._with_reference(row), [task], self._pools([task])[-1])
@@ -98,8 +97,8 @@ class Budget:
             key=lambda found: found.hours,
         )
 
-    def is_whole(self, found: SubStudy) -> bool:
-        """Whether nothing of the study was left out."""
+    def is_complete(self, found: SubStudy) -> bool:
+        """Whether this is the entire study."""
         return (
             len(found.rows) == len(self.rows)
             and len(found.tasks) == len(self.study.tasks)
@@ -107,7 +106,7 @@ class Budget:
         )
 
     def next_row(self, found: SubStudy) -> SubStudy | None:
-        """A sub-study with the first row that was left out; None where none was."""
+        """A sub-study with the first left-out row; None if there is none."""
         for row in self._by_importance():
             if row not in found.rows:
                 more = self._with_reference(row)
@@ -129,8 +128,8 @@ class Budget:
         return [row] if row == reference else [reference, row]
 
     def _rows_within(self, tasks: Sequence[str], pools: Pools) -> list[ExperimentRow]:
-        """Rows by importance, each if it fits beside those before it. One that does not fit fits
-        beside no larger set either, since jobs only add up."""
+        """Rows by importance, each if it fits together with the earlier ones. A row that does not
+        fit does not fit into a larger set either, since costs only add up."""
         kept: list[ExperimentRow] = []
         for row in self._by_importance():
             more = [row for row in self._with_reference(row) if row not in kept]
@@ -143,17 +142,17 @@ class Budget:
         return next(one for one in found if one.hours <= self.hours)
 
     def _fewer_and_fewer_tasks(self) -> Iterator[list[str]]:
-        """Yield all tasks, and then all but the costliest ones, down to one."""
+        """Yield all tasks, then all without the most expensive ones, down to one task."""
         by_cost = sorted(self.study.tasks, key=self._hours_of_task)
         for count in range(len(by_cost), 0, -1):
             yield [task for task in self.study.tasks if task in by_cost[:count]]
 
     def _hours_of_task(self, task: str) -> float:
-        """Hours of the core with this task alone, in the smallest pool."""
+        """The hours of the main rows with only this task, in the smallest pool."""
         return self.of(self._core(), [task], self._pools([task])[-1]).hours
 
     def _pools(self, tasks: Sequence[str]) -> list[Pools]:
-        """What may be searched, from what the config says to the smallest pool."""
+        """The possible pools, from the config's to the smallest."""
         levels: list[Pools] = [{}]
         for number in RANDOM_PASSAGES:
             pools = {}
@@ -169,7 +168,8 @@ class Budget:
         return levels
 
     def _smaller_pool(self, dataset: str, number: int) -> Mapping[str, Any] | None:
-        """A pool with so many random passages a language, if fewer are searched in it."""
+        """A pool with this number of random passages per language, if it is smaller than the
+        config's."""
         given, backbone = self.study.datasets[dataset].get("pool"), self.rows[0]["backbone"]
         pool = {"depth": self._pool_depths[dataset], "seed": _SEED} | dict(given or {})
         pool["random_per_language"] = number
@@ -182,7 +182,7 @@ class Budget:
 def write_sub_study(
     found: SubStudy, experiments: str | Path, overlay: str | Path, config: Mapping[str, Any]
 ) -> None:
-    """Write a sub-study as a table of experiments and a file to lay over the configuration.
+    """Write a sub-study as a table of experiments and a configuration file.
 
     Args:
         experiments: the table to write.
@@ -190,14 +190,14 @@ def write_sub_study(
         config: further keys for it.
     """
     title = f"# {len(found.rows)} experiments, {found.hours:.4g} hours by the plan\n"
-    with whole(experiments) as partial:
+    with atomic_file(experiments) as partial:
         lines = ["\t".join(COLUMNS)]
         lines += ["\t".join(_cell(row[column]) for column in COLUMNS) for row in found.rows]
         partial.write_text(title + "\n".join(lines) + "\n", encoding="utf-8")
     keys = {"experiments": str(experiments), "tasks_shown": list(found.tasks), **config}
     if found.pools:
         keys["datasets"] = {name: {"pool": dict(pool)} for name, pool in found.pools.items()}
-    with whole(overlay) as partial:
+    with atomic_file(overlay) as partial:
         text = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
         partial.write_text(title + text, encoding="utf-8")
 

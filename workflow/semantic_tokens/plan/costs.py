@@ -1,8 +1,8 @@
-"""The jobs of some experiments and what each kind takes, counted once however many share it.
+"""The jobs of some experiments, and the cost of each kind of job. Shared jobs count once.
 
-Disk is estimated from the sizes of downloads before they are there, and from the files themselves
-where they are. Tokenised text, four bytes per token, is taken to be as large as the text: mBERT's
-tokens stand for 3.0 (Chinese) to 6.7 bytes (Hindi) of XQuAD's paragraphs.
+Disk use is estimated from existing files, or from the sizes of downloads. Tokenised text, with four
+bytes per token, is assumed to be as large as the text: in XQuAD's paragraphs, one token of mBERT
+has 3.0 (Chinese) to 6.7 bytes (Hindi).
 """
 
 from collections import Counter
@@ -16,22 +16,22 @@ from semantic_tokens.plan.architecture import Architecture
 from semantic_tokens.plan.study import FLOAT, Pools, Study, groups_in, model_bytes, recipe_of
 from semantic_tokens.study.recipe import Recipe, lexicons_of, segmentation_of
 
-# BM25 parts the passages by language, and indexes 8 bytes for each different word of a passage.
+# BM25 splits passages by language; its index has 8 bytes per different word of a passage.
 _INDEX = 2.5
-# Full passes that K-Means takes on a CPU: 2.4 to 4.7 were measured (docs/performance.md), since
-# most of its passes skip what cannot change.
+# The cost of K-Means on a CPU in full passes: 2.4 to 4.7 were measured (docs/performance.md), since
+# most passes skip comparisons.
 _KMEANS_PASSES = 5
 _RANKING = ("reranking", "retrieval")
 
-#: What every replicate of the pipeline does again.
+#: The rules that every replicate repeats.
 REPEATED = {
     "extract_embeddings", "align", "reduce_dimension", "group_kmeans", "group_kmeans_weighted",
     "group_random", "group_by_frequency", "group_first_k", "group_by_lexicon", "pretrain",
     "fine_tune",
 }  # fmt: skip
-#: What holds a GPU where the study has some.
+#: The rules that use GPUs, if the study has some.
 ON_GPU = {"align", "group_kmeans", "group_kmeans_weighted", "pretrain", "fine_tune"}
-#: The rule that makes a grouping, by how its name begins.
+#: The rule of a grouping, by the start of its name.
 _GROUPED_BY = {
     "kmeans-weighted": "group_kmeans_weighted",
     "kmeans": "group_kmeans",
@@ -40,21 +40,21 @@ _GROUPED_BY = {
     "frequency": "group_by_frequency",
     "lexicon": "group_by_lexicon",
 }
-#: Those that need to know how often subwords occur in the corpora of pretraining.
+#: The groupings that need subword counts of the pretraining corpora.
 _COUNTING = ("group_kmeans_weighted", "group_by_frequency")
 
 
 @dataclass
 class Cost:
-    """What one kind of job takes in all.
+    """The total cost of one kind of job.
 
     Attributes:
-        jobs: how many there are.
-        operations: floating-point operations of all of them.
-        largest: operations of the one that has most.
-        bytes: of what they write.
-        scratch: bytes that one of them keeps while it runs, at the most.
-        uncounted: jobs whose operations are not known.
+        jobs: the number of jobs.
+        operations: the floating-point operations of all jobs.
+        largest: the operations of the largest job.
+        bytes: the size of their outputs.
+        scratch: the maximum size of temporary files of one job.
+        uncounted: the number of jobs with unknown operations.
         unknown: what could not be counted, and why.
     """
 
@@ -67,22 +67,22 @@ class Cost:
     unknown: Counter[str] = field(default_factory=Counter)
 
     def compute(self, operations: float, times: int = 1) -> None:
-        """Add the operations of jobs that are alike."""
+        """Add the operations of ``times`` equal jobs."""
         self.operations += operations * times
         self.largest = max(self.largest, operations)
 
     def leave_out(self, reason: str, jobs: int = 1) -> None:
-        """Note that the operations of some jobs are not known."""
+        """Record that the operations of some jobs are unknown."""
         self.uncounted += jobs
         self.unknown[reason] += jobs
 
     def write(self, text: float | None) -> None:
-        """Add the bytes of a text; None is a text whose size is not known."""
+        """Add the bytes of a text; None for an unknown size."""
         self.bytes += text or 0
         self.unknown["disk of text whose source has no known size"] += text is None
 
     def repeat(self, times: int) -> None:
-        """Count everything so often."""
+        """Multiply everything by ``times``."""
         self.jobs *= times
         self.operations *= times
         self.bytes *= times
@@ -91,7 +91,7 @@ class Cost:
 
 
 def _checkpoints(training: Mapping[str, Any], size: float) -> float:
-    """Bytes of two checkpoints in turn, each of the weights and AdamW's two moments."""
+    """The bytes of two alternating checkpoints, each with the weights and AdamW's two moments."""
     return 2 * 3 * size if training.get("checkpoint_every") else 0.0
 
 
@@ -104,16 +104,16 @@ def costs_of(
     """The cost of every kind of job of some experiments, by rule.
 
     Args:
-        study: they are of.
-        rows: experiments, as :meth:`configuration.Experiment.as_dict` gives them; one or more.
-        tasks: those of the study's tasks that are trained; None is all.
-        pools: a dataset -> the pool to search in place of what the config says.
+        study: the study of the experiments.
+        rows: one or more experiments, from :meth:`configuration.Experiment.as_dict`.
+        tasks: the tasks to train; None for all tasks of the study.
+        pools: dataset -> the pool to search instead of the config's.
     """
     return _Tally(study, rows, list(study.tasks) if tasks is None else tasks, pools or {}).costs
 
 
 class _Tally:
-    """Goes through the jobs of some experiments. ``costs`` is the result, by rule."""
+    """Counts the jobs of some experiments. ``costs`` is the result, by rule."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class _Tally:
         self.study, self.data = study, study.data
         self.tasks = {name: study.tasks[name] for name in tasks}
         self.pools = pools
-        #: Each once: a row of one figure may repeat a row of another.
+        #: Each once, since several figures may have the same experiment.
         self.rows = list(dict.fromkeys((recipe_of(row), str(row["training"])) for row in rows))
         self.backbones = list(dict.fromkeys(recipe.backbone for recipe, _ in self.rows))
         self.all: dict[str, Cost] = {}
@@ -154,7 +154,7 @@ class _Tally:
         return list(dict.fromkeys(task["dataset"] for task in self.tasks.values()))
 
     def _read(self) -> None:
-        """Sources, and what needs no model."""
+        """Sources, and steps without a model."""
         study = self.study
         read = {
             text
@@ -190,7 +190,7 @@ class _Tally:
                 derived.bytes += model_bytes(Recipe(name), architecture)
 
     def _cut(self) -> None:
-        """Text to tokens, once for each tokenizer."""
+        """Tokenisation, once per tokenizer."""
         study = self.study
         cuts = {
             (recipe.backbone, segmentation_of(recipe.grouping, resegments=study.resegment))
@@ -268,14 +268,14 @@ class _Tally:
                     kept = _checkpoints(task["training"], model_bytes(recipe, architecture))
                     cost.scratch = max(cost.scratch, kept)
                 if training != "all-languages":
-                    cost.leave_out(f"training in {training} alone", seeds)
+                    cost.leave_out(f"training in {training} only", seeds)
                     continue
                 job = partial(self.study.fine_tuning, recipe, name, self.pools)
                 _compute(cost, job, seeds)
 
 
 def _compute(cost: Cost, operations: Callable[[], float], times: int = 1) -> None:
-    """Add operations to a cost, or note why they are not known."""
+    """Add operations to a cost, or record why they are unknown."""
     try:
         cost.compute(operations(), times)
     except InputError as error:

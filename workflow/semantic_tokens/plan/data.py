@@ -1,8 +1,8 @@
-"""How much text a study has, how long its texts are, and how many passages are searched.
+"""The amount of text of a study, the lengths of texts, and the number of passages to search.
 
-What is there already is counted. Before that, sizes of downloads and the config's ``counts`` tell.
-Text is taken to be three times its packed files (Wikipedia's Parquet is 1.7 times in English, gzipped
-JSON some three).
+Existing files are counted. Otherwise the sizes of downloads and the config's ``counts`` are used.
+Text is assumed to be three times as large as its compressed files (English Wikipedia in Parquet:
+1.7 times; gzipped JSON: about three times).
 """
 
 from collections import Counter
@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from semantic_tokens.files import reading
 
-_UNPACKED = 3  # times that text is larger than the files it comes in
+_UNPACKED = 3  # the size of text divided by the size of its files
 
-#: A dataset's ``counts`` of tokens -> the limits in its ``tokenization`` that stand in for them.
+#: A dataset's ``counts`` of tokens -> the limits in ``tokenization`` that are used without them.
 LENGTHS = {
     "tokens": "max_length",
     "query_tokens": "max_query_length",
@@ -35,8 +35,8 @@ class Data:
     """The corpora and datasets of a study.
 
     Args:
-        results: where what is read and tokenised already lies.
-        sizes: of downloads, in megabytes; None where it is not known.
+        results: the folder of existing files.
+        sizes: the sizes of downloads in megabytes; None if unknown.
         corpora, datasets: the entries of the config.
         base_results: where else it may lie: in the folders of the runs that this one is based on.
     """
@@ -51,25 +51,25 @@ class Data:
     ) -> None:
         self.folders, self.sizes = [results, *base_results], sizes
         self.corpora, self.datasets = corpora, datasets
-        #: How many corpora share a download: one language each.
+        #: The number of corpora that share a download, with one language each.
         self._shared = Counter(str(spec.get("download")) for spec in corpora.values())
         self._bytes: dict[tuple[str, str], float | None] = {}
         self._counts: dict[tuple[str, str], dict[str, float]] = {}
 
     def corpus_bytes(self, name: str) -> float | None:
-        """Bytes of a corpus's text; None where nothing tells."""
+        """The bytes of a corpus's text; None if unknown."""
         key = ("corpus", name)
         if key not in self._bytes:
             spec, file = self.corpora[name], first_made(f"corpora/{name}.jsonl", self.folders)
-            whole = self._text([file], spec)
+            size = self._text([file], spec)
             is_part = not (file.is_file() or spec.get("path")) and spec.get("download")
-            if whole is not None and is_part:
-                whole /= self._shared[str(spec["download"])]
-            self._bytes[key] = whole
+            if size is not None and is_part:
+                size /= self._shared[str(spec["download"])]
+            self._bytes[key] = size
         return self._bytes[key]
 
     def dataset_bytes(self, name: str) -> float | None:
-        """Bytes of a dataset's text; None where nothing tells."""
+        """The bytes of a dataset's text; None if unknown."""
         key = ("dataset", name)
         if key not in self._bytes:
             files = sorted(first_made(f"datasets/{name}", self.folders).glob("*.jsonl"))
@@ -77,12 +77,12 @@ class Data:
         return self._bytes[key]
 
     def counts(self, name: str, backbone: str) -> dict[str, float]:
-        """The sizes of a dataset: ``train`` and ``test`` examples or queries, tokens of a text on
-        average (:data:`LENGTHS`), and for rankings ``relevant`` passages of a training query and
-        ``passages``. What is not known is missing.
+        """The sizes of a dataset: ``train`` and ``test`` examples or queries, mean tokens of a text
+        (:data:`LENGTHS`), and for rankings ``relevant`` passages per training query and
+        ``passages``. Unknown values are missing.
 
         Args:
-            backbone: whose tokenizer cuts the text.
+            backbone: the backbone of the tokenizer.
         """
         key = (name, backbone)
         if key not in self._counts:
@@ -90,12 +90,12 @@ class Data:
         return self._counts[key]
 
     def has_full_lengths(self, name: str, backbone: str) -> bool:
-        """Whether a dataset's texts are taken to be as long as they may be."""
+        """Whether texts of a dataset count with their maximum length."""
         counts, limits = self.counts(name, backbone), self.datasets[name]["tokenization"]
         return any(limit in limits and length not in counts for length, limit in LENGTHS.items())
 
     def lengths(self, name: str, backbone: str) -> dict[str, float]:
-        """Tokens of a dataset's texts, on average where it is known and else at the most."""
+        """The mean number of tokens of a dataset's texts, or the maximum if the mean is unknown."""
         counts, limits = self.counts(name, backbone), self.datasets[name]["tokenization"]
         return {
             length: min(counts.get(length, limits[limit]), limits[limit])
@@ -106,8 +106,8 @@ class Data:
     def searched(
         self, name: str, backbone: str, pool: Mapping[str, Any] | None
     ) -> dict[str, float]:
-        """``passages`` that are searched where a dataset has this pool, at the most; nothing where
-        it has none, or its counts are not known."""
+        """The maximum number of ``passages`` in this pool of a dataset; empty without a pool or
+        without counts."""
         counts = self.counts(name, backbone)
         if not pool or any(key not in counts for key in ("train", "test", "relevant", "passages")):
             return {}
@@ -119,7 +119,7 @@ class Data:
     def searched_bytes(
         self, name: str, backbone: str, pool: Mapping[str, Any] | None
     ) -> float | None:
-        """The share of a dataset's text that a pool keeps, or all of it."""
+        """The bytes of a dataset's text in a pool, or of all of its text."""
         text, searched = self.dataset_bytes(name), self.searched(name, backbone, pool)
         if text is None or not searched:
             return text
@@ -146,7 +146,7 @@ class Data:
                     counts[split] = sum(1 for _ in lines)
         tokenized = first_made(f"tokenized/{backbone}/original/{name}", self.folders)
         if self.datasets[name]["kind"] != "ranking":
-            # Of long passages a row is a window, of which an example has several.
+            # For long passages, a row is a window, and an example has several windows.
             for split in ("test", "train"):
                 if table := _tokenized(tokenized / f"{split}.parquet"):
                     counts[split], counts["tokens"] = table
@@ -158,8 +158,8 @@ class Data:
 
 
 def _tokenized(path: Path) -> tuple[int, float] | None:
-    """Rows of a tokenised table, and tokens of a row on average: both stand in the file's own
-    summary, so that no row is read. None where the table is not there or is empty."""
+    """The number of rows of a tokenised table and the mean number of tokens per row, from the
+    file's metadata. None if the table is missing or empty."""
     if not path.is_file():
         return None
     with reading(path):

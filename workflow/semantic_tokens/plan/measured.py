@@ -1,7 +1,7 @@
-"""The hours of trainings that are done beside those of the plan.
+"""The measured hours of finished trainings, compared with the plan.
 
-Snakemake measures every job (``results/benchmarks``), so that a plan can be held to what the first
-trainings of a study took.
+Snakemake measures every job (``results/benchmarks``), so a plan can be compared with the first
+trainings of a study.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +18,12 @@ from semantic_tokens.plan.throughput import Throughput
 
 @dataclass(frozen=True)
 class Measured:
-    """Trainings that are done.
+    """Finished trainings.
 
     Attributes:
-        jobs: how many.
-        seconds: that they took in all, from the start of their processes.
-        operations: that are counted for them.
+        jobs: the number of trainings.
+        seconds: their total time, including the start of their processes.
+        operations: their counted operations.
     """
 
     jobs: int
@@ -31,13 +31,13 @@ class Measured:
     operations: float
 
     def planned_seconds(self, throughput: Throughput) -> float:
-        """What the plan says that they take."""
+        """The planned time of these trainings."""
         reached = throughput.rate * throughput.utilisation * throughput.devices_per_job
         return self.jobs * throughput.seconds_per_job + self.operations / reached
 
     def utilisation(self, throughput: Throughput) -> float | None:
-        """The share of the rate at which the plan would be right; None where the starts alone
-        take longer than the jobs took."""
+        """The utilisation with which the plan would be right; None if the start-up times exceed the
+        measured time."""
         computing = self.seconds - self.jobs * throughput.seconds_per_job
         if computing <= 0:
             return None
@@ -45,11 +45,11 @@ class Measured:
 
 
 def measured(study: Study, rows: Sequence[Mapping[str, Any]], benchmarks: Path) -> Measured | None:
-    """Pretrainings and fine-tunings of a study that are done; None where there are none.
+    """Finished pretrainings and fine-tunings of a study; None if there are none.
 
     Args:
         rows: experiments, as :meth:`configuration.Experiment.as_dict` gives them.
-        benchmarks: what Snakemake measured, a folder by rule.
+        benchmarks: Snakemake's measurements, with one folder per rule.
     """
     jobs, seconds, operations = 0, 0.0, 0.0
     for path, count in _trainings(study, rows, benchmarks):
@@ -62,7 +62,7 @@ def measured(study: Study, rows: Sequence[Mapping[str, Any]], benchmarks: Path) 
 def _trainings(
     study: Study, rows: Sequence[Mapping[str, Any]], benchmarks: Path
 ) -> Iterator[tuple[Path, float]]:
-    """Yield the file of every training that is done and can be counted, and its operations."""
+    """Yield the file and the operations of every finished training that can be counted."""
     for recipe, training in dict.fromkeys((recipe_of(row), row["training"]) for row in rows):
         wanted = [
             (f"fine_tune/{recipe.path}/{task}/{training}/seed-{seed}.tsv", task)

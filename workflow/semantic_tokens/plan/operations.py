@@ -1,4 +1,4 @@
-"""What a training and its scoring add up to, from the operations of one text."""
+"""The operations of a training and its evaluation, from the operations of one text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +15,14 @@ def pretraining_operations(
     options: Mapping[str, Any],
     languages: int = 0,
 ) -> float:
-    """Operations of continual pretraining (section 2.4), and of the loss on what is held out.
+    """Operations of continual pretraining (section 2.4), including the held-out loss.
 
     Args:
         architecture: the encoder.
         groups: |V'|.
         dimension: d of the word embeddings.
         options: the config's ``pretraining``.
-        languages: each has ``held_out_sequences``, at the most.
+        languages: the number of languages, each with at most ``held_out_sequences``.
 
     Raises:
         InputError: the model cannot be counted.
@@ -47,19 +47,19 @@ def task_operations(
     options: Mapping[str, Any],
     training: Mapping[str, Any],
 ) -> tuple[float, float]:
-    """Operations of training on a task, and of scoring it.
+    """Operations of training on a task, and of its evaluation.
 
     Args:
-        kind: of the task.
+        kind: the kind of task.
         architecture: the encoder.
-        counts: ``train`` and ``test`` examples or queries; for ranking ``relevant`` passages of a
-            training query, and the ``passages`` that are searched.
-        lengths: in tokens: ``tokens`` of an example; for ranking ``query_tokens`` and
+        counts: ``train`` and ``test`` examples or queries; for ranking, ``relevant`` passages per
+            training query, and ``passages`` to search.
+        lengths: the lengths in tokens: ``tokens`` of an example; for ranking, ``query_tokens`` and
             ``passage_tokens``.
         options, training: the task's.
 
     Raises:
-        KeyError: names the count that is missing.
+        KeyError: a count is missing.
         InputError: the model cannot be counted.
     """
     epochs, batch = training.get("epochs", 1.0), training["batch_size"]
@@ -89,9 +89,9 @@ def task_operations(
             pairs = trained(counts["train"] * counts["relevant"]) * (1 + negatives)
         depth = options.get("rerank_depth", 100)
         return pairs * learnt(pair), counts["test"] * depth * scored(pair)
-    # Where the batch does not fit, every text is encoded once more (gradient caching).
+    # If the batch does not fit, every text is encoded twice (gradient caching).
     again = is_computed_again or (training.get("device_batch_size") or batch) < batch
-    # An epoch is a pass over queries, each with one of its relevant passages.
+    # An epoch is one pass over the queries, each with one relevant passage.
     return (
         trained(counts["train"])
         * (learnt(query, again=again) + (1 + negatives) * learnt(passage, again=again)),

@@ -24,12 +24,12 @@ def report(
     """The page.
 
     Args:
-        costs: of every kind of job.
-        downloads: what comes over the network: name -> its entry, with ``size_mb`` where known.
-        throughput: what hours are reckoned with.
-        full_lengths: datasets whose texts are taken to be as long as they may be.
-        measured: trainings that are done.
-        bought: the lines of what a budget buys (:func:`budget_lines`).
+        costs: the cost of every kind of job.
+        downloads: name -> its entry, with ``size_mb`` if known.
+        throughput: the assumed speed.
+        full_lengths: datasets whose texts count with their maximum length.
+        measured: finished trainings.
+        bought: the lines about the budget (:func:`budget_lines`).
     """
     sections = {
         "Jobs": [*_job_lines(costs, throughput), "", *_hour_lines(throughput, full_lengths)],
@@ -50,30 +50,30 @@ def budget_lines(
     command: str,
     written: Sequence[str],
 ) -> list[str]:
-    """What a budget buys.
+    """The lines about the part of a study that fits into a budget.
 
     Args:
-        budget: what was asked.
-        found: the largest sub-study; None where nothing fits.
-        command: the end of a command that runs it.
-        written: the files that hold it.
+        budget: the budget.
+        found: the largest sub-study; None if nothing fits.
+        command: the last options of a command that runs it.
+        written: the files with the sub-study.
     """
     asked = _priced(budget.hours, throughput)
     if found is None:
         least = budget.cheapest()
         if not math.isfinite(least.hours):
-            return [f"  budget: {asked} buy nothing that can be counted; see below what cannot."]
-        row = least.rows[-1]  # after the one that its scores are relative to
+            return [f"  budget: {asked} do not cover any row that can be counted; see below."]
+        row = least.rows[-1]  # after its reference
         return [
-            f"  budget: {asked} buy nothing. The cheapest is {_name(row)} with {least.tasks[0]}: "
+            f"  budget: {asked} are too few. The cheapest row is {_name(row)} with {least.tasks[0]}: "
             f"{_priced(least.hours, throughput)}."
         ]
     rows, tasks = budget.rows, list(budget.study.tasks)
     taken = _priced(found.hours, throughput)
-    if budget.is_whole(found):
-        return [f"  budget: {asked} buy all of it, which takes {taken}."]
+    if budget.is_complete(found):
+        return [f"  budget: {asked} cover the entire study, which needs {taken}."]
     lines = [
-        f"  budget: {asked} buy {len(found.rows)} of {len(rows)} experiments with "
+        f"  budget: {asked} cover {len(found.rows)} of {len(rows)} experiments with "
         f"{len(found.tasks)} of {len(tasks)} tasks: {taken}.",
         f"  Tasks: {', '.join(found.tasks)}.",
     ]
@@ -106,19 +106,19 @@ def _job_lines(costs: Mapping[str, Cost], throughput: Throughput) -> list[str]:
     jobs = sum(cost.jobs for cost in costs.values())
     written = _bytes(sum(cost.bytes for cost in costs.values()))
     total = _hours(throughput.hours(costs))
-    return [*lines, f"  {'in all':22}{jobs:>7} {total:>11} {written:>11}"]
+    return [*lines, f"  {'total':22}{jobs:>7} {total:>11} {written:>11}"]
 
 
 def _hour_lines(throughput: Throughput, full_lengths: Sequence[str]) -> list[str]:
     said = (
         f"{throughput.rate / 1e12:.3g} TFLOP/s ({throughput.origin}), of which "
-        f"{throughput.utilisation:.0%} is taken to be reached, and "
+        f"{throughput.utilisation:.0%} is assumed, and "
         f"{throughput.seconds_per_job:.1f} s to start each job."
     )
     if full_lengths:
         said += (
-            f" The texts of {', '.join(full_lengths)} are taken to be as long as they may be, so "
-            "their hours are an upper bound."
+            f" The texts of {', '.join(full_lengths)} count with their maximum length, so their hours are an upper "
+            "bound."
         )
     if throughput.gpus_per_job:
         said += " Jobs without hours use no GPU (reading, tokenising, BM25)."
@@ -130,7 +130,7 @@ def _time_lines(
 ) -> list[str]:
     hours, count = throughput.hours(costs), throughput.at_once
     lines = [
-        f"  about {_hours(throughput.wall_hours(costs))} hours from beginning to end with {count} "
+        f"  about {_hours(throughput.wall_hours(costs))} hours in total with {count} "
         f"job{'s' if count > 1 else ''} at a time"
     ]
     if (price := throughput.price(hours)) is not None:
@@ -140,7 +140,7 @@ def _time_lines(
         )
     if measured:
         said = (
-            f"{measured.jobs} trainings are done and took {_hours(measured.seconds / 3600)} hours; "
+            f"{measured.jobs} trainings are finished and took {_hours(measured.seconds / 3600)} hours; "
             f"the plan says {_hours(measured.planned_seconds(throughput) / 3600)}."
         )
         if utilisation := measured.utilisation(throughput):
@@ -155,13 +155,16 @@ def _disk_lines(costs: Mapping[str, Cost], downloads: Mapping[str, Mapping[str, 
     scratch = max((cost.scratch for cost in costs.values()), default=0.0)
     lines = [
         f"  {_bytes(fetched)} of downloads and {_bytes(kept)} written, {_bytes(fetched + kept)} in "
-        "all"
+        "total"
     ]
     if scratch:
         lines += [
             f"  and up to {_bytes(scratch)} for a job while it runs: checkpoints, BM25's index."
         ]
-    return [*lines, "  Text that is not read yet is taken to be three times its packed files."]
+    return [
+        *lines,
+        "  Text that is not read yet is assumed to be three times as large as its compressed files.",
+    ]
 
 
 def _unknown_lines(costs: Mapping[str, Cost]) -> list[str]:
@@ -177,8 +180,8 @@ def _download_lines(downloads: Mapping[str, Mapping[str, Any]]) -> Iterable[str]
         yield f"  {name:22}{size:>12}  {source} ({spec.get('licence', 'licence: see the README')})"
     known = sum(spec.get("size_mb") or 0 for spec in downloads.values())
     missing = sum(not spec.get("size_mb") for spec in downloads.values())
-    rest = f"  and {missing} of a size not known here" if missing else ""
-    yield f"  {'in all':22}{_rounded(known):>12}{rest}"
+    rest = f"  and {missing} of unknown size" if missing else ""
+    yield f"  {'total':22}{_rounded(known):>12}{rest}"
 
 
 def _wrapped(text: str) -> list[str]:
@@ -193,19 +196,19 @@ def _name(row: Mapping[str, Any]) -> str:
 
 
 def _priced(hours: float, throughput: Throughput) -> str:
-    """Hours, and what they cost where a price was given."""
+    """Hours, with their price if it is known."""
     price = throughput.price(hours)
     cost = "" if price is None else f" (price_per_gpu_hour: {price:,.2f})"
     return f"{_hours(hours)} {throughput.unit}{cost}"
 
 
 def _hours(hours: float) -> str:
-    """Hours; of few of them, and of parts of one, more digits."""
+    """Hours, with more digits for small numbers."""
     return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2f}" if hours >= 0.1 else f"{hours:.2g}"
 
 
 def _rounded(megabytes: float) -> str:
-    """A size that somebody said, with no more digits than it may have been said with."""
+    """A size, rounded to the digits that its source can have."""
     return f"{megabytes / 1e3:,.1f} GB" if megabytes >= 999.5 else f"{megabytes:.3g} MB"
 
 

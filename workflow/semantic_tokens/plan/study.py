@@ -1,4 +1,4 @@
-"""A study as far as it decides what experiments take."""
+"""The parts of a study that affect the cost of experiments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from semantic_tokens.plan.operations import pretraining_operations, task_operati
 from semantic_tokens.study.recipe import Recipe
 
 FLOAT = 4  # bytes of a stored weight
-#: A dataset -> the pool to search in place of what the config says.
+#: Dataset -> the pool to search instead of the config's.
 Pools = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Study:
-    """What of a configuration decides the cost of experiments.
+    """The parts of a configuration that affect the cost of experiments.
 
     Attributes:
-        tasks: the tasks shown, with their dataset, options and training.
-        datasets, backbones, corpora: those entries of the config.
-        sizes: of downloads, in megabytes.
-        pretraining: with the names of its ``corpora``.
-        kmeans: ``max_iterations``.
-        seeds: of fine-tuning.
-        resegment: whether First-k cuts the text anew.
-        results: where backbones that are made already lie, and datasets.
-        base_results: where else they may lie: in the folders of the runs that this one is based on.
-        replicates: how often the whole pipeline is run.
-        gpus_per_job: GPUs of a job that trains; 0 for CPUs.
+        tasks: the shown tasks, with their dataset, options and training.
+        datasets, backbones, corpora: the entries of the config.
+        sizes: the sizes of downloads in megabytes.
+        pretraining: the section of the config, with the names of its ``corpora``.
+        kmeans: the section of the config, with ``max_iterations``.
+        seeds: the seeds of fine-tuning.
+        resegment: whether First-k re-segments the text.
+        results: the folder of existing backbones and datasets.
+        base_results: the same folders of the runs that this run is based on.
+        replicates: the number of runs of the entire pipeline.
+        gpus_per_job: the number of GPUs of a training job; 0 for CPUs.
     """
 
     tasks: Mapping[str, Mapping[str, Any]]
@@ -55,7 +55,7 @@ class Study:
 
     @cached_property
     def architectures(self) -> dict[str, Architecture | None]:
-        """By backbone; None where nothing tells its sizes."""
+        """The architecture by backbone; None if its sizes are unknown."""
         return {
             name: Architecture.of_backbone(
                 spec, first_made(f"backbones/{name}", [self.results, *self.base_results])
@@ -65,19 +65,19 @@ class Study:
 
     @cached_property
     def languages(self) -> int:
-        """How many languages the corpora of pretraining name."""
+        """The number of languages of the pretraining corpora."""
         options = [self.corpora[name].get("options", {}) for name in self.pretraining["corpora"]]
         return len({language for one in options for language in one.get("languages", ())})
 
     def pool(self, dataset: str, pools: Pools) -> Mapping[str, Any] | None:
-        """The pool of a dataset: of ``pools``, or else the config's."""
+        """The pool of a dataset, from ``pools`` or the config."""
         return pools.get(dataset, self.datasets[dataset].get("pool"))
 
     def fine_tuning(self, recipe: Recipe, task: str, pools: Pools) -> float:
-        """Operations of one fine-tuning, its scoring included.
+        """Operations of one fine-tuning, including its evaluation.
 
         Raises:
-            InputError: they cannot be counted; says why.
+            InputError: they cannot be counted.
         """
         architecture, spec = self._known(recipe.backbone), self.tasks[task]
         dataset = spec["dataset"]
@@ -100,7 +100,7 @@ class Study:
         """Operations of pretraining one model.
 
         Raises:
-            InputError: they cannot be counted; says why.
+            InputError: they cannot be counted.
         """
         architecture = self._known(recipe.backbone)
         return pretraining_operations(
@@ -112,8 +112,8 @@ class Study:
         )
 
     def full_lengths(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-        """The datasets whose texts are taken to be as long as they may be, for some backbone of
-        these experiments."""
+        """The datasets whose texts count with their maximum length, for a backbone of these
+        experiments."""
         backbones = {row["backbone"] for row in rows}
         datasets = dict.fromkeys(task["dataset"] for task in self.tasks.values())
         return [
@@ -135,13 +135,13 @@ def recipe_of(row: Mapping[str, Any]) -> Recipe:
 
 
 def groups_in(recipe: Recipe, architecture: Architecture) -> int:
-    """|V'| of a recipe; of a grouping by lexicon, whose ratio only it tells, |V|."""
+    """|V'| of a recipe; |V| for a grouping by lexicon, whose ratio is unknown."""
     ratio = 1.0 if recipe.grouping_method == "lexicon" else recipe.ratio
     return round(ratio * architecture.vocabulary)
 
 
 def model_bytes(recipe: Recipe, architecture: Architecture) -> float:
-    """The weights of a recipe's model: the encoder's, and |V'| embeddings of its dimension."""
+    """The bytes of a recipe's weights: the encoder, and |V'| embeddings of its dimension."""
     dimension = recipe.dimension_number or architecture.dimension
     embeddings = groups_in(recipe, architecture) * dimension
     return float(FLOAT * (architecture.encoder_parameters + embeddings))

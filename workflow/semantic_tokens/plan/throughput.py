@@ -1,4 +1,4 @@
-"""From operations and jobs to hours, and how fast this machine is."""
+"""The conversion of operations and jobs to hours, and the speed of this machine."""
 
 import time
 from collections.abc import Mapping
@@ -8,23 +8,23 @@ import torch
 
 from semantic_tokens.plan.costs import ON_GPU, Cost
 
-#: What a model goes through one after another.
+#: The consecutive steps of a model.
 _CHAIN = ("align", "group_kmeans", "pretrain", "fine_tune")
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """How fast a study is computed.
+    """The assumed speed of a study.
 
     Attributes:
         rate: operations per second of large matrix products, on a GPU or on the CPU threads of
             one job.
-        origin: where the rate comes from.
-        utilisation: the share of it that trainings reach.
-        seconds_per_job: what a job takes before its work begins.
-        at_once: how many jobs run side by side.
-        gpus_per_job: GPUs of a job that trains; 0 for CPUs.
-        price_per_gpu_hour: of an hour, in the user's currency; None where it was not given.
+        origin: the source of the rate.
+        utilisation: the fraction of it that trainings reach.
+        seconds_per_job: the start-up time of a job.
+        at_once: the number of parallel jobs.
+        gpus_per_job: the number of GPUs of a training job; 0 for CPUs.
+        price_per_gpu_hour: the price of a GPU-hour in the user's currency, or None.
     """
 
     rate: float
@@ -37,29 +37,29 @@ class Throughput:
 
     @property
     def unit(self) -> str:
-        """What an hour is of."""
+        """The unit of hours."""
         return "GPU-hours" if self.gpus_per_job else "core-hours"
 
     @property
     def devices_per_job(self) -> int:
-        """GPUs of a job that trains; 1 for CPUs."""
+        """The number of GPUs of a training job; 1 for CPUs."""
         return max(1, self.gpus_per_job)
 
     def of_rule(self, rule: str, cost: Cost) -> float | None:
-        """Hours of one kind of job, of all its GPUs together; None where it holds no GPU and the
-        study has some."""
+        """The hours of one kind of job, over all its GPUs; None if it uses no GPU and the study has
+        GPUs."""
         if self.gpus_per_job and rule not in ON_GPU:
             return None
         starts = cost.jobs * self.seconds_per_job * self.devices_per_job
         return (cost.operations / (self.rate * self.utilisation) + starts) / 3600
 
     def hours(self, costs: Mapping[str, Cost]) -> float:
-        """Hours of all jobs, one after another on one GPU or core."""
+        """The hours of all jobs, one after another on one GPU or core."""
         return sum(self.of_rule(rule, cost) or 0.0 for rule, cost in costs.items())
 
     def wall_hours(self, costs: Mapping[str, Cost]) -> float:
-        """Hours from beginning to end with ``at_once`` jobs side by side. No less than the
-        largest job of each kind that a model goes through takes."""
+        """The total time with ``at_once`` parallel jobs. It is at least the sum of the largest jobs
+        of a model's consecutive steps."""
         devices = self.devices_per_job
         chain = sum(
             costs[rule].largest / (self.rate * self.utilisation * devices) + self.seconds_per_job
@@ -69,14 +69,14 @@ class Throughput:
         return max(self.hours(costs) / (self.at_once * devices), chain / 3600)
 
     def price(self, hours: float) -> float | None:
-        """What so many hours cost; None where no price was given."""
+        """The price of these hours, or None."""
         return None if self.price_per_gpu_hour is None else hours * self.price_per_gpu_hour
 
 
 def measured_rate(seconds: float = 2.0) -> tuple[float, str]:
-    """Operations per second of large matrix products on this machine, and what they ran on.
+    """Operations per second of large matrix products on this machine, and the name of the device.
 
-    On a CPU by processor time, which leaves out what other work takes.
+    On a CPU it is measured by CPU time, which excludes other work.
     """
     cuda = torch.cuda.is_available()
     threads = torch.get_num_threads()
@@ -108,10 +108,10 @@ def measured_rate(seconds: float = 2.0) -> tuple[float, str]:
 
 
 def seconds_to_start() -> float:
-    """Processor seconds that this process has taken so far, with what a training imports.
+    """The CPU seconds of this process so far, including the imports of a training.
 
-    To be called at the beginning of a process of its own. Processor time leaves out what a machine
-    that does other work adds, and the first reading of the libraries from a disk.
+    Call it at the start of a separate process. CPU time excludes other work of the machine, and the
+    first reading of libraries from disk.
     """
     import accelerate  # noqa: F401
     from transformers import BertModel  # noqa: F401 (imported when it is named)

@@ -1,1 +1,1 @@
-"""What a study shows: tables, figures, the explorer and pages."""
+"""The output for readers: tables, figures, the explorer and pages."""

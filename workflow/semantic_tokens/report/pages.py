@@ -1,4 +1,4 @@
-"""Tables as one HTML page that needs nothing else."""
+"""Tables on a self-contained HTML page."""
 
 import functools
 import math
@@ -10,9 +10,9 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
-#: Characters of a cell that stay in one line; longer ones wrap where a page is too narrow.
+#: The maximum length of a cell without line breaks; longer cells wrap on narrow pages.
 LONGEST_LINE = 32
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -23,11 +23,11 @@ class Section:
     """One table of a page.
 
     Attributes:
-        table: numbers are set to the right and text to the left; NaN and None are a dash.
-        heading: above it, or empty.
-        note: a sentence or two below the heading.
-        formats: column -> how its values are printed; others as ``str`` does.
-        heads: column -> what stands above it; else its name with spaces.
+        table: numbers are aligned right and text left; NaN and None are dashes.
+        heading: the heading, or empty.
+        note: one or two sentences below the heading.
+        formats: column -> the format of its values; the default is ``str``.
+        heads: column -> its heading; the default is its name with spaces.
         classes: a row and a column -> a CSS class for the cell: green, yellow, red, darkred, weak
             or none.
     """
@@ -42,7 +42,7 @@ class Section:
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """How every page is filled in: what is not markup is escaped."""
+    """The jinja2 environment of all pages, which escapes text."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -66,19 +66,19 @@ def write_page(
         .get_template("page.html.j2")
         .render(title=title, introduction=introduction, sections=[_printed(s) for s in sections])
     )
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def write_csv(table: pd.DataFrame, path: str | Path, formats: dict[str, str] | None = None) -> None:
-    """Write a table as CSV, numbers with fixed decimals so that equal ones make equal bytes."""
+    """Write a table as CSV, with fixed decimals so that equal tables give equal bytes."""
     printed = table.copy()
     for column, pattern in (formats or {}).items():
         if column in printed:
             printed[column] = [
                 "" if _is_missing(value) else format(value, pattern) for value in printed[column]
             ]
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         printed.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""What made the results: code, configuration, packages, seeds, and every file that was read."""
+"""The provenance of results: code, configuration, packages, seeds, and all external files."""
 
 import hashlib
 import importlib.metadata
@@ -16,11 +16,11 @@ from semantic_tokens.sources.wheels import file_sha256
 
 
 def provenance(config: Mapping[str, Any], sources: Iterable[str | Path]) -> dict[str, Any]:
-    """Everything that the results follow from, as plain values; nothing of when or who.
+    """All inputs of the results as plain values, without time and user.
 
     Args:
-        config: the configuration as a whole, defaults filled in.
-        sources: files and folders that were read from outside the workflow.
+        config: the entire configuration, with defaults.
+        sources: external files and folders.
     """
     return {
         "code": code_version(Path(semantic_tokens.__file__).parents[2]),
@@ -34,7 +34,7 @@ def provenance(config: Mapping[str, Any], sources: Iterable[str | Path]) -> dict
 
 
 def write_provenance_page(made_by: Mapping[str, Any], path: str | Path) -> None:
-    """Write :func:`provenance` as a page, a key a line."""
+    """Write :func:`provenance` as a page, with one key per line."""
     parts = ("code", "configuration", "packages", "inputs")
     run = {key: value for key, value in made_by.items() if key not in (*parts, "seeds")}
     lines = {part: flattened(made_by[part]) for part in parts}
@@ -57,7 +57,7 @@ def write_provenance_page(made_by: Mapping[str, Any], path: str | Path) -> None:
 
 
 def flattened(values: Mapping[str, Any], key: str = "") -> dict[str, str]:
-    """Dotted key -> value as text, in the order given; an empty section is a dash.
+    """Dotted key -> value as text, in the given order; an empty section is a dash.
 
     >>> flattened({"a": {"b": [1, "x"], "c": {}}, "d": None})
     {'a.b': '1, x', 'a.c': '–', 'd': '–'}
@@ -75,9 +75,9 @@ def flattened(values: Mapping[str, Any], key: str = "") -> dict[str, str]:
 
 
 def code_version(root: Path) -> dict[str, Any]:
-    """The package's version and a digest of its source; and the commit of the checkout it is in,
-    and whether that was changed since, both None where there is none. A copy that was made of a
-    commit names it in a file ``commit``."""
+    """The package's version and a digest of its source; and the commit of its checkout and whether
+    the checkout has changes, both None without a checkout. A copy of a commit has a file ``commit``
+    that names it."""
     package = Path(semantic_tokens.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
@@ -133,7 +133,7 @@ def seeds_in(config: Any, key: str = "") -> dict[str, Any]:
 
 
 def checksums(sources: Iterable[str | Path]) -> dict[str, str]:
-    """Path -> SHA-256 of every file, those in folders included, each once."""
+    """Path -> SHA-256 of every file, including files in folders, each once."""
     files = sorted({file for source in sources for file in _files(Path(source))})
     return {file.as_posix(): file_sha256(file) for file in files}
 
@@ -146,4 +146,4 @@ def _files(source: Path) -> Iterator[Path]:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.name == ".snakemake_timestamp"  # Snakemake's mark in a folder that it made
+    return path.name == ".snakemake_timestamp"  # Snakemake's mark in folders

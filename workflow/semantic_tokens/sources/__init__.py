@@ -1,1 +1,1 @@
-"""Files from outside: downloads, package archives, and the formats of both."""
+"""External files: downloads and package archives, and their formats."""

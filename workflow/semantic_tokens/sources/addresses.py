@@ -1,5 +1,4 @@
-"""Files at addresses and in records of Zenodo: resumed within a file, checked, or taken from the
-mirror that stands in for them."""
+"""Downloads from addresses and Zenodo records, with resumption, checksums and mirrors."""
 
 import hashlib
 import logging
@@ -16,17 +15,17 @@ from semantic_tokens.sources.network import is_final, out_of_reach, with_retries
 
 log = logging.getLogger(__name__)
 
-#: The address a mirror of the hub stands in for.
+#: The address that a mirror of the hub replaces.
 HUB = "hub"
 
 _TIMEOUT = (20, 120)  # seconds to connect, and to wait for the next bytes
-_READ = 2**16  # bytes that a broken connection loses at the most
+_READ = 2**16  # the maximum number of bytes that a broken connection loses
 _ARCHIVE = ".archive"
 
 
 @dataclass(frozen=True)
 class _Remote:
-    """One file to fetch: its path in the folder, where it lies, and what is known of it."""
+    """A file to fetch: its path in the folder, its address, and its known size and checksums."""
 
     name: str
     place: str
@@ -38,10 +37,10 @@ class _Remote:
 def from_addresses(
     name: str, spec: Mapping[str, Any], folder: Path, mirrors: Mapping[str, str]
 ) -> tuple[str | None, dict[str, str]]:
-    """Return the revision, and the SHA-256 of the files that were checked by one.
+    """Fetch the files. Return the revision, and the SHA-256 of the files that were checked by one.
 
     Args:
-        spec: its ``checksums`` are read already: file name -> SHA-256.
+        spec: an entry of ``downloads``, with ``checksums`` as a mapping: file name -> SHA-256.
     """
     if spec.get("archive"):
         place = mirrored(spec["url"], mirrors)
@@ -51,11 +50,11 @@ def from_addresses(
         try:
             extract(archive, folder, spec.get("files"))
         except InputError as error:
-            archive.unlink(missing_ok=True)  # damaged: the next run fetches it anew
+            archive.unlink(missing_ok=True)  # damaged: the next run fetches it again
             raise InputError(f"download {name!r} ({place}): {error}") from error
         archive.unlink()
         if not spec.get("sha256"):
-            log.warning("%s: nothing said what it must be; to pin it, set sha256: %s", name, digest)
+            log.warning("%s: there is no checksum for it; to pin it, set sha256: %s", name, digest)
         return digest, {}
     if spec.get("zenodo"):
         remotes = _zenodo_files(name, str(spec["zenodo"]), spec.get("files"), mirrors)
@@ -72,7 +71,7 @@ def from_addresses(
         return str(spec["zenodo"]), {}
     if not sums:
         log.warning(
-            "%s: nothing said what its files must be; to pin them, list their checksums and set "
+            "%s: there are no checksums for its files; to pin them, list their checksums and set "
             "`checksums` (docs/sources.md says how)",
             name,
         )
@@ -82,7 +81,7 @@ def from_addresses(
 def _zenodo_files(
     name: str, record: str, patterns: Sequence[str] | None, mirrors: Mapping[str, str]
 ) -> list[_Remote]:
-    """The files of a record with the sizes and MD5 sums that Zenodo publishes of them."""
+    """The files of a record with the sizes and MD5 checksums from Zenodo."""
     place = mirrored(f"https://zenodo.org/records/{record}/files/", mirrors)
     if not is_address(place):
         files = sorted(path for path in Path(place).rglob("*") if path.is_file())
@@ -129,10 +128,10 @@ def _answer(name: str, address: str) -> Any:
 
 
 def _fetch(name: str, remote: _Remote, folder: Path) -> None:
-    """Put one file into the folder; one that is there and right already is kept."""
+    """Put one file into the folder, unless the correct file is already there."""
     target = folder / safe(remote.name)
     if target.exists():
-        return  # checked when it came
+        return  # was checked when it was fetched
     if not is_address(remote.place):
         source = Path(remote.place)
         if not source.is_file():
@@ -145,7 +144,7 @@ def _fetch(name: str, remote: _Remote, folder: Path) -> None:
     import requests
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    arriving = target.with_name(f".{target.name}.arriving")  # where it lies while it is not whole
+    arriving = target.with_name(f".{target.name}.arriving")  # the path of the incomplete file
     try:
         with_retries(
             lambda: _get(remote.place, arriving, is_checked=remote.digest is not None),
@@ -159,19 +158,19 @@ def _fetch(name: str, remote: _Remote, folder: Path) -> None:
 
 
 def _progress(*given: Any, **named: Any) -> Any:
-    """A bar of progress. Its library is not where Snakemake alone is installed, which imports
-    this module to read a configuration."""
+    """A progress bar. The library is imported here because Snakemake imports this module to read a
+    configuration, possibly without the library."""
     from tqdm import tqdm
 
     return tqdm(*given, **named)
 
 
 def _get(address: str, path: Path, *, is_checked: bool) -> None:
-    """Fetch a file, or what is missing of one that broke off.
+    """Fetch a file, or the missing part of an incomplete one.
 
     Args:
-        is_checked: whether a checksum will tell if the parts belong together; else only what the
-            server marks as the same file is gone on with.
+        is_checked: whether a checksum will verify the joined parts. Otherwise an incomplete file is
+            continued only if the server confirms that it is the same file.
     """
     import requests
 
@@ -211,7 +210,7 @@ def _get(address: str, path: Path, *, is_checked: bool) -> None:
 
 
 def mirrored(address: str, mirrors: Mapping[str, str]) -> str:
-    """The address, or what stands in for it: the longest key it begins with is replaced.
+    """The address, with the longest matching prefix among ``mirrors`` replaced.
 
     >>> mirrored("https://a.org/b/c.txt", {"https://a.org/": "/data/a", "hub": "/data/hub"})
     '/data/a/b/c.txt'
@@ -229,7 +228,7 @@ def is_address(place: str) -> bool:
 
 
 def _check(name: str, path: Path, remote: _Remote, *, is_ours: bool = True) -> None:
-    """Raise an InputError where a file is not what it should be, and remove it if it is ours."""
+    """Raise an InputError if a file has the wrong size or checksum, and remove it if it is ours."""
     if remote.size is not None and path.stat().st_size != remote.size:
         found, expected = f"{path.stat().st_size} bytes", f"{remote.size}"
     elif remote.digest is not None:
@@ -244,6 +243,6 @@ def _check(name: str, path: Path, remote: _Remote, *, is_ours: bool = True) -> N
         path.unlink()
     raise InputError(
         f"download {name!r}: {remote.name.removeprefix('.')} from {remote.place} has {found} and "
-        f"should have {expected}; start again to fetch it anew, or correct config key "
+        f"should have {expected}; start again to download it again, or correct config key "
         f"downloads.{name} if you trust this file"
     )

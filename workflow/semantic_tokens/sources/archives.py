@@ -1,4 +1,4 @@
-"""Zip and tar archives: unpacked by name within their folder, and nothing in them is run."""
+"""Unpacking of zip and tar archives within a folder; no code in them is run."""
 
 import contextlib
 import functools
@@ -13,25 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.sources.folder import matches, require_room, safe
 
 _AT_ONCE = 2**20
-# Text packs to a twentieth at the best; what unpacks to more than this is meant to fill a disk.
+# Text compresses at most 20 times. An archive that expands more than this may be an attack.
 _LARGEST_RATIO = 200
-_SMALL = 100_000_000  # bytes that any archive may unpack to
+_SMALL = 100_000_000  # the size in bytes that any archive may have after unpacking
 
 
 def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list[Path]:
-    """Take the files that match out of a zip or tar archive, each whole or not at all.
+    """Unpack the matching files of a zip or tar archive, each atomically.
 
     Args:
-        patterns: of member names; None takes all files.
+        patterns: patterns of member names; None takes all files.
 
     Raises:
-        InputError: the archive is cut short or damaged, holds no member that matches, or among
-            those that do one that would land outside the folder, is a link, or unpacks to so
-            much that it is no archive of data.
+        InputError: the archive is damaged or has no matching member; or a matching member is
+            outside the folder, is a link, or is too large after unpacking.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = []
@@ -49,22 +48,23 @@ def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list
             room -= size
             if room < 0:
                 raise InputError(
-                    f"{member!r} and what is before it unpack to more than {_LARGEST_RATIO} times "
+                    f"the files up to {member!r} unpack to more than {_LARGEST_RATIO} times the size of "
                     "the archive; name the files that are wanted in `files`, or use another source"
                 )
             require_room("the archive", folder, size)
-            with opened() as source, whole(target) as partial, partial.open("wb") as file:
+            with opened() as source, atomic_file(target) as partial, partial.open("wb") as file:
                 shutil.copyfileobj(source, file, _AT_ONCE)
             if target.stat().st_size != size:
                 raise InputError(f"{member} has not the size that the archive says")
             made.append(target)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
         raise InputError(
-            f"the archive is cut short or damaged ({' '.join(str(error).split())}); start again to "
-            "fetch it anew"
+            f"the archive is truncated or damaged ({' '.join(str(error).split())}); start again to "
+            "download it again"
         ) from error
     except (RuntimeError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-        # Encrypted, packed in a way unknown here, or a file where another member has a folder.
+        # The archive is encrypted, has an unknown compression, or a file and a folder with the same
+        # name.
         raise InputError(f"the archive cannot be unpacked ({error}); use another source") from error
     if not made:
         raise InputError(f"the archive has no file that matches {', '.join(patterns or ('*',))}")
@@ -72,7 +72,7 @@ def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list
 
 
 def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], Any] | None]]:
-    """Name, size and opener of every member but folders; links and devices have no opener."""
+    """Name, size and opener of every member except folders; links and devices have no opener."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             for info in opened.infolist():

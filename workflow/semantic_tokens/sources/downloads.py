@@ -1,9 +1,9 @@
-"""What comes over the network besides package archives: repositories of the Hugging Face hub,
-records of Zenodo, files and archives at a URL.
+"""Downloads: repositories of the Hugging Face hub, records of Zenodo, and files and archives at
+URLs.
 
-A download goes into a folder of its own outside the declared outputs, which Snakemake deletes when
-a job starts again: what has arrived is kept, and the next run goes on from there. When all is
-there and of the pinned checksums, the folder is renamed to its place. Nothing in it is executed.
+An unfinished download is in a separate folder, because Snakemake deletes declared outputs when a
+job starts again. So fetched files are kept, and the next run continues. When all files are complete
+and their checksums are correct, the folder is renamed. No downloaded code is run.
 """
 
 import os
@@ -17,11 +17,11 @@ from semantic_tokens.sources.addresses import HUB, from_addresses
 from semantic_tokens.sources.folder import full_disk_is_told, read_checksums, sha256_of
 from semantic_tokens.sources.hub import from_hub
 
-#: Written beside the files: where they come from, which revision, their sizes and checksums.
+#: An additional file with the source, the revision, and the sizes and checksums of the files.
 PROVENANCE = ".provenance.json"
 
-_SPEC = ".spec.json"  # what is being fetched, while it is
-_DESCRIPTION = ("licence", "size_mb")  # of a spec, what decides no file
+_SPEC = ".spec.json"  # the entry that is being fetched
+_DESCRIPTION = ("licence", "size_mb")  # the keys of an entry that do not affect files
 
 
 def fetch_download(
@@ -31,25 +31,25 @@ def fetch_download(
     spec: Mapping[str, Any],
     mirrors: Mapping[str, str] | None = None,
 ) -> None:
-    """Put the files of one entry of the config's ``downloads`` into a folder, all or none.
+    """Fetch the files of one entry of the config's ``downloads`` into a folder, atomically.
 
     Args:
         name: its key, for messages.
-        target: the folder to make.
-        partial: the folder that keeps what has arrived so far; on the same disk.
+        target: the folder to write.
+        partial: the folder of the unfinished download, on the same disk.
         spec: ``hub`` (with ``hub_type``, ``revision``), ``zenodo`` or ``url`` (with ``archive``,
             ``sha256``); ``files``, ``checksums``.
-        mirrors: what stands in for the hub (key ``hub``) or for addresses that begin with the
-            key: another address, or a folder of this machine, whose files are linked to.
+        mirrors: replacements for the hub (key ``hub``) or for addresses that start with the key:
+            other addresses, or local folders, whose files are linked.
 
     Raises:
-        InputError: something is not there, not permitted, not of its checksum or not whole, or
-            the disk is full. What arrived before stays in ``partial``.
+        InputError: a file is missing, not permitted, incomplete or has the wrong checksum, or the
+            disk is full. Fetched files stay in ``partial``.
     """
     target, partial = Path(target), Path(partial)
     decisive = {key: value for key, value in spec.items() if key not in _DESCRIPTION}
     if spec.get("checksums"):
-        decisive["checksums"] = read_checksums(spec["checksums"])  # and not where they stand
+        decisive["checksums"] = read_checksums(spec["checksums"])  # the content, not the path
     mirrors = mirrors or {}
     with full_disk_is_told(name, partial):
         _begin(partial, decisive)
@@ -61,17 +61,17 @@ def fetch_download(
     if target.exists():
         shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    (partial / _SPEC).unlink()  # last of all: without it, what has arrived is not gone on with
+    (partial / _SPEC).unlink()  # last, since a folder without it is not continued
     os.replace(partial, target)
 
 
 def _describe(
     folder: Path, spec: Mapping[str, Any], revision: str | None, sums: Mapping[str, str]
 ) -> None:
-    """Write where the files come from, and the size and SHA-256 of each.
+    """Write the source of the files, and the size and SHA-256 of each.
 
     Args:
-        sums: those that are known already.
+        sums: the known checksums.
     """
     apart = (_SPEC, PROVENANCE)
     files = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
@@ -89,7 +89,7 @@ def _describe(
 
 
 def _begin(partial: Path, spec: dict[str, Any]) -> None:
-    """Keep what has arrived of this very download, and nothing of another."""
+    """Keep fetched files of the same entry, and remove those of another."""
     if partial.exists() and (not (partial / _SPEC).is_file() or read_json(partial / _SPEC) != spec):
         shutil.rmtree(partial)
     write_json(spec, partial / _SPEC)

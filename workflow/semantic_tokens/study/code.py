@@ -1,9 +1,9 @@
-"""Which code decides what a script makes: a digest of all that it imports of this package.
+"""Digests of the code that affects the output of a script.
 
-A rule passes the digest of its script's code as a parameter, so a job runs again when that code
-changes. The code is found by reading the imports, and those of what is imported. A package's own
-file counts where something is taken from it, and a file or folder of other files where a module
-names it. Comments and docstrings do not count.
+A rule has the digest of its script's code as a parameter, so its jobs run again when this code
+changes. The code consists of all modules of this package that the script imports, directly or
+indirectly. A package's ``__init__.py`` is included if a name is imported from it. Other files and
+folders are included if a module names them. Comments and docstrings are ignored.
 """
 
 import ast
@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 PACKAGE = "semantic_tokens"
 
-#: Modules and packages that change no result, with all that only they import: how files are opened
-#: and written and how jobs run, messages, downloads (their files have checksums), and the
-#: configuration (its values are parameters, and paths).
+#: Modules and packages that do not affect results, with the modules that only they import: reading
+#: and writing of files, running of jobs, messages, downloads (their files have checksums), and the
+#: configuration (its values are parameters and paths).
 WITHOUT_RESULT = frozenset(
     {
         *("errors", "files"),
@@ -37,7 +37,7 @@ class Code:
     """The code of a checkout: its scripts, and the modules of the package that they import.
 
     Args:
-        folder: of the checkout, with ``scripts`` and ``semantic_tokens`` in it.
+        folder: the folder that contains ``scripts`` and ``semantic_tokens``.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -47,13 +47,14 @@ class Code:
     def digest(
         self, script: str, choices: Collection[str] = (), chosen: Collection[str] = ()
     ) -> str:
-        """A short digest of the code that decides what a script makes.
+        """A short digest of the code that affects the output of a script.
 
         Args:
-            script: its name, without its ending.
-            choices: modules of which the script uses some, as its job's parameters say, named
-                without the package: ``tasks.retrieval``.
-            chosen: those that this job uses; of the others counts what these import.
+            script: its name without the suffix.
+            choices: modules of which a job uses only some, depending on its parameters, without the
+                name of the package: ``tasks.retrieval``.
+            chosen: the modules that this job uses. Other choices are included only if these import
+                them.
         """
         digest = hashlib.sha256()
         for path in self.files(script, choices, chosen):
@@ -63,8 +64,8 @@ class Code:
     def modules(
         self, script: str, choices: Collection[str] = (), chosen: Collection[str] = ()
     ) -> list[str]:
-        """The modules that decide what a script makes, without the package's name; arguments as
-        of :meth:`digest`.
+        """The modules that affect the output of a script, without the package's name. The arguments
+        are those of :meth:`digest`.
 
         Raises:
             ValueError: there is no such script, or no such module.
@@ -90,7 +91,7 @@ class Code:
 
     @cached_property
     def _files(self) -> dict[str, Path]:
-        """Every module of the package and its file."""
+        """All modules of the package with their files."""
         package = self.folder / PACKAGE
         files = {}
         for path in sorted(package.rglob("*.py")):
@@ -99,7 +100,8 @@ class Code:
         return files
 
     def _reached(self, start: Iterable[str], barred: Collection[str]) -> set[str]:
-        """Modules and all that they import, but for those that are barred or have no result."""
+        """Modules and all modules that they import, except barred ones and those without an
+        effect."""
         found: set[str] = set()
         ahead = list(start)
         while ahead:
@@ -114,7 +116,7 @@ class Code:
         return found
 
     def _modules_in(self, names: Iterable[str]) -> set[str]:
-        """The modules that imported names are, or are taken from."""
+        """The modules of imported names."""
         modules = {name if name in self._files else name.rpartition(".")[0] for name in names}
         return modules & self._files.keys() - {""}
 
@@ -125,12 +127,13 @@ class Code:
 
 
 class _File(NamedTuple):
-    """What counts of a file.
+    """The relevant content of a file.
 
     Attributes:
-        digest: of what is in it, without comments and docstrings.
-        imports: names of the package that it imports, dotted.
-        named: the files that it names in a string: beside it, and in folders without modules.
+        digest: the digest of its content, without comments and docstrings.
+        imports: the names that it imports from the package, dotted.
+        named: the files in the same folder, or in subfolders without modules, that its strings
+            name.
     """
 
     digest: bytes
@@ -165,7 +168,7 @@ def _has_no_result(module: str) -> bool:
 
 
 def _imports(node: ast.AST) -> Iterator[str]:
-    """What a statement imports of the package, without the package's name."""
+    """The names that a statement imports from the package, without the package's name."""
     names = []
     if isinstance(node, ast.ImportFrom):
         names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -213,7 +216,7 @@ def _without_comments(source: str, nodes: Iterable[ast.AST]) -> str:
             ):
                 for row in range(first.lineno - 1, first.end_lineno or first.lineno):
                     lines[row] = ""
-    strings: list[str] = []  # set aside, for their own lines may be empty
+    strings: list[str] = []  # kept separately, because their lines may be empty
 
     def set_aside(match: re.Match[str]) -> str:
         if match["comment"]:

@@ -1,16 +1,16 @@
-"""The reference of the configuration: what the schemas say of every key, as tables of a page.
+"""The reference of the configuration: tables of all keys, generated from the schemas.
 
     python -m semantic_tokens.study.config_reference config/README.md
 
-writes the tables of the page anew, each between two comments. The first comment names a schema
-beside the page, and the keys that its table shows, with all that is below them; with none named,
-all keys:
+updates the tables of the page. Each table is between two comments. The first comment names a
+schema, relative to the page, and the keys of the table. Keys below these are included. Without
+names, the table has all keys:
 
     <!-- keys of schemas/config.schema.json: wheels, backbones -->
     <!-- end of keys -->
 
-A key in the comment that ends with a dot shows what is below it, by its own name alone. For a
-schema of the rows of a table, the comments say ``columns`` in place of ``keys``.
+If a key in the comment ends with a dot, the table shows only the keys below it, without their
+prefix. For a schema that describes the rows of a table, write ``columns`` instead of ``keys``.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 Schema = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ _TABLE = re.compile(
 )
 _KINDS = {
     "string": "text",
-    "integer": "whole number",
+    "integer": "integer",
     "number": "number",
     "boolean": "true or false",
     "array": "list",
@@ -47,10 +47,10 @@ class Key:
     """A key of a configuration.
 
     Attributes:
-        path: dotted; ``*`` stands for a name that the user gives.
-        schema: what the schema says of it, references resolved.
-        only: the kind that its entry must be of to have this key; empty for any.
-        is_required: whether an entry that lacks it is refused.
+        path: dotted; ``*`` stands for a name that the user chooses.
+        schema: the part of the schema for this key, with references resolved.
+        only: the kind of task or dataset that has this key; empty for all kinds.
+        is_required: whether the key is required.
     """
 
     path: str
@@ -60,17 +60,21 @@ class Key:
 
     @property
     def is_section(self) -> bool:
-        """Whether there are keys below it."""
+        """Whether the key contains other keys."""
         return bool({"properties", "additionalProperties", "allOf"} & self.schema.keys())
 
 
-def resolved(schema: Schema, whole: Schema) -> dict[str, Any]:
-    """A part of a schema with what it refers to in ``$defs``; the part's own words win.
+def resolved(schema: Schema, root: Schema) -> dict[str, Any]:
+    """A part of a schema, merged with the part of ``$defs`` that it refers to.
 
-    The ``properties`` of both are kept."""
+    The part's own values have priority. ``properties`` of both are kept.
+
+    Args:
+        root: the complete schema, with ``$defs``.
+    """
     if "$ref" not in schema:
         return dict(schema)
-    referred = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+    referred = root["$defs"][schema["$ref"].rpartition("/")[2]]
     properties = {**referred.get("properties", {})}
     for name, part in schema.get("properties", {}).items():
         properties[name] = {**properties.get(name, {}), **part}
@@ -78,35 +82,35 @@ def resolved(schema: Schema, whole: Schema) -> dict[str, Any]:
 
 
 def keys_of(schema: Schema) -> list[Key]:
-    """Every key that a schema knows, sections included, in its order."""
+    """All keys of a schema, including sections, in the order of the schema."""
     return list(_below(schema, schema, "", ""))
 
 
-def _below(schema: Schema, whole: Schema, path: str, only: str) -> Iterator[Key]:
+def _below(schema: Schema, root: Schema, path: str, only: str) -> Iterator[Key]:
     properties = schema.get("properties", {})
     chosen: dict[str, list[tuple[str, Schema]]] = {}
     for choice in schema.get("allOf", ()):
         kind = choice["if"]["properties"]["kind"]["const"]
         for name, part in choice["then"]["properties"].items():
-            chosen.setdefault(name, []).append((kind, resolved(part, whole)))
+            chosen.setdefault(name, []).append((kind, resolved(part, root)))
     for name, part in properties.items():
         key = f"{path}.{name}" if path else name
-        found = resolved(part, whole)
+        found = resolved(part, root)
         yield Key(key, found, only, name in schema.get("required", ()))
-        yield from _below(found, whole, key, only)
+        yield from _below(found, root, key, only)
         for kind, other in chosen.get(name, ()):
-            yield from _below(other, whole, key, kind)
+            yield from _below(other, root, key, kind)
     if isinstance(named := schema.get("additionalProperties"), Mapping):
-        found = resolved(named, whole)
+        found = resolved(named, root)
         yield Key(f"{path}.*", found, only)
-        yield from _below(found, whole, f"{path}.*", only)
+        yield from _below(found, root, f"{path}.*", only)
 
 
 def values_of(schema: Schema) -> str:
-    """Which values a part of a schema takes, in words; empty where it is a section.
+    """The allowed values of a part of a schema, in words; empty for a section.
 
     >>> values_of({"type": ["integer", "null"], "minimum": 1})
-    'whole number, 1 or more; or null'
+    'integer, 1 or more; or null'
     >>> values_of({"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 1})
     'list of `a`, `b`; not empty'
     """
@@ -118,7 +122,7 @@ def values_of(schema: Schema) -> str:
     words = [" or ".join(kinds) + _range(schema)]
     items = schema.get("items", {})
     if "array" in types and (of := values_of(items)) and of != "text":
-        words[0] += f" of {of}".replace("number", "numbers")
+        words[0] += f" of {of}".replace("number", "numbers").replace("integer", "integers")
     length = (schema.get("minItems", 0), schema.get("maxItems"))
     if length[1] is not None and length[0] == length[1]:
         words[0] = words[0].replace("list of", f"list of {length[0]}:", 1)
@@ -147,7 +151,7 @@ def _range(schema: Schema) -> str:
 
 
 def _spelt(value: Any) -> str:
-    """A value as YAML has it."""
+    """A value as YAML writes it."""
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
@@ -165,8 +169,8 @@ def table(keys: Iterable[Key], hidden: str = "", what: str = "key") -> str:
     """Keys as a table in Markdown.
 
     Args:
-        what: the keys are called: ``key`` or ``column``.
-        hidden: what the path of every key begins with and the table leaves out.
+        hidden: a prefix of all paths, which the table leaves out.
+        what: the name of the keys, ``key`` or ``column``.
     """
     lines: dict[tuple[str, ...], list[str]] = {}
     for key in keys:
@@ -178,26 +182,26 @@ def table(keys: Iterable[Key], hidden: str = "", what: str = "key") -> str:
             _default(key),
         )
         lines.setdefault(cells, []).append(key.only)
-    header = [what, "values", "what it says", "default"]
+    header = [what, "values", "description", "default"]
     has_kinds = any(kinds != [""] for kinds in lines.values())
     if has_kinds:
-        header.insert(1, "of")
+        header.insert(1, "kind")
     rows = [header, ["---"] * len(header)]
     for cells, kinds in lines.items():
         row = [cell.replace("|", r"\|") for cell in cells]
         if has_kinds:
             row.insert(1, ", ".join(kinds))
         rows.append(row)
-    if what == "column":  # of a table, which has no defaults
+    if what == "column":  # columns have no defaults
         rows = [row[:-1] for row in rows]
     return "".join(f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in row)}|\n" for row in rows)
 
 
 def shown(names: str | None, schema: Schema) -> tuple[list[Key], str]:
-    """The keys that a comment names, and what the table leaves out of their paths.
+    """The keys that a comment names, and the prefix that the table leaves out.
 
     Raises:
-        InputError: the schema does not know one of them.
+        InputError: the schema does not have one of the keys.
     """
     keys = keys_of(schema)
     if names is None:
@@ -215,14 +219,14 @@ def shown(names: str | None, schema: Schema) -> tuple[list[Key], str]:
     return found, hidden
 
 
-def renewed(page: str, folder: Path) -> str:
-    """A page with its tables as the schemas have them.
+def updated(page: str, folder: Path) -> str:
+    """A page with updated tables.
 
     Args:
-        folder: what the names of the schemas are relative to.
+        folder: the folder to which the names of schemas are relative.
 
     Raises:
-        InputError: a comment names a schema or a key that there is not.
+        InputError: a comment names a schema or a key that does not exist.
     """
 
     def with_table(match: re.Match[str]) -> str:
@@ -238,16 +242,16 @@ def renewed(page: str, folder: Path) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m semantic_tokens.study.config_reference",
-        description="Write the tables of keys in a page anew from the schemas.",
+        description="Update the tables of keys in a page from the schemas.",
     )
     parser.add_argument("page", type=Path, help="a page in Markdown, such as config/README.md")
     page = parser.parse_args().page
     try:
-        text = renewed(page.read_text(encoding="utf-8"), page.parent)
+        text = updated(page.read_text(encoding="utf-8"), page.parent)
     except (InputError, OSError) as error:
         print(f"{page}: {error}", file=sys.stderr)
         return 1
-    with whole(page) as partial:
+    with atomic_file(page) as partial:
         partial.write_text(text, encoding="utf-8")
     return 0
 

@@ -1,7 +1,7 @@
-"""The front door: is the configuration, and the table of experiments, what the workflow can run?
+"""Validation of the configuration and of the table of experiments.
 
-Used by the Snakefile alone. No stage sees the configuration as a whole; each is passed the
-parameters of its own step.
+Only the Snakefile uses this module. Stages get the parameters of their own step, and never the
+entire configuration.
 """
 
 import difflib
@@ -16,11 +16,11 @@ from typing import Any
 from semantic_tokens.errors import InputError
 from semantic_tokens.study.config_reference import resolved, values_of
 
-#: The kind of dataset that a kind of task needs, where it is not its own.
+#: The kind of dataset that a kind of task needs, if its name is different.
 DATASET_KIND = {
     "reranking": "ranking",
     "retrieval": "ranking",
-}  #: Options that say how far down BM25's lists a kind of task looks.
+}  #: Options with the number of BM25 passages that a kind of task uses.
 POOLED_DEPTHS = {
     "rerank_depth": ("reranking",),
     "negative_depth": ("reranking", "retrieval"),
@@ -28,31 +28,31 @@ POOLED_DEPTHS = {
 
 
 def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
-    """Fill the schema's defaults into ``config`` and check it, references between its entries
-    included; and put its keys in order.
+    """Fill the schema's defaults into ``config``, check it with the references between its entries,
+    and sort its keys.
 
-    Snakemake compares parameters as they are printed. In order, a key that a profile only repeats,
-    or names in another place, makes nothing stale.
+    Snakemake compares the printed parameters. With sorted keys, a profile that only repeats or
+    moves a key makes nothing stale.
 
     Raises:
-        InputError: names the key, what is wrong with it, and how to fix it.
+        InputError: names the key, says what is wrong, and how to fix it.
     """
     from snakemake.exceptions import WorkflowError
     from snakemake.utils import validate
 
     schema = json.loads(Path(schema_path).read_text(encoding="utf-8"))
-    _spell_out(config, schema, schema)
+    _restore_words(config, schema, schema)
     errors = list(_problems(config, schema))
     if errors:
         raise InputError(errors[0])
-    # No two entries share a value, as anchors of YAML and a default of the schema let them: the
-    # defaults of one kind of task would go to a task of another kind.
+    # Copy shared values, which come from anchors of YAML or a default of the schema. Otherwise the
+    # defaults of one kind of task would be added to a task of another kind.
     _replace(config, _in_order(config))
     for task in config["tasks"].values():
         task.setdefault("options", {})
     try:
         validate(config, str(schema_path))  # fills defaults
-    except WorkflowError as error:  # found by no rule above
+    except WorkflowError as error:  # a violation that the rules above do not find
         raise InputError(f"config: {error}") from error
     _replace(config, _in_order(config))
     for name, task in config["tasks"].items():
@@ -72,7 +72,7 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     for name, lexicons in config["lexicon_sets"].items():
         if name in config["lexicons"]:
             raise InputError(
-                f"config key lexicon_sets.{name}: {name} is a lexicon too; rename one of the two"
+                f"config key lexicon_sets.{name}: {name} is also a lexicon; rename one of the two"
             )
         for lexicon in lexicons:
             _check_reference(config, "lexicons", lexicon, f"lexicon_sets.{name}")
@@ -100,14 +100,14 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
                 )
 
 
-#: What YAML reads as true or false where it is not quoted.
+#: Words that YAML reads as true or false without quotation marks.
 _YAML_WORDS = {False: ("no", "off", "false", "n"), True: ("yes", "on", "true", "y")}
 
 
-def _spell_out(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> Any:
-    """Put back the words ``no``, ``off``, ``yes`` and ``on``, which YAML reads as false and true,
-    where the schema takes one of them and no boolean; return the value."""
-    schema = resolved(schema, whole)
+def _restore_words(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    """Restore the words ``no``, ``off``, ``yes`` and ``on``, which YAML reads as false and true, if
+    the schema allows one of them and no boolean. Return the value."""
+    schema = resolved(schema, root)
     if isinstance(value, bool):
         words = [word for word in _YAML_WORDS[value] if word in schema.get("enum", ())]
         return words[0] if words else value
@@ -116,14 +116,14 @@ def _spell_out(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> Any
         for key in value:
             below = schema.get("properties", {}).get(key, others)
             if isinstance(below, dict):
-                value[key] = _spell_out(value[key], below, whole)
+                value[key] = _restore_words(value[key], below, root)
     if isinstance(value, list) and isinstance(schema.get("items"), dict):
-        value[:] = [_spell_out(item, schema["items"], whole) for item in value]
+        value[:] = [_restore_words(item, schema["items"], root) for item in value]
     return value
 
 
 def _in_order(value: Any) -> Any:
-    """The same value as plain dictionaries and lists, keys in alphabetical order."""
+    """The same value as plain dictionaries and lists, with sorted keys."""
     if isinstance(value, dict):
         return {key: _in_order(value[key]) for key in sorted(value, key=str)}
     return [_in_order(item) for item in value] if isinstance(value, list) else value
@@ -135,12 +135,12 @@ def _replace(config: dict[str, Any], other: dict[str, Any]) -> None:
 
 
 def _listed(names: str | list[str] | None) -> list[str]:
-    """What an entry's ``download`` names: one, several or none."""
+    """The names in an entry's ``download``: one, several or none."""
     return [names] if isinstance(names, str) else list(names or ())
 
 
 def _check_pool(name: str, task: dict[str, Any], config: dict[str, Any]) -> None:
-    """Raise an InputError where a task looks at passages of BM25's that its pool leaves out."""
+    """Raise an InputError if a task uses passages of BM25 that its pool leaves out."""
     pool = config["datasets"][task["dataset"]].get("pool")
     if not pool:
         return
@@ -151,12 +151,12 @@ def _check_pool(name: str, task: dict[str, Any], config: dict[str, Any]) -> None
         if depth > pool["depth"]:
             raise InputError(
                 f"config key datasets.{task['dataset']}.pool.depth is {pool['depth']}, and task "
-                f"{name} looks at BM25's first {depth} (`{option}`); raise the one or lower the other"
+                f"{name} uses BM25's first {depth} passages (`{option}`); raise the former or lower the latter"
             )
 
 
 def _check_download(name: str, entry: dict[str, Any]) -> None:
-    """Raise an InputError where an entry of ``downloads`` does not say what to fetch."""
+    """Raise an InputError if an entry of ``downloads`` does not define what to fetch."""
     key = f"config key downloads.{name}"
     origins = [origin for origin in ("hub", "zenodo", "url") if entry.get(origin)]
     if len(origins) != 1:
@@ -212,7 +212,7 @@ def _problems(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
 
 
 def violations(instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
-    """What jsonschema finds."""
+    """The errors of jsonschema."""
     import jsonschema
 
     kind = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})
@@ -220,7 +220,8 @@ def violations(instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
-    """The schema's keyword: its ``$`` is the very end, where Python's lets a newline follow."""
+    """The keyword ``pattern``, in which ``$`` matches only the end; Python's allows a newline after
+    it."""
     import jsonschema
 
     to_the_end = re.sub(r"\$\Z", r"\\Z", pattern)
@@ -249,14 +250,14 @@ def _explain(error: Any) -> str:
         return f"config key {key}: {error.instance!r} cannot be a name ({error.message}); rename it"
     if error.validator == "type" and (number := _number_in(error.instance)):
         return (
-            f"config key {key}: {error.instance!r} is text to YAML; write {number}, and in a file: "
-            "--config makes text of all that is in brackets"
+            f"config key {key}: {error.instance!r} is text to YAML; write {number} in a file, since "
+            "--config makes text of all values in brackets"
         )
     return f"config key {key}: {error.message}; {_meant(error.schema)}"
 
 
 def _meant(schema: dict[str, Any]) -> str:
-    """Which values a key takes, and the first sentence of what the schema says of it."""
+    """The allowed values of a key, and the first sentence of its description."""
     meaning = schema.get("description", "").split(". ")[0].rstrip(".")
     values = values_of(schema)
     hint = meaning if values in ("", "text", "list of text") else f"{values} ({meaning})"
@@ -264,7 +265,7 @@ def _meant(schema: dict[str, Any]) -> str:
 
 
 def _number_in(value: Any) -> str | None:
-    """The number that a text such as ``1e-4`` spells, as YAML reads it; None for another text."""
+    """The number in a text such as ``1e-4``, as YAML writes it; None for other texts."""
     if not isinstance(value, str):
         return None
     try:

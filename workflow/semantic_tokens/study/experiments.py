@@ -23,11 +23,11 @@ class Experiment:
     """A row of experiments.tsv.
 
     Attributes:
-        figure: where the paper shows it (``oracle``, ``figure3`` …).
+        figure: the figure of the paper that shows it (``oracle``, ``figure3`` …).
         table5: whether it is a row of Table 5.
-        reference: whether its backbone's relative scores are to this row.
+        reference: whether the backbone's relative scores are relative to this row.
         recipe: the operations that make its model.
-        training: what it is fine-tuned on: ``all-languages`` or one language code (zero-shot).
+        training: the training languages: ``all-languages``, or one language code (zero-shot).
     """
 
     figure: str
@@ -37,7 +37,7 @@ class Experiment:
     training: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as tables take them."""
+        """Plain values, for tables."""
         return {
             "figure": self.figure,
             "table5": self.table5,
@@ -55,13 +55,12 @@ def recipe_of(row: ExperimentRow) -> Recipe:
 def read_experiments(
     path: str | Path, config: dict[str, Any], schema_path: str | Path
 ) -> list[Experiment]:
-    """Read the table of experiments and check every row: its cells against the schema, and what
-    they name against the configuration.
+    """Read the table of experiments, and check every row against the schema and the configuration.
 
-    A set of lexicons that a row names is replaced by its members, which its paths then spell.
+    A set of lexicons in a row is replaced by its members, which the paths then list.
 
     Raises:
-        InputError: names file, line, column and remedy.
+        InputError: names the file, line and column, and says how to fix it.
     """
     path = Path(path)
     if not path.is_file():
@@ -100,7 +99,7 @@ def read_experiments(
 
 
 def _check_row(row: dict[str, str], where: str, schema: dict[str, Any]) -> None:
-    """Raise an InputError for the first cell of a row that the schema does not take."""
+    """Raise an InputError for the first cell of a row that violates the schema."""
     refused = {error.absolute_path[0]: error.schema for error in violations(row, schema)}
     for column in filter(refused.get, COLUMNS):
         part = refused[column]
@@ -109,7 +108,7 @@ def _check_row(row: dict[str, str], where: str, schema: dict[str, Any]) -> None:
                 f"{where}: `{column}` is {row[column]!r} and must be {' or '.join(part['enum'])}"
             )
         raise InputError(
-            f"{where}: `{column}` is {row[column]!r}, which has none of its forms. "
+            f"{where}: `{column}` is {row[column]!r}, which is not an allowed form. "
             f"{part['description']}"
         )
 
@@ -136,7 +135,7 @@ def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Expe
             ):
                 _unknown(where, "lexicon", lexicon, config["lexicons"] | sets)
     if recipe.has_ratio and not 0 < recipe.ratio < 1:
-        raise InputError(f"{where}: a grouping ratio lies between 0 and 1, not {recipe.ratio}")
+        raise InputError(f"{where}: a grouping ratio is between 0 and 1, not {recipe.ratio}")
     return Experiment(
         row["figure"], row["table5"] == "yes", row["reference"] == "yes", recipe, row["training"]
     )
@@ -149,7 +148,7 @@ def _unknown(where: str, what: str, name: str, known: dict[str, Any]) -> None:
 
 
 def _check_references(experiments: list[Experiment], path: Path) -> None:
-    """Each backbone of the table has exactly one row that its relative scores are to."""
+    """Check that each backbone has exactly one reference row for relative scores."""
     for backbone in {row.recipe.backbone for row in experiments if row.table5}:
         references = [
             row for row in experiments if row.reference and row.recipe.backbone == backbone

@@ -1,4 +1,4 @@
-"""Which groupings the explorer shows."""
+"""The groupings in the explorer."""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ _METHODS = ("kmeans", "lexicon")
 
 
 def explored(rows: Sequence[Experiment]) -> list[Recipe]:
-    """The groupings of the main backbone, K-Means and by lexicon, at the largest dimension that
-    K-Means groups it at (of lexicons alone, that they do).
+    """The K-Means and lexicon groupings of the main backbone, at the largest dimension with a
+    K-Means grouping (or a lexicon grouping, if there is no K-Means).
 
-    Alignments come in the table's order, and of each the finest grouping first. What
-    pretraining does to a model leaves its groups as they are, so recipes are not pretrained.
+    Alignments are in the table's order, each with its finest grouping first. Pretraining does not
+    change groups, so the recipes have none.
 
     Returns:
-        none where the table of experiments has none.
+        an empty list if the table of experiments has no such grouping.
     """
     found = [
         Recipe(r.backbone, r.alignment, r.dimension, r.grouping)

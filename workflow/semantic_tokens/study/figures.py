@@ -1,8 +1,8 @@
-"""Which experiments a figure shows, as curves (paper, Figures 3 to 7, 9, 11 and 12).
+"""The experiments of each figure, as curves (paper, Figures 3 to 7, 9, 11 and 12).
 
-An experiment belongs to a figure by its ``figure`` in the table of experiments; what a figure
-shares with another is taken from there, and the ungrouped model stands at the end of a curve.
-A figure whose experiments are not in the table has no curves, and is not drawn.
+The column ``figure`` of the table of experiments assigns experiments to figures. Some figures also
+show curves of another figure. Curves end at the ungrouped model. A figure without experiments in
+the table has no curves, and is not drawn.
 """
 
 import math
@@ -13,12 +13,13 @@ from typing import Any
 from semantic_tokens.study.experiments import Experiment
 from semantic_tokens.study.recipe import METHOD_NAMES, PATTERNS, Recipe
 
-#: In a label: the dimension of the backbone's own word embeddings, known when it is drawn.
+#: A placeholder in labels for the dimension of the backbone's word embeddings.
 FULL_DIMENSION = "{D}"
 
-#: Figure 10: the five pairs of Appendix C by kind of task, each with its group: I, other type of task and
-#: other data; II, other type, the same data; III, the same type, other data. Its (I b) is printed as
-#: its (III b); we take retrieval for it, as group I needs tasks of different types.
+#: Figure 10: the five pairs of kinds of tasks in Appendix C, each with its group: I, different
+#: types and data; II, different types and the same data; III, the same type and different data. The
+#: paper prints (I b) as (III b). We use retrieval for (I b), since group I needs tasks of different
+#: types.
 PAIRS = (
     ("I", "retrieval", "pair_classification"),
     ("I", "retrieval", "question_answering"),
@@ -34,7 +35,7 @@ class Series:
 
     Attributes:
         label: its name in the legend.
-        colour: a number; curves of one colour are variants of each other.
+        colour: a number; variants of a curve have the same colour.
         experiments: its points.
     """
 
@@ -49,13 +50,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Curves:
-    """What one figure shows.
+    """The content of one figure.
 
     Attributes:
-        series: in the order of the legend; none where the table lacks the figure's experiments.
-        x: ``ratio`` (of grouping), ``parameters`` (of the word embeddings, relative) or
-            ``dimension`` (of Figure 12, where all of it is at one ratio).
-        oracle: what the bands and the line on top are relative to; None where backbones differ.
+        series: in the order of the legend; empty if the table lacks the figure's experiments.
+        x: ``ratio`` (grouping ratio), ``parameters`` (relative number of word-embedding parameters)
+            or ``dimension`` (for Figure 12 with a single ratio).
+        oracle: the experiment to which the bands and the top line are relative; None if backbones
+            differ.
     """
 
     series: tuple[Series, ...]
@@ -64,12 +66,12 @@ class Curves:
 
     @property
     def experiments(self) -> list[Experiment]:
-        """Each once, the oracle first."""
+        """All experiments, each once, the oracle first."""
         rows = [] if self.oracle is None else [self.oracle]
         return list(dict.fromkeys(rows + [row for s in self.series for row in s.experiments]))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as a rule passes them."""
+        """Plain values, for a rule's parameters."""
         return {
             "x": self.x,
             "oracle": None if self.oracle is None else self.oracle.as_dict(),
@@ -92,12 +94,12 @@ def curves(figure: str, rows: Sequence[Experiment]) -> Curves:
 
 
 def main_backbone(rows: Iterable[Experiment]) -> str | None:
-    """The backbone that all but Figure 7 is about: the oracle's."""
+    """The main backbone, which is the oracle's; only Figure 7 is about others."""
     return next((row.recipe.backbone for row in rows if row.figure == "oracle"), None)
 
 
 def reference_of_main(rows: Sequence[Experiment]) -> Experiment | None:
-    """The experiment that the main backbone's relative scores are to."""
+    """The reference for relative scores of the main backbone."""
     backbone = main_backbone(rows)
     return next((row for row in rows if row.reference and row.recipe.backbone == backbone), None)
 
@@ -187,14 +189,14 @@ def _figure9(rows: Sequence[Experiment]) -> Curves:
     grouped = [row for row in shown if row.recipe.grouping_method == "kmeans"]
     alignments = {row.recipe.alignment for row in grouped}
     ungrouped = [row for row in shown if row.recipe.grouping_method == "ungrouped"]
-    # The oracle that is aligned as the curve is, so that grouping alone tells them apart.
+    # An oracle with the alignment of the curve, so that they differ only in grouping.
     ungrouped.sort(key=lambda row: row.recipe.alignment not in alignments)
     oracle = ungrouped[0] if ungrouped else None
     return Curves(_by_ratio(shown, grouped, lambda row: ("SG, zero-shot", 2)), "ratio", oracle)
 
 
 def _figure11(rows: Sequence[Experiment]) -> Curves:
-    """One series for each alignment, of one experiment, after the model without."""
+    """One series per alignment, with one experiment each, after the unaligned model."""
     found = []
     shown = sorted(_of(rows, "figure11"), key=lambda row: row.recipe.is_aligned)
     for number, row in enumerate(shown):
@@ -217,7 +219,8 @@ def _figure12(rows: Sequence[Experiment]) -> Curves:
 
 
 def _by_distance(shown: Sequence[Experiment], names: dict[str, str]) -> tuple[Series, ...]:
-    """One curve for each distance and dimension, by ratio: without the ungrouped model, which has none."""
+    """One curve per distance and dimension, by ratio, without the ungrouped model, which has no
+    distance."""
     dimensions = list(dict.fromkeys(row.recipe.dimension_number for row in shown))
     found = []
     for place, number in enumerate(dimensions):
@@ -234,8 +237,8 @@ def _by_distance(shown: Sequence[Experiment], names: dict[str, str]) -> tuple[Se
 
 
 def controlled(rows: Sequence[Experiment]) -> list[Experiment]:
-    """What the controls are shown with: themselves, and at full dimension and with the same
-    pretraining K-Means, K-Means after CLSA, and First-k; none without controls."""
+    """The controls, and the K-Means, K-Means after CLSA, and First-k experiments with full
+    dimension and the same pretraining; empty without controls."""
     controls = _of(rows, "controls")
     pretrainings = {row.recipe.pretraining for row in controls}
     others = [
@@ -283,7 +286,8 @@ _FIGURES: dict[str, Callable[[Sequence[Experiment]], Curves]] = {
 
 
 def by_grouping(recipe: Recipe) -> tuple[Any, ...]:
-    """Sorts recipes by backbone, alignment, dimension, method and ratio, large ratios first."""
+    """A sort key for recipes: backbone, alignment, dimension, method and ratio, large ratios
+    first."""
     name, _, ratio = recipe.grouping.rpartition("-")
     number = float(ratio) if ratio[:1].isdigit() else 0.0
     first = (recipe.backbone, recipe.is_aligned, recipe.alignment)
@@ -310,8 +314,8 @@ def _by_ratio(
     shown: Sequence[Experiment],
     series_of: Callable[[Experiment], tuple[str, int] | None],
 ) -> tuple[Series, ...]:
-    """One series for each recipe that differs in more than its ratio, from the full vocabulary
-    down, where the table has that: aligned as the series is, else unaligned."""
+    """One series per recipe without its ratio. It starts at the ungrouped model if the table has
+    one: with the alignment of the series, else unaligned."""
     ungrouped = {
         (row.recipe, row.training): row for row in rows if row.recipe.grouping_method == "ungrouped"
     }

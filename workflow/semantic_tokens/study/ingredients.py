@@ -1,11 +1,12 @@
-"""What of the configuration decides a file that runs share: its step's and all earlier ones'.
+"""The parameters and inputs of files that runs share, including those of all earlier steps.
 
-The rules pass a step its parameters and its input files. This says the same of any file that is
-made before the fine-tuning, from its path alone, so that two configurations can be asked whether
-they make the same file. Paths are those of a run without a name; :mod:`semantic_tokens.study.runs` says
-in which folder of which run such a file lies.
+Rules pass parameters and input files to a step. This module gives the same information for any file
+that is made before fine-tuning, from its path. So it can be checked whether two configurations make
+the same file. Paths are those of a run without a name; :mod:`semantic_tokens.study.runs` finds the
+run and the folder of such a file.
 
-A configuration is one that :func:`~semantic_tokens.study.configuration.validate_config` has completed.
+A configuration must be completed by
+:func:`~semantic_tokens.study.configuration.validate_config`.
 """
 
 import hashlib
@@ -22,11 +23,11 @@ Config = Mapping[str, Any]
 
 
 class Ingredients(NamedTuple):
-    """What decides a file.
+    """The parameters and inputs of a file.
 
     Attributes:
         parameters: the values of the configuration that its step uses.
-        inputs: the files that its step reads and another step makes.
+        inputs: the files from other steps that its step reads.
     """
 
     parameters: Any
@@ -35,7 +36,7 @@ class Ingredients(NamedTuple):
 
 SPLITS = ("train", "dev", "test")
 
-#: What decides the masked sequences of pretraining.
+#: The options that affect the masked sequences of pretraining.
 OBJECTIVE = (
     "mask_probability",
     "language_sampling_exponent",
@@ -46,33 +47,33 @@ OBJECTIVE = (
 
 
 def download_spec(spec: Config) -> dict[str, Any]:
-    """What decides the files of a download: what is said about them does not.
+    """The parameters that affect the files of a download, without their descriptions.
 
-    The list of checksums counts by what is in it, which :func:`checksums_of` reads."""
+    The list of checksums is replaced by its content, which :func:`checksums_of` reads."""
     return {key: spec[key] for key in spec if key not in ("licence", "size_mb", "checksums")}
 
 
 def checksums_of(spec: Config) -> dict[str, str] | None:
-    """What the list of a download's checksums says; None where it has none."""
+    """The content of a download's list of checksums; None if it has none."""
     from semantic_tokens.sources.folder import read_checksums
 
     return read_checksums(spec["checksums"]) if spec.get("checksums") else None
 
 
 def reading_spec(spec: Config) -> dict[str, Any]:
-    """What decides how an entry of the config is read: the rest of it is for other steps."""
+    """The parameters that affect the reading of an entry, without those of other steps."""
     keys = ("kind", "reader", "options", "minimum_characters")
     return {key: spec[key] for key in keys if key in spec}
 
 
 def backbone_spec(spec: Config) -> dict[str, Any]:
-    """What decides a backbone: its shape is for the plan, before it is there, and an option that is
-    off is as good as none."""
+    """The parameters that affect a backbone. Its shape is only for the plan, and an option that is
+    off equals a missing one."""
     return {key: spec[key] for key in spec if key != "shape" and spec[key] not in (None, False)}
 
 
 def training_spec(options: Config) -> dict[str, Any]:
-    """What decides what a training learns: how often it is kept on disk does not."""
+    """The options that affect the result of a training, without the interval of checkpoints."""
     training = {k: v for k, v in options["training"].items() if k != "checkpoint_every"}
     return {**options, "training": training}
 
@@ -83,14 +84,14 @@ def objective(config: Config) -> dict[str, Any]:
 
 
 def resegments(config: Config) -> bool:
-    """Whether First-k cuts text anew."""
+    """Whether First-k segments texts again with its own tokenizer."""
     return bool(config["grouping"]["first_k"]["mode"] == "resegment")
 
 
 def fetched_files(spec: Config) -> list[str]:
-    """The archive and the folders of fetched files that an entry of the config is read from.
+    """The archive and the folders of downloads that an entry of the config is read from.
 
-    A ``path`` goes before downloads: it is a copy that the user has."""
+    A ``path`` has priority over downloads, since it is the user's copy."""
     files = [f"resources/wheels/{spec['wheel']}.whl"] if spec.get("wheel") else []
     names = [] if spec.get("path") else spec.get("download") or []
     return files + [
@@ -99,19 +100,19 @@ def fetched_files(spec: Config) -> list[str]:
 
 
 def ranked_depth(config: Config, task: str) -> int | None:
-    """How many of BM25's passages a task ranks anew; None where it is no such task."""
+    """The number of BM25's passages that a task reranks; None for other tasks."""
     spec = config["tasks"][task]
     return spec["options"]["rerank_depth"] if spec["kind"] == "reranking" else None
 
 
 def made_from(config: Config, path: str) -> Ingredients | None:
-    """What decides a file.
+    """The parameters and inputs of a file.
 
     Args:
-        path: as a run without a name has it, such as ``results/lexicons/muse.tsv``.
+        path: the path in a run without a name, such as ``results/lexicons/muse.tsv``.
 
     Returns:
-        None where the file is of no step that runs share.
+        None if runs do not share files of this step.
 
     Raises:
         KeyError: the configuration has no such entry.
@@ -123,22 +124,23 @@ def made_from(config: Config, path: str) -> Ingredients | None:
 
 
 class Digests:
-    """Digests of what decides the files of one configuration; equal ones make equal files."""
+    """Digests of parameters and inputs for one configuration. Equal digests mean equal files."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._known: dict[str, str | None] = {}
 
     def of(self, path: str) -> str | None:
-        """A digest of a file's own step and of all before it.
+        """A digest over a file's step and all earlier steps.
 
-        None where the file is of no step that runs share, or the configuration makes no such file.
+        None if runs do not share files of this step, or the configuration makes no such file.
         """
         if path not in self._known:
             try:
                 self._known[path] = self._digest(path)
             except (KeyError, TypeError, AttributeError, InputError):
-                # No such entry, or a configuration of another version of the workflow.
+                # There is no such entry, or the configuration is from another version of the
+                # workflow.
                 self._known[path] = None
         return self._known[path]
 
@@ -151,8 +153,8 @@ class Digests:
             inputs[file] = self.of(file)
             if inputs[file] is None:
                 return None
-        told = json.dumps([found.parameters, inputs], sort_keys=True, default=str)
-        return hashlib.sha256(told.encode()).hexdigest()
+        text = json.dumps([found.parameters, inputs], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 _Step = Callable[..., Ingredients]
@@ -160,8 +162,8 @@ _STEPS: list[tuple[re.Pattern[str], _Step]] = []
 
 
 def _makes(*paths: str) -> Callable[[_Step], _Step]:
-    """Register what decides the files of these paths; ``{name}`` is one folder or a part of a
-    file's name, passed by that name."""
+    """Register the function for files with these paths. ``{name}`` is one folder or a part of a
+    file's name, and is passed as an argument with this name."""
 
     def register(step: _Step) -> _Step:
         for path in paths:
@@ -177,7 +179,7 @@ def _makes(*paths: str) -> Callable[[_Step], _Step]:
 
 
 def _read(config: Config, section: str, name: str) -> Ingredients:
-    """Of an entry that is read: a lexicon, a corpus or a dataset."""
+    """Parameters and inputs of a lexicon, a corpus or a dataset."""
     spec = config[section][name]
     return Ingredients([reading_spec(spec), spec.get("path")], fetched_files(spec))
 
@@ -217,7 +219,7 @@ def _passages(dataset: str) -> str:
 
 
 def searched_passages(config: Config, dataset: str) -> str:
-    """The passages that a dataset's queries search: all, or those of its pool."""
+    """The passages that a dataset's queries search: all passages, or its pool."""
     has_pool = config["datasets"][dataset].get("pool")
     return f"results/pools/{dataset}/passages.jsonl" if has_pool else _passages(dataset)
 
@@ -241,7 +243,7 @@ def _backbone(config: Config, backbone: str, file: str) -> Ingredients:
 
 
 def _tokenizer(backbone: str, segmentation: str) -> str:
-    """The tokenizer that cuts the text of this segmentation; replicates share it."""
+    """The tokenizer of a segmentation, which replicates share."""
     original = split_replicate(backbone)[0]
     if segmentation == "original":
         return f"results/backbones/{original}/tokenizer.json"

@@ -1,4 +1,4 @@
-"""Which groupings of a study are measured on held-out translations."""
+"""The groupings of a study that are measured on held-out translations."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +11,11 @@ _METHODS = ("kmeans", "random", "frequency")
 
 
 def groupings_to_measure(rows: Sequence[Experiment]) -> list[Recipe]:
-    """The main backbone's groupings by K-Means and its controls, each once, in the table's order;
-    and random groups beside every curve of K-Means over ratios, whether the table has them or not.
+    """The main backbone's K-Means groupings and controls, each once, in the table's order. They
+    include random groups for every K-Means curve over ratios, even if the table does not have them.
 
-    First-k makes no groups, and a lexicon groups by what is measured. Pretraining leaves groups as
-    they are, so recipes are not pretrained.
+    First-k makes no groups, and groups from a lexicon cannot be measured with it. Pretraining does
+    not change groups, so the recipes have none.
     """
     found = [
         replace(row.recipe, pretraining="asis")

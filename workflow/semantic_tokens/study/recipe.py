@@ -1,7 +1,7 @@
-"""The recipe of a model: which operations made it, in the paper's order (section 2).
+"""The recipe of a model: its operations in the paper's order (section 2).
 
-A recipe is the path of every artefact it makes, so two experiments that share operations
-share files. Nothing here reads the config.
+A recipe is the path of its files, so experiments with the same operations share files. This module
+does not read the config.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from semantic_tokens.errors import InputError
 
-#: What each part of a path may look like; Snakemake's wildcard constraints are these.
+#: The patterns of the parts of a path, which are Snakemake's wildcard constraints.
 PATTERNS = {
     "backbone": r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     "alignment": r"unaligned|clsa-[A-Za-z0-9_]+(\+[A-Za-z0-9_]+)*",
@@ -22,7 +22,7 @@ PATTERNS = {
     "pretraining": r"asis|mlm",
 }
 
-#: How figures and tables call the methods of grouping.
+#: The names of the grouping methods in figures and tables.
 METHOD_NAMES = {
     "ungrouped": "ungrouped",
     "kmeans-cosine": "K-Means",
@@ -36,7 +36,7 @@ METHOD_NAMES = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """The operations that make one model; every field is one folder of its path."""
+    """The operations that make one model. Each field is one folder of its path."""
 
     backbone: str
     alignment: str = "unaligned"
@@ -75,7 +75,7 @@ class Recipe:
 
     @property
     def dimension_number(self) -> int | None:
-        """The word embeddings' dimension d, or None where it is the backbone's own."""
+        """The dimension d of the word embeddings, or None for the backbone's dimension."""
         return None if self.dimension == "dfull" else int(self.dimension[1:])
 
     @property
@@ -85,7 +85,7 @@ class Recipe:
 
     @property
     def has_ratio(self) -> bool:
-        """Whether the grouping is asked for by its ratio."""
+        """Whether the grouping has a ratio."""
         return self.grouping_method not in ("ungrouped", "lexicon")
 
     @property
@@ -95,10 +95,10 @@ class Recipe:
 
     @property
     def ratio(self) -> float:
-        """The grouping ratio r_G = |V'| / |V| that was asked for; 1.0 where nothing is grouped.
+        """The requested grouping ratio r_G = |V'| / |V|; 1.0 without grouping.
 
         Raises:
-            InputError: the grouping is by a lexicon, where the ratio follows from the lexicon.
+            InputError: the grouping is by a lexicon, which determines the ratio.
         """
         if self.grouping_method == "ungrouped":
             return 1.0
@@ -108,13 +108,13 @@ class Recipe:
 
 
 def lexicons_of(part: str) -> tuple[str, ...]:
-    """The lexicon names in ``clsa-a+b`` or ``lexicon-a+b``; none in a neutral part."""
+    """The lexicon names in ``clsa-a+b`` or ``lexicon-a+b``; empty for other parts."""
     head, _, names = part.partition("-")
     return tuple(names.split("+")) if head in ("clsa", "lexicon") else ()
 
 
 def with_members(part: str, sets: Mapping[str, Sequence[str]]) -> str:
-    """``clsa-all`` or ``lexicon-all`` with the members of each named set in its place.
+    """``clsa-all`` or ``lexicon-all`` with each named set replaced by its members.
 
     >>> with_members("clsa-all+roundtrip", {"all": ["emoji", "numbers"]})
     'clsa-emoji+numbers+roundtrip'
@@ -126,11 +126,11 @@ def with_members(part: str, sets: Mapping[str, Sequence[str]]) -> str:
 
 
 def segmentation_of(grouping: str, *, resegments: bool) -> str:
-    """Which tokenizer the text of a grouping is cut with: ``original``, the backbone's own, or one
-    truncated to the first k, such as ``firstk-0.05``.
+    """The tokenizer for the texts of a grouping: ``original``, which is the backbone's, or one that
+    is truncated to the first k subwords, such as ``firstk-0.05``.
 
     Args:
-        resegments: whether First-k cuts text anew, as ``grouping.first_k.mode`` says.
+        resegments: whether First-k segments texts again (``grouping.first_k.mode``).
     """
     return grouping if resegments and grouping.startswith("firstk-") else "original"
 

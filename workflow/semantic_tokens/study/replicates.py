@@ -1,15 +1,15 @@
-"""Repetitions of the whole pipeline, which tell how much of a score is chance of its making.
+"""Repetitions of the entire pipeline, to measure the variation between them.
 
-A replicate has seeds of its own in every step: alignment, grouping, pretraining and fine-tuning.
-Its artefacts lie where those of another backbone would, at ``{backbone}.replicate-2`` and so on;
-the first replicate has the backbone's own name.
+A replicate has its own seeds in every step: alignment, grouping, pretraining and fine-tuning. Its
+files are in folders like those of another backbone, ``{backbone}.replicate-2`` and so on. The first
+replicate has the backbone's name.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-#: What one replicate's seeds are from the next's: more than a study has seeds.
+#: The difference between the seeds of two replicates, larger than the number of seeds in a study.
 SEEDS_APART = 1000
 
 _NAME = re.compile(r"(.+)\.replicate-(\d+)")
@@ -31,12 +31,12 @@ def split_replicate(name: str) -> tuple[str, int]:
 
 
 def seed_in(seed: int, replicate: int) -> int:
-    """A seed of the configuration as it is in a replicate."""
+    """A seed of the configuration, changed for a replicate."""
     return seed + SEEDS_APART * (replicate - 1)
 
 
 def reseeded(options: Mapping[str, Any], replicate: int) -> dict[str, Any]:
-    """Options with every ``seed`` in them, at any depth, as it is in a replicate.
+    """Options with every ``seed``, at any depth, changed for a replicate.
 
     >>> reseeded({"training": {"seed": 1, "epochs": 2}}, 3)
     {'training': {'seed': 2001, 'epochs': 2}}

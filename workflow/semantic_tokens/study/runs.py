@@ -1,10 +1,10 @@
-"""Runs: studies of different configurations side by side in one folder.
+"""Runs: studies with different configurations in one folder.
 
-The run without a name, :data:`BASE`, lies in ``results`` itself, another one in
-``results/runs/{name}``. What a run fine-tunes, and all that is made of it, is its own. What is made
-before (:mod:`semantic_tokens.study.ingredients`) it takes from the run that it is based on, where both
-configurations make the same; otherwise that is its own, too. So whatever a run writes into another
-one's folder, that one would write there itself.
+The run without a name, :data:`BASE`, is in ``results``; a named run is in ``results/runs/{name}``.
+Fine-tunings, and all files made from them, belong to their run. Files of earlier steps
+(:mod:`semantic_tokens.study.ingredients`) are shared with the run on which a run is based, if both
+configurations make the same file; otherwise they belong to their run. So a run writes into another
+run's folder only files that the other run would write in the same way.
 """
 
 import re
@@ -17,16 +17,16 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json, write_json
 from semantic_tokens.study.ingredients import Digests
 
-#: The run whose files lie in ``results`` itself.
+#: The run whose files are in ``results``.
 BASE = "base"
-#: What a run was last started with, below its folder.
+#: The file with the configuration of a run's last start, in its folder.
 RECORD = "results/configuration.json"
 
 _RUN_FOLDER = re.compile(r"^(results|resources)/runs/([^/]+)/")
 
 
 def folder_of(run: str) -> str:
-    """The folder of a run below ``results``, with its slash; empty for :data:`BASE`.
+    """The folder of a run below ``results``, with a final slash; empty for :data:`BASE`.
 
     >>> folder_of("lr5e-4")
     'runs/lr5e-4/'
@@ -38,7 +38,7 @@ def in_run(path: str, run: str) -> str:
     """The path of a run's own file.
 
     Args:
-        path: as :data:`BASE` has it, below ``results`` or ``resources``.
+        path: the path in :data:`BASE`, below ``results`` or ``resources``.
 
     >>> in_run("results/table5.csv", "lr5e-4")
     'results/runs/lr5e-4/table5.csv'
@@ -48,7 +48,7 @@ def in_run(path: str, run: str) -> str:
 
 
 def split_run(path: str) -> tuple[str, str]:
-    """The path as :data:`BASE` has it, and the run that a file lies in.
+    """The path in :data:`BASE`, and the run of a file.
 
     >>> split_run("results/runs/lr5e-4/table5.csv")
     ('results/table5.csv', 'lr5e-4')
@@ -59,11 +59,11 @@ def split_run(path: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the files of one run lie.
+    """The locations of the files of one run.
 
     Attributes:
-        configurations: of the runs that it is based on, the one with no base first, and of the
-            run itself as the last, by name.
+        configurations: the configurations by name: first those of the runs on which it is based,
+            starting with the one without a base, and last that of the run itself.
     """
 
     configurations: Mapping[str, Mapping[str, Any]]
@@ -76,15 +76,15 @@ class Layout:
 
     @property
     def folders(self) -> list[str]:
-        """Every folder that files of the run may lie in, as :func:`folder_of` has them."""
+        """All folders that may contain files of the run, in the form of :func:`folder_of`."""
         return [folder_of(run) for run in self.configurations]
 
     def own(self, path: str) -> str:
-        """The path of a file that is the run's own."""
+        """The path of a file that belongs to the run."""
         return in_run(path, self.run)
 
     def shared(self, path: str) -> str:
-        """The path of a file that runs share: that of the first run that makes the same."""
+        """The path of a shared file, in the first run that makes the same file."""
         if len(self.configurations) == 1:
             return self.own(path)
         mine = self._digest(self.run, path)
@@ -92,14 +92,14 @@ class Layout:
         return self.own(path) if mine is None else in_run(path, next(runs))
 
     def found(self, path: str) -> str:
-        """The path of any file of the run, its own or shared."""
+        """The path of any file of the run, own or shared."""
         return self.own(path) if self._digest(self.run, path) is None else self.shared(path)
 
     def check_target(self, path: str) -> None:
-        """Raise an InputError for a file that another run would have to make.
+        """Raise an InputError for a file of another run.
 
         Args:
-            path: that was asked for, below ``results`` or ``resources``.
+            path: the requested path, below ``results`` or ``resources``.
         """
         plain, asked = split_run(path)
         if asked not in self.configurations:
@@ -110,7 +110,7 @@ class Layout:
         if (found := self.found(plain)) != path:
             otherwise = ", or leave `run` out" if asked == BASE else ""
             raise InputError(
-                f"{path} is not where run {self.run} has this file: ask for {found}{otherwise}"
+                f"run {self.run} has the file {path} elsewhere: request {found}{otherwise}"
             )
 
     def _digest(self, run: str, path: str) -> str | None:
@@ -120,17 +120,17 @@ class Layout:
 
 
 def recorded(run: str, root: str | Path = ".") -> Mapping[str, Any] | None:
-    """The configuration that a run was last started with; None if it never was.
+    """The configuration of a run's last start; None if it was never started.
 
     Args:
-        root: the folder that ``results`` lies in.
+        root: the folder that contains ``results``.
     """
     path = Path(root) / in_run(RECORD, run)
     return read_json(path) if path.is_file() else None
 
 
 def record(config: Mapping[str, Any], root: str | Path = ".") -> None:
-    """Keep the configuration that a run starts with, for the runs that are based on it."""
+    """Save the configuration of a run at its start, for runs that are based on it."""
     path = Path(root) / in_run(RECORD, config["run"])
     if recorded(config["run"], root) != config:
         write_json(config, path)
@@ -141,15 +141,15 @@ def layout_of(
     default: Callable[[], Mapping[str, Any] | None],
     root: str | Path = ".",
 ) -> Layout:
-    """The layout of the run that a configuration is of.
+    """The layout of the run of a configuration.
 
     Args:
-        default: the configuration that :data:`BASE` has as long as it was never started; None if
-            that is not known, and then nothing is shared with it. It is asked for where needed.
-        root: the folder that ``results`` lies in.
+        default: returns the configuration of :data:`BASE` before its first start, or None if it is
+            unknown; then nothing is shared with it. It is called only if needed.
+        root: the folder that contains ``results``.
 
     Raises:
-        InputError: a run that this one is based on was never started, or is based on this one.
+        InputError: a run on which this one is based was never started, or is based on this one.
     """
     configurations: list[tuple[str, Mapping[str, Any]]] = [(config["run"], config)]
     while configurations[-1][0] != BASE:
@@ -172,7 +172,7 @@ def layout_of(
 
 
 def started_runs(root: str | Path = ".") -> list[str]:
-    """The names of the runs that have a folder, in order, :data:`BASE` first if it has scores."""
+    """The sorted names of the runs with a folder; :data:`BASE` is first if it has scores."""
     results = Path(root) / "results"
     found = (
         [BASE]

@@ -1,4 +1,4 @@
-"""One encoder for queries and passages: embedding, gradient caching, the loss, and exact search."""
+"""A bi-encoder for queries and passages: embedding, gradient caching, loss, and exact search."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,13 +19,13 @@ EmbedPart = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class BestPassages:
-    """Every query's nearest passages among those seen so far, by inner product, compared on a
-    GPU where there is one.
+    """The nearest passages of every query so far, by inner product, computed on a GPU if there is
+    one.
 
     Args:
         queries: [Q, D] float32.
-        languages: of each query; a query sees the passages of its own.
-        depth: how many to keep.
+        languages: the language of each query, which is compared with passages of this language.
+        depth: the number of passages to keep per query.
     """
 
     def __init__(self, queries: np.ndarray, languages: Sequence[str], depth: int) -> None:
@@ -50,19 +50,19 @@ class BestPassages:
                 merged = self.found[row] + [
                     (score, ids[i]) for score, i in zip(value, place, strict=True)
                 ]
-                # Sorting is stable: of equals the one that was seen first stays first.
+                # Sorting is stable: among equal scores, the earlier passage comes first.
                 self.found[row] = sorted(merged, key=lambda pair: -pair[0])[: self.depth]
 
     def runs(self) -> list[dict[str, float]]:
-        """For each query its passages' scores, best first."""
+        """For each query, its passages with their scores, best first."""
         return [{passage: score for score, passage in found} for found in self.found]
 
     def save(self, path: Path, parts: int) -> None:
-        """Keep what was found in so many parts."""
+        """Save the result after this number of parts."""
         write_json({"parts": parts, "found": self.found}, path)
 
     def restore(self, path: Path | None) -> int:
-        """Take up what an interrupted search kept; return how many parts it went through."""
+        """Load the result of an interrupted search. Return the number of finished parts."""
         if path is None or not path.exists():
             return 0
         state = read_json(path)
@@ -78,7 +78,7 @@ def embed(
     pooling: Pooling,
     similarity: str,
 ) -> torch.Tensor:
-    """[B, L] -> [B, D] embeddings of texts, of length one where they are compared by cosine."""
+    """[B, L] -> [B, D] embeddings of texts, normalised if the similarity is the cosine."""
     output = model(input_ids=input_ids, attention_mask=attention_mask)
     state = pooled(output.last_hidden_state, attention_mask, pooling)
     return functional.normalize(state, dim=-1) if similarity == "cosine" else state
@@ -87,16 +87,17 @@ def embed(
 def embed_in_parts(
     embed_part: EmbedPart, model: nn.Module, ids: torch.Tensor, mask: torch.Tensor, size: int | None
 ) -> torch.Tensor:
-    """Like :func:`embed`, with the activations of one part in memory at a time.
+    """Like :func:`embed`, but only the activations of one part are in memory at a time.
 
-    Every part is computed again when its gradient is due, from the embeddings' gradient under
-    the whole batch's loss: gradient caching (Gao et al. 2021), so all of the batch's passages
-    are negatives however few fit on the device.
+    In the backward pass, each part is computed again, and receives its gradient under the loss of
+    the entire batch: gradient caching (Gao et al. 2021). So all passages of the batch are
+    negatives, even if few of them fit into the memory of the device.
 
     Args:
         embed_part: :func:`embed` with its options.
-        ids, mask: [B, L] token ids and attention mask.
-        size: texts of a part; None is all at once.
+        ids: [B, L] token ids.
+        mask: [B, L] attention mask.
+        size: the number of texts per part; None means one part.
     """
     if size is None or len(ids) <= size:
         return embed_part(model, ids, mask)
@@ -111,16 +112,16 @@ def embed_in_parts(
 def embed_together(
     embed_part: EmbedPart, model: nn.Module, ids: torch.Tensor, mask: torch.Tensor, size: int | None
 ) -> torch.Tensor:
-    """Like :func:`embed_in_parts`; of several processes each encodes a share of the rows and gets
-    the others' embeddings as constants, so its gradient is that of its share under the loss of
-    the whole batch, and the sum over the processes is the batch's.
+    """Like :func:`embed_in_parts`, for several processes. Each process encodes a part of the rows
+    and receives the other embeddings as constants. Its gradient is that of its part under the loss
+    of the entire batch, so the sum over the processes is the gradient of the batch.
     """
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         return embed_in_parts(embed_part, model, ids, mask, size)
     count, rank = distributed.get_world_size(), distributed.get_rank()
     share = math.ceil(len(ids) / count)
     rows = torch.arange(rank * share, (rank + 1) * share, device=ids.device)
-    rows = rows.clamp(max=len(ids) - 1)  # all shares are of one size: the last row again
+    rows = rows.clamp(max=len(ids) - 1)  # all parts have the same size: repeat the last row
     longest = int(mask[rows].sum(dim=1).max())
     own = embed_in_parts(embed_part, model, ids[rows, :longest], mask[rows, :longest], size)
     shares = [torch.empty_like(own) for _ in range(count)]
@@ -136,12 +137,12 @@ def contrastive_loss(
     forbidden: torch.Tensor,
     temperature: float,
 ) -> torch.Tensor:
-    """Mean cross-entropy of each query's passage among all of the batch, in float32.
+    """Mean cross-entropy of each query's passage among all passages of the batch, in float32.
 
     Args:
         queries: [B, D].
         passages: [P, D].
-        target: [B] int64, the passage that each query asks for.
+        target: [B] int64, the relevant passage of each query.
         forbidden: [B, P] bool, true where a passage must not be a negative.
         temperature: divides the inner products.
     """
@@ -161,10 +162,10 @@ def encode_texts(
     batch_size: int = 64,
     description: str = "encoding",
 ) -> np.ndarray:
-    """Embed many texts, those of like length together.
+    """Embed many texts, in batches of similar length.
 
     Args:
-        texts: token ids, framed by the special tokens.
+        texts: token ids, with special tokens.
         pooling, similarity: see :class:`~semantic_tokens.tasks.retrieval.Retrieval`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The metrics of the tasks: SQuAD F1, what a sentence adds to entity F1, and nDCG@10."""
+"""The metrics of the tasks: SQuAD F1, counts for entity F1, and nDCG@10."""
 
 import collections
 import re
@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 
 NORMALIZATIONS = ("squad", "unicode")
-# Scripts written without spaces between words: their characters count as words of their own,
-# as in the multilingual versions of SQuAD's script; otherwise F1 would be exact match there.
+# Scripts without spaces between words. Each of their characters counts as a word, as in
+# multilingual versions of SQuAD's script. Otherwise F1 would be an exact match.
 _UNSPACED = re.compile(
     r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
 )
@@ -19,10 +19,10 @@ def squad_f1(gold: str, predicted: str, normalization: str = "squad") -> float:
     """Word-overlap F1 of two answers, 0–1.
 
     Args:
-        normalization: ``squad`` is that of SQuAD 1.1's official script, which TyDiQA-GoldP uses:
-            small letters, without ASCII punctuation and English articles, words parted by spaces.
-            ``unicode`` drops all punctuation, and counts the characters of scripts without spaces
-            as words.
+        normalization: ``squad`` follows SQuAD 1.1's official script, which TyDiQA-GoldP uses: lower
+            case, without ASCII punctuation and English articles, words separated by spaces.
+            ``unicode`` removes all punctuation, and counts each character of scripts without spaces
+            as a word.
     """
     gold_words = normalized_words(gold, normalization)
     words = normalized_words(predicted, normalization)
@@ -36,7 +36,7 @@ def squad_f1(gold: str, predicted: str, normalization: str = "squad") -> float:
 
 
 def normalized_words(text: str, normalization: str) -> list[str]:
-    """The words of an answer that F1 compares; see :func:`squad_f1`."""
+    """The words of an answer for F1; see :func:`squad_f1`."""
     is_unicode = normalization == "unicode"
     kept = [
         character
@@ -49,10 +49,10 @@ def normalized_words(text: str, normalization: str) -> list[str]:
 
 
 def entity_counts(gold: list[str], predicted: list[str]) -> tuple[float, float]:
-    """What one sentence's IOB2 tags add to entity micro-F1, with entities as seqeval finds them.
+    """The counts of one sentence for entity micro-F1, with entities as in seqeval, from IOB2 tags.
 
     Returns:
-        twice the entities that are right, and the entities of gold and prediction together.
+        twice the number of correct entities, and the number of entities in gold and prediction.
     """
     from seqeval.metrics.sequence_labeling import get_entities
 
@@ -63,21 +63,20 @@ def entity_counts(gold: list[str], predicted: list[str]) -> tuple[float, float]:
 def ndcg_at_10(
     qrels: Mapping[str, Mapping[str, int]], run: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
-    """nDCG@10 of every query, by trec_eval: gain is the grade, discount log2(rank + 1).
+    """nDCG@10 of every query, as in trec_eval: the gain is the grade, the discount log2(rank + 1).
 
-    Equal scores are ordered as trec_eval orders them, the larger passage id first (compared as
-    strings), whatever their order in ``run``.
+    Equal scores are sorted as in trec_eval, by decreasing passage id (as a string).
 
     Args:
-        qrels: query id -> passage id -> grade; what is not listed has grade 0.
-        run: query id -> passage id -> score. A query that is not listed, or has no passages,
-            scores 0; one that is not in ``qrels`` is left out.
+        qrels: query id -> passage id -> grade; other passages have grade 0.
+        run: query id -> passage id -> score. A query without passages scores 0. Queries that are
+            not in ``qrels`` are ignored.
 
     Returns:
         query id -> value in [0, 1], in the order of ``qrels``.
     """
-    # The provider is named, for ir_measures would else take another where this one is missing,
-    # and with it another order of ties.
+    # The provider is named, since ir_measures would silently use another one if it is missing, with
+    # another order of ties.
     from ir_measures import nDCG, pytrec_eval
 
     grades = {query: dict(relevant) for query, relevant in qrels.items()}

@@ -27,10 +27,10 @@ from semantic_tokens.training import Batch
 
 
 class PairClassification(Task):
-    """A classifier over the pair.
+    """A classifier of text pairs.
 
     Args:
-        pooling: ``cls`` is transformers' own head, ``mean`` a linear layer over the mean.
+        pooling: ``cls`` is transformers' head, ``mean`` a linear layer over the mean.
     """
 
     metric = "accuracy"
@@ -99,7 +99,7 @@ class PairClassification(Task):
 def load_classifier(
     files: ModelFiles | Path, labels: int, pooling: str, *, seed: int, **options: Any
 ) -> nn.Module:
-    """A classifier of whole texts: transformers' own head, or one over the mean of the states."""
+    """A text classifier: transformers' head, or a linear layer over the mean of the states."""
     if pooling == "mean":
         encoder = load_model("none", files, seed=seed, **options)
         return MeanPooledClassifier(encoder, labels, seed)

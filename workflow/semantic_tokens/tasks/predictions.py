@@ -1,4 +1,4 @@
-"""What a fine-tuned model says of every test item, to look at its errors."""
+"""The predictions of a fine-tuned model for every test item, for error analysis."""
 
 import gzip
 import json
@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.tasks.scored_items import ScoredItem
 
 
 def write_predictions(
     items: Sequence[ScoredItem], predictions: Mapping[str, Any], path: str | Path
 ) -> None:
-    """Write one JSON object per test item, compressed: its id, language, score and prediction.
+    """Write one compressed JSON object per test item, with its id, language, score and prediction.
 
-    The score is ``earned`` of ``possible``, as in the scored items. ``datasets.load_dataset("json",
-    data_files=…)`` opens the file.
+    The score is ``earned`` out of ``possible``, as in the scored items.
+    ``datasets.load_dataset("json", data_files=…)`` opens the file.
     """
     with (
-        whole(path) as partial,
+        atomic_file(path) as partial,
         partial.open("wb") as packed,
-        # Without the time and the name, so that equal predictions are equal files.
+        # Without time and name, so that equal predictions give equal files.
         gzip.GzipFile("", "wb", fileobj=packed, mtime=0) as file,
     ):
         for item in items:

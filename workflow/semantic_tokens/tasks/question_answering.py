@@ -29,7 +29,7 @@ from semantic_tokens.training import Batch
 
 
 class QuestionAnswering(Task):
-    """Two linear outputs a token: begin and end of the answer."""
+    """Two linear outputs per token: start and end of the answer."""
 
     metric = "f1"
 
@@ -82,7 +82,7 @@ class QuestionAnswering(Task):
         self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
     ) -> list[ScoredItem]:
         best: dict[str, tuple[float, int, int]] = {}
-        # Of questions whose passage may hold no answer: the least score of having none.
+        # The lowest score of "no answer", for questions that may have none.
         none: dict[str, float] = {}
         may_abstain = any(not example["answers"] for example in self.examples)
         lengths = [len(row["input_ids"]) for row in self.windows]
@@ -98,7 +98,7 @@ class QuestionAnswering(Task):
             span = best_span(logits, window, self.max_answer_tokens)
             if span is not None and (window["id"] not in best or span > best[window["id"]]):
                 best[window["id"]] = span
-            if may_abstain:  # trained to point at the first token, as SQuAD 2's models are
+            if may_abstain:  # "no answer" is the first token, as in SQuAD 2
                 least = none.get(window["id"], np.inf)
                 none[window["id"]] = min(least, float(logits[:, 0].sum()))
         items = []
@@ -125,25 +125,25 @@ class QuestionAnswering(Task):
 
 
 def edge_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
-    """[B, 2, L] scores of every token as the answer's first and last one."""
+    """[B, 2, L] scores of every token as the first and as the last token of the answer."""
     output = outputs(model, batch)
     if "start_logits" in output:
         return torch.stack([output.start_logits, output.end_logits], dim=1)
-    return output.logits.transpose(1, 2)  # of a family that lacks transformers' head for answers
+    return output.logits.transpose(1, 2)  # the family has no question answering head
 
 
 def best_span(
     logits: np.ndarray, window: dict, max_answer_tokens: int
 ) -> tuple[float, int, int] | None:
-    """The best answer that a window of context holds.
+    """The best answer in a window of the context.
 
     Args:
-        logits: [2, L] begin and end scores.
+        logits: [2, L] start and end scores.
         window: a row of ``QUESTION_ANSWERING_SCHEMA``.
 
     Returns:
-        score, first character and character after the last, in the context; None for an
-        empty context.
+        the score, and the positions in the context of the first character and after the last one;
+        None for an empty context.
     """
     count = len(window["offsets"]) // 2
     if not count:

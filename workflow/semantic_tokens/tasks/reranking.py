@@ -24,16 +24,17 @@ LOSSES = ("pointwise", "listwise")
 
 
 class Reranking(Task):
-    """Relevant or not, from the classification head over query and passage.
+    """Classification of a query and a passage as relevant or not.
 
     Args:
-        negatives_per_query: drawn out of BM25's first ``negative_depth``, anew in every epoch.
-        rerank_depth: how many of BM25's passages are scored anew.
-        loss: ``pointwise`` classifies each pair, which is a training example of its own
-            (monoBERT, as the paper has it). In ``listwise`` an example is a query with one
-            relevant passage and its negatives, and the loss the cross-entropy of the one among
-            them (localized contrastive estimation, Gao et al. 2021): fewer steps learn more.
-        judged_negatives: draw negatives out of those that people judged irrelevant, too.
+        negatives_per_query: the number of negatives, drawn in every epoch from BM25's first
+            ``negative_depth`` passages.
+        rerank_depth: the number of BM25's passages to rerank.
+        loss: with ``pointwise``, each pair is a training example (monoBERT, as in the paper). With
+            ``listwise``, an example is a query with one relevant passage and its negatives, and the
+            loss is the cross-entropy of the relevant one among them (localized contrastive
+            estimation, Gao et al. 2021). It learns more in few steps.
+        judged_negatives: also draw negatives from passages that annotators judged irrelevant.
 
     Raises:
         InputError: there is no such loss.
@@ -73,7 +74,7 @@ class Reranking(Task):
         self.max_length = max_length
         self.room = max_length - self.data.frame.pair_overhead
         self.negatives_per_query, self.negative_depth = negatives_per_query, negative_depth
-        # A query, and which of its passages: a relevant one by its id, or the number of a draw.
+        # A query, and its passage: the id of a relevant one, or the number of a drawn negative.
         self.examples: list[tuple[dict[str, Any], str | int]] = []
         for query in self.data.train:
             drawn = len(self._negatives(query, epoch=0))
@@ -104,7 +105,7 @@ class Reranking(Task):
         return model
 
     def _longest_pair(self) -> int:
-        """Tokens of a query and a passage, at the most, before they are shortened."""
+        """The maximum number of tokens of a query and a passage, before truncation."""
         queries = [len(query["input_ids"]) for query in (*self.data.train, *self.data.test)]
         passages = map(len, self.data.passages.values())
         return max(queries) + max(passages) + self.data.frame.pair_overhead

@@ -23,22 +23,21 @@ from semantic_tokens.tasks.scored_items import ScoredItem
 from semantic_tokens.tasks.task import Predictions, Task, model_inputs
 from semantic_tokens.training import Batch
 
-RETRIEVED = 100  # passages a query's list holds; nDCG@10 looks at the first ten
-PART = 50_000  # passages encoded, searched and forgotten at a time
+RETRIEVED = 100  # passages per query; nDCG@10 uses the first ten
+PART = 50_000  # passages that are encoded and searched at a time
 
 
 class Retrieval(Task):
-    """One encoder for queries and passages; negatives are the batch's other passages and
-    BM25's. A passage that is relevant to a query is never its negative.
+    """One encoder for queries and passages. Negatives are the other passages of the batch, and
+    passages from BM25. A passage that is relevant for a query is never its negative.
 
-    An epoch is a pass over the queries. One positive of each and its negatives are drawn anew in
-    every epoch.
+    An epoch is one pass over the queries. It draws one positive passage and the negatives of each.
 
     Args:
-        pooling: ``cls`` (DPR's) or ``mean`` over the tokens.
-        similarity: ``dot`` (DPR's) or ``cosine``.
+        pooling: ``cls`` (as DPR) or ``mean`` over the tokens.
+        similarity: ``dot`` (as DPR) or ``cosine``.
         temperature: divides the similarity in the loss.
-        judged_negatives: draw negatives out of those that people judged irrelevant, too.
+        judged_negatives: also draw negatives from passages that annotators judged irrelevant.
     """
 
     metric = "ndcg_at_10"
@@ -81,7 +80,7 @@ class Retrieval(Task):
         return load_model("none", files, **options)
 
     def draw(self, query: dict[str, Any], epoch: int) -> tuple[str, list[str]]:
-        """The positive and the negatives of a query in this epoch."""
+        """The positive passage and the negatives of a query in this epoch."""
         random = draws_of(query, self.seed, epoch)
         positive = sorted(query["relevant"])[random.integers(len(query["relevant"]))]
         negatives = self.data.hard_negatives(
@@ -90,8 +89,8 @@ class Retrieval(Task):
         return positive, negatives
 
     def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
-        """Queries and passages apart: ``query_*`` [B, …], ``passage_*`` [P, …], ``target`` [B]
-        and ``forbidden`` [B, P], true where a passage must not be a negative."""
+        """``query_*`` [B, …], ``passage_*`` [P, …], ``target`` [B], and ``forbidden`` [B, P], which
+        is true if a passage must not be a negative."""
         chosen = [(self.queries[i], *self.draw(self.queries[i], epoch)) for i in indices]
         passages = list(dict.fromkeys(p for _, p, _ in chosen))
         passages += [
@@ -134,8 +133,8 @@ class Retrieval(Task):
     def evaluate(
         self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
     ) -> list[ScoredItem]:
-        """Encode the collection part by part, search each part exactly, keep every query's best
-        and forget the vectors: neither memory nor disk grows with the collection."""
+        """Encode and search the collection in parts, exactly. Only every query's best passages are
+        kept, so neither memory nor disk use grows with the collection."""
         queries = self._encode(
             model, [q["input_ids"] for q in self.data.test], batch_size, "encoding queries"
         )

@@ -1,7 +1,7 @@
-"""Queries, passages and candidates as both retrieval tasks read them.
+"""Queries, passages and candidates for reranking and retrieval.
 
-A collection may have tens of millions of passages: those that a query names are kept in memory, and
-the whole is gone through from disk.
+A collection may have tens of millions of passages. The passages that queries refer to are kept in
+memory, and the entire collection is read from disk.
 """
 
 from array import array
@@ -22,22 +22,22 @@ from semantic_tokens.tokenization.tables import read_batches, read_table
 from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
 _ROWS_AT_ONCE = 2**16
-_SPARE = 1000  # passages a language that fill up where BM25 found too few
+_SPARE = 1000  # passages per language, for queries with too few results of BM25
 
 
 class RankingData:
-    """A ranking dataset: token ids of queries and passages, what is relevant, and BM25's lists.
+    """A ranking dataset: token ids of queries and passages, relevance judgements, and BM25's lists.
 
     Args:
-        judged_negatives: draw negatives out of those that people judged irrelevant, too.
+        judged_negatives: also draw negatives from passages that annotators judged irrelevant.
 
     Attributes:
-        passages: id -> token ids without special tokens, of every passage that a query holds
-            relevant or BM25 lists for one, and of some others.
+        passages: id -> token ids without special tokens, for all passages that are relevant for a
+            query or in its BM25 list, and some others.
         spare: language -> ids of the first passages of its collection.
-        train, test: queries in order, each with ``id``, ``language``, ``input_ids``,
-            ``relevant`` (passage id -> grade), ``irrelevant`` (passage ids that were judged so)
-            and ``candidates`` (passage ids, best first).
+        train, test: queries in order, each with ``id``, ``language``, ``input_ids``, ``relevant``
+            (passage id -> grade), ``irrelevant`` (ids of passages that were judged irrelevant) and
+            ``candidates`` (passage ids, best first).
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class RankingData:
                     self.passages[passage] = array("i", token_ids[row].as_py())
 
     def collection(self, size: int) -> Iterator[tuple[str, list[str], list[list[int]]]]:
-        """The whole collection in parts of at most so many passages of one language: the language,
-        their ids and their token ids, always in the same order and parts."""
+        """Yield the collection in parts of at most ``size`` passages of one language: the language,
+        the ids and the token ids. Order and parts are always the same."""
         for batch in tqdm(read_batches(self._table, size), desc="collection", unit="part"):
             languages = batch.column("language")
-            # As pyarrow's own values: to compare with one of Python's it would import pandas.
+            # pyarrow values, since a comparison with Python values would import pandas.
             for language in sorted(pc.unique(languages), key=pa.StringScalar.as_py):
                 part = batch.filter(pc.equal(languages, language))
                 ids, token_ids = part.column("id"), part.column("input_ids")
@@ -114,20 +114,20 @@ class RankingData:
     def hard_negatives(
         self, query: dict[str, Any], count: int, depth: int, random: np.random.Generator
     ) -> list[str]:
-        """Passages that are hard to tell from relevant ones, drawn evenly.
+        """Draw hard negatives uniformly.
 
-        They are those that people judged irrelevant, where ``judged_negatives`` asks for
-        them, and BM25's first that nobody judged relevant.
+        They are BM25's first passages that are not judged relevant, and with ``judged_negatives``
+        also the passages that annotators judged irrelevant.
 
         Args:
-            count: how many to draw.
-            depth: how far to look down BM25's list.
+            count: the number of passages to draw.
+            depth: the number of passages to use from BM25's list.
             random: :func:`draws_of` the query.
         """
         judged = query.get("irrelevant", ()) if self.judged_negatives else ()
         pool = list(dict.fromkeys([*judged, *query["candidates"][:depth]]))
         pool = [passage for passage in pool if passage not in query["relevant"]]
-        if len(pool) < count:  # few lexical matches: fill up with any passage of the language
+        if len(pool) < count:  # few lexical matches: add other passages of the language
             others = [
                 p
                 for p in self.spare.get(query["language"], ())
@@ -138,13 +138,13 @@ class RankingData:
 
 
 def draws_of(query: dict[str, Any], seed: int, epoch: int) -> np.random.Generator:
-    """The random numbers of one query in one epoch. They depend on no other query."""
+    """The random generator of one query in one epoch, independent of other queries."""
     name = np.frombuffer(query["id"].encode("utf-8"), dtype=np.uint8).tolist()
     return np.random.default_rng([seed, epoch, *name])
 
 
 def rankings(run: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """Query id -> its passages and their scores, best first, as predictions are kept."""
+    """Query id -> its passages with their scores, best first, in the form of predictions."""
     return {
         query: {"ranking": sorted(scores.items(), key=lambda pair: -pair[1])}
         for query, scores in run.items()

@@ -53,10 +53,10 @@ def make_task(
     evaluation_split: str,
     options: dict[str, Any],
 ) -> Task:
-    """The task of a kind over one tokenised dataset; ``options`` are that kind's own.
+    """Make a task over one tokenised dataset; ``options`` are the options of its kind.
 
     Args:
-        languages: train on these alone; None is all.
+        languages: the training languages; None for all.
         evaluation_split: ``test``, or ``dev`` for choosing hyperparameters.
     """
     common: dict[str, Any] = {
@@ -91,7 +91,7 @@ def make_task(
 
 
 def base_model_of(model: nn.Module) -> PreTrainedModel:
-    """The encoder below a head, transformers' own or ours."""
+    """The encoder of a model with a head, from transformers or from this package."""
     encoder = model.base_model
     assert isinstance(encoder, PreTrainedModel)
     return encoder
@@ -111,22 +111,22 @@ def fine_tune(
     keep_model: str | Path | None = None,
     description: str = "fine-tuning",
 ) -> tuple[dict[str, Any], list[ScoredItem]]:
-    """Train a model on a task and score the last step's weights on the test split.
+    """Train a model on a task, and score the weights of the last step on the test split.
 
     Args:
-        files: of the semantic-token model.
-        token_ids: [n] int64, every token id in the task's training and test data. The
-            embeddings of no others are trained.
-        predictions: if given, what the model says of every test item is put into it.
-        keep_model: a folder for the trained model, as a plain checkpoint; None keeps none.
+        files: the files of the semantic-token model.
+        token_ids: [n] int64, all token ids in the task's training and test data. Only their
+            embeddings are trained.
+        predictions: if given, the predictions for all test items are added to it.
+        keep_model: a folder for the trained model, as a plain checkpoint; None keeps no model.
 
-    A ``checkpoint`` stays, with the last step's state, for the caller to remove when the scores are
-    written. A job that is killed before that does not train again.
+    The ``checkpoint`` with the state of the last step is kept. The caller removes it after writing
+    the scores, so that a job that is killed before does not train again.
 
     Returns:
         ``metric``, ``value`` (unweighted mean over languages), ``by_language``,
-        ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``; and the items
-        that they are over, by id. Both are empty in a process that is not the first.
+        ``count_by_language``, ``steps``, ``train_examples`` and ``final_loss``; and the scored
+        items, by id. Both are empty in all processes except the first.
     """
     model = task.load_model(
         files,
@@ -150,7 +150,7 @@ def fine_tune(
             size = len(indices) if task.couples_examples else options.micro_batch_size(len(indices))
             yield [task.collate(indices[i : i + size], epoch) for i in range(0, len(indices), size)]
 
-    # What is left of a run whose scoring was interrupted: its weights, and how far it had come.
+    # State of a run whose evaluation was interrupted: its weights and its progress.
     keeps = checkpoint is not None and options.checkpoint_every > 0
     task.progress = Path(checkpoint) if checkpoint is not None and keeps else None
     losses = train(
@@ -203,14 +203,14 @@ def fine_tune_from_files(
     keep_predictions: bool = False,
     **training: Any,
 ) -> tuple[dict[str, Any], list[ScoredItem], Predictions]:
-    """Make a task and fine-tune on it: what each of several processes is given to do.
+    """Make a task and fine-tune on it. Each process runs this function.
 
     Args:
-        task_arguments: of :func:`make_task`.
-        files: of the semantic-token model.
-        tables: the task's tokenized files, whose token ids are kept and trained.
-        keep_predictions: return what the model says of every test item, too.
-        training: of :func:`fine_tune`.
+        task_arguments: the arguments of :func:`make_task`.
+        files: the files of the semantic-token model.
+        tables: the task's tokenized files, whose token ids are trained.
+        keep_predictions: also return the predictions for all test items.
+        training: the arguments of :func:`fine_tune`.
     """
     from semantic_tokens.tokenization.tables import token_ids_in
 

@@ -1,19 +1,19 @@
-"""What every test item adds to a score: scores by language, and the tests between models."""
+"""Scored test items, from which scores and significance tests are computed."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 
 class ScoredItem(NamedTuple):
     """One test item of one model.
 
-    A score is what the items earned over what was possible, each summed: so accuracy, mean F1
-    and mean nDCG, where every item's ``possible`` is 1, and entity micro-F1, where it is the
-    number of entities in gold and prediction together and ``earned`` twice the right ones.
+    A score is the sum of ``earned`` divided by the sum of ``possible``. For accuracy, mean F1 and
+    mean nDCG, ``possible`` is 1. For entity micro-F1, ``possible`` is the number of entities in
+    gold and prediction together, and ``earned`` is twice the number of correct ones.
     """
 
     id: str
@@ -23,9 +23,9 @@ class ScoredItem(NamedTuple):
 
 
 def scores_by_language(items: Sequence[ScoredItem]) -> dict[str, tuple[float, int]]:
-    """The score of every language and the items it is over, languages in alphabetical order.
+    """The score and the number of items of every language, in alphabetical order.
 
-    Where nothing was possible (no entity in gold or prediction), the score is 0.
+    If nothing was possible (no entity in gold or prediction), the score is 0.
     """
     languages: dict[str, list[ScoredItem]] = {}
     for item in items:
@@ -49,15 +49,15 @@ def write_items(items: Sequence[ScoredItem], path: str | Path) -> None:
         [pyarrow.array(column, type=kind) for column, kind in zip(columns, types, strict=True)],
         names=list(ScoredItem._fields),
     )
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         parquet.write_table(table, partial, compression="zstd")
 
 
 def read_items(path: str | Path) -> list[ScoredItem]:
-    """Read :func:`write_items`'s file.
+    """Read a file that :func:`write_items` wrote.
 
     Raises:
-        InputError: it is no such file.
+        InputError: it is not such a file.
     """
     import pyarrow
     from pyarrow import parquet

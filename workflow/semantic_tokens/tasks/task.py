@@ -1,4 +1,4 @@
-"""What the five tasks share: their face, padding, and prediction in batches."""
+"""The common parts of the five tasks: their interface, padding, and prediction in batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,25 +15,27 @@ from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.tasks.scored_items import ScoredItem
 from semantic_tokens.training import Batch
 
-#: What a model says of each item, by the item's id, as plain values.
+#: The prediction for each item, by the item's id, as plain values.
 Predictions = dict[str, Any]
 
-# Of a forward pass without gradients on a CPU: few enough that a layer's states stay in the cache.
+# Tokens per forward pass without gradients on a CPU: few enough to keep a layer's states in the
+# cache.
 _TOKENS_AT_ONCE = 1024
 
 
 class Task(Protocol):
-    """One task over one tokenised dataset; the kinds of tasks inherit its defaults.
+    """One task over one tokenised dataset. The kinds of tasks inherit its defaults.
 
     Attributes:
-        metric: the name of its score.
-        lengths: tokens of every training example, for batches of like length.
-        couples_examples: whether the loss of an example looks at the others of its batch, so
-            that the batch may not be cut into micro-batches. Under several processes its loss
-            is called in each, and divides the encoding among them.
-        device_batch_size: texts per forward pass where they are coupled; None is no limit.
-        seed: decides what a task draws anew in each epoch.
-        progress: a folder that keeps how far a long evaluation has come; None keeps nothing.
+        metric: the name of the score.
+        lengths: the number of tokens of every training example, for batches of similar length.
+        couples_examples: whether the loss of an example depends on the others of its batch, so that
+            the batch must not be split into micro-batches. With several processes, each calls the
+            loss, which divides the encoding among them.
+        device_batch_size: the number of texts per forward pass if examples are coupled; None for no
+            limit.
+        seed: the seed of the random draws in each epoch.
+        progress: a folder for the progress of a long evaluation; None saves none.
     """
 
     metric: str
@@ -44,7 +46,7 @@ class Task(Protocol):
     progress: Path | None = None
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
-        """A semantic-token model below this task's head.
+        """Load a semantic-token model with this task's head.
 
         Args:
             options: ``seed``, ``dropout`` and ``attn_implementation`` of
@@ -52,21 +54,21 @@ class Task(Protocol):
         """
 
     def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
-        """The training examples at these indices, padded, with what is drawn in this epoch."""
+        """The padded training examples at these indices, with the random draws of this epoch."""
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """The training loss, a scalar mean over the batch's terms."""
 
     def terms(self, batch: Batch) -> int:
-        """How many terms, words or examples, the batch's loss is the mean of."""
+        """The number of terms (words or examples) in the batch's mean loss."""
 
     def evaluate(
         self, model: nn.Module, batch_size: int, predictions: Predictions | None = None
     ) -> list[ScoredItem]:
-        """Every item of the evaluated split, scored, in any order.
+        """Score all items of the evaluation split; the order is arbitrary.
 
         Args:
-            predictions: if given, what the model says of each item is put into it.
+            predictions: if given, the prediction for each item is added to it.
         """
 
 
@@ -95,8 +97,8 @@ def model_inputs(
 
 
 def outputs(model: nn.Module, batch: Batch) -> Any:
-    """What a model makes of :func:`model_inputs`. Token types are left out for a model that does
-    not tell them apart."""
+    """The output of a model for :func:`model_inputs`, without token types if the model does not use
+    them."""
     if "token_type_ids" in batch and not (
         takes_token_types(model) and token_types(getattr(model, "config", None)) > 1
     ):
@@ -107,13 +109,13 @@ def outputs(model: nn.Module, batch: Batch) -> Any:
 def batches_of_like_length(
     lengths: Sequence[int], batch_size: int, tokens: int | None = None
 ) -> Iterator[np.ndarray]:
-    """Yield the examples' indices by rising length, so that little is padded.
+    """Yield the indices of examples by increasing length, to reduce padding.
 
     Args:
-        lengths: tokens of each example.
-        batch_size: examples of a batch at the most.
-        tokens: of a batch at the most, padding included, unless one example has more; None is
-            no limit.
+        lengths: the number of tokens of each example.
+        batch_size: the maximum number of examples per batch.
+        tokens: the maximum number of tokens per batch, including padding, unless one example has
+            more; None for no limit.
     """
     order = np.argsort(np.asarray(lengths), kind="stable")
     start = 0
@@ -138,10 +140,10 @@ def predict(
     batch_size: int,
     description: str,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield ``(index, output)`` for every example, batched by length so that little is padded.
+    """Yield ``(index, output)`` for every example, in batches of similar length.
 
     Args:
-        scores: model and batch -> [B, …]; row i belongs to the i-th example of the batch.
+        scores: model and batch -> [B, …]; row i is for the i-th example of the batch.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -158,10 +160,10 @@ def predict(
 def of_languages(
     rows: list[dict[str, Any]], languages: Sequence[str] | None
 ) -> list[dict[str, Any]]:
-    """The training rows in the languages that are trained on; None is all of them.
+    """The training rows in the given languages; None for all.
 
     Raises:
-        InputError: none is left.
+        InputError: there is no such row.
     """
     kept = [row for row in rows if languages is None or row["language"] in languages]
     if not kept:

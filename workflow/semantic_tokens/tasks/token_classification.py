@@ -1,4 +1,4 @@
-"""Named entity recognition: one tag a word, entity micro-F1 (MasakhaNER's metric)."""
+"""Named entity recognition: one tag per word, entity micro-F1 (MasakhaNER's metric)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +42,7 @@ class TokenClassification(Task):
         self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
         self.rows = of_languages(read_table(tokenized / "train.parquet"), languages)
         self.test = read_table(tokenized / f"{evaluation_split}.parquet")
-        # The tags of all the training data, so that zero-shot models share the label set.
+        # The tags of all training data, so that zero-shot models have the same labels.
         everything = read_table(tokenized / "train.parquet")
         self.tags = sorted({tag for row in everything for tag in row["tags"]})
         self.lengths = [len(row["input_ids"]) for row in self.rows]
@@ -82,7 +82,7 @@ class TokenClassification(Task):
             model, lengths, collate, lambda m, b: outputs(m, b).logits, batch_size, "tagging"
         ):
             row, best = self.test[index], logits.argmax(axis=-1)
-            # A word without a subword left is nobody's name.
+            # A word without a remaining subword is not an entity.
             tags = [self.tags[best[start]] if start >= 0 else "O" for start in row["word_starts"]]
             if predictions is not None:
                 predictions[row["id"]] = {"tags": tags, "gold": row["tags"]}

@@ -1,7 +1,7 @@
-"""Text to token ids, once a backbone and segmentation, shared by every variant.
+"""Text to token ids. This runs once per backbone and segmentation, for all variants.
 
-Tables are Parquet files with one row an example (or a window of one) and ragged columns of
-int32, read back with :func:`read_table`.
+Tables are Parquet files with one row per example (or per window of one) and ragged columns of
+int32. :func:`read_table` reads them.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_jsonl, whole
+from semantic_tokens.files import atomic_file, read_jsonl
 from semantic_tokens.tokenization.special_tokens import SpecialTokens, fit_pair
 from semantic_tokens.tokenization.vocabulary import load_tokenizer, word_prefix
 
-_AT_ONCE = 4096  # examples a call of the tokenizer: enough to keep its threads busy
-_CHARACTERS_AT_ONCE = 2**20  # and so much text, which takes it some 200 bytes a character
+_AT_ONCE = 4096  # examples per call of the tokenizer: enough to use all its threads
+_CHARACTERS_AT_ONCE = 2**20  # and characters per call, which need about 200 bytes each
 
 
 _IDS = pa.list_(pa.int32())
@@ -45,8 +45,8 @@ TOKEN_CLASSIFICATION_SCHEMA = pa.schema(
 def tokenize_token_classification(
     examples: Iterable[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, *, max_length: int
 ) -> Iterable[dict[str, Any]]:
-    """One row a sentence. ``word_starts[i]`` is the position of word i's first subword, or -1
-    where the word was cut off (or has no subword); ``tags`` are the words' gold tags."""
+    """One row per sentence. ``word_starts[i]`` is the position of word i's first subword, or -1 if
+    the word was truncated or has no subword; ``tags`` are the words' gold tags."""
     frame = SpecialTokens.of(tokenizer)
     prefix = word_prefix(tokenizer)
     room = max_length - frame.single_overhead
@@ -92,12 +92,12 @@ def tokenize_question_answering(
     stride: int,
     max_question_length: int,
 ) -> Iterable[dict[str, Any]]:
-    """One row a window of a context that may be longer than ``max_length``.
+    """One row per window of a context, which may be longer than ``max_length``.
 
-    Windows of one example follow each other and overlap by ``stride`` tokens. ``offsets``
-    holds begin and end, in characters of the context, of every context token in turn; the
-    first of them stands at ``context_start``. The positions are those of the answer's first
-    and last token, or 0 (the classification token) where the window does not hold it.
+    Consecutive windows of an example overlap by ``stride`` tokens. ``offsets`` has the start and
+    the end of every context token, in characters of the context. The first context token is at the
+    position ``context_start``. The answer's positions are those of its first and last token, or 0
+    (the classification token) if it is not in the window.
     """
     frame = SpecialTokens.of(tokenizer)
     for batch in _in_batches(examples):
@@ -151,7 +151,7 @@ PAIR_CLASSIFICATION_SCHEMA = pa.schema(
 def tokenize_pair_classification(
     examples: Iterable[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, *, max_length: int
 ) -> Iterable[dict[str, Any]]:
-    """One row a pair of sentences, the longer one shortened first where they do not fit."""
+    """One row per pair of sentences. If they are too long, the longer one is truncated first."""
     frame = SpecialTokens.of(tokenizer)
     room = max_length - frame.pair_overhead
     for batch in _in_batches(examples):
@@ -178,8 +178,8 @@ TEXT_SCHEMA = pa.schema([("id", pa.string()), ("language", pa.string()), ("input
 def tokenize_texts(
     texts: Iterable[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, *, max_length: int
 ) -> Iterable[dict[str, Any]]:
-    """One row a query or passage (``id``, ``language``, ``text``), without special tokens:
-    a bi-encoder frames it alone and a cross-encoder in a pair."""
+    """One row per query or passage (``id``, ``language``, ``text``), without special tokens: a
+    bi-encoder adds them to one text, and a cross-encoder to a pair."""
     for batch in _in_batches(texts):
         encodings = tokenizer.backend_tokenizer.encode_batch(
             [text["text"] for text in batch], add_special_tokens=False
@@ -199,18 +199,18 @@ def pack_corpus(
     *,
     sequence_length: int,
 ) -> dict[str, int]:
-    """Cut a corpus into full sequences, so that pretraining computes no padding, and write them as
-    safetensors: for every language [n, sequence_length] int32, framed by the special tokens.
+    """Pack a corpus into full sequences, so that pretraining needs no padding. Write them as
+    safetensors: [n, sequence_length] int32 for every language, with special tokens.
 
-    Passages of one language are laid end to end with the separator between them and cut to
-    ``sequence_length - frame`` tokens; the incomplete rest of a language is dropped. Sequences go
-    to disk as they fill, so the memory does not grow with the corpus.
+    The passages of a language are concatenated with separators and cut into sequences. The
+    incomplete last sequence of a language is dropped. Complete sequences are written to disk at
+    once, so memory use does not grow with the corpus.
 
     Returns:
         the number of sequences of every language.
 
     Raises:
-        InputError: no language has text for one whole sequence.
+        InputError: no language has enough text for one sequence.
     """
     frame = SpecialTokens.of(tokenizer)
     room = sequence_length - frame.single_overhead
@@ -257,16 +257,16 @@ def pack_corpus(
 
 
 def _join_tensors(folder: Path, shapes: dict[str, tuple[int, int]], target: Path) -> None:
-    """Write one safetensors file out of files that hold int32 tensors, without loading them: the
-    header's length in 8 bytes, the header as JSON, the tensors end to end."""
+    """Join files of int32 tensors into one safetensors file, without loading them. The format is
+    the header's length in 8 bytes, the header as JSON, and the tensors one after another."""
     header, end = {}, 0
     for name, shape in shapes.items():
         size = 4 * shape[0] * shape[1]
         header[name] = {"dtype": "I32", "shape": shape, "data_offsets": [end, end + size]}
         end += size
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # so that the tensors are aligned
-    with whole(target) as partial, partial.open("wb") as file:
+    text += b" " * (-len(text) % 8)  # to align the tensors
+    with atomic_file(target) as partial, partial.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in shapes:
             with (folder / name).open("rb") as part:
@@ -288,10 +288,10 @@ def tokenize_dataset(
         kind: ``token_classification``, ``question_answering``, ``pair_classification`` or
             ``ranking``.
         splits: canonical JSON-lines files; for ranking, queries and ``passages.jsonl``.
-        targets: a Parquet file for each.
-        options: of that kind's function above; for ranking ``max_query_length`` and
+        targets: one Parquet file for each.
+        options: the options of the kind's function above; for ranking, ``max_query_length`` and
             ``max_passage_length``.
-        processes: that tokenise at the same time, each on one thread.
+        processes: the number of parallel processes, each with one thread.
     """
     if processes > 1:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -328,12 +328,12 @@ def tokenize_dataset(
                 num_proc=processes if processes > 1 else None,
                 desc=f"tokenising {split.stem}",
             )
-            with whole(target) as partial:
+            with atomic_file(target) as partial:
                 rows.to_parquet(partial)
 
 
 def longest_row(options: Mapping[str, int], tokenizer_path: str | Path) -> int:
-    """How many tokens a row of a dataset may have, special tokens included.
+    """The maximum number of tokens in a row of a dataset, including special tokens.
 
     Args:
         options: the dataset's ``tokenization``.
@@ -346,7 +346,7 @@ def longest_row(options: Mapping[str, int], tokenizer_path: str | Path) -> int:
 
 
 _TEXT = Value("string")
-# Kind of dataset -> what tokenises it, the table's schema, and the fields that it looks at.
+# Kind of dataset -> its function, the table's schema, and the fields that are used.
 _KINDS: dict[str, tuple[Callable[..., Iterable[dict[str, Any]]], pa.Schema, Features]] = {
     "token_classification": (
         tokenize_token_classification,
@@ -374,7 +374,7 @@ _KINDS: dict[str, tuple[Callable[..., Iterable[dict[str, Any]]], pa.Schema, Feat
 
 
 def _examples(path: Path, features: Features) -> Iterator[dict[str, Any]]:
-    """The fields of a dataset's file that tokenising looks at."""
+    """The examples of a dataset's file, with the fields that tokenising uses."""
     for row in read_jsonl(path):
         if "text" in features:
             row = row | {"text": _text_of(row)}
@@ -387,7 +387,7 @@ def _tokenised(
     tokenizer: PreTrainedTokenizerFast,
     options: Mapping[str, int],
 ) -> dict[str, list[Any]]:
-    """A batch of examples as rows, in columns."""
+    """The rows of a batch of examples, as columns."""
     examples = [
         dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)
     ]
@@ -403,7 +403,7 @@ def _text_of(row: dict[str, Any]) -> str:
 def _answer_tokens(
     example: dict[str, Any], offsets: list[tuple[int, int]]
 ) -> tuple[int, int] | None:
-    """First and last context token that overlap the first answer."""
+    """The first and the last context token that overlap the first answer."""
     if not example["answers"]:
         return None
     begin = example["answers"][0]["start"]

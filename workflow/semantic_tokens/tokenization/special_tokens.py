@@ -1,4 +1,4 @@
-"""How a tokenizer puts special tokens around one text or a pair."""
+"""The special tokens that a tokenizer adds to one text or a pair."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from semantic_tokens.errors import InputError
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """How a tokenizer frames one text or a pair, as ids.
+    """The ids of the special tokens around one text or a pair.
 
-    A single text is ``prefix + ids + suffix``; a pair ``prefix + first + middle + second +
-    suffix``, its token types 1 from the second text on where the family tells them apart.
+    One text is ``prefix + ids + suffix``. A pair is ``prefix + first + middle + second + suffix``.
+    If the family has token types, they are 1 from the second text on.
     """
 
     prefix: tuple[int, ...]
@@ -26,7 +26,7 @@ class SpecialTokens:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerFast) -> "SpecialTokens":
-        """Read the frame off what the tokenizer does to a pair of plain texts."""
+        """Get the special tokens from the tokenizer's output for a pair of plain texts."""
         pair = tokenizer.backend_tokenizer.encode("a", "a")
         special = np.asarray(pair.special_tokens_mask, dtype=bool)
         sequence = np.asarray([-1 if s is None else s for s in pair.sequence_ids])
@@ -68,7 +68,7 @@ class SpecialTokens:
 def fit_pair(
     first: Sequence[int], second: Sequence[int], room: int
 ) -> tuple[Sequence[int], Sequence[int]]:
-    """Shorten a pair to ``room`` tokens in all, the longer text first."""
+    """Truncate a pair to ``room`` tokens in total, the longer text first."""
     excess = len(first) + len(second) - room
     if excess > 0:
         keep_first = max(len(first) - excess, min(len(first), room // 2))

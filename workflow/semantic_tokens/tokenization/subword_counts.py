@@ -1,4 +1,4 @@
-"""How often each subword of a tokenizer occurs in the corpora of pretraining."""
+"""The frequencies of subwords in the pretraining corpora."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 _SEQUENCES_AT_ONCE = 65536
 
@@ -17,8 +17,8 @@ _SEQUENCES_AT_ONCE = 65536
 def count_subwords(corpora: Iterable[str | Path]) -> torch.Tensor:
     """Count token ids in corpora of :func:`semantic_tokens.tokenization.examples.pack_corpus`.
 
-    Special tokens are counted as they frame the sequences. What is left of a language after its
-    last whole sequence is not in the files, and so not counted.
+    Special tokens of the sequences are counted. Tokens after the last complete sequence of a
+    language are not in the files, so they are not counted.
 
     Returns:
         [largest id + 1] int64.
@@ -37,25 +37,25 @@ def count_subwords(corpora: Iterable[str | Path]) -> torch.Tensor:
 
 
 def save_counts(counts: torch.Tensor, path: str | Path) -> None:
-    """Write [n] int64 counts as safetensors, whole or not at all."""
-    with whole(path) as partial:
+    """Write [n] int64 counts as safetensors, atomically."""
+    with atomic_file(path) as partial:
         save_file({"counts": counts}, partial)
 
 
 def load_counts(path: str | Path, vocabulary_size: int) -> torch.Tensor:
-    """Read what :func:`save_counts` wrote.
+    """Read a file of :func:`save_counts`.
 
     Returns:
-        [vocabulary_size] int64: ids beyond the largest that was counted never occurred.
+        [vocabulary_size] int64; ids after the largest counted id have count 0.
 
     Raises:
-        InputError: the file holds no counts, or counts of ids that the vocabulary lacks.
+        InputError: the file has no counts, or counts of ids that the vocabulary lacks.
     """
     try:
         counts = load_file(path)["counts"]
     except (KeyError, SafetensorError) as error:
         raise InputError(
-            f"{path} holds no counts of subwords ({error}); delete it to have it made again"
+            f"{path} contains no counts of subwords ({error}); delete it and it will be made again"
         ) from error
     if len(counts) > vocabulary_size:
         raise InputError(

@@ -16,20 +16,20 @@ from semantic_tokens.tokenization.special_tokens import SpecialTokens
 
 def read_table(path: str | Path) -> list[dict[str, Any]]:
     """Read a table of token ids as a list of rows."""
-    with reading(path):  # and not pyarrow's read_table, which imports pandas
+    with reading(path):  # pyarrow's own read_table would import pandas
         return parquet.ParquetFile(path).read().to_pylist()
 
 
 def read_batches(path: str | Path, rows: int) -> Iterator[pa.RecordBatch]:
-    """Read a table of token ids by so many rows at a time."""
+    """Read a table of token ids in batches of at most ``rows`` rows."""
     with reading(path):
         batches = parquet.ParquetFile(path).iter_batches(rows)
     yield from batches
 
 
 def token_ids_in(tables: Iterable[str | Path], frame: SpecialTokens) -> np.ndarray:
-    """Every token id that occurs in tables of token ids or frames their texts:
-    int64, ascending, each once."""
+    """All token ids that occur in tables of token ids or in their special tokens: int64, ascending,
+    each once."""
     found = {*frame.prefix, *frame.middle, *frame.suffix, frame.pad}
     for path in tables:
         with reading(path):

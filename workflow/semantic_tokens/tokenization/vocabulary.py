@@ -1,5 +1,5 @@
-"""Tokenizers: opening them, which ids are special, how a word looks in running text, in which
-order the subwords were learned, and tokenizers that know only some of them.
+"""Tokenizers: loading, special ids, words in running text, the order in which subwords were
+learned, and truncated tokenizers.
 """
 
 import functools
@@ -20,35 +20,35 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from semantic_tokens.errors import InputError
 
 _UNUSED = re.compile(r"\[unused_?\d+\]|<unused_?\d+>")
-# No text spells it: a Unigram model sees "▁" wherever text has a space.
+# Never occurs in text, because a Unigram model sees "▁" in place of a space.
 _DROPPED = " {}"
 _BATCH = 1000
-# The bytes that the characters of byte-level tokenizers stand for.
+# The bytes of the characters of byte-level tokenizers.
 _BYTE_OF = {character: byte for byte, character in bytes_to_unicode().items()}
-#: What SentencePiece and byte-level models put where a word begins.
+#: The mark for the start of a word in SentencePiece and byte-level models.
 WORD_BOUNDARIES = ("▁", "Ġ")
 
 
 def open_tokenizer(
     source: str | Path, *, trust_remote_code: bool = False
 ) -> PreTrainedTokenizerFast:
-    """The tokenizer of a checkpoint as ``AutoTokenizer`` has it, in the form of a fast tokenizer.
+    """The tokenizer of a checkpoint, from ``AutoTokenizer``, as a fast tokenizer.
 
-    Whatever files the checkpoint has, ``save_pretrained`` of the result writes a ``tokenizer.json``
-    that :func:`load_tokenizer` opens without knowing the family.
+    ``save_pretrained`` of the result always writes a ``tokenizer.json``, which
+    :func:`load_tokenizer` opens for any family.
 
     Args:
         source: a folder in the layout of the hub.
 
     Raises:
-        InputError: it has no tokenizer, or none that can be made a fast one.
+        InputError: there is no tokenizer, or it cannot be converted to a fast one.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
-    except Exception as error:  # each kind of tokenizer raises its own
+    except Exception as error:  # each kind of tokenizer raises other errors
         raise InputError(_reason(Path(source), error)) from error
     if set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
-        # The library makes one up where there is no file.
+        # The library creates an empty tokenizer if there is no file.
         raise InputError(
             f"the tokenizer of {source} has no subword; save one there with "
             "AutoTokenizer.from_pretrained(…).save_pretrained(…)"
@@ -56,13 +56,13 @@ def open_tokenizer(
     if not tokenizer.is_fast:
         raise InputError(
             f"the tokenizer of {source} ({type(tokenizer).__name__}) has no fast version, which "
-            "tells where in a text a subword stands; use another backbone"
+            "reports the positions of subwords in the text; use another backbone"
         )
     return _wrapped(tokenizer.backend_tokenizer, tokenizer)
 
 
 def _reason(folder: Path, error: Exception) -> str:
-    """Why a tokenizer cannot be opened. The library does not name the file that it could not read."""
+    """The reason why a tokenizer cannot be opened. The library's error does not name the file."""
     for file in sorted(folder.glob("*.json")):
         try:
             json.loads(file.read_bytes())
@@ -77,13 +77,13 @@ def _reason(folder: Path, error: Exception) -> str:
 
 
 def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
-    """Open a tokenizer that this workflow wrote, without truncation or padding of its own.
+    """Open a tokenizer of this workflow, without truncation and padding.
 
     Args:
-        path: its folder, or the ``tokenizer.json`` in it.
+        path: the folder, or the ``tokenizer.json`` in it.
 
     Raises:
-        InputError: the file is not a tokenizer's.
+        InputError: the file is not a tokenizer.
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent
@@ -91,8 +91,8 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     except Exception as error:  # the library raises a bare Exception
         raise InputError(
-            f"{folder / 'tokenizer.json'} is not a tokenizer file ({error}); delete it to have it "
-            "made again"
+            f"{folder / 'tokenizer.json'} is not a tokenizer file ({error}); delete it and it will "
+            "be made again"
         ) from error
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
@@ -100,7 +100,7 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
 
 
 def _wrapped(backend: Tokenizer, like: Any) -> PreTrainedTokenizerFast:
-    """A fast tokenizer with the special tokens of another one."""
+    """A fast tokenizer with the special tokens of another tokenizer."""
     by_text = {token.content: token for token in like.added_tokens_decoder.values()}
     special = {
         name: by_text.get(str(token), token) for name, token in like.special_tokens_map.items()
@@ -114,7 +114,7 @@ def _wrapped(backend: Tokenizer, like: Any) -> PreTrainedTokenizerFast:
 
 
 def _unknown_of_model(backend: Tokenizer) -> str | None:
-    """What a tokenizer's model makes of the unknown, where its configuration does not name it."""
+    """The unknown token of a tokenizer's model, for configurations that do not name it."""
     model = json.loads(backend.to_str())["model"]
     if model["type"] == "Unigram" and model.get("unk_id") is not None:
         return model["vocab"][model["unk_id"]][0]
@@ -127,11 +127,11 @@ def vocabulary_size(tokenizer: PreTrainedTokenizerFast) -> int:
 
 
 def subword_texts(tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    """Every subword as a reader spells it, by id; empty where an id has none.
+    """The readable text of every subword, by id; empty for ids without a subword.
 
-    Byte-level tokenizers write bytes as other characters: ``ĠÃ¶l`` is ``▁öl`` here, with
-    SentencePiece's mark of a word's begin. Bytes that are no whole character are written as
-    SentencePiece writes those that it falls back to: ``<0xE0>``.
+    Byte-level tokenizers write bytes as other characters: their ``ĠÃ¶l`` becomes ``▁öl``, with
+    SentencePiece's mark for the start of a word. Bytes of incomplete characters are written as in
+    SentencePiece's byte fallback: ``<0xE0>``.
     """
     texts = [""] * vocabulary_size(tokenizer)
     decoder = json.loads(tokenizer.backend_tokenizer.to_str())["decoder"]
@@ -143,7 +143,7 @@ def subword_texts(tokenizer: PreTrainedTokenizerFast) -> list[str]:
 
 
 def _decoders(decoder: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
-    """A decoder, and those that it is a sequence of."""
+    """A decoder, and the decoders in it if it is a sequence."""
     if decoder is not None:
         yield decoder
         for part in decoder.get("decoders", ()):
@@ -151,7 +151,7 @@ def _decoders(decoder: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
 
 
 def _with_bytes(spelling: str) -> str:
-    r"""A subword of a byte-level tokenizer as text, with bytes named that are no characters.
+    r"""The text of a subword of a byte-level tokenizer; incomplete characters become byte names.
 
     >>> _with_bytes("ĠÃ¶l"), _with_bytes("Ġà¤"), _with_bytes("à¤ķà")
     ('▁öl', '▁<0xE0><0xA4>', 'क<0xE0>')
@@ -164,7 +164,7 @@ def _with_bytes(spelling: str) -> str:
 
 
 def special_ids(tokenizer: PreTrainedTokenizerFast, *, with_unused: bool = False) -> list[int]:
-    """The ids of the special tokens, ascending; ``with_unused`` adds the ``[unusedN]``."""
+    """The ids of special tokens, ascending; ``with_unused`` adds those of ``[unusedN]``."""
     ids = set(tokenizer.all_special_ids)
     ids |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     if with_unused:
@@ -180,7 +180,7 @@ def unknown_id(tokenizer: PreTrainedTokenizerFast) -> int:
     """
     if tokenizer.unk_token_id is None:
         raise InputError(
-            "the tokenizer has no unknown token, to which First-k maps what it drops; leave "
+            "the tokenizer has no unknown token, which First-k needs for dropped subwords; leave "
             "First-k out for this backbone"
         )
     return tokenizer.unk_token_id
@@ -188,11 +188,11 @@ def unknown_id(tokenizer: PreTrainedTokenizerFast) -> int:
 
 @functools.lru_cache(maxsize=8)
 def word_prefix(tokenizer: PreTrainedTokenizerFast) -> str:
-    """What stands before a word so that it is cut as within running text: a space for byte-level
-    tokenizers, whose words begin with it, and nothing for others."""
+    """The prefix with which a word is tokenized as in running text: a space for byte-level
+    tokenizers, whose words start with it, and nothing for others."""
     encode = tokenizer.backend_tokenizer.encode
     within = encode("a a", add_special_tokens=False)
-    # The second word, with the space if that is a subword of its own.
+    # The second word, with the space if that is a separate subword.
     wanted = [i for i, (_, end) in zip(within.ids, within.offsets, strict=True) if end > len("a")]
     for prefix in ("", " "):
         found = encode([prefix + "a"] * 2, is_pretokenized=True, add_special_tokens=False)
@@ -203,10 +203,10 @@ def word_prefix(tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def single_subword_id(tokenizer: PreTrainedTokenizerFast, word: str) -> int | None:
-    """The subword that a word is in running text, or None if it takes several or is not known.
+    """The id of a word that is a single subword in running text, else None.
 
-    SentencePiece cuts a word that was never seen after a space, as in scripts that write none,
-    into a bare word boundary and the piece (``▁``, ``番茄``). The boundary counts for nothing.
+    In scripts without spaces, SentencePiece often splits a word into a word boundary and the piece
+    (``▁``, ``番茄``). The boundary is ignored.
     """
     text = word_prefix(tokenizer) + word
     encoding = tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
@@ -219,12 +219,11 @@ def single_subword_id(tokenizer: PreTrainedTokenizerFast, word: str) -> int | No
 
 
 def ids_in_order_learned(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """Ids in the order in which training the tokenizer made them, special tokens left out.
+    """Ids in the order in which the tokenizer learned them, without special tokens.
 
-    WordPiece grows its vocabulary, so that is the order of the file. BPE begins with its alphabet
-    and grows by merges, in their order. Unigram prunes a vocabulary, so what it would have kept
-    longest comes first: the order of the scores, ties by id. ``[unusedN]`` were never learned and
-    come last.
+    WordPiece adds subwords one by one, so this is the order of the file. BPE starts with its
+    alphabet, and adds merges in their order. Unigram prunes a vocabulary, so subwords are sorted by
+    score, then by id. ``[unusedN]`` were never learned and come last.
     """
     model = _model(tokenizer)
     if model["type"] == "Unigram":
@@ -246,10 +245,10 @@ def ids_in_order_learned(tokenizer: PreTrainedTokenizerFast) -> list[int]:
 
 
 def first_k_ids(tokenizer: PreTrainedTokenizerFast, k: int) -> list[int]:
-    """The special tokens and the first subwords learned, k ids in all, ascending (section 2.1).
+    """The special tokens and the first learned subwords, k ids in total, ascending (section 2.1).
 
     Raises:
-        InputError: k leaves no subword beside the special tokens, or less than BPE's alphabet.
+        InputError: k is too small for the special tokens and one subword, or for BPE's alphabet.
     """
     special = special_ids(tokenizer)
     model = _model(tokenizer)
@@ -270,21 +269,21 @@ def first_k_ids(tokenizer: PreTrainedTokenizerFast, k: int) -> list[int]:
 def truncate_tokenizer(
     tokenizer: PreTrainedTokenizerFast, kept_ids: Iterable[int]
 ) -> PreTrainedTokenizerFast:
-    """A tokenizer that cuts text into the kept subwords alone, under their original ids.
+    """A tokenizer that uses only the kept subwords, with their original ids.
 
-    Ids stay the backbone's, so everything downstream is unaware of the truncation. What no kept
-    subword covers becomes unknown as the family has it: the characters themselves under Unigram,
-    the whole word around them under WordPiece. mBERT learned its ``##`` characters late (the
-    first has id 10,107), so its first 5% leave most words unknown.
+    Ids do not change, so later steps need not know about the truncation. Text that no kept subword
+    covers becomes unknown, depending on the family: only these characters with Unigram, and the
+    entire word with WordPiece. mBERT learned its ``##`` characters late (the first has id 10,107),
+    so with its first 5%, most words are unknown.
     """
     kept = set(kept_ids) | set(special_ids(tokenizer))
     data = json.loads(tokenizer.backend_tokenizer.to_str())
     model = data["model"]
     data["added_tokens"] = [token for token in data["added_tokens"] if token["id"] in kept]
     if model["type"] == "Unigram":
-        # The id of a Unigram piece is its place in the list: the dropped stay there under a
-        # name that no text spells. Their scores stay too, so that of the unknown token, which
-        # is set by the lowest, does not move.
+        # The id of a Unigram piece is its position in the list. Removed pieces stay in the list
+        # with a name that never occurs in text. They keep their scores, because the lowest score
+        # determines the score of the unknown token.
         model["vocab"] = [
             [piece if i in kept else _DROPPED.format(i), score]
             for i, (piece, score) in enumerate(model["vocab"])
@@ -308,7 +307,7 @@ def unigram_tokenizer(pieces: Sequence[tuple[str, float]]) -> PreTrainedTokenize
     """
     tokenizer = Tokenizer(Unigram(list(pieces), unk_id=3, byte_fallback=False))
     tokenizer.normalizer = normalizers.Sequence(
-        # XLM-R's map sends the zero-width joiner to a space; today's nmt_nfkc keeps it.
+        # XLM-R's map replaces the zero-width joiner with a space; the current nmt_nfkc keeps it.
         [normalizers.Replace("\u200d", " "), normalizers.Precompiled(_nmt_nfkc())]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -339,7 +338,7 @@ def unigram_tokenizer(pieces: Sequence[tuple[str, float]]) -> PreTrainedTokenize
 
 @functools.cache
 def _nmt_nfkc() -> bytes:
-    """SentencePiece's compiled map of its nmt_nfkc normalisation, from the library itself."""
+    """SentencePiece's compiled map of its nmt_nfkc normalisation, from the library."""
     from sentencepiece import SentencePieceNormalizer, sentencepiece_model_pb2
 
     model: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
@@ -352,22 +351,23 @@ def trim_unigram(
     size: int,
     texts: Iterable[str],
 ) -> list[int]:
-    """Which ids of a large Unigram vocabulary to keep for some text.
+    """The ids of a large Unigram vocabulary to keep for some text.
 
-    The special tokens; then the subwords that the whole vocabulary cuts the texts into, most
-    frequent first; then the best-scored of the rest, up to ``size``.
+    They are the special tokens, then the most frequent subwords of the texts, then the subwords
+    with the highest scores, up to ``size``.
 
     Returns:
-        ``size`` ids, ascending, so the special tokens keep their places: first, and the mask last.
+        ``size`` ids, ascending. So the special tokens stay first, and the mask stays last.
 
     Raises:
-        InputError: the vocabulary has no ``size`` subwords, or they would all be special tokens.
+        InputError: the vocabulary has fewer than ``size`` subwords, or only special tokens would
+            fit.
     """
     tokenizer = unigram_tokenizer(pieces)
     special = special_ids(tokenizer)
     if not len(special) < size <= len(pieces):
         raise InputError(
-            f"vocabulary_size {size} must lie between {len(special) + 1} and {len(pieces)}; fix "
+            f"vocabulary_size {size} must be between {len(special) + 1} and {len(pieces)}; fix "
             "the backbone's entry in the config"
         )
     counts = np.zeros(len(pieces), dtype=np.int64)
@@ -382,7 +382,7 @@ def trim_unigram(
 
 
 def _model(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """The model of a tokenizer as the library itself writes it."""
+    """The model of a tokenizer, as the library writes it."""
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     if model["type"] not in ("WordPiece", "Unigram", "BPE"):
         raise InputError(
@@ -393,6 +393,6 @@ def _model(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
 
 
 def _product(merge: Sequence[str], model: dict[str, Any]) -> str:
-    """The subword that a merge of BPE makes out of two."""
+    """The subword that a merge of BPE produces from two subwords."""
     first, second = merge
     return first + second.removeprefix(model.get("continuing_subword_prefix") or "")

@@ -1,7 +1,7 @@
 """Training: one loop for fine-tuning and continual pretraining.
 
-``step`` takes an optimizer step, ``loop`` takes all of them, ``checkpoint`` keeps an unfinished run
-on disk, ``tracking`` records the steps.
+``step`` is one optimizer step, ``loop`` runs all steps, ``checkpoint`` saves an unfinished run, and
+``tracking`` records the steps.
 """
 
 from semantic_tokens.training.batches import Batch, shuffled_batches

@@ -1,16 +1,16 @@
-"""The order of the training data: a pure function of the seed and the epoch."""
+"""The order of the training data, a pure function of the seed and the epoch."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
-#: The named tensors of one forward pass; the first dimension of each is the rows.
+#: The named tensors of one forward pass; the first dimension of each is the number of rows.
 Batch = dict[str, torch.Tensor]
 
 
 def row_count(batch: Batch) -> int:
-    """How many rows a batch has."""
+    """The number of rows of a batch."""
     return len(next(iter(batch.values())))
 
 
@@ -20,12 +20,12 @@ def shuffled_batches(
     """Yield one array of example indices per optimizer step.
 
     Every epoch visits each example once, in an order drawn from the seed and the epoch.
-    Examples of similar length share a batch: each run of ``pool`` batches is sorted by length
-    before it is cut, and the batches are then shuffled, so little padding is computed.
+    To reduce padding, examples of similar length share a batch: the examples of ``pool``
+    consecutive batches are sorted by length, cut into batches, and the batches are shuffled.
 
     Args:
-        lengths: tokens of each example.
-        steps: how many batches to yield, over as many epochs as that takes.
+        lengths: the number of tokens of each example.
+        steps: the number of batches to yield, over as many epochs as needed.
     """
     size_of = np.asarray(lengths)
     emitted, epoch = 0, 0

@@ -1,4 +1,4 @@
-"""The state of an unfinished training on disk, from which an interrupted one goes on exactly."""
+"""The saved state of an unfinished training, from which it continues exactly."""
 
 import hashlib
 import itertools
@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_json, whole, write_json
+from semantic_tokens.files import atomic_file, read_json, write_json
 from semantic_tokens.training.batches import Batch
 from semantic_tokens.training.options import TrainingOptions
 from semantic_tokens.training.step import Step
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 def run_fingerprint(
     model: nn.Module, first: list[Batch], options: TrainingOptions, steps: int, seed: int
 ) -> str:
-    """A digest of what decides a run: options, starting weights and the first step's data."""
+    """A digest that identifies a run: options, initial weights and the first step's data."""
     digest = hashlib.sha256(json.dumps([options.deciding(), steps, seed]).encode("utf-8"))
     tensors = [model.state_dict(), *first]
     for name, tensor in itertools.chain.from_iterable(part.items() for part in tensors):
@@ -35,14 +35,14 @@ def run_fingerprint(
 
 
 class Checkpoint:
-    """The state of one run: weights, optimizer, schedule, random generators, and its steps.
+    """The state of one run: weights, optimizer, schedule, random generators, and recorded steps.
 
-    ``state.json`` says which of two folders holds the newest state: the older one stays whole
-    while the newer one is written.
+    There are two folders. While one is written, the other has the complete older state.
+    ``state.json`` names the folder with the newest complete state.
 
     Args:
-        accelerator: holds what is saved.
-        run: of :func:`run_fingerprint`; the state of another run is not resumed.
+        accelerator: the accelerator whose state is saved.
+        run: from :func:`run_fingerprint`; the state of another run is not resumed.
     """
 
     def __init__(self, folder: str | Path, accelerator: Any, run: str) -> None:
@@ -55,10 +55,10 @@ class Checkpoint:
         return self.folder / "state.json"
 
     def save(self, steps: Sequence[Step]) -> None:
-        """Write the state after these steps; every process calls it."""
+        """Write the state after these steps. Every process must call this."""
         newest = read_json(self._state)["folder"] if self._state.exists() else "second"
         target = self.folder / ("first" if newest == "second" else "second")
-        self.accelerator.wait_for_everyone()  # all have read which one is the newer
+        self.accelerator.wait_for_everyone()  # until all have read which folder is newer
         self.accelerator.save_state(str(target))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
@@ -66,7 +66,7 @@ class Checkpoint:
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> list[Step]:
-        """Load the state of this run, if there is one; return the steps so far.
+        """Load the state of this run, if there is one. Return the steps so far.
 
         Raises:
             InputError: the state is damaged.
@@ -75,18 +75,20 @@ class Checkpoint:
         if state.get("run") != self.run:
             if state:
                 log.warning(
-                    "%s is of a run with other options, weights or data: starting again",
+                    "%s belongs to a run with other options, weights or data: starting again",
                     self.folder,
                 )
             self.accelerator.wait_for_everyone()
-            if self.accelerator.is_main_process:  # without a state: what half a removal left
+            if (
+                self.accelerator.is_main_process
+            ):  # no valid state: remove the rest of an incomplete removal
                 remove_checkpoint(self.folder)
             self.accelerator.wait_for_everyone()
             return []
         try:
             self.accelerator.load_state(str(self.folder / state["folder"]))
             steps = [Step(*values) for values in state["steps"]]
-        except Exception as error:  # each of the libraries that read a part of it has its own
+        except Exception as error:  # several libraries read a part, each with its own errors
             raise InputError(
                 f"{self.folder} cannot be read ({error}); delete it to train from the beginning"
             ) from error
@@ -94,7 +96,7 @@ class Checkpoint:
         return steps
 
     def save_failed_step(self, number: int, micro_batches: list[Batch]) -> Path:
-        """Write the micro-batches of a step that failed, beside the folder; return where."""
+        """Write the micro-batches of a failed step next to the folder. Return the path."""
         path = Path(f"{self.folder}.failed-step-{number}.safetensors")
         if self.accelerator.is_main_process:
             tensors = {
@@ -102,7 +104,7 @@ class Checkpoint:
                 for index, batch in enumerate(micro_batches)
                 for name, tensor in batch.items()
             }
-            with whole(path) as partial:
+            with atomic_file(path) as partial:
                 save_file(tensors, partial)
         return path
 
@@ -110,6 +112,6 @@ class Checkpoint:
 def remove_checkpoint(folder: str | Path) -> None:
     """Remove a run's checkpoint, if there is one.
 
-    What says that it is there goes first, so that half of one is never taken for a whole."""
+    ``state.json`` is removed first, so that an incomplete removal leaves no valid checkpoint."""
     (Path(folder) / "state.json").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a training runs on: GPU or CPU, precision, attention, compiler."""
+"""The device, precision, attention and compiler of a training."""
 
 import importlib.util
 from contextlib import AbstractContextManager, nullcontext
@@ -15,11 +15,11 @@ from semantic_tokens.training.options import TrainingOptions
 
 
 def precision_here(wanted: str) -> str:
-    """The precision to compute in: ``auto`` is bf16 where the GPU has it, fp16 on an older GPU,
-    and float32 without one.
+    """The precision of the computation: ``auto`` is bf16 if the GPU supports it, fp16 on an older
+    GPU, and float32 without a GPU.
 
     Raises:
-        InputError: fp16 is wanted, whose small range needs a GPU's loss scaling, and there is none.
+        InputError: fp16 is requested without a GPU. Its small range needs a GPU's loss scaling.
     """
     if wanted == "auto":
         if not torch.cuda.is_available():
@@ -33,7 +33,7 @@ def precision_here(wanted: str) -> str:
 
 
 def autocast_here(wanted: str) -> AbstractContextManager[Any]:
-    """Compute in this precision, as training does."""
+    """A context that computes in this precision, as training does."""
     precision = precision_here(wanted)
     if precision == "no":
         return nullcontext()
@@ -42,10 +42,10 @@ def autocast_here(wanted: str) -> AbstractContextManager[Any]:
 
 
 def compiler_here() -> str | None:
-    """The compiler that helps here, by torch's name of it.
+    """The name in torch of the compiler for this machine, or None.
 
-    There is none without a GPU that its kernels run on: on a CPU, compiling takes longer than a
-    short training.
+    Compilation needs a GPU that can run the kernels. On a CPU it takes longer than a short
+    training.
     """
     if not torch.cuda.is_available() or importlib.util.find_spec("triton") is None:
         return None
@@ -55,13 +55,14 @@ def compiler_here() -> str | None:
 def compile_encoders(model: nn.Module, wanted: str) -> bool:
     """Compile a model's encoder in place with ``torch.compile``, for batches of any size.
 
-    What cannot be compiled runs as it is.
+    Code that cannot be compiled runs uncompiled.
 
     Args:
-        wanted: ``auto``, where :func:`compiler_here` names a compiler, or ``no``.
+        wanted: ``auto`` compiles if :func:`compiler_here` names a compiler; ``no`` does not
+            compile.
 
     Returns:
-        whether anything was compiled.
+        whether the encoder was compiled.
     """
     compiler = compiler_here() if wanted == "auto" else None
     encoders = [module for module in model.modules() if _is_encoder(module)]
@@ -74,15 +75,16 @@ def compile_encoders(model: nn.Module, wanted: str) -> bool:
 
 
 def _is_encoder(module: nn.Module) -> bool:
-    """Whether a module is what transformers calls a base model: the encoder below a head."""
+    """Whether a module is a base model in the sense of transformers: an encoder without its
+    head."""
     return getattr(module, "base_model", None) is module
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:
-    """Keep few of a model's activations, and compute the others again in the backward pass.
+    """Keep few of a model's activations, and recompute the others in the backward pass.
 
     Raises:
-        InputError: the model's family cannot do it.
+        InputError: the model's family does not support it.
     """
     try:
         model.activation_checkpointing_enable()

@@ -1,12 +1,12 @@
-"""The one training loop, on accelerate: fine-tuning and continual pretraining both run it.
+"""The training loop for fine-tuning and continual pretraining, based on accelerate.
 
-An interrupted run goes on from its last checkpoint and ends with the same weights as one that
-was not interrupted: the order of the data is a pure function of the seed and the epoch, and the
-state of the loop is saved with the model's.
+An interrupted run continues from its last checkpoint, and ends with the same weights as a run
+without an interruption: the order of the data is a pure function of the seed and the epoch, and
+checkpoints contain the state of the loop.
 
-**Processes.** Under torchrun or accelerate every process makes the same batches and computes a part
-of each step's micro-batches; the gradients are summed over the processes before the update. So a
-step is the same whatever their number. :mod:`semantic_tokens.jobs.processes` starts them.
+**Processes.** With torchrun or accelerate, every process makes the same batches and computes a part
+of each step's micro-batches. Gradients are summed over the processes before the update, so a step
+does not depend on their number. :mod:`semantic_tokens.jobs.processes` starts the processes.
 """
 
 import itertools
@@ -55,30 +55,31 @@ def train(
     """Train a model in place.
 
     Args:
-        batches: yields for every optimizer step the list of micro-batches whose gradients it
-            averages; the same sequence whenever it is called, and in every process.
-        loss: of a (possibly wrapped) model on one micro-batch, a scalar mean.
-        steps: optimizer steps in all.
-        terms: how many terms (examples, tokens) the mean of a micro-batch's loss is over, so
-            that a step averages over the terms of all its micro-batches; rows if not given.
-        loss_is_shared: ``loss`` itself divides a micro-batch among the processes: it is called
-            in all of them, returns the same in each, and its gradient is of that process's share.
-        checkpoint: folder for the state of an unfinished run. It lies outside the declared
-            outputs of a job, which Snakemake deletes when a job starts again; it is removed
-            when training ends. A run with other options, weights or data starts again.
-        keep_checkpoint: leave the state of the last step there, for the caller to remove
-            (:func:`remove_checkpoint`) when what it makes of the weights is written.
-        tracking: where the steps are recorded.
-        step_seconds: the duration of every step is appended to it; a resumed run's earlier steps
-            are not.
+        batches: yields the list of micro-batches of every optimizer step. Every call, and every
+            process, must yield the same sequence.
+        loss: the loss of a (possibly wrapped) model on one micro-batch, a scalar mean.
+        steps: the total number of optimizer steps.
+        terms: the number of terms (examples, tokens) in the mean loss of a micro-batch. A step
+            averages over the terms of all its micro-batches. The default is the number of rows.
+        loss_is_shared: whether ``loss`` divides a micro-batch among the processes. Then all
+            processes call it, it returns the same value in each, and its gradient is that of the
+            process's part.
+        checkpoint: the folder for the state of an unfinished run. It must not be a declared output
+            of the job, since Snakemake deletes outputs when a job starts again. It is removed at
+            the end. A run with other options, weights or data starts from the beginning.
+        keep_checkpoint: keep the state of the last step. The caller removes it
+            (:func:`remove_checkpoint`) after writing its results.
+        tracking: where to record the steps.
+        step_seconds: the duration of every step is appended to this list, without steps before a
+            resumption.
 
     Returns:
         the mean loss of every optimizer step.
 
     Raises:
-        InputError: the loss or the gradient is not finite; the step's micro-batches are saved
-            beside the checkpoint. Or the checkpoint is damaged, a tracker is missing, or the GPU's
-            memory does not suffice; the message says what would fit.
+        InputError: the loss or the gradient is not finite (then the step's micro-batches are saved
+            next to the checkpoint); the checkpoint is damaged; a tracker is missing; or the GPU has
+            too little memory (the message says what would fit).
     """
     if tracking is not None:
         tracking.check()
@@ -92,7 +93,7 @@ def train(
     if accelerator.is_main_process:
         log.info("%s: %s", description, describe_setup(model, options, is_compiled))
     with within_gpu_memory(f"the model ({description})", lambda: _NOT_THE_MODEL):
-        # Prepared as for evaluation, accelerate does not wrap it for distributed training.
+        # In evaluation mode, accelerate does not wrap the model for distributed training.
         model = accelerator.prepare_model(model, evaluation_mode=True)
         stepper = Stepper(
             accelerator,
@@ -132,13 +133,12 @@ def train(
 def _make_accelerator(
     options: TrainingOptions, seed: int, tracking: Tracking | None
 ) -> "Accelerator":
-    """Set what makes a run repeatable, and find the device."""
+    """Make the run deterministic, and choose the device."""
     from accelerate import Accelerator
 
-    # On a GPU some operations have no deterministic form, and others are much slower in it.
+    # On a GPU some operations have no deterministic implementation, or a much slower one.
     torch.use_deterministic_algorithms(not torch.cuda.is_available(), warn_only=True)
-    # It would fill every new tensor, for code that reads what it did not write: a twelfth of a
-    # step's time on a CPU.
+    # Filling would initialise every new tensor, which takes a twelfth of a step's time on a CPU.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     accelerator = Accelerator(
         mixed_precision=precision_here(options.precision),
@@ -146,7 +146,7 @@ def _make_accelerator(
         cpu=not torch.cuda.is_available(),
         **({} if tracking is None else tracking.for_accelerator()),
     )
-    # Dropout differs between processes; the data does not depend on it.
+    # Dropout differs between processes. The data do not depend on this seed.
     torch.manual_seed(seed + accelerator.process_index)
     return accelerator
 
@@ -154,8 +154,8 @@ def _make_accelerator(
 def _remaining(
     batches: Iterator[list[Batch]], done: int, steps: int
 ) -> Iterator[tuple[int, list[Batch], float]]:
-    """Yield ``(number, micro-batches, when it began)`` for the steps that are not done. A step
-    begins when its data are asked for."""
+    """Yield ``(number, micro-batches, start time)`` of the remaining steps. A step starts when its
+    data are requested."""
     began = time.perf_counter()
     for number, micro_batches in enumerate(itertools.islice(batches, steps), start=1):
         if number > done:
@@ -164,7 +164,7 @@ def _remaining(
 
 
 def _is_due(number: int, steps: int, options: TrainingOptions, keep_last: bool) -> bool:
-    """Whether the state is saved after this step."""
+    """Whether to save the state after this step."""
     every = options.checkpoint_every
     return (every > 0 and number % every == 0) or (keep_last and number == steps)
 
@@ -173,7 +173,7 @@ _NOT_THE_MODEL = "end the other processes on this GPU, or use one with more memo
 
 
 def _what_fits(model: nn.Module, micro_batches: list[Batch], options: TrainingOptions) -> str:
-    """What to change so that a step fits into the GPU's memory."""
+    """Advice on how to make a step fit into the GPU's memory."""
     rows = options.device_batch_size or max(map(row_count, micro_batches))
     # AdamW in float32: the weight, its gradient and two moments.
     kept = sum(p.numel() * (16 if p.requires_grad else 4) for p in model.parameters())
@@ -193,7 +193,7 @@ def _failure(
     number: int,
     micro_batches: list[Batch],
 ) -> InputError:
-    """What the user is told of a step that cannot be taken. The step's data are saved."""
+    """The error for a failed step, whose data are saved."""
     saved = ""
     if state is not None:
         path = state.save_failed_step(number, micro_batches)

@@ -1,4 +1,4 @@
-"""How long and how fast to train (paper, Table 2; Appendix A)."""
+"""The options of trainings (paper, Table 2; Appendix A)."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -6,38 +6,39 @@ from typing import Any
 
 from semantic_tokens.jobs.processes import process_count
 
-#: Options that change nothing about what a training learns.
+#: Options that do not affect the result of a training.
 _DECIDE_NOTHING = ("checkpoint_every",)
-#: Options of what one device does at a time, which Table 2 leaves out.
+#: Options about the work of one device, which Table 2 leaves out.
 OF_THE_DEVICE = ("checkpoint_every", "device_batch_size", "compile")
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Options of one training, which the config gives.
+    """The options of one training, from the config.
 
     ``config/schemas/config.schema.json`` (``$defs.training``) has the same names and defaults, and
-    is where the user reads of them.
+    describes them for users.
 
     Attributes:
-        learning_rate: peak, reached after the warm-up and decayed linearly to zero.
-        batch_size: examples per optimizer step, over all devices.
-        epochs: passes over the training data; ``max_steps`` ends sooner.
-        max_steps: optimizer steps at most, or None.
-        device_batch_size: examples per forward pass; smaller ones accumulate gradients.
-        warmup_ratio: share of the steps over which the learning rate rises.
-        adam_betas: of AdamW.
-        weight_decay: of AdamW, on matrices only.
-        max_gradient_norm: gradients are clipped to it.
-        dropout: of embeddings, attention and residual branches; None is the backbone's own.
+        learning_rate: the peak, after the warm-up. The rate then decays linearly to zero.
+        batch_size: the number of examples per optimizer step, over all devices.
+        epochs: the number of passes over the training data; ``max_steps`` may end it earlier.
+        max_steps: the maximum number of optimizer steps, or None.
+        device_batch_size: the number of examples per forward pass; if it is smaller than the batch,
+            gradients are accumulated.
+        warmup_ratio: the fraction of steps in which the learning rate rises.
+        adam_betas: the betas of AdamW.
+        weight_decay: the weight decay of AdamW, on matrices only.
+        max_gradient_norm: the norm to which gradients are clipped.
+        dropout: the dropout of embeddings, attention and residual branches; None is the backbone's.
         precision: ``no`` (float32), ``bf16``, ``fp16`` or ``auto``; see
             :func:`~semantic_tokens.training.device.precision_here`.
         compile: ``auto`` or ``no``; see :func:`~semantic_tokens.training.device.compile_encoders`.
-        gradient_checkpointing: keep few activations and compute the others again in the backward
-            pass: less memory, more time.
+        gradient_checkpointing: keep few activations and recompute the others in the backward pass,
+            which takes less memory and more time.
         attn_implementation: the attention of transformers' models (``eager``, ``sdpa``,
             ``flash_attention_2`` …); None is the library's default.
-        checkpoint_every: optimizer steps between checkpoints; 0 keeps none.
+        checkpoint_every: the number of steps between checkpoints; 0 writes none.
     """
 
     learning_rate: float
@@ -62,16 +63,16 @@ class TrainingOptions:
                 object.__setattr__(self, name, "no")
 
     def deciding(self) -> dict[str, Any]:
-        """The options that decide what a training learns."""
+        """The options that affect the result of a training."""
         return {k: v for k, v in asdict(self).items() if k not in _DECIDE_NOTHING}
 
     def steps(self, examples: int) -> int:
-        """Optimizer steps that training on this many examples takes."""
+        """The number of optimizer steps for this many examples."""
         steps = math.ceil(self.epochs * math.ceil(examples / self.batch_size))
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def micro_batch_size(self, rows: int) -> int:
-        """Rows of a forward pass: at most what the device takes, and few enough that every
-        process has some."""
+        """The number of rows per forward pass: at most ``device_batch_size``, and few enough to
+        give every process some rows."""
         share = math.ceil(rows / process_count())
         return min(share, self.device_batch_size or share)

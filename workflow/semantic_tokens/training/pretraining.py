@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class _Sequences:
-    """The sequences of one language in several files, each read from disk when it is asked for."""
+    """The sequences of one language in several files; each is read from disk when it is used."""
 
     def __init__(self) -> None:
         self._parts: list[Any] = []
@@ -57,24 +57,24 @@ class _Sequences:
 class PackedCorpora:
     """Full sequences by language, sampled with a temperature.
 
-    A language with a share p of all sequences is drawn with probability proportional to
-    p ** ``exponent``: 1 follows the data, 0 draws every language alike.
+    A language with a fraction p of all sequences is drawn with a probability proportional to
+    p ** ``exponent``: 1 follows the data, 0 draws all languages equally.
 
     Args:
         paths: files of :func:`~semantic_tokens.tokenization.examples.pack_corpus`.
-        held_out: how many of the last sequences of each language are kept from training, at the
-            most; never more than a tenth of what the language has.
+        held_out: the maximum number of sequences to hold out per language, the last ones. At most a
+            tenth of a language is held out.
     """
 
     def __init__(self, paths: list[str | Path], exponent: float, held_out: int = 0) -> None:
         found: dict[str, _Sequences] = {}
         for path in paths:
             with reading(path):
-                file = safe_open(path, framework="np")  # mapped into memory, not read
+                file = safe_open(path, framework="np")  # memory-mapped
             for language in file.keys():  # noqa: SIM118 (not a dictionary)
                 found.setdefault(language, _Sequences()).append(file.get_slice(language))
         if not found:
-            raise InputError(f"{', '.join(map(str, paths))} hold no sequence; add a corpus")
+            raise InputError(f"{', '.join(map(str, paths))} contain no sequence; add a corpus")
         self.sequences = {name: found[name] for name in sorted(found)}
         self.held_out = {
             name: min(held_out, len(rows) // 10) for name, rows in self.sequences.items()
@@ -84,7 +84,7 @@ class PackedCorpora:
         self.probabilities = weights / weights.sum()
 
     def trained(self, language: str) -> int:
-        """How many sequences of a language are trained on: the first ones."""
+        """The number of training sequences of a language, which are the first ones."""
         return len(self.sequences[language]) - self.held_out[language]
 
     def held_out_sequences(self, language: str) -> Iterator[np.ndarray]:
@@ -94,12 +94,12 @@ class PackedCorpora:
 
     @property
     def sequence_length(self) -> int:
-        """L, tokens of a sequence."""
+        """L, the number of tokens per sequence."""
         return len(next(iter(self.sequences.values()))[0])
 
     def batches(self, batch_size: int, steps: int, seed: int) -> Iterator[np.ndarray]:
-        """Yield [batch_size, L] int32 a step; a language's sequences come in a shuffled order,
-        each once before any comes again."""
+        """Yield one [batch_size, L] int32 per step. The sequences of a language are in a shuffled
+        order, and all are used before one is repeated."""
         generator = np.random.default_rng(seed)
         names = list(self.sequences)
         orders = {name: np.empty(0, dtype=np.int64) for name in names}
@@ -124,14 +124,14 @@ def mask_tokens(
     probability: float,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """BERT's masking: of the chosen tokens 80% become [MASK], 10% a random token, 10% stay.
+    """BERT's masking: of the chosen tokens, 80% become [MASK], 10% a random token, and 10% stay.
 
     Args:
         input_ids: [B, L] int64.
         special_ids: ids that are never chosen.
 
     Returns:
-        the ids to feed and the ids to predict (-100 where nothing is), both [B, L].
+        the input ids and the ids to predict (-100 elsewhere), both [B, L].
     """
     eligible = ~torch.isin(input_ids, special_ids)
     chosen = (torch.rand(input_ids.shape, generator=generator) < probability) & eligible
@@ -150,19 +150,19 @@ def held_out_losses(
     mask: Callable[[torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]],
     seed: int,
 ) -> dict[str, Any]:
-    """The loss of masked tokens in sequences that were not trained on.
+    """The loss of masked tokens in held-out sequences.
 
-    All models of a backbone are asked for the same tokens. A model of fewer groups has fewer
-    answers to choose from, so its loss is set beside that of a guess by the groups' frequencies.
+    All models of a backbone predict the same tokens. With fewer groups there are fewer possible
+    answers, so the result includes the loss of a guess from the groups' frequencies.
 
     Args:
         mask: :func:`mask_tokens` with its options.
-        seed: decides which tokens are masked.
+        seed: the seed of the masks.
 
     Returns:
-        ``by_language``: of each language that has held-out sequences, ``loss`` in nats per masked
-        token, ``tokens``, ``loss_by_frequency`` of the guess, and ``sequences``: of each
-        sequence the sum of its losses and their number.
+        ``by_language``: for each language with held-out sequences, ``loss`` in nats per masked
+        token, ``tokens``, ``loss_by_frequency`` of the guess, and ``sequences``: the sum and the
+        number of the losses of each sequence.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -198,14 +198,15 @@ def held_out_losses(
 
 @dataclass(frozen=True)
 class Objective:
-    """How text becomes a task (section 2.4; Appendix A).
+    """The objective of pretraining (section 2.4; Appendix A).
 
     Attributes:
-        mask_probability: share of the tokens to predict.
+        mask_probability: the fraction of tokens to predict.
         language_sampling_exponent: see :class:`PackedCorpora`.
-        held_out_sequences: of each language that are not trained on; see :class:`PackedCorpora`.
+        held_out_sequences: the number of held-out sequences per language; see
+            :class:`PackedCorpora`.
         logits: see :class:`MaskedLanguageModel`.
-        seed: decides the order of the sequences, the masks, and a fresh head.
+        seed: the seed of the order of sequences, of the masks, and of a new head.
     """
 
     mask_probability: float
@@ -216,15 +217,15 @@ class Objective:
 
 
 class Pretraining:
-    """A semantic-token model, and the masked sequences that it learns from.
+    """A semantic-token model with its masked training sequences.
 
     Args:
-        files: of the model.
+        files: the files of the model.
         corpora: packed sequences (:func:`~semantic_tokens.tokenization.examples.pack_corpus`).
         tokenizer: the backbone's ``tokenizer.json``.
 
     Raises:
-        InputError: the tokenizer has no mask, or the number of steps is missing.
+        InputError: the tokenizer has no mask token, or the number of steps is missing.
     """
 
     def __init__(
@@ -259,7 +260,7 @@ class Pretraining:
         self.model = MaskedLanguageModel(self.plain, objective.logits)
         self._mask_id = opened.mask_token_id
         self._subwords = vocabulary_size(opened)
-        # Never chosen: an unknown token, for one, has no text that could be predicted.
+        # Special tokens are never chosen; an unknown token, for example, cannot be predicted.
         self._special = torch.tensor(special_ids(opened))
 
     def mask(
@@ -288,7 +289,7 @@ class Pretraining:
             ]
 
     def train(self, **training: Any) -> tuple[list[float], dict[str, Any]]:
-        """Train the model; ``training`` is of :func:`~semantic_tokens.training.train`.
+        """Train the model; ``training`` are arguments of :func:`~semantic_tokens.training.train`.
 
         Returns:
             the loss of every step, in nats per masked token; and what the training took (Table
@@ -344,8 +345,8 @@ def pretrain(
     Args:
         files, corpora, tokenizer: see :class:`Pretraining`.
         held_out: a JSON file for the loss on held-out sequences (:func:`held_out_losses`).
-        tracking: where the steps are recorded.
-        efficiency: a JSON file for what the training took (:meth:`Pretraining.train`).
+        tracking: where to record the steps.
+        efficiency: a JSON file for time and memory (:meth:`Pretraining.train`).
         description: the recipe of the model, without its pretraining.
         training: further arguments of :func:`~semantic_tokens.training.train`.
 
@@ -355,7 +356,7 @@ def pretrain(
     pretraining = Pretraining(files, corpora, tokenizer, options, objective)
     losses, taken = pretraining.train(
         checkpoint=checkpoint,
-        # Until the model is written: a job that is killed before that does not train again.
+        # Keep the checkpoint until the model is written, so a killed job does not train again.
         keep_checkpoint=checkpoint is not None and options.checkpoint_every > 0,
         tracking=tracking,
         description=description,
@@ -387,7 +388,7 @@ def measure(
     objective: Objective,
     steps: int,
 ) -> None:
-    """Pretrain for some steps, to write what they take (Table 3), and nothing else."""
+    """Pretrain for some steps, and write only their time and memory (Table 3)."""
     options = replace(options, max_steps=steps, checkpoint_every=0)
     pretraining = Pretraining(files, corpora, tokenizer, options, objective)
     _, taken = pretraining.train(description=f"measuring with logits: {objective.logits}")

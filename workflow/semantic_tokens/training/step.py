@@ -12,18 +12,18 @@ from semantic_tokens.training.batches import Batch, row_count
 from semantic_tokens.training.device import precision_here
 from semantic_tokens.training.options import TrainingOptions
 
-# Overflows of fp16 one after another: by then its loss scale is a millionth of the first one.
+# The maximum number of consecutive fp16 overflows; the loss scale is then a millionth of the first.
 _OVERFLOWS = 20
 
 
 class Step(NamedTuple):
-    """What one optimizer step did.
+    """The record of one optimizer step.
 
     Attributes:
-        loss: mean over the terms of the step's micro-batches, before the update.
-        learning_rate: of the update.
-        gradient_norm: before clipping.
-        examples_per_second: of all processes together.
+        loss: the mean over the terms of the step's micro-batches, before the update.
+        learning_rate: the learning rate of the update.
+        gradient_norm: the norm before clipping.
+        examples_per_second: the speed of all processes together.
     """
 
     loss: float
@@ -36,11 +36,11 @@ class Stepper:
     """Takes the optimizer steps of one training.
 
     Args:
-        model: placed where it is to compute.
-        steps: in all, which decides the schedule.
-        loss: of a model on one micro-batch, a scalar mean.
-        terms: how many terms (examples, tokens) the mean of a micro-batch's loss is over.
-        loss_is_shared: ``loss`` itself divides a micro-batch among the processes.
+        model: the model, on its device.
+        steps: the total number of steps, for the schedule.
+        loss: the loss of a model on one micro-batch, a scalar mean.
+        terms: the number of terms (examples, tokens) in the mean loss of a micro-batch.
+        loss_is_shared: whether ``loss`` divides a micro-batch among the processes.
     """
 
     def __init__(
@@ -59,19 +59,19 @@ class Stepper:
         optimizer = make_optimizer(model, options)
         schedule = make_schedule(optimizer, steps, options.warmup_ratio)
         self.optimizer, self.schedule = accelerator.prepare(optimizer, schedule)
-        # Under fp16 a gradient may overflow: the scaler then skips the update, halves its scale and
-        # goes on. But not forever.
+        # With fp16 a gradient may overflow. The scaler then skips the update and halves its scale.
+        # The number of consecutive overflows is limited.
         self._allowed = _OVERFLOWS if precision_here(options.precision) == "fp16" else 0
         self._overflows = 0
 
     def take(self, micro_batches: list[Batch], began: float) -> Step:
-        """Take the step that averages over these micro-batches.
+        """Take one step over these micro-batches.
 
         Args:
-            began: when the step began, by :func:`time.perf_counter`.
+            began: the start time of the step, by :func:`time.perf_counter`.
 
         Raises:
-            FloatingPointError: the loss or the gradient is not finite; nothing is updated.
+            FloatingPointError: the loss or the gradient is not finite; there is no update.
         """
         loss = self._add_gradients(micro_batches)
         if not math.isfinite(loss):
@@ -91,16 +91,17 @@ class Stepper:
     def _add_gradients(self, micro_batches: list[Batch]) -> float:
         """Add the gradients of the step's mean loss to the parameters; return the loss.
 
-        Every process computes every n-th micro-batch, and sums are taken over the processes. So
-        the result does not depend on their number. (Accelerate's wrapper for distributed training
-        averages over the processes instead, whatever each of them has computed.)
+        Each of n processes computes every n-th micro-batch, and gradients are summed over the
+        processes. So the result does not depend on their number. (Accelerate's wrapper for
+        distributed training would average over the processes, without regard to their numbers of
+        terms.)
         """
         accelerator = self.accelerator
         counts = [self.terms(micro_batch) for micro_batch in micro_batches]
         total = torch.zeros((), dtype=torch.float64, device=accelerator.device)
         for number, (micro_batch, count) in enumerate(zip(micro_batches, counts, strict=True)):
             is_own = number % accelerator.num_processes == accelerator.process_index
-            if not count or not (is_own or self.loss_is_shared):  # no terms have no mean
+            if not count or not (is_own or self.loss_is_shared):  # without terms there is no mean
                 continue
             micro_batch = {name: part.to(accelerator.device) for name, part in micro_batch.items()}
             with accelerator.autocast():
@@ -114,7 +115,7 @@ class Stepper:
 
 
 def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.AdamW:
-    """AdamW. Biases and LayerNorm have one dimension and are not decayed, as is the custom."""
+    """AdamW, as usual without weight decay for biases and LayerNorm, which have one dimension."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": options.weight_decay},
@@ -126,7 +127,8 @@ def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Ad
 def make_schedule(
     optimizer: torch.optim.Optimizer, steps: int, warmup_ratio: float
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """The learning rate rises linearly to its peak and falls linearly to zero."""
+    """A schedule in which the learning rate rises linearly to its peak and falls linearly to
+    zero."""
     warmup = math.ceil(warmup_ratio * steps)
     return torch.optim.lr_scheduler.LambdaLR(
         optimizer,

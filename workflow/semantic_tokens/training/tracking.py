@@ -1,4 +1,4 @@
-"""The record of a training's steps: a file of its own, and the trackers that the user names."""
+"""The record of a training's steps: a file, and the trackers in ``report_to``."""
 
 import contextlib
 import importlib.util
@@ -10,23 +10,23 @@ from typing import Any
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.training.options import TrainingOptions
 from semantic_tokens.training.step import Step
 
-#: The trackers that ``report_to`` may name, and the packages that they need.
+#: The allowed trackers in ``report_to``, and their packages.
 TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb", "trackio": "trackio"}
-#: The name that the runs of all studies share in Weights & Biases and trackio.
+#: The project of all studies in Weights & Biases and trackio.
 PROJECT = "semantic-tokens"
 _HEADER = "\t".join(["step", *Step._fields]) + "\n"
 
 
 def tracked_name(folder: str, *parts: str) -> str:
-    """How trackers call a training, which is unique in all runs together.
+    """The name of a training in trackers, which is unique over all runs.
 
     Args:
-        folder: of the run below ``results``; empty for the run without a name.
-        parts: that name it within its run.
+        folder: the folder of the run below ``results``; empty for the run without a name.
+        parts: the parts of the name within the run.
 
     >>> tracked_name("runs/lr5e-4/", "fine_tune", "ner"), tracked_name("", "fine_tune", "ner")
     ('lr5e-4/fine_tune/ner', 'fine_tune/ner')
@@ -36,13 +36,13 @@ def tracked_name(folder: str, *parts: str) -> str:
 
 @dataclass(frozen=True)
 class Tracking:
-    """Where the steps of one training are recorded.
+    """Where to record the steps of one training.
 
     Attributes:
         steps_file: a tab-separated file with one line per step; see :class:`StepsFile`.
-        name: of the run, unique in a study.
-        report_to: some of :data:`TRACKERS`.
-        folder: for the files of TensorBoard and Weights & Biases.
+        name: the name of the training, unique in a study.
+        report_to: the trackers, from :data:`TRACKERS`.
+        folder: the folder for the files of TensorBoard and Weights & Biases.
     """
 
     steps_file: str | Path
@@ -64,7 +64,7 @@ class Tracking:
                 )
 
     def for_accelerator(self) -> dict[str, Any]:
-        """What accelerate has to be told of the trackers."""
+        """The arguments for accelerate about the trackers."""
         if not self.report_to:
             return {}
         from accelerate.utils import ProjectConfiguration
@@ -77,25 +77,26 @@ class Tracking:
         """Start the trackers.
 
         Args:
-            run: identifies the run, so that a resumed one goes on in the same curve.
-            done: steps that were reported by then.
+            run: identifies the run, so that a resumed run continues the same curve.
+            done: the number of steps that were already reported.
 
         Raises:
-            InputError: one cannot be started.
+            InputError: a tracker cannot be started.
         """
         folder = Path(self.folder) / self.name
         folder.mkdir(parents=True, exist_ok=True)
         online = {"name": self.name, "config": asdict(options)}
         resumed: dict[str, Any] = {} if run is None else {"id": run[:32], "resume": "allow"}
         arguments = {
-            # What an interrupted process reported after its last checkpoint is not shown twice.
+            # Steps that an interrupted process reported after its last checkpoint must not appear
+            # twice.
             "tensorboard": {"purge_step": done + 1} if done else {},
             "wandb": online | resumed | {"dir": str(folder)},
             "trackio": online | {"resume": "allow"},
         }
         try:
             accelerator.init_trackers(PROJECT, init_kwargs=arguments)
-        except Exception as error:  # each package has its own
+        except Exception as error:  # each package has its own errors errors
             raise InputError(
                 f"config key report_to names {', '.join(self.report_to)}, which cannot be started "
                 f"({error}); log in, set the tracker's offline mode (WANDB_MODE=offline), or take "
@@ -113,13 +114,13 @@ def recording(
     steps: int,
     description: str,
 ) -> Iterator[Callable[[int, Step], None]]:
-    """Yield a function that records a step by its number: in a progress bar, and as ``tracking``
-    says. Of several processes, the first one records.
+    """Yield a function that records a step, with its number, in a progress bar and in ``tracking``.
+    Only the first process records.
 
     Args:
         run: see :meth:`Tracking.start`.
-        history: the steps that were taken by then; the file begins with them.
-        steps: in all.
+        history: the earlier steps, which the file starts with.
+        steps: the total number of steps.
     """
     if not accelerator.is_main_process:
         yield lambda number, step: None
@@ -149,20 +150,20 @@ def recording(
 
 
 class StepsFile:
-    """A tab-separated file with a line for every step: number, loss, learning rate, gradient norm
-    and examples per second. It holds whole lines only, each step once."""
+    """A tab-separated file with one line per step: number, loss, learning rate, gradient norm and
+    examples per second. It has only complete lines, and each step once."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     def begin(self, steps: Sequence[Step]) -> None:
-        """Write the file anew with the steps so far."""
-        with whole(self.path) as partial:
+        """Write the file again with the steps so far."""
+        with atomic_file(self.path) as partial:
             lines = [_line(number, step) for number, step in enumerate(steps, start=1)]
             partial.write_text(_HEADER + "".join(lines), encoding="utf-8")
 
     def append(self, number: int, step: Step) -> None:
-        """Add one step's line, in one write."""
+        """Append the line of one step, in one write."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(number, step))
 

@@ -1,5 +1,5 @@
-"""Running text by language, for continual pretraining (paper, section 2.4) and for counting
-which subwords are in use."""
+"""Running text by language, for continual pretraining (paper, section 2.4) and for subword
+counts."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from semantic_tokens.data.corpora.emoji_names import emoji_names
 from semantic_tokens.data.corpora.squad_contexts import squad_contexts
 from semantic_tokens.data.corpora.text import text as text_files
 from semantic_tokens.data.corpora.xnli_sentences import xnli_sentences
-from semantic_tokens.data.seen import Seen
+from semantic_tokens.data.digest_set import DigestSet
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import without_surrogates
 
@@ -35,7 +35,7 @@ READERS: dict[str, Callable[..., Iterator[Passage]]] = {
 }
 
 
-#: What reads the hub without a folder on this machine.
+#: The readers that can read the hub without a local folder.
 _OF_HUB = ("wikipedia", "hf")
 
 
@@ -47,32 +47,30 @@ def read_corpus(
     minimum_characters: int = 2,
     mirror: str | None = None,
 ) -> Iterator[Passage]:
-    """Read one corpus as ``{"language", "text"}`` passages, each text once a language.
+    """Read one corpus as ``{"language", "text"}`` passages, each text once per language.
 
     Args:
         name: its key in the config's ``corpora``, for messages.
         reader: a key of :data:`READERS`.
-        options: that reader's own.
-        path: the archive, folder or file it reads; None reads the hub.
+        options: the options of this reader.
+        path: the archive, folder or file to read; None reads the hub.
         minimum_characters: shorter passages are left out.
-        mirror: what stands in for the hub: an address, or a folder.
+        mirror: the mirror of the hub: an address, or a folder.
 
     Raises:
-        InputError: there is no such reader, what it reads is malformed, or nothing is left.
+        InputError: there is no such reader, its input is malformed, or no passage is left.
     """
     if reader not in READERS:
         raise InputError(
             f"config key corpora.{name}.reader is {reader!r} and must be one of {', '.join(READERS)}"
         )
-    seen = Seen()  # and not the texts: a corpus may be larger than the memory
+    seen = DigestSet()  # digests, since a corpus may not fit in memory
     replaced = 0
     key = f"config key corpora.{name}"
-    told = {"key": key, "mirror": mirror} if reader in _OF_HUB else {}
+    context = {"key": key, "mirror": mirror} if reader in _OF_HUB else {}
     if path is None and reader not in _OF_HUB:
-        raise InputError(
-            f"{key} names nothing to read; give it a `path`, a `download` or a `wheel`"
-        )
-    for passage in READERS[reader](path, **options, **told):
+        raise InputError(f"{key} has no data to read; give it a `path`, a `download` or a `wheel`")
+    for passage in READERS[reader](path, **options, **context):
         text, count = without_surrogates(" ".join(passage["text"].split()))
         replaced += count
         if len(text) >= minimum_characters and seen.add(f"{passage['language']}\t{text}"):
@@ -81,6 +79,6 @@ def read_corpus(
         log.warning("%s: %d halves of surrogate pairs replaced with U+FFFD", path, replaced)
     if not seen:
         raise InputError(
-            f"corpus {name!r} has no text: nothing at {path or options.get('id', reader)} is in the languages asked for; correct "
-            f"`languages` or `path` of config key corpora.{name}"
+            f"corpus {name!r} has no text: {path or options.get('id', reader)} has no passage in the "
+            f"requested languages; correct `languages` or `path` of config key corpora.{name}"
         )

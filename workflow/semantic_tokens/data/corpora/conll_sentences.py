@@ -9,7 +9,7 @@ from semantic_tokens.data.languages import in_languages
 
 
 def conll_sentences(path: Path, languages: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
-    """Training sentences of CoNLL files: ``{language}/train.txt``, a word and its tag on each
+    """Training sentences of CoNLL files: ``{language}/train.txt``, with a word and its tag per
     line."""
     files = corpus_files(path, "*/train.txt")
     for language, file in in_languages(files, lambda file: file.parent.name, languages):

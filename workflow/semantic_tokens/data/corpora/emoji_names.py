@@ -7,6 +7,6 @@ from semantic_tokens.data.lexicons.package_words import emoji
 
 
 def emoji_names(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The names of pictures as text: what a vocabulary should hold to tell them apart."""
+    """The names of pictures as text, so that a trimmed vocabulary contains their subwords."""
     for entry in emoji(path, languages):
         yield {"language": entry.language, "text": entry.word}

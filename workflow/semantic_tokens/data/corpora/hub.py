@@ -1,5 +1,5 @@
-"""Text of the Hugging Face hub, or of a copy of a repository's folder: any dataset with a column of
-text, and Wikipedia as ``wikimedia/wikipedia`` publishes it (paper, section 2.4)."""
+"""Text from the Hugging Face hub, or from a copy of a repository: any dataset with a text column,
+and Wikipedia in the form of ``wikimedia/wikipedia`` (paper, section 2.4)."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,18 +28,19 @@ def hf(
     """The texts of a dataset.
 
     Args:
-        path: a copy of the repository; None reads it from the hub, by way of its cache.
+        path: a copy of the repository; None reads it from the hub, with its cache.
         key: the config key of the corpus, for messages.
-        mirror: what stands in for the hub.
+        mirror: the mirror of the hub.
         id, revision: the repository, ``owner/name``, and its commit.
-        configurations: the one of every language (ISO 639-3), or one of all with ``language``.
+        configurations: the configuration of each language (ISO 639-3), or one for all with
+            ``language``.
         files: a pattern of the files, with ``{language}``, ``{configuration}`` and ``{split}``.
-        column: of the text; ``a.b`` is a field of a column.
-        max_texts_per_language: the first so many; None is all.
-        streaming: read from the hub as the texts go by, and keep nothing.
+        column: the column of the text; ``a.b`` is a field of a column.
+        max_texts_per_language: the maximum number of texts; None for all.
+        streaming: stream texts from the hub without storing files.
 
     Raises:
-        InputError: something is not there, or a file is damaged.
+        InputError: something is missing, or a file is damaged.
     """
     where = f"{key}.options"
     repository = repository_of(where, id, revision, path, mirror)
@@ -65,7 +66,9 @@ def hf(
     for spoken, rows, place in texts:
         for row in itertools.islice(rows, max_texts_per_language):
             if not isinstance(row["text"] or "", str):
-                raise InputError(f"{place}: column {column} holds no text but {row['text']!r:.60}")
+                raise InputError(
+                    f"{place}: column {column} contains no text but {row['text']!r:.60}"
+                )
             yield {"language": spoken, "text": row["text"] or ""}
 
 
@@ -78,18 +81,18 @@ def wikipedia(
     id: str = "wikimedia/wikipedia",
     revision: str | None = None,
 ) -> Iterator[dict[str, str]]:
-    """The articles of ``{dump}.{language}/*.parquet``, streamed: some of them are in memory.
+    """The articles of ``{dump}.{language}/*.parquet``, streamed.
 
     Args:
-        path: a folder laid out like ``wikimedia/wikipedia``; None reads it from the hub, and of its
-            files no more than ``max_articles`` need.
-        languages: keep these (ISO 639-3); None keeps all of the folder.
-        max_articles: the first so many of every language; None is all.
-        key, mirror, id, revision: as of :func:`hf`.
+        path: a folder in the layout of ``wikimedia/wikipedia``; None reads it from the hub, and
+            only the files that ``max_articles`` need.
+        languages: the languages to keep (ISO 639-3); None for all in the folder.
+        max_articles: the maximum number of articles per language; None for all.
+        key, mirror, id, revision: see :func:`hf`.
 
     Raises:
-        InputError: a language has no files, or a file is damaged or lacks the column ``text``, or
-            that holds no text.
+        InputError: a language has no files, a file is damaged, or it has no column ``text`` with
+            text.
     """
     if languages is None:
         if path is None:

@@ -13,7 +13,7 @@ from semantic_tokens.sources.wheels import members, read_member
 _PLACEHOLDER = re.compile(r"%\([^)]*\)[.\d]*[sdifr]|%[sdifr]|\{[^}]*\}|<[^>]*>|&[a-z]+;")
 _CATALOGUE = re.compile(r"/locale/([^/]+)/LC_MESSAGES/[^/]+\.po$")
 _DJANGO_LOCALES = {"zho": "zh_Hans"}
-# Folders that are not named by a language; None is left out.
+# Folders that are not named after a language; None means that the folder is ignored.
 _CHATTERBOT_FOLDERS: dict[str, str | None] = {
     "traditionalchinese": None,
     "hinglish": None,
@@ -22,8 +22,8 @@ _CHATTERBOT_FOLDERS: dict[str, str | None] = {
 
 
 def django(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Django's interface in many languages: sentences translated by people, from gettext
-    catalogues. Placeholders and markup are taken out; English is the original."""
+    """Django's interface in many languages: human translations from gettext catalogues, without
+    placeholders and markup. English is the original."""
     from babel.messages.pofile import PoFileError, read_po
 
     wanted = {_DJANGO_LOCALES.get(code, iso639_1(code)): code for code in languages}
@@ -32,10 +32,10 @@ def django(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
         if match is None or match[1] not in wanted:
             continue
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # it prints warnings of plural forms
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints warnings about plural forms
                 catalogue = read_po(io.BytesIO(read_member(path, member)))
         except (PoFileError, ValueError) as error:
-            raise InputError(f"{path}: {member} is no gettext catalogue ({error})") from error
+            raise InputError(f"{path}: {member} is not a gettext catalogue ({error})") from error
         for message in catalogue:
             if not message.id or message.fuzzy:
                 continue
@@ -47,7 +47,7 @@ def django(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
 
 
 def chatterbot(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Small dialogues in YAML, a folder a language; a dialogue is a passage."""
+    """Small dialogues in YAML, with one folder per language. Each dialogue is a passage."""
     import yaml
 
     for member in sorted(members(path)):
@@ -62,7 +62,7 @@ def chatterbot(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]
         try:
             content = yaml.safe_load(read_member(path, member).decode("utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: {member} is no YAML ({error})") from error
+            raise InputError(f"{path}: {member} is not YAML ({error})") from error
         conversations = content.get("conversations") if isinstance(content, dict) else None
         for conversation in conversations if isinstance(conversations, list) else ():
             if not isinstance(conversation, list):

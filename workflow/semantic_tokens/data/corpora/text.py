@@ -9,7 +9,7 @@ from semantic_tokens.text_files import filled_lines, plain_name
 
 
 def text(path: Path, languages: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
-    """A user's own text: files ``{language}.txt``, one passage on each line."""
+    """A user's own text: files ``{language}.txt``, with one passage per line."""
     files = corpus_files(path, "*.txt")
     for language, file in in_languages(files, _code_of_text, languages):
         for _, line in filled_lines(file):

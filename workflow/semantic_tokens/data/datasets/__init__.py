@@ -1,5 +1,5 @@
-"""The tasks' data in their publishers' formats, each read into canonical examples (paper,
-section 3; docs/architecture.md gives the form)."""
+"""Readers of the tasks' data, which convert publishers' formats to canonical examples (paper,
+section 3; docs/architecture.md describes the form)."""
 
 import inspect
 import logging
@@ -20,8 +20,8 @@ from semantic_tokens.data.datasets import (
 )
 from semantic_tokens.data.datasets.canonical import KEYS, SPLITS, Example, validate_examples
 from semantic_tokens.data.datasets.splitting import sample
+from semantic_tokens.data.digest_set import DigestSet
 from semantic_tokens.data.languages import iso639_3
-from semantic_tokens.data.seen import Seen
 from semantic_tokens.errors import InputError
 
 __all__ = ["READERS", "read_dataset", "validate_examples"]
@@ -30,13 +30,14 @@ log = logging.getLogger(__name__)
 
 
 class Reader(NamedTuple):
-    """What reads one format.
+    """The reader of one format.
 
     Attributes:
-        read: takes the path and the format's own options.
-        kind: what its examples are.
-        many_folders: whether what it reads may lie in several folders.
-        needs_folder: whether a `path` or `download` is wanted; else it reads the hub without.
+        read: the function, with the path and the format's options as arguments.
+        kind: the kind of its examples.
+        many_folders: whether the input may be in several folders.
+        needs_folder: whether it needs a `path` or `download`; otherwise it reads the hub without
+            one.
     """
 
     read: Callable[..., Any]
@@ -45,7 +46,7 @@ class Reader(NamedTuple):
     needs_folder: bool = True
 
 
-#: Every reader by the name that a dataset's ``reader`` gives; ``jsonl`` and ``hf`` are of any kind.
+#: All readers, by their names in the config key ``reader``; ``jsonl`` and ``hf`` read any kind.
 READERS: dict[str, Reader] = {
     "masakhaner": Reader(masakhaner.masakhaner, "token_classification"),
     "conll": Reader(conll.conll, "token_classification"),
@@ -60,11 +61,11 @@ READERS: dict[str, Reader] = {
     "hf": Reader(hf.hf, "any", needs_folder=False),
 }
 
-# Options of every reader: how many examples of each language to keep, chosen with `seed`.
+# Options of every reader: the number of examples to keep per language, sampled with `seed`.
 _LIMITS = {split: f"max_{split}_per_language" for split in SPLITS}
-# What a reader may be told beside its options.
+# Further arguments of readers.
 _TOLD = ("has_passages", "kind", "key", "mirror")
-# Of every reader of questions: what becomes of one that its passage does not answer (SQuAD 2).
+# The option of all question readers for questions without an answer (SQuAD 2).
 _UNANSWERABLE = "unanswerable"
 
 
@@ -81,19 +82,19 @@ def read_dataset(
 
     Args:
         reader: a key of :data:`READERS`.
-        options: that reader's own; and for every one ``max_train_per_language``,
+        options: the options of this reader, and for all readers ``max_train_per_language``,
             ``max_dev_per_language``, ``max_test_per_language`` and ``seed``.
-        path: the folder it reads, or the folders.
+        path: the folder or folders to read.
         kind: the config's ``datasets.<name>.kind``; ``jsonl`` needs it, the others check it.
         name: the dataset's key in the config, for messages.
-        mirror: what stands in for the hub: an address, or a folder.
+        mirror: the mirror of the hub: an address, or a folder.
 
     Returns:
-        ``train``, ``dev``, ``test``, and ``passages`` for ranking. Each can be gone through
-        once, and is checked on the way.
+        ``train``, ``dev``, ``test``, and ``passages`` for ranking. Each can be iterated once, and
+        is checked during the iteration.
 
     Raises:
-        InputError: here or on going through: what is wrong, where, and how to correct it.
+        InputError: the input is wrong; raised here or during the iteration.
     """
     key = f"config key datasets.{name}"
     if reader not in READERS:
@@ -114,37 +115,37 @@ def read_dataset(
     limits = {split: _limit(options, split, key) for split in SPLITS}
     keeps_unanswerable = _keeps_unanswerable(options, kind, key)
     given = _own_options(reader, options, kind, key)
-    told = {"has_passages": kind == "ranking", "kind": kind, "key": key, "mirror": mirror}
+    context = {"has_passages": kind == "ranking", "kind": kind, "key": key, "mirror": mirror}
     parameters = inspect.signature(READERS[reader].read).parameters
-    told = {parameter: value for parameter, value in told.items() if parameter in parameters}
-    raw = READERS[reader].read(path, **given, **told)
+    context = {parameter: value for parameter, value in context.items() if parameter in parameters}
+    raw = READERS[reader].read(path, **given, **context)
     origin = ", ".join(map(str, folders)) or str(options.get("id", reader))
 
-    def checked(split: str, kind: str, seen: Seen) -> Iterator[Example]:
+    def checked(split: str, kind: str, seen: DigestSet) -> Iterator[Example]:
         where = f"{path}/{split}.jsonl" if reader == "jsonl" else f"{origin}, {split}"
-        empty = f"{key}: {where} holds no example; correct the dataset's `path` or options in the config"
-        if split == "dev" and options.get("dev_fraction") == 0:  # nothing is kept apart
+        empty = f"{key}: {where} contains no example; correct the dataset's `path` or options in the config"
+        if split == "dev" and options.get("dev_fraction") == 0:  # there is no dev split
             return iter(())
         examples = validate_examples(kind, _filled(raw[split], empty), where, seen=seen)
         if kind != "question_answering" or keeps_unanswerable:
             return examples
         return _filled(_answerable(examples, where), empty)
 
-    ids = Seen()
+    ids = DigestSet()
     splits: dict[str, Iterable[Example]] = {}
     for split, limit in limits.items():
         splits[split] = checked(split, kind, ids)
         if limit is not None:
             splits[split] = sample(splits[split], limit, options.get("seed", 0))
-    if kind == "ranking":  # which passages the queries need must be known before they go by
+    if kind == "ranking":  # the needed passages must be known before the iteration over passages
         queries = {split: list(examples) for split, examples in splits.items()}
-        passages = _with_relevant(checked("passages", "passage", Seen()), queries, origin)
+        passages = _with_relevant(checked("passages", "passage", DigestSet()), queries, origin)
         return {**queries, "passages": passages}
     return splits
 
 
 def _filled(examples: Iterable[Example], otherwise: str) -> Iterator[Example]:
-    """Pass on examples; raise an InputError with this message if there is none."""
+    """Yield the examples. Raise an InputError with this message if there are none."""
     is_empty = True
     for example in examples:
         is_empty = False
@@ -154,7 +155,7 @@ def _filled(examples: Iterable[Example], otherwise: str) -> Iterator[Example]:
 
 
 def _answerable(examples: Iterable[Example], where: str) -> Iterator[Example]:
-    """Leave out questions without an answer, and count them in the log."""
+    """Leave out questions without an answer, and log their number."""
     dropped = 0
     for example in examples:
         if example["answers"]:
@@ -183,7 +184,8 @@ def _keeps_unanswerable(options: dict[str, Any], kind: str, key: str) -> bool:
 def _with_relevant(
     passages: Iterable[Example], queries: dict[str, list[Example]], origin: str
 ) -> Iterator[Example]:
-    """Pass on passages; raise an InputError if one that a query needs is not in its language."""
+    """Yield the passages. Raise an InputError if a relevant passage is not in the query's
+    language."""
     missing = {
         (passage, query["language"])
         for of_split in queries.values()

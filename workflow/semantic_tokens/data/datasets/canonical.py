@@ -1,7 +1,7 @@
-"""The canonical form of every task's examples, and what makes an example valid.
+"""The canonical form of the tasks' examples, and its validation.
 
-docs/architecture.md gives the form. Everything behind it (tokenisation, ranking, scoring) trusts
-it, so every example passes here once, wherever it comes from.
+docs/architecture.md describes the form. Later steps (tokenisation, ranking, scoring) rely on it, so
+every example is validated here once.
 """
 
 import json
@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from semantic_tokens.data.digest_set import DigestSet
 from semantic_tokens.data.languages import iso639_3
-from semantic_tokens.data.seen import Seen
 from semantic_tokens.errors import InputError
 
 log = logging.getLogger(__name__)
 
 Example = dict[str, Any]
 
-#: The splits that every dataset has; a ranking dataset has ``passages`` too.
+#: The splits of every dataset; a ranking dataset also has ``passages``.
 SPLITS = ("train", "dev", "test")
 
 
 class Placed(dict[str, Any]):
-    """An example that knows its place in a publisher's file, for messages."""
+    """An example with its place in a publisher's file, for messages."""
 
     __slots__ = ("line", "path")
 
@@ -41,27 +41,26 @@ def validate_examples(
     examples: Iterable[Example],
     path: str | Path,
     *,
-    seen: Seen | None = None,
+    seen: DigestSet | None = None,
 ) -> Iterator[Example]:
-    """Pass on examples, checking each as it goes by: keys, types, language code, unique id, and
-    what its kind demands (IOB2 tags, answers where they say they are, positive grades).
+    """Yield the examples and validate each: keys, types, language code, unique id, and the rules of
+    its kind (IOB2 tags, positions of answers, positive grades).
 
-    An example that repeats an earlier one of the same call in all it says is left out; the log
-    counts them.
+    Exact repetitions of earlier examples are left out, and the log has their number.
 
     Args:
         kind: a key of :data:`KEYS`.
-        path: where they come from, for messages about examples that are not :class:`Placed`.
-        seen: ids that are taken already; ids that go by are added.
+        path: the source, for messages about examples that are not :class:`Placed`.
+        seen: ids that are already used; new ids are added.
 
     Raises:
-        InputError: names place and key of the first example that is not valid, or says that there
-            is none at all.
+        InputError: an example is not valid (the message names its place and key), or there are
+            none.
     """
     if kind not in KEYS:
         raise InputError(f"dataset kind {kind!r} is not one of {', '.join(KEYS)}")
-    seen = Seen() if seen is None else seen
-    contents = Seen()
+    seen = DigestSet() if seen is None else seen
+    contents = DigestSet()
     number = repeated = 0
     for number, example in enumerate(examples, start=1):
         problem = _problem(kind, example)
@@ -80,16 +79,16 @@ def validate_examples(
             raise InputError(f"{place}: {problem}")
         yield example
     if not number:
-        raise InputError(f"{path} holds no example; fill it")
+        raise InputError(f"{path} contains no example; fill it")
     if repeated:
         log.warning("%s: %d examples dropped that repeat an earlier one", path, repeated)
 
 
 def iob2(tags: Sequence[str]) -> list[str]:
-    """Tags in IOB2, an I- that continues nothing becoming the B- that evaluations read it as.
+    """Tags in IOB2: an I- tag that does not continue an entity becomes B-.
 
-    That is how IOB1 begins an entity. Annotators of IOB2 slip (12 times in MasakhaNER 1.0);
-    seqeval, like the shared task's conlleval, opens an entity there, so no entity changes.
+    IOB1 starts entities in this way, and annotators of IOB2 make such errors (12 times in
+    MasakhaNER 1.0). seqeval and conlleval also start an entity there, so no entity changes.
 
     >>> iob2(["O", "I-PER", "I-PER", "I-LOC"])
     ['O', 'B-PER', 'I-PER', 'B-LOC']
@@ -101,12 +100,12 @@ def iob2(tags: Sequence[str]) -> list[str]:
 
 
 def is_tag(tag: object) -> bool:
-    """Whether this is O, or B- or I- and a type."""
+    """Whether this is O, or B- or I- with a type."""
     return isinstance(tag, str) and (tag == "O" or (tag[:2] in ("B-", "I-") and len(tag) > 2))
 
 
 def is_in_place(answer: dict[str, Any], context: str) -> bool:
-    """Whether an answer's text stands in its context where ``start`` says, in characters."""
+    """Whether an answer's text is in its context at the character ``start``."""
     text, start = answer["text"], answer["start"]
     if not isinstance(text, str) or not isinstance(start, int):
         return False
@@ -114,7 +113,7 @@ def is_in_place(answer: dict[str, Any], context: str) -> bool:
 
 
 def _problem(kind: str, example: Example) -> str | None:
-    """What is wrong with an example, in words that go behind its place; None if nothing is."""
+    """The error of an example, as text that follows its place; None if it is valid."""
     types = {"id": str, "language": str} | KEYS[kind]
     for key, type_ in types.items():
         if key not in example:
@@ -140,10 +139,10 @@ def _tagging_problem(example: Example) -> str | None:
         return f"{len(tokens)} `tokens` have {len(tags)} `tags`; give one tag a token"
     for token in tokens:
         if not isinstance(token, str) or not token.strip(" \t\r\n"):
-            return f"`tokens` holds {token!r}; a token is a string that is not blank"
+            return f"`tokens` contains {token!r}; a token must be a string that is not blank"
     for tag in tags:
         if not is_tag(tag):
-            return f"`tags` holds {tag!r}; a tag is O, B-TYPE or I-TYPE"
+            return f"`tags` contains {tag!r}; a tag must be O, B-TYPE or I-TYPE"
     for number, (tag, expected) in enumerate(zip(tags, iob2(tags), strict=True)):
         if tag != expected:
             return f"`tags`[{number}] is {tag} but continues no entity; in IOB2 it is {expected}"
@@ -157,10 +156,10 @@ def _answer_problem(example: Example) -> str | None:
             or not isinstance(answer.get("text"), str)
             or type(answer.get("start")) is not int
         ):
-            return f'`answers` holds {answer!r}; an answer is {{"text": string, "start": integer}}'
+            return f'`answers` contains {answer!r}; an answer must be {{"text": string, "start": integer}}'
         if not is_in_place(answer, example["context"]):
             return (
-                f"the answer {answer['text']!r} does not stand at character {answer['start']} of "
+                f"the answer {answer['text']!r} is not at character {answer['start']} of "
                 "`context`; count `start` in characters (not bytes) from 0"
             )
     return None
@@ -176,7 +175,7 @@ def _relevance_problem(example: Example) -> str | None:
     return None
 
 
-#: What an example of each kind has besides ``id`` and ``language``.
+#: The keys of examples of each kind, in addition to ``id`` and ``language``.
 KEYS: dict[str, dict[str, type]] = {
     "token_classification": {"tokens": list, "tags": list},
     "question_answering": {"context": str, "question": str, "answers": list},
@@ -184,7 +183,7 @@ KEYS: dict[str, dict[str, type]] = {
     "ranking": {"query": str, "relevant": dict},
     "passage": {"title": str, "text": str},
 }
-#: A question without an answer is one that its passage does not answer.
+#: The passage does not answer a question without an answer.
 _MAY_BE_EMPTY = {"title", "answers"}
 _TYPE_NAMES: dict[type, str] = {str: "string", list: "list", dict: "mapping"}
 _CHECKS: dict[str, Callable[[Example], str | None]] = {

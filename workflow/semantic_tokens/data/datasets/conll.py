@@ -1,5 +1,5 @@
-"""Named entities in columns, one word on each line, as the shared tasks of CoNLL publish them and
-many since (WikiANN, MasakhaNER; paper, section 3.1)."""
+"""Named entities in columns with one word per line, the format of CoNLL's shared tasks, WikiANN and
+MasakhaNER (paper, section 3.1)."""
 
 import codecs
 import logging
@@ -13,16 +13,16 @@ from semantic_tokens.text_files import at_tabs_or_spaces, numbered_lines
 
 log = logging.getLogger(__name__)
 
-#: A line with this word begins a document in CoNLL-2002 and 2003; it is no word of a sentence.
+#: The start of a document in CoNLL-2002 and 2003, which is not a word of a sentence.
 DOCUMENT_START = "-DOCSTART-"
-# What BIOES, BILOU and BMES write besides B- and I-: an entity's last word, and one of one word.
+# Further marks of BIOES, BILOU and BMES: an entity's last word, and an entity of one word.
 _INSIDE = {"E": "I", "L": "I", "M": "I"}
 _SINGLE = ("S", "U")
 _LAST = ("E", "L", *_SINGLE)
 
 
 class TaggedSentence(NamedTuple):
-    """A sentence's words and their tags as the file has them, and the line it begins at."""
+    """The words and tags of a sentence as in the file, and its first line."""
 
     words: list[str]
     tags: list[str]
@@ -39,19 +39,19 @@ def read_sentences(
     comments: str | None = None,
     word_prefix: str = "",
 ) -> Iterator[TaggedSentence]:
-    """The sentences of a file of columns. A blank line ends one, and so does ``-DOCSTART-``.
+    """The sentences of a file with columns. They end at a blank line or at ``-DOCSTART-``.
 
-    Tabs separate the columns of a line that has any, else spaces do.
+    Columns are separated by tabs if the line has any, else by spaces.
 
     Args:
-        word, tag: which column is which, counted from 1, or from -1 backwards; without a tag the
-            tags are left empty.
-        width: how many columns a line has; None leaves that open.
-        comments: lines that begin with this are left out.
-        word_prefix: what stands before every word and is taken away.
+        word, tag: the numbers of the columns: 1 is the first, -1 the last. Without a tag column,
+            tags are empty.
+        width: the number of columns; None allows any.
+        comments: lines that start with this are skipped.
+        word_prefix: a prefix of every word, which is removed.
 
     Raises:
-        InputError: names file and line where the columns or the tag are not there.
+        InputError: a column or the tag is missing.
     """
     words: list[str] = []
     tags: list[str] = []
@@ -85,8 +85,8 @@ def read_sentences(
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:
-    """Tags of IOB1, IOB2, BIOES, BILOU or BMES as tags of IOB2. Which scheme it is need not be
-    known: none gives a tag another meaning.
+    """Convert tags of IOB1, IOB2, BIOES, BILOU or BMES to IOB2. The scheme need not be known, since
+    their tags do not contradict each other.
 
     >>> to_iob2(["S-PER", "O", "B-LOC", "E-LOC", "I-LOC"])
     ['B-PER', 'O', 'B-LOC', 'I-LOC', 'B-LOC']
@@ -123,7 +123,7 @@ def examples_of(
         }
         yield Placed(example, file, sentence.line)
     if changed:
-        log.info("%s: the tags of %d sentences were written anew in IOB2", file, changed)
+        log.info("%s: the tags of %d sentences were rewritten in IOB2", file, changed)
 
 
 def conll(
@@ -136,21 +136,21 @@ def conll(
     comments: str | None = None,
     word_prefix: str = "",
 ) -> dict[str, list[Example]]:
-    """Anybody's named entities in columns, in whatever scheme of tags begins with B and I.
+    """Named entities in columns, in IOB1, IOB2, BIOES or a similar scheme.
 
     Args:
         path: a folder.
-        languages: ISO 639-3 codes; or a mapping of them to the names that the files use.
-        files: where the file of a language and split lies in the folder.
-        splits: what the files call train, dev and test.
-        columns: which column is the ``word`` and which the ``tag``, counted from 1, or from -1
-            backwards; by default the first and the last.
-        encoding: of the files; that of CoNLL-2002 is ``latin-1``.
-        comments: lines that begin with this are left out, as ``# id`` in MultiCoNER.
-        word_prefix: what stands before every word, as ``{language}:`` in WikiANN.
+        languages: ISO 639-3 codes, or a mapping from these codes to the names in the files.
+        files: the path in the folder of the file for a language and split.
+        splits: the names of train, dev and test in the files.
+        columns: the numbers of the columns ``word`` and ``tag``: 1 is the first, -1 the last. The
+            default is the first and the last.
+        encoding: the encoding of the files, for example ``latin-1`` for CoNLL-2002.
+        comments: lines that start with this are skipped, such as ``# id`` in MultiCoNER.
+        word_prefix: a prefix of every word, such as ``{language}:`` in WikiANN.
 
     Raises:
-        InputError: an option is not of that form, a file is missing, or a line is malformed.
+        InputError: an option is invalid, a file is missing, or a line is malformed.
     """
     names = dict(languages) if isinstance(languages, Mapping) else {n: n for n in languages}
     of_split = _named_splits(splits)
@@ -163,7 +163,7 @@ def conll(
         for split, published in of_split.items():
             file = _existing(path / _fill("files", files, name, published))
             if file is None:
-                if split == "dev":  # some languages have none
+                if split == "dev":  # some languages have no dev split
                     continue
                 raise InputError(
                     f"{path / _fill('files', files, name, published)} is missing; correct the "
@@ -187,8 +187,8 @@ def _named_splits(splits: Mapping[str, str] | None) -> dict[str, str]:
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown or not {"train", "test"} <= set(splits):
         raise InputError(
-            f"the dataset's `splits` is {dict(splits)} and must say what the files call train, dev "
-            "and test; correct it in the config"
+            f"the dataset's `splits` is {dict(splits)} and must give the names of train, dev and "
+            "test in the files; correct it in the config"
         )
     return {split: str(splits[split]) for split in SPLITS if split in splits}
 
@@ -222,13 +222,13 @@ def _fill(option: str, pattern: str, language: str, split: str) -> str:
         return pattern.format(language=language, split=split)
     except (AttributeError, KeyError, IndexError, ValueError) as error:
         raise InputError(
-            f"the dataset's `{option}` is {pattern!r} and must be text in which {{language}} and "
-            "{split} stand for their names; correct it in the config"
+            f"the dataset's `{option}` is {pattern!r} and must be text with {{language}} and "
+            "{split} in place of their names; correct it in the config"
         ) from error
 
 
 def _existing(file: Path) -> Path | None:
-    """The file, or the gzipped one of its name."""
+    """The file, or its gzipped version."""
     for candidate in (file, file.with_name(f"{file.name}.gz")):
         if candidate.is_file():
             return candidate
@@ -240,7 +240,7 @@ def _column(fields: list[str], number: int) -> str:
 
 
 def _tag(label: str) -> bool:
-    """Whether this is O, or a mark of some scheme and a type."""
+    """Whether this is O, or a mark of a scheme with a type."""
     mark, dash, kind = label.partition("-")
     written = f"B-{kind}" if dash and mark in (*_INSIDE, *_SINGLE) else label
     return is_tag(written)

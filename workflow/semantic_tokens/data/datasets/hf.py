@@ -1,5 +1,5 @@
-"""Any dataset of the Hugging Face hub, or a copy of its folder: the config says which configuration
-is which language, which split is which, and what the columns are called."""
+"""Any dataset of the Hugging Face hub, or a local copy. The config maps its configurations to
+languages, and names its splits and columns."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,24 +28,23 @@ from semantic_tokens.errors import InputError
 
 log = logging.getLogger(__name__)
 
-#: By kind of dataset, our names of the columns and what they are called unless the config says
-#: otherwise.
+#: Kind of dataset -> our names of the columns -> their default names.
 COLUMNS: dict[str, dict[str, str]] = {
     "token_classification": {"tokens": "tokens", "tags": "ner_tags"},
     "question_answering": {"context": "context", "question": "question", "answers": "answers"},
     "pair_classification": {"first": "premise", "second": "hypothesis", "label": "label"},
 }
-#: Columns that a table may have besides.
+#: Optional columns.
 OPTIONAL = ("id", "language")
-#: The tables of a ranking dataset as MTEB publishes them: configuration, split and columns.
+#: The tables of a ranking dataset in MTEB: configuration, split and columns.
 RANKING: dict[str, dict[str, str]] = {
     "queries": {"configuration": "queries", "split": "queries", "id": "_id", "text": "text"},
     "corpus": {"configuration": "corpus", "split": "corpus", "id": "_id", "title": "title", "text": "text"},
     "qrels": {"configuration": "default", "query": "query-id", "passage": "corpus-id", "grade": "score"},
 }  # fmt: skip
 _PUBLISHED = {"train": "train", "dev": "validation", "test": "test"}
-_JUDGED = {"train": "train", "dev": "dev", "test": "test"}  # of qrels
-# What stays together where dev is taken from train: questions on a passage, pairs of a premise.
+_JUDGED = {"train": "train", "dev": "dev", "test": "test"}  # the splits of qrels
+# What must not be split between train and dev: questions about a passage, pairs with a premise.
 _TOGETHER = {"question_answering": "context", "pair_classification": "first"}
 
 
@@ -73,30 +72,30 @@ def hf(
     """Read a dataset of any kind.
 
     Args:
-        path: a copy of the repository; None reads it from the hub, by way of its cache.
-        kind: of the dataset, as the config says.
+        path: a copy of the repository; None reads it from the hub, with its cache.
+        kind: the kind of dataset in the config.
         key: the config key of the dataset, for messages.
-        mirror: what stands in for the hub.
+        mirror: the mirror of the hub.
         id, revision: the repository, ``owner/name``, and its commit.
-        configurations: the one of every language (ISO 639-3), or one of all.
-        files: a pattern of the files, with ``{language}``, ``{configuration}`` and ``{split}``;
-            by default those that the repository's card names.
-        splits: what is called ``train``, ``dev`` and ``test`` there; slices as ``train[:80%]`` are
-            understood.
-        columns: names of the columns that are called otherwise than in :data:`COLUMNS`; ``id`` and
-            ``language`` besides, where there are any; ``a.b`` is a field of a column.
-        language: of all rows, where there is but one.
-        languages: keep these (ISO 639-3).
-        labels: names of tags or labels that are numbers and that the table does not name.
-        dev_fraction: a share of train that is dev.
-        streaming: read from the hub as the rows go by, and keep nothing.
-        queries, corpus, qrels: of a ranking dataset, where its three tables are and what their
-            columns are called, where that is not as in :data:`RANKING`; each may have an ``id`` and
-            ``revision`` of its own as ``repository`` and ``revision``.
+        configurations: the configuration of each language (ISO 639-3), or one for all.
+        files: a pattern of the files, with ``{language}``, ``{configuration}`` and ``{split}``; the
+            default is the files on the repository's card.
+        splits: the names of ``train``, ``dev`` and ``test``; slices such as ``train[:80%]`` are
+            allowed.
+        columns: the names of columns that differ from :data:`COLUMNS`, and of ``id`` and
+            ``language`` if there are such columns; ``a.b`` is a field of a column.
+        language: the language of all rows.
+        languages: the languages to keep (ISO 639-3).
+        labels: the names of numeric tags or labels, if the table does not have them.
+        dev_fraction: the fraction of train to use as dev.
+        streaming: stream rows from the hub without storing files.
+        queries, corpus, qrels: for a ranking dataset, the sources and columns of its three tables,
+            if they differ from :data:`RANKING`. Each may have its own ``repository`` and
+            ``revision``.
 
     Raises:
-        InputError: at once, where something is not there or an option is malformed; or while
-            reading, where a row is.
+        InputError: something is missing or an option is invalid (at once), or a row is malformed
+            (during reading).
     """
     where = f"{key}.options"
     repository = repository_of(where, id, revision, path, mirror)
@@ -131,7 +130,7 @@ def hf(
 def _mapping(
     given: Mapping[str, str] | None, default: Mapping[str, str], key: str, only: Sequence[str]
 ) -> dict[str, str]:
-    """The default with what is given laid over it."""
+    """The default, updated with the given mapping."""
     if given is not None and not isinstance(given, Mapping):
         raise InputError(f"{key} is {given!r} and must be a mapping of {', '.join(only)}")
     unknown = sorted(set(given or ()) - set(only))
@@ -164,7 +163,7 @@ def _examples(
     languages: Sequence[str] | None,
     key: str,
 ) -> dict[str, Iterable[Example]]:
-    # All at once, so that a column that is not there is named before any work.
+    # Open all tables first, so that a missing column is reported before any work.
     rows = {
         (number, split): table.rows(columns, f"{key}.columns")
         for number, (_, tables) in enumerate(opened)
@@ -172,7 +171,7 @@ def _examples(
     }
     if "language" not in columns and any(part.language is None for part, _ in opened):
         raise InputError(
-            f"{key}: nothing says the language of the rows; give `configurations` by language, "
+            f"{key}: the language of the rows is unknown; give `configurations` by language, "
             "`language`, or the column under `columns.language`"
         )
 
@@ -219,7 +218,7 @@ def _canonical(
         place = f"{where}, row {number}"
         language = _language(row.pop("language", None), part.language, place)
         name = row.pop("id", None)
-        # Tables count their rows anew in every configuration and split.
+        # Row numbers start again in every configuration and split.
         own = f"{language}-{split}-{number if name is None else name}"
         yield {"id": own, "language": language, **_KINDS[kind](row, labels, place)}
 
@@ -247,11 +246,11 @@ def _answered(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> 
 
 
 def answers_of(row: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
-    """The canonical answers of a question whose ``answers`` are SQuAD's: a mapping of the lists
+    """The canonical answers from a column ``answers`` in SQuAD's form: a mapping with the lists
     ``text`` and ``answer_start``, or a list of mappings.
 
     Raises:
-        InputError: they are not of that form, or another column of the question is no text.
+        InputError: they have another form, or another column of the question is not text.
     """
     answers = row["answers"]
     if isinstance(answers, Mapping):
@@ -289,14 +288,14 @@ _KINDS = {
 
 
 def _label(value: Any, labels: Sequence[str] | None, place: str) -> str:
-    """The name of a tag or label that is its name, or its number in ``labels``."""
+    """The name of a tag or label, from its name or its number in ``labels``."""
     if type(value) is int and labels is not None and 0 <= value < len(labels):
         return as_written(labels[value])
     if not isinstance(value, str):
         remedy = (
             "which `labels` does not name; correct it, or remove the row"
             if labels is not None
-            else "and nothing names it; list the names of the numbers, from 0, under `labels`"
+            else "which has no name; list the names of the numbers, from 0, under `labels`"
         )
         raise InputError(f"{place}: the label is {value!r}, {remedy}")
     return value
@@ -305,7 +304,7 @@ def _label(value: Any, labels: Sequence[str] | None, place: str) -> str:
 def _with_dev(
     found: dict[str, Iterable[Example]], kind: str, dev_fraction: float, seed: int
 ) -> dict[str, Iterable[Example]]:
-    """Take a share of train apart. It is read once for each."""
+    """Split dev from train. The data are read once for each."""
     train = list(found["train"])
     together = _TOGETHER.get(kind, "id")
     parts: dict[str, list[Example]] = {"train": [], "dev": []}
@@ -327,7 +326,7 @@ def _ranking(
     mirror: str | None,
     streaming: bool,
 ) -> dict[str, Iterable[Example]]:
-    """Queries, passages and judgements, each a table of its own in every language."""
+    """Queries, passages and judgements, which are three tables in every language."""
     key = repository.key
     if any(part.language is None for part in parts):
         raise InputError(
@@ -387,14 +386,14 @@ def _judged(
         query, passage, grade = str(row["query"]), str(row["passage"]), row["grade"]
         if not isinstance(grade, int | float) or grade != int(grade):
             raise InputError(
-                f"{where}, row {number}: the grade is {grade!r} and must be a whole number"
+                f"{where}, row {number}: the grade is {grade!r} and must be an integer"
             )
         if query not in asked:
             unknown += 1
         elif grade > 0:
             relevant.setdefault(query, {})[f"{language}-{passage}"] = int(grade)
     if unknown:
-        log.warning("%s: %d judgements dropped whose query is not there", where, unknown)
+        log.warning("%s: %d judgements of unknown queries dropped", where, unknown)
     for query, passages in relevant.items():
         name = f"{language}-{query}"
         yield {"id": name, "language": language, "query": asked[query], "relevant": passages}

@@ -1,5 +1,4 @@
-"""Benchmarks as the Hugging Face hub has them, fetched from there or laid out alike (paper,
-section 3.1)."""
+"""Benchmarks in the layout of the Hugging Face hub (paper, section 3.1)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,15 +26,15 @@ def xnli_hub(
     id: str = "facebook/xnli",
     revision: str | None = None,
 ) -> dict[str, Iterable[Example]]:
-    """XNLI with the training sets translated into every language, one configuration for each.
+    """XNLI with machine-translated training sets, with one configuration per language.
 
     Args:
-        path: a folder laid out like ``facebook/xnli``; None reads it from the hub.
-        key, mirror, id, revision: as of :func:`semantic_tokens.data.datasets.hf.hf`.
+        path: a folder in the layout of ``facebook/xnli``; None reads it from the hub.
+        key, mirror, id, revision: see :func:`semantic_tokens.data.datasets.hf.hf`.
 
     Raises:
-        InputError: a file is missing, damaged or lacks a column, or a row has no known label (on
-            reading that row).
+        InputError: a file is missing, damaged or lacks a column, or (during reading) a row has an
+            unknown label.
     """
     return hf(
         path,
@@ -63,13 +62,13 @@ def tydiqa_hub(
 ) -> dict[str, list[Example]]:
     """TyDiQA-GoldP, the configuration ``secondary_task``; ids begin with the language's name.
 
-    The publishers' validation is the test set, and dev is carved out of train, as
-    :func:`semantic_tokens.data.datasets.squad.squad_json` does.
+    The publishers' validation split is the test split, and dev is split from train, as in
+    :func:`semantic_tokens.data.datasets.squad.squad_json`.
 
     Args:
-        path: a folder laid out like ``google-research-datasets/tydiqa``; None reads it from the
+        path: a folder in the layout of ``google-research-datasets/tydiqa``; None reads it from the
             hub.
-        key, mirror, id, revision: as of :func:`semantic_tokens.data.datasets.hf.hf`.
+        key, mirror, id, revision: see :func:`semantic_tokens.data.datasets.hf.hf`.
         drop_test_contexts: False trains on the benchmark as published.
     """
     check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
@@ -105,7 +104,7 @@ def tydiqa_hub(
 def _questions(
     rows: Iterable[dict[str, Any]], where: str, titles: dict[str, str]
 ) -> Iterator[Example]:
-    """Canonical questions; their titles go into ``titles`` by id."""
+    """Canonical questions. Their titles are added to ``titles`` by id."""
     for number, row in enumerate(rows):
         answers = answers_of(row, f"{where}, row {number}")
         titles[row["id"]] = row["title"]

@@ -1,4 +1,4 @@
-"""A user's own data, in canonical form already."""
+"""A user's own data in canonical form."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,14 +12,14 @@ def jsonl(path: Path, has_passages: bool) -> dict[str, Iterable[Example]]:
     """Read ``{train,dev,test}.jsonl``, and ``passages.jsonl`` for ranking.
 
     Raises:
-        InputError: a file is missing, or (on reading it) names the line that is not JSON.
+        InputError: a file is missing, or (during reading) a line is not JSON.
     """
     splits = [*SPLITS, "passages"] if has_passages else SPLITS
     files = {split: files_in(path, f"{split}.jsonl") for split in splits}
     for split, found in files.items():
         if not found:
             raise InputError(
-                f"{path}/{split}.jsonl is missing; a folder of your own data holds "
+                f"{path}/{split}.jsonl is missing; a folder of your own data contains "
                 f"{', '.join(f'{name}.jsonl' for name in splits)}"
             )
     return {split: _examples(found[0]) for split, found in files.items()}

@@ -9,18 +9,18 @@ from semantic_tokens.data.datasets.sources import files_by_language
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in
 
-# Lies between the languages in the publishers' folder, and is another dataset.
+# Another dataset in the publishers' folder of languages.
 _OTHER_DATASET = "conll_2003*/*"
 
 
 def masakhaner(path: Path, languages: Sequence[str] | None = None) -> dict[str, list[Example]]:
-    """Read ``{language}/{train,dev,test}.txt``, a word and its tag on each line, a blank line
+    """Read ``{language}/{train,dev,test}.txt``, with a word and its tag per line, and a blank line
     after every sentence.
 
-    A language may lack dev; the publishers' splits are kept as they are.
+    The publishers' splits are kept. A language may have no dev split.
 
     Raises:
-        InputError: names file and line of the first malformed line.
+        InputError: a line is malformed.
     """
     folders = files_by_language(
         path, "*/train.txt", lambda file: file.parent.name, languages, other=_OTHER_DATASET

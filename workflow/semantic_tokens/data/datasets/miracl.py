@@ -1,4 +1,4 @@
-"""MIRACL: questions and the Wikipedia passages that answer them (paper, section 3.1; Ap. F)."""
+"""MIRACL: questions, and Wikipedia passages with answers (paper, section 3.1; Appendix F)."""
 
 import logging
 import re
@@ -31,18 +31,18 @@ def miracl(
 ) -> dict[str, Iterable[Example]]:
     """MIRACL's topics, judgements and passages, in the files of its two repositories.
 
-    The publishers' dev is the test set, for the judgements of theirs are withheld; ours is a
-    share of their training queries. A language may have no training queries. Queries of which
-    nothing judged is relevant are dropped.
+    The publishers' dev split is our test split, because the judgements of their test split are not
+    published. Our dev split is a fraction of their training queries. A language may have no
+    training queries. Queries without a relevant passage are left out.
 
     Args:
         path: a folder, or several, with ``topics.miracl-v1.0-{xx}-{train,dev}.tsv``, the qrels of the
             same names and ``miracl-corpus-v1.0-{xx}/docs-{i}.jsonl.gz``, at any depth.
-        distractors: the share of the passages that nobody judged to keep. 1 is the benchmark;
-            less makes a smaller pool of every judged passage and a random choice of the others.
+        distractors: the fraction of unjudged passages to keep. 1 is the benchmark; less gives a
+            smaller pool with all judged passages and a random sample of the others.
 
     Raises:
-        InputError: names file and line if a line is malformed, or the files that are missing.
+        InputError: a line is malformed, or files are missing.
     """
     check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
     if distractors != 1:
@@ -58,7 +58,7 @@ def miracl(
         if language not in wanted:
             continue
         if (language, published) not in qrels:
-            raise InputError(f"{file} has no judgements beside it; fetch its qrels")
+            raise InputError(f"{file} has no judgements next to it; download its qrels")
         grades = read_qrels(qrels[language, published])
         judged[language].update(passage for of_query in grades.values() for passage in of_query)
         for example in _queries(file, language, grades):
@@ -73,10 +73,10 @@ def miracl(
 
 
 def read_topics(path: Path) -> dict[str, str]:
-    """Query id -> text, of a table ``id, text``.
+    """Query id -> text, from a table ``id, text``.
 
     Raises:
-        InputError: names the line that is not of that form, or repeats an id.
+        InputError: a line has another form, or repeats an id.
     """
     topics: dict[str, str] = {}
     repeated = 0
@@ -96,11 +96,10 @@ def read_topics(path: Path) -> dict[str, str]:
 
 
 def read_qrels(path: Path) -> Qrels:
-    """Query id -> passage id -> grade, of TREC's ``query Q0 passage grade``.
+    """Query id -> passage id -> grade, from TREC's ``query Q0 passage grade``.
 
     Raises:
-        InputError: names the line that is not of that form, or grades a passage otherwise than an
-            earlier one.
+        InputError: a line has another form, or contradicts an earlier grade.
     """
     qrels: Qrels = {}
     for number, line in filled_lines(path):
@@ -121,10 +120,10 @@ def read_qrels(path: Path) -> Qrels:
 
 
 def read_passages(path: Path, language: str) -> Iterator[Example]:
-    """The passages of a file of ``{"docid", "title", "text"}``, gzipped or not.
+    """The passages of a file of ``{"docid", "title", "text"}``, which may be gzipped.
 
     Raises:
-        InputError: names the line that lacks a key.
+        InputError: a line lacks a key.
     """
     for number, record in json_lines(path):
         try:
@@ -163,7 +162,7 @@ def _queries(topics: Path, language: str, qrels: Qrels) -> Iterator[Example]:
 def _passages(
     corpora: dict[str, list[Path]], judged: dict[str, set[str]], distractors: float, seed: int
 ) -> Iterator[Example]:
-    """All judged passages and this share of the others; one at a time, for they are millions."""
+    """Yield all judged passages, and the given fraction of the others."""
     for language, files in corpora.items():
         names = {f"{language}-{passage}" for passage in judged[language]}
         for file in tqdm(files, desc=f"passages in {language}", unit="file"):
@@ -189,7 +188,7 @@ def _tables(folders: Sequence[Path], name: str) -> dict[tuple[str, str], Path]:
 
 
 def _corpora(folders: Sequence[Path], languages: set[str]) -> dict[str, list[Path]]:
-    """The files of every language's passages, in the order of their numbers."""
+    """The files of every language's passages, sorted by number."""
     found: dict[str, list[Path]] = {}
     for folder in folders:
         for file in files_in(folder, "**/docs-*.jsonl"):

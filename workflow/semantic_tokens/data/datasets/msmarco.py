@@ -1,4 +1,4 @@
-"""MS MARCO passages to train on, another language's MIRACL to test on (paper, Appendix F)."""
+"""Training on MS MARCO, and testing on another language of MIRACL (paper, Appendix F)."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from semantic_tokens.data.datasets.canonical import Example, Placed
 from semantic_tokens.data.datasets.miracl import miracl
-from semantic_tokens.data.seen import Seen
+from semantic_tokens.data.digest_set import DigestSet
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, json_lines
 
@@ -21,18 +21,18 @@ def msmarco(
     distractors: float = 1.0,
     seed: int = 0,
 ) -> dict[str, Iterable[Example]]:
-    """Train on MS MARCO's queries; dev and test are MIRACL's of the languages asked for.
+    """Train on MS MARCO's queries; dev and test are MIRACL's, in the requested languages.
 
-    MS MARCO is read in Tevatron's form: ``train.jsonl.gz``, a query with its relevant and its
-    negative passages a line. The passages are those that are named there, in English, and
-    MIRACL's; a query searches its own language's alone.
+    MS MARCO is read in Tevatron's form: ``train.jsonl.gz``, with one query and its relevant and
+    negative passages per line. The English passages are those of this file, and all others are
+    MIRACL's. A query searches only passages in its language.
 
     Args:
-        path: folders that hold ``train.jsonl.gz`` and MIRACL's files, at any depth.
-        languages: of MIRACL; English is not among them, for its passages are MS MARCO's here.
+        path: folders with ``train.jsonl.gz`` and MIRACL's files, at any depth.
+        languages: languages of MIRACL, without English, whose passages are MS MARCO's here.
 
     Raises:
-        InputError: a file is missing, a line is malformed, or English is asked for.
+        InputError: a file is missing, a line is malformed, or English is requested.
     """
     folders = [path] if isinstance(path, Path) else list(path)
     files = [file for folder in folders for file in files_in(folder, "**/train.jsonl")]
@@ -47,7 +47,7 @@ def msmarco(
             "English passages are MS MARCO's here"
         )
     tested = miracl(folders, languages, dev_fraction=0.5, distractors=distractors, seed=seed)
-    # MIRACL's own training queries are not trained on; half of them choose hyperparameters.
+    # MIRACL's training queries are not used for training; half of them are the dev split.
     return {
         "train": _queries(files[0]),
         "dev": tested["dev"],
@@ -57,7 +57,7 @@ def msmarco(
 
 
 def _records(file: Path) -> Iterator[tuple[Placed, list[Placed], list[Placed]]]:
-    """Every line's query, its relevant passages and its negative ones, in canonical form."""
+    """The query, the relevant and the negative passages of every line, in canonical form."""
     for number, record in tqdm(json_lines(file), desc="MS MARCO", unit="query", mininterval=2):
         try:
             relevant, others = (
@@ -96,10 +96,12 @@ def _queries(file: Path) -> Iterator[Example]:
 
 
 def _all_passages(file: Path, others: Iterable[Example]) -> Iterator[Example]:
-    seen = Seen()
+    seen = DigestSet()
     for _, relevant, negatives in _records(file):
         for passage in relevant + negatives:
-            if seen.add(json.dumps(passage, sort_keys=True)):  # many queries name the same one
+            if seen.add(
+                json.dumps(passage, sort_keys=True)
+            ):  # passages are repeated for many queries
                 yield passage
     yield from others
 

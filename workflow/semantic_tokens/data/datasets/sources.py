@@ -1,4 +1,4 @@
-"""Files as their publishers lay them out: finding those of the languages asked for."""
+"""Search for the files of the requested languages in a publisher's layout."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,15 +19,18 @@ def files_by_language(
 
     Args:
         code_of: the language's code in a file's name.
-        languages: keep these (ISO 639-3); None keeps all.
-        other: a pattern of files that lie between them and are no language's.
+        languages: the languages to keep (ISO 639-3); None for all.
+        other: a pattern of matching files that do not belong to a language.
 
     Raises:
-        InputError: there is no such file, or none of a language asked for, or two of one.
+        InputError: there is no such file, no file for a requested language, or two for one
+            language.
     """
     files = [f for f in files_in(path, pattern) if not (other and f.match(other))]
     if not files:
-        raise InputError(f"{path} holds no {pattern}; correct the dataset's `path` in the config")
+        raise InputError(
+            f"{path} contains no {pattern}; correct the dataset's `path` in the config"
+        )
     found: dict[str, Path] = {}
     for language, file in in_languages(files, code_of, languages):
         if language in found:
@@ -43,15 +46,15 @@ def require_languages(
     where: str,
     option: str = "languages",
 ) -> None:
-    """Raise an InputError if a language asked for is not among those found.
+    """Raise an InputError if a requested language was not found.
 
     Args:
-        option: of the dataset, which asks for them.
+        option: the option of the dataset that requests them.
     """
-    there = set(found)
-    missing = sorted(set(languages or ()) - there)
+    available = set(found)
+    missing = sorted(set(languages or ()) - available)
     if missing:
         raise InputError(
-            f"{where}: nothing in {', '.join(missing)}; there is {', '.join(sorted(there))}. "
+            f"{where}: no data in {', '.join(missing)}; available are {', '.join(sorted(available))}. "
             f"Correct the dataset's `{option}` in the config"
         )

@@ -1,7 +1,7 @@
-"""Which part an example belongs to, and which examples a smaller dataset keeps.
+"""Random splits and samples of datasets.
 
-Both choices hang on an example's own name and the seed alone: they do not change when other
-examples, languages or files come or go, nor with the order of reading.
+They depend only on an example's name and the seed. So they do not depend on other examples,
+languages or files, or on the order of reading.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ def uniform(name: str, seed: int, purpose: str) -> float:
 
 
 def part_of(name: str, seed: int, *, train: float, dev: float) -> str:
-    """The split that a document, premise or query goes to: train with this probability, dev with
-    that, else test."""
+    """The split of a document, premise or query: train or dev with these probabilities, else
+    test."""
     number = uniform(name, seed, "split")
     if number < train:
         return "train"
@@ -28,23 +28,23 @@ def part_of(name: str, seed: int, *, train: float, dev: float) -> str:
 
 
 def check_fraction(key: str, value: float, *, may_be_zero: bool = False) -> None:
-    """Raise an InputError if a share of the data, an option of a dataset, is not one."""
+    """Raise an InputError if an option of a dataset is not a fraction."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not (0 < value < 1 or (may_be_zero and value == 0)):
         raise InputError(
-            f"the dataset's `{key}` is {value!r} and must lie between 0 and 1"
+            f"the dataset's `{key}` is {value!r} and must be between 0 and 1"
             f"{', or be 0' if may_be_zero else ''}; correct it in the config"
         )
 
 
 def check_fractions(train_fraction: float, dev_fraction: float) -> None:
-    """Raise an InputError if the two shares are none or leave nothing to test on."""
+    """Raise an InputError if one is not a fraction, or if they leave no test data."""
     check_fraction("train_fraction", train_fraction)
     check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
     if train_fraction + dev_fraction >= 1:
         raise InputError(
             f"the dataset's `train_fraction` ({train_fraction}) and `dev_fraction` ({dev_fraction}) "
-            "leave nothing to test on; lower one in the config"
+            "leave no test data; lower one in the config"
         )
 
 
@@ -79,11 +79,13 @@ def groups_sharing(features: Sequence[Iterable[Hashable]]) -> list[int]:
 
 
 def sample(examples: Iterable[Example], per_language: int, seed: int) -> Iterator[Example]:
-    """Keep a random choice of each language's examples, in their order.
+    """Keep a random sample of each language's examples, in their order.
 
-    A larger choice with the same seed holds the smaller one.
+    A larger sample with the same seed contains the smaller one.
     """
-    kept: dict[str, list[tuple[float, int, Example]]] = {}  # heaps, the first to go on top
+    kept: dict[
+        str, list[tuple[float, int, Example]]
+    ] = {}  # heaps; the first to be replaced is on top
     for position, example in enumerate(examples):
         heap = kept.setdefault(example["language"], [])
         entry = (-uniform(example["id"], seed, "sample"), position, example)

@@ -1,5 +1,5 @@
-"""SQuAD's JSON: TyDiQA's gold passages (paper, section 3.1), and XQuAD's paragraphs as a small
-retrieval corpus in parallel languages."""
+"""SQuAD's JSON: TyDiQA-GoldP (paper, section 3.1), and XQuAD's paragraphs as a small retrieval
+corpus in parallel languages."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ from semantic_tokens.text_files import files_in, json_document, plain_name
 
 log = logging.getLogger(__name__)
 
-# What the names of such files say besides split and language: the benchmark and its version.
+# Other parts of the names of such files: the benchmark and its version.
 _NO_LANGUAGE = re.compile(r"tydiqa|goldp|xquad|squad|v?\d+|")
 
 
@@ -29,7 +29,7 @@ class Paragraph(NamedTuple):
     """A paragraph of SQuAD's JSON.
 
     Attributes:
-        title: its document.
+        title: the title of its document.
         questions: canonical examples of question answering.
     """
 
@@ -39,7 +39,7 @@ class Paragraph(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A canonical example of question answering and the document it is from."""
+    """A canonical example of question answering, and its document."""
 
     title: str
     example: Example
@@ -55,21 +55,20 @@ def squad_json(
 ) -> dict[str, list[Example]]:
     """Questions in SQuAD's JSON, such as TyDiQA-GoldP's.
 
-    A file's name says its split, and its language where it holds one: ``german.train.json``,
-    ``tydiqa.goldp.sw.dev.json``. A file of several languages, such as
-    ``tydiqa-goldp-v1.1-train.json``, says them in its questions' ids (``swahili-…``); without
-    either, ``languages`` must name one. Files that lie deeper are read too.
+    The name of a file contains its split, and its language if there is only one:
+    ``german.train.json``, ``tydiqa.goldp.sw.dev.json``. In a file with several languages, such as
+    ``tydiqa-goldp-v1.1-train.json``, the ids of questions contain the language (``swahili-…``).
+    Without either, ``languages`` must name one language. Files in subfolders are read too.
 
-    The publishers' dev is the test set; ours is carved out of train (:func:`carve_dev`). A
-    language that has dev alone is tested without training data of its own.
+    The publishers' dev split is our test split, and our dev split is split from train
+    (:func:`carve_dev`). A language with only a dev split is tested without its own training data.
 
     Args:
         train_languages: of train, and so of our dev (ISO 639-3); the others are tested alone. None
             trains on all.
 
     Raises:
-        InputError: names file and remedy if a file is malformed, or most answers of one are not
-            where it says.
+        InputError: a file is malformed, or most answers in it are not at their positions.
     """
     check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
     questions = {
@@ -84,7 +83,7 @@ def squad_json(
     for split, found in questions.items():
         if not found:
             raise InputError(
-                f"{path} holds no question of {split}; its files are named "
+                f"{path} contains no question of {split}; its files are named "
                 f"{{language}}.{split}.json or as TyDiQA's: correct the dataset's `path` or "
                 "`languages` in the config"
             )
@@ -117,8 +116,8 @@ def squad_json(
 def split_and_code(path: Path) -> tuple[str | None, str | None]:
     """The split and the language's code or name in the name of a file of SQuAD's JSON.
 
-    Either is None where the name does not say it. What is left of a name that says more is its
-    code, which is no language's.
+    Either is None if it is not in the name. Other text in the name becomes the code, which is then
+    not a language.
 
     >>> split_and_code(Path("tydiqa-goldp-v1.1-dev.json")), split_and_code(Path("xquad.de.json"))
     (('dev', None), (None, 'de'))
@@ -132,16 +131,16 @@ def split_and_code(path: Path) -> tuple[str | None, str | None]:
 def _files_of(
     path: Path, split: str, languages: Sequence[str] | None
 ) -> list[tuple[str | None, Path]]:
-    """The files of one split in the order of their languages' codes, each with its language; or
-    the one file of all languages."""
+    """The files of one split, each with its language, in the order of the languages' codes. Or the
+    single file with all languages, with None."""
     files = [file for file in files_in(path, "**/*.json") if split_and_code(file)[0] == split]
-    whole = [file for file in files if split_and_code(file)[1] is None]
-    if len(whole) > 1:
-        raise InputError(f"{whole[0]} and {whole[1]} are both all of {split}; remove one")
-    if whole:
-        for file in set(files) - set(whole):
-            log.info("%s is left out, for %s holds all languages", file, whole[0])
-        return [(None, whole[0])]
+    complete = [file for file in files if split_and_code(file)[1] is None]
+    if len(complete) > 1:
+        raise InputError(f"{complete[0]} and {complete[1]} both contain all of {split}; remove one")
+    if complete:
+        for file in set(files) - set(complete):
+            log.info("%s is left out, because %s contains all languages", file, complete[0])
+        return [(None, complete[0])]
     named = in_languages(files, lambda file: split_and_code(file)[1] or "", languages)
     found: dict[str, Path] = {}
     for language, file in named:
@@ -159,12 +158,12 @@ def carve_dev(
     drop_test_contexts: bool,
     seed: int,
 ) -> dict[str, list[Example]]:
-    """Move documents at random from train to dev, so that neither shares one with the other.
+    """Move random documents from train to dev, so that no document is in both.
 
     Args:
-        dev_fraction: the share of documents that move.
-        drop_test_contexts: leave out training questions about passages that are tested on
-            (TyDiQA has 151 in Korean and Swahili).
+        dev_fraction: the fraction of documents to move.
+        drop_test_contexts: leave out training questions about passages of the test split (TyDiQA
+            has 151 in Korean and Swahili).
     """
     if drop_test_contexts:
         tested = {question.example["context"] for question in test}
@@ -195,12 +194,12 @@ def xquad_ranking(
 ) -> dict[str, list[Example]]:
     """XQuAD's questions as queries for its paragraphs, from files ``xquad.{language}.json``.
 
-    A question's own paragraph is the relevant one. The languages are parallel, so a paragraph
-    and its questions go to the same split in all of them; every paragraph can be found from
-    every split. Titles are left empty: the publishers give English ones in every language.
+    The paragraph of a question is relevant. The languages are parallel, so a paragraph and its
+    questions are in the same split in all languages. All splits search all paragraphs. Titles are
+    left empty, because they are in English in every language.
 
     Raises:
-        InputError: names the file that is malformed or not parallel to the others.
+        InputError: a file is malformed, or not parallel to the others.
     """
     check_fractions(train_fraction, dev_fraction)
     files = files_by_language(
@@ -243,18 +242,18 @@ def read_squad(
     languages: Sequence[str] | None = None,
     check_answers: bool = True,
 ) -> list[Paragraph]:
-    """The paragraphs of a file in SQuAD's form, of version 1.1 or 2.
+    """The paragraphs of a file in SQuAD's format, version 1.1 or 2.
 
-    A question that the file calls impossible, or that has no answer, has none.
+    A question that the file calls impossible has no answers.
 
     Args:
-        language: of its questions; None where their ids say it.
-        languages: those asked for (ISO 639-3). A single one is the language of a file whose ids do
-            not say it; no question is left out.
-        check_answers: drop answers that are not where the file says, as :func:`drop_misplaced`.
+        language: the language of its questions; None if their ids contain it.
+        languages: the requested languages (ISO 639-3). If there is only one, it is the language of
+            questions whose ids do not contain it. No question is left out.
+        check_answers: drop answers that are not at their positions (:func:`drop_misplaced`).
 
     Raises:
-        InputError: the file is not of that form, or says nothing of its language.
+        InputError: the file has another format, or its language is unknown.
     """
     document = json_document(path)
     try:
@@ -283,13 +282,13 @@ def read_squad(
 def read_contexts(
     path: Path, language: str | None, languages: Sequence[str] | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Language and text of the passages of a file in SQuAD's form, with questions or without.
+    """The language and text of each passage of a file in SQuAD's format. Questions are optional.
 
     Args:
-        language, languages: as of :func:`read_squad`.
+        language, languages: see :func:`read_squad`.
 
     Raises:
-        InputError: the file is not of that form, or says nothing of its language.
+        InputError: the file has another format, or its language is unknown.
     """
     document = json_document(path)
     try:
@@ -299,7 +298,7 @@ def read_contexts(
             for paragraph in article["paragraphs"]
         ]
         if not all(isinstance(context, str) for context, _ in contexts):
-            raise TypeError("a context is no text")
+            raise TypeError("a context is not text")
     except (AttributeError, KeyError, TypeError) as error:
         raise _not_squad(path, error) from error
     for context, questions in contexts:
@@ -307,12 +306,13 @@ def read_contexts(
 
 
 def drop_misplaced(examples: Iterable[Example], where: str) -> list[Example]:
-    """Leave out answers that do not stand where they say, and questions that have such alone.
-    Questions without an answer stay.
+    """Leave out answers that are not at their positions, and questions that have only such answers.
+
+    Questions without an answer are kept.
 
     Raises:
-        InputError: that is most of the answered questions: ``start`` is counted in something else
-            than characters.
+        InputError: this affects most of the answered questions, so ``start`` does not count
+            characters.
     """
     kept, answered, misplaced = [], 0, 0
     for example in examples:
@@ -357,7 +357,7 @@ def _paragraph(
 
 
 def _language_of(question: str, path: Path, languages: Sequence[str] | None) -> str:
-    """The language that a question's id begins with, or the only one there can be."""
+    """The language at the start of a question's id, or the only requested language."""
     name, dash, _ = question.partition("-")
     try:
         return iso639_3(name if dash else "")

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 #: In the order of the numbers that the hub's files have in their place.
 LABELS = ("entailment", "neutral", "contradiction")
 
-# The machine-translated training sets have a word of their own.
+# The machine-translated training sets use another word.
 _SPELLED = {"contradictory": "contradiction"}
 # The mark of a pair on whose label the annotators did not agree.
 _UNDECIDED = "-"
@@ -29,7 +29,7 @@ _NAMES = [
     re.compile(r"multinli\.(?P<split>train)\.(?P<code>[^.]+)\.(?:tsv|jsonl)"),
 ]
 _ALL_LANGUAGES = "xnli"
-# What the columns are called, the most telling name first.
+# The names of the columns, the most specific name first.
 _PREMISE = ("sentence1", "premise")
 _HYPOTHESIS = ("sentence2", "hypothesis", "hypo")
 _LABEL = ("gold_label", "label")
@@ -41,8 +41,8 @@ _FORMS = (
 
 
 class Pair(NamedTuple):
-    """A premise, a hypothesis and how they stand to each other; the file's name for their
-    language, where it says one; and file and line."""
+    """A premise, a hypothesis and their label, with the file's name for the language (if it has
+    one), the file and the line."""
 
     premise: str
     hypothesis: str
@@ -53,7 +53,7 @@ class Pair(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Which columns of a table are which, counted from 0."""
+    """The numbers of the columns of a table, from 0."""
 
     premise: int
     hypothesis: int
@@ -68,36 +68,34 @@ def xnli(
     dev_fraction: float = 0.1,
     seed: int = 0,
 ) -> dict[str, Iterable[Example]]:
-    """XNLI in its publishers' files, or in one file for each language.
+    """XNLI in its publishers' files, or in one file per language.
 
-    Of split and language ``{language}.dev.tsv`` or ``dev-{language}.tsv``; of all languages
-    ``xnli.dev.tsv``; and ``multinli.train.{language}.tsv``. JSON lines of these names are read too,
-    and files that lie deeper.
+    The file of a split and a language is ``{language}.dev.tsv`` or ``dev-{language}.tsv``, the file
+    of all languages is ``xnli.dev.tsv``, and training files are ``multinli.train.{language}.tsv``.
+    JSON lines with these names, and files in subfolders, are read too.
 
-    Where there are training files, splits are the publishers'. Where there are none, the
-    development pairs are split three ways. Item i is the same pair in every language, so pairs are
-    split by premise over all languages at once: a premise that is trained on in one is tested on
-    in none. The official test set is then left out: only two languages may have it, which would
-    make the mean over languages one over different items, and in Urdu 12 of its premises stand in
-    dev.
+    With training files, the publishers' splits are used. Without them, the development pairs are
+    split in three. Item i is the same pair in every language, so pairs are split by premise over
+    all languages: no premise is in the training data of one language and the test data of another.
+    The official test set is then not used: if only some languages had it, the mean over languages
+    would be over different items. In Urdu, 12 of its premises are also in dev.
 
     Args:
-        train_fraction, dev_fraction: of the development pairs, where they are split.
+        train_fraction, dev_fraction: the fractions of the development pairs, if they are split.
 
     Raises:
-        InputError: names file and line if a line is malformed, or if the files do not list the
-            same pairs.
+        InputError: a line is malformed, or the files do not list the same pairs.
     """
     check_fractions(train_fraction, dev_fraction)
     files = {split: _files_of(path, split, languages) for split in SPLITS}
     if not files["dev"]:
         raise InputError(
-            f"{path} holds no *.dev.tsv of XNLI; its files are named xnli.dev.tsv, "
+            f"{path} contains no *.dev.tsv of XNLI; its files are named xnli.dev.tsv, "
             "{language}.dev.tsv or dev-{language}.tsv: correct the dataset's `path` in the config"
         )
     if files["train"] and not files["test"]:
         raise InputError(
-            f"{path} holds training files of XNLI and no *.test.tsv; fetch xnli.test.tsv, or remove "
+            f"{path} contains training files of XNLI, but no *.test.tsv; fetch xnli.test.tsv, or remove "
             f"{files['train'][0][1]} to split the development pairs three ways"
         )
     if files["train"]:
@@ -108,7 +106,7 @@ def xnli(
     for language, pair in _pairs(files["dev"], languages):
         pairs.setdefault(language, []).append(pair)
     if not pairs:
-        raise InputError(f"{files['dev'][0][1]} holds no pair; fetch it again")
+        raise InputError(f"{files['dev'][0][1]} contains no pair; fetch it again")
     require_languages(languages, pairs, f"{path}/*.dev.tsv")
     pairs = dict(sorted(pairs.items()))
     _check_parallel(pairs)
@@ -116,11 +114,11 @@ def xnli(
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
-    """The pairs of a table, with a header or without, or of JSON lines. Pairs without a decided
-    label are left out, and counted in the log.
+    """The pairs of a table, with or without a header, or of JSON lines. Pairs without a label are
+    left out, and the log has their number.
 
     Raises:
-        InputError: names file and line of the first malformed line.
+        InputError: a line is malformed.
     """
     undecided = 0
     for pair in _json_pairs(path) if ".jsonl" in path.name else _table_pairs(path):
@@ -193,13 +191,13 @@ def _json_pairs(path: Path) -> Iterator[Pair]:
 
 
 def _pair(fields: list[str], file: Path, line: int) -> Pair:
-    """A pair of premise, hypothesis, label and, where the file says it, language."""
+    """A pair from premise, hypothesis, label and, if the file has it, language."""
     language = fields[3].strip() if len(fields) == 4 else None
     return Pair(fields[0], fields[1], fields[2].strip(), language, file, line)
 
 
 def _columns(names: list[str]) -> Columns | None:
-    """Which columns are which by their names; None if these are no names."""
+    """The columns by their names; None if these are not names of columns."""
     places = {name.strip().lower(): place for place, name in reversed(list(enumerate(names)))}
 
     def place_of(*known: str) -> int | None:
@@ -229,18 +227,18 @@ def _files_of(
         if match and match["split"] == split:
             coded[file] = match["code"]
     tables = {plain_name(file) for file in coded if ".tsv" in file.name}
-    coded = {  # the publisher has both forms of one content
+    coded = {  # the publisher has both files with the same content
         file: code
         for file, code in coded.items()
         if plain_name(file) in tables or plain_name(file).replace(".jsonl", ".tsv") not in tables
     }
-    whole = [file for file, code in coded.items() if code == _ALL_LANGUAGES]
-    if len(whole) > 1:
-        raise InputError(f"{whole[0]} and {whole[1]} both hold {split}; remove one")
-    if whole:
-        for file in set(coded) - set(whole):
-            log.info("%s is left out, for %s holds all languages", file, whole[0])
-        return [(None, whole[0])]
+    complete = [file for file, code in coded.items() if code == _ALL_LANGUAGES]
+    if len(complete) > 1:
+        raise InputError(f"{complete[0]} and {complete[1]} both contain {split}; remove one")
+    if complete:
+        for file in set(coded) - set(complete):
+            log.info("%s is left out, because %s contains all languages", file, complete[0])
+        return [(None, complete[0])]
     found: dict[str, Path] = {}
     for language, file in in_languages(coded, coded.__getitem__, languages):
         if language in found:
@@ -252,14 +250,14 @@ def _files_of(
 def _pairs(
     files: list[tuple[str | None, Path]], languages: Sequence[str] | None
 ) -> Iterator[tuple[str, Pair]]:
-    """The pairs of a split's files in the languages asked for, each with its language."""
+    """The pairs of a split's files in the requested languages, each with its language."""
     for language, file in files:
         for pair in read_pairs(file):
             spoken = language
             if spoken is None:
                 if pair.language is None:
                     raise InputError(
-                        f"{file} says nothing of its pairs' language; give it a column `language`, "
+                        f"the language of the pairs in {file} is unknown; give it a column `language`, "
                         f"or name it by its language, as de.dev.tsv. Expected is {_FORMS}"
                     )
                 try:
@@ -273,13 +271,13 @@ def _pairs(
 def _examples(
     files: list[tuple[str | None, Path]], split: str, languages: Sequence[str] | None
 ) -> Iterator[Example]:
-    """A split as its publishers made it."""
+    """A split of the publishers."""
     counts: dict[str, int] = {}
     for language, pair in _pairs(files, languages):
         number = counts.get(language, 0)
         counts[language] = number + 1
         yield _example(f"{language}-{split}-{number}", language, pair)
-    if split != "train":  # a language may be tested without training data of its own
+    if split != "train":  # a language may be tested without its own training data
         where = ", ".join(str(file) for _, file in files)
         require_languages(languages, counts, where)
 
@@ -311,8 +309,8 @@ def _split(
 
 
 def _check_parallel(pairs: dict[str, list[Pair]]) -> None:
-    """Check that all languages list the same pairs, which their sequence of labels tells: each
-    premise has its three in an order of its own."""
+    """Check that all languages list the same pairs, by their sequence of labels, since the order of
+    the three labels differs between premises."""
     reference = next(iter(pairs))
     for language in pairs:
         ours, theirs = pairs[language], pairs[reference]

@@ -1,5 +1,5 @@
-"""Tables in the formats of the Hugging Face hub, opened with ``datasets``: of a repository, or of a
-folder of this machine laid out like one."""
+"""Tables in the formats of the Hugging Face hub, opened with ``datasets``, from a repository or
+from a local folder in the same layout."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from semantic_tokens.data.hub_tables.repositories import (
     pattern_of,
     repository_of,
 )
-from semantic_tokens.data.hub_tables.table import Table, of_json, of_library, told
+from semantic_tokens.data.hub_tables.table import Table, of_json, of_library, one_line_errors
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.hub import snapshot_of
 from semantic_tokens.text_files import plain_name
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _JSON = (".json", ".jsonl")
-# What a repository says of its tables, besides the tables themselves.
+# Files of a repository that describe its tables.
 _CARDS = ["README.md", ".huggingface.yaml", "dataset_infos.json"]
 
 
@@ -42,28 +42,28 @@ def open_tables(
     streaming: bool = False,
     need_all: bool = False,
 ) -> dict[str, Table]:
-    """Open the splits of one configuration. Files that they do not need are not fetched.
+    """Open the splits of one configuration. Only the needed files are fetched.
 
     Args:
-        splits: our name -> the publisher's, which may take a part of it, as ``train[:80%]``.
-        configuration: None is the default one.
-        files: a pattern of their files in which ``{split}`` is the publisher's split; None leaves
-            them to the repository's card, or to what ``datasets`` makes of their names.
-        streaming: read from the hub as the rows go by, and keep nothing.
-        need_all: whether it is an error that one is not there, and not only if all are not.
+        splits: our name -> the publisher's name, which may have a slice such as ``train[:80%]``.
+        configuration: None for the default one.
+        files: a pattern of the files, in which ``{split}`` is the publisher's split; None uses the
+            repository's card, or the rules of ``datasets`` for file names.
+        streaming: stream rows from the hub without storing files.
+        need_all: whether a single missing split is an error, and not only if all are missing.
 
     Returns:
-        the splits that are there.
+        the available splits.
 
     Raises:
-        InputError: the repository or configuration cannot be had, or has none of the splits.
+        InputError: the repository or configuration is not available, or has none of the splits.
     """
     where = f"{repository}" + (f", configuration {configuration}" if configuration else "")
     patterns = {s: _fill(repository.key, files, p.partition("[")[0]) for s, p in splits.items()}
     folder = repository.folder
     is_streamed = streaming and folder is None
     if is_streamed:
-        _snapshot(repository)  # of the cards alone, which says what is wrong in one line
+        _snapshot(repository)  # only the cards, for a one-line message about errors
     elif folder is None:
         folder = _cached(repository, configuration, [p for p in patterns.values() if p])
     there = (
@@ -79,7 +79,7 @@ def open_tables(
         name = published.partition("[")[0]
         place = f"{where}, split {published}"
         used = [Path(file) for file in there[split]] if folder else []
-        with told(place, repository, used):
+        with one_line_errors(place, repository, used):
             if used and all(plain_name(file).endswith(_JSON) for file in used):
                 tables[split] = of_json(used, published, place)
                 continue
@@ -106,16 +106,16 @@ def open_tables(
 
 
 def _cached(repository: Repository, configuration: str | None, patterns: Sequence[str]) -> Path:
-    """The folder of the hub's cache that holds the files of a configuration, or those of some
-    patterns. What is missing there is fetched."""
+    """The folder in the hub's cache with the files of a configuration, or with matching files.
+    Missing files are fetched."""
     if patterns:
         return _snapshot(repository, *patterns)
     folder = _snapshot(repository)
     import huggingface_hub.constants
 
     if huggingface_hub.constants.HF_HUB_OFFLINE:
-        return folder  # what was fetched of it before
-    with told(f"{repository}", repository):
+        return folder  # the files were fetched before
+    with one_line_errors(f"{repository}", repository):
         from datasets import load_dataset_builder
 
         builder = load_dataset_builder(
@@ -125,13 +125,13 @@ def _cached(repository: Repository, configuration: str | None, patterns: Sequenc
     marks = [
         str(file).partition("@")[2].partition("/")[2] for fs in of_splits.values() for file in fs
     ]
-    if not all(marks):  # the library took a copy in its own cache, of whatever revision
+    if not all(marks):  # the library used its own cache, with an unknown revision
         return folder
     return _snapshot(repository, *marks)
 
 
 def _snapshot(repository: Repository, *patterns: str) -> Path:
-    """The folder of the hub's cache with the repository's cards and the files of these patterns."""
+    """The folder in the hub's cache with the repository's cards and the matching files."""
     return snapshot_of(
         f"{repository.key} ({repository.name})",
         str(repository.name),
@@ -149,9 +149,9 @@ def _by_card(
     splits: Mapping[str, str],
     where: str,
 ) -> dict[str, list[str]]:
-    """The files of every split, by our name, that a configuration has by the repository's card or
-    by the names of its files."""
-    with told(where, repository):
+    """The files of a configuration's splits, by our names, from the repository's card or from the
+    file names."""
+    with one_line_errors(where, repository):
         from datasets import load_dataset_builder
 
         builder = load_dataset_builder(
@@ -167,7 +167,7 @@ def _by_card(
 
 
 def _matching(repository: Repository, folder: Path | None, pattern: str | None) -> list[str]:
-    """The files of a folder that match a pattern; what the hub has is known as it is read."""
+    """The files of a folder that match a pattern; files on the hub are found during reading."""
     if pattern is None or folder is None:
         return []
     try:
@@ -185,6 +185,6 @@ def _fill(key: str, files: str | None, split: str) -> str | None:
         return files.format(split=split)
     except (AttributeError, KeyError, IndexError, ValueError) as error:
         raise InputError(
-            f"{key}: `files` is {files!r} and must be a pattern in which {{language}}, "
-            "{configuration} and {split} stand for their names"
+            f"{key}: `files` is {files!r} and must be a pattern with {{language}}, "
+            "{configuration} and {split} in place of their names"
         ) from error

@@ -1,5 +1,5 @@
-"""Where tables are: repositories of the hub or folders laid out alike, their configurations, and
-how the config names them."""
+"""The sources of tables: repositories of the hub or folders in the same layout, and their
+configurations."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ from semantic_tokens.sources.addresses import is_address
 
 @dataclass(frozen=True)
 class Repository:
-    """Where tables are.
+    """The source of tables.
 
     Attributes:
         key: the config key that names it, for messages.
-        name: of a repository of the hub, ``owner/name``; None if a folder alone is given.
-        revision: its commit, branch or tag; None is the newest.
-        folder: a copy on this machine, which goes before the hub.
-        endpoint: an address that answers as the hub does; None is the hub, or HF_ENDPOINT.
+        name: ``owner/name`` on the hub; None if only a folder is given.
+        revision: its commit, branch or tag; None for the newest.
+        folder: a local copy, which has priority over the hub.
+        endpoint: an address with the interface of the hub; None for the hub, or HF_ENDPOINT.
     """
 
     key: str
@@ -41,18 +41,18 @@ def repository_of(
     folder: Path | None = None,
     mirror: str | None = None,
 ) -> Repository:
-    """A repository, or what the config's ``mirrors`` has for the hub in its place.
+    """A repository on the hub, or on a mirror from the config's ``mirrors``.
 
     Args:
-        mirror: an address that answers as the hub does, or a folder with ``owner/name`` below it.
+        mirror: an address with the interface of the hub, or a folder with ``owner/name`` below it.
 
     Raises:
         InputError: neither a name nor a folder is given, or the mirror lacks it.
     """
     if name is None and folder is None:
         raise InputError(
-            f"{key}: nothing says where the data are; give `id`, the name of a dataset on the hub, "
-            "or a `path` or `download` that is laid out like one"
+            f"{key}: the location of the data is missing; give `id`, the name of a dataset on the hub, "
+            "or a `path` or `download` with the same layout"
         )
     if folder is None and name is not None and mirror is not None and not is_address(mirror):
         folder = Path(mirror) / name
@@ -60,13 +60,13 @@ def repository_of(
         raise InputError(f"{key}: there is no folder {folder}; put the data there or correct it")
     endpoint = mirror if mirror is not None and is_address(mirror) else None
     if endpoint is not None and folder is None:
-        # `datasets` takes it from the environment alone, when it is first imported.
+        # `datasets` reads it only from the environment, at its first import.
         os.environ["HF_ENDPOINT"] = endpoint
     return Repository(key, name, revision, folder, endpoint)
 
 
 class Part(NamedTuple):
-    """A configuration and the language that its rows are in; None where a column says it."""
+    """A configuration and the language of its rows; None if a column has the language."""
 
     language: str | None
     configuration: str | None
@@ -78,7 +78,7 @@ def parts_of(
     languages: Sequence[str] | None,
     key: str,
 ) -> list[Part]:
-    """The configurations to read, in the order that is given."""
+    """The configurations to read, in the given order."""
     if language is not None and iso639_3(str(language)) != language:
         raise InputError(
             f"{key}.language is {language!r} and must be ISO 639-3: {iso639_3(str(language))}"
@@ -92,7 +92,7 @@ def parts_of(
             )
     if missing := sorted(set(languages or ()) - set(configurations)):
         raise InputError(
-            f"{key}.configurations: nothing in {', '.join(missing)}; there is "
+            f"{key}.configurations: no data in {', '.join(missing)}; available are "
             f"{', '.join(configurations)}"
         )
     return [
@@ -103,12 +103,12 @@ def parts_of(
 
 
 def as_written(name: Any) -> str:
-    """A name as it is written: to YAML, Norwegian's ``no`` is false."""
+    """A name as it was written: YAML reads Norwegian's ``no`` as false."""
     return "no" if name is False else str(name)
 
 
 def pattern_of(files: str | None, part: Part) -> str | None:
-    """A pattern of files in which ``{language}`` and ``{configuration}`` are filled in."""
+    """A pattern of files with ``{language}`` and ``{configuration}`` replaced."""
     if files is None:
         return None
     filled = str(files).replace("{language}", part.language or "")

@@ -1,4 +1,4 @@
-"""One split of a table and its rows, whatever its format is."""
+"""One split of a table, in any format."""
 
 import contextlib
 import itertools
@@ -15,11 +15,11 @@ _ROWS_AT_ONCE = 1000
 
 
 class Table:
-    """One split of a table, whose rows can be gone through once.
+    """One split of a table, whose rows can be iterated once.
 
     Attributes:
-        features: its columns and what they hold, as ``datasets`` says it: a mapping for a column
-            of fields, a list or an object with ``feature`` for one of lists.
+        features: its columns with their types, as in ``datasets``: a mapping for a column of
+            fields, and a list or an object with ``feature`` for a column of lists.
         where: the repository, configuration and split, for messages.
     """
 
@@ -32,31 +32,30 @@ class Table:
     ) -> None:
         """
         Args:
-            batches: gives the columns of these names, some rows at a time.
-            files: those it reads, where they are known: a damaged one is named.
+            batches: yields the columns with these names, some rows at a time.
+            files: the files, if they are known, to name a damaged one.
         """
         self.features, self._batches, self.where, self._files = features, batches, where, files
 
     def rows(self, columns: Mapping[str, str], key: str) -> Iterator[dict[str, Any]]:
-        """The rows, with other names for their columns. Numbers of a ``ClassLabel`` become its
-        names.
+        """The rows, with renamed columns. Numbers of a ``ClassLabel`` become its names.
 
         Args:
-            columns: our name -> the table's; ``a.b`` is the field b of column a.
+            columns: our name -> the table's name; ``a.b`` is the field b of column a.
             key: the config key of ``columns``, for messages.
 
         Raises:
-            InputError: at once, names a column that is not there; or while reading, a damaged file.
+            InputError: a column is missing (at once), or a file is damaged (during reading).
         """
         for ours, theirs in columns.items():
             self._require(theirs, f"{key}.{ours}")
         return self._rows({ours: theirs.split(".") for ours, theirs in columns.items()})
 
     def _rows(self, paths: Mapping[str, list[str]]) -> Iterator[dict[str, Any]]:
-        with told(self.where, files=self._files):
+        with one_line_errors(self.where, files=self._files):
             batches = self._batches(sorted({path[0] for path in paths.values()}))
         while True:
-            with told(self.where, files=self._files):
+            with one_line_errors(self.where, files=self._files):
                 batch = next(batches, None)
                 if batch is None:
                     return
@@ -77,14 +76,14 @@ class Table:
                 close = difflib.get_close_matches(part, names, n=1)
                 hint = f"did you mean {close[0]!r}? there" if close else "there"
                 raise InputError(
-                    f"{key} is {column!r}, which is no column of {self.where}; {hint} "
+                    f"{key} is {column!r}, which is not a column of {self.where}; {hint} "
                     f"are {', '.join(names)}"
                 )
             feature = feature[part]
 
 
 def of_library(dataset: Any, where: str, files: Sequence[Path]) -> Table:
-    if dataset.features is None:  # a format that says its columns in its rows alone
+    if dataset.features is None:  # a format without a list of columns
         dataset = dataset._resolve_features()
 
     def batches(columns: list[str]) -> Iterator[Mapping[str, list[Any]]]:
@@ -94,10 +93,10 @@ def of_library(dataset: Any, where: str, files: Sequence[Path]) -> Table:
 
 
 def of_json(files: Sequence[Path], split: str, where: str) -> Table:
-    """A table in JSON, of lines or lists of objects.
+    """A table in JSON lines, or in JSON with lists of objects.
 
-    Not by ``datasets``: what people's JSON files hold besides JSON is read here as in every other
-    reader, and over some malformed ones its parser ends the process.
+    ``datasets`` is not used: its parser crashes on some malformed files, and other readers handle
+    deviations from JSON in the same way as here.
     """
     records: Iterable[dict[str, Any]] = itertools.chain.from_iterable(map(_records, files))
     if "[" in split:
@@ -134,7 +133,7 @@ def _records(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _shape(value: Any) -> Any:
-    """What a value of JSON holds, in the form of a feature; None for what has no fields."""
+    """The type of a JSON value in the form of a feature; None for values without fields."""
     if isinstance(value, dict):
         return {name: _shape(item) for name, item in value.items()}
     if isinstance(value, list) and value:
@@ -149,13 +148,13 @@ def _merged(one: Any, other: Any) -> Any:
 
 
 @contextlib.contextmanager
-def told(
+def one_line_errors(
     where: str, repository: Repository | None = None, files: Sequence[Path] = ()
 ) -> Iterator[None]:
-    """Turn whatever ``datasets`` raises into one line: of its errors there is no list.
+    """Convert any error of ``datasets`` to one line, since there is no list of its errors.
 
     Args:
-        files: those that it reads, where they are known: a damaged one is named.
+        files: the files, if they are known, to name a damaged one.
     """
     try:
         yield
@@ -174,14 +173,14 @@ def told(
         place = f"{key}: {where}" if repository else where
         if (damaged := _damaged(files)) is not None:
             raise InputError(
-                f"{damaged} is cut short, damaged or of another form ({said[:400]}); fix it, or "
-                "delete it to have it fetched again"
+                f"{damaged} is truncated, damaged or of another format ({said[:400]}); fix it, or "
+                "delete it and it will be fetched again"
             ) from error
         raise InputError(f"{place}: {said.rstrip('.')[:400]}; {hint}") from error
 
 
 def _damaged(files: Sequence[Path]) -> Path | None:
-    """The file that cannot be read, if it can be told."""
+    """The file that cannot be read, if it can be determined."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -193,7 +192,7 @@ def _damaged(files: Sequence[Path]) -> Path | None:
     return files[0] if len(files) == 1 else None
 
 
-_DAMAGED = "if a file is cut short or damaged, delete it to have it fetched again"
+_DAMAGED = "if a file is truncated or damaged, delete it and it will be fetched again"
 _HINTS = (
     ("BuilderConfig", "correct `configurations`, or name the `files`"),
     ("Config name is missing", "name one in `configurations`"),
@@ -206,7 +205,7 @@ _HINTS = (
 
 
 def _inner(feature: Any) -> Any:
-    """The feature of a list's items, however deep it lies."""
+    """The feature of a list's items, at any depth."""
     while True:
         if isinstance(feature, list) and len(feature) == 1:
             feature = feature[0]
@@ -235,6 +234,6 @@ def _named(value: Any, feature: Any) -> Any:
     if type(value) is int and hasattr(inner, "int2str"):
         try:
             return inner.int2str(value)
-        except ValueError:  # -1 where the label is withheld
+        except ValueError:  # -1 for a withheld label
             return None
     return value

@@ -1,4 +1,4 @@
-"""Bilingual dictionaries and concept lists, each read into one table (paper, section 2.2)."""
+"""Bilingual dictionaries and concept lists, each converted to one table (paper, section 2.2)."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +10,8 @@ from semantic_tokens.errors import InputError
 
 Reader = Callable[..., Iterator[Entry]]
 
-#: Every reader by the name that a lexicon's ``reader`` gives. The first group reads words out
-#: of installed packages or their archives, the second what lexicographers publish.
+#: All readers, by their names in the config key ``reader``. The first group reads words from
+#: installed packages or their archives, the second reads published lexicons.
 READERS: dict[str, Reader] = {
     "emoji": package_words.emoji,
     "territories": package_words.territories,
@@ -32,11 +32,11 @@ def read_source(reader: str, options: dict[str, Any], path: Path | None) -> Iter
 
     Args:
         reader: a key of :data:`READERS`.
-        options: that reader's own, ``languages`` (ISO 639-3) first of all.
-        path: the archive, folder or file it reads, where it reads one.
+        options: the options of this reader, such as ``languages`` (ISO 639-3).
+        path: the archive, folder or file to read, if the reader needs one.
 
     Raises:
-        InputError: there is no such reader, or what it reads is malformed.
+        InputError: there is no such reader, or its input is malformed.
     """
     if reader not in READERS:
         raise InputError(f"lexicon reader {reader!r} is not one of {', '.join(READERS)}")

@@ -1,8 +1,8 @@
 """ColexNet+, a network of English concepts and the n-grams that realise them (Liu et al. 2023).
 
-Its builder reads a corpus that is not public; the networks it made are published as pickles of
-networkx graphs. A pickle can run code, so this reader rebuilds what it says with stand-ins of its
-own: plain containers are allowed, and anything else in it is refused.
+Its builder needs a corpus that is not public. The networks are published as pickles of networkx
+graphs. Since pickles can run code, this reader replaces the graph classes with its own, allows
+plain containers, and rejects everything else.
 """
 
 import gzip
@@ -18,20 +18,20 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, filled_lines
 
 _PICKLES = (".pickle", ".gpickle", ".pkl")
-BOUNDARY = "$"  # marks the edge of a word in an n-gram
-# Their texts have no spaces, and their n-grams no edges of words.
+BOUNDARY = "$"  # marks the start or the end of a word in an n-gram
+# Languages without spaces, whose n-grams have no marks.
 _UNSPACED = frozenset({"zho", "jpn", "tha", "lao", "khm", "mya", "bod"})
 
 
 class _Graph:
-    """Stands in for a networkx graph: its state is kept, and nothing of its class is run."""
+    """A replacement for a networkx graph, which only stores its state."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
 
 class _Unpickler(pickle.Unpickler):
-    """Makes containers and graphs, and refuses every other name in a pickle."""
+    """Allows containers and graphs, and rejects every other name in a pickle."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("networkx.") and name in ("Graph", "DiGraph"):
@@ -42,18 +42,18 @@ class _Unpickler(pickle.Unpickler):
             return {"dict": dict, "set": set, "frozenset": frozenset, "list": list, "tuple": tuple}[
                 name
             ]
-        raise InputError(f"it holds {module}.{name}, which is more than a graph")
+        raise InputError(f"it contains {module}.{name}, which is more than a graph")
 
 
 def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
     """Read the network: pickled graphs (``*.pickle``, ``*.gpickle``) or tables of its edges
     (``*.tsv``: concept and ``language:ngram``).
 
-    A concept is an English lemma and joins the n-grams linked to it. Kept are whole words, with
-    the mark of a word's edge at both ends (in scripts without spaces also those without marks).
+    A concept is an English lemma; the n-grams linked to it are its words. Only complete words are
+    kept: n-grams with marks at both ends (in scripts without spaces, also n-grams without marks).
 
     Raises:
-        InputError: there is no network, or one that holds more than a graph.
+        InputError: there is no network, or it contains more than a graph.
     """
     files = files_in(path, *(f"**/*{ending}" for ending in (*_PICKLES, ".tsv")))
     concepts = set()
@@ -65,7 +65,7 @@ def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Ent
                 continue
             try:
                 language = iso639_3(code)
-            except InputError:  # a code that ISO 639-3 has retired since
+            except InputError:  # a code that was removed from ISO 639-3
                 continue
             word = _word(ngram, language)
             if word and (languages is None or language in languages):
@@ -76,7 +76,7 @@ def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Ent
                 yield Entry(f"colexnet:{concept}", "eng", word, "colexnet")
     if not concepts:
         raise InputError(
-            f"{path} holds no network of ColexNet+: a pickled graph whose nodes are concepts and "
+            f"{path} contains no network of ColexNet+: a pickled graph whose nodes are concepts and "
             "language:ngram, or a .tsv of such edges; export one with the authors' network_builder "
             "(expand_graph), or leave colexnet out of the experiments' alignments"
         )
@@ -98,9 +98,11 @@ def _edges(file: Path) -> Iterator[tuple[str, str]]:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
             graph = _Unpickler(opened).load()
     except InputError as error:
-        raise InputError(f"{file}: {error}; nothing in it was run") from error
-    except Exception as error:  # of what a damaged pickle raises there is no list
-        raise InputError(f"{file} is cut short or no pickle ({error}); fetch it again") from error
+        raise InputError(f"{file}: {error}; none of its code was run") from error
+    except Exception as error:  # a damaged pickle may raise any error
+        raise InputError(
+            f"{file} is truncated or not a pickle file ({error}); fetch it again"
+        ) from error
     adjacency = getattr(graph, "_adj", None)
     if not isinstance(adjacency, dict):
         return
@@ -112,7 +114,7 @@ def _edges(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _word(ngram: str, language: str) -> str | None:
-    """The word that an n-gram is, without the marks at its edges; None for a part of one."""
+    """The word of an n-gram without its marks; None for a part of a word."""
     bare = ngram.removeprefix(BOUNDARY).removesuffix(BOUNDARY)
-    whole = len(ngram) - len(bare) == 2 or (bare == ngram and language in _UNSPACED | {"eng"})
-    return bare if whole and bare.strip() and BOUNDARY not in bare and " " not in bare else None
+    full = len(ngram) - len(bare) == 2 or (bare == ngram and language in _UNSPACED | {"eng"})
+    return bare if full and bare.strip() and BOUNDARY not in bare and " " not in bare else None

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One word for one concept. Entries of one concept translate each other.
+    """One word for one concept. Entries of one concept are translations of each other.
 
     Attributes:
-        concept: unique to its source.
+        concept: unique within its source.
         language: ISO 639-3.
         word: a word or short phrase, in its usual spelling.
         source: the lexicon it comes from.

@@ -1,7 +1,7 @@
-"""Real words that packages carry: names of pictures, places, languages, months, numbers.
+"""Real words from packages: names of pictures, places, languages and months, and numbers.
 
-The pictures' names come out of an archive read as data; the rest is what Babel (CLDR) and
-num2words, installed as libraries, say in each language.
+The names of pictures come from a package archive that is read as data. The others come from the
+installed libraries Babel (CLDR) and num2words.
 """
 
 import json
@@ -15,7 +15,7 @@ from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.wheels import members, read_member
 
-# Modifiers of a picture that leave what it shows the same: skin tones, variation selectors.
+# Modifiers that do not change what a picture shows: skin tones, variation selectors.
 _MODIFIER = re.compile("[\U0001f3fb-\U0001f3ff\ufe0f]")
 _MARKUP = re.compile(r"^:|:$")
 
@@ -48,10 +48,10 @@ def _names(path: Path, member: str, code: str) -> dict[str, str]:
         pictures = json.loads(read_member(path, member))
         names = {p: value["en"] if code == "en" else value for p, value in pictures.items()}
         if not all(isinstance(name, str) for name in names.values()):
-            raise TypeError("a name is no text")
+            raise TypeError("a name is not text")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"{path}: {member} is no table of pictures' names ({error}); name another wheel"
+            f"{path}: {member} is not a table of pictures' names ({error}); name another wheel"
         ) from error
     return names
 
@@ -71,7 +71,7 @@ def languages(languages: Sequence[str]) -> Iterator[Entry]:
 
 
 def calendar(languages: Sequence[str]) -> Iterator[Entry]:
-    """CLDR's names of months and days of the week, as they stand alone."""
+    """CLDR's stand-alone names of months and days of the week."""
     for language, locale in _locales(languages):
         for kind, names in (("month", locale.months), ("day", locale.days)):
             for number, name in names["stand-alone"]["wide"].items():
@@ -79,12 +79,12 @@ def calendar(languages: Sequence[str]) -> Iterator[Entry]:
 
 
 def numbers(languages: Sequence[str], up_to: int = 100) -> Iterator[Entry]:
-    """The numbers from nought in words."""
+    """The numbers from 0 in words."""
     from num2words import CONVERTER_CLASSES, num2words
 
     for language in languages:
         code = iso639_1(language)
-        # Asked for a language it does not know, it counts in that of the first two letters.
+        # For unknown languages, num2words uses the language of the first two letters.
         if code not in CONVERTER_CLASSES:
             raise InputError(
                 f"num2words cannot count in {language!r}; remove it from the lexicon's `languages`"

@@ -1,9 +1,9 @@
 """The PanLex database: its release of CSV tables, or the mirror's tables by language (paper,
 section 2.2).
 
-An expression is a word in a language variety, a denotation gives an expression a meaning, and the
-expressions of one meaning translate each other. The release has some 25 million expressions, so
-its tables are read in parts, and of what is read only the words asked for are kept.
+An expression is a word in a language variety, a denotation assigns a meaning to an expression, and
+the expressions of one meaning are translations of each other. The release has about 25 million
+expressions, so its tables are read in parts, and only the requested words are kept.
 """
 
 import gzip
@@ -23,16 +23,15 @@ _ROWS_AT_ONCE = 1_000_000
 def panlex(
     path: Path, languages: Sequence[str] | None = None, single_words: bool = True
 ) -> Iterator[Entry]:
-    """Read ``langvar.csv``, ``expr.csv`` and ``denotation.csv``, at any depth, or a file
-    ``{iso639-3}.tsv`` a language, with the columns ``txt`` and ``meaning``.
+    """Read ``langvar.csv``, ``expr.csv`` and ``denotation.csv``, at any depth, or one file
+    ``{iso639-3}.tsv`` per language, with the columns ``txt`` and ``meaning``.
 
     Args:
-        languages: keep these; None keeps all.
-        single_words: leave out expressions of more than one word, which no tokenizer makes one
-            subword of.
+        languages: the languages to keep; None for all.
+        single_words: leave out expressions of more than one word, which are never single subwords.
 
     Raises:
-        InputError: a table is missing, lacks a column or is not whole.
+        InputError: a table is missing, incomplete, or lacks a column.
     """
     tables = {name: files_in(path, f"**/{name}.csv") for name in ("langvar", "expr", "denotation")}
     words: Iterator[tuple[int | str, str, str]]
@@ -43,7 +42,7 @@ def panlex(
         files = files_in(path, "**/???.tsv")
         if not files:
             raise InputError(
-                f"{path} holds neither PanLex's langvar.csv, expr.csv and denotation.csv nor tables "
+                f"{path} contains neither PanLex's langvar.csv, expr.csv and denotation.csv nor tables "
                 "by language (deu.tsv …); correct the lexicon's `path` or `download` in the config"
             )
         words = _by_language(files, languages, single_words)
@@ -85,7 +84,7 @@ def _table(path: Path, columns: list[str]) -> Iterator[Any]:
 
     text = {name: str for name in ("txt", "lang_code")}
     try:
-        # Words such as "null" and "NA" are words here.
+        # "null" and "NA" are words in this table.
         yield from pd.read_csv(
             path,
             usecols=columns,
@@ -103,7 +102,7 @@ def _table(path: Path, columns: list[str]) -> Iterator[Any]:
         zlib.error,
     ) as error:
         raise InputError(
-            f"{path} is not PanLex's table with the columns {', '.join(columns)}, or is cut short "
+            f"{path} is not PanLex's table with the columns {', '.join(columns)}, or is truncated "
             f"({error}); fetch it again"
         ) from error
 
@@ -122,7 +121,7 @@ def _by_language(
 
 
 def _meanings(file: Path) -> Iterator[tuple[str, str]]:
-    """Meaning and text of every row of a mirror's table. It has a header, and nothing is quoted."""
+    """Meaning and text of every row of a mirror's table, which has a header and no quoting."""
     header: list[str] = []
     for number, line in filled_lines(file):
         fields = line.split("\t")
@@ -143,7 +142,7 @@ def _meanings(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _known(code: str) -> str | None:
-    """The language of a code; None for one that is no language of today (``art`` …)."""
+    """The language of a code; None for codes such as ``art`` that are not current languages."""
     try:
         return iso639_3(code)
     except InputError:

@@ -1,5 +1,4 @@
-"""Lexicons as lexicographers publish them: MUSE, PanLex's Swadesh lists, Concepticon; and a
-user's own table."""
+"""Published lexicons: MUSE, PanLex's Swadesh lists and Concepticon; and a user's own table."""
 
 import itertools
 import logging
@@ -15,7 +14,7 @@ from semantic_tokens.text_files import at_spaces, files_in, filled_lines, plain_
 
 log = logging.getLogger(__name__)
 
-# The lines of a MUSE dictionary that a part of it holds, in its name.
+# The range of lines in the name of a part of a MUSE dictionary.
 _PART = re.compile(r"\.\d+-\d+(?=\.txt$)")
 _REMARK = re.compile(r"\s*[（(\[][^)）\]]*[)）\]]\s*")
 _BRACKET = re.compile(r"[（()）\[\]]")
@@ -26,23 +25,23 @@ def muse(
     languages: Sequence[str] | None = None,
     max_pairs_per_dictionary: int | None = None,
 ) -> Iterator[Entry]:
-    """MUSE's dictionaries: files ``{source}-{target}.txt``, one pair of words on each line.
+    """MUSE's dictionaries: files ``{source}-{target}.txt``, with one pair of words per line.
 
-    MUSE publishes every dictionary whole and in parts for training and testing
-    (``en-de.0-5000.txt``, ``en-de.5000-6500.txt``). The whole is read, or the parts where it is
-    not there.
+    MUSE publishes every dictionary as one file, and split for training and testing
+    (``en-de.0-5000.txt``, ``en-de.5000-6500.txt``). The parts are read if there is no complete
+    file.
 
-    Every line is a concept of its own: its words have more than one meaning, and joining
-    lines by a word would join the meanings.
+    Every line is a separate concept, because words have several meanings, and joining lines by a
+    word would join these meanings.
 
     Args:
-        languages: keep the dictionaries whose two languages are among these; None keeps all.
-        max_pairs_per_dictionary: read so many pairs from the beginning of each file, where the
-            most frequent words are; None reads all.
+        languages: keep dictionaries with both languages among these; None keeps all.
+        max_pairs_per_dictionary: read this number of pairs from the beginning of each file, where
+            the most frequent words are; None reads all.
 
     Raises:
-        InputError: names file and line that is not two words, or a file whose name is not two
-            languages' and that ``languages`` does not leave out.
+        InputError: a line does not have two words, or without ``languages``, a file is not named
+            after two languages.
     """
     if max_pairs_per_dictionary is not None and (
         type(max_pairs_per_dictionary) is not int or max_pairs_per_dictionary < 1
@@ -66,15 +65,15 @@ def muse(
 
 
 def _dictionaries(path: Path, languages: Sequence[str] | None) -> Iterator[tuple[Path, str, str]]:
-    """MUSE's files with their two languages, in the order of their names."""
+    """MUSE's files with their two languages, sorted by name."""
     files = _files(path, "*-*.txt", "MUSE dictionaries (en-de.txt …)")
     names = {plain_name(file) for file in files}
     for file in files:
         name = plain_name(file)
-        whole = _PART.sub("", name)
-        if name != whole and whole in names:
+        complete = _PART.sub("", name)
+        if name != complete and complete in names:
             continue
-        codes = whole.removesuffix(".txt").split("-")
+        codes = complete.removesuffix(".txt").split("-")
         try:
             if len(codes) != 2:
                 raise InputError("two codes joined by a hyphen are expected, as in en-de.txt")
@@ -92,16 +91,16 @@ def _dictionaries(path: Path, languages: Sequence[str] | None) -> Iterator[tuple
 
 
 def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
-    """PanLex's Swadesh lists: files ``{language}-{variety}.txt`` whose line i names concept i
-    by synonyms separated by tabs.
+    """PanLex's Swadesh lists: files ``{language}-{variety}.txt``. Line i has the words of concept
+    i, separated by tabs.
 
-    A folder holds one list (110 or 207 concepts), named by the folder.
+    Each folder is one list (110 or 207 concepts), with the name of the folder.
     """
     for file in _files(path, "???-???.txt", "PanLex Swadesh lists (deu-000.txt …)"):
         code = file.name[:3]
         try:
             language = iso639_3(code)
-        except InputError:  # a code that ISO 639-3 has retired since
+        except InputError:  # a code that was removed from ISO 639-3
             language = code
         if languages is not None and language not in languages:
             continue
@@ -112,10 +111,10 @@ def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterat
 
 
 def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
-    """Concepticon's mappings: files ``map-{language}.tsv`` of ID, ``GLOSS///word``, priority.
+    """Concepticon's mappings: files ``map-{language}.tsv`` with ID, ``GLOSS///word`` and priority.
 
-    A word may hold synonyms joined by commas or slashes and remarks in brackets. What a bracket
-    without its other half leaves of a word is left out.
+    A word may be several synonyms, separated by commas or slashes, with remarks in brackets. Words
+    with unbalanced brackets are left out.
     """
     files = _files(path, "map-*.tsv", "Concepticon mappings (map-de.tsv …)")
     for language, file in in_languages(files, _code_of_mapping, languages):
@@ -144,7 +143,7 @@ def table(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]
 def _files(path: Path, pattern: str, what: str) -> list[Path]:
     files = files_in(path, pattern)
     if not files:
-        raise InputError(f"{path} holds no {what}; correct the lexicon's `path` in the config")
+        raise InputError(f"{path} contains no {what}; correct the lexicon's `path` in the config")
     return files
 
 

@@ -1,4 +1,4 @@
-"""The table that every lexicon becomes: concept, language, word, source."""
+"""The common table of lexicons: concept, language, word, source."""
 
 import hashlib
 import itertools
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.text_files import numbered_lines, without_surrogates
 
 log = logging.getLogger(__name__)
@@ -20,13 +20,13 @@ HEADER = ("concept", "language", "word", "source")
 
 
 def write_lexicon(entries: Iterable[Entry], path: str | Path) -> int:
-    """Write entries sorted, each once, in Unicode's composed form; return their number.
+    """Write sorted entries, each once, in Unicode's composed form. Return their number.
 
-    A tab or an end of line within a word becomes a space, and half of a surrogate pair U+FFFD,
-    which the log counts.
+    A tab or line end within a word becomes a space. Half of a surrogate pair becomes U+FFFD, and
+    the log has the number of replacements.
 
     Raises:
-        InputError: there is no entry.
+        InputError: there are no entries.
     """
     found, replaced = set(), 0
     for entry in entries:
@@ -42,17 +42,17 @@ def write_lexicon(entries: Iterable[Entry], path: str | Path) -> int:
         raise InputError(
             f"no entry was found for {path}; correct the lexicon's `languages` or `path` in the config"
         )
-    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         for row in [HEADER, *rows]:
             file.write("\t".join(row) + "\n")
     return len(rows)
 
 
 def read_lexicon(path: str | Path) -> list[Entry]:
-    """Read a table of :func:`write_lexicon`, or one a user wrote in its form.
+    """Read a table of :func:`write_lexicon`, or a user's table in the same format.
 
     Raises:
-        InputError: names file and line of the first malformed row.
+        InputError: a row is malformed.
     """
     entries = []
     for number, line in numbered_lines(path):
@@ -86,7 +86,7 @@ def by_concept(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 
 
 def translation_pairs(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Entry]]:
-    """Every two different words of one concept, each pair once."""
+    """All pairs of different words of one concept, each pair once."""
     for members in by_concept(entries).values():
         for first, second in itertools.combinations(members, 2):
             if first.word != second.word:
@@ -94,9 +94,9 @@ def translation_pairs(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Entry]]
 
 
 def is_held_out(concept: str, fraction: float) -> bool:
-    """Whether a concept is kept out of alignment, to measure groups on.
+    """Whether a concept is held out of alignment, for measurements.
 
-    The choice hangs on the concept's name alone, so it does not change when others come or go.
+    The choice depends only on the concept's name, so other concepts do not change it.
     """
     digest = hashlib.sha256(concept.encode("utf-8")).digest()
     return int.from_bytes(digest[:8], "big") < fraction * 2**64

@@ -25,15 +25,15 @@ def generate(kind: str, emoji_wheel: str | Path, **given: Any) -> dict[str, list
 
     Args:
         kind: a key of :data:`GENERATORS`.
-        emoji_wheel: the archive that names things.
+        emoji_wheel: the archive with names of things.
         given: the fields of :class:`Options`.
 
     Returns:
-        the splits, and ``passages`` for ranking. The same options make the same records; those
-        of a language do not depend on which others there are.
+        the splits, and ``passages`` for ranking. The same options give the same records. The
+        records of a language do not depend on the other languages.
 
     Raises:
-        InputError: there is no such kind, or an option is unusable.
+        InputError: there is no such kind, or an option is invalid.
     """
     if kind not in GENERATORS:
         raise InputError(
@@ -61,7 +61,7 @@ def generate(kind: str, emoji_wheel: str | Path, **given: Any) -> dict[str, list
 def _numbered(
     query: str, language: str, texts: Sequence[str], rng: random.Random
 ) -> dict[int, Record]:
-    """Number a query's passages in any order: an id must not tell which is relevant."""
+    """Number a query's passages in random order, so that ids do not reveal the relevant one."""
     places = rng.sample(range(len(texts)), len(texts))
     return {
         index: {"id": f"{query}-{place}", "language": language, "title": "", "text": texts[index]}
@@ -72,12 +72,12 @@ def _numbered(
 def texts(
     emoji_wheel: str | Path, *, languages: Sequence[str], sentences: int = 200, seed: int = 0
 ) -> Iterator[dict[str, str]]:
-    """Sentences of the small world, of every split, as a corpus.
+    """Sentences of all splits as a corpus.
 
-    For choosing which subwords a trimmed vocabulary keeps, and not for training on.
+    It is for choosing the subwords of a trimmed vocabulary, not for training.
 
     Args:
-        sentences: how many each language has.
+        sentences: the number of sentences per language.
     """
     shares = {"train": 0.5, "dev": 0.2, "test": 0.3}
     for language in languages:

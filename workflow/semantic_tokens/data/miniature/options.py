@@ -1,4 +1,4 @@
-"""What a config may say of a miniature dataset."""
+"""The options of a miniature dataset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,20 +39,19 @@ _SCHEMA = {
 
 @dataclass(frozen=True)
 class Options:
-    """How a dataset is drawn; every field is a key of the dataset's ``options``.
+    """The options of a dataset; every field is a key of the dataset's ``options``.
 
     Attributes:
-        languages: ISO 639-3 codes out of :data:`LANGUAGES`.
-        examples: how many (queries, for ranking) each split has in every language.
-        seed: every language and split draws from a stream of its own.
-        ambiguous_fraction: share of NER sentences that tell nothing of a name's type.
-        kind_fraction: share of questions and hypotheses for which one has to know of what kind
-            a thing is.
-        exact_fraction: share of questions and pairs in which a single word decides.
-        near_fraction: how often that word, if it is a thing, is exchanged for one of its kind.
-        rumour_fraction: share of a query's other passages that would answer it, were they true.
-        distractors: facts beside the one that answers, at most 5. A context has fewer where
-            nothing requires them.
+        languages: ISO 639-3 codes from :data:`LANGUAGES`.
+        examples: the number of examples (for ranking, queries) per split and language.
+        seed: the random seed; every language and split has its own random stream.
+        ambiguous_fraction: the fraction of NER sentences that do not show a name's type.
+        kind_fraction: the fraction of questions and hypotheses about the kind of a thing.
+        exact_fraction: the fraction of questions and pairs in which a single word decides.
+        near_fraction: how often this word, if it is a thing, is replaced by another of its kind.
+        rumour_fraction: the fraction of a query's other passages that would answer it if they were
+            true.
+        distractors: the number of other facts, at most 5. A context has fewer if it needs fewer.
     """
 
     languages: Sequence[str]

@@ -71,8 +71,8 @@ def fill(template: str, fillers: Mapping[str, str], spaced: bool) -> Sentence:
 
 
 def running_text(tokens: Sequence[str], spaced: bool) -> tuple[str, list[tuple[int, int]]]:
-    """Join tokens as one writes them, and say where each stands: first character, and the
-    character after the last.
+    """Join tokens into text. Also return each token's first character, and the character after its
+    last.
 
     >>> running_text(["¿", "Qué", "compró", "Ana", "?"], spaced=True)[0]
     '¿Qué compró Ana?'

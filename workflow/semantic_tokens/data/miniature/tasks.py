@@ -1,9 +1,8 @@
-"""What the tasks ask of the small world's facts.
+"""The examples of each miniature task, generated from facts.
 
-Everywhere it is to know what a word means, of things (what kind of thing is it: food, animal,
-plant …) and of sentences (is it certain, denied or open?), or to tell two like words apart. No
-noun, name or template of the test split is in a training text, so what they mean has to come
-from the embeddings.
+Every task requires the meaning of words: the kind of a thing (food, animal, plant …), whether a
+sentence says certain, denied or open, or the difference between two similar words. No noun, name or
+template of the test split is in a training text, so their meaning must come from the embeddings.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,12 +26,12 @@ Record = dict[str, Any]
 _ENTITIES = {"P": "PER", "C": "ORG", "L": "LOC", "D": "DATE"}
 LABELS = ("entailment", "contradiction", "neutral")
 _VERDICT_OF = dict(zip(LABELS, VERDICTS, strict=True))
-# What differs in a pair of that label, where the verdict does not decide.
+# label -> what can differ in a pair, if the verdict does not decide
 _DECISIVE = {"contradiction": ("T", "L"), "neutral": ("P", "relation")}
 
 
 def named_entities(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
-    """Names of people (PER), companies (ORG) and territories (LOC), and dates (DATE)."""
+    """Sentences with people (PER), companies (ORG), territories (LOC) and dates (DATE)."""
     for _ in range(count):
         if narrator.rng.random() < options.ambiguous_fraction:
             sentence = narrator.mention(narrator.rng.choice("PCL"))
@@ -51,7 +50,7 @@ def named_entities(narrator: Narrator, count: int, options: Options) -> Iterator
 
 @dataclass(frozen=True)
 class Riddle:
-    """A question, and facts of which the first alone answers it, by one of its slots."""
+    """A question and several facts. Only the first fact answers it, with one of its slots."""
 
     question: str
     asked: str
@@ -59,8 +58,10 @@ class Riddle:
 
 
 def riddle_of_kinds(narrator: Narrator, territory: str, options: Options) -> Riddle:
-    """Ask for the thing of a kind in a territory where there are things of other kinds too: to
-    the letter all fit alike, so the kind of each has to be known."""
+    """Ask for the thing of one kind in a territory that also has things of other kinds.
+
+    The words of all facts match the question equally well, so the kinds must be known.
+    """
     kind = narrator.kind()
     things = [narrator.words.thing(narrator.rng, kind)]
     things += narrator.things_of_other_kinds(kind, options.distractors)
@@ -71,8 +72,8 @@ def riddle_of_kinds(narrator: Narrator, territory: str, options: Options) -> Rid
 
 
 def riddle_of_words(narrator: Narrator, fact: Fact, asked: str, options: Options) -> Riddle:
-    """Ask for a slot of a fact beside others that differ from it in one of the words that the
-    question names, or in what was done."""
+    """Ask for a slot of a fact. Each of the other facts differs in one word that the question
+    contains, or in the relation."""
     relation, fillers = fact
     others: list[Fact] = []
     for slot in RELATIONS[relation]:
@@ -88,7 +89,7 @@ def riddle_of_words(narrator: Narrator, fact: Fact, asked: str, options: Options
 
 
 def riddle_of_relations(narrator: Narrator, fact: Fact, asked: str, others: int) -> Riddle:
-    """Ask for a slot of a fact beside facts of other relations, if there are others at all."""
+    """Ask for a slot of a fact. The other facts, if any, have other relations."""
     relations = [relation for relation in RELATIONS if relation != fact[0]]
     chosen = narrator.rng.sample(relations, min(others, len(relations)))
     facts = [fact, *(narrator.fact(relation) for relation in chosen)]
@@ -98,8 +99,12 @@ def riddle_of_relations(narrator: Narrator, fact: Fact, asked: str, others: int)
 def draw_riddle(
     narrator: Narrator, options: Options, others: int, territory: str | None = None
 ) -> Riddle:
-    """A riddle of kinds in ``kind_fraction`` of the cases, of words in ``exact_fraction``, else
-    of relations, with so many others; its question names the territory, where one is given."""
+    """Draw a riddle of kinds (``kind_fraction``), of words (``exact_fraction``) or of relations.
+
+    Args:
+        others: the number of other facts in a riddle of relations.
+        territory: the territory that the question must name, if any.
+    """
     draw = narrator.rng.random()
     if draw < options.kind_fraction:
         return riddle_of_kinds(narrator, territory or narrator.filler("L"), options)
@@ -117,11 +122,10 @@ def draw_riddle(
 
 
 def question_answering(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
-    """A riddle whose facts are told in one text, in any order; the answer is a part of it.
+    """A riddle whose facts form one text in random order. The answer is a part of the text.
 
-    Where nothing but the word that asks (who, what, where, when) decides, a single fact is told:
-    which of its names is meant is then a matter of what the words mean, and not of finding the
-    right sentence.
+    If only the question word (who, what, where, when) decides, the text contains a single fact.
+    Then the meaning of the words decides, and not which sentence is found.
     """
     for _ in range(count):
         riddle = draw_riddle(narrator, options, 0)
@@ -137,21 +141,21 @@ def question_answering(narrator: Narrator, count: int, options: Options) -> Iter
 
 
 def sentence_pairs(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
-    """A premise, that tells of an event and what to hold of it, and the hypothesis that the event
-    took place.
+    """Pairs of a premise (a statement about an event, and a verdict) and a hypothesis (that the
+    event took place).
 
-    In most pairs the verdict decides: certain (entailment), denied (contradiction) or open
-    (neutral). In ``exact_fraction`` of the last two the premise is certain, and what it tells
-    differs from the hypothesis in one word: in the thing or the place (contradiction: both are
-    taken to speak of one event, as is the custom in NLI), or in the person or in what was done
-    (neutral). ``kind_fraction`` of the hypotheses name the thing by its kind. Hypotheses alone
-    are drawn alike for the three labels.
+    In most pairs, the verdict decides: certain (entailment), denied (contradiction) or open
+    (neutral). In ``exact_fraction`` of the last two, the premise is certain and differs from the
+    hypothesis in one word. For a contradiction this is the thing or the place, because both
+    sentences are assumed to be about the same event, as usual in NLI. For neutral it is the person
+    or the relation. ``kind_fraction`` of the hypotheses name the thing by its kind. Hypotheses have
+    the same distribution for all three labels.
     """
     for number in range(count):
         label = LABELS[number % len(LABELS)]
         relation, kind = narrator.rng.choice(list(TWIN)), narrator.kind()
         _, claimed = narrator.fact(relation, T=narrator.words.thing(narrator.rng, kind))
-        told = dict(claimed)
+        stated = dict(claimed)
         names_kind = narrator.rng.random() < options.kind_fraction
         if names_kind:
             claimed["T"] = narrator.kind_word(kind)
@@ -163,26 +167,26 @@ def sentence_pairs(narrator: Narrator, count: int, options: Options) -> Iterator
             if changed == "relation":
                 relation = TWIN[relation]
             elif changed == "T" and names_kind:
-                told["T"] = narrator.things_of_other_kinds(kind, 1)[0]
+                stated["T"] = narrator.things_of_other_kinds(kind, 1)[0]
             else:
-                told[changed] = narrator.other(changed, told[changed], options.near_fraction)
+                stated[changed] = narrator.other(changed, stated[changed], options.near_fraction)
         template = narrator.rng.randrange(2)
         yield {
-            "first": narrator.tell_with_verdict((relation, told), verdict, template),
+            "first": narrator.tell_with_verdict((relation, stated), verdict, template),
             "second": narrator.tell(hypothesis, 1 - template).text,
             "label": label,
         }
 
 
 def rankings(narrator: Narrator, count: int, options: Options) -> Iterator[Record]:
-    """A riddle whose facts are a passage each, with a verdict; the first, which is certain, is
-    relevant. ``rumour_fraction`` of the others would answer, were they not denied or open.
+    """A riddle with one passage per fact, each with a verdict. The first passage is certain, and
+    relevant. ``rumour_fraction`` of the others would answer the query if they were certain.
 
-    Every query of a language and split names a territory that no other does, nor does another's
-    passage, so nothing else in the collection answers it.
+    Within a language and split, every query names another territory, and the passages of other
+    queries do not name it. So no other passage of the collection answers it.
 
     Raises:
-        InputError: there are not as many territories.
+        InputError: there are too few territories.
     """
     places = narrator.words.territories
     if count >= len(places):
@@ -196,15 +200,17 @@ def rankings(narrator: Narrator, count: int, options: Options) -> Iterator[Recor
     for territory in asked_about:
         riddle = draw_riddle(narrator, options, options.distractors, territory)
         passages = []
-        for index, (relation, told) in enumerate(riddle.facts):
+        for index, (relation, stated) in enumerate(riddle.facts):
             verdict = "certain" if index == 0 else narrator.rng.choice(VERDICTS)
             if index and narrator.rng.random() < options.rumour_fraction:
-                relation, told = riddle.facts[0]
-                told = told | {riddle.asked: narrator.other(riddle.asked, told[riddle.asked], 1.0)}
+                relation, stated = riddle.facts[0]
+                stated = stated | {
+                    riddle.asked: narrator.other(riddle.asked, stated[riddle.asked], 1.0)
+                }
                 verdict = narrator.rng.choice(["denied", "open"])
-            if told.get("L", territory) != territory:
-                told = told | {"L": narrator.rng.choice(elsewhere)}
-            passage = narrator.tell_with_verdict((relation, told), verdict)
+            if stated.get("L", territory) != territory:
+                stated = stated | {"L": narrator.rng.choice(elsewhere)}
+            passage = narrator.tell_with_verdict((relation, stated), verdict)
             if passage not in passages:
                 passages.append(passage)
         yield {"query": riddle.question, "passages": passages}

@@ -30,21 +30,21 @@ _FAKER_LOCALES = {
 LANGUAGES = tuple(_FAKER_LOCALES)
 
 _UNSPACED = ("jpn", "zho")
-# Where family names stand first, and what stands between the two.
+# Languages with the family name first -> the separator between the two names.
 _FAMILY_FIRST = {"jpn": " ", "kor": "", "zho": ""}
-# Where verbs agree with a person's gender (ara), or the two names with each other (rus).
+# Languages in which verbs agree with the person's gender (ara), or the two names agree (rus).
 _MASCULINE_ONLY = {"ara", "rus"}
-# Where nouns have a capital, which the pictures' names leave out.
+# Languages that capitalise nouns. The names of pictures do not.
 _CAPITALISED_NOUNS = {"deu"}
 
-# Longer ones are left out: short texts make more optimizer steps a minute.
+# Longer names are left out: shorter texts allow more optimizer steps per minute.
 _LONGEST_NAME = 9  # characters
 _LONGEST_PLACE = 12
 _LONGEST_UNSPACED_PLACE = 6
 _LONGEST_NOUN = 20
 _LONGEST_NOUN_WORDS = 3
 
-# Kinds of things, by pictures that show one each. Like things stand side by side.
+# Kinds of things, as pictures that show one thing each. Similar things are neighbours.
 KINDS = {
     "food": "🌰🌶🌽🍄🍅🍆🍇🍈🍉🍊🍋🍌🍍🍎🍐🍑🍒🍓🥐🥑🥒🥔🥕🥜🥝🥥🥦🥬🥭🧄🧅🫐🫑🫒🫘🫚🍔🍕🍖🍗🍘🍙🍚🍛🍜🍝🍞🍟🍠"
     "🍢🍣🍤🥓🥖🥗🥘🥙🥚🥞🥟🥠🥧🥨🥩🥪🥫🥮🥯🧀🧆🧇🧈🫓🫔🍥🍡🍦🍧🍨🍩🍪🍫🍬🍭🍮🍯🍰🍱🍲🍳🍿🧁🧂",
@@ -58,8 +58,10 @@ KINDS = {
 
 
 def by_split(concepts: Sequence[str]) -> dict[str, list[str]]:
-    """Share concepts out among the splits by the order of their hashes, so that each split has
-    some of every kind and a concept's split is the same in every language."""
+    """Assign concepts to splits by the order of their hashes.
+
+    So each split has concepts of every kind, and a concept is in the same split in every language.
+    """
     ordered = sorted(concepts, key=_fraction)
     first, second = (round(len(ordered) * sum(_SHARES[:n])) for n in (1, 2))
     return dict(
@@ -68,7 +70,7 @@ def by_split(concepts: Sequence[str]) -> dict[str, list[str]]:
 
 
 def split_of(name: str) -> str:
-    """The split that a name belongs to, by its hash alone, whatever other names there are."""
+    """The split of a name. It depends only on the hash of the name, not on other names."""
     fraction = _fraction(name)
     for split, share in zip(SPLITS, _SHARES, strict=True):
         if fraction < share:
@@ -83,12 +85,12 @@ def _fraction(name: str) -> float:
 
 @dataclass(frozen=True)
 class Words:
-    """What one split's sentences of one language are filled with.
+    """The words for the templates of one language and split.
 
     Attributes:
-        things: kind -> nouns in the order of :data:`KINDS`, so that neighbours are alike
+        things: kind -> nouns in the order of :data:`KINDS`, so that neighbours are similar
             (lemon, banana, pineapple).
-        company_forms: patterns that make a company's name of a family name.
+        company_forms: patterns that make a family name into the name of a company.
     """
 
     language: str
@@ -105,7 +107,7 @@ class Words:
         return f"{given} {family}"
 
     def short_name(self, rng: random.Random) -> str:
-        """A person as acquaintances would say: by given name, or the way that is usual."""
+        """The name by which acquaintances call a person: the given name in most languages."""
         if self.language == "jpn":
             return rng.choice(self.family_names)
         if self.language in _FAMILY_FIRST:
@@ -122,7 +124,7 @@ class Words:
         return next(kind for kind, things in self.things.items() if thing in things)
 
     def near_thing(self, rng: random.Random, thing: str) -> str:
-        """A noun of the same kind: one of the six nearest in the order of pictures."""
+        """Another noun of the same kind, one of the six nearest in the order of pictures."""
         things = self.things[self.kind_of(thing)]
         place = things.index(thing)
         near = things[max(0, place - 3) : place + 4]
@@ -133,7 +135,7 @@ class Words:
 
         day = datetime.date(1950, 1, 1) + datetime.timedelta(days=rng.randrange(27000))
         date = " ".join(format_date(day, "long", locale=iso639_1(self.language)).split())
-        date = date.removesuffix(" г.")  # the abbreviated year would double the full stop
+        date = date.removesuffix(" г.")  # the abbreviation of year would give two full stops
         return date.replace(" ", "") if self.language in _UNSPACED else date
 
 
@@ -142,7 +144,7 @@ def words_of(language: str, company_forms: tuple[str, ...], emoji_wheel: Path) -
     """The words of every split of one of :data:`LANGUAGES`."""
     places = _places(language)
     nouns = _nouns(language, emoji_wheel)
-    # A word that means two things would be of two splits.
+    # A word with two meanings could be in two splits.
     given, family = _names(language, others={*places.values(), *nouns.values()})
     return {
         split: Words(
@@ -161,12 +163,14 @@ def words_of(language: str, company_forms: tuple[str, ...], emoji_wheel: Path) -
 
 
 def _names(language: str, others: Set[str]) -> list[list[str]]:
-    """Given names and family names of a country, alphabetically, without those that are both
-    or one of the other words."""
+    """Given names and family names of a country, in alphabetical order.
+
+    Names that are both, or that are among ``others``, are left out.
+    """
     from faker import Faker
 
     faker = Faker(_FAKER_LOCALES[language])
-    faker.seed_instance(0)  # the draw is a way to list the provider's names, the same for all
+    faker.seed_instance(0)  # random draws list the provider's names; always the same ones
     if language in _MASCULINE_ONLY:
         first_name, last_name = faker.first_name_male, faker.last_name_male
     else:
@@ -180,8 +184,8 @@ def _names(language: str, others: Set[str]) -> list[list[str]]:
 
 
 def _places(language: str) -> dict[str, str]:
-    """ISO 3166 code -> name, for countries and territories that one word names: such names need
-    no article and no agreement."""
+    """ISO 3166 code -> name, for countries and territories whose name is a single word. Such names
+    need no article and no agreement."""
     import pycountry
 
     longest = _LONGEST_UNSPACED_PLACE if language in _UNSPACED else _LONGEST_PLACE
@@ -198,12 +202,12 @@ def _places(language: str) -> dict[str, str]:
 
 
 def _nouns(language: str, emoji_wheel: Path) -> dict[str, str]:
-    """picture -> noun, for pictures of :data:`KINDS` that a few words name, and no other does."""
+    """Picture -> noun, for pictures of :data:`KINDS` with a short name that is unique."""
     listed = {entry.concept: entry.word for entry in emoji(emoji_wheel, [language])}
     nouns: dict[str, str] = {}
     for picture in "".join(KINDS.values()):
         point = f"emoji:{ord(picture):X}"
-        # Some pictures are only listed with the selector that has them drawn in colour.
+        # Some pictures are only listed with the variation selector for coloured pictures.
         name = listed.get(point) or listed.get(f"{point}-FE0F")
         if not name or len(name) > _LONGEST_NOUN or len(name.split()) > _LONGEST_NOUN_WORDS:
             continue

@@ -1,4 +1,4 @@
-"""The small world that all datasets tell of, and who tells of it in one language."""
+"""The facts of the miniature datasets, and their statements in one language."""
 
 import dataclasses
 import random
@@ -12,16 +12,16 @@ Fact = tuple[str, dict[str, str]]  # relation, slot -> words
 
 # Slots: P person, C company, L territory, T thing, D date.
 RELATIONS = {"buy": "PTL", "photo": "PTL", "join": "PCD", "ship": "CTL"}
-# The slots that are asked for, and so need a question template.
+# The slots that questions ask for. Each needs a question template.
 QUESTIONS = {"buy": "PT", "photo": "PT", "join": "CD", "ship": "LT"}
-# What the same person may do with the same thing, without the one following from the other.
+# Relations of the same person and thing, neither of which implies the other.
 TWIN = {"buy": "photo", "photo": "buy"}
 HAS_PLACE = ("buy", "photo", "ship")
 VERDICTS = ("certain", "denied", "open")
 
 
 class Narrator:
-    """Tells facts in one language with one split's words and templates."""
+    """States facts in one language, with the words and templates of one split."""
 
     def __init__(self, language: str, split: str, emoji_wheel: Path, rng: random.Random) -> None:
         self.split, self.rng = split, rng
@@ -30,7 +30,7 @@ class Narrator:
         self.words: Words = words_of(language, forms, emoji_wheel)[split]
 
     def filler(self, slot: str) -> str:
-        """Words for a slot; things of all kinds are alike frequent."""
+        """Random words for a slot. Things of all kinds are equally frequent."""
         match slot:
             case "P":
                 return self.words.short_name(self.rng)
@@ -55,7 +55,7 @@ class Narrator:
         return [self.words.thing(self.rng, other) for other in kinds]
 
     def other(self, slot: str, than: str, near_fraction: float = 0.0) -> str:
-        """Another filler of a slot; a thing is of the same kind in ``near_fraction`` of cases."""
+        """Other words for a slot. In ``near_fraction`` of cases, a thing keeps its kind."""
         if slot == "T" and self.rng.random() < near_fraction:
             return self.words.near_thing(self.rng, than)
         while (word := self.filler(slot)) == than:
@@ -63,19 +63,19 @@ class Narrator:
         return word
 
     def fact(self, relation: str, **given: str) -> Fact:
-        """A fact of a relation; slots that are not given are drawn."""
+        """A fact of a relation. Slots that are not given are random."""
         return relation, {
             slot: given.get(slot) or self.filler(slot) for slot in RELATIONS[relation]
         }
 
     def tell(self, fact: Fact, template: int | None = None) -> Sentence:
-        """A statement of a fact, by a template of this split."""
+        """A statement of a fact, from a template of this split."""
         choices = self.templates[fact[0]][self.split]
         index = self.rng.randrange(len(choices)) if template is None else template
         return self._fill(choices[index], fact[1])
 
     def tell_with_verdict(self, fact: Fact, verdict: str, template: int | None = None) -> str:
-        """A statement of a fact, and a sentence that it is certain, denied or open."""
+        """A statement of a fact, and a sentence that calls it certain, denied or open."""
         comment = self.rng.choice(self.templates["verdict"][verdict][self.split])
         return self.join_texts([self.tell(fact, template).text, self._fill(comment, {}).text])
 
@@ -85,12 +85,12 @@ class Narrator:
         return self._fill(question, fact[1]).text
 
     def ask_which(self, kind: str, territory: str) -> str:
-        """The question for the thing of a kind that there is in a territory."""
+        """The question for the thing of one kind in a territory."""
         question = self.templates["which"][SPLITS.index(self.split)]
         return self._fill(question, {"K": self.kind_word(kind), "L": territory}).text
 
     def mention(self, slot: str) -> Sentence:
-        """A sentence that says nothing of what it names: only the name tells what that is."""
+        """A sentence in which only the name itself shows its type."""
         template = self.rng.choice(self.templates["ambiguous"][self.split])
         sentence = self._fill(template, {"X": self.filler(slot)})
         return dataclasses.replace(sentence, spans={slot: sentence.spans["X"]})

@@ -36,15 +36,15 @@ class Claim:
     """One claim of the paper.
 
     Attributes:
-        topic: e.g. ``ratio``.
-        section: of the paper.
-        text: what the paper says.
-        statistic: what is measured, in words.
-        measure: a study -> task -> the statistic; ``all`` where a claim is of all tasks at once.
-        bound: the claim holds above it.
-        is_below: it holds below it.
-        is_similar: the bound is the study's margin, below zero unless ``is_below``.
-        needs: what experiments it takes.
+        topic: for example ``ratio``.
+        section: the section of the paper.
+        text: the claim in the paper.
+        statistic: the statistic in words.
+        measure: a study -> task -> the statistic; ``all`` if the claim is about all tasks together.
+        bound: the claim holds if the statistic is above it.
+        is_below: the claim holds if the statistic is below the bound.
+        is_similar: whether the bound is the study's margin, negative unless ``is_below``.
+        needs: the experiments that it needs.
     """
 
     topic: str
@@ -71,8 +71,8 @@ CLAIMS = (
         falls, "K-Means at two ratios or more, and the ungrouped model",
     ),
     Claim(
-        "ratio", "4.1", "Grouping alone keeps over 90% in classification with 10% of the "
-        "vocabulary.",
+        "ratio", "4.1", "Without pretraining, grouping keeps over 90% in classification with 10% of "
+        "the vocabulary.",
         "perc at 10%, not pretrained",
         keeps(CLASSIFICATION, 0.1, "asis"), "K-Means at 10%, not pretrained", bound=90,
     ),
@@ -110,7 +110,7 @@ CLAIMS = (
     ),
     Claim(
         "CLSA", "4.1", "With CLSA, scores are consistently higher or similar.",
-        "points of perc with CLSA minus without, at the ratio where that is lowest",
+        "points of perc with CLSA minus without, at the ratio with the lowest difference",
         alignment_never_hurts, "K-Means with and without CLSA", is_similar=True,
     ),
     Claim(
@@ -120,11 +120,11 @@ CLAIMS = (
     ),
     Claim(
         "CLSA", "4.1", "CLSA helps more at lower ratios.",
-        "what it helps at the smallest ratio minus at the largest",
+        "the gain from CLSA at the smallest ratio minus the gain at the largest",
         alignment_helps_more_at_low_ratios, "K-Means with and without CLSA at two ratios",
     ),
     Claim(
-        "semantics", "4.2", "What is kept comes of grouping by meaning, and not of sharing alone.",
+        "semantics", "4.2", "Scores are kept because of grouping by meaning, and not only because of sharing.",
         "points of perc, K-Means minus random groups of the same sizes",
         meaning_counts, "random groups (`controls`) and K-Means at one ratio",
     ),
@@ -140,18 +140,18 @@ CLAIMS = (
         slope_flattens, "the experiments of Figures 4 and 5 at three ratios or more",
     ),
     Claim(
-        "DR", "4.2", "Reduction alone keeps scores to a dimension, and falls sharply below it.",
+        "DR", "4.2", "Reduction without grouping keeps scores down to a dimension, and falls sharply below it.",
         "points of perc lost below the smallest grouped dimension, minus those lost above it",
         reduction_falls_sharply, "the experiments of Figure 6",
     ),
     Claim(
-        "DR", "4.2", "At as few parameters, grouping keeps scores where reduction alone fails.",
+        "DR", "4.2", "With equally few parameters, grouping keeps scores while reduction without grouping fails.",
         "points of perc, grouped minus the reduced model of as many parameters or more",
         grouping_goes_further_than_reduction, "the experiments of Figures 5 and 6",
     ),
     Claim(
         "backbones", "4.3", "Other backbones lose as much as the main one.",
-        "points between the shares that backbones keep of their own ungrouped scores, over all "
+        "points between the percentages that backbones keep of their own ungrouped scores, over all "
         "ratios",
         backbones_are_alike, "the experiments of Figures 4 and 7",
         is_below=True, is_similar=True,
@@ -179,7 +179,7 @@ CLAIMS = (
         languages_are_hit_alike, "Figure 10 with pairs of groups II or III",
     ),
     Claim(
-        "languages", "C", "It hurts them less alike in tasks that share neither.",
+        "languages", "C", "The effect is less similar in tasks that share neither.",
         "Pearson's ρ, pairs II and III minus pairs I",
         languages_follow_tasks_and_data, "Figure 10 with pairs of all groups",
     ),

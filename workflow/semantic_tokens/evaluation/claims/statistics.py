@@ -17,7 +17,7 @@ from semantic_tokens.evaluation.claims.study import (
 )
 from semantic_tokens.study.figures import PAIRS
 
-#: The task of a line that speaks of all of a claim's tasks together.
+#: The task of a row that covers all tasks of a claim.
 ALL = "all"
 
 PRETRAININGS = ("asis", "mlm")
@@ -30,8 +30,8 @@ class Value(NamedTuple):
     """A claim's statistic.
 
     Attributes:
-        draws: [1 + resamples], the statistic itself first.
-        doubt: why it decides nothing; empty where it may.
+        draws: [1 + resamples], the statistic on the actual items first.
+        doubt: the reason why it is not used for the verdict, or empty.
     """
 
     draws: np.ndarray
@@ -48,9 +48,9 @@ def in_each(
     *,
     oracle: Variant | None = None,
 ) -> dict[str, Value]:
-    """A statistic in every task of these kinds that has the experiments for it.
+    """A statistic in every task of these kinds with the needed experiments.
 
-    Where the oracle of a task cannot be told from chance, it decides nothing.
+    A task is in doubt if its oracle does not differ from chance.
     """
     found = {}
     for name, task in study.tasks.items():
@@ -64,15 +64,17 @@ def in_each(
 
 
 class TaskShares:
-    """A task's scores in percent of an oracle's."""
+    """A task's scores as percentages of an oracle's."""
 
     def __init__(self, task: MeasuredTask, oracle: Variant) -> None:
         self.task = task
         self.oracle = oracle
-        self.doubt = "its oracle cannot be told from chance" if oracle in task.at_chance else ""
+        self.doubt = (
+            "its oracle cannot be distinguished from chance" if oracle in task.at_chance else ""
+        )
 
     def __call__(self, key: Variant) -> np.ndarray | None:
-        """[1 + resamples]; None where it was not trained."""
+        """[1 + resamples]; None if it was not trained."""
         if key not in self.task.scores or self.oracle not in self.task.scores:
             return None
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -80,11 +82,11 @@ class TaskShares:
         return np.where(np.isfinite(share), share, np.nan)
 
     def known(self, keys: Iterable[Variant]) -> list[tuple[Variant, np.ndarray]]:
-        """Those of these keys that were trained, with their shares."""
+        """The trained keys among these, with their percentages."""
         return [(key, share) for key in keys if (share := self(key)) is not None]
 
     def difference(self, pairs: Iterable[tuple[Variant, Variant]]) -> np.ndarray | None:
-        """The mean of first minus second, over the pairs of which both were trained."""
+        """The mean of first minus second, over pairs of trained models."""
         found = [
             first - second
             for a, b in pairs
@@ -93,15 +95,15 @@ class TaskShares:
         return np.mean(found, axis=0) if found else None
 
     def keeps(self, key: Variant) -> np.ndarray | None:
-        """The share of one model; one that is no better than chance keeps nothing that counts."""
+        """The percentage of one model; in doubt if the model is not better than chance."""
         if key in self.task.at_chance and not self.doubt:
-            self.doubt = "it cannot be told from chance"
+            self.doubt = "it cannot be distinguished from chance"
         return self(key)
 
 
 def slope(ratios: Sequence[float], shares: Sequence[np.ndarray]) -> np.ndarray:
-    """[1 + resamples] by least squares, the points that a share changes with each doubling of the
-    ratio: positive where scores fall with the ratio.
+    """[1 + resamples], the change of a percentage per doubling of the ratio, by least squares. It
+    is positive if scores fall with the ratio.
 
     >>> slope([1.0, 0.5, 0.25], [np.array([100.0]), np.array([90.0]), np.array([80.0])])
     array([10.])
@@ -113,7 +115,7 @@ def slope(ratios: Sequence[float], shares: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _slope_of(share_of: TaskShares, keys: Iterable[Variant]) -> np.ndarray | None:
-    """The slope over those of these keys that were trained, three or more."""
+    """The slope over the trained keys among these; it needs at least three."""
     found = share_of.known(keys)
     if len(found) < 3:
         return None
@@ -192,8 +194,8 @@ def alignment_never_hurts(study: MeasuredStudy) -> dict[str, Value]:
     def statistic(share_of: TaskShares) -> np.ndarray | None:
         found = [share_of.difference(_aligned_pairs(study, ratio)) for ratio in study.ratios]
         known = [difference for difference in found if difference is not None]
-        # The ratio where it is lowest, and not the lowest of each resample, which noise alone
-        # would push down.
+        # The ratio with the lowest score on the actual items. The minimum of each sample would be
+        # biased downwards by noise.
         return min(known, key=lambda draws: float(draws[0])) if known else None
 
     return in_each(study, EVERY, statistic)
@@ -290,10 +292,10 @@ def backbones_are_alike(study: MeasuredStudy) -> dict[str, Value]:
     )
 
     def kept(task: MeasuredTask, backbone: str) -> np.ndarray | None:
-        """The mean share that is left over the ratios, of the backbone's own ungrouped model."""
+        """The mean percentage over ratios, relative to the backbone's own ungrouped model."""
         oracle = study.ungrouped(backbone=backbone, alignment=study.alignment)
         if oracle not in task.scores:
-            oracle = oracle._replace(alignment="unaligned")  # as the paper's mBERT
+            oracle = oracle._replace(alignment="unaligned")  # as for mBERT in the paper
         grouped = [
             study.grouped(ratio, backbone=backbone, alignment=study.alignment)
             for ratio in study.ratios
@@ -315,9 +317,9 @@ def backbones_are_alike(study: MeasuredStudy) -> dict[str, Value]:
 def _zero_shot(
     study: MeasuredStudy, kinds: Sequence[str], statistic: Callable[["TaskShares", Callable], Any]
 ) -> dict[str, Value]:
-    """A statistic of Figure 9, whose scores are in percent of its own oracle's.
+    """A statistic of Figure 9, whose scores are relative to its own oracle.
 
-    The statistic is of the task's shares, and a function from a ratio to a key.
+    The arguments of the statistic are the task's percentages, and a function from a ratio to a key.
     """
     grouped = [key for key in study.of("figure9") if key.method == "kmeans-cosine"]
     if not grouped:
@@ -350,8 +352,8 @@ def retrieval_does_not_transfer(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def correlations(study: MeasuredStudy, groups: Iterable[str]) -> list[np.ndarray]:
-    """[1 + resamples] each, Pearson's ρ of the languages' relative drops in two tasks: of every
-    pair of Appendix C in these groups, and every ratio."""
+    """Pearson's ρ of the languages' relative drops in two tasks, [1 + resamples] each, for every
+    pair of Appendix C in these groups and every ratio."""
     tasks = {task.kind: task for task in reversed(list(study.tasks.values()))}
     found = []
     for group, first, second in PAIRS:
@@ -367,15 +369,15 @@ def correlations(study: MeasuredStudy, groups: Iterable[str]) -> list[np.ndarray
 
 
 def _drops(task: MeasuredTask, key: Variant, oracle: Variant) -> dict[str, np.ndarray]:
-    """Language -> [1 + resamples] the share of the oracle's score that is lost; languages whose
-    oracle scores 0 are left out."""
+    """Language -> [1 + resamples], the relative drop from the oracle's score, without languages in
+    which the oracle scores 0."""
     best, ours = (task.by_language.get(k, {}) for k in (oracle, key))
     with np.errstate(divide="ignore", invalid="ignore"):
         return {c: (best[c] - ours[c]) / best[c] for c in best if c in ours and best[c][0] > 0}
 
 
 def _pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Of two times [languages, 1 + resamples], over the languages; NaN where one does not vary."""
+    """Pearson's ρ over languages of two [languages, 1 + resamples]; NaN if one is constant."""
     with np.errstate(divide="ignore", invalid="ignore"):
         a, b = (values - values.mean(axis=0) for values in (first, second))
         rho: np.ndarray = (a * b).sum(axis=0) / np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))

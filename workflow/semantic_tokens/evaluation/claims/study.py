@@ -12,7 +12,7 @@ from semantic_tokens.evaluation.bootstrap import Scores, experiment_name
 from semantic_tokens.study.experiments import ExperimentRow
 from semantic_tokens.study.recipe import PATTERNS, Recipe
 
-#: The kinds of tasks that the paper calls classification; the other is retrieval, its embedding task.
+#: The tasks that the paper calls classification; retrieval is its embedding task.
 CLASSIFICATION = (
     "token_classification",
     "question_answering",
@@ -24,7 +24,7 @@ EVERY = (*CLASSIFICATION, *RETRIEVAL)
 
 
 class Variant(NamedTuple):
-    """What was trained, on what. ``ratio`` is 1 where nothing is grouped, and NaN by a lexicon."""
+    """A model and its training. ``ratio`` is 1 without grouping, and NaN for lexicons."""
 
     backbone: str
     alignment: str
@@ -60,10 +60,10 @@ class MeasuredTask:
     """One task of a study.
 
     Attributes:
-        kind: e.g. ``retrieval``.
-        scores: what was trained -> [1 + resamples] its score and that of every resample.
-        at_chance: what cannot be told from chance.
-        by_language: as ``scores``, language -> scores; of what Figure 10 shows.
+        kind: for example ``retrieval``.
+        scores: key -> [1 + resamples], its score and that of every sample.
+        at_chance: the keys whose scores do not differ from chance.
+        by_language: like ``scores``, with language -> scores, for Figure 10.
     """
 
     kind: str
@@ -74,14 +74,14 @@ class MeasuredTask:
 
 @dataclass(frozen=True)
 class MeasuredStudy:
-    """What a study measured.
+    """The measurements of a study.
 
     Attributes:
-        oracle: what scores are in percent of.
-        tasks: by name.
+        oracle: the key to which percentages are relative.
+        tasks: the tasks by name.
         figures: figure -> the keys of its experiments, in the order of the table.
-        full_dimension: D of the main backbone's own word embeddings.
-        margin: points of ``perc`` within which scores count as similar.
+        full_dimension: D of the main backbone's word embeddings.
+        margin: the largest difference, in points of ``perc``, that counts as similar.
     """
 
     oracle: Variant
@@ -92,12 +92,12 @@ class MeasuredStudy:
 
     @property
     def alignment(self) -> str:
-        """That of Figure 4."""
+        """The alignment of Figure 4."""
         return next((key.alignment for key in self.of("figure4")), "none")
 
     @property
     def ratios(self) -> list[float]:
-        """Those of Figure 3's K-Means, the largest first."""
+        """The ratios of K-Means in Figure 3, the largest first."""
         ratios = {key.ratio for key in self.of("figure3") if key.method == "kmeans-cosine"}
         return sorted(ratios, reverse=True)
 
@@ -107,25 +107,25 @@ class MeasuredStudy:
 
     @property
     def dimensions(self) -> list[str]:
-        """Those of Figure 5, the largest first."""
+        """The dimensions of Figure 5, the largest first."""
         return sorted({k.dimension for k in self.of("figure5")}, key=dimension_size, reverse=True)
 
     def of(self, figure: str) -> Sequence[Variant]:
         return self.figures.get(figure, ())
 
     def ungrouped(self, **parts: Any) -> Variant:
-        """The ungrouped main backbone, unaligned, unless these parts say otherwise."""
+        """The key of the ungrouped, unaligned main backbone, with changed parts."""
         backbone = self.oracle.backbone
         key = Variant(backbone, "unaligned", "dfull", "ungrouped", 1.0, "asis", "all-languages")
         return key._replace(**parts)
 
     def grouped(self, ratio: float, **parts: Any) -> Variant:
-        """The main backbone by cosine K-Means, unaligned, unless these parts say otherwise."""
+        """The key of the unaligned main backbone with cosine K-Means, with changed parts."""
         return self.ungrouped(method="kmeans-cosine", ratio=ratio, **parts)
 
 
 def dimension_size(dimension: str) -> float:
-    """``d64`` is 64, and ``dfull`` more than any."""
+    """``d64`` is 64; ``dfull`` is larger than all others."""
     return math.inf if dimension == "dfull" else float(dimension[1:])
 
 
@@ -138,14 +138,14 @@ def study_of(
     full_dimension: int,
     margin: float,
 ) -> MeasuredStudy:
-    """A study out of its scores.
+    """Make a study from its scores.
 
     Args:
         rows_by_task: task -> its experiments.
         kinds: task -> its kind.
-        oracle: the experiment that the main backbone's relative scores are to.
+        oracle: the reference for relative scores of the main backbone.
         full_dimension: D of the main backbone's own word embeddings.
-        margin: of :class:`MeasuredStudy`.
+        margin: see :class:`MeasuredStudy`.
     """
     figures: dict[str, list[Variant]] = {}
     for row in dict.fromkeys(_hashable(r) for rows in rows_by_task.values() for r in rows):
@@ -181,10 +181,10 @@ def _hashable(row: ExperimentRow) -> tuple[tuple[str, Any], ...]:
 
 
 def published_study(table: pd.DataFrame, margin: float) -> MeasuredStudy:
-    """The paper's own Table 5 as a study; a task is named by its kind.
+    """The paper's Table 5 as a study, with kinds as names of tasks.
 
     Args:
-        table: of :func:`semantic_tokens.report.tables.paper_comparison.read_table`.
+        table: from :func:`semantic_tokens.report.tables.paper_comparison.read_table`.
     """
     full = table.groupby("backbone")["dim"].max()
     figures: dict[str, list[Variant]] = {}

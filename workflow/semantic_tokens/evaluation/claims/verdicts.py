@@ -37,7 +37,7 @@ COLUMNS = (
 
 
 def verdict(low: float, high: float, bound: float, *, is_below: bool = False) -> str:
-    """What an interval says of a claim.
+    """The verdict on a claim from an interval.
 
     >>> verdict(0.1, 2.0, 0.0), verdict(-2.0, -0.1, 0.0), verdict(-1.0, 1.0, 0.0)
     ('holds', 'contradicted', 'undecided')
@@ -52,15 +52,15 @@ def verdict(low: float, high: float, bound: float, *, is_below: bool = False) ->
 def judge(
     study: MeasuredStudy, resampling: Resampling, published: MeasuredStudy | None = None
 ) -> pd.DataFrame:
-    """Every claim on a study: a line over all of its tasks, then one for each task.
+    """Test every claim on a study: one row over all its tasks, then one row per task.
 
     Args:
-        published: the paper's own numbers as a study, where ``published`` is the statistic on
-            them; it is NaN where the paper prints no numbers.
+        published: the paper's numbers as a study, for the column ``published``; it is NaN if the
+            paper prints no numbers.
 
     Returns:
         :data:`COLUMNS`; ``verdict`` is ``holds``, ``contradicted``, ``undecided``, or ``not
-        measured`` where the experiments are not there, which ``detail`` then names.
+        measured`` if experiments are missing, which ``detail`` then names.
     """
     lines = []
     for claim in CLAIMS:
@@ -72,10 +72,10 @@ def judge(
 def _lines(
     claim: Claim, study: MeasuredStudy, resampling: Resampling, theirs: Mapping[str, Value]
 ) -> list[dict[str, Any]]:
-    """The lines of one claim.
+    """The rows of one claim.
 
     Args:
-        theirs: kind of task -> the statistic on the paper's own numbers.
+        theirs: kind of task -> the statistic on the paper's numbers.
     """
     found = claim.measure(study)
     side, bound = "below" if claim.is_below else "above", claim.bound_in(study)
@@ -98,12 +98,12 @@ def _lines(
         return [line(ALL, found[ALL], theirs.get(ALL))]
     kinds = {task: study.tasks[task].kind for task in found}
     by_task = [line(task, value, theirs.get(kinds[task])) for task, value in found.items()]
-    # What is in doubt decides nothing, unless there is nothing else.
-    whole = _mean([value for value in found.values() if not value.doubt] or found.values())
+    # Values in doubt are not used, unless there are no others.
+    overall = _mean([value for value in found.values() if not value.doubt] or found.values())
     printed = _mean(theirs[kind] for kind in set(kinds.values()) & set(theirs))
-    assert whole is not None
+    assert overall is not None
     said = [(of_task["task"], of_task["verdict"]) for of_task in by_task]
-    return [line(ALL, whole, printed) | {"detail": _tally(said)}, *by_task]
+    return [line(ALL, overall, printed) | {"detail": _tally(said)}, *by_task]
 
 
 def _first(value: Value | None) -> float:
@@ -121,7 +121,7 @@ def _tally(said: Sequence[tuple[str, str]]) -> str:
 
 
 def _mean(values: Iterable[Value]) -> Value | None:
-    """The mean of statistics, in doubt where all are."""
+    """The mean of statistics, in doubt if all are."""
     found = list(values)
     if not found:
         return None
@@ -134,6 +134,6 @@ def _by_kind(found: Mapping[str, Value], study: MeasuredStudy) -> dict[str, Valu
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """The lines of :func:`judge` over all tasks: one for each claim."""
+    """The rows of :func:`judge` over all tasks: one per claim."""
     columns = [c for c in table if c != "task"]
     return table.loc[table["task"] == ALL, columns].reset_index(drop=True)

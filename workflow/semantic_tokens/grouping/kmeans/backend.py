@@ -1,13 +1,13 @@
-"""Which backend of K-Means is the better one on a device: our own or cuML's.
+"""The choice of the K-Means backend on a device: our own or cuML.
 
-That cuML is installed does not make it the faster one: ours skips most of the work of later passes,
-and begins with passes over near centroids. So ``auto`` tries both on a sample of the rows, from the
-same rows to start from, and takes cuML's only where it is clearly faster and its objective is no
-higher. On a CPU, where cuML does not run, ``auto`` is always ours, and costs nothing.
+cuML is not always faster: our implementation skips most of the work of later passes, and starts
+with passes over near centroids. So ``auto`` tries both on a sample of the rows, with the same
+initial rows. It chooses cuML only if cuML is clearly faster and its objective is not higher. On a
+CPU, where cuML does not run, ``auto`` is always ours, without a trial.
 
-A trial depends on the clock. So a near miss is decided for ours, the log says what was measured,
-and groups are saved with the name of their backend: with that name as
-``grouping.kmeans.backend`` they are made again the same way.
+A trial depends on timing. Therefore our backend wins close cases, the log has the measurements, and
+groups are saved with the name of their backend. With that name as ``grouping.kmeans.backend``, the
+same backend makes them again.
 """
 
 import importlib.util
@@ -23,21 +23,21 @@ Backend = Literal["auto", "torch", "cuml"]
 
 log = logging.getLogger(__name__)
 
-#: Rows of the sample. There are as many rows to a cluster as in the whole.
+#: Rows of the sample. It has as many rows per cluster as the full data.
 SAMPLE = 20_000
-# Where ours takes no longer than this, in seconds, the trial would take longer than it could save:
-# importing cuML alone takes some seconds.
+# If our backend takes no longer than this, in seconds, a trial would take longer than it could
+# save: the import of cuML takes some seconds.
 _WORTH_A_TRIAL = 30.0
-# cuML's time has to be below this share of ours.
+# cuML's time must be below this fraction of ours.
 _CLEARLY_FASTER = 0.8
 
 
 class Trial(NamedTuple):
-    """One backend on the sample.
+    """The result of one backend on the sample.
 
     Attributes:
-        seconds: of the run, without what the first one of a process takes once.
-        objective: at its end.
+        seconds: the time of the run, without the start-up time of the first run in a process.
+        objective: the final objective.
     """
 
     seconds: float
@@ -47,23 +47,23 @@ class Trial(NamedTuple):
 def choose_backend(
     wanted: Backend, device: torch.device, trial: Callable[[str], Trial], growth: float
 ) -> str:
-    """The backend to use: the one that is wanted, or for ``auto`` the one that measures better.
+    """The backend to use: the requested one, or for ``auto`` the better one in a trial.
 
     Args:
         trial: clusters the sample with a backend.
-        growth: how many times as long as on the sample it takes on all rows.
+        growth: the estimated time on all rows, divided by the time on the sample.
 
     Returns:
         ``torch`` or ``cuml``.
 
     Raises:
-        InputError: the one that is wanted is not at hand.
+        InputError: the requested backend is not available.
     """
     if wanted not in ("auto", "torch", "cuml"):
         raise InputError(f"grouping.kmeans.backend is {wanted!r}; use 'auto', 'torch' or 'cuml'")
     if wanted == "cuml" and not cuml_is_here(device):
         raise InputError(
-            "grouping.kmeans.backend is 'cuml', and cuML or a CUDA device is missing; use the "
+            "grouping.kmeans.backend is 'cuml', but cuML or a CUDA device is missing; use the "
             "environment envs/gpu.yaml on a GPU, or set it to 'auto' or 'torch'"
         )
     if wanted != "auto":
@@ -72,7 +72,7 @@ def choose_backend(
         return "torch"
     try:
         ours = trial("torch")
-    except InputError:  # of these rows: the run itself says it of the right one
+    except InputError:  # about rows of the sample: the full run reports the right row
         return "torch"
     expected = ours.seconds * growth
     if expected <= _WORTH_A_TRIAL:
@@ -80,7 +80,7 @@ def choose_backend(
         return "torch"
     try:
         theirs = trial("cuml")
-    except Exception as error:  # of a library that nothing else here needs
+    except Exception as error:  # cuML is optional, so any failure of it is tolerated
         log.warning("K-Means by torch: cuML failed in its trial (%s)", error)
         return "torch"
     is_better = (
@@ -99,5 +99,5 @@ def choose_backend(
 
 
 def cuml_is_here(device: torch.device) -> bool:
-    """Whether cuML is installed, and the device is one that it computes on."""
+    """Whether cuML is installed and supports the device."""
     return device.type == "cuda" and importlib.util.find_spec("cuml") is not None

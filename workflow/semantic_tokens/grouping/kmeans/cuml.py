@@ -5,20 +5,20 @@ from torch.nn import functional
 
 from semantic_tokens.grouping.kmeans.lloyd import Clustering, Report, has_settled
 
-# cuML's own tile is max_samples_per_batch × n_clusters float32 values; its default of 32,768
-# samples would take 47 GB at XLM-V's 360,652 centroids. This bounds it to 4 GB.
+# cuML's tile has max_samples_per_batch × n_clusters float32 values. Its default of 32,768 samples
+# would take 47 GB with XLM-V's 360,652 centroids. This limits it to 4 GB.
 _CUML_TILE_ELEMENTS = 2**30
 
 
 def cuml_iterations(
     clustering: Clustering, max_iterations: int, tolerance: float, report: Report
 ) -> int:
-    """The same, with cuML's rounds: written against the documented interface of cuML 26.10 and
-    tested against its signature, not yet run on a GPU.
+    """The same with cuML's iterations. They follow the documented interface of cuML 26.10 and are
+    tested against its signature, but have not been run on a GPU.
 
-    cuML knows Euclidean distance alone. From centroids of length one, and on rows of length
-    one, one of its rounds is one of spherical K-Means, so centroids are normalised between
-    rounds. The final assignment, and what becomes of empty clusters, are the torch backend's.
+    cuML supports only Euclidean distance. With rows and centroids of length one, one of its
+    iterations is an iteration of spherical K-Means, so centroids are normalised between iterations.
+    The torch backend makes the final assignment and refills empty clusters.
     """
     import cupy
     from cuml.cluster import KMeans
@@ -40,8 +40,8 @@ def cuml_iterations(
         means = torch.from_dlpack(estimator.cluster_centers_).contiguous()
         cosine = clustering.metric == "cosine"
         clustering.centroids = functional.normalize(means) if cosine else means
-        # Of rows and centroids of length one, |x - c|² is 2 (1 - cosine). cuML's centroids are means,
-        # so that this is a little less.
+        # For rows and centroids of length one, |x - c|² is 2 (1 - cosine). cuML's centroids are
+        # means, so the value is a little smaller.
         objective = float(estimator.inertia_) / (2 if cosine else 1)
         report(iteration, objective)
         if has_settled(previous, objective, tolerance):
@@ -54,5 +54,5 @@ def cuml_iterations(
 
 
 def _cuml_samples(centroids: int) -> int:
-    """Rows that cuML compares at a time: its default, or fewer where its tile would not fit."""
+    """The number of rows that cuML compares at a time: its default, or fewer to limit the tile."""
     return max(1, min(32768, _CUML_TILE_ELEMENTS // centroids))

@@ -1,4 +1,4 @@
-"""Lloyd's algorithm: where a clustering stands, and exact passes over it."""
+"""Lloyd's algorithm: the state of a clustering, and exact passes."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,26 +11,26 @@ from semantic_tokens.grouping.kmeans.nearest import (
     score_offsets,
 )
 
-#: Told of every iteration: its number and the objective, in an exact one before its centroids are
-#: updated.
+#: Called after every iteration with its number and the objective. In exact iterations, this is the
+#: objective before the update of the centroids.
 Report = Callable[[int, float], None]
-# Rows are compared with the centroids that moved, in a copy; with all where more than this share
-# did, for a copy of most would be the largest thing in memory beside the rows.
+# Rows are compared with a copy of the moved centroids. If more than this fraction moved, they are
+# compared with all centroids, since the copy would need too much memory.
 _LARGEST_SHARE_COPIED = 2 / 3
 
 
 class Clustering:
-    """Where K-Means stands, updated in place.
+    """The state of K-Means, updated in place.
 
     Attributes:
-        rows: [N, d] float32, as :func:`prepared_rows` leaves them.
+        rows: [N, d] float32, from :func:`prepared_rows`.
         centroids: [k, d] float32.
         assignment: [N] int64, each row's centroid.
-        score: [N] float32, its nearness to that centroid, larger being nearer: x·c under
-            cosine, x·c - |c|²/2 (which orders centroids as the distance does) under Euclidean.
-        rival: [N] float32, at least the score of every other centroid that has stood still
-            since it was last compared with the row.
-        weights: [N] float32, or None where each row counts one.
+        score: [N] float32, the score of a row with its centroid. Larger is nearer: x·c for cosine,
+            and x·c - |c|²/2 for Euclidean (which orders centroids as the distance does).
+        rival: [N] float32, an upper bound on the scores of all other centroids that have not moved
+            since they were last compared with the row.
+        weights: [N] float32, or None for equal weights.
     """
 
     def __init__(
@@ -56,17 +56,16 @@ class Clustering:
         return self._squares - 2.0 * self.score.double()
 
     def costs(self) -> torch.Tensor:
-        """The distances times the weights: what each row adds to the objective, [N] float64."""
+        """The distances times the weights, whose sum is the objective, [N] float64."""
         return self.distances() if self.weights is None else self.distances() * self.weights
 
     def objective(self) -> float:
         return float(self.costs().sum())
 
     def own_scores(self, ids: torch.Tensor) -> torch.Tensor:
-        """The scores of some rows, [n] int64, with their own centroids as these now are."""
+        """The scores of some rows, [n] int64, with their current centroids."""
         offsets = score_offsets(self.centroids, self.metric)
-        # Filled in place, as elsewhere here: results kept between large temporaries leave holes
-        # in the memory that the next of those just does not fit in.
+        # Written in place: small results between large temporaries would fragment the memory.
         scores = self.rows.new_empty(len(ids))
         at_once = rows_at_once(self.rows)
         for part, into in zip(ids.split(at_once), scores.split(at_once), strict=True):
@@ -76,7 +75,7 @@ class Clustering:
         return scores
 
     def score_again(self) -> None:
-        """Bring all scores up to date with the centroids."""
+        """Update all scores after a change of the centroids."""
         self.score = self.own_scores(torch.arange(len(self.rows), device=self.rows.device))
 
     def assign_all(self) -> None:
@@ -86,9 +85,9 @@ class Clustering:
         )
 
     def assign_again(self, changed: torch.Tensor) -> None:
-        """Assign to the nearest centroid after the changed centroids, [k] bool, have moved.
+        """Assign rows to their nearest centroids after the changed centroids, [k] bool, have moved.
 
-        A row leaves its cluster only for one that is strictly nearer.
+        A row leaves its cluster only for a strictly nearer centroid.
         """
         affected = changed[self.assignment].nonzero().squeeze(1)
         now = self.own_scores(affected)
@@ -101,14 +100,14 @@ class Clustering:
             moved = every
         at_once = rows_at_once(self.rows)
         self._move_to_nearer([slice(i, i + at_once) for i in range(0, count, at_once)], moved)
-        self.rival[exposed] = -torch.inf  # found anew, among all
+        self.rival[exposed] = -torch.inf  # computed again, from all centroids
         self._move_to_nearer(exposed.split(at_once), every)
 
     def _move_to_nearer(
         self, parts: Sequence[slice | torch.Tensor], candidates: torch.Tensor
     ) -> None:
-        """Compare some rows, as slices or ids, with some centroids, as ids, and move those
-        that gain."""
+        """Compare some rows (slices or ids) with some centroids (ids), and move rows to nearer
+        centroids."""
         is_every = len(candidates) == len(self.centroids)
         centroids = self.centroids if is_every else self.centroids[candidates]
         for part in parts:
@@ -117,17 +116,17 @@ class Clustering:
             where, best, second = nearest_centroids(some, centroids, self.metric)
             nearest = candidates[where]
             moves = (best > score) & (nearest != own)
-            # The cluster that a row leaves is no rival to remember: losing a member moves its
-            # centroid, so the row meets it among the next candidates.
+            # The cluster that a row leaves needs no bound: its centroid moves because it loses a
+            # member, so the next pass compares the row with it.
             left = torch.where(moves | (nearest == own), second, best)
             self.rival[part] = torch.maximum(rival, left)
             self.assignment[part] = torch.where(moves, nearest, own)
             self.score[part] = torch.where(moves, best, score)
 
     def fill_empty_clusters(self) -> None:
-        """Give each empty cluster, in turn, the row that adds most to the objective among those
-        whose cluster has another member: the one farthest from its centroid, where all weigh
-        alike. The row is the new centroid."""
+        """Refill each empty cluster with the row that adds most to the objective, among rows whose
+        cluster has another member. With equal weights this is the row farthest from its centroid.
+        The row is the new centroid."""
         size = self.assignment.bincount(minlength=len(self.centroids)).tolist()
         empty = [cluster for cluster, members in enumerate(size) if not members]
         if not empty:
@@ -140,7 +139,8 @@ class Clustering:
             size[owner[row]] -= 1
             given.append(row)
         own = self._squares[given].float()  # |x|² = x·x, and x·(x / |x|) is |x|
-        # A row may thus be back where it was, and what it preferred in between stand still.
+        # A row may return to its old cluster, and the centroid that it preferred in between may not
+        # move.
         self.rival[given] = torch.maximum(self.rival[given], self.score[given])
         self.score[given] = own.sqrt() if self.metric == "cosine" else own / 2
         self.assignment[given] = torch.tensor(empty, device=self.rows.device)
@@ -148,8 +148,8 @@ class Clustering:
     def average_members(self, changed: torch.Tensor) -> None:
         """Set the centroids of changed clusters, [k] bool, to the weighted means of their members.
 
-        Members are summed in the order of their ids, whatever happened before, so a partition
-        has one set of centroids. A mean of length zero (opposite rows) stays zero.
+        Members are always summed in the order of their ids, so the centroids depend only on the
+        partition. A mean of length zero (opposite rows) stays zero.
         """
         self.centroids[changed] = 0.0
         for part in changed[self.assignment].nonzero().squeeze(1).split(rows_at_once(self.rows)):
@@ -157,8 +157,7 @@ class Clustering:
             if self.weights is not None:
                 members.mul_(self.weights[part].unsqueeze(1))
             self.centroids.index_add_(0, self.assignment[part], members)
-        # In place, for a copy would be the largest thing in memory beside the rows; what has not
-        # changed is divided by one.
+        # In place, since a copy would need too much memory. Unchanged centroids are divided by one.
         sizes = self.assignment.bincount(self.weights, minlength=len(self.centroids))
         self.centroids.div_(torch.where(changed, sizes, 1).to(self.centroids.dtype).unsqueeze(1))
         if self.metric == "cosine":
@@ -169,7 +168,7 @@ class Clustering:
 def lloyd_iterations(
     clustering: Clustering, max_iterations: int, tolerance: float, report: Report
 ) -> int:
-    """Assign and average until the objective settles; return how often."""
+    """Assign and average until the objective converges; return the number of iterations."""
     before = clustering.assignment
     previous = float("inf")
     clustering.assign_all()
@@ -180,7 +179,9 @@ def lloyd_iterations(
         moved = clustering.assignment != before
         changed = torch.zeros(len(clustering.centroids), dtype=torch.bool, device=moved.device)
         changed[clustering.assignment[moved]] = True
-        changed[before[moved]] = True  # in the first iteration all are: every cluster has a member
+        changed[before[moved]] = (
+            True  # in the first iteration all clusters, since each has a member
+        )
         clustering.average_members(changed)
         if not moved.any() or has_settled(previous, objective, tolerance):
             break
@@ -192,5 +193,6 @@ def lloyd_iterations(
 
 
 def has_settled(previous: float, objective: float, tolerance: float) -> bool:
-    """Whether the objective fell by no more than a fraction of itself; never from infinity."""
+    """Whether the relative decrease of the objective is at most ``tolerance``; false from
+    infinity."""
     return previous - objective <= tolerance * objective

@@ -1,4 +1,5 @@
-"""The first passes: rows are compared with near centroids alone, within the leading axes."""
+"""Near passes, the first passes: rows are compared only with near centroids, in the leading
+axes."""
 
 import torch
 from torch.nn import functional
@@ -6,22 +7,22 @@ from torch.nn import functional
 from semantic_tokens.grouping.kmeans.lloyd import Clustering, Report, has_settled, lloyd_iterations
 from semantic_tokens.grouping.kmeans.nearest import rows_at_once, score_offsets
 
-# Passes that look at near centroids alone, where clusters have so many rows on average (with five,
-# exact passes from the same random rows end up to 0.6% lower, with seven 0.1% to 1% higher): of the
-# k centroids' √k regions a row looks into this share and no fewer than so many, where that is no
-# more than a third of them.
+# Near passes are used if clusters have at least this many rows on average. (With five rows, exact
+# passes from the same random rows reach objectives up to 0.6% lower; with seven, 0.1% to 1%
+# higher.) A row looks into this fraction of the √k regions, and into at least this many. Near
+# passes are not used if that is more than a third of the regions.
 _FEWEST_ROWS_A_CLUSTER = 6
 _SHARE_OF_REGIONS = 0.1
 _FEWEST_REGIONS_A_ROW = 8
 _LARGEST_SHARE_OF_REGIONS = 1 / 3
-# They compare within the leading principal axes where a multiple of so many axes, no more than so
-# great a share of them, holds this share of the squared lengths.
+# Near passes use the leading principal axes if a multiple of this many axes, at most this fraction
+# of all axes, holds this fraction of the squared lengths.
 _LEADING_AXES = 64
 _LEADING_SHARE_OF_AXES = 0.6
 _LEADING_ENERGY = 0.75
-# The regions are found by so many passes over the centroids.
+# The number of passes over the centroids that find the regions.
 _PASSES_OVER_CENTROIDS = 3
-# They end when a pass lowers the objective by no more than this fraction.
+# Near passes end when one lowers the objective by no more than this fraction.
 _NEAR_TOLERANCE = 1e-3
 
 
@@ -30,7 +31,7 @@ def _number_of_regions(clusters: int) -> int:
 
 
 def pays_to_begin_near(rows: int, clusters: int) -> bool:
-    """Whether passes over near centroids alone take less time and end no worse; see above."""
+    """Whether near passes save time and give groups that are as good; see the constants above."""
     return (
         rows >= _FEWEST_ROWS_A_CLUSTER * clusters
         and _number_of_regions(clusters) * _LARGEST_SHARE_OF_REGIONS >= _FEWEST_REGIONS_A_ROW
@@ -38,11 +39,11 @@ def pays_to_begin_near(rows: int, clusters: int) -> bool:
 
 
 def _assign_nearby(clustering: Clustering, regions: int, columns: int) -> None:
-    """Compare every row with the centroids of the regions nearest to it, within the leading
-    columns. No rival is known afterwards.
+    """Compare every row with the centroids of its nearest regions, in the leading columns.
+    Afterwards, there are no bounds in ``rival``.
 
     Args:
-        regions: how many the centroids are gathered in, by a few passes over them.
+        regions: the number of regions into which the centroids are clustered.
     """
     rows, centroids = clustering.rows[:, :columns], clustering.centroids[:, :columns].contiguous()
     if clustering.metric == "cosine":
@@ -82,12 +83,12 @@ def _assign_nearby(clustering: Clustering, regions: int, columns: int) -> None:
 def near_iterations(
     clustering: Clustering, leading: int, max_iterations: int, report: Report
 ) -> None:
-    """Assign to near centroids and average until that gains little; see the module's head.
+    """Run near passes until they improve little; see :mod:`semantic_tokens.grouping.kmeans`.
 
-    The objectives reported are of the partitions with their own means, over all columns.
+    The reported objectives are of the partitions with their own means, over all columns.
 
     Args:
-        leading: columns that rows are compared in; 0 is all.
+        leading: the number of leading columns for comparisons; 0 for all columns.
     """
     every = torch.ones_like(clustering.centroids[:, 0], dtype=torch.bool)
     regions = _number_of_regions(len(clustering.centroids))
@@ -105,8 +106,8 @@ def near_iterations(
 
 
 def principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """The rows' principal axes (about the origin), as columns by falling share, [d, d], and how
-    many of them hold most of the squared lengths; 0 where no few do."""
+    """The rows' principal axes (about the origin), as columns in decreasing order, [d, d], and how
+    many of them hold most of the squared lengths; 0 if many are needed."""
     products = torch.zeros(2 * rows.shape[1:], dtype=torch.float64, device=rows.device)
     for part in rows.split(rows_at_once(rows)):
         products += part.T @ part

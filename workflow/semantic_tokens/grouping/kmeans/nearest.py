@@ -5,26 +5,26 @@ from typing import Literal
 import torch
 
 Metric = Literal["cosine", "euclidean"]
-# Gathered at a time, by index_select, which copies whole rows several times as fast as indexing: on
-# a CPU few enough that the allocator reuses their memory, on a GPU so many that the time to start
-# kernels does not count.
+# The size of gathered copies. index_select copies rows several times as fast as indexing. On a CPU
+# the size is small enough for the allocator to reuse memory. On a GPU it is large enough to make
+# the start-up time of kernels negligible.
 ROWS_AT_ONCE = {"cpu": 2048, "cuda": 2**17}
-# Of a tile of similarities the first look takes the best of so many centroids; the row's best
-# block alone is looked at again, to find which one it was. Without indices a maximum takes an
-# eighth of the time on a CPU.
+# The first scan of a tile takes the maximum of each block of this many centroids. The second scan
+# finds the centroid, in the row's best block only. On a CPU, a maximum without indices takes an
+# eighth of the time.
 _BLOCK = 128
-# With fewer blocks than these the second look would cost more than the first one saves. On a GPU,
-# where a maximum with indices takes little beside the product, it always would: a second look starts
-# some kernels for each block.
+# With fewer blocks, the second scan would cost more than the first one saves. On a GPU it always
+# would: a maximum with indices is cheap compared with the product, and the second scan starts
+# several kernels per block.
 _FEWEST_BLOCKS = {"cpu": 24.0, "cuda": float("inf")}
-# The largest tile of similarities, as rows × centroids: on a CPU it should stay in the cache
-# between the product that fills it and the maximum that reads it; on a GPU it should be large
-# enough to keep every multiprocessor busy (8192 × 8192 float32 are 0.27 GB).
+# The largest tile of similarities, as rows × centroids. On a CPU it should stay in the cache
+# between the product that writes it and the maximum that reads it. On a GPU it should be large
+# enough to use every multiprocessor (8192 × 8192 float32 are 0.27 GB).
 TILE = {"cpu": (1024, 1024), "cuda": (8192, 8192)}
 
 
 def score_offsets(centroids: torch.Tensor, metric: Metric) -> torch.Tensor:
-    """What is added to x·c so that the largest score is the nearest centroid, [k]."""
+    """The terms to add to x·c, so that the largest score is the nearest centroid, [k]."""
     if metric == "cosine":
         return centroids.new_zeros(len(centroids))
     return centroids.square().sum(dim=1).mul_(-0.5)
@@ -33,20 +33,20 @@ def score_offsets(centroids: torch.Tensor, metric: Metric) -> torch.Tensor:
 def nearest_centroids(
     rows: torch.Tensor, centroids: torch.Tensor, metric: Metric
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Each row's nearest centroid, [N] int64, its score and the next best one, [N] float32.
+    """Each row's nearest centroid, [N] int64, its score and the next best score, [N] float32.
 
-    Tiles of rows × centroids are computed into one buffer. Ties go to the lowest id. With one
-    centroid the next best score is -inf.
+    Tiles of rows × centroids are computed in one buffer. The lowest id wins ties. With one
+    centroid, the next best score is -inf.
 
-    Of many centroids a first look keeps the best score in every block of them alone; a second
-    one, over the row's best block, finds which centroid that is and the block's next best.
+    With many centroids, the first scan keeps only the best score of every block. A second scan of
+    the row's best block finds the centroid and the block's next best score.
     """
     tile_rows, tile_centroids = TILE[rows.device.type]
     offsets = score_offsets(centroids, metric)
     blocks = -(-len(centroids) // _BLOCK)
     if blocks < _FEWEST_BLOCKS[rows.device.type]:
         blocks = 0
-    else:  # a block lies within one tile
+    else:  # a block is within one tile
         tile_centroids = max(1, tile_centroids // _BLOCK) * _BLOCK
     ids = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
     scores = torch.full((len(rows),), -torch.inf, device=rows.device)
@@ -64,12 +64,12 @@ def nearest_centroids(
             else:
                 torch.addmm(offsets[left : left + tile_centroids], part, block.T, out=tile)
             if blocks:
-                whole = len(block) // _BLOCK
+                full = len(block) // _BLOCK
                 first = left // _BLOCK
-                into = best_of_block[: len(part), first : first + whole]
-                into.copy_(tile[:, : whole * _BLOCK].unflatten(1, (whole, _BLOCK)).amax(dim=2))
+                into = best_of_block[: len(part), first : first + full]
+                into.copy_(tile[:, : full * _BLOCK].unflatten(1, (full, _BLOCK)).amax(dim=2))
                 if len(block) % _BLOCK:
-                    best_of_block[: len(part), first + whole] = tile[:, whole * _BLOCK :].amax(1)
+                    best_of_block[: len(part), first + full] = tile[:, full * _BLOCK :].amax(1)
                 continue
             best, where, second = _best_two(tile)
             nearer = best > scores[span]
@@ -97,12 +97,12 @@ def nearest_centroids(
 
 
 def rows_at_once(rows: torch.Tensor) -> int:
-    """How many rows are gathered at a time where these are."""
+    """The number of rows to gather at a time, on the device of ``rows``."""
     return ROWS_AT_ONCE[rows.device.type]
 
 
 def _best_two(tile: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of every row the largest value, the first column that has it, and the next largest value
-    (-inf where there is one column). The tile's largest values are gone afterwards."""
+    """For every row, the largest value, its first column, and the next largest value (-inf with one
+    column). The tile's largest values are overwritten."""
     best, where = tile.max(dim=1)
     return best, where, tile.scatter_(1, where.unsqueeze(1), -torch.inf).amax(dim=1)

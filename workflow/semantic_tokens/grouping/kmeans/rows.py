@@ -1,4 +1,4 @@
-"""The rows of K-Means: made ready to compare, and drawn to start from."""
+"""The rows of K-Means: normalised rows, and random initial rows."""
 
 import torch
 from torch.nn import functional
@@ -10,14 +10,14 @@ from semantic_tokens.grouping.kmeans.nearest import Metric, rows_at_once
 def prepared_rows(
     embeddings: torch.Tensor, ids: torch.Tensor | None, metric: Metric, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Some rows ready to compare, on the device, and what was taken from them.
+    """A normalised copy of some rows on the device, and the row that was subtracted from them.
 
-    Under cosine each gets length one (zero rows stay zero). Under Euclidean the mean row is
-    taken off, which changes no distance and keeps |x|² small beside what it is compared with.
-    The copy that this makes is the only one.
+    For cosine, rows are scaled to length one (zero rows stay zero). For Euclidean, the mean row is
+    subtracted. This changes no distance, and keeps |x|² small compared with the other terms. There
+    is no further copy.
 
     Raises:
-        InputError: the metric is not known, or a row holds NaN or infinity.
+        InputError: the metric is not known, or a row contains NaN or infinity.
     """
     if metric not in ("cosine", "euclidean"):
         raise InputError(f"grouping metric {metric!r} is not known; use 'cosine' or 'euclidean'")
@@ -46,13 +46,13 @@ def prepared_rows(
 def distinct_rows(
     rows: torch.Tensor, count: int, seed: int, weights: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Ids of ``count`` random rows, [count] int64: distinct ones first, repetitions only where
-    there are too few (they become empty clusters, which are filled). With weights each next row is
-    drawn with a chance in proportion to its own."""
+    """Ids of ``count`` random rows, [count] int64. Distinct rows come first; repetitions follow
+    only if there are too few (they become empty clusters, which are refilled). With weights, the
+    probability of a row is proportional to its weight."""
     generator = torch.Generator().manual_seed(seed)
     if weights is None:
         order = torch.randperm(len(rows), generator=generator)
-    else:  # log(u) / weight, largest first, is such a draw (Efraimidis and Spirakis, 2006)
+    else:  # the largest log(u) / weight (Efraimidis and Spirakis, 2006)
         uniform = torch.rand(len(rows), generator=generator, dtype=torch.float64)
         order = (uniform.log() / weights.cpu().double()).argsort(descending=True, stable=True)
     keys = _hashes(rows, generator).cpu()[order]
@@ -64,8 +64,8 @@ def distinct_rows(
 
 
 def _hashes(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """A 64-bit key a row, equal for equal rows: the bits' product with random odd numbers,
-    modulo 2⁶⁴. [N] int64."""
+    """One 64-bit key per row, equal for equal rows: the product of the bits with random odd
+    numbers, modulo 2⁶⁴. [N] int64."""
     factors = torch.randint(-(2**62), 2**62, (rows.shape[1],), generator=generator) * 2 + 1
     factors = factors.to(rows.device)
     keys = torch.empty(len(rows), dtype=torch.int64, device=rows.device)

@@ -1,4 +1,4 @@
-"""K-Means of rows: which backend and device, the rows to start from, and the passes."""
+"""K-Means of rows: the choice of backend and device, the initial rows, and the passes."""
 
 import logging
 import time
@@ -27,12 +27,12 @@ class KMeansResult:
     """A partition of N rows into k clusters, all on the CPU.
 
     Attributes:
-        assignment: [N] int64, every id of 0..k-1 at least once.
-        centroids: [k, d] float32, the means of the assigned rows (cosine: of the normalised
-            rows, and of length one).
-        objective: the sum over rows of 1 - cosine, or of the squared distance, to their centroid,
-            times the row's weight where there are weights.
-        iterations: how many times rows were assigned.
+        assignment: [N] int64, each id of 0..k-1 at least once.
+        centroids: [k, d] float32, the means of the assigned rows (for cosine: means of the
+            normalised rows, normalised).
+        objective: the sum over rows of 1 - cosine, or of the squared distance, to their centroid;
+            with weights, the weighted sum.
+        iterations: the number of passes that assigned rows.
         backend: ``torch`` or ``cuml``.
     """
 
@@ -60,33 +60,33 @@ def kmeans(
 ) -> KMeansResult:
     """Partition rows into exactly ``n_clusters`` clusters, none of them empty.
 
-    It starts from random distinct rows, drawn in proportion to their weights. k-means++ would read the whole matrix once a centroid
-    (for mBERT at 5%, 6,000 × 370 MB: many times the cost of the clustering itself), and in
-    hundreds of dimensions it favours isolated rows, which then stay clusters of one.
+    The initial centroids are distinct random rows, drawn in proportion to their weights. k-means++
+    would read the entire matrix once per centroid (for mBERT at 5%, 6,000 × 370 MB, which is many
+    times the cost of the clustering). In hundreds of dimensions it also prefers isolated rows,
+    which then remain clusters of one.
 
-    On the CPU the same seed gives the same bytes. On a GPU, and under cuML, sums are ordered
-    differently from run to run, so the assignment itself is what to keep.
+    On a CPU the same seed gives the same bytes. On a GPU, and with cuML, the order of sums changes
+    between runs, so keep the assignment.
 
     Args:
-        embeddings: [M, d] floating. Zero rows are fine: their cosine to everything is 0.
-        n_clusters: k, no more than the N rows that are partitioned.
+        embeddings: [M, d] floating. Zero rows are allowed: their cosine to everything is 0.
+        n_clusters: k, at most the number N of rows to partition.
         metric: ``cosine`` or ``euclidean``.
-        seed: decides the initial rows.
-        among: [N] int64, the ids of the rows to partition; None is all of them.
-        weights: [N] floating, above 0, what each of those rows counts; None is one for all, and
-            equal weights are as good as none.
-        max_iterations: a bound on the passes over the rows.
-        tolerance: stop when the objective falls by no more than this fraction of itself; 0
-            runs until no row moves, or none gains.
-        backend: ``torch``, ``cuml``, or ``auto``: the better of the two on this device; see
+        seed: the seed of the initial rows.
+        among: [N] int64, the ids of the rows to partition; None for all rows.
+        weights: [N] floating, above 0, the weights of these rows; None for equal weights.
+        max_iterations: the maximum number of passes over the rows.
+        tolerance: stop when the relative decrease of the objective is at most this; 0 runs until no
+            row moves or improves.
+        backend: ``torch``, ``cuml``, or ``auto`` for the better of the two on this device; see
             :mod:`semantic_tokens.grouping.kmeans.backend`.
-        device: to compute on; None is a CUDA device where there is one.
-        init: [k, d] initial centroids instead of random rows; every pass is exact then.
+        device: the device; None is a CUDA device if there is one.
+        init: [k, d] initial centroids instead of random rows; then every pass is exact.
         report: called after every iteration.
 
     Raises:
-        InputError: there are fewer rows than clusters, the backend is not at hand, or the GPU's
-            memory does not suffice.
+        InputError: there are fewer rows than clusters, the backend is not available, or the GPU has
+            too little memory.
     """
     count = len(embeddings) if among is None else len(among)
     if not 1 <= n_clusters <= count:
@@ -146,15 +146,15 @@ def _trial(
     max_iterations: int,
     options: dict[str, Any],
 ) -> Trial:
-    """Cluster a sample of the rows with a backend, and time it. Both draw the same rows to start
-    from."""
+    """Cluster a sample of the rows with a backend, and measure the time. Both backends start from
+    the same rows."""
     ids = torch.arange(len(embeddings)) if among is None else among
     generator = torch.Generator().manual_seed(options["seed"])
     some = torch.randperm(len(ids), generator=generator)[:SAMPLE].sort().values
     clusters = max(1, round(n_clusters * len(some) / len(ids)))
     sample = embeddings[ids[some]]
     own = None if weights is None else weights.cpu()[some]
-    # The first run of a process loads kernels and libraries.
+    # The first run in a process loads kernels and libraries.
     for passes in (2, max_iterations):
         began = time.perf_counter()
         result = _cluster(
@@ -168,12 +168,12 @@ def _trial(
             report=None,
             **options,
         )
-    # The result is on the CPU, so the device has ended.
+    # The result is on the CPU, so the device has finished.
     return Trial(time.perf_counter() - began, result.objective)
 
 
 def _device_bytes(rows: int, clusters: int, columns: int) -> int:
-    """What K-Means takes of a GPU's memory at the most; see the module's head."""
+    """The maximum GPU memory of K-Means; see :mod:`semantic_tokens.grouping.kmeans`."""
     tile_rows, tile_centroids = TILE["cuda"]
     matrices = 4 * columns * (rows + 2 * clusters)
     tiles = 2 * 4 * min(tile_rows, rows) * min(tile_centroids, clusters)
@@ -203,7 +203,7 @@ def _cluster(
     init: torch.Tensor | None,
     report: Report | None,
 ) -> KMeansResult:
-    """:func:`kmeans` with a backend and a device that are known."""
+    """:func:`kmeans` with a given backend and device."""
     count = len(embeddings) if among is None else len(among)
     rows, shift = prepared_rows(embeddings, among, metric, device)
     if weights is not None:
@@ -229,16 +229,16 @@ def _cluster(
     clustering = Clustering(rows, centroids, metric, weights)
     with tqdm(total=max_iterations, desc="K-Means", unit="pass", mininterval=2) as progress:
 
-        def told(_: int, objective: float) -> None:
+        def show(_: int, objective: float) -> None:
             progress.set_postfix(objective=f"{objective:.6g}", refresh=False)
             progress.update()
             if report is not None:
                 report(progress.n, objective)
 
         if near_first:
-            near_iterations(clustering, leading, max_iterations - 1, told)
+            near_iterations(clustering, leading, max_iterations - 1, show)
         iterate = cuml_iterations if by_cuml else lloyd_iterations
-        iterate(clustering, max_iterations - progress.n, tolerance, told)
+        iterate(clustering, max_iterations - progress.n, tolerance, show)
         iterations = progress.n
     clustering.score_again()
     centroids = clustering.centroids if not leading else clustering.centroids @ axes.T

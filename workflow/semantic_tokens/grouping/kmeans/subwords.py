@@ -1,4 +1,4 @@
-"""Groups of subwords by K-Means (paper, section 2.1), and how much each subword counts."""
+"""Groups of subwords by K-Means (paper, section 2.1), and the weights of subwords."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ def kmeans_groups(
     *,
     metric: Metric,
     ratio: float,
-    alone: Sequence[int],
+    singletons: Sequence[int],
     seed: int,
     weights: torch.Tensor | None = None,
     max_iterations: int = 100,
@@ -32,23 +32,22 @@ def kmeans_groups(
     Args:
         embeddings: [V, d] float32, original.
         metric: ``cosine``, or ``euclidean`` (Appendix E).
-        ratio: r_G; there are round(r_G · V) groups, the subwords kept alone included.
-        alone: ids that keep a group of their own, outside the clustering.
-        weights: [V] floating, above 0, as :func:`frequency_weights` makes them; None weighs every
-            subword alike.
+        ratio: r_G; there are round(r_G · V) groups, including those of ``singletons``.
+        singletons: ids outside the clustering; each is its own group.
+        weights: [V] floating, above 0, from :func:`frequency_weights`; None for equal weights.
         seed, max_iterations, tolerance, backend, report: see :func:`kmeans`.
 
     Raises:
-        InputError: the ratio leaves nothing to cluster, or the backend is not at hand.
+        InputError: the ratio leaves nothing to cluster, or the backend is not available.
     """
     vocabulary = len(embeddings)
-    alone = sorted(set(alone))
+    singletons = sorted(set(singletons))
     name = f"kmeans-{metric}-{ratio:g}" if weights is None else f"kmeans-weighted-{ratio:g}"
-    groups = number_of_groups(vocabulary, ratio, alone=len(alone), grouping=name)
-    clustered = clustered_ids(vocabulary, alone)
+    groups = number_of_groups(vocabulary, ratio, singletons=len(singletons), grouping=name)
+    clustered = clustered_ids(vocabulary, singletons)
     result = kmeans(
         embeddings,
-        groups - len(alone),
+        groups - len(singletons),
         among=clustered,
         metric=metric,
         seed=seed,
@@ -58,17 +57,17 @@ def kmeans_groups(
         backend=backend,
         report=report,
     )
-    labels = torch.arange(groups - len(alone), groups - len(alone) + vocabulary)
+    labels = torch.arange(groups - len(singletons), groups - len(singletons) + vocabulary)
     labels[clustered] = result.assignment
     return replace(groups_of(embeddings, labels, weights), backend=result.backend)
 
 
 def frequency_weights(counts: torch.Tensor, alpha: float) -> torch.Tensor:
-    """What subwords weigh: frequency^alpha, divided by the mean so that 1 is the average.
+    """The weights of subwords: frequency^alpha, divided by the mean so that the mean weight is 1.
 
     Args:
-        counts: [V] int64, how often each subword occurs; one that never does counts as once.
-        alpha: 0 weighs all alike, 1 by frequency.
+        counts: [V] int64, how often each subword occurs; 0 counts as 1.
+        alpha: 0 gives equal weights, 1 gives the frequency.
 
     Returns:
         [V] float64.

@@ -1,1 +1,1 @@
-"""A study on a SLURM cluster: what its jobs ask for and use, and why some of them fail."""
+"""Studies on a SLURM cluster: requested and used resources, and the reasons of failures."""

@@ -1,8 +1,8 @@
-"""Why jobs fail on SLURM, or never start: one line each, with what to do.
+"""One-line messages about SLURM jobs that failed or never start, with advice.
 
-Snakemake prints a page about every job that fails, and nothing of what SLURM said where jobs share
-a place in the queue. A job that can never start waits forever, and nothing is printed at all. So
-:class:`Failures` listens to the executor of the SLURM plugin, and looks at the queue itself.
+Snakemake prints a page about every failed job, but not SLURM's message for grouped jobs. A job that
+can never start waits forever, and nothing is printed. So :class:`Failures` listens to the executor
+of the SLURM plugin, and watches the queue.
 """
 
 import logging
@@ -18,30 +18,30 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from semantic_tokens.jobs.cluster.keys import MEMORY_KEY, TIME_KEY
 
-#: What SLURM names as the reason that a job waits, where no time will make it start.
+#: SLURM's reasons for waiting jobs that can never start.
 _NEVER = re.compile(
     r"PartitionTimeLimit|PartitionNodeLimit|BadConstraints|InvalidAccount|InvalidQOS"
     r"|(QOS|Assoc)(Max|Min)\w*PerJob(Limit)?|(QOS|Assoc)MaxWall\w*|(QOS|Assoc)Min\w+"
 )
-#: And where an administrator, a node or a person has to act first.
+#: SLURM's reasons for jobs that wait for an administrator, a node or a person.
 _HELD = re.compile(r"JobHeld\w+|ReqNodeNotAvail|Nodes required for job are DOWN|launch failed")
-#: What the log of a job that was killed for its memory says.
+#: Signs in the log of a job that was killed because of its memory.
 _MEMORY_EXCEEDED = re.compile(r"oom.kill|exceeded memory limit|Out Of Memory", re.IGNORECASE)
 _TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What there is to know of a job, to say why it failed.
+    """A job, with the information for an error message.
 
     Attributes:
-        rules: of one job, or of the jobs that share a place in the queue.
+        rules: the rules of the job, or of the grouped jobs.
         name: its wildcards, as in its paths.
-        resources: what it asked for.
-        threads: CPUs that it asked for.
-        logs: the rules' own logs of what is not finished.
-        slurm_log: what SLURM and Snakemake wrote of it.
-        sharing: how many jobs share its place in the queue.
+        resources: the requested resources.
+        threads: the number of requested CPUs.
+        logs: the jobs' own logs, of unfinished jobs.
+        slurm_log: the output of SLURM and Snakemake.
+        sharing: the number of grouped jobs.
     """
 
     rules: tuple[str, ...]
@@ -63,10 +63,10 @@ class Job:
 
 
 def refusal(job: Job, said: str, limit: str | None = None) -> str:
-    """One line on a job that was not submitted.
+    """The message about a job that was not submitted.
 
     Args:
-        said: the message of ``sbatch``, or of the plugin, which looks at accounts before.
+        said: the message of ``sbatch``, or of the plugin, which checks accounts first.
         limit: the time limit of the partition, if it is known.
     """
     errors = re.findall(r"error: (.*)", said)
@@ -74,7 +74,7 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
     reason = reason.removeprefix("Batch job submission failed: ").strip().rstrip(".")
     remedies = {
         "node configuration": f"no node of {job.partition} has {_asked(job)}; name another "
-        "partition in `set-resources` of the profile, or ask for less",
+        "partition in `set-resources` of the profile, or request less",
         "more processors": f"no node of {job.partition} has {_asked(job)}; lower `set-threads`",
         "CPU count": f"no node of {job.partition} has {_asked(job)}; lower `set-threads`",
         "Memory specification": f"no node of {job.partition} has {_asked(job)}; lower "
@@ -86,9 +86,9 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
         "qos": "fix `qos` in the profile",
         "gres": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
         "GRES": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
-        "policy": "lower `jobs` in the profile, or ask for less",
-        "contact": "the same command goes on when SLURM answers again",
-        "Socket": "the same command goes on when SLURM answers again",
+        "policy": "lower `jobs` in the profile, or request less",
+        "contact": "the same command continues when SLURM answers again",
+        "Socket": "the same command continues when SLURM answers again",
     }
     remedy = next(
         (text for sign, text in remedies.items() if sign in reason),
@@ -97,35 +97,35 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
     return f"{job.title} was not submitted: {reason}; {remedy}"
 
 
-def ending(job: Job, slurm_id: str, told: Mapping[str, str]) -> str:
-    """One line on a job that started and failed.
+def ending(job: Job, slurm_id: str, information: Mapping[str, str]) -> str:
+    """The message about a job that started and failed.
 
     Args:
-        told: what SLURM knows of it: ``State``, and where known ``Partition``, ``TimeLimit``,
+        information: SLURM's information: ``State``, and if known ``Partition``, ``TimeLimit`` and
             ``NodeList``.
     """
-    state = told.get("State", "FAILED").partition(" ")[0]
-    where = told.get("NodeList", "")
+    state = information.get("State", "FAILED").partition(" ")[0]
+    where = information.get("NodeList", "")
     node = f" on {where}" if where and where not in ("(null)", "None assigned") else ""
     begin = f"{job.title}: SLURM job {slurm_id}"
     log = _last_lines(job.slurm_log)
     if state == "OUT_OF_MEMORY" or _MEMORY_EXCEEDED.search(log):
         return (
-            f"{begin} was killed{node}, for it went over its memory of "
+            f"{begin} was killed{node}, because it exceeded its memory of "
             f"{job.resources.get('mem_mb', '?')} MB; raise {_memory_keys(job.rules)} in the "
             "config, or lower `device_batch_size` of a training"
         )
     if state == "TIMEOUT":
-        limit = told.get("TimeLimit") or f"{job.resources.get('runtime', '?')} minutes"
+        limit = information.get("TimeLimit") or f"{job.resources.get('runtime', '?')} minutes"
         return (
             f"{begin} reached its time limit of {limit}; raise {_time_keys(job.rules)} (and "
             "`runtime_minutes.maximum`) in the config, or give the same command again: a training "
-            "goes on from its checkpoint"
+            "continues from its checkpoint"
         )
     if state in ("NODE_FAIL", "BOOT_FAIL"):
         return (
             f"{begin} lost its node{node} ({state}); the same command runs it again, and "
-            f"`--slurm-exclude-failed-nodes {where or 'NODE'}` keeps to other nodes"
+            f"`--slurm-exclude-failed-nodes {where or 'NODE'}` avoids this node"
         )
     if state in ("CANCELLED", "PREEMPTED", "REVOKED", "DEADLINE"):
         return f"{begin} was ended by SLURM ({state}); the same command runs it again"
@@ -133,11 +133,11 @@ def ending(job: Job, slurm_id: str, told: Mapping[str, str]) -> str:
         if last := _last_lines(path, 1):
             return f"{begin} failed{node}: {last} ({path})"
     rest = f"; its log is {job.slurm_log}" if job.slurm_log else ""
-    return f"{begin} ended as {state}{node} before it wrote a log of its own{rest}"
+    return f"{begin} ended as {state}{node} before it wrote its log{rest}"
 
 
 def never_starts(job: Job, slurm_id: str, reason: str, limit: str | None = None) -> str:
-    """One line on a job that SLURM keeps waiting for a reason that does not pass."""
+    """The message about a job that waits for a reason that will not change."""
     if reason == "PartitionTimeLimit":
         remedy = _time_remedy(job, limit)
     elif "Wall" in reason:
@@ -145,7 +145,7 @@ def never_starts(job: Job, slurm_id: str, reason: str, limit: str | None = None)
     elif "Account" in reason or reason == "InvalidQOS":
         remedy = "fix `slurm_account` or `qos` in the profile"
     else:
-        remedy = f"it asks for {_asked(job)} in {job.partition}; ask for less, or name another"
+        remedy = f"it requests {_asked(job)} in {job.partition}; request less, or name another"
     return (
         f"{job.title}: SLURM job {slurm_id} could not start ({reason}) and was cancelled; {remedy}"
     )
@@ -171,7 +171,7 @@ def _time_remedy(job: Job, limit: str | None) -> str:
     minutes = job.resources.get("runtime", "?")
     shared = ", or lower `group-components` in the profile" if job.sharing > 1 else ""
     return (
-        f"it asks for {minutes} minutes and {job.partition}{allows}; set `runtime_minutes.maximum` "
+        f"it requests {minutes} minutes, and {job.partition}{allows}; set `runtime_minutes.maximum` "
         f"in the config to that{shared}, or name another partition in `set-resources` of the profile"
     )
 
@@ -192,7 +192,7 @@ def _named(section: str, keys: Mapping[str, str], rules: Iterable[str], resource
 
 
 def _last_lines(path: Path | None, count: int = 20) -> str:
-    """The last lines of a log that are not empty, without time; empty where there is no log."""
+    """The last non-empty lines of a log, without times; empty without a log."""
     if path is None:
         return ""
     try:
@@ -204,7 +204,7 @@ def _last_lines(path: Path | None, count: int = 20) -> str:
 
 
 class Failures:
-    """Listens to the SLURM plugin, and keeps a line for each job that failed for good."""
+    """Listens to the SLURM plugin, and collects a message for each job that failed for good."""
 
     def __init__(self) -> None:
         self._lines: dict[str, str] = {}
@@ -215,7 +215,7 @@ class Failures:
         self._executor: Any = None
 
     def watch(self, executor: Any, log: logging.Logger) -> None:
-        """Listen to the executor from now on, and look at the queue of its jobs."""
+        """Listen to the executor, and watch the queue of its jobs."""
         self._executor, self._log = executor, log
         submitted, failed = executor.report_job_submission, executor.report_job_error
 
@@ -227,7 +227,7 @@ class Failures:
         def report_job_error(job_info: Any, msg: str | None = None, **named: Any) -> None:
             try:
                 self._note(job_info, msg or "")
-            except Exception as error:  # it must not keep Snakemake from hearing of the failure
+            except Exception as error:  # Snakemake must always receive the failure
                 log.warning("a failed job cannot be described (%s)", error)
             failed(job_info, msg=msg, **named)
 
@@ -237,8 +237,8 @@ class Failures:
             try:
                 run_job(job)
             except Exception as error:
-                # Version 2.8 of the plugin stumbles when it reports on jobs that share a place in
-                # the queue, and Snakemake would wait for them forever.
+                # Version 2.8 of the plugin fails when it reports grouped jobs, and Snakemake would
+                # wait for them forever.
                 cause = error.__context__ or error
                 executor._report_job_error_threadsafe(
                     SubmittedJobInfo(job), f"Job submission failed with exception: {cause}"
@@ -250,18 +250,18 @@ class Failures:
         threading.Thread(target=self._look_at_the_queue, daemon=True).start()
 
     def tell(self) -> None:
-        """Say the lines of the jobs that failed for good, if there are any."""
+        """Log the messages of the jobs that failed for good, if there are any."""
         if self._log is None or not self._lines:
             return
         count = len(self._lines)
-        self._log.error(f"\n{count} job{'s' * (count > 1)} failed. What is finished is kept.")
+        self._log.error(f"\n{count} job{'s' * (count > 1)} failed. Finished results are kept.")
         for line in self._lines.values():
             self._log.error(f"- {line}")
 
     def _note(self, job_info: Any, message: str) -> None:
         job, slurm_id = described(job_info), job_info.external_jobid
         if slurm_id is None:
-            # It failed when it was submitted; another attempt would fare no better.
+            # The submission failed; another attempt would fail too.
             said = re.search(r"The error message was '(.*?)'\.?\n", message, re.DOTALL)
             text = said[1] if said else message.partition("exception: ")[2] or message
             if chosen := re.search(r"^\s+sbatch .*? -p (\S+)", message, re.MULTILINE):
@@ -273,10 +273,12 @@ class Failures:
             line = self._never[slurm_id]
             _give_up(job_info.job)
         else:
-            told = told_of(slurm_id)
-            if "State" not in told and (state := re.search(r"status is: '([A-Z_]+)", message)):
-                told = {**told, "State": state[1]}
-            line = ending(job, slurm_id, told)
+            information = slurm_information(slurm_id)
+            if "State" not in information and (
+                state := re.search(r"status is: '([A-Z_]+)", message)
+            ):
+                information = {**information, "State": state[1]}
+            line = ending(job, slurm_id, information)
         key = " ".join(map(str, job_info.job.output))
         self._lines.pop(key, None)
         if job_info.job.restart_times > job_info.job.attempt - 1:
@@ -286,7 +288,7 @@ class Failures:
             self._lines[key] = line
 
     def _look_at_the_queue(self) -> None:
-        # As often as the plugin looks for jobs that have ended.
+        # The interval at which the plugin checks for finished jobs.
         seconds = self._executor.workflow.executor_settings.init_seconds_before_status_checks
         pause = threading.Event()
         while not pause.wait(seconds):
@@ -312,7 +314,7 @@ class Failures:
             if before is not None and before[0] == "RUNNING" and state == "PENDING":
                 self._log.warning(
                     f"{title}: SLURM job {slurm_id} lost its node and waits in the queue again "
-                    f"({reason}); a training goes on from its checkpoint"
+                    f"({reason}); a training continues from its checkpoint"
                 )
             elif state == "PENDING" and _NEVER.fullmatch(reason) and before == (state, reason):
                 job = in_partition(described(self._jobs[slurm_id]), partition)
@@ -322,21 +324,21 @@ class Failures:
                 _answer("scancel", slurm_id)
             elif state == "PENDING" and _HELD.match(reason) and before != (state, reason):
                 self._log.warning(
-                    f"{title}: SLURM job {slurm_id} waits ({reason}); it starts when that passes, "
-                    f"and `scancel {slurm_id}` gives it up"
+                    f"{title}: SLURM job {slurm_id} waits ({reason}); it starts when that is "
+                    f"over, and `scancel {slurm_id}` cancels it"
                 )
 
 
 def described(job_info: Any) -> Job:
-    """The job of the executor's ``SubmittedJobInfo``, as the lines name it.
+    """The job of the executor's ``SubmittedJobInfo``.
 
-    Of jobs that share a place in the queue, those that have not made their files.
+    For grouped jobs, only those whose outputs are missing.
     """
     job = job_info.job
     members = list(job) if job.is_group() else [job]
     unfinished = [m for m in members if not all(Path(path).exists() for path in m.output)]
     members = unfinished or members
-    # The run's folder ends with a slash, and that of the run without a name is empty.
+    # The run's folder ends with a slash; it is empty for the run without a name.
     names = ["".join(f"{part}/" for part in member.wildcards) for member in members]
     names = [name.replace("//", "/").strip("/") for name in names]
     shown = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
@@ -353,17 +355,17 @@ def described(job_info: Any) -> Job:
 
 
 def in_partition(job: Job, partition: str) -> Job:
-    """The job, with the partition that the plugin chose for it."""
+    """The job with the partition that the plugin chose."""
     return replace(job, resources={**job.resources, "slurm_partition": partition})
 
 
-def told_of(slurm_id: str) -> dict[str, str]:
-    """What SLURM knows of a job that has ended; nothing where it has forgotten it."""
+def slurm_information(slurm_id: str) -> dict[str, str]:
+    """SLURM's information about a finished job; empty if SLURM no longer has it."""
     names = {"JobState": "State", "NodeList": "NodeList", "TimeLimit": "TimeLimit"}
     shown = _answer("scontrol", "show", "job", "--oneliner", slurm_id)
     fields = dict(part.split("=", 1) for part in shown.split() if "=" in part)
-    if told := {name: fields[key] for key, name in names.items() if key in fields}:
-        return told
+    if information := {name: fields[key] for key, name in names.items() if key in fields}:
+        return information
     columns = ("State", "NodeList", "TimeLimit")
     shown = _answer("sacct", "-X", "-P", "-n", "-j", slurm_id, f"--format={','.join(columns)}")
     return (
@@ -372,7 +374,7 @@ def told_of(slurm_id: str) -> dict[str, str]:
 
 
 def partition_limit(partition: str | None) -> str | None:
-    """The longest time limit of a partition, or of the default one, in SLURM's form."""
+    """The time limit of a partition, or of the default one, in SLURM's form."""
     shown = _answer(
         "scontrol", "show", "partition", "--oneliner", *([partition] if partition else [])
     )
@@ -384,12 +386,12 @@ def partition_limit(partition: str | None) -> str | None:
 
 
 def _give_up(job: Any) -> None:
-    """Let Snakemake submit a job no more: what it asks for, SLURM will not give."""
+    """Make Snakemake not submit a job again, because SLURM would refuse it again."""
     job.attempt = max(job.attempt, job.restart_times + 1)
 
 
 def _answer(*command: str) -> str:
-    """What a command of SLURM prints; nothing where it fails."""
+    """The output of a command of SLURM; empty if it fails."""
     try:
         answer = subprocess.run(
             command, capture_output=True, encoding="utf-8", timeout=30, check=False

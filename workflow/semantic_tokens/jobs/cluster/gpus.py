@@ -1,11 +1,11 @@
-"""How many GPUs a job was given."""
+"""The number of GPUs of a job."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def gpu_count(resources: Mapping[str, Any]) -> int:
-    """How many GPUs a job was given, by ``gpu`` or as some clusters want it, by ``gres``.
+    """The number of GPUs of a job, from ``gpu`` or, on some clusters, ``gres``.
 
     >>> gpu_count({"gpu": 2}), gpu_count({"gpu": 0, "gres": "gpu:a100:4"}), gpu_count({"gres": "gpu"})
     (2, 4, 1)

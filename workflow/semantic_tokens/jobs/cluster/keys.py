@@ -1,4 +1,4 @@
-"""Which keys of the configuration decide what the jobs of a rule ask a cluster for."""
+"""The configuration keys for the resources that each rule requests."""
 
 _BACKBONES = (
     "derive_backbone", "truncate_tokenizer", "extract_embeddings", "align", "reduce_dimension",
@@ -12,7 +12,7 @@ _DATA = (
 _RANKING = ("rank_bm25", "pool_passages")
 _PRETRAINING = ("pretrain", "measure_pretraining")
 
-#: Rule -> key below ``memory_mb``; a rule that is missing has a fixed amount.
+#: Rule -> key below ``memory_mb``; other rules request a fixed amount.
 MEMORY_KEY = {
     **dict.fromkeys((*_BACKBONES, "explorer"), "backbones"),
     **dict.fromkeys(_DATA, "data"),

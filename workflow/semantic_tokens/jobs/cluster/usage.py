@@ -1,7 +1,7 @@
-"""What a study's jobs asked for and used, by rule, and what to ask for next time.
+"""The requested and used resources of a study's jobs, by rule, and a proposal for later requests.
 
-Two sources tell: the benchmark files that Snakemake writes wherever it runs, and the efficiency
-report that the SLURM plugin writes at the end of a run where SLURM keeps accounts of its jobs.
+There are two sources: Snakemake's benchmark files, and the efficiency report that the SLURM plugin
+writes at the end of a run if SLURM has accounting.
 """
 
 import ast
@@ -16,11 +16,12 @@ import yaml
 from semantic_tokens.errors import InputError
 from semantic_tokens.jobs.cluster.keys import MEMORY_KEY, TIME_KEY
 
-#: What a job of SLURM holds in MB besides what a benchmark file measures: two processes of Snakemake
-#: and srun, as measured on a SLURM 22.05; an efficiency report leaves out the first of them alone.
+#: The memory of a SLURM job in MB that a benchmark file does not include: two processes of
+#: Snakemake, and srun, as measured with SLURM 22.05. An efficiency report lacks only the first
+#: process.
 SNAKEMAKE_MB = 450
 _BATCH_MB = 180
-#: How fine-tunings that share a job begin in an efficiency report.
+#: The start of the names of grouped fine-tunings in an efficiency report.
 _SHARED = "fine_tunings_"
 _REPORT_COLUMNS = {"Elapsed_sec", "TotalCPU_sec", "NCPUS", "MaxRSS_MB", "RequestedMem_MB"}
 
@@ -31,26 +32,26 @@ COLUMNS = [
 
 
 def read_benchmarks(folder: str | Path) -> pd.DataFrame:
-    """One row a job, out of Snakemake's benchmark files.
+    """One row per job, from Snakemake's benchmark files.
 
-    What was asked for is there if Snakemake ran with ``--benchmark-extended``, as
-    ``profiles/slurm`` has it.
+    Requested resources are known if Snakemake ran with ``--benchmark-extended``, as in
+    ``profiles/slurm``.
 
     Args:
-        folder: holds a folder a rule, ``results/benchmarks``.
+        folder: ``results/benchmarks``, with one folder per rule.
 
     Returns:
-        the columns of :data:`COLUMNS` without ``jobs``; what is not known is NaN. Memory is that of
-        a job of SLURM: :data:`SNAKEMAKE_MB` are added to what the rule's own processes took.
+        the columns of :data:`COLUMNS` without ``jobs``; unknown values are NaN. Memory is that of a
+        SLURM job: :data:`SNAKEMAKE_MB` are added to the memory of the rule's processes.
 
     Raises:
-        InputError: a file is no benchmark file.
+        InputError: a file is not a benchmark file.
     """
     rows = []
     for path in sorted(Path(folder).rglob("*.tsv")):
         table = pd.read_csv(path, sep="\t", na_values=["-"])
         if not {"s", "max_rss", "cpu_time"} <= set(table):
-            raise InputError(f"{path} is no benchmark file of Snakemake; move it elsewhere")
+            raise InputError(f"{path} is not a benchmark file of Snakemake; move it elsewhere")
         last = table.iloc[-1]
         asked = _literal(last.get("resources"))
         memory = pd.to_numeric(last["max_rss"], errors="coerce")
@@ -70,15 +71,15 @@ def read_benchmarks(folder: str | Path) -> pd.DataFrame:
 
 
 def read_reports(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """One row a job, out of the SLURM plugin's efficiency reports.
+    """One row per job, from the SLURM plugin's efficiency reports.
 
-    Of jobs that share a place in the queue, memory counts and time does not.
+    For grouped jobs, only memory is used, not time.
 
     Returns:
-        as :func:`read_benchmarks`; a report does not say which time limit was asked for.
+        the columns of :func:`read_benchmarks`; reports do not have the requested time limit.
 
     Raises:
-        InputError: a file is no such report, or SLURM kept no comments, which name the rules.
+        InputError: a file is not such a report, or SLURM stores no comments, which name the rules.
     """
     rows = []
     for path in paths:
@@ -88,12 +89,12 @@ def read_reports(paths: Iterable[str | Path]) -> pd.DataFrame:
             raise InputError(f"the efficiency report {path} cannot be read ({error})") from error
         if missing := sorted(_REPORT_COLUMNS - set(table)):
             raise InputError(
-                f"{path} is no efficiency report of the SLURM plugin: it has no column "
+                f"{path} is not an efficiency report of the SLURM plugin: it has no column "
                 f"{', '.join(missing)}"
             )
         if "RuleName" not in table:
             raise InputError(
-                f"{path} does not say which rule a job is of, for SLURM keeps no comments of jobs "
+                f"{path} does not say which rule a job is of, because SLURM stores no comments of jobs "
                 "here (its administrators set `AccountingStoreFlags=job_comment`); leave the "
                 "report out with `--no-report`"
             )
@@ -117,9 +118,9 @@ def read_reports(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 
 def by_rule(benchmarks: pd.DataFrame, reports: pd.DataFrame) -> pd.DataFrame:
-    """The most that any job of a rule asked for and used; one row a rule, :data:`COLUMNS`.
+    """The maximum requested and used resources, with one row per rule, :data:`COLUMNS`.
 
-    ``jobs`` counts those of the benchmark files, or of the reports where they are more.
+    ``jobs`` is the number of jobs in the benchmark files, or in the reports if they have more.
     """
     both = pd.concat([part for part in (benchmarks, reports) if len(part)], ignore_index=True)
     table = both.groupby("rule").max(numeric_only=True)
@@ -131,12 +132,12 @@ def by_rule(benchmarks: pd.DataFrame, reports: pd.DataFrame) -> pd.DataFrame:
 
 
 def proposal(table: pd.DataFrame, margin: float = 1.3) -> dict[str, dict[str, int]]:
-    """What to ask for: by section and key of the configuration, where some job has been measured.
+    """Proposed requests by section and key of the configuration, for measured jobs.
 
     Args:
-        table: as :func:`by_rule` makes it.
-        margin: times the most that was used; memory is rounded up to whole hundreds of MB, time to
-            ten minutes.
+        table: from :func:`by_rule`.
+        margin: a factor for the maximum use. Memory is rounded up to multiples of 100 MB, and time
+            to multiples of ten minutes.
     """
     found: dict[str, dict[str, int]] = {"memory_mb": {}, "runtime_minutes": {}}
     for section, keys, column, step in (
@@ -150,39 +151,39 @@ def proposal(table: pd.DataFrame, margin: float = 1.3) -> dict[str, dict[str, in
 
 
 def measured(results: Path, reports: Sequence[Path] | None) -> tuple[pd.DataFrame, str]:
-    """The table of a study, and on what it rests, in a sentence.
+    """The table of a study, and a sentence about its sources.
 
     Args:
         results: the study's folder of results.
-        reports: efficiency reports; None takes those that lie where ``profiles/slurm`` has them
-            written, and an empty list none.
+        reports: efficiency reports; None takes those in the folder of ``profiles/slurm``, and an
+            empty list takes none.
 
     Raises:
-        InputError: there is nothing to go by, or a file is not what it should be.
+        InputError: there are no measurements, or a file has the wrong format.
     """
     found = sorted(results.glob("logs/slurm/efficiency_report_*.csv"))
     paths = found if reports is None else list(reports)
     used = read_benchmarks(results / "benchmarks")
-    told = read_reports(paths)
-    if not len(used) and not len(told):
+    reported = read_reports(paths)
+    if not len(used) and not len(reported):
         raise InputError(
-            f"{results / 'benchmarks'} holds no benchmark files, and there is no efficiency report "
+            f"{results / 'benchmarks'} contains no benchmark files, and there is no efficiency report "
             f"in {results / 'logs/slurm'}: run a part of the study first, or name another folder "
             "of results"
         )
-    if len(told):
+    if len(reported):
         origin = f"By {len(used)} benchmark files and {len(paths)} efficiency reports of SLURM."
     else:
         origin = (
-            f"By {len(used)} benchmark files alone, with {SNAKEMAKE_MB} MB added for Snakemake's own "
+            f"By {len(used)} benchmark files only, with {SNAKEMAKE_MB} MB added for Snakemake's own "
             "processes: there is no efficiency report of SLURM, which is written at the end of a "
-            "run with `profiles/slurm` where SLURM keeps accounts (`sacct` shows some)."
+            "run with `profiles/slurm` if SLURM has accounting (`sacct` shows some)."
         )
-    return by_rule(used, told), origin
+    return by_rule(used, reported), origin
 
 
 def page(table: pd.DataFrame, origin: str, margin: float) -> str:
-    """The table and the proposal, as text: the proposal is a piece of a configuration."""
+    """The table and the proposal as text. The proposal is part of a configuration file."""
     shown = table.copy()
     for column in shown.columns[2:]:
         digits = 1 if column in ("minutes_used", "cpus_used") else 0
@@ -191,8 +192,8 @@ def page(table: pd.DataFrame, origin: str, margin: float) -> str:
         ]
     text = yaml.safe_dump(proposal(table, margin), sort_keys=False)
     return (
-        f"{shown.to_string(index=False)}\n\n# {origin}\n# The most that was used, times {margin:g}; "
-        "what no job has shown is left out. Memory is looked at every 30 seconds, so short peaks may "
+        f"{shown.to_string(index=False)}\n\n# {origin}\n# The maximum use, times {margin:g}; "
+        "values that no job has shown are left out. Memory is measured every 30 seconds, so short peaks may "
         f"be missed.\n{text}"
     )
 

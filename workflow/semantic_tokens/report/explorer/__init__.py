@@ -1,5 +1,7 @@
-"""The explorer: one HTML page, without a network, to look words up in the semantic tokens.
+"""The explorer: one HTML page that looks words up in the semantic tokens, without a network.
 
-``selection`` says which groupings are in it, ``packing`` what of them, ``page`` writes it. What
-the page does stands in ``templates/page.js``: it cuts a word as the backbone does, and shows its groups.
+:mod:`semantic_tokens.study.explored_groupings` chooses the groupings, ``packing`` and
+``segmentation`` prepare their data, and ``page`` writes the file. The browser's part is the
+JavaScript in ``templates/page``: it splits a word like the backbone, and shows the semantic token
+of each subword. ``bundle`` joins its modules.
 """

@@ -1,7 +1,7 @@
-"""What the explorer's page holds, as few bytes.
+"""The data of the explorer's page, in a compact form.
 
-A section is an array or JSON, deflated, in base64, so that it stands in HTML and the browser
-inflates it by itself. The page says of each in a header what it is.
+A section is an array or JSON, compressed with deflate and encoded in base64 for HTML. The browser
+decompresses it. The header of the page has the type of each section.
 """
 
 import base64
@@ -18,23 +18,23 @@ from torch.nn import functional
 from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.grouping.inspection import LONGEST_GLOSS
 
-#: Members of the largest group whose subwords are all compared with each other: a page grows with
-#: the squares of sizes. Those of larger groups are compared with the group's mean.
+#: The size of the largest group with cosines between all members, because their number grows with
+#: the square of the size. In larger groups, members are compared with the group's mean.
 LARGEST_COMPARED = 512
 
-#: A cosine c is the byte round(127 c), which is off by 0.004 at the most.
+#: A cosine c is stored as the byte round(127 c), with an error of at most 0.004.
 COSINE_SCALE = 127
 
 
 @dataclass(frozen=True)
 class Similarities:
-    """How alike the subwords of each group are.
+    """The similarities of the subwords in each group.
 
     Attributes:
         to_mean: [V] int8, a subword's cosine to the mean of its group's directions.
-        pairs: int8, the cosines between the members of each group of two to
-            :data:`LARGEST_COMPARED`: group after group, of each the upper triangle of its
-            matrix by rows, members in the order of their ids.
+        pairs: int8, the cosines between members of groups with two to :data:`LARGEST_COMPARED`
+            members. For each group, this is the upper triangle of its matrix by rows, with members
+            sorted by id.
     """
 
     to_mean: np.ndarray
@@ -50,7 +50,7 @@ def similarities(embeddings: torch.Tensor, token_to_group: np.ndarray) -> Simila
     """Compare the members of every group.
 
     Args:
-        embeddings: [V, d] float32, those that were grouped.
+        embeddings: [V, d] float32, the grouped embeddings.
         token_to_group: [V] int64, ids 0..V'-1, no group empty.
     """
     rows = functional.normalize(embeddings).numpy()
@@ -75,11 +75,11 @@ def similarities(embeddings: torch.Tensor, token_to_group: np.ndarray) -> Simila
 def word_senses(
     entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
 ) -> dict[tuple[int, str], str]:
-    """(token id, language) -> the English for it, for all words that are single subwords.
+    """(token id, language) -> the English translation, for all words that are single subwords.
 
-    The English is empty where the lexicon has none, or only longer than
-    :data:`~semantic_tokens.grouping.inspection.LONGEST_GLOSS`, and for English itself. Of several
-    concepts the shortest English word is taken, since names of pictures are often descriptions.
+    The translation is empty for English words, and if the lexicon has none, or none up to the
+    length :data:`~semantic_tokens.grouping.inspection.LONGEST_GLOSS`. A word of several concepts
+    gets the shortest English word, since names of pictures are often descriptions.
     """
     concepts: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
@@ -115,11 +115,11 @@ def sense_columns(senses: Mapping[tuple[int, str], str]) -> dict[str, list[Any]]
 
 
 def alphabetical(pieces: Sequence[str], prefix: str) -> np.ndarray:
-    """[V] uint32: ids in the order in which JavaScript sorts the subwords, in small letters and
-    without the marks of a word's begin.
+    """[V] uint32: ids in JavaScript's order of the subwords, in lower case and without the marks
+    for the start of a word.
 
     Args:
-        prefix: what a piece from inside a word begins with.
+        prefix: the prefix of a piece that continues a word.
     """
     bare = [piece.removeprefix(prefix).removeprefix("▁") or piece for piece in pieces]
     keys = [text.lower().encode("utf-16-be", "surrogatepass") for text in bare]
@@ -127,8 +127,8 @@ def alphabetical(pieces: Sequence[str], prefix: str) -> np.ndarray:
 
 
 def smallest(values: np.ndarray) -> np.ndarray:
-    """Whole numbers from 0 on in the smallest unsigned type that has them; floats in single
-    precision, if that loses nothing."""
+    """Non-negative integers in the smallest unsigned type that fits; floats in single precision if
+    that is exact."""
     if values.dtype.kind == "f":
         single = values.astype(np.float32)
         return single if np.array_equal(single, values) else values
@@ -137,10 +137,10 @@ def smallest(values: np.ndarray) -> np.ndarray:
 
 
 def pack(content: bytes | np.ndarray | Any) -> tuple[str, str]:
-    """A section: its type, as the page knows it, and its base64.
+    """A section: the name of its type in the page, and its base64.
 
-    An array keeps its numbers' type, which is named as JavaScript does (``Uint16Array``); bytes
-    are ``Uint8Array``; anything else is written as JSON.
+    An array keeps its type, with JavaScript's name (``Uint16Array``); bytes are ``Uint8Array``;
+    other values are JSON.
     """
     if isinstance(content, np.ndarray):
         little = content.astype(content.dtype.newbyteorder("<"))
@@ -155,7 +155,7 @@ def pack(content: bytes | np.ndarray | Any) -> tuple[str, str]:
 
 
 def unpack(name: str, text: str) -> Any:
-    """What :func:`pack` was given; bytes come back as an array of uint8."""
+    """The inverse of :func:`pack`; bytes become an array of uint8."""
     raw = zlib.decompress(base64.b64decode(text))
     if name == "JSON":
         return json.loads(raw)

@@ -14,8 +14,9 @@ from semantic_tokens.data.languages import iso639_1
 from semantic_tokens.data.lexicons.table import read_lexicon
 from semantic_tokens.embeddings.matrix import load_embeddings
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.grouping.groups import Groups
+from semantic_tokens.report.explorer.bundle import bundle
 from semantic_tokens.report.explorer.packing import (
     COSINE_SCALE,
     LARGEST_COMPARED,
@@ -45,25 +46,25 @@ def write_page(
     lexicons: Iterable[str | Path],
     keywords: Sequence[str],
 ) -> None:
-    """Write one HTML file that holds some groupings of one backbone's vocabulary.
+    """Write one HTML file with several groupings of one backbone's vocabulary.
 
     Args:
-        recipes: of the groupings, in the order in which they are shown.
+        recipes: the recipes of the groupings, in display order.
         groups: one file per recipe.
-        embeddings: alignment -> the file of the embeddings that were grouped.
-        lexicons: tables of words, for the languages of subwords and their English.
-        keywords: words to begin with.
+        embeddings: alignment -> the file of the grouped embeddings.
+        lexicons: tables of words, for the languages and the English of subwords.
+        keywords: suggested first words.
 
     Raises:
-        InputError: the groups are of another vocabulary.
+        InputError: the groups belong to another vocabulary.
     """
     known = load_tokenizer(tokenizer)
     cutting = segmenter(known)
     pieces = cutting.pieces
     if cutting.settings["uncut"]:
         _log.warning(
-            "%s has %s, which the page cannot cut words with: it finds only words that are whole "
-            "subwords",
+            "%s has %s, which the page cannot use to split words: it finds only words that are a "
+            "single subword",
             tokenizer,
             cutting.settings["uncut"],
         )
@@ -83,7 +84,7 @@ def write_page(
     }
     described: list[dict[str, Any]] = [{} for _ in recipes]
     for alignment in dict.fromkeys(recipe.alignment for recipe in recipes):
-        matrix = load_embeddings(embeddings[alignment])  # one at a time: they are large
+        matrix = load_embeddings(embeddings[alignment])  # one at a time, since they are large
         for number, recipe in enumerate(recipes):
             if recipe.alignment != alignment:
                 continue
@@ -91,7 +92,7 @@ def write_page(
             if not len(token_to_group) == len(matrix) == len(pieces):
                 raise InputError(
                     f"{groups[number]} groups {len(token_to_group)} subwords and {tokenizer} has "
-                    f"{len(pieces)}; delete it to have it made again"
+                    f"{len(pieces)}; delete it and it will be made again"
                 )
             compared = similarities(matrix, token_to_group)
             contents[f"groups-{number}"] = smallest(token_to_group)
@@ -119,18 +120,18 @@ def write_page(
     page = environment.get_template("page.html.j2").render(
         title=title,
         uncut=cutting.settings["uncut"],
-        # "<" would end the element that the header stands in.
+        # "<" could end the HTML element of the header.
         header=json.dumps(header, ensure_ascii=False).replace("<", r"\u003c"),
         style=(_TEMPLATES / "page.css").read_text(encoding="utf-8"),
-        code=(_TEMPLATES / "page.js").read_text(encoding="utf-8"),
+        code=bundle(_TEMPLATES / "page/main.js"),
         sections={name: text for name, (_, text) in sections.items()},
     )
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
 
 
 def describe(recipe: Recipe) -> dict[str, str]:
-    """How the page calls a grouping: its alignment, and the grouping itself.
+    """The names of a grouping in the page: its alignment, and the grouping.
 
     >>> describe(Recipe("b", "clsa-muse+panlex", "dfull", "kmeans-euclidean-0.05"))
     {'alignment': 'CLSA on muse, panlex', 'grouping': '5% Euclidean'}
@@ -150,6 +151,6 @@ def describe(recipe: Recipe) -> dict[str, str]:
 
 
 def _name(code: str) -> str:
-    """A language's English name: ``ell`` is Greek, and not Modern Greek (1453-)."""
+    """A language's short English name: ``ell`` is Greek, not Modern Greek (1453-)."""
     language = pycountry.languages.get(alpha_3=code)
     return code if language is None else language.name.partition(" (")[0].removeprefix("Modern ")

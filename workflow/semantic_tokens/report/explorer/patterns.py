@@ -1,6 +1,6 @@
-"""Regular expressions of tokenizers, as JavaScript writes them.
+"""Convert the regular expressions of tokenizers to JavaScript.
 
-The `tokenizers` library has those of Oniguruma, with the syntax of Ruby.
+The `tokenizers` library uses Oniguruma, with the syntax of Ruby.
 """
 
 import re
@@ -12,10 +12,10 @@ _SCRIPTS = {
     "Khmer", "Lao", "Latin", "Malayalam", "Mongolian", "Myanmar", "Oriya", "Sinhala", "Tamil",
     "Telugu", "Thai", "Tibetan",
 }  # fmt: skip
-# JavaScript's own \s has U+FEFF and lacks U+0085.
+# In JavaScript, \s includes U+FEFF and excludes U+0085.
 _CLASSES = {"s": "p{White_Space}", "S": "P{White_Space}", "d": "p{Nd}", "D": "P{Nd}"}
 _GROUPS = ("(?:", "(?=", "(?!", "(?<=", "(?<!", "(?i:")
-# Letters beyond ASCII that are a Latin letter without regard to case.
+# Letters outside ASCII that equal a Latin letter if case is ignored.
 _FOLDED = {"s": "\u017f", "k": "\u212a"}
 _PROPERTY = re.compile(r"[pP]\{(\^?)(\w+)\}")
 _QUANTIFIER = re.compile(r"\{(\d*)(,?)(\d*)\}")
@@ -23,20 +23,20 @@ _CODE = re.compile(r"u([0-9A-Fa-f]{4})|x\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})
 
 
 class UnknownSyntax(ValueError):
-    """A part of a regular expression that is not translated."""
+    """A part of a regular expression that cannot be converted."""
 
 
 def javascript_pattern(pattern: str) -> str:
-    r"""A regular expression of the `tokenizers` library for JavaScript's flags ``gum``.
+    r"""Convert a regular expression of the `tokenizers` library for JavaScript's flags ``gum``.
 
     Raises:
-        UnknownSyntax: it has something that is not translated.
+        UnknownSyntax: a part of it cannot be converted.
 
     >>> print(javascript_pattern(r"(?i:'s|'ll)|\p{N}{1,3}| ?[^\s\p{L}]+|\s+(?!\S)"))
     (?:'[sSſ]|'[lL][lL])|\p{N}{1,3}| ?[^\p{White_Space}\p{L}]+|\p{White_Space}+(?!\P{White_Space})
     """
     answer: list[str] = []
-    # For each open group whether case is ignored in it.
+    # Whether case is ignored, for each open group.
     ignores_case = [False]
     in_class = False
     at = 0
@@ -87,7 +87,7 @@ def javascript_pattern(pattern: str) -> str:
 
 
 def _escape(rest: str, ignores_case: bool) -> tuple[int, str]:
-    """What begins with a backslash: its length, and how JavaScript writes it."""
+    """An escape sequence: its length, and its form in JavaScript."""
     follows = rest[1:2]
     if follows in _CLASSES:
         return 2, "\\" + _CLASSES[follows]
@@ -114,7 +114,7 @@ def _escape(rest: str, ignores_case: bool) -> tuple[int, str]:
 
 
 def _quantifier(rest: str) -> tuple[int, str]:
-    """How often the part before is repeated: the length of that, and JavaScript's form."""
+    """A quantifier: its length, and its form in JavaScript."""
     taken, written = 1, rest[0]
     if rest[0] == "{":
         found = _QUANTIFIER.match(rest)
@@ -123,14 +123,14 @@ def _quantifier(rest: str) -> tuple[int, str]:
         taken, written = found.end(), f"{{{found[1] or 0}{found[2]}{found[3]}}}"
     if rest[taken : taken + 1] == "?" and not (rest[0] == "{" and "," not in written):
         taken, written = taken + 1, written + "?"
-    # Oniguruma repeats "{1,3}+" as a whole, and gives nothing back of "a++".
+    # In Oniguruma, "{1,3}+" repeats the repetition, and "a++" does not backtrack.
     if rest[taken : taken + 1] and rest[taken] in "?*+":
         raise UnknownSyntax(rest[: taken + 1])
     return taken, written
 
 
 def _cases(letter: str) -> list[str]:
-    """A letter of ASCII in both cases, and what else equals it without regard to case."""
+    """An ASCII letter in both cases, and other letters that equal it if case is ignored."""
     if not letter.isascii():
         raise UnknownSyntax(letter)
     small = letter.lower()

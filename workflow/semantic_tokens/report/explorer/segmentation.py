@@ -1,4 +1,4 @@
-"""What the explorer's page needs to cut words into subwords as the backbone does."""
+"""The data with which the explorer's page tokenizes words as the backbone does."""
 
 import base64
 import json
@@ -17,24 +17,23 @@ _NORMALIZERS = {"Sequence", "Replace", "Prepend", "Precompiled", "BertNormalizer
 _NORMALIZERS |= {"NFC", "NFD", "NFKC", "NFKD", "StripAccents", "Strip", "ByteLevel"}
 _PRE_TOKENIZERS = {"Sequence", "WhitespaceSplit", "Whitespace", "Metaspace", "BertPreTokenizer"}
 _PRE_TOKENIZERS |= {"ByteLevel", "Split", "Digits", "Punctuation", "CharDelimiterSplit"}
-# How an added token is found in a text; false where it is not said.
+# The flags of added tokens; the default is false.
 _FLAGS = ("normalized", "lstrip", "rstrip", "single_word")
 
 
 @dataclass(frozen=True)
 class Segmenter:
-    """What cuts text as the backbone does.
+    """The data of a tokenizer.
 
     Attributes:
-        settings: the tokenizer's, as ``tokenizer.json`` has them but for its long tables. Where
-            the page cannot cut text as this tokenizer does, ``uncut`` says why, and is empty
-            otherwise.
-        charsmap: SentencePiece's compiled map of characters, or nothing.
-        scores: [V'] float64, those of a Unigram model, or none.
-        merges: [3, M] int64, those of BPE: the ids of the first parts, those of the second parts,
-            and the places in the order in which they were learned. Columns are sorted.
-        pieces: the subwords as a reader spells them, by id.
-        spellings: the subwords as the tokenizer does, by id; none where these are the pieces.
+        settings: the settings of ``tokenizer.json``, without long tables. If the page cannot follow
+            this tokenizer, ``uncut`` is the reason, else it is empty.
+        charsmap: SentencePiece's compiled map of characters, or empty.
+        scores: [V'] float64, the scores of a Unigram model, or empty.
+        merges: [3, M] int64, the merges of BPE: the ids of the left parts, the ids of the right
+            parts, and the ranks in the order of learning. Columns are sorted.
+        pieces: the subwords as readers spell them, by id.
+        spellings: the subwords as the tokenizer spells them, by id; empty if that is the same.
     """
 
     settings: dict[str, Any]
@@ -46,7 +45,7 @@ class Segmenter:
 
 
 def segmenter(tokenizer: PreTrainedTokenizerFast) -> Segmenter:
-    """Take a tokenizer apart for the page."""
+    """The data of a tokenizer for the page."""
     data = json.loads(tokenizer.backend_tokenizer.to_str())
     model, normalizer, pre_tokenizer = data["model"], data["normalizer"], data["pre_tokenizer"]
     pieces, spellings = _pieces(tokenizer)
@@ -66,7 +65,7 @@ def segmenter(tokenizer: PreTrainedTokenizerFast) -> Segmenter:
         "type": model["type"],
         "uncut": " and ".join(unknown),
         "unknown": _unknown_id(model),
-        # What a piece from inside a word begins with, and one from a word's end ends with.
+        # The prefix of a piece that continues a word, and the suffix of a piece that ends one.
         "prefix": model.get("continuing_subword_prefix") or "",
         "suffix": model.get("end_of_word_suffix") or "",
         "byte_fallback": bool(model.get("byte_fallback")),
@@ -96,7 +95,7 @@ def segmenter(tokenizer: PreTrainedTokenizerFast) -> Segmenter:
 
 
 def _sorted_merges(model: Mapping[str, Any]) -> np.ndarray:
-    """See :class:`Segmenter`. Of a merge that is there twice the library takes the last."""
+    """See :class:`Segmenter`. If a merge occurs twice, the library uses the last."""
     ids = model["vocab"]
     place = {(ids[a], ids[b]): number for number, (a, b) in enumerate(model["merges"])}
     rows = [(*pair, number) for pair, number in sorted(place.items())]
@@ -104,14 +103,14 @@ def _sorted_merges(model: Mapping[str, Any]) -> np.ndarray:
 
 
 def _unknown_id(model: Mapping[str, Any]) -> int | None:
-    """The id of what a model has for text that no subword covers."""
+    """The id of a model's unknown token, or None."""
     if model["type"] == "Unigram":
         return model["unk_id"]
     return model["vocab"].get(model.get("unk_token"))
 
 
 def _pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[list[str], list[str]]:
-    """The subwords as a reader spells them, and as the tokenizer does; the latter are none where
+    """The subwords as readers spell them, and as the tokenizer spells them; the latter are empty if
     they are the same."""
     pieces = subword_texts(tokenizer)
     spellings = [""] * len(pieces)
@@ -121,7 +120,7 @@ def _pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[list[str], list[str]]:
 
 
 def _parts(component: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """A normalizer or pre-tokenizer, and those that it is a sequence of."""
+    """A normalizer or pre-tokenizer, and the components in it if it is a sequence."""
     if component is not None:
         yield component
         for part in component.get("normalizers", component.get("pretokenizers", [])):
@@ -129,9 +128,9 @@ def _parts(component: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
 
 
 def _unknown_parts(component: dict[str, Any] | None, kind: str, known: set[str]) -> Iterator[str]:
-    """What of a normalizer or pre-tokenizer the page cannot do.
+    """The parts of a normalizer or pre-tokenizer that the page does not support.
 
-    The regular expressions in it are written anew for JavaScript.
+    Regular expressions are replaced with JavaScript's versions.
     """
     for part in _parts(component):
         if part["type"] not in known:

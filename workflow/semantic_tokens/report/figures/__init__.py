@@ -1,5 +1,4 @@
-"""The paper's figures, drawn from the scores and groups that the workflow made.
+"""The paper's figures, drawn from scores and groups.
 
-``selection`` says which experiments a figure shows, and is light enough for the Snakefile; the
-other modules draw.
+:mod:`semantic_tokens.study.figures` chooses the experiments of each figure.
 """

@@ -1,4 +1,4 @@
-"""Scores by the lexicons of the alignment, bars by task (paper, Figure 11; Appendix B)."""
+"""Scores by the lexicons of the alignment, as bars by task (paper, Figure 11; Appendix B)."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
@@ -17,12 +17,11 @@ HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo")
 def draw_alignments(
     shown: Mapping[str, Any], tasks: Sequence[ScoredTask], scores: Scores
 ) -> Figure:
-    """A panel for each task and a horizontal bar for each alignment, with its interval and, at
-    its end, its score. Chance and BM25 are lines.
+    """One panel per task and one horizontal bar per alignment, with its interval and its score.
+    Chance and BM25 are lines.
 
     Args:
-        shown: :meth:`semantic_tokens.study.figures.Curves.as_dict`, one experiment in each
-            series.
+        shown: :meth:`semantic_tokens.study.figures.Curves.as_dict`, with one experiment per series.
     """
     bars = shown["series"]
     height = 1.2 + 0.34 * len(bars)

@@ -1,5 +1,5 @@
-"""Scores against the grouping ratio, the size of the word embeddings, or their dimension: one
-panel for each task (paper, Figures 3 to 7, 9 and 12)."""
+"""Scores by grouping ratio, size of the word embeddings, or dimension, with one panel per task
+(paper, Figures 3 to 7, 9 and 12)."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,9 @@ X_LABELS = {
 }
 PANEL_WIDTH, PANEL_HEIGHT = 2.75, 2.8  # inches
 LEGEND_COLUMNS = 5
-BESIDE = 1.02  # points of one ratio stand so far apart, as a ratio, that their bars can be read
+BESIDE = (
+    1.02  # the distance of points with the same x, as a ratio, so that their bars do not overlap
+)
 CLOSEST_TICKS = {"ratio": 1.6, "dimension": 1.6, "parameters": 3.0}  # as a ratio
 
 
@@ -39,9 +41,9 @@ def draw_curves(
     scores: Scores,
     full_dimension: Mapping[str, int],
 ) -> Figure:
-    """A panel for each task: curves solid with continual pretraining and dashed without, each
-    point with its interval, the oracle as a line, and its bands. Chance and BM25 are lines;
-    a point that cannot be told from chance is hollow, and there are no bands below chance.
+    """One panel per task. Curves are solid with continual pretraining and dashed without; points
+    have intervals. The oracle, chance and BM25 are lines. Points that do not differ from chance are
+    hollow, and there are no bands below chance.
 
     Args:
         shown: :meth:`semantic_tokens.study.figures.Curves.as_dict`.
@@ -82,7 +84,7 @@ def draw_curves(
         loc="outside upper center",
         ncols=math.ceil(len(lines) / math.ceil(len(lines) / LEGEND_COLUMNS)),
         fontsize=8.5,
-        handlelength=3.5,  # shows dashes beside the mark
+        handlelength=3.5,  # long enough to show dashes
     )
     if oracle is not None:
         bands = [
@@ -107,11 +109,11 @@ def _draw_series(
     cells: Sequence[tuple[ExperimentRow, str]],
     scores: Scores,
 ) -> None:
-    """One curve: its line, the interval of each point, and its markers."""
+    """Draw one curve: its line, the interval of each point, and its markers."""
     colour, marker = style.LINES[series["colour"] % len(style.LINES)]
     points = [scores.of(row, task) for row, task in cells]
     values = [point.value for point in points]
-    # An interval by percentiles may leave out the value itself.
+    # A percentile interval may not contain the value.
     below = [max(point.value - point.low, 0.0) for point in points]
     above = [max(point.high - point.value, 0.0) for point in points]
     axes.errorbar(
@@ -146,7 +148,7 @@ def _dimension(row: ExperimentRow, full_dimension: Mapping[str, int]) -> float:
 
 
 def _parameters(row: ExperimentRow, full_dimension: Mapping[str, int]) -> float:
-    """The size of the word embeddings, in percent of the backbone's own."""
+    """The size of the word embeddings, in percent of the backbone's."""
     share = _dimension(row, full_dimension) / full_dimension[row["backbone"]]
     return _ratio(row, full_dimension) * share
 
@@ -155,7 +157,7 @@ _POSITIONS = {"ratio": _ratio, "dimension": _dimension, "parameters": _parameter
 
 
 def _scale(axes: Axes, positions: Iterable[float], x: str) -> None:
-    """A log axis with a tick at each position, those too close to one before them left out."""
+    """A log axis with ticks at the positions, without ticks that are too close to another."""
     axes.set_xscale("log")
     ticks: list[float] = []
     for position in positions:
@@ -169,7 +171,7 @@ def _scale(axes: Axes, positions: Iterable[float], x: str) -> None:
 
 
 def tick_label(value: float) -> str:
-    """Two digits that matter, and all of those before the point: 100, 17, 4.2, 0.26."""
+    """Two significant digits, and all digits before the point: 100, 17, 4.2, 0.26."""
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 

@@ -1,7 +1,7 @@
-"""Fonts for words of any script: out of package archives, and those that are installed.
+"""Fonts for words in any script, from package archives and from the system.
 
-matplotlib shapes the words (Arabic joins, Telugu stacks); here it is only found out which font
-has the characters.
+matplotlib shapes the words (for example Arabic or Telugu). This module only finds a font with the
+characters.
 """
 
 import functools
@@ -18,11 +18,11 @@ SUFFIXES = (".ttf", ".otf", ".ttc")
 
 
 def extract_fonts(wheels: Iterable[str | Path], folder: str | Path) -> list[Path]:
-    """Write the upright fonts in some package archives to a folder; return their paths in the
-    order of the archives, of each the regular weight first.
+    """Write the upright fonts of package archives to a folder. Return their paths in the order of
+    the archives, with the regular weight of each first.
 
     Raises:
-        InputError: an archive has no font in it.
+        InputError: an archive has no font.
     """
     paths = []
     for wheel in wheels:
@@ -42,8 +42,8 @@ def extract_fonts(wheels: Iterable[str | Path], folder: str | Path) -> list[Path
 
 
 class Fonts:
-    """Which font has the characters of a word: of those given first, then of matplotlib's own
-    and those installed, an upright one of ordinary weight."""
+    """Finds a font with the characters of a word: first among the given fonts, then among upright,
+    regular fonts of matplotlib and the system."""
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
         self._paths = [str(path) for path in paths]
@@ -56,7 +56,7 @@ class Fonts:
             for font in font_manager.fontManager.ttflist
             if font.style == "normal"
             and font.weight in (400, "normal", "regular", "book")
-            and "LastResort" not in font.fname  # it has a box for every character there is
+            and "LastResort" not in font.fname  # it has a box for every character
         ]
         others.sort(key=lambda font: ("Noto Sans" not in font.name, font.name, font.fname))
         return list(dict.fromkeys([*own, *(font.fname for font in others)]))

@@ -1,5 +1,5 @@
-"""How well groups agree with held-out translations, scripts and languages, over the grouping ratio
-(the paper has no such figure)."""
+"""How well groups agree with held-out translations, scripts and languages, by grouping ratio (not
+in the paper)."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from semantic_tokens.report.figures import style
 from semantic_tokens.study.figures import alignment_name
 from semantic_tokens.study.recipe import Recipe
 
-#: Method -> its name and its place among :data:`style.LINES`.
+#: Method -> its name and its position in :data:`style.LINES`.
 METHODS = {
     "kmeans-cosine": ("K-Means", 0),
     "kmeans-weighted": ("K-Means, weighted", 3),
@@ -28,11 +28,11 @@ PANELS = {
 
 
 def curves_of(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
-    """The curves of results/group_quality.csv at full dimension: (method, alignment) -> its rows
-    by ratio, methods in the order of :data:`METHODS`, unaligned before aligned.
+    """The curves of results/group_quality.csv at full dimension: (method, alignment) -> its rows by
+    ratio. Methods are in the order of :data:`METHODS`, unaligned before aligned.
 
-    Alignments of which K-Means has one ratio alone are points of another figure, and are left out
-    where any has more.
+    Alignments with a single K-Means ratio belong to another figure, and are left out if any
+    alignment has more.
     """
     full = table[(table["dimension"] == "dfull") & table["method"].isin(METHODS)]
     ratios = full[full["method"] == "kmeans-cosine"].groupby("alignment")["ratio"].nunique()
@@ -52,7 +52,7 @@ def curves_of(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
 
 
 def draw_group_quality(table: pd.DataFrame) -> Figure:
-    """A panel for each measure, a curve for each method and alignment.
+    """One panel per measure, with one curve per method and alignment.
 
     Args:
         table: results/group_quality.csv.

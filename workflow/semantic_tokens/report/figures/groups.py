@@ -1,4 +1,4 @@
-"""Groups of subwords, every word in a font that has its script (paper, Figures 8 and 13)."""
+"""Groups of subwords, with a suitable font for every word (paper, Figures 8 and 13)."""
 
 import math
 from collections import Counter
@@ -17,20 +17,20 @@ CARD_WIDTH, COLUMNS, GAP = 3.3, 4, 0.15  # inches
 WORD_SIZE, GLOSS_SIZE, TITLE_SIZE = 10.5, 6.5, 10.5  # points
 LINE_HEIGHT, TITLE_HEIGHT, LEGEND_HEIGHT = 0.37, 0.32, 0.3  # inches
 WORD_GAP, MARGIN = 0.14, 0.12  # inches
-NO_SCRIPT = "#333333"  # digits, symbols, and scripts that have few words
+NO_SCRIPT = "#333333"  # digits, symbols, and scripts with few words
 
 Placed = tuple[float, float, Member, str]  # inches from the card's top left; font
 
 
 def draw_groups(groups: Sequence[Inspected], fonts: Fonts, most: int) -> tuple[Figure, int]:
-    """A card a group, with its members' glosses below them.
+    """One card per group, with glosses below its members.
 
     Args:
-        fonts: where the characters are.
-        most: members a card shows; it says how many more there are.
+        fonts: the available fonts.
+        most: the maximum number of members on a card, which also has the number of others.
 
     Returns:
-        the figure, and how many subwords no font could write.
+        the figure, and the number of subwords without a font.
     """
     figure = Figure(figsize=(1, 1))
     canvas = FigureCanvasAgg(figure)
@@ -106,7 +106,7 @@ def draw_groups(groups: Sequence[Inspected], fonts: Fonts, most: int) -> tuple[F
 
 
 def script_colours(scripts: Iterable[str]) -> dict[str, str]:
-    """A colour for each of the commonest scripts of some words; the others have none."""
+    """Colours for the most frequent scripts; the others have none."""
     counts = Counter(script for script in scripts if script not in ("digits", SYMBOLS))
     ranked = sorted(counts, key=lambda script: (-counts[script], script))
     return {script: colour for script, (colour, _) in zip(ranked, style.LINES, strict=False)}
@@ -115,7 +115,7 @@ def script_colours(scripts: Iterable[str]) -> dict[str, str]:
 def _flow(
     members: Sequence[tuple[Member, str]], figure: Figure, renderer: RendererAgg
 ) -> tuple[list[Placed], int]:
-    """Put words one after another, in lines of a card's width; return them and their lines."""
+    """Place words in lines of a card's width. Return them and the number of lines."""
     placed: list[Placed] = []
     x, line = MARGIN, 0
     for member, font in members:
@@ -131,7 +131,7 @@ def _flow(
 
 
 def _width(text: str, font: FontProperties, figure: Figure, renderer: RendererAgg) -> float:
-    """In inches."""
+    """The width of a text in inches."""
     label = figure.text(0, 0, text, fontproperties=font, parse_math=False)
     width = label.get_window_extent(renderer).width / figure.dpi
     label.remove()

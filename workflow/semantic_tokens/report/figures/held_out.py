@@ -1,4 +1,4 @@
-"""The loss on held-out text against the grouping ratio (the paper has none)."""
+"""The loss on held-out text by grouping ratio (not in the paper)."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,12 +10,12 @@ from semantic_tokens.report.tables.held_out import ALL
 
 
 def draw_held_out(table: pd.DataFrame, backbone: str) -> Figure:
-    """Two panels over the ratio: the loss with its interval, and what it saves over a guess by
-    the groups' frequencies; one curve for each method, alignment and dimension.
+    """Two panels by ratio: the loss with its interval, and the difference to a guess from the
+    groups' frequencies. There is one curve per method, alignment and dimension.
 
     Args:
-        table: of :func:`semantic_tokens.report.tables.held_out.held_out_losses`.
-        backbone: whose curves are drawn.
+        table: from :func:`semantic_tokens.report.tables.held_out.held_out_losses`.
+        backbone: the backbone of the curves.
     """
     shown = table[(table["language"] == ALL) & (table["backbone"] == backbone)]
     shown = shown[shown["ratio"].notna()]

@@ -1,4 +1,4 @@
-"""Are languages hit alike on two benchmarks? (paper, Figure 10; Appendix C)"""
+"""Whether grouping hurts the same languages in two tasks (paper, Figure 10; Appendix C)."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,8 +35,8 @@ def task_pairs(tasks: Iterable[ScoredTask]) -> list[tuple[str, ScoredTask, Score
 def relative_drops(
     row: ExperimentRow, oracle: ExperimentRow, task: ScoredTask, scores: Scores
 ) -> dict[str, float]:
-    """Language -> (oracle - score) / oracle, of means over the seeds; languages whose oracle
-    scores 0 are left out."""
+    """Language -> (oracle - score) / oracle, from means over seeds, without languages in which the
+    oracle scores 0."""
     found = scores[task.name]
     best, ours = (
         {code: found.in_language(experiment_name(e), code).value for code in found.languages}
@@ -46,7 +46,7 @@ def relative_drops(
 
 
 def correlate(first: Mapping[str, float], second: Mapping[str, float]) -> Correlation:
-    """Pearson's correlation over the languages of both, one-tailed."""
+    """Pearson's correlation over common languages, one-tailed."""
     from scipy.stats import pearsonr
 
     shared = sorted(first.keys() & second.keys())
@@ -58,7 +58,7 @@ def correlate(first: Mapping[str, float], second: Mapping[str, float]) -> Correl
 
 
 def adjusted(p_values: np.ndarray) -> np.ndarray:
-    """p-values corrected for their number, NaN staying NaN (Benjamini and Hochberg 1995)."""
+    """p-values corrected for their number (Benjamini and Hochberg 1995); NaN remains NaN."""
     from scipy.stats import false_discovery_control
 
     corrected = np.full_like(p_values, math.nan)
@@ -74,11 +74,11 @@ def draw_correlations(
     tasks: Sequence[ScoredTask],
     scores: Scores,
 ) -> Figure:
-    """Three heatmaps: ρ, p, and p corrected for all tests of the figure; a row for each pair of
-    tasks, a column for each ratio.
+    """Three heatmaps: ρ, p, and p corrected for all tests of the figure. There is one row per pair
+    of tasks and one column per ratio.
 
     Args:
-        rows: one experiment for each grouping ratio.
+        rows: one experiment per grouping ratio.
     """
     rows = sorted(rows, key=lambda row: recipe_of(row).ratio)
     pairs = task_pairs(tasks)
@@ -97,7 +97,7 @@ def draw_correlations(
     rho = np.array([[c.rho for c in line] for line in found])
     p_values = np.array([[c.p_value for c in line] for line in found])
     ends = [n for n in range(1, len(pairs)) if pairs[n][0] != pairs[n - 1][0]]
-    # In all of them, the darker the stronger.
+    # In all heatmaps, darker is stronger.
     _heatmap(left, rho, "Blues", (-1.0, 1.0), "Pearson's ρ", ratios, ends)
     _heatmap(middle, p_values, "Oranges_r", (0.0, 1.0), "one-tailed p", ratios, ends)
     title = f"p, corrected for {np.count_nonzero(~np.isnan(p_values))} tests"
@@ -108,7 +108,7 @@ def draw_correlations(
 
 
 def signed(value: float) -> str:
-    """Two decimals, with a minus that is one, and none before zero.
+    """Two decimals with a proper minus sign, and no sign for zero.
 
     >>> signed(-0.5), signed(-0.001)
     ('−0.50', '0.00')
@@ -127,7 +127,7 @@ def _heatmap(
 ) -> None:
     """
     Args:
-        ends: after how many lines a group of pairs ends.
+        ends: the row numbers after which groups of pairs end.
     """
     image = axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
     for (line, column), value in np.ndenumerate(values):

@@ -27,15 +27,15 @@ class Operation:
     """One operation in one figure's pipeline.
 
     Attributes:
-        required: whether all of the figure's experiments have it, and not only some.
-        values: how they have it, each once, in the table's order.
+        required: whether all experiments of the figure have it.
+        values: its variants, each once, in the table's order.
     """
 
     required: bool
     values: tuple[str, ...]
 
 
-Pipeline = dict[str, Operation]  # by the keys of OPERATIONS; what no experiment has is left out
+Pipeline = dict[str, Operation]  # by the keys of OPERATIONS; unused operations are left out
 
 
 def pipelines(rows: Iterable[ExperimentRow]) -> dict[str, tuple[int, Pipeline]]:
@@ -56,7 +56,7 @@ def pipelines(rows: Iterable[ExperimentRow]) -> dict[str, tuple[int, Pipeline]]:
 
 
 def _value(row: ExperimentRow, operation: str) -> str:
-    """What an experiment does in an operation, in words; empty for its neutral element."""
+    """The variant of an operation in an experiment, in words; empty if it is not used."""
     recipe = recipe_of(row)
     if operation == "alignment":
         return alignment_name(recipe) if recipe.is_aligned else ""
@@ -83,7 +83,7 @@ def _training_name(training: str) -> str:
 
 
 def wrapped(values: Sequence[str], width: int) -> list[str]:
-    """The values as lines of about so many characters; what several begin with is said once.
+    """The values as lines of about ``width`` characters; a common start of values is written once.
 
     >>> wrapped(["K-Means 40%", "K-Means 5%", "First-k 5%"], 24)
     ['K-Means 40%, 5%', 'First-k 5%']
@@ -107,8 +107,8 @@ def wrapped(values: Sequence[str], width: int) -> list[str]:
 
 
 def draw_pipelines(rows: Iterable[ExperimentRow]) -> Figure:
-    """One line of boxes for each figure: solid where all of its experiments have an operation, dashed
-    where some do."""
+    """One row of boxes per figure: solid if all experiments have an operation, dashed if some
+    do."""
     found = pipelines(rows)
     left, width, gap = 2.1, 2.6, 0.35
     texts = {
@@ -159,7 +159,7 @@ def draw_pipelines(rows: Iterable[ExperimentRow]) -> Figure:
         top -= height + 0.16
     middle = LEGEND_HEIGHT / 2
     for x, required, meaning in (
-        (left, True, "in all of the experiments"),
+        (left, True, "in all experiments"),
         (left + width + gap, False, "in some of them"),
     ):
         _box(axes, (x, middle - 0.07), (0.35, 0.14), "none", Operation(required, ()))

@@ -1,4 +1,4 @@
-"""Training loss of every pretrained variant by step (paper, section 2.4)."""
+"""The training loss of every pretrained model by step (paper, section 2.4)."""
 
 import math
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.study.figures import alignment_name
 from semantic_tokens.study.recipe import Recipe
 
-#: Panels side by side.
+#: The number of panels per row.
 _COLUMNS = 3
-#: The running mean is over this share of the steps.
+#: The window of the running mean, as a fraction of the steps.
 _SMOOTHED = 0.02
 
 
@@ -29,12 +29,14 @@ def read_steps(path: str | Path) -> pd.DataFrame:
     try:
         steps = pd.read_csv(path, sep="\t")
         return steps.astype({"step": "int64", "loss": "float64"})
-    except (ValueError, KeyError) as error:  # pandas' own are ValueErrors
-        raise InputError(f"{path} is damaged ({error}); delete it to have it made again") from error
+    except (ValueError, KeyError) as error:  # errors of pandas are ValueErrors
+        raise InputError(
+            f"{path} is damaged ({error}); delete it and it will be made again"
+        ) from error
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """[n] -> [n], the mean of each value and up to ``window`` - 1 before it."""
+    """[n] -> [n], the mean of each value and up to ``window`` - 1 earlier values."""
     sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(0, ends - window)
@@ -76,6 +78,6 @@ def draw_pretraining(curves: Mapping[Recipe, pd.DataFrame]) -> Figure:
 
 
 def grouping_label(recipe: Recipe) -> str:
-    """``ungrouped``, ``kmeans-cosine 5%`` or the grouping's own name."""
+    """``ungrouped``, ``kmeans-cosine 5%`` or the name of the grouping."""
     name, _, ratio = recipe.grouping.rpartition("-")
     return f"{name} {100 * float(ratio):.4g}%" if ratio[:1].isdigit() else recipe.grouping

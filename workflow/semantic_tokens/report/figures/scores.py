@@ -1,4 +1,4 @@
-"""What figures of scores share: the titles of tasks, and lines for chance and BM25."""
+"""Common parts of the figures of scores: titles of tasks, and lines for chance and BM25."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,12 +9,12 @@ from matplotlib.lines import Line2D
 from semantic_tokens.evaluation.bootstrap import TaskScores
 from semantic_tokens.evaluation.task_scores import BASELINE_NAMES, ScoredTask
 
-#: Lines of what needs no model.
+#: The lines of baselines.
 BASELINE_LINES: dict[str, dict[str, Any]] = {
     "chance": {"color": "#555555", "linestyle": (0, (1, 1.5)), "linewidth": 1.0},
     "bm25": {"color": "#555555", "linestyle": (0, (5, 1.5, 1, 1.5)), "linewidth": 1.0},
 }
-#: What a legend says of a point that cannot be told from chance.
+#: The legend entry for points that do not differ from chance.
 HOLLOW = Line2D(
     [], [], color="#555555", marker="o", markerfacecolor="white", markersize=6, linestyle="none",
     label="no better than chance",
@@ -27,7 +27,7 @@ def task_title(task: ScoredTask) -> str:
 
 
 def draw_baselines(axes: Axes, scores: TaskScores, *, is_vertical: bool = False) -> None:
-    """Draw chance, and BM25 where the task has it, as lines across an axes."""
+    """Draw chance, and BM25 if the task has it, as lines."""
     draw = axes.axvline if is_vertical else axes.axhline
     for name, line in BASELINE_LINES.items():
         if name in scores:
@@ -35,7 +35,7 @@ def draw_baselines(axes: Axes, scores: TaskScores, *, is_vertical: bool = False)
 
 
 def baseline_handles(scores: Sequence[TaskScores]) -> list[Line2D]:
-    """What a legend says of the lines that :func:`draw_baselines` draws in some panels."""
+    """The legend entries of the lines from :func:`draw_baselines`."""
     return [
         Line2D([], [], label=BASELINE_NAMES[name], **line)
         for name, line in BASELINE_LINES.items()

@@ -1,4 +1,4 @@
-"""One style for all figures: type, colours that stay apart in grey, and how a figure is saved."""
+"""The style of all figures: fonts, colours that differ in greyscale, and saving."""
 
 import logging
 import math
@@ -10,11 +10,11 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 
 PNG_DOTS_PER_INCH = 150
 
-#: Curves: colour and marker, so that they are told apart without the colour.
+#: The colours and markers of curves; markers distinguish them without colour.
 LINES = (
     ("#1f5fa8", "o"),  # blue
     ("#c0392b", "X"),  # red
@@ -25,17 +25,17 @@ LINES = (
     ("#7b4a9c", "P"),  # purple
 )
 
-#: Backgrounds by relative performance in percent: lower bound, colour. Each is darker than the
-#: one before, so that they are told apart in grey, and lighter than all curves.
+#: Backgrounds by relative performance in percent: lower bound, colour. They become darker in order,
+#: so that they differ in greyscale, and are lighter than all curves.
 BANDS = ((90.0, "#edf6e9"), (70.0, "#f7df98"), (50.0, "#eec0ab"), (-100.0, "#d09a8f"))
 BAND_NAMES = (">90%", "70–90%", "50–70%", "<50%")
 
 ORACLE_COLOUR = "#1d6b3a"
-logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every font it cuts down
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every font that it subsets
 
 matplotlib.rcParams.update(
     {
-        "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
+        "font.family": "DejaVu Sans",  # part of matplotlib, so it is the same everywhere
         "font.size": 9,
         "axes.titlesize": 10,
         "axes.spines.top": False,
@@ -51,10 +51,10 @@ matplotlib.rcParams.update(
 
 
 def band_background(axes: Axes, oracle: float, chance: float = -math.inf) -> None:
-    """Fill an axes' background by the share of the oracle's score; limits stay as they are.
+    """Fill the background by percentage of the oracle's score, without changing the limits.
 
     Args:
-        chance: below it there are no bands: a share of the oracle's score says nothing there.
+        chance: there are no bands below this score.
     """
     low, high = axes.get_ylim()
     top = max(high, oracle)
@@ -70,20 +70,20 @@ def band_background(axes: Axes, oracle: float, chance: float = -math.inf) -> Non
 
 
 def save(figure: Figure, paths: Sequence[str | Path], *, pdf_font_type: int = 42) -> None:
-    """Write a figure to each path, in the format of its suffix, whole or not at all.
+    """Write a figure to each path atomically, in the format of its suffix.
 
-    No date goes into the files, so equal figures are equal bytes.
+    Files have no date, so equal figures give equal bytes.
 
     Args:
-        pdf_font_type: 42 embeds TrueType fonts, as publishers ask for; 3 the outlines of the
-            characters, for fonts of other kinds, which some viewers do not take as TrueType.
+        pdf_font_type: 42 embeds TrueType fonts, as publishers require; 3 embeds outlines, for other
+            kinds of fonts that some viewers do not accept as TrueType.
     """
     metadata: dict[str, dict[str, Any]] = {
         ".pdf": {"CreationDate": None},
         ".png": {"Software": None},
     }
     for path in map(Path, paths):
-        with whole(path) as partial, matplotlib.rc_context({"pdf.fonttype": pdf_font_type}):
+        with atomic_file(path) as partial, matplotlib.rc_context({"pdf.fonttype": pdf_font_type}):
             figure.savefig(
                 partial,
                 format=path.suffix[1:],

@@ -1,5 +1,5 @@
-"""Two runs side by side: the scores that both have, and what differs in how they were made.
+"""The comparison of two runs: their common scores, and the differences in how they were made.
 
-Differences are tested as those of :mod:`semantic_tokens.evaluation.significance` are: by the paired bootstrap
-over test items, and over trainings where there are several.
+Differences are tested as in :mod:`semantic_tokens.evaluation.significance`, by the paired bootstrap
+over test items, and over trainings if there are several.
 """

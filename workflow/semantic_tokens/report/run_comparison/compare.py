@@ -22,21 +22,21 @@ COLUMNS = (
     *("first_score", "first_low", "first_high", "second_score", "second_low", "second_high"),
     *("difference", "low", "high", "p", "p_adjusted"),
 )
-#: What of a configuration says where files lie, and nothing of what is in them.
+#: The configuration keys that only affect the location of files.
 _PLACES = ("run", "base_run")
 
 
 @dataclass(frozen=True)
 class RunComparison:
-    """What :func:`compare_runs` finds.
+    """The result of :func:`compare_runs`.
 
     Attributes:
         first, second: the runs' names.
         table: :data:`COLUMNS`; ``difference`` is second minus first, in the units of the metric.
-            The last five are NaN where the runs were not scored on the same test items.
-        differing: ``key``, ``first`` and ``second`` of what differs in how the runs were made.
-        notes: what has to be known of the table, a sentence each.
-        resampling: behind the intervals.
+            The last five are NaN if the runs were scored on different test items.
+        differing: ``key``, ``first`` and ``second`` of the differences in how the runs were made.
+        notes: remarks about the table, one sentence each.
+        resampling: the bootstrap of the intervals.
     """
 
     first: str
@@ -48,13 +48,13 @@ class RunComparison:
 
 
 def compare_runs(first: Run, second: Run, resampling: Resampling | None = None) -> RunComparison:
-    """Compare the scores that two runs both have.
+    """Compare the common scores of two runs.
 
     Args:
-        resampling: that of the first run's configuration if it is left out.
+        resampling: the bootstrap; the default is that of the first run's configuration.
 
     Raises:
-        InputError: they are one run, or have no experiment and task in common.
+        InputError: they are the same run, or have no experiment and task in common.
     """
     if first.name == second.name:
         raise InputError(f"{first.name} is named twice; name two runs")
@@ -68,10 +68,9 @@ def compare_runs(first: Run, second: Run, resampling: Resampling | None = None) 
         given = (first.configuration or {}).get("significance", {})
         resampling = Resampling(**given)
     notes = list(_started_since(first, second))
-    alone = [len(run.scored_items) - len(cells) for run in (first, second)]
-    for run, count in zip((first, second), alone, strict=True):
-        if count:
-            notes.append(f"Run {run.name} alone has {counted(count, 'score')} more, not shown.")
+    for run in (first, second):
+        if count := len(run.scored_items) - len(cells):
+            notes.append(f"Only run {run.name} has {counted(count, 'further score')}; not shown.")
     lines: list[dict[str, Any]] = []
     pairs = Pairs(first, second, notes)
     for task in dict.fromkeys(cell.task for cell in cells):
@@ -100,11 +99,11 @@ def compare_runs(first: Run, second: Run, resampling: Resampling | None = None) 
 
 
 def differences(first: Run, second: Run) -> pd.DataFrame:
-    """What differs in how two runs were made: configuration, and where both have a
-    ``provenance.json`` code, packages, Python and the files from outside.
+    """The differences in how two runs were made: configuration, and if both have a
+    ``provenance.json``, also code, packages, Python and external files.
 
     Returns:
-        ``key``, ``first`` and ``second``, as text; a dash where a run has no such key.
+        ``key``, ``first`` and ``second`` as text; a dash for a missing key.
     """
     sides = [
         {
@@ -130,7 +129,7 @@ def differences(first: Run, second: Run) -> pd.DataFrame:
 
 
 def _started_since(*runs: Run) -> Iterator[str]:
-    """A sentence for each run whose results may be of two configurations."""
+    """A sentence for each run whose results may come from two configurations."""
     for run in runs:
         if run.provenance and run.configuration:
             made_with, started_with = (
@@ -140,10 +139,10 @@ def _started_since(*runs: Run) -> Iterator[str]:
             if changed := [key for key in keys if made_with.get(key) != started_with.get(key)]:
                 yield (
                     f"Run {run.name} was last started with another configuration than its "
-                    f"provenance.json has ({', '.join(changed[:5])}): its scores may be of both."
+                    f"provenance.json has ({', '.join(changed[:5])}): its scores may come from both."
                 )
         if run.configuration is None:
-            yield f"The configuration of run {run.name} is not known: it was never recorded."
+            yield f"The configuration of run {run.name} is unknown, because it was never recorded."
 
 
 def _paired_lines(
@@ -154,7 +153,7 @@ def _paired_lines(
     experiments: Sequence[str],
     resampling: Resampling,
 ) -> Iterator[dict[str, Any]]:
-    """The lines of experiments that have the same test items, drawn together."""
+    """The rows of experiments with the same test items, which are drawn together."""
     models = {
         (side, experiment): _read(run, Cell(experiment, task), own)
         for experiment in experiments
@@ -187,7 +186,7 @@ def _unpaired_line(
     trainings: tuple[Sequence[Training], ...],
     resampling: Resampling,
 ) -> dict[str, Any]:
-    """Both scores, each with the interval of its own test items."""
+    """Both scores, each with the interval from its own test items."""
     line = _line(cell.task, cell.experiment, trainings[0])
     for side, run, own in zip(("first", "second"), (first, second), trainings, strict=True):
         replicates = len({training.replicate for training in own})
@@ -206,13 +205,13 @@ def _score(side: str, scores: TaskScores, name: str) -> dict[str, float]:
 
 
 def _read(run: Run, cell: Cell, trainings: Iterable[Training]) -> Iterator[list[ScoredItem]]:
-    """One training's items after another."""
+    """Yield the items of one training after another."""
     for training in trainings:
         yield read_items(run.scored_items[cell][training])
 
 
 def _metric(trainings: Mapping[Training, Path]) -> str:
-    """What the scores beside these items are measured in; empty where they are not there."""
+    """The metric in the score files of these items; empty without score files."""
     path = next(iter(trainings.values()))
     record = path.with_name(path.name.replace(".items.parquet", ".json"))
     return str(read_json(record)["metric"]) if record.is_file() else ""

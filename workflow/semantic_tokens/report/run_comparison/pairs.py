@@ -11,11 +11,11 @@ from semantic_tokens.tasks.scored_items import ScoredItem, read_items
 
 
 class Pairs:
-    """Which scores of two runs can be compared item by item, and why others cannot.
+    """The scores of two runs that can be compared item by item, and the reasons for others.
 
     Attributes:
-        notes: that are added to.
-        unpaired: the cells that cannot, with the trainings of both runs.
+        notes: the list of remarks, which is extended.
+        unpaired: the cells that cannot be compared, with the trainings of both runs.
     """
 
     def __init__(self, first: Run, second: Run, notes: list[str]) -> None:
@@ -24,7 +24,7 @@ class Pairs:
         self._differing: set[str] = set()  # tasks
 
     def check_task(self, task: str) -> None:
-        """Take note of a task whose test data are not the same, whatever the items are called."""
+        """Record a task with different test data, even if the items have the same ids."""
         configurations = [self.first.configuration, self.second.configuration]
         if None in configurations or any(task not in (c or {})["tasks"] for c in configurations):
             return
@@ -39,14 +39,16 @@ class Pairs:
             if configuration["tasks"][task]["kind"] == "retrieval":
                 searched.append(known.of(searched_passages(configuration, dataset)))
         if len(searched) == 2 and searched[0] != searched[1]:
-            self.notes.append(f"{task}: the runs search other passages, which changes scores too.")
+            self.notes.append(
+                f"{task}: the runs search different passages, which also affects scores."
+            )
         if digests[0] == digests[1] and digests[0][0] is not None:
             return
         files = [run.file(path) for run, path in zip((self.first, self.second), paths, strict=True)]
         if files[0] is None or files[1] is None:
             self.notes.append(
-                f"{task}: the runs read their test items in different ways, and the items are not "
-                "there to be compared; those of one id are taken to be the same."
+                f"{task}: the runs read their test items in different ways, and the items cannot "
+                "be compared; items with the same id are assumed to be equal."
             )
         elif _examples(files[0]) != _examples(files[1]):
             self._differing.add(task)
@@ -54,7 +56,7 @@ class Pairs:
     def grouped(
         self, cells: Iterable[Cell]
     ) -> dict[tuple[str, tuple[tuple[str, str], ...], tuple[Sequence[Training], ...]], list[str]]:
-        """The cells that can be compared, as experiments by task, items and trainings."""
+        """The comparable cells, as experiments by task, items and trainings."""
         groups: dict[Any, list[str]] = {}
         reasons: dict[str, str] = {}
         for cell in cells:
@@ -82,8 +84,10 @@ class Pairs:
         return groups
 
     def _trainings(self, cell: Cell) -> tuple[tuple[Training, ...], tuple[Training, ...]] | None:
-        """The trainings of both runs that a score is the mean of; as many of the one as of the
-        other. None where one is not finished."""
+        """The trainings of both runs for a score, equally many of each.
+
+        None if one is not finished.
+        """
         sides = []
         for run in (self.first, self.second):
             found = set(run.scored_items[cell])
@@ -111,19 +115,23 @@ class Pairs:
             for side in (first, second)
         )
         if not chosen[0]:
-            self.notes.append(f"{cell.task}, {cell.experiment}: left out, for want of a seed.")
+            self.notes.append(
+                f"{cell.task}, {cell.experiment}: left out, because there is no common seed."
+            )
             return None
         if any(
             len(set(run.scored_items[cell])) != len(chosen[0]) for run in (self.first, self.second)
         ):
-            note = "Scores are means over the trainings that both runs have, where these differ."
+            note = (
+                "If the trainings of the runs differ, scores are means over the common trainings."
+            )
             if note not in self.notes:
                 self.notes.append(note)
         return chosen[0], chosen[1]
 
 
 def _rectangle(trainings: Iterable[Training]) -> list[list[Training]]:
-    """The trainings by replicate, with the seeds that all replicates have."""
+    """The trainings by replicate, with the common seeds of all replicates."""
     found = set(trainings)
     replicates = sorted({training.replicate for training in found})
     seeds = [

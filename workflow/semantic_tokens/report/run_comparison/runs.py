@@ -14,14 +14,14 @@ from semantic_tokens.study.runs import BASE, in_run, recorded, started_runs
 
 
 class Cell(NamedTuple):
-    """What a run has one score of: an experiment, which is a recipe and a training, and a task."""
+    """The key of a score in a run: an experiment (a recipe and a training) and a task."""
 
     experiment: str
     task: str
 
 
 class Training(NamedTuple):
-    """One of the trainings that a score is the mean of."""
+    """One of the trainings of a score."""
 
     replicate: int
     seed: int
@@ -29,13 +29,13 @@ class Training(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has made.
+    """The results of a run.
 
     Attributes:
         scored_items: by cell and training, the file of its test items.
-        configuration: that it was made with; None where it is not known.
-        provenance: its ``provenance.json``; None where it has none.
-        root: the folder that ``results`` lies in.
+        configuration: its configuration; None if unknown.
+        provenance: its ``provenance.json``; None if it has none.
+        root: the folder that contains ``results``.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Run:
     root: Path
 
     def file(self, path: str) -> Path | None:
-        """A file that runs share, such as a dataset: the run's own, or else of the runs that it is
-        based on; None where there is none.
+        """A shared file, such as a dataset, from this run or from the runs on which it is based;
+        None if there is none.
 
         Args:
-            path: as the run without a name has it.
+            path: the path in the run without a name.
         """
         names, configuration = [self.name], self.configuration
         while names[-1] != BASE:
@@ -63,11 +63,12 @@ class Run:
 
 
 def read_run(name: str, root: str | Path = ".") -> Run:
-    """Find what a run has made.
+    """Find the results of a run.
 
     Args:
-        name: of the run, :data:`~semantic_tokens.study.runs.BASE` for the one without a name.
-        root: the folder that ``results`` lies in.
+        name: the name of the run; :data:`~semantic_tokens.study.runs.BASE` for the one without a
+            name.
+        root: the folder that contains ``results``.
 
     Raises:
         InputError: there is no such run, or it has no score.
@@ -92,8 +93,8 @@ def read_run(name: str, root: str | Path = ".") -> Run:
         found.setdefault(cell, {})[Training(replicate, seed)] = path
     if not found:
         raise InputError(f"run {name} has no scores yet: the folder {scores} is empty")
-    told = root / in_run("results/provenance.json", name)
-    provenance = read_json(told) if told.is_file() else None
+    record = root / in_run("results/provenance.json", name)
+    provenance = read_json(record) if record.is_file() else None
     configuration = recorded(name, root)
     if configuration is None and provenance is not None:
         configuration = provenance["configuration"]
@@ -107,4 +108,8 @@ def described(run: Run) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{number:,} {_plural(number, what)}"
+
+
+def _plural(number: int, noun: str) -> str:
+    return noun if number == 1 else f"{noun}s"

@@ -20,10 +20,10 @@ def check_output(path: str | Path) -> None:
 
 
 def write_comparison(comparison: RunComparison, path: str | Path) -> None:
-    """Write a comparison: its table as CSV, or all of it as an HTML page, by the file's ending.
+    """Write a comparison: its table as CSV, or everything as an HTML page, depending on the suffix.
 
     Raises:
-        InputError: the ending is another one.
+        InputError: the suffix is another one.
     """
     check_output(path)
     if Path(path).suffix == ".csv":
@@ -39,7 +39,7 @@ def write_comparison(comparison: RunComparison, path: str | Path) -> None:
     sections = [Section(table, "Scores", formats=formats, classes=classes)]
     made = _renamed(comparison, comparison.differing)
     if len(made):
-        sections.append(Section(made, "What differs in how they were made"))
+        sections.append(Section(made, "Differences in how they were made"))
     title = f"Runs {comparison.first} and {comparison.second}"
     write_page(path, title, [explanation(comparison), *comparison.notes], sections)
 
@@ -48,9 +48,9 @@ def explanation(comparison: RunComparison) -> str:
     """How to read the table, in a few sentences."""
     resampling = comparison.resampling
     return (
-        f"Differences are {comparison.second} minus {comparison.first}. Intervals are of "
-        f"{resampling.confidence:.0%}, by a paired bootstrap over test items "
-        f"({resampling.resamples:,} resamples), and over trainings where there are several. p is "
+        f"Differences are {comparison.second} minus {comparison.first}. The "
+        f"{resampling.confidence:.0%} intervals are from a paired bootstrap over test items "
+        f"({resampling.resamples:,} samples), and over trainings if there are several. p is "
         f"two-sided, and adjusted for {comparison.table['p'].notna().sum()} tests (Benjamini and "
         "Hochberg)."
     )
@@ -71,11 +71,11 @@ def printed(comparison: RunComparison) -> str:
     text += comparison.notes
     if len(comparison.differing):
         made = _renamed(comparison, comparison.differing)
-        for name in (first, second):  # a list of all languages of a corpus fills no screen
+        for name in (first, second):  # shorten long lists, such as all languages of a corpus
             made[name] = [text if len(text) <= 60 else f"{text[:57]}..." for text in made[name]]
-        text += ["", "What differs in how they were made:", made.to_string(index=False)]
+        text += ["", "Differences in how they were made:", made.to_string(index=False)]
     else:
-        text += ["", "Nothing that is known differs in how they were made."]
+        text += ["", "There are no known differences in how they were made."]
     return "\n".join(text)
 
 
@@ -92,7 +92,7 @@ def _number(value: float, form: str) -> str:
 
 
 def _renamed(comparison: RunComparison, table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose columns ``first…`` and ``second…`` have the runs' names in their stead."""
+    """A table with the runs' names in place of ``first…`` and ``second…`` in column names."""
     return table.rename(columns={column: _column(comparison, column) for column in table})
 
 

@@ -1,1 +1,1 @@
-"""The tables: the paper's, and those that it lacks."""
+"""The paper's tables, and additional ones."""

@@ -14,7 +14,8 @@ from semantic_tokens.report.pages import Section, write_csv, write_page
 def write_claims(
     table: pd.DataFrame, csv: str | Path, html: str | Path, *, title: str, resampling: Resampling
 ) -> None:
-    """Write :func:`~semantic_tokens.evaluation.claims.verdicts.judge` as CSV, and as a page: one line for each claim, then one for each task."""
+    """Write :func:`~semantic_tokens.evaluation.claims.verdicts.judge` as CSV, and as a page:
+    one row per claim, then one row per task."""
     numbers = dict.fromkeys(("value", "low", "high", "published"), ".2f")
     write_csv(table, csv, numbers)
     heads = {"section": "§", "holds_if": "holds if", "published": "in the paper"}
@@ -25,7 +26,7 @@ def write_claims(
         return "weak" if row["verdict"] == NOT_MEASURED else ""
 
     order = ["topic", "section", "claim", "verdict", "value", "low", "high", "holds_if"]
-    whole = summary(table)[[*order, "published", "statistic", "detail"]]
+    overall = summary(table)[[*order, "published", "statistic", "detail"]]
     by_task = table[table["task"] != ALL][
         [
             "topic",
@@ -44,17 +45,17 @@ def write_claims(
         html,
         f"The paper's claims: {title}",
         [
-            f"Each claim has a statistic and its {resampling.confidence:.0%} interval, by a "
-            "bootstrap over the test items of this study (and its seeds, where there are several). "
-            "A claim holds where the whole interval is on its side of the bound, is contradicted "
-            "where all of it is on the other side, and is undecided else. The last numbers are "
-            "the statistic on the paper's own Table 5.",
-            "perc is a score in percent of the ungrouped oracle's. A task whose oracle cannot be "
-            "told from chance decides nothing, and is not in the mean over tasks. The intervals "
-            "are not corrected for the number of claims.",
+            f"Each claim has a statistic with its {resampling.confidence:.0%} interval, from a "
+            "bootstrap over the test items of this study (and its seeds, if there are several). A "
+            "claim holds if the entire interval is on its side of the bound, is contradicted if it "
+            "is entirely on the other side, and is undecided otherwise. The last numbers are the "
+            "statistic on the paper's Table 5.",
+            "perc is a score in percent of the ungrouped oracle's. A task whose oracle does not "
+            "differ from chance is not in the mean over tasks. The intervals are not corrected for "
+            "the number of claims.",
         ],
         [
-            Section(whole, "Claims", "Means over tasks.", numbers, heads, classes),
+            Section(overall, "Claims", "Means over tasks.", numbers, heads, classes),
             Section(by_task, "By task", "", numbers, heads, classes),
         ],
     )

@@ -1,7 +1,7 @@
-"""Groupings that know nothing of meaning beside those that do (the paper has none).
+"""Control groupings compared with K-Means (not in the paper).
 
-Random groups of K-Means' sizes and groups by frequency tell what merely sharing embeddings costs;
-First-k is the paper's own baseline.
+Random and frequency-based groups with the sizes of K-Means' groups show the cost of sharing
+embeddings without regard to meaning. First-k is the paper's baseline.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from semantic_tokens.report.tables.table5 import PERC_DECIMALS, identity
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import METHOD_NAMES
 
-#: What others are compared with, at the same ratio and pretraining.
+#: The method with which others are compared, at the same ratio and pretraining.
 COMPARED_WITH = "kmeans-cosine"
 
 _DIFFERENCE = "_minus_kmeans"
@@ -31,19 +31,19 @@ def controls(
     oracle: ExperimentRow,
     full_dimension: Mapping[str, int],
 ) -> pd.DataFrame:
-    """Every method of grouping by ratio, and its difference to K-Means.
+    """All grouping methods by ratio, with their differences to K-Means.
 
     Args:
-        rows: each recipe and training once.
-        oracle: what relative performance is to.
+        rows: the experiments, with each recipe and training once.
+        oracle: the reference for relative performance.
         full_dimension: backbone -> D.
 
     Returns:
         ``method``, ``clsa``, ``ratio``, ``pretrain``; for each task ``{task}_{metric}``, its
         interval ``…_low`` and ``…_high``, ``…_perc``, ``…_above_chance``, and
         ``…_minus_kmeans``, the score minus that of unaligned K-Means at the same ratio and
-        pretraining, with ``…_minus_kmeans_low`` and ``…_high``; NaN where that was not trained,
-        and for itself.
+        pretraining, with ``…_minus_kmeans_low`` and ``…_high``; NaN if that was not trained, and
+        for K-Means itself.
     """
     by_name = {experiment_name(row): row for row in rows}
     lines = []
@@ -100,12 +100,12 @@ def write_controls(
         html,
         f"Does meaning matter? Controls: {title}",
         [
-            "Random groups have exactly the sizes of K-Means' groups, and groups by frequency go "
-            "down the ranks of the vocabulary: both share embeddings and know nothing of meaning. "
-            "What K-Means keeps beyond them comes of what its groups mean.",
-            f"In brackets {confidence:.0%} intervals, by a bootstrap over the test items; a score "
-            "with ° cannot be told from chance. Differences are in the units of the metric, green "
-            "where the whole interval is above zero and red where all of it is below.",
+            "Random groups have exactly the sizes of K-Means' groups, and groups by frequency are "
+            "consecutive parts of the vocabulary sorted by frequency. Both share embeddings but "
+            "ignore meaning, so the difference to K-Means is the effect of meaning.",
+            f"Brackets have {confidence:.0%} intervals, from a bootstrap over the test items. A "
+            "score with ° does not differ significantly from chance. Differences are in the units "
+            "of the metric, green if the entire interval is above zero and red if it is below.",
         ],
         [
             _section(table, tasks, "Scores", ""),
@@ -119,7 +119,7 @@ def write_controls(
 def _section(
     table: pd.DataFrame, tasks: Sequence[ScoredTask], heading: str, part: str, sign: str = ""
 ) -> Section:
-    """A table with one cell of text for each task: the number and its interval."""
+    """A table with one text cell per task: the number and its interval."""
     shown = []
     for line in table.to_dict("records"):
         cells = {name: line[name] for name in ("method", "clsa", "ratio", "pretrain")}

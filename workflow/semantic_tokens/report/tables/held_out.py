@@ -1,7 +1,7 @@
-"""The loss of masked language modelling on held-out text, of every pretrained variant (section 2.4).
+"""The masked language modelling loss of every pretrained model on held-out text (section 2.4).
 
-A model of fewer groups has fewer answers to choose from, so its loss is lower by that alone: beside
-it stands that of a guess by the groups' frequencies, and what the model gains over it.
+With fewer groups there are fewer possible answers, which lowers the loss. So the table also has the
+loss of a guess from the groups' frequencies, and the difference to it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from semantic_tokens.report.pages import Section, write_csv, write_page
 from semantic_tokens.study.recipe import METHOD_NAMES, Recipe, segmentation_of
 from semantic_tokens.tasks.scored_items import ScoredItem
 
-#: The language of a line that is the mean over all.
+#: The language of rows with means over all languages.
 ALL = "all"
 
 COLUMNS = (
@@ -27,7 +27,7 @@ FORMATS = dict.fromkeys(("loss", "low", "high", "loss_by_frequency", "gain"), ".
 
 
 def recipe_of_file(path: str | Path) -> Recipe:
-    """The pretrained recipe that ``…/{backbone}/{alignment}/{dimension}/{grouping}.json`` is of."""
+    """The pretrained recipe of ``…/{backbone}/{alignment}/{dimension}/{grouping}.json``."""
     path = Path(path)
     backbone, alignment, dimension = path.parts[-4:-1]
     return Recipe(backbone, alignment, dimension, path.stem, "mlm")
@@ -36,19 +36,19 @@ def recipe_of_file(path: str | Path) -> Recipe:
 def held_out_losses(
     files: Iterable[str | Path], resampling: Resampling, full_dimension: Mapping[str, int]
 ) -> pd.DataFrame:
-    """The loss of every variant in every language, and its mean over languages.
+    """The loss of every model in every language, and its mean over languages.
 
     Args:
-        files: as pretraining writes them: ``by_language`` of ``loss`` (nats per masked token),
-            ``tokens``, ``loss_by_frequency``, and ``sequences``, a pair of the sum of losses and
-            their number for each. Variants whose text is cut alike have the same masked tokens.
+        files: from pretraining: ``by_language`` with ``loss`` (nats per masked token), ``tokens``,
+            ``loss_by_frequency``, and ``sequences``, a pair of the sum and the number of losses for
+            each. Models with the same segmentation have the same masked tokens.
         full_dimension: backbone -> D.
 
     Returns:
-        :data:`COLUMNS`: ``loss`` with its interval ``low`` and ``high``
-        by a bootstrap over sequences, ``loss_by_frequency``, ``gain`` (the latter minus the
-        loss), and ``tokens``; a line with the language ``all`` before those of each language.
-        It has no lines where the corpora are too small for any text to be held out.
+        :data:`COLUMNS`: ``loss`` with its interval ``low`` and ``high`` from a bootstrap over
+        sequences, ``loss_by_frequency``, ``gain`` (the latter minus the loss), and ``tokens``. A
+        row with the language ``all`` is before those of each language. The table is empty if the
+        corpora are too small to hold out text.
     """
     by_text: dict[tuple[str, str], dict[Recipe, Mapping[str, Any]]] = {}
     for path in files:
@@ -68,7 +68,7 @@ def held_out_losses(
 
 
 def _items(found: Mapping[str, Any]) -> list[ScoredItem]:
-    """Sequences as items, whose score is the loss per token."""
+    """Sequences as items; their score is the loss per token."""
     return [
         ScoredItem(f"{number:09}", language, total, count)
         for language, of_language in found.items()
@@ -109,23 +109,23 @@ def write_held_out(
     """Write :func:`held_out_losses` as CSV, and as a page: means, then languages side by side."""
     write_csv(table, csv, FORMATS)
     who = ["backbone", "method", "clsa", "dim", "ratio"]
-    told = table.assign(ratio=[f"{r:.4g}" if pd.notna(r) else "" for r in table["ratio"]])
-    whole = told[told["language"] == ALL].drop(columns="language")
-    parts = told[told["language"] != ALL]
+    shown = table.assign(ratio=[f"{r:.4g}" if pd.notna(r) else "" for r in table["ratio"]])
+    means = shown[shown["language"] == ALL].drop(columns="language")
+    parts = shown[shown["language"] != ALL]
     wide = parts.pivot_table("loss", who, "language", sort=False).reset_index()
     sections = [
-        Section(whole, "Means over languages", "", dict.fromkeys(FORMATS, ".3f")),
+        Section(means, "Means over languages", "", dict.fromkeys(FORMATS, ".3f")),
         Section(wide, "Loss by language", "", dict.fromkeys(_languages(parts), ".3f")),
     ]
-    nothing = "No corpus of this study is large enough for a sequence to be held out of it."
+    nothing = "No corpus of this study is large enough to hold out a sequence."
     write_page(
         html,
         f"Masked language modelling on held-out text: {title}",
         [
-            "Loss in nats per masked token, on sequences that pretraining never saw. With fewer "
-            "groups there are fewer answers to choose from, and the loss is lower by that alone: "
-            "gain is what the model saves over a guess by how frequent the groups are. Low and "
-            f"high bound the {confidence:.0%} interval, by a bootstrap over the sequences.",
+            "Loss in nats per masked token, on held-out sequences. With fewer groups there are "
+            "fewer possible answers, which lowers the loss; gain is the difference to the loss of "
+            "a guess from the groups' frequencies. Low and high are the limits of the "
+            f"{confidence:.0%} interval, from a bootstrap over the sequences.",
             *([nothing] if table.empty else []),
         ],
         [] if table.empty else sections,

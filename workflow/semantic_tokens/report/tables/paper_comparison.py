@@ -1,8 +1,8 @@
-"""Table 5 beside the paper's (Appendix G).
+"""Table 5 compared with the paper's (Appendix G).
 
-Rows are matched by their place: the figure, the position of the backbone in the table and of the
-dimension among those of the backbone, the ratio, alignment and pretraining. So a study with other
-backbones and dimensions is compared too, and says what it is.
+Rows are matched by figure, the position of the backbone in the table, the position of the dimension
+among those of the backbone, ratio, alignment and pretraining. So studies with other backbones and
+dimensions can be compared too, and the page says so.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,27 +12,27 @@ from typing import Any
 import pandas as pd
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.report.pages import Section, write_page
 
 IDENTITY = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
 ORDER_NOTE = (
     "The rank correlation (Spearman) of our scores and the published ones along each curve, by "
-    "grouping ratio, or by dimension where that is the same. The order holds at 1, in part above "
-    "0, and does not hold below."
+    "grouping ratio, or by dimension if the ratio is constant. The order holds at 1, holds in part "
+    "above 0, and does not hold below."
 )
-#: Fewest points of a curve whose order is compared.
+#: The minimum number of points for comparing the order along a curve.
 FEWEST_POINTS = 3
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """A Table 5 as CSV: ours, or the paper's, whose first lines are comments."""
+    """Read Table 5 as CSV: ours, or the paper's, which starts with comments."""
     table = pd.read_csv(path, comment="#", keep_default_na=False, na_values={"ratio": [""]})
     return table.astype({"dim": int, "ratio": float})
 
 
 def places(table: pd.DataFrame) -> list[tuple[Any, ...]]:
-    """What a row is by its place in the table: equal in two tables for rows that correspond."""
+    """The keys of rows, which are equal for corresponding rows of two tables."""
     backbones = list(dict.fromkeys(table["backbone"]))
     dimensions = {
         b: sorted(set(part["dim"]), reverse=True) for b, part in table.groupby("backbone")
@@ -51,8 +51,7 @@ def places(table: pd.DataFrame) -> list[tuple[Any, ...]]:
 
 
 def repeated_rows(published: pd.DataFrame) -> set[int]:
-    """The rows whose scores repeat an earlier row's to the digit, so that they are no
-    measurements of their own."""
+    """The rows with exactly the same scores as an earlier row, which are not independent."""
     scores = published[[c for c in published if c not in IDENTITY and not c.endswith("_perc")]]
     return set(published.index[scores.duplicated()])
 
@@ -60,21 +59,21 @@ def repeated_rows(published: pd.DataFrame) -> set[int]:
 def compare(
     ours: pd.DataFrame, published: pd.DataFrame, columns: Mapping[str, tuple[str, str]]
 ) -> pd.DataFrame:
-    """One line for each row and task that both tables have.
+    """One row per common row and task of both tables.
 
     Args:
         columns: task -> our column of scores, and its kind, which is the paper's column.
 
     Returns:
         our :data:`IDENTITY`; ``task``; ``ours``, ``published`` and their ``difference``; the same
-        of ``_perc``, in points; ``independent``, whether the published number is not a
-        repetition; ``collection`` where a task of ours searched a part of one; and
-        ``curve_spearman``, the rank correlation of ours and the published along the row's curve,
-        by ratio or, where that is the same, by dimension, and ``curve_order``, what that says of
-        the paper's ordering (:func:`order_of`); both are empty for short curves.
+        for ``_perc``, in points; ``independent``, whether the published number is not a
+        repetition; ``collection`` if our task searched a part of a collection; ``curve_spearman``,
+        the rank correlation of our and the published scores along the row's curve, by ratio, or by
+        dimension if the ratios are equal; and ``curve_order``, its meaning for the paper's order
+        (:func:`order_of`). The last two are empty for short curves.
 
     Raises:
-        InputError: no row has its place in the paper's table.
+        InputError: no row corresponds to a row of the paper's table.
     """
     position = {place: index for index, place in enumerate(places(published))}
     repeated = repeated_rows(published)
@@ -96,8 +95,8 @@ def compare(
             lines.append(line)
     if not lines:
         raise InputError(
-            "no row of this table of experiments has its place in the paper's Table 5: fix the "
-            "column `figure`, or ask for other targets than results/comparison.html"
+            "no row of this table of experiments corresponds to a row of the paper's Table 5: fix the "
+            "column `figure`, or request other targets than results/comparison.html"
         )
     table = pd.DataFrame(lines)
     if "collection" in table:
@@ -113,7 +112,7 @@ def compare(
 
 
 def order_of(rho: float) -> str:
-    """Whether the paper's ordering along a curve is found, by the rank correlation.
+    """Whether the paper's order along a curve holds, by the rank correlation.
 
     >>> order_of(1.0), order_of(0.8), order_of(-0.2)
     ('holds', 'holds in part', 'does not hold')
@@ -124,7 +123,7 @@ def order_of(rho: float) -> str:
 
 
 def _curves(table: pd.DataFrame, *also: str) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Each curve's identity, with its dimension where ratios differ along it, and its lines."""
+    """Each curve's identity (with its dimension if ratios differ along it), and its rows."""
     names = ["figure", "backbone", "clsa", "pretrain", *also]
     for key, part in table.groupby(names, sort=False):
         identity = dict(zip(names, key, strict=True))
@@ -136,8 +135,8 @@ def _curves(table: pd.DataFrame, *also: str) -> Iterator[tuple[dict[str, Any], p
 
 
 def orders(table: pd.DataFrame) -> pd.DataFrame:
-    """One line for each curve of :func:`compare` and one column for each task: the rank correlation and what it
-    says; curves that are too short in every task are left out."""
+    """One row per curve of :func:`compare` and one column per task, with the rank correlation and
+    its meaning. Curves that are too short in all tasks are left out."""
     lines = []
     for identity, curve in _curves(table):
         said = {
@@ -154,20 +153,20 @@ def orders(table: pd.DataFrame) -> pd.DataFrame:
 def write_comparison(
     table: pd.DataFrame, csv: str | Path, html: str | Path, *, title: str, same_data: bool
 ) -> None:
-    """Write :func:`compare` as CSV, and as a page that says first whether the data are the
+    """Write :func:`compare` as CSV, and as a page that first says whether the data are the
     paper's."""
-    with whole(csv) as partial:
+    with atomic_file(csv) as partial:
         table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
     note = (
         "Data and backbones are the paper's."
         if same_data
-        else "Data, backbones and training differ from the paper's: the numbers are not to be "
-        "compared, only the order along a curve and, with care, perc."
+        else "Data, backbones and training differ from the paper's: do not compare the numbers, "
+        "only the order along a curve and, with care, perc."
     )
     if "collection" in table:
         note += (
-            " Where collection says what was searched, it is a part of the paper's, and easier "
-            "than the whole: such a score is not the paper's measure."
+            " The column collection describes a part of the paper's collection that was searched. "
+            "This is easier, so such a score is not the paper's measure."
         )
     along = orders(table)
     sections = [] if along.empty else [Section(along, "Does the paper's order hold?", ORDER_NOTE)]
@@ -177,10 +176,10 @@ def write_comparison(
         Section(
             table.drop(columns=["curve_spearman", "curve_order"]),
             "Every cell",
-            "Lines in grey are those where independent is no: the paper's row repeats another's "
-            "scores to the digit, and is no measurement of its own.",
+            "In grey rows, independent is no: the paper's row has exactly the same scores as "
+            "another row, so it is not a separate measurement.",
             formats=formats,
             classes=lambda row, column: "weak" if row["independent"] == "no" else "",
         )
     )
-    write_page(html, f"Beside the paper: {title}", [note], sections)
+    write_page(html, f"Comparison with the paper: {title}", [note], sections)

@@ -1,4 +1,4 @@
-"""The paper's Table 1: tasks and datasets, counted in the files."""
+"""The paper's Table 1: tasks and datasets, with counts from the files."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import pandas as pd
 
 from semantic_tokens.files import read_jsonl
 
-#: What the paper's Table 1 says of a kind of task: its name, its type and its granularity.
+#: The name, type and granularity of each kind of task in the paper's Table 1.
 KINDS = {
     "token_classification": ("named entity recognition", "classification", "word-level"),
     "question_answering": ("question answering", "classification", "sentence-level"),
@@ -20,7 +20,7 @@ KINDS = {
 
 
 def count_by_language(path: str | Path) -> Counter[str]:
-    """How many lines of a JSON lines file are in each language; the file is streamed."""
+    """The number of lines per language of a JSON-lines file, which is streamed."""
     return Counter(row["language"] for row in read_jsonl(path))
 
 
@@ -28,10 +28,10 @@ def dataset_counts(files: Mapping[str, Mapping[str, str | Path]]) -> pd.DataFram
     """Examples by dataset and language, as loaded.
 
     Args:
-        files: dataset -> ``train``, ``dev``, ``test`` and perhaps ``passages`` -> its file.
+        files: dataset -> ``train``, ``dev``, ``test`` and optionally ``passages`` -> its file.
 
     Returns:
-        ``dataset, language, train, dev, test, passages``; the last is NA where there are none.
+        ``dataset, language, train, dev, test, passages``; the last is NA without passages.
     """
     lines = []
     for dataset, parts in files.items():
@@ -48,12 +48,12 @@ def dataset_counts(files: Mapping[str, Mapping[str, str | Path]]) -> pd.DataFram
 def table1(
     tasks: Mapping[str, Mapping[str, str]], counts: pd.DataFrame, evaluation_split: str
 ) -> pd.DataFrame:
-    """Table 1: what every task is, in how many languages, and how large.
+    """Table 1: the tasks with their languages and sizes.
 
     Args:
         tasks: task -> ``kind`` and ``dataset``.
-        counts: of :func:`dataset_counts`.
-        evaluation_split: whose languages count.
+        counts: from :func:`dataset_counts`.
+        evaluation_split: the split whose languages are counted.
 
     Returns:
         ``task, dataset, is, type, granularity, languages, train, dev, test, passages,

@@ -1,4 +1,4 @@
-"""The paper's Table 2 and Appendix A: how models are trained, read from the options."""
+"""The paper's Table 2 and Appendix A: the hyperparameters, from the options."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -25,7 +25,7 @@ _FIRST_ROWS = (
 
 
 def training_rows() -> tuple[str, ...]:
-    """Rows of Table 2 that every training has, in order: all options but those of the device."""
+    """The rows of Table 2 for all trainings, in order: all options except those of the device."""
     from semantic_tokens.training.options import OF_THE_DEVICE, TrainingOptions
 
     names = [option.name for option in fields(TrainingOptions)]
@@ -36,16 +36,16 @@ def training_rows() -> tuple[str, ...]:
 def table2(
     tasks: Mapping[str, Mapping[str, Any]], pretraining: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Table 2 and Appendix A: how every task is trained, and continual pretraining.
+    """Table 2 and Appendix A: the hyperparameters of every task and of continual pretraining.
 
     Args:
         tasks: task -> its ``training`` (options of ``TrainingOptions``) and its other
-            ``options``, ``tokenization`` among them.
-        pretraining: the same of continual pretraining.
+            ``options``, including ``tokenization``.
+        pretraining: the same for continual pretraining.
 
     Returns:
-        ``parameter`` and one column for each task; and ``parameter, value`` of pretraining. Values are
-        text, empty where an option is not of that task or was left to another.
+        ``parameter`` and one column per task; and ``parameter, value`` of pretraining. Values are
+        text, and empty for options that do not apply to a task.
     """
     rows = training_rows()
     columns = {task: _settings(spec) for task, spec in tasks.items()}
@@ -69,7 +69,7 @@ def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
     for number, beta in enumerate(training.pop("adam_betas"), start=1):
         training[f"adam_beta_{number}"] = beta
     if training["max_steps"] is not None and "epochs" not in spec["training"]:
-        training["epochs"] = None  # the steps decide
+        training["epochs"] = None  # max_steps has priority
     for name, value in training.items():
         if isinstance(value, bool):
             training[name] = "yes" if value else None

@@ -1,4 +1,4 @@
-"""The paper's Table 3 (Appendix D): parameters, memory and speed, as measured."""
+"""The paper's Table 3 (Appendix D): measured parameters, memory and speed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ def table3(
     """Table 3: parameters, memory and speed during continual pretraining.
 
     Args:
-        files: what pretraining says it took, at ``…/{dimension}/{grouping}.json``.
-        all_logits_files: for each of them, what steps took that compute the logits of every
-            position, as the paper does.
-        full_dimension: D of the backbone's own word embeddings.
+        files: the measurements of pretraining, ``…/{dimension}/{grouping}.json``.
+        all_logits_files: for each of them, measurements of steps that compute the logits of all
+            positions, as the paper does.
+        full_dimension: D of the backbone's word embeddings.
 
     Returns:
         ``dim, ratio, parameters_m`` (millions), ``peak_memory_gb`` (10⁹ bytes),

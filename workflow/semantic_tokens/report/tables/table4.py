@@ -1,4 +1,4 @@
-"""The paper's Table 4 (Appendix F): grouping by lexicon against K-Means."""
+"""The paper's Table 4 (Appendix F): grouping by lexicon compared with K-Means."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from semantic_tokens.study.recipe import METHOD_NAMES, Recipe, lexicons_of
 
 @dataclass(frozen=True)
 class LexiconTask:
-    """What Table 4 compares groupings on.
+    """The task of Table 4.
 
     Attributes:
-        task: of the config.
-        language: whose score is shown; None is the mean over all.
+        task: the task in the config.
+        language: the language of the score; None for the mean over all.
     """
 
     task: str
@@ -32,17 +32,17 @@ def table4(
     scores: TaskScores,
     ratio_of_groups: Mapping[str, float],
 ) -> pd.DataFrame:
-    """Table 4: groups of words that translate each other against K-Means.
+    """Table 4: groups of translations compared with K-Means.
 
     Args:
-        metric: of the task, e.g. ``ndcg_at_10``.
-        scores: of the task.
-        ratio_of_groups: recipe path -> |V'| / |V|, which a lexicon decides by its coverage.
+        metric: the metric of the task, for example ``ndcg_at_10``.
+        scores: the scores of the task.
+        ratio_of_groups: recipe path -> |V'| / |V|, which depends on the coverage of a lexicon.
 
     Returns:
-        ``method, ratio, {metric}``, ``…_std`` where seeds and
-        ``…_std_replicates`` where replicates are several, the interval ``…_low`` and
-        ``…_high``, ``items`` that were scored, and ``recipe``.
+        ``method, ratio, {metric}``, ``…_std`` with several seeds, ``…_std_replicates`` with several
+        replicates, the interval ``…_low`` and ``…_high``, the number of scored ``items``, and
+        ``recipe``.
     """
     lines = []
     for row in rows:
@@ -76,7 +76,7 @@ def method_name(recipe: Recipe) -> str:
 
 
 def ratio_of_file(path: str | Path) -> float:
-    """|V'| / |V| of a file of groups, whose tensors are not read."""
+    """|V'| / |V| of a groups file, without reading its tensors."""
     with safe_open(path, framework="np") as file:
         weight, mapping = (file.get_slice(name) for name in ("weight", "token_to_group"))
         return float(weight.get_shape()[0] / mapping.get_shape()[0])

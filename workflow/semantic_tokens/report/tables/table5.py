@@ -1,8 +1,8 @@
-"""Table 5 (paper, Appendix G): every experiment's scores, and how they compare to the oracle.
+"""Table 5 (paper, Appendix G): the scores of all experiments, and their percentages of the oracle.
 
 An experiment is a row of ``config/experiments.tsv`` as plain values: ``figure``, ``table5``,
 ``reference``, the parts of its recipe, and ``training``. A record is the JSON of one score
-(docs/architecture.md). Numbers stay unrounded in frames; only the writers round.
+(docs/architecture.md). Numbers are not rounded in data frames; only the writers round.
 """
 
 import math
@@ -24,10 +24,10 @@ from semantic_tokens.study.recipe import Recipe
 
 PERC_DECIMALS = 1
 
-#: Endings of columns: standard deviations over seeds and over replicates.
+#: Suffixes of columns: standard deviations over seeds and over replicates.
 SPREADS = ("_std", "_std_replicates")
 
-#: What a table by language says of an experiment besides its :func:`identity`.
+#: The columns of a table by language in addition to :func:`identity`.
 REST_OF_RECIPE = ("alignment", "grouping", "training")
 _NOTHING = Estimate(math.nan, math.nan, math.nan)
 
@@ -38,18 +38,18 @@ def table5(
     scores: Scores,
     full_dimension: Mapping[str, int],
 ) -> pd.DataFrame:
-    """Table 5: a line for each experiment whose ``table5`` is true, in the order given.
+    """Table 5: one row per experiment whose ``table5`` is true, in the given order.
 
     Args:
-        full_dimension: backbone -> D, the dimension of its own word embeddings.
+        full_dimension: backbone -> D, the dimension of its word embeddings.
 
     Returns:
         ``figure, backbone, dim, ratio, clsa, pretrain`` (see :func:`identity`); then for each
-        task ``{task}_{metric}`` (mean over seeds), ``…_std`` where seeds are several,
-        ``…_std_replicates`` where replicates are, the interval ``…_low`` and ``…_high``, ``…_perc``: 100 · mean / mean of the backbone's
-        reference, NaN where the latter is 0; ``…_above_chance``, whether the score can be told
-        from chance (``yes`` or ``no``); and ``…_collection`` where a part of a collection was
-        searched (:func:`collection_note`).
+        task ``{task}_{metric}`` (mean over seeds), ``…_std`` with several seeds,
+        ``…_std_replicates`` with several replicates, the interval ``…_low`` and ``…_high``,
+        ``…_perc`` (100 · mean / mean of the backbone's reference, NaN if the latter is 0),
+        ``…_above_chance`` (``yes`` or ``no``), and ``…_collection`` if only a part of a collection
+        was searched (:func:`collection_note`).
 
     Raises:
         InputError: a backbone has no reference, or more than one.
@@ -57,7 +57,7 @@ def table5(
     references = references_of(rows)
     lines = []
     for row in rows:
-        if not row["table5"]:  # a reference that is not itself shown
+        if not row["table5"]:  # a reference that is not shown
             continue
         line = identity(row, full_dimension)
         for task in tasks:
@@ -80,14 +80,14 @@ def table5(
 def baselines(
     tasks: Sequence[ScoredTask], scores: Scores, reference: ExperimentRow
 ) -> pd.DataFrame:
-    """What needs no model, in the columns of :func:`table5`: a line for chance, and one for BM25.
+    """The baselines in the columns of :func:`table5`: one row for chance, and one for BM25.
 
     Args:
-        reference: what ``…_perc`` is relative to.
+        reference: the experiment to which ``…_perc`` is relative.
 
     Returns:
-        ``baseline``; for each task ``{task}_{metric}``, ``…_low``, ``…_high`` and ``…_perc``,
-        NaN where the task has no such baseline.
+        ``baseline``; for each task ``{task}_{metric}``, ``…_low``, ``…_high`` and ``…_perc``, NaN
+        if the task has no such baseline.
     """
     lines = []
     for baseline in BASELINES:
@@ -105,7 +105,7 @@ def baselines(
 
 
 def references_of(rows: Sequence[ExperimentRow]) -> dict[str, ExperimentRow]:
-    """Backbone -> the experiment that its relative performance is to.
+    """Backbone -> the reference for its relative performance.
 
     Raises:
         InputError: a backbone of Table 5 has no reference, or more than one.
@@ -129,11 +129,10 @@ def references_of(rows: Sequence[ExperimentRow]) -> dict[str, ExperimentRow]:
 
 
 def identity(row: ExperimentRow, full_dimension: Mapping[str, int]) -> dict[str, Any]:
-    """The paper's columns that tell experiments apart.
+    """The paper's columns that identify experiments.
 
-    ``dim`` is d; ``ratio`` is r_G, 1.0 where nothing is grouped and None where a lexicon decides
-    it; ``clsa`` is ``yes``, ``no``, or empty where nothing is grouped and so nothing aligned to
-    group better (the paper's dash); ``pretrain`` is ``yes`` or ``no``.
+    ``dim`` is d; ``ratio`` is r_G, 1.0 without grouping and None for lexicons; ``clsa`` is ``yes``,
+    ``no``, or empty without grouping (the paper's dash); ``pretrain`` is ``yes`` or ``no``.
     """
     recipe = recipe_of(row)
     return {
@@ -158,14 +157,14 @@ def by_language(
     scores: Scores,
     full_dimension: Mapping[str, int],
 ) -> pd.DataFrame:
-    """Every experiment's score in every language, one a line (the paper leaves these out).
+    """Every experiment's score in every language, one per row (not in the paper).
 
     Returns:
         The columns of :func:`identity`; ``alignment``, ``grouping`` and ``training`` as in the
-        table of experiments, which tell First-k from K-Means; ``task``, ``metric``,
-        ``language``, ``value``, ``std`` where seeds and
-        ``std_replicates`` where replicates are several, its interval ``low`` and
-        ``high``, ``count`` of test items, and ``collection`` where a part of one was searched.
+        table of experiments, which distinguish First-k from K-Means; ``task``, ``metric``,
+        ``language``, ``value``, ``std`` with several seeds, ``std_replicates`` with several
+        replicates, the interval ``low`` and ``high``, the ``count`` of test items, and
+        ``collection`` if only a part of one was searched.
     """
     lines = []
     for row in rows:

@@ -10,12 +10,12 @@ import jinja2
 import pandas as pd
 
 from semantic_tokens.evaluation.task_scores import BASELINE_NAMES, ScoredTask
-from semantic_tokens.files import whole
+from semantic_tokens.files import atomic_file
 from semantic_tokens.report.pages import TEMPLATES, Section, environment, write_page
 from semantic_tokens.report.pages import write_csv as write_plain_csv
 from semantic_tokens.report.tables.table5 import PERC_DECIMALS, REST_OF_RECIPE, SPREADS
 
-#: Relative performance in percent, as the paper colours it (Table 5's caption).
+#: The colours of relative performance in percent, from the paper (Table 5's caption).
 BANDS = {
     "green": "above 90%",
     "yellow": "70% to 90%",
@@ -27,7 +27,7 @@ TEX_MARKS = {"yes": r"$\checkmark$", "no": r"$\times$", "": "---"}
 
 
 def write_csv(table: pd.DataFrame, tasks: Sequence[ScoredTask], path: str | Path) -> None:
-    """Write :func:`table5` or :func:`baselines` with fixed decimals, so that equal scores make
+    """Write :func:`table5` or :func:`baselines` with fixed decimals, so that equal scores give
     equal bytes."""
     formats: dict[str, str] = {}
     for task in tasks:
@@ -53,19 +53,19 @@ def write_by_language(table: pd.DataFrame, tasks: Sequence[ScoredTask], path: st
 def write_by_language_page(
     table: pd.DataFrame, tasks: Sequence[ScoredTask], path: str | Path, *, title: str
 ) -> None:
-    """Write :func:`by_language` as a page: one table for each task, one column for each language."""
+    """Write :func:`by_language` as a page, with one table per task and one column per language."""
     numbers = ("value", "std", "std_replicates", "low", "high", "count")
     who = [c for c in table if c not in ("task", "metric", "language", *numbers)]
     sections = []
     for task in tasks:
         part = table[table["task"] == task.name].astype({"ratio": object})
         part = part.assign(ratio=[f"{r:.4g}" if pd.notna(r) else "" for r in part["ratio"]])
-        told = [c for c in who if c != "dim"]  # a pivot drops lines that lack one
-        part = part.assign(**{c: part[c].astype(object).fillna("") for c in told})
+        labels = [c for c in who if c != "dim"]  # a pivot drops rows with missing values
+        part = part.assign(**{c: part[c].astype(object).fillna("") for c in labels})
         wide = part.pivot_table("value", who, "language", sort=False).reset_index()
         wide = part[who].drop_duplicates().merge(wide, on=who)  # in the table's order
         languages = sorted(set(part["language"]))
-        # Long names come last, so that they do not push the scores out of a window.
+        # Long names are last, so that scores are visible in narrow windows.
         first = [column for column in who if column not in REST_OF_RECIPE]
         wide = wide[[*first, *languages, *REST_OF_RECIPE]]
         counts = part.drop_duplicates("language").set_index("language")["count"]
@@ -77,9 +77,9 @@ def write_by_language_page(
 
 
 def band(perc: float) -> str:
-    """The colour of a relative performance, a key of :data:`BANDS`; empty where there is none.
+    """The colour of a relative performance, a key of :data:`BANDS`; empty if there is none.
 
-    It is that of the number as printed: 90.04 is printed 90.0 and is not above 90.
+    It depends on the rounded number: 90.04 is printed as 90.0 and is not above 90.
     """
     if math.isnan(perc):
         return ""
@@ -101,14 +101,14 @@ def write_latex(
     """Write :func:`table5` as a LaTeX table to ``\\input``; the file names the packages it needs.
 
     Args:
-        without_model: of :func:`baselines`.
-        context: ``title``, ``runs`` (:class:`Runs`), ``confidence`` of the intervals, ``backbone``, whose
-            reference the baselines are relative to, and on the page ``rules``, the rule that
-            chance follows by task.
+        without_model: from :func:`baselines`.
+        context: ``title``, ``runs`` (:class:`Runs`), ``confidence`` of the intervals, ``backbone``
+            of the reference for the baselines, and on the page ``rules``, the rule of chance by
+            task.
     """
     tex = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
-        # TeX is full of braces, percents and hashes: commands mark what jinja2 fills in.
+        # TeX uses braces, percents and hashes, so jinja2 uses other marks.
         block_start_string=r"\BLOCK{",
         block_end_string="}",
         variable_start_string=r"\VAR{",
@@ -132,7 +132,7 @@ def write_html(
     path: str | Path,
     **context: Any,
 ) -> None:
-    """Write :func:`table5` as one HTML page that needs nothing else; see :func:`write_latex`."""
+    """Write :func:`table5` as a self-contained HTML page; see :func:`write_latex`."""
     _render(environment(), "table5.html.j2", table, without_model, tasks, path, context)
 
 
@@ -156,12 +156,12 @@ def _render(
         collections=_collections(table, tasks),
         **context,
     )
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def _collections(table: pd.DataFrame, tasks: Sequence[ScoredTask]) -> dict[str, str]:
-    """Task name -> what was searched, of the tasks that searched a part of their collection."""
+    """Task name -> the searched part, for tasks that searched a part of their collection."""
     columns = {task.name: f"{task.column}_collection" for task in tasks}
     return {
         name: "; ".join(table[column].dropna().unique())
@@ -171,7 +171,8 @@ def _collections(table: pd.DataFrame, tasks: Sequence[ScoredTask]) -> dict[str, 
 
 
 def _groups(table: pd.DataFrame, tasks: Sequence[ScoredTask]) -> list[dict[str, Any]]:
-    """The table as printed: runs of one figure and backbone, their lines, and cells by task."""
+    """The table for printing: blocks of one figure and backbone, with their rows and cells by
+    task."""
     groups: list[dict[str, Any]] = []
     for line in table.to_dict("records"):
         heading = f"{_figure_name(line['figure'])}: {line['backbone']}"
@@ -190,9 +191,9 @@ def _groups(table: pd.DataFrame, tasks: Sequence[ScoredTask]) -> list[dict[str, 
 
 
 def _cell(line: Mapping[Any, Any], task: ScoredTask) -> dict[str, Any]:
-    """A task's numbers in one line as printed; empty where there are none.
+    """A task's printed numbers in one row; empty if there are none.
 
-    What cannot be told from chance has no band: a share of a score says nothing there.
+    A score that does not differ from chance has no band.
     """
 
     def printed(part: str, decimals: int) -> str:
@@ -213,7 +214,7 @@ def _cell(line: Mapping[Any, Any], task: ScoredTask) -> dict[str, Any]:
 
 
 def _figure_name(figure: str) -> str:
-    """``figure3`` -> ``Figure 3``; any other name as it is, with a capital."""
+    """``figure3`` -> ``Figure 3``; any other name with a capital."""
     number = re.fullmatch(r"figure(\d+)(.*)", figure)
     return f"Figure {number[1]}{number[2]}" if number else figure[:1].upper() + figure[1:]
 
@@ -225,5 +226,5 @@ _TEX_ESCAPES = str.maketrans(
 
 
 def escape_tex(text: str) -> str:
-    """The text with TeX's own characters escaped."""
+    """The text with TeX's special characters escaped."""
     return text.translate(_TEX_ESCAPES)

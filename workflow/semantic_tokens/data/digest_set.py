@@ -1,17 +1,19 @@
-"""Which ids or texts have gone by, where they are too many to be kept."""
+"""Detection of repeated ids or texts, if there are too many to keep in memory."""
 
 from hashlib import blake2b
 from typing import Any
 
 
-class Seen:
-    """A set of texts that keeps eight bytes of each, so that MIRACL's 106 million ids take a
-    gigabyte and not thirteen.
+class DigestSet:
+    """A set of texts that stores eight bytes per text, so MIRACL's 106 million ids take one
+    gigabyte instead of thirteen.
 
-    Two different texts pass for the same with probability n² / 2**65, which is 0.0003 there.
+    The probability that any two of n different texts are confused is n² / 2**65, which is 0.0003
+    for MIRACL.
 
     Args:
-        recent: how many are in a Python set (some 80 bytes each) before they join the others.
+        recent: the maximum number of texts in a Python set (about 80 bytes each) before they are
+            added to the sorted array.
     """
 
     def __init__(self, recent: int = 2**20) -> None:
@@ -23,7 +25,7 @@ class Seen:
         return len(self._recent) + (0 if self._older is None else len(self._older))
 
     def add(self, text: str) -> bool:
-        """Take a text up; return whether it is new."""
+        """Add a text. Return whether it is new."""
         digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         number = int.from_bytes(digest, "little")
         if number in self._recent or self._is_older(number):

@@ -1,17 +1,17 @@
-"""A set that keeps digests: what it says, against Python's own."""
+"""The set of digests, compared with a set of Python."""
 
 import random
 import tracemalloc
 
 import pytest
 
-from semantic_tokens.data.seen import Seen
+from semantic_tokens.data.digest_set import DigestSet
 
 
 @pytest.mark.parametrize("recent", [1, 7, 1000])
 def test_it_says_what_a_set_says(recent: int) -> None:
     draw = random.Random(1)
-    seen, expected = Seen(recent), set[str]()
+    seen, expected = DigestSet(recent), set[str]()
     for _ in range(500):
         text = f"ar-{draw.randrange(200)}#{draw.randrange(2)}"
         assert seen.add(text) == (text not in expected)
@@ -20,7 +20,7 @@ def test_it_says_what_a_set_says(recent: int) -> None:
 
 
 def test_what_is_empty_is_false() -> None:
-    seen = Seen()
+    seen = DigestSet()
     assert not seen
     seen.add("")
     assert seen
@@ -28,7 +28,7 @@ def test_what_is_empty_is_false() -> None:
 
 def test_texts_take_eight_bytes_each() -> None:
     tracemalloc.start()
-    seen = Seen(recent=2**12)
+    seen = DigestSet(recent=2**12)
     for number in range(2**16):
         seen.add(f"eng-{number}#0")
     held, _ = tracemalloc.get_traced_memory()
