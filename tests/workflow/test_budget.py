@@ -38,7 +38,7 @@ def hours_of(page: str) -> float:
 
 
 def test_a_part_within_a_budget_is_a_study_of_its_own(folder: Path) -> None:
-    price = {"throughput": {"price_per_gpu_hour": 2.0}}
+    price = {"throughput": {"price_per_gpu_hour": 2.0, "seconds_per_job": 5.0}}
     whole = hours_of(plan(folder, **price))
     asked = round(0.1 * whole)
     page = plan(folder, budget=asked, **price)

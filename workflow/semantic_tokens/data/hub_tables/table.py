@@ -1,7 +1,11 @@
 """One split of a table, in any format."""
 
+import atexit
 import contextlib
+import functools
+import gc
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,6 +87,7 @@ class Table:
 
 
 def of_library(dataset: Any, where: str, files: Sequence[Path]) -> Table:
+    _release_arrow_threads_at_exit()
     if dataset.features is None:  # a format without a list of columns
         dataset = dataset._resolve_features()
 
@@ -90,6 +95,22 @@ def of_library(dataset: Any, where: str, files: Sequence[Path]) -> Table:
         yield from dataset.select_columns(columns).iter(_ROWS_AT_ONCE)
 
     return Table(dataset.features, batches, where, files)
+
+
+@functools.cache
+def _release_arrow_threads_at_exit() -> None:
+    """Let Arrow's threads release the files of ``datasets`` before the interpreter ends.
+
+    Threads that read for ``datasets`` hold Python objects. A thread that releases one while the
+    interpreter ends aborts the process ("terminate called without an active exception"), which
+    fails a job whose work is done: https://github.com/apache/arrow/issues/45214.
+    """
+    atexit.register(_release_arrow_threads)
+
+
+def _release_arrow_threads() -> None:
+    gc.collect()
+    time.sleep(0.3)
 
 
 def of_json(files: Sequence[Path], split: str, where: str) -> Table:
