@@ -287,7 +287,7 @@ def test_what_cannot_be_counted_is_reported(tmp_path: Path) -> None:
         "wikipedia": {"hub": "wikimedia/wikipedia"},
     }
     page = report(costs, downloads, ONE)
-    assert "2 jobs: training in eng alone" in page
+    assert "2 jobs: training in eng only" in page
     assert "450 MB  and 1 of unknown size" in page
     assert "facebook/xnli (CC BY-NC 4.0)" in page
     del downloads["wikipedia"]
