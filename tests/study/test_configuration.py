@@ -309,7 +309,7 @@ def test_line_ends_of_windows_are_as_good(
         ),
         ({"grouping": "kmeans-0.05"}, r"'kmeans-0\.05', which is not an allowed form"),
         ({"grouping": "firstk-1.5"}, r"'firstk-1\.5', which is not an allowed form"),
-        ({"grouping": "kmeans-cosine-1"}, r"ratio lies between 0 and 1, not 1"),
+        ({"grouping": "kmeans-cosine-1"}, r"ratio is between 0 and 1, not 1"),
         (
             {"dimension": "128"},
             r"`dimension` is '128', .* `dfull`, or the number of columns to keep, as in `d64`",
