@@ -31,6 +31,12 @@ PRETRAINING = "Continual pretraining helps grouped models."
 CLSA_HELPS = "CLSA helps."
 FIRST_K_FALLS = "Below 40%, First-k loses much more than grouping."
 FIRST_K_SIMILAR = "At 40%, First-k is similar to grouping."
+SHARP_FALL = (
+    "Reduction without grouping keeps scores down to a dimension, and falls sharply below it."
+)
+FEW_PARAMETERS = (
+    "With equally few parameters, grouping keeps scores while reduction without grouping fails."
+)
 FEW_DIMENSIONS = "At the smallest ratio, few dimensions are on par with all of them."
 BACKBONES = "Other backbones lose as much as the main one."
 
@@ -197,10 +203,10 @@ def test_reduction_is_judged_by_dimension_and_by_size() -> None:
     }
     lines = judged(ORACLES | PLAIN | full | few | reduced)
     assert lines[FEW_DIMENSIONS]["value"] == pytest.approx(-2.5)
-    sharp = lines["Reduction alone keeps scores to a dimension, and falls sharply below it."]
+    sharp = lines[SHARP_FALL]
     assert sharp["value"] == pytest.approx(100 * ((0.76 - 0.50) - (0.80 - 0.76)) / 0.8)
     # 5% of 16 dimensions are 0.8 of 64: d1 is the smallest that is not below
-    further = lines["At as few parameters, grouping keeps scores where reduction alone fails."]
+    further = lines[FEW_PARAMETERS]
     assert further["value"] == pytest.approx(100 * (0.70 - 0.30) / 0.8)
     x = np.log2([1.0, 0.4, 0.1, 0.05])
     slopes = [

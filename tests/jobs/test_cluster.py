@@ -137,7 +137,7 @@ def test_how_a_job_ended_in_one_line(tmp_path: Path) -> None:
     slurm_log.write_text(
         "slurmstepd: error: Step 12.0 exceeded memory limit (7 > 6), being killed\n"
     )
-    assert "went over its memory" in ending(job, "12", {"State": "CANCELLED"})
+    assert "exceeded its memory" in ending(job, "12", {"State": "CANCELLED"})
     slurm_log.unlink()
     own = tmp_path / "seed-1.log"
     own.write_text(
@@ -298,5 +298,5 @@ def test_reports_that_cannot_be_read(tmp_path: Path) -> None:
     assert "benchmark files only" in origin and list(table["rule"]) == ["align"]
     assert page(table, origin, 1.3).count("align") == 1
     (tmp_path / "benchmarks/align/b.tsv").write_text("x\ty\n1\t2\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"b\.tsv is no benchmark file"):
+    with pytest.raises(InputError, match=r"b\.tsv is not a benchmark file"):
         measured(tmp_path, [])

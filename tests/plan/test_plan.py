@@ -309,7 +309,7 @@ def test_hours_are_operations_over_what_is_reached_and_starts(tmp_path: Path) ->
     throughput = Throughput(100.0, "given", utilisation=0.5, gpus_per_job=1)
     page = report(costs, {}, throughput)
     assert row_of(page, "derive_backbone")[1:3] == ["1", "-"]
-    assert row_of(page, "in")[3] == row_of(page, "fine_tune")[2] == f"{hours - 4:,.1f}"
+    assert row_of(page, "total")[2] == row_of(page, "fine_tune")[2] == f"{hours - 4:,.1f}"
 
 
 def test_the_time_is_divided_among_jobs_but_for_those_that_wait_for_each_other() -> None:

@@ -225,7 +225,7 @@ def test_a_budget_that_fits_no_row_names_the_cheapest() -> None:
     priced = Throughput(1.0, "given", gpus_per_job=1, price_per_gpu_hour=2.0)
     (line,) = budget_lines(asked, None, priced, "", [])
     (name,) = [f"{one['backbone']}/" for one in asked.cheapest().rows[-1:]]
-    assert f"The cheapest is {name}" in line and f"with {asked.cheapest().tasks[0]}: " in line
+    assert f"The cheapest row is {name}" in line and f"with {asked.cheapest().tasks[0]}: " in line
     assert f"GPU-hours (price_per_gpu_hour: {2 * least:,.2f})." in line
     assert budget(asked.cheapest().hours).largest() is not None
 

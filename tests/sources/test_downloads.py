@@ -398,7 +398,7 @@ def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, suffix: 
                 info.size = len(zeros)
                 tar.addfile(info, io.BytesIO(zeros))
     assert archive.stat().st_size < 1_000_000
-    with pytest.raises(InputError, match=r"'second\.csv' .* unpack to more than 200 times"):
+    with pytest.raises(InputError, match=r"'second\.csv' unpack to more than 200 times"):
         extract(archive, tmp_path / "out", None)
     # Each of them is small.
     assert [made.name for made in extract(archive, tmp_path / "one", ["first.csv"])] == [
