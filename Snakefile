@@ -38,6 +38,7 @@ include: "rules/outside.smk"
 include: "rules/scores.smk"
 include: "rules/shown.smk"
 include: "rules/targets.smk"
+include: "rules/planned.smk"
 # The stages in the order of the paper, then tables and figures.
 include: "rules/sources.smk"
 include: "rules/backbones.smk"

@@ -3,24 +3,6 @@
 # reads     results/datasets/, results/candidates/, results/pools/
 # writes    results/baselines/{baseline}/{task}.{json,items.parquet}
 from semantic_tokens.study.ingredients import ranked_depth
-
-
-def baseline_inputs(wildcards):
-    """The examples of a baseline, and the rankings or passages that it needs."""
-    task = config["tasks"][wildcards.task]
-    folder, split = f"results/datasets/{task['dataset']}", config["evaluation_split"]
-    files = {
-        "train": located(f"{folder}/train.jsonl"),
-        "test": located(f"{folder}/{split}.jsonl"),
-    }
-    if wildcards.baseline == "bm25" or task["kind"] == "reranking":
-        files["candidates"] = located([f"results/candidates/{task['dataset']}/{split}.jsonl"])
-    elif task["kind"] == "retrieval":
-        place = "pools" if pool_of(task["dataset"]) else "datasets"
-        files["passages"] = located([f"results/{place}/{task['dataset']}/passages.jsonl"])
-    return files
-
-
 rule baseline:
     # Chance and BM25.
     input:

@@ -1,4 +1,4 @@
-# The score files of experiments and baselines, for tables and figures.
+# The files of scores and baselines.
 from semantic_tokens.study.replicates import seed_in
 
 
@@ -37,6 +37,22 @@ def unshown_scores(rows):
         if row.figure not in CURVES
         for file in score_files([row], tasks_of_figure(row.figure))
     ]
+
+
+def baseline_inputs(wildcards):
+    """The examples of a baseline, and the rankings or passages that it needs."""
+    task = config["tasks"][wildcards.task]
+    folder, split = f"results/datasets/{task['dataset']}", config["evaluation_split"]
+    files = {
+        "train": located(f"{folder}/train.jsonl"),
+        "test": located(f"{folder}/{split}.jsonl"),
+    }
+    if wildcards.baseline == "bm25" or task["kind"] == "reranking":
+        files["candidates"] = located([f"results/candidates/{task['dataset']}/{split}.jsonl"])
+    elif task["kind"] == "retrieval":
+        place = "pools" if pool_of(task["dataset"]) else "datasets"
+        files["passages"] = located([f"results/{place}/{task['dataset']}/passages.jsonl"])
+    return files
 
 
 def baselines_of(task):

@@ -14,6 +14,9 @@ from semantic_tokens.sources.wheels import fetch_wheel, file_sha256
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+#: Fixtures of small models of many families.
+pytest_plugins = ["families"]
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
-from test_families import FAMILIES, Made, made, modules_of_checkpoints  # noqa: F401 (fixtures)
+from families import FAMILIES, Made
 from tiny import write_model
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,6 +15,8 @@ from semantic_tokens.modeling.encoders import open_config
 from semantic_tokens.modeling.loading import load_model
 from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageModel
 from semantic_tokens.plan.architecture import Architecture
+
+pytestmark = pytest.mark.usefixtures("modules_of_checkpoints")
 
 
 def by_hand(layers: int, hidden: int, feed_forward: int, length: int) -> int:
@@ -65,7 +67,7 @@ def test_a_step_of_pretraining_is_counted_as_it_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("made", FAMILIES, indirect=True)
-def test_every_family_is_counted_as_it_runs(made: Made) -> None:  # noqa: F811
+def test_every_family_is_counted_as_it_runs(made: Made) -> None:
     config = hf.AutoConfig.from_pretrained(made.folder, attn_implementation="eager")
     model = hf.AutoModel.from_config(config)
     with FlopCounterMode(display=False) as counter:
@@ -79,7 +81,7 @@ def test_every_family_is_counted_as_it_runs(made: Made) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("made", FAMILIES, indirect=True)
-def test_every_family_s_head_is_counted_as_it_runs(made: Made) -> None:  # noqa: F811
+def test_every_family_s_head_is_counted_as_it_runs(made: Made) -> None:
     """With all subwords as singletons: the full model without its encoder."""
     config = hf.AutoConfig.from_pretrained(made.folder, attn_implementation="eager")
     counted, ids = [], torch.full((1, 16), 5)
