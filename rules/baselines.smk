@@ -3,6 +3,8 @@
 # reads     results/datasets/, results/candidates/, results/pools/
 # writes    results/baselines/{baseline}/{task}.{json,items.parquet}
 from semantic_tokens.study.ingredients import ranked_depth
+
+
 rule baseline:
     # Chance and BM25.
     input:
