@@ -4,16 +4,11 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import families
 import pytest
 import torch
 import transformers as hf
-from families import (  # noqa: F401 (fixtures)
-    FAMILIES,
-    TEXTS,
-    Made,
-    made,
-    modules_of_checkpoints,
-)
+from families import FAMILIES, TEXTS, Made
 from safetensors.torch import load_file
 
 from semantic_tokens.files import read_json
@@ -41,6 +36,10 @@ from semantic_tokens.tokenization.vocabulary import (
 )
 from semantic_tokens.training import TrainingOptions
 from semantic_tokens.training.pretraining import Objective, PackedCorpora, pretrain
+
+# Fixtures.
+made = families.made
+modules_of_checkpoints = families.modules_of_checkpoints
 
 
 def tensors_of(output: Any) -> list[torch.Tensor]:
