@@ -148,7 +148,7 @@ def test_what_the_user_can_fix_ends_in_one_line(snakemake: SimpleNamespace) -> N
 def test_a_defect_keeps_its_traceback(snakemake: SimpleNamespace) -> None:
     with pytest.raises(OSError, match="not one of a full disk"), job(snakemake):
         raise OSError(errno.EIO, "not one of a full disk")
-    assert "this is a defect" in said(snakemake) and "Traceback" in said(snakemake)
+    assert "this is a bug" in said(snakemake) and "Traceback" in said(snakemake)
 
 
 def test_a_job_without_its_gpus_ends_in_one_line(

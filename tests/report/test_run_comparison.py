@@ -254,7 +254,9 @@ def test_a_run_that_was_never_recorded_is_compared_all_the_same(tmp_path: Path) 
     save(tmp_path, "lr", {f"{ORACLE}/1": nli(right)})
     found = compared(tmp_path)
     assert found.table.loc[0, "difference"] == 0
-    assert found.notes == ["The configuration of run base is unknown, because it was never recorded."]
+    assert found.notes == [
+        "The configuration of run base is unknown, because it was never recorded."
+    ]
 
 
 # Incomparable scores
