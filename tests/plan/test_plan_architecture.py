@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
-from test_families import FAMILIES, Made, made, modules_of_checkpoints  # noqa: F401 (fixtures)
+from families import FAMILIES, Made, made, modules_of_checkpoints  # noqa: F401 (fixtures)
 from tiny import write_model
 from torch.utils.flop_counter import FlopCounterMode
 
