@@ -28,7 +28,7 @@ SHAPE = {
     "initializer_range": 0.2,
 }
 WORDPIECE, UNIGRAM, BYTES = character_tokenizer, sentencepiece_tokenizer, byte_level_tokenizer
-#: Rows of the embedding beyond the tokenizer's last id.
+#: Rows of the embedding after the tokenizer's last id.
 PADDING_ROWS = 3
 
 
@@ -38,13 +38,13 @@ def shape(*without: str, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Family:
-    """How a family's small model is made.
+    """The small model of a family.
 
     Attributes:
-        config: its configuration.
-        options: of the configuration, but the size of the vocabulary and the special ids.
-        tokenizer: makes its tokenizer.
-        numbers: of :func:`numbers_of`, as they were when this line was written.
+        config: the class of its configuration.
+        options: options of the configuration, without the vocabulary size and the special ids.
+        tokenizer: a function that makes its tokenizer.
+        numbers: the recorded result of :func:`numbers_of`.
     """
 
     config: type[hf.PreTrainedConfig]
@@ -114,7 +114,7 @@ TEXTS = ["a red tomato, the house", "red tomatoes", "the baum"]
 
 @dataclass(frozen=True)
 class Made:
-    """A family's model on disk, as somebody else saved it."""
+    """A family's model on disk, saved by transformers."""
 
     name: str
     folder: Path
@@ -127,14 +127,14 @@ class Made:
 
     @property
     def ids(self) -> torch.Tensor:
-        """[3, 16], in the frame of a pair."""
+        """[3, 16], with the special tokens of a pair."""
         generator = torch.Generator().manual_seed(1)
         ids = torch.randint(5, self.subwords, (3, 16), generator=generator)
         ids[:, [7, 8, 15]] = self.tokenizer.sep_token_id  # Longformer looks for them
         return ids
 
     def files(self, folder: Path, per_group: int = 1, dimension: int | None = None) -> ModelFiles:
-        """The backbone with neighbours in groups of this size, special tokens alone."""
+        """The backbone with neighbours in groups of this size. Special tokens are singletons."""
         embeddings = read_embeddings(self.folder, self.subwords)[:, :dimension].contiguous()
         if per_group == 1:
             groups = ungrouped(embeddings)
@@ -185,6 +185,6 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def modules_of_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """transformers copies the Python files of a checkpoint there."""
+    """The folder into which transformers copies the Python files of a checkpoint."""
     for module in (hf.dynamic_module_utils, hf.utils.hub):
         monkeypatch.setattr(module, "HF_MODULES_CACHE", str(tmp_path / "modules"), raising=False)

@@ -246,7 +246,7 @@ def test_texts_of_a_dataset_as_a_corpus(repositories: Path) -> None:
     ("change", "message"),
     [
         ({"columns": {"tokens": "token"}}, r"options\.columns\.tokens is 'token', which is not a column of \S+o/names, configuration de, split train; did you mean 'tokens'\? there are tokens, ner_tags"),
-        ({"columns": {"tags": "ner_tags.x"}}, r"options\.columns\.tags is 'ner_tags\.x', which is no"),
+        ({"columns": {"tags": "ner_tags.x"}}, r"options\.columns\.tags is 'ner_tags\.x', which is not"),
         ({"columns": {"token": "x"}}, r"options\.columns\.token is not known; it takes tokens, tags"),
         ({"columns": "tokens"}, r"options\.columns is 'tokens' and must be a mapping"),
         ({"configurations": {"deu": "it"}}, r"BuilderConfig 'it' not found.*'de', 'no'.*`configurations`"),

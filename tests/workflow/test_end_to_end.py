@@ -289,7 +289,7 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
         assert f"{name}.html" in page
     assert "4.2 Dimension reduction" in page
     assert '"shows": "Table 5 by language"' in page and '"shows": "Figure 5"' in page
-    assert "Semantic grouping of aligned word embeddings cut to fewer dimensions" in page
+    assert "Semantic grouping of aligned word embeddings with fewer dimensions" in page
 
 
 @pytest.mark.parametrize(
@@ -529,4 +529,4 @@ def test_a_pool_is_named_wherever_its_scores_are_shown(study: Study, tmp_path: P
         assert line["collection"] == (searched if line["task"] == "pooled" else "")
     for name in ("table5.html", "table5.tex", "comparison.html", "table5_by_language.csv"):
         text = (own.folder / "results" / name).read_text(encoding="utf-8")
-        assert "first 5 and 2 others a language" in text, name
+        assert "first 5 and 2 others per language" in text, name

@@ -336,7 +336,7 @@ def test_a_file_that_was_cut_short_is_named(
     answer = spoilt.run(target, change=change, options=["--forcerun", rule, "--nocolor"])
     assert answer.returncode == 1
     assert_one_message(
-        answer.stdout, rf"{rule}: {re.escape(damaged)}.*delete (it|the file) to have"
+        answer.stdout, rf"{rule}: {re.escape(damaged)}.*delete (it|the file) and it will"
     )
 
 
