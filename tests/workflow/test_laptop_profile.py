@@ -228,10 +228,10 @@ def test_a_file_that_the_mirror_lacks_or_has_changed_is_named(run: Run, tmp_path
 @pytest.mark.parametrize(
     ("dataset", "language", "message"),
     [
-        ("masakhaner", "zul", r"nothing in zul; there is amh, hau, .*`languages`"),
-        ("tydiqa", "fin", r"nothing in fin; there is ara, ben, .*`languages`"),
-        ("xnli", "tha", r"nothing in tha; there is ara, deu, .*`languages`"),
-        ("xquad", "tur", r"nothing in tur; there is ara, deu, .*`languages`"),
+        ("masakhaner", "zul", r"no data in zul; available are amh, hau, .*`languages`"),
+        ("tydiqa", "fin", r"no data in fin; available are ara, ben, .*`languages`"),
+        ("xnli", "tha", r"no data in tha; available are ara, deu, .*`languages`"),
+        ("xquad", "tur", r"no data in tur; available are ara, deu, .*`languages`"),
     ],
 )
 def test_a_language_that_the_data_lack_is_named(
