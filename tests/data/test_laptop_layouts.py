@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from small_squad import squad_document
 
 from semantic_tokens.data.corpora import read_corpus
 from semantic_tokens.data.datasets import read_dataset
@@ -33,29 +34,16 @@ def read(name: str, folder: Path, **options: Any) -> dict[str, dict[str, Any]]:
 
 def questions(split: str, languages: Iterable[str], count: int) -> dict[str, dict[str, Any]]:
     """A small file of SQuAD's JSON for each language, by its name."""
-    files = {}
-    for language in languages:
-        articles = [
-            {
-                "title": f"{split} {number}",
-                "paragraphs": [
-                    {
-                        "context": f"{split} {language} {number}: the answer is {number}.",
-                        "qas": [
-                            {
-                                "id": f"{NAMES[language]}-{split}{number}-{question}",
-                                "question": f"What is {number}, {question}?",
-                                "answers": [{"text": language, "answer_start": len(split) + 1}],
-                            }
-                            for question in range(2)
-                        ],
-                    }
-                ],
-            }
-            for number in range(count)
-        ]
-        files[f"{NAMES[language]}.{split}.json"] = {"data": articles}
-    return files
+
+    def text(language: str, number: int) -> str:
+        return f"{language} {number}: the answer is {number}."
+
+    return {
+        f"{NAMES[language]}.{split}.json": squad_document(
+            language, split, count, f"{NAMES[language]}-", text
+        )
+        for language in languages
+    }
 
 
 def merged(files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

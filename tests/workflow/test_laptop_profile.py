@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from small_squad import squad_document
 from study import job_counts
 from test_bad_input import assert_one_message
 
@@ -36,28 +37,8 @@ def sentence(language: str, number: int) -> str:
 
 
 def squad(language: str, split: str, paragraphs: int, prefix: str) -> dict[str, Any]:
-    """A file in SQuAD's form, two questions on each paragraph."""
-    return {
-        "data": [
-            {
-                "title": f"{split} {number}",
-                "paragraphs": [
-                    {
-                        "context": f"{split} {sentence(language, number)}",
-                        "qas": [
-                            {
-                                "id": f"{prefix}{split}{number}-{question}",
-                                "question": f"What says thing {number}, {question}?",
-                                "answers": [{"text": language, "answer_start": len(split) + 1}],
-                            }
-                            for question in range(2)
-                        ],
-                    }
-                ],
-            }
-            for number in range(paragraphs)
-        ]
-    }
+    """A document in SQuAD's JSON."""
+    return squad_document(language, split, paragraphs, prefix, sentence)
 
 
 def small_copies(folder: Path) -> Path:
