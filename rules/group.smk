@@ -29,7 +29,7 @@ rule group_kmeans:
         metric=lambda wildcards: wildcards.grouping.split("-")[1],
         alpha=None,
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
-        keep_unused_alone=config["grouping"]["keep_unused_alone"],
+        cluster_unused=config["grouping"]["cluster_unused"],
         options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
         # Only the weighted rule below needs counts.
         code=code_digest("group_kmeans", ["tokenization.subword_counts"]),
@@ -52,7 +52,7 @@ use rule group_kmeans as group_kmeans_weighted with:
         metric="cosine",
         alpha=config["grouping"]["kmeans_weighted"]["alpha"],
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
-        keep_unused_alone=config["grouping"]["keep_unused_alone"],
+        cluster_unused=config["grouping"]["cluster_unused"],
         options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
         code=code_digest("group_kmeans"),
 

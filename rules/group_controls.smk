@@ -26,7 +26,7 @@ rule group_random:
         gpu=0,
     params:
         seed=lambda wildcards: own_seeds(config["grouping"]["random"], wildcards)["seed"],
-        keep_unused_alone=config["grouping"]["keep_unused_alone"],
+        cluster_unused=config["grouping"]["cluster_unused"],
         code=code_digest("group_random"),
     script:
         "../workflow/scripts/group_random.py"
@@ -53,7 +53,7 @@ rule group_by_frequency:
         runtime=minutes(config["runtime_minutes"]["backbones"]),
         gpu=0,
     params:
-        keep_unused_alone=config["grouping"]["keep_unused_alone"],
+        cluster_unused=config["grouping"]["cluster_unused"],
         code=code_digest("group_by_frequency"),
     script:
         "../workflow/scripts/group_by_frequency.py"

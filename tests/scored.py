@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from semantic_tokens.evaluation.bootstrap import Resampling, Runs, Scores
+from semantic_tokens.evaluation.bootstrap import Resampling
+from semantic_tokens.evaluation.scores import Runs, Scores
 from semantic_tokens.tasks.scored_items import ScoredItem
 
 ByLanguage = Mapping[str, float]

@@ -420,7 +420,7 @@ def test_special_tokens_that_are_not_among_the_added_are_singletons(theirs: Path
     alone = [0, 3, 4, 5, 6]
     for token in [*alone, 1, 2]:  # [unusedN] too
         assert (token_to_group == token_to_group[token]).sum() == 1
-    clustered = Groups.load(grouped(theirs, ratio=0.2, overwrite=True, keep_unused_alone=False)[0].folder / GROUPS)  # fmt: skip
+    clustered = Groups.load(grouped(theirs, ratio=0.2, overwrite=True, cluster_unused=True)[0].folder / GROUPS)  # fmt: skip
     assert special_ids(load_tokenizer(backbone_of(theirs))) == alone
     assert len(clustered.weight) == made.groups
 

@@ -747,7 +747,7 @@ def test_no_is_a_word_where_the_schema_has_it() -> None:
     validate_config(config, root / "config/schemas/config.schema.json")
     assert task["training"]["precision"] == task["training"]["compile"] == "no"
     assert config["pretraining"]["training"]["precision"] == "no"
-    assert config["grouping"]["keep_unused_alone"] is True
+    assert config["grouping"]["cluster_unused"] is False
     next(iter(config["tasks"].values()))["training"]["precision"] = True
     with pytest.raises(InputError, match="precision: True is not one of"):
         validate_config(config, root / "config/schemas/config.schema.json")

@@ -6,16 +6,18 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.evaluation.bootstrap import (
     Items,
     Resampling,
+    bootstrap_p,
+    gather,
+    resampled_by_language,
+    scores_by_run,
+)
+from semantic_tokens.evaluation.scores import (
     Runs,
     TaskScores,
     baselines_in,
-    bootstrap_p,
     experiment_name,
-    gather,
     items_in,
     read_runs,
-    resampled_by_language,
-    scores_by_run,
 )
 from semantic_tokens.tasks.scored_items import ScoredItem, write_items
 

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from scored import FEW, even_scores
 
-from semantic_tokens.evaluation.bootstrap import Resampling, Runs
+from semantic_tokens.evaluation.bootstrap import Resampling
 from semantic_tokens.evaluation.claims.paper import CLAIMS
-from semantic_tokens.evaluation.claims.statistics import ALL, correlations, slope
+from semantic_tokens.evaluation.claims.shares import ALL, slope
+from semantic_tokens.evaluation.claims.statistics import correlations
 from semantic_tokens.evaluation.claims.study import (
     EVERY,
     MeasuredStudy,
@@ -18,6 +19,7 @@ from semantic_tokens.evaluation.claims.study import (
     variant_of,
 )
 from semantic_tokens.evaluation.claims.verdicts import judge, summary, verdict
+from semantic_tokens.evaluation.scores import Runs
 from semantic_tokens.report.tables.claims import write_claims
 from semantic_tokens.report.tables.paper_comparison import read_table
 
@@ -314,7 +316,7 @@ def test_our_values_and_the_paper_s_are_paired_by_kind_of_task(tmp_path: Path) -
 
 
 def test_noise_leaves_a_claim_undecided_and_a_real_effect_decides_it() -> None:
-    from semantic_tokens.evaluation.bootstrap import Scores
+    from semantic_tokens.evaluation.scores import Scores
     from semantic_tokens.tasks.scored_items import ScoredItem
 
     rows = [row(*place) for place in ORACLES | PLAIN]

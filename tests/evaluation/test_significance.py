@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.evaluation.bootstrap import Resampling, Runs
+from semantic_tokens.evaluation.bootstrap import Resampling
+from semantic_tokens.evaluation.scores import Runs
 from semantic_tokens.evaluation.significance import COLUMNS, comparisons, side_by_side, significance
 from semantic_tokens.tasks.scored_items import ScoredItem
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scored import FEW, even_scores
 
-from semantic_tokens.evaluation.bootstrap import Runs, Scores
+from semantic_tokens.evaluation.scores import Runs, Scores
 from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.tables.controls import controls, write_controls
 from semantic_tokens.tasks.scored_items import ScoredItem

@@ -115,7 +115,8 @@ def test_differences_are_those_of_a_direct_computation(tmp_path: Path) -> None:
 
 def test_a_score_has_the_interval_that_table_5_has(tmp_path: Path) -> None:
     """Draws depend only on a task's items and the seed."""
-    from semantic_tokens.evaluation.bootstrap import Resampling, TaskScores
+    from semantic_tokens.evaluation.bootstrap import Resampling
+    from semantic_tokens.evaluation.scores import TaskScores
 
     right = np.random.default_rng(2).random(80) < 0.4
     save(tmp_path, BASE, {f"{ORACLE}/1": nli(right)})

@@ -10,7 +10,7 @@ from scored import even_scores
 from transformers import ElectraConfig
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.evaluation.bootstrap import Runs
+from semantic_tokens.evaluation.scores import Runs
 from semantic_tokens.evaluation.task_scores import (
     ScoredTask,
     collection_note,

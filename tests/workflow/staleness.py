@@ -233,7 +233,7 @@ KEYS: dict[str, Line] = {
         "held_out_fraction": 0.2, "max_pairs_per_concept": 10, "training.seed": 2,
         "training.temperature": 0.1, "training.batch_size": 8, "training.steps": 2,
         "training.learning_rate": 0.01, "training.min_mean_cosine": 0.9}),
-    "grouping.keep_unused_alone": Line(KMEANS, value=False),
+    "grouping.cluster_unused": Line(KMEANS, value=True),
     **_keys("grouping.kmeans.", "", KMEANS, {
         "seed": 2, "max_iterations": 4, "tolerance": 0.1, "backend": "torch"}),
     # text segmented by the backbone, which already exists
@@ -319,8 +319,10 @@ MODULES: dict[str, Line] = {
     "modeling.backbones": Line(BACKBONES),
     "evaluation.baselines": Line(SHOWN - {"significance"} | BASELINE),
     "evaluation.bootstrap": Line(SHOWN | {"table4", "held_out"}),
+    "evaluation.scores": Line(SHOWN | {"table4", "held_out"}),
     **dict.fromkeys(
-        ("evaluation.claims.paper", "evaluation.claims.statistics", "evaluation.claims.study",
+        ("evaluation.claims.paper", "evaluation.claims.shares", "evaluation.claims.statistics",
+         "evaluation.claims.study",
          "evaluation.claims.verdicts"),
         Line({"claims"})),
     # reads scores for figures and tables

@@ -5,9 +5,10 @@ from pathlib import Path
 from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.evaluation.bootstrap import Resampling, Runs, scores_in
+    from semantic_tokens.evaluation.bootstrap import Resampling
     from semantic_tokens.evaluation.claims.study import published_study, study_of
     from semantic_tokens.evaluation.claims.verdicts import judge
+    from semantic_tokens.evaluation.scores import Runs, scores_in
     from semantic_tokens.files import folder_above
     from semantic_tokens.modeling.encoders import embedding_width
     from semantic_tokens.report.tables.claims import write_claims

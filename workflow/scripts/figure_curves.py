@@ -4,7 +4,8 @@ lexicons of the alignment (Figure 11)."""
 from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.evaluation.bootstrap import Resampling, Runs
+    from semantic_tokens.evaluation.bootstrap import Resampling
+    from semantic_tokens.evaluation.scores import Runs
     from semantic_tokens.evaluation.task_scores import full_dimensions, read_scores
     from semantic_tokens.report.figures.alignments import draw_alignments
     from semantic_tokens.report.figures.curves import draw_curves

@@ -16,6 +16,6 @@ with job(snakemake):
         embeddings,
         Groups.load(inputs.kmeans).token_to_group,
         load_counts(inputs.counts, len(embeddings)),
-        singletons=special_ids(tokenizer, with_unused=params.keep_unused_alone),
+        singletons=special_ids(tokenizer, with_unused=not params.cluster_unused),
     )
     groups.save(snakemake.output.groups)

@@ -18,7 +18,7 @@ with job(snakemake):
         embeddings,
         metric=params.metric,
         ratio=params.ratio,
-        singletons=special_ids(tokenizer, with_unused=params.keep_unused_alone),
+        singletons=special_ids(tokenizer, with_unused=not params.cluster_unused),
         weights=weights,
         **params.options,
     )

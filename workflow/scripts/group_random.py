@@ -13,7 +13,7 @@ with job(snakemake):
     groups = random_groups(
         load_embeddings(inputs.embeddings),
         Groups.load(inputs.kmeans).token_to_group,
-        singletons=special_ids(tokenizer, with_unused=params.keep_unused_alone),
+        singletons=special_ids(tokenizer, with_unused=not params.cluster_unused),
         seed=params.seed,
     )
     groups.save(snakemake.output.groups)

@@ -3,7 +3,8 @@
 from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.evaluation.bootstrap import Resampling, Runs, items_in
+    from semantic_tokens.evaluation.bootstrap import Resampling
+    from semantic_tokens.evaluation.scores import Runs, items_in
     from semantic_tokens.evaluation.significance import TO_REFERENCE, side_by_side, significance
     from semantic_tokens.files import folder_above
     from semantic_tokens.report.pages import Section, write_csv, write_page

@@ -3,8 +3,8 @@
 from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.evaluation.bootstrap import (
-        Resampling,
+    from semantic_tokens.evaluation.bootstrap import Resampling
+    from semantic_tokens.evaluation.scores import (
         Runs,
         TaskScores,
         experiment_name,

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add("--dimension", type=int, help="the number of columns of the word embeddings to keep")
     add("--seed", type=int, default=1, help="where K-Means starts")
     add("--max-iterations", type=int, default=100, help="of K-Means")
-    add("--cluster-unused", action="store_false", dest="keep_unused_alone",
+    add("--cluster-unused", action="store_true",
         help="group WordPiece's [unusedN] too")  # fmt: skip
     add("--convert-pickle", action="store_true", help="accept a model with only pickled weights")
     add("--trust-remote-code", action="store_true", help="run Python files of the checkpoint")

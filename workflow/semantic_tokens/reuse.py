@@ -113,7 +113,7 @@ def semantic_version(
     dimension: int | None = None,
     seed: int = 1,
     max_iterations: int = 100,
-    keep_unused_alone: bool = True,
+    cluster_unused: bool = False,
     convert_pickle: bool = False,
     trust_remote_code: bool = False,
     revision: str | None = None,
@@ -137,7 +137,7 @@ def semantic_version(
             (2.3).
         seed: the seed of K-Means and of the alignment.
         max_iterations: the maximum number of passes of K-Means.
-        keep_unused_alone: leave ``[unusedN]`` outside the clustering.
+        cluster_unused: cluster ``[unusedN]`` too, and do not leave each in its own group.
         convert_pickle: accept a model that has only pickled weights; only its tensors are read.
         trust_remote_code: run the Python code of the checkpoint.
         revision: a commit of a model on the hub; None for the newest.
@@ -165,7 +165,7 @@ def semantic_version(
         )
     if push_to_hub is not None:
         check_push(push_to_hub)
-    singletons = special_ids(tokenizer, with_unused=keep_unused_alone)
+    singletons = special_ids(tokenizer, with_unused=not cluster_unused)
     if method == "lexicon":
         pairs = _pairs(tokenizer, lexicons)
         kept = embeddings[:, :dimension].contiguous()
@@ -199,7 +199,7 @@ def semantic_version(
         "lexicons": [str(path) for path in lexicons],
         "seed": seed,
         "max_iterations": max_iterations,
-        "keep_unused_alone": keep_unused_alone,
+        "cluster_unused": cluster_unused,
     }
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
         made = Path(temporary, "made")

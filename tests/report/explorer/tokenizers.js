@@ -11,7 +11,7 @@ const SETTINGS = {
   uncut: "",
   added: [],
   special: [0],
-  alone: [0],
+  ungrouped: [0],
   normalizer: null,
   pre_tokenizer: null,
 };
@@ -38,7 +38,7 @@ export function unigram(settings = {}) {
       word_prefix: "▁",
       added: [{ id: 7, lstrip: true }],
       special: [0, 7],
-      alone: [0, 7],
+      ungrouped: [0, 7],
       pre_tokenizer: { type: "Metaspace", replacement: "▁", prepend_scheme: "always" },
       ...settings,
     },

@@ -12,15 +12,8 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from semantic_tokens.evaluation.bootstrap import (
-    ItemsOf,
-    Resampling,
-    Runs,
-    TaskScores,
-    bootstrap_p,
-    experiment_name,
-    read_runs,
-)
+from semantic_tokens.evaluation.bootstrap import Resampling, bootstrap_p
+from semantic_tokens.evaluation.scores import ItemsOf, Runs, TaskScores, experiment_name, read_runs
 from semantic_tokens.study.experiments import ExperimentRow
 from semantic_tokens.study.recipe import PATTERNS
 

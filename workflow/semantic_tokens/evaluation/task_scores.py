@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.evaluation.bootstrap import (
-    Resampling,
-    Runs,
-    Scores,
-    scores_in,
-)
+from semantic_tokens.evaluation.bootstrap import Resampling
+from semantic_tokens.evaluation.scores import Runs, Scores, scores_in
 from semantic_tokens.files import folder_above, read_json
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 

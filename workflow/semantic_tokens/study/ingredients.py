@@ -317,7 +317,7 @@ def _groups(
     same_sizes = f"{folder}/kmeans-cosine-{rest}.safetensors"
     parameters: dict[str, Any] = {}
     if method in ("kmeans", "random", "frequency"):
-        parameters["keep_unused_alone"] = options["keep_unused_alone"]
+        parameters["cluster_unused"] = options["cluster_unused"]
     if method == "kmeans":
         parameters["kmeans"] = options["kmeans"]
     if grouping.startswith("kmeans-weighted-"):

@@ -2,10 +2,11 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from semantic_tokens.evaluation.claims.shares import ALL, TaskShares, Value, in_each, slope_of
 from semantic_tokens.evaluation.claims.study import (
     CLASSIFICATION,
     EVERY,
@@ -17,109 +18,10 @@ from semantic_tokens.evaluation.claims.study import (
 )
 from semantic_tokens.study.figures import PAIRS
 
-#: The task of a row that covers all tasks of a claim.
-ALL = "all"
-
 PRETRAININGS = ("asis", "mlm")
 
 
 FEWEST_LANGUAGES = 3  # for a correlation over languages
-
-
-class Value(NamedTuple):
-    """A claim's statistic.
-
-    Attributes:
-        draws: [1 + resamples], the statistic on the actual items first.
-        doubt: the reason why it is not used for the verdict, or empty.
-    """
-
-    draws: np.ndarray
-    doubt: str = ""
-
-
-# Statistics
-
-
-def in_each(
-    study: MeasuredStudy,
-    kinds: Sequence[str],
-    statistic: Callable[["TaskShares"], np.ndarray | None],
-    *,
-    oracle: Variant | None = None,
-) -> dict[str, Value]:
-    """A statistic in every task of these kinds with the needed experiments.
-
-    A task is in doubt if its oracle does not differ from chance.
-    """
-    found = {}
-    for name, task in study.tasks.items():
-        if task.kind not in kinds:
-            continue
-        of_task = TaskShares(task, oracle or study.oracle)
-        draws = statistic(of_task) if of_task.oracle in task.scores else None
-        if draws is not None:
-            found[name] = Value(draws, of_task.doubt)
-    return found
-
-
-class TaskShares:
-    """A task's scores as percentages of an oracle's."""
-
-    def __init__(self, task: MeasuredTask, oracle: Variant) -> None:
-        self.task = task
-        self.oracle = oracle
-        self.doubt = (
-            "its oracle cannot be distinguished from chance" if oracle in task.at_chance else ""
-        )
-
-    def __call__(self, key: Variant) -> np.ndarray | None:
-        """[1 + resamples]; None if it was not trained."""
-        if key not in self.task.scores or self.oracle not in self.task.scores:
-            return None
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share: np.ndarray = 100 * self.task.scores[key] / self.task.scores[self.oracle]
-        return np.where(np.isfinite(share), share, np.nan)
-
-    def known(self, keys: Iterable[Variant]) -> list[tuple[Variant, np.ndarray]]:
-        """The trained keys among these, with their percentages."""
-        return [(key, share) for key in keys if (share := self(key)) is not None]
-
-    def difference(self, pairs: Iterable[tuple[Variant, Variant]]) -> np.ndarray | None:
-        """The mean of first minus second, over pairs of trained models."""
-        found = [
-            first - second
-            for a, b in pairs
-            if (first := self(a)) is not None and (second := self(b)) is not None
-        ]
-        return np.mean(found, axis=0) if found else None
-
-    def keeps(self, key: Variant) -> np.ndarray | None:
-        """The percentage of one model; in doubt if the model is not better than chance."""
-        if key in self.task.at_chance and not self.doubt:
-            self.doubt = "it cannot be distinguished from chance"
-        return self(key)
-
-
-def slope(ratios: Sequence[float], shares: Sequence[np.ndarray]) -> np.ndarray:
-    """[1 + resamples], the change of a percentage per doubling of the ratio, by least squares. It
-    is positive if scores fall with the ratio.
-
-    >>> slope([1.0, 0.5, 0.25], [np.array([100.0]), np.array([90.0]), np.array([80.0])])
-    array([10.])
-    """
-    x = np.log2(ratios)
-    x = x - x.mean()
-    found: np.ndarray = (x[:, None] * np.array(shares)).sum(axis=0) / (x**2).sum()
-    return found
-
-
-def _slope_of(share_of: TaskShares, keys: Iterable[Variant]) -> np.ndarray | None:
-    """The slope over the trained keys among these; it needs at least three."""
-    found = share_of.known(keys)
-    if len(found) < 3:
-        return None
-    return slope([key.ratio for key, _ in found], [share for _, share in found])
 
 
 def falls(study: MeasuredStudy) -> dict[str, Value]:
@@ -128,7 +30,7 @@ def falls(study: MeasuredStudy) -> dict[str, Value]:
         for pretraining in PRETRAININGS:
             keys = [study.ungrouped(pretraining=pretraining)]
             keys += [study.grouped(ratio, pretraining=pretraining) for ratio in study.ratios]
-            slopes.append(_slope_of(share_of, keys))
+            slopes.append(slope_of(share_of, keys))
         known = [s for s in slopes if s is not None]
         return np.mean(known, axis=0) if known else None
 
@@ -240,7 +142,7 @@ def slope_flattens(study: MeasuredStudy) -> dict[str, Value]:
             ]
             keys = [key for key in top if share_of(key) is not None][:1]
             keys += [study.grouped(r, **few)._replace(dimension=dimension) for r in study.ratios]
-            slopes.append(_slope_of(share_of, keys))
+            slopes.append(slope_of(share_of, keys))
         full, reduced = slopes
         return None if full is None or reduced is None else full - reduced
 
@@ -315,7 +217,7 @@ def backbones_are_alike(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def _zero_shot(
-    study: MeasuredStudy, kinds: Sequence[str], statistic: Callable[["TaskShares", Callable], Any]
+    study: MeasuredStudy, kinds: Sequence[str], statistic: Callable[[TaskShares, Callable], Any]
 ) -> dict[str, Value]:
     """A statistic of Figure 9, whose scores are relative to its own oracle.
 

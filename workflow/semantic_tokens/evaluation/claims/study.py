@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from semantic_tokens.evaluation.bootstrap import Scores, experiment_name
+from semantic_tokens.evaluation.scores import Scores, experiment_name
 from semantic_tokens.study.experiments import ExperimentRow
 from semantic_tokens.study.recipe import PATTERNS, Recipe
 

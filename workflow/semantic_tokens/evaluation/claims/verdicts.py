@@ -9,7 +9,7 @@ import pandas as pd
 
 from semantic_tokens.evaluation.bootstrap import Resampling
 from semantic_tokens.evaluation.claims.paper import CLAIMS, Claim
-from semantic_tokens.evaluation.claims.statistics import ALL, Value
+from semantic_tokens.evaluation.claims.shares import ALL, Value
 from semantic_tokens.evaluation.claims.study import MeasuredStudy
 
 HOLDS, CONTRADICTED, UNDECIDED, NOT_MEASURED = (

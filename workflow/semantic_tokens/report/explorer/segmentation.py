@@ -75,7 +75,7 @@ def segmenter(tokenizer: PreTrainedTokenizerFast) -> Segmenter:
             for token in data["added_tokens"]
         ],
         "special": special_ids(tokenizer),
-        "alone": special_ids(tokenizer, with_unused=True),
+        "ungrouped": special_ids(tokenizer, with_unused=True),
     }
     scores = np.empty(0, dtype=np.float64)
     merges = np.empty((3, 0), dtype=np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from semantic_tokens.evaluation.bootstrap import Scores
+from semantic_tokens.evaluation.scores import Scores
 from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.figures import style
 from semantic_tokens.report.figures.scores import baseline_handles, draw_baselines, task_title

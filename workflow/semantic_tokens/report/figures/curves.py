@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from semantic_tokens.evaluation.bootstrap import Scores
+from semantic_tokens.evaluation.scores import Scores
 from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.figures import style
 from semantic_tokens.report.figures.scores import (

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from semantic_tokens.evaluation.bootstrap import Scores, experiment_name
+from semantic_tokens.evaluation.scores import Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.figures import language_pairs

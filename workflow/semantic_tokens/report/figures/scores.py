@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from semantic_tokens.evaluation.bootstrap import TaskScores
+from semantic_tokens.evaluation.scores import TaskScores
 from semantic_tokens.evaluation.task_scores import BASELINE_NAMES, ScoredTask
 
 #: The lines of baselines.

@@ -9,7 +9,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.evaluation.bootstrap import Resampling, TaskScores, bootstrap_p
+from semantic_tokens.evaluation.bootstrap import Resampling, bootstrap_p
+from semantic_tokens.evaluation.scores import TaskScores
 from semantic_tokens.files import read_json
 from semantic_tokens.report.provenance import flattened
 from semantic_tokens.report.run_comparison.pairs import Pairs

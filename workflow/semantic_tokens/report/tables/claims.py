@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from semantic_tokens.evaluation.bootstrap import Resampling
-from semantic_tokens.evaluation.claims.statistics import ALL
+from semantic_tokens.evaluation.claims.shares import ALL
 from semantic_tokens.evaluation.claims.verdicts import CONTRADICTED, HOLDS, NOT_MEASURED, summary
 from semantic_tokens.report.pages import Section, write_csv, write_page
 

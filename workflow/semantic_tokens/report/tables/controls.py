@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from semantic_tokens.evaluation.bootstrap import Estimate, Scores, experiment_name
+from semantic_tokens.evaluation.scores import Estimate, Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask, percent
 from semantic_tokens.report.pages import Section, write_csv, write_page
 from semantic_tokens.report.tables.table5 import PERC_DECIMALS, identity

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from semantic_tokens.evaluation.bootstrap import Resampling, TaskScores
+from semantic_tokens.evaluation.bootstrap import Resampling
+from semantic_tokens.evaluation.scores import TaskScores
 from semantic_tokens.files import read_json
 from semantic_tokens.report.pages import Section, write_csv, write_page
 from semantic_tokens.study.recipe import METHOD_NAMES, Recipe, segmentation_of

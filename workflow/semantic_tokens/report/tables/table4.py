@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from safetensors import safe_open
 
-from semantic_tokens.evaluation.bootstrap import TaskScores, experiment_name
+from semantic_tokens.evaluation.scores import TaskScores, experiment_name
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import METHOD_NAMES, Recipe, lexicons_of
 

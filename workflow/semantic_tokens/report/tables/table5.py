@@ -12,12 +12,7 @@ from typing import Any
 import pandas as pd
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.evaluation.bootstrap import (
-    BASELINES,
-    Estimate,
-    Scores,
-    experiment_name,
-)
+from semantic_tokens.evaluation.scores import BASELINES, Estimate, Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask, percent
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import Recipe

@@ -25,7 +25,7 @@ export class Vocabulary {
     this.senses = senses;
     this.languages = languages;
     this.settings = settings;
-    this.special = new Set(settings.alone);
+    this.special = new Set(settings.ungrouped);
     this.marksStarts = pieces.some((piece) => piece.length > 1 && piece.startsWith(BOUNDARY));
     // What a subword is called in an address.
     this.names = isByteLevel ? idsBy(spellings, idsBy(pieces)) : ids;
