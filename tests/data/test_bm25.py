@@ -29,12 +29,12 @@ def query(identifier: str, text: str, language: str = "eng") -> dict[str, str]:
         ("東京都", ["東京", "京都"]),
         ("大", ["大"]),
         ("ラーメン屋", ["ラー", "ーメ", "メン", "ン屋"]),
-        ("กินน้อง", ["กิน", "นน้", "น้อ", "อง"]),  # pairs of letters, each with its marks
+        ("กินน้อง", ["กิน", "นน้", "น้อ", "อง"]),  # pairs of letters with their marks
         ("iPhone手机15", ["iphone", "手机", "15"]),
         ("… — !", []),
     ],
 )
-def test_words_of_many_scripts(text, words):
+def test_text_in_many_scripts_is_split_into_words(text, words):
     assert split_words(text) == words
 
 
@@ -64,7 +64,7 @@ TEXTS = {
 @pytest.mark.parametrize(("k1", "b"), [(0.9, 0.4), (1.5, 0.75), (1.2, 0.0)])
 @pytest.mark.parametrize("is_mapped", [False, True])
 @pytest.mark.parametrize("question", ["the cat", "cat dog wall", "dog dog unheard"])
-def test_scores_are_those_of_the_formula(question, is_mapped, k1, b, tmp_path):
+def test_scores_equal_the_bm25_formula(question, is_mapped, k1, b, tmp_path):
     passages = [passage(i, text.split(" ", 1)[1], text.split()[0]) for i, text in TEXTS.items()]
     folder = tmp_path if is_mapped else None
     (ranked,) = bm25_candidates(passages, [query("q", question)], 10, k1, b, folder)
@@ -74,22 +74,22 @@ def test_scores_are_those_of_the_formula(question, is_mapped, k1, b, tmp_path):
     assert ranked["scores"] == sorted(ranked["scores"], reverse=True)
 
 
-def test_ties_go_by_id_even_where_the_list_is_cut():
+def test_ties_are_ordered_by_id_before_the_list_is_cut():
     passages = [passage(i, "same words") for i in ("p3", "p10", "p1", "p2")]
     passages += [passage("p0", "other text"), passage("p4", "same same")]
     (ranked,) = bm25_candidates(passages, [query("q", "same")], 4)
     assert ranked["candidates"] == ["p4", "p1", "p10", "p2"]
 
 
-def test_a_query_searches_its_own_language_and_its_statistics():
+def test_query_uses_only_passages_and_statistics_of_its_language():
     german = [passage("d1", "die Hand", language="deu"), passage("d2", "der Arm", language="deu")]
     english = [passage(f"e{i}", "hand in hand") for i in range(5)]
     questions = [query("x", "hand"), query("y", "Hand", "deu"), query("z", "arm", "deu")]
-    together = list(bm25_candidates(english + german, questions, 3))
-    assert [r["id"] for r in together] == ["y", "z", "x"]
-    assert [r["candidates"] for r in together] == [["d1"], ["d2"], ["e0", "e1", "e2"]]
-    alone = list(bm25_candidates(german, questions[1:], 3))
-    assert together[:2] == alone
+    both_languages = list(bm25_candidates(english + german, questions, 3))
+    assert [r["id"] for r in both_languages] == ["y", "z", "x"]
+    assert [r["candidates"] for r in both_languages] == [["d1"], ["d2"], ["e0", "e1", "e2"]]
+    german_only = list(bm25_candidates(german, questions[1:], 3))
+    assert both_languages[:2] == german_only
 
 
 def test_a_query_without_a_known_word_has_no_candidates():
@@ -98,7 +98,7 @@ def test_a_query_without_a_known_word_has_no_candidates():
 
 
 @pytest.mark.parametrize("passages", [[passage("p", "text")], [passage("p", "…", language="swa")]])
-def test_a_language_without_passages_is_named_with_a_query_in_it(passages):
+def test_language_without_passages_is_named_with_a_query_in_the_error(passages):
     with pytest.raises(InputError, match=r"query q7 is in swa.*passages\.jsonl"):
         list(bm25_candidates(passages, [query("q7", "habari", "swa")], 3))
 
@@ -134,14 +134,14 @@ def test_ndcg_of_a_worked_example():
     assert ndcg_at_10({"q": qrels}, {"q": run})["q"] == pytest.approx(gained / ideal, abs=1e-5)
 
 
-def test_ndcg_uses_only_the_first_ten():
+def test_ndcg_uses_only_the_first_ten_passages():
     run = {f"p{rank:02}": 20.0 - rank for rank in range(1, 13)}
     assert ndcg_at_10({"q": {"p11": 1}}, {"q": run}) == {"q": 0.0}
     tenth = ndcg_at_10({"q": {"p10": 1}}, {"q": run})["q"]
     assert tenth == pytest.approx(1 / math.log2(11))
 
 
-def test_ndcg_breaks_ties_as_trec_eval_does_whatever_the_order_of_the_run():
+def test_ndcg_breaks_ties_like_trec_eval_in_any_order_of_the_run():
     forwards = {"a": 1.0, "b": 1.0, "c": 1.0}
     backwards = dict(reversed(forwards.items()))
     for run in (forwards, backwards):
@@ -149,7 +149,7 @@ def test_ndcg_breaks_ties_as_trec_eval_does_whatever_the_order_of_the_run():
         assert ndcg_at_10({"q": {"a": 1}}, {"q": run})["q"] == pytest.approx(1 / 2)
 
 
-def test_ndcg_of_queries_that_one_side_lacks():
+def test_ndcg_of_queries_missing_from_the_judgements_or_the_run():
     qrels = {"found": {"a": 1}, "empty": {"a": 1}, "unlisted": {"a": 1}}
     run = {"unjudged": {"a": 1.0}, "empty": {}, "found": {"a": 1.0}}
     assert list(ndcg_at_10(qrels, run).items()) == [("found", 1), ("empty", 0), ("unlisted", 0)]
@@ -158,7 +158,7 @@ def test_ndcg_of_queries_that_one_side_lacks():
 # Pools
 
 
-def test_a_pool_holds_what_is_judged_what_bm25_finds_and_some_others() -> None:
+def test_pool_holds_judged_passages_bm25_candidates_and_random_others() -> None:
     passages = [
         {"id": f"{language}{i}", "language": language, "title": "", "text": "x"}
         for i in range(50)
@@ -180,11 +180,11 @@ def test_a_pool_holds_what_is_judged_what_bm25_finds_and_some_others() -> None:
         assert len(set(chosen)) == len(chosen)
         return set(chosen)
 
-    named = {"eng7", "deu9", "eng1", "eng2", "deu1"}
-    assert pool(0) == named
-    more = pool(5)
-    assert named < more < pool(12)
+    required = {"eng7", "deu9", "eng1", "eng2", "deu1"}
+    assert pool(0) == required
+    with_random = pool(5)
+    assert required < with_random < pool(12)
     for language, count in (("eng", 3 + 5), ("deu", 2 + 5)):
-        assert sum(name.startswith(language) for name in more) == count
-    assert pool(5, seed=2) != more
+        assert sum(name.startswith(language) for name in with_random) == count
+    assert pool(5, seed=2) != with_random
     assert pool(1000) == {passage["id"] for passage in passages}

@@ -39,14 +39,16 @@ def read(
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
+def text_folder(tmp_path: Path) -> Path:
     write(tmp_path / "own/deu.txt", "  Eine  rote\tTomate. \n\nja\nEine rote Tomate.\nä\n")
     write(tmp_path / "own/swa.txt", "Nyanya nyekundu.\r\nEine rote Tomate.")
     return tmp_path / "own"
 
 
-def test_a_text_appears_once_per_language_and_in_one_line(own: Path) -> None:
-    assert read("text", own) == [
+def test_repeated_texts_are_dropped_per_language_and_whitespace_is_collapsed(
+    text_folder: Path,
+) -> None:
+    assert read("text", text_folder) == [
         ("deu", "Eine rote Tomate."),
         ("deu", "ja"),
         ("swa", "Nyanya nyekundu."),
@@ -54,10 +56,10 @@ def test_a_text_appears_once_per_language_and_in_one_line(own: Path) -> None:
     ]
 
 
-def test_short_texts_and_other_languages_are_left_out(own: Path) -> None:
-    assert ("deu", "ja") not in read("text", own, minimum_characters=3)
-    assert ("deu", "ä") in read("text", own, minimum_characters=1)
-    assert {language for language, _ in read("text", own, languages=["swa"])} == {"swa"}
+def test_short_texts_and_other_languages_are_left_out(text_folder: Path) -> None:
+    assert ("deu", "ja") not in read("text", text_folder, minimum_characters=3)
+    assert ("deu", "ä") in read("text", text_folder, minimum_characters=1)
+    assert {language for language, _ in read("text", text_folder, languages=["swa"])} == {"swa"}
 
 
 def test_only_line_feeds_end_a_passage(tmp_path: Path) -> None:
@@ -65,21 +67,19 @@ def test_only_line_feeds_end_a_passage(tmp_path: Path) -> None:
     assert read("text", tmp_path) == [("eng", "one passage"), ("eng", "another")]
 
 
-def test_a_corpus_without_text_is_named(own: Path) -> None:
+def test_corpus_without_text_is_named_in_the_error(text_folder: Path) -> None:
     with pytest.raises(InputError, match=r"'mine' has no text.*correct .* corpora\.mine"):
-        read("text", own, languages=["yor"])
+        read("text", text_folder, languages=["yor"])
 
 
-def test_an_unknown_reader_is_named_with_those_there_are(own: Path) -> None:
+def test_unknown_reader_is_named_in_the_error(text_folder: Path) -> None:
     with pytest.raises(InputError, match=r"corpora\.mine\.reader is 'texts' and must be one of"):
-        read("texts", own)
+        read("texts", text_folder)
 
 
 @pytest.mark.parametrize("reader", ["text", "squad_contexts", "conll_sentences"])
-def test_a_folder_without_files_is_named(tmp_path: Path, reader: str) -> None:
-    with pytest.raises(
-        InputError, match=r"contains no .*; correct the corpus's `path` in the config"
-    ):
+def test_folder_without_files_is_refused(tmp_path: Path, reader: str) -> None:
+    with pytest.raises(InputError, match=r"contains no .*corpus's `path`"):
         read(reader, tmp_path)
 
 
@@ -87,27 +87,29 @@ FILES = {"text": "de.txt", "squad_contexts": "xquad.de.json", "conll_sentences":
 
 
 @pytest.mark.parametrize("reader", FILES)
-def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path, reader: str) -> None:
+def test_file_that_is_not_utf_8_is_named_in_the_error(tmp_path: Path, reader: str) -> None:
     file = write(tmp_path / FILES[reader], b"eins O\nK\xe4se O\n")
     with pytest.raises(InputError, match=f"{file} is not UTF-8, line 2: "):
         read(reader, tmp_path)
 
 
 @pytest.mark.parametrize("reader", FILES)
-def test_a_file_named_by_no_language_is_named(tmp_path: Path, reader: str) -> None:
+def test_file_name_without_a_known_language_is_named_in_the_error(
+    tmp_path: Path, reader: str
+) -> None:
     file = write(tmp_path / FILES[reader].replace("de", "elvish", 1), "x O\n")
     with pytest.raises(InputError, match=rf"{file} is named .*'elvish' is not known; use"):
         read(reader, tmp_path)
 
 
-# Annotated data on this machine
+# Annotated data in local files
 
 
 def squad(*contexts: str) -> str:
     return json.dumps({"data": [{"paragraphs": [{"context": context}]} for context in contexts]})
 
 
-def test_contexts_of_question_answering_sets(tmp_path: Path) -> None:
+def test_contexts_of_question_answering_files_are_read(tmp_path: Path) -> None:
     write(tmp_path / "xquad.de.json", squad("Ein Absatz.", "Noch einer.", "Ein Absatz."))
     write(tmp_path / "korean.train.json", squad("문단"))
     assert read("squad_contexts", tmp_path) == [
@@ -117,13 +119,13 @@ def test_contexts_of_question_answering_sets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"data": [{"text": "x"}]}', "[]", '{"data": [1]}', "{", ""])
-def test_what_is_not_squad_s_json_is_named(tmp_path: Path, text: str) -> None:
+def test_file_that_is_not_squad_json_is_named_in_the_error(tmp_path: Path, text: str) -> None:
     write(tmp_path / "xquad.de.json", text)
     with pytest.raises(InputError, match=r"xquad\.de\.json(: not JSON| is not of SQuAD's form)"):
         read("squad_contexts", tmp_path)
 
 
-def test_sentences_of_annotated_corpora(tmp_path: Path) -> None:
+def test_sentences_of_conll_files_are_read(tmp_path: Path) -> None:
     write(tmp_path / "swa/train.txt", "Amina B-PER\nyuko O\n\n\nNairobi B-LOC\nleo\tO")
     write(tmp_path / "swa/test.txt", "siri O\n")
     write(tmp_path / "hau/train.txt", "Sannu O\n\n")
@@ -132,23 +134,23 @@ def test_sentences_of_annotated_corpora(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_sentences_of_xnli(tmp_path: Path) -> None:
+def test_sentences_of_xnli_are_read(tmp_path: Path) -> None:
     write(tmp_path / "de.dev.tsv", "Er kam.\tEr ging.\tneutral\nEr kam.\tEr war da.\tentailment\n")
     write(tmp_path / "de.test.tsv", "Nie.\tDoch.\tneutral\n")
     write(tmp_path / "fr.dev.tsv", "Il vint.\tOui.\tneutral\n")
     german = [("deu", "Er kam."), ("deu", "Er ging."), ("deu", "Er war da.")]
     assert read("xnli_sentences", tmp_path, languages=["deu"]) == german
     assert read("xnli_sentences", tmp_path) == [*german, ("fra", "Il vint."), ("fra", "Oui.")]
-    with pytest.raises(InputError, match=r"nothing in spa; .*correct the corpus's `languages`"):
+    with pytest.raises(InputError, match=r"nothing in spa; .*corpus's `languages`"):
         read("xnli_sentences", tmp_path, languages=["deu", "spa"])
 
 
-def test_a_folder_without_xnli_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no \*\.dev\.tsv of XNLI; .*corpus's `path`"):
+def test_folder_without_xnli_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no \*\.dev\.tsv of XNLI.*corpus's `path`"):
         read("xnli_sentences", tmp_path)
 
 
-def test_the_real_data_are_read(shared_data: Path) -> None:
+def test_real_datasets_are_read_as_corpora(shared_data: Path) -> None:
     contexts = Counter(language for language, _ in read("squad_contexts", shared_data / "xquad"))
     assert contexts == dict.fromkeys(["ara", "deu", "eng", "hin", "spa", "zho"], 240)
     sentences = read("conll_sentences", shared_data / "masakhaner", languages=["swa", "yor"])
@@ -185,7 +187,7 @@ def test_translated_messages_lose_their_placeholders(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_english_is_what_was_translated(tmp_path: Path) -> None:
+def test_english_text_comes_from_the_message_ids(tmp_path: Path) -> None:
     archive = write_wheel(
         tmp_path / "django.whl",
         {catalogue("en"): CATALOGUE, catalogue("zh_Hans"): PO, catalogue("de"): CATALOGUE},
@@ -195,7 +197,7 @@ def test_english_is_what_was_translated(tmp_path: Path) -> None:
     assert {language for language, _ in texts} == {"eng"}
 
 
-def test_a_damaged_catalogue_is_named(tmp_path: Path) -> None:
+def test_damaged_gettext_catalogue_is_named_in_the_error(tmp_path: Path) -> None:
     archive = write_wheel(
         tmp_path / "django.whl", {catalogue("de"): PO + 'msgid "a"\nmsgstr[x] "b"\n'}
     )
@@ -203,7 +205,7 @@ def test_a_damaged_catalogue_is_named(tmp_path: Path) -> None:
         read("django", archive, languages=["deu"])
 
 
-def test_a_dialogue_is_a_passage(tmp_path: Path) -> None:
+def test_each_dialogue_becomes_one_passage(tmp_path: Path) -> None:
     folder = "chatterbot_corpus/data"
     archive = write_wheel(
         tmp_path / "chatterbot.whl",
@@ -220,7 +222,7 @@ def test_a_dialogue_is_a_passage(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_damaged_dialogues_are_named(tmp_path: Path) -> None:
+def test_damaged_dialogue_file_is_named_in_the_error(tmp_path: Path) -> None:
     name = "chatterbot_corpus/data/german/food.yml"
     archive = write_wheel(tmp_path / "chatterbot.whl", {name: "conversations: ["})
     with pytest.raises(InputError, match=r"chatterbot\.whl: .*food\.yml is not YAML"):
@@ -228,14 +230,14 @@ def test_damaged_dialogues_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reader", ["django", "chatterbot", "emoji_names"])
-def test_a_file_that_is_not_an_archive_is_named(tmp_path: Path, reader: str) -> None:
+def test_file_that_is_not_an_archive_is_named_in_the_error(tmp_path: Path, reader: str) -> None:
     file = write(tmp_path / "data.whl", "no zip")
     with pytest.raises(InputError, match=r"data\.whl is not a complete archive .*delete it"):
         read(reader, file, languages=["deu"])
 
 
 @pytest.mark.parametrize(
-    ("reader", "name", "languages", "at_least"),
+    ("reader", "name", "languages", "minimum"),
     [
         ("django", "django", ["ara", "deu", "eng", "rus", "swa", "zho"], 300),
         ("chatterbot", "chatterbot", ["deu", "eng", "rus", "zho"], 40),
@@ -243,12 +245,12 @@ def test_a_file_that_is_not_an_archive_is_named(tmp_path: Path, reader: str) -> 
     ],
 )
 def test_the_real_archives_hold_text_in_each_language(
-    wheel: Callable[[str], Path], reader: str, name: str, languages: list[str], at_least: int
+    wheel: Callable[[str], Path], reader: str, name: str, languages: list[str], minimum: int
 ) -> None:
     texts = read(reader, wheel(name), languages=languages)
     counts = Counter(language for language, _ in texts)
     assert sorted(counts) == languages
-    assert min(counts.values()) >= at_least
+    assert min(counts.values()) >= minimum
     if reader == "django":
         assert not any(mark in text for _, text in texts for mark in ("%(", "%s", "{", "</"))
 
@@ -256,7 +258,7 @@ def test_the_real_archives_hold_text_in_each_language(
 # Wikipedia
 
 
-def wikipedia(folder: Path, language: str, parts: list[list[str]]) -> None:
+def write_wikipedia(folder: Path, language: str, parts: list[list[str]]) -> None:
     """Write articles in the layout of the hub's ``wikimedia/wikipedia``."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
@@ -270,27 +272,27 @@ def wikipedia(folder: Path, language: str, parts: list[list[str]]) -> None:
 
 
 def test_articles_are_read_language_by_language(tmp_path: Path) -> None:
-    wikipedia(tmp_path, "zh", [["番茄。", "红色。"], ["马铃薯。"]])
-    wikipedia(tmp_path, "lg", [["Ennyaanya."]])
-    wikipedia(tmp_path, "de", [["Nicht gefragt."]])
+    write_wikipedia(tmp_path, "zh", [["番茄。", "红色。"], ["马铃薯。"]])
+    write_wikipedia(tmp_path, "lg", [["Ennyaanya."]])
+    write_wikipedia(tmp_path, "de", [["Nicht gefragt."]])
     assert read("wikipedia", tmp_path, languages=["zho", "lug"]) == [
         ("zho", "番茄。"),
         ("zho", "红色。"),
         ("zho", "马铃薯。"),
         ("lug", "Ennyaanya."),
     ]
-    few = read("wikipedia", tmp_path, languages=["zho"], max_articles=2)
-    assert [text for _, text in few] == ["番茄。", "红色。"]
+    first_two = read("wikipedia", tmp_path, languages=["zho"], max_articles=2)
+    assert [text for _, text in first_two] == ["番茄。", "红色。"]
 
 
-def test_a_language_without_articles_is_named(tmp_path: Path) -> None:
-    wikipedia(tmp_path, "de", [["Ein Satz."]])
+def test_language_without_articles_is_named_in_the_error(tmp_path: Path) -> None:
+    write_wikipedia(tmp_path, "de", [["Ein Satz."]])
     with pytest.raises(InputError, match=r"configuration yo has no split train \(\*\.yo/\*"):
         read("wikipedia", tmp_path, languages=["deu", "yor"])
 
 
-def test_a_truncated_file_of_wikipedia_is_named(tmp_path: Path) -> None:
-    wikipedia(tmp_path, "de", [["Ein Satz."]])
+def test_truncated_wikipedia_file_is_named_in_the_error(tmp_path: Path) -> None:
+    write_wikipedia(tmp_path, "de", [["Ein Satz."]])
     (file,) = tmp_path.rglob("*.parquet")
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(InputError, match=r"train-00000.*is truncated, damaged"):

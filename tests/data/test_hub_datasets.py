@@ -27,21 +27,21 @@ def read(options: dict[str, Any], path: Path | None, kind: str, reader: str = "h
     return {split: list(examples) for split, examples in splits.items()}
 
 
-def table(path: Path, columns: dict[str, list[Any]], **features: Any) -> None:
+def write_table(path: Path, columns: dict[str, list[Any]], **features: Any) -> None:
     """Write a table in the format of ``datasets``, with the features of some columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = datasets.Dataset.from_dict(columns)
+    dataset = datasets.Dataset.from_dict(columns)
     for name, feature in features.items():
-        made = made.cast_column(name, feature)
+        dataset = dataset.cast_column(name, feature)
     if path.suffix == ".parquet":
-        made.to_parquet(path)
+        dataset.to_parquet(path)
     elif path.suffix == ".jsonl":
-        made.to_json(path)
+        dataset.to_json(path)
     else:
-        made.to_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+        dataset.to_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
 
 
-def card(folder: Path, configurations: dict[str, dict[str, str]]) -> None:
+def write_card(folder: Path, configurations: dict[str, dict[str, str]]) -> None:
     """Write a README.md with the files of all configurations and splits."""
     lines = ["---", "configs:"]
     for name, splits in configurations.items():
@@ -64,8 +64,8 @@ def repositories(tmp_path: Path) -> Path:
     for code in ("de", "no"):
         for split in splits:
             columns = {"tokens": [["Ada", code], [split]], "ner_tags": [[1, 2], [0]]}
-            table(folder / f"{code}/{split}-00000-of-00001.parquet", columns, ner_tags=names)
-    card(folder, {c: {s: f"{c}/{s}-*" for s in splits} for c in ("de", "no")})
+            write_table(folder / f"{code}/{split}-00000-of-00001.parquet", columns, ner_tags=names)
+    write_card(folder, {c: {s: f"{c}/{s}-*" for s in splits} for c in ("de", "no")})
     (tmp_path / "hub/o/gated").mkdir()
     (tmp_path / "hub/o/gated/gated").touch()
     (tmp_path / "hub/o/script").mkdir()
@@ -80,7 +80,7 @@ NAMES: dict[str, Any] = {"configurations": {"deu": "de", "nor": False}}
 # From a folder
 
 
-def test_names_in_two_languages(repositories: Path) -> None:
+def test_tags_of_two_languages_are_read(repositories: Path) -> None:
     splits = read(NAMES, repositories / "o/names", "token_classification")
     assert splits["test"] == [
         {
@@ -99,18 +99,20 @@ def test_names_in_two_languages(repositories: Path) -> None:
         {"id": "nor-test-1", "language": "nor", "tokens": ["test"], "tags": ["O"]},
     ]
     assert [e["tokens"] for e in splits["dev"]][1] == ["validation"]
-    one = read(NAMES | {"languages": ["nor"]}, repositories / "o/names", "token_classification")
-    assert {e["language"] for e in one["train"]} == {"nor"}
+    norwegian_only = read(
+        NAMES | {"languages": ["nor"]}, repositories / "o/names", "token_classification"
+    )
+    assert {e["language"] for e in norwegian_only["train"]} == {"nor"}
 
 
-def test_files_are_named_where_a_folder_has_no_card(repositories: Path) -> None:
+def test_file_pattern_replaces_a_missing_dataset_card(repositories: Path) -> None:
     (repositories / "o/names/README.md").unlink()
     files = "{configuration}/{split}-*.parquet"
     splits = read(NAMES | {"files": files}, repositories / "o/names", "token_classification")
     assert [len(examples) for examples in splits.values()] == [4, 4, 4]
 
 
-def test_slices_and_a_dev_set_of_one_s_own(repositories: Path) -> None:
+def test_split_slices_and_a_dev_fraction_are_applied(repositories: Path) -> None:
     folder = repositories / "o/names"
     options = NAMES | {"splits": {"train": "train[:50%]", "dev": "train[50%:]", "test": "test"}}
     splits = read(options, folder, "token_classification")
@@ -130,7 +132,7 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("form", ["lists", "records", "flat"])
-def test_questions_with_their_language_in_a_column(tmp_path: Path, form: str) -> None:
+def test_questions_take_their_language_from_a_column(tmp_path: Path, form: str) -> None:
     answers = {
         "lists": [{"text": ["Rome"], "answer_start": [13]}, {"text": [], "answer_start": []}],
         "records": [[{"text": "Rome", "answer_start": 13}], []],
@@ -159,10 +161,10 @@ def test_questions_with_their_language_in_a_column(tmp_path: Path, form: str) ->
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv", "tsv"])
-def test_pairs_in_every_format(tmp_path: Path, ending: str) -> None:
+def test_pairs_are_read_in_every_file_format(tmp_path: Path, ending: str) -> None:
     columns = {"premise": ["a", "c"], "hypothesis": ["b", "d"], "label": [1, 0]}
     for split in ("train", "validation", "test"):
-        table(tmp_path / f"{split}.{ending}", columns)
+        write_table(tmp_path / f"{split}.{ending}", columns)
     options = {"language": "eng", "labels": ["yes", False]}  # YAML's [yes, no]
     splits = read(options, tmp_path, "pair_classification")
     assert splits["test"][0] == {
@@ -178,23 +180,27 @@ def test_pairs_in_every_format(tmp_path: Path, ending: str) -> None:
 def ranking(tmp_path: Path) -> Path:
     """A retrieval dataset in MTEB's format."""
     folder = tmp_path / "ranking"
-    table(folder / "queries.jsonl", {"_id": ["q1", "q2", "q3"], "text": ["red", "blue", "green"]})
+    write_table(
+        folder / "queries.jsonl", {"_id": ["q1", "q2", "q3"], "text": ["red", "blue", "green"]}
+    )
     passages = {"_id": ["p1", "p2"], "title": ["", "Sky"], "text": ["roses", "the sky"]}
-    table(folder / "corpus.jsonl", passages)
+    write_table(folder / "corpus.jsonl", passages)
     judged = {
         "train": {"query-id": ["q1", "q1"], "corpus-id": ["p1", "p2"], "score": [2.0, 0.0]},
         "dev": {"query-id": ["q2"], "corpus-id": ["p2"], "score": [1]},
         "test": {"query-id": ["q3", "q9"], "corpus-id": ["p2", "p2"], "score": [1, 1]},
     }
     for split, columns in judged.items():
-        table(folder / f"qrels/{split}.jsonl", columns)
+        write_table(folder / f"qrels/{split}.jsonl", columns)
     configurations = {"default": {s: f"qrels/{s}.jsonl" for s in judged}}
     configurations |= {n: {n: f"{n}.jsonl"} for n in ("queries", "corpus")}
-    card(folder, configurations)
+    write_card(folder, configurations)
     return folder
 
 
-def test_ranking_in_mteb_s_form(ranking: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_ranking_dataset_in_mteb_format_is_read(
+    ranking: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     splits = read({"language": "eng"}, ranking, "ranking")
     assert splits["train"] == [
         {"id": "eng-q1", "language": "eng", "query": "red", "relevant": {"eng-p1": 2}}
@@ -207,9 +213,9 @@ def test_ranking_in_mteb_s_form(ranking: Path, caplog: pytest.LogCaptureFixture)
     assert "1 judgements of unknown queries dropped" in caplog.text
 
 
-def test_ranking_with_tables_and_columns_of_other_names(ranking: Path) -> None:
-    table(ranking / "de/topics.csv", {"n": [1, 2, 3], "words": ["rot", "blau", "grün"]})
-    table(ranking / "de/docs.csv", {"n": ["p1", "p2"], "body": ["Rosen", "Himmel"]})
+def test_tables_and_columns_of_a_ranking_dataset_can_be_configured(ranking: Path) -> None:
+    write_table(ranking / "de/topics.csv", {"n": [1, 2, 3], "words": ["rot", "blau", "grün"]})
+    write_table(ranking / "de/docs.csv", {"n": ["p1", "p2"], "body": ["Rosen", "Himmel"]})
     options = {
         "configurations": {"deu": "de"},
         "queries": {"files": "{configuration}/topics.csv", "id": "n", "text": "words"},
@@ -218,7 +224,7 @@ def test_ranking_with_tables_and_columns_of_other_names(ranking: Path) -> None:
         "splits": {"train": "a", "dev": "b", "test": "c"},
     }
     for number, split in enumerate("abc", start=1):
-        table(ranking / f"de/{split}.tsv", {"q": [number], "d": ["p1"], "g": [1]})
+        write_table(ranking / f"de/{split}.tsv", {"q": [number], "d": ["p1"], "g": [1]})
     splits = read(options, ranking, "ranking")
     assert splits["dev"] == [
         {"id": "deu-2", "language": "deu", "query": "blau", "relevant": {"deu-p1": 1}}
@@ -226,10 +232,10 @@ def test_ranking_with_tables_and_columns_of_other_names(ranking: Path) -> None:
     assert [p["title"] for p in splits["passages"]] == ["", ""]
 
 
-def test_texts_of_a_dataset_as_a_corpus(repositories: Path) -> None:
+def test_column_of_a_dataset_is_read_as_a_corpus(repositories: Path) -> None:
     folder = repositories / "o/texts"
     for code in ("de", "sw"):
-        table(folder / f"{code}.jsonl", {"doc": [{"body": f"{code} {i}"} for i in range(5)]})
+        write_table(folder / f"{code}.jsonl", {"doc": [{"body": f"{code} {i}"} for i in range(5)]})
     options = {
         "configurations": {"deu": "de", "swa": "sw"},
         "files": "{configuration}.jsonl",
@@ -245,26 +251,26 @@ def test_texts_of_a_dataset_as_a_corpus(repositories: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"columns": {"tokens": "token"}}, r"options\.columns\.tokens is 'token', which is not a column of \S+o/names, configuration de, split train; did you mean 'tokens'\? there are tokens, ner_tags"),
-        ({"columns": {"tags": "ner_tags.x"}}, r"options\.columns\.tags is 'ner_tags\.x', which is not"),
-        ({"columns": {"token": "x"}}, r"options\.columns\.token is not known; it takes tokens, tags"),
+        ({"columns": {"tokens": "token"}}, r"options\.columns\.tokens is 'token', .* \S+o/names, configuration de, split train; .*'tokens'\?.* tokens, ner_tags"),
+        ({"columns": {"tags": "ner_tags.x"}}, r"options\.columns\.tags is 'ner_tags\.x'"),
+        ({"columns": {"token": "x"}}, r"options\.columns\.token is not known; .*tokens, tags"),
         ({"columns": "tokens"}, r"options\.columns is 'tokens' and must be a mapping"),
         ({"configurations": {"deu": "it"}}, r"BuilderConfig 'it' not found.*'de', 'no'.*`configurations`"),
         ({"configurations": {"de": "de"}}, r"options\.configurations has 'de' and must name languages"),
         ({"configurations": None}, r"Config name is missing.*; name one in `configurations`"),
-        ({"configurations": "de"}, r"the language of the rows is unknown; give `configurations` by"),
-        ({"splits": {"train": "train", "test": "tset"}}, r"de has no split to test on; correct"),
-        ({"splits": {"trian": "train"}}, r"options\.splits\.trian is not known; it takes train, dev"),
+        ({"configurations": "de"}, r"language of the rows is unknown; .*`configurations`"),
+        ({"splits": {"train": "train", "test": "tset"}}, r"de has no split to test on"),
+        ({"splits": {"trian": "train"}}, r"options\.splits\.trian is not known; .*train, dev"),
         ({"files": "{configuration}/none-*"}, r"configuration de has no split .*\(de/none-\*"),
         ({"files": "{code}/x"}, r"`files` is '\{code\}/x' and must be a pattern"),
-        ({"languages": ["fra"]}, r"options\.configurations: no data in fra; available are deu, nor"),
+        ({"languages": ["fra"]}, r"options\.configurations: no data in fra; .*deu, nor"),
         ({"language": "de"}, r"options\.language is 'de' and must be ISO 639-3: deu"),
-        ({"queries": {}}, r"options\.queries is of a dataset of kind ranking"),
+        ({"queries": {}}, r"options\.queries is of .*kind ranking"),
         ({"dev_fraction": 2}, r"`dev_fraction` is 2"),
         ({"column": "x"}, r"options\.column is not known to reader hf"),
     ],
 )  # fmt: skip
-def test_what_is_not_there_is_named_before_any_work(
+def test_wrong_option_is_named_in_the_error(
     repositories: Path, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -273,16 +279,16 @@ def test_what_is_not_there_is_named_before_any_work(
         )
 
 
-def test_nothing_to_read_is_named() -> None:
+def test_missing_location_of_the_data_is_refused() -> None:
     with pytest.raises(
         InputError, match=r"datasets\.mine\.options: the location of the data is missing.*`id`"
     ):
         read(NAMES, None, "token_classification")
 
 
-def test_numbers_that_nothing_names_are_refused(tmp_path: Path) -> None:
+def test_label_numbers_without_a_name_are_refused(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
-        table(tmp_path / f"{split}.jsonl", {"tokens": [["a"]], "ner_tags": [[3]]})
+        write_table(tmp_path / f"{split}.jsonl", {"tokens": [["a"]], "ner_tags": [[3]]})
     with pytest.raises(InputError, match=r"row 0: the label is 3, which has no name; list"):
         read({"language": "eng"}, tmp_path, "token_classification")
     with pytest.raises(InputError, match=r"the label is 3, which `labels` does not name"):
@@ -291,29 +297,29 @@ def test_numbers_that_nothing_names_are_refused(tmp_path: Path) -> None:
 
 # Over the network
 
-_SCRIPT = """
+READING_SCRIPT = """
 import json, sys
 from semantic_tokens.data.corpora import read_corpus
 from semantic_tokens.errors import InputError
 from semantic_tokens.data.datasets import read_dataset
 
-def answer(reader, options, kind, mirror):
+def read(reader, options, kind, mirror):
     if kind == "corpus":
         return list(read_corpus("mine", reader, options, None, mirror=mirror))
     splits = read_dataset(reader, options, None, kind=kind, name="mine", mirror=mirror)
     return {split: list(examples) for split, examples in splits.items()}
 
-answers = []
-for asked in json.loads(sys.argv[1]):
+results = []
+for request in json.loads(sys.argv[1]):
     try:
-        answers.append(answer(**asked))
+        results.append(read(**request))
     except InputError as error:
-        answers.append(str(error))
-print(json.dumps(answers))
+        results.append(str(error))
+print(json.dumps(results))
 """
 
 
-class Hub:
+class HubReader:
     """Reads datasets in a separate process, with the hub's settings in its environment."""
 
     def __init__(self, home: Path) -> None:
@@ -333,93 +339,99 @@ class Hub:
         mirror: str | None = None,
         **environment: str,
     ) -> Any:
-        asked = {"options": options, "kind": kind, "reader": reader, "mirror": mirror}
-        return self.answers([asked], **environment)[0]
+        request = {"options": options, "kind": kind, "reader": reader, "mirror": mirror}
+        return self.read_all([request], **environment)[0]
 
-    def answers(self, asked: list[dict[str, Any]], **environment: str) -> list[Any]:
-        """The records, or the message of an InputError."""
-        answer = subprocess.run(
-            [sys.executable, "-c", _SCRIPT, json.dumps(asked)],
+    def read_all(self, requests: list[dict[str, Any]], **environment: str) -> list[Any]:
+        """For each request, the records or the message of an InputError."""
+        process = subprocess.run(
+            [sys.executable, "-c", READING_SCRIPT, json.dumps(requests)],
             env=self.environment | environment,
             capture_output=True,
             encoding="utf-8",
             check=False,
         )
-        assert answer.returncode == 0, answer.stderr
-        return json.loads(answer.stdout.splitlines()[-1])
+        assert process.returncode == 0, process.stderr
+        return json.loads(process.stdout.splitlines()[-1])
 
 
 @pytest.fixture
-def own_hub(tmp_path: Path) -> Hub:
-    return Hub(tmp_path / "home")
+def hub_reader(tmp_path: Path) -> HubReader:
+    return HubReader(tmp_path / "home")
 
 
 PINNED = NAMES | {"id": "o/names", "revision": REVISION}
 
 
-def test_a_dataset_of_the_hub_by_its_card_and_from_the_cache(
-    repositories: Path, own_hub: Hub
+def test_hub_dataset_is_read_by_its_card_and_then_from_the_cache(
+    repositories: Path, hub_reader: HubReader
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, requests):
-        online = own_hub.read(PINNED | {"languages": ["deu"]}, HF_ENDPOINT=address)
+        online = hub_reader.read(PINNED | {"languages": ["deu"]}, HF_ENDPOINT=address)
         paths = [path for _, path, _ in requests]
         assert not any("no/" in path for path in paths if "resolve" in path)
         assert any(f"resolve/{REVISION}/de/train-" in path for path in paths)
-        asked = len(requests)
-        assert own_hub.read(PINNED | {"languages": ["deu"]}, HF_ENDPOINT=address) == online
-        again = [path for method, path, _ in requests[asked:] if method == "GET"]
-        assert not any(path.endswith(".parquet") for path in again)
+        earlier_requests = len(requests)
+        assert hub_reader.read(PINNED | {"languages": ["deu"]}, HF_ENDPOINT=address) == online
+        repeated = [path for method, path, _ in requests[earlier_requests:] if method == "GET"]
+        assert not any(path.endswith(".parquet") for path in repeated)
     assert [e["tokens"] for e in online["train"]] == [["Ada", "de"], ["train"]]
-    offline = own_hub.read(PINNED | {"languages": ["deu"]}, HF_HUB_OFFLINE="1")
+    offline = hub_reader.read(PINNED | {"languages": ["deu"]}, HF_HUB_OFFLINE="1")
     assert offline == online
 
 
-def test_only_the_files_that_are_named_are_fetched(repositories: Path, own_hub: Hub) -> None:
+def test_only_files_that_match_the_pattern_are_fetched(
+    repositories: Path, hub_reader: HubReader
+) -> None:
     options = PINNED | {"files": "{configuration}/{split}-*.parquet", "languages": ["nor"]}
     options |= {"splits": {"train": "train", "test": "test"}, "dev_fraction": 0}
     with serving(hub(repositories, REVISION)) as (address, requests):
-        online = own_hub.read(options, HF_ENDPOINT=address)
+        online = hub_reader.read(options, HF_ENDPOINT=address)
         fetched = {path.rpartition("/")[2] for _, path, _ in requests if path.endswith(".parquet")}
     assert fetched == {"train-00000-of-00001.parquet", "test-00000-of-00001.parquet"}
     assert [e["tokens"] for e in online["test"]] == [["Ada", "no"], ["test"]]
-    assert own_hub.read(options, HF_HUB_OFFLINE="1") == online
+    assert hub_reader.read(options, HF_HUB_OFFLINE="1") == online
 
 
-def test_a_mirror_s_address_and_its_folder(repositories: Path, own_hub: Hub) -> None:
+def test_mirror_can_be_an_address_or_a_folder(repositories: Path, hub_reader: HubReader) -> None:
     with serving(hub(repositories, REVISION)) as (address, _):
-        served = own_hub.read(PINNED, mirror=address)
+        served = hub_reader.read(PINNED, mirror=address)
     assert served["train"][0]["tokens"] == ["Ada", "de"]
-    assert own_hub.read(PINNED, mirror=str(repositories), HF_HUB_OFFLINE="1") == served
-    missing = own_hub.read(PINNED | {"id": "o/none"}, mirror=str(repositories))
+    assert hub_reader.read(PINNED, mirror=str(repositories), HF_HUB_OFFLINE="1") == served
+    missing = hub_reader.read(PINNED | {"id": "o/none"}, mirror=str(repositories))
     assert "there is no folder" in missing and "o/none" in missing
 
 
-def test_streaming_keeps_nothing(repositories: Path, own_hub: Hub, tmp_path: Path) -> None:
+def test_streaming_leaves_no_files_in_the_cache(
+    repositories: Path, hub_reader: HubReader, tmp_path: Path
+) -> None:
     options = PINNED | {"streaming": True, "files": "{configuration}/{split}-*.parquet"}
     with serving(hub(repositories, REVISION)) as (address, _):
-        found = own_hub.read(options, HF_ENDPOINT=address)
+        found = hub_reader.read(options, HF_ENDPOINT=address)
     assert found["test"][0]["tokens"] == ["Ada", "de"]
     assert not list((tmp_path / "home").rglob("*.parquet"))
-    offline = own_hub.read(options, HF_HUB_OFFLINE="1")
+    offline = hub_reader.read(options, HF_HUB_OFFLINE="1")
     assert "HF_HUB_OFFLINE is set" in offline or "ffline" in offline
 
 
-def test_a_few_articles_of_wikipedia(repositories: Path, own_hub: Hub) -> None:
+def test_only_the_requested_wikipedia_articles_are_read(
+    repositories: Path, hub_reader: HubReader
+) -> None:
     for code in ("de", "sw"):
         texts = {"text": [f"{code} {i}" for i in range(9)]}
-        table(repositories / f"o/wiki/20231101.{code}/train-00000-of-00001.parquet", texts)
+        write_table(repositories / f"o/wiki/20231101.{code}/train-00000-of-00001.parquet", texts)
     options = {"id": "o/wiki", "revision": REVISION, "languages": ["swa"], "max_articles": 2}
     with serving(hub(repositories, REVISION)) as (address, requests):
-        found = own_hub.read(options, "corpus", "wikipedia", HF_ENDPOINT=address)
+        found = hub_reader.read(options, "corpus", "wikipedia", HF_ENDPOINT=address)
     assert found == [{"language": "swa", "text": "sw 0"}, {"language": "swa", "text": "sw 1"}]
     assert not any("20231101.de/" in path for _, path, _ in requests)
 
 
-def test_xnli_and_tydiqa_of_the_hub(repositories: Path, own_hub: Hub) -> None:
+def test_xnli_and_tydiqa_are_read_from_the_hub(repositories: Path, hub_reader: HubReader) -> None:
     for split in ("train", "validation", "test"):
         columns = {"premise": [split], "hypothesis": ["b"], "label": [2]}
         for code in ("de", "fr"):
-            table(repositories / f"o/xnli/{code}/{split}-00000-of-00001.parquet", columns)
+            write_table(repositories / f"o/xnli/{code}/{split}-00000-of-00001.parquet", columns)
     for split in ("train", "validation"):
         rows = [(language, i) for language in ("english", "swahili") for i in range(9)]
         columns = {
@@ -429,14 +441,16 @@ def test_xnli_and_tydiqa_of_the_hub(repositories: Path, own_hub: Hub) -> None:
             "question": ["Where?"] * len(rows),
             "answers": [{"text": ["Ada"], "answer_start": [0]} for _ in rows],
         }
-        table(repositories / f"o/tydiqa/secondary_task/{split}-00000-of-00001.parquet", columns)
+        write_table(
+            repositories / f"o/tydiqa/secondary_task/{split}-00000-of-00001.parquet", columns
+        )
     pins = {"revision": REVISION}
     with serving(hub(repositories, REVISION)) as (address, requests):
-        xnli = own_hub.read(
+        xnli = hub_reader.read(
             pins | {"id": "o/xnli", "languages": ["deu"]}, "pair_classification", "xnli_hub",
             HF_ENDPOINT=address,
         )  # fmt: skip
-        tydiqa = own_hub.read(
+        tydiqa = hub_reader.read(
             pins | {"id": "o/tydiqa", "languages": ["swa"]}, "question_answering", "tydiqa_hub",
             HF_ENDPOINT=address,
         )  # fmt: skip
@@ -445,46 +459,50 @@ def test_xnli_and_tydiqa_of_the_hub(repositories: Path, own_hub: Hub) -> None:
     assert [e["id"] for e in tydiqa["test"]] == [f"swahili-validation-{i}" for i in range(9)]
 
 
-REFUSALS: list[tuple[dict[str, Any], str]] = [
-    ({"revision": "b" * 40}, f"o/names has no revision {'b' * 40} (any more); correct its `revi"),
-    ({"id": "o/none"}, "the hub has no dataset o/none, or you have no access; correct its name"),
-    ({"id": "o/gated"}, "o/gated is gated; accept its terms on the hub with your account, and"),
-    ({"id": "o/script"}, "Dataset scripts are no longer supported, but found script.py; take a"),
+HUB_ERRORS: list[tuple[dict[str, Any], str]] = [
+    ({"revision": "b" * 40}, f"o/names has no revision {'b' * 40}"),
+    ({"id": "o/none"}, "the hub has no dataset o/none"),
+    ({"id": "o/gated"}, "o/gated is gated; accept its terms"),
+    ({"id": "o/script"}, "Dataset scripts are no longer supported, but found script.py"),
     ({"configurations": {"deu": "it"}}, "BuilderConfig 'it' not found. Available: ['de', 'no']"),
-    ({"columns": {"tokens": "words"}}, "columns.tokens is 'words', which is not a column of"),
+    ({"columns": {"tokens": "words"}}, "columns.tokens is 'words', which is not a column"),
 ]
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_the_hub_s_refusals_are_one_line(repositories: Path, own_hub: Hub, streaming: bool) -> None:
-    asked = [
+def test_hub_errors_are_one_line(
+    repositories: Path, hub_reader: HubReader, streaming: bool
+) -> None:
+    read_requests = [
         {
             "reader": "hf",
             "kind": "token_classification",
             "mirror": None,
             "options": PINNED | change | {"streaming": streaming},
         }
-        for change, _ in REFUSALS
+        for change, _ in HUB_ERRORS
     ]
     with serving(hub(repositories, REVISION)) as (address, _):
-        answers = own_hub.answers(asked, HF_ENDPOINT=address)
-    for said, (_, message) in zip(answers, REFUSALS, strict=True):
-        assert said.startswith("config key datasets.mine.options") and message in said
-        assert "\n" not in said
+        messages = hub_reader.read_all(read_requests, HF_ENDPOINT=address)
+    for message, (_, expected) in zip(messages, HUB_ERRORS, strict=True):
+        assert message.startswith("config key datasets.mine.options") and expected in message
+        assert "\n" not in message
 
 
-def test_a_hub_without_a_network_is_one_line(own_hub: Hub) -> None:
-    said = own_hub.read(PINNED, HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="1")
-    assert "o/names is on the hub and not in its cache, and HF_HUB_OFFLINE is set" in said
+def test_offline_and_unauthorized_errors_name_the_environment_variable(
+    hub_reader: HubReader,
+) -> None:
+    message = hub_reader.read(PINNED, HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+    assert "o/names" in message and "not in its cache, and HF_HUB_OFFLINE is set" in message
     with serving(lambda handler: send(handler, 401)) as (address, _):
-        said = own_hub.read(PINNED, HF_ENDPOINT=address)
-    assert "o/names" in said and "HF_TOKEN" in said
+        message = hub_reader.read(PINNED, HF_ENDPOINT=address)
+    assert "o/names" in message and "HF_TOKEN" in message
 
 
-# Results of our readers
+# Records that the readers return
 
 
-def test_what_is_made_opens_with_datasets(repositories: Path, tmp_path: Path) -> None:
+def test_written_splits_open_with_the_datasets_library(repositories: Path, tmp_path: Path) -> None:
     from semantic_tokens.files import write_jsonl
 
     splits = read(NAMES, repositories / "o/names", "token_classification")
@@ -498,7 +516,7 @@ def test_what_is_made_opens_with_datasets(repositories: Path, tmp_path: Path) ->
     assert lengths["length"] == [2, 1, 2, 1]
 
 
-def test_json_of_the_hub_is_read_as_people_s_json_is(
+def test_hub_json_with_bom_crlf_and_lone_surrogates_is_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = [{"premise": "sad \ud83d", "hypothesis": "b", "label": "x"}] * 4

@@ -28,27 +28,27 @@ from semantic_tokens.errors import InputError
         ("yue", "yue"),  # but Cantonese is not converted
     ],
 )
-def test_codes_and_names_become_three_letters(given: str, code: str) -> None:
+def test_codes_and_names_become_iso_639_3(given: str, code: str) -> None:
     assert iso639_3(given) == code
 
 
 @pytest.mark.parametrize("given", ["xx", "qqq", "elvish", "", "d"])
-def test_an_unknown_language_is_named(given: str) -> None:
-    with pytest.raises(InputError, match=f"language '{given}' is not known; use an ISO 639 code"):
+def test_unknown_language_is_named_in_the_error(given: str) -> None:
+    with pytest.raises(InputError, match=f"language '{given}' is not known"):
         iso639_3(given)
 
 
-def test_files_by_language() -> None:
+def test_files_are_paired_with_their_language() -> None:
     files = [Path(f"texts/{name}.txt") for name in ("de", "en", "xx")]
-    asked_for = in_languages(files, lambda file: file.stem, ["deu"])
-    assert list(asked_for) == [("deu", files[0])]
+    german = in_languages(files, lambda file: file.stem, ["deu"])
+    assert list(german) == [("deu", files[0])]
     assert [code for code, _ in in_languages(files[:2], lambda file: file.stem, None)] == [
         "deu",
         "eng",
     ]
 
 
-def test_a_file_that_no_language_names_is_refused_by_name_where_all_are_read() -> None:
+def test_file_without_a_language_is_refused_only_if_all_languages_are_read() -> None:
     files = [Path("texts/xx.txt")]
     with pytest.raises(InputError, match=r"texts/xx\.txt .*language 'xx' is not known"):
         list(in_languages(files, lambda file: file.stem, None))
@@ -58,12 +58,12 @@ def test_a_file_that_no_language_names_is_refused_by_name_where_all_are_read() -
 @pytest.mark.parametrize(
     ("code", "short"), [("deu", "de"), ("zho", "zh"), ("swa", "sw"), ("luo", "luo"), ("qqq", "qqq")]
 )
-def test_two_letters_where_there_are_any(code: str, short: str) -> None:
+def test_iso_639_1_code_is_used_if_there_is_one(code: str, short: str) -> None:
     assert iso639_1(code) == short
 
 
 @pytest.mark.parametrize(
     "short", ["ar", "bn", "en", "fa", "ha", "ig", "rw", "sw", "wo", "yo", "zh"]
 )
-def test_two_letters_and_back(short: str) -> None:
+def test_iso_639_1_codes_round_trip(short: str) -> None:
     assert iso639_1(iso639_3(short)) == short

@@ -1,5 +1,5 @@
-"""The real data of the laptop study, in one file of all languages, as their publishers have them,
-and in one file per language, as copies have them: the study reads the same from both."""
+"""The real data of the laptop study. The publishers put all languages into one file, and the copies
+have one file per language. The study must read the same data from both."""
 
 import json
 import zipfile
@@ -33,7 +33,7 @@ def read(name: str, folder: Path, **options: Any) -> dict[str, dict[str, Any]]:
 
 
 def questions(split: str, languages: Iterable[str], count: int) -> dict[str, dict[str, Any]]:
-    """A small file of SQuAD's JSON for each language, by its name."""
+    """A small file of SQuAD's JSON for each language, by file name."""
 
     def text(language: str, number: int) -> str:
         return f"{language} {number}: the answer is {number}."
@@ -47,7 +47,7 @@ def questions(split: str, languages: Iterable[str], count: int) -> dict[str, dic
 
 
 def merged(files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """One file of SQuAD's JSON that holds all of some."""
+    """The articles of several files in one file of SQuAD's JSON."""
     return {"data": [article for file in files.values() for article in file["data"]]}
 
 
@@ -59,10 +59,10 @@ def write_json(folder: Path, files: Mapping[str, Any]) -> Path:
 
 
 def write_xnli(folder: Path, pairs: Mapping[str, list[tuple[str, str, str]]]) -> None:
-    """XNLI's development pairs in their publishers' one table, by ISO 639-3 code."""
+    """Write the development pairs, by ISO 639-3 code, into one table like XNLI's publishers."""
     lines = ["language\tgold_label\tsentence1_binary_parse\tsentence1\tsentence2"]
-    for language, of_language in pairs.items():
-        for premise, hypothesis, label in of_language:
+    for language, language_pairs in pairs.items():
+        for premise, hypothesis, label in language_pairs:
             lines.append(f"{iso639_1(language)}\t{label}\t\t{premise}\t{hypothesis}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "xnli.dev.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -70,28 +70,30 @@ def write_xnli(folder: Path, pairs: Mapping[str, list[tuple[str, str, str]]]) ->
 
 @pytest.fixture
 def tydiqa(tmp_path: Path) -> tuple[Path, Path]:
-    """Small files of the study's languages: one per language, and one of all languages, in which
-    there is more than the study trains on."""
+    """Folders with one small file per language, and with one file for all languages. The second one
+    also has training data in languages that the study does not train on."""
     test = questions("dev", NAMES, 4)
     train = questions("train", ["eng", "kor", "swa"], 30)
-    apart = write_json(tmp_path / "apart", {**test, **train})
-    more = {**train, **questions("train", ["ara", "ben"], 30)}
-    together = {
-        "tydiqa-goldp-v1.1-train.json": merged(more),
+    per_language = write_json(tmp_path / "per_language", {**test, **train})
+    more_than_the_study_uses = {**train, **questions("train", ["ara", "ben"], 30)}
+    combined = {
+        "tydiqa-goldp-v1.1-train.json": merged(more_than_the_study_uses),
         "tydiqa-goldp-v1.1-dev.json": merged(test),
     }
-    return apart, write_json(tmp_path / "together", together)
+    return per_language, write_json(tmp_path / "combined", combined)
 
 
 def test_tydiqa_is_the_same_in_both_layouts(tydiqa: tuple[Path, Path]) -> None:
-    apart, together = (read("tydiqa", folder) for folder in tydiqa)
-    assert together == apart
-    languages = {split: {row["language"] for row in apart[split].values()} for split in apart}
+    per_language, combined = (read("tydiqa", folder) for folder in tydiqa)
+    assert combined == per_language
+    languages = {
+        split: {row["language"] for row in per_language[split].values()} for split in per_language
+    }
     assert languages["test"] == set(NAMES)
     assert languages["train"] == languages["dev"] == {"eng", "kor", "swa"}
 
 
-def test_languages_that_are_trained_on_must_be_there(tydiqa: tuple[Path, Path]) -> None:
+def test_train_languages_without_data_are_refused(tydiqa: tuple[Path, Path]) -> None:
     with pytest.raises(InputError, match=r"train: no data in tel; .*`train_languages`"):
         read("tydiqa", tydiqa[1], train_languages=["eng", "tel"])
     with pytest.raises(InputError, match=r"options\.train_languages has 'en' and must .*: eng"):
@@ -112,38 +114,38 @@ def test_xnli_is_the_same_in_both_layouts(tmp_path: Path) -> None:
         ]
         for language in [*languages, "tha"]
     }
-    write_xnli(tmp_path / "together", pairs)
+    write_xnli(tmp_path / "combined", pairs)
     for language in languages:
         lines = ["\t".join(pair) for pair in pairs[language]]
-        path = tmp_path / f"apart/{iso639_1(language)}.dev.tsv"
+        path = tmp_path / f"per_language/{iso639_1(language)}.dev.tsv"
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    both = [read("xnli", tmp_path / name) for name in ("together", "apart")]
-    assert both[0] == both[1]
-    assert all(both[0].values())
-    premises = [{row["first"].split()[-1] for row in rows.values()} for rows in both[0].values()]
+    layouts = [read("xnli", tmp_path / name) for name in ("combined", "per_language")]
+    assert layouts[0] == layouts[1]
+    assert all(layouts[0].values())
+    premises = [{row["first"].split()[-1] for row in rows.values()} for rows in layouts[0].values()]
     assert sum(map(len, premises)) == len(set().union(*premises)) == 30
 
 
-def test_of_xnli_s_archive_one_file_is_taken(tmp_path: Path) -> None:
+def test_only_the_dev_file_is_extracted_from_the_xnli_archive(tmp_path: Path) -> None:
     archive = tmp_path / "data/XNLI-1.0.zip"
     archive.parent.mkdir()
-    with zipfile.ZipFile(archive, "w") as opened:
+    with zipfile.ZipFile(archive, "w") as archive_file:
         for name in ("xnli.dev.tsv", "xnli.test.tsv", "xnli.dev.jsonl", "README"):
-            opened.writestr(f"XNLI-1.0/{name}", name)
-            opened.writestr(f"__MACOSX/XNLI-1.0/._{name}", "not text")
+            archive_file.writestr(f"XNLI-1.0/{name}", name)
+            archive_file.writestr(f"__MACOSX/XNLI-1.0/._{name}", "not text")
     spec = LAPTOP["downloads"]["xnli"] | {"sha256": None}
-    place = {spec["url"].rpartition("/")[0]: str(archive.parent)}
-    fetch_download("xnli", tmp_path / "made", tmp_path / "partial", spec, place)
-    made = [path for path in (tmp_path / "made").rglob("*") if path.is_file()]
-    assert {path.relative_to(tmp_path / "made").as_posix() for path in made} == {
+    mirrors = {spec["url"].rpartition("/")[0]: str(archive.parent)}
+    fetch_download("xnli", tmp_path / "extracted", tmp_path / "partial", spec, mirrors)
+    extracted = [path for path in (tmp_path / "extracted").rglob("*") if path.is_file()]
+    assert {path.relative_to(tmp_path / "extracted").as_posix() for path in extracted} == {
         "XNLI-1.0/xnli.dev.tsv",
         ".provenance.json",
     }
 
 
-def test_every_place_has_a_mirror() -> None:
-    """And no mirror is left of an address that the study has not any more."""
+def test_every_download_address_has_a_mirror() -> None:
+    """Every mirror also belongs to an address that the study uses."""
     addresses = [spec["url"] for spec in LAPTOP["downloads"].values()]
     for address in addresses:
         assert any(address.startswith(mirror) for mirror in MIRRORS["mirrors"]), address
@@ -152,31 +154,31 @@ def test_every_place_has_a_mirror() -> None:
         assert folder.startswith("$SEMANTIC_TOKENS_DATA/")
 
 
-# The copies that lie beside the repository
+# The shared copies of the real data
 
 
-def test_the_pins_are_of_the_copies(shared_data: Path, tmp_path: Path) -> None:
+def test_pinned_checksums_match_the_shared_copies(shared_data: Path, tmp_path: Path) -> None:
     for name, folder in (("masakhaner", "masakhaner"), ("xquad", "xquad")):
         spec = LAPTOP["downloads"][name]
         spec = spec | {"checksums": str(ROOT / spec["checksums"])}
-        place = {spec["url"]: str(shared_data / folder)}
-        fetch_download(name, tmp_path / name, tmp_path / f"{name}-partial", spec, place)
+        mirrors = {spec["url"]: str(shared_data / folder)}
+        fetch_download(name, tmp_path / name, tmp_path / f"{name}-partial", spec, mirrors)
 
 
-def test_the_copies_are_read_as_the_publishers_files_would_be(
+def test_shared_copies_give_the_same_data_as_the_publishers_files(
     shared_data: Path, tmp_path: Path
 ) -> None:
     tydiqa = shared_data / "tydiqa_goldp"
     files = {
         path.name: json.loads(path.read_text("utf-8")) for path in sorted(tydiqa.glob("*.json"))
     }
-    together = {
+    combined = {
         f"tydiqa-goldp-v1.1-{split}.json": merged(
             {name: content for name, content in files.items() if f".{split}." in name}
         )
         for split in ("train", "dev")
     }
-    write_json(tmp_path / "tydiqa", together)
+    write_json(tmp_path / "tydiqa", combined)
     assert read("tydiqa", tmp_path / "tydiqa") == read("tydiqa", tydiqa)
     languages = LAPTOP["datasets"]["xnli"]["options"]["languages"]
     pairs = {
@@ -190,19 +192,18 @@ def test_the_copies_are_read_as_the_publishers_files_would_be(
     assert read("xnli", tmp_path / "xnli") == read("xnli", shared_data / "xnli")
     for name, folder in (("tydiqa_contexts", "tydiqa"), ("xnli_sentences", "xnli")):
         spec = LAPTOP["corpora"][name]
-        own = {"tydiqa": tydiqa, "xnli": shared_data / "xnli"}[folder]
+        copies = {"tydiqa": tydiqa, "xnli": shared_data / "xnli"}[folder]
         texts = [
             {
                 (p["language"], p["text"])
                 for p in read_corpus(name, spec["reader"], spec["options"], place)
             }
-            for place in (tmp_path / folder, own)
+            for place in (tmp_path / folder, copies)
         ]
         assert texts[0] == texts[1]
 
 
-def test_the_sizes_of_the_study(shared_data: Path) -> None:
-    """As docs/real_study.md gives them."""
+def test_split_sizes_equal_those_in_the_docs(shared_data: Path) -> None:
     page = (ROOT / "docs/real_study.md").read_text(encoding="utf-8")
     for name, folder in (
         ("masakhaner", "masakhaner"), ("tydiqa", "tydiqa_goldp"), ("xnli", "xnli"), ("xquad", "xquad"),

@@ -46,7 +46,7 @@ def words(entries: list[Entry], concept: str) -> dict[str, list[str]]:
 # Words from packages
 
 
-def test_pictures_are_named_in_every_language(wheel: Callable[[str], Path]) -> None:
+def test_emoji_names_are_read_in_every_language(wheel: Callable[[str], Path]) -> None:
     languages = ["ara", "deu", "eng", "jpn", "rus", "spa", "zho"]
     entries = read("emoji", wheel("emoji"), languages=languages)
     assert words(entries, "emoji:1F345") == {
@@ -65,7 +65,7 @@ def test_a_skin_tone_is_not_a_separate_concept(wheel: Callable[[str], Path]) -> 
     assert not any("1F3FD" in concept or "FE0F" in concept for concept in concepts)
 
 
-def test_pictures_have_no_names_in_some_languages(wheel: Callable[[str], Path]) -> None:
+def test_language_without_emoji_names_is_named_in_the_error(wheel: Callable[[str], Path]) -> None:
     with pytest.raises(InputError, match="has no names of pictures in 'yor'; remove it"):
         read("emoji", wheel("emoji"), languages=["yor"])
 
@@ -79,7 +79,7 @@ def test_pictures_have_no_names_in_some_languages(wheel: Callable[[str], Path]) 
         ("calendar", "day:0", {"deu": "Montag", "swa": "Jumatatu", "zho": "星期一"}),
     ],
 )
-def test_cldr_names_things_in_every_language(
+def test_cldr_names_are_read_in_every_language(
     reader: str, concept: str, expected: dict[str, str]
 ) -> None:
     entries = read(reader, languages=list(expected))
@@ -87,7 +87,7 @@ def test_cldr_names_things_in_every_language(
     assert {entry.source for entry in entries} == {reader}
 
 
-def test_numbers_are_counted_in_words() -> None:
+def test_numbers_are_spelled_in_words() -> None:
     entries = read("numbers", languages=["deu", "spa", "jpn"], up_to=21)
     assert len(entries) == 3 * 22
     assert words(entries, "number:21") == {
@@ -97,18 +97,18 @@ def test_numbers_are_counted_in_words() -> None:
 
 
 @pytest.mark.parametrize("reader", ["territories", "languages", "calendar"])
-def test_a_language_without_a_locale_is_named(reader: str) -> None:
-    with pytest.raises(InputError, match="no locale for 'qqq'; remove it from the lexicon's"):
+def test_language_without_a_locale_is_named_in_the_error(reader: str) -> None:
+    with pytest.raises(InputError, match="no locale for 'qqq'; remove it"):
         read(reader, languages=["deu", "qqq"])
 
 
 @pytest.mark.parametrize("language", ["swa", "kok"])  # `kok` starts like Korean's code
-def test_a_language_without_numbers_is_named(language: str) -> None:
-    with pytest.raises(InputError, match=f"cannot count in '{language}'; remove it from"):
+def test_language_without_number_words_is_named_in_the_error(language: str) -> None:
+    with pytest.raises(InputError, match=f"cannot count in '{language}'; remove it"):
         read("numbers", languages=["deu", language])
 
 
-def test_an_unknown_reader_is_named_with_those_there_are() -> None:
+def test_unknown_reader_error_lists_the_known_readers() -> None:
     with pytest.raises(InputError, match=r"'emojis' is not one of emoji, .*muse.*table"):
         read("emojis", languages=["deu"])
 
@@ -123,7 +123,7 @@ def muse(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_line_of_muse_is_a_concept(muse: Path) -> None:
+def test_every_line_of_muse_becomes_a_concept(muse: Path) -> None:
     entries = read("muse", muse)
     pairs = [(first[1:3], second[1:3]) for first, second in translation_pairs(entries)]
     assert pairs == [
@@ -134,13 +134,13 @@ def test_every_line_of_muse_is_a_concept(muse: Path) -> None:
     assert len(by_concept(entries)) == 4
 
 
-def test_the_beginning_of_every_dictionary_can_be_read(muse: Path) -> None:
-    every = read("muse", muse)
-    first = read("muse", muse, max_pairs_per_dictionary=1)
-    pairs = {entry.concept for entry in every}
+def test_pairs_per_dictionary_can_be_limited(muse: Path) -> None:
+    all_entries = read("muse", muse)
+    limited = read("muse", muse, max_pairs_per_dictionary=1)
+    pairs = {entry.concept for entry in all_entries}
     dictionaries = {concept.rpartition(":")[0] for concept in pairs}
     assert len(pairs) > len(dictionaries)
-    assert {entry.concept for entry in first} == {f"{name}:1" for name in dictionaries}
+    assert {entry.concept for entry in limited} == {f"{name}:1" for name in dictionaries}
     for wrong in (0, "5", 1.5, True):
         with pytest.raises(InputError, match=r"`max_pairs_per_dictionary` is .*1 or more"):
             read("muse", muse, max_pairs_per_dictionary=wrong)
@@ -152,30 +152,28 @@ def test_dictionaries_of_other_languages_are_left_out(muse: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["tomato", "a red tomato"])
-def test_a_line_of_muse_that_is_not_a_pair_is_named(muse: Path, line: str) -> None:
+def test_muse_line_that_is_not_a_pair_is_named_in_the_error(muse: Path, line: str) -> None:
     write(muse / "en-fr.txt", f"tomato tomate\n{line}\n")
     with pytest.raises(InputError, match=rf"en-fr\.txt, line 2: two words .*'{line}'; fix"):
         read("muse", muse)
 
 
 @pytest.mark.parametrize("name", ["en-xx.txt", "read-me-first.txt"])
-def test_a_file_named_by_no_language_is_named(muse: Path, name: str) -> None:
-    whole = read("muse", muse, languages=["eng", "deu", "zho"])
+def test_file_name_without_two_known_languages_is_named_in_the_error(muse: Path, name: str) -> None:
+    expected = read("muse", muse, languages=["eng", "deu", "zho"])
     write(muse / name, "tomato tomate\n")
     with pytest.raises(InputError, match=rf"{name} is named by its two languages"):
         read("muse", muse)
-    assert read("muse", muse, languages=["eng", "deu", "zho"]) == whole
+    assert read("muse", muse, languages=["eng", "deu", "zho"]) == expected
 
 
 @pytest.mark.parametrize("reader", ["muse", "panlex_swadesh", "concepticon"])
-def test_a_folder_without_a_lexicon_is_named(tmp_path: Path, reader: str) -> None:
-    with pytest.raises(
-        InputError, match=r"contains no .*; correct the lexicon's `path` in the config"
-    ):
+def test_folder_without_a_lexicon_is_refused(tmp_path: Path, reader: str) -> None:
+    with pytest.raises(InputError, match=r"contains no .*lexicon's `path`"):
         read(reader, tmp_path)
 
 
-def test_a_line_of_a_swadesh_list_is_a_concept(tmp_path: Path) -> None:
+def test_every_line_of_a_swadesh_list_becomes_a_concept(tmp_path: Path) -> None:
     folder = tmp_path / "swadesh110"
     write(folder / "deu-000.txt", "ich\n\nwir\tuns \n")
     write(folder / "cmn-000.txt", "我\n你\n我们\n")
@@ -206,7 +204,7 @@ def test_words_of_concepticon_are_cleaned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["587", "587\tant\t1", "x\tANT///Ameise\t1"])
-def test_a_line_of_concepticon_without_a_gloss_is_named(tmp_path: Path, line: str) -> None:
+def test_malformed_concepticon_line_is_named_in_the_error(tmp_path: Path, line: str) -> None:
     write(tmp_path / "map-de.tsv", f"{CONCEPTICON_HEADER}1\tSUN///Sonne\t1\n{line}\n")
     with pytest.raises(InputError, match=r"map-de\.tsv, line 3: an id and GLOSS///word"):
         read("concepticon", tmp_path)
@@ -221,7 +219,9 @@ def test_a_line_of_concepticon_without_a_gloss_is_named(tmp_path: Path, line: st
         ("table", "mine.tsv"),
     ],
 )
-def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path, reader: str, name: str) -> None:
+def test_file_that_is_not_utf_8_is_named_in_the_error(
+    tmp_path: Path, reader: str, name: str
+) -> None:
     file = write(tmp_path / name, b"cheese k\xe4se\n" * 2)
     with pytest.raises(InputError, match=rf"{name} is not UTF-8, line 1: .*; convert it"):
         read(reader, file if reader == "table" else tmp_path)
@@ -252,9 +252,6 @@ def test_real_concepticon_mappings_share_their_ids(shared_data: Path) -> None:
     assert "Ameise" in ant["deu"] and "ant" in ant["eng"]
     assert {entry.language for entry in entries} == {"deu", "eng", "zho"}
     assert not any(set(entry.word) & set("(),;[]") for entry in entries)
-
-
-# The table
 
 
 ENTRIES = [
@@ -291,7 +288,7 @@ def panlex_release(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_expressions_of_a_meaning_translate_each_other(panlex_release: Path) -> None:
+def test_panlex_expressions_of_one_meaning_share_a_concept(panlex_release: Path) -> None:
     entries = read("panlex", panlex_release, languages=["eng", "deu", "zho"])
     assert words(entries, "panlex:500") == {"eng": ["tomato"], "deu": ["Tomate"], "zho": ["番茄"]}
     assert words(entries, "panlex:501") == {"eng": ["null"], "deu": ["Null"]}
@@ -299,26 +296,26 @@ def test_expressions_of_a_meaning_translate_each_other(panlex_release: Path) -> 
     assert sorted(words(phrases, "panlex:500")["eng"]) == ["red tomato", "tomato"]
 
 
-def test_the_mirror_s_tables_say_the_same(panlex_release: Path, tmp_path: Path) -> None:
-    head = "id\tlangvar\ttxt\ttxt_degr\tmeaning\tlangvar_uid\n"
+def test_panlex_mirror_tables_give_the_same_entries(panlex_release: Path, tmp_path: Path) -> None:
+    header = "id\tlangvar\ttxt\ttxt_degr\tmeaning\tlangvar_uid\n"
     folder = tmp_path / "mirror/data"
     write(
         folder / "eng.tsv",
-        head + "10\t187\ttomato\ttomato\t500\teng-000\n"
+        header + "10\t187\ttomato\ttomato\t500\teng-000\n"
         "13\t187\tnull\tnull\t501\teng-000\n17\t187\tred tomato\tredtomato\t500\teng-000\n",
     )
     write(
         folder / "deu.tsv",
-        head + "11\t157\tTomate\ttomate\t500\tdeu-000\n"
+        header + "11\t157\tTomate\ttomate\t500\tdeu-000\n"
         '14\t157\t"Null, die"\tnulldie\t501\tdeu-000\n15\t157\tNull\tnull\t501\tdeu-000\n',
     )
-    write(folder / "cmn.tsv", head + "12\t1627\t番茄\t番茄\t500\tcmn-000\n")
-    asked = {"languages": ["eng", "deu", "zho"]}
+    write(folder / "cmn.tsv", header + "12\t1627\t番茄\t番茄\t500\tcmn-000\n")
+    options = {"languages": ["eng", "deu", "zho"]}
     release = panlex_release / "panlex-20190901-csv"
-    assert sorted(read("panlex", folder, **asked)) == sorted(read("panlex", release, **asked))
+    assert sorted(read("panlex", folder, **options)) == sorted(read("panlex", release, **options))
 
 
-def test_a_damaged_table_of_panlex_is_named(panlex_release: Path) -> None:
+def test_damaged_panlex_table_is_named_in_the_error(panlex_release: Path) -> None:
     (panlex_release / "panlex-20190901-csv/expr.csv").write_text("id,langvar\n1,2\n")
     with pytest.raises(InputError, match=r"expr\.csv is not PanLex's table with the columns id"):
         read("panlex", panlex_release, languages=["eng"])
@@ -342,7 +339,7 @@ def colexnet_graph() -> Any:
     return graph
 
 
-def test_a_published_network_is_read(tmp_path: Path) -> None:
+def test_pickled_colexnet_graph_is_read(tmp_path: Path) -> None:
     import pickle
 
     write(tmp_path / "net.pickle", pickle.dumps(colexnet_graph()))
@@ -353,7 +350,7 @@ def test_a_published_network_is_read(tmp_path: Path) -> None:
     assert {e.language for e in read("colexnet", tmp_path, languages=["deu"])} == {"deu"}
 
 
-def test_a_table_of_edges_is_read_alike(tmp_path: Path) -> None:
+def test_table_of_edges_gives_the_same_entries_as_the_graph(tmp_path: Path) -> None:
     import pickle
 
     graph = colexnet_graph()
@@ -373,7 +370,7 @@ class _Harmful:
         return (os.mkdir, (str(self.path),))
 
 
-def test_nothing_in_a_pickle_is_run(tmp_path: Path) -> None:
+def test_code_in_a_pickle_is_never_run(tmp_path: Path) -> None:
     import pickle
 
     write(tmp_path / "net.pickle", pickle.dumps({"graph": _Harmful(tmp_path / "made")}))
@@ -384,7 +381,7 @@ def test_nothing_in_a_pickle_is_run(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_a_folder_without_a_network_says_what_to_obtain(tmp_path: Path) -> None:
+def test_missing_or_truncated_colexnet_network_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "vectors.wv", b"")
     with pytest.raises(InputError, match=r"no network of ColexNet\+.*expand_graph"):
         read("colexnet", tmp_path)
@@ -393,15 +390,18 @@ def test_a_folder_without_a_network_says_what_to_obtain(tmp_path: Path) -> None:
         read("colexnet", tmp_path)
 
 
-def test_a_table_is_written_sorted_each_entry_once(tmp_path: Path) -> None:
+# The table of a user
+
+
+def test_table_is_written_sorted_and_without_duplicates(tmp_path: Path) -> None:
     decomposed = ENTRIES[2]._replace(word="Ka\u0308se")
     assert write_lexicon([*ENTRIES[::-1], ENTRIES[0], decomposed], tmp_path / "x.tsv") == 3
     assert read_lexicon(tmp_path / "x.tsv") == ENTRIES
     assert read("table", tmp_path / "x.tsv", languages=["zho"]) == ENTRIES[1:2]
 
 
-def test_a_lexicon_without_an_entry_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no entry was found for .*x\.tsv; correct the lexicon's"):
+def test_empty_lexicon_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no entry .*x\.tsv; correct the lexicon"):
         write_lexicon([], tmp_path / "x.tsv")
     assert not (tmp_path / "x.tsv").exists()
 
@@ -417,13 +417,13 @@ def test_a_lexicon_without_an_entry_is_not_written(tmp_path: Path) -> None:
         ("", "no entry below its header"),
     ],
 )
-def test_a_table_of_one_s_own_is_checked(tmp_path: Path, text: str, complaint: str) -> None:
+def test_malformed_user_table_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     file = write(tmp_path / "mine.tsv", text.format(header="\t".join(HEADER) + "\n"))
     with pytest.raises(InputError, match=rf"mine\.tsv,? .*{complaint}"):
         read("table", file)
 
 
-def test_pairs_are_of_different_words_of_one_concept() -> None:
+def test_translation_pairs_join_different_words_of_one_concept() -> None:
     entries = [
         *ENTRIES,
         Entry("x:1", "spa", "Tomate", "x"),
@@ -453,21 +453,21 @@ def test_nothing_or_everything_may_be_held_out() -> None:
     assert all(is_held_out(concept, 1.0) for concept in CONCEPTS)
 
 
-def test_a_larger_share_holds_the_smaller_one() -> None:
+def test_larger_held_out_fraction_contains_the_smaller_one() -> None:
     assert all(is_held_out(c, 0.2) for c in CONCEPTS if is_held_out(c, 0.1))
 
 
-def test_what_is_held_out_is_the_same_in_every_process() -> None:
-    """Only the name of the concept decides, not the rest of the lexicon."""
+def test_held_out_concepts_do_not_depend_on_the_hash_seed() -> None:
+    """The name of a concept alone decides whether it is held out."""
     script = (
         "import sys; from semantic_tokens.data.lexicons.table import is_held_out;"
         "print(*[concept for concept in sys.argv[1:] if is_held_out(concept, 0.1)])"
     )
-    some = CONCEPTS[:400]
+    concepts = CONCEPTS[:400]
     for seed in ("1", "2"):
         environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": "workflow"}
         result = subprocess.run(
-            [sys.executable, "-c", script, *some],
+            [sys.executable, "-c", script, *concepts],
             capture_output=True, check=True, cwd=ROOT, env=environment, text=True,
         )  # fmt: skip
-        assert result.stdout.split() == [c for c in some if is_held_out(c, 0.1)]
+        assert result.stdout.split() == [c for c in concepts if is_held_out(c, 0.1)]

@@ -32,7 +32,7 @@ def emoji_wheel(wheel: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(emoji_wheel: Path) -> dict[str, dict[str, Records]]:
+def datasets(emoji_wheel: Path) -> dict[str, dict[str, Records]]:
     return {kind: generate(kind, emoji_wheel, **OPTIONS) for kind in GENERATORS}
 
 
@@ -44,24 +44,24 @@ def all_examples(dataset: dict[str, Records]) -> Records:
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
-def test_every_language_has_the_requested_number_of_examples(made, kind):
+def test_every_language_has_the_requested_number_of_examples(datasets, kind):
     for split, count in EXAMPLES.items():
-        found = collections.Counter(record["language"] for record in made[kind][split])
+        found = collections.Counter(record["language"] for record in datasets[kind][split])
         assert found == dict.fromkeys(LANGUAGES, count)
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
-def test_ids_are_unique_over_the_dataset(made, kind):
-    dataset = made[kind]
+def test_ids_are_unique_over_the_dataset(datasets, kind):
+    dataset = datasets[kind]
     for records in (all_examples(dataset), dataset.get("passages", [])):
         ids = [record["id"] for record in records]
         assert len(set(ids)) == len(ids)
 
 
-def test_ten_languages_in_six_scripts_or_more(made):
+def test_ten_languages_in_six_scripts_or_more(datasets):
     scripts = {
         unicodedata.name(character).split()[0]
-        for record in made["token_classification"]["test"]
+        for record in datasets["token_classification"]["test"]
         for token in record["tokens"]
         for character in token
         if character.isalpha()
@@ -70,9 +70,9 @@ def test_ten_languages_in_six_scripts_or_more(made):
     assert {"LATIN", "CYRILLIC", "ARABIC", "HANGUL", "HIRAGANA", "KATAKANA", "CJK"} <= scripts
 
 
-def test_tags_are_well_formed_iob2_over_four_types(made):
+def test_tags_are_well_formed_iob2_over_four_types(datasets):
     types = collections.Counter()
-    for record in all_examples(made["token_classification"]):
+    for record in all_examples(datasets["token_classification"]):
         assert len(record["tokens"]) == len(record["tags"]) > 0
         for before, tag in zip(["O", *record["tags"]], record["tags"], strict=False):
             if tag.startswith("I-"):
@@ -81,14 +81,14 @@ def test_tags_are_well_formed_iob2_over_four_types(made):
     assert {name for name, count in types.items() if count} == {"PER", "ORG", "LOC", "DATE"}
 
 
-def test_entities_take_in_no_punctuation(made):
-    for record in all_examples(made["token_classification"]):
+def test_entities_contain_no_punctuation(datasets):
+    for record in all_examples(datasets["token_classification"]):
         inside = [t for t, tag in zip(record["tokens"], record["tags"], strict=True) if tag != "O"]
         assert not set(inside) & set(".,:;?!「」“”、。，؟"), record
 
 
-def test_the_answer_is_where_it_is_stated_to_be(made):
-    for record in all_examples(made["question_answering"]):
+def test_answer_text_is_at_its_stated_position(datasets):
+    for record in all_examples(datasets["question_answering"]):
         (answer,) = record["answers"]
         text, start = answer["text"], answer["start"]
         assert text == text.strip() != ""
@@ -96,45 +96,47 @@ def test_the_answer_is_where_it_is_stated_to_be(made):
         assert text not in re.findall(r"\w+", record["question"])
 
 
-def test_queries_have_one_relevant_passage_of_their_language(made):
-    dataset = made["ranking"]
+def test_queries_have_one_relevant_passage_of_their_language(datasets):
+    dataset = datasets["ranking"]
     language_of = {passage["id"]: passage["language"] for passage in dataset["passages"]}
     for query in all_examples(dataset):
         ((passage, grade),) = query["relevant"].items()
         assert grade == 1 and language_of[passage] == query["language"]
 
 
-def test_no_passage_is_there_twice(made):
-    passages = [(p["language"], p["text"]) for p in made["ranking"]["passages"]]
+def test_passages_are_unique(datasets):
+    passages = [(p["language"], p["text"]) for p in datasets["ranking"]["passages"]]
     assert len(set(passages)) == len(passages)
 
 
-def test_queries_are_unique(made):
-    queries = [(query["language"], query["query"]) for query in all_examples(made["ranking"])]
+def test_queries_are_unique(datasets):
+    queries = [(query["language"], query["query"]) for query in all_examples(datasets["ranking"])]
     assert len(set(queries)) == len(queries)
 
 
-def test_the_place_of_the_relevant_passage_does_not_show(made):
-    places = collections.Counter(
-        next(iter(query["relevant"])).rsplit("-", 1)[1] for query in all_examples(made["ranking"])
+def test_relevant_passage_is_about_as_frequent_at_every_position(datasets):
+    positions = collections.Counter(
+        next(iter(query["relevant"])).rsplit("-", 1)[1]
+        for query in all_examples(datasets["ranking"])
     )
-    assert min(places[place] for place in "012") > 0.2 * places.total()
+    assert min(positions[position] for position in "012") > 0.2 * positions.total()
 
 
-def test_pairs_are_balanced_in_every_language(made):
+def test_pairs_are_balanced_in_every_language(datasets):
     for split, count in EXAMPLES.items():
         labels = collections.Counter(
-            (record["language"], record["label"]) for record in made["pair_classification"][split]
+            (record["language"], record["label"])
+            for record in datasets["pair_classification"][split]
         )
         assert set(labels.values()) == {count // 3} and len(labels) == 3 * len(LANGUAGES)
 
 
-def test_entailment_says_the_same_by_another_template(made):
-    pairs = made["pair_classification"]["test"]
+def test_second_sentence_is_not_contained_in_the_first(datasets):
+    pairs = datasets["pair_classification"]["test"]
     assert all(record["second"] not in record["first"] for record in pairs)
 
 
-# Common to splits
+# Overlap of splits
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -162,19 +164,23 @@ def test_no_template_is_in_two_splits(language):
 
 
 def templates_of(language: str, split: str) -> list[str]:
-    said = templates(language)
-    place = SPLITS.index(split)
+    language_templates = templates(language)
+    split_index = SPLITS.index(split)
     return [
-        *(template for relation in RELATIONS for template in said[relation][split]),
-        *(questions[place] for questions in said["ask"].values()),
-        said["which"][place],
-        *said["ambiguous"][split],
-        *(template for verdict in VERDICTS for template in said["verdict"][verdict][split]),
+        *(template for relation in RELATIONS for template in language_templates[relation][split]),
+        *(questions[split_index] for questions in language_templates["ask"].values()),
+        language_templates["which"][split_index],
+        *language_templates["ambiguous"][split],
+        *(
+            template
+            for verdict in VERDICTS
+            for template in language_templates["verdict"][verdict][split]
+        ),
     ]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_kind_has_like_things_in_every_split(language, emoji_wheel):
+def test_every_kind_has_at_least_two_things_in_every_split(language, emoji_wheel):
     for words in words_of(language, ("{name}",), emoji_wheel).values():
         assert min(len(words.things[kind]) for kind in KINDS) >= 2
 
@@ -198,21 +204,25 @@ def slots_in(template: str) -> str:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_templates_contain_the_slots_of_their_facts(language):
-    said = templates(language)
+    language_templates = templates(language)
     for relation, slots in RELATIONS.items():
         for split in SPLITS:
-            assert len(said[relation][split]) == 2
-            assert {slots_in(t) for t in said[relation][split]} == {"".join(sorted(slots))}
-    for relation, asked in QUESTIONS.items():
-        for slot in asked:
-            rest = "".join(sorted(set(RELATIONS[relation]) - {slot}))
-            assert [slots_in(question) for question in said["ask"][f"{relation}_{slot}"]] == [
-                rest
-            ] * 3
-    assert [slots_in(question) for question in said["which"]] == ["KL"] * 3
-    assert {slots_in(t) for split in SPLITS for t in said["ambiguous"][split]} == {"X"}
-    assert said["kinds"].keys() == KINDS.keys()
-    assert len(set(said["kinds"].values())) == len(KINDS)
+            assert len(language_templates[relation][split]) == 2
+            assert {slots_in(t) for t in language_templates[relation][split]} == {
+                "".join(sorted(slots))
+            }
+    for relation, question_slots in QUESTIONS.items():
+        for slot in question_slots:
+            other_slots = "".join(sorted(set(RELATIONS[relation]) - {slot}))
+            assert [
+                slots_in(question) for question in language_templates["ask"][f"{relation}_{slot}"]
+            ] == [other_slots] * 3
+    assert [slots_in(question) for question in language_templates["which"]] == ["KL"] * 3
+    assert {slots_in(t) for split in SPLITS for t in language_templates["ambiguous"][split]} == {
+        "X"
+    }
+    assert language_templates["kinds"].keys() == KINDS.keys()
+    assert len(set(language_templates["kinds"].values())) == len(KINDS)
 
 
 def test_affixes_stay_outside_of_the_slot():
@@ -235,7 +245,7 @@ def test_affixes_stay_outside_of_the_slot():
         (["他", "在", "秘鲁", "。"], False, "他在秘鲁。"),
     ],
 )
-def test_running_text_is_written_as_usual(tokens, spaced, text):
+def test_tokens_are_joined_into_running_text(tokens, spaced, text):
     written, edges = running_text(tokens, spaced)
     assert written == text
     assert [written[first:end] for first, end in edges] == tokens
@@ -244,7 +254,7 @@ def test_running_text_is_written_as_usual(tokens, spaced, text):
 # Determinism
 
 
-def test_the_same_options_make_the_same_bytes_whatever_the_hash_seed(emoji_wheel):
+def test_output_does_not_depend_on_the_hash_seed(emoji_wheel):
     code = (
         "import hashlib, json, sys; from semantic_tokens.data.miniature import GENERATORS, generate\n"
         "options = json.loads(sys.argv[2])\n"
@@ -267,20 +277,18 @@ def test_the_same_options_make_the_same_bytes_whatever_the_hash_seed(emoji_wheel
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
-def test_a_language_does_not_depend_on_the_others_nor_a_split_on_the_others(
-    made, kind, emoji_wheel
-):
-    alone = generate(
+def test_examples_do_not_depend_on_other_languages_and_splits(datasets, kind, emoji_wheel):
+    russian_only = generate(
         kind,
         emoji_wheel,
         **OPTIONS | {"languages": ["rus"], "examples": EXAMPLES | {"train": 3}},
     )
-    assert alone["test"] == [r for r in made[kind]["test"] if r["language"] == "rus"]
+    assert russian_only["test"] == [r for r in datasets[kind]["test"] if r["language"] == "rus"]
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
-def test_another_seed_makes_another_dataset(made, kind, emoji_wheel):
-    assert generate(kind, emoji_wheel, **OPTIONS | {"seed": 2})["test"] != made[kind]["test"]
+def test_another_seed_makes_another_dataset(datasets, kind, emoji_wheel):
+    assert generate(kind, emoji_wheel, **OPTIONS | {"seed": 2})["test"] != datasets[kind]["test"]
 
 
 # Difficulty
@@ -299,19 +307,21 @@ def test_hypotheses_do_not_reveal_the_label(emoji_wheel):
 
     def accuracy(side: str) -> float:
         train, test = pairs["train"], pairs["test"]
-        reader = make_pipeline(
+        classifier = make_pipeline(
             CountVectorizer(analyzer="char_wb", ngram_range=(2, 4)),
             LogisticRegression(max_iter=300),
         )
-        reader.fit([r[side] for r in train], [r["label"] for r in train])
-        return float(np.mean(reader.predict([r[side] for r in test]) == [r["label"] for r in test]))
+        classifier.fit([r[side] for r in train], [r["label"] for r in train])
+        return float(
+            np.mean(classifier.predict([r[side] for r in test]) == [r["label"] for r in test])
+        )
 
     # 900 test pairs: one standard error is 0.016.
     assert 0.28 < accuracy("second") < 0.39
 
 
-def test_a_frame_takes_names_of_all_types(emoji_wheel):
-    """So only the name shows the type, not the other words."""
+def test_ambiguous_templates_take_names_of_all_types(emoji_wheel):
+    """Only the name shows its type, because the other words are the same for all types."""
     options = OPTIONS | {"languages": ["eng"], "ambiguous_fraction": 1.0}
     records = generate("token_classification", emoji_wheel, **options)["train"]
     types_of = collections.defaultdict(set)
@@ -322,9 +332,8 @@ def test_a_frame_takes_names_of_all_types(emoji_wheel):
     assert all(types == {"PER", "ORG", "LOC"} for types in types_of.values())
 
 
-def test_words_in_common_do_not_rank_the_relevant_passage_first(made):
-    """BM25 finds some of the relevant passages of the test queries, but not all."""
-    dataset = made["ranking"]
+def test_bm25_finds_only_some_of_the_relevant_passages(datasets):
+    dataset = datasets["ranking"]
     run = {
         ranked["id"]: dict(zip(ranked["candidates"], ranked["scores"], strict=True))
         for ranked in bm25_candidates(dataset["passages"], dataset["test"], depth=20)
@@ -333,7 +342,7 @@ def test_words_in_common_do_not_rank_the_relevant_passage_first(made):
     assert 0.3 < np.mean(list(ndcg_at_10(relevant, run).values())) < 0.85
 
 
-def test_kinds_decide_where_words_cannot(emoji_wheel):
+def test_only_one_mentioned_thing_is_of_the_requested_kind(emoji_wheel):
     """All facts of such a context are in the territory of the question, and only one thing is of
     the requested kind."""
     options = OPTIONS | {"languages": ["eng"], "kind_fraction": 1.0, "exact_fraction": 0.0}
@@ -342,9 +351,9 @@ def test_kinds_decide_where_words_cannot(emoji_wheel):
     for record in generate("question_answering", emoji_wheel, **options)["test"]:
         mentioned = longest_matches(record["context"], kind_of)
         assert len(mentioned) == 3
-        asked = kind_of[record["answers"][0]["text"]]
-        assert asked in record["question"]
-        assert [kind_of[noun] for noun in mentioned].count(asked) == 1
+        requested_kind = kind_of[record["answers"][0]["text"]]
+        assert requested_kind in record["question"]
+        assert [kind_of[noun] for noun in mentioned].count(requested_kind) == 1
 
 
 def longest_matches(text: str, nouns: Iterable[str]) -> list[str]:
@@ -353,25 +362,23 @@ def longest_matches(text: str, nouns: Iterable[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("exact_fraction", "certain"),
+    ("exact_fraction", "expected"),
     [(0.0, {"entailment"}), (1.0, {"entailment", "contradiction", "neutral"})],
 )
-def test_exact_fraction_is_how_often_the_verdict_does_not_decide(
-    exact_fraction, certain, emoji_wheel
-):
+def test_verdict_decides_the_label_unless_the_fact_is_exact(exact_fraction, expected, emoji_wheel):
     options = OPTIONS | {
         "languages": ["eng"],
         "exact_fraction": exact_fraction,
         "kind_fraction": 0.0,
     }
-    (sure,) = templates("eng")["verdict"]["certain"]["test"]
-    sure = running_text(sure.split(), spaced=True)[0]
+    (certain_verdict,) = templates("eng")["verdict"]["certain"]["test"]
+    certain_verdict = running_text(certain_verdict.split(), spaced=True)[0]
     labels = {
         record["label"]
         for record in generate("pair_classification", emoji_wheel, **options)["test"]
-        if record["first"].endswith(sure)
+        if record["first"].endswith(certain_verdict)
     }
-    assert labels == certain
+    assert labels == expected
 
 
 def test_texts_cover_the_words_of_the_requested_languages(emoji_wheel):
@@ -398,12 +405,12 @@ def test_texts_cover_the_words_of_the_requested_languages(emoji_wheel):
         ({"kind_fraction": 0.7, "exact_fraction": 0.7}, "options.kind_fraction"),
     ],
 )
-def test_unusable_options_are_named(emoji_wheel, options, key):
+def test_invalid_option_is_named_in_the_error(emoji_wheel, options, key):
     with pytest.raises(InputError, match=re.escape(key)):
         generate("question_answering", emoji_wheel, **OPTIONS | options)
 
 
-def test_a_missing_option_is_named(emoji_wheel):
+def test_missing_option_is_named_in_the_error(emoji_wheel):
     with pytest.raises(InputError, match="seed"):
         generate("question_answering", emoji_wheel, languages=["eng"], examples=EXAMPLES)
 

@@ -91,7 +91,7 @@ def test_valid_examples_pass_unchanged(kind: str) -> None:
         ("passage", {"text": ""}, "`text` is empty"),
     ],
 )
-def test_a_mistake_is_named_with_its_place(
+def test_invalid_example_is_named_by_file_and_record(
     kind: str, change: dict[str, Any], complaint: str
 ) -> None:
     examples = [VALID[kind], VALID[kind] | {"id": "2"} | change]
@@ -99,13 +99,13 @@ def test_a_mistake_is_named_with_its_place(
         list(validate_examples(kind, examples, "mine.jsonl"))
 
 
-def test_a_missing_key_is_named() -> None:
+def test_missing_key_is_named_in_the_error() -> None:
     example = {key: VALID["ranking"][key] for key in ("id", "language", "query")}
     with pytest.raises(InputError, match="record 1: key `relevant` is missing"):
         list(validate_examples("ranking", [example], "mine.jsonl"))
 
 
-def test_ids_are_unique_and_examples_there() -> None:
+def test_duplicate_ids_and_empty_files_are_refused() -> None:
     others = [VALID["passage"], VALID["passage"] | {"text": "another"}]
     with pytest.raises(InputError, match="record 2: `id` 'p1' is taken"):
         list(validate_examples("passage", others, "mine.jsonl"))
@@ -125,19 +125,19 @@ def test_iob2_keeps_the_entities_that_seqeval_sees() -> None:
 # Splits and samples
 
 
-def test_parts_have_their_shares_and_depend_on_the_seed() -> None:
+def test_split_fractions_are_met_and_depend_on_the_seed() -> None:
     parts = [part_of(f"document {i}", 1, train=0.6, dev=0.1) for i in range(4000)]
     assert parts.count("train") / 4000 == pytest.approx(0.6, abs=0.03)
     assert parts.count("dev") / 4000 == pytest.approx(0.1, abs=0.03)
     assert parts != [part_of(f"document {i}", 2, train=0.6, dev=0.1) for i in range(4000)]
 
 
-def test_items_are_grouped_through_others() -> None:
+def test_items_are_grouped_transitively() -> None:
     assert groups_sharing(["ab", "c", "bd", "e", "de"]) == [0, 1, 0, 0, 0]
     assert groups_sharing([]) == []
 
 
-def test_a_sample_keeps_order_and_holds_smaller_ones() -> None:
+def test_sample_keeps_the_order_and_contains_smaller_samples() -> None:
     examples = [{"id": str(i), "language": "eng" if i % 2 else "deu"} for i in range(100)]
     ten, five = (list(sample(iter(examples), n, seed=3)) for n in (10, 5))
     assert [e["language"] for e in ten].count("eng") == 10 == len(ten) - 10
@@ -147,13 +147,13 @@ def test_a_sample_keeps_order_and_holds_smaller_ones() -> None:
     assert list(sample(iter(examples), 1000, seed=3)) == examples
 
 
-# The reading function
+# Options and paths of all readers
 
 
 @pytest.mark.parametrize(
     ("reader", "options", "more", "complaint"),
     [
-        ("masakhane", {}, {}, "datasets.ner.reader is 'masakhane' and must be one of masakhaner"),
+        ("masakhane", {}, {}, "datasets.ner.reader is 'masakhane' .*masakhaner"),
         ("masakhaner", {"language": ["swa"]}, {}, "datasets.ner.options.language is not known"),
         ("masakhaner", {"languages": "swa"}, {}, "options.languages is 'swa' and must be a list"),
         ("masakhaner", {"languages": ["sw"]}, {}, "must use ISO 639-3: swa"),
@@ -167,14 +167,14 @@ def test_a_sample_keeps_order_and_holds_smaller_ones() -> None:
         ("xnli", {"train_fraction": 0.95, "dev_fraction": 0.05}, {}, "no test data"),
     ],
 )
-def test_a_wrong_option_is_named(
+def test_wrong_option_is_named_in_the_error(
     tmp_path: Path, reader: str, options: dict[str, Any], more: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(InputError, match=complaint):
         read(reader, tmp_path, options, name="ner", **more)
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+def test_missing_folder_is_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"datasets\.ner\.path: there is no folder"):
         read("masakhaner", tmp_path / "none", name="ner")
     with pytest.raises(InputError, match=r"datasets\.ner\.path is missing"):
@@ -211,7 +211,7 @@ def test_masakhaner_reads_sentences_in_iob2(conll: Path) -> None:
     ]
 
 
-def test_languages_and_limits_choose(conll: Path) -> None:
+def test_languages_and_limits_select_examples(conll: Path) -> None:
     splits = read("masakhaner", conll, {"languages": ["swa"], "max_train_per_language": 1})
     assert {len(splits["train"]), len(splits["dev"]), len(splits["test"])} == {1, 2}
     with pytest.raises(InputError, match=r"no data in hau; available are swa, wol"):
@@ -219,13 +219,13 @@ def test_languages_and_limits_choose(conll: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["Kisumu", "Kisumu LOC", "Kisumu B-LOC x", "Kisumu\u00a0B-"])
-def test_a_malformed_conll_line_is_named(conll: Path, line: str) -> None:
+def test_malformed_conll_line_is_named_in_the_error(conll: Path, line: str) -> None:
     write(conll / "swa/test.txt", f"Amina B-PER\n{line}\n")
     with pytest.raises(InputError, match=r"swa/test\.txt, line 2: .*fix or remove"):
         read("masakhaner", conll)
 
 
-def test_a_missing_test_file_and_an_empty_split_are_named(conll: Path) -> None:
+def test_missing_test_file_and_empty_split_are_named_in_the_error(conll: Path) -> None:
     with pytest.raises(InputError, match=r"datasets\.ner: .*, dev contains no example"):
         read("masakhaner", conll, {"languages": ["wol"]}, name="ner")
     (conll / "wol/test.txt").unlink()
@@ -233,7 +233,7 @@ def test_a_missing_test_file_and_an_empty_split_are_named(conll: Path) -> None:
         read("masakhaner", conll)
 
 
-def test_text_that_is_not_utf8_is_named(conll: Path) -> None:
+def test_text_that_is_not_utf_8_is_named_in_the_error(conll: Path) -> None:
     (conll / "swa/test.txt").write_bytes("ẹ B-PER\n".encode("utf-16"))
     with pytest.raises(InputError, match=r"swa/test\.txt is not UTF-8"):
         read("masakhaner", conll)
@@ -243,10 +243,8 @@ def test_text_that_is_not_utf8_is_named(conll: Path) -> None:
 
 
 def squad_file(path: Path, articles: dict[str, list[str]], prefix: str) -> Path:
-    """Write a file in which each context, by title, has two questions.
-
-    Its last word answers them.
-    """
+    """Write a file with the contexts of each title. Each context has two questions, and its last word
+    answers them."""
     data = []
     for title, contexts in articles.items():
         paragraphs = []
@@ -263,7 +261,7 @@ def squad_file(path: Path, articles: dict[str, list[str]], prefix: str) -> Path:
 @pytest.fixture
 def tydiqa(tmp_path: Path) -> Path:
     articles = {f"t{i}": [f"passage {i} á", f"other {i} é"] for i in range(40)}
-    articles["shared"] = ["passage 0 á"]  # a passage of two articles
+    articles["shared"] = ["passage 0 á"]  # is also in another article
     articles["leaked"] = ["tested ö"]
     squad_file(tmp_path / "english.train.json", articles, "english-train")
     squad_file(tmp_path / "english.dev.json", {"a": ["tested ö"]}, "english-dev")
@@ -271,7 +269,7 @@ def tydiqa(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_dev_is_carved_by_document(tydiqa: Path) -> None:
+def test_dev_split_takes_whole_documents_from_the_training_data(tydiqa: Path) -> None:
     splits = read("squad_json", tydiqa, {"dev_fraction": 0.3})
     assert {e["language"] for e in splits["test"]} == {"ara", "eng"}
     assert {e["language"] for e in splits["train"]} == {"eng"}
@@ -284,15 +282,15 @@ def test_dev_is_carved_by_document(tydiqa: Path) -> None:
     assert "tested ö" not in contexts["train"] | contexts["dev"]
 
 
-def test_training_on_tested_passages_is_an_option(tydiqa: Path) -> None:
+def test_training_passages_of_the_test_split_can_be_kept(tydiqa: Path) -> None:
     splits = read("squad_json", tydiqa, {"drop_test_contexts": False})
     assert "tested ö" in {e["context"] for e in splits["train"] + splits["dev"]}
 
 
 def test_the_dev_split_depends_only_on_the_seed(tydiqa: Path) -> None:
-    one, again, other = (read("squad_json", tydiqa, {"seed": seed}) for seed in (1, 1, 2))
-    assert one == again
-    assert one["dev"] != other["dev"]
+    first, repeated, other = (read("squad_json", tydiqa, {"seed": seed}) for seed in (1, 1, 2))
+    assert first == repeated
+    assert first["dev"] != other["dev"]
 
 
 def change_answers(path: Path, change: Callable[[dict[str, Any], int], None]) -> None:
@@ -303,11 +301,11 @@ def change_answers(path: Path, change: Callable[[dict[str, Any], int], None]) ->
     write(path, json.dumps(content))
 
 
-def test_no_dev_is_kept_apart_where_its_share_is_0(tydiqa: Path) -> None:
+def test_dev_fraction_of_zero_leaves_the_dev_split_empty(tydiqa: Path) -> None:
     splits = read("squad_json", tydiqa, {"dev_fraction": 0})
-    whole = read("squad_json", tydiqa)
+    default = read("squad_json", tydiqa)
     assert splits["dev"] == []
-    assert len(splits["train"]) == len(whole["train"]) + len(whole["dev"])
+    assert len(splits["train"]) == len(default["train"]) + len(default["dev"])
 
 
 def test_a_few_misplaced_answers_are_dropped(
@@ -341,7 +339,9 @@ def test_a_file_whose_offsets_are_in_bytes_is_refused(tydiqa: Path) -> None:
         ('{"data": [{"paragraphs": [{"context": 1, "qas": []}]}]}', "a context is 1"),
     ],
 )
-def test_malformed_squad_json_is_named(tydiqa: Path, content: str, complaint: str) -> None:
+def test_malformed_squad_json_is_named_in_the_error(
+    tydiqa: Path, content: str, complaint: str
+) -> None:
     write(tydiqa / "english.dev.json", content)
     with pytest.raises(InputError, match=rf"english\.dev\.json.*{complaint}"):
         read("squad_json", tydiqa)
@@ -358,7 +358,7 @@ def xquad(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_xquad_splits_paragraphs_alike_in_all_languages(xquad: Path) -> None:
+def test_xquad_paragraphs_are_split_the_same_in_all_languages(xquad: Path) -> None:
     splits = read("xquad_ranking", xquad)
     assert len(splits["passages"]) == 80
     paragraphs = {
@@ -372,8 +372,8 @@ def test_xquad_splits_paragraphs_alike_in_all_languages(xquad: Path) -> None:
     }
     for split in ("train", "dev", "test"):
         assert paragraphs[split, "deu"] == paragraphs[split, "zho"] != set()
-    together = [paragraphs[split, "deu"] for split in ("train", "dev", "test")]
-    assert sum(map(len, together)) == len(set().union(*together)) == 40
+    by_split = [paragraphs[split, "deu"] for split in ("train", "dev", "test")]
+    assert sum(map(len, by_split)) == len(set().union(*by_split)) == 40
     query = splits["test"][0]
     (passage,) = query["relevant"]
     text = next(p["text"] for p in splits["passages"] if p["id"] == passage)
@@ -405,7 +405,7 @@ def xnli(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_xnli_splits_premises_over_all_languages(xnli: Path) -> None:
+def test_xnli_premises_are_split_the_same_in_all_languages(xnli: Path) -> None:
     splits = read("xnli", xnli, {"train_fraction": 0.5, "dev_fraction": 0.2})
     assert sum(map(len, splits.values())) == 2 * 120
     items = {
@@ -433,14 +433,14 @@ def test_xnli_splits_premises_over_all_languages(xnli: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["Satz 1\tneutral", "Satz 1\t\tneutral", "Satz\tb\tmaybe"])
-def test_a_malformed_pair_is_named(xnli: Path, line: str) -> None:
+def test_malformed_pair_is_named_in_the_error(xnli: Path, line: str) -> None:
     lines = (xnli / "de.dev.tsv").read_text(encoding="utf-8").splitlines()
     write(xnli / "de.dev.tsv", "\n".join([*lines[:4], line, *lines[5:]]))
     with pytest.raises(InputError, match=r"de\.dev\.tsv, line 5: "):
         read("xnli", xnli)
 
 
-def test_languages_that_list_other_pairs_are_refused(xnli: Path) -> None:
+def test_xnli_languages_with_different_pairs_are_refused(xnli: Path) -> None:
     lines = (xnli / "sw.dev.tsv").read_text(encoding="utf-8").splitlines()
     write(xnli / "sw.dev.tsv", "\n".join([*lines[:4], *reversed(lines[4:])]))
     with pytest.raises(InputError, match=r"sw\.dev\.tsv, line \d+, does not list the pairs of"):
@@ -502,7 +502,7 @@ def test_miracl_dev_is_the_test_set(miracl: Path) -> None:
     }
 
 
-def test_a_pool_keeps_what_was_judged(miracl: Path) -> None:
+def test_miracl_pool_keeps_all_judged_passages(miracl: Path) -> None:
     options = {"languages": ["eng"], "dev_fraction": 0.3, "distractors": 0.2}
     passages = {passage["id"] for passage in read("miracl", miracl, options)["passages"]}
     judged = {f"eng-{i}#{j}" for i in range(30) for j in range(2)}
@@ -510,7 +510,7 @@ def test_a_pool_keeps_what_was_judged(miracl: Path) -> None:
     assert 0 < len(passages - judged) < 50
 
 
-def test_miracl_names_what_is_missing(miracl: Path) -> None:
+def test_missing_miracl_files_are_named_in_the_error(miracl: Path) -> None:
     corpus = miracl / "corpus/miracl-corpus-v1.0-yo"
     (corpus / "docs-0.jsonl.gz").unlink()
     with pytest.raises(InputError, match=r"20 relevant passages are not .*'yor-.*' in yor"):
@@ -524,14 +524,14 @@ def test_miracl_names_what_is_missing(miracl: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["1 Q0 2#3", "1 Q0 2#3 -1", "1 Q0 2#3 yes"])
-def test_a_malformed_judgement_is_named(tmp_path: Path, line: str) -> None:
+def test_malformed_judgement_is_named_in_the_error(tmp_path: Path, line: str) -> None:
     file = write(tmp_path / "qrels.tsv", f"1 Q0 2#1 1\n{line}\n")
     with pytest.raises(InputError, match=r"qrels\.tsv, line 2: "):
         read_qrels(file)
 
 
 @pytest.mark.parametrize("line", ["2 What?", "2\t ", "1\tWhat again?"])
-def test_a_malformed_topic_is_named(tmp_path: Path, line: str) -> None:
+def test_malformed_topic_is_named_in_the_error(tmp_path: Path, line: str) -> None:
     file = write(tmp_path / "topics.tsv", f"1\tWhat?\n{line}\n")
     with pytest.raises(InputError, match=r"topics\.tsv, line 2: "):
         read_topics(file)
@@ -545,16 +545,18 @@ def test_a_malformed_topic_is_named(tmp_path: Path, line: str) -> None:
         (gzip.compress(b"plain"), "line 1: not JSON"),
     ],
 )
-def test_a_damaged_corpus_is_named(miracl: Path, content: bytes, complaint: str) -> None:
+def test_damaged_miracl_corpus_is_named_in_the_error(
+    miracl: Path, content: bytes, complaint: str
+) -> None:
     (miracl / "corpus/miracl-corpus-v1.0-en/docs-0.jsonl.gz").write_bytes(content)
     with pytest.raises(InputError, match=rf"docs-0\.jsonl\.gz.* {complaint}"):
         read("miracl", miracl, {"dev_fraction": 0.3})
 
 
-def test_miracl_may_be_in_several_folders(miracl: Path) -> None:
+def test_miracl_can_be_in_several_folders(miracl: Path) -> None:
     folders = [miracl / "miracl", miracl / "corpus"]
-    apart = read("miracl", folders, {"dev_fraction": 0.3})
-    assert apart == read("miracl", miracl, {"dev_fraction": 0.3})
+    separate = read("miracl", folders, {"dev_fraction": 0.3})
+    assert separate == read("miracl", miracl, {"dev_fraction": 0.3})
     with pytest.raises(InputError, match=r"datasets\.ner\.download names 2; reader xnli reads one"):
         read("xnli", folders, name="ner")
 
@@ -587,7 +589,7 @@ def msmarco(miracl: Path) -> list[Path]:
     return [miracl / part for part in ("msmarco", "miracl", "corpus")]
 
 
-def test_msmarco_is_trained_on_and_miracl_tested_on(msmarco: list[Path]) -> None:
+def test_msmarco_gives_the_training_data_and_miracl_the_test_data(msmarco: list[Path]) -> None:
     splits = read("msmarco", msmarco, {"languages": ["zho"]})
     assert splits["train"] == [
         {"id": "msmarco-7", "language": "eng", "query": "what is 7", "relevant": {"msmarco-0": 1}},
@@ -599,14 +601,14 @@ def test_msmarco_is_trained_on_and_miracl_tested_on(msmarco: list[Path]) -> None
     assert {e["language"] for e in splits["passages"]} == {"eng", "zho"}
 
 
-def test_a_malformed_line_of_msmarco_is_named(msmarco: list[Path]) -> None:
+def test_malformed_msmarco_line_is_named_in_the_error(msmarco: list[Path]) -> None:
     with gzip.open(msmarco[0] / "train.jsonl.gz", "at", encoding="utf-8") as file:
         file.write('{"query_id": "9", "query": "what"}\n')
     with pytest.raises(InputError, match=r"train\.jsonl\.gz, line 3: .*'positive_passages'"):
         read("msmarco", msmarco, {"languages": ["zho"]})
 
 
-def test_msmarco_s_english_is_not_miracl_s(msmarco: list[Path]) -> None:
+def test_msmarco_refuses_english_test_data_and_a_missing_file(msmarco: list[Path]) -> None:
     with pytest.raises(InputError, match="without eng"):
         read("msmarco", msmarco, {"languages": ["eng", "yor"]})
     with pytest.raises(InputError, match=r"one train\.jsonl\.gz of MS MARCO is expected"):
@@ -644,7 +646,7 @@ def xnli_columns(labels: list[int]) -> dict[str, list[Any]]:
     }
 
 
-def test_xnli_in_the_hubs_layout(tmp_path: Path) -> None:
+def test_xnli_is_read_in_the_layout_of_the_hub(tmp_path: Path) -> None:
     labels = {"train": [0, 1, 2], "validation": [1], "test": [2]}
     tables = {split: xnli_columns(numbers) for split, numbers in labels.items()}
     folder = write_hub_folder(tmp_path / "xnli", "de", tables)
@@ -671,7 +673,7 @@ def test_xnli_in_the_hubs_layout(tmp_path: Path) -> None:
         read("xnli_hub", folder, {"languages": ["deu"]})
 
 
-def test_rows_of_xnli_are_checked(tmp_path: Path) -> None:
+def test_xnli_rows_without_a_label_or_a_column_are_refused(tmp_path: Path) -> None:
     tables = {split: xnli_columns([0, -1]) for split in ("train", "validation", "test")}
     folder = write_hub_folder(tmp_path / "unlabelled", "de", tables)
     with pytest.raises(InputError, match="split train, row 1: the label is -1, which"):
@@ -697,7 +699,7 @@ def tydiqa_columns(language: str, name: str, count: int) -> dict[str, list[Any]]
     }
 
 
-def test_tydiqa_in_the_hubs_layout(tmp_path: Path) -> None:
+def test_tydiqa_is_read_in_the_layout_of_the_hub(tmp_path: Path) -> None:
     english = tydiqa_columns("english", "train", 40)
     swahili = tydiqa_columns("swahili", "train", 40)
     tables = {
@@ -725,23 +727,23 @@ def test_tydiqa_in_the_hubs_layout(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def own_ranking(tmp_path: Path) -> Path:
+def user_ranking(tmp_path: Path) -> Path:
     for split in ("train", "dev", "test"):
         write_json_lines(tmp_path / f"{split}.jsonl", [VALID["ranking"] | {"id": split}])
     write_json_lines(tmp_path / "passages.jsonl", [VALID["passage"]])
     return tmp_path
 
 
-def test_own_files_are_read_as_they_are(own_ranking: Path) -> None:
-    splits = read("jsonl", own_ranking, kind="ranking")
+def test_user_files_are_read_unchanged(user_ranking: Path) -> None:
+    splits = read("jsonl", user_ranking, kind="ranking")
     assert splits["passages"] == [VALID["passage"]]
     assert splits["dev"] == [VALID["ranking"] | {"id": "dev"}]
 
 
-def test_own_ids_are_unique_over_splits(own_ranking: Path) -> None:
-    write_json_lines(own_ranking / "dev.jsonl", [VALID["ranking"] | {"id": "train"}])
+def test_duplicate_ids_across_user_splits_are_refused(user_ranking: Path) -> None:
+    write_json_lines(user_ranking / "dev.jsonl", [VALID["ranking"] | {"id": "train"}])
     with pytest.raises(InputError, match=r"dev\.jsonl, line 1: `id` 'train' is taken"):
-        read("jsonl", own_ranking, kind="ranking")
+        read("jsonl", user_ranking, kind="ranking")
 
 
 @pytest.mark.parametrize(
@@ -752,25 +754,25 @@ def test_own_ids_are_unique_over_splits(own_ranking: Path) -> None:
         ('{"id": "x", "language": "yor"}', r"dev\.jsonl, line 2: key `query` is missing"),
     ],
 )
-def test_a_malformed_line_of_ones_own_is_named(
-    own_ranking: Path, line: str, complaint: str
+def test_malformed_line_of_a_user_file_is_named_in_the_error(
+    user_ranking: Path, line: str, complaint: str
 ) -> None:
-    with (own_ranking / "dev.jsonl").open("a", encoding="utf-8") as file:
+    with (user_ranking / "dev.jsonl").open("a", encoding="utf-8") as file:
         file.write(line + "\n")
     with pytest.raises(InputError, match=complaint):
-        read("jsonl", own_ranking, kind="ranking")
+        read("jsonl", user_ranking, kind="ranking")
 
 
-def test_relevant_passages_are_in_the_querys_language(own_ranking: Path) -> None:
-    write_json_lines(own_ranking / "passages.jsonl", [VALID["passage"] | {"language": "eng"}])
+def test_relevant_passage_in_another_language_is_refused(user_ranking: Path) -> None:
+    write_json_lines(user_ranking / "passages.jsonl", [VALID["passage"] | {"language": "eng"}])
     with pytest.raises(InputError, match="first 'p1' in yor"):
-        read("jsonl", own_ranking, kind="ranking")
+        read("jsonl", user_ranking, kind="ranking")
 
 
-def test_a_missing_or_empty_file_of_ones_own_is_named(own_ranking: Path) -> None:
-    write(own_ranking / "dev.jsonl", "")
+def test_missing_or_empty_user_file_is_named_in_the_error(user_ranking: Path) -> None:
+    write(user_ranking / "dev.jsonl", "")
     with pytest.raises(InputError, match=r"datasets\.mine: .*dev\.jsonl contains no example"):
-        read("jsonl", own_ranking, kind="ranking", name="mine")
-    (own_ranking / "passages.jsonl").unlink()
+        read("jsonl", user_ranking, kind="ranking", name="mine")
+    (user_ranking / "passages.jsonl").unlink()
     with pytest.raises(InputError, match=r"passages\.jsonl is missing"):
-        read("jsonl", own_ranking, kind="ranking")
+        read("jsonl", user_ranking, kind="ranking")
