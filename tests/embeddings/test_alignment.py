@@ -46,7 +46,7 @@ def entries_of(*rows: tuple[str, str, str]) -> list[Entry]:
     return [Entry(concept, language, word, "test") for concept, language, word in rows]
 
 
-# --- the words ---------------------------------------------------------------------------------
+# Pairs of subwords
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def wordpiece() -> PreTrainedTokenizerFast:
         ("", None),
     ],
 )
-def test_a_single_piece_of_a_unigram_model(unigram, word, piece):
+def test_single_subword_of_a_unigram_model(unigram, word, piece):
     expected = None if piece is None else unigram.get_vocab()[piece]
     assert single_subword_id(unigram, word) == expected
 
@@ -83,7 +83,7 @@ def test_a_single_piece_of_a_unigram_model(unigram, word, piece):
 @pytest.mark.parametrize(
     ("word", "piece"), [("tomato", "tomato"), ("ices", None), ("番茄", None), ("ж", None)]
 )
-def test_a_single_piece_of_a_wordpiece_model(wordpiece, word, piece):
+def test_single_subword_of_a_wordpiece_model(wordpiece, word, piece):
     expected = None if piece is None else wordpiece.get_vocab()[piece]
     assert single_subword_id(wordpiece, word) == expected
 
@@ -106,23 +106,23 @@ def test_pairs_are_words_of_one_concept_in_two_languages():
     assert concept_of[1, 2] == concept_of[2, 3] != concept_of[4, 6]
 
 
-def test_a_subword_of_two_languages_pairs_with_either():
+def test_subword_shared_by_two_languages_is_not_paired_with_itself():
     entries = entries_of(("x", "deu", "a"), ("x", "nld", "a"), ("x", "deu", "b"))
     assert single_subword_pairs(entries, {"a": 1, "b": 2}.get).token_ids.tolist() == [[1, 2]]
 
 
-def test_concepts_of_different_lexicons_are_different_even_if_they_share_a_name():
+def test_concepts_with_the_same_name_in_two_lexicons_stay_distinct():
     entries = [Entry("1", "eng", "a", "muse"), Entry("1", "deu", "b", "panlex")]
     assert len(single_subword_pairs(entries, {"a": 1, "b": 2}.get)) == 0
 
 
-def test_a_pair_that_two_concepts_hold_counts_once():
+def test_pair_found_in_two_concepts_is_kept_once():
     entries = entries_of(("x", "eng", "a"), ("x", "deu", "b"), ("y", "deu", "b"), ("y", "eng", "a"))
     assert single_subword_pairs(entries, {"a": 5, "b": 2}.get).token_ids.tolist() == [[2, 5]]
 
 
 @pytest.mark.parametrize(("words", "limit"), [(40, 100), (41, 200), (30, 10), (7, 20)])
-def test_beyond_the_limit_every_word_has_as_many_pairs(words, limit):
+def test_pairs_are_spread_evenly_over_words_beyond_the_limit(words, limit):
     entries = entries_of(*(("x", f"l{i:02d}", str(i)) for i in range(words)))
     pairs = single_subword_pairs(entries, int, max_pairs_per_concept=limit)
     assert len(pairs) <= max(limit, words)
@@ -130,7 +130,7 @@ def test_beyond_the_limit_every_word_has_as_many_pairs(words, limit):
     assert len(set(occurrences.tolist())) == 1 and occurrences[0] >= 2
 
 
-def test_words_by_language():
+def test_token_ids_are_grouped_by_language():
     entries = entries_of(("x", "eng", "9"), ("x", "deu", "4"), ("y", "eng", "3"), ("z", "eng", "9"))
     ids = token_ids_by_language(entries, int)
     assert {language: found.tolist() for language, found in ids.items()} == {
@@ -139,7 +139,7 @@ def test_words_by_language():
     }
 
 
-# --- round trips -------------------------------------------------------------------------------
+# Round trips
 
 
 @pytest.mark.parametrize("block", [1, 3, 4096])
@@ -150,11 +150,11 @@ def test_round_trips_are_mutual_nearest_neighbours(block, monkeypatch):
     unit = torch.nn.functional.normalize(embeddings).numpy()
     expected = set()
     for one, other in itertools.combinations(ids, 2):
-        ours, theirs = set(ids[one]) - set(ids[other]), set(ids[other]) - set(ids[one])
-        for a, b in itertools.product(ours, theirs):
-            forth = max(theirs, key=lambda t: unit[a] @ unit[t])
-            back = max(ours, key=lambda t: unit[b] @ unit[t])
-            if (forth, back) == (b, a):
+        first_ids, second_ids = set(ids[one]) - set(ids[other]), set(ids[other]) - set(ids[one])
+        for a, b in itertools.product(first_ids, second_ids):
+            nearest_to_a = max(second_ids, key=lambda t: unit[a] @ unit[t])
+            nearest_to_b = max(first_ids, key=lambda t: unit[b] @ unit[t])
+            if (nearest_to_a, nearest_to_b) == (b, a):
                 expected.add((int(a), int(b)))
     pairs = round_trip_pairs(embeddings, ids)
     assert set(map(tuple, pairs.token_ids.tolist())) == expected
@@ -167,7 +167,7 @@ def test_merged_pairs_keep_concepts_of_different_sources_apart():
     assert len(set(merged.concepts.tolist())) == 3
 
 
-# --- the loss ----------------------------------------------------------------------------------
+# The loss
 
 
 def loss_and_gradient(
@@ -178,21 +178,23 @@ def loss_and_gradient(
     lengths = [np.linalg.norm(side, axis=1, keepdims=True) for side in (anchors, positives)]
     a, p = anchors / lengths[0], positives / lengths[1]
     weights = np.exp(a @ p.T / temperature) * (~excluded | np.eye(count, dtype=bool))
-    there = weights / weights.sum(axis=1, keepdims=True)
-    back = weights / weights.sum(axis=0, keepdims=True)
-    loss = -(np.log(there.diagonal()) + np.log(back.diagonal())).mean() / 2
-    of_similarity = (there + back - 2 * np.eye(count)) / (2 * count * temperature)
+    forward = weights / weights.sum(axis=1, keepdims=True)
+    backward = weights / weights.sum(axis=0, keepdims=True)
+    loss = -(np.log(forward.diagonal()) + np.log(backward.diagonal())).mean() / 2
+    similarity_gradient = (forward + backward - 2 * np.eye(count)) / (2 * count * temperature)
     gradients = []
-    for of_unit, unit, length in (
-        (of_similarity @ p, a, lengths[0]),
-        (of_similarity.T @ a, p, lengths[1]),
+    for unit_gradient, unit, length in (
+        (similarity_gradient @ p, a, lengths[0]),
+        (similarity_gradient.T @ a, p, lengths[1]),
     ):
-        gradients.append((of_unit - (of_unit * unit).sum(axis=1, keepdims=True) * unit) / length)
+        gradients.append(
+            (unit_gradient - (unit_gradient * unit).sum(axis=1, keepdims=True) * unit) / length
+        )
     return loss, gradients[0], gradients[1]
 
 
 @pytest.mark.parametrize("masked", [0.0, 0.3, 1.0])
-def test_info_nce_and_its_gradient_are_those_derived_by_hand(masked):
+def test_info_nce_and_its_gradient_equal_the_derivation_by_hand(masked):
     anchors, positives = random_rows(9, 5, 1).double(), random_rows(9, 5, 2).double()
     excluded = torch.rand(9, 9, generator=torch.Generator().manual_seed(3)) < masked
     excluded = excluded | excluded.T
@@ -208,35 +210,35 @@ def test_info_nce_and_its_gradient_are_those_derived_by_hand(masked):
     np.testing.assert_allclose(positives.grad, expected[2], atol=1e-12)
 
 
-def test_an_excluded_pair_has_no_part_in_the_loss():
+def test_excluded_pair_does_not_affect_the_loss():
     anchors, positives = random_rows(3, 5, 1), random_rows(3, 5, 2)
     excluded = torch.zeros(3, 3, dtype=torch.bool)
     excluded[:2, 2] = excluded[2, :2] = True
     moved = positives.clone()
     moved[2] = random_rows(1, 5, 7)
-    whole = [info_nce(anchors, side, 0.1, excluded).item() for side in (positives, moved)]
-    alone = [
+    losses = [info_nce(anchors, side, 0.1, excluded).item() for side in (positives, moved)]
+    losses_without_it = [
         info_nce(anchors[:2], side[:2], 0.1, excluded[:2, :2]).item() for side in (positives, moved)
     ]
-    assert whole[0] == whole[1] == pytest.approx(alone[0] * 2 / 3)
+    assert losses[0] == losses[1] == pytest.approx(losses_without_it[0] * 2 / 3)
 
 
-def test_what_shares_a_concept_or_a_subword_is_no_negative():
+def test_pairs_that_share_a_concept_or_subword_are_not_negatives():
     token_ids = torch.tensor([[1, 2], [3, 4], [5, 6], [2, 7], [8, 5]])
     concepts = torch.tensor([0, 1, 1, 2, 3])
     mask = known_positives(token_ids, concepts)
-    together = {(0, 3), (1, 2), (2, 4)}
+    related = {(0, 3), (1, 2), (2, 4)}
     for i, j in itertools.product(range(5), repeat=2):
-        assert mask[i, j] == (i == j or (i, j) in together or (j, i) in together)
+        assert mask[i, j] == (i == j or (i, j) in related or (j, i) in related)
 
 
-# --- the training ------------------------------------------------------------------------------
+# The training
 
 EMBEDDINGS = random_rows(60, 8, seed=11) * 3
 PAIRS = pairs_of(*((i, i + 20) for i in range(20)), concepts=[i // 2 for i in range(20)])
 
 
-def test_rows_outside_every_pair_do_not_move_and_the_given_matrix_neither():
+def test_rows_outside_all_pairs_and_the_input_matrix_are_unchanged():
     before = EMBEDDINGS.clone()
     aligned, _ = align(EMBEDDINGS, PAIRS, seed=0, steps=200)
     assert torch.equal(EMBEDDINGS, before)
@@ -244,12 +246,12 @@ def test_rows_outside_every_pair_do_not_move_and_the_given_matrix_neither():
     assert (aligned[:40] != EMBEDDINGS[:40]).any(dim=1).all()
 
 
-def test_lengths_are_kept():
+def test_alignment_keeps_vector_lengths():
     aligned, _ = align(EMBEDDINGS, PAIRS, seed=0, steps=50, learning_rate=0.01)
     torch.testing.assert_close(aligned.norm(dim=1), EMBEDDINGS.norm(dim=1))
 
 
-def test_translations_become_nearer_than_what_is_none():
+def test_translations_become_nearest_neighbours():
     aligned, log = align(
         EMBEDDINGS, PAIRS, seed=0, steps=400, learning_rate=0.01, batch_size=10, min_mean_cosine=-1
     )
@@ -260,7 +262,7 @@ def test_translations_become_nearer_than_what_is_none():
     assert (log.pairs, log.subwords, len(log.losses)) == (20, 40, 10)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
+def test_alignment_is_reproducible_and_depends_on_the_seed():
     first, again, other = (
         align(EMBEDDINGS, PAIRS, seed=seed, batch_size=4, steps=50)[0].numpy().tobytes()
         for seed in (1, 1, 2)
@@ -291,13 +293,13 @@ def test_training_equals_adam_over_the_entire_matrix():
             step += 1
             ids, concepts = PAIRS.token_ids[batch], PAIRS.concepts[batch]
             excluded = concepts[:, None] == concepts[None, :]
-            loss, of_anchors, of_positives = loss_and_gradient(
+            loss, anchor_gradients, positive_gradients = loss_and_gradient(
                 rows[ids[:, 0]], rows[ids[:, 1]], temperature, excluded
             )
             losses.append(loss)
             gradient = np.zeros_like(rows)
-            np.add.at(gradient, ids[:, 0], of_anchors)
-            np.add.at(gradient, ids[:, 1], of_positives)
+            np.add.at(gradient, ids[:, 0], anchor_gradients)
+            np.add.at(gradient, ids[:, 1], positive_gradients)
             first = 0.9 * first + 0.1 * gradient
             second = 0.999 * second + 0.001 * gradient**2
             size = np.sqrt(second / (1 - 0.999**step)) + 1e-8
@@ -326,17 +328,18 @@ def test_a_real_dictionary_aligns_a_real_vocabulary(shared_data):
     assert aligned.shape == (119_547, 16)
 
 
-# --- how far, and how well ---------------------------------------------------------------------
+# The limit on the movement, and the accuracy
 
 DIMENSION, LANGUAGES = 32, ("deu", "eng", "spa", "swa")
 
 
 def lexicon_of(meanings: int) -> tuple[torch.Tensor, list[Entry]]:
-    """For each meaning, embeddings of a word in four languages, which are not near enough, and
-    dictionaries of all pairs of languages, in which each line is a concept."""
+    """Embeddings of one word per meaning in four languages, and a dictionary for each pair of
+    languages. The words of a meaning are not yet near each other, and each line of a dictionary is a
+    concept of its own."""
     shared = random_rows(meanings, DIMENSION, seed=1)
-    own = random_rows(meanings * len(LANGUAGES), DIMENSION, seed=2) * 1.2
-    embeddings = shared.repeat_interleave(len(LANGUAGES), dim=0) + own
+    individual = random_rows(meanings * len(LANGUAGES), DIMENSION, seed=2) * 1.2
+    embeddings = shared.repeat_interleave(len(LANGUAGES), dim=0) + individual
     entries = []
     for meaning in range(meanings):
         words = {name: str(len(LANGUAGES) * meaning + i) for i, name in enumerate(LANGUAGES)}
@@ -347,7 +350,7 @@ def lexicon_of(meanings: int) -> tuple[torch.Tensor, list[Entry]]:
 
 
 @pytest.mark.parametrize("meanings", [40, 400, 4000])
-def test_drift_stays_within_its_bound_and_held_out_pairs_come_nearer(meanings):
+def test_drift_stays_within_its_bound_and_held_out_accuracy_rises(meanings):
     embeddings, entries = lexicon_of(meanings)
     trained = [entry for entry in entries if not is_held_out(entry.concept, 0.1)]
     pairs = single_subword_pairs(trained, int)
@@ -361,10 +364,10 @@ def test_drift_stays_within_its_bound_and_held_out_pairs_come_nearer(meanings):
     assert translation_accuracy(aligned, translations) > before + 0.01
 
 
-def test_rows_are_turned_back_by_one_share_of_their_angles():
-    free, log = align(EMBEDDINGS, PAIRS, seed=0, min_mean_cosine=-1)
-    held, held_log = align(EMBEDDINGS, PAIRS, seed=0, min_mean_cosine=0.99)
-    assert log.share_kept == 1.0 and log.mean_cosine < 0.99
+def test_all_rows_are_rotated_back_by_the_same_fraction_of_their_angle():
+    unlimited, unlimited_log = align(EMBEDDINGS, PAIRS, seed=0, min_mean_cosine=-1)
+    limited, limited_log = align(EMBEDDINGS, PAIRS, seed=0, min_mean_cosine=0.99)
+    assert unlimited_log.share_kept == 1.0 and unlimited_log.mean_cosine < 0.99
 
     def angles(after: torch.Tensor) -> torch.Tensor:
         cosine = torch.nn.functional.cosine_similarity(
@@ -373,14 +376,16 @@ def test_rows_are_turned_back_by_one_share_of_their_angles():
         return cosine.clamp(max=1).acos()
 
     torch.testing.assert_close(
-        angles(held), angles(free) * held_log.share_kept, atol=1e-4, rtol=1e-3
+        angles(limited), angles(unlimited) * limited_log.share_kept, atol=1e-4, rtol=1e-3
     )
     # If training ends within the limit, nothing is changed.
-    loose, _ = align(EMBEDDINGS, PAIRS, seed=0, min_mean_cosine=log.mean_cosine - 0.01)
-    assert torch.equal(loose, free)
+    loosely_limited, _ = align(
+        EMBEDDINGS, PAIRS, seed=0, min_mean_cosine=unlimited_log.mean_cosine - 0.01
+    )
+    assert torch.equal(loosely_limited, unlimited)
 
 
-def test_a_row_of_zeros_stays_and_has_no_part_in_the_limit():
+def test_row_of_zeros_is_unchanged_and_ignored_by_the_limit():
     embeddings = EMBEDDINGS.clone()
     embeddings[3] = 0.0
     aligned, log = align(embeddings, PAIRS, seed=0)
@@ -391,29 +396,29 @@ def test_a_row_of_zeros_stays_and_has_no_part_in_the_limit():
 def test_translation_accuracy_by_hand():
     #              0:eng a   1:deu a   2:deu b   3:eng b   4:spa and eng
     embeddings = torch.tensor([[1.0, 0.0], [0.8, 0.6], [1.0, 0.1], [0.0, 1.0], [1.0, 0.01]])
-    held = [f"h{i}" for i in range(200) if is_held_out(f"h{i}", 0.1)]
-    kept = next(f"k{i}" for i in range(200) if not is_held_out(f"k{i}", 0.1))
+    held_out = [f"h{i}" for i in range(200) if is_held_out(f"h{i}", 0.1)]
+    trained = next(f"k{i}" for i in range(200) if not is_held_out(f"k{i}", 0.1))
     entries = entries_of(
-        (held[0], "eng", "0"), (held[0], "deu", "1"),
-        (held[1], "eng", "3"), (held[1], "deu", "2"),
-        (kept, "eng", "4"), (kept, "spa", "4"),
+        (held_out[0], "eng", "0"), (held_out[0], "deu", "1"),
+        (held_out[1], "eng", "3"), (held_out[1], "deu", "2"),
+        (trained, "eng", "4"), (trained, "spa", "4"),
     )  # fmt: skip
     translations = translation_test(entries, int, 0.1)
     assert translations.candidates[translations.queries].tolist() != []
-    # 0 finds 2 and 3 finds 1, both wrong; 1 and 2 find 4 (which is not a German word), wrong.
+    # All are wrong: 0 finds 2, 3 finds 1, and 1 and 2 find 4, which is not a German word.
     assert translation_accuracy(embeddings, translations) == 0.0
-    # A translation that alignment may have used is not a candidate: 0 finds 1.
-    seen = [*entries, *entries_of((kept + "x", "eng", "0"), (kept + "x", "deu", "2"))]
-    assert not is_held_out(kept + "x", 0.1)
-    assert translation_accuracy(embeddings, translation_test(seen, int, 0.1)) == 1 / 4
+    # A translation that the alignment may have used is not a candidate, so 0 finds 1.
+    more_entries = [*entries, *entries_of((trained + "x", "eng", "0"), (trained + "x", "deu", "2"))]
+    assert not is_held_out(trained + "x", 0.1)
+    assert translation_accuracy(embeddings, translation_test(more_entries, int, 0.1)) == 1 / 4
 
 
-def test_accuracy_without_a_held_out_concept_is_not_a_number():
+def test_accuracy_without_held_out_concepts_is_nan():
     entries = entries_of(("x", "eng", "0"), ("x", "deu", "1"))
     assert np.isnan(translation_accuracy(EMBEDDINGS, translation_test(entries, int, 0.0)))
 
 
-def test_mean_cosine_counts_what_did_not_move_as_one():
+def test_mean_cosine_counts_unmoved_rows_as_one():
     before = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
     after = torch.tensor([[0.0, 0.0], [0.0, 2.0], [1.0, 0.0]])
     assert mean_cosine(before, after) == pytest.approx(2 / 3)
