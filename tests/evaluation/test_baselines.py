@@ -25,13 +25,13 @@ def labelled(*labels: str) -> list[dict]:
     return [{"id": f"{n}", "language": "eng", "label": label} for n, label in enumerate(labels)]
 
 
-def test_inference_answers_the_commonest_class_of_the_training_data() -> None:
+def test_pair_classification_baseline_is_the_most_common_training_class() -> None:
     items, rule = commonest_class(labelled("a", "a", "b"), labelled("a", "b", "b", "b"))
     assert [item.earned for item in items] == [1, 0, 0, 0]
     assert rule == "always a"
 
 
-def test_equally_common_classes_share_and_so_chance_is_one_of_three() -> None:
+def test_equally_common_classes_share_the_score() -> None:
     items, _ = commonest_class(labelled(*"abcabc"), labelled(*"aabbbc"))
     assert mean_score(items) == pytest.approx(1 / 3)
 
@@ -42,15 +42,15 @@ def tagged(*sentences: str) -> list[dict]:
     ]
 
 
-def test_names_have_the_tag_that_is_right_most_often_on_training_data() -> None:
-    # B-LOC for every word is right twice: 2 · 2 / (2 gold + 4 found); O finds nothing.
+def test_tagging_baseline_is_the_best_constant_tag_of_the_training_data() -> None:
+    # B-LOC for every word is right twice, so F1 is 2 · 2 / (2 gold + 4 predicted). O finds nothing.
     train = tagged("O B-LOC", "B-LOC O")
     items, rule = constant_tag(train, tagged("O O B-LOC", "B-PER I-PER O"))
     assert rule == "the tag B-LOC for every word"
     assert [(item.earned, item.possible) for item in items] == [(2.0, 4.0), (0.0, 4.0)]
 
 
-def test_nobody_is_named_where_no_tag_finds_anything() -> None:
+def test_tagging_baseline_is_zero_if_no_constant_tag_finds_an_entity() -> None:
     """A single tag for all words finds no entity of two words in a longer sentence."""
     items, _ = constant_tag(tagged("B-PER I-PER O O"), tagged("B-PER I-PER O"))
     assert mean_score(items) == 0.0
@@ -61,7 +61,7 @@ def question(number: int, context: str, answer: str, language: str = "eng") -> d
     return {"id": f"{number}", "language": language, "context": context, "answers": answers}
 
 
-def test_questions_are_answered_with_the_same_words_of_every_passage() -> None:
+def test_answer_baseline_is_a_fixed_word_position_in_the_passage() -> None:
     train = [question(n, f"see {name} go there now", name) for n, name in enumerate(["Ada", "Bo"])]
     test = [question(0, "see Cy go", "Cy"), question(1, "it is Di here", "Di")]
     items, rule = constant_answer(train, test, squad_f1)
@@ -69,7 +69,7 @@ def test_questions_are_answered_with_the_same_words_of_every_passage() -> None:
     assert [item.earned for item in items] == [100, 0]
 
 
-def test_a_passage_may_be_shorter_than_the_constant_answer_s_place() -> None:
+def test_passage_shorter_than_the_fixed_answer_position_scores_zero() -> None:
     train = [question(0, "one two three four", "four")]
     items, rule = constant_answer(train, [question(0, "one two", "two")], squad_f1)
     assert rule.startswith("the words of the passage from word 4")
@@ -80,7 +80,7 @@ def test_words_of_unspaced_scripts_are_characters() -> None:
     assert [("ก東 to-do."[a:b]) for a, b in word_spans("ก東 to-do.")] == ["ก", "東", "to-do."]
 
 
-def all_orders(grades: list[int], judged: dict[str, int]) -> float:
+def mean_ndcg_over_all_orders(grades: list[int], judged: dict[str, int]) -> float:
     """The mean over all orders, computed by trec_eval."""
     names = [f"p{n}" for n in range(len(grades))]
     values = []
@@ -99,7 +99,7 @@ def test_the_expected_ndcg_is_the_mean_over_all_orders(
     judged = {f"p{n}": grade for n, grade in enumerate(grades) if grade}
     judged |= {f"missed{n}": grade for n, grade in enumerate(missed)}
     expected = expected_ndcg_at_10([g for g in grades if g], len(grades), list(judged.values()))
-    assert expected == pytest.approx(all_orders(grades, judged))
+    assert expected == pytest.approx(mean_ndcg_over_all_orders(grades, judged))
 
 
 def test_the_expected_ndcg_of_a_long_list_agrees_with_random_orders() -> None:
@@ -114,7 +114,7 @@ def test_the_expected_ndcg_of_a_long_list_agrees_with_random_orders() -> None:
     assert expected == pytest.approx(np.mean(values), abs=4 * np.std(values) / 4_000**0.5)
 
 
-def test_nothing_ranked_or_nothing_relevant_is_zero() -> None:
+def test_expected_ndcg_is_zero_without_ranked_or_relevant_passages() -> None:
     assert expected_ndcg_at_10([], 0, [1]) == 0.0
     assert expected_ndcg_at_10([], 5, []) == 0.0
 
@@ -126,19 +126,19 @@ QUERIES = [
 CANDIDATES = {"q1": ["b", "a", "c"], "q2": ["x", "y"]}
 
 
-def test_reranking_is_in_random_order_to_its_depth() -> None:
+def test_reranking_baseline_is_a_random_order_down_to_the_depth() -> None:
     items, _ = chance("reranking", [], QUERIES, candidates=CANDIDATES, depth=2)
-    # a first or second of two; and z is not among the candidates
+    # a is the first or the second of two, and z is not among the candidates
     assert [item.earned for item in items] == pytest.approx([(1 + 1 / np.log2(3)) / 2, 0.0])
 
 
-def test_retrieval_is_a_random_order_of_the_language_s_passages() -> None:
+def test_retrieval_baseline_is_a_random_order_within_the_language() -> None:
     items, _ = chance("retrieval", [], QUERIES, passages={"eng": 2, "deu": 4})
     gains = 1 / np.log2(np.arange(2, 6))
     assert [item.earned for item in items] == pytest.approx([gains[:2].sum() / 2, gains.sum() / 4])
 
 
-def test_bm25_is_scored_in_its_order() -> None:
+def test_bm25_baseline_is_scored_in_its_own_order() -> None:
     items = bm25_order(QUERIES, CANDIDATES, None)
     assert [(item.id, item.earned) for item in items] == [
         ("q1", pytest.approx(1 / np.log2(3))),
@@ -152,7 +152,7 @@ def test_an_unknown_kind_is_an_input_error() -> None:
         chance("ranking", [], [])
 
 
-def test_the_record_has_the_form_of_a_score() -> None:
+def test_baseline_record_has_the_keys_of_a_score() -> None:
     items, rule = commonest_class(labelled("a"), labelled("a", "b"))
     written = record("pair_classification", items, task="nli", baseline="chance", rule=rule)
     assert json.loads(json.dumps(written)) == {
@@ -162,7 +162,7 @@ def test_the_record_has_the_form_of_a_score() -> None:
     }  # fmt: skip
 
 
-def test_metrics_are_those_of_the_fine_tuned_models() -> None:
+def test_baselines_use_the_metrics_of_the_tasks() -> None:
     import importlib
 
     for kind, metric in METRICS.items():
@@ -171,7 +171,7 @@ def test_metrics_are_those_of_the_fine_tuned_models() -> None:
         assert task.metric == metric
 
 
-def test_chance_on_real_questions_is_far_below_what_models_reach(shared_data: Path) -> None:
+def test_answer_baseline_scores_low_on_real_questions(shared_data: Path) -> None:
     """TyDiQA-GoldP in English: the score of a fixed position in the passage."""
 
     file = json.loads((shared_data / "tydiqa_goldp/english.train.json").read_text(encoding="utf-8"))

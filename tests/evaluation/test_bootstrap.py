@@ -27,12 +27,14 @@ ROW = {
 }  # fmt: skip
 
 
-def of(earned: dict[str, np.ndarray], possible: dict[str, np.ndarray] | None = None) -> Items:
+def make_items(
+    earned: dict[str, np.ndarray], possible: dict[str, np.ndarray] | None = None
+) -> Items:
     ids = {language: [str(n) for n in range(len(part))] for language, part in earned.items()}
     return Items(ids, earned, possible or {k: np.ones_like(v) for k, v in earned.items()})
 
 
-def resampled(items: Items, resampling: Resampling) -> np.ndarray:
+def resampled_scores(items: Items, resampling: Resampling) -> np.ndarray:
     return np.mean([scores for _, scores in resampled_by_language(items, resampling)], axis=0)
 
 
@@ -44,7 +46,7 @@ def test_resampling_agrees_with_scipy() -> None:
     possible = generator.integers(1, 6, size=(120, 1, 1)).astype(float)
     earned = np.floor(generator.random((120, 1, 1)) * (possible + 1))
     resampling = Resampling(20_000, seed=1)
-    drawn = resampled(of({"eng": earned}, {"eng": possible}), resampling)[:, 0]
+    drawn = resampled_scores(make_items({"eng": earned}, {"eng": possible}), resampling)[:, 0]
     expected = bootstrap(
         (earned.ravel(), possible.ravel()),
         lambda e, p, axis: e.sum(axis=axis) / p.sum(axis=axis),
@@ -60,36 +62,40 @@ def test_resampling_agrees_with_scipy() -> None:
     assert drawn[1:].std() == pytest.approx(expected.standard_error, rel=0.05)
 
 
-def test_languages_weigh_alike() -> None:
+def test_languages_have_equal_weight() -> None:
     # Two items of one language, one of the other.
     earned = {"ara": np.array([[[0.5]], [[1.0]]]), "deu": np.array([[[0.0]]])}
-    drawn = resampled(of(earned), Resampling(4_000))
+    drawn = resampled_scores(make_items(earned), Resampling(4_000))
     assert drawn[0] == pytest.approx([0.75 / 2])
-    assert set(np.unique(drawn)) == {0.25, 0.375, 0.5}  # the worse item twice, both, the better
+    assert set(np.unique(drawn)) == {
+        0.25,
+        0.375,
+        0.5,
+    }  # the worse item twice, both items, the better item twice
     assert drawn.mean() == pytest.approx(0.375, abs=0.005)
 
 
-def test_seeds_are_averaged_and_drawn() -> None:
+def test_seeds_are_averaged_and_resampled() -> None:
     """With two seeds of equal items, half of all draws contain one seed twice."""
     earned = {"ara": np.tile([[[0.2, 0.6]]], (3, 1, 1))}
-    assert scores_by_run(of(earned))["ara"].tolist() == [pytest.approx([0.2, 0.6])]
-    drawn = resampled(of(earned), Resampling(8_000))[1:, 0]
+    assert scores_by_run(make_items(earned))["ara"].tolist() == [pytest.approx([0.2, 0.6])]
+    drawn = resampled_scores(make_items(earned), Resampling(8_000))[1:, 0]
     values, counts = np.unique(drawn.round(6), return_counts=True)
     assert values.tolist() == pytest.approx([0.2, 0.4, 0.6])
     assert counts / 8_000 == pytest.approx([0.25, 0.5, 0.25], abs=0.02)
 
 
-def test_an_interval_is_of_items_and_seeds() -> None:
+def test_interval_includes_the_variance_of_items_and_seeds() -> None:
     """The variance of the draws is the sum of both sources."""
     generator = np.random.default_rng(4)
     items, seeds = 400, 6
     levels = 0.5 + 0.08 * generator.standard_normal(seeds)
     earned = (generator.random((items, 1, seeds)) < levels).astype(float)
-    drawn = resampled(of({"eng": earned}), Resampling(20_000))[1:, 0]
-    of_items = earned.mean(axis=2).var() / items
-    of_seeds = earned.mean(axis=0).var() / seeds
-    assert drawn.var() == pytest.approx(of_items + of_seeds, rel=0.15)
-    assert drawn.var() > 2 * of_items  # so items are not sufficient
+    drawn = resampled_scores(make_items({"eng": earned}), Resampling(20_000))[1:, 0]
+    item_variance = earned.mean(axis=2).var() / items
+    seed_variance = earned.mean(axis=0).var() / seeds
+    assert drawn.var() == pytest.approx(item_variance + seed_variance, rel=0.15)
+    assert drawn.var() > 2 * item_variance  # the variance of items alone is too small
 
 
 def test_replicates_are_drawn_first_and_then_their_seeds() -> None:
@@ -97,19 +103,19 @@ def test_replicates_are_drawn_first_and_then_their_seeds() -> None:
     replicate."""
     levels = np.array([0.20, 0.22, 0.60, 0.62])
     earned = {"ara": np.tile(levels, (3, 1, 1))}
-    ((_, nested),) = resampled_by_language(of(earned), Resampling(8_000), replicates=2)
+    ((_, nested),) = resampled_by_language(make_items(earned), Resampling(8_000), replicates=2)
     drawn = nested[1:, 0]
     assert nested[0, 0] == pytest.approx(levels.mean())
-    of_one = (drawn < 0.23) | (drawn > 0.59)
-    assert of_one.mean() == pytest.approx(0.5, abs=0.02)
-    # by hand: half of the replicates' variance, and a quarter of the seeds' in each
+    from_one_replicate = (drawn < 0.23) | (drawn > 0.59)
+    assert from_one_replicate.mean() == pytest.approx(0.5, abs=0.02)
+    # Half of the variance of replicates, and a quarter of the variance of seeds in each.
     expected = 0.2**2 / 2 + 0.01**2 / 4
     assert drawn.var() == pytest.approx(expected, rel=0.05)
-    ((_, flat),) = resampled_by_language(of(earned), Resampling(8_000))
-    assert flat[1:, 0].var() == pytest.approx(levels.var() / 4, rel=0.05)  # and not that
+    ((_, flat),) = resampled_by_language(make_items(earned), Resampling(8_000))
+    assert flat[1:, 0].var() == pytest.approx(levels.var() / 4, rel=0.05)
 
 
-def test_standard_deviations_are_distinguished() -> None:
+def test_deviations_of_seeds_and_of_replicates_are_separate() -> None:
     """The deviation of seeds within a replicate, and of the means of replicates."""
     levels = {"b": [0.2, 0.3], "b.replicate-2": [0.5, 0.8]}
 
@@ -131,44 +137,44 @@ def test_standard_deviations_are_distinguished() -> None:
 
 
 def test_scores_of_a_replicate_have_its_name_and_seeds() -> None:
-    asked = []
+    requested = []
 
     def items_of(row: dict, task: str, seed: int) -> list[ScoredItem]:
-        asked.append((row["backbone"], seed))
+        requested.append((row["backbone"], seed))
         return []
 
     list(read_runs(items_of, ROW, "nli", Runs([1, 7], replicates=3)))
-    assert asked == [
+    assert requested == [
         *[("b", 1), ("b", 7)],
         *[("b.replicate-2", 1001), ("b.replicate-2", 1007)],
         *[("b.replicate-3", 2001), ("b.replicate-3", 2007)],
     ]
 
 
-def test_with_one_seed_only_items_vary_and_other_models_change_nothing() -> None:
+def test_draws_of_a_model_do_not_depend_on_other_models() -> None:
     generator = np.random.default_rng(5)
     earned = generator.random((30, 2, 1))
-    both = resampled(of({"eng": earned}), Resampling(500))
-    alone = resampled(of({"eng": earned[:, :1]}), Resampling(500))
-    assert both[:, 0] == pytest.approx(alone[:, 0])
+    with_another_model = resampled_scores(make_items({"eng": earned}), Resampling(500))
+    single_model = resampled_scores(make_items({"eng": earned[:, :1]}), Resampling(500))
+    assert with_another_model[:, 0] == pytest.approx(single_model[:, 0])
 
 
-def test_tasks_over_the_same_items_are_drawn_together_and_others_apart() -> None:
+def test_tasks_share_their_draws_only_if_they_have_the_same_items() -> None:
     values = np.arange(40.0).reshape(40, 1, 1) / 40
-    same, other = of({"eng": values}), of({"eng": values})
+    same, other = make_items({"eng": values}), make_items({"eng": values})
     other = other._replace(ids={"eng": [f"other-{n}" for n in range(40)]})
-    first, again, apart = (
-        resampled(items, Resampling(2_000))[1:, 0] for items in (same, same, other)
+    first, again, different = (
+        resampled_scores(items, Resampling(2_000))[1:, 0] for items in (same, same, other)
     )
     assert np.array_equal(first, again)
-    assert abs(np.corrcoef(first, apart)[0, 1]) < 0.1
+    assert abs(np.corrcoef(first, different)[0, 1]) < 0.1
 
 
-def test_nothing_to_earn_is_a_score_of_zero() -> None:
-    nothing = {"ara": np.zeros((3, 1, 1))}
-    items = of(nothing, nothing)
+def test_score_without_possible_points_is_zero() -> None:
+    zeros = {"ara": np.zeros((3, 1, 1))}
+    items = make_items(zeros, zeros)
     assert scores_by_run(items)["ara"].tolist() == [[0.0]]
-    assert resampled(items, Resampling(100)).tolist() == [[0.0]] * 101
+    assert resampled_scores(items, Resampling(100)).tolist() == [[0.0]] * 101
 
 
 @pytest.mark.parametrize(
@@ -180,11 +186,11 @@ def test_nothing_to_earn_is_a_score_of_zero() -> None:
         ([-1.0, 1.0], 1.0),
     ],
 )
-def test_p_counts_both_sides(differences: list[float], expected: float) -> None:
+def test_p_value_is_two_sided(differences: list[float], expected: float) -> None:
     assert bootstrap_p(np.array(differences)) == pytest.approx(expected)
 
 
-def test_items_are_lined_up_by_id_and_others_are_refused() -> None:
+def test_items_are_matched_by_id_and_different_items_are_refused() -> None:
     first = [ScoredItem("a", "eng", 1.0, 1.0), ScoredItem("b", "eng", 0.0, 1.0)]
     items = gather({"one": [first], "two": [first[::-1]]}, "nli")
     assert items.earned["eng"][:, :, 0].tolist() == [[1.0, 1.0], [0.0, 0.0]]
@@ -200,14 +206,14 @@ def coin_flips(count: int, share: float, seed: int) -> list[ScoredItem]:
 
 
 def test_a_guessing_model_is_at_chance_and_a_trained_one_is_not() -> None:
-    even = [ScoredItem(f"{n:04}", "eng", 1 / 3, 1.0) for n in range(600)]
+    chance_items = [ScoredItem(f"{n:04}", "eng", 1 / 3, 1.0) for n in range(600)]
     scores = TaskScores(
         "nli",
         {
             "guesses": [coin_flips(600, 1 / 3, 1)],
             "knows": [coin_flips(600, 0.45, 2)],
             "worse": [coin_flips(600, 0.2, 3)],
-            "chance": [even],
+            "chance": [chance_items],
         },
         Resampling(2_000),
     )
@@ -220,17 +226,17 @@ def test_a_guessing_model_is_at_chance_and_a_trained_one_is_not() -> None:
     assert scores.estimate("chance").high == pytest.approx(1 / 3)
 
 
-def test_the_pairing_by_item_is_used() -> None:
+def test_comparison_with_chance_is_paired_by_item() -> None:
     """A model that is correct on the items of chance and on a few more is above chance."""
     base = coin_flips(400, 0.5, 6)
     better = [item._replace(earned=1.0) if n < 8 else item for n, item in enumerate(base)]
     scores = TaskScores("nli", {"better": [better], "chance": [base]}, Resampling(1_000))
-    apart = scores.estimate("better").low < scores.estimate("chance").value
-    assert apart  # unpaired, the intervals overlap
+    intervals_overlap = scores.estimate("better").low < scores.estimate("chance").value
+    assert intervals_overlap  # so an unpaired comparison would not decide
     assert scores.is_above_chance("better")
 
 
-def test_baselines_are_compared_with_every_seed() -> None:
+def test_baselines_are_compared_with_the_mean_over_seeds() -> None:
     rows = [ROW]
     values = {1: 0.4, 2: 0.6}
     scores = even_scores(
@@ -246,7 +252,7 @@ def test_baselines_are_compared_with_every_seed() -> None:
     )
 
 
-def test_files_are_found_by_recipe_and_by_baseline(tmp_path) -> None:
+def test_item_files_are_found_by_recipe_and_by_baseline(tmp_path) -> None:
     items = even_items({"eng": 0.5})
     folder = tmp_path / "scores/b/unaligned/dfull/ungrouped/mlm/nli/all-languages"
     folder.mkdir(parents=True)

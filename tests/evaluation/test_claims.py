@@ -48,7 +48,7 @@ def row(figure: str, path: str, training: str = "all-languages") -> dict:
     return {"figure": figure, "reference": False, "training": training} | named
 
 
-def judged(scores: dict[tuple[str, str], float], **options) -> dict[str, pd.Series]:
+def judge_scores(scores: dict[tuple[str, str], float], **options) -> dict[str, pd.Series]:
     """The rows over all tasks by claim, for one NLI task whose items have equal scores.
 
     Args:
@@ -88,7 +88,7 @@ def curve(figure: str, start: str, values: dict[str, float]) -> dict[tuple[str, 
 PLAIN = curve("figure3", "b/unaligned/dfull/{}/asis", {"0.4": 0.76, "0.1": 0.72, "0.05": 0.70})
 
 
-def test_a_slope_is_of_the_doubling_of_the_ratio_by_least_squares() -> None:
+def test_slope_per_doubling_of_the_ratio_is_fitted_by_least_squares() -> None:
     ratios, shares = [1.0, 0.4, 0.1, 0.05], [98.0, 96.0, 90.0, 91.0]
     expected = np.polyfit(np.log2(ratios), shares, 1)[0]
     assert slope(ratios, [np.array([s]) for s in shares]) == pytest.approx([expected])
@@ -103,7 +103,7 @@ def test_a_slope_is_of_the_doubling_of_the_ratio_by_least_squares() -> None:
         (0.0, 1.0, "undecided", "undecided"),
     ],
 )
-def test_the_interval_decides(low: float, high: float, above: str, below: str) -> None:
+def test_verdict_follows_from_the_interval(low: float, high: float, above: str, below: str) -> None:
     assert verdict(low, high, 0.0) == above
     assert verdict(low, high, 0.0, is_below=True) == below
 
@@ -117,49 +117,49 @@ def test_groupings_have_a_method_and_a_ratio() -> None:
     assert len(lexicons) == 2
 
 
-def test_what_was_not_trained_is_not_measured() -> None:
-    lines = judged(ORACLES)
+def test_claims_without_scores_are_not_measured() -> None:
+    lines = judge_scores(ORACLES)
     assert {line["verdict"] for line in lines.values()} == {"not measured"}
     assert len(lines) == len(CLAIMS)
     assert lines[FALLS]["detail"] == "needs K-Means at two ratios or more, and the ungrouped model"
 
 
-def test_a_falling_curve_and_a_flat_one() -> None:
-    line = judged(ORACLES | PLAIN)[FALLS]
+def test_verdicts_on_falling_flat_and_rising_curves() -> None:
+    line = judge_scores(ORACLES | PLAIN)[FALLS]
     shares = [100 * v / 0.8 for v in (0.78, 0.76, 0.72, 0.70)]
     expected = np.polyfit(np.log2([1.0, 0.4, 0.1, 0.05]), shares, 1)[0]
     assert (line["verdict"], line["value"]) == ("holds", pytest.approx(expected))
-    flat = judged({place: 0.5 for place in ORACLES | PLAIN})[FALLS]
+    flat = judge_scores({place: 0.5 for place in ORACLES | PLAIN})[FALLS]
     assert (flat["verdict"], flat["value"]) == ("undecided", pytest.approx(0.0))
     rising = {**ORACLES, **{place: 1.5 - v for place, v in PLAIN.items()}}
-    assert judged(rising)[FALLS]["verdict"] == "contradicted"
+    assert judge_scores(rising)[FALLS]["verdict"] == "contradicted"
 
 
 def test_a_curve_of_fewer_than_three_points_has_no_slope() -> None:
-    two = dict(list(PLAIN.items())[:1])
-    assert judged(ORACLES | two)[FALLS]["verdict"] == "not measured"
+    one_point = dict(list(PLAIN.items())[:1])
+    assert judge_scores(ORACLES | one_point)[FALLS]["verdict"] == "not measured"
 
 
-def test_what_is_kept_is_a_share_of_the_oracle() -> None:
-    line = judged(ORACLES | PLAIN)[KEEPS_90]
+def test_kept_score_is_a_percentage_of_the_oracle() -> None:
+    line = judge_scores(ORACLES | PLAIN)[KEEPS_90]
     assert line["value"] == pytest.approx(90.0)
     assert line["verdict"] == "undecided"  # 90 is not over 90
     better = PLAIN | {("figure3", "b/unaligned/dfull/kmeans-cosine-0.1/asis"): 0.73}
-    assert judged(ORACLES | better)[KEEPS_90]["verdict"] == "holds"
+    assert judge_scores(ORACLES | better)[KEEPS_90]["verdict"] == "holds"
     # retrieval has another claim
-    assert judged(ORACLES | better, kind="retrieval")[KEEPS_90]["verdict"] == "not measured"
+    assert judge_scores(ORACLES | better, kind="retrieval")[KEEPS_90]["verdict"] == "not measured"
 
 
-def test_at_chance_nothing_is_decided() -> None:
+def test_scores_at_chance_leave_claims_undecided() -> None:
     better = PLAIN | {("figure3", "b/unaligned/dfull/kmeans-cosine-0.1/asis"): 0.73}
-    of_score = judged(ORACLES | better, chance=0.74)[KEEPS_90]
-    assert of_score["verdict"] == "undecided"
-    of_oracle = judged(ORACLES | PLAIN, chance=0.9)[FALLS]
-    assert of_oracle["verdict"] == "undecided"
-    assert of_oracle["detail"] == "undecided in nli"
+    score_at_chance = judge_scores(ORACLES | better, chance=0.74)[KEEPS_90]
+    assert score_at_chance["verdict"] == "undecided"
+    oracle_at_chance = judge_scores(ORACLES | PLAIN, chance=0.9)[FALLS]
+    assert oracle_at_chance["verdict"] == "undecided"
+    assert oracle_at_chance["detail"] == "undecided in nli"
 
 
-def test_pretraining_is_judged_by_pairs_that_differ_in_nothing_else() -> None:
+def test_pretraining_is_judged_by_pairs_that_differ_only_in_pretraining() -> None:
     pretrained = curve(
         "figure3", "b/unaligned/dfull/{}/mlm", {"0.4": 0.78, "0.1": 0.71, "0.2": 0.99}
     )
@@ -167,15 +167,15 @@ def test_pretraining_is_judged_by_pairs_that_differ_in_nothing_else() -> None:
         ("figure3", "b/unaligned/dfull/firstk-0.4/asis"): 0.1,
         ("figure3", "b/unaligned/dfull/firstk-0.4/mlm"): 0.9,
     }
-    line = judged(ORACLES | PLAIN | pretrained | first_k)[PRETRAINING]
-    # .02 at 40% and -.01 at 10%; nothing was trained at 20% without it
+    line = judge_scores(ORACLES | PLAIN | pretrained | first_k)[PRETRAINING]
+    # 0.02 at 40% and -0.01 at 10%. At 20% there is no model without pretraining.
     assert line["value"] == pytest.approx(100 * 0.005 / 0.8)
 
 
-def test_alignment_is_that_of_figure_4() -> None:
+def test_alignment_claims_use_the_lexicons_of_figure_4() -> None:
     aligned = curve("figure4", "b/clsa-muse/dfull/{}/asis", {"0.4": 0.77, "0.05": 0.74})
     other = curve("figure11", "b/clsa-panlex/dfull/{}/asis", {"0.4": 0.10})
-    lines = judged(ORACLES | PLAIN | aligned | other)
+    lines = judge_scores(ORACLES | PLAIN | aligned | other)
     assert lines[CLSA_HELPS]["value"] == pytest.approx(100 * (0.01 + 0.04) / 2 / 0.8)
     lowest = lines["With CLSA, scores are consistently higher or similar."]
     assert (lowest["value"], lowest["verdict"]) == (pytest.approx(100 * 0.01 / 0.8), "holds")
@@ -189,7 +189,7 @@ def test_first_k_is_compared_at_the_largest_ratio_and_below_it() -> None:
         ("figure3", "b/unaligned/dfull/firstk-0.1/asis"): 0.30,
         ("figure3", "b/unaligned/dfull/firstk-0.05/asis"): 0.20,
     }
-    lines = judged(ORACLES | PLAIN | first_k)
+    lines = judge_scores(ORACLES | PLAIN | first_k)
     similar = lines[FIRST_K_SIMILAR]
     assert (similar["value"], similar["verdict"]) == (pytest.approx(-2.5), "holds")
     assert similar["holds_if"] == "above -5"
@@ -203,11 +203,11 @@ def test_reduction_is_judged_by_dimension_and_by_size() -> None:
         ("figure6", f"b/unaligned/{dimension}/ungrouped/mlm"): value
         for dimension, value in {"d16": 0.76, "d4": 0.50, "d1": 0.30}.items()
     }
-    lines = judged(ORACLES | PLAIN | full | few | reduced)
+    lines = judge_scores(ORACLES | PLAIN | full | few | reduced)
     assert lines[FEW_DIMENSIONS]["value"] == pytest.approx(-2.5)
     sharp = lines[SHARP_FALL]
     assert sharp["value"] == pytest.approx(100 * ((0.76 - 0.50) - (0.80 - 0.76)) / 0.8)
-    # 5% of 16 dimensions are 0.8 of 64: d1 is the smallest that is not below
+    # 5% of 16 dimensions are as many parameters as 0.8 of 64, and d1 is the next larger model.
     further = lines[FEW_PARAMETERS]
     assert further["value"] == pytest.approx(100 * (0.70 - 0.30) / 0.8)
     x = np.log2([1.0, 0.4, 0.1, 0.05])
@@ -219,14 +219,14 @@ def test_reduction_is_judged_by_dimension_and_by_size() -> None:
     assert flat["value"] == pytest.approx(slopes[0] - slopes[1])
 
 
-def test_backbones_are_compared_by_what_they_keep_of_their_own() -> None:
+def test_backbones_are_compared_relative_to_their_ungrouped_models() -> None:
     main = curve("figure4", "b/clsa-muse/dfull/{}/asis", {"0.4": 0.76, "0.1": 0.72, "0.05": 0.7})
     main[("oracle", "b/clsa-muse/dfull/ungrouped/asis")] = 0.8
     other = curve("figure7", "c/clsa-muse/dfull/{}/asis", {"0.4": 0.48, "0.1": 0.42, "0.05": 0.3})
     other[("figure7", "c/clsa-muse/dfull/ungrouped/asis")] = 0.5
-    line = judged(ORACLES | PLAIN | main | other)[BACKBONES]
-    ours = np.mean([95, 90, 87.5])
-    assert line["value"] == pytest.approx(ours - np.mean([96, 84, 60]))
+    line = judge_scores(ORACLES | PLAIN | main | other)[BACKBONES]
+    main_percentage = np.mean([95, 90, 87.5])
+    assert line["value"] == pytest.approx(main_percentage - np.mean([96, 84, 60]))
     assert (line["holds_if"], line["verdict"]) == ("below 5", "contradicted")
 
 
@@ -239,11 +239,14 @@ def test_correlations_over_languages_agree_with_numpy() -> None:
     )
     tasks, drops = {}, {}
     for kind in ("retrieval", "reranking"):
-        best = {code: generator.random(3) + 1 for code in languages}
-        ours = {code: generator.random(3) for code in languages}
-        tasks[kind] = MeasuredTask(kind, {}, by_language={oracle: best, key: ours})
+        oracle_scores = {code: generator.random(3) + 1 for code in languages}
+        grouped_scores = {code: generator.random(3) for code in languages}
+        tasks[kind] = MeasuredTask(
+            kind, {}, by_language={oracle: oracle_scores, key: grouped_scores}
+        )
         drops[kind] = [
-            [(best[c][n] - ours[c][n]) / best[c][n] for c in languages] for n in range(3)
+            [(oracle_scores[c][n] - grouped_scores[c][n]) / oracle_scores[c][n] for c in languages]
+            for n in range(3)
         ]
     study = MeasuredStudy(oracle, tasks, {"figure3": [key]}, 64, 5)
     (found,) = correlations(study, ("II",))
@@ -260,29 +263,29 @@ class Exact(Resampling):
 
 
 @pytest.fixture(scope="module")
-def of_the_paper() -> pd.DataFrame:
+def paper_verdicts() -> pd.DataFrame:
     study = published_study(read_table(PAPER), 5)
     return judge(study, Exact(), study)
 
 
-def test_the_paper_s_main_claims_are_found_in_its_own_table(of_the_paper: pd.DataFrame) -> None:
-    """In every task, scores fall, pretraining helps, CLSA helps, and reduction fails first."""
+def test_main_claims_hold_in_the_table_of_the_paper(paper_verdicts: pd.DataFrame) -> None:
+    """In every task."""
     for text in (FALLS, PRETRAINING, CLSA_HELPS, BACKBONES):
-        part = of_the_paper[of_the_paper["claim"] == text]
+        part = paper_verdicts[paper_verdicts["claim"] == text]
         assert part["task"].tolist() == [ALL, *EVERY]
         assert set(part["verdict"]) == {"holds"}, text
 
 
-def test_the_statistics_of_the_paper_s_table_are_its_percentages(
-    of_the_paper: pd.DataFrame,
+def test_values_equal_the_percentages_printed_in_the_paper(
+    paper_verdicts: pd.DataFrame,
 ) -> None:
-    part = of_the_paper[of_the_paper["claim"] == KEEPS_90].set_index("task")
+    part = paper_verdicts[paper_verdicts["claim"] == KEEPS_90].set_index("task")
     printed = {"token_classification": 91.3, "question_answering": 92.6, "reranking": 84.9}
     for task, value in printed.items():
         assert part.loc[task, "value"] == pytest.approx(value, abs=0.05)
     assert part.loc["reranking", "verdict"] == "contradicted"
-    # four halvings and more of retrieval's 98.7, 83.0, 73.4, 62.6 and 51.5, and pretrained
-    falls = of_the_paper[of_the_paper["claim"] == FALLS].set_index("task")
+    # The slopes over the percentages of retrieval, without and with pretraining.
+    falls = paper_verdicts[paper_verdicts["claim"] == FALLS].set_index("task")
     x = np.log2([1, 0.4, 0.2, 0.1, 0.05])
     by_hand = [
         np.polyfit(x, y, 1)[0]
@@ -291,7 +294,7 @@ def test_the_statistics_of_the_paper_s_table_are_its_percentages(
     assert falls.loc["retrieval", "value"] == pytest.approx(np.mean(by_hand), abs=0.02)
 
 
-def test_our_values_and_the_paper_s_are_paired_by_kind_of_task(tmp_path: Path) -> None:
+def test_measured_values_are_paired_with_the_paper_by_task_kind(tmp_path: Path) -> None:
     published = published_study(read_table(PAPER), 5)
     rows = [row(*place) for place in ORACLES | PLAIN]
     values = list((ORACLES | PLAIN).values())
@@ -304,9 +307,9 @@ def test_our_values_and_the_paper_s_are_paired_by_kind_of_task(tmp_path: Path) -
     )  # fmt: skip
     table = judge(study, FEW, published)
     falls = table[table["claim"] == FALLS].set_index("task")
-    theirs = judge(published, Exact()).set_index(["claim", "task"]).loc[(FALLS, "retrieval")]
-    assert falls.loc["mine", "published"] == pytest.approx(theirs["value"])
-    assert falls.loc[ALL, "published"] == pytest.approx(theirs["value"])
+    published_row = judge(published, Exact()).set_index(["claim", "task"]).loc[(FALLS, "retrieval")]
+    assert falls.loc["mine", "published"] == pytest.approx(published_row["value"])
+    assert falls.loc[ALL, "published"] == pytest.approx(published_row["value"])
     write_claims(table, tmp_path / "c.csv", tmp_path / "c.html", title="a & b", resampling=FEW)
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
     assert "a &amp; b" in page and FALLS in page and 'class="green' in page

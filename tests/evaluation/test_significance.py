@@ -20,7 +20,7 @@ ALIGNED = row("b/clsa-muse/dfull/kmeans-cosine-0.05/mlm")
 BARE = row("b/unaligned/dfull/kmeans-cosine-0.05/asis")
 
 
-def test_comparisons_differ_in_one_thing() -> None:
+def test_compared_experiments_differ_in_one_property() -> None:
     other_backbone = row("c/unaligned/dfull/ungrouped/mlm")
     zero_shot = row("b/unaligned/dfull/ungrouped/mlm", training="eng")
     rows = [ORACLE, GROUPED, ALIGNED, BARE, other_backbone, zero_shot]
@@ -40,7 +40,7 @@ def items(right: list[int]) -> list[ScoredItem]:
     return [ScoredItem(f"{i:03}", "eng", float(value), 1.0) for i, value in enumerate(right)]
 
 
-def test_a_real_difference_is_found_and_an_accident_is_not() -> None:
+def test_real_difference_is_significant_and_random_difference_is_not() -> None:
     generator = np.random.default_rng(3)
     oracle = generator.random(400) < 0.8
     worse = oracle & (generator.random(400) < 0.85)
@@ -57,25 +57,25 @@ def test_a_real_difference_is_found_and_an_accident_is_not() -> None:
     )
     assert tuple(table.columns) == COLUMNS
     found = table[table["compared"] == "reference"].set_index("first")
-    lost = found.loc["b/unaligned/dfull/kmeans-cosine-0.05/mlm/all-languages"]
-    assert lost["difference"] == pytest.approx(worse.mean() - oracle.mean())
-    assert lost["low"] < lost["difference"] < lost["high"] < 0
-    assert lost["p_adjusted"] < 0.01
-    same = found.loc["b/unaligned/dfull/kmeans-cosine-0.4/mlm/all-languages"]
-    assert same["difference"] == 0
-    assert same["p"] > 0.5
-    shown = side_by_side(table, "grouping")
-    assert list(shown)[:4] == ["task", "experiment", "first", "second"]
-    assert tuple(shown.iloc[0])[:4] == (
+    worse_row = found.loc["b/unaligned/dfull/kmeans-cosine-0.05/mlm/all-languages"]
+    assert worse_row["difference"] == pytest.approx(worse.mean() - oracle.mean())
+    assert worse_row["low"] < worse_row["difference"] < worse_row["high"] < 0
+    assert worse_row["p_adjusted"] < 0.01
+    equal_row = found.loc["b/unaligned/dfull/kmeans-cosine-0.4/mlm/all-languages"]
+    assert equal_row["difference"] == 0
+    assert equal_row["p"] > 0.5
+    by_grouping = side_by_side(table, "grouping")
+    assert list(by_grouping)[:4] == ["task", "experiment", "first", "second"]
+    assert tuple(by_grouping.iloc[0])[:4] == (
         "nli", "b/unaligned/dfull/*/mlm/all-languages", "ungrouped", "kmeans-cosine-0.05",
     )  # fmt: skip
-    against = side_by_side(table, "reference")
-    assert list(against)[:3] == ["task", "experiment", "first_score"]
+    by_reference = side_by_side(table, "reference")
+    assert list(by_reference)[:3] == ["task", "experiment", "first_score"]
     assert (table["p_adjusted"] >= table["p"]).all()
     assert len(table[table["compared"] == "grouping"]) == 3  # the repeated row is one experiment
 
 
-def test_scores_over_other_items_are_refused() -> None:
+def test_scores_over_different_items_are_refused() -> None:
     def items_of(r: dict, task: str, seed: int) -> list[ScoredItem]:
         return items([1, 0, 1] if r["grouping"] == "ungrouped" else [1, 0])
 
