@@ -26,32 +26,32 @@ def entries(concept: str, words: dict[str, str], source: str = "s") -> list[Entr
     return [Entry(concept, language, word, source) for language, word in words.items()]
 
 
-def test_pairs_of_other_lexicons_are_not_held_out() -> None:
-    held = [f"h{i}" for i in range(2000) if is_held_out(f"h{i}", 0.1)]
-    kept = next(f"k{i}" for i in range(2000) if not is_held_out(f"k{i}", 0.1))
+def test_pairs_known_from_another_lexicon_are_not_held_out() -> None:
+    held_out = [f"h{i}" for i in range(2000) if is_held_out(f"h{i}", 0.1)]
+    trained = next(f"k{i}" for i in range(2000) if not is_held_out(f"k{i}", 0.1))
     table = [
-        *entries(held[0], {"eng": "a", "deu": "b", "fra": "c"}),
-        *entries(held[1], {"eng": "b", "deu": "a"}, "other"),  # the same pair again
-        *entries(kept, {"eng": "a", "deu": "c"}, "other"),  # trained on
-        *entries(kept, {"eng": "d", "deu": "e"}),
+        *entries(held_out[0], {"eng": "a", "deu": "b", "fra": "c"}),
+        *entries(held_out[1], {"eng": "b", "deu": "a"}, "other"),  # the same pair again
+        *entries(trained, {"eng": "a", "deu": "c"}, "other"),  # trained on
+        *entries(trained, {"eng": "d", "deu": "e"}),
     ]
     assert held_out_pairs(table, TOKENS.get, 0.1).tolist() == [[0, 1], [1, 2]]
     assert held_out_pairs(table, TOKENS.get, 0.0).shape == (0, 2)
 
 
-def test_together_by_hand() -> None:
+def test_pairs_in_one_group_equal_a_count_by_hand() -> None:
     #                  a  b  c  d  e  f
     groups = np.array([0, 0, 1, 1, 1, 2])
     pairs = np.array([[0, 1], [2, 5], [3, 4], [0, 2]])
     found = together(groups, pairs)
     assert (found.pairs, found.together) == (4, 0.5)
-    # First words are in groups 0 1 1 0, second words in 0 2 1 1.
+    # The first words are in groups 0, 1, 1 and 0, and the second words in 0, 2, 1 and 1.
     assert found.together_by_chance == pytest.approx((2 * 1 + 2 * 2 + 0 * 1 - 2) / (4 * 3))
     assert np.isnan(together(groups, pairs[:1]).together_by_chance)
     assert found.together_at_random == pytest.approx((2 * 1 + 3 * 2) / (6 * 5))
 
 
-def test_chance_is_what_random_groups_come_to() -> None:
+def test_chance_equals_the_value_of_random_groups() -> None:
     generator = np.random.default_rng(0)
     groups = generator.integers(0, 20, size=3000)
     pairs = generator.permutation(3000)[:2000].reshape(-1, 2)
@@ -61,7 +61,7 @@ def test_chance_is_what_random_groups_come_to() -> None:
     assert np.isnan(together(groups, pairs[:0]).together)
 
 
-def test_purity_by_hand() -> None:
+def test_purity_equals_a_count_by_hand() -> None:
     groups = np.array([0, 0, 0, 1, 1, 2, 3])
     labels = {0: ["Latin"], 1: ["Latin"], 2: ["Han"], 3: ["Han"], 4: ["Han"], 5: ["Thai"]}
     found = purity(groups, labels)
@@ -70,7 +70,7 @@ def test_purity_by_hand() -> None:
     assert found.purity_by_chance < 4 / 5
 
 
-def test_a_word_of_several_languages_agrees_with_each() -> None:
+def test_word_of_several_languages_matches_each_of_them() -> None:
     groups = np.array([0, 0, 0])
     assert purity(groups, {0: ["deu"], 1: ["deu", "eng"], 2: ["eng"]}).purity == 2 / 3
     assert purity(groups, {0: ["deu"], 1: ["deu", "eng"]}).mixed == 0.0
@@ -89,24 +89,24 @@ def test_purity_of_random_groups_is_chance() -> None:
     assert found.purity == pytest.approx(found.purity_by_chance, abs=0.02)
 
 
-def test_a_line_has_all_numbers() -> None:
+def test_record_has_all_measures() -> None:
     groups = np.array([0, 0, 1, 1])
     labels = {0: ["Latin"], 1: ["Latin"], 2: ["Han"], 3: ["Latin"]}
-    line = measured(groups, np.array([[0, 1]]), labels, {})
-    assert (line["subwords"], line["semantic_tokens"], line["together"]) == (4, 2, 1.0)
-    assert line["script_purity"] == 3 / 4
-    assert line["mixed_script"] == 0.5
-    assert np.isnan(line["language_purity"])
+    record = measured(groups, np.array([[0, 1]]), labels, {})
+    assert (record["subwords"], record["semantic_tokens"], record["together"]) == (4, 2, 1.0)
+    assert record["script_purity"] == 3 / 4
+    assert record["mixed_script"] == 0.5
+    assert np.isnan(record["language_purity"])
 
 
-# --- what is measured, and the figure ----------------------------------------------------------
+# The measured groupings, and the figure
 
 
 def experiment(figure: str, path: str) -> Experiment:
     return Experiment(figure, False, False, Recipe(*path.split("/")), "all-languages")
 
 
-def test_every_curve_of_kmeans_has_random_groups() -> None:
+def test_random_groups_are_measured_at_every_ratio_of_kmeans() -> None:
     rows = [
         experiment("oracle", "a/unaligned/dfull/ungrouped/asis"),
         experiment("figure3", "a/unaligned/dfull/kmeans-cosine-0.2/asis"),
@@ -149,7 +149,7 @@ def quality_table() -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def test_curves_are_by_method_and_alignment_over_the_ratio() -> None:
+def test_each_curve_has_one_method_and_one_alignment() -> None:
     curves = curves_of(quality_table())
     assert list(curves) == [
         ("kmeans-cosine", "unaligned"),
@@ -179,7 +179,7 @@ def test_the_figure_shows_every_curve_in_every_panel() -> None:
         assert colours[0] == colours[1] != colours[2]
 
 
-def test_scripts_of_subwords_are_those_that_a_reader_sees() -> None:
+def test_script_of_a_byte_level_subword_is_that_of_its_decoded_text() -> None:
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator(
         ["помидор tomato 42"] * 5, vocab_size=400, min_frequency=1, special_tokens=["<s>"]

@@ -30,7 +30,7 @@ def test_a_semantic_embedding_is_the_mean_of_the_unnormalised_members(seed):
         torch.testing.assert_close(groups.weight[group], members.mean(dim=0).float())
 
 
-def test_long_sums_do_not_lose_what_single_precision_would():
+def test_mean_of_many_equal_embeddings_is_exact():
     count = 200_000
     embeddings = torch.full((count, 1), 0.1)
     mean = semantic_embeddings(embeddings, torch.zeros(count, dtype=torch.int64))
@@ -77,14 +77,14 @@ def test_groups_round_trip_unchanged(tmp_path):
         {"token_to_group": torch.tensor([0, 1])},
     ],
 )
-def test_a_file_that_is_no_partition_is_named(tensors, tmp_path):
+def test_file_without_a_valid_partition_is_named_in_the_error(tensors, tmp_path):
     path = tmp_path / "groups.safetensors"
     save_file(tensors, path)
     with pytest.raises(InputError, match=r"groups\.safetensors.*delete it"):
         Groups.load(path)
 
 
-def test_a_truncated_file_is_named(tmp_path):
+def test_truncated_groups_file_is_named_in_the_error(tmp_path):
     path = tmp_path / "groups.safetensors"
     groups_of(EMBEDDINGS, random_labels(1)).save(path)
     path.write_bytes(path.read_bytes()[:-20])
@@ -103,7 +103,7 @@ def test_an_impossible_ratio_names_the_row_to_fix(ratio):
         number_of_groups(100, ratio, singletons=5, grouping="kmeans-cosine-x")
 
 
-def test_first_k_keeps_embeddings_and_drops_to_the_unknown_token():
+def test_first_k_maps_dropped_subwords_to_the_unknown_token():
     kept = [2, 30, 5, 9, 3]
     groups = first_k_groups(EMBEDDINGS, kept, unk_id=9)
     assert len(groups.weight) == len(kept)
@@ -112,12 +112,12 @@ def test_first_k_keeps_embeddings_and_drops_to_the_unknown_token():
 
 
 @pytest.mark.parametrize(("kept", "unk_id"), [([1, 2], 3), ([1, 40], 1), ([-1, 2], 2), ([], 0)])
-def test_first_k_refuses_ids_that_cannot_be(kept, unk_id):
+def test_first_k_refuses_invalid_ids(kept, unk_id):
     with pytest.raises(ValueError, match="kept"):
         first_k_groups(EMBEDDINGS, kept, unk_id)
 
 
-def test_lexicon_groups_are_what_chains_of_translations_connect():
+def test_lexicon_groups_are_connected_components_of_translations():
     pairs = np.array([[4, 8], [8, 15], [16, 23], [23, 16], [1, 15]])
     groups = lexicon_groups(EMBEDDINGS, pairs)
     partition = {
@@ -137,6 +137,6 @@ def test_lexicon_groups_keep_special_tokens_as_singletons():
     assert groups.token_to_group[4] != groups.token_to_group[8]
 
 
-def test_a_lexicon_without_connections_names_the_row_to_fix():
+def test_lexicon_without_connections_names_the_file_to_fix():
     with pytest.raises(InputError, match=r"experiments\.tsv"):
         lexicon_groups(EMBEDDINGS, np.empty((0, 2), dtype=np.int64))

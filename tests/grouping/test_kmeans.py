@@ -36,7 +36,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def objective_of(rows: np.ndarray, assignment: np.ndarray, metric: str) -> float:
-    """The definition: the sum of distances of rows to the means of their clusters."""
+    """The sum of distances of rows to the means of their clusters, by definition."""
     rows = unit(rows) if metric == "cosine" else rows
     total = 0.0
     for cluster in np.unique(assignment):
@@ -64,7 +64,7 @@ def lloyd(rows: np.ndarray, centroids: np.ndarray, metric: str, iterations: int)
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("iterations", [1, 2, 3, 5, 8, 50])
-def test_every_iteration_is_lloyds(metric, iterations):
+def test_every_iteration_equals_lloyds_algorithm(metric, iterations):
     rows = rows_of(400, 8).double()
     start = rows[:25]
     expected = lloyd(rows.numpy(), start.numpy(), metric, iterations)
@@ -76,7 +76,7 @@ def test_every_iteration_is_lloyds(metric, iterations):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_the_best_of_a_few_starts_is_the_best_of_all_partitions(metric):
+def test_best_of_several_starts_is_the_optimal_partition(metric):
     rows = rows_of(8, 3, seed=5)
     best = min(
         objective_of(rows.double().numpy(), np.array(labels), metric)
@@ -89,7 +89,7 @@ def test_the_best_of_a_few_starts_is_the_best_of_all_partitions(metric):
     assert found == pytest.approx(best, rel=1e-5)
 
 
-def test_euclidean_is_scikit_learns_from_the_same_start():
+def test_euclidean_equals_scikit_learn_from_the_same_start():
     from sklearn.cluster import KMeans
 
     rows = rows_of(2000, 16) + 5
@@ -102,7 +102,7 @@ def test_euclidean_is_scikit_learns_from_the_same_start():
     np.testing.assert_allclose(result.centroids, reference.cluster_centers_, atol=1e-4)
 
 
-def test_cosine_is_faiss_from_the_same_start():
+def test_cosine_equals_faiss_from_the_same_start():
     faiss = pytest.importorskip("faiss", reason="needs the optional reference faiss-cpu")
     rows = torch.nn.functional.normalize(rows_of(2000, 16))
     reference = faiss.Kmeans(
@@ -118,7 +118,7 @@ def test_cosine_is_faiss_from_the_same_start():
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("seed", range(12))
-def test_invariants_hold_whatever_the_rows(metric, seed):
+def test_invariants_hold_for_random_rows(metric, seed):
     random = np.random.default_rng(seed)
     count, dimension = int(random.integers(2, 120)), int(random.integers(1, 10))
     rows = rows_of(count, dimension, seed)
@@ -134,7 +134,7 @@ def test_invariants_hold_whatever_the_rows(metric, seed):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_centroids_are_the_members_means(metric):
+def test_centroids_are_the_means_of_their_members(metric):
     rows = rows_of(300, 5)
     result = kmeans(rows, 20, metric=metric, seed=1)
     source = torch.nn.functional.normalize(rows) if metric == "cosine" else rows
@@ -150,7 +150,7 @@ def test_planted_clusters_are_found(metric):
     assert torch.equal(result.assignment, torch.arange(30).repeat_interleave(10))
 
 
-def test_cosine_does_not_see_lengths_and_euclidean_does():
+def test_cosine_ignores_lengths_and_euclidean_does_not():
     rows = planted(clusters=12, members=10, dimension=8)
     scaled = rows * (10.0 ** rows_of(120, 1, seed=9))
 
@@ -186,7 +186,7 @@ def test_random_starts_are_distinct_rows(metric):
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("tile", [(1, 1), (7, 3), (64, 1000), (10_000, 5)])
-def test_the_size_of_the_tiles_does_not_matter(metric, tile, monkeypatch):
+def test_tile_size_does_not_change_the_result(metric, tile, monkeypatch):
     rows = rows_of(500, 12)
     expected = kmeans(rows, 40, metric=metric, seed=2, tolerance=0)
     monkeypatch.setitem(tiles.TILE, "cpu", tile)
@@ -199,7 +199,7 @@ def test_the_size_of_the_tiles_does_not_matter(metric, tile, monkeypatch):
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("tile", [(16, 8), (64, 3), (7, 1000)])
 @pytest.mark.parametrize("centroids", [1, 4, 5, 37, 40])
-def test_looking_at_blocks_first_finds_the_same_two(metric, tile, centroids, monkeypatch):
+def test_search_by_blocks_finds_the_two_nearest_centroids(metric, tile, centroids, monkeypatch):
     rows, others = rows_of(120, 6), rows_of(centroids, 6, seed=1)
     others[centroids // 2] = others[0]  # the lower id wins a tie
     scores = rows @ others.T
@@ -218,30 +218,35 @@ def test_looking_at_blocks_first_finds_the_same_two(metric, tile, centroids, mon
         assert second.eq(-torch.inf).all()
 
 
-def leaning(count: int, seed: int = 0) -> torch.Tensor:
-    """Rows with 160 columns, most of whose length is in a few directions that are not columns."""
+def rows_with_principal_axes(count: int, seed: int = 0) -> torch.Tensor:
+    """Rows with 160 columns whose variance is mostly in a few directions, which are not columns."""
     rotation = torch.linalg.qr(rows_of(160, 160, seed=9)).Q
     return rows_of(count, 160, seed) * (0.97 ** torch.arange(160)) @ rotation
 
 
 @pytest.fixture
-def near_first(monkeypatch):
-    """Enable passes over near centroids, although there are few centroids here."""
+def enable_near_passes(monkeypatch):
+    """Enable passes over near centroids, which few centroids would not start otherwise."""
     monkeypatch.setattr(near_passes, "_FEWEST_REGIONS_A_ROW", 2)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("axes", ["leading", "all"])
-def test_near_passes_converge_to_a_fixed_point_of_lloyd(metric, axes, near_first):
-    rows = leaning(2000) if axes == "leading" else rows_of(2000, 160)
+def test_near_passes_converge_to_a_fixed_point_of_lloyd(metric, axes, enable_near_passes):
+    rows = rows_with_principal_axes(2000) if axes == "leading" else rows_of(2000, 160)
     assert bool(near_passes.principal_axes(rows)[1]) == (axes == "leading")
-    told: list[float] = []
+    objectives: list[float] = []
     result = kmeans(
-        rows, 60, metric=metric, seed=3, tolerance=0, report=lambda _, value: told.append(value)
+        rows,
+        60,
+        metric=metric,
+        seed=3,
+        tolerance=0,
+        report=lambda _, value: objectives.append(value),
     )
-    assert len(told) == result.iterations
-    again = kmeans(rows, 60, metric=metric, seed=3, init=result.centroids, max_iterations=1)
-    assert torch.equal(again.assignment, result.assignment)
+    assert len(objectives) == result.iterations
+    next_pass = kmeans(rows, 60, metric=metric, seed=3, init=result.centroids, max_iterations=1)
+    assert torch.equal(next_pass.assignment, result.assignment)
     assert result.objective == pytest.approx(
         objective_of(rows.double().numpy(), result.assignment.numpy(), metric), rel=1e-5
     )
@@ -255,44 +260,46 @@ def test_near_passes_converge_to_a_fixed_point_of_lloyd(metric, axes, near_first
 
 
 @pytest.mark.parametrize(("count", "expected"), [(306, True), (305, False)])
-def test_clusters_of_few_rows_are_exact_from_the_start(count, expected, near_first, monkeypatch):
-    began = []
-    nearby = near_passes._assign_nearby
+def test_near_passes_are_skipped_if_clusters_have_few_rows(
+    count, expected, enable_near_passes, monkeypatch
+):
+    near_pass_calls = []
+    original = near_passes._assign_nearby
     monkeypatch.setattr(
         near_passes,
         "_assign_nearby",
-        lambda *arguments: (began.append(True), nearby(*arguments)),
+        lambda *arguments: (near_pass_calls.append(True), original(*arguments)),
     )
     rows = rows_of(count, 6)
     result = kmeans(rows, 51, metric="cosine", seed=3)
-    assert bool(began) == expected
+    assert bool(near_pass_calls) == expected
     if not expected:
         starts = rows[kmeans_rows.distinct_rows(rows, 51, 3)]
-        again = kmeans(rows, 51, metric="cosine", seed=3, init=starts)
-        assert torch.equal(again.assignment, result.assignment)
+        exact = kmeans(rows, 51, metric="cosine", seed=3, init=starts)
+        assert torch.equal(exact.assignment, result.assignment)
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_near_passes_find_no_worse_partitions_for_fewer_products(metric, near_first, monkeypatch):
+def test_near_passes_need_fewer_operations_for_an_equal_objective(
+    metric, enable_near_passes, monkeypatch
+):
     """Over some seeds, counted in multiplications."""
-    rows = leaning(4000)
+    rows = rows_with_principal_axes(4000)
 
-    def runs() -> tuple[float, int]:
+    def objective_and_operations() -> tuple[float, int]:
         with FlopCounterMode(display=False) as counted:
             found = [kmeans(rows, 200, metric=metric, seed=seed).objective for seed in range(4)]
         return sum(found), counted.get_total_flops()
 
-    near, cheap = runs()
+    near_objective, near_operations = objective_and_operations()
     monkeypatch.setattr(near_passes, "_LARGEST_SHARE_OF_REGIONS", 0.0)
-    exact, dear = runs()
-    assert near < exact * 1.002
-    assert cheap < dear
+    exact_objective, exact_operations = objective_and_operations()
+    assert near_objective < exact_objective * 1.002
+    assert near_operations < exact_operations
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_rows_are_nearest_to_what_they_are_given_of_what_they_are_compared_with(
-    metric, monkeypatch
-):
+def test_near_pass_assigns_the_nearest_of_the_compared_centroids(metric, monkeypatch):
     """Searching all regions equals a comparison with all centroids. Searching some regions gives
     every row a centroid and its score."""
     rows = rows_of(500, 6)
@@ -316,13 +323,13 @@ def test_rows_are_nearest_to_what_they_are_given_of_what_they_are_compared_with(
 
 def test_a_subset_of_rows_is_clustered_independently():
     rows, among = rows_of(300, 8), torch.arange(0, 300, 3)
-    some = kmeans(rows, 9, among=among, metric="euclidean", seed=1)
-    alone = kmeans(rows[among], 9, metric="euclidean", seed=1)
-    assert torch.equal(some.assignment, alone.assignment)
-    assert torch.equal(some.centroids, alone.centroids)
+    subset = kmeans(rows, 9, among=among, metric="euclidean", seed=1)
+    separate = kmeans(rows[among], 9, metric="euclidean", seed=1)
+    assert torch.equal(subset.assignment, separate.assignment)
+    assert torch.equal(subset.centroids, separate.centroids)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
+def test_clustering_is_reproducible_and_depends_on_the_seed():
     rows = rows_of(500, 12)
     first, again, other = (kmeans(rows, 40, metric="cosine", seed=seed) for seed in (3, 3, 4))
     assert first.centroids.numpy().tobytes() == again.centroids.numpy().tobytes()
@@ -367,28 +374,28 @@ def test_a_ratio_too_small_for_the_special_tokens_names_the_row():
         ({"n_clusters": 2, "embeddings": torch.full((10, 3), torch.nan)}, "not finite"),
     ],
 )
-def test_what_cannot_be_clustered_is_explained(arguments, message):
-    given = {"embeddings": rows_of(10, 3), "metric": "cosine", "seed": 0, **arguments}
+def test_invalid_clustering_arguments_are_refused(arguments, message):
+    options = {"embeddings": rows_of(10, 3), "metric": "cosine", "seed": 0, **arguments}
     with pytest.raises(InputError, match=message):
-        kmeans(given.pop("embeddings"), given.pop("n_clusters"), **given)
+        kmeans(options.pop("embeddings"), options.pop("n_clusters"), **options)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("ratio", [0.05, 0.3])  # with near passes first, and without
-def test_a_gpus_tiles_lead_where_the_cpus_do(metric, ratio, monkeypatch):
-    """All rows at once, and maxima with their indices, tested on the CPU."""
+def test_gpu_tile_settings_give_results_like_cpu_settings(metric, ratio, monkeypatch):
+    """The CPU runs with the settings of a GPU."""
     rows = rows_of(12_000, 16)
     common = {"metric": metric, "seed": 0, "max_iterations": 30}
-    cpus = kmeans(rows, round(12_000 * ratio), **common)
+    with_cpu_tiles = kmeans(rows, round(12_000 * ratio), **common)
     for values in (tiles.TILE, tiles.ROWS_AT_ONCE, tiles._FEWEST_BLOCKS):
         monkeypatch.setitem(values, "cpu", values["cuda"])
-    gpus = kmeans(rows, round(12_000 * ratio), **common)
-    assert gpus.objective == pytest.approx(cpus.objective, rel=0.005)
-    assert int((gpus.assignment == cpus.assignment).sum()) > 0.9 * 12_000
-    assert int(gpus.assignment.bincount(minlength=round(12_000 * ratio)).min()) > 0
+    with_gpu_tiles = kmeans(rows, round(12_000 * ratio), **common)
+    assert with_gpu_tiles.objective == pytest.approx(with_cpu_tiles.objective, rel=0.005)
+    assert int((with_gpu_tiles.assignment == with_cpu_tiles.assignment).sum()) > 0.9 * 12_000
+    assert int(with_gpu_tiles.assignment.bincount(minlength=round(12_000 * ratio)).min()) > 0
 
 
-def test_cuml_without_a_gpu_is_explained():
+def test_cuml_without_a_gpu_is_refused():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(InputError, match=r"backend.*'auto'"):
@@ -444,35 +451,35 @@ def documented_cuml(monkeypatch):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.usefixtures("documented_cuml")
-def test_cumls_rounds_lead_where_torchs_do(metric, weighted):
+def test_cuml_gives_the_same_clusters_as_torch(metric, weighted):
     rows = rows_of(600, 8)
     common = {"metric": metric, "seed": 0, "tolerance": 0.0, "max_iterations": 200}
     common["weights"] = frequency_weights(zipf(600), 0.5) if weighted else None
-    ours = kmeans(rows, 30, backend="torch", **common)
-    theirs = kmeans(rows, 30, backend="cuml", **common)
-    assert torch.equal(ours.assignment, theirs.assignment)
-    assert ours.objective == pytest.approx(theirs.objective, rel=1e-6)
-    assert (ours.backend, theirs.backend) == ("torch", "cuml")
+    torch_result = kmeans(rows, 30, backend="torch", **common)
+    cuml_result = kmeans(rows, 30, backend="cuml", **common)
+    assert torch.equal(torch_result.assignment, cuml_result.assignment)
+    assert torch_result.objective == pytest.approx(cuml_result.objective, rel=1e-6)
+    assert (torch_result.backend, cuml_result.backend) == ("torch", "cuml")
 
 
-# --- which backend -------------------------------------------------------------------------------
+# The choice of the backend
 
 
-def trials(**of: Trial | Exception):
-    """A trial with given outcomes by backend, and a list of the trials that ran."""
-    made = []
+def trials(**outcomes: Trial | Exception):
+    """A trial function that returns the given outcomes, and the list of the backends it tried."""
+    tried = []
 
     def trial(name):
-        made.append(name)
-        if isinstance(of[name], Exception):
-            raise of[name]
-        return of[name]
+        tried.append(name)
+        if isinstance(outcomes[name], Exception):
+            raise outcomes[name]
+        return outcomes[name]
 
-    return trial, made
+    return trial, tried
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "chosen"),
+    ("torch_outcome", "cuml_outcome", "chosen"),
     [
         (Trial(1.0, 50.0), Trial(0.5, 50.0), "cuml"),
         (Trial(1.0, 50.0), Trial(0.5, 49.0), "cuml"),
@@ -482,37 +489,40 @@ def trials(**of: Trial | Exception):
         (Trial(1.0, 50.0), RuntimeError("cuML has no kernel"), "torch"),
     ],
 )
-def test_auto_takes_cuml_where_it_is_faster_and_as_good(ours, theirs, chosen, monkeypatch, caplog):
+def test_auto_chooses_cuml_only_if_it_is_faster_and_as_good(
+    torch_outcome, cuml_outcome, chosen, monkeypatch, caplog
+):
     monkeypatch.setattr(kmeans_backend, "cuml_is_here", lambda device: True)
-    trial, made = trials(torch=ours, cuml=theirs)
+    trial, tried = trials(torch=torch_outcome, cuml=cuml_outcome)
     with caplog.at_level("INFO"):
         assert choose_backend("auto", torch.device("cuda"), trial, growth=1000) == chosen
-    assert made == ["torch", "cuml"]
+    assert tried == ["torch", "cuml"]
     assert f"K-Means by {chosen}: " in caplog.text
-    if isinstance(theirs, Trial):
+    if isinstance(cuml_outcome, Trial):
         assert (
-            f"torch took {ours.seconds:.2f} s to an objective of {ours.objective:g}" in caplog.text
+            f"torch took {torch_outcome.seconds:.2f} s to an objective of {torch_outcome.objective:g}"
+            in caplog.text
         )
-        assert f"cuML {theirs.seconds:.2f} s to {theirs.objective:g}" in caplog.text
+        assert f"cuML {cuml_outcome.seconds:.2f} s to {cuml_outcome.objective:g}" in caplog.text
 
 
-def test_auto_does_not_try_cuml_where_ours_takes_no_time(monkeypatch):
+def test_auto_does_not_try_cuml_if_torch_takes_no_time(monkeypatch):
     monkeypatch.setattr(kmeans_backend, "cuml_is_here", lambda device: True)
-    trial, made = trials(torch=Trial(0.05, 50.0))
+    trial, tried = trials(torch=Trial(0.05, 50.0))
     assert choose_backend("auto", torch.device("cuda"), trial, growth=36) == "torch"
-    assert made == ["torch"]
+    assert tried == ["torch"]
 
 
-@pytest.mark.parametrize("wanted", ["auto", "torch"])
-def test_on_a_cpu_nothing_is_tried(wanted):
-    trial, made = trials()
-    assert choose_backend(wanted, torch.device("cpu"), trial, growth=1e9) == "torch"
-    assert made == []
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_no_backend_is_tried_on_a_cpu(backend):
+    trial, tried = trials()
+    assert choose_backend(backend, torch.device("cpu"), trial, growth=1e9) == "torch"
+    assert tried == []
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.usefixtures("documented_cuml")
-def test_a_trial_clusters_a_sample_by_both_from_the_same_rows(weighted, monkeypatch):
+def test_trial_clusters_the_same_sample_with_both_backends(weighted, monkeypatch):
     """The result is that of the chosen backend, independent of the trial."""
     monkeypatch.setattr(kmeans_run, "SAMPLE", 150)
     monkeypatch.setattr(kmeans_backend, "_WORTH_A_TRIAL", 0.0)
@@ -540,8 +550,8 @@ def test_groups_are_saved_with_their_backend(tmp_path):
     groups = kmeans_groups(rows_of(60, 4), metric="cosine", ratio=0.2, singletons=[0], seed=1)
     groups.save(tmp_path / "groups.safetensors")
     assert Groups.load(tmp_path / "groups.safetensors").backend == "torch"
-    others = Groups(groups.token_to_group, groups.weight)
-    others.save(tmp_path / "others.safetensors")
+    without_backend = Groups(groups.token_to_group, groups.weight)
+    without_backend.save(tmp_path / "others.safetensors")
     assert Groups.load(tmp_path / "others.safetensors").backend is None
 
 
@@ -552,7 +562,7 @@ def test_the_log_names_device_and_backend(caplog):
     assert ", float32: 60 rows of 4 columns into 5 clusters" in caplog.text
 
 
-# --- weights -----------------------------------------------------------------------------------
+# Weights
 
 
 def zipf(count: int, seed: int = 9) -> torch.Tensor:
@@ -584,7 +594,7 @@ def weighted_lloyd(
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("iterations", [1, 2, 3, 8])
-def test_every_weighted_iteration_is_lloyds(metric, iterations):
+def test_every_weighted_iteration_equals_lloyds_algorithm(metric, iterations):
     rows, weights = rows_of(200, 5), frequency_weights(zipf(200), 0.7)
     start = rows[:12].clone()
     found = kmeans(
@@ -599,7 +609,7 @@ def test_every_weighted_iteration_is_lloyds(metric, iterations):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_weight_of_n_is_n_rows(metric):
+def test_weight_of_n_equals_n_copies_of_a_row(metric):
     rows = rows_of(80, 4)
     counts = torch.arange(80) % 4 + 1
     start = rows[:7].clone()
@@ -612,7 +622,7 @@ def test_a_weight_of_n_is_n_rows(metric):
     assert weighted.objective == pytest.approx(repeated.objective, rel=1e-5)
 
 
-@pytest.mark.parametrize("count", [300, 6000])  # exact from the start, and near before all
+@pytest.mark.parametrize("count", [300, 6000])  # without near passes, and with them
 def test_alpha_zero_is_plain_kmeans(count):
     rows, counts = rows_of(count, 8), zipf(count)
     common = {"metric": "cosine", "ratio": 0.1, "singletons": [0, 5], "seed": 3}
@@ -625,7 +635,7 @@ def test_alpha_zero_is_plain_kmeans(count):
 
 
 @pytest.mark.parametrize("alpha", [0.3, 0.5, 1.0])
-def test_weights_serve_running_text_better(alpha):
+def test_weighting_lowers_the_weighted_objective(alpha):
     """The weighted partition has a smaller weighted objective than the plain one."""
     rows, counts = rows_of(2000, 8), zipf(2000)
     weights = frequency_weights(counts, alpha)
@@ -643,14 +653,14 @@ def test_weights_serve_running_text_better(alpha):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_weighted_group_is_empty_and_its_embedding_is_the_weighted_mean(seed):
+def test_weighted_groups_are_not_empty_and_have_weighted_mean_embeddings(seed):
     distinct = rows_of(40, 6, seed)
     rows = distinct.repeat(5, 1)  # 200 rows, 40 of them distinct
     weights = frequency_weights(zipf(200, seed), 1.0)
     groups = kmeans_groups(
         rows, metric="cosine", ratio=0.4, singletons=[7], seed=seed, weights=weights
     )
-    assert len(groups.weight) == 80  # and Groups refuses an empty one
+    assert len(groups.weight) == 80  # Groups refuses an empty one
     assert int((groups.token_to_group == groups.token_to_group[7]).sum()) == 1
     for group in range(80):
         members = groups.token_to_group == group
@@ -658,21 +668,21 @@ def test_no_weighted_group_is_empty_and_its_embedding_is_the_weighted_mean(seed)
         torch.testing.assert_close(groups.weight[group], (mean / weights[members].sum()).float())
 
 
-def test_weighted_starts_favour_what_weighs_more():
+def test_weighted_starts_favour_heavier_rows():
     rows, weights = rows_of(1000, 4), torch.ones(1000, dtype=torch.float64)
     weights[:100] = 50.0
     chosen = kmeans_rows.distinct_rows(rows, 100, 0, weights)
     assert len(set(chosen.tolist())) == 100
-    assert (chosen < 100).sum() > 50  # of a hundred; ten, were they drawn alike
+    assert (chosen < 100).sum() > 50  # about ten without weights
 
 
-def test_subwords_that_never_occur_weigh_as_one():
+def test_subwords_that_never_occur_have_the_weight_of_one_occurrence():
     weights = frequency_weights(torch.tensor([0, 1, 4]), 0.5)
     torch.testing.assert_close(weights, torch.tensor([1.0, 1.0, 2.0]).double() / (4 / 3))
 
 
 @pytest.mark.parametrize("weights", [torch.ones(3), torch.tensor([1.0, 0.0, 1.0, 1.0])])
-def test_weights_that_are_none_are_refused(weights):
+def test_invalid_weights_are_refused(weights):
     with pytest.raises(ValueError, match="4 numbers above 0"):
         kmeans(rows_of(4, 2), 2, metric="cosine", seed=0, weights=weights)
 
@@ -685,7 +695,7 @@ def test_a_weighted_ratio_too_small_names_the_row():
         )  # fmt: skip
 
 
-def test_cumls_tile_is_bounded_at_the_papers_largest_case():
+def test_cuml_batch_is_bounded_at_the_largest_case_of_the_paper():
     centroids = round(0.4 * 901_629)
     assert cuml._cuml_samples(centroids) * centroids * 4 <= 4.3e9
     assert cuml._cuml_samples(1000) == 32768
