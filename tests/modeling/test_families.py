@@ -43,8 +43,8 @@ def tensors_of(output: Any) -> list[torch.Tensor]:
     return [value for value in output.to_tuple() if torch.is_tensor(value)]
 
 
-def theirs(made: Made, head: str, folder: Path | None = None, **options: Any) -> Any:
-    """Their model with a head of transformers. New weights are from seed 1."""
+def transformers_model(made: Made, head: str, folder: Path | None = None, **options: Any) -> Any:
+    """The model of transformers with a head. New weights are from seed 1."""
     torch.manual_seed(1)
     auto_class = HEADS[head]
     config = hf.AutoConfig.from_pretrained(made.folder)
@@ -55,7 +55,7 @@ def theirs(made: Made, head: str, folder: Path | None = None, **options: Any) ->
     return auto_class.from_pretrained(folder or made.folder, **options).eval()
 
 
-def ours(head: str, files: ModelFiles | Path) -> hf.PreTrainedModel:
+def semantic_token_model(head: str, files: ModelFiles | Path) -> hf.PreTrainedModel:
     return load_model(head, files, labels=3 if "classification" in head else None)
 
 
@@ -63,13 +63,17 @@ def ours(head: str, files: ModelFiles | Path) -> hf.PreTrainedModel:
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_every_subword_its_own_group_is_the_original(made: Made, tmp_path: Path, head: str) -> None:
-    model = ours(head, made.files(tmp_path))
+def test_singleton_groups_compute_the_same_as_the_original(
+    made: Made, tmp_path: Path, head: str
+) -> None:
+    model = semantic_token_model(head, made.files(tmp_path))
     mask = torch.ones_like(made.ids)
     mask[1, 9:] = 0
     with torch.no_grad():
         found = tensors_of(model(input_ids=made.ids, attention_mask=mask))
-        expected = tensors_of(theirs(made, head)(input_ids=made.ids, attention_mask=mask))
+        expected = tensors_of(
+            transformers_model(made, head)(input_ids=made.ids, attention_mask=mask)
+        )
     assert len(found) == len(expected) > 0
     for one, other in zip(found, expected, strict=True):
         if head == "masked_language_modelling" and one is found[0]:
@@ -83,22 +87,22 @@ def numbers_of(logits: torch.Tensor) -> list[float]:
     return [round(float(number), 4) for number in some]
 
 
-def test_a_library_that_computes_something_else_is_noticed(made: Made, tmp_path: Path) -> None:
+def test_logits_equal_the_recorded_numbers(made: Made, tmp_path: Path) -> None:
     files = made.files(tmp_path, per_group=2, dimension=6)
     with torch.no_grad():
-        logits = ours("masked_language_modelling", files)(input_ids=made.ids).logits
+        logits = semantic_token_model("masked_language_modelling", files)(input_ids=made.ids).logits
     assert numbers_of(logits) == pytest.approx(FAMILIES[made.name].numbers, abs=2e-4)
 
 
 def test_missing_columns_are_zero(made: Made, tmp_path: Path) -> None:
     """A reduced dimension is the original with the other columns set to zero."""
     files = made.files(tmp_path, dimension=5)
-    original = theirs(made, "masked_language_modelling")
+    original = transformers_model(made, "masked_language_modelling")
     original.get_input_embeddings().weight.data[:, 5:] = 0
     if original.get_output_embeddings().weight is not original.get_input_embeddings().weight:
         assert not original.config.tie_word_embeddings or made.name in ("rembert", "eurobert")
     with torch.no_grad():
-        found = ours("masked_language_modelling", files)(input_ids=made.ids).logits
+        found = semantic_token_model("masked_language_modelling", files)(input_ids=made.ids).logits
         expected = original(input_ids=made.ids).logits[..., : made.subwords]
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
@@ -111,7 +115,9 @@ def test_logits_of_all_and_of_masked_positions_give_the_same_training(
     masked[:, 3], masked[0, 5:8] = made.ids[:, 3], made.ids[0, 5:8]
     found = []
     for logits in ("masked", "all"):
-        model = MaskedLanguageModel(ours("masked_language_modelling", files), logits)
+        model = MaskedLanguageModel(
+            semantic_token_model("masked_language_modelling", files), logits
+        )
         loss = model(made.ids, masked)
         loss.backward()
         gradients = {
@@ -122,7 +128,7 @@ def test_logits_of_all_and_of_masked_positions_give_the_same_training(
     torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-4)
 
 
-def test_first_k_computes_what_the_original_does_of_the_text_it_cuts(
+def test_first_k_computes_the_same_as_the_original_on_truncated_text(
     made: Made, tmp_path: Path
 ) -> None:
     tokenizer, embeddings = made.tokenizer, read_embeddings(made.folder, made.subwords)
@@ -134,26 +140,39 @@ def test_first_k_computes_what_the_original_does_of_the_text_it_cuts(
     assert set(ids.flatten().tolist()) <= set(kept)
     assert len(semantic_embedding(load_model("none", files)).weight) == k
     with torch.no_grad():
-        found, expected = (m(input_ids=ids)[0] for m in (ours("none", files), theirs(made, "none")))
+        found, expected = (
+            m(input_ids=ids)[0]
+            for m in (semantic_token_model("none", files), transformers_model(made, "none"))
+        )
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
 def test_token_types_are_given_to_models_that_use_them(made: Made, tmp_path: Path) -> None:
     """A tokenizer may return type 1 for the second text of a pair, even if the model has no
     types."""
-    model = ours("sequence_classification", made.files(tmp_path))
+    model = semantic_token_model("sequence_classification", made.files(tmp_path))
     ids = made.ids[:2].tolist()
     with torch.no_grad():
         batches = [model_inputs(ids, 0, [[0] * 8 + [kind] * 8] * 2) for kind in (0, 1)]
         plain, typed = (outputs(model, dict(batch)).logits for batch in batches)
     types = getattr(model.config, "type_vocab_size", 0) or 0
-    knows = made.name in ("bert", "electra", "albert", "rembert", "convbert", "ernie", "roformer")
-    assert (not torch.equal(plain, typed)) == (types > 1) == knows
+    uses_types = made.name in (
+        "bert",
+        "electra",
+        "albert",
+        "rembert",
+        "convbert",
+        "ernie",
+        "roformer",
+    )
+    assert (not torch.equal(plain, typed)) == (types > 1) == uses_types
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
-def test_scores_of_rankings_are_those_of_the_head(made: Made, tmp_path: Path, pooling: str) -> None:
-    """The head's last layer is found in every family, and computes in float32 under autocast."""
+def test_ranking_scores_are_computed_in_float32_in_every_family(
+    made: Made, tmp_path: Path, pooling: str
+) -> None:
+    """The last layer of the head computes in float32 under autocast, with unchanged scores."""
     model = load_classifier(made.files(tmp_path), 2, pooling, seed=1).eval()
     batch = model_inputs(made.ids.tolist(), 0)
     with torch.no_grad():
@@ -170,26 +189,28 @@ def test_scores_of_rankings_are_those_of_the_head(made: Made, tmp_path: Path, po
 # Files
 
 
-def test_grouping_leaves_every_other_tensor_bit_for_bit(made: Made, tmp_path: Path) -> None:
+def test_grouping_changes_only_the_vocabulary_tensors(made: Made, tmp_path: Path) -> None:
     result = semantic_version(made.folder, tmp_path / "grouped", ratio=0.5)
     before, after = (load_file(f / "model.safetensors") for f in (made.folder, result.folder))
     assert list(before) == list(after)
-    of_subwords = vocabulary_parameters(theirs(made, "masked_language_modelling"))
+    vocabulary_tensors = vocabulary_parameters(
+        transformers_model(made, "masked_language_modelling")
+    )
     token_to_group = Groups.load(result.folder / "semantic_tokens.safetensors").token_to_group
     assert result.groups == round(0.5 * result.subwords) == int(token_to_group.max()) + 1
     first = torch.tensor([token_to_group.tolist().index(g) for g in token_to_group.tolist()])
     for name, tensor in before.items():
         assert after[name].dtype == tensor.dtype
-        if name not in of_subwords:
+        if name not in vocabulary_tensors:
             assert torch.equal(after[name], tensor), name
             continue
         assert not torch.equal(after[name], tensor), name
         assert torch.equal(after[name][: made.subwords], after[name][first]), name
         assert torch.equal(after[name][made.subwords :], tensor[made.subwords :]), name
     with torch.no_grad():
-        states = theirs(made, "none", result.folder)(input_ids=made.ids)[0]
+        states = transformers_model(made, "none", result.folder)(input_ids=made.ids)[0]
         files = ModelFiles(made.folder, result.folder / "semantic_tokens.safetensors")
-        expected = ours("none", files)(input_ids=made.ids)[0]
+        expected = semantic_token_model("none", files)(input_ids=made.ids)[0]
     torch.testing.assert_close(states, expected, atol=1e-6, rtol=1e-6)
 
 
@@ -197,7 +218,7 @@ def test_grouping_leaves_every_other_tensor_bit_for_bit(made: Made, tmp_path: Pa
 def trained(made: Made, tmp_path: Path) -> tuple[hf.PreTrainedModel, Path]:
     """A model with few columns after a training step, and its folder."""
     files = made.files(tmp_path, per_group=2, dimension=6)
-    model = ours("masked_language_modelling", files)
+    model = semantic_token_model("masked_language_modelling", files)
     objective = MaskedLanguageModel(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     objective(made.ids, made.ids).backward()
@@ -207,25 +228,27 @@ def trained(made: Made, tmp_path: Path) -> tuple[hf.PreTrainedModel, Path]:
     return model.eval(), tmp_path / "saved"
 
 
-def test_a_saved_model_opens_below_every_head(
+def test_saved_model_opens_with_every_head(
     made: Made, trained: tuple[hf.PreTrainedModel, Path]
 ) -> None:
     model, folder = trained
     with torch.no_grad():
         states = model.base_model(input_ids=made.ids)[0]
         for head in HEADS:
-            again = ours(head, folder)
-            assert torch.equal(again.base_model(input_ids=made.ids)[0], states), head
-            embedding = semantic_embedding(again)
+            opened = semantic_token_model(head, folder)
+            assert torch.equal(opened.base_model(input_ids=made.ids)[0], states), head
+            embedding = semantic_embedding(opened)
             assert embedding.weight.shape == semantic_embedding(model).weight.shape
-        logits = ours("masked_language_modelling", folder)(input_ids=made.ids).logits
+        logits = semantic_token_model("masked_language_modelling", folder)(
+            input_ids=made.ids
+        ).logits
         assert torch.equal(logits, model(input_ids=made.ids).logits)
     kept = load_file(folder / "model.safetensors")
     sizes = {t.shape[0] for n, t in kept.items() if t.ndim and not n.endswith("token_to_group")}
     assert made.subwords + made.padding_rows not in sizes
 
 
-def test_transformers_opens_a_saved_model_where_its_code_is_trusted(
+def test_transformers_opens_a_saved_model_if_its_code_is_trusted(
     made: Made, trained: tuple[hf.PreTrainedModel, Path]
 ) -> None:
     model, folder = trained
@@ -242,7 +265,7 @@ def test_transformers_opens_a_saved_model_where_its_code_is_trusted(
     assert tokenizer(TEXTS).input_ids == made.tokenizer(TEXTS).input_ids
 
 
-def test_an_exported_model_needs_nothing_of_ours(
+def test_exported_model_opens_without_the_package(
     made: Made, trained: tuple[hf.PreTrainedModel, Path], tmp_path: Path
 ) -> None:
     model, folder = trained
@@ -262,19 +285,19 @@ def test_an_exported_model_needs_nothing_of_ours(
     torch.testing.assert_close(found[..., : made.subwords], expected, atol=1e-6, rtol=1e-6)
     is_tied = [
         m.get_output_embeddings().weight is m.get_input_embeddings().weight
-        for m in (theirs(made, "masked_language_modelling"), plain)
+        for m in (transformers_model(made, "masked_language_modelling"), plain)
     ]
     assert is_tied[0] == is_tied[1] == (made.name not in ("rembert", "eurobert"))
     tokenizer = hf.AutoTokenizer.from_pretrained(tmp_path / "plain")
     assert tokenizer(TEXTS).input_ids == made.tokenizer(TEXTS).input_ids
 
 
-def test_an_interrupted_pretraining_ends_as_one_that_was_not(
+def test_resumed_pretraining_equals_an_uninterrupted_one(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passages = [{"language": "eng", "text": "a red tomato in the house. " * 40}]
     pack_corpus(passages, made.tokenizer, tmp_path / "corpus.safetensors", sequence_length=16)
-    given = {
+    arguments = {
         "files": made.files(tmp_path, per_group=2),
         "corpora": [tmp_path / "corpus.safetensors"],
         "tokenizer": made.folder / "tokenizer.json",
@@ -283,38 +306,49 @@ def test_an_interrupted_pretraining_ends_as_one_that_was_not(
         ),
         "objective": Objective(0.3, language_sampling_exponent=0.7, held_out_sequences=1, seed=3),
     }
-    expected = pretrain(**given, target=tmp_path / "whole", held_out=tmp_path / "held-out.json")
+    expected = pretrain(
+        **arguments, target=tmp_path / "uninterrupted", held_out=tmp_path / "held-out.json"
+    )
     assert 0 < read_json(tmp_path / "held-out.json")["by_language"]["eng"]["loss"] < 20
     batches = PackedCorpora.batches
 
-    def cut_off(self: PackedCorpora, *arguments: Any) -> Any:
-        yield from itertools.islice(batches(self, *arguments), 3)
+    def interrupt(self: PackedCorpora, *parameters: Any) -> Any:
+        yield from itertools.islice(batches(self, *parameters), 3)
         raise KeyboardInterrupt
 
-    given["checkpoint"] = tmp_path / "checkpoint"
+    arguments["checkpoint"] = tmp_path / "checkpoint"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(PackedCorpora, "batches", cut_off)
-        pretrain(**given, target=tmp_path / "resumed")
-    assert pretrain(**given, target=tmp_path / "resumed") == expected
-    whole, resumed = (load_file(tmp_path / n / "model.safetensors") for n in ("whole", "resumed"))
-    assert whole.keys() == resumed.keys()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+        patch.setattr(PackedCorpora, "batches", interrupt)
+        pretrain(**arguments, target=tmp_path / "resumed")
+    assert pretrain(**arguments, target=tmp_path / "resumed") == expected
+    uninterrupted, resumed = (
+        load_file(tmp_path / n / "model.safetensors") for n in ("uninterrupted", "resumed")
+    )
+    assert uninterrupted.keys() == resumed.keys()
+    assert all(torch.equal(uninterrupted[name], resumed[name]) for name in uninterrupted)
     before = load_file(made.folder / "model.safetensors")
-    moved = [n for n in before.keys() & whole.keys() if before[n].shape == whole[n].shape
-             and not torch.equal(before[n], whole[n])]  # fmt: skip
+    moved = [n for n in before.keys() & uninterrupted.keys() if before[n].shape == uninterrupted[n].shape
+             and not torch.equal(before[n], uninterrupted[n])]  # fmt: skip
     assert len(moved) > 10
 
 
-def test_the_longest_text_is_one_that_the_model_reads(made: Made) -> None:
+def test_model_accepts_its_longest_text_and_no_longer_one(made: Made) -> None:
     limit = longest_text(open_config(made.folder))
-    without = ("modernbert", "eurobert", "roformer", "deberta-v2", "xlm")
+    unlimited = ("modernbert", "eurobert", "roformer", "deberta-v2", "xlm")
     if limit is None:
-        assert made.name in without
+        assert made.name in unlimited
         return
     # Positions of RoBERTa and its derivatives start after the padding id.
-    is_heir = made.name in ("xlm-r", "roberta", "camembert", "longformer", "mpnet", "xlm-r-xl")
-    assert limit == (66 - 2 if is_heir else 66)
-    model, ids = theirs(made, "none"), torch.full((1, limit + 1), 7)
+    is_derived_from_roberta = made.name in (
+        "xlm-r",
+        "roberta",
+        "camembert",
+        "longformer",
+        "mpnet",
+        "xlm-r-xl",
+    )
+    assert limit == (66 - 2 if is_derived_from_roberta else 66)
+    model, ids = transformers_model(made, "none"), torch.full((1, limit + 1), 7)
     with torch.no_grad():
         assert model(input_ids=ids[:, :limit])[0].isfinite().all()
         with pytest.raises((IndexError, RuntimeError)):

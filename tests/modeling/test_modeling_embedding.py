@@ -1,4 +1,4 @@
-"""The method: the loss over groups in parts, and rows that training can leave out."""
+"""The semantic-token embedding, its loss over groups in parts, and training without unused rows."""
 
 import pytest
 import torch
@@ -23,43 +23,45 @@ from semantic_tokens.modeling.vocabulary_layers import plain_input_embedding
 @pytest.mark.parametrize("has_bias", [True, False])
 @pytest.mark.parametrize("at_once", [1, 50, 10**6])
 @pytest.mark.parametrize("scale", [1.0, 1024.0])
-def test_the_loss_in_parts_is_that_of_all_logits(at_once, scale, has_bias, monkeypatch):
-    """Also with a scaled loss, as in fp16, and with a number of rows that is not divisible."""
+def test_loss_in_parts_equals_the_loss_over_all_logits(at_once, scale, has_bias, monkeypatch):
+    """Also with a scaled loss, as in fp16, and with a number of rows that the parts do not divide."""
     monkeypatch.setattr(embedding_module, "_LOGITS_AT_ONCE", at_once)
     generator = torch.Generator().manual_seed(0)
     groups = torch.randint(30, (17,), generator=generator)
     shapes = [(17, 8), (30, 8), (30,)][: 3 if has_bias else 2]
-    ours = [torch.randn(s, generator=generator, requires_grad=True) for s in shapes]
-    theirs = [tensor.detach().double().requires_grad_() for tensor in ours]
-    bias = ours[2] if has_bias else None
-    loss = cross_entropy_in_parts(ours[0], ours[1], bias, groups)
-    expected = nn.functional.cross_entropy(nn.functional.linear(*theirs), groups)
+    inputs = [torch.randn(s, generator=generator, requires_grad=True) for s in shapes]
+    reference_inputs = [value.detach().double().requires_grad_() for value in inputs]
+    bias = inputs[2] if has_bias else None
+    loss = cross_entropy_in_parts(inputs[0], inputs[1], bias, groups)
+    expected = nn.functional.cross_entropy(nn.functional.linear(*reference_inputs), groups)
     torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-6)
     (loss * scale).backward()
     (expected * scale).backward()
-    for found, wanted in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(found.grad.double(), wanted.grad, rtol=1e-5, atol=1e-6 * scale)
+    for tensor_in_parts, reference in zip(inputs, reference_inputs, strict=True):
+        torch.testing.assert_close(
+            tensor_in_parts.grad.double(), reference.grad, rtol=1e-5, atol=1e-6 * scale
+        )
 
 
-def test_the_loss_in_parts_is_that_of_all_logits_in_bfloat16():
+def test_loss_in_parts_equals_the_loss_over_all_logits_in_bfloat16():
     generator = torch.Generator().manual_seed(1)
     states, weight = (torch.randn(n, 8, generator=generator) for n in (12, 30))
     bias, groups = torch.zeros(30), torch.randint(30, (12,), generator=generator)
-    ours = [tensor.clone().requires_grad_() for tensor in (states, weight, bias)]
-    theirs = [tensor.clone().requires_grad_() for tensor in (states, weight, bias)]
+    inputs = [tensor.clone().requires_grad_() for tensor in (states, weight, bias)]
+    reference_inputs = [tensor.clone().requires_grad_() for tensor in (states, weight, bias)]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = cross_entropy_in_parts(*ours, groups)
-        logits = nn.functional.linear(*theirs).float()
+        loss = cross_entropy_in_parts(*inputs, groups)
+        logits = nn.functional.linear(*reference_inputs).float()
         expected = nn.functional.cross_entropy(logits, groups)
     torch.testing.assert_close(loss, expected)
     loss.backward()
     expected.backward()
-    for found, wanted in zip(ours, theirs, strict=True):
-        assert found.grad.dtype == torch.float32
-        torch.testing.assert_close(found.grad, wanted.grad, atol=5e-3, rtol=5e-2)
+    for tensor_in_parts, reference in zip(inputs, reference_inputs, strict=True):
+        assert tensor_in_parts.grad.dtype == torch.float32
+        torch.testing.assert_close(tensor_in_parts.grad, reference.grad, atol=5e-3, rtol=5e-2)
 
 
-def test_the_loss_without_gradients_is_the_same():
+def test_loss_in_parts_is_the_same_without_gradients():
     states, weight, bias = torch.randn(4, 3), torch.randn(5, 3), torch.randn(5)
     groups = torch.tensor([0, 4, 2, 2])
     with torch.no_grad():
@@ -72,7 +74,7 @@ def test_the_loss_without_gradients_is_the_same():
 
 
 @pytest.mark.parametrize("shape", [(6,), (6, 3)])
-def test_means_are_those_of_the_members(shape):
+def test_group_means_equal_the_means_of_the_members(shape):
     values = torch.randn(shape, generator=torch.Generator().manual_seed(2))
     groups = torch.tensor([0, 1, 0, 2, 1, 0])
     found = group_means(values, groups)
@@ -94,12 +96,12 @@ def test_groups_are_expanded_to_rows_and_columns():
 # The embedding
 
 
-def test_a_lookup_gives_the_group_and_zeros_for_what_is_missing():
+def test_lookup_returns_the_group_vector_padded_with_zeros():
     embedding = SemanticTokenEmbedding(torch.tensor([0, 1, 0]), torch.tensor([[1.0], [2.0]]), 3)
     assert embedding(torch.tensor([[2, 1]])).tolist() == [[[1, 0, 0], [2, 0, 0]]]
 
 
-def rows_trained(kept: list[int] | None) -> torch.Tensor:
+def train_rows(kept: list[int] | None) -> torch.Tensor:
     """The weight after three steps over subwords 1, 2 and 5."""
     weight = torch.randn(5, 4, generator=torch.Generator().manual_seed(3))
     embedding = SemanticTokenEmbedding(torch.tensor([0, 1, 1, 2, 3, 4]), weight, 6)
@@ -117,11 +119,11 @@ def rows_trained(kept: list[int] | None) -> torch.Tensor:
     return embedding.weight.data
 
 
-def test_rows_that_are_left_out_come_back_and_change_nothing():
-    assert torch.equal(rows_trained([0, 1, 2, 5]), rows_trained(None))
+def test_training_without_unused_rows_gives_the_same_weights():
+    assert torch.equal(train_rows([0, 1, 2, 5]), train_rows(None))
 
 
-def test_a_subword_whose_row_was_left_out_is_an_error():
+def test_lookup_of_a_removed_row_is_an_error():
     embedding = SemanticTokenEmbedding(torch.arange(4), torch.randn(4, 2), 2)
     embedding.keep_only(torch.tensor([0, 3]))
     with pytest.raises(IndexError):
@@ -138,7 +140,7 @@ def tiny_bert(**change) -> BertForMaskedLM:
 
 
 @pytest.mark.parametrize("ties", [True, False])
-def test_a_decoder_is_tied_where_the_original_is_and_else_averaged(ties):
+def test_decoder_is_tied_like_the_original_or_averaged(ties):
     model = tiny_bert(tie_word_embeddings=ties)
     nn.init.normal_(model.cls.predictions.decoder.bias)
     decoder = model.get_output_embeddings()
@@ -153,7 +155,7 @@ def test_a_decoder_is_tied_where_the_original_is_and_else_averaged(ties):
     assert model.cls.predictions.bias is decoder.bias  # with both names
 
 
-def test_rows_of_no_subword_have_no_group():
+def test_padding_rows_of_the_embedding_have_no_group():
     """For example, in a matrix that was padded to a multiple of 64."""
     model = tiny_bert()
     rows = model.get_input_embeddings().weight.data.clone()
@@ -165,7 +167,7 @@ def test_rows_of_no_subword_have_no_group():
 @pytest.mark.parametrize("subwords, columns", [(13, 8), (12, 9)])
 def test_groups_of_another_model_are_refused(subwords, columns):
     groups, weight = torch.arange(subwords) // 2, torch.randn((subwords + 1) // 2, columns)
-    with pytest.raises(InputError, match=r"model's embedding is 12 × 8; delete the groups"):
+    with pytest.raises(InputError, match=r"12 × 8; delete the groups"):
         use_semantic_tokens(tiny_bert(), groups, weight)
 
 
@@ -177,7 +179,7 @@ def test_a_model_without_an_embedding_of_subwords_is_refused():
         plain_input_embedding(CanineModel(config))
 
 
-def test_training_moves_only_the_columns_that_there_are():
+def test_training_leaves_missing_columns_zero():
     model = tiny_bert(hidden_dropout_prob=0.0)
     use_semantic_tokens(model, torch.arange(12) // 2, torch.randn(6, 5))
     embedding = semantic_embedding(model)

@@ -78,19 +78,19 @@ def files_of(folder: Path, embeddings: torch.Tensor, per_group: int = 1) -> Mode
     return ModelFiles(folder, folder.parent / "groups.safetensors")
 
 
-def for_masked_words(files: ModelFiles | Path, **options) -> PreTrainedModel:
+def load_masked_lm(files: ModelFiles | Path, **options) -> PreTrainedModel:
     return load_model("masked_language_modelling", files, **options)
 
 
 # Computations
 
 
-def test_every_subword_its_own_group_is_the_original_model(backbone: Backbone) -> None:
+def test_singleton_groups_compute_the_same_as_the_original_model(backbone: Backbone) -> None:
     folder, original = backbone
     files = files_of(folder, embeddings_of(original))
     ids, mask = texts()
     expected = original(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-    encoder, model = load_model("none", files), for_masked_words(files)
+    encoder, model = load_model("none", files), load_masked_lm(files)
     for keep_gradient in (True, False):  # PyTorch uses different kernels for the two
         with torch.set_grad_enabled(keep_gradient):
             hidden = encoder(ids, mask).last_hidden_state
@@ -103,46 +103,46 @@ def test_every_subword_its_own_group_is_the_original_model(backbone: Backbone) -
         )
 
 
-@pytest.mark.parametrize("places", [[0, 12, 24, 36], [2, 3, 13, 30, 47], [5]])
-def test_the_loss_of_some_places_is_that_of_all_logits(
-    backbone: Backbone, places: list[int]
+@pytest.mark.parametrize("positions", [[0, 12, 24, 36], [2, 3, 13, 30, 47], [5]])
+def test_loss_at_masked_positions_equals_the_loss_over_all_logits(
+    backbone: Backbone, positions: list[int]
 ) -> None:
     folder, original = backbone
     files = files_of(folder, embeddings_of(original), per_group=3)
     ids, _ = texts()
     masked = torch.full_like(ids, -100).flatten()
-    masked[places] = ids.flatten()[places]
+    masked[positions] = ids.flatten()[positions]
     masked = masked.view(ids.shape)
     found = []
     for logits in ("masked", "all"):
-        model = MaskedLanguageModel(for_masked_words(files), logits)
+        model = MaskedLanguageModel(load_masked_lm(files), logits)
         loss = model(ids, masked)
         loss.backward()
-        gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
-        found.append((loss.detach(), {n: g.to_dense() for n, g in gradients.items()}))
-    (ours, our_gradients), (expected, gradients) = found
-    torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(our_gradients, gradients, atol=1e-6, rtol=1e-4)
+        expected_gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        found.append((loss.detach(), {n: g.to_dense() for n, g in expected_gradients.items()}))
+    (masked_loss, masked_gradients), (expected, expected_gradients) = found
+    torch.testing.assert_close(masked_loss, expected, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(masked_gradients, expected_gradients, atol=1e-6, rtol=1e-4)
 
 
-def test_gradients_are_those_of_the_original_model(backbone: Backbone) -> None:
+def test_gradients_equal_those_of_the_original_model(backbone: Backbone) -> None:
     folder, original = backbone
     ids, _ = texts()
     ids = ids[[0, 2]]
     labels = torch.full_like(ids, -100)
     labels[:, 2:5] = ids[:, 2:5]
     original(input_ids=ids, labels=labels).loss.backward()
-    model = MaskedLanguageModel(for_masked_words(files_of(folder, embeddings_of(original))))
+    model = MaskedLanguageModel(load_masked_lm(files_of(folder, embeddings_of(original))))
     model(ids, labels).backward()
-    ours = model.embedding.weight.grad.to_dense()
-    theirs = original.get_input_embeddings().weight.grad
+    gradient = model.embedding.weight.grad.to_dense()
+    original_gradient = original.get_input_embeddings().weight.grad
     rows = [i for i in range(WORDS) if i != 1]  # transformers masks the padding row's gradient
-    torch.testing.assert_close(ours[rows], theirs[rows], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(gradient[rows], original_gradient[rows], atol=1e-5, rtol=1e-4)
     model(ids[:1], labels[:1]).backward()  # a further micro-batch adds to it
     assert model.embedding.weight.grad.layout == torch.strided
     original(input_ids=ids[:1], labels=labels[:1]).loss.backward()
-    ours = model.embedding.weight.grad
-    torch.testing.assert_close(ours[rows], theirs[rows], atol=1e-5, rtol=1e-4)
+    gradient = model.embedding.weight.grad
+    torch.testing.assert_close(gradient[rows], original_gradient[rows], atol=1e-5, rtol=1e-4)
 
 
 def test_a_mask_without_padding_changes_nothing(backbone: Backbone) -> None:
@@ -156,7 +156,7 @@ def test_a_mask_without_padding_changes_nothing(backbone: Backbone) -> None:
         torch.testing.assert_close(masked, plain, atol=1e-6, rtol=1e-6)
 
 
-def test_a_grouped_model_is_the_original_with_averaged_rows(backbone: Backbone) -> None:
+def test_grouped_model_equals_the_original_with_averaged_rows(backbone: Backbone) -> None:
     folder, original = backbone
     embeddings = embeddings_of(original)
     files = files_of(folder, embeddings, per_group=3)
@@ -170,10 +170,10 @@ def test_a_grouped_model_is_the_original_with_averaged_rows(backbone: Backbone) 
     )
 
 
-def test_only_masked_positions_decide_the_loss(backbone: Backbone) -> None:
+def test_loss_uses_only_masked_positions(backbone: Backbone) -> None:
     folder, original = backbone
     model = MaskedLanguageModel(
-        for_masked_words(files_of(folder, embeddings_of(original), per_group=2))
+        load_masked_lm(files_of(folder, embeddings_of(original), per_group=2))
     )
     ids = torch.tensor([[0, 10, 20, 30]])
     with torch.no_grad():
@@ -189,10 +189,10 @@ def test_only_masked_positions_decide_the_loss(backbone: Backbone) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into Linux's /proc")
-def test_a_loaded_model_does_not_hold_its_files_in_memory(backbone: Backbone) -> None:
+def test_loaded_model_does_not_keep_its_files_mapped_into_memory(backbone: Backbone) -> None:
     folder, original = backbone
     files = files_of(folder, embeddings_of(original), per_group=2)
-    model = for_masked_words(files)
+    model = load_masked_lm(files)
     maps = Path("/proc/self/maps").read_text()
     assert str(files.groups) not in maps
     assert semantic_embedding(model).weight.isfinite().all()
@@ -215,28 +215,26 @@ def test_export_opens_in_transformers_and_computes_the_same(
     )
 
 
-def test_what_is_saved_after_training_is_what_was_trained(
-    backbone: Backbone, tmp_path: Path
-) -> None:
+def test_saved_model_has_the_trained_weights(backbone: Backbone, tmp_path: Path) -> None:
     folder, original = backbone
     files = files_of(folder, embeddings_of(original), per_group=2)
-    model = for_masked_words(files)
+    model = load_masked_lm(files)
     for parameter in model.parameters():
         parameter.data += 0.01
     save_model(model, files, tmp_path / "tokenizer", tmp_path / "trained")
-    again = for_masked_words(tmp_path / "trained", seed=2)
-    assert again.state_dict().keys() == model.state_dict().keys()
+    opened = load_masked_lm(tmp_path / "trained", seed=2)
+    assert opened.state_dict().keys() == model.state_dict().keys()
     for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, again.state_dict()[name]), name
-    carried = set(load_file(folder / "model.safetensors"))
-    kept = set(load_file(tmp_path / "trained/model.safetensors"))
-    assert {n for n in carried if "decoder" not in n} <= kept
+        assert torch.equal(tensor, opened.state_dict()[name]), name
+    backbone_names = set(load_file(folder / "model.safetensors"))
+    saved_names = set(load_file(tmp_path / "trained/model.safetensors"))
+    assert {n for n in backbone_names if "decoder" not in n} <= saved_names
     # and again from the saved files
-    save_model(again, ModelFiles(tmp_path / "trained"), tmp_path / "trained", tmp_path / "again")
-    assert set(load_file(tmp_path / "again/model.safetensors")) == kept
+    save_model(opened, ModelFiles(tmp_path / "trained"), tmp_path / "trained", tmp_path / "again")
+    assert set(load_file(tmp_path / "again/model.safetensors")) == saved_names
 
 
-def test_a_backbone_without_a_head_gets_one_and_keeps_it(
+def test_missing_head_is_initialised_by_the_seed_and_saved(
     backbone: Backbone, tmp_path: Path
 ) -> None:
     folder, _ = backbone
@@ -250,18 +248,18 @@ def test_a_backbone_without_a_head_gets_one_and_keeps_it(
             ("transform.dense.weight", "lm_head.dense.weight")))  # fmt: skip
         return weight.detach()
 
-    model = for_masked_words(folder, seed=5)
+    model = load_masked_lm(folder, seed=5)
     assert float(dense(model).std()) == pytest.approx(0.3, rel=0.2)  # initializer_range
-    assert torch.equal(dense(for_masked_words(folder, seed=5)), dense(model))
-    assert not torch.equal(dense(for_masked_words(folder, seed=6)), dense(model))
+    assert torch.equal(dense(load_masked_lm(folder, seed=5)), dense(model))
+    assert not torch.equal(dense(load_masked_lm(folder, seed=6)), dense(model))
     save_model(model, ModelFiles(folder), tmp_path / "tokenizer", tmp_path / "made")
-    assert torch.equal(dense(for_masked_words(tmp_path / "made", seed=6)), dense(model))
+    assert torch.equal(dense(load_masked_lm(tmp_path / "made", seed=6)), dense(model))
 
 
 def test_padding_columns_stay_zero_through_training(backbone: Backbone, tmp_path: Path) -> None:
     folder, original = backbone
     files = files_of(folder, embeddings_of(original)[:, :5].contiguous())
-    plain = for_masked_words(files)
+    plain = load_masked_lm(files)
     model = MaskedLanguageModel(plain)
     before = model.embedding.weight.detach().clone()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
@@ -281,26 +279,28 @@ def test_padding_columns_stay_zero_through_training(backbone: Backbone, tmp_path
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "backbone/config.json"])
-def test_a_truncated_saved_model_is_named(backbone: Backbone, tmp_path: Path, name: str) -> None:
+def test_truncated_saved_model_is_named_in_the_error(
+    backbone: Backbone, tmp_path: Path, name: str
+) -> None:
     folder, _ = backbone
-    save_model(for_masked_words(folder), ModelFiles(folder), tmp_path / "tokenizer", tmp_path / "m")
+    save_model(load_masked_lm(folder), ModelFiles(folder), tmp_path / "tokenizer", tmp_path / "m")
     content = (tmp_path / "m" / name).read_bytes()
     (tmp_path / "m" / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=f"{tmp_path}/m/.*"):
         load_model("none", tmp_path / "m")
 
 
-def test_a_truncated_backbone_is_named(backbone: Backbone) -> None:
+def test_truncated_backbone_is_named_in_the_error(backbone: Backbone) -> None:
     path = backbone[0] / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    message = rf"{path} is damaged .*; delete it and it will be made again"
+    message = rf"{path} is damaged .*; delete it"
     with pytest.raises(InputError, match=message):
         load_model("token_classification", backbone[0], labels=2)
     with pytest.raises(InputError, match=message):
         read_embeddings(backbone[0], WORDS)
 
 
-def test_embeddings_may_be_of_groups(backbone: Backbone, tmp_path: Path) -> None:
+def test_embeddings_without_groups_are_loaded(backbone: Backbone, tmp_path: Path) -> None:
     """The embeddings of a model that is aligned or reduced but not grouped."""
     from semantic_tokens.embeddings.matrix import save_embeddings
 
@@ -325,7 +325,7 @@ def test_dropout_is_as_configured(backbone: Backbone) -> None:
     assert {m.p for m in kept.modules() if isinstance(m, torch.nn.Dropout)} == {0.1}
 
 
-def test_what_is_no_dropout_stays() -> None:
+def test_set_dropout_leaves_other_options_unchanged() -> None:
     config = BertConfig(hidden_size=12)
     config.layerdrop, config.dropout_everywhere = 0.2, True
     set_dropout(config, 0.4)
@@ -333,7 +333,7 @@ def test_what_is_no_dropout_stays() -> None:
     assert (config.layerdrop, config.dropout_everywhere) == (0.2, True)
 
 
-def test_an_attention_may_be_named(backbone: Backbone) -> None:
+def test_attention_implementation_can_be_chosen(backbone: Backbone) -> None:
     folder, _ = backbone
     ids, mask = texts()
     states = []
@@ -344,7 +344,7 @@ def test_an_attention_may_be_named(backbone: Backbone) -> None:
     torch.testing.assert_close(*states, atol=1e-5, rtol=1e-5)
 
 
-def test_the_seed_decides_a_fresh_head(backbone: Backbone) -> None:
+def test_new_head_depends_on_the_seed(backbone: Backbone) -> None:
     folder, _ = backbone
     first, again, other = (
         load_model("token_classification", folder, labels=3, seed=seed).classifier.weight

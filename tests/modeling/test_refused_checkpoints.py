@@ -1,5 +1,5 @@
-"""Checkpoints that cannot be grouped end with one line before any work. Others need trust in their
-code."""
+"""Checkpoints that cannot be grouped are refused with one line before any work. Code in a checkpoint
+runs only if it is trusted."""
 
 import json
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def without(*names: str) -> Callable[[Path], None]:
     return make
 
 
-def with_number(value: float) -> Callable[[Path], None]:
+def with_embedding_value(value: float) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         model = bert()
         model.get_input_embeddings().weight.data[40, 3] = value
@@ -95,11 +95,11 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda f: write(f, hf.IBertModel(hf.IBertConfig(vocab_size=V, **SMALL))),
         "has no plain embedding of subwords .found: QuantEmbedding",
     ),
-    "a tokenizer of another model": (
+    "more subwords than embedding rows": (
         lambda f: write(f, bert(vocab_size=V - 4)),
-        f"has {V} subwords and only {V - 4} rows in its embedding",
+        f"{V} subwords and only {V - 4} rows",
     ),
-    "a family that nobody knows": (changed_config(model_type="hal"), r"config\.json cannot be used .*hal"),
+    "an unknown family": (changed_config(model_type="hal"), r"config\.json cannot be used .*hal"),
     "no config": (without("config.json"), "has no config.json"),
     "no tokenizer": (
         without("tokenizer.json", "tokenizer_config.json"),
@@ -115,52 +115,54 @@ def one_line(error: InputError) -> str:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_is_reported_in_one_line(name: str, tmp_path: Path) -> None:
+def test_unsupported_checkpoint_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
     make, message = REFUSED[name]
-    make(tmp_path / "theirs")
+    make(tmp_path / "checkpoint")
     with pytest.raises(InputError, match=message) as grouping:
-        semantic_version(tmp_path / "theirs", tmp_path / "ours")
+        semantic_version(tmp_path / "checkpoint", tmp_path / "grouped")
     with pytest.raises(InputError, match=message) as deriving:
-        spec = {"source": "checkpoint", "path": str(tmp_path / "theirs")}
+        spec = {"source": "checkpoint", "path": str(tmp_path / "checkpoint")}
         derive_backbone(spec, tmp_path / "backbone")
     for found in (grouping, deriving):
-        assert str(tmp_path / "theirs") in one_line(found.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+        assert str(tmp_path / "checkpoint") in one_line(found.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
-    with_number(value)(tmp_path / "theirs")
+    with_embedding_value(value)(tmp_path / "checkpoint")
     message = r"not finite in the embedding of subword 40 \(and .*0 others\)"
     with pytest.raises(InputError, match=message) as grouping:
-        semantic_version(tmp_path / "theirs", tmp_path / "ours")
+        semantic_version(tmp_path / "checkpoint", tmp_path / "grouped")
     with pytest.raises(InputError, match=message) as reading:
-        read_embeddings(tmp_path / "theirs", V)
+        read_embeddings(tmp_path / "checkpoint", V)
     for found in (grouping, reading):
-        assert str(tmp_path / "theirs") in one_line(found.value)
-    assert not (tmp_path / "ours").exists()
+        assert str(tmp_path / "checkpoint") in one_line(found.value)
+    assert not (tmp_path / "grouped").exists()
 
 
-def test_rows_that_pad_the_embedding_are_fine(tmp_path: Path) -> None:
-    write(tmp_path / "theirs", bert(vocab_size=V + 7))
-    made = semantic_version(tmp_path / "theirs", tmp_path / "ours", ratio=0.5)
-    assert made.subwords == V
-    before, after = (load_file(f / "model.safetensors") for f in (tmp_path / "theirs", made.folder))
+def test_padding_rows_of_the_embedding_are_accepted(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoint", bert(vocab_size=V + 7))
+    result = semantic_version(tmp_path / "checkpoint", tmp_path / "grouped", ratio=0.5)
+    assert result.subwords == V
+    before, after = (
+        load_file(f / "model.safetensors") for f in (tmp_path / "checkpoint", result.folder)
+    )
     name = "bert.embeddings.word_embeddings.weight"
     assert after[name].shape == (V + 7, 16)
     assert torch.equal(after[name][V:], before[name][V:])
-    assert len(read_embeddings(tmp_path / "theirs", V)) == V
+    assert len(read_embeddings(tmp_path / "checkpoint", V)) == V
 
 
 def test_weights_without_an_embedding_are_refused(tmp_path: Path) -> None:
-    write(tmp_path / "theirs", bert())
-    path = tmp_path / "theirs/model.safetensors"
+    write(tmp_path / "checkpoint", bert())
+    path = tmp_path / "checkpoint/model.safetensors"
     tensors = {n: t for n, t in load_file(path).items() if "word_embeddings" not in n}
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(InputError, match="has no embedding of subwords; use a complete checkpoint"):
-        semantic_version(tmp_path / "theirs", tmp_path / "ours")
-    with pytest.raises(InputError, match="has no embedding of subwords; use a complete checkpoint"):
-        spec = {"source": "checkpoint", "path": str(tmp_path / "theirs")}
+    with pytest.raises(InputError, match="has no embedding of subwords; use"):
+        semantic_version(tmp_path / "checkpoint", tmp_path / "grouped")
+    with pytest.raises(InputError, match="has no embedding of subwords; use"):
+        spec = {"source": "checkpoint", "path": str(tmp_path / "checkpoint")}
         derive_backbone(spec, tmp_path / "backbone")
 
 
@@ -188,11 +190,11 @@ with open({mark!r}, "a") as file:
 
 
 @pytest.fixture
-def with_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkpoint_with_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoint with Python code for its model, which records when it runs."""
     for module in (hf.dynamic_module_utils, hf.utils.hub):
         monkeypatch.setattr(module, "HF_MODULES_CACHE", str(tmp_path / "modules"), raising=False)
-    folder = tmp_path / "theirs"
+    folder = tmp_path / "checkpoint"
     write(folder, bert())
     (folder / "own.py").write_text(CODE.format(mark=str(tmp_path / "ran")), encoding="utf-8")
     config = json.loads((folder / "config.json").read_text())
@@ -208,28 +210,32 @@ def with_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_code_that_nobody_trusts_does_not_run(with_code: Path, tmp_path: Path) -> None:
-    message = "needs Python code that comes with the checkpoint; read its files"
+def test_untrusted_code_does_not_run(checkpoint_with_code: Path, tmp_path: Path) -> None:
+    message = "needs Python code that comes with the checkpoint"
     with pytest.raises(InputError, match=message) as found:
-        semantic_version(with_code, tmp_path / "ours")
+        semantic_version(checkpoint_with_code, tmp_path / "grouped")
     assert "--trust-remote-code" in one_line(found.value)
     with pytest.raises(InputError, match=message) as found:
-        spec = {"source": "checkpoint", "path": str(with_code)}
+        spec = {"source": "checkpoint", "path": str(checkpoint_with_code)}
         derive_backbone(spec, tmp_path / "backbone")
     assert "`trust_remote_code: true`" in one_line(found.value)
     assert not (tmp_path / "ran").exists()
-    assert not (tmp_path / "ours").exists() and not (tmp_path / "backbone").exists()
+    assert not (tmp_path / "grouped").exists() and not (tmp_path / "backbone").exists()
 
 
-def test_trusted_code_works_in_every_step(with_code: Path, tmp_path: Path) -> None:
+def test_trusted_code_works_in_every_step(checkpoint_with_code: Path, tmp_path: Path) -> None:
     """Grouped by the command, and as a backbone: opened, saved, opened again, and exported."""
-    made = semantic_version(with_code, tmp_path / "ours", ratio=0.5, trust_remote_code=True)
-    assert (made.folder / "own.py").is_file()
-    original = hf.AutoModelForMaskedLM.from_pretrained(with_code, trust_remote_code=True).eval()
-    grouped = hf.AutoModelForMaskedLM.from_pretrained(made.folder, trust_remote_code=True).eval()
+    result = semantic_version(
+        checkpoint_with_code, tmp_path / "grouped", ratio=0.5, trust_remote_code=True
+    )
+    assert (result.folder / "own.py").is_file()
+    original = hf.AutoModelForMaskedLM.from_pretrained(
+        checkpoint_with_code, trust_remote_code=True
+    ).eval()
+    grouped = hf.AutoModelForMaskedLM.from_pretrained(result.folder, trust_remote_code=True).eval()
     assert type(grouped).__name__ == type(original).__name__ == "OwnForMaskedLM"
 
-    spec = {"source": "checkpoint", "path": str(with_code), "trust_remote_code": True}
+    spec = {"source": "checkpoint", "path": str(checkpoint_with_code), "trust_remote_code": True}
     derive_backbone(spec, tmp_path / "backbone")
     assert trusts_remote_code(tmp_path / "backbone")
     assert (tmp_path / "backbone/own.py").is_file()
@@ -240,8 +246,8 @@ def test_trusted_code_works_in_every_step(with_code: Path, tmp_path: Path) -> No
         expected = original(input_ids=ids).logits
         torch.testing.assert_close(model(input_ids=ids).logits, expected)
         save_model(model, files, tmp_path / "backbone", tmp_path / "saved")
-        again = load_model("masked_language_modelling", tmp_path / "saved")
-        torch.testing.assert_close(again(input_ids=ids).logits, expected)
+        opened = load_model("masked_language_modelling", tmp_path / "saved")
+        torch.testing.assert_close(opened(input_ids=ids).logits, expected)
         assert len(semantic_embedding(load_model("none", tmp_path / "saved")).weight) == V
         export(ModelFiles(tmp_path / "saved"), tmp_path / "saved", tmp_path / "plain")
         plain = hf.AutoModelForMaskedLM.from_pretrained(tmp_path / "plain", trust_remote_code=True)
@@ -250,9 +256,9 @@ def test_trusted_code_works_in_every_step(with_code: Path, tmp_path: Path) -> No
         load_model("token_classification", files, labels=3)
 
 
-def test_a_backbone_says_whether_its_code_is_trusted(tmp_path: Path) -> None:
-    write(tmp_path / "theirs", bert())
-    spec = {"source": "checkpoint", "path": str(tmp_path / "theirs")}
+def test_backbone_without_code_is_not_marked_as_trusted(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoint", bert())
+    spec = {"source": "checkpoint", "path": str(tmp_path / "checkpoint")}
     derive_backbone(spec, tmp_path / "backbone")
     assert not trusts_remote_code(tmp_path / "backbone")
     config = hf.AutoConfig.from_pretrained(tmp_path / "backbone")
