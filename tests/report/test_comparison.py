@@ -35,13 +35,13 @@ def test_the_paper_compared_with_itself_under_other_names():
     assert set(table["difference"]) == {0}
     assert set(table["curve_order"]) == {"", "holds"}
     assert (table["independent"] == "no").sum() == 25
-    along = orders(table)
-    assert len(along) == 10  # 2 of Figures 3, 4 and 5 each, 1 of 6 and 3 of 7
-    assert along[along["figure"] == "figure6"]["dim"].tolist() == ["all"]
-    assert set(along["retrieval"]) == {"1.00, holds"}
+    order_table = orders(table)
+    assert len(order_table) == 10  # 2 of Figures 3, 4 and 5 each, 1 of 6 and 3 of 7
+    assert order_table[order_table["figure"] == "figure6"]["dim"].tolist() == ["all"]
+    assert set(order_table["retrieval"]) == {"1.00, holds"}
 
 
-def test_a_reversed_curve_and_a_missing_row():
+def test_reversed_curve_is_reported_and_missing_rows_are_left_out():
     published = read_table(PAPER)
     ours = published[published["figure"] == "figure3"].copy()
     ours["retrieval"] = 1 - ours["retrieval"]
@@ -54,7 +54,7 @@ def test_a_reversed_curve_and_a_missing_row():
 
 
 @pytest.mark.parametrize(("same", "text"), [(True, "are the paper's"), (False, "differ")])
-def test_the_page_says_whether_the_data_are_the_paper_s(tmp_path, same, text):
+def test_page_states_whether_the_data_are_those_of_the_paper(tmp_path, same, text):
     published = read_table(PAPER)
     table = compare(published, published, COLUMNS)
     write_comparison(table, tmp_path / "c.csv", tmp_path / "c.html", title="<x>", same_data=same)
@@ -70,13 +70,13 @@ def test_a_table_of_other_experiments_is_refused():
         compare(ours, published, COLUMNS)
 
 
-def test_a_score_of_a_part_of_a_collection_says_so(tmp_path):
+def test_page_marks_scores_over_a_part_of_the_collection(tmp_path):
     published = read_table(PAPER)
     ours = published.assign(retrieval_collection="BM25's first 100")
     table = compare(ours, published, COLUMNS)
-    said = table.groupby("task")["collection"].agg(set).to_dict()
-    assert said.pop("retrieval") == {"BM25's first 100"}
-    assert set.union(*said.values()) == {""}
+    collections = table.groupby("task")["collection"].agg(set).to_dict()
+    assert collections.pop("retrieval") == {"BM25's first 100"}
+    assert set.union(*collections.values()) == {""}
     write_comparison(table, tmp_path / "c.csv", tmp_path / "c.html", title="", same_data=True)
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
     page = unescape(page)

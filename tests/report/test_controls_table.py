@@ -92,7 +92,9 @@ def test_the_difference_is_paired_by_item() -> None:
     )
     found = controls([plain, aligned], [NLI], scores, oracle=ORACLE, full_dimension={"b": 64})
     line = found.iloc[1]
-    width = line["nli_accuracy_high"] - line["nli_accuracy_low"]
-    of_difference = line["nli_accuracy_minus_kmeans_high"] - line["nli_accuracy_minus_kmeans_low"]
+    score_width = line["nli_accuracy_high"] - line["nli_accuracy_low"]
+    difference_width = (
+        line["nli_accuracy_minus_kmeans_high"] - line["nli_accuracy_minus_kmeans_low"]
+    )
     assert line["nli_accuracy_minus_kmeans"] == pytest.approx(better.mean() - base.mean())
-    assert 0 < of_difference < width / 2
+    assert 0 < difference_width < score_width / 2

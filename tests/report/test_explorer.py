@@ -143,12 +143,12 @@ def bpe(model: dict[str, Any], **parts: Any) -> PreTrainedTokenizerFast:
         setattr(tokenizer, name, part)
     is_byte_level = isinstance(parts.get("decoder"), decoders.ByteLevel)
     names = {"continuing_subword_prefix", "end_of_word_suffix"} & model.keys()
-    bytes_alone = [f"<0x{byte:02X}>" for byte in range(256)] if model.get("byte_fallback") else []
+    byte_pieces = [f"<0x{byte:02X}>" for byte in range(256)] if model.get("byte_fallback") else []
     tokenizer.train_from_iterator(
         [f"{entry.word} {entry.word}" for entry in entries()],
         trainers.BpeTrainer(
             vocab_size=6000,
-            special_tokens=["<s>", "<pad>", "</s>", "<unk>", *bytes_alone],
+            special_tokens=["<s>", "<pad>", "</s>", "<unk>", *byte_pieces],
             # Not all characters, so that some are encoded as bytes or unknown.
             limit_alphabet=256 if is_byte_level else 900,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if is_byte_level else [],
@@ -174,8 +174,8 @@ def fast(tokenizer: Tokenizer, unknown: str = "<unk>") -> PreTrainedTokenizerFas
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token=unknown)
 
 
-def forgetful(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Remove every third merge. Its subword can then only be an entire word."""
+def without_some_merges(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Remove every third merge. The subword of a removed merge can then only be an entire word."""
     data = json.loads(tokenizer.backend_tokenizer.to_str())
     merges = data["model"]["merges"]
     data["model"]["merges"] = [merge for i, merge in enumerate(merges) if i % 3]
@@ -187,7 +187,8 @@ def without_bytes(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast
     data = json.loads(tokenizer.backend_tokenizer.to_str())
     vocabulary = data["model"]["vocab"]
     data["model"]["vocab"] = {
-        text if not text.startswith("<0xF") else f"{text} gone": i for text, i in vocabulary.items()
+        text if not text.startswith("<0xF") else f"{text} removed": i
+        for text, i in vocabulary.items()
     }
     return fast(Tokenizer.from_str(json.dumps(data)))
 
@@ -218,7 +219,7 @@ def bpe_tokenizers() -> dict[str, PreTrainedTokenizerFast]:
             **byte_level,
         ),
         # Llama 3, EuroBERT
-        "split": forgetful(
+        "split": without_some_merges(
             bpe(
                 {"ignore_merges": True},
                 pre_tokenizer=pre_tokenizers.Sequence(
@@ -363,7 +364,7 @@ def tab(tabs: dict[str, Any]) -> Iterator[Any]:
     assert tab.faults == []
 
 
-# ---- Content of the page
+# Content of the page
 
 
 @pytest.mark.parametrize(
@@ -381,9 +382,9 @@ def test_arrays_round_trip_unchanged(content: np.ndarray, name: str) -> None:
     kind, text = pack(content)
     assert kind == name
     assert text.isascii() and "<" not in text
-    back = unpack(kind, text)
-    assert back.dtype == content.dtype
-    assert back.tolist() == content.tolist()
+    unpacked = unpack(kind, text)
+    assert unpacked.dtype == content.dtype
+    assert unpacked.tolist() == content.tolist()
 
 
 def test_bytes_and_values_round_trip_unchanged() -> None:
@@ -392,7 +393,7 @@ def test_bytes_and_values_round_trip_unchanged() -> None:
     assert unpack(*pack(value)) == value
 
 
-def test_numbers_are_kept_in_as_few_bytes_as_hold_them() -> None:
+def test_numbers_are_stored_in_the_smallest_sufficient_type() -> None:
     assert smallest(np.array([0, 65535])).dtype == np.uint16
     assert smallest(np.array([0, 65536])).dtype == np.uint32
     assert smallest(np.array([float(np.float32(-3.46354))])).dtype == np.float32
@@ -413,7 +414,7 @@ def test_similarities_are_the_cosines_within_groups() -> None:
     assert compared.to_mean[3] == 127  # alone
 
 
-def test_members_of_a_large_group_are_not_all_compared() -> None:
+def test_members_of_a_large_group_are_compared_only_with_the_mean() -> None:
     size = LARGEST_COMPARED + 1
     rows = torch.randn(size + 2, 4, generator=torch.Generator().manual_seed(1))
     compared = similarities(rows, np.array([0] * size + [1, 1]))
@@ -454,8 +455,8 @@ def test_a_subword_is_glossed_in_each_of_its_languages() -> None:
 
 
 def test_subwords_are_sorted_as_javascript_does() -> None:
-    """By UTF-16: a character outside the first plane is before the last characters of that
-    plane."""
+    """JavaScript sorts by UTF-16, which puts characters outside the first plane before the last
+    characters of that plane."""
     pieces = ["b", "▁A", "##c", "\uff21", "\U0001f345", "▁"]
     assert [pieces[i] for i in alphabetical(pieces, "##")] == [
         "▁A",
@@ -493,20 +494,20 @@ def test_byte_level_subwords_are_spelled_for_readers_and_for_the_tokenizer(
     bpe_tokenizers: dict[str, PreTrainedTokenizerFast],
 ) -> None:
     tokenizer = bpe_tokenizers["byte level"]
-    cutting = segmenter(tokenizer)
+    segmentation = segmenter(tokenizer)
     vocabulary = tokenizer.get_vocab()
     for spelling, piece in (("ĠG", "▁G"), ("Ã©", "é"), ("Ð", "<0xD0>"), ("<s>", "<s>")):
-        assert cutting.spellings[vocabulary[spelling]] == spelling
-        assert cutting.pieces[vocabulary[spelling]] == piece
+        assert segmentation.spellings[vocabulary[spelling]] == spelling
+        assert segmentation.pieces[vocabulary[spelling]] == piece
     data = json.loads(tokenizer.backend_tokenizer.to_str())
-    first, second, rank = cutting.merges
+    first, second, rank = segmentation.merges
     assert sorted(rank) == list(range(len(data["model"]["merges"])))
-    assert [cutting.spellings[first[7]], cutting.spellings[second[7]]] == (
+    assert [segmentation.spellings[first[7]], segmentation.spellings[second[7]]] == (
         data["model"]["merges"][rank[7]]
     )
     assert sorted(zip(first, second, strict=True)) == list(zip(first, second, strict=True))
-    assert cutting.settings["word_prefix"] == " "
-    assert cutting.settings["uncut"] == ""
+    assert segmentation.settings["word_prefix"] == " "
+    assert segmentation.settings["uncut"] == ""
     assert segmenter(bpe_tokenizers["fallback"]).spellings == []
 
 
@@ -561,33 +562,33 @@ def test_groups_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "explorer.html").exists()
 
 
-# ---- Results of the page
+# Results of the page
 
 
-def assert_cuts_as_the_library(tab: Any, tokenizer: PreTrainedTokenizerFast) -> None:
+def assert_segments_like_the_library(tab: Any, tokenizer: PreTrainedTokenizerFast) -> None:
     texts = TEXTS + sorted({entry.word for entry in entries()})
     assert len(texts) > 15_000
     encode = tokenizer.backend_tokenizer.encode_batch
-    for function, given in (
+    for function, inputs in (
         ("tokenizer.segment", texts),
         ("lookUp", [word_prefix(tokenizer) + text.strip() for text in texts if text.strip()]),
     ):
-        expected = [e.ids for e in encode(given, add_special_tokens=False)]
+        expected = [e.ids for e in encode(inputs, add_special_tokens=False)]
         found = tab.evaluate(
             f"texts => texts.map((text) => vocabulary.{function}(text).map((t) => t.id))",
-            given
+            inputs
             if function == "tokenizer.segment"
             else [text.strip() for text in texts if text.strip()],
         )
-        pairs = zip(given, found, expected, strict=True)
+        pairs = zip(inputs, found, expected, strict=True)
         assert [(text, f, e) for text, f, e in pairs if f != e] == []
 
 
 @pytest.mark.parametrize("name", ["unigram", "wordpiece"])
-def test_words_are_cut_as_the_library_cuts_them(
+def test_words_are_segmented_like_in_the_library(
     tabs: dict[str, Any], pages: dict[str, dict[str, Any]], name: str
 ) -> None:
-    assert_cuts_as_the_library(tabs[name], pages[name]["tokenizer"])
+    assert_segments_like_the_library(tabs[name], pages[name]["tokenizer"])
 
 
 @pytest.mark.parametrize(
@@ -605,14 +606,14 @@ def test_words_are_cut_as_the_library_cuts_them(
         "no unknown token",
     ],
 )
-def test_words_are_cut_by_bpe_as_the_library_cuts_them(
+def test_words_are_segmented_by_bpe_like_in_the_library(
     bpe_tabs: dict[str, Any], bpe_pages: dict[str, dict[str, Any]], name: str
 ) -> None:
-    assert_cuts_as_the_library(bpe_tabs[name], bpe_pages[name]["tokenizer"])
+    assert_segments_like_the_library(bpe_tabs[name], bpe_pages[name]["tokenizer"])
 
 
 @pytest.mark.parametrize("number", range(len(SIZES)))
-def test_neighbours_are_the_groups_members_by_cosine(
+def test_neighbours_are_group_members_sorted_by_cosine(
     tabs: dict[str, Any], pages: dict[str, dict[str, Any]], number: int
 ) -> None:
     page = pages["unigram"]
@@ -630,14 +631,14 @@ def test_neighbours_are_the_groups_members_by_cosine(
         cosines = unit @ (centre / np.linalg.norm(centre))
         found = [other["id"] for other in answer["others"]]
         assert sorted(found) == [member for member in members if member != token]
-        given = [other["cosine"] for other in answer["others"]]
-        assert given == pytest.approx(cosines[found], abs=0.5 / 127 + 1e-4)
-        assert given == sorted(given, reverse=True)
+        found_cosines = [other["cosine"] for other in answer["others"]]
+        assert found_cosines == pytest.approx(cosines[found], abs=0.5 / 127 + 1e-4)
+        assert found_cosines == sorted(found_cosines, reverse=True)
         compared.append(answer["isCompared"])
     assert compared[1] is (number == 1)  # the large group of the coarse grouping
 
 
-def test_suggestions_begin_as_was_typed(
+def test_suggestions_start_with_the_typed_text(
     tabs: dict[str, Any], pages: dict[str, dict[str, Any]]
 ) -> None:
     vocabulary = pages["unigram"]["tokenizer"].get_vocab()
@@ -652,7 +653,7 @@ def test_suggestions_begin_as_was_typed(
     assert tabs["unigram"].evaluate("vocabulary.suggest('   ')") == []
 
 
-def test_the_page_asks_for_nothing_but_itself(tab: Any, pages: dict[str, dict[str, Any]]) -> None:
+def test_page_requests_no_other_address(tab: Any, pages: dict[str, dict[str, Any]]) -> None:
     tab.fill("#the-word", "tomato")
     tab.wait_for_selector("#the-subword")
     assert {url.partition("#")[0] for url in tab.requests if not url.startswith("data:,")} == {
@@ -663,7 +664,7 @@ def test_the_page_asks_for_nothing_but_itself(tab: Any, pages: dict[str, dict[st
     assert "A &lt;b&gt;bold&lt;/b&gt; study" in source
 
 
-# ---- Using it
+# Use of the page
 
 
 def texts_of(tab: Any, selector: str) -> list[str]:
@@ -718,17 +719,17 @@ def test_members_are_sorted_by_script_and_language(
     tab.context.close()
 
 
-def test_a_subword_says_what_it_is_a_word_of(tab: Any) -> None:
-    for word, says in (
+def test_subword_shows_its_languages_gloss_and_script(tab: Any) -> None:
+    for word, description in (
         ("Deutschland", "German: Germany · Latin"),
         ("Германия", "Russian: Germany · Cyrillic"),
         ("Angola", "German, English, Swahili · Latin"),
     ):
         tab.fill("#the-word", word)
-        assert tab.inner_text(".subword p").startswith(says)
+        assert tab.inner_text(".subword p").startswith(description)
 
 
-def test_the_keyboard_is_enough(tab: Any) -> None:
+def test_page_can_be_used_with_only_the_keyboard(tab: Any) -> None:
     tab.keyboard.press("/")
     tab.keyboard.type("toma")
     assert tab.get_attribute("#the-word", "aria-expanded") == "true"
@@ -751,7 +752,7 @@ def test_the_keyboard_is_enough(tab: Any) -> None:
     assert tab.locator(".welcome").is_visible()
 
 
-def test_arrows_go_from_subword_to_subword(tab: Any) -> None:
+def test_arrow_keys_move_between_subwords(tab: Any) -> None:
     tab.fill("#the-word", "tomato pomidor")
     tab.locator("[role=tab]").first.click()
     first = tab.inner_text("#the-subword")
@@ -763,7 +764,7 @@ def test_arrows_go_from_subword_to_subword(tab: Any) -> None:
     assert tab.inner_text("#the-subword") == first
 
 
-def test_a_member_is_a_link_and_back_leads_back(tab: Any) -> None:
+def test_links_of_members_and_the_browser_history_work(tab: Any) -> None:
     tab.fill("#the-word", "tomato")
     target = tab.locator(".member").first
     name = target.locator("bdi").inner_text()
@@ -811,7 +812,7 @@ def test_every_subword_of_bpe_has_an_address(
 
 
 @pytest.mark.parametrize("name", ["byte level", "split", "fallback", "fallback, Metaspace"])
-def test_a_word_that_bpe_has_is_one_subword(
+def test_word_in_the_bpe_vocabulary_is_one_subword(
     bpe_tabs: dict[str, Any], bpe_pages: dict[str, dict[str, Any]], name: str
 ) -> None:
     tokenizer = bpe_pages[name]["tokenizer"]
@@ -828,7 +829,7 @@ def test_a_word_that_bpe_has_is_one_subword(
     assert sum(id_ is not None for id_ in expected) > 20
 
 
-def test_subwords_of_bpe_are_shown_by_their_place_in_words(bpe_tabs: dict[str, Any]) -> None:
+def test_bpe_subwords_are_shown_by_their_position_in_words(bpe_tabs: dict[str, Any]) -> None:
     show = """spellings => spellings.map((spelling) => {
       const id = vocabulary.ids.get(spelling);
       return id === undefined ? null : [vocabulary.shown(id), vocabulary.scriptOf(id)];
@@ -860,7 +861,7 @@ def test_subwords_of_bpe_are_shown_by_their_place_in_words(bpe_tabs: dict[str, A
 
 @pytest.mark.parametrize("behavior", BEHAVIORS)
 @pytest.mark.parametrize("invert", [False, True])
-def test_a_pattern_cuts_as_the_library_cuts(
+def test_pattern_splits_text_like_in_the_library(
     bpe_tabs: dict[str, Any], behavior: str, invert: bool
 ) -> None:
     for pattern in (r"\s", r"\s+", r"\p{Lu}", "[.,]", LLAMA_3):
@@ -903,7 +904,7 @@ def test_a_pattern_cuts_as_the_library_cuts(
     ],
     ids=repr,
 )
-def test_a_text_is_cut_into_words_as_the_library_does(bpe_tabs: dict[str, Any], part: Any) -> None:
+def test_pre_tokenizers_split_text_like_in_the_library(bpe_tabs: dict[str, Any], part: Any) -> None:
     texts = [text for text in TEXTS if text]
     expected = [[piece for piece, _ in part.pre_tokenize_str(text)] for text in texts]
     found = bpe_tabs["split"].evaluate(
@@ -944,7 +945,7 @@ def test_with_an_unsupported_tokenizer_only_single_subwords_are_found(
     tab.context.close()
 
 
-def test_words_written_from_the_right_are_shown_so(tab: Any) -> None:
+def test_right_to_left_words_are_shown_right_to_left(tab: Any) -> None:
     tab.fill("#the-word", "السودان")
     assert tab.evaluate("getComputedStyle(document.querySelector('#the-word')).direction") == "rtl"
     tab.fill("#the-word", "Sudan")
@@ -952,7 +953,7 @@ def test_words_written_from_the_right_are_shown_so(tab: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "selector", "says"),
+    ("typed", "selector", "expected"),
     [
         ("", ".welcome", "Special tokens"),
         ("   ", ".welcome", "Begin with"),
@@ -964,10 +965,12 @@ def test_words_written_from_the_right_are_shown_so(tab: Any) -> None:
         ("=no such subword", "#the-status", "subwords"),
     ],
 )
-def test_what_has_no_answer_is_reported(tab: Any, typed: str, selector: str, says: str) -> None:
+def test_input_without_a_group_is_explained(
+    tab: Any, typed: str, selector: str, expected: str
+) -> None:
     tab.fill("#the-word", "x")
     tab.fill("#the-word", typed)
-    assert says in tab.inner_text(selector)
+    assert expected in tab.inner_text(selector)
 
 
 def test_a_page_opens_at_the_word_of_its_address(
@@ -984,7 +987,7 @@ def test_a_page_opens_at_the_word_of_its_address(
     broken.context.close()
 
 
-def test_without_javascript_the_page_says_so(
+def test_page_explains_that_it_needs_javascript(
     browser: Any, pages: dict[str, dict[str, Any]]
 ) -> None:
     tab = browser.new_context(java_script_enabled=False).new_page()
@@ -995,7 +998,7 @@ def test_without_javascript_the_page_says_so(
 
 
 @pytest.mark.parametrize("word", ["tomato", "السودان", ""])
-def test_a_phone_shows_it_in_full_width(
+def test_page_fits_the_width_of_a_phone(
     browser: Any, pages: dict[str, dict[str, Any]], word: str
 ) -> None:
     tab = open_page(browser, pages["unigram"]["path"], word, viewport={"width": 360, "height": 740})
@@ -1003,15 +1006,15 @@ def test_a_phone_shows_it_in_full_width(
     tab.context.close()
 
 
-def test_light_and_dark_follow_the_system_and_the_button(
+def test_theme_follows_the_system_and_the_button(
     browser: Any, pages: dict[str, dict[str, Any]]
 ) -> None:
     tab = open_page(browser, pages["wordpiece"]["path"], color_scheme="dark")
-    ground = "getComputedStyle(document.body).backgroundColor"
-    dark = tab.evaluate(ground)
+    background = "getComputedStyle(document.body).backgroundColor"
+    dark = tab.evaluate(background)
     assert tab.inner_text("#the-theme") == "☀ Light"
     tab.click("#the-theme")
-    light = tab.evaluate(ground)
+    light = tab.evaluate(background)
     assert (
         sum(map(int, re.findall(r"\d+", light)))
         > 600
@@ -1020,5 +1023,5 @@ def test_light_and_dark_follow_the_system_and_the_button(
     )
     tab.reload()
     tab.wait_for_selector("html[data-ready]", state="attached")
-    assert tab.evaluate(ground) == light
+    assert tab.evaluate(background) == light
     tab.context.close()

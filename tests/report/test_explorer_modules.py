@@ -34,7 +34,7 @@ def write(folder: Path, **modules: str) -> Path:
     return folder / "main.js"
 
 
-def test_modules_follow_the_modules_that_they_import(tmp_path: Path) -> None:
+def test_modules_are_bundled_after_their_imports(tmp_path: Path) -> None:
     code = bundle(
         write(
             tmp_path,
@@ -81,17 +81,17 @@ def test_every_module_is_in_the_page() -> None:
 def test_the_bundle_is_valid(node: str, tmp_path: Path) -> None:
     script = tmp_path / "page.cjs"
     script.write_text(bundle(MODULES / "main.js"), encoding="utf-8")
-    checked = subprocess.run([node, "--check", script], capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stderr
+    result = subprocess.run([node, "--check", script], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def test_the_modules_pass_their_tests(node: str) -> None:
     tests = sorted((ROOT / "tests/report/explorer").glob("*.test.js"))
     assert tests
     command = [node, "--test", "--test-reporter=tap", *tests]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout
-    counts = dict(re.findall(r"^# (tests|pass) (\d+)$", ran.stdout, re.MULTILINE))
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+    counts = dict(re.findall(r"^# (tests|pass) (\d+)$", result.stdout, re.MULTILINE))
     assert int(counts["tests"]) == int(counts["pass"]) >= len(tests)
 
 
@@ -99,7 +99,7 @@ def test_the_modules_pass_the_linter() -> None:
     program = ROOT / "node_modules/.bin/biome"
     if not program.is_file():
         pytest.skip("needs Biome: run `npm ci`")
-    checked = subprocess.run(
+    result = subprocess.run(
         [program, "ci", "--colors=off"], cwd=ROOT, capture_output=True, text=True
     )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -62,7 +62,7 @@ ROWS = [
 ]
 
 
-def drawn(shown, dimension, value_of=lambda row, seed: 0.5, seeds=(1,), **baselines):
+def draw_scores(shown, dimension, value_of=lambda row, seed: 0.5, seeds=(1,), **baselines):
     """The figure of these curves for one task, with scores by experiment and seed."""
     rows = [row for series in shown["series"] for row in series["experiments"]]
     rows += [shown["oracle"]] if shown["oracle"] else []
@@ -91,7 +91,7 @@ def summary(figure: str) -> list[tuple[str, bool, list[str]]]:
     ]
 
 
-def test_curves_run_from_the_full_vocabulary_down():
+def test_curves_start_at_the_full_vocabulary():
     assert summary("figure3") == [
         ("SG", True, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4", "dfull/kmeans-cosine-0.05"]),
         ("SG", False, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
@@ -101,7 +101,7 @@ def test_curves_run_from_the_full_vocabulary_down():
     assert oracle is not None and oracle.recipe.path == "a/unaligned/dfull/ungrouped/mlm"
 
 
-def test_figures_take_what_they_share_from_others():
+def test_figures_reuse_experiments_of_other_figures():
     assert [label for label, *_ in summary("figure4")] == ["SG with CLSA"] * 2 + ["SG"] * 2
     assert summary("figure5") == [
         ("d = {D}", True, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
@@ -114,23 +114,29 @@ def test_figures_take_what_they_share_from_others():
     ]
 
 
-def test_figure9_is_relative_to_the_oracle_that_is_aligned_as_its_curve_is():
+def test_figure9_uses_the_oracle_with_the_alignment_of_its_curve():
     zero_shot = [
         row("figure9", f"a/{alignment}/dfull/{grouping}/mlm", training="eng")
         for alignment, grouping in (
             ("unaligned", "ungrouped"), (CLSA, "ungrouped"), (CLSA, "kmeans-cosine-0.4"),
         )
     ]  # fmt: skip
-    both = curves("figure9", [*ROWS, *zero_shot])
-    assert both.oracle is not None and both.oracle.recipe.alignment == CLSA
-    assert both.series[0].experiments[0].recipe.alignment == CLSA
-    old = curves("figure9", [*ROWS, zero_shot[0], zero_shot[2]])
-    assert old.oracle is not None and old.oracle.recipe.alignment == "unaligned"
+    with_aligned_oracle = curves("figure9", [*ROWS, *zero_shot])
+    assert (
+        with_aligned_oracle.oracle is not None
+        and with_aligned_oracle.oracle.recipe.alignment == CLSA
+    )
+    assert with_aligned_oracle.series[0].experiments[0].recipe.alignment == CLSA
+    without_aligned_oracle = curves("figure9", [*ROWS, zero_shot[0], zero_shot[2]])
+    assert (
+        without_aligned_oracle.oracle is not None
+        and without_aligned_oracle.oracle.recipe.alignment == "unaligned"
+    )
 
 
 @pytest.mark.parametrize("profile", ["experiments", "paper_experiments"])
 def test_oracles_of_figures_7_and_9_are_aligned_in_both_profiles(profile: str):
-    """Like the curves that end at them."""
+    """The oracle has the alignment of the curve that ends at it."""
     table = Path(__file__).resolve().parents[2] / f"config/{profile}.tsv"
     header, *lines = (line.split("\t") for line in table.read_text(encoding="utf-8").splitlines())
     rows = []
@@ -148,7 +154,7 @@ def test_oracles_of_figures_7_and_9_are_aligned_in_both_profiles(profile: str):
     assert shown.oracle == shown.series[0].experiments[0]
 
 
-def test_figure7_has_one_curve_a_backbone_and_no_oracle():
+def test_figure7_has_one_curve_per_backbone_and_no_oracle():
     assert summary("figure7") == [
         ("a", False, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
         ("b", False, ["dfull/ungrouped", "dfull/kmeans-cosine-0.4"]),
@@ -161,7 +167,7 @@ def test_a_figure_without_experiments_has_no_curves(figure):
     assert curves(figure, ROWS).series == ()
 
 
-def test_figure12_is_by_dimension_at_one_ratio_and_by_ratio_at_more():
+def test_figure12_is_over_dimensions_only_if_there_is_one_ratio():
     def rows(*ratios):
         return [
             row("figure12", f"a/{CLSA}/{d}/kmeans-{m}-{r}/mlm")
@@ -170,16 +176,19 @@ def test_figure12_is_by_dimension_at_one_ratio_and_by_ratio_at_more():
             for r in ratios
         ]
 
-    one = curves("figure12", [*ROWS, *rows(0.05)])
-    assert one.x == "dimension"
-    assert [(s.label, len(s.experiments)) for s in one.series] == [("cosine", 2), ("Euclidean", 2)]
-    more = curves("figure12", [*ROWS, *rows(0.4, 0.05)])
-    assert more.x == "ratio"
-    assert [s.label for s in more.series] == [
+    single_ratio = curves("figure12", [*ROWS, *rows(0.05)])
+    assert single_ratio.x == "dimension"
+    assert [(s.label, len(s.experiments)) for s in single_ratio.series] == [
+        ("cosine", 2),
+        ("Euclidean", 2),
+    ]
+    several_ratios = curves("figure12", [*ROWS, *rows(0.4, 0.05)])
+    assert several_ratios.x == "ratio"
+    assert [s.label for s in several_ratios.series] == [
         *("cosine, d = {D}", "Euclidean, d = {D}", "cosine, d = 16", "Euclidean, d = 16")
     ]
-    assert len({s.colour for s in more.series}) == 4
-    figure = drawn(more.as_dict(), 64)
+    assert len({s.colour for s in several_ratios.series}) == 4
+    figure = draw_scores(several_ratios.as_dict(), 64)
     xs = [points(container)[0] for container in figure.axes[0].containers]
     assert xs == [pytest.approx([5, 40], rel=0.04)] * 4
     assert len({x[0] for x in xs}) == 4  # side by side, so that their intervals can be read
@@ -210,14 +219,14 @@ def test_drawn_points_are_the_scores():
         value = {"ungrouped": 0.8, "kmeans-cosine-0.4": 0.6, "kmeans-cosine-0.05": 0.3}
         return value.get(experiment["grouping"], 0.1) + 0.02 * seed
 
-    figure = drawn(shown, 384, value_of, seeds=[0, 1])
+    figure = draw_scores(shown, 384, value_of, seeds=[0, 1])
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
     xs, ys = points(axes.containers[0])
     assert xs == pytest.approx([5, 40, 100], rel=0.04)
     assert ys == pytest.approx([0.31, 0.61, 0.81])
     assert [c[0].get_linestyle() for c in axes.containers] == ["-", "--", "--"]
-    # items have equal scores, so the interval of .60 and .62 is from the one to the other
+    # Items have equal scores, so the interval of 0.60 and 0.62 reaches from one to the other.
     bars = axes.containers[0][2][0].get_segments()
     assert [bars[1][0][1], bars[1][1][1]] == pytest.approx([0.60, 0.62])
 
@@ -228,27 +237,29 @@ def test_chance_and_bm25_are_lines_and_a_point_at_chance_is_hollow():
     def value_of(experiment, seed):
         return {"ungrouped": 0.8, "kmeans-cosine-0.05": 0.3}.get(experiment["grouping"], 0.6)
 
-    figure = drawn(shown, 384, value_of, chance=0.3, bm25={"ner": 0.7})
+    figure = draw_scores(shown, 384, value_of, chance=0.3, bm25={"ner": 0.7})
     (axes,) = figure.axes
-    across = [
+    horizontal_lines = [
         line.get_ydata()[0]
         for line in axes.lines
         if len(set(line.get_xdata())) == 2 and list(line.get_xdata()) == [0, 1]
     ]
-    assert across == pytest.approx([0.3, 0.7, 0.8])  # chance, BM25 and the oracle
+    assert horizontal_lines == pytest.approx([0.3, 0.7, 0.8])  # chance, BM25 and the oracle
     hollow = [line.get_ydata()[0] for line in axes.lines if line.get_markerfacecolor() == "white"]
     assert hollow == [pytest.approx(0.3)]
     labels = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     assert {"Chance", "BM25", "no better than chance"} <= set(labels)
     assert min(patch.get_y() for patch in axes.patches) == pytest.approx(0.3)  # no band below
-    above = drawn(shown, 384, value_of, chance=0.1)
-    labels = [text.get_text() for legend in above.legends for text in legend.get_texts()]
+    figure_above_chance = draw_scores(shown, 384, value_of, chance=0.1)
+    labels = [
+        text.get_text() for legend in figure_above_chance.legends for text in legend.get_texts()
+    ]
     assert "no better than chance" not in labels and "BM25" not in labels
 
 
 def test_parameters_are_ratio_times_dimension():
     shown = curves("figure6", ROWS).as_dict()
-    figure = drawn(shown, 64)
+    figure = draw_scores(shown, 64)
     xs = [points(container)[0] for container in figure.axes[0].containers]
     assert xs[0] == pytest.approx([25, 100], rel=0.04)  # 16 of 64 dimensions
     assert xs[1] == pytest.approx([10, 25], rel=0.04)  # and 40% of the subwords
@@ -276,11 +287,11 @@ def test_bands_and_curves_are_distinguishable_in_grey():
     assert max(luma(colour) for colour, _ in style.LINES) < bands[-1] - 0.07
 
 
-def test_ticks_leave_each_other_room_and_those_of_the_first_curve_come_first():
+def test_tick_labels_do_not_overlap_and_prefer_the_first_curve():
     rows = [row("figure6", f"a/unaligned/d{d}/ungrouped/mlm") for d in (64, 16, 4, 1)]
     rows += [row("figure5", f"a/{CLSA}/d16/kmeans-cosine-{r}/mlm") for r in (0.4, 0.2, 0.1, 0.05)]
     shown = curves("figure6", [*ROWS[:2], *rows]).as_dict()
-    figure = drawn(shown, 384)
+    figure = draw_scores(shown, 384)
     figure.canvas.draw()
     (axes,) = figure.axes
     labels = [label for label in axes.get_xticklabels() if label.get_text()]
@@ -302,16 +313,16 @@ def test_the_model_without_alignment_is_the_first_bar():
     ("value", "text"),
     [(0.5, "0.50"), (-0.5, "−0.50"), (-0.001, "0.00")],
 )
-def test_correlations_have_a_minus_and_zero_has_none(value: float, text: str):
+def test_negative_correlations_have_a_minus_sign_and_zero_has_none(value: float, text: str):
     assert signed(value) == text
 
 
-def test_the_commonest_scripts_have_colours():
+def test_most_common_scripts_have_colours():
     scripts = [f"script {n}" for n in range(9) for _ in range(9 - n)] + ["digits", "symbols"] * 20
     assert list(script_colours(scripts)) == [f"script {n}" for n in range(len(style.LINES))]
 
 
-def test_tick_labels():
+def test_tick_labels_are_rounded():
     assert [tick_label(v) for v in (100, 16.7, 4.17, 0.26)] == ["100", "17", "4.2", "0.26"]
 
 
@@ -326,16 +337,16 @@ def test_correlation_agrees_with_numpy_and_is_one_tailed():
     assert math.isnan(correlate(first, dict.fromkeys("abcde", 0.3)).rho)
 
 
-def test_p_values_are_corrected_for_their_number():
-    given = np.array([[0.01, 0.04], [math.nan, 0.03]])
-    # Benjamini and Hochberg: 3 · .01 / 1, 3 · .03 / 2 and 3 · .04 / 3, never falling
-    assert adjusted(given).ravel().tolist() == pytest.approx(
+def test_p_values_are_corrected_for_multiple_testing():
+    p_values = np.array([[0.01, 0.04], [math.nan, 0.03]])
+    # Benjamini and Hochberg: 3 · 0.01 / 1, 3 · 0.03 / 2 and 3 · 0.04 / 3, made monotonic.
+    assert adjusted(p_values).ravel().tolist() == pytest.approx(
         [0.03, 0.04, math.nan, 0.04], nan_ok=True
     )
     assert np.isnan(adjusted(np.full((1, 2), math.nan))).all()
 
 
-def test_drops_are_relative_and_leave_out_what_was_nothing():
+def test_relative_drops_leave_out_languages_with_an_oracle_of_zero():
     scores = {"ungrouped": {"deu": 0.8, "jpn": 0.0}, "kmeans": {"deu": 0.6, "jpn": 0.1}}
     rows = [r.as_dict() for r in (ROWS[1], ROWS[2])]
     found = even_scores(rows, ["ner"], [1], lambda r, t, s: scores[r["grouping"].partition("-")[0]])
@@ -343,7 +354,7 @@ def test_drops_are_relative_and_leave_out_what_was_nothing():
     assert drops == {"deu": pytest.approx(0.25)}
 
 
-def test_pairs_of_tasks_are_by_kind():
+def test_task_pairs_are_formed_by_kind():
     tasks = [ScoredTask(k, k, "m") for k in ("reranking", "retrieval", "question_answering")]
     assert [(group, a.name, b.name) for group, a, b in task_pairs(tasks)] == [
         ("I", "retrieval", "question_answering"),
@@ -361,7 +372,7 @@ def test_pipelines_show_steps_of_all_and_of_some_experiments():
     assert pipeline["grouping"].values == ("K-Means 5%", "K-Means 40%", "First-k 40%")
 
 
-def test_boxes_of_pipelines_hold_their_text_and_say_what_dashes_are():
+def test_pipeline_boxes_contain_their_text_and_dashes_are_explained():
     rows = [*ROWS, row("figure9", f"a/{CLSA}/dfull/kmeans-cosine-0.4/mlm", training="ell")]
     figure = draw_pipelines([r.as_dict() for r in rows])
     figure.canvas.draw()
@@ -371,11 +382,11 @@ def test_boxes_of_pipelines_hold_their_text_and_say_what_dashes_are():
     boxes = [p.get_window_extent() for p in axes.patches if isinstance(p, FancyBboxPatch)]
     for text in axes.texts:
         box = text.get_window_extent()
-        around = [b for b in boxes if b.overlaps(box)]
-        assert all(b.x0 <= box.x0 and box.x1 <= b.x1 and b.y0 <= box.y0 for b in around)
+        overlapping = [b for b in boxes if b.overlaps(box)]
+        assert all(b.x0 <= box.x0 and box.x1 <= b.x1 and b.y0 <= box.y0 for b in overlapping)
 
 
-def test_fonts_come_out_of_wheels_and_italics_do_not(tmp_path: Path):
+def test_fonts_are_extracted_from_wheels_without_italics(tmp_path: Path):
     source = findfont("DejaVu Sans")
     with zipfile.ZipFile(tmp_path / "fonts.whl", "w") as archive:
         archive.write(source, "pkg/Some-Regular.ttf")
@@ -393,7 +404,7 @@ def test_fonts_come_out_of_wheels_and_italics_do_not(tmp_path: Path):
         extract_fonts([tmp_path / "none.whl"], folder)
 
 
-def test_a_kind_s_group_has_the_most_of_it_and_half_of_its_own():
+def test_richest_group_has_the_most_pieces_of_a_kind_and_at_least_half():
     pieces = ["▁1950", "1951", "▁a", "▁b", "▁7", "▁.", "...", "▁c", "▁d", "▁12"]
     groups = np.array([0, 0, 0, 1, 1, 2, 2, 3, 4, 5])
     assert richest_group(pieces, groups, is_number) == 0
@@ -432,7 +443,7 @@ def steps_of(losses: list[float]) -> pd.DataFrame:
     return pd.DataFrame({"step": range(1, len(losses) + 1), "loss": losses})
 
 
-def test_pretraining_has_a_panel_per_space_and_a_curve_per_grouping() -> None:
+def test_pretraining_has_a_panel_per_embedding_and_a_curve_per_grouping() -> None:
     recipes = [
         Recipe("a", grouping="ungrouped", pretraining="mlm"),
         Recipe("a", grouping="kmeans-cosine-0.05", pretraining="mlm"),
@@ -449,12 +460,12 @@ def test_pretraining_has_a_panel_per_space_and_a_curve_per_grouping() -> None:
     assert first.lines[0].get_xdata()[-1] == 100
 
 
-def test_a_running_mean_begins_with_what_there_is() -> None:
+def test_running_mean_starts_with_the_available_values() -> None:
     means = running_mean(np.array([4.0, 2.0, 6.0, 0.0]), 3)
     assert means.tolist() == pytest.approx([4, 3, 4, 8 / 3])
 
 
-def test_variants_come_by_space_then_from_little_to_much_grouping() -> None:
+def test_variants_are_sorted_by_alignment_and_then_by_grouping() -> None:
     groupings = ["kmeans-cosine-0.05", "firstk-0.2", "ungrouped", "kmeans-cosine-0.4"]
     recipes = [
         Recipe("a", alignment, grouping=g) for g in groupings for alignment in (CLSA, "unaligned")
@@ -465,7 +476,7 @@ def test_variants_come_by_space_then_from_little_to_much_grouping() -> None:
 
 
 @pytest.mark.parametrize("content", ["", "step\tlos", "step\tloss\n1\tx\n"])
-def test_a_damaged_file_of_steps_is_named(tmp_path: Path, content: str) -> None:
+def test_damaged_steps_file_is_named_in_the_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "kmeans.steps.tsv"
     path.write_text(content)
     with pytest.raises(InputError, match=r"kmeans\.steps\.tsv is damaged"):

@@ -20,7 +20,7 @@ FEW = Resampling(resamples=400)
 def write(
     folder: Path, path: str, losses: dict[str, list[tuple[float, int]]], guess: float
 ) -> Path:
-    """Write a file like pretraining: the loss per token and the tokens of every sequence."""
+    """Write the loss per token and the number of tokens of every sequence, like pretraining does."""
     by_language = {}
     for language, sequences in losses.items():
         sums = [[loss * count, count] for loss, count in sequences]
@@ -52,17 +52,17 @@ def files(tmp_path: Path) -> list[Path]:
         write(tmp_path, "b/unaligned/dfull/ungrouped", losses(0.0), 7.0),
         write(tmp_path, "b/unaligned/dfull/kmeans-cosine-0.05", losses(-1.0), 5.0),
         write(tmp_path, "b/clsa-muse/d16/kmeans-cosine-0.05", losses(-0.5), 5.0),
-        # its text is segmented again, and has other sequences
+        # First-k segments the text differently, so it has other sequences.
         write(tmp_path, "b/unaligned/dfull/firstk-0.05", losses(-0.2, count=40), 5.5),
     ]
 
 
-def test_a_file_names_its_recipe() -> None:
+def test_recipe_is_read_from_the_file_name() -> None:
     recipe = recipe_of_file("results/held_out/b/clsa-muse/d16/kmeans-cosine-0.05.json")
     assert recipe.path == "b/clsa-muse/d16/kmeans-cosine-0.05/mlm"
 
 
-def test_the_loss_is_per_token_and_its_mean_over_languages(files: list[Path]) -> None:
+def test_loss_is_per_token_and_averaged_over_languages(files: list[Path]) -> None:
     from semantic_tokens.files import read_json
 
     table = held_out_losses(files, FEW, {"b": 64})
@@ -73,7 +73,7 @@ def test_the_loss_is_per_token_and_its_mean_over_languages(files: list[Path]) ->
         line = part.loc[language]
         assert line["loss"] == pytest.approx(written[language]["loss"])
         assert line["low"] < line["loss"] < line["high"]
-        # the standard error is .3 / sqrt(30)
+        # The standard error is 0.3 / sqrt(30).
         assert line["high"] - line["low"] == pytest.approx(4 * 0.3 / 30**0.5, rel=0.4)
         assert line["gain"] == pytest.approx(5.0 - line["loss"])
     mean = (written["deu"]["loss"] + written["jpn"]["loss"]) / 2
@@ -93,7 +93,7 @@ def test_the_page_and_the_figure_show_every_variant(files: list[Path], tmp_path:
     assert labels == ["K-Means", "K-Means after CLSA, d = 16", "First-k"]
     left, right = figure.axes
     xs = [list(container[0].get_xdata()) for container in left.containers]
-    # the ungrouped model ends the curves of its own dimension
+    # Curves end at the ungrouped model of their dimension, if there is one.
     assert xs == [[5, 100], [5], [5, 100]]
     assert len(right.lines) == 3
 

@@ -85,7 +85,7 @@ def test_a_page_shows_its_tables(tmp_path: Path) -> None:
     assert "http" not in page  # no requests to a network
 
 
-def test_equal_numbers_make_equal_bytes(tmp_path: Path) -> None:
+def test_rounding_noise_does_not_change_the_csv_file(tmp_path: Path) -> None:
     for name, noise in (("first", 0.0), ("second", 1e-12)):
         table = TABLE.assign(p=TABLE["p"] + noise)
         write_csv(table, tmp_path / name, {"p": ".4f", "f1_perc": ".1f", "absent": ".1f"})

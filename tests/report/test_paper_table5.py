@@ -59,19 +59,19 @@ def record_of(row, task, seed):
     return {"value": float(row["printed"][column])}
 
 
-def test_the_paper_s_identity_columns_and_relative_performance_come_back(printed, experiments):
-    # The five rows that Figures 5 and 6 repeat have their own paths: no two rows share a path.
+def test_table5_reproduces_the_printed_columns_and_percentages(printed, experiments):
+    # The five rows that Figures 5 and 6 repeat have paths of their own.
     scores = even_scores(
         experiments,
         [task.name for task in TASKS],
         [1],
-        lambda row, task, seed: {"all": record_of(row, task, seed)["value"]},
+        lambda experiment, task, seed: {"all": record_of(experiment, task, seed)["value"]},
     )
     table = table5(experiments, TASKS, scores, DIMENSIONS)
     assert len(table) == len(printed) == 45
     identity = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
-    for ours, theirs in zip(table.to_dict("records"), printed, strict=True):
-        assert [str(ours[c]) for c in identity] == [theirs[c] for c in identity]
+    for row, printed_row in zip(table.to_dict("records"), printed, strict=True):
+        assert [str(row[c]) for c in identity] == [printed_row[c] for c in identity]
         for task in TASKS:
             perc = f"{task.column}_perc"
-            assert f"{ours[perc]:.1f}" == theirs[perc], (theirs, perc)
+            assert f"{row[perc]:.1f}" == printed_row[perc], (printed_row, perc)

@@ -61,7 +61,7 @@ def test_table1_counts_the_languages_that_are_scored(counts: pd.DataFrame) -> No
     assert second["passages"] == 5
 
 
-def test_table2_says_what_the_options_come_to() -> None:
+def test_table2_lists_the_options_and_their_defaults() -> None:
     tasks = {
         "ner": {"training": {"epochs": 3, "batch_size": 64, "learning_rate": 5e-05}},
         "rerank": {
@@ -75,24 +75,27 @@ def test_table2_says_what_the_options_come_to() -> None:
         "options": {"corpora": ["a", "b"], "mask_probability": 0.15},
     }
     fine_tuning, continual = table2(tasks, pretraining)
-    told = fine_tuning.set_index("parameter").to_dict("index")
-    assert told["epochs"] == {"ner": "3", "rerank": ""}  # the steps decide
-    assert told["learning_rate"] == {"ner": "5e-05", "rerank": "1e-05"}
-    assert told["adam_beta_2"] == {"ner": "0.99", "rerank": "0.99"}  # the default
-    assert told["dropout"] == {"ner": "", "rerank": "0"}  # the backbone's value, and no dropout
-    assert told["loss"] == {"ner": "", "rerank": "listwise"}
-    assert told["max_query_length"]["rerank"] == "32"
-    told = dict(continual.values.tolist())
-    assert (told["max_steps"], told["corpora"], told["mask_probability"]) == (
+    parameters = fine_tuning.set_index("parameter").to_dict("index")
+    assert parameters["epochs"] == {"ner": "3", "rerank": ""}  # the steps decide
+    assert parameters["learning_rate"] == {"ner": "5e-05", "rerank": "1e-05"}
+    assert parameters["adam_beta_2"] == {"ner": "0.99", "rerank": "0.99"}  # the default
+    assert parameters["dropout"] == {
+        "ner": "",
+        "rerank": "0",
+    }  # the backbone's value, and no dropout
+    assert parameters["loss"] == {"ner": "", "rerank": "listwise"}
+    assert parameters["max_query_length"]["rerank"] == "32"
+    parameters = dict(continual.values.tolist())
+    assert (parameters["max_steps"], parameters["corpora"], parameters["mask_probability"]) == (
         "25000",
         "a b",
         "0.15",
     )
-    assert "epochs" not in told
+    assert "epochs" not in parameters
 
 
-def test_table3_orders_what_was_measured(tmp_path: Path) -> None:
-    taken = {
+def test_table3_is_sorted_by_dimension_and_ratio(tmp_path: Path) -> None:
+    measurement = {
         "parameters": 178_000_000, "device": "GPU", "processes": 1, "precision": "bf16",
         "batch_size": 1024, "device_batch_size": 128, "sequence_length": 256,
         "steps_measured": 9, "steps_per_second": 1.9, "peak_memory_bytes": 74_600_000_000,
@@ -102,17 +105,21 @@ def test_table3_orders_what_was_measured(tmp_path: Path) -> None:
     for name in ("d128/ungrouped", "dfull/ungrouped", "dfull/kmeans-cosine-0.05"):
         path = tmp_path / f"mbert/unaligned/{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(taken, path)
-        whole = {"steps_per_second": 0.7, "peak_memory_bytes": 130_100_000_000, "logits": "all"}
+        write_json(measurement, path)
+        all_logits_measurement = {
+            "steps_per_second": 0.7,
+            "peak_memory_bytes": 130_100_000_000,
+            "logits": "all",
+        }
         files.append(path)
         all_logits.append(path.with_name(f"{path.stem}.all-logits.json"))
-        write_json(taken | whole, all_logits[-1])
+        write_json(measurement | all_logits_measurement, all_logits[-1])
     table = table3(files, all_logits, 768)
     assert table[["dim", "ratio"]].values.tolist() == [[768, 0.05], [768, 1.0], [128, 1.0]]
     numbers = table.loc[0, ["parameters_m", "peak_memory_gb", "steps_per_second"]]
     assert numbers.tolist() == pytest.approx([178, 74.6, 1.9])
-    paper = table.loc[0, ["peak_memory_all_logits_gb", "steps_per_second_all_logits"]]
-    assert paper.tolist() == pytest.approx([130.1, 0.7])
+    all_logits_numbers = table.loc[0, ["peak_memory_all_logits_gb", "steps_per_second_all_logits"]]
+    assert all_logits_numbers.tolist() == pytest.approx([130.1, 0.7])
 
 
 ROWS = [
@@ -127,7 +134,7 @@ ROWS = [
 @pytest.mark.parametrize(
     ("language", "expected", "items"), [("zho", [0.4, 0.2, 0.3], 4), (None, [0.5, 0.4, 0.6], 8)]
 )
-def test_table4_is_of_one_language_or_all(
+def test_table4_covers_one_language_or_all(
     language: str | None, expected: list[float], items: int
 ) -> None:
     in_chinese = {"ungrouped": 0.4, "lexicon-muse": 0.2, "kmeans-cosine-0.4": 0.3}
@@ -149,7 +156,7 @@ def test_table4_is_of_one_language_or_all(
     assert set(table["items"]) == {items}
 
 
-def test_groupings_have_names() -> None:
+def test_groupings_have_readable_names() -> None:
     groupings = {
         "kmeans-cosine-0.4": "K-Means",
         "firstk-0.1": "First-k",
@@ -159,7 +166,7 @@ def test_groupings_have_names() -> None:
         assert method_name(Recipe("mbert", grouping=grouping)) == name
 
 
-def test_the_ratio_is_of_the_file(tmp_path: Path) -> None:
+def test_ratio_is_read_from_the_groups_file(tmp_path: Path) -> None:
     groups = {"weight": np.zeros((3, 2), np.float32), "token_to_group": np.zeros(4, np.int64)}
     save_file(groups, tmp_path / "groups.safetensors")
     assert ratio_of_file(tmp_path / "groups.safetensors") == 0.75

@@ -64,7 +64,7 @@ def save(
         write_json({**configuration, "run": run}, root / in_run("results/configuration.json", run))
 
 
-def compared(root: Path, first: str = BASE, second: str = "lr") -> RunComparison:
+def compare_saved_runs(root: Path, first: str = BASE, second: str = "lr") -> RunComparison:
     return compare_runs(read_run(first, root), read_run(second, root))
 
 
@@ -80,14 +80,14 @@ def drawn_differences(first: np.ndarray, second: np.ndarray, seed: int) -> np.nd
     return total / 2
 
 
-def test_differences_are_those_of_a_direct_computation(tmp_path: Path) -> None:
+def test_differences_equal_a_direct_computation(tmp_path: Path) -> None:
     generator = np.random.default_rng(5)
     oracle = generator.random(600) < 0.7
     better = oracle | (generator.random(600) < 0.2)
     shuffled = generator.permutation(oracle)
     save(tmp_path, BASE, {f"{ORACLE}/1": nli(oracle), f"{GROUPED}/1": nli(oracle)})
     save(tmp_path, "lr", {f"{ORACLE}/1": nli(better)[::-1], f"{GROUPED}/1": nli(shuffled)})
-    found = compared(tmp_path)
+    found = compare_saved_runs(tmp_path)
     assert tuple(found.table) == COLUMNS
     table = found.table.set_index("experiment")
     values = {ORACLE: better, GROUPED: shuffled}
@@ -113,7 +113,7 @@ def test_differences_are_those_of_a_direct_computation(tmp_path: Path) -> None:
     assert found.notes == []
 
 
-def test_a_score_has_the_interval_that_table_5_has(tmp_path: Path) -> None:
+def test_score_intervals_equal_those_of_table_5(tmp_path: Path) -> None:
     """Draws depend only on a task's items and the seed."""
     from semantic_tokens.evaluation.bootstrap import Resampling
     from semantic_tokens.evaluation.scores import TaskScores
@@ -121,31 +121,30 @@ def test_a_score_has_the_interval_that_table_5_has(tmp_path: Path) -> None:
     right = np.random.default_rng(2).random(80) < 0.4
     save(tmp_path, BASE, {f"{ORACLE}/1": nli(right)})
     save(tmp_path, "lr", {f"{ORACLE}/1": nli(~right)})
-    line = compared(tmp_path).table.iloc[0]
-    alone = TaskScores("nli", {"x": [nli(right)]}, Resampling(RESAMPLES)).estimate("x")
-    assert line[["first_score", "first_low", "first_high"]].tolist() == pytest.approx(alone[:3])
+    line = compare_saved_runs(tmp_path).table.iloc[0]
+    estimate = TaskScores("nli", {"x": [nli(right)]}, Resampling(RESAMPLES)).estimate("x")
+    assert line[["first_score", "first_low", "first_high"]].tolist() == pytest.approx(estimate[:3])
 
 
-def test_scores_are_means_over_the_trainings_that_both_have(tmp_path: Path) -> None:
+def test_scores_are_means_over_common_trainings(tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
     runs = {seed: generator.random(40) < 0.5 for seed in (1, 2, 3)}
     save(tmp_path, BASE, {f"{ORACLE}/{seed}": nli(runs[seed]) for seed in (1, 2)},
          configuration=CONFIGURATION | {"seeds": [1, 2]})  # fmt: skip
     save(tmp_path, "lr", {f"{ORACLE}/{seed}": nli(runs[seed]) for seed in (2, 3)},
          configuration=CONFIGURATION | {"seeds": [2, 3]})  # fmt: skip
-    found = compared(tmp_path)
+    found = compare_saved_runs(tmp_path)
     line = found.table.iloc[0]
     assert (line["trainings"], line["difference"], line["p"]) == (1, 0, 1)
-    assert found.notes == [
-        "If the trainings of the runs differ, scores are means over the common trainings."
-    ]
+    (note,) = found.notes
+    assert "common trainings" in note
 
 
-def test_other_seeds_are_compared_one_by_one(tmp_path: Path) -> None:
+def test_runs_with_different_seeds_are_compared(tmp_path: Path) -> None:
     first, second = (np.random.default_rng(seed).random(40) < 0.5 for seed in (1, 2))
     save(tmp_path, BASE, {f"{ORACLE}/1": nli(first)})
     save(tmp_path, "lr", {f"{ORACLE}/7": nli(second)}, configuration=CONFIGURATION | {"seeds": [7]})
-    line = compared(tmp_path).table.iloc[0]
+    line = compare_saved_runs(tmp_path).table.iloc[0]
     assert line["difference"] == pytest.approx(second.mean() - first.mean())
 
 
@@ -158,30 +157,30 @@ def test_replicates_are_trainings_of_one_experiment(tmp_path: Path) -> None:
         scores = {f"{ORACLE}/1": nli(right[run][0])}
         scores[f"{ORACLE.replace('b/', 'b.replicate-2/', 1)}/1001"] = nli(right[run][1])
         save(tmp_path, run, scores, configuration=replicated)
-    (line,) = compared(tmp_path).table.to_dict("records")
+    (line,) = compare_saved_runs(tmp_path).table.to_dict("records")
     assert line["trainings"] == 2
     assert line["second_score"] == pytest.approx(np.mean([v.mean() for v in right["lr"]]))
 
 
-def test_a_score_that_is_not_finished_is_left_out(tmp_path: Path) -> None:
+def test_experiment_with_missing_trainings_is_left_out(tmp_path: Path) -> None:
     right = [True, False] * 10
-    both = CONFIGURATION | {"seeds": [1, 2]}
-    every = {f"{recipe}/{seed}": nli(right) for recipe in (ORACLE, GROUPED) for seed in (1, 2)}
-    save(tmp_path, BASE, every, configuration=both)
-    del every[f"{GROUPED}/2"]
-    save(tmp_path, "lr", every, configuration=both)
-    found = compared(tmp_path)
+    two_seeds = CONFIGURATION | {"seeds": [1, 2]}
+    scores = {f"{recipe}/{seed}": nli(right) for recipe in (ORACLE, GROUPED) for seed in (1, 2)}
+    save(tmp_path, BASE, scores, configuration=two_seeds)
+    del scores[f"{GROUPED}/2"]
+    save(tmp_path, "lr", scores, configuration=two_seeds)
+    found = compare_saved_runs(tmp_path)
     assert found.table["experiment"].tolist() == [f"{ORACLE}/all-languages"]
-    assert found.notes == [
-        f"nli, {GROUPED}/all-languages: left out, since 1 of 2 trainings of run lr are missing."
-    ]
+    (note,) = found.notes
+    assert note.startswith(f"nli, {GROUPED}/all-languages: left out")
+    assert "1 of 2 trainings of run lr" in note
 
 
-def test_other_test_items_are_not_paired(tmp_path: Path) -> None:
+def test_different_test_items_are_not_paired(tmp_path: Path) -> None:
     right = np.random.default_rng(4).random(60) < 0.5
     save(tmp_path, BASE, {f"{ORACLE}/1": nli(right), f"{GROUPED}/1": nli(right)})
     save(tmp_path, "lr", {f"{ORACLE}/1": nli(right[:40]), f"{GROUPED}/1": nli(~right)})
-    found = compared(tmp_path)
+    found = compare_saved_runs(tmp_path)
     table = found.table.set_index("experiment")
     unpaired, paired = (table.loc[f"{recipe}/all-languages"] for recipe in (ORACLE, GROUPED))
     assert unpaired["second_score"] == pytest.approx(right[:40].mean())
@@ -190,29 +189,27 @@ def test_other_test_items_are_not_paired(tmp_path: Path) -> None:
         assert np.isnan(unpaired[column]) and not np.isnan(paired[column])
     assert paired["p_adjusted"] == paired["p"]  # for one test
     (note,) = found.notes
-    assert note.startswith(
-        "nli: the test items differ (60 in base, 40 in lr, 40 ids in both), so scores cannot be paired"
-    )
+    assert note.startswith("nli: the test items differ (60 in base, 40 in lr, 40 ids in both)")
     assert "–" in printed(found) and note in printed(found)
 
 
-def test_other_text_under_the_same_ids_is_not_paired(tmp_path: Path) -> None:
+def test_different_texts_with_the_same_ids_are_not_paired(tmp_path: Path) -> None:
     right = [True, False] * 10
     other = json.loads(json.dumps(CONFIGURATION))
     other["datasets"]["pairs"]["options"] = {"seed": 2}
     save(tmp_path, BASE, {f"{ORACLE}/1": nli(right)})
     save(tmp_path, "lr", {f"{ORACLE}/1": nli(right)}, configuration=other)
-    (note,) = compared(tmp_path).notes
+    (note,) = compare_saved_runs(tmp_path).notes
     assert "the items cannot be compared" in note
     for run, text in ((BASE, "red"), ("lr", "blue")):
         path = tmp_path / in_run("results/datasets/pairs/test.jsonl", run)
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps({"id": "0000", "first": text}) + "\n", encoding="utf-8")
-    found = compared(tmp_path)
+    found = compare_saved_runs(tmp_path)
     assert np.isnan(found.table.loc[0, "difference"])
     assert "the test items differ (20 in base, 20 in lr, under the same ids)" in found.notes[0]
     path.write_text(json.dumps({"id": "0000", "first": "red"}) + "\n", encoding="utf-8")
-    found = compared(tmp_path)  # read in another way, with the same items
+    found = compare_saved_runs(tmp_path)  # another reader, and the same items
     assert (found.table.loc[0, "difference"], found.notes) == (0, [])
 
 
@@ -223,59 +220,58 @@ def test_differences_between_runs_are_listed(tmp_path: Path) -> None:
     other["lexicons"] = {"mine": {"reader": "table"}}
     save(tmp_path, BASE, {f"{ORACLE}/1": nli(right)})
     save(tmp_path, "lr", {f"{ORACLE}/1": nli(right)}, configuration=other)
-    lines = compared(tmp_path).differing.values.tolist()
+    lines = compare_saved_runs(tmp_path).differing.values.tolist()
     assert lines == [
         ["tasks.nli.learning_rate", "0.001", "0.0005"],
         ["lexicons.mine.reader", "–", "table"],
     ]
     for run, configuration, torch in ((BASE, CONFIGURATION, "1"), ("lr", other, "2")):
-        made_by = {
+        provenance = {
             "configuration": {**configuration, "run": run},
             "code": {"version": "1", "sha256": "a", "commit": None, "changed_since": None},
             "python": "3.12",
             "packages": {"torch": torch, "numpy": "1"},
             "inputs": {in_run("resources/wheels/emoji.whl", run): "c"},
         }
-        write_json(made_by, tmp_path / in_run("results/provenance.json", run))
-    found = compared(tmp_path)
+        write_json(provenance, tmp_path / in_run("results/provenance.json", run))
+    found = compare_saved_runs(tmp_path)
     assert sorted(found.differing.values.tolist()) == sorted([*lines, ["packages.torch", "1", "2"]])
     assert found.notes == []
     record = tmp_path / in_run("results/configuration.json", "lr")
     write_json({**other, "run": "lr", "title": "Since"}, record)
-    (note,) = compared(tmp_path).notes
+    (note,) = compare_saved_runs(tmp_path).notes
     assert (
         note.startswith("Run lr was last started with another configuration than")
         and "title" in note
     )
 
 
-def test_a_run_that_was_never_recorded_is_compared_all_the_same(tmp_path: Path) -> None:
+def test_run_without_a_recorded_configuration_is_compared(tmp_path: Path) -> None:
     right = [True, False] * 10
     save(tmp_path, BASE, {f"{ORACLE}/1": nli(right)}, configuration=None)
     save(tmp_path, "lr", {f"{ORACLE}/1": nli(right)})
-    found = compared(tmp_path)
+    found = compare_saved_runs(tmp_path)
     assert found.table.loc[0, "difference"] == 0
-    assert found.notes == [
-        "The configuration of run base is unknown, because it was never recorded."
-    ]
+    (note,) = found.notes
+    assert "configuration of run base is unknown" in note
 
 
 # Incomparable scores
 
 
-def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_unknown_or_empty_run_is_named_in_the_error(tmp_path: Path) -> None:
     save(tmp_path, BASE, {f"{ORACLE}/1": nli([True, False])})
     save(tmp_path, "lr5e-4", {f"{ORACLE}/1": nli([True, False])})
-    (tmp_path / "results/runs/begun").mkdir()
+    (tmp_path / "results/runs/empty").mkdir()
     for name, message in (
         ("lr5e4", r"there is no run lr5e4 in .*results; did you mean lr5e-4\?"),
-        ("other", r"there is no run other in .*; there are: base, begun, lr5e-4"),
-        ("begun", r"run begun has no scores yet"),
+        ("other", r"there is no run other in .*; there are: base, empty, lr5e-4"),
+        ("empty", r"run empty has no scores"),
     ):
         with pytest.raises(InputError, match=message):
             read_run(name, tmp_path)
-    with pytest.raises(InputError, match="base is named twice; name two runs"):
-        compared(tmp_path, BASE, BASE)
+    with pytest.raises(InputError, match="base is named twice"):
+        compare_saved_runs(tmp_path, BASE, BASE)
 
 
 def test_runs_without_common_scores_are_refused(tmp_path: Path) -> None:
@@ -283,9 +279,9 @@ def test_runs_without_common_scores_are_refused(tmp_path: Path) -> None:
     save(tmp_path, "lr", {f"{GROUPED}/1": nli([True, False])})
     with pytest.raises(
         InputError,
-        match=r"runs base and lr share no experiment: base has scores of 1 experiment in nli, lr of",
+        match=r"base and lr share no experiment: base has .* 1 experiment in nli",
     ):
-        compared(tmp_path)
+        compare_saved_runs(tmp_path)
 
 
 # The command
@@ -313,7 +309,7 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     assert "Runs base and lr" in text and "Differences in how they were made" in text
 
 
-def test_the_command_says_in_one_line_what_is_wrong(
+def test_errors_of_the_command_are_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save(tmp_path, BASE, {f"{ORACLE}/1": nli([True, False])})
@@ -321,6 +317,6 @@ def test_the_command_says_in_one_line_what_is_wrong(
     assert main(["compare", BASE, "lr", *options]) == 1
     assert capsys.readouterr().err.startswith("Error: there is no run lr in ")
     assert main(["compare", BASE, BASE, "--output", "table.xls", *options]) == 1
-    assert capsys.readouterr().err == (
-        "Error: table.xls ends neither in .csv nor in .html; rename it\n"
-    )
+    error = capsys.readouterr().err
+    assert error.startswith("Error: table.xls ") and error.count("\n") == 1
+    assert ".csv" in error and ".html" in error

@@ -126,15 +126,15 @@ def test_one_seed_gives_values_and_relative_performance():
     assert table["qa_f1"].tolist() == pytest.approx([80, 45, 85])
 
 
-def test_seeds_give_means_and_sample_deviations_and_relative_performance_of_the_means(tmp_path):
+def test_seeds_give_means_sample_deviations_and_percentages_of_the_means(tmp_path):
     table = table5(ROWS, [NER], scores_of([NER], [1, 2]), DIMENSIONS)
     write_csv(table, [NER], tmp_path / "table5.csv")
     lines = csv_lines(tmp_path / "table5.csv")
-    # means .85 and .40, deviations |.8 - .9| / sqrt 2 and |.45 - .35| / sqrt 2
+    # Means 0.85 and 0.40, deviations |0.8 - 0.9| / sqrt(2) and |0.45 - 0.35| / sqrt(2).
     parts = ("", "_std", "_low", "_high", "_perc", "_above_chance")
     columns = [f"ner_names_f1{part}" for part in parts]
     assert list(lines[0])[6:] == columns
-    # items have equal scores, so an interval is from the one seed to the other
+    # Items have equal scores, so an interval reaches from one seed to the other.
     assert [lines[0][c] for c in columns] == [
         "0.8500",
         "0.0707",
@@ -170,7 +170,7 @@ def test_the_csv_has_fixed_decimals(tmp_path):
     )
 
 
-def test_a_lexicon_grouping_has_no_ratio_and_a_reference_of_zero_no_relative_performance(tmp_path):
+def test_lexicon_grouping_has_no_ratio_and_zero_reference_no_percentage(tmp_path):
     lexicon = experiment(figure="table4", grouping="lexicon-muse")
 
     scores = even_scores(
@@ -197,15 +197,15 @@ def test_every_backbone_has_one_reference(rows, message):
         table5(rows, [NER], scores_of([NER], [1]), DIMENSIONS)
 
 
-def test_the_page_by_language_has_the_table_s_order(tmp_path):
-    given = [(ratio, pt) for pt in ("asis", "mlm") for ratio in ("0.4", "0.05")]
-    rows = [{**GROUPED, "grouping": f"kmeans-cosine-{r}", "pretraining": pt} for r, pt in given]
+def test_page_by_language_keeps_the_order_of_the_table(tmp_path):
+    variants = [(ratio, pt) for pt in ("asis", "mlm") for ratio in ("0.4", "0.05")]
+    rows = [{**GROUPED, "grouping": f"kmeans-cosine-{r}", "pretraining": pt} for r, pt in variants]
     scores = even_scores(rows, [NER.name], [1], lambda *_: {"deu": 0.5})
     table = by_language(rows, [NER], scores, DIMENSIONS)
     write_by_language_page(table, [NER], tmp_path / "page.html", title="")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     shown = re.findall(r'<td class=" text">(0\.\d+)</td>', page)
-    assert shown == [ratio for ratio, _ in given]
+    assert shown == [ratio for ratio, _ in variants]
 
 
 def test_by_language_distinguishes_first_k_from_k_means(tmp_path):
@@ -215,11 +215,11 @@ def test_by_language_distinguishes_first_k_from_k_means(tmp_path):
     assert len(lines) == len(ROWS) * 2 * 2
     identity = [column for column in lines[0] if column not in NUMBERS]
     assert len({tuple(line[c] for c in identity) for line in lines}) == len(lines)
-    wanted = {"task": "qa", "language": "swa", "ratio": "0.05"}
+    selected = {"task": "qa", "language": "swa", "ratio": "0.05"}
     found = {
         line["grouping"]: tuple(line[number] for number in NUMBERS)
         for line in lines
-        if wanted.items() <= line.items()
+        if selected.items() <= line.items()
     }
     assert found == {
         "kmeans-cosine-0.05": ("30.00", "14.14", "20.00", "40.00", "4"),
@@ -254,7 +254,7 @@ def test_latex_has_a_cell_for_every_column_and_escapes_names(tmp_path):
     body = text.split(r"\toprule")[1].split(r"\bottomrule")[0]
     columns = re.search(r"\\begin{tabular}{(\w+)}", text)[1]
     rows = [row for row in re.split(r"\\\\(?:\n|$)", body) if row.strip()]
-    # two of the head; three groups of a heading and a line, and chance
+    # Two rows of the head, three groups of a heading and a row, and chance with its heading.
     assert len(rows) == 2 + 4 * 2
     for row in rows:
         spans = sum(int(n) - 1 for n in re.findall(r"\\multicolumn{(\d+)}", row))
@@ -345,7 +345,7 @@ def test_scores_at_chance_are_marked_and_have_no_band(tmp_path):
     assert r"  & 0.450$^\circ$\,{\tiny 0.450--0.450} & 56.2\%" in text
 
 
-def test_baselines_are_lines_in_the_table_s_own_columns(tmp_path):
+def test_baselines_are_rows_with_the_columns_of_the_table(tmp_path):
     rank = ScoredTask("rerank", "reranking", "ndcg_at_10")
     scores = even_scores(
         [ORACLE], ["rerank", NER.name], [1], lambda *_: {"deu": 0.8, "swa": 0.4},
@@ -373,7 +373,7 @@ def test_records_are_found_by_their_recipe(tmp_path):
         find(FIRST_K, "qa", 3)
 
 
-def test_the_full_dimension_is_the_backbones_own(tmp_path):
+def test_full_dimension_is_read_from_the_config_of_the_backbone(tmp_path):
     ElectraConfig(hidden_size=128, embedding_size=384).save_pretrained(tmp_path / "big")
     assert full_dimensions([tmp_path / "big/config.json"]) == DIMENSIONS
 
@@ -386,7 +386,7 @@ SEARCHED = "the relevant passages, BM25's first 100 and 10000 others per languag
 
 
 def pooled(row, task, seed):
-    """Questions search a pool; names do not."""
+    """The record of a score. Only the task `qa` searches a pool."""
     return record_of(row, task, seed) | ({"collection": POOL} if task == "qa" else {})
 
 
@@ -412,9 +412,9 @@ def test_every_score_names_the_searched_pool(tmp_path):
 
 
 def test_seeds_of_different_collections_are_distinguished():
-    whole, pool, part = {}, {"collection": POOL}, {"collection": {"distractors": 0.25}}
-    assert collection_note([whole]) == ""
-    assert collection_note([pool, whole, pool]) == SEARCHED
+    full, pool, part = {}, {"collection": POOL}, {"collection": {"distractors": 0.25}}
+    assert collection_note([full]) == ""
+    assert collection_note([pool, full, pool]) == SEARCHED
     assert collection_note([pool, part]).split("; ") == [
         SEARCHED,
         "the judged passages and 25% of the other passages",
