@@ -47,7 +47,7 @@ def test_inputs_are_padded_on_the_right() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
-def test_every_example_is_predicted_once_and_by_its_own_number(batch_size: int) -> None:
+def test_every_example_is_predicted_once_under_its_index(batch_size: int) -> None:
     lengths = np.random.default_rng(0).integers(1, 20, size=23).tolist()
     sizes: list[int] = []
 
@@ -66,7 +66,7 @@ def test_every_example_is_predicted_once_and_by_its_own_number(batch_size: int) 
 
 
 @pytest.mark.parametrize("tokens", [1, 12, 30, None])
-def test_batches_hold_examples_of_like_length_and_no_more_tokens_than_allowed(tokens) -> None:
+def test_batches_have_similar_lengths_and_respect_the_token_limit(tokens) -> None:
     lengths = np.random.default_rng(0).integers(1, 20, size=50).tolist()
     batches = list(batches_of_like_length(lengths, 7, tokens))
     order = np.concatenate(batches)
@@ -76,11 +76,11 @@ def test_batches_hold_examples_of_like_length_and_no_more_tokens_than_allowed(to
         assert 1 <= len(batch) <= 7
         longest = max(lengths[i] for i in batch)
         assert len(batch) == 1 or tokens is None or len(batch) * longest <= tokens
-    for batch, after in itertools.pairwise(batches):  # no batch could have taken one more
+    for batch, after in itertools.pairwise(batches):  # no batch has room for another example
         assert len(batch) == 7 or (len(batch) + 1) * lengths[after[0]] > tokens
 
 
-def test_prediction_is_without_dropout_and_leaves_the_model_to_train() -> None:
+def test_prediction_disables_dropout_and_restores_training_mode() -> None:
     seen = []
     model = Rule(lambda **batch: batch["input_ids"].float())
     for _ in predict(
@@ -98,11 +98,11 @@ def test_prediction_is_without_dropout_and_leaves_the_model_to_train() -> None:
     assert model.training
 
 
-def test_rows_of_a_language() -> None:
+def test_training_rows_are_selected_by_language() -> None:
     rows = [{"language": code, "id": i} for i, code in enumerate(["swa", "eng", "swa", "amh"])]
     assert [row["id"] for row in of_languages(rows, ["swa", "amh"])] == [0, 2, 3]
     assert of_languages(rows, None) == rows
-    with pytest.raises(InputError, match=r"no training example is in \['yor'\]; fix the"):
+    with pytest.raises(InputError, match=r"no training example is in \['yor'\]"):
         of_languages(rows, ["yor"])
 
 
@@ -111,23 +111,23 @@ def test_rows_of_a_language() -> None:
 
 def test_items_round_trip(tmp_path: Path) -> None:
     items = [ScoredItem("ü", "deu", 2.0, 5.0), ScoredItem("b", "eng", 0.1 + 0.2, 1.0)]
-    for some in (items, []):
-        write_items(some, tmp_path / "items.parquet")
-        assert read_items(tmp_path / "items.parquet") == some
+    for expected in (items, []):
+        write_items(expected, tmp_path / "items.parquet")
+        assert read_items(tmp_path / "items.parquet") == expected
 
 
-def test_a_file_of_no_items_is_named(tmp_path: Path) -> None:
+def test_damaged_items_file_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "items.parquet").write_bytes(b"PAR1 cut")
     with pytest.raises(InputError, match=r"items\.parquet: no table of scored items"):
         read_items(tmp_path / "items.parquet")
 
 
-def test_a_language_without_anything_to_earn_scores_nothing() -> None:
+def test_language_without_possible_points_scores_zero() -> None:
     items = [ScoredItem("1", "deu", 0.0, 0.0), ScoredItem("2", "ara", 2.0, 5.0)]
     assert scores_by_language(items) == {"ara": (0.4, 1), "deu": (0.0, 1)}
 
 
-def test_predictions_are_a_line_for_each_item_and_equal_ones_equal_files(tmp_path: Path) -> None:
+def test_predictions_have_one_line_per_item_and_are_reproducible(tmp_path: Path) -> None:
     items = [ScoredItem("ü", "deu", 1.0, 1.0), ScoredItem("b", "eng", 0.0, 1.0)]
     predictions = {"b": {"label": "番茄"}, "ü": {"label": "rot"}}
     for name in ("one", "other"):
@@ -188,7 +188,7 @@ NAMES = {
 }
 
 
-def initials(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
+def tag_by_initial(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
     """A tagger by the first letter: p starts a person, a continues one, l starts a place. Other
     subwords of a word, and padding, are tagged as a place."""
     tags = ["B-LOC", "B-PER", "I-PER", "O"]
@@ -229,27 +229,27 @@ def test_the_loss_is_the_mean_over_words(names: dict) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 64])
-def test_names_are_scored_by_language_over_all_words(names: dict, batch_size: int) -> None:
-    scores = scores_by_language(make_task(**names).evaluate(Rule(initials), batch_size))
-    # English: "per ana and" is tagged as one name: of two entities, two are found, and one is
+def test_entities_are_scored_by_language_over_all_words(names: dict, batch_size: int) -> None:
+    scores = scores_by_language(make_task(**names).evaluate(Rule(tag_by_initial), batch_size))
+    # English: "per ana and" is tagged as one name. Two of two entities are found, and one is
     # correct.
-    # Swahili: of five entities the last lies past the cut and one tag was never seen in
-    # training; four are found, three of them right.
+    # Swahili: of five entities, the last is truncated and one has a tag that training never saw. Four
+    # are found, and three of them are correct.
     assert scores == {"eng": (pytest.approx(0.5), 1), "swa": (pytest.approx(2 * 3 / (4 + 5)), 2)}
 
 
-def test_zero_shot_training_shares_the_tags_of_all(names: dict, tmp_path: Path) -> None:
+def test_zero_shot_training_keeps_the_tags_of_all_languages(names: dict, tmp_path: Path) -> None:
     task = make_task(**names | {"languages": ["eng"]})
     assert len(task.lengths) == 2
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
     assert task.load_model(folder, seed=0, dropout=None).classifier.out_features == 4
 
 
-def test_the_development_split_is_for_choosing(tmp_path: Path) -> None:
+def test_development_split_can_be_evaluated(tmp_path: Path) -> None:
     splits = NAMES | {"dev": [sentence(6, "luo", "per", "B-PER")]}
-    given = write_task(tmp_path, "token_classification", splits, {"max_length": 21})
+    arguments = write_task(tmp_path, "token_classification", splits, {"max_length": 21})
     scores = scores_by_language(
-        make_task(**given | {"evaluation_split": "dev"}).evaluate(Rule(initials), 2)
+        make_task(**arguments | {"evaluation_split": "dev"}).evaluate(Rule(tag_by_initial), 2)
     )
     assert scores == {"luo": (1.0, 1)}
 
@@ -279,7 +279,7 @@ PAIRS = {
 }
 
 
-def second_texts(
+def label_by_second_text(
     input_ids: torch.Tensor, token_type_ids: torch.Tensor, **_: torch.Tensor
 ) -> torch.Tensor:
     """A classifier by the second text's first letter: y contradicts, all others are entailed."""
@@ -294,26 +294,26 @@ def pairs(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 def test_accuracy_by_language(pairs: dict, batch_size: int) -> None:
-    scores = scores_by_language(make_task(**pairs).evaluate(Rule(second_texts), batch_size))
+    scores = scores_by_language(make_task(**pairs).evaluate(Rule(label_by_second_text), batch_size))
     assert scores == {"deu": (pytest.approx(1 / 2), 2), "eng": (pytest.approx(2 / 3), 3)}
 
 
-def test_labels_are_numbered_alike_in_every_language(pairs: dict, tmp_path: Path) -> None:
-    everything, german = make_task(**pairs), make_task(**pairs | {"languages": ["deu"]})
-    assert everything.collate(np.array([0, 1, 2]))["labels"].tolist() == [1, 0, 2]
-    assert german.collate(np.array([0]))["labels"].tolist() == [0]
+def test_labels_have_the_same_numbers_in_every_language(pairs: dict, tmp_path: Path) -> None:
+    all_languages, german_only = make_task(**pairs), make_task(**pairs | {"languages": ["deu"]})
+    assert all_languages.collate(np.array([0, 1, 2]))["labels"].tolist() == [1, 0, 2]
+    assert german_only.collate(np.array([0]))["labels"].tolist() == [0]
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
-    assert german.load_model(folder, seed=0, dropout=None).classifier.out_features == 3
+    assert german_only.load_model(folder, seed=0, dropout=None).classifier.out_features == 3
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
-def test_padding_changes_no_answer(pairs: dict, tmp_path: Path, pooling: str) -> None:
+def test_padding_does_not_change_the_loss(pairs: dict, tmp_path: Path, pooling: str) -> None:
     task = make_task(**pairs | {"options": {"pooling": pooling}})
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
     model = task.load_model(folder, seed=0, dropout=0.0)
-    together = task.loss(model, task.collate(np.array([0, 1, 2])))
-    alone = [task.loss(model, task.collate(np.array([i]))) for i in range(3)]
-    torch.testing.assert_close(together, torch.stack(alone).mean())
+    batch_loss = task.loss(model, task.collate(np.array([0, 1, 2])))
+    single_losses = [task.loss(model, task.collate(np.array([i]))) for i in range(3)]
+    torch.testing.assert_close(batch_loss, torch.stack(single_losses).mean())
 
 
 # From data to score
@@ -347,7 +347,7 @@ def test_a_score_is_the_unweighted_mean_over_languages(
 
 
 def test_training_fits_its_examples(pairs: dict, model_files: ModelFiles, tmp_path: Path) -> None:
-    same = write_task(
+    same_examples = write_task(
         tmp_path / "same",
         "pair_classification",
         {"train": PAIRS["train"], "test": PAIRS["train"]},
@@ -355,13 +355,15 @@ def test_training_fits_its_examples(pairs: dict, model_files: ModelFiles, tmp_pa
     )
     options = replace(OPTIONS, epochs=60, dropout=0.0)
     result, _ = fine_tune(
-        make_task(**same), model_files, token_ids=EVERY_TOKEN, options=options, seed=1
+        make_task(**same_examples), model_files, token_ids=EVERY_TOKEN, options=options, seed=1
     )
     assert result["value"] == 1.0
     assert result["final_loss"] < 0.1
 
 
-def test_without_steps_the_model_is_scored_as_it_is(pairs: dict, model_files: ModelFiles) -> None:
+def test_model_is_scored_without_training_if_there_are_no_steps(
+    pairs: dict, model_files: ModelFiles
+) -> None:
     result, _ = fine_tune(
         make_task(**pairs),
         model_files,
@@ -372,7 +374,7 @@ def test_without_steps_the_model_is_scored_as_it_is(pairs: dict, model_files: Mo
     assert (result["steps"], result["final_loss"]) == (0, None)
 
 
-def test_the_seed_decides_fine_tuning(pairs: dict, model_files: ModelFiles) -> None:
+def test_fine_tuning_depends_on_the_seed(pairs: dict, model_files: ModelFiles) -> None:
     first, again, other = (
         fine_tune(make_task(**pairs), model_files, token_ids=EVERY_TOKEN, options=OPTIONS, seed=s)
         for s in (1, 1, 2)
@@ -381,7 +383,9 @@ def test_the_seed_decides_fine_tuning(pairs: dict, model_files: ModelFiles) -> N
     assert first[0]["final_loss"] != other[0]["final_loss"]
 
 
-def test_embeddings_that_no_text_needs_change_nothing(names: dict, model_files: ModelFiles) -> None:
+def test_leaving_out_unused_embeddings_changes_nothing(
+    names: dict, model_files: ModelFiles
+) -> None:
     task = make_task(**names)
     used = {
         token for i in range(3) for token in task.collate(np.array([i]))["input_ids"][0].tolist()
@@ -389,45 +393,45 @@ def test_embeddings_that_no_text_needs_change_nothing(names: dict, model_files: 
     used |= {token for row in task.test for token in row["input_ids"]}
     assert len(used) < len(EVERY_TOKEN) / 2
     options = replace(OPTIONS, dropout=0.0)
-    (needed, _), (everything, _) = (
+    (reduced, _), (full, _) = (
         fine_tune(task, model_files, token_ids=tokens, options=options, seed=1)
         for tokens in (np.array(sorted({*used, PAD})), EVERY_TOKEN)
     )
-    assert needed["final_loss"] == pytest.approx(everything["final_loss"], rel=1e-5)
-    assert needed["by_language"] == everything["by_language"]
+    assert reduced["final_loss"] == pytest.approx(full["final_loss"], rel=1e-5)
+    assert reduced["by_language"] == full["by_language"]
 
 
-def test_an_interrupted_fine_tuning_ends_as_one_that_was_not(
+def test_resumed_fine_tuning_equals_an_uninterrupted_one(
     pairs: dict, model_files: ModelFiles, tmp_path: Path, monkeypatch
 ) -> None:
     options = replace(OPTIONS, checkpoint_every=1, epochs=4)
     task = make_task(**pairs)
-    given: dict[str, Any] = {"token_ids": EVERY_TOKEN, "options": options, "seed": 1}
-    expected = fine_tune(task, model_files, **given)
-    given["checkpoint"] = tmp_path / "checkpoint"
+    arguments: dict[str, Any] = {"token_ids": EVERY_TOKEN, "options": options, "seed": 1}
+    expected = fine_tune(task, model_files, **arguments)
+    arguments["checkpoint"] = tmp_path / "checkpoint"
     losses = iter(range(5))
     loss = task.loss
 
-    def cut_off(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    def interrupt(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         if next(losses, None) is None:
             raise KeyboardInterrupt
         return loss(model, batch)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(task, "loss", cut_off)
-        fine_tune(task, model_files, **given)
+        patch.setattr(task, "loss", interrupt)
+        fine_tune(task, model_files, **arguments)
     assert (tmp_path / "checkpoint/state.json").exists()
-    assert fine_tune(task, model_files, **given) == expected
+    assert fine_tune(task, model_files, **arguments) == expected
 
 
-def test_a_smaller_device_batch_learns_the_same(names: dict, model_files: ModelFiles) -> None:
-    """Although its sentences have different numbers of words."""
+def test_smaller_device_batch_gives_the_same_training(names: dict, model_files: ModelFiles) -> None:
+    """Also if sentences have different numbers of words."""
     options = replace(OPTIONS, batch_size=3, epochs=3, dropout=0.0)
-    (whole, _), (cut, _) = (
+    (full_batch, _), (small_batches, _) = (
         fine_tune(make_task(**names), model_files, token_ids=EVERY_TOKEN, options=o, seed=1)
         for o in (options, replace(options, device_batch_size=1))
     )
-    assert cut["final_loss"] == pytest.approx(whole["final_loss"], rel=1e-3)
+    assert small_batches["final_loss"] == pytest.approx(full_batch["final_loss"], rel=1e-3)
 
 
 def test_an_unknown_kind_is_refused(pairs: dict, tmp_path: Path) -> None:

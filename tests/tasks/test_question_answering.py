@@ -89,7 +89,7 @@ def window_of(count: int, before: int = 4) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("longest", [1, 3, 30])
-def test_the_best_span_is_the_best_of_all_allowed_ones(longest: int) -> None:
+def test_best_span_has_the_highest_score_of_all_allowed_spans(longest: int) -> None:
     generator = np.random.default_rng(0)
     for _ in range(50):
         logits = generator.normal(size=(2, 20))
@@ -111,7 +111,7 @@ def test_the_best_span_is_in_the_context() -> None:
     assert best_span(logits, window_of(11), 30) == (2.0, 2, 6)
 
 
-def test_an_answer_does_not_end_before_it_begins() -> None:
+def test_answer_does_not_end_before_it_starts() -> None:
     logits = np.zeros((2, 20))
     logits[0, 9], logits[1, 6] = 5.0, 4.0
     score, begin, end = best_span(logits, window_of(11), 30)
@@ -143,32 +143,32 @@ TEST = [
 ]
 
 
-def digits(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
+def answer_by_digits(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
     """A model whose answers start with the digit 1 and end with the digit 9, at any position."""
     begin = input_ids == VOCABULARY["1"]
     end = (input_ids == VOCABULARY["##9"]) | (input_ids == VOCABULARY["9"])
     return torch.stack([begin, end], dim=-1).float()
 
 
-def digits_of_a_question_head(**inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+def answer_by_digits_in_two_outputs(**inputs: torch.Tensor) -> dict[str, torch.Tensor]:
     """The same, in the form of transformers' heads for questions."""
-    begin, end = digits(**inputs).unbind(dim=-1)
+    begin, end = answer_by_digits(**inputs).unbind(dim=-1)
     return {"start_logits": begin, "end_logits": end}
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> dict[str, Any]:
+def task_arguments(tmp_path: Path) -> dict[str, Any]:
     return write_task(
         tmp_path / "qa", "question_answering", {"train": TRAIN, "test": TEST}, WINDOWS
     )
 
 
-@pytest.mark.parametrize("rule", [digits, digits_of_a_question_head])
+@pytest.mark.parametrize("rule", [answer_by_digits, answer_by_digits_in_two_outputs])
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_answers_are_found_in_any_window_and_script(
-    given: dict, batch_size: int, rule: Callable[..., Any]
+    task_arguments: dict, batch_size: int, rule: Callable[..., Any]
 ) -> None:
-    scores = scores_by_language(make_task(**given).evaluate(Rule(rule), batch_size))
+    scores = scores_by_language(make_task(**task_arguments).evaluate(Rule(rule), batch_size))
     assert list(scores) == ["deu", "eng", "zho"]
     assert scores["zho"] == (100.0, 1)
     # "15629" is found, and "1239" and "1349" after and before text that fills three windows.
@@ -176,76 +176,94 @@ def test_answers_are_found_in_any_window_and_script(
     assert scores["deu"] == (0.0, 1)
 
 
-def test_the_best_window_answers(given: dict) -> None:
+def test_answer_comes_from_the_window_with_the_highest_score(task_arguments: dict) -> None:
     """Not the first or the last window, and not one with a lower score."""
 
-    def surer_of_the_long(input_ids: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
-        return digits(input_ids) * (1 + (input_ids == VOCABULARY["##3"]).any(dim=1)[:, None, None])
+    def prefer_windows_with_a_3(input_ids: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
+        return answer_by_digits(input_ids) * (
+            1 + (input_ids == VOCABULARY["##3"]).any(dim=1)[:, None, None]
+        )
 
     context = "19 or, " + LONG + "1239" + LONG + " or 19"
-    given = write_task(
-        given["dataset"].parent / "windows",
+    task_arguments = write_task(
+        task_arguments["dataset"].parent / "windows",
         "question_answering",
         {"train": TRAIN, "test": [example(7, context, "1239")]},
         WINDOWS,
     )
-    assert scores_by_language(make_task(**given).evaluate(Rule(surer_of_the_long), 4)) == {
-        "eng": (100.0, 1)
-    }
+    assert scores_by_language(
+        make_task(**task_arguments).evaluate(Rule(prefer_windows_with_a_3), 4)
+    ) == {"eng": (100.0, 1)}
 
 
 def test_the_best_of_several_gold_answers_counts(tmp_path: Path) -> None:
-    two = [{"text": "she ate 129", "start": 0}, {"text": "129 of", "start": 8}]
-    given = write_task(
+    gold_answers = [{"text": "she ate 129", "start": 0}, {"text": "129 of", "start": 8}]
+    task_arguments = write_task(
         tmp_path,
         "question_answering",
-        {"train": TRAIN, "test": [example(8, "she ate 129 of them", "129") | {"answers": two}]},
+        {
+            "train": TRAIN,
+            "test": [example(8, "she ate 129 of them", "129") | {"answers": gold_answers}],
+        },
         WINDOWS,
     )
-    ((score, _),) = scores_by_language(make_task(**given).evaluate(Rule(digits), 4)).values()
+    ((score, _),) = scores_by_language(
+        make_task(**task_arguments).evaluate(Rule(answer_by_digits), 4)
+    ).values()
     assert score == pytest.approx(100 * 2 / 3)
 
 
-def test_a_question_without_an_answer_is_scored_by_giving_none(tmp_path: Path) -> None:
+def test_unanswerable_question_is_correct_without_an_answer(tmp_path: Path) -> None:
     """As in SQuAD 2, the score of no answer is the first token's, and the lowest over windows."""
 
-    def unsure(input_ids: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
-        scores = digits(input_ids)
+    def slightly_prefer_no_answer(input_ids: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
+        scores = answer_by_digits(input_ids)
         scores[:, 0] = 0.8  # lower than the span from 1 to 9, higher than any other
         return scores
 
-    nothing = {"answers": []}
+    no_answer = {"answers": []}
     test = [
         example(1, "she ate 19 of them", "19"),
-        example(2, LONG + "and none of them fell", "none", "deu") | nothing,
-        example(3, LONG + "and 1239 of them fell", "1239", "zho") | nothing,
+        example(2, LONG + "and none of them fell", "none", "deu") | no_answer,
+        example(3, LONG + "and 1239 of them fell", "1239", "zho") | no_answer,
     ]
-    given = write_task(tmp_path, "question_answering", {"train": TRAIN, "test": test}, WINDOWS)
-    scores = scores_by_language(make_task(**given).evaluate(Rule(unsure), 4))
+    task_arguments = write_task(
+        tmp_path, "question_answering", {"train": TRAIN, "test": test}, WINDOWS
+    )
+    scores = scores_by_language(
+        make_task(**task_arguments).evaluate(Rule(slightly_prefer_no_answer), 4)
+    )
     assert scores == {"eng": (100.0, 1), "deu": (100.0, 1), "zho": (0.0, 1)}
-    given = write_task(
+    task_arguments = write_task(
         tmp_path / "answered", "question_answering", {"train": TRAIN, "test": test[:1]}, WINDOWS
     )
 
-    def surest_of_none(input_ids: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
-        scores = digits(input_ids)
+    def always_prefer_no_answer(input_ids: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
+        scores = answer_by_digits(input_ids)
         scores[:, 0] = 9
         return scores
 
     # If all questions have an answer, one is always given.
-    assert scores_by_language(make_task(**given).evaluate(Rule(surest_of_none), 4))["eng"][0] == 100
+    assert (
+        scores_by_language(make_task(**task_arguments).evaluate(Rule(always_prefer_no_answer), 4))[
+            "eng"
+        ][0]
+        == 100
+    )
 
 
-def test_answers_are_no_longer_than_allowed(given: dict) -> None:
+def test_answers_are_no_longer_than_allowed(task_arguments: dict) -> None:
     scores = scores_by_language(
-        make_task(**given | {"options": {"max_answer_tokens": 4}}).evaluate(Rule(digits), 8)
+        make_task(**task_arguments | {"options": {"max_answer_tokens": 4}}).evaluate(
+            Rule(answer_by_digits), 8
+        )
     )
     assert scores["eng"][0] == pytest.approx(100 * 2 / 3)  # all but "15629"
     assert scores["zho"] == (100.0, 1)
 
 
-def test_training_on_one_language_uses_only_its_windows(given: dict) -> None:
-    task = make_task(**given | {"languages": ["deu"]})
+def test_training_on_one_language_uses_only_its_windows(task_arguments: dict) -> None:
+    task = make_task(**task_arguments | {"languages": ["deu"]})
     assert len(task.lengths) == 1
     batch = task.collate(np.array([0]))
     begin, end = int(batch["start_positions"]), int(batch["end_positions"])
@@ -253,20 +271,20 @@ def test_training_on_one_language_uses_only_its_windows(given: dict) -> None:
     assert answer.tolist() == [VOCABULARY["1"], VOCABULARY["##9"]]
 
 
-def test_padding_takes_no_part_in_the_loss(given: dict, tmp_path: Path) -> None:
-    task = make_task(**given)
+def test_padding_does_not_affect_the_loss(task_arguments: dict, tmp_path: Path) -> None:
+    task = make_task(**task_arguments)
     model = task.load_model(
         write_model(tmp_path / "model", torch.arange(len(VOCABULARY))), seed=0, dropout=0.0
     )
-    both = task.collate(np.array([0, 1]))
-    assert both["attention_mask"].min() == 0
-    assert task.terms(both) == 2
-    alone = [task.loss(model, task.collate(np.array([i]))) for i in range(2)]
-    torch.testing.assert_close(task.loss(model, both), torch.stack(alone).mean())
+    batch = task.collate(np.array([0, 1]))
+    assert batch["attention_mask"].min() == 0
+    assert task.terms(batch) == 2
+    single_losses = [task.loss(model, task.collate(np.array([i]))) for i in range(2)]
+    torch.testing.assert_close(task.loss(model, batch), torch.stack(single_losses).mean())
 
 
-def test_the_loss_is_that_of_begin_and_end(given: dict, tmp_path: Path) -> None:
-    task = make_task(**given)
+def test_loss_is_the_mean_of_start_and_end_losses(task_arguments: dict, tmp_path: Path) -> None:
+    task = make_task(**task_arguments)
     batch = task.collate(np.array([0]))
     logits = torch.randn(*batch["input_ids"].shape, 2)
     expected = (

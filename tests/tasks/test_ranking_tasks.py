@@ -70,13 +70,13 @@ def task_of(tmp_path: Path) -> Callable[..., Any]:
     """``task_of(kind, languages=…, **options)``."""
 
     def make(kind: str, languages: list[str] | None = None, **options: Any) -> Any:
-        given = write_task(tmp_path / "ranking", kind, SPLITS, LENGTHS, CANDIDATES)
-        return make_task(**given | {"languages": languages, "options": options})
+        arguments = write_task(tmp_path / "ranking", kind, SPLITS, LENGTHS, CANDIDATES)
+        return make_task(**arguments | {"languages": languages, "options": options})
 
     return make
 
 
-def counted(input_ids: torch.Tensor, letter: str) -> torch.Tensor:
+def count_letter(input_ids: torch.Tensor, letter: str) -> torch.Tensor:
     """The number of times that a letter is a word in each row."""
     return (input_ids == VOCABULARY[letter]).sum(dim=1).float()
 
@@ -104,12 +104,14 @@ def test_scores_are_means_of_ndcg_by_language() -> None:
 @pytest.mark.parametrize("kind", ["reranking", "retrieval"])
 def test_negatives_are_never_relevant(task_of: Callable[..., Any], kind: str) -> None:
     data = task_of(kind).data
-    for given in data.train:
+    for training_query in data.train:
         for count in range(5):
-            negatives = data.hard_negatives(given, count, 100, draws_of(given, 1, 0))
-            assert not set(negatives) & set(given["relevant"])
+            negatives = data.hard_negatives(
+                training_query, count, 100, draws_of(training_query, 1, 0)
+            )
+            assert not set(negatives) & set(training_query["relevant"])
             assert len(set(negatives)) == len(negatives)
-            assert {p[:3] for p in negatives} <= {given["language"]}
+            assert {p[:3] for p in negatives} <= {training_query["language"]}
 
 
 def test_negatives_have_the_configured_number_and_come_from_the_top(
@@ -127,22 +129,26 @@ def test_negatives_have_the_configured_number_and_come_from_the_top(
     ]
 
 
-def test_few_candidates_are_filled_up_from_the_language(task_of: Callable[..., Any]) -> None:
+def test_missing_candidates_are_filled_from_passages_of_the_language(
+    task_of: Callable[..., Any],
+) -> None:
     data = task_of("reranking").data
     german = data.train[2]
     assert sorted(data.hard_negatives(german, 4, 100, draws_of(german, 1, 0))) == ["deu1", "deu2"]
 
 
-def test_a_query_draws_the_same_whatever_else_is_there(task_of: Callable[..., Any]) -> None:
-    every, one, again = (
+def test_draws_of_a_query_do_not_depend_on_other_queries(task_of: Callable[..., Any]) -> None:
+    all_languages, german_only, repeated = (
         task_of("retrieval", negatives_per_query=2, languages=languages)
         for languages in (None, ["deu"], None)
     )
-    (german,) = one.queries
+    (german,) = german_only.queries
     for epoch in range(5):
-        assert one.draw(german, epoch) == every.draw(every.queries[2], epoch)
-        for query in every.queries:
-            assert every.draw(query, epoch) == again.draw(query, epoch)
+        assert german_only.draw(german, epoch) == all_languages.draw(
+            all_languages.queries[2], epoch
+        )
+        for query in all_languages.queries:
+            assert all_languages.draw(query, epoch) == repeated.draw(query, epoch)
 
 
 def test_each_epoch_and_seed_draws_other_negatives(task_of: Callable[..., Any]) -> None:
@@ -181,11 +187,11 @@ def test_a_language_without_a_training_query_is_refused(task_of: Callable[..., A
 # Reranking
 
 
-def most_of(letter: str) -> Rule:
-    """A cross-encoder that counts the letter. Its logits are shifted, which must not matter."""
+def letter_counting_reranker(letter: str) -> Rule:
+    """A cross-encoder that counts the letter. Both of its logits are shifted, which must not matter."""
 
     def rule(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
-        count = counted(input_ids, letter)
+        count = count_letter(input_ids, letter)
         return torch.stack([-2 * count, -count], dim=1)
 
     return Rule(rule)
@@ -193,14 +199,18 @@ def most_of(letter: str) -> Rule:
 
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_reranking_orders_the_candidates(task_of: Callable[..., Any], batch_size: int) -> None:
-    scores = scores_by_language(task_of("reranking").evaluate(most_of("a"), batch_size))
+    scores = scores_by_language(
+        task_of("reranking").evaluate(letter_counting_reranker("a"), batch_size)
+    )
     # q1: "a a a" comes second after "a a a a"; q2's passage is not a candidate; q3 has none.
     assert scores["eng"] == (pytest.approx((1 / math.log2(3) + 0 + 0) / 3), 3)
     assert scores["deu"] == (pytest.approx(1 / math.log2(3)), 1)
 
 
 def test_passages_below_the_depth_are_not_ranked(task_of: Callable[..., Any]) -> None:
-    scores = scores_by_language(task_of("reranking", rerank_depth=3).evaluate(most_of("a"), 8))
+    scores = scores_by_language(
+        task_of("reranking", rerank_depth=3).evaluate(letter_counting_reranker("a"), 8)
+    )
     assert scores["eng"] == (0.0, 3)
     assert scores["deu"][0] > 0
 
@@ -237,7 +247,7 @@ def test_a_list_is_a_relevant_passage_and_its_negatives(task_of: Callable[..., A
     assert task.terms(task.collate(np.array([3, 0]))) == 2
 
 
-def test_the_loss_of_lists_is_their_cross_entropy(task_of: Callable[..., Any]) -> None:
+def test_listwise_loss_is_the_cross_entropy_of_each_list(task_of: Callable[..., Any]) -> None:
     task = task_of("reranking", negatives_per_query=2, loss="listwise")
     batch = task.collate(np.array([0, 3]))
     logits = torch.randn(len(batch["labels"]), 2, generator=torch.Generator().manual_seed(1))
@@ -264,7 +274,7 @@ def test_pairs_fit_the_encoder(task_of: Callable[..., Any]) -> None:
     assert (batch["input_ids"][batch["attention_mask"] == 1] != task.data.frame.pad).all()
 
 
-def test_pairs_longer_than_the_model_reads_are_refused_at_the_start(
+def test_max_length_beyond_the_limit_of_the_model_is_refused(
     task_of: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))  # of 64 positions
@@ -283,42 +293,43 @@ def test_pairs_longer_than_the_model_reads_are_refused_at_the_start(
 # Retrieval
 
 
-def letters(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
+def letter_counts(input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
     """An encoder whose state at each token is the counts of a and b in the text: [B, L, 2]."""
-    counts = torch.stack([counted(input_ids, "a"), counted(input_ids, "b")], dim=1)
+    counts = torch.stack([count_letter(input_ids, "a"), count_letter(input_ids, "b")], dim=1)
     return counts[:, None].expand(-1, input_ids.shape[1], -1)
 
 
-def encoder(rule: Callable[..., torch.Tensor] = letters) -> Rule:
+def encoder(rule: Callable[..., torch.Tensor] = letter_counts) -> Rule:
     return Rule(rule, "last_hidden_state")
 
 
 @pytest.mark.parametrize("batch_size", [1, 64])
-def test_retrieval_searches_the_language_s_passages(
+def test_retrieval_searches_passages_of_the_query_language(
     task_of: Callable[..., Any], batch_size: int
 ) -> None:
     scores = scores_by_language(task_of("retrieval").evaluate(encoder(), batch_size))
-    # q1: a·: eng4 (4), eng3 (3), …: second. q2: eng5 has no a: it shares 0 with eng0, and the
-    # larger id comes first: fifth. q3: b·: eng5 (2), eng0 (1): second. q4: deu2, deu0, deu1: third.
-    places = {"eng": [2, 5, 2], "deu": [3]}
-    for language, of_queries in places.items():
-        expected = np.mean([1 / math.log2(place + 1) for place in of_queries])
-        assert scores[language] == (pytest.approx(expected), len(of_queries))
+    # The passage of q1 is second, after eng4 (4) and eng3 (3). That of q2 is fifth: eng5 and eng0 have
+    # no a, and the larger id comes first. That of q3 is second, after eng5 (2) and eng0 (1). That of
+    # q4 is third, after deu2 and deu0.
+    positions = {"eng": [2, 5, 2], "deu": [3]}
+    for language, query_positions in positions.items():
+        expected = np.mean([1 / math.log2(position + 1) for position in query_positions])
+        assert scores[language] == (pytest.approx(expected), len(query_positions))
 
 
-@pytest.mark.parametrize(("similarity", "place"), [("dot", 2), ("cosine", 3)])
+@pytest.mark.parametrize(("similarity", "position"), [("dot", 2), ("cosine", 3)])
 def test_cosine_does_not_prefer_long_passages(
-    task_of: Callable[..., Any], monkeypatch, similarity: str, place: int
+    task_of: Callable[..., Any], monkeypatch, similarity: str, position: int
 ) -> None:
-    """The direction of the query "a" is nearest to "a", then "a a", then "a a a", which is its
-    passage. With the dot product, the longest, "a a a a", is first."""
+    """By cosine, the query "a" is nearest to "a", then to "a a", and then to its passage "a a a". By
+    dot product, the longest passage "a a a a" is first."""
     monkeypatch.setitem(SPLITS, "test", SPLITS["test"][:1])
-    model = encoder(lambda **inputs: letters(**inputs) + torch.tensor([0.0, 0.1]))
+    model = encoder(lambda **inputs: letter_counts(**inputs) + torch.tensor([0.0, 0.1]))
     scores = scores_by_language(task_of("retrieval", similarity=similarity).evaluate(model, 4))
-    assert scores == {"eng": (pytest.approx(1 / math.log2(place + 1)), 1)}
+    assert scores == {"eng": (pytest.approx(1 / math.log2(position + 1)), 1)}
 
 
-def test_another_language_s_passages_are_not_searched(
+def test_passages_of_other_languages_are_not_searched(
     task_of: Callable[..., Any], monkeypatch
 ) -> None:
     expected = scores_by_language(task_of("retrieval").evaluate(encoder(), 4))
@@ -328,7 +339,7 @@ def test_another_language_s_passages_are_not_searched(
 
 
 @pytest.mark.parametrize(("retrieved", "score"), [(2, 1 / math.log2(3)), (1, 0.0)])
-def test_a_list_is_cut_below_its_best(
+def test_ranking_is_cut_after_the_best_passages(
     task_of: Callable[..., Any], monkeypatch, retrieved: int, score: float
 ) -> None:
     monkeypatch.setitem(SPLITS, "test", SPLITS["test"][:1])
@@ -347,7 +358,7 @@ def test_searching_in_parts_covers_the_entire_collection(
     assert scores_by_language(task.evaluate(encoder(), 4)) == expected
 
 
-def test_the_best_of_all_parts_are_those_of_one_search() -> None:
+def test_search_in_parts_finds_the_best_passages_of_one_search() -> None:
     generator = np.random.default_rng(0)
     queries = generator.normal(size=(7, 5)).astype(np.float32)
     passages = generator.normal(size=(60, 5)).astype(np.float32)
@@ -361,7 +372,7 @@ def test_the_best_of_all_parts_are_those_of_one_search() -> None:
     assert runs[6] == {} and not best.asks("fra")
 
 
-def test_a_search_is_exact_where_encoding_is_not() -> None:
+def test_search_is_exact_under_half_precision() -> None:
     """In half precision, the difference of two passages may be too small."""
     best = BestPassages(np.array([[1.0, 1.0]], dtype=np.float32), ["eng"], 1)
     vectors = np.array([[1, 0.5], [1, 0.5001]], dtype=np.float32)
@@ -378,13 +389,13 @@ def test_an_interrupted_search_continues_with_the_next_part(
     task.part_size, task.progress = 2, tmp_path
     encode, encoded = task._encode, []
 
-    def cut_off(model: Any, texts: Any, batch_size: int, description: str) -> np.ndarray:
+    def interrupt(model: Any, texts: Any, batch_size: int, description: str) -> np.ndarray:
         encoded.append((description, len(texts)))
         if len(encoded) == 4:
             raise KeyboardInterrupt
         return encode(model, texts, batch_size, description)
 
-    monkeypatch.setattr(task, "_encode", cut_off)
+    monkeypatch.setattr(task, "_encode", interrupt)
     with pytest.raises(KeyboardInterrupt):
         task.evaluate(encoder(), 4)
     assert scores_by_language(task.evaluate(encoder(), 4)) == expected
@@ -393,7 +404,7 @@ def test_an_interrupted_search_continues_with_the_next_part(
     assert sum(parts) == len(SPLITS["passages"]) + parts[2]
 
 
-def test_gradients_of_a_batch_in_parts_are_those_of_the_batch(
+def test_gradients_computed_in_parts_equal_those_of_the_batch(
     task_of: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
@@ -408,8 +419,8 @@ def test_gradients_of_a_batch_in_parts_are_those_of_the_batch(
         gradients.append([p.grad for p in model.parameters() if p.grad is not None])
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
     for part in gradients[1:]:
-        for ours, theirs in zip(part, gradients[0], strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+        for found, expected in zip(part, gradients[0], strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path: Path) -> None:
@@ -418,23 +429,25 @@ def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path
     task = task_of("retrieval", negatives_per_query=1)
     task.device_batch_size = 1
     model = task.load_model(folder, seed=0, dropout=0.5).train()
-    seen: list[torch.Tensor] = []
-    model.embeddings.dropout.register_forward_hook(lambda *given: seen.append(given[-1].detach()))
+    dropout_outputs: list[torch.Tensor] = []
+    model.embeddings.dropout.register_forward_hook(
+        lambda *arguments: dropout_outputs.append(arguments[-1].detach())
+    )
     batch = task.collate(np.array([0, 1]))
     torch.manual_seed(3)
     task.loss(model, batch).backward()
     texts = len(batch["query_input_ids"]) + len(batch["passage_input_ids"])
-    assert len(seen) == 2 * texts
-    for first in seen[:texts]:
-        assert sum(torch.equal(first, again) for again in seen[texts:]) == 1
+    assert len(dropout_outputs) == 2 * texts
+    for first in dropout_outputs[:texts]:
+        assert sum(torch.equal(first, again) for again in dropout_outputs[texts:]) == 1
 
 
 def train_retrieval(
-    given: dict[str, Any], folder: ModelFiles, device_batch_size: int | None
+    arguments: dict[str, Any], folder: ModelFiles, device_batch_size: int | None
 ) -> tuple[list[float], dict[str, torch.Tensor]]:
     """The work of each process: steps over three or fewer examples, so that the parts are not
     equal. Returns the losses and the weights."""
-    task = make_task(**given)
+    task = make_task(**arguments)
     task.device_batch_size = device_batch_size
     # In double precision, because Adam makes full steps from the rounding of a tiny gradient.
     model = task.load_model(folder, seed=0, dropout=0.0).double()
@@ -455,15 +468,15 @@ def train_retrieval(
 def test_two_processes_share_a_batch_of_negatives(tmp_path: Path, size: int | None) -> None:
     """Every passage is a negative of every query, independent of the process that encodes it."""
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
-    given = write_task(tmp_path / "ranking", "retrieval", SPLITS, LENGTHS, CANDIDATES)
-    given |= {"options": {"negatives_per_query": 1}}
-    expected, one = in_processes(1, train_retrieval, given, folder, size)
-    losses, two = in_processes(2, train_retrieval, given, folder, size)
+    arguments = write_task(tmp_path / "ranking", "retrieval", SPLITS, LENGTHS, CANDIDATES)
+    arguments |= {"options": {"negatives_per_query": 1}}
+    expected, single = in_processes(1, train_retrieval, arguments, folder, size)
+    losses, shared = in_processes(2, train_retrieval, arguments, folder, size)
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
-    before = weights_that_matter(make_task(**given).load_model(folder, seed=0, dropout=0.0))
-    assert max(float((one[name] - before[name]).abs().max()) for name in one) > 1e-3
-    for name in one:
-        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)
+    before = weights_that_matter(make_task(**arguments).load_model(folder, seed=0, dropout=0.0))
+    assert max(float((single[name] - before[name]).abs().max()) for name in single) > 1e-3
+    for name in single:
+        torch.testing.assert_close(shared[name], single[name], rtol=1e-4, atol=1e-5)
 
 
 def names_of(task: Any, indices: list[int]) -> list[str]:
@@ -474,19 +487,19 @@ def names_of(task: Any, indices: list[int]) -> list[str]:
     return [texts[tuple(ids[mask == 1].tolist())] for ids, mask in rows]
 
 
-def test_a_query_s_other_positives_are_not_its_negatives(task_of: Callable[..., Any]) -> None:
+def test_other_positives_of_a_query_are_not_its_negatives(task_of: Callable[..., Any]) -> None:
     task = task_of("retrieval", negatives_per_query=0, languages=["eng"])
     first, second = task.queries
-    both = [
+    epochs_with_the_other_positive = [
         epoch for epoch in range(40)
         if task.draw(first, epoch)[0] != "eng0"
     ]  # fmt: skip
-    batch = task.collate(np.array([0, 0, 1]), both[0])
+    batch = task.collate(np.array([0, 0, 1]), epochs_with_the_other_positive[0])
     assert batch["target"].tolist() == [0, 0, 1]
     assert not batch["forbidden"].any()  # one passage per query
     # A batch in which the first query's other positive belongs to another query.
     task.queries = [first, first | {"id": "t9", "relevant": {"eng0": 1}}, second]
-    batch = task.collate(np.array([0, 1, 2]), both[0])
+    batch = task.collate(np.array([0, 1, 2]), epochs_with_the_other_positive[0])
     assert batch["target"].tolist() == [0, 1, 2]
     assert batch["forbidden"].tolist() == [
         [False, True, False],  # eng0 is relevant to t1, too
@@ -502,14 +515,14 @@ def test_a_batch_holds_each_passage_once(task_of: Callable[..., Any]) -> None:
     draws = [task.draw(query, epoch=0) for query in task.queries]
     assert positives == [positive for positive, _ in draws]
     assert len(set(names)) == len(names)
-    wanted = {negative for _, hard in draws for negative in hard}
-    assert negatives == wanted - set(positives)
+    hard_negatives = {negative for _, hard in draws for negative in hard}
+    assert negatives == hard_negatives - set(positives)
 
 
 @pytest.mark.parametrize(
     ("similarity", "temperature"), [("dot", 1.0), ("cosine", 1.0), ("cosine", 0.05)]
 )
-def test_the_loss_is_that_of_each_query_among_its_own_passages(
+def test_retrieval_loss_excludes_other_relevant_passages(
     task_of: Callable[..., Any], similarity: str, temperature: float
 ) -> None:
     task = task_of(
@@ -529,14 +542,17 @@ def test_the_loss_is_that_of_each_query_among_its_own_passages(
     frame, texts = task.data.frame, task.data.passages
     names = names_of(task, indices)
     expected = []
-    for given in task.queries:
-        positive, _ = task.draw(given, epoch=0)
-        own = [n for n in names if n == positive or n not in given["relevant"]]
+    for training_query in task.queries:
+        positive, _ = task.draw(training_query, epoch=0)
+        allowed = [n for n in names if n == positive or n not in training_query["relevant"]]
         scores = torch.stack(
-            [embed(frame.single(given["input_ids"])) @ embed(frame.single(texts[n])) for n in own]
+            [
+                embed(frame.single(training_query["input_ids"])) @ embed(frame.single(texts[n]))
+                for n in allowed
+            ]
         )
         expected.append(
-            functional.cross_entropy(scores / temperature, torch.tensor(own.index(positive)))
+            functional.cross_entropy(scores / temperature, torch.tensor(allowed.index(positive)))
         )
     batch = task.collate(np.array(indices))
     assert task.terms(batch) == 3
@@ -550,9 +566,9 @@ def test_pooling_by_mean_leaves_padding_out(task_of: Callable[..., Any], tmp_pat
     task = task_of("retrieval", pooling="mean")
     model = task.load_model(folder, seed=0, dropout=0.0).eval()
     ids, mask = torch.tensor([[2, 7, 3, 0, 0]]), torch.tensor([[1, 1, 1, 0, 0]])
-    as_asked = {"pooling": task.pooling, "similarity": task.similarity}
-    padded = embed(model, ids, mask, **as_asked)
-    torch.testing.assert_close(padded, embed(model, ids[:, :3], mask[:, :3], **as_asked))
+    options = {"pooling": task.pooling, "similarity": task.similarity}
+    padded = embed(model, ids, mask, **options)
+    torch.testing.assert_close(padded, embed(model, ids[:, :3], mask[:, :3], **options))
     torch.testing.assert_close(padded[0], model(ids, mask).last_hidden_state[0, :3].mean(dim=0))
 
 
