@@ -48,10 +48,10 @@ def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
     return TOKENIZERS[request.param]()
 
 
-# Frames
+# Special tokens
 
 
-def test_the_frame_of_bert() -> None:
+def test_special_tokens_of_bert() -> None:
     frame = SpecialTokens.of(character_tokenizer())
     assert (frame.pad, frame.mask, frame.second_type) == (PAD, MASK, 1)
     assert frame.single([7, 8]) == [CLS, 7, 8, SEP]
@@ -59,13 +59,15 @@ def test_the_frame_of_bert() -> None:
     assert (frame.single_overhead, frame.pair_overhead) == (2, 3)
 
 
-def test_the_frame_of_xlm_r() -> None:
+def test_special_tokens_of_xlm_r() -> None:
     frame = SpecialTokens.of(sentencepiece_tokenizer())
     assert frame.pair([7, 8], [9]) == ([0, 7, 8, 2, 2, 9, 2], [0] * 7)
     assert (frame.pad, frame.single_overhead, frame.pair_overhead) == (1, 2, 4)
 
 
-def test_frames_are_what_the_tokenizer_itself_does(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_special_tokens_equal_those_added_by_the_tokenizer(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     frame = SpecialTokens.of(tokenizer)
     first, second = "a red tomato", "of 番茄."
     ids = [
@@ -77,22 +79,22 @@ def test_frames_are_what_the_tokenizer_itself_does(tokenizer: PreTrainedTokenize
     assert frame.pair(*ids) == (expected.ids, expected.type_ids)
 
 
-def test_a_tokenizer_without_a_frame_is_refused() -> None:
+def test_tokenizer_without_a_post_processor_is_refused() -> None:
     backend = json.loads(character_tokenizer().backend_tokenizer.to_str()) | {
         "post_processor": None
     }
     bare = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(backend)))
-    with pytest.raises(InputError, match=r"give the backbone's tokenizer\.json a post-processor"):
+    with pytest.raises(InputError, match=r"tokenizer\.json a post-processor"):
         SpecialTokens.of(bare)
 
 
-def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path) -> None:
+def test_invalid_tokenizer_file_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match=r"tokenizer\.json is not a tokenizer file .*delete it"):
         load_tokenizer(tmp_path / "tokenizer.json")
 
 
-def test_a_tokenizer_s_own_truncation_and_padding_are_off(tmp_path: Path) -> None:
+def test_truncation_and_padding_of_a_tokenizer_file_are_disabled(tmp_path: Path) -> None:
     tokenizer = character_tokenizer()
     tokenizer.backend_tokenizer.enable_truncation(4)
     tokenizer.backend_tokenizer.enable_padding(length=20)
@@ -126,15 +128,15 @@ def test_words_start_at_their_first_subword() -> None:
     assert row["input_ids"][0] == CLS and row["input_ids"][-1] == SEP
 
 
-def test_word_starts_spell_the_words(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_subwords_between_word_starts_encode_the_words(tokenizer: PreTrainedTokenizerFast) -> None:
     words = ["red", "tomatoes", "of", "番茄", "."]
     row = tag_table(tokenizer, 64, tokens=words, tags=["O"] * 5)
     edges = [*row["word_starts"], len(row["input_ids"]) - 1]
     for word, begin, end in zip(words, edges[:-1], edges[1:], strict=True):
-        alone = tokenizer.backend_tokenizer.encode(
+        expected = tokenizer.backend_tokenizer.encode(
             [word_prefix(tokenizer) + word], is_pretokenized=True, add_special_tokens=False
         )
-        assert row["input_ids"][begin:end] == alone.ids
+        assert row["input_ids"][begin:end] == expected.ids
 
 
 def test_words_that_are_cut_off_have_no_start() -> None:
@@ -180,22 +182,22 @@ def marked(window: dict[str, Any], context: str = CONTEXT) -> str:
 
 
 @pytest.mark.parametrize("answer", ["In", "12 of them", "3 days", "days.", "Rome", "tomato"])
-def test_a_window_that_holds_the_answer_marks_it(
+def test_windows_with_the_answer_mark_its_position(
     tokenizer: PreTrainedTokenizerFast, answer: str
 ) -> None:
-    cut = windows(tokenizer, question(answer))
-    assert len(cut) > 1
-    holding = [window for window in cut if window["start_position"]]
+    all_windows = windows(tokenizer, question(answer))
+    assert len(all_windows) > 1
+    holding = [window for window in all_windows if window["start_position"]]
     assert holding
     assert {marked(window) for window in holding} == {answer}
     first, last = CONTEXT.index(answer), CONTEXT.index(answer) + len(answer)
-    for window in cut:  # other windows do not contain the entire answer
-        whole = spans(window)[0][0] <= first and spans(window)[-1][1] >= last
-        assert whole == bool(window["start_position"]) == bool(window["end_position"])
+    for window in all_windows:  # other windows do not contain the entire answer
+        has_answer = spans(window)[0][0] <= first and spans(window)[-1][1] >= last
+        assert has_answer == bool(window["start_position"]) == bool(window["end_position"])
 
 
 @pytest.mark.parametrize("max_length", range(28, 44))
-def test_an_answer_that_a_window_cuts_is_not_in_it(max_length: int) -> None:
+def test_window_that_cuts_the_answer_does_not_mark_it(max_length: int) -> None:
     example = question("ate 12 of them")
     for window in windows(character_tokenizer(), example, max_length=max_length):
         if window["start_position"]:
@@ -212,30 +214,30 @@ def test_an_answer_in_a_script_without_spaces_is_found(tokenizer: PreTrainedToke
 def test_windows_cover_the_context_and_overlap_by_the_stride(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    cut = windows(tokenizer, question())
-    whole = tokenizer.backend_tokenizer.encode(CONTEXT, add_special_tokens=False)
-    seen = []
-    for window in cut:
+    all_windows = windows(tokenizer, question())
+    full_encoding = tokenizer.backend_tokenizer.encode(CONTEXT, add_special_tokens=False)
+    window_tokens = []
+    for window in all_windows:
         assert len(window["input_ids"]) <= 40
         assert len(window["input_ids"]) == len(window["token_type_ids"])
         begin = window["context_start"]
         ids = window["input_ids"][begin : begin + len(spans(window))]
-        seen.append(list(zip(ids, spans(window), strict=True)))
-    joined = list(seen[0])
-    for before, after in itertools.pairwise(seen):
+        window_tokens.append(list(zip(ids, spans(window), strict=True)))
+    joined = list(window_tokens[0])
+    for before, after in itertools.pairwise(window_tokens):
         assert before[-12:] == after[:12]
         joined += after[12:]
-    assert joined == list(zip(whole.ids, whole.offsets, strict=True))
+    assert joined == list(zip(full_encoding.ids, full_encoding.offsets, strict=True))
 
 
-def test_windows_are_those_of_the_tokenizer_itself() -> None:
-    """The library's overflow, with complete questions, splits at the same places."""
-    cut = windows(character_tokenizer(), question())
+def test_windows_equal_the_overflow_of_the_tokenizer() -> None:
+    """With complete questions."""
+    all_windows = windows(character_tokenizer(), question())
     reference = character_tokenizer().backend_tokenizer
     reference.enable_truncation(40, stride=12, strategy="only_second")
     first = reference.encode("how many?", CONTEXT)
     expected = [first.ids, *(encoding.ids for encoding in first.overflowing)]
-    assert [window["input_ids"] for window in cut] == expected
+    assert [window["input_ids"] for window in all_windows] == expected
 
 
 def test_a_short_context_is_one_window(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -243,14 +245,18 @@ def test_a_short_context_is_one_window(tokenizer: PreTrainedTokenizerFast) -> No
     assert marked(window, "a red tomato") == "red"
 
 
-def test_long_questions_are_cut(tokenizer: PreTrainedTokenizerFast) -> None:
-    cut = windows(tokenizer, question(question="how many tomatoes did people eat?"))
-    short = windows(tokenizer, question(question="how many tomatoes did people eat?" * 9))
-    assert [w["input_ids"] for w in cut] == [w["input_ids"] for w in short]
+def test_long_questions_are_truncated(tokenizer: PreTrainedTokenizerFast) -> None:
+    with_long_question = windows(tokenizer, question(question="how many tomatoes did people eat?"))
+    with_longer_question = windows(
+        tokenizer, question(question="how many tomatoes did people eat?" * 9)
+    )
+    assert [w["input_ids"] for w in with_long_question] == [
+        w["input_ids"] for w in with_longer_question
+    ]
 
 
-def test_a_window_that_cannot_move_on_is_refused() -> None:
-    with pytest.raises(InputError, match="raise the dataset's `max_length` or lower its `stride`"):
+def test_window_too_short_for_its_stride_is_refused() -> None:
+    with pytest.raises(InputError, match=r"`max_length` or .*`stride`"):
         windows(character_tokenizer(), question(), max_length=23)
 
 
@@ -277,17 +283,17 @@ def test_the_longer_text_of_a_pair_is_shortened_first(
     assert fit_pair(first, second, room) == (first[: kept[0]], second[: kept[1]])
 
 
-def test_pairs_keep_their_label_and_fit(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_pairs_are_truncated_and_keep_their_label(tokenizer: PreTrainedTokenizerFast) -> None:
     pair = {"id": "1", "language": "eng", "first": "a red tomato", "second": "it is red " * 9}
     (row,) = tokenize_pair_classification(
         [pair | {"label": "entailment"}], tokenizer, max_length=24
     )
-    whole = tokenizer.backend_tokenizer.encode("a red tomato", "it is red " * 9)
+    full_encoding = tokenizer.backend_tokenizer.encode("a red tomato", "it is red " * 9)
     frame = SpecialTokens.of(tokenizer)
     kept = 24 - len(frame.suffix)
     assert row["label"] == "entailment"
-    assert row["input_ids"] == [*whole.ids[:kept], *frame.suffix]
-    assert row["token_type_ids"] == whole.type_ids[:24]
+    assert row["input_ids"] == [*full_encoding.ids[:kept], *frame.suffix]
+    assert row["token_type_ids"] == full_encoding.type_ids[:24]
 
 
 # Tables
@@ -313,11 +319,11 @@ def test_tables_round_trip_unchanged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_table_that_fails_halfway_is_not_there(tmp_path: Path, processes: int) -> None:
+def test_failed_tokenization_leaves_no_table(tmp_path: Path, processes: int) -> None:
     character_tokenizer().save_pretrained(tmp_path / "tokenizer")
     write_jsonl([question() | {"id": str(i)} for i in range(4)], tmp_path / "test.jsonl")
     (tmp_path / "tables").mkdir()
-    with pytest.raises(InputError, match="raise the dataset's `max_length`"):
+    with pytest.raises(InputError, match=r"raise .*`max_length`"):
         tokenize_dataset(
             "question_answering",
             [tmp_path / "test.jsonl"],
@@ -329,7 +335,7 @@ def test_a_table_that_fails_halfway_is_not_there(tmp_path: Path, processes: int)
     assert list((tmp_path / "tables").iterdir()) == []
 
 
-def test_the_same_tables_by_several_processes(tmp_path: Path) -> None:
+def test_tables_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     character_tokenizer().save_pretrained(tmp_path / "tokenizer")
     rows = [SENTENCE | {"id": str(i), "tokens": ["ab"] * (i % 9 + 1), "tags": ["O"] * (i % 9 + 1)}
             for i in range(10_000)]  # fmt: skip
@@ -367,7 +373,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
-def test_a_dataset_of_every_kind_becomes_tables(tmp_path: Path, kind: str) -> None:
+def test_dataset_of_every_kind_is_tokenized(tmp_path: Path, kind: str) -> None:
     example, options = EXAMPLES[kind]
     tokenizer = character_tokenizer()
     tokenizer.save_pretrained(tmp_path)
@@ -405,7 +411,7 @@ def test_a_dataset_of_every_kind_becomes_tables(tmp_path: Path, kind: str) -> No
 # Packed corpora
 
 
-def test_packed_sequences_are_full_and_lose_only_the_end(tmp_path: Path) -> None:
+def test_packed_sequences_are_full_and_drop_only_the_end(tmp_path: Path) -> None:
     tokenizer = character_tokenizer()
     texts = {"eng": ["a red tomato", "he ate it", "in may"] * 3, "zho": ["红色的番茄"] * 5}
     passages = [{"language": code, "text": text} for code in texts for text in texts[code]]
@@ -425,10 +431,10 @@ def test_packed_sequences_are_full_and_lose_only_the_end(tmp_path: Path) -> None
         assert len(stream) - len(body) < 8
 
 
-def test_a_corpus_packed_in_batches_is_packed_as_a_whole(
+def test_packing_does_not_depend_on_the_batch_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rest of a batch starts the next sequence, in every language."""
+    """The remaining tokens of a batch start the next sequence, in every language."""
     tokenizer = character_tokenizer()
     passages = [
         {"language": language, "text": f"{word} {i}"}
@@ -438,8 +444,10 @@ def test_a_corpus_packed_in_batches_is_packed_as_a_whole(
     for at_once in (4096, 7, 1):
         monkeypatch.setattr("semantic_tokens.tokenization.examples._AT_ONCE", at_once)
         pack_corpus(passages, tokenizer, tmp_path / str(at_once), sequence_length=12)
-    whole, cut, single = ((tmp_path / name).read_bytes() for name in ("4096", "7", "1"))
-    assert whole == cut == single
+    one_batch, batches_of_seven, single_passages = (
+        (tmp_path / name).read_bytes() for name in ("4096", "7", "1")
+    )
+    assert one_batch == batches_of_seven == single_passages
     monkeypatch.undo()
     monkeypatch.setattr("semantic_tokens.tokenization.examples._CHARACTERS_AT_ONCE", 50)
     calls = []
@@ -459,7 +467,7 @@ def test_a_corpus_packed_in_batches_is_packed_as_a_whole(
             return self.counted.encode_batch(texts, **options)
 
     pack_corpus(passages, Counting(tokenizer), tmp_path / "small", sequence_length=12)
-    assert (tmp_path / "small").read_bytes() == whole
+    assert (tmp_path / "small").read_bytes() == one_batch
     assert max(calls) < 50 + len("a red tomato 39")
 
 
@@ -469,7 +477,7 @@ def test_a_language_with_too_little_text_is_left_out(tmp_path: Path) -> None:
     assert list(counts) == list(load_file(tmp_path / "packed")) == ["eng"]
 
 
-def test_a_corpus_without_one_whole_sequence_is_refused(tmp_path: Path) -> None:
+def test_corpus_shorter_than_one_sequence_is_refused(tmp_path: Path) -> None:
     passages = [{"language": "eng", "text": "red"}]
     with pytest.raises(InputError, match=r"lower `pretraining\.sequence_length`"):
         pack_corpus(passages, character_tokenizer(), tmp_path / "packed", sequence_length=12)

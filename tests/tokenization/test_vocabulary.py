@@ -121,13 +121,13 @@ def sentencepiece_of(pieces: list[tuple[str, float]]) -> SentencePieceProcessor:
     return SentencePieceProcessor(model_proto=proto.SerializeToString())
 
 
-def test_unigram_segments_as_sentencepiece_does(e5, xlmr):
+def test_unigram_segments_like_sentencepiece(e5, xlmr):
     reference = sentencepiece_of(e5.pieces)
     expected = [reference.encode(text.replace("\u200d", " ")) for text in TEXTS]
     assert ids_of(xlmr, TEXTS) == expected
 
 
-def test_unigram_segments_real_text_as_sentencepiece_does(e5, xlmr, shared_data):
+def test_unigram_segments_real_text_like_sentencepiece(e5, xlmr, shared_data):
     texts = []
     for path in sorted((shared_data / "xnli").glob("*.dev.tsv")):
         texts += path.read_text(encoding="utf-8").splitlines()[1:300]
@@ -136,7 +136,7 @@ def test_unigram_segments_real_text_as_sentencepiece_does(e5, xlmr, shared_data)
     assert ids_of(xlmr, texts) == reference.encode([t.replace("\u200d", " ") for t in texts])
 
 
-def test_normalisation_is_that_of_the_published_map(e5, xlmr):
+def test_normalisation_equals_the_published_map(e5, xlmr):
     normalizer = xlmr.backend_tokenizer.normalizer
     different = {
         character: (form, normalizer.normalize_str(character))
@@ -146,7 +146,7 @@ def test_normalisation_is_that_of_the_published_map(e5, xlmr):
     assert different == {}
 
 
-def test_a_pair_and_a_mask_are_laid_out_as_xlmr_does(xlmr):
+def test_pair_and_mask_are_encoded_like_xlm_r(xlmr):
     tokenizer = xlmr.backend_tokenizer
     assert tokenizer.encode("tomato", "番茄").tokens == [
         "<s>", "▁tomato", "</s>", "</s>", "▁", "番茄", "</s>",
@@ -158,7 +158,7 @@ def test_a_pair_and_a_mask_are_laid_out_as_xlmr_does(xlmr):
     assert masked.ids[1] == 250_001
 
 
-def test_special_ids(xlmr, minilm):
+def test_special_ids_of_published_tokenizers(xlmr, minilm):
     assert special_ids(xlmr) == [0, 1, 2, 3, 250_001]
     assert special_ids(minilm) == [0, 100, 101, 102, 103]
     unused = special_ids(minilm, with_unused=True)
@@ -166,28 +166,28 @@ def test_special_ids(xlmr, minilm):
     assert set(unused) == {0, 100, 101, 102, 103} | {vocabulary[f"[unused{n}]"] for n in range(994)}
 
 
-def test_unknown_ids(xlmr, minilm):
+def test_unknown_ids_of_published_tokenizers(xlmr, minilm):
     assert (unknown_id(xlmr), unknown_id(minilm)) == (3, 100)
 
 
-def test_a_vocabulary_is_as_large_as_its_embedding_matrix(xlmr, minilm):
+def test_vocabulary_size_is_the_largest_id_plus_one(xlmr, minilm):
     assert (vocabulary_size(xlmr), vocabulary_size(minilm)) == (250_002, 30_522)
     assert vocabulary_size(truncate_tokenizer(minilm, [30_521])) == 30_522
 
 
-def test_wordpiece_learned_in_the_order_of_the_file_and_never_the_unused():
+def test_wordpiece_order_follows_the_file_with_unused_subwords_last():
     tokenizer = small_wordpiece(["[PAD]", "[unused0]", "[UNK]", "b", "##a", "ba", "[MASK]"])
     assert ids_in_order_learned(tokenizer) == [3, 4, 5, 1]
     assert first_k_ids(tokenizer, 5) == [0, 2, 3, 4, 6]
 
 
-def test_unigram_learned_the_best_scored_first():
+def test_unigram_order_is_by_descending_score():
     tokenizer = small_unigram({"▁": -5.0, "a": -2.0, "b": -3.0, "ab": -2.0})
     assert ids_in_order_learned(tokenizer) == [5, 7, 6, 4]
     assert first_k_ids(tokenizer, 7) == [0, 1, 2, 3, 5, 7, 8]
 
 
-def test_first_k_are_k_and_grow_with_k(real):
+def test_first_k_keeps_k_ids_and_grows_with_k(real):
     previous: set[int] = set()
     for k in (1000, 5000, vocabulary_size(real)):
         kept = first_k_ids(real, k)
@@ -196,13 +196,13 @@ def test_first_k_are_k_and_grow_with_k(real):
         previous = set(kept)
 
 
-def test_first_k_needs_room_beside_the_special_tokens():
+def test_first_k_needs_more_ids_than_special_tokens():
     tokenizer = small_unigram({"▁": -5.0, "a": -2.0})
     with pytest.raises(InputError, match="ratio"):
         first_k_ids(tokenizer, 5)
 
 
-def test_all_ids_kept_change_nothing(real):
+def test_keeping_all_ids_changes_nothing(real):
     truncated = truncate_tokenizer(real, range(vocabulary_size(real)))
     assert ids_of(truncated, TEXTS) == ids_of(real, TEXTS)
 
@@ -216,16 +216,18 @@ def test_no_dropped_id_is_ever_emitted(real, ratio):
     assert ids <= set(kept)
 
 
-def test_what_was_dropped_is_respelled_by_smaller_subwords(xlmr):
+def test_dropped_subwords_are_replaced_by_smaller_ones(xlmr):
     tokenizer = xlmr.backend_tokenizer
     text = "Tomaten und tomatoes, pomidory"
-    dropped = tokenizer.encode(text, add_special_tokens=False)
-    long = {i for i, token in zip(dropped.ids, dropped.tokens, strict=True) if len(token) > 3}
-    assert len(long) >= 3
-    truncated = truncate_tokenizer(xlmr, set(range(vocabulary_size(xlmr))) - long)
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    dropped_ids = {
+        i for i, token in zip(encoding.ids, encoding.tokens, strict=True) if len(token) > 3
+    }
+    assert len(dropped_ids) >= 3
+    truncated = truncate_tokenizer(xlmr, set(range(vocabulary_size(xlmr))) - dropped_ids)
     (ids,) = ids_of(truncated, [text])
-    assert not long & set(ids)
-    # The ids are still the original's: they decode to the same characters.
+    assert not dropped_ids & set(ids)
+    # The original tokenizer decodes the ids to the same text.
     assert tokenizer.decode(ids) == text
 
 
@@ -236,7 +238,7 @@ def test_kept_words_keep_their_ids_under_wordpiece(minilm):
     assert ids_of(truncated, ["fresh tomatoes"]) == [expected]
 
 
-def test_a_dropped_piece_is_matched_by_no_text():
+def test_no_text_matches_a_dropped_piece():
     tokenizer = small_unigram({"▁": -1.0, "1": -2.0, "2": -2.0, "12": -3.0})
     truncated = truncate_tokenizer(tokenizer, set(range(9)) - {7})
     placeholder = truncated.convert_ids_to_tokens(7)
@@ -244,7 +246,7 @@ def test_a_dropped_piece_is_matched_by_no_text():
     assert 7 not in set(itertools.chain.from_iterable(ids_of(truncated, texts)))
 
 
-def test_an_added_token_that_is_dropped_is_not_matched_either():
+def test_no_text_matches_a_dropped_added_token():
     tokenizer = small_wordpiece(["[UNK]", "a", "##b", "##c"])
     tokenizer.add_tokens([AddedToken("abc")])
     kept = truncate_tokenizer(tokenizer, [0, 1, 2, 3])
@@ -264,7 +266,7 @@ def best_score(word: str, pieces: dict[str, float]) -> float:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_truncated_unigram_finds_the_best_segmentation_of_what_is_left(seed):
+def test_truncated_unigram_finds_the_best_remaining_segmentation(seed):
     rng = np.random.default_rng(seed)
     strings = ["".join(s) for n in (1, 2, 3) for s in itertools.product("abc", repeat=n)]
     pieces = {"▁": -1.0} | {s: float(-rng.uniform(1, 12)) for s in strings}
@@ -272,18 +274,18 @@ def test_truncated_unigram_finds_the_best_segmentation_of_what_is_left(seed):
     names = [*SPECIALS, *pieces, "<mask>"]
     # Single characters stay, so that every word can be spelled.
     kept = [i for i, name in enumerate(names) if len(name) == 1 or rng.random() < 0.4]
-    left = {names[i]: pieces[names[i]] for i in kept if names[i] in pieces}
-    assert len(left) < len(pieces)
+    remaining = {names[i]: pieces[names[i]] for i in kept if names[i] in pieces}
+    assert len(remaining) < len(pieces)
     words = ["".join(rng.choice(list("abc"), size=8)) for _ in range(20)]
     for word, ids in zip(words, ids_of(truncate_tokenizer(tokenizer, kept), words), strict=True):
-        spelled = [names[i] for i in ids]
-        assert "".join(spelled) == f"▁{word}"
-        assert sum(left[piece] for piece in spelled) == pytest.approx(
-            best_score(f"▁{word}", left), abs=1e-9
+        found = [names[i] for i in ids]
+        assert "".join(found) == f"▁{word}"
+        assert sum(remaining[piece] for piece in found) == pytest.approx(
+            best_score(f"▁{word}", remaining), abs=1e-9
         )
 
 
-def test_characters_fall_to_unknown_only_where_nothing_else_is_left():
+def test_characters_become_unknown_only_if_no_piece_covers_them():
     tokenizer = small_unigram({"▁": -1.0, "a": -2.0, "b": -2.0, "c": -2.0, "bc": -2.5})
     names = [*SPECIALS, "▁", "a", "b", "c", "bc", "<mask>"]
     truncated = truncate_tokenizer(tokenizer, set(range(10)) - {names.index("b")})
@@ -295,11 +297,11 @@ def test_characters_fall_to_unknown_only_where_nothing_else_is_left():
     ]
 
 
-def test_trimming_keeps_specials_then_the_frequent_then_the_best_scored():
+def test_trimming_keeps_special_then_frequent_then_best_scored_pieces():
     pieces = [(piece, 0.0) for piece in SPECIALS]
     pieces += [("▁", -3.0), ("a", -4.0), ("b", -2.0), ("c", -5.0), ("ab", -6.0), ("<mask>", 0.0)]
     specials = [0, 1, 2, 3, 9]
-    # "cc c": ▁ twice, c three times; of the rest b scores best.
+    # "cc c" has ▁ twice and c three times. Of the other pieces, b has the best score.
     assert trim_unigram(pieces, 6, ["cc c"]) == sorted([*specials, 7])
     assert trim_unigram(pieces, 7, ["cc c"]) == sorted([*specials, 7, 4])
     assert trim_unigram(pieces, 8, ["cc c"]) == sorted([*specials, 7, 4, 6])
@@ -308,28 +310,32 @@ def test_trimming_keeps_specials_then_the_frequent_then_the_best_scored():
 
 
 @pytest.mark.parametrize("size", [5, 11])
-def test_an_impossible_size_names_its_key(size):
+def test_impossible_vocabulary_size_names_its_key(size):
     pieces = [(piece, 0.0) for piece in SPECIALS]
     pieces += [(c, -1.0) for c in "▁abcd"] + [("<mask>", 0.0)]
     with pytest.raises(InputError, match="vocabulary_size"):
         trim_unigram(pieces, size, [])
 
 
-def test_a_trimmed_tokenizer_segments_its_texts_as_the_whole_does(e5, xlmr):
+def test_trimmed_tokenizer_segments_its_texts_like_the_full_one(e5, xlmr):
     kept = trim_unigram(e5.pieces, 2000, TEXTS)
     trimmed = unigram_tokenizer([e5.pieces[i] for i in kept])
-    cut, whole = (encodings_of(tokenizer, TEXTS) for tokenizer in (trimmed, xlmr))
-    assert [encoding.tokens for encoding in cut] == [encoding.tokens for encoding in whole]
+    trimmed_encodings, full_encodings = (
+        encodings_of(tokenizer, TEXTS) for tokenizer in (trimmed, xlmr)
+    )
+    assert [encoding.tokens for encoding in trimmed_encodings] == [
+        encoding.tokens for encoding in full_encodings
+    ]
 
 
-def test_other_families_are_refused_by_name():
+def test_unsupported_tokenizer_family_is_named_in_the_error():
     backend = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
     with pytest.raises(InputError, match="WordLevel"):
         ids_in_order_learned(tokenizer)
 
 
-def test_the_texts_hold_what_normalisation_changes():
+def test_texts_contain_characters_that_normalisation_changes():
     assert any(unicodedata.normalize("NFKC", text) != text for text in TEXTS)
     assert any("\u200d" in text for text in TEXTS)
 
@@ -338,7 +344,7 @@ def test_the_texts_hold_what_normalisation_changes():
 
 
 def with_byte_fallback() -> PreTrainedTokenizerFast:
-    """A tokenizer like Gemma's and mmBERT's: characters, merges, and bytes for others."""
+    """A tokenizer like Gemma's and mmBERT's. It encodes unknown characters as bytes."""
     pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<unused0>", "<unused1>"]
     pieces += [f"<0x{byte:02X}>" for byte in range(256)]
     pieces += ["▁", "a", "b", "u", "m", "au", "▁b", "▁bau", "▁baum"]
@@ -362,7 +368,7 @@ def with_byte_fallback() -> PreTrainedTokenizerFast:
     )
 
 
-def test_bpe_learned_its_alphabet_and_then_the_merges_in_their_order():
+def test_bpe_order_is_the_alphabet_and_then_the_merges():
     tokenizer = byte_level_tokenizer()
     texts = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
@@ -372,14 +378,14 @@ def test_bpe_learned_its_alphabet_and_then_the_merges_in_their_order():
     assert first_k_ids(tokenizer, 270) == [*range(5), *(tokenizer.convert_tokens_to_ids(t) for t in learned[:265])]  # fmt: skip
 
 
-def test_the_merges_order_bpe_and_not_the_ids():
+def test_bpe_order_follows_the_merges_and_not_the_ids():
     pieces = ["<unk>", "abc", "ab", "a", "b", "c"]
     backend = Tokenizer(models.BPE({p: i for i, p in enumerate(pieces)}, [("a", "b"), ("ab", "c")], unk_token="<unk>"))  # fmt: skip
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
     assert ids_in_order_learned(tokenizer) == [3, 4, 5, 2, 1]
 
 
-def test_unused_subwords_of_bpe_come_last():
+def test_bpe_order_has_unused_subwords_last():
     tokenizer = with_byte_fallback()
     learned = tokenizer.convert_ids_to_tokens(ids_in_order_learned(tokenizer))
     assert learned[-2:] == ["<unused0>", "<unused1>"]
@@ -387,15 +393,15 @@ def test_unused_subwords_of_bpe_come_last():
 
 
 @pytest.mark.parametrize("make", [byte_level_tokenizer, with_byte_fallback])
-def test_bpe_needs_its_alphabet(make):
+def test_first_k_of_bpe_needs_the_alphabet(make):
     tokenizer = make()
     merges = len(json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"])
-    least = len(tokenizer) - merges
-    kept = first_k_ids(tokenizer, least)
+    minimum = len(tokenizer) - merges
+    kept = first_k_ids(tokenizer, minimum)
     truncated = truncate_tokenizer(tokenizer, kept)
     assert set(itertools.chain.from_iterable(ids_of(truncated, TEXTS))) <= set(kept)
-    with pytest.raises(InputError, match=f"the alphabet and the special tokens are {least}"):
-        first_k_ids(tokenizer, least - 1)
+    with pytest.raises(InputError, match=f"the alphabet and the special tokens are {minimum}"):
+        first_k_ids(tokenizer, minimum - 1)
 
 
 @pytest.mark.parametrize("make", [byte_level_tokenizer, with_byte_fallback])
@@ -414,7 +420,7 @@ def test_truncated_bpe_spells_the_same_text_with_fewer_merges(make):
         assert [decode(ids) for ids in found] == [decode(ids) for ids in original]
 
 
-def test_a_merge_of_a_dropped_subword_is_gone():
+def test_merges_of_a_dropped_subword_are_removed():
     """Otherwise the file does not open, because the library looks up the result of every merge."""
     tokenizer = with_byte_fallback()
     dropped = tokenizer.convert_tokens_to_ids("au")
@@ -425,7 +431,7 @@ def test_a_merge_of_a_dropped_subword_is_gone():
 # Words in running text
 
 
-def test_what_stands_before_a_word():
+def test_word_prefix_of_each_tokenizer_family():
     assert word_prefix(byte_level_tokenizer()) == " "
     assert word_prefix(byte_level_tokenizer(add_prefix_space=True)) == ""
     assert word_prefix(with_byte_fallback()) == " "
@@ -433,8 +439,8 @@ def test_what_stands_before_a_word():
     assert word_prefix(small_wordpiece(["[UNK]", "a", "##a"])) == ""
 
 
-def test_a_word_is_looked_up_as_it_begins_one():
-    """Row 13 of the cases: ``house`` inside a word is another subword than after a space."""
+def test_word_is_looked_up_with_its_word_prefix():
+    """Row 13 of the checkpoint cases: ``house`` after a space is another subword than inside a word."""
     tokenizer = byte_level_tokenizer()
     ids = tokenizer.get_vocab()
     assert "Ġhouse" in ids
@@ -447,7 +453,7 @@ def test_a_word_is_looked_up_as_it_begins_one():
     assert single_subword_id(fallback, "") is None
 
 
-def test_subwords_are_spelled_for_a_reader():
+def test_subword_texts_are_readable():
     texts = subword_texts(byte_level_tokenizer())
     assert {"▁house", "▁the", "▁öl"} <= set(texts)
     assert texts[:5] == ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -460,7 +466,7 @@ def test_subwords_are_spelled_for_a_reader():
     assert subword_texts(unigram) == [*SPECIALS, "▁", "▁a", "<mask>"]
 
 
-def test_ids_that_nothing_has_are_spelled_empty():
+def test_unused_ids_have_empty_texts():
     backend = Tokenizer(models.WordPiece({"[UNK]": 0, "a": 3}, unk_token="[UNK]"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")
     assert vocabulary_size(tokenizer) == 4
@@ -470,8 +476,8 @@ def test_ids_that_nothing_has_are_spelled_empty():
 # Opening
 
 
-def test_special_is_what_the_tokenizer_says_is_special(tmp_path):
-    """Row 5 of the cases: only tokenizer_config.json names the tokens."""
+def test_special_tokens_named_only_in_tokenizer_config_are_found(tmp_path):
+    """Row 5 of the checkpoint cases."""
     tokenizer = small_wordpiece(["[PAD]", "[UNK]", "[CLS]", "a", "b"])
     tokenizer.pad_token, tokenizer.cls_token = "[PAD]", "[CLS]"
     tokenizer.save_pretrained(tmp_path)
@@ -483,8 +489,8 @@ def test_special_is_what_the_tokenizer_says_is_special(tmp_path):
 
 @pytest.mark.parametrize("make", [byte_level_tokenizer, lambda: small_wordpiece(["[UNK]", "a", "##b"]),
                                   lambda: small_unigram({"▁": -1.0, "a": -2.0})])  # fmt: skip
-def test_a_model_without_its_type_opens(make, tmp_path):
-    """Row 1 of the cases: older files do not name the type of their model."""
+def test_tokenizer_file_without_a_model_type_opens(make, tmp_path):
+    """Row 1 of the checkpoint cases: older files do not name the type of their model."""
     tokenizer = make()
     tokenizer.save_pretrained(tmp_path)
     path = tmp_path / "tokenizer.json"
@@ -497,19 +503,19 @@ def test_a_model_without_its_type_opens(make, tmp_path):
         assert ids_in_order_learned(opened) == ids_in_order_learned(tokenizer)
 
 
-def test_what_was_opened_comes_back_from_its_files(real, tmp_path):
+def test_tokenizer_round_trips_through_its_files(real, tmp_path):
     real.save_pretrained(tmp_path)
-    again = load_tokenizer(tmp_path / "tokenizer.json")
-    assert ids_of(again, TEXTS) == ids_of(real, TEXTS)
-    assert special_ids(again) == special_ids(real)
-    assert again.special_tokens_map == real.special_tokens_map
-    pair = [t.backend_tokenizer.encode("tomato", "番茄").ids for t in (again, real)]
+    opened = load_tokenizer(tmp_path / "tokenizer.json")
+    assert ids_of(opened, TEXTS) == ids_of(real, TEXTS)
+    assert special_ids(opened) == special_ids(real)
+    assert opened.special_tokens_map == real.special_tokens_map
+    pair = [t.backend_tokenizer.encode("tomato", "番茄").ids for t in (opened, real)]
     assert pair[0] == pair[1]
 
 
 @pytest.mark.parametrize("make", [lambda: small_wordpiece(["[UNK]", "a", "##b"]),
                                   lambda: small_unigram({"▁": -1.0, "a": -2.0})])  # fmt: skip
-def test_the_unknown_of_the_model_is_special_though_nothing_names_it(make, tmp_path):
+def test_unknown_token_named_only_by_the_model_is_special(make, tmp_path):
     tokenizer = make()
     unknown = tokenizer.unk_token_id
     data = json.loads(tokenizer.backend_tokenizer.to_str()) | {"added_tokens": []}
@@ -521,16 +527,16 @@ def test_the_unknown_of_the_model_is_special_though_nothing_names_it(make, tmp_p
     assert single_subword_id(opened, "番") is None
 
 
-def test_its_own_cut_and_padding_are_not_kept(minilm):
+def test_truncation_and_padding_of_a_published_tokenizer_are_disabled(minilm):
     assert [len(ids) for ids in ids_of(minilm, ["tomato", "tomato " * 200])] == [1, 200]
 
 
-def test_a_folder_without_a_tokenizer_is_named(tmp_path):
+def test_folder_without_a_tokenizer_is_named_in_the_error(tmp_path):
     with pytest.raises(InputError, match=rf"the tokenizer of {tmp_path} cannot be opened"):
         open_tokenizer(tmp_path)
 
 
-def test_a_tokenizer_without_an_unknown_token_says_so():
+def test_tokenizer_without_an_unknown_token_is_refused():
     backend = Tokenizer(models.BPE({"a": 0}, []))
     with pytest.raises(InputError, match="no unknown token"):
         unknown_id(PreTrainedTokenizerFast(tokenizer_object=backend))
