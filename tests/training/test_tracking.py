@@ -1,4 +1,4 @@
-"""The record of a training's steps, its log about the machine, and missing GPUs."""
+"""The recorded steps of a training, its log about the machine, and errors about missing GPUs."""
 
 import importlib.util
 import logging
@@ -31,7 +31,7 @@ from semantic_tokens.jobs.gpus import require_gpus
 from semantic_tokens.jobs.processes import in_processes
 from semantic_tokens.training import Tracking, TrainingOptions, device, train
 
-DECIDED = ["step", "loss", "learning_rate", "gradient_norm"]
+REPRODUCIBLE_COLUMNS = ["step", "loss", "learning_rate", "gradient_norm"]
 
 
 def steps_in(path: Path) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def test_every_step_has_a_line(tmp_path: Path) -> None:
     path = tmp_path / "new/ner.steps.tsv"
     losses = run(make_model(), tracking=Tracking(path, "ner"))
     steps = steps_in(path)
-    assert steps.columns.tolist() == [*DECIDED, "examples_per_second"]
+    assert steps.columns.tolist() == [*REPRODUCIBLE_COLUMNS, "examples_per_second"]
     assert steps["step"].tolist() == list(range(1, STEPS + 1))
     assert steps["loss"].tolist() == pytest.approx(losses, rel=1e-8)
     peak = OPTIONS.learning_rate
@@ -51,7 +51,7 @@ def test_every_step_has_a_line(tmp_path: Path) -> None:
     assert (steps["examples_per_second"] > 0).all()
 
 
-def test_the_gradient_s_norm_is_that_before_clipping(tmp_path: Path) -> None:
+def test_gradient_norm_is_recorded_before_clipping(tmp_path: Path) -> None:
     model = nn.Linear(2, 1, bias=False)
     path = tmp_path / "steps.tsv"
     train(
@@ -68,8 +68,8 @@ def test_the_gradient_s_norm_is_that_before_clipping(tmp_path: Path) -> None:
 
 def test_a_resumed_run_has_each_step_once(tmp_path: Path) -> None:
     options = replace(OPTIONS, checkpoint_every=3)
-    whole, path = tmp_path / "whole.tsv", tmp_path / "resumed.tsv"
-    run(make_model(), options=options, tracking=Tracking(whole, "whole"))
+    uninterrupted, path = tmp_path / "uninterrupted.tsv", tmp_path / "resumed.tsv"
+    run(make_model(), options=options, tracking=Tracking(uninterrupted, "uninterrupted"))
     for killed_at in (4, 8):
         with pytest.raises(Killed):
             run(
@@ -85,17 +85,19 @@ def test_a_resumed_run_has_each_step_once(tmp_path: Path) -> None:
     run(
         make_model(), options=options, checkpoint=tmp_path / "c", tracking=Tracking(path, "resumed")
     )
-    pd.testing.assert_frame_equal(steps_in(path)[DECIDED], steps_in(whole)[DECIDED])
+    pd.testing.assert_frame_equal(
+        steps_in(path)[REPRODUCIBLE_COLUMNS], steps_in(uninterrupted)[REPRODUCIBLE_COLUMNS]
+    )
 
 
-def test_a_finished_training_is_written_again(tmp_path: Path) -> None:
+def test_steps_of_a_finished_training_are_written_again(tmp_path: Path) -> None:
     options = replace(OPTIONS, checkpoint_every=5)
     path = tmp_path / "steps.tsv"
-    given = {"checkpoint": tmp_path / "c", "keep_checkpoint": True}
-    run(make_model(), options=options, tracking=Tracking(path, "a"), **given)
+    settings = {"checkpoint": tmp_path / "c", "keep_checkpoint": True}
+    run(make_model(), options=options, tracking=Tracking(path, "a"), **settings)
     before = path.read_text()
     path.unlink()
-    run(make_model(), options=options, tracking=Tracking(path, "a"), **given)
+    run(make_model(), options=options, tracking=Tracking(path, "a"), **settings)
     assert path.read_text() == before
 
 
@@ -103,7 +105,7 @@ def train_recorded(path: str) -> None:
     run(make_model(), data(sizes=(4, 4)), tracking=Tracking(path, "two"))
 
 
-def test_of_two_processes_one_writes(tmp_path: Path) -> None:
+def test_only_one_of_two_processes_writes_steps(tmp_path: Path) -> None:
     path = tmp_path / "steps.tsv"
     in_processes(2, train_recorded, str(path))
     assert steps_in(path)["step"].tolist() == list(range(1, STEPS + 1))
@@ -112,24 +114,26 @@ def test_of_two_processes_one_writes(tmp_path: Path) -> None:
 # Trackers
 
 
-def interrupted(tmp_path: Path, report_to: list[str]) -> list[float]:
+def run_with_interruption(tmp_path: Path, report_to: list[str]) -> list[float]:
     """A run that reports, is killed after a step without a checkpoint, and continues."""
     options = replace(OPTIONS, checkpoint_every=3)
     tracking = Tracking(tmp_path / "steps.tsv", "fine_tune/ner", report_to, tmp_path / "tracking")
-    given = {"options": options, "checkpoint": tmp_path / "c", "tracking": tracking}
+    settings = {"options": options, "checkpoint": tmp_path / "c", "tracking": tracking}
     with pytest.raises(Killed):
-        run(make_model(), killed_after(5, data()), **given)
-    return run(make_model(), **given)
+        run(make_model(), killed_after(5, data()), **settings)
+    return run(make_model(), **settings)
 
 
 def test_tensorboard_shows_each_step_once(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="needs the package tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    losses = interrupted(tmp_path, ["tensorboard"])
+    losses = run_with_interruption(tmp_path, ["tensorboard"])
     events = EventAccumulator(str(tmp_path / "tracking/fine_tune/ner/semantic-tokens"))
     events.Reload()
-    assert sorted(events.Tags()["scalars"]) == sorted([*DECIDED[1:], "examples_per_second"])
+    assert sorted(events.Tags()["scalars"]) == sorted(
+        [*REPRODUCIBLE_COLUMNS[1:], "examples_per_second"]
+    )
     shown = events.Scalars("loss")
     assert [event.step for event in shown] == list(range(1, STEPS + 1))
     assert [event.value for event in shown] == pytest.approx(losses, rel=1e-6)
@@ -139,7 +143,7 @@ def test_wandb_works_without_a_network(tmp_path: Path, monkeypatch: pytest.Monke
     pytest.importorskip("wandb", reason="needs the package wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    interrupted(tmp_path, ["wandb"])
+    run_with_interruption(tmp_path, ["wandb"])
     runs = list((tmp_path / "tracking/fine_tune/ner/wandb").glob("offline-run-*"))
     assert len({path.name.rpartition("-")[2] for path in runs}) == 1  # one run, in two parts
 
@@ -147,8 +151,8 @@ def test_wandb_works_without_a_network(tmp_path: Path, monkeypatch: pytest.Monke
 TRACKIO = """
 import sys
 from pathlib import Path
-from test_tracking import interrupted
-print(len(interrupted(Path(sys.argv[1]), ["trackio"])))
+from test_tracking import run_with_interruption
+print(len(run_with_interruption(Path(sys.argv[1]), ["trackio"])))
 """
 
 
@@ -166,7 +170,7 @@ def test_trackio_works_without_a_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "wandb", "trackio"])
-def test_a_missing_package_is_named_before_the_training(
+def test_missing_tracker_package_is_named_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: str
 ) -> None:
     find = importlib.util.find_spec
@@ -179,28 +183,28 @@ def test_a_missing_package_is_named_before_the_training(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_tracker_that_cannot_start_is_named(
+def test_tracker_that_cannot_start_is_named_in_the_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tensorboard", reason="needs the package tensorboard")
     (tmp_path / "tracking/ner").mkdir(parents=True)
     (tmp_path / "tracking/ner/semantic-tokens").write_text("a file where a folder should be")
     tracking = Tracking(tmp_path / "steps.tsv", "ner", ["tensorboard"], tmp_path / "tracking")
-    with pytest.raises(InputError, match="report_to names tensorboard, which cannot be started"):
+    with pytest.raises(InputError, match=r"report_to names tensorboard, .*cannot be started"):
         run(make_model(), tracking=tracking)
 
 
-# Log about the machine
+# The log about the machine
 
 
-def test_a_training_says_what_it_runs_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_training_logs_its_device_and_precision(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     run(make_model(), description="ner on a")
-    said = [line for line in caplog.messages if line.startswith("ner on a: ")]
-    assert len(said) == 2  # and its end
+    lines = [line for line in caplog.messages if line.startswith("ner on a: ")]
+    assert len(lines) == 2  # at the start and at the end
     if not torch.cuda.is_available():
         expected = r"thread.*, float32, attention of the model, not compiled$"
-        assert pd.Series(said[:1]).str.contains(expected).all(), said
+        assert pd.Series(lines[:1]).str.contains(expected).all(), lines
 
 
 class Attentive(nn.Module):
@@ -211,7 +215,7 @@ class Attentive(nn.Module):
 
 
 @pytest.mark.parametrize("cuda", [True, False])
-def test_the_line_names_device_precision_attention_and_compiler(
+def test_setup_line_names_device_precision_attention_and_compiler(
     monkeypatch: pytest.MonkeyPatch, cuda: bool
 ) -> None:
     monkeypatch.setattr(device, "device_name", lambda: "A card")
@@ -225,28 +229,30 @@ def test_the_line_names_device_precision_attention_and_compiler(
     )
 
 
-def test_a_no_that_yaml_reads_as_false_is_a_no() -> None:
-    given = {"learning_rate": 0.1, "batch_size": 1}
-    options = TrainingOptions(**given, precision=False, compile=False)  # type: ignore[arg-type]
-    assert options == TrainingOptions(**given, precision="no", compile="no")
+def test_false_from_a_yaml_no_means_no() -> None:
+    settings = {"learning_rate": 0.1, "batch_size": 1}
+    options = TrainingOptions(**settings, precision=False, compile=False)  # type: ignore[arg-type]
+    assert options == TrainingOptions(**settings, precision="no", compile="no")
 
 
-# GPUs that are missing
+# Missing GPUs
 
 
-def test_a_build_without_cuda_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_build_without_cuda_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     if torch.version.cuda:
         pytest.skip("this torch is built for CUDA")
     with pytest.raises(InputError) as raised:
         require_gpus(1)
     message = str(raised.value)
-    assert message.startswith("`gpus_per_job: 1` needs as many GPUs, and torch finds 0 (Torch not")
+    assert message.startswith("`gpus_per_job: 1`") and "torch finds 0 (Torch not" in message
     assert f"torch {torch.__version__} is built for no GPU" in message
-    assert "install a build of torch for CUDA" in message and "set `gpus_per_job: 0`" in message
+    assert "torch for CUDA" in message and "`gpus_per_job: 0`" in message
     assert "\n" not in message
 
 
-def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_outdated_nvidia_driver_is_named_in_the_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def init() -> None:
         raise RuntimeError(
             "The NVIDIA driver on your system is too old (found version 11040).\nPlease update"
@@ -269,7 +275,7 @@ def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
     assert "update the driver" in message and "\n" not in message
 
 
-def test_fewer_gpus_than_asked_for_are_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_gpus_than_configured_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
@@ -280,7 +286,7 @@ def test_fewer_gpus_than_asked_for_are_too_few(monkeypatch: pytest.MonkeyPatch) 
         require_gpus(2)
 
 
-def test_no_step_is_recorded_that_was_not_taken(tmp_path: Path) -> None:
+def test_failed_step_is_not_recorded(tmp_path: Path) -> None:
     def loss(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         return squared_error(model, batch) * math.nan
 

@@ -1,4 +1,4 @@
-"""The training loop: the effects of interruptions, smaller devices and other seeds."""
+"""The training loop: interruptions, device batches, processes, learning rates and seeds."""
 
 import itertools
 import logging
@@ -73,21 +73,23 @@ class Killed(Exception):
 def killed_after(
     step: int, batches: Callable[[], Iterator[list[Batch]]]
 ) -> Callable[[], Iterator[list[Batch]]]:
-    """The same batches, until the start of step ``step`` + 1."""
+    """The same batches up to ``step``. The next one raises :class:`Killed`."""
 
-    def until_then() -> Iterator[list[Batch]]:
+    def batches_until_killed() -> Iterator[list[Batch]]:
         yield from itertools.islice(batches(), step)
         raise Killed
 
-    return until_then
+    return batches_until_killed
 
 
-def run(model: nn.Module, batches=None, options: TrainingOptions = OPTIONS, **given) -> list[float]:
-    given = {"steps": STEPS, "seed": 1} | given
-    return train(model, batches or data(), squared_error, options=options, **given)
+def run(
+    model: nn.Module, batches=None, options: TrainingOptions = OPTIONS, **arguments
+) -> list[float]:
+    arguments = {"steps": STEPS, "seed": 1} | arguments
+    return train(model, batches or data(), squared_error, options=options, **arguments)
 
 
-def equal(first: nn.Module, second: nn.Module) -> bool:
+def have_equal_weights(first: nn.Module, second: nn.Module) -> bool:
     pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
@@ -96,26 +98,24 @@ def equal(first: nn.Module, second: nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("killed_at", [4, 7, 9, 11])
-def test_a_killed_run_ends_with_the_weights_and_losses_of_one_that_was_not(
-    tmp_path: Path, killed_at: int
-) -> None:
+def test_resumed_run_equals_an_uninterrupted_run(tmp_path: Path, killed_at: int) -> None:
     options = replace(OPTIONS, checkpoint_every=3)
-    whole = make_model()
-    expected = run(whole, options=options)
+    uninterrupted = make_model()
+    expected = run(uninterrupted, options=options)
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(Killed):
         run(make_model(), killed_after(killed_at, data()), options=options, checkpoint=checkpoint)
     resumed = make_model()
     torch.rand(100)  # dropout continues in the same way for any state of the generator
     assert run(resumed, options=options, checkpoint=checkpoint) == expected
-    assert equal(resumed, whole)
+    assert have_equal_weights(resumed, uninterrupted)
     assert not checkpoint.exists()
 
 
-def test_a_run_may_be_killed_more_than_once(tmp_path: Path) -> None:
+def test_run_can_be_resumed_several_times(tmp_path: Path) -> None:
     options = replace(OPTIONS, checkpoint_every=2)
-    whole, resumed = make_model(), make_model()
-    expected = run(whole, options=options)
+    uninterrupted, resumed = make_model(), make_model()
+    expected = run(uninterrupted, options=options)
     for killed_at in (3, 5, 9):
         with pytest.raises(Killed):
             run(
@@ -125,24 +125,24 @@ def test_a_run_may_be_killed_more_than_once(tmp_path: Path) -> None:
                 checkpoint=tmp_path / "checkpoint",
             )
     assert run(resumed, options=options, checkpoint=tmp_path / "checkpoint") == expected
-    assert equal(resumed, whole)
+    assert have_equal_weights(resumed, uninterrupted)
 
 
-def test_a_resumed_run_does_not_begin_again(tmp_path: Path, caplog) -> None:
+def test_resumed_run_continues_at_the_checkpoint(tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO)
     options = replace(OPTIONS, checkpoint_every=4)
     with pytest.raises(Killed):
         run(make_model(), killed_after(9, data()), options=options, checkpoint=tmp_path / "kept")
     computed = []
 
-    def counted(model: nn.Module, batch: Batch) -> torch.Tensor:
+    def counting_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
         computed.append(len(batch["x"]))
         return squared_error(model, batch)
 
     train(
         make_model(),
         data(),
-        counted,
+        counting_loss,
         steps=STEPS,
         options=options,
         seed=1,
@@ -163,23 +163,23 @@ def test_a_resumed_run_does_not_begin_again(tmp_path: Path, caplog) -> None:
     ],
     ids=["learning rate", "seed", "steps", "data", "model"],
 )
-def test_what_another_configuration_left_is_not_resumed(
+def test_checkpoint_of_another_configuration_is_not_resumed(
     tmp_path: Path, change: dict, caplog
 ) -> None:
-    given = {"options": replace(OPTIONS, checkpoint_every=3), "batches": data()}
+    settings = {"options": replace(OPTIONS, checkpoint_every=3), "batches": data()}
     with pytest.raises(Killed):
         run(
             make_model(),
-            killed_after(7, given["batches"]),
-            given["options"],
+            killed_after(7, settings["batches"]),
+            settings["options"],
             checkpoint=tmp_path / "left",
         )
-    changed = given | change
+    changed = settings | change
     start = changed.pop("model", make_model())
-    fresh, after = (_copy(start) for _ in range(2))
+    fresh, resumed = (_copy(start) for _ in range(2))
     expected = run(fresh, **changed)
-    assert run(after, **changed, checkpoint=tmp_path / "left") == expected
-    assert equal(after, fresh)
+    assert run(resumed, **changed, checkpoint=tmp_path / "left") == expected
+    assert have_equal_weights(resumed, fresh)
     assert "starting again" in caplog.text
 
 
@@ -189,7 +189,7 @@ def _copy(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model)
 
 
-def test_how_often_checkpoints_are_kept_may_change(tmp_path: Path, caplog) -> None:
+def test_checkpoint_interval_can_change_between_runs(tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO)
     with pytest.raises(Killed):
         run(
@@ -202,10 +202,10 @@ def test_how_often_checkpoints_are_kept_may_change(tmp_path: Path, caplog) -> No
     assert "resuming at step 6" in caplog.text
 
 
-def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path: Path) -> None:
+def test_truncated_checkpoint_leaves_the_previous_one_usable(tmp_path: Path) -> None:
     options = replace(OPTIONS, checkpoint_every=3)
-    whole, resumed = make_model(), make_model()
-    expected = run(whole, options=options)
+    uninterrupted, resumed = make_model(), make_model()
+    expected = run(uninterrupted, options=options)
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(Killed):
         run(make_model(), killed_after(7, data()), options=options, checkpoint=checkpoint)
@@ -214,30 +214,30 @@ def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path: Path) -> None:
     for file in (checkpoint / "first").iterdir():  # step 9 would have been written here
         file.write_bytes(b"cut short")
     assert run(resumed, options=options, checkpoint=checkpoint) == expected
-    assert equal(resumed, whole)
+    assert have_equal_weights(resumed, uninterrupted)
 
 
 @pytest.mark.parametrize("part", ["model.safetensors", "optimizer.bin", "scheduler.bin"])
-def test_a_damaged_checkpoint_is_named(tmp_path: Path, part: str) -> None:
+def test_damaged_checkpoint_is_named_in_the_error(tmp_path: Path, part: str) -> None:
     options = replace(OPTIONS, checkpoint_every=3)
     with pytest.raises(Killed):
         run(make_model(), killed_after(4, data()), options=options, checkpoint=tmp_path / "kept")
     state = tmp_path / "kept/first" / part
     state.write_bytes(state.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"kept cannot be read .*; delete it to train from the"):
+    with pytest.raises(InputError, match=r"kept cannot be read .*; delete it"):
         run(make_model(), options=options, checkpoint=tmp_path / "kept")
 
 
-# In a folder, train in a process that is killed before its first operation on the disk, then in one
-# that is killed before the second, and so on until one finishes. After each kill, an undisturbed
-# process continues, and must give the result of an uninterrupted training.
-KILLED_EVERYWHERE = """
+# The script trains in processes that are killed before their first operation on the disk, before
+# their second, and so on until a process finishes. After each kill, another process continues the
+# training and must give the result of an uninterrupted training.
+KILL_AT_EVERY_OPERATION = """
 import os, signal, sys
 from dataclasses import replace
 import accelerate, torch
 from test_training import OPTIONS, make_model, run
 
-place, left_behind = sys.argv[1], sys.argv[2] == "left-behind"
+root, left_behind = sys.argv[1], sys.argv[2] == "left-behind"
 options = replace(OPTIONS, checkpoint_every=2)
 torch.set_num_threads(1)
 
@@ -246,14 +246,14 @@ def process(work, killed_at=None):
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    happened = 0
+    operations = 0
 
     def count(event, arguments):
-        nonlocal happened
+        nonlocal operations
         writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
         if writes or event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
-            happened += 1
-            if happened == killed_at:
+            operations += 1
+            if operations == killed_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     if killed_at:
@@ -272,21 +272,21 @@ def train(steps, folder, options=options, **given):
     return losses, [value.tolist() for value in model.state_dict().values()]
 
 
-# All that is imported late is there before the first process is made.
-expected = train(5, f"{place}/warm")
+# This imports all modules before the first fork.
+expected = train(5, f"{root}/warm")
 
 
-def undisturbed():
+def resume():
     assert train(5, folder) == expected and not os.path.exists(folder)
 
 
 for killed_at in range(1, 1000):
-    folder = f"{place}/{killed_at}"
+    folder = f"{root}/{killed_at}"
     if left_behind:
         other = replace(options, learning_rate=0.02)
         assert not process(lambda: train(5, folder, other, keep_checkpoint=True))
     ended = process(lambda: train(5, folder), killed_at)
-    assert not process(undisturbed), killed_at
+    assert not process(resume), killed_at
     if not ended:
         break
     assert ended == -signal.SIGKILL
@@ -295,34 +295,34 @@ print(killed_at)
 
 
 @pytest.mark.parametrize("before", ["nothing", "left-behind"])
-def test_a_kill_is_harmless_wherever_it_comes(tmp_path: Path, before: str) -> None:
-    """While a checkpoint of this or another run is written or removed."""
+def test_run_can_be_resumed_after_a_kill_at_any_disk_operation(tmp_path: Path, before: str) -> None:
+    """Kills happen while a checkpoint of this run or of another one is written or removed."""
     paths = [str(path) for path in (Path(__file__).parents[1], *map(Path, sys.path))]
-    answer = subprocess.run(
-        [sys.executable, "-c", KILLED_EVERYWHERE, tmp_path, before],
+    process = subprocess.run(
+        [sys.executable, "-c", KILL_AT_EVERY_OPERATION, tmp_path, before],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert int(answer.stdout) > 15  # two checkpoints, and their removal
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert int(process.stdout) > 15  # two checkpoints, and their removal
 
 
 # Several processes
 
 
-def rows_of_eight(size: int) -> Callable[[], Iterator[list[Batch]]]:
-    """The batches of :func:`data` with this size."""
+def micro_batches_of(size: int) -> Callable[[], Iterator[list[Batch]]]:
+    """The batches of :func:`data`, split into micro-batches of this size."""
 
-    def cut() -> Iterator[list[Batch]]:
+    def micro_batches() -> Iterator[list[Batch]]:
         for (batch,) in data()():
             yield [
                 {name: tensor[i : i + size] for name, tensor in batch.items()}
                 for i in range(0, 8, size)
             ]
 
-    return cut
+    return micro_batches
 
 
 def train_a_share(size: int, checkpoint: Path | None, steps: int) -> tuple[list[float], Any]:
@@ -330,7 +330,7 @@ def train_a_share(size: int, checkpoint: Path | None, steps: int) -> tuple[list[
     model = make_model()
     model[2].p = 0.0
     options = replace(OPTIONS, checkpoint_every=2)
-    batches = rows_of_eight(size)
+    batches = micro_batches_of(size)
     if steps < STEPS:
         batches = killed_after(steps, batches)
     try:
@@ -342,14 +342,14 @@ def train_a_share(size: int, checkpoint: Path | None, steps: int) -> tuple[list[
 
 @pytest.mark.parametrize("size", [4, 3, 8])
 def test_two_processes_share_a_step(size: int) -> None:
-    """Also if one of them has fewer micro-batches, or none."""
-    expected, one = in_processes(1, train_a_share, size, None, STEPS)
+    """Also if one process has fewer micro-batches, or none."""
+    expected, single = in_processes(1, train_a_share, size, None, STEPS)
     handler = signal.getsignal(signal.SIGTERM)
-    losses, two = in_processes(2, train_a_share, size, None, STEPS)
+    losses, shared = in_processes(2, train_a_share, size, None, STEPS)
     assert signal.getsignal(signal.SIGTERM) == handler
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
-    for ours, theirs in zip(two, one, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    for found, expected_weights in zip(shared, single, strict=True):
+        torch.testing.assert_close(found, expected_weights, rtol=1e-4, atol=1e-5)
 
 
 def test_the_script_that_starts_processes_runs_once(tmp_path: Path) -> None:
@@ -362,14 +362,14 @@ def test_the_script_that_starts_processes_runs_once(tmp_path: Path) -> None:
         "print(f'script {os.getpid()}', flush=True)\n"
         "print(f'function {in_processes(2, os.getpid)}', flush=True)\n"
     )
-    answer = subprocess.run(
+    process = subprocess.run(
         [sys.executable, script],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "workflow")},
         capture_output=True,
         text=True,
         check=True,
     )
-    first, second = answer.stdout.splitlines()
+    first, second = process.stdout.splitlines()
     assert first.startswith("script ")
     assert second.startswith("function ")
     assert first.split()[1] != second.split()[1]
@@ -384,13 +384,13 @@ def test_two_processes_resume_from_their_checkpoint(tmp_path: Path) -> None:
     assert not (tmp_path / "kept").exists()
 
 
-def refuse(message: str) -> None:
+def raise_input_error(message: str) -> None:
     raise InputError(f"{message} in process {process_count()}")
 
 
-def test_what_a_process_finds_wrong_is_reported_once() -> None:
+def test_error_of_a_process_is_reported_once() -> None:
     with pytest.raises(InputError, match="fix it in process 2"):
-        in_processes(2, refuse, "fix it")
+        in_processes(2, raise_input_error, "fix it")
 
 
 def killed_in_the_second_process() -> None:
@@ -399,8 +399,8 @@ def killed_in_the_second_process() -> None:
     time.sleep(60)
 
 
-def test_a_process_that_was_killed_names_the_fix() -> None:
-    """Like the kernel if there is too little memory."""
+def test_error_about_a_killed_process_names_device_batch_size() -> None:
+    """The kernel kills a process if there is too little memory."""
     with pytest.raises(InputError, match=r"of the 2 processes was killed.*`device_batch_size`"):
         in_processes(2, killed_in_the_second_process)
 
@@ -409,23 +409,23 @@ def test_a_process_that_was_killed_names_the_fix() -> None:
 
 
 @pytest.mark.parametrize("sizes", [(4, 4), (3, 3, 2), (7, 1)])
-def test_accumulated_gradients_are_those_of_the_full_batch(sizes: tuple[int, ...]) -> None:
+def test_accumulated_gradients_equal_those_of_the_full_batch(sizes: tuple[int, ...]) -> None:
     full, accumulated = make_model().eval(), make_model().eval()
     for model in (full, accumulated):
         model[2].p = 0.0  # dropout draws other masks for other shapes
     expected = run(full, data(sizes=(8,)))
     losses = run(accumulated, data(sizes=sizes))
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
-    for ours, theirs in zip(accumulated.parameters(), full.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    for found, expected_weights in zip(accumulated.parameters(), full.parameters(), strict=True):
+        torch.testing.assert_close(found, expected_weights, rtol=1e-4, atol=1e-5)
 
 
-def test_micro_batches_count_by_their_terms() -> None:
-    """Like a loss over tokens, if one micro-batch has more of them, or none."""
+def test_micro_batches_are_weighted_by_their_terms() -> None:
+    """For example, a loss over tokens, of which a micro-batch may have more than others, or none."""
     keep = torch.tensor([1, 1, 1, 0, 0, 0, 0, 1], dtype=torch.bool)
 
     def batches(size: int) -> Callable[[], Iterator[list[Batch]]]:
-        def cut() -> Iterator[list[Batch]]:
+        def micro_batches() -> Iterator[list[Batch]]:
             for (batch,) in data()():
                 batch = batch | {"keep": keep}
                 yield [
@@ -433,7 +433,7 @@ def test_micro_batches_count_by_their_terms() -> None:
                     for i in range(0, 8, size)
                 ]
 
-        return cut
+        return micro_batches
 
     def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
         return functional.mse_loss(model(batch["x"])[batch["keep"]], batch["y"][batch["keep"]])
@@ -454,13 +454,13 @@ def test_micro_batches_count_by_their_terms() -> None:
         trained.append((losses, model))
     (expected, full), (losses, accumulated) = trained
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
-    for ours, theirs in zip(accumulated.parameters(), full.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    for found, expected_weights in zip(accumulated.parameters(), full.parameters(), strict=True):
+        torch.testing.assert_close(found, expected_weights, rtol=1e-4, atol=1e-5)
 
 
 def learning_rates(steps: int, options: TrainingOptions) -> list[float]:
-    """The learning rates of a run, from a weight whose updates equal the rate, because Adam's step
-    has size one with a constant gradient."""
+    """The learning rates of a run. They equal the updates of one weight, because Adam's step has size
+    one with a constant gradient."""
     weight = nn.Linear(1, 1, bias=False)
     seen: list[float] = []
 
@@ -479,13 +479,13 @@ def learning_rates(steps: int, options: TrainingOptions) -> list[float]:
     return [-step for step in np.diff([*seen, float(weight.weight.detach())])]
 
 
-def test_the_rate_rises_to_its_peak_and_falls_to_zero() -> None:
+def test_learning_rate_rises_to_its_peak_and_falls_to_zero() -> None:
     options = TrainingOptions(learning_rate=0.08, batch_size=1, warmup_ratio=0.3)
-    expected = [0.02, 0.04, 0.06, 0.08, *(0.08 * left / 7 for left in (6, 5, 4, 3, 2, 1))]
+    expected = [0.02, 0.04, 0.06, 0.08, *(0.08 * remaining / 7 for remaining in (6, 5, 4, 3, 2, 1))]
     assert learning_rates(10, options) == pytest.approx(expected, rel=1e-3)
 
 
-def test_without_a_warm_up_the_rate_starts_at_its_peak() -> None:
+def test_learning_rate_without_warm_up_starts_at_its_peak() -> None:
     options = TrainingOptions(learning_rate=0.04, batch_size=1)
     assert learning_rates(4, options) == pytest.approx([0.04, 0.03, 0.02, 0.01], rel=1e-3)
 
@@ -512,7 +512,7 @@ def test_gradients_are_clipped() -> None:
     assert train_with(1e9) > -0.9 * 0.1 * sum(range(1, 7)) / 6
 
 
-def test_matrices_decay_and_vectors_do_not() -> None:
+def test_weight_decay_applies_only_to_matrices() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2))
     before = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
     train(
@@ -538,7 +538,7 @@ def test_a_loss_that_is_not_a_number_names_the_fix(value: float) -> None:
         train(make_model(), data(), loss, steps=STEPS, options=OPTIONS, seed=1, description="mine")
 
 
-def test_the_data_of_a_failed_step_are_kept(tmp_path: Path) -> None:
+def test_data_of_a_failed_step_are_saved(tmp_path: Path) -> None:
     def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
         steps.append(batch)
         return squared_error(model, batch) * (float("nan") if len(steps) == 6 else 1)
@@ -570,7 +570,7 @@ def test_a_gradient_that_is_not_a_number_ends_the_run() -> None:
 
 
 @pytest.mark.parametrize("overflows", [20, 21])
-def test_gradients_that_overflow_again_and_again_end_the_run(
+def test_repeated_gradient_overflow_ends_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overflows: int
 ) -> None:
     """In fp16, the scaler skips these steps. It needs a GPU, so here nothing is scaled, and no
@@ -589,20 +589,20 @@ def test_gradients_that_overflow_again_and_again_end_the_run(
             return value
         return value + (next(model.parameters()) * 0).sqrt().sum()  # 0, of slope 0/0
 
-    def trained() -> list[float]:
+    def train_with_overflows() -> list[float]:
         return train(
             make_model(), data(), loss, steps=25, options=OPTIONS, seed=1, checkpoint=tmp_path / "c"
         )
 
     if overflows == 20:
-        assert len(trained()) == 25
+        assert len(train_with_overflows()) == 25
         return
     with pytest.raises(InputError, match="the gradient became nan at step 21 of 25"):
-        trained()
+        train_with_overflows()
     assert (tmp_path / "c.failed-step-21.safetensors").is_file()
 
 
-def test_the_precision_is_what_the_machine_can(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precision_depends_on_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def machine(cuda: bool, bf16: bool) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **given: bf16)
@@ -618,7 +618,7 @@ def test_the_precision_is_what_the_machine_can(monkeypatch: pytest.MonkeyPatch) 
     assert precision_here("auto") == precision_here("fp16") == "fp16"
 
 
-def test_an_encoder_compiles_where_a_compiler_helps(
+def test_encoder_is_compiled_if_a_compiler_is_available(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only with torch's tracer, which needs no GPU and runs the original kernels."""
@@ -627,9 +627,9 @@ def test_an_encoder_compiles_where_a_compiler_helps(
     ids = torch.tensor([[2, 6, 7, 3], [2, 8, 3, 0]])
     batch = {"input_ids": ids, "attention_mask": (ids != 0).long()}
     outcomes = []
-    for wanted in ("no", "auto"):
+    for compile_option in ("no", "auto"):
         model = load_model("sequence_classification", files, labels=2, dropout=0.0)
-        options = replace(OPTIONS, compile=wanted, learning_rate=1e-4)
+        options = replace(OPTIONS, compile=compile_option, learning_rate=1e-4)
 
         def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
             return model(**batch).logits.square().mean()
@@ -638,13 +638,15 @@ def test_an_encoder_compiles_where_a_compiler_helps(
             model, lambda: iter([[dict(batch)]] * 3), loss, steps=3, options=options, seed=1
         )
         compiled = [m for m in model.modules() if m._compiled_call_impl is not None]
-        assert [type(m) for m in compiled] == ([BertModel] if wanted == "auto" else [])
+        assert [type(m) for m in compiled] == ([BertModel] if compile_option == "auto" else [])
         outcomes.append((losses, model.state_dict()))
-    (plain, weights), (same, others) = outcomes
-    assert plain == pytest.approx(same, rel=1e-4)
-    assert weights.keys() == others.keys()
-    for name in weights:
-        torch.testing.assert_close(weights[name], others[name], atol=1e-5, rtol=1e-4)
+    (plain_losses, plain_weights), (compiled_losses, compiled_weights) = outcomes
+    assert plain_losses == pytest.approx(compiled_losses, rel=1e-4)
+    assert plain_weights.keys() == compiled_weights.keys()
+    for name in plain_weights:
+        torch.testing.assert_close(
+            plain_weights[name], compiled_weights[name], atol=1e-5, rtol=1e-4
+        )
 
 
 def test_nothing_is_compiled_without_a_gpu() -> None:
@@ -653,11 +655,11 @@ def test_nothing_is_compiled_without_a_gpu() -> None:
     assert device.compiler_here() is None
 
 
-def test_the_seed_decides_dropout() -> None:
+def test_dropout_depends_on_the_seed() -> None:
     models = [make_model() for _ in range(3)]
     losses = [run(model, seed=seed) for model, seed in zip(models, (1, 1, 2), strict=True)]
     assert losses[0] == losses[1] != losses[2]
-    assert equal(models[0], models[1]) and not equal(models[0], models[2])
+    assert have_equal_weights(models[0], models[1]) and not have_equal_weights(models[0], models[2])
 
 
 def test_subwords_that_never_occur_keep_their_embedding() -> None:
@@ -689,23 +691,23 @@ def epochs_of(batches: list[np.ndarray], size: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("batch_size", [1, 8, 103, 500])
 def test_every_epoch_visits_every_example_once(batch_size: int) -> None:
-    an_epoch = -(-103 // batch_size)
-    batches = list(shuffled_batches(LENGTHS, batch_size, 3 * an_epoch, seed=1, pool=2))
-    assert len(batches) == 3 * an_epoch
+    steps_per_epoch = -(-103 // batch_size)
+    batches = list(shuffled_batches(LENGTHS, batch_size, 3 * steps_per_epoch, seed=1, pool=2))
+    assert len(batches) == 3 * steps_per_epoch
     epochs = epochs_of(batches, 103)
     for epoch in epochs:
         assert sorted(epoch) == list(range(103))
     assert epochs[0].tolist() != epochs[1].tolist() != epochs[2].tolist()
 
 
-def test_steps_end_the_last_epoch_early() -> None:
+def test_last_epoch_ends_at_the_number_of_steps() -> None:
     batches = list(shuffled_batches(LENGTHS, 8, 20, seed=1))
     longer = list(shuffled_batches(LENGTHS, 8, 30, seed=1))
     assert len(batches) == 20
     assert all(np.array_equal(a, b) for a, b in zip(batches, longer, strict=False))
 
 
-def test_the_order_is_the_seed_s() -> None:
+def test_order_of_examples_depends_on_the_seed() -> None:
     first, again, other = (
         np.concatenate(list(shuffled_batches(LENGTHS, 8, 13, seed=seed))) for seed in (1, 1, 2)
     )
@@ -713,7 +715,7 @@ def test_the_order_is_the_seed_s() -> None:
     assert not np.array_equal(first, other)
 
 
-def test_examples_of_like_length_share_a_batch() -> None:
+def test_examples_of_similar_length_share_a_batch() -> None:
     def padding(pool: int) -> int:
         batches = shuffled_batches(LENGTHS, 8, 13, seed=1, pool=pool)
         cut = [[LENGTHS[i] for i in batch] for batch in batches]
@@ -722,7 +724,7 @@ def test_examples_of_like_length_share_a_batch() -> None:
     assert padding(pool=16) < 0.25 * padding(pool=1)
 
 
-def test_batches_do_not_come_in_the_order_of_their_lengths() -> None:
+def test_batches_are_not_sorted_by_length() -> None:
     batches = list(shuffled_batches(range(160), 10, 16, seed=3))
     longest = [max(batch) for batch in batches]
     assert longest != sorted(longest)
@@ -739,5 +741,5 @@ def test_batches_do_not_come_in_the_order_of_their_lengths() -> None:
         ({"max_steps": 0}, 0),
     ],
 )
-def test_steps_are_epochs_of_whole_batches(options: dict, steps: int) -> None:
+def test_number_of_steps_follows_epochs_and_max_steps(options: dict, steps: int) -> None:
     assert TrainingOptions(learning_rate=0.1, batch_size=8, **options).steps(103) == steps

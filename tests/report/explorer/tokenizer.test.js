@@ -37,12 +37,12 @@ test("WordPiece takes the longest subword from the left", () => {
   });
   assert.deepEqual(idsOf(tokenizer.segment("unaffable un")), [1, 2, 3, 1]);
   assert.deepEqual(textsOf(tokenizer.segment("unaffable")), ["un", "aff", "able"]);
-  assert.deepEqual(idsOf(tokenizer.segment("unab")), [0]); // nothing covers "b"
+  assert.deepEqual(idsOf(tokenizer.segment("unab")), [0]); // no subword covers "b"
   assert.deepEqual(idsOf(tokenizer.segment("unaaaaaaaa")), [1, 4, 4, 4, 4, 4, 4, 4, 4]);
   assert.deepEqual(idsOf(tokenizer.segment("unaaaaaaaaa")), [0]); // longer than ten characters
 });
 
-test("BPE merges in the order of learning", () => {
+test("BPE merges in the order in which the merges were learned", () => {
   const pieces = ["<unk>", "l", "o", "w", "lo", "low", "ow"];
   // "o w" was learned before "l o", and "lo w" last.
   const merges = Uint16Array.of(...[1, 2, 4], ...[2, 3, 3], ...[1, 0, 2]);
@@ -66,7 +66,7 @@ test("a character outside the vocabulary falls back to its bytes", () => {
   assert.deepEqual(idsOf(tokenizer.segment("aè")), [1, 0]); // a byte of it is missing
 });
 
-test("byte-level text reads back as it was", () => {
+test("byte-level text round-trips", () => {
   assert.equal(byteLevel("é \n"), "Ã©ĠĊ");
   assert.equal(fromByteLevel("Ã©ĠĊ"), "é \n");
   assert.equal(fromByteLevel("番茄"), "番茄");
@@ -84,7 +84,7 @@ test("BERT's normalizer cleans, spaces and strips", () => {
   assert.equal(normalized("Á", { ...part, lowercase: false }), "Á");
 });
 
-test("a pattern splits as its behavior says", () => {
+test("a pattern splits according to its behavior", () => {
   const cut = (behavior, invert = false) =>
     split(["ab--c"], { type: "Split", pattern: { String: "-" }, behavior, invert });
   assert.deepEqual(cut("Isolated"), ["ab", "-", "-", "c"]);

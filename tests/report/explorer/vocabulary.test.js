@@ -20,11 +20,11 @@ const vocabularyOf = (settings) =>
   new Vocabulary(unigram(settings), { order: ORDER, senses: SENSES, languages: LANGUAGES });
 const vocabulary = vocabularyOf();
 
-test("a typed word is cut as within running text", () => {
+test("a typed word is segmented like a word in running text", () => {
   const idsOf = (typed) => vocabulary.lookUp(typed).map(({ id }) => id);
   assert.deepEqual(idsOf("tomato"), [4, 5]);
   assert.deepEqual(idsOf("=mato"), [5]);
-  assert.deepEqual(idsOf("=tomato"), [1, 0, 5]); // no such subword: cut as text
+  assert.deepEqual(idsOf("=tomato"), [1, 0, 5]); // no such subword, so it is segmented as text
 });
 
 test("every subword has an address that leads back to it", () => {
@@ -52,7 +52,7 @@ test("suggestions start with the input, starts of words first", () => {
   assert.deepEqual(textsOf("<"), []); // special tokens are not suggested
 });
 
-test("a tokenizer that the page cannot follow leaves exact matches", () => {
+test("with an unsupported tokenizer, only exact matches are found", () => {
   const uncut = vocabularyOf({ uncut: "a normalizer of type Nmt" });
   assert.deepEqual(
     uncut.lookUp("TOM").map(({ id }) => id),
@@ -61,7 +61,7 @@ test("a tokenizer that the page cannot follow leaves exact matches", () => {
   assert.deepEqual(uncut.lookUp("tomato"), []);
 });
 
-test("senses give the languages and the English of a subword", () => {
+test("senses give the languages and the English gloss of a subword", () => {
   assert.deepEqual(vocabulary.sensesOf(2), [
     { code: "en", name: "English", gloss: "" },
     { code: "de", name: "German", gloss: "tom" },
