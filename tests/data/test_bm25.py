@@ -104,7 +104,7 @@ def test_language_without_passages_is_named_with_a_query_in_the_error(passages):
 
 
 @pytest.mark.parametrize("language", ["ar", "en", "hi", "zh"])
-def test_the_paragraph_of_a_real_question_ranks_high(language, shared_data):
+def test_bm25_ranks_the_paragraph_of_a_real_question_high(language, shared_data):
     path = shared_data / f"xquad/xquad.{language}.json"
     articles = json.loads(path.read_text(encoding="utf-8"))["data"]
     passages, queries, qrels = [], [], {}

@@ -40,9 +40,9 @@ def read(
 
 @pytest.fixture
 def text_folder(tmp_path: Path) -> Path:
-    write(tmp_path / "own/deu.txt", "  Eine  rote\tTomate. \n\nja\nEine rote Tomate.\nä\n")
-    write(tmp_path / "own/swa.txt", "Nyanya nyekundu.\r\nEine rote Tomate.")
-    return tmp_path / "own"
+    write(tmp_path / "texts/deu.txt", "  Eine  rote\tTomate. \n\nja\nEine rote Tomate.\nä\n")
+    write(tmp_path / "texts/swa.txt", "Nyanya nyekundu.\r\nEine rote Tomate.")
+    return tmp_path / "texts"
 
 
 def test_repeated_texts_are_dropped_per_language_and_whitespace_is_collapsed(

@@ -9,7 +9,7 @@ from semantic_tokens.errors import InputError
 
 
 @pytest.mark.parametrize(
-    ("given", "code"),
+    ("name", "code"),
     [
         ("de", "deu"),
         ("deu", "deu"),
@@ -28,14 +28,14 @@ from semantic_tokens.errors import InputError
         ("yue", "yue"),  # but Cantonese is not converted
     ],
 )
-def test_codes_and_names_become_iso_639_3(given: str, code: str) -> None:
-    assert iso639_3(given) == code
+def test_codes_and_names_become_iso_639_3(name: str, code: str) -> None:
+    assert iso639_3(name) == code
 
 
-@pytest.mark.parametrize("given", ["xx", "qqq", "elvish", "", "d"])
-def test_unknown_language_is_named_in_the_error(given: str) -> None:
-    with pytest.raises(InputError, match=f"language '{given}' is not known"):
-        iso639_3(given)
+@pytest.mark.parametrize("name", ["xx", "qqq", "elvish", "", "d"])
+def test_unknown_language_is_named_in_the_error(name: str) -> None:
+    with pytest.raises(InputError, match=f"language '{name}' is not known"):
+        iso639_3(name)
 
 
 def test_files_are_paired_with_their_language() -> None:

@@ -196,9 +196,9 @@ def test_shared_copies_give_the_same_data_as_the_publishers_files(
         texts = [
             {
                 (p["language"], p["text"])
-                for p in read_corpus(name, spec["reader"], spec["options"], place)
+                for p in read_corpus(name, spec["reader"], spec["options"], source)
             }
-            for place in (tmp_path / folder, copies)
+            for source in (tmp_path / folder, copies)
         ]
         assert texts[0] == texts[1]
 

@@ -263,11 +263,11 @@ def test_translations_become_nearest_neighbours():
 
 
 def test_alignment_is_reproducible_and_depends_on_the_seed():
-    first, again, other = (
+    first, repeated, other = (
         align(EMBEDDINGS, PAIRS, seed=seed, batch_size=4, steps=50)[0].numpy().tobytes()
         for seed in (1, 1, 2)
     )
-    assert first == again != other
+    assert first == repeated != other
 
 
 def test_training_equals_adam_over_the_entire_matrix():
@@ -393,7 +393,7 @@ def test_row_of_zeros_is_unchanged_and_ignored_by_the_limit():
     assert log.mean_cosine == pytest.approx(0.98, abs=1e-6)
 
 
-def test_translation_accuracy_by_hand():
+def test_translation_accuracy_equals_a_count_by_hand():
     #              0:eng a   1:deu a   2:deu b   3:eng b   4:spa and eng
     embeddings = torch.tensor([[1.0, 0.0], [0.8, 0.6], [1.0, 0.1], [0.0, 1.0], [1.0, 0.01]])
     held_out = [f"h{i}" for i in range(200) if is_held_out(f"h{i}", 0.1)]

@@ -163,10 +163,10 @@ def test_tasks_share_their_draws_only_if_they_have_the_same_items() -> None:
     values = np.arange(40.0).reshape(40, 1, 1) / 40
     same, other = make_items({"eng": values}), make_items({"eng": values})
     other = other._replace(ids={"eng": [f"other-{n}" for n in range(40)]})
-    first, again, different = (
+    first, repeated, different = (
         resampled_scores(items, Resampling(2_000))[1:, 0] for items in (same, same, other)
     )
-    assert np.array_equal(first, again)
+    assert np.array_equal(first, repeated)
     assert abs(np.corrcoef(first, different)[0, 1]) < 0.1
 
 

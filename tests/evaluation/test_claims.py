@@ -54,8 +54,8 @@ def judge_scores(scores: dict[tuple[str, str], float], **options) -> dict[str, p
     Args:
         scores: figure and path -> score.
     """
-    rows = [row(*place) for place in scores]
-    by_place = dict(zip(scores, rows, strict=True))
+    rows = [row(*figure_and_path) for figure_and_path in scores]
+    row_by_path = dict(zip(scores, rows, strict=True))
 
     def by_language_of(experiment, task, seed):
         path = "/".join(experiment[part] for part in PARTS)
@@ -66,7 +66,7 @@ def judge_scores(scores: dict[tuple[str, str], float], **options) -> dict[str, p
         {"nli": rows},
         {"nli": options.pop("kind", "pair_classification")},
         found,
-        oracle=by_place["oracle", "b/unaligned/dfull/ungrouped/mlm"],
+        oracle=row_by_path["oracle", "b/unaligned/dfull/ungrouped/mlm"],
         full_dimension=64,
         margin=5,
     )
@@ -129,9 +129,9 @@ def test_verdicts_on_falling_flat_and_rising_curves() -> None:
     shares = [100 * v / 0.8 for v in (0.78, 0.76, 0.72, 0.70)]
     expected = np.polyfit(np.log2([1.0, 0.4, 0.1, 0.05]), shares, 1)[0]
     assert (line["verdict"], line["value"]) == ("holds", pytest.approx(expected))
-    flat = judge_scores({place: 0.5 for place in ORACLES | PLAIN})[FALLS]
+    flat = judge_scores({figure_and_path: 0.5 for figure_and_path in ORACLES | PLAIN})[FALLS]
     assert (flat["verdict"], flat["value"]) == ("undecided", pytest.approx(0.0))
-    rising = {**ORACLES, **{place: 1.5 - v for place, v in PLAIN.items()}}
+    rising = {**ORACLES, **{figure_and_path: 1.5 - v for figure_and_path, v in PLAIN.items()}}
     assert judge_scores(rising)[FALLS]["verdict"] == "contradicted"
 
 
@@ -296,7 +296,7 @@ def test_values_equal_the_percentages_printed_in_the_paper(
 
 def test_measured_values_are_paired_with_the_paper_by_task_kind(tmp_path: Path) -> None:
     published = published_study(read_table(PAPER), 5)
-    rows = [row(*place) for place in ORACLES | PLAIN]
+    rows = [row(*figure_and_path) for figure_and_path in ORACLES | PLAIN]
     values = list((ORACLES | PLAIN).values())
     scores = even_scores(
         rows, ["mine"], [1], lambda r, *_: {"eng": values[rows.index(r)]}, chance=0.1
@@ -322,7 +322,7 @@ def test_noise_leaves_a_claim_undecided_and_a_real_effect_decides_it() -> None:
     from semantic_tokens.evaluation.scores import Scores
     from semantic_tokens.tasks.scored_items import ScoredItem
 
-    rows = [row(*place) for place in ORACLES | PLAIN]
+    rows = [row(*figure_and_path) for figure_and_path in ORACLES | PLAIN]
     generator = np.random.default_rng(8)
 
     def verdict_of(levels: list[float], items: int) -> str:

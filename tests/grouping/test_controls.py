@@ -32,8 +32,8 @@ def test_random_groups_have_the_sizes_of_kmeans_and_keep_singletons(seed):
         assert int((groups.token_to_group == groups.token_to_group[token]).sum()) == 1
     expected = groups_of(EMBEDDINGS, groups.token_to_group)
     assert torch.equal(groups.weight, expected.weight)
-    again = random_groups(EMBEDDINGS, KMEANS, singletons=SINGLETONS, seed=seed)
-    assert torch.equal(again.token_to_group, groups.token_to_group)
+    repeated = random_groups(EMBEDDINGS, KMEANS, singletons=SINGLETONS, seed=seed)
+    assert torch.equal(repeated.token_to_group, groups.token_to_group)
     other = random_groups(EMBEDDINGS, KMEANS, singletons=SINGLETONS, seed=seed + 1)
     assert not torch.equal(other.token_to_group, groups.token_to_group)
 

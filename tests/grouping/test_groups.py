@@ -48,8 +48,8 @@ def test_equal_partitions_give_equal_files(seed, tmp_path):
 
 def test_groups_are_numbered_by_their_smallest_member():
     token_to_group = canonical(random_labels(3)).tolist()
-    seen = list(dict.fromkeys(token_to_group))
-    assert seen == list(range(len(seen)))
+    in_order_of_members = list(dict.fromkeys(token_to_group))
+    assert in_order_of_members == list(range(len(in_order_of_members)))
 
 
 def test_ungrouped_is_the_identity():
@@ -93,7 +93,7 @@ def test_truncated_groups_file_is_named_in_the_error(tmp_path):
 
 
 @pytest.mark.parametrize(("ratio", "groups"), [(0.05, 5977), (0.1, 11955), (0.4, 47819)])
-def test_the_number_of_groups_of_mbert(ratio, groups):
+def test_number_of_groups_of_mbert_follows_the_ratio(ratio, groups):
     assert number_of_groups(119_547, ratio, singletons=5, grouping="kmeans-cosine") == groups
 
 

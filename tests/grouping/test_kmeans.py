@@ -331,9 +331,9 @@ def test_a_subset_of_rows_is_clustered_independently():
 
 def test_clustering_is_reproducible_and_depends_on_the_seed():
     rows = rows_of(500, 12)
-    first, again, other = (kmeans(rows, 40, metric="cosine", seed=seed) for seed in (3, 3, 4))
-    assert first.centroids.numpy().tobytes() == again.centroids.numpy().tobytes()
-    assert torch.equal(first.assignment, again.assignment)
+    first, repeated, other = (kmeans(rows, 40, metric="cosine", seed=seed) for seed in (3, 3, 4))
+    assert first.centroids.numpy().tobytes() == repeated.centroids.numpy().tobytes()
+    assert torch.equal(first.assignment, repeated.assignment)
     assert not torch.equal(first.assignment, other.assignment)
 
 
@@ -529,7 +529,7 @@ def test_trial_clusters_the_same_sample_with_both_backends(weighted, monkeypatch
     monkeypatch.setattr(kmeans_backend, "_CLEARLY_FASTER", float("inf"))
     tried = {}
 
-    def choose(wanted, device, trial, growth):
+    def choose(backend, device, trial, growth):
         tried.update({name: trial(name) for name in ("torch", "cuml")}, growth=growth)
         return "torch"
 

@@ -163,7 +163,7 @@ def test_the_encoder_gives_similar_embeddings_for_translations(me5):
     assert similarity[0, 1] > similarity[0, 2] + 0.05
 
 
-def test_the_special_tokens_of_an_e5_backbone_are_named(me5):
+def test_tokenizer_of_an_e5_backbone_has_its_special_tokens(me5):
     tokenizer = AutoTokenizer.from_pretrained(me5)
     assert len(tokenizer) == 9000
     names = ("bos_token_id", "pad_token_id", "eos_token_id", "unk_token_id", "mask_token_id")

@@ -346,9 +346,9 @@ def test_attention_implementation_can_be_chosen(backbone: Backbone) -> None:
 
 def test_new_head_depends_on_the_seed(backbone: Backbone) -> None:
     folder, _ = backbone
-    first, again, other = (
+    first, repeated, other = (
         load_model("token_classification", folder, labels=3, seed=seed).classifier.weight
         for seed in (1, 1, 2)
     )
     assert first.shape == (3, WIDTH)
-    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.equal(first, repeated) and not torch.equal(first, other)

@@ -27,8 +27,8 @@ def test_the_paper_has_five_rows_that_repeat_others():
 
 def test_the_paper_compared_with_itself_under_other_names():
     published = read_table(PAPER)
-    ours = published.replace({"backbone": {"mbert": "mine"}, "dim": {768: 384, 32: 16}})
-    table = compare(ours, published, COLUMNS)
+    measured = published.replace({"backbone": {"mbert": "mine"}, "dim": {768: 384, 32: 16}})
+    table = compare(measured, published, COLUMNS)
     assert len(table) == 45 * 5
     assert set(table["perc_difference"]) == {0}
     assert set(table["curve_spearman"]) == {"", "1.00"}
@@ -43,9 +43,9 @@ def test_the_paper_compared_with_itself_under_other_names():
 
 def test_reversed_curve_is_reported_and_missing_rows_are_left_out():
     published = read_table(PAPER)
-    ours = published[published["figure"] == "figure3"].copy()
-    ours["retrieval"] = 1 - ours["retrieval"]
-    table = compare(ours, published, COLUMNS).set_index("task")
+    measured = published[published["figure"] == "figure3"].copy()
+    measured["retrieval"] = 1 - measured["retrieval"]
+    table = compare(measured, published, COLUMNS).set_index("task")
     assert set(table.loc["retrieval", "curve_spearman"]) == {"-1.00"}
     assert set(table.loc["retrieval", "curve_order"]) == {"does not hold"}
     assert len(table) == 8 * 5
@@ -65,15 +65,15 @@ def test_page_states_whether_the_data_are_those_of_the_paper(tmp_path, same, tex
 
 def test_a_table_of_other_experiments_is_refused():
     published = read_table(PAPER)
-    ours = published.replace({"figure": {f: f"my-{f}" for f in set(published["figure"])}})
+    measured = published.replace({"figure": {f: f"my-{f}" for f in set(published["figure"])}})
     with pytest.raises(InputError, match="column `figure`"):
-        compare(ours, published, COLUMNS)
+        compare(measured, published, COLUMNS)
 
 
 def test_page_marks_scores_over_a_part_of_the_collection(tmp_path):
     published = read_table(PAPER)
-    ours = published.assign(retrieval_collection="BM25's first 100")
-    table = compare(ours, published, COLUMNS)
+    measured = published.assign(retrieval_collection="BM25's first 100")
+    table = compare(measured, published, COLUMNS)
     collections = table.groupby("task")["collection"].agg(set).to_dict()
     assert collections.pop("retrieval") == {"BM25's first 100"}
     assert set.union(*collections.values()) == {""}

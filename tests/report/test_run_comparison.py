@@ -55,8 +55,8 @@ def save(
     Args:
         scores: ``{recipe}/{seed}`` -> scores.
     """
-    for place, items in scores.items():
-        recipe, _, seed = place.rpartition("/")
+    for recipe_and_seed, items in scores.items():
+        recipe, _, seed = recipe_and_seed.rpartition("/")
         folder = root / in_run("results/scores", run) / recipe / task / "all-languages"
         write_items(items, folder / f"seed-{seed}.items.parquet")
         write_json({"metric": "accuracy"}, folder / f"seed-{seed}.json")
@@ -287,7 +287,9 @@ def test_runs_without_common_scores_are_refused(tmp_path: Path) -> None:
 # The command
 
 
-def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_command_prints_and_writes_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     right = np.random.default_rng(3).random(40) < 0.5
     other = json.loads(json.dumps(CONFIGURATION))
     other["tasks"]["nli"]["learning_rate"] = 0.0005

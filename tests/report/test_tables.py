@@ -241,7 +241,7 @@ def test_by_language_distinguishes_first_k_from_k_means(tmp_path):
         (float("nan"), ""),
     ],
 )
-def test_bands_are_those_of_the_paper(perc, colour):
+def test_bands_have_the_thresholds_of_the_paper(perc, colour):
     assert band(perc) == colour
 
 

@@ -81,20 +81,20 @@ def test_batches_have_similar_lengths_and_respect_the_token_limit(tokens) -> Non
 
 
 def test_prediction_disables_dropout_and_restores_training_mode() -> None:
-    seen = []
+    modes = []
     model = Rule(lambda **batch: batch["input_ids"].float())
     for _ in predict(
         model,
         [1],
         lambda _: model_inputs([[5]], 0),
-        lambda m, b: (seen.append((m.training, torch.is_inference_mode_enabled())), m(**b).logits)[
+        lambda m, b: (modes.append((m.training, torch.is_inference_mode_enabled())), m(**b).logits)[
             1
         ],
         4,
         "predicting",
     ):
         pass
-    assert seen == [(False, True)]
+    assert modes == [(False, True)]
     assert model.training
 
 
@@ -293,7 +293,7 @@ def pairs(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
-def test_accuracy_by_language(pairs: dict, batch_size: int) -> None:
+def test_accuracy_is_computed_by_language(pairs: dict, batch_size: int) -> None:
     scores = scores_by_language(make_task(**pairs).evaluate(Rule(label_by_second_text), batch_size))
     assert scores == {"deu": (pytest.approx(1 / 2), 2), "eng": (pytest.approx(2 / 3), 3)}
 
@@ -346,7 +346,7 @@ def test_a_score_is_the_unweighted_mean_over_languages(
     assert result["by_language"] == by_language
 
 
-def test_training_fits_its_examples(pairs: dict, model_files: ModelFiles, tmp_path: Path) -> None:
+def test_training_learns_its_examples(pairs: dict, model_files: ModelFiles, tmp_path: Path) -> None:
     same_examples = write_task(
         tmp_path / "same",
         "pair_classification",
@@ -375,11 +375,11 @@ def test_model_is_scored_without_training_if_there_are_no_steps(
 
 
 def test_fine_tuning_depends_on_the_seed(pairs: dict, model_files: ModelFiles) -> None:
-    first, again, other = (
+    first, repeated, other = (
         fine_tune(make_task(**pairs), model_files, token_ids=EVERY_TOKEN, options=OPTIONS, seed=s)
         for s in (1, 1, 2)
     )
-    assert first == again
+    assert first == repeated
     assert first[0]["final_loss"] != other[0]["final_loss"]
 
 

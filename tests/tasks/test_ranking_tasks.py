@@ -151,7 +151,7 @@ def test_draws_of_a_query_do_not_depend_on_other_queries(task_of: Callable[..., 
             assert all_languages.draw(query, epoch) == repeated.draw(query, epoch)
 
 
-def test_each_epoch_and_seed_draws_other_negatives(task_of: Callable[..., Any]) -> None:
+def test_each_epoch_and_seed_draws_different_negatives(task_of: Callable[..., Any]) -> None:
     task = task_of("retrieval", negatives_per_query=1)
     first = task.queries[0]
     assert len(first["relevant"]) == 2
@@ -237,7 +237,9 @@ def test_reranking_learns_positives_and_hard_negatives(task_of: Callable[..., An
     assert task.terms(batch) == 2
 
 
-def test_a_list_is_a_relevant_passage_and_its_negatives(task_of: Callable[..., Any]) -> None:
+def test_listwise_example_is_a_relevant_passage_with_its_negatives(
+    task_of: Callable[..., Any],
+) -> None:
     task = task_of("reranking", negatives_per_query=2, loss="listwise")
     lists = [task.passages(*example, epoch=0) for example in task.examples]
     assert [passages[0] for passages in lists] == [
@@ -267,7 +269,7 @@ def test_an_unknown_loss_is_refused(task_of: Callable[..., Any]) -> None:
         task_of("reranking", loss="pairs")
 
 
-def test_pairs_fit_the_encoder(task_of: Callable[..., Any]) -> None:
+def test_pairs_are_truncated_to_the_max_length(task_of: Callable[..., Any]) -> None:
     task = task_of("reranking", max_length=8)
     batch = task.collate(np.arange(len(task.examples)))
     assert batch["input_ids"].shape[1] <= 8
@@ -423,7 +425,7 @@ def test_gradients_computed_in_parts_equal_those_of_the_batch(
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path: Path) -> None:
+def test_recomputed_parts_use_the_same_dropout(task_of: Callable[..., Any], tmp_path: Path) -> None:
     """When a part is computed again for its gradient, it equals the part in the loss."""
     folder = write_model(tmp_path / "model", torch.arange(len(VOCABULARY)))
     task = task_of("retrieval", negatives_per_query=1)
@@ -439,7 +441,7 @@ def test_parts_draw_the_same_dropout_twice(task_of: Callable[..., Any], tmp_path
     texts = len(batch["query_input_ids"]) + len(batch["passage_input_ids"])
     assert len(dropout_outputs) == 2 * texts
     for first in dropout_outputs[:texts]:
-        assert sum(torch.equal(first, again) for again in dropout_outputs[texts:]) == 1
+        assert sum(torch.equal(first, recomputed) for recomputed in dropout_outputs[texts:]) == 1
 
 
 def train_retrieval(
@@ -579,7 +581,7 @@ def test_pooling_by_mean_leaves_padding_out(task_of: Callable[..., Any], tmp_pat
     ("kind", "options"),
     [("reranking", {"negatives_per_query": 4}), ("retrieval", {"negatives_per_query": 1})],
 )
-def test_training_fits_its_queries(
+def test_training_learns_its_queries(
     task_of: Callable[..., Any], tmp_path: Path, monkeypatch, kind: str, options: dict
 ) -> None:
     monkeypatch.setitem(SPLITS, "test", SPLITS["train"])

@@ -139,7 +139,7 @@ def test_subwords_between_word_starts_encode_the_words(tokenizer: PreTrainedToke
         assert row["input_ids"][begin:end] == expected.ids
 
 
-def test_words_that_are_cut_off_have_no_start() -> None:
+def test_truncated_words_have_no_start() -> None:
     row = tag_table(character_tokenizer(), 8)
     assert len(row["input_ids"]) == 8 and row["input_ids"][-1] == SEP
     assert row["word_starts"] == [1, 4, -1, -1, -1]

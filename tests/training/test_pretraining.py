@@ -101,8 +101,8 @@ def test_masks_differ_between_steps_and_depend_on_the_seed(token_ids: torch.Tens
         for _ in range(2)
     ]
     assert not torch.equal(steps[0], steps[1])
-    first, again, other = (mask(token_ids, seed=seed)[0] for seed in (1, 1, 2))
-    assert torch.equal(first, again) and not torch.equal(first, other)
+    first, repeated, other = (mask(token_ids, seed=seed)[0] for seed in (1, 1, 2))
+    assert torch.equal(first, repeated) and not torch.equal(first, other)
 
 
 # Sampling of languages
@@ -149,9 +149,9 @@ def test_sequences_repeat_only_after_all_of_their_language(corpora: list[Path]) 
 
 def test_batches_depend_on_the_seed(corpora: list[Path]) -> None:
     data = PackedCorpora(corpora, 0.7)
-    first, again, other = (np.stack(list(data.batches(6, 5, seed=seed))) for seed in (1, 1, 2))
+    first, repeated, other = (np.stack(list(data.batches(6, 5, seed=seed))) for seed in (1, 1, 2))
     assert first.shape == (5, 6, 4)
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert np.array_equal(first, repeated) and not np.array_equal(first, other)
 
 
 def test_corpora_without_a_sequence_are_refused(tmp_path: Path) -> None:
@@ -297,8 +297,8 @@ def test_pretraining_depends_on_the_seed(settings: dict, tmp_path: Path) -> None
         for run, seed in enumerate((3, 3, 4))
     ]
     assert losses[0] == losses[1] != losses[2]
-    first, again = weights(tmp_path / "0"), weights(tmp_path / "1")
-    assert all(torch.equal(first[name], again[name]) for name in first)
+    first, repeated = weights(tmp_path / "0"), weights(tmp_path / "1")
+    assert all(torch.equal(first[name], repeated[name]) for name in first)
 
 
 def test_resumed_pretraining_equals_an_uninterrupted_one(

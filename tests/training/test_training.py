@@ -266,9 +266,9 @@ def process(work, killed_at=None):
     os._exit(0)
 
 
-def train(steps, folder, options=options, **given):
+def train(steps, folder, options=options, **arguments):
     model = make_model()
-    losses = run(model, options=options, steps=steps, checkpoint=folder, **given)
+    losses = run(model, options=options, steps=steps, checkpoint=folder, **arguments)
     return losses, [value.tolist() for value in model.state_dict().values()]
 
 
@@ -462,10 +462,10 @@ def learning_rates(steps: int, options: TrainingOptions) -> list[float]:
     """The learning rates of a run. They equal the updates of one weight, because Adam's step has size
     one with a constant gradient."""
     weight = nn.Linear(1, 1, bias=False)
-    seen: list[float] = []
+    weights: list[float] = []
 
     def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
-        seen.append(float(weight.weight.detach().double()))
+        weights.append(float(weight.weight.detach().double()))
         return model(batch["x"]).mean()
 
     train(
@@ -476,7 +476,7 @@ def learning_rates(steps: int, options: TrainingOptions) -> list[float]:
         options=options,
         seed=0,
     )
-    return [-step for step in np.diff([*seen, float(weight.weight.detach())])]
+    return [-step for step in np.diff([*weights, float(weight.weight.detach())])]
 
 
 def test_learning_rate_rises_to_its_peak_and_falls_to_zero() -> None:
@@ -576,7 +576,9 @@ def test_repeated_gradient_overflow_ends_the_run(
     """In fp16, the scaler skips these steps. It needs a GPU, so here nothing is scaled, and no
     steps are made."""
     monkeypatch.setattr(
-        accelerate, "Accelerator", lambda **given: Accelerator(**given | {"mixed_precision": "no"})
+        accelerate,
+        "Accelerator",
+        lambda **arguments: Accelerator(**arguments | {"mixed_precision": "no"}),
     )
     monkeypatch.setattr(step, "precision_here", lambda wanted: "fp16")
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, closure=None: None)
@@ -605,7 +607,7 @@ def test_repeated_gradient_overflow_ends_the_run(
 def test_precision_depends_on_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def machine(cuda: bool, bf16: bool) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **given: bf16)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **arguments: bf16)
 
     machine(cuda=False, bf16=False)
     assert precision_here("auto") == precision_here("no") == "no"
@@ -708,18 +710,18 @@ def test_last_epoch_ends_at_the_number_of_steps() -> None:
 
 
 def test_order_of_examples_depends_on_the_seed() -> None:
-    first, again, other = (
+    first, repeated, other = (
         np.concatenate(list(shuffled_batches(LENGTHS, 8, 13, seed=seed))) for seed in (1, 1, 2)
     )
-    assert np.array_equal(first, again)
+    assert np.array_equal(first, repeated)
     assert not np.array_equal(first, other)
 
 
 def test_examples_of_similar_length_share_a_batch() -> None:
     def padding(pool: int) -> int:
         batches = shuffled_batches(LENGTHS, 8, 13, seed=1, pool=pool)
-        cut = [[LENGTHS[i] for i in batch] for batch in batches]
-        return sum(max(lengths) * len(lengths) - sum(lengths) for lengths in cut)
+        batch_lengths = [[LENGTHS[i] for i in batch] for batch in batches]
+        return sum(max(lengths) * len(lengths) - sum(lengths) for lengths in batch_lengths)
 
     assert padding(pool=16) < 0.25 * padding(pool=1)
 
