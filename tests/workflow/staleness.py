@@ -345,7 +345,7 @@ MODULES: dict[str, Line] = {
     **dict.fromkeys(("data.corpora.files", "data.corpora.text"), Line(CORPORA)),
     **dict.fromkeys(
         ("data.corpora.conll_sentences", "data.corpora.hub", "data.corpora.packages",
-         "data.corpora.squad_contexts"),
+         "data.corpora.squad_contexts", "data.corpora.xnli_sentences"),
         Line(NOTHING)),
     **dict.fromkeys(
         ("sources.downloads", "sources.addresses", "sources.archives", "sources.folder",
@@ -360,7 +360,8 @@ MODULES: dict[str, Line] = {
     "errors": Line(NOTHING),
     **dict.fromkeys(
         ("report.explorer.bundle", "report.explorer.packing", "report.explorer.page",
-         "report.explorer.patterns", "report.explorer.segmentation", "report.explorer.templates"),
+         "report.explorer.patterns", "report.explorer.segmentation", "report.explorer.templates",
+         "report.explorer.templates.page"),
         Line({"explorer"})),
     "report.explorer": Line(NOTHING),
     # its choices are passed as parameters
