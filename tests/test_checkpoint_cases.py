@@ -103,8 +103,8 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def grouped(model: Path, ratio: float = 0.5, **options: Any) -> tuple[Made, torch.Tensor]:
     """A semantic-token version next to the model, and its ``token_to_group``."""
-    made = semantic_version(model, model.parent / "grouped", ratio=ratio, **options)
-    return made, Groups.load(made.folder / GROUPS).token_to_group
+    result = semantic_version(model, model.parent / "grouped", ratio=ratio, **options)
+    return result, Groups.load(result.folder / GROUPS).token_to_group
 
 
 def backbone_of(model: Path, **spec: Any) -> Path:
@@ -144,12 +144,12 @@ def test_tokenizer_json_without_a_model_type_is_read(checkpoint: Path, kind: str
         roberta(checkpoint, hf.RobertaForMaskedLM, byte_level_tokenizer())
     expected = open_tokenizer(checkpoint)
     edit(checkpoint / "tokenizer.json", lambda data: data["model"].pop("type"))
-    made, token_to_group = grouped(checkpoint)
-    assert len(token_to_group) == made.subwords == len(expected)
-    file = (made.folder / "tokenizer.json").read_bytes()
+    result, token_to_group = grouped(checkpoint)
+    assert len(token_to_group) == result.subwords == len(expected)
+    file = (result.folder / "tokenizer.json").read_bytes()
     assert file == (checkpoint / "tokenizer.json").read_bytes()
     backbone = backbone_of(checkpoint)
-    for tokenizer in (open_tokenizer(made.folder), load_tokenizer(backbone)):
+    for tokenizer in (open_tokenizer(result.folder), load_tokenizer(backbone)):
         assert tokenizer("red house, baum").input_ids == expected("red house, baum").input_ids
         assert special_ids(tokenizer, with_unused=True) == special_ids(expected, with_unused=True)
         kept = first_k_ids(tokenizer, len(expected) - 5)
@@ -361,15 +361,15 @@ def test_untied_decoder_is_averaged_over_the_same_groups(checkpoint: Path) -> No
     before = weights(checkpoint)
     decoder = "cls.predictions.decoder.weight"
     assert decoder in before
-    made, token_to_group = grouped(checkpoint)
-    after = weights(made.folder)
-    for group_number in range(made.groups):
+    result, token_to_group = grouped(checkpoint)
+    after = weights(result.folder)
+    for group_number in range(result.groups):
         members = token_to_group == group_number
         expected = before[decoder][members].mean(dim=0)
         assert len(after[decoder][members].unique(dim=0)) == 1
         torch.testing.assert_close(after[decoder][members][0], expected)
     ids = torch.randint(7, 60, (2, 9))
-    model = hf.AutoModelForMaskedLM.from_pretrained(made.folder).eval()
+    model = hf.AutoModelForMaskedLM.from_pretrained(result.folder).eval()
     assert model.get_output_embeddings().weight is not model.get_input_embeddings().weight
     backbone = backbone_of(checkpoint)
     assert {n: t.tolist() for n, t in weights(backbone).items()} == {
@@ -392,16 +392,18 @@ def test_fine_tuned_head_is_unchanged(checkpoint: Path, family: str) -> None:
     else:
         roberta(checkpoint, hf.XLMRobertaForSequenceClassification, sentencepiece_tokenizer(), num_labels=3)  # fmt: skip
     before = weights(checkpoint)
-    made, _ = grouped(checkpoint)
-    assert_all_but_the_embeddings_are_equal(before, weights(made.folder), "word_embeddings.weight")
-    config = json.loads((made.folder / "config.json").read_text())
+    result, _ = grouped(checkpoint)
+    assert_all_but_the_embeddings_are_equal(
+        before, weights(result.folder), "word_embeddings.weight"
+    )
+    config = json.loads((result.folder / "config.json").read_text())
     assert config == json.loads((checkpoint / "config.json").read_text())
     auto_class = (
         hf.AutoModelForTokenClassification
         if family == "bert"
         else hf.AutoModelForSequenceClassification
     )
-    _, info = auto_class.from_pretrained(made.folder, output_loading_info=True)
+    _, info = auto_class.from_pretrained(result.folder, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
     backbone = weights(backbone_of(checkpoint))
     assert backbone.keys() == before.keys()
@@ -414,13 +416,13 @@ def test_fine_tuned_head_is_unchanged(checkpoint: Path, family: str) -> None:
 def test_special_tokens_missing_in_added_tokens_are_singletons(checkpoint: Path) -> None:
     bert(checkpoint)
     edit(checkpoint / "tokenizer.json", lambda data: data.update(added_tokens=[]))
-    made, token_to_group = grouped(checkpoint, ratio=0.2)
+    result, token_to_group = grouped(checkpoint, ratio=0.2)
     special = [0, 3, 4, 5, 6]
     for token in [*special, 1, 2]:  # [unusedN] too
         assert (token_to_group == token_to_group[token]).sum() == 1
     clustered = Groups.load(grouped(checkpoint, ratio=0.2, overwrite=True, cluster_unused=True)[0].folder / GROUPS)  # fmt: skip
     assert special_ids(load_tokenizer(backbone_of(checkpoint))) == special
-    assert len(clustered.weight) == made.groups
+    assert len(clustered.weight) == result.groups
 
 
 # Lengths
@@ -499,7 +501,7 @@ def test_job_refuses_too_long_sequences_before_reading_data(
             splits=[str(tmp_path / "missing.jsonl")],
             corpus=str(tmp_path / "missing.jsonl"),
         ),
-        output=[str(tmp_path / "made")],
+        output=[str(tmp_path / "result")],
     )
     path = Path(__file__).parents[1] / f"workflow/scripts/{script}.py"
     with pytest.raises(SystemExit) as ended:
@@ -507,7 +509,7 @@ def test_job_refuses_too_long_sequences_before_reading_data(
     assert ended.value.code == 1
     (line,) = (tmp_path / "job.log").read_text(encoding="utf-8").splitlines()
     assert re.search(rf"{script}: {message}", line)
-    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "result").exists()
 
 
 # The configuration of the first BERT models
@@ -524,11 +526,11 @@ def test_incomplete_bert_config_gets_the_defaults_of_bert(checkpoint: Path) -> N
         "num_hidden_layers", "type_vocab_size", "vocab_size", "model_type",
     }  # fmt: skip
     edit(checkpoint / "config.json", lambda data: [data.pop(key) for key in {*data} - kept])
-    made, _ = grouped(checkpoint, ratio=1.0)
+    result, _ = grouped(checkpoint, ratio=1.0)
     backbone = backbone_of(checkpoint)
     with torch.no_grad():
         for model in (
-            hf.AutoModel.from_pretrained(made.folder).eval(),
+            hf.AutoModel.from_pretrained(result.folder).eval(),
             load_model("none", backbone),
         ):
             torch.testing.assert_close(model(input_ids=ids)[0], expected)
@@ -553,13 +555,13 @@ def test_lexicon_matches_byte_level_words_with_a_leading_space(
         "2\tdeu\tbaum\tme",
     ]
     lexicon.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    made, token_to_group = grouped(checkpoint, method="lexicon", lexicons=[lexicon])
+    result, token_to_group = grouped(checkpoint, method="lexicon", lexicons=[lexicon])
     ids = tokenizer.get_vocab()
     pairs = [("Ġhouse", "Ġhaus"), ("Ġtree", "Ġbaum")]
-    assert made.groups == made.subwords - 2
+    assert result.groups == result.subwords - 2
     for first, second in pairs:
         assert token_to_group[ids[first]] == token_to_group[ids[second]]
-    members = (made.folder / "semantic_tokens.tsv").read_text(encoding="utf-8")
+    members = (result.folder / "semantic_tokens.tsv").read_text(encoding="utf-8")
     assert '"▁haus"' in members and '"▁house"' in members
 
 
@@ -601,8 +603,8 @@ def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path
         (checkpoint / name).write_bytes(data)
     for name in ("vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"):
         assert (checkpoint / name).is_file()
-    made, _ = grouped(checkpoint)
-    found = contents_of(made.folder)
+    result, _ = grouped(checkpoint)
+    found = contents_of(result.folder)
     for name, data in others.items():
         assert found.pop(name) == data, name
     assert b"semantic tokens" in found.pop("README.md")
@@ -619,16 +621,18 @@ def test_half_precision_is_preserved(checkpoint: Path, dtype: torch.dtype) -> No
     model.save_pretrained(checkpoint)
     before = weights(checkpoint)
     assert {tensor.dtype for tensor in before.values()} == {dtype}
-    made, token_to_group = grouped(checkpoint)
-    assert_all_but_the_embeddings_are_equal(before, weights(made.folder), "word_embeddings.weight")
+    result, token_to_group = grouped(checkpoint)
+    assert_all_but_the_embeddings_are_equal(
+        before, weights(result.folder), "word_embeddings.weight"
+    )
     name = "bert.embeddings.word_embeddings.weight"
     members = token_to_group == token_to_group.bincount().argmax()
     assert members.sum() > 1
     mean = before[name][members].double().mean(dim=0)
     torch.testing.assert_close(
-        weights(made.folder)[name][members][0].double(), mean, atol=1e-3, rtol=1e-2
+        weights(result.folder)[name][members][0].double(), mean, atol=1e-3, rtol=1e-2
     )
-    loaded = hf.AutoModelForMaskedLM.from_pretrained(made.folder)
+    loaded = hf.AutoModelForMaskedLM.from_pretrained(result.folder)
     assert loaded.dtype == dtype
     backbone = weights(backbone_of(checkpoint))
     assert all(
@@ -646,18 +650,20 @@ def test_sharded_weights_stay_sharded(checkpoint: Path) -> None:
     shards = sorted(path.name for path in checkpoint.glob("model-*.safetensors"))
     assert len(shards) > 2
     before = weights(checkpoint)
-    made, _ = grouped(checkpoint)
-    assert (made.folder / index).read_bytes() == (checkpoint / index).read_bytes()
-    assert sorted(p.name for p in made.folder.glob("model-*.safetensors")) == shards
-    assert_all_but_the_embeddings_are_equal(before, weights(made.folder), "word_embeddings.weight")
+    result, _ = grouped(checkpoint)
+    assert (result.folder / index).read_bytes() == (checkpoint / index).read_bytes()
+    assert sorted(p.name for p in result.folder.glob("model-*.safetensors")) == shards
+    assert_all_but_the_embeddings_are_equal(
+        before, weights(result.folder), "word_embeddings.weight"
+    )
     for name in shards:
-        assert load_file(made.folder / name).keys() == load_file(checkpoint / name).keys()
-    _, info = hf.AutoModelForMaskedLM.from_pretrained(made.folder, output_loading_info=True)
+        assert load_file(result.folder / name).keys() == load_file(checkpoint / name).keys()
+    _, info = hf.AutoModelForMaskedLM.from_pretrained(result.folder, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
     backbone = weights(backbone_of(checkpoint))
     assert all(torch.equal(backbone[name], before[name]) for name in before)
     (checkpoint / shards[1]).unlink()
-    shutil.rmtree(made.folder)
+    shutil.rmtree(result.folder)
     for use in (grouped, backbone_of):
         with pytest.raises(InputError, match=f"{index} names {shards[1]}, which does not exist"):
             use(checkpoint)
@@ -671,13 +677,13 @@ def test_pickled_weights_are_read_on_request(checkpoint: Path) -> None:
     pickled = before | {"cls.predictions.decoder.weight": before[name]}
     torch.save(pickled, checkpoint / "pytorch_model.bin")
     (checkpoint / "model.safetensors").unlink()
-    made, _ = grouped(checkpoint, convert_pickle=True)
-    after = weights(made.folder)
+    result, _ = grouped(checkpoint, convert_pickle=True)
+    after = weights(result.folder)
     assert torch.equal(after["cls.predictions.decoder.weight"], after[name])
     assert_all_but_the_embeddings_are_equal(
         pickled, after, "word_embeddings.weight", "decoder.weight"
     )
-    model = hf.AutoModelForMaskedLM.from_pretrained(made.folder)
+    model = hf.AutoModelForMaskedLM.from_pretrained(result.folder)
     assert torch.equal(model.get_output_embeddings().weight, after[name])
 
 
@@ -688,5 +694,5 @@ def test_many_equal_rows_are_grouped(checkpoint: Path) -> None:
     name = "bert.embeddings.word_embeddings.weight"
     tensors[name][20:] = tensors[name][20].clone()
     save_file(tensors, checkpoint / "model.safetensors", metadata={"format": "pt"})
-    made, token_to_group = grouped(checkpoint)
-    assert made.groups == len(token_to_group.unique()) == round(0.5 * made.subwords)
+    result, token_to_group = grouped(checkpoint)
+    assert result.groups == len(token_to_group.unique()) == round(0.5 * result.subwords)

@@ -117,11 +117,11 @@ def printed(notebook: Any) -> list[str]:
 
 def test_tutorial_runs_and_prints_its_saved_output(tutorial: Any, folder: Path) -> None:
     """Groups may differ by processor, so only stable properties of groups are compared."""
-    shown = printed(tutorial)
+    saved = printed(tutorial)
     variables = run(tutorial, folder)
-    again = printed(tutorial)
-    assert [bool(text) for text in again] == [bool(text) for text in shown]
-    assert again[:4] == shown[:4]  # archives, words, the vocabulary and its subwords
+    printed_now = printed(tutorial)
+    assert [bool(text) for text in printed_now] == [bool(text) for text in saved]
+    assert printed_now[:4] == saved[:4]  # archives, words, the vocabulary and its subwords
     embeddings = variables["embeddings"]
     assert embeddings.shape == (12_000, 384)
     for ratio, groups in variables["groupings"].items():

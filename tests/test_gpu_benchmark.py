@@ -127,17 +127,17 @@ def test_page_shows_the_results_and_claims_no_goal(tiny: dict[str, Any]) -> None
 
 def full_size(tiny: dict[str, Any], device: str = "NVIDIA H100 80GB HBM3") -> dict[str, Any]:
     """The same results, marked as from full sizes on a GPU."""
-    made = copy.deepcopy(tiny)
-    made["sizes"] = "full"
-    made["sections"]["environment"]["values"] |= {
+    results = copy.deepcopy(tiny)
+    results["sizes"] = "full"
+    results["sections"]["environment"]["values"] |= {
         "device": device,
         "kind": "cuda",
         "memory_bytes": 80 * 2**30,
         "gpus": 1,
     }
-    first_ratio = made["sections"]["K-Means"]["values"]["ratios"][0]
+    first_ratio = results["sections"]["K-Means"]["values"]["ratios"][0]
     first_ratio["torch"]["seconds"], first_ratio["pass_floor_share"] = 1.5, 0.5
-    others = made["sections"]["other libraries' K-Means"]["values"]["others"]
+    others = results["sections"]["other libraries' K-Means"]["values"]["others"]
     for name, seconds in (("flash-kmeans, float32", 1.0), ("flash-kmeans, float16", 0.4)):
         others[name] = {
             "status": "done",
@@ -146,9 +146,9 @@ def full_size(tiny: dict[str, Any], device: str = "NVIDIA H100 80GB HBM3") -> di
             "peak_bytes": 2**30,
             "ours_is_there_after": seconds,
         }
-    for row in made["sections"]["Table 3"]["values"]["rows"]:
+    for row in results["sections"]["Table 3"]["values"]["rows"]:
         row |= {"peak_bytes": 25_000_000_000, "steps_per_second": 4.0, "floor_share": 0.46}
-    return made
+    return results
 
 
 def test_goals_are_compared_with_measurements(tiny: dict[str, Any]) -> None:
@@ -165,10 +165,10 @@ def test_goals_are_compared_with_measurements(tiny: dict[str, Any]) -> None:
 
 
 def test_goal_is_not_met_if_another_library_is_never_reached(tiny: dict[str, Any]) -> None:
-    made = full_size(tiny)
-    others = made["sections"]["other libraries' K-Means"]["values"]["others"]
+    results = full_size(tiny)
+    others = results["sections"]["other libraries' K-Means"]["values"]["others"]
     others["flash-kmeans, float16"]["ours_is_there_after"] = None
-    assert goals(made)[1][1:] == (
+    assert goals(results)[1][1:] == (
         "never, flash-kmeans 1.20 s in float16; 1.00 s, flash-kmeans 1.20 s in float32",
         "not met",
     )
@@ -179,14 +179,14 @@ def test_goals_apply_only_to_their_gpu(tiny: dict[str, Any]) -> None:
 
 
 def test_out_of_memory_and_failed_comparisons_are_shown(tiny: dict[str, Any]) -> None:
-    made = full_size(tiny)
-    row = made["sections"]["Table 3"]["values"]["rows"][9]
+    results = full_size(tiny)
+    row = results["sections"]["Table 3"]["values"]["rows"][9]
     for key in ("peak_bytes", "steps_per_second", "floor_share"):
         del row[key]
     row |= {"status": "out of memory", "why": "Tried to allocate 15 GiB"}
-    made["sections"]["resumption"]["values"]["holds"] = False
-    made["sections"]["two processes"] = {"status": "absent", "why": "one GPU", "values": {}}
-    page = section(made)
+    results["sections"]["resumption"]["values"]["holds"] = False
+    results["sections"]["two processes"] = {"status": "absent", "why": "one GPU", "values": {}}
+    page = section(results)
     (line,) = (line for line in page.splitlines() if line.startswith("| 768 | 100% |"))
     assert line == (
         "| 768 | 100% | 25.0 GB, 4.00/s | 46% | out of memory: Tried to allocate 15 GiB | – "
@@ -199,8 +199,8 @@ def test_out_of_memory_and_failed_comparisons_are_shown(tiny: dict[str, Any]) ->
 
 def test_new_section_replaces_the_old_one() -> None:
     document = f"# A\n\n## B\n\nb\n\n{HEADING}\n\nold\n\n### sub\n\n## C\n\nc\n"
-    made = with_section(document, f"{HEADING}\n\nnew \\1\n")
-    assert made == f"# A\n\n## B\n\nb\n\n{HEADING}\n\nnew \\1\n\n## C\n\nc\n"
+    new_document = with_section(document, f"{HEADING}\n\nnew \\1\n")
+    assert new_document == f"# A\n\n## B\n\nb\n\n{HEADING}\n\nnew \\1\n\n## C\n\nc\n"
     assert with_section("# A\n", f"{HEADING}\n\nnew\n") == f"# A\n\n{HEADING}\n\nnew\n"
 
 

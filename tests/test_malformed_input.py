@@ -99,7 +99,7 @@ def only_input_errors(read: Callable[[], Any]) -> None:
 def in_folder(names: list[str], read: Callable[[Path], Any], contents: list[bytes]) -> None:
     """Read a folder with these files and contents. Reading must not change it."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "given"
+        folder = Path(temporary) / "input"
         for name, content in zip(names, contents, strict=True):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -355,12 +355,12 @@ def test_experiment_table_reader_handles_any_content(rows: bytes, has_header: bo
 
 
 def tar(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as opened:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as opened:
         for info, content in members:
             info.size = len(content)
             opened.addfile(info, io.BytesIO(content))
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
@@ -395,8 +395,8 @@ def test_links_in_an_archive_are_refused_and_not_followed(tmp_path: Path, kind: 
     )  # fmt: skip
     with pytest.raises(InputError, match="'way' is a link or a device"):
         extract(archive, tmp_path / "folder", None)
-    made = extract(archive, tmp_path / "folder", ["way/*"])
-    assert made == [tmp_path / "folder/way/file.txt"]
+    extracted = extract(archive, tmp_path / "folder", ["way/*"])
+    assert extracted == [tmp_path / "folder/way/file.txt"]
     assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
     assert not (tmp_path / "file.txt").exists()
 

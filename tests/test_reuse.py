@@ -57,26 +57,26 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_grouped_model_equals_the_original_with_averaged_rows(model: Path, tmp_path: Path) -> None:
-    made = semantic_version(model, tmp_path / "grouped", ratio=0.4)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(made.folder)
+    result = semantic_version(model, tmp_path / "grouped", ratio=0.4)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(result.folder)
     original_tokenizer = transformers.AutoTokenizer.from_pretrained(model)
     inputs = tokenizer(TEXTS, return_tensors="pt", padding=True)
     expected = original_tokenizer(TEXTS, return_tensors="pt", padding=True)
     assert inputs["input_ids"].tolist() == expected["input_ids"].tolist()
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        assert (made.folder / name).read_bytes() == (model / name).read_bytes()
+        assert (result.folder / name).read_bytes() == (model / name).read_bytes()
 
     # As in the paper, each row is the mean of its group, and nothing else changes.
     original = transformers.AutoModelForMaskedLM.from_pretrained(model).eval()
-    group_of = load_file(made.folder / "semantic_tokens.safetensors")["token_to_group"]
-    assert len(group_of) == made.subwords == len(tokenizer)
-    assert len(group_of.unique()) == made.groups == round(0.4 * made.subwords)
+    group_of = load_file(result.folder / "semantic_tokens.safetensors")["token_to_group"]
+    assert len(group_of) == result.subwords == len(tokenizer)
+    assert len(group_of.unique()) == result.groups == round(0.4 * result.subwords)
     rows = original.get_input_embeddings().weight.data
     bias = original.get_output_embeddings().bias.data
     for values in (rows, bias):
         means = {g: values[group_of == g].mean(dim=0) for g in group_of.unique().tolist()}
         values.copy_(torch.stack([means[g] for g in group_of.tolist()]))
-    grouped = transformers.AutoModelForMaskedLM.from_pretrained(made.folder).eval()
+    grouped = transformers.AutoModelForMaskedLM.from_pretrained(result.folder).eval()
     real_tokens = inputs["attention_mask"] == 1
     torch.testing.assert_close(
         grouped(**inputs).logits[real_tokens],
@@ -84,7 +84,7 @@ def test_grouped_model_equals_the_original_with_averaged_rows(model: Path, tmp_p
         atol=1e-4,
         rtol=1e-4,
     )
-    bare = transformers.AutoModel.from_pretrained(made.folder).eval()
+    bare = transformers.AutoModel.from_pretrained(result.folder).eval()
     states = bare(**inputs).last_hidden_state
     base = original.base_model(**inputs).last_hidden_state
     torch.testing.assert_close(states[real_tokens], base[real_tokens], atol=1e-4, rtol=1e-4)
@@ -93,16 +93,18 @@ def test_grouped_model_equals_the_original_with_averaged_rows(model: Path, tmp_p
 def test_special_tokens_are_singletons_and_the_members_are_listed(
     model: Path, tmp_path: Path
 ) -> None:
-    made = semantic_version(model, tmp_path / "grouped", ratio=0.3, dimension=8)
-    group_of = load_file(made.folder / "semantic_tokens.safetensors")["token_to_group"].tolist()
+    result = semantic_version(model, tmp_path / "grouped", ratio=0.3, dimension=8)
+    group_of = load_file(result.folder / "semantic_tokens.safetensors")["token_to_group"].tolist()
     sizes = Counter(group_of)
     for token in special_ids(open_tokenizer(model)):
         assert sizes[group_of[token]] == 1
-    header, *lines = (made.folder / "semantic_tokens.tsv").read_text(encoding="utf-8").splitlines()
+    header, *lines = (
+        (result.folder / "semantic_tokens.tsv").read_text(encoding="utf-8").splitlines()
+    )
     assert header.split("\t") == ["group", "subwords", "members"]
     listed = {int(line.split("\t")[0]): int(line.split("\t")[1]) for line in lines}
     assert listed == {group: size for group, size in sizes.items() if size > 1}
-    weights = transformers.AutoModel.from_pretrained(made.folder).get_input_embeddings().weight
+    weights = transformers.AutoModel.from_pretrained(result.folder).get_input_embeddings().weight
     assert not weights[:, 8:].any() and weights[:, :8].any()
 
 
@@ -110,8 +112,8 @@ def test_lexicon_groups_connected_words(model: Path, tmp_path: Path) -> None:
     lexicon = tmp_path / "mine.tsv"
     rows = ["concept\tlanguage\tword\tsource", "1\teng\ta\tme", "1\tdeu\tb\tme", "2\teng\tx\tme", "2\tdeu\ty\tme"]  # fmt: skip
     lexicon.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    made = semantic_version(model, tmp_path / "grouped", method="lexicon", lexicons=[lexicon])
-    assert made.groups == made.subwords - 2
+    result = semantic_version(model, tmp_path / "grouped", method="lexicon", lexicons=[lexicon])
+    assert result.groups == result.subwords - 2
     aligned = semantic_version(model, tmp_path / "aligned", ratio=0.5, lexicons=[lexicon])
     plain = semantic_version(model, tmp_path / "plain", ratio=0.5)
     weights = [load_file(m.folder / "model.safetensors") for m in (aligned, plain)]

@@ -510,7 +510,7 @@ def test_unusable_xnli_file_is_named_in_the_error(
         xnli(tmp_path)
 
 
-def test_pairs_without_a_decided_label_are_counted(
+def test_pairs_without_a_decided_label_are_dropped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path / "en.dev.tsv", PAIRS + "a\tb\t-\n")

@@ -189,13 +189,13 @@ def pools_of() -> list[dict[str, Any]]:
 
 
 def test_configured_pool_keeps_its_depth_and_only_shrinks() -> None:
-    given = {"depth": 50, "random_per_language": 10_000, "seed": 7}
+    pool = {"depth": 50, "random_per_language": 10_000, "seed": 7}
     datasets = config()["datasets"]
-    datasets["search"]["pool"] = given
+    datasets["search"]["pool"] = pool
     budget = make_budget(0, datasets=datasets, tasks={"search": config()["tasks"]["search"]})
     cheapest = budget.cheapest()
     assert cheapest.tasks == ["search"]
-    assert cheapest.pools == {"search": given | {"random_per_language": 1_000}}
+    assert cheapest.pools == {"search": pool | {"random_per_language": 1_000}}
 
 
 def test_shared_costs_count_once() -> None:

@@ -65,8 +65,8 @@ def test_cluster_and_local_run_make_identical_files(
 ) -> None:
     local_files, cluster_files = (
         {
-            path: made.sha256
-            for path, made in study.output_files().items()
+            path: file.sha256
+            for path, file in study.output_files().items()
             if not path.startswith("results/training/")  # which contain the speed of each step
         }
         for study in (local, submitted.study)
@@ -138,8 +138,8 @@ def test_job_runs_again_after_out_of_memory_and_cancellation(
     log = submitted.study.folder / f"results/logs/fine_tune/{ASIS}/ner/all-languages/seed-2.log"
     assert "resuming at step" in log.read_text("utf-8")
     assert local.run(target, change=FEW_EXPERIMENTS | change).returncode == 0
-    made = submitted.study.folder / target
-    assert made.read_bytes() == (local.folder / target).read_bytes()
+    cluster_file = submitted.study.folder / target
+    assert cluster_file.read_bytes() == (local.folder / target).read_bytes()
 
 
 def test_finished_results_of_a_failed_group_are_kept(
@@ -222,8 +222,8 @@ partitions:
     assert jobs["rule_group_kmeans"]["gpus"] == "gres:gpu:toy:2"
     assert jobs["rule_group_kmeans"]["most nodes"] == "1"
     assert local.run(CORPUS, change=FEW_EXPERIMENTS).returncode == 0
-    made = [(study.folder / CORPUS).read_bytes() for study in (local, submitted.study)]
-    assert made[0] == made[1]
+    contents = [(study.folder / CORPUS).read_bytes() for study in (local, submitted.study)]
+    assert contents[0] == contents[1]
 
 
 def test_gpus_may_be_requested_by_gres(

@@ -45,7 +45,7 @@ def fetch(tmp_path: Path) -> Fetch:
     """``fetch(spec, mirrors)``: the folder of the download."""
 
     def fetched(spec: dict[str, Any], mirrors: dict[str, str] | None = None) -> Path:
-        target = tmp_path / "made"
+        target = tmp_path / "downloaded"
         fetch_download("own", target, tmp_path / "partial", spec, mirrors)
         assert not (tmp_path / "partial").exists()
         return target
@@ -76,9 +76,11 @@ def test_the_files_of_a_folder_are_fetched_and_checked(fetch: Fetch, tmp_path: P
         == hashlib.sha256(b"Amina B-PER\n").hexdigest()
     )
     with serving(lambda h: send_file(h, contents[h.path.removeprefix("/data/")])) as (address, _):
-        made = fetch({"url": f"{address}/data/", "checksums": checksum_file, "licence": "CC0"})
-    assert {name: (made / name).read_bytes() for name in contents} == contents
-    provenance = json.loads((made / PROVENANCE).read_text())
+        downloaded = fetch(
+            {"url": f"{address}/data/", "checksums": checksum_file, "licence": "CC0"}
+        )
+    assert {name: (downloaded / name).read_bytes() for name in contents} == contents
+    provenance = json.loads((downloaded / PROVENANCE).read_text())
     assert provenance["sha256"] == read_checksums(checksum_file)
     assert provenance["bytes"] == {name: len(content) for name, content in contents.items()}
     assert provenance["licence"] == "CC0"
@@ -95,7 +97,7 @@ def test_file_with_wrong_checksum_is_refused_and_downloaded_again(
             InputError, match=r"'own': .*a\.txt\.arriving|'own': a\.txt .*should have"
         ):
             fetch(spec)
-        assert not (tmp_path / "made").exists()
+        assert not (tmp_path / "downloaded").exists()
         served["content"] = b"right"
         assert (fetch(spec) / "a.txt").read_bytes() == b"right"
         assert all(
@@ -125,10 +127,10 @@ def test_an_interrupted_download_continues(
         spec: dict[str, Any] = {"url": address, "files": ["a.bin"]}
         if is_checked:
             spec["checksums"] = checksums(tmp_path / "list.sha256", {"a.bin": CONTENT})
-        made = fetch(spec)
-    assert (made / "a.bin").read_bytes() == CONTENT
+        downloaded = fetch(spec)
+    assert (downloaded / "a.bin").read_bytes() == CONTENT
     assert ranges == [None, second_range]
-    assert sorted(path.name for path in made.iterdir()) == [PROVENANCE, "a.bin"]
+    assert sorted(path.name for path in downloaded.iterdir()) == [PROVENANCE, "a.bin"]
 
 
 def test_downloaded_files_are_kept_for_the_next_run(fetch: Fetch, tmp_path: Path) -> None:
@@ -145,7 +147,7 @@ def test_downloaded_files_are_kept_for_the_next_run(fetch: Fetch, tmp_path: Path
         spec = {"url": address, "files": ["a.bin", "b.bin"]}
         with pytest.raises(InputError, match=r"b\.bin is not available.*mirrors"):
             fetch(spec)
-        assert not (tmp_path / "made").exists()
+        assert not (tmp_path / "downloaded").exists()
         state["down"] = False
         assert (fetch(spec) / "b.bin").read_bytes() == CONTENT
     assert sum(path == "/a.bin" for _, path, _ in requests) == 1
@@ -201,9 +203,9 @@ def test_full_disk_is_named_and_the_next_run_continues(
             patched.setattr(addresses, "_get", fill_the_disk)
             with pytest.raises(InputError, match=r"the disk of .* is full; "):
                 fetch({"url": address} | spec)
-        assert not (tmp_path / "made").exists()
-        made = fetch({"url": address} | spec)
-    assert [(made / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
+        assert not (tmp_path / "downloaded").exists()
+        downloaded = fetch({"url": address} | spec)
+    assert [(downloaded / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
     assert [path for _, path, _ in requests] == ["/a.bin", "/b.bin"]
 
 
@@ -220,8 +222,8 @@ def test_downloaded_files_are_kept_if_the_run_is_interrupted(
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
             patched.setattr(downloads, "sha256_of", interrupt)
             fetch(spec)
-        made = fetch(spec)
-    assert [(made / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
+        downloaded = fetch(spec)
+    assert [(downloaded / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
     assert len(requests) == 2
 
 
@@ -243,18 +245,18 @@ def test_recorded_checksums_can_pin_a_download(
     served = {"content": b"tomato Tomate\n"}
     with serving(lambda h: send_file(h, served["content"])) as (address, _):
         spec: dict[str, Any] = {"url": address, "files": ["en-de.txt"]}
-        made = fetch(spec)
+        downloaded = fetch(spec)
         assert "no checksums" in caplog.text
-        sums = json.loads((made / PROVENANCE).read_text())["sha256"]
+        sums = json.loads((downloaded / PROVENANCE).read_text())["sha256"]
         assert sums == {"en-de.txt": hashlib.sha256(served["content"]).hexdigest()}
         lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
         pinned = spec | {"checksums": str(write(tmp_path / "own.sha256", "".join(lines).encode()))}
         assert fetch(pinned).exists()
         served["content"] = b"tomato Paradeiser\n"
-        shutil.rmtree(made)
+        shutil.rmtree(downloaded)
         with pytest.raises(InputError, match=r"en-de\.txt .* has sha256 \w+ and should have"):
             fetch(pinned)
-        assert not made.exists()
+        assert not downloaded.exists()
 
 
 def test_file_of_an_older_checksum_list_is_downloaded_again(fetch: Fetch, tmp_path: Path) -> None:
@@ -282,9 +284,9 @@ def test_log_shows_the_checksum_of_an_unpinned_archive(
     content = zipped(tmp_path / "archive", {"a.csv": CONTENT}).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     with serving(lambda h: send_file(h, content)) as (address, _):
-        made = fetch({"url": f"{address}/a", "archive": True})
+        downloaded = fetch({"url": f"{address}/a", "archive": True})
     assert f"set sha256: {digest}" in caplog.text
-    provenance = json.loads((made / PROVENANCE).read_text())
+    provenance = json.loads((downloaded / PROVENANCE).read_text())
     assert provenance["revision"] == digest
     assert provenance["sha256"] == {"a.csv": hashlib.sha256(CONTENT).hexdigest()}
 
@@ -317,10 +319,10 @@ def test_only_matching_files_are_extracted_from_an_archive(
     digest = hashlib.sha256(content).hexdigest()
     with serving(lambda h: send_file(h, content)) as (address, _):
         spec = {"url": f"{address}/a", "archive": True, "sha256": digest, "files": ["*/*.csv"]}
-        made = fetch(spec)
-    found = {str(p.relative_to(made)): p.read_bytes() for p in made.rglob("*.csv")}
+        downloaded = fetch(spec)
+    found = {str(p.relative_to(downloaded)): p.read_bytes() for p in downloaded.rglob("*.csv")}
     assert found == {name: members[name] for name in ("release/a.csv", "release/b.csv")}
-    assert {path.name for path in made.iterdir()} == {"release", PROVENANCE}
+    assert {path.name for path in downloaded.iterdir()} == {"release", PROVENANCE}
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
@@ -362,7 +364,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(InputError, match="'link' is a link or a device"):
         extract(archive, tmp_path / "all", None)
     assert not list((tmp_path / "all").iterdir())
-    assert [made.name for made in extract(archive, tmp_path / "wanted", ["file"])] == ["file"]
+    assert [file.name for file in extract(archive, tmp_path / "wanted", ["file"])] == ["file"]
 
 
 def test_an_archive_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
@@ -401,7 +403,7 @@ def test_decompression_bomb_is_refused(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(InputError, match=r"'second\.csv' unpack to more than 200"):
         extract(archive, tmp_path / "out", None)
     # Each of them is small.
-    assert [made.name for made in extract(archive, tmp_path / "one", ["first.csv"])] == [
+    assert [file.name for file in extract(archive, tmp_path / "one", ["first.csv"])] == [
         "first.csv"
     ]
 
@@ -416,7 +418,7 @@ def test_a_truncated_archive_is_named_and_downloaded_again(
         spec = {"url": f"{address}/a", "archive": True, "files": ["a.csv"]}
         with pytest.raises(InputError, match=r"the archive is truncated or damaged .*again"):
             fetch(spec)
-        assert not (tmp_path / "made").exists()
+        assert not (tmp_path / "downloaded").exists()
         served["content"] = content
         assert (fetch(spec) / "a.csv").stat().st_size == 50_000
 
@@ -434,9 +436,9 @@ def test_longest_matching_mirror_key_is_used() -> None:
 def test_folder_can_be_a_mirror(fetch: Fetch, tmp_path: Path) -> None:
     write(tmp_path / "mirror/en-de.txt", b"tomato Tomate\n")
     spec = {"url": "https://a.org/dictionaries/", "files": ["en-de.txt"]}
-    made = fetch(spec, {"https://a.org/dictionaries/": str(tmp_path / "mirror")})
-    assert (made / "en-de.txt").is_symlink()  # large data are not copied
-    assert (made / "en-de.txt").read_bytes() == b"tomato Tomate\n"
+    downloaded = fetch(spec, {"https://a.org/dictionaries/": str(tmp_path / "mirror")})
+    assert (downloaded / "en-de.txt").is_symlink()  # large data are not copied
+    assert (downloaded / "en-de.txt").read_bytes() == b"tomato Tomate\n"
     with pytest.raises(InputError, match=r"there is no file .*en-fr\.txt; put it there"):
         fetch(spec | {"files": ["en-fr.txt"]}, {"https://a.org/": str(tmp_path / "mirror")})
 
@@ -473,8 +475,8 @@ def test_zenodo_files_are_checked_against_their_record(fetch: Fetch) -> None:
     with serving(answer) as (address, _):
         state["address"] = address
         mirrors = {"https://zenodo.org/api/": f"{address}/api/"}
-        made = fetch({"zenodo": 12, "files": ["*.pickle"]}, mirrors)
-        assert [path.name for path in made.glob("[!.]*")] == ["network.pickle"]
+        downloaded = fetch({"zenodo": 12, "files": ["*.pickle"]}, mirrors)
+        assert [path.name for path in downloaded.glob("[!.]*")] == ["network.pickle"]
         # The mirror's copy of the record names files at Zenodo.
         state["address"] = "https://zenodo.org"
         mirrors["https://zenodo.org/content"] = f"{address}/content"
@@ -502,20 +504,20 @@ def repositories(tmp_path: Path) -> Path:
 SPEC = {"hub": "o/data", "revision": REVISION, "files": ["README.md", "de/*.parquet"]}
 
 
-def names(made: Path) -> list[str]:
+def names(downloaded: Path) -> list[str]:
     return sorted(
-        path.relative_to(made).as_posix()
-        for path in made.rglob("*")
+        path.relative_to(downloaded).as_posix()
+        for path in downloaded.rglob("*")
         if path.is_file() and path.name != PROVENANCE
     )
 
 
 def test_hub_and_folder_mirror_give_the_same_files(fetch: Fetch, repositories: Path) -> None:
     with serving(hub(repositories, REVISION)) as (address, requests):
-        made = fetch(SPEC, {"hub": address})
-        assert names(made) == ["README.md", "de/train-0.parquet"]
-        assert (made / "de/train-0.parquet").read_bytes() == CONTENT
-        assert json.loads((made / PROVENANCE).read_text())["revision"] == REVISION
+        downloaded = fetch(SPEC, {"hub": address})
+        assert names(downloaded) == ["README.md", "de/train-0.parquet"]
+        assert (downloaded / "de/train-0.parquet").read_bytes() == CONTENT
+        assert json.loads((downloaded / PROVENANCE).read_text())["revision"] == REVISION
         assert not any("fr/" in path or "loader" in path for _, path, _ in requests)
     linked = fetch(SPEC, {"hub": str(repositories)})
     assert names(linked) == ["README.md", "de/train-0.parquet"]
@@ -538,33 +540,33 @@ def test_interrupted_hub_file_is_requested_again(fetch: Fetch, repositories: Pat
             interface(handler)
 
     with serving(answer) as (address, _):
-        made = fetch(SPEC, {"hub": address})
+        downloaded = fetch(SPEC, {"hub": address})
     assert state["requests"] == 2
-    assert (made / "de/train-0.parquet").read_bytes() == CONTENT
+    assert (downloaded / "de/train-0.parquet").read_bytes() == CONTENT
 
 
 def test_cached_hub_files_are_not_downloaded_again(
     fetch: Fetch, repositories: Path, cache: Path, tmp_path: Path
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, requests):
-        made = fetch(SPEC, {"hub": address})
+        downloaded = fetch(SPEC, {"hub": address})
         earlier_requests = len(requests)
-        shutil.rmtree(made)
+        shutil.rmtree(downloaded)
         assert names(fetch(SPEC, {"hub": address})) == ["README.md", "de/train-0.parquet"]
         requested_files = [
             path for method, path, _ in requests[earlier_requests:] if "/resolve/" in path
         ]
     assert requested_files == []
     shutil.rmtree(cache)  # the downloaded files remain
-    assert (made / "de/train-0.parquet").read_bytes() == CONTENT
+    assert (downloaded / "de/train-0.parquet").read_bytes() == CONTENT
 
 
 def test_a_damaged_cached_file_is_refused_and_downloaded_again(
     fetch: Fetch, repositories: Path, cache: Path
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, _):
-        made = fetch(SPEC, {"hub": address})
-        shutil.rmtree(made)
+        downloaded = fetch(SPEC, {"hub": address})
+        shutil.rmtree(downloaded)
         blob = cache / "datasets--o--data/blobs" / hashlib.sha256(CONTENT).hexdigest()
         blob.write_bytes(CONTENT[::-1])
         with pytest.raises(InputError, match=r"de/train-0\.parquet in the hub's cache has sha256"):
@@ -603,8 +605,8 @@ def test_log_shows_the_newest_revision_for_pinning(
     fetch: Fetch, repositories: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, _):
-        made = fetch(SPEC | {"revision": None}, {"hub": address})
-    assert json.loads((made / PROVENANCE).read_text())["revision"] == REVISION
+        downloaded = fetch(SPEC | {"revision": None}, {"hub": address})
+    assert json.loads((downloaded / PROVENANCE).read_text())["revision"] == REVISION
     assert f"set revision: {REVISION}" in caplog.text
 
 
@@ -629,7 +631,7 @@ def test_different_hub_errors_have_different_messages(
         pytest.raises(InputError, match=message),
     ):
         fetch(SPEC | change, {"hub": address})
-    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "downloaded").exists()
     with serving(hub(repositories, REVISION)) as (address, _):  # after it is fixed
         assert names(fetch(SPEC, {"hub": address})) == ["README.md", "de/train-0.parquet"]
 
@@ -650,12 +652,13 @@ def test_next_run_continues_after_access_is_granted(
     with serving(answer) as (address, _):
         with pytest.raises(InputError, match=r"o/data is gated; accept its terms .*HF_TOKEN"):
             fetch(SPEC, {"hub": address})
-        assert not (tmp_path / "made").exists()
+        assert not (tmp_path / "downloaded").exists()
         state["is granted"] = True
-        made = fetch(SPEC, {"hub": address})
-    provenance = json.loads((made / PROVENANCE).read_text())
+        downloaded = fetch(SPEC, {"hub": address})
+    provenance = json.loads((downloaded / PROVENANCE).read_text())
     assert provenance["sha256"] == {
-        name: hashlib.sha256((made / name).read_bytes()).hexdigest() for name in names(made)
+        name: hashlib.sha256((downloaded / name).read_bytes()).hexdigest()
+        for name in names(downloaded)
     }
 
 
@@ -689,7 +692,7 @@ def test_unavailable_hub_leaves_no_incomplete_folder(
         fetch(SPEC, {"hub": address})
     with pytest.raises(InputError, match=r"o/data is not available: .*`mirrors`"):
         fetch(SPEC, {"hub": "http://127.0.0.1:9"})  # where nothing listens
-    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "downloaded").exists()
 
 
 def test_files_of_a_changed_download_are_not_reused(fetch: Fetch) -> None:
@@ -703,8 +706,8 @@ def test_files_of_a_changed_download_are_not_reused(fetch: Fetch) -> None:
         with pytest.raises(InputError, match=r"b\.txt is not available"):
             fetch({"url": address, "files": ["a.txt", "b.txt"]})
         served["/a.txt"] = b"new"
-        made = fetch({"url": address, "files": ["a.txt"], "sha256": None, "licence": "CC0"})
-    assert (made / "a.txt").read_bytes() == b"new"
+        downloaded = fetch({"url": address, "files": ["a.txt"], "sha256": None, "licence": "CC0"})
+    assert (downloaded / "a.txt").read_bytes() == b"new"
 
 
 def test_hub_mirror_without_the_files_is_named_in_the_error(

@@ -256,7 +256,7 @@ def table(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def test_a_row_is_an_experiment(config: dict[str, Any], table: Callable[..., Path]) -> None:
+def test_rows_are_read_as_experiments(config: dict[str, Any], table: Callable[..., Path]) -> None:
     grouped = {
         "figure": "figure7",
         "table5": "no",
@@ -429,7 +429,7 @@ def test_a_grouping_gives_its_method_ratio_and_segmentation(
     assert segmentation_of(grouping, resegments=False) == "original"
 
 
-def test_a_recipe_is_its_path() -> None:
+def test_recipe_is_written_as_a_path() -> None:
     neutral = Recipe("me5")
     assert neutral.path == "me5/unaligned/dfull/ungrouped/asis"
     assert not neutral.is_aligned and not neutral.is_pretrained

@@ -243,7 +243,7 @@ def test_run_shares_files_with_its_base_run_and_the_unnamed_run(
     )
 
 
-def test_an_unknown_base_and_a_circle_are_refused(
+def test_unknown_base_run_and_circle_of_base_runs_are_refused(
     default_config: dict[str, Any], tmp_path: Path
 ) -> None:
     record(config_of_run(default_config, "a", base_run="b"), tmp_path)

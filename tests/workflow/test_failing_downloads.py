@@ -97,8 +97,8 @@ def test_failed_downloads_are_named_and_succeed_in_the_next_run(
             log = study.folder / f"results/logs/fetch_download/{name}.log"
             assert_one_message(log.read_text(encoding="utf-8"), pattern)
             assert not (study.folder / TARGETS[name]).exists()
-        made = study.output_files()
-        assert {path.split("/")[2] for path in made} == {"good"}
+        files_before = study.output_files()
+        assert {path.split("/")[2] for path in files_before} == {"good"}
 
         state |= {"is granted": True, "archive": archive()}
         downloads["vanished"]["revision"] = REVISION
@@ -107,7 +107,7 @@ def test_failed_downloads_are_named_and_succeed_in_the_next_run(
         fixed = study.run(*targets, change={"downloads": downloads, "mirrors": mirrors})
         assert fixed.returncode == 0, fixed.stdout
         requested = [path for _, path, _ in requests[earlier_requests:]]
-    assert study.output_files().items() > made.items()  # earlier files are unchanged
+    assert study.output_files().items() > files_before.items()  # earlier files are unchanged
     assert "/words/en-de.txt" not in requested
     folder = study.folder / "resources/downloads"
     assert (folder / "archive/release/words.txt").read_bytes() == WORDS

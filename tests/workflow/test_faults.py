@@ -161,10 +161,10 @@ def expected_results(study: Study) -> dict[str, bytes]:
     return {target: result_bytes(study, target) for target in targets}
 
 
-def finished_files(made: dict[str, OutputFile]) -> dict[str, str]:
+def finished_files(files: dict[str, OutputFile]) -> dict[str, str]:
     """The finished files: no checkpoints, no temporary files, and no files with a run's speed."""
     excluded = ("/checkpoints/", "/efficiency/", "/training/")
-    return {p: file.sha256 for p, file in made.items() if not any(part in p for part in excluded)}
+    return {p: file.sha256 for p, file in files.items() if not any(part in p for part in excluded)}
 
 
 @pytest.mark.parametrize("target", [FINE_TUNE, PRETRAIN], ids=["fine_tune", "pretrain"])

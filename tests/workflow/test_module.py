@@ -78,8 +78,13 @@ def test_another_workflow_uses_a_file_of_the_module(other_project: Path) -> None
     before = {path for path in other_project.rglob("*") if ".snakemake" not in path.parts}
     snakemake(other_project)
     assert (other_project / "words.txt").read_text(encoding="utf-8").strip() == "2"
-    made = {path for path in other_project.rglob("*") if ".snakemake" not in path.parts} - before
-    assert {path.relative_to(other_project).parts[0] for path in made} == {"semantic", "words.txt"}
+    new_files = {
+        path for path in other_project.rglob("*") if ".snakemake" not in path.parts
+    } - before
+    assert {path.relative_to(other_project).parts[0] for path in new_files} == {
+        "semantic",
+        "words.txt",
+    }
     assert "Nothing to be done" in snakemake(other_project)
 
 

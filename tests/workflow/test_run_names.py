@@ -126,11 +126,11 @@ def test_overwriting_the_unnamed_run_keeps_the_files_of_named_runs(study_copy: S
     folder = study_copy.folder.with_name("overwritten")
     shutil.copytree(study_copy.folder, folder, symlinks=True)
     other = Study(study_copy.checkout, folder)
-    before = {path: made for path, made in other.output_files().items() if "/runs/" in path}
+    before = {path: file for path, file in other.output_files().items() if "/runs/" in path}
     groups = f"results/groups/{PATH}.safetensors"
     result = other.run(groups, change={"grouping": {"kmeans": {"seed": 3}}})
     assert job_counts(result.stdout) == {"group_kmeans": 1}
-    assert {path: made for path, made in other.output_files().items() if "/runs/" in path} == before
+    assert {path: file for path, file in other.output_files().items() if "/runs/" in path} == before
     assert other.stale(table5(SEED), change=SEED) == {}
     assert other.stale(table5(LEARNING_RATE), change=LEARNING_RATE) == {
         **{"group_kmeans": 1, "pretrain": 1, "fine_tune": 1, "table5": 1}

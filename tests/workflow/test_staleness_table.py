@@ -100,7 +100,7 @@ def dry_run_names() -> dict[str, str]:
 
 
 def merge(config: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with another merged over it, like Snakemake."""
+    """Merge a config over another one, as Snakemake does."""
     for key, value in over.items():
         is_section = isinstance(value, Mapping) and isinstance(config.get(key), dict)
         config[key] = merge(config[key], value) if is_section else value
