@@ -145,7 +145,7 @@ def test_downloaded_files_are_kept_for_the_next_run(fetch: Fetch, tmp_path: Path
 
     with serving(answer) as (address, requests):
         spec = {"url": address, "files": ["a.bin", "b.bin"]}
-        with pytest.raises(InputError, match=r"b\.bin is not available.*mirrors"):
+        with pytest.raises(InputError, match=r"b\.bin is not available: all tries failed.*mirrors"):
             fetch(spec)
         assert not (tmp_path / "downloaded").exists()
         state["down"] = False
@@ -201,7 +201,7 @@ def test_full_disk_is_named_and_the_next_run_continues(
     with serving(lambda h: send_file(h, CONTENT)) as (address, requests):
         with monkeypatch.context() as patched:
             patched.setattr(addresses, "_get", fill_the_disk)
-            with pytest.raises(InputError, match=r"the disk of .* is full; "):
+            with pytest.raises(InputError, match=r"the disk of .* is full; free some space"):
                 fetch({"url": address} | spec)
         assert not (tmp_path / "downloaded").exists()
         downloaded = fetch({"url": address} | spec)
