@@ -140,8 +140,8 @@ class Made:
             groups = ungrouped(embeddings)
         else:
             labels = torch.arange(self.subwords) // per_group
-            alone = torch.tensor(special_ids(self.tokenizer))
-            labels[alone] = self.subwords + alone
+            special = torch.tensor(special_ids(self.tokenizer))
+            labels[special] = self.subwords + special
             groups = groups_of(embeddings, labels)
         groups.save(folder / "groups.safetensors")
         return ModelFiles(self.folder, folder / "groups.safetensors")
@@ -180,7 +180,7 @@ def make(name: str, folder: Path) -> Made:
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return make(request.param, tmp_path_factory.mktemp(request.param) / "theirs")
+    return make(request.param, tmp_path_factory.mktemp(request.param) / "original")
 
 
 @pytest.fixture

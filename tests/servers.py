@@ -69,11 +69,11 @@ def send_file(
     """Answer with a file, or the requested part of it."""
     headers = {"ETag": f'"{hashlib.md5(content).hexdigest()}"'} if with_tag else {}
     headers |= {"Accept-Ranges": "bytes"} | more.pop("headers", {})
-    wanted = handler.headers.get("Range")
-    if wanted is None:
+    byte_range = handler.headers.get("Range")
+    if byte_range is None:
         send(handler, 200, content, headers=headers, **more)
         return
-    begin = int(wanted.removeprefix("bytes=").partition("-")[0])
+    begin = int(byte_range.removeprefix("bytes=").partition("-")[0])
     headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
     send(handler, 206, content[begin:], headers=headers, **more)
 
@@ -89,9 +89,9 @@ def hub(repositories: Path, revision: str) -> Answer:
             return
         prefix = 1 if parts[0] == "datasets" else 0
         folder = repositories / "/".join(parts[prefix : prefix + 2])
-        asked = unquote(parts[prefix + 3])
+        requested_revision = unquote(parts[prefix + 3])
         file = folder / "/".join(map(unquote, parts[prefix + 4 :]))
-        if asked not in (revision, "main"):
+        if requested_revision not in (revision, "main"):
             send(handler, 404, headers={"X-Error-Code": "RevisionNotFound"})
         elif not file.is_file():
             send(handler, 404, headers={"X-Error-Code": "EntryNotFound"})
@@ -131,8 +131,8 @@ def writable_hub(repositories: Path, revision: str, token: str) -> Answer:
         if parts[-1] == "validate-yaml":
             content: Any = {"warnings": [], "errors": []}
         elif parts[:3] == ["api", "repos", "create"]:
-            asked = json.loads(body)
-            name = f"{asked.get('organization') or 'me'}/{asked['name']}"
+            repository = json.loads(body)
+            name = f"{repository.get('organization') or 'me'}/{repository['name']}"
             if name.startswith("another/"):
                 send(handler, 403, json.dumps({"error": "not your namespace"}).encode())
                 return
@@ -181,23 +181,25 @@ def _commit(folder: Path, body: bytes, blobs: Path) -> None:
 
 
 def _answer_about(
-    handler: BaseHTTPRequestHandler, folder: Path, asked: list[str], revision: str
+    handler: BaseHTTPRequestHandler, folder: Path, path_parts: list[str], revision: str
 ) -> None:
     """Answer a request below ``/api/{datasets,models}/owner/name``."""
-    kind, named = (asked[0], unquote(asked[1])) if len(asked) > 1 else ("revision", revision)
+    kind, requested_revision = (
+        (path_parts[0], unquote(path_parts[1])) if len(path_parts) > 1 else ("revision", revision)
+    )
     if not folder.is_dir():
         send(handler, 404, headers={"X-Error-Code": "RepoNotFound"})
         return
     if (folder / "gated").exists():
         send(handler, 403, headers={"X-Error-Code": "GatedRepo"})
         return
-    if named not in (revision, "main"):
+    if requested_revision not in (revision, "main"):
         send(handler, 404, headers={"X-Error-Code": "RevisionNotFound"})
         return
     entries = [_entry(path, folder) for path in sorted(folder.rglob("*"))]
     content: Any
     if kind == "tree":
-        below = "/".join(map(unquote, asked[2:]))
+        below = "/".join(map(unquote, path_parts[2:]))
         is_deep = "recursive=true" in handler.path.lower()
         content = [
             entry
@@ -210,8 +212,8 @@ def _answer_about(
             return
     elif kind == "paths-info":
         length = int(handler.headers.get("Content-Length", 0))
-        wanted = parse_qs(handler.rfile.read(length).decode())["paths"]
-        content = [entry for entry in entries if entry["path"] in wanted]
+        requested_paths = parse_qs(handler.rfile.read(length).decode())["paths"]
+        content = [entry for entry in entries if entry["path"] in requested_paths]
     else:
         files = [
             {"rfilename": e["path"], "size": e["size"], "blobId": e["oid"]} | _lfs_of(e)

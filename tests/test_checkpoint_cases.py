@@ -1,5 +1,5 @@
-"""Published checkpoints, and names of outputs: problems that users of similar tools had, for the
-command ``group`` and for the workflow's backbones."""
+"""Published checkpoints and names of outputs that caused problems in similar tools, with the command
+``group`` and as backbones of the workflow."""
 
 import json
 import logging
@@ -97,14 +97,14 @@ def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 
 @pytest.fixture
-def theirs(tmp_path: Path) -> Path:
-    return tmp_path / "theirs"
+def checkpoint(tmp_path: Path) -> Path:
+    return tmp_path / "original"
 
 
 def grouped(model: Path, ratio: float = 0.5, **options: Any) -> tuple[Made, torch.Tensor]:
     """A semantic-token version next to the model, and its ``token_to_group``."""
-    made = semantic_version(model, model.parent / "ours", ratio=ratio, **options)
-    return made, Groups.load(made.folder / GROUPS).token_to_group
+    result = semantic_version(model, model.parent / "grouped", ratio=ratio, **options)
+    return result, Groups.load(result.folder / GROUPS).token_to_group
 
 
 def backbone_of(model: Path, **spec: Any) -> Path:
@@ -131,25 +131,25 @@ def assert_all_but_the_embeddings_are_equal(
         assert torch.equal(after[name], tensor) != changed, name
 
 
-# Row 1: a tokenizer.json without the type of its model
+# A tokenizer.json without the type of its model
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "unigram", "bpe"])
-def test_a_tokenizer_without_its_type_is_read(theirs: Path, kind: str) -> None:
+def test_tokenizer_json_without_a_model_type_is_read(checkpoint: Path, kind: str) -> None:
     if kind == "wordpiece":
-        bert(theirs)
+        bert(checkpoint)
     elif kind == "unigram":
-        roberta(theirs, hf.XLMRobertaForMaskedLM, sentencepiece_tokenizer())
+        roberta(checkpoint, hf.XLMRobertaForMaskedLM, sentencepiece_tokenizer())
     else:
-        roberta(theirs, hf.RobertaForMaskedLM, byte_level_tokenizer())
-    expected = open_tokenizer(theirs)
-    edit(theirs / "tokenizer.json", lambda data: data["model"].pop("type"))
-    made, token_to_group = grouped(theirs)
-    assert len(token_to_group) == made.subwords == len(expected)
-    file = (made.folder / "tokenizer.json").read_bytes()
-    assert file == (theirs / "tokenizer.json").read_bytes()
-    backbone = backbone_of(theirs)
-    for tokenizer in (open_tokenizer(made.folder), load_tokenizer(backbone)):
+        roberta(checkpoint, hf.RobertaForMaskedLM, byte_level_tokenizer())
+    expected = open_tokenizer(checkpoint)
+    edit(checkpoint / "tokenizer.json", lambda data: data["model"].pop("type"))
+    result, token_to_group = grouped(checkpoint)
+    assert len(token_to_group) == result.subwords == len(expected)
+    file = (result.folder / "tokenizer.json").read_bytes()
+    assert file == (checkpoint / "tokenizer.json").read_bytes()
+    backbone = backbone_of(checkpoint)
+    for tokenizer in (open_tokenizer(result.folder), load_tokenizer(backbone)):
         assert tokenizer("red house, baum").input_ids == expected("red house, baum").input_ids
         assert special_ids(tokenizer, with_unused=True) == special_ids(expected, with_unused=True)
         kept = first_k_ids(tokenizer, len(expected) - 5)
@@ -157,33 +157,33 @@ def test_a_tokenizer_without_its_type_is_read(theirs: Path, kind: str) -> None:
         assert set(truncate_tokenizer(tokenizer, kept)("red house").input_ids) <= set(kept)
 
 
-# Row 2: outputs
+# Outputs
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory next to a model."""
-    bert(tmp_path / "theirs")
+    bert(tmp_path / "original")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"
 
 
-def group(output: str, *more: str, model: str = "../theirs") -> int:
+def group(output: str, *more: str, model: str = "../original") -> int:
     return main(["group", "--model", model, "--output", output, "--ratio", "0.5", *more])
 
 
-def made_at(folder: Path) -> bool:
+def is_complete_model(folder: Path) -> bool:
     names = {"config.json", "model.safetensors", "tokenizer.json", GROUPS, "README.md"}
     return names <= {path.name for path in folder.iterdir()}
 
 
-def content(folder: Path) -> dict[str, bytes]:
+def contents_of(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.mark.parametrize(
-    ("output", "lands_at"),
+    ("output", "expected_folder"),
     [
         ("new", "here/new"),
         ("new/", "here/new"),
@@ -193,38 +193,38 @@ def content(folder: Path) -> dict[str, bytes]:
         ("to-empty", "empty"),
         ("dangling", "to-come"),
         ("dangling-deep", "not/there/either"),
-        ("../theirs/semantic", "theirs/semantic"),
+        ("../original/semantic", "original/semantic"),
         ("--begins-with-a-dash", "here/--begins-with-a-dash"),
         ("番茄 tomate", "here/番茄 tomate"),
     ],
 )
-def test_an_output_lands_where_it_says(
-    place: Path, output: str, lands_at: str, capsys: pytest.CaptureFixture[str]
+def test_output_is_written_to_the_named_folder(
+    workdir: Path, output: str, expected_folder: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    top = place.parent
+    top = workdir.parent
     (top / "empty").mkdir()
     for link, target in (
         ("to-empty", "empty"), ("dangling", "to-come"), ("dangling-deep", "not/there/either")
     ):  # fmt: skip
-        (place / link).symlink_to(top / target, target_is_directory=True)
-    before = content(top / "theirs")
-    arguments = ["group", "--model", "../theirs", f"--output={output}", "--ratio", "0.5"]
+        (workdir / link).symlink_to(top / target, target_is_directory=True)
+    before = contents_of(top / "original")
+    arguments = ["group", "--model", "../original", f"--output={output}", "--ratio", "0.5"]
     for again in ([], ["--overwrite"]):
         assert main([*arguments, *again]) == 0, capsys.readouterr().err
-        assert made_at(top / lands_at)
-        assert hf.AutoModel.from_pretrained(top / lands_at).config.vocab_size == 75
+        assert is_complete_model(top / expected_folder)
+        assert hf.AutoModel.from_pretrained(top / expected_folder).config.vocab_size == 75
     # Earlier files and links are unchanged, and no incomplete files remain.
-    assert {link.name for link in place.iterdir() if link.is_symlink()} == {
+    assert {link.name for link in workdir.iterdir() if link.is_symlink()} == {
         "to-empty", "dangling", "dangling-deep"
     }  # fmt: skip
-    assert {p: c for p, c in content(top / "theirs").items() if p in before} == before
+    assert {p: c for p, c in contents_of(top / "original").items() if p in before} == before
     assert not [path for path in top.rglob(".*") if not path.name.startswith(".cache")]
-    assert not (top / lands_at / "semantic").exists()  # the old result is not part of the new one
+    assert not (top / expected_folder / "semantic").exists()  # --overwrite replaces the old result
 
 
-def one_error(told: str) -> str:
-    assert "Traceback" not in told
-    (line,) = [line for line in told.splitlines() if line.startswith("Error: ")]
+def one_error(stderr: str) -> str:
+    assert "Traceback" not in stderr
+    (line,) = [line for line in stderr.splitlines() if line.startswith("Error: ")]
     assert len(line) < 600
     return line
 
@@ -233,10 +233,10 @@ def one_error(told: str) -> str:
     ("output", "message"),
     [
         (".", "is the folder that you are in"),
-        ("..", "is the folder that you are in, or one above it"),
+        ("..", "is the folder that you are in, or one above"),
         ("./", "is the folder that you are in"),
         ("../here", "is the folder that you are in"),
-        ("../theirs", "is not a semantic-token model and is not replaced"),
+        ("../original", "is not a semantic-token model"),
         ("file", "file is a file; name a folder"),
         ("file/below", "file is a file; name a folder"),
         ("file/further/below", "file is a file; name a folder"),
@@ -250,8 +250,8 @@ def one_error(told: str) -> str:
     ],
 )
 @pytest.mark.parametrize("more", [[], ["--overwrite"]])
-def test_an_impossible_output_is_reported_before_the_work(
-    place: Path,
+def test_unusable_output_is_reported_before_grouping(
+    workdir: Path,
     output: str,
     message: str,
     more: list[str],
@@ -260,22 +260,22 @@ def test_an_impossible_output_is_reported_before_the_work(
 ) -> None:
     if output.startswith("/proc") and not Path("/proc/self").exists():
         pytest.skip("needs Linux's /proc")
-    (place / "file").write_text("years of work")
-    (place / "to-file").symlink_to(place / "file")
-    (place / "loop").symlink_to(place / "loop")
-    before = content(place.parent)
+    (workdir / "file").write_text("years of work")
+    (workdir / "to-file").symlink_to(workdir / "file")
+    (workdir / "loop").symlink_to(workdir / "loop")
+    before = contents_of(workdir.parent)
 
     def no_work(*_: Any, **__: Any) -> None:
-        raise AssertionError("it began to work")
+        raise AssertionError("the grouping started")
 
     monkeypatch.setattr("semantic_tokens.reuse.kmeans_groups", no_work)
     assert group(output, *more) == 1
     assert message in one_error(capsys.readouterr().err)
-    assert content(place.parent) == before
+    assert contents_of(workdir.parent) == before
 
 
-def test_a_folder_without_permission_is_reported_before_the_work(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_folder_without_permission_is_reported_before_grouping(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The test replaces the system's answer, since root may write everywhere."""
 
@@ -285,24 +285,22 @@ def test_a_folder_without_permission_is_reported_before_the_work(
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
     assert group("new") == 1
     error = one_error(capsys.readouterr().err)
-    assert f"cannot be written in {place} (Permission denied)" in error
+    assert f"cannot be written in {workdir} (Permission denied)" in error
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do all")
-def test_a_folder_that_is_locked_is_reported(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    locked = place / "locked"
+def test_read_only_folder_is_reported(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    locked = workdir / "locked"
     locked.mkdir(mode=0o500)
     assert group("locked/new") == 1
     assert "cannot be written" in one_error(capsys.readouterr().err)
 
 
 def test_an_old_model_is_replaced_only_by_a_complete_new_one(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert group("model") == 0
-    before = content(place / "model")
+    before = contents_of(workdir / "model")
     assert group("model") == 1
     assert "exists; name another folder, or pass --overwrite" in one_error(capsys.readouterr().err)
     assert group("model", "--overwrite", "--ratio", "0.01") == 1
@@ -313,142 +311,146 @@ def test_an_old_model_is_replaced_only_by_a_complete_new_one(
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
         patch.setattr("semantic_tokens.reuse.write_card", full)
         group("model", "--overwrite")
-    assert content(place / "model") == before
-    assert [path.name for path in place.iterdir()] == ["model"]
-    # from inside it, too
-    monkeypatch.chdir(place / "model")
-    assert group(".", "--overwrite", model="../../theirs") == 1
-    assert group("../model", "--overwrite", model="../../theirs") == 1
-    assert content(place / "model") == before
+    assert contents_of(workdir / "model") == before
+    assert [path.name for path in workdir.iterdir()] == ["model"]
+    # The command also refuses from inside the model's folder.
+    monkeypatch.chdir(workdir / "model")
+    assert group(".", "--overwrite", model="../../original") == 1
+    assert group("../model", "--overwrite", model="../../original") == 1
+    assert contents_of(workdir / "model") == before
 
 
-def test_a_folder_that_holds_the_model_is_not_replaced(
-    place: Path, capsys: pytest.CaptureFixture[str]
+def test_folder_that_contains_the_model_is_not_replaced(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert group("model") == 0
-    shutil.copytree(place.parent / "theirs", place / "model/inner")
-    before = content(place)
+    shutil.copytree(workdir.parent / "original", workdir / "model/inner")
+    before = contents_of(workdir)
     for model in ("model", "model/inner"):
         assert group("model", "--overwrite", model=model) == 1
         assert "contains the model itself" in one_error(capsys.readouterr().err)
-    assert content(place) == before
+    assert contents_of(workdir) == before
 
 
 def test_a_model_that_is_a_file_is_reported(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert group("new", model="../theirs/config.json") == 1
+    assert group("new", model="../original/config.json") == 1
     assert "config.json is a file; name the folder" in one_error(capsys.readouterr().err)
 
 
-def test_a_model_made_of_links_is_copied(place: Path) -> None:
-    """With the layout of the hub's cache."""
-    (place / "snapshot").mkdir()
-    for number, file in enumerate((place.parent / "theirs").iterdir()):
-        (place / f"blob-{number}").write_bytes(file.read_bytes())
-        (place / "snapshot" / file.name).symlink_to(place / f"blob-{number}")
+def test_linked_model_files_are_copied(workdir: Path) -> None:
+    """The hub's cache consists of links to files."""
+    (workdir / "snapshot").mkdir()
+    for number, file in enumerate((workdir.parent / "original").iterdir()):
+        (workdir / f"blob-{number}").write_bytes(file.read_bytes())
+        (workdir / "snapshot" / file.name).symlink_to(workdir / f"blob-{number}")
     assert group("new", model="snapshot") == 0
     assert group("plain") == 0
-    assert not [path for path in (place / "new").rglob("*") if path.is_symlink()]
+    assert not [path for path in (workdir / "new").rglob("*") if path.is_symlink()]
     names = ("model.safetensors", "tokenizer.json", "config.json")
-    new, plain = content(place / "new"), content(place / "plain")
+    new, plain = contents_of(workdir / "new"), contents_of(workdir / "plain")
     assert {n: new[n] for n in names} == {n: plain[n] for n in names}
 
 
-# Row 3: a decoder that is not tied
+# A decoder that is not tied
 
 
-def test_an_untied_decoder_is_kept_by_the_same_groups(theirs: Path) -> None:
-    bert(theirs, tie_word_embeddings=False)
-    before = weights(theirs)
+def test_untied_decoder_is_averaged_over_the_same_groups(checkpoint: Path) -> None:
+    bert(checkpoint, tie_word_embeddings=False)
+    before = weights(checkpoint)
     decoder = "cls.predictions.decoder.weight"
     assert decoder in before
-    made, token_to_group = grouped(theirs)
-    after = weights(made.folder)
-    for group_number in range(made.groups):
+    result, token_to_group = grouped(checkpoint)
+    after = weights(result.folder)
+    for group_number in range(result.groups):
         members = token_to_group == group_number
         expected = before[decoder][members].mean(dim=0)
         assert len(after[decoder][members].unique(dim=0)) == 1
         torch.testing.assert_close(after[decoder][members][0], expected)
     ids = torch.randint(7, 60, (2, 9))
-    model = hf.AutoModelForMaskedLM.from_pretrained(made.folder).eval()
+    model = hf.AutoModelForMaskedLM.from_pretrained(result.folder).eval()
     assert model.get_output_embeddings().weight is not model.get_input_embeddings().weight
-    backbone = backbone_of(theirs)
+    backbone = backbone_of(checkpoint)
     assert {n: t.tolist() for n, t in weights(backbone).items()} == {
         n: t.tolist() for n, t in before.items()
     }
     with torch.no_grad():
-        original = hf.AutoModelForMaskedLM.from_pretrained(theirs).eval()(ids).logits
-        ours = load_model("masked_language_modelling", backbone)(input_ids=ids).logits
-    torch.testing.assert_close(ours, original)
+        original = hf.AutoModelForMaskedLM.from_pretrained(checkpoint).eval()(ids).logits
+        logits = load_model("masked_language_modelling", backbone)(input_ids=ids).logits
+    torch.testing.assert_close(logits, original)
 
 
-# Row 4: a head that was fine-tuned
+# A head that was fine-tuned
 
 
 @pytest.mark.parametrize("family", ["bert", "xlm-r"])
-def test_a_fine_tuned_head_keeps_its_names_and_bytes(theirs: Path, family: str) -> None:
+def test_fine_tuned_head_is_unchanged(checkpoint: Path, family: str) -> None:
     if family == "bert":
         labels = {0: "O", 1: "B-PER", 2: "I-PER"}
-        bert(theirs, hf.BertForTokenClassification, id2label=labels)
+        bert(checkpoint, hf.BertForTokenClassification, id2label=labels)
     else:
-        roberta(theirs, hf.XLMRobertaForSequenceClassification, sentencepiece_tokenizer(), num_labels=3)  # fmt: skip
-    before = weights(theirs)
-    made, _ = grouped(theirs)
-    assert_all_but_the_embeddings_are_equal(before, weights(made.folder), "word_embeddings.weight")
-    config = json.loads((made.folder / "config.json").read_text())
-    assert config == json.loads((theirs / "config.json").read_text())
+        roberta(checkpoint, hf.XLMRobertaForSequenceClassification, sentencepiece_tokenizer(), num_labels=3)  # fmt: skip
+    before = weights(checkpoint)
+    result, _ = grouped(checkpoint)
+    assert_all_but_the_embeddings_are_equal(
+        before, weights(result.folder), "word_embeddings.weight"
+    )
+    config = json.loads((result.folder / "config.json").read_text())
+    assert config == json.loads((checkpoint / "config.json").read_text())
     auto_class = (
         hf.AutoModelForTokenClassification
         if family == "bert"
         else hf.AutoModelForSequenceClassification
     )
-    _, info = auto_class.from_pretrained(made.folder, output_loading_info=True)
+    _, info = auto_class.from_pretrained(result.folder, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
-    backbone = weights(backbone_of(theirs))
+    backbone = weights(backbone_of(checkpoint))
     assert backbone.keys() == before.keys()
     assert all(torch.equal(backbone[name], before[name]) for name in before)
 
 
-# Row 5: special tokens that only tokenizer_config.json names
+# Special tokens that only tokenizer_config.json names
 
 
-def test_special_tokens_that_are_not_among_the_added_are_singletons(theirs: Path) -> None:
-    bert(theirs)
-    edit(theirs / "tokenizer.json", lambda data: data.update(added_tokens=[]))
-    made, token_to_group = grouped(theirs, ratio=0.2)
-    alone = [0, 3, 4, 5, 6]
-    for token in [*alone, 1, 2]:  # [unusedN] too
+def test_special_tokens_missing_in_added_tokens_are_singletons(checkpoint: Path) -> None:
+    bert(checkpoint)
+    edit(checkpoint / "tokenizer.json", lambda data: data.update(added_tokens=[]))
+    result, token_to_group = grouped(checkpoint, ratio=0.2)
+    special = [0, 3, 4, 5, 6]
+    for token in [*special, 1, 2]:  # [unusedN] too
         assert (token_to_group == token_to_group[token]).sum() == 1
-    clustered = Groups.load(grouped(theirs, ratio=0.2, overwrite=True, cluster_unused=True)[0].folder / GROUPS)  # fmt: skip
-    assert special_ids(load_tokenizer(backbone_of(theirs))) == alone
-    assert len(clustered.weight) == made.groups
+    clustered = Groups.load(grouped(checkpoint, ratio=0.2, overwrite=True, cluster_unused=True)[0].folder / GROUPS)  # fmt: skip
+    assert special_ids(load_tokenizer(backbone_of(checkpoint))) == special
+    assert len(clustered.weight) == result.groups
 
 
-# Row 9: lengths
+# Lengths
 
 
 @pytest.mark.parametrize(("family", "limit"), [("bert", 64), ("roberta", 64), ("xlm-r", 64)])
-def test_a_length_beyond_the_positions_is_refused(theirs: Path, family: str, limit: int) -> None:
-    """RoBERTa's positions start after its padding's, so 64 of 66 are usable."""
+def test_a_length_beyond_the_positions_is_refused(
+    checkpoint: Path, family: str, limit: int
+) -> None:
+    """RoBERTa's positions start after the position of padding, so 64 of 66 are usable."""
     if family == "bert":
-        bert(theirs)
+        bert(checkpoint)
     else:
         tokenizer = byte_level_tokenizer() if family == "roberta" else sentencepiece_tokenizer()
         model_class = hf.RobertaForMaskedLM if family == "roberta" else hf.XLMRobertaForMaskedLM
-        roberta(theirs, model_class, tokenizer)
-    backbone = backbone_of(theirs)
+        roberta(checkpoint, model_class, tokenizer)
+    backbone = backbone_of(checkpoint)
     model = load_model("none", backbone)
     check_length(backbone, limit, "datasets.own.tokenization")
     assert model(input_ids=torch.full((1, limit), 9))[0].shape == (1, limit, 16)
     with pytest.raises((IndexError, RuntimeError)):
         model(input_ids=torch.full((1, limit + 1), 9))
-    message = rf"config key pretraining\.sequence_length is {limit + 1}, and {backbone} reads at most {limit} tokens; lower it"  # fmt: skip
+    message = rf"config key pretraining\.sequence_length is {limit + 1}, and {backbone} reads at most {limit} tokens"  # fmt: skip
     with pytest.raises(InputError, match=message):
         check_length(backbone, limit + 1, "pretraining.sequence_length")
 
 
-class Given(dict):
+class NamedList(dict):
     """A named list like Snakemake's, with entries by name and as attributes."""
 
     __getattr__ = dict.__getitem__
@@ -474,15 +476,15 @@ class Given(dict):
         ),
     ],
 )
-def test_a_job_refuses_a_length_before_it_reads_its_data(
-    theirs: Path,
+def test_job_refuses_too_long_sequences_before_reading_data(
+    checkpoint: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     script: str,
     params: dict[str, Any],
     message: str,
 ) -> None:
-    backbone = backbone_of(roberta(theirs, hf.RobertaForMaskedLM, byte_level_tokenizer()))
+    backbone = backbone_of(roberta(checkpoint, hf.RobertaForMaskedLM, byte_level_tokenizer()))
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(variable, "1")
     monkeypatch.setattr(logging.getLogger(), "handlers", list(logging.getLogger().handlers))
@@ -491,15 +493,15 @@ def test_a_job_refuses_a_length_before_it_reads_its_data(
         threads=1,
         log=[str(tmp_path / "job.log")],
         resources={},
-        wildcards=Given(dataset="own"),
-        params=Given(params),
-        input=Given(
+        wildcards=NamedList(dataset="own"),
+        params=NamedList(params),
+        input=NamedList(
             model=str(backbone / "config.json"),
             tokenizer=str(backbone / "tokenizer.json"),
             splits=[str(tmp_path / "missing.jsonl")],
             corpus=str(tmp_path / "missing.jsonl"),
         ),
-        output=[str(tmp_path / "made")],
+        output=[str(tmp_path / "result")],
     )
     path = Path(__file__).parents[1] / f"workflow/scripts/{script}.py"
     with pytest.raises(SystemExit) as ended:
@@ -507,28 +509,28 @@ def test_a_job_refuses_a_length_before_it_reads_its_data(
     assert ended.value.code == 1
     (line,) = (tmp_path / "job.log").read_text(encoding="utf-8").splitlines()
     assert re.search(rf"{script}: {message}", line)
-    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "result").exists()
 
 
-# Row 10: the first BERTs' configuration
+# The configuration of the first BERT models
 
 
-def test_the_first_config_of_bert_has_its_family_s_defaults(theirs: Path) -> None:
-    bert(theirs)
+def test_incomplete_bert_config_gets_the_defaults_of_bert(checkpoint: Path) -> None:
+    bert(checkpoint)
     ids = torch.randint(7, 60, (2, 9))
     with torch.no_grad():
-        expected = hf.AutoModel.from_pretrained(theirs).eval()(ids)[0]
+        expected = hf.AutoModel.from_pretrained(checkpoint).eval()(ids)[0]
     kept = {
         "attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size",
         "initializer_range", "intermediate_size", "max_position_embeddings", "num_attention_heads",
         "num_hidden_layers", "type_vocab_size", "vocab_size", "model_type",
     }  # fmt: skip
-    edit(theirs / "config.json", lambda data: [data.pop(key) for key in {*data} - kept])
-    made, _ = grouped(theirs, ratio=1.0)
-    backbone = backbone_of(theirs)
+    edit(checkpoint / "config.json", lambda data: [data.pop(key) for key in {*data} - kept])
+    result, _ = grouped(checkpoint, ratio=1.0)
+    backbone = backbone_of(checkpoint)
     with torch.no_grad():
         for model in (
-            hf.AutoModel.from_pretrained(made.folder).eval(),
+            hf.AutoModel.from_pretrained(result.folder).eval(),
             load_model("none", backbone),
         ):
             torch.testing.assert_close(model(input_ids=ids)[0], expected)
@@ -536,12 +538,14 @@ def test_the_first_config_of_bert_has_its_family_s_defaults(theirs: Path) -> Non
     assert tagger(input_ids=ids).logits.isfinite().all()
 
 
-# Row 13: byte-level BPE
+# Byte-level BPE
 
 
-def test_a_lexicon_finds_words_as_they_begin_in_text(theirs: Path, tmp_path: Path) -> None:
+def test_lexicon_matches_byte_level_words_with_a_leading_space(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     tokenizer = byte_level_tokenizer()
-    roberta(theirs, hf.RobertaForMaskedLM, tokenizer)
+    roberta(checkpoint, hf.RobertaForMaskedLM, tokenizer)
     lexicon = tmp_path / "lexicon.tsv"
     rows = [
         "concept\tlanguage\tword\tsource",
@@ -551,21 +555,21 @@ def test_a_lexicon_finds_words_as_they_begin_in_text(theirs: Path, tmp_path: Pat
         "2\tdeu\tbaum\tme",
     ]
     lexicon.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    made, token_to_group = grouped(theirs, method="lexicon", lexicons=[lexicon])
+    result, token_to_group = grouped(checkpoint, method="lexicon", lexicons=[lexicon])
     ids = tokenizer.get_vocab()
     pairs = [("Ġhouse", "Ġhaus"), ("Ġtree", "Ġbaum")]
-    assert made.groups == made.subwords - 2
+    assert result.groups == result.subwords - 2
     for first, second in pairs:
         assert token_to_group[ids[first]] == token_to_group[ids[second]]
-    members = (made.folder / "semantic_tokens.tsv").read_text(encoding="utf-8")
+    members = (result.folder / "semantic_tokens.tsv").read_text(encoding="utf-8")
     assert '"▁haus"' in members and '"▁house"' in members
 
 
 # Other files in a checkpoint's folder
 
 
-def test_every_file_of_the_tokenizer_and_of_other_modules_is_copied(theirs: Path) -> None:
-    bert(theirs, hf.BertModel)
+def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path) -> None:
+    bert(checkpoint, hf.BertModel)
     others = {
         "special_tokens_map.json": b"{}",
         "vocab.txt": b"[PAD]\n",
@@ -584,7 +588,7 @@ def test_every_file_of_the_tokenizer_and_of_other_modules_is_copied(theirs: Path
         "2_Dense/pytorch_model.bin": b"weights of another module",
         "2_Dense/model.safetensors": b"weights of another module",
     }
-    of_the_original = {
+    left_out = {
         "README.md": b"the original's",
         "tf_model.h5": b"its weights",
         "flax_model.msgpack": b"its weights",
@@ -593,15 +597,14 @@ def test_every_file_of_the_tokenizer_and_of_other_modules_is_copied(theirs: Path
         ".gitattributes": b"its repository's",
         ".git/config": b"its repository's",
     }
-    expected = {name: (theirs / name).read_bytes() for name in os.listdir(theirs)}
-    for name, data in (others | of_the_original).items():
-        (theirs / name).parent.mkdir(exist_ok=True)
-        (theirs / name).write_bytes(data)
-    # a damaged copy of the tokenizer's files would not open
+    expected = {name: (checkpoint / name).read_bytes() for name in os.listdir(checkpoint)}
+    for name, data in (others | left_out).items():
+        (checkpoint / name).parent.mkdir(exist_ok=True)
+        (checkpoint / name).write_bytes(data)
     for name in ("vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"):
-        assert (theirs / name).is_file()
-    made, _ = grouped(theirs)
-    found = content(made.folder)
+        assert (checkpoint / name).is_file()
+    result, _ = grouped(checkpoint)
+    found = contents_of(result.folder)
     for name, data in others.items():
         assert found.pop(name) == data, name
     assert b"semantic tokens" in found.pop("README.md")
@@ -612,80 +615,84 @@ def test_every_file_of_the_tokenizer_and_of_other_modules_is_copied(theirs: Path
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_stays_half(theirs: Path, dtype: torch.dtype) -> None:
-    bert(theirs)
-    model = hf.AutoModelForMaskedLM.from_pretrained(theirs).to(dtype)
-    model.save_pretrained(theirs)
-    before = weights(theirs)
+def test_half_precision_is_preserved(checkpoint: Path, dtype: torch.dtype) -> None:
+    bert(checkpoint)
+    model = hf.AutoModelForMaskedLM.from_pretrained(checkpoint).to(dtype)
+    model.save_pretrained(checkpoint)
+    before = weights(checkpoint)
     assert {tensor.dtype for tensor in before.values()} == {dtype}
-    made, token_to_group = grouped(theirs)
-    assert_all_but_the_embeddings_are_equal(before, weights(made.folder), "word_embeddings.weight")
+    result, token_to_group = grouped(checkpoint)
+    assert_all_but_the_embeddings_are_equal(
+        before, weights(result.folder), "word_embeddings.weight"
+    )
     name = "bert.embeddings.word_embeddings.weight"
     members = token_to_group == token_to_group.bincount().argmax()
     assert members.sum() > 1
     mean = before[name][members].double().mean(dim=0)
     torch.testing.assert_close(
-        weights(made.folder)[name][members][0].double(), mean, atol=1e-3, rtol=1e-2
+        weights(result.folder)[name][members][0].double(), mean, atol=1e-3, rtol=1e-2
     )
-    loaded = hf.AutoModelForMaskedLM.from_pretrained(made.folder)
+    loaded = hf.AutoModelForMaskedLM.from_pretrained(result.folder)
     assert loaded.dtype == dtype
-    backbone = weights(backbone_of(theirs))
+    backbone = weights(backbone_of(checkpoint))
     assert all(
         torch.equal(backbone[n], t) and backbone[n].dtype == dtype for n, t in before.items()
     )
-    assert load_model("none", theirs.parent / "backbone").dtype == torch.float32
+    assert load_model("none", checkpoint.parent / "backbone").dtype == torch.float32
 
 
-def test_shards_stay_shards(theirs: Path) -> None:
-    bert(theirs)
-    model = hf.AutoModelForMaskedLM.from_pretrained(theirs)
-    (theirs / "model.safetensors").unlink()
-    model.save_pretrained(theirs, max_shard_size="10KB")
+def test_sharded_weights_stay_sharded(checkpoint: Path) -> None:
+    bert(checkpoint)
+    model = hf.AutoModelForMaskedLM.from_pretrained(checkpoint)
+    (checkpoint / "model.safetensors").unlink()
+    model.save_pretrained(checkpoint, max_shard_size="10KB")
     index = "model.safetensors.index.json"
-    shards = sorted(path.name for path in theirs.glob("model-*.safetensors"))
+    shards = sorted(path.name for path in checkpoint.glob("model-*.safetensors"))
     assert len(shards) > 2
-    before = weights(theirs)
-    made, _ = grouped(theirs)
-    assert (made.folder / index).read_bytes() == (theirs / index).read_bytes()
-    assert sorted(p.name for p in made.folder.glob("model-*.safetensors")) == shards
-    assert_all_but_the_embeddings_are_equal(before, weights(made.folder), "word_embeddings.weight")
+    before = weights(checkpoint)
+    result, _ = grouped(checkpoint)
+    assert (result.folder / index).read_bytes() == (checkpoint / index).read_bytes()
+    assert sorted(p.name for p in result.folder.glob("model-*.safetensors")) == shards
+    assert_all_but_the_embeddings_are_equal(
+        before, weights(result.folder), "word_embeddings.weight"
+    )
     for name in shards:
-        assert load_file(made.folder / name).keys() == load_file(theirs / name).keys()
-    _, info = hf.AutoModelForMaskedLM.from_pretrained(made.folder, output_loading_info=True)
+        assert load_file(result.folder / name).keys() == load_file(checkpoint / name).keys()
+    _, info = hf.AutoModelForMaskedLM.from_pretrained(result.folder, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
-    backbone = weights(backbone_of(theirs))
+    backbone = weights(backbone_of(checkpoint))
     assert all(torch.equal(backbone[name], before[name]) for name in before)
-    (theirs / shards[1]).unlink()
-    shutil.rmtree(made.folder)
+    (checkpoint / shards[1]).unlink()
+    shutil.rmtree(result.folder)
     for use in (grouped, backbone_of):
         with pytest.raises(InputError, match=f"{index} names {shards[1]}, which does not exist"):
-            use(theirs)
+            use(checkpoint)
 
 
-def test_pickled_weights_are_read_on_request(theirs: Path) -> None:
-    """Also if they contain the tied decoder a second time."""
-    bert(theirs)
-    before = weights(theirs)
+def test_pickled_weights_are_read_on_request(checkpoint: Path) -> None:
+    """The pickle contains the tied decoder a second time."""
+    bert(checkpoint)
+    before = weights(checkpoint)
     name = "bert.embeddings.word_embeddings.weight"
     pickled = before | {"cls.predictions.decoder.weight": before[name]}
-    torch.save(pickled, theirs / "pytorch_model.bin")
-    (theirs / "model.safetensors").unlink()
-    made, _ = grouped(theirs, convert_pickle=True)
-    after = weights(made.folder)
+    torch.save(pickled, checkpoint / "pytorch_model.bin")
+    (checkpoint / "model.safetensors").unlink()
+    result, _ = grouped(checkpoint, convert_pickle=True)
+    after = weights(result.folder)
     assert torch.equal(after["cls.predictions.decoder.weight"], after[name])
     assert_all_but_the_embeddings_are_equal(
         pickled, after, "word_embeddings.weight", "decoder.weight"
     )
-    model = hf.AutoModelForMaskedLM.from_pretrained(made.folder)
+    model = hf.AutoModelForMaskedLM.from_pretrained(result.folder)
     assert torch.equal(model.get_output_embeddings().weight, after[name])
 
 
-def test_many_equal_rows_are_grouped(theirs: Path) -> None:
+def test_many_equal_rows_are_grouped(checkpoint: Path) -> None:
     """For example, rows of tokens that did not occur in training."""
-    bert(theirs)
-    tensors = weights(theirs)
+    bert(checkpoint)
+    tensors = weights(checkpoint)
     name = "bert.embeddings.word_embeddings.weight"
     tensors[name][20:] = tensors[name][20].clone()
-    save_file(tensors, theirs / "model.safetensors", metadata={"format": "pt"})
-    made, token_to_group = grouped(theirs)
-    assert made.groups == len(token_to_group.unique()) == round(0.5 * made.subwords)
+    save_file(tensors, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    result, token_to_group = grouped(checkpoint)
+    assert result.groups == len(token_to_group.unique()) == round(0.5 * result.subwords)

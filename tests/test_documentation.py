@@ -81,7 +81,7 @@ def test_the_site_has_every_page_and_fetches_nothing_from_another_host(repositor
     "link",
     ["(nowhere.md)", "(tracking.md#nowhere)", "(../envs/nowhere.lock)", "(../README.md#nowhere)"],
 )
-def test_a_broken_link_ends_the_build(repository: Path, link: str) -> None:
+def test_broken_link_fails_the_build(repository: Path, link: str) -> None:
     with (repository / "docs/reuse.md").open("a", encoding="utf-8") as page:
         page.write(f"\n[a link]{link}\n")
     built = build(repository)
@@ -115,13 +115,13 @@ def printed(notebook: Any) -> list[str]:
     return ["".join(output.text for output in cell.outputs) for cell in cells]
 
 
-def test_the_tutorial_runs_and_prints_what_it_shows(tutorial: Any, folder: Path) -> None:
-    """Groups may differ by processor, so the test compares only stable properties of groups."""
-    shown = printed(tutorial)
+def test_tutorial_runs_and_prints_its_saved_output(tutorial: Any, folder: Path) -> None:
+    """Groups may differ by processor, so only stable properties of groups are compared."""
+    saved = printed(tutorial)
     variables = run(tutorial, folder)
-    again = printed(tutorial)
-    assert [bool(text) for text in again] == [bool(text) for text in shown]
-    assert again[:4] == shown[:4]  # archives, words, the vocabulary and its subwords
+    printed_now = printed(tutorial)
+    assert [bool(text) for text in printed_now] == [bool(text) for text in saved]
+    assert printed_now[:4] == saved[:4]  # archives, words, the vocabulary and its subwords
     embeddings = variables["embeddings"]
     assert embeddings.shape == (12_000, 384)
     for ratio, groups in variables["groupings"].items():

@@ -1,4 +1,4 @@
-"""The set-up, the lock files, and the environments, which are generated from one list."""
+"""The set-up, the lock files, and the conda environments."""
 
 import importlib.util
 import os
@@ -35,7 +35,7 @@ def module(name: str) -> ModuleType:
 set_up, lock = module("set_up"), module("lock")
 
 
-# Which Python and machine
+# Supported Pythons and machines
 
 
 @pytest.fixture
@@ -58,31 +58,31 @@ def python_that(tmp_path: Path, *lines: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
-        ("sys.version_info = (3, 10, 13, 'final', 0)", "Python 3.10 .* Python 3.11 to 3.14 are"),
-        ("sys.version_info = (3, 15, 0, 'final', 0)", "Python 3.15 .* Python 3.11 to 3.14 are"),
+        ("sys.version_info = (3, 10, 13, 'final', 0)", "Python 3.10 .* 3.11 to 3.14"),
+        ("sys.version_info = (3, 15, 0, 'final', 0)", "Python 3.15 .* 3.11 to 3.14"),
         ("sys.modules['ensurepip'] = None", "ensurepip is missing.*: apt install python3.*-venv"),
     ],
 )
 @pytest.mark.parametrize("target", ["table5", "test"])
-def test_make_refuses_a_python_in_one_line_before_anything_is_installed(
-    checkout: Path, line: str, said: str, target: str
+def test_make_refuses_an_unusable_python_before_installing(
+    checkout: Path, line: str, message: str, target: str
 ) -> None:
     python = python_that(checkout, line)
-    done = subprocess.run(
+    result = subprocess.run(
         ["make", target, f"PYTHON={python}"], cwd=checkout, capture_output=True, text=True
     )
-    assert done.returncode
-    told = [
-        line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("make")
+    assert result.returncode
+    lines = [
+        line for line in (result.stdout + result.stderr).splitlines() if not line.startswith("make")
     ]
-    assert len(told) == 1 and re.search(said, told[0]), told
+    assert len(lines) == 1 and re.search(message, lines[0]), lines
     assert not (checkout / ".venv").exists()
 
 
 @pytest.mark.parametrize(
-    ("system", "machine", "library", "said"),
+    ("system", "machine", "library", "message"),
     [
         ("Linux", "x86_64", ("glibc", "2.36"), ""),
         ("Linux", "x86_64", ("glibc", "2.27"), "glibc 2.28 or newer, and it has glibc 2.27"),
@@ -93,22 +93,22 @@ def test_make_refuses_a_python_in_one_line_before_anything_is_installed(
         ("Windows", "AMD64", ("", ""), "Windows on amd64 is not supported"),
     ],
 )
-def test_a_machine_that_pytorch_has_no_package_for_is_refused(
+def test_machine_without_a_pytorch_package_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     system: str,
     machine: str,
     library: tuple[str, str],
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(platform, "libc_ver", lambda: library)
     monkeypatch.setattr(sys, "version_info", (3, 12, 1, "final", 0))
     refused = set_up.refusal()
-    assert said in refused and bool(said) == bool(refused) and "\n" not in refused
+    assert message in refused and bool(message) == bool(refused) and "\n" not in refused
 
 
-def test_a_python_without_a_wheel_for_every_package_needs_a_compiler(
+def test_python_without_a_wheel_for_every_package_needs_a_compiler(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.36"))
@@ -127,27 +127,27 @@ def test_a_python_without_a_wheel_for_every_package_needs_a_compiler(
     assert not set_up.refusal()
 
 
-def test_the_supported_pythons_are_those_whose_wheels_are_checked() -> None:
+def test_supported_pythons_equal_those_with_checked_wheels() -> None:
     first, end = set_up.supported_versions()
     assert [f"3.{minor}" for minor in range(first[1], end[1])] == list(lock.PYTHONS)
     compiled = min(tuple(map(int, python.split("."))) for python in lock.SOURCE_ONLY_AT)
     assert compiled == set_up.COMPILED_FROM
 
 
-# Which torch
+# Builds of torch
 
 
-class Recorded(set_up.SetUp):  # type: ignore[name-defined, misc]
+class RecordedSetUp(set_up.SetUp):  # type: ignore[name-defined, misc]
     """A set-up that only records commands. Commands with certain words fail."""
 
     def __init__(self, folder: Path, found: str, failing: tuple[str, ...]) -> None:
         super().__init__(folder)
         self.found, self.failing = found, failing
         self.commands: list[str] = []
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def say(self, line: str) -> None:
-        self.said.append(line)
+        self.messages.append(line)
 
     def run(self, what: str, *command: object, packages: int = 0, may_fail: bool = False) -> bool:
         self.commands.append(" ".join(map(str, command)))
@@ -164,7 +164,7 @@ BY_PIP, BY_UV, BY_INDEX = f"torch=={VERSION}+cpu", "--torch-backend cpu", "-r en
 
 
 @pytest.mark.parametrize(
-    ("choice", "gpu", "found", "failing", "taken"),
+    ("choice", "gpu", "found", "failing", "expected"),
     [
         ("auto", True, "", (), [BY_INDEX]),
         ("auto", False, "", (), [BY_PIP]),
@@ -177,33 +177,35 @@ BY_PIP, BY_UV, BY_INDEX = f"torch=={VERSION}+cpu", "--torch-backend cpu", "-r en
         ("auto", False, "2.0.0+cpu", (), [BY_PIP]),
     ],
 )
-def test_torch_has_cuda_where_there_is_a_gpu_and_only_there(
+def test_build_of_torch_depends_on_the_gpu(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     choice: str,
     gpu: bool,
     found: str,
     failing: tuple[str, ...],
-    taken: list[str],
+    expected: list[str],
 ) -> None:
     monkeypatch.setattr(set_up, "has_nvidia_gpu", lambda: gpu)
     monkeypatch.setattr(platform, "system", lambda: "Linux")
-    recorded = Recorded(tmp_path, found, failing)
+    recorded = RecordedSetUp(tmp_path, found, failing)
     recorded.torch(choice)
-    assert len(recorded.commands) == len(taken)
-    assert all(words in command for words, command in zip(taken, recorded.commands, strict=True))
-    assert bool(recorded.said) == (len(taken) == 3)  # CUDA for a machine without a GPU is reported
+    assert len(recorded.commands) == len(expected)
+    assert all(words in command for words, command in zip(expected, recorded.commands, strict=True))
+    assert bool(recorded.messages) == (
+        len(expected) == 3
+    )  # CUDA for a machine without a GPU is reported
 
 
-def test_a_build_of_torch_is_not_replaced_in_place(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="remove the folder first"):
-        Recorded(tmp_path, f"{VERSION}+cpu", ()).torch("cuda")
+def test_installed_torch_is_not_replaced_by_another_build(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="remove the folder"):
+        RecordedSetUp(tmp_path, f"{VERSION}+cpu", ()).torch("cuda")
 
 
 @pytest.mark.parametrize(
     ("listed", "expected"), [("GPU 0: H100", True), ("", False), (None, False)]
 )
-def test_a_gpu_is_what_the_driver_lists(
+def test_gpu_is_detected_with_nvidia_smi(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listed: str | None, expected: bool
 ) -> None:
     if any(Path("/proc/driver/nvidia/gpus").glob("*")):
@@ -219,7 +221,7 @@ def test_a_gpu_is_what_the_driver_lists(
 # Failures
 
 
-def test_an_index_out_of_reach_is_reported_in_two_lines(
+def test_unreachable_package_index_is_reported_in_two_lines(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The reason, and the path of the log."""
@@ -228,29 +230,29 @@ def test_an_index_out_of_reach_is_reported_in_two_lines(
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # nothing listens there
     monkeypatch.setenv("PIP_RETRIES", "1")
-    begun = set_up.SetUp(tmp_path)
-    begun.python = Path(sys.executable)
+    run = set_up.SetUp(tmp_path)
+    run.python = Path(sys.executable)
     target = ("--target", tmp_path / "packages")
     with pytest.raises(SystemExit) as failure:
-        begun.pip("installer", *target, "--require-hashes", "-r", "envs/installer.lock")
+        run.pip("installer", *target, "--require-hashes", "-r", "envs/installer.lock")
     first, second = str(failure.value).splitlines()
-    assert first.startswith("installer failed: the package index cannot be reached (")
+    assert first.startswith("installer failed: the package index cannot be reached")
     assert f"{tmp_path}/set-up.log" in second
-    assert "No matching distribution" in begun.log.read_text(encoding="utf-8")
-    assert not begun.pip("installer", *target, "-r", "envs/installer.lock", may_fail=True)
+    assert "No matching distribution" in run.log.read_text(encoding="utf-8")
+    assert not run.pip("installer", *target, "-r", "envs/installer.lock", may_fail=True)
 
 
-def test_an_environment_of_another_python_is_left_as_it_is(tmp_path: Path) -> None:
+def test_environment_of_another_python_is_not_changed(tmp_path: Path) -> None:
     python = tmp_path / "bin/python"
     python.parent.mkdir()
     python.write_text("#!/bin/sh\necho 3.9\n", encoding="utf-8")
     python.chmod(0o755)
-    with pytest.raises(SystemExit, match=r"is of Python 3\.9, and .* remove the folder first"):
+    with pytest.raises(SystemExit, match=r"Python 3\.9.*remove the folder"):
         set_up.SetUp(tmp_path).begin()
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 
-# One list
+# Lock files and environments
 
 
 def pinned(name: str) -> dict[str, str]:
@@ -262,7 +264,7 @@ def pinned(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", lock.LOCKS)
-def test_lock_files_pin_every_package_by_hash_and_no_place(name: str) -> None:
+def test_lock_files_pin_packages_by_hash_and_name_no_index(name: str) -> None:
     text = lock.LOCKS[name].read_text(encoding="utf-8")
     assert "://" not in text and "--index" not in text and "--find-links" not in text
     assert lock.locked(name)
@@ -270,7 +272,7 @@ def test_lock_files_pin_every_package_by_hash_and_no_place(name: str) -> None:
         assert re.match(r"[\w.-]+==[\w.]+", lines) and "--hash=sha256:" in lines
 
 
-def test_no_two_lock_files_pin_two_versions() -> None:
+def test_lock_files_pin_the_same_versions() -> None:
     versions: dict[str, str] = {}
     for name in lock.LOCKS:
         for package, version in pinned(name).items():
@@ -299,8 +301,8 @@ def test_lock_files_agree_with_pyproject(part: str, locks: tuple[str, ...]) -> N
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])
-def test_conda_environments_are_of_the_lock_files(name: str) -> None:
-    """They equal the generated ones. ``make resolve`` checks that they are complete."""
+def test_conda_environments_match_the_lock_files(name: str) -> None:
+    """The files equal the generated ones. ``make resolve`` checks that they are complete."""
     text = (ROOT / f"envs/{name}.yaml").read_text(encoding="utf-8")
     pins = lock.pins_of_environment(text)
     assert text == lock.environment_file(name, pins)
@@ -317,7 +319,7 @@ def test_conda_environments_are_of_the_lock_files(name: str) -> None:
     assert not names & {"pytest", "ruff", "mypy", "playwright"}
 
 
-def test_the_gpu_environment_is_of_one_cuda() -> None:
+def test_gpu_environment_uses_one_cuda_version() -> None:
     """The builds of torch and cuML have the same major version of CUDA. cuDF needs pandas < 3.1."""
     torch_cuda = pinned("torch")["cuda-toolkit"]
     assert Version(torch_cuda).major == 13 and "cuml-cu13" in pinned("gpu")
@@ -325,7 +327,7 @@ def test_the_gpu_environment_is_of_one_cuda() -> None:
     assert Version(pinned("requirements")["pandas"]) < Version("3.1")
 
 
-def test_what_makes_this_environment_is_locked() -> None:
+def test_installed_packages_match_the_lock_files() -> None:
     """The installed packages are those of the lock files, if make installed them."""
     if not (ROOT / ".venv/installed").is_file() or Path(sys.prefix) != ROOT / ".venv":
         pytest.skip("this environment was not set up by make")
@@ -350,7 +352,7 @@ def sources(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_version_is_that_of_the_tag(sources: Path) -> None:
+def test_version_equals_the_git_tag(sources: Path) -> None:
     pytest.importorskip("setuptools_scm", reason="needs what envs/installer.lock installs")
 
     def run(*command: str) -> str:
@@ -359,10 +361,10 @@ def test_the_version_is_that_of_the_tag(sources: Path) -> None:
             for who in ("AUTHOR", "COMMITTER")
             for what in ("NAME", "EMAIL")
         }
-        done = subprocess.run(
+        result = subprocess.run(
             command, cwd=sources, env=os.environ | git, capture_output=True, text=True, check=True
         )
-        return done.stdout.strip()
+        return result.stdout.strip()
 
     version = (sys.executable, "-m", "setuptools_scm")
     assert run(*version) == "0.0.0"  # for a copy without git's data
@@ -375,10 +377,10 @@ def test_the_version_is_that_of_the_tag(sources: Path) -> None:
     assert run(*version).startswith("1.2.4.dev1+g")
 
 
-def test_a_package_that_is_not_installed_has_a_version_too(sources: Path) -> None:
-    """For example, in jobs with conda environments, and in a module of another workflow."""
+def test_package_that_is_not_installed_has_an_unknown_version(sources: Path) -> None:
+    """The package is not installed in jobs with conda environments and in a module of a workflow."""
     code = "import semantic_tokens; print(semantic_tokens.__version__)"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-S", "-c", code],  # -S: without the folder of installed packages
         cwd=sources / "workflow",
         env={"PATH": os.environ["PATH"]},
@@ -386,23 +388,23 @@ def test_a_package_that_is_not_installed_has_a_version_too(sources: Path) -> Non
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "0+unknown"
+    assert result.stdout.strip() == "0+unknown"
 
 
 def test_the_command_shows_the_installed_version() -> None:
     from importlib.metadata import version
 
     command = [sys.executable, "-m", "semantic_tokens.cli", "--version"]
-    done = subprocess.run(
+    result = subprocess.run(
         command, cwd=ROOT / "workflow", capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == f"semantic-tokens {version('semantic-tokens')}"
+    assert result.stdout.strip() == f"semantic-tokens {version('semantic-tokens')}"
 
 
 # Linters and CI
 
 
-def test_hooks_before_a_commit_are_the_linters_of_make_test() -> None:
+def test_commit_hooks_are_the_linters_of_make_test() -> None:
     """Each is a program in .venv, so it has the version in the lock file."""
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     entries = [hook["entry"] for repository in hooks["repos"] for hook in repository["hooks"]]
@@ -414,11 +416,11 @@ def test_hooks_before_a_commit_are_the_linters_of_make_test() -> None:
     assert {repository["repo"] for repository in hooks["repos"]} == {"local"}
 
 
-def test_workflows_call_make_test() -> None:
+def test_ci_calls_make_test() -> None:
     text = (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
     jobs = yaml.safe_load(text)["jobs"]
     commands = [[step.get("run", "") for step in job["steps"]] for job in jobs.values()]
     assert all({"make test", "bash .ci/run"} & set(steps) for steps in commands)
     assert "make test" in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
-    listed = {*jobs["pythons"]["strategy"]["matrix"]["python"], "3.11"}  # Debian 12's
+    listed = {*jobs["pythons"]["strategy"]["matrix"]["python"], "3.11"}  # Debian 12 has it
     assert listed == set(lock.PYTHONS)

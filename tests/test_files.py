@@ -29,7 +29,7 @@ from semantic_tokens.files import (
 )
 
 
-def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
+def test_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     target = tmp_path / "new/folder/file.txt"
     with atomic_file(target) as partial:
         partial.write_text("half", encoding="utf-8")
@@ -49,40 +49,40 @@ def test_a_failure_keeps_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_records_come_back_in_any_script(tmp_path: Path) -> None:
+def test_jsonl_records_of_any_script_are_read_back(tmp_path: Path) -> None:
     records = [{"text": "番茄\u2028\n"}, {"text": "ቲማቲም", "relevant": {"a": 1}}, {}]
     assert write_jsonl(iter(records), tmp_path / "x.jsonl") == 3
     assert list(read_jsonl(tmp_path / "x.jsonl")) == records
     assert "番茄" in (tmp_path / "x.jsonl").read_text(encoding="utf-8")
 
 
-def test_records_that_fail_halfway_leave_no_file(tmp_path: Path) -> None:
+def test_failed_jsonl_write_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_jsonl([{"fine": 1}, {"not JSON": {1}}], tmp_path / "x.jsonl")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("line", ["{", "", "[1]", "7"])
-def test_a_damaged_record_is_named(tmp_path: Path, line: str) -> None:
+def test_damaged_jsonl_line_is_named_in_the_error(tmp_path: Path, line: str) -> None:
     (tmp_path / "x.jsonl").write_text(f'{{"a": 1}}\n{line}\n', encoding="utf-8")
     with pytest.raises(InputError, match=r"x\.jsonl, line 2: not (a )?JSON.*delete the file"):
         list(read_jsonl(tmp_path / "x.jsonl"))
 
 
-def test_json_comes_back_and_is_the_same_whatever_the_order(tmp_path: Path) -> None:
+def test_json_is_read_back_and_independent_of_key_order(tmp_path: Path) -> None:
     write_json({"b": [1.5, None], "a": "番茄"}, tmp_path / "1.json")
     write_json({"a": "番茄", "b": [1.5, None]}, tmp_path / "2.json")
     assert read_json(tmp_path / "1.json") == {"a": "番茄", "b": [1.5, None]}
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
 
 
-def test_damaged_json_is_named(tmp_path: Path) -> None:
+def test_damaged_json_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"a": 1', encoding="utf-8")
     with pytest.raises(InputError, match=r"x\.json is not JSON .*delete it"):
         read_json(tmp_path / "x.json")
 
 
-def test_who_may_read_a_file_is_up_to_the_umask(tmp_path: Path) -> None:
+def test_file_permissions_follow_the_umask(tmp_path: Path) -> None:
     plain, private = tmp_path / "plain", tmp_path / "private"
     plain.touch()
     with atomic_file(private) as partial:
@@ -90,9 +90,9 @@ def test_who_may_read_a_file_is_up_to_the_umask(tmp_path: Path) -> None:
     assert private.stat().st_mode == plain.stat().st_mode
 
 
-@pytest.mark.parametrize("kept", [0, 3, 0.5, -1], ids=["empty", "begun", "half", "nearly"])
+@pytest.mark.parametrize("kept", [0, 3, 0.5, -1], ids=["empty", "start", "half", "nearly"])
 @pytest.mark.parametrize("kind", ["safetensors", "parquet"])
-def test_a_truncated_file_is_named(tmp_path: Path, kind: str, kept: float) -> None:
+def test_truncated_file_is_named_in_the_error(tmp_path: Path, kind: str, kept: float) -> None:
     path = tmp_path / f"table.{kind}"
     if kind == "parquet":
         parquet.write_table(pa.table({"ids": list(range(1000))}), path)
@@ -103,17 +103,17 @@ def test_a_truncated_file_is_named(tmp_path: Path, kind: str, kept: float) -> No
         assert len(read(path)) > 0
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if kept == 0.5 else int(kept)])
-    message = rf"table\.{kind} is damaged \(.*\); delete it and it will be made again"
+    message = rf"table\.{kind} is damaged .*; delete it"
     with pytest.raises(InputError, match=message), reading(path):
         read(path)
 
 
-def test_a_file_that_is_not_there_is_not_damaged(tmp_path: Path) -> None:
+def test_missing_file_is_not_reported_as_damaged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), reading(tmp_path / "none"):
         load_file(tmp_path / "none")
 
 
-HOLD = """
+HOLDER = """
 import sys, time
 from semantic_tokens.files import file_lock
 with file_lock(sys.argv[1]):
@@ -122,22 +122,24 @@ with file_lock(sys.argv[1]):
 """
 
 
-def holder(path: Path, seconds: float) -> subprocess.Popen[bytes]:
+def start_holder(path: Path, seconds: float) -> subprocess.Popen[bytes]:
     """Another process that has the lock of a path, for this number of seconds."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", HOLD, path, str(seconds)]
+    command = [sys.executable, "-c", HOLDER, path, str(seconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     assert process.stdout is not None and process.stdout.readline() == b"locked\n"
     return process
 
 
-@pytest.mark.parametrize("how", ["ends", "is killed"])
-def test_a_lock_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str) -> None:
+@pytest.mark.parametrize("end_of_holder", ["ends", "is killed"])
+def test_process_waits_for_a_held_lock(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, end_of_holder: str
+) -> None:
     caplog.set_level(logging.INFO)
     path = tmp_path / "new/checkpoint"
-    other = holder(path, 1.0 if how == "ends" else 600.0)
+    other = start_holder(path, 1.0 if end_of_holder == "ends" else 600.0)
     killer = threading.Timer(1.0, other.kill)
-    if how == "is killed":
+    if end_of_holder == "is killed":
         killer.start()
     began = time.monotonic()
     with file_lock(path, retry_every=0.05, log_every=0.3):
@@ -162,7 +164,7 @@ def test_a_free_lock_is_taken_silently(tmp_path: Path, caplog) -> None:
     assert not caplog.messages
 
 
-CROWD = """
+COMPETITOR = """
 import os, sys
 from semantic_tokens.files import file_lock
 for _ in range(40):
@@ -173,11 +175,11 @@ for _ in range(40):
 
 
 def test_a_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
-    """Although every holder removes the locked file."""
+    """Every holder removes the lock file, and there is still only one holder at a time."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", CROWD, tmp_path / "checkpoint", tmp_path / "inside"]
-    crowd = [subprocess.Popen(command, env=environment) for _ in range(4)]
-    assert [process.wait() for process in crowd] == [0] * 4
+    command = [sys.executable, "-c", COMPETITOR, tmp_path / "checkpoint", tmp_path / "inside"]
+    processes = [subprocess.Popen(command, env=environment) for _ in range(4)]
+    assert [process.wait() for process in processes] == [0] * 4
 
 
 def test_files_are_linked_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,10 +190,10 @@ def test_files_are_linked_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["config.json"]
     assert (tmp_path / "b/config.json").samefile(tmp_path / "a/config.json")
 
-    def refused(*_: object) -> None:
+    def no_links(*_: object) -> None:
         raise OSError("no links here")
 
-    monkeypatch.setattr(Path, "hardlink_to", refused)
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
     link_files(tmp_path / "a", tmp_path / "c", "*.json")
     assert (tmp_path / "c/config.json").read_text(encoding="utf-8") == "{}"
     assert not (tmp_path / "c/config.json").samefile(tmp_path / "a/config.json")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "workflow/semantic_tokens"
-#: In order. A folder or module may import its own stage and earlier ones.
+#: The stages in order. A module may import its own stage and earlier ones.
 ORDER = (
     {"errors", "files", "text_files"},
     {"jobs"},
@@ -45,7 +45,7 @@ def imports_of(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, stage
 
 
-def test_every_part_of_the_package_has_a_place() -> None:
+def test_every_part_of_the_package_has_a_stage() -> None:
     parts = {path.stem for path in PACKAGE.iterdir() if path.name != "__pycache__"} - {"__init__"}
     assert parts == set(STAGE)
 
@@ -55,15 +55,15 @@ def test_every_part_of_the_package_has_a_place() -> None:
 )
 def test_nothing_imports_a_later_stage(path: Path) -> None:
     own = path.relative_to(PACKAGE).with_suffix("").parts[0]
-    to_the_right = [
+    later_imports = [
         f"{path}:{line} imports {stage}"
         for line, stage in imports_of(path)
         if STAGE[stage] > STAGE.get(own, -1) or (own == "__init__")
     ]
-    assert not to_the_right
+    assert not later_imports
 
 
-def test_an_import_to_the_right_is_found(tmp_path: Path) -> None:
+def test_imports_inside_functions_are_found(tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     file.write_text(
         "def f():\n    from semantic_tokens.report.tables import table5\nimport semantic_tokens.cli\n"

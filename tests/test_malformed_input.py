@@ -1,6 +1,6 @@
-"""For any content of a file, its reader returns entries or raises an InputError: no other
-exception, no written file, no loaded pickle, no shell. ``HYPOTHESIS_PROFILE=thorough`` tries many
-more examples."""
+"""For any content of a file, its reader returns entries or raises an InputError. It raises no other
+exception, writes no file, loads no pickle and starts no shell. ``HYPOTHESIS_PROFILE=thorough`` tries
+many more examples."""
 
 import ast
 import gzip
@@ -80,7 +80,7 @@ CONTENT = st.one_of(
 )
 
 
-def spent(found: Any) -> None:
+def consume(found: Any) -> None:
     """Iterate over everything that a reader returns, including splits and their examples."""
     values = found.values() if isinstance(found, dict) else [found]
     for value in values:
@@ -91,7 +91,7 @@ def spent(found: Any) -> None:
 
 def only_input_errors(read: Callable[[], Any]) -> None:
     try:
-        spent(read())
+        consume(read())
     except InputError as error:
         assert str(error)
 
@@ -99,7 +99,7 @@ def only_input_errors(read: Callable[[], Any]) -> None:
 def in_folder(names: list[str], read: Callable[[Path], Any], contents: list[bytes]) -> None:
     """Read a folder with these files and contents. Reading must not change it."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "given"
+        folder = Path(temporary) / "input"
         for name, content in zip(names, contents, strict=True):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,18 +172,18 @@ READERS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {
 }  # fmt: skip
 
 
-#: Readers of words in installed packages, which read no file.
+#: Readers of words in installed packages. They read no file.
 _WITHOUT_FILES = {"territories", "languages", "calendar", "numbers"}
 
 
-def test_no_reader_is_forgotten() -> None:
+def test_every_reader_is_tested() -> None:
     known = {*READERS_OF_LEXICONS, *READERS_OF_CORPORA, *READERS_OF_DATASETS} - _WITHOUT_FILES
     assert known - {name.split()[0] for name in READERS} == set()
 
 
 @pytest.mark.parametrize("reader", READERS)
 @given(data=st.data())
-def test_a_reader_answers_any_file(reader: str, data: st.DataObject) -> None:
+def test_reader_handles_any_file_content(reader: str, data: st.DataObject) -> None:
     names, read = READERS[reader]
     contents = [data.draw(CONTENT) for _ in names]
     if data.draw(st.booleans()):
@@ -193,7 +193,7 @@ def test_a_reader_answers_any_file(reader: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("reader", ["emoji", "django", "chatterbot"])
 @given(content=CONTENT)
-def test_a_reader_answers_any_member_of_an_archive(reader: str, content: bytes) -> None:
+def test_reader_handles_any_archive_member(reader: str, content: bytes) -> None:
     member = {
         "emoji": "emoji/unicode_codes/emoji_de.json",
         "django": "django/conf/locale/de/LC_MESSAGES/django.po",
@@ -248,7 +248,7 @@ PARQUET: dict[str, tuple[list[str], list[str], Callable[[Path], Any]]] = {
 
 @pytest.mark.parametrize("reader", PARQUET)
 @given(data=st.data())
-def test_a_reader_answers_any_value_in_its_columns(reader: str, data: st.DataObject) -> None:
+def test_reader_handles_any_column_value(reader: str, data: st.DataObject) -> None:
     names, columns, read = PARQUET[reader]
     contents = []
     for _ in names:
@@ -262,13 +262,13 @@ def test_a_reader_answers_any_value_in_its_columns(reader: str, data: st.DataObj
     in_folder(names, read, contents)
 
 
-@given(content=st.binary(max_size=300), begins=st.booleans())
-def test_the_e5_file(content: bytes, begins: bool) -> None:
-    only_input_errors(lambda: [read_e5_binary((b"E5S1\x01\0\0\0" if begins else b"") + content, "x")])  # fmt: skip
+@given(content=st.binary(max_size=300), has_magic=st.booleans())
+def test_e5_reader_handles_any_bytes(content: bytes, has_magic: bool) -> None:
+    only_input_errors(lambda: [read_e5_binary((b"E5S1\x01\0\0\0" if has_magic else b"") + content, "x")])  # fmt: skip
 
 
 @given(code=st.text(max_size=12) | _WORDS)
-def test_a_language_code(code: str) -> None:
+def test_language_code_reader_handles_any_text(code: str) -> None:
     only_input_errors(lambda: iso639_3(code))
 
 
@@ -276,12 +276,12 @@ SHELL = set(" $`;&|<>()\\\"'\n*?[]{}~!#\x00")
 
 
 @given(parts=st.lists(st.text(max_size=12) | _WORDS, min_size=5, max_size=5))
-def test_a_recipe(parts: list[str]) -> None:
+def test_recipe_accepts_only_names_that_are_safe_in_paths(parts: list[str]) -> None:
     try:
         path = Recipe(*parts).path
     except InputError:
         return
-    # Accepted names become parts of paths and commands, so they contain no characters of a shell.
+    # Names become parts of paths and commands, so they may contain no characters of a shell.
     assert path.count("/") == 4 and not set(path) & SHELL
     assert ".." not in path.split("/")
 
@@ -298,7 +298,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @settings(max_examples=settings.default.max_examples * 2)  # type: ignore[union-attr]
 @given(place=st.sampled_from(places(CONFIG)[1:]), value=_JSON, key=st.none() | st.text(max_size=6))
-def test_a_config_with_anything_anywhere(
+def test_config_validation_handles_any_value(
     place: tuple[Any, ...], value: Any, key: str | None
 ) -> None:
     config = json.loads(json.dumps(CONFIG))
@@ -309,22 +309,22 @@ def test_a_config_with_anything_anywhere(
     only_input_errors(lambda: validate_config(config, ROOT / "config/schemas/config.schema.json"))
 
 
-_NAMED = ("wheels", "downloads", "backbones", "lexicons", "corpora", "datasets", "tasks")
+_SECTIONS = ("wheels", "downloads", "backbones", "lexicons", "corpora", "datasets", "tasks")
 
 
-@pytest.mark.parametrize("section", _NAMED)
+@pytest.mark.parametrize("section", _SECTIONS)
 @given(
     name=st.text(max_size=12)
     | _WORDS
     | st.sampled_from(["a\n", "-a", "a/b", "a b"])
     | st.text("aB0_-.$`;/~ \n", max_size=6)
 )
-def test_a_name_that_a_shell_would_read_is_refused(section: str, name: str) -> None:
+def test_name_with_shell_characters_is_refused(section: str, name: str) -> None:
     """Names become paths, and on a cluster parts of a command."""
     config = json.loads(json.dumps(CONFIG))
-    given = config.setdefault(section, {})
+    entries = config.setdefault(section, {})
     hub = {"hub": "owner/name", "files": ["*.csv"]}
-    given[name] = next(iter(given.values()), hub if section == "downloads" else {})
+    entries[name] = next(iter(entries.values()), hub if section == "downloads" else {})
     try:
         validate_config(config, ROOT / "config/schemas/config.schema.json")
     except InputError:
@@ -334,9 +334,7 @@ def test_a_name_that_a_shell_would_read_is_refused(section: str, name: str) -> N
 
 @pytest.mark.parametrize("key", ["package", "version"])
 @pytest.mark.parametrize("value", ["--index-url=https://example.org", "a; touch x", "", "../a"])
-def test_a_package_that_its_client_would_take_for_an_option_is_refused(
-    key: str, value: str
-) -> None:
+def test_package_name_or_version_like_an_option_is_refused(key: str, value: str) -> None:
     config = json.loads(json.dumps(CONFIG))
     config["wheels"]["emoji"][key] = value
     with pytest.raises(InputError, match=rf"wheels\.emoji\.{key}"):
@@ -344,7 +342,7 @@ def test_a_package_that_its_client_would_take_for_an_option_is_refused(
 
 
 @given(rows=CONTENT, has_header=st.booleans())
-def test_a_table_of_experiments(rows: bytes, has_header: bool) -> None:
+def test_experiment_table_reader_handles_any_content(rows: bytes, has_header: bool) -> None:
     header = (ROOT / "config/experiments.tsv").read_bytes().splitlines(keepends=True)[0]
     content = (header if has_header else b"") + rows
     schema = ROOT / "config/schemas/experiments.schema.json"
@@ -357,12 +355,12 @@ def test_a_table_of_experiments(rows: bytes, has_header: bool) -> None:
 
 
 def tar(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as opened:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as opened:
         for info, content in members:
             info.size = len(content)
             opened.addfile(info, io.BytesIO(content))
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
@@ -375,7 +373,7 @@ def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
     "name", ["../out.txt", "/out.txt", "a/../../out.txt", "C:/out.txt", "a\\out.txt", "."]
 )
 @pytest.mark.parametrize("form", ["zip", "tar"])
-def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path, name: str, form: str) -> None:
+def test_archive_member_outside_the_folder_is_refused(tmp_path: Path, name: str, form: str) -> None:
     archive = tmp_path / "archive"
     if form == "tar":
         archive.write_bytes(tar((tarfile.TarInfo(name), b"x")))
@@ -397,14 +395,14 @@ def test_links_in_an_archive_are_refused_and_not_followed(tmp_path: Path, kind: 
     )  # fmt: skip
     with pytest.raises(InputError, match="'way' is a link or a device"):
         extract(archive, tmp_path / "folder", None)
-    made = extract(archive, tmp_path / "folder", ["way/*"])
-    assert made == [tmp_path / "folder/way/file.txt"]
+    extracted = extract(archive, tmp_path / "folder", ["way/*"])
+    assert extracted == [tmp_path / "folder/way/file.txt"]
     assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
     assert not (tmp_path / "file.txt").exists()
 
 
 @given(content=CONTENT)
-def test_any_bytes_as_an_archive(content: bytes) -> None:
+def test_archive_reader_handles_any_bytes(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary) / "archive"
         archive.write_bytes(content)

@@ -1,5 +1,4 @@
-"""Models of the hub: a model is downloaded, grouped and published, with a local server in place of
-the hub."""
+"""Download, group and publish models of the hub, with a local server in place of the hub."""
 
 import os
 import re
@@ -85,19 +84,19 @@ def run(hub: Hub, home: Path, *arguments: str, token: str = TOKEN) -> Any:
 
 
 @pytest.fixture
-def here(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+def local_hub(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """Direct this process's client to the server."""
     constants = huggingface_hub.constants
     monkeypatch.setattr(constants, "ENDPOINT", hub.address)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(huggingface_hub.hf_api.HfApi, "__init__", _at(hub.address))
+    monkeypatch.setattr(huggingface_hub.hf_api.HfApi, "__init__", _with_endpoint(hub.address))
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     return hub
 
 
-def _at(address: str) -> Any:
+def _with_endpoint(address: str) -> Any:
     initialise = huggingface_hub.HfApi.__init__
 
     def init(self: Any, endpoint: str | None = None, **more: Any) -> None:
@@ -117,9 +116,7 @@ for kind in (AutoModel, AutoModelForMaskedLM):
 """
 
 
-def test_a_model_of_the_hub_is_grouped_published_and_opened_by_anybody(
-    hub: Hub, tmp_path: Path
-) -> None:
+def test_hub_model_is_grouped_published_and_opened(hub: Hub, tmp_path: Path) -> None:
     save_bert(hub.repositories / "somebody/encoder")
     arguments = ["-m", "semantic_tokens.cli", "group", "--model", "somebody/encoder"]
     arguments += [
@@ -128,19 +125,19 @@ def test_a_model_of_the_hub_is_grouped_published_and_opened_by_anybody(
         "--ratio",
         "0.4",
         "--output",
-        str(tmp_path / "ours"),
+        str(tmp_path / "grouped"),
         "--push-to-hub",
         "me/tokens",
     ]
-    answer = run(hub, tmp_path, *arguments)
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.endswith("uploaded to me/tokens\n")
-    assert "HTTP Request" not in answer.stderr
-    local = {str(p.relative_to(tmp_path / "ours")) for p in (tmp_path / "ours").rglob("*")}
+    result = run(hub, tmp_path, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.endswith("uploaded to me/tokens\n")
+    assert "HTTP Request" not in result.stderr
+    local = {str(p.relative_to(tmp_path / "grouped")) for p in (tmp_path / "grouped").rglob("*")}
     published = hub.repositories / "me/tokens"
     assert {str(p.relative_to(published)) for p in published.rglob("*")} == local
     for name in local:
-        assert (published / name).read_bytes() == (tmp_path / "ours" / name).read_bytes()
+        assert (published / name).read_bytes() == (tmp_path / "grouped" / name).read_bytes()
     methods = {(method, path.rpartition("/")[2]) for method, path, _ in hub.requests}
     assert {("POST", "create"), ("POST", "batch"), ("POST", "main")} <= methods
     assert any(method == "PUT" and path.startswith("/large/") for method, path, _ in hub.requests)
@@ -157,27 +154,27 @@ def test_a_model_of_the_hub_is_grouped_published_and_opened_by_anybody(
     elsewhere.mkdir()
     opened = run(hub, elsewhere, "-c", OPEN, "me/tokens")
     assert opened.returncode == 0, opened.stderr
-    assert opened.stdout == run(hub, elsewhere, "-c", OPEN, str(tmp_path / "ours")).stdout
+    assert opened.stdout == run(hub, elsewhere, "-c", OPEN, str(tmp_path / "grouped")).stdout
 
 
 def test_a_backbone_with_groups_is_exported_and_published(
-    here: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    local_hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = write_model(tmp_path / "model", torch.arange(VOCABULARY) // 2)
     arguments = ["export", "--model", str(files.folder), "--groups", str(files.groups)]
     arguments += ["--output", str(tmp_path / "plain"), "--push-to-hub", "me/plain"]
     assert main(arguments) == 0
     assert capsys.readouterr().out.endswith("uploaded to me/plain\n")
-    published = here.repositories / "me/plain"
+    published = local_hub.repositories / "me/plain"
     assert hf.AutoModelForMaskedLM.from_pretrained(published).config.vocab_size == VOCABULARY
     assert len(hf.AutoTokenizer.from_pretrained(published)) == VOCABULARY
-    # again: the repository already exists
+    # The repository exists now.
     assert main([*arguments, "--overwrite"]) == 0
 
 
-def one_error(told: str) -> str:
-    assert "Traceback" not in told
-    (line,) = [line for line in told.splitlines() if line.startswith("Error: ")]
+def one_error(stderr: str) -> str:
+    assert "Traceback" not in stderr
+    (line,) = [line for line in stderr.splitlines() if line.startswith("Error: ")]
     return line
 
 
@@ -190,8 +187,8 @@ def one_error(told: str) -> str:
         ("my tokens", TOKEN, "does not let you write to my tokens"),
     ],
 )
-def test_missing_permission_to_publish_is_reported_before_the_work(
-    here: Hub,
+def test_missing_permission_to_publish_is_reported_before_grouping(
+    local_hub: Hub,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -200,64 +197,64 @@ def test_missing_permission_to_publish_is_reported_before_the_work(
     message: str,
 ) -> None:
     def no_work(*_: Any, **__: Any) -> None:
-        raise AssertionError("it began to work")
+        raise AssertionError("the grouping started")
 
     monkeypatch.setattr("semantic_tokens.reuse.kmeans_groups", no_work)
     monkeypatch.setenv("HF_TOKEN", token)
-    model = save_bert(tmp_path / "theirs")
+    model = save_bert(tmp_path / "original")
     arguments = ["group", "--model", str(model), "--ratio", "0.4", "--push-to-hub", name]
-    assert main([*arguments, "--output", str(tmp_path / "ours")]) == 1
+    assert main([*arguments, "--output", str(tmp_path / "grouped")]) == 1
     assert re.search(message, one_error(capsys.readouterr().err))
-    assert not (tmp_path / "ours").exists()
-    assert not [path for path in here.repositories.rglob("*") if path.is_dir()]
+    assert not (tmp_path / "grouped").exists()
+    assert not [path for path in local_hub.repositories.rglob("*") if path.is_dir()]
 
 
 def test_a_model_that_cannot_be_grouped_leaves_nothing_on_the_hub(
-    here: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    local_hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = save_bert(tmp_path / "theirs")
+    model = save_bert(tmp_path / "original")
     arguments = ["group", "--model", str(model), "--push-to-hub", "me/tokens"]
     for more in (["--dimension", "99"], ["--model", str(tmp_path / "missing")]):
-        assert main([*arguments, "--output", str(tmp_path / "ours"), *more]) == 1
+        assert main([*arguments, "--output", str(tmp_path / "grouped"), *more]) == 1
         one_error(capsys.readouterr().err)
-    assert here.requests == []
+    assert local_hub.requests == []
 
 
-def test_a_broken_upload_leaves_the_model_and_says_how_to_try_again(
+def test_failed_upload_keeps_the_model_and_names_the_retry_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "hub").mkdir()
     answer = writable_hub(tmp_path / "hub", REVISION, TOKEN)
 
-    def breaking(handler: Any) -> None:
+    def refuse_commits(handler: Any) -> None:
         if "/commit/" in handler.path:
             handler.rfile.read(int(handler.headers["Content-Length"]))
             send(handler, 413, b'{"error": "too much"}')
         else:
             answer(handler)
 
-    model = save_bert(tmp_path / "theirs")
+    model = save_bert(tmp_path / "original")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-    with serving(breaking) as (address, _), monkeypatch.context() as patch:
-        patch.setattr(huggingface_hub.hf_api.HfApi, "__init__", _at(address))
+    with serving(refuse_commits) as (address, _), monkeypatch.context() as patch:
+        patch.setattr(huggingface_hub.hf_api.HfApi, "__init__", _with_endpoint(address))
         arguments = ["group", "--model", str(model), "--ratio", "0.4", "--push-to-hub", "me/tokens"]
-        assert main([*arguments, "--output", str(tmp_path / "ours")]) == 1
+        assert main([*arguments, "--output", str(tmp_path / "grouped")]) == 1
     error = one_error(capsys.readouterr().err)
-    assert f"{tmp_path / 'ours'} is complete, but could not be uploaded to me/tokens" in error
-    assert f"hf upload me/tokens {tmp_path / 'ours'}" in error
-    assert hf.AutoModel.from_pretrained(tmp_path / "ours").config.vocab_size == VOCABULARY
+    assert f"{tmp_path / 'grouped'} is complete, but could not be uploaded to me/tokens" in error
+    assert f"hf upload me/tokens {tmp_path / 'grouped'}" in error
+    assert hf.AutoModel.from_pretrained(tmp_path / "grouped").config.vocab_size == VOCABULARY
 
 
-def test_a_hub_that_is_not_there_is_reported_in_one_line(
+def test_unreachable_hub_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = save_bert(tmp_path / "theirs")
+    model = save_bert(tmp_path / "original")
     with serving(lambda handler: send(handler, 500)) as (address, _):
-        pass  # closed again
+        pass  # the server is closed
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(huggingface_hub.hf_api.HfApi, "__init__", _at(address))
+    monkeypatch.setattr(huggingface_hub.hf_api.HfApi, "__init__", _with_endpoint(address))
     arguments = ["group", "--model", str(model), "--ratio", "0.4", "--push-to-hub", "me/tokens"]
-    assert main([*arguments, "--output", str(tmp_path / "ours")]) == 1
+    assert main([*arguments, "--output", str(tmp_path / "grouped")]) == 1
     assert "the hub does not let you write to me/tokens" in one_error(capsys.readouterr().err)
-    assert not (tmp_path / "ours").exists()
+    assert not (tmp_path / "grouped").exists()

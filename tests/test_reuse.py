@@ -48,7 +48,7 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     config = configs[request.param](
         vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **SHAPE
     )
-    folder = tmp_path / "theirs"
+    folder = tmp_path / "original"
     own = transformers.AutoModelForMaskedLM.from_config(config)
     torch.nn.init.normal_(own.get_output_embeddings().bias)
     own.save_pretrained(folder)
@@ -56,61 +56,64 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_opens_with_the_original_tokenizer_and_is_the_original_over_groups(
-    model: Path, tmp_path: Path
-) -> None:
-    made = semantic_version(model, tmp_path / "ours", ratio=0.4)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(made.folder)
+def test_grouped_model_equals_the_original_with_averaged_rows(model: Path, tmp_path: Path) -> None:
+    result = semantic_version(model, tmp_path / "grouped", ratio=0.4)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(result.folder)
     original_tokenizer = transformers.AutoTokenizer.from_pretrained(model)
     inputs = tokenizer(TEXTS, return_tensors="pt", padding=True)
     expected = original_tokenizer(TEXTS, return_tensors="pt", padding=True)
     assert inputs["input_ids"].tolist() == expected["input_ids"].tolist()
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        assert (made.folder / name).read_bytes() == (model / name).read_bytes()
+        assert (result.folder / name).read_bytes() == (model / name).read_bytes()
 
-    # as in the paper: each row is the mean of its group, and nothing else changes
+    # As in the paper, each row is the mean of its group, and nothing else changes.
     original = transformers.AutoModelForMaskedLM.from_pretrained(model).eval()
-    group_of = load_file(made.folder / "semantic_tokens.safetensors")["token_to_group"]
-    assert len(group_of) == made.subwords == len(tokenizer)
-    assert len(group_of.unique()) == made.groups == round(0.4 * made.subwords)
+    group_of = load_file(result.folder / "semantic_tokens.safetensors")["token_to_group"]
+    assert len(group_of) == result.subwords == len(tokenizer)
+    assert len(group_of.unique()) == result.groups == round(0.4 * result.subwords)
     rows = original.get_input_embeddings().weight.data
     bias = original.get_output_embeddings().bias.data
     for values in (rows, bias):
         means = {g: values[group_of == g].mean(dim=0) for g in group_of.unique().tolist()}
         values.copy_(torch.stack([means[g] for g in group_of.tolist()]))
-    ours = transformers.AutoModelForMaskedLM.from_pretrained(made.folder).eval()
-    shown = inputs["attention_mask"] == 1
+    grouped = transformers.AutoModelForMaskedLM.from_pretrained(result.folder).eval()
+    real_tokens = inputs["attention_mask"] == 1
     torch.testing.assert_close(
-        ours(**inputs).logits[shown], original(**inputs).logits[shown], atol=1e-4, rtol=1e-4
+        grouped(**inputs).logits[real_tokens],
+        original(**inputs).logits[real_tokens],
+        atol=1e-4,
+        rtol=1e-4,
     )
-    bare = transformers.AutoModel.from_pretrained(made.folder).eval()
+    bare = transformers.AutoModel.from_pretrained(result.folder).eval()
     states = bare(**inputs).last_hidden_state
     base = original.base_model(**inputs).last_hidden_state
-    torch.testing.assert_close(states[shown], base[shown], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(states[real_tokens], base[real_tokens], atol=1e-4, rtol=1e-4)
 
 
 def test_special_tokens_are_singletons_and_the_members_are_listed(
     model: Path, tmp_path: Path
 ) -> None:
-    made = semantic_version(model, tmp_path / "ours", ratio=0.3, dimension=8)
-    group_of = load_file(made.folder / "semantic_tokens.safetensors")["token_to_group"].tolist()
+    result = semantic_version(model, tmp_path / "grouped", ratio=0.3, dimension=8)
+    group_of = load_file(result.folder / "semantic_tokens.safetensors")["token_to_group"].tolist()
     sizes = Counter(group_of)
     for token in special_ids(open_tokenizer(model)):
         assert sizes[group_of[token]] == 1
-    header, *lines = (made.folder / "semantic_tokens.tsv").read_text(encoding="utf-8").splitlines()
+    header, *lines = (
+        (result.folder / "semantic_tokens.tsv").read_text(encoding="utf-8").splitlines()
+    )
     assert header.split("\t") == ["group", "subwords", "members"]
     listed = {int(line.split("\t")[0]): int(line.split("\t")[1]) for line in lines}
     assert listed == {group: size for group, size in sizes.items() if size > 1}
-    weights = transformers.AutoModel.from_pretrained(made.folder).get_input_embeddings().weight
+    weights = transformers.AutoModel.from_pretrained(result.folder).get_input_embeddings().weight
     assert not weights[:, 8:].any() and weights[:, :8].any()
 
 
-def test_a_lexicon_groups_what_it_connects(model: Path, tmp_path: Path) -> None:
+def test_lexicon_groups_connected_words(model: Path, tmp_path: Path) -> None:
     lexicon = tmp_path / "mine.tsv"
     rows = ["concept\tlanguage\tword\tsource", "1\teng\ta\tme", "1\tdeu\tb\tme", "2\teng\tx\tme", "2\tdeu\ty\tme"]  # fmt: skip
     lexicon.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    made = semantic_version(model, tmp_path / "ours", method="lexicon", lexicons=[lexicon])
-    assert made.groups == made.subwords - 2
+    result = semantic_version(model, tmp_path / "grouped", method="lexicon", lexicons=[lexicon])
+    assert result.groups == result.subwords - 2
     aligned = semantic_version(model, tmp_path / "aligned", ratio=0.5, lexicons=[lexicon])
     plain = semantic_version(model, tmp_path / "plain", ratio=0.5)
     weights = [load_file(m.folder / "model.safetensors") for m in (aligned, plain)]
@@ -118,16 +121,16 @@ def test_a_lexicon_groups_what_it_connects(model: Path, tmp_path: Path) -> None:
     assert not torch.equal(weights[0][name], weights[1][name])
 
 
-def test_the_command_does_it_and_the_same_seed_gives_the_same_bytes(
+def test_command_with_the_same_seed_gives_identical_files(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = ("made-once", "made-again")
     for name in names:
         arguments = ["group", "--model", str(model), "--ratio", "0.4", "--output", str(tmp_path / name)]  # fmt: skip
         assert main(arguments) == 0
-    shown = capsys.readouterr()
-    assert "semantic tokens" in shown.out
-    assert "K-Means" in shown.err  # its progress
+    output = capsys.readouterr()
+    assert "semantic tokens" in output.out
+    assert "K-Means" in output.err  # its progress
     first, second = (
         # The card names the folder.
         {p.name: p.read_bytes().replace(name.encode(), b"") for p in (tmp_path / name).iterdir()}
@@ -147,10 +150,10 @@ def test_the_command_does_it_and_the_same_seed_gives_the_same_bytes(
         (["--method", "lexicon"], "name at least one"),
         (["--model", "/no/such/model"], "there is no folder /no/such/model"),
         (["--output", "."], "is the folder that you are in"),
-        (["--output", "../other"], "is not a semantic-token model and is not replaced"),
+        (["--output", "../other"], "is not a semantic-token model"),
     ],
 )  # fmt: skip
-def test_the_command_says_what_to_fix_in_one_line(
+def test_command_error_names_the_fix_in_one_line(
     model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -166,30 +169,28 @@ def test_the_command_says_what_to_fix_in_one_line(
     monkeypatch.chdir(work)
     base = ["group", "--model", str(model), "--output", str(tmp_path / "new"), "--overwrite"]
     assert main(base + arguments) == 1
-    told = capsys.readouterr().err
-    assert "Traceback" not in told
-    assert len([line for line in told.splitlines() if line.startswith("Error: ")]) == 1
-    assert message in told
+    stderr = capsys.readouterr().err
+    assert "Traceback" not in stderr
+    assert len([line for line in stderr.splitlines() if line.startswith("Error: ")]) == 1
+    assert message in stderr
     for folder in (work, tmp_path / "other"):
         assert (folder / "thesis.txt").read_text() == "years of work"
         assert len([*folder.iterdir()]) == 1
     assert not (tmp_path / "new").exists()
 
 
-def test_a_model_of_another_family_or_with_only_pickles_is_refused(
-    model: Path, tmp_path: Path
-) -> None:
+def test_decoder_or_pickled_weights_are_refused(model: Path, tmp_path: Path) -> None:
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"only in pytorch_model\.bin, and a pickle can run code"):
-        semantic_version(model, tmp_path / "ours")
+    with pytest.raises(InputError, match=r"only in pytorch_model\.bin"):
+        semantic_version(model, tmp_path / "grouped")
     transformers.GPT2Config(n_layer=1, n_embd=8, n_head=1).save_pretrained(model)
     with pytest.raises(InputError, match=r"contains a decoder \(gpt2\)"):
-        semantic_version(model, tmp_path / "ours")
-    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+        semantic_version(model, tmp_path / "grouped")
+    assert [path.name for path in tmp_path.iterdir()] == ["original"]
 
 
-def test_the_command_is_installed_with_the_entire_package(model: Path, tmp_path: Path) -> None:
-    """With pip, from a copy of the repository, into a separate folder."""
+def test_pip_installs_the_command_and_the_entire_package(model: Path, tmp_path: Path) -> None:
+    """pip installs a copy of the repository into a separate folder."""
     root = Path(__file__).parents[1]
     source, target = tmp_path / "source", tmp_path / "installed"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -206,14 +207,14 @@ def test_the_command_is_installed_with_the_entire_package(model: Path, tmp_path:
         for path in installed.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    answer = subprocess.run(
-        [target / "bin/semantic-tokens", "group", "--model", model, "--ratio", "0.4", "--output", tmp_path / "ours"],
+    result = subprocess.run(
+        [target / "bin/semantic-tokens", "group", "--model", model, "--ratio", "0.4", "--output", tmp_path / "grouped"],
         env=os.environ | {"PYTHONPATH": str(target)},
         cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",
         check=False,
     )  # fmt: skip
-    assert answer.returncode == 0, answer.stderr
-    assert "semantic tokens" in answer.stdout
-    assert (tmp_path / "ours/model.safetensors").is_file()
+    assert result.returncode == 0, result.stderr
+    assert "semantic tokens" in result.stdout
+    assert (tmp_path / "grouped/model.safetensors").is_file()

@@ -19,10 +19,10 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 
 
 @pytest.fixture
-def measured(
+def measure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Callable[..., None]], dict[str, Any]]:
-    """Run a section after the sections that it needs, and return its results."""
+    """A function that runs a section after the sections that it needs, and returns its results."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     from on_gpu import machine
     from on_gpu.run import TINY, Run
@@ -64,16 +64,18 @@ def verdicts(found: Any) -> Iterator[tuple[Any, bool]]:
         "retrieval.gradient_caching",
     ],
 )
-def test_what_has_to_be_equal_is(section: str, measured: Callable[..., dict[str, Any]]) -> None:
+def test_gpu_and_cpu_results_agree(section: str, measure: Callable[..., dict[str, Any]]) -> None:
     import importlib
 
     module, _, name = section.partition(".")
-    found = measured(getattr(importlib.import_module(f"on_gpu.{module}"), name))
-    held = list(verdicts(found))
-    assert held and all(holds for _, holds in held), held
+    found = measure(getattr(importlib.import_module(f"on_gpu.{module}"), name))
+    comparisons = list(verdicts(found))
+    assert comparisons and all(holds for _, holds in comparisons), comparisons
 
 
-def test_a_search_finds_what_numpy_finds(measured: Callable[..., dict[str, Any]]) -> None:
+def test_gpu_search_finds_the_same_passages_as_numpy(
+    measure: Callable[..., dict[str, Any]],
+) -> None:
     from on_gpu.retrieval import encode_and_search
 
-    assert measured(encode_and_search)["search"]["first_ten_are_numpys"]
+    assert measure(encode_and_search)["search"]["first_ten_are_numpys"]

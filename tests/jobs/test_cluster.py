@@ -34,8 +34,8 @@ TRAINING = Job(
 )  # fmt: skip
 
 
-def test_keys_are_those_of_the_rules() -> None:
-    """For all rules whose jobs go to a cluster, read from the rule files."""
+def test_resource_keys_match_the_rules() -> None:
+    """The rule files are the source for all rules whose jobs go to a cluster."""
     memory, time = {}, {}
     inherits = {}
     for path in (ROOT / "rules").glob("*.smk"):
@@ -70,17 +70,17 @@ def test_keys_are_those_of_the_rules() -> None:
         ({"gres": "shard:8"}, 0),
     ],
 )
-def test_gpus_of_a_job(resources: dict[str, Any], count: int) -> None:
+def test_gpu_count_is_read_from_job_resources(resources: dict[str, Any], count: int) -> None:
     assert gpu_count(resources) == count
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("sbatch_error", "expected"),
     [
         (
             "sbatch: error: Batch job submission failed: Requested node configuration is not available",
             "no node of partition `gpu` has 8 CPUs, 64000 MB, 2 GPUs of type `a100` on one node; name "
-            "another partition in `set-resources` of the profile, or request less",
+            "another partition in `set-resources`",
         ),
         (
             "sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or "
@@ -110,14 +110,14 @@ def test_gpus_of_a_job(resources: dict[str, Any], count: int) -> None:
         ("sbatch: error: something new", "fix what it names in the profile"),
     ],
 )
-def test_a_refusal_in_one_line(said: str, told: str) -> None:
-    line = refusal(TRAINING, said, "1-00:00:00")
+def test_sbatch_refusal_is_explained_in_one_line(sbatch_error: str, expected: str) -> None:
+    line = refusal(TRAINING, sbatch_error, "1-00:00:00")
     assert line.startswith("fine_tune (mbert/ner/seed-1) was not submitted: ")
-    assert told in line
+    assert expected in line
     assert "\n" not in line and "error:" not in line
 
 
-def test_how_a_job_ended_in_one_line(tmp_path: Path) -> None:
+def test_ended_job_is_explained_in_one_line(tmp_path: Path) -> None:
     slurm_log = tmp_path / "12.log"
     job = Job(**{**vars(TRAINING), "slurm_log": slurm_log})
     assert "ended as FAILED before it wrote its log; its log is" in ending(job, "12", {})
@@ -139,17 +139,17 @@ def test_how_a_job_ended_in_one_line(tmp_path: Path) -> None:
     )
     assert "exceeded its memory" in ending(job, "12", {"State": "CANCELLED"})
     slurm_log.unlink()
-    own = tmp_path / "seed-1.log"
-    own.write_text(
+    job_log = tmp_path / "seed-1.log"
+    job_log.write_text(
         "2026-11-28 10:00:00,123 step 1\n2026-11-28 10:00:01,000 fine_tune: no labels\n\n"
     )
-    line = ending(Job(**{**vars(job), "logs": (own,)}), "12", {"State": "FAILED"})
-    assert line.endswith(f"SLURM job 12 failed: fine_tune: no labels ({own})")
+    line = ending(Job(**{**vars(job), "logs": (job_log,)}), "12", {"State": "FAILED"})
+    assert line.endswith(f"SLURM job 12 failed: fine_tune: no labels ({job_log})")
 
 
-def test_a_job_that_never_starts_in_one_line() -> None:
-    shared = Job(**{**vars(TRAINING), "sharing": 5})
-    line = never_starts(shared, "12", "PartitionTimeLimit", "1-00:00:00")
+def test_job_that_cannot_start_is_explained_in_one_line() -> None:
+    grouped = Job(**{**vars(TRAINING), "sharing": 5})
+    line = never_starts(grouped, "12", "PartitionTimeLimit", "1-00:00:00")
     assert "SLURM job 12 could not start (PartitionTimeLimit) and was cancelled" in line
     assert "partition `gpu` allows 1-00:00:00" in line and "lower `group-components`" in line
     assert "`slurm_account` or `qos`" in never_starts(TRAINING, "12", "InvalidQOS")
@@ -198,22 +198,24 @@ def test_only_final_failures_are_reported_at_the_end(
         rule=SimpleNamespace(name="align"), wildcards=["mbert", "clsa"], output=["results/none"],
         log=[], resources={"mem_mb": 100}, threads=1, attempt=1, restart_times=2,
     )  # fmt: skip
-    started = SimpleNamespace(job=job, external_jobid="7", aux={})
-    queue.report_job_error(started, msg="SLURM-job '7' failed, SLURM status is: 'TIMEOUT'. ")
+    started_job = SimpleNamespace(job=job, external_jobid="7", aux={})
+    queue.report_job_error(started_job, msg="SLURM-job '7' failed, SLURM status is: 'TIMEOUT'. ")
     failures.tell()
     assert "reached its time limit of ? minutes" in caplog.text
     assert "It is submitted again." in caplog.text and "failed. What" not in caplog.text
     caplog.clear()
-    refused = SimpleNamespace(job=job, external_jobid=None, aux=None)
+    refused_job = SimpleNamespace(job=job, external_jobid=None, aux=None)
     queue.report_job_error(
-        refused,
+        refused_job,
         msg="SLURM sbatch failed. The error message was 'sbatch: error: Batch job submission failed: "
         "Requested node configuration is not available'.\n    sbatch call:\n        sbatch "
         "--parsable  -p plain -t 60\n",
     )
     failures.tell()
-    assert [said for _, said, _ in queue.failed] == [said for _, said, _ in queue.failed if said]
-    assert job.attempt == 3, "another attempt would be refused alike"
+    assert [message for _, message, _ in queue.failed] == [
+        message for _, message, _ in queue.failed if message
+    ]
+    assert job.attempt == 3, "a further attempt would be refused too"
     assert "1 job failed. Finished results are kept." in caplog.text
     assert "- align (mbert/clsa) was not submitted: Requested node" in caplog.text
     assert "no node of partition `plain` has 1 CPU, 100 MB" in caplog.text
@@ -225,12 +227,12 @@ EXTENDED = (
 )
 
 
-def benchmark(path: Path, seconds: float, memory: str, cpu: float, asked: str = "") -> None:
+def benchmark(path: Path, seconds: float, memory: str, cpu: float, resources: str = "") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     row = f"{seconds}\t0:00:01\t{memory}\t9\t9\t9\t0\t0\t1\t{cpu}"
-    if asked:
-        row += f"\t1\t{path.parent.name}\t{{}}\t{{}}\t(4,)\t9\t{asked}\t{{}}"
-    path.write_text(f"{EXTENDED if asked else HEADER}\n{row}\n", encoding="utf-8")
+    if resources:
+        row += f"\t1\t{path.parent.name}\t{{}}\t{{}}\t(4,)\t9\t{resources}\t{{}}"
+    path.write_text(f"{EXTENDED if resources else HEADER}\n{row}\n", encoding="utf-8")
 
 
 REPORT = """\
@@ -240,11 +242,11 @@ REPORT = """\
 """
 
 
-def test_what_jobs_used_by_rule(tmp_path: Path) -> None:
+def test_used_resources_are_summarized_by_rule(tmp_path: Path) -> None:
     folder = tmp_path / "benchmarks"
-    asked = "{'mem_mb': 4000, 'runtime': 240, 'tmpdir': '/tmp', 'gpu': 0}"
-    benchmark(folder / "align/mbert/a.tsv", 1200, "1500.5", 2400, asked)
-    benchmark(folder / "align/mbert/b.tsv", 600, "1000", 600, asked)
+    resources = "{'mem_mb': 4000, 'runtime': 240, 'tmpdir': '/tmp', 'gpu': 0}"
+    benchmark(folder / "align/mbert/a.tsv", 1200, "1500.5", 2400, resources)
+    benchmark(folder / "align/mbert/b.tsv", 600, "1000", 600, resources)
     benchmark(folder / "fine_tune/mbert/seed-1.tsv", 3000, "700", 3000)
     benchmark(folder / "read_lexicon/numbers.tsv", 0.1, "NA", 0)
     benchmarks = read_benchmarks(folder)
@@ -259,7 +261,7 @@ def test_what_jobs_used_by_rule(tmp_path: Path) -> None:
     assert (align["minutes_asked"], align["minutes_used"]) == (240, 60)
     assert (align["cpus_asked"], align["cpus_used"]) == (4, 2)
     training = table.loc["fine_tune"]
-    # Fine-tunings in one job: the memory of the job counts for each, but not its time.
+    # Each fine-tuning of a group has the memory of the job, but not its time.
     assert (training["memory_mb_used"], training["minutes_used"]) == (3072 + 180, 50)
     assert pd.isna(table.loc["read_lexicon", "memory_mb_used"])
     assert proposal(table.reset_index(), 1.5) == {
@@ -268,22 +270,24 @@ def test_what_jobs_used_by_rule(tmp_path: Path) -> None:
     }
 
 
-def test_usage_without_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_works_without_an_efficiency_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["usage", str(tmp_path)]) == 1
     message = capsys.readouterr().err
-    assert "contains no benchmark files, and there is no efficiency report" in message
+    assert "no benchmark files, and there is no efficiency report" in message
     assert message.count("\n") == 1
     benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
     assert main(["usage", str(tmp_path)]) == 0
-    shown = capsys.readouterr().out
-    assert f"By 1 benchmark files only, with {SNAKEMAKE_MB} MB added" in shown
-    assert "there is no efficiency report of SLURM, which is written at the end of a run" in shown
-    assert "memory_mb:\n  backbones: 800\n" in shown
-    align = next(line for line in shown.splitlines() if line.split()[0] == "align")
+    output = capsys.readouterr().out
+    assert f"By 1 benchmark files only, with {SNAKEMAKE_MB} MB added" in output
+    assert "there is no efficiency report of SLURM" in output
+    assert "memory_mb:\n  backbones: 800\n" in output
+    align = next(line for line in output.splitlines() if line.split()[0] == "align")
     assert align.split() == ["align", "1", "-", "550", "-", "1.0", "-", "0.5"]
 
 
-def test_reports_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_efficiency_report_is_refused(tmp_path: Path) -> None:
     report = tmp_path / "efficiency_report_1.csv"
     with pytest.raises(InputError, match=r"cannot be read"):
         read_reports([report])

@@ -20,11 +20,11 @@ def test_tied_parameters_count_once() -> None:
         ([], None),
     ],
 )
-def test_the_speed_is_the_median_steps(seconds: list[float], expected: float | None) -> None:
+def test_speed_is_the_median_of_the_steps(seconds: list[float], expected: float | None) -> None:
     assert steps_per_second(seconds) == expected
 
 
-def test_what_was_used_counts_into_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peak_memory_includes_allocated_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # the process is measured
     before = peak_memory()["peak_memory_bytes"]
     used = torch.ones(before // 4 + 50_000_000)  # more than there was, in float32

@@ -39,7 +39,7 @@ def own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    # The environment variables that a job changes.
+    # A job changes the log handlers and these environment variables.
     monkeypatch.setattr(logging.getLogger(), "handlers", list(logging.getLogger().handlers))
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(variable, "1")
@@ -50,7 +50,7 @@ def own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "names"),
+    ("variable", "expected"),
     [
         ("0,1", ["0", "1"]),
         (" 2 , GPU-8f0a ", ["2", "GPU-8f0a"]),
@@ -62,11 +62,11 @@ def own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("NoDevFiles", []),
     ],
 )
-def test_a_restriction_is_kept(
-    given: str, names: list[str], monkeypatch: pytest.MonkeyPatch
+def test_visible_gpus_follow_cuda_visible_devices(
+    variable: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert visible_gpus() == names
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+    assert visible_gpus() == expected
 
 
 TWO_CARDS = """\
@@ -82,7 +82,7 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-22222222-0000-0000-0000-000000000000)
 
 
 @pytest.mark.parametrize(
-    ("said", "names"),
+    ("listing", "expected"),
     [
         (TWO_CARDS, ["0", "1"]),
         (
@@ -96,23 +96,25 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-22222222-0000-0000-0000-000000000000)
         ("No devices found.\n", []),
     ],
 )
-def test_the_driver_lists_them(
-    said: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_visible_gpus_are_read_from_nvidia_smi(
+    listing: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\n[ \"$1\" = -L ] && cat <<'END'\n{said}END\n")
+    program.write_text(f"#!/bin/sh\n[ \"$1\" = -L ] && cat <<'END'\n{listing}END\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert visible_gpus() == names
+    assert visible_gpus() == expected
 
 
-def test_without_a_driver_none_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_gpu_is_visible_without_a_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert visible_gpus() == []
     assert gpu_limit(1) is None
 
 
-def test_the_limit_is_no_less_than_a_job_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_limit_is_at_least_the_request_of_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     assert (gpu_limit(1), gpu_limit(2), gpu_limit(4)) == (3, 3, 4)
 
@@ -120,7 +122,7 @@ def test_the_limit_is_no_less_than_a_job_asks_for(monkeypatch: pytest.MonkeyPatc
 # One GPU per job
 
 
-def test_jobs_at_a_time_have_different_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parallel_jobs_reserve_different_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,5,7")
     with reserved_gpus(1) as first:
         assert first == ["0"] and os.environ["CUDA_VISIBLE_DEVICES"] == "0"
@@ -132,22 +134,22 @@ def test_jobs_at_a_time_have_different_ones(monkeypatch: pytest.MonkeyPatch) -> 
         assert again == ["0", "5", "7"]
 
 
-def test_a_variable_that_was_not_set_is_not_set_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unset_cuda_visible_devices_is_unset_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_devices, "_nvidia_smi", lambda: TWO_CARDS)
     with reserved_gpus(1) as names:
         assert names == ["0"] and os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-def test_too_few_are_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check of torch's devices reports it."""
+def test_no_gpu_is_reserved_if_there_are_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check of torch's devices reports the error."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with reserved_gpus(2) as names:
         assert names == [] and os.environ["CUDA_VISIBLE_DEVICES"] == "0"
 
 
-def test_slurm_s_jobs_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has a GPU with number 0, and these are different GPUs."""
+def test_slurm_jobs_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SLURM gives each job a different GPU, and each job sees it as number 0."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     with reserved_gpus(1) as first:
@@ -156,8 +158,8 @@ def test_slurm_s_jobs_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch
             assert first == second == ["0"]
 
 
-def holding(seconds: float, record: Path, count: int = 1) -> "subprocess.Popen[bytes]":
-    """A process that reserves GPUs, and records them with start and end."""
+def start_holder(seconds: float, record: Path, count: int = 1) -> "subprocess.Popen[bytes]":
+    """Start a process that reserves GPUs, and records them with start and end."""
     program = (
         "import sys, time\n"
         "from semantic_tokens.jobs.gpu_devices import reserved_gpus\n"
@@ -177,12 +179,12 @@ def holding(seconds: float, record: Path, count: int = 1) -> "subprocess.Popen[b
 
 
 @pytest.mark.parametrize("counts", [[1] * 6, [2] * 4, [1, 2, 1, 2, 2, 1]])
-def test_no_gpu_is_two_jobs_at_once(
+def test_no_gpu_is_used_by_two_jobs_at_once(
     counts: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     record = tmp_path / "record"
-    jobs = [holding(0.3, record, count) for count in counts]
+    jobs = [start_holder(0.3, record, count) for count in counts]
     assert [process.wait(60) for process in jobs] == [0] * len(jobs)
     lines = [line.split() for line in record.read_text().splitlines()]
     assert sorted(len(names.split(",")) for names, _, _ in lines) == sorted(counts)
@@ -197,10 +199,10 @@ def test_no_gpu_is_two_jobs_at_once(
     assert {name for name, _, _ in spans} <= {"0", "1", "2"}
 
 
-def test_a_killed_job_s_gpu_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_of_a_killed_job_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     record = tmp_path / "record"
-    killed = holding(600, record)
+    killed = start_holder(600, record)
     while not record.with_suffix(".began").exists():
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
@@ -209,12 +211,12 @@ def test_a_killed_job_s_gpu_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert names == ["0"]
 
 
-def test_a_wait_is_logged(
+def test_waiting_for_a_gpu_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     record = tmp_path / "record"
-    other = holding(1.0, record)
+    other = start_holder(1.0, record)
     while not record.with_suffix(".began").exists():
         time.sleep(0.05)
     with caplog.at_level(logging.WARNING), reserved_gpus(1, retry_every=0.05):
@@ -238,7 +240,7 @@ def rules_with_gpus() -> dict[str, str]:
     return found
 
 
-def test_the_rules_with_gpus_are_those_that_compute() -> None:
+def test_only_compute_rules_request_gpus() -> None:
     assert set(rules_with_gpus()) == {
         "align",
         "fine_tune",
@@ -249,13 +251,13 @@ def test_the_rules_with_gpus_are_those_that_compute() -> None:
 
 
 @pytest.mark.parametrize("rule", rules_with_gpus())
-def test_each_of_them_ends_at_once_without_cuda(
+def test_gpu_rule_fails_immediately_without_cuda(
     rule: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """There is no input, so the job would fail differently if it started to work."""
+    """The input is missing, so a job that starts to work fails with another error."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     snakemake = SimpleNamespace(
         rule=rule, threads=1, log=[str(tmp_path / "log")], resources={"gpu": 1}
@@ -281,14 +283,15 @@ def small_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA L4")
 
 
-THERE = "(NVIDIA L4 has 24.0 GiB: 14.0 GiB are this process's, 8.0 GiB the CUDA context's and other processes', and 2.0 GiB are free)"
-FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has …")
+GPU_MEMORY = "(NVIDIA L4 has 24.0 GiB: 14.0 GiB are this process's, 8.0 GiB the CUDA context's and other processes', and 2.0 GiB are free)"
+OUT_OF_MEMORY = torch.OutOfMemoryError(
+    "CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has …"
+)
 
 
 @pytest.mark.usefixtures("small_gpu")
-def test_an_estimate_of_what_fits() -> None:
-    # 1 GiB is kept, the pass needed 12, and 15 are available: more rows than the number that did
-    # not fit.
+def test_estimated_batch_fits_into_gpu_memory() -> None:
+    # 1 GiB is kept, the pass needed 12, and 15 are available.
     assert batch_that_fits(128, GIB) == 64
     # A power of two, and no more than half of the rows.
     assert batch_that_fits(100, GIB) == 32
@@ -307,13 +310,13 @@ def test_an_estimate_of_what_fits() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        FULL,
+        OUT_OF_MEMORY,
         RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be …"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
     ids=["torch", "driver", "cublas"],
 )
-def test_a_lack_of_memory_is_explained_in_one_line(error: Exception) -> None:
+def test_gpu_out_of_memory_is_explained_in_one_line(error: Exception) -> None:
     with (
         pytest.raises(InputError) as raised,
         within_gpu_memory("scoring", lambda: "lower `evaluation_batch_size`, which is 64 here"),
@@ -321,12 +324,12 @@ def test_a_lack_of_memory_is_explained_in_one_line(error: Exception) -> None:
         raise error
     message = str(raised.value)
     assert message.startswith(
-        f"scoring needs more GPU memory than there is {THERE}; lower `evaluation_batch_size`"
+        f"scoring needs more GPU memory than there is {GPU_MEMORY}; lower `evaluation_batch_size`"
     )
     assert "run the same command again" in message and "\n" not in message
 
 
-def test_another_error_stays_what_it_is() -> None:
+def test_other_errors_are_not_changed() -> None:
     with pytest.raises(RuntimeError, match="shapes"), within_gpu_memory("a", lambda: "b"):
         raise RuntimeError("shapes cannot be multiplied")
 
@@ -342,65 +345,69 @@ def model() -> nn.Module:
 
 @pytest.mark.usefixtures("small_gpu")
 @pytest.mark.parametrize(
-    ("size", "said"),
+    ("size", "advice"),
     [
-        (None, "`device_batch_size` is 32 here, and by an estimate 16 would fit: set it"),
-        (8, "`device_batch_size` is 8 here, and by an estimate 4 would fit: set it"),
+        (None, "`device_batch_size` is 32 here, and by an estimate 16 would fit"),
+        (8, "`device_batch_size` is 8 here, and by an estimate 4 would fit"),
         (1, "not even one row would fit: set `gradient_checkpointing: true`"),
     ],
 )
-def test_a_training_logs_which_batch_would_fit_and_continues(
-    size: int | None, said: str, tmp_path: Path
+def test_out_of_memory_training_names_a_batch_size_and_continues(
+    size: int | None, advice: str, tmp_path: Path
 ) -> None:
-    seen = 0
+    calls = 0
 
     def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
-        nonlocal seen
-        seen += 1
-        if seen == 3:
-            raise FULL
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise OUT_OF_MEMORY
         return model(batch["x"]).square().mean()
 
     options = TrainingOptions(
         learning_rate=0.1, batch_size=32, device_batch_size=size, checkpoint_every=1
     )
-    given: dict[str, Any] = {"steps": 4, "options": options, "seed": 1, "description": "ner on a"}
+    arguments: dict[str, Any] = {
+        "steps": 4,
+        "options": options,
+        "seed": 1,
+        "description": "ner on a",
+    }
     with pytest.raises(InputError) as raised:
-        train(model(), batches(32), loss, checkpoint=tmp_path / "checkpoint", **given)
+        train(model(), batches(32), loss, checkpoint=tmp_path / "checkpoint", **arguments)
     message = str(raised.value)
     assert message.startswith("step 3 of 4 (ner on a) needs more GPU memory than there is (NVIDIA")
-    assert said in message and "\n" not in message
-    resumed = train(model(), batches(32), loss, checkpoint=tmp_path / "checkpoint", **given)
-    assert seen == 5  # steps one and two were not repeated
-    assert resumed == pytest.approx(train(model(), batches(32), loss, **given))
+    assert advice in message and "\n" not in message
+    resumed = train(model(), batches(32), loss, checkpoint=tmp_path / "checkpoint", **arguments)
+    assert calls == 5  # steps one and two were not repeated
+    assert resumed == pytest.approx(train(model(), batches(32), loss, **arguments))
 
 
 @pytest.mark.usefixtures("small_gpu")
-def test_alignment_says_which_key_to_lower(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> torch.Tensor:
-        raise FULL
+def test_out_of_memory_alignment_names_the_key_to_lower(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_out_of_memory(*_: Any) -> torch.Tensor:
+        raise OUT_OF_MEMORY
 
-    monkeypatch.setattr(alignment, "info_nce", full)
+    monkeypatch.setattr(alignment, "info_nce", raise_out_of_memory)
     pairs = TranslationPairs(np.array([[0, 1], [2, 3]]), np.array([0, 1]))
     with pytest.raises(InputError) as raised:
         align(torch.randn(4, 3), pairs, seed=1, batch_size=2, steps=2)
-    assert str(raised.value).startswith(
-        f"CLSA needs more GPU memory than there is {THERE}; lower `alignment.training.batch_size`, "
-        "which is 2 here"
-    )
+    message = str(raised.value)
+    assert message.startswith("CLSA needs more GPU memory")
+    assert "lower `alignment.training.batch_size`, which is 2" in message
 
 
 @pytest.mark.usefixtures("small_gpu")
-def test_kmeans_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise FULL
+def test_out_of_memory_kmeans_names_the_needed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_out_of_memory(*_: Any, **__: Any) -> None:
+        raise OUT_OF_MEMORY
 
-    monkeypatch.setattr(kmeans_module, "_cluster", full)
-    with pytest.raises(InputError, match=r"K-Means of this shape takes some 0\.0 GiB: end the"):
+    monkeypatch.setattr(kmeans_module, "_cluster", raise_out_of_memory)
+    with pytest.raises(InputError, match=r"K-Means .* takes some 0\.0 GiB"):
         kmeans(torch.randn(40, 3), 4, metric="cosine", seed=1)
 
 
-def test_the_papers_largest_kmeans_takes_what_it_is_said_to() -> None:
+def test_memory_of_the_largest_kmeans_matches_the_docstring() -> None:
     """6 GB in total, as in the docstring of the module."""
     assert 5e9 < kmeans_module._device_bytes(901_629, 360_652, 768) < 6.5e9
 
@@ -432,7 +439,9 @@ def test_the_papers_largest_kmeans_takes_what_it_is_said_to() -> None:
     ],
     ids=["busy", "torch's driver", "cupy's driver", "old card"],
 )
-def test_an_unusable_gpu_ends_in_one_line(error: Exception, remedy: str, tmp_path: Path) -> None:
+def test_unusable_gpu_is_reported_in_one_line(
+    error: Exception, remedy: str, tmp_path: Path
+) -> None:
     log = tmp_path / "log"
     snakemake = SimpleNamespace(rule="pretrain", threads=1, log=[str(log)], resources={"gpu": 0})
     with pytest.raises(SystemExit) as ended, job(snakemake):
@@ -442,7 +451,7 @@ def test_an_unusable_gpu_ends_in_one_line(error: Exception, remedy: str, tmp_pat
     assert "pretrain: the GPU cannot be used (RuntimeError: " in line and remedy in line
 
 
-def test_a_job_s_log_names_its_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_log_names_its_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     monkeypatch.setattr(gpus, "require_gpus", lambda count: None)
     log = tmp_path / "log"

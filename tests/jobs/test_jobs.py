@@ -31,11 +31,11 @@ def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespac
     return SimpleNamespace(rule="align", threads=1, log=[str(tmp_path / "align.log")])
 
 
-def said(snakemake: SimpleNamespace) -> str:
+def log_text(snakemake: SimpleNamespace) -> str:
     return Path(snakemake.log[0]).read_text(encoding="utf-8")
 
 
-def chained() -> Exception:
+def chained_disk_error() -> Exception:
     try:
         try:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -53,7 +53,7 @@ def chained() -> Exception:
         RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
         RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/3"),
         RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
-        chained(),
+        chained_disk_error(),
     ],
     ids=["disk", "quota", "safetensors", "torch", "torch-end", "cause"],
 )
@@ -61,11 +61,11 @@ def test_a_full_disk_ends_in_one_line(snakemake: SimpleNamespace, error: Excepti
     with pytest.raises(SystemExit) as ended, job(snakemake):
         raise error
     assert ended.value.code == 1
-    (line,) = said(snakemake).splitlines()
+    (line,) = log_text(snakemake).splitlines()
     assert "align: a disk that it writes to is full" in line and "free some space" in line
 
 
-def requested_too_much(library: str) -> Exception:
+def memory_error_of(library: str) -> Exception:
     """The exception of a library without enough memory."""
     try:
         if library == "torch":
@@ -84,7 +84,7 @@ def requested_too_much(library: str) -> Exception:
 @pytest.mark.parametrize(
     "error",
     [
-        *(requested_too_much(library) for library in ("torch", "numpy", "pyarrow", "python")),
+        *(memory_error_of(library) for library in ("torch", "numpy", "pyarrow", "python")),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
@@ -95,12 +95,12 @@ def test_too_little_memory_ends_in_one_line(snakemake: SimpleNamespace, error: E
     with pytest.raises(SystemExit) as ended, job(snakemake):
         raise error
     assert ended.value.code == 1
-    (line,) = said(snakemake).splitlines()
+    (line,) = log_text(snakemake).splitlines()
     assert "align: there is too little memory (" in line and "`device_batch_size`" in line
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_threads_of_a_rule_reach_the_libraries(tmp_path: Path, threads: int) -> None:
+def test_libraries_use_the_threads_of_the_rule(tmp_path: Path, threads: int) -> None:
     """In a separate process, since a library reads the number when it starts."""
     script = f"""
 from types import SimpleNamespace
@@ -116,7 +116,7 @@ with job(SimpleNamespace(rule="align", threads={threads}, log=[], resources={{}}
           os.environ["TOKENIZERS_PARALLELISM"])
 """
     environment = {k: v for k, v in os.environ.items() if k != "TOKENIZERS_PARALLELISM"}
-    answer = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script],
         env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
@@ -124,31 +124,31 @@ with job(SimpleNamespace(rule="align", threads={threads}, log=[], resources={{}}
         check=True,
     )
     parallel = "true" if threads > 1 else "false"
-    assert answer.stdout.split() == [str(threads), f"{{{threads}}}", str(threads), parallel]
+    assert result.stdout.split() == [str(threads), f"{{{threads}}}", str(threads), parallel]
 
 
-def test_one_of_several_processes_may_have_too_little_memory(snakemake: SimpleNamespace) -> None:
+def test_memory_error_in_one_of_several_processes_is_reported(snakemake: SimpleNamespace) -> None:
     with pytest.raises(SystemExit), job(snakemake):
-        in_processes(2, asks_for_too_much)
-    (line,) = said(snakemake).splitlines()
+        in_processes(2, raise_memory_error)
+    (line,) = log_text(snakemake).splitlines()
     assert "align: there is too little memory (" in line and "allocate" in line
 
 
-def asks_for_too_much() -> None:
-    raise requested_too_much("torch")
+def raise_memory_error() -> None:
+    raise memory_error_of("torch")
 
 
-def test_what_the_user_can_fix_ends_in_one_line(snakemake: SimpleNamespace) -> None:
+def test_input_error_ends_in_one_line(snakemake: SimpleNamespace) -> None:
     with pytest.raises(SystemExit), job(snakemake):
         raise InputError("lexicon.tsv, line 2: fix it")
-    (line,) = said(snakemake).splitlines()
+    (line,) = log_text(snakemake).splitlines()
     assert line.endswith("align: lexicon.tsv, line 2: fix it")
 
 
-def test_a_defect_keeps_its_traceback(snakemake: SimpleNamespace) -> None:
-    with pytest.raises(OSError, match="not one of a full disk"), job(snakemake):
-        raise OSError(errno.EIO, "not one of a full disk")
-    assert "this is a bug" in said(snakemake) and "Traceback" in said(snakemake)
+def test_unexpected_error_keeps_its_traceback(snakemake: SimpleNamespace) -> None:
+    with pytest.raises(OSError, match="an error other than a full disk"), job(snakemake):
+        raise OSError(errno.EIO, "an error other than a full disk")
+    assert "this is a bug" in log_text(snakemake) and "Traceback" in log_text(snakemake)
 
 
 def test_a_job_without_its_gpus_ends_in_one_line(
@@ -157,8 +157,8 @@ def test_a_job_without_its_gpus_ends_in_one_line(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     snakemake.resources = {"gpu": 1}
     with pytest.raises(SystemExit), job(snakemake):
-        raise AssertionError("the work has begun")
-    (line,) = said(snakemake).splitlines()
+        raise AssertionError("the job has started")
+    (line,) = log_text(snakemake).splitlines()
     assert "align: `gpus_per_job: 1` needs as many GPUs, and torch finds 0" in line
 
 
@@ -166,18 +166,18 @@ def test_a_job_that_uses_no_gpu_needs_none(snakemake: SimpleNamespace) -> None:
     snakemake.resources = {"gpu": 0, "mem_mb": 100}
     with job(snakemake) as log:
         log.info("done")
-    assert said(snakemake).endswith("done\n")
+    assert log_text(snakemake).endswith("done\n")
 
 
 def test_an_interrupted_job_ends_in_one_line(snakemake: SimpleNamespace) -> None:
     with pytest.raises(SystemExit) as ended, job(snakemake):
         raise KeyboardInterrupt
     assert ended.value.code == 130
-    (line,) = said(snakemake).splitlines()
+    (line,) = log_text(snakemake).splitlines()
     assert "align was interrupted; run the same command again" in line
 
 
-def test_accelerate_says_nothing_of_its_checkpoints(
+def test_accelerate_logs_nothing_about_checkpoints(
     snakemake: SimpleNamespace, tmp_path: Path
 ) -> None:
     model = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))
@@ -193,5 +193,5 @@ def test_accelerate_says_nothing_of_its_checkpoints(
             checkpoint=tmp_path / "checkpoint",
             description="ner on a",
         )
-    setup, end = said(snakemake).splitlines()
+    setup, end = log_text(snakemake).splitlines()
     assert "ner on a: " in setup and "ner on a: 4 steps, loss" in end

@@ -35,15 +35,19 @@ with job(SimpleNamespace(rule="align", threads=1, log=[LOG])):
 """
 
 
-def gone(processes: list[psutil.Process]) -> bool:
+def all_ended(processes: list[psutil.Process]) -> bool:
     return not any(map(snakemake_run._is_alive, processes))
 
 
-@pytest.mark.parametrize("ignores", [False, True], ids=["plain", "ignores SIGTERM"])
+@pytest.mark.parametrize("ignores_sigterm", [False, True], ids=["plain", "ignores SIGTERM"])
 def test_a_job_and_its_children_end_with_their_snakemake(
-    tmp_path: Path, ignores: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ignores_sigterm: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" if ignores else "pass"
+    ignore = (
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+        if ignores_sigterm
+        else "pass"
+    )
     script = JOB.replace("LOG", repr(str(tmp_path / "align.log")))
     script = script.replace("MARK", repr(str(tmp_path / "mark"))).replace("IGNORE", ignore)
     parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path, script], env=ENVIRONMENT)
@@ -53,18 +57,18 @@ def test_a_job_and_its_children_end_with_their_snakemake(
         time.sleep(0.05)
     processes = [psutil.Process(int(pid)) for pid in mark.read_text().split()]
     time.sleep(2.5)
-    assert not any(gone([process]) for process in processes)  # not while Snakemake lives
+    assert not any(all_ended([process]) for process in processes)  # not while Snakemake lives
     parent.kill()  # without waiting, so it remains a zombie
     began = time.monotonic()
-    while not gone(processes):
+    while not all_ended(processes):
         time.sleep(0.1)
-        assert time.monotonic() - began < (20 if ignores else 5)
+        assert time.monotonic() - began < (20 if ignores_sigterm else 5)
     parent.wait()
     (line,) = (tmp_path / "align.log").read_text("utf-8").splitlines()
     assert f"Snakemake (process {parent.pid}), which started this job, no longer exists" in line
 
 
-SEVERAL = """
+WORKERS = """
 import os, time
 def work(folder):
     open(f"{folder}/{os.environ['RANK']}", "w").write(str(os.getpid()))
@@ -73,12 +77,12 @@ def work(folder):
 
 
 @pytest.mark.parametrize("killed", ["snakemake", "job"])
-def test_all_processes_of_a_training_end(tmp_path: Path, killed: str) -> None:
-    (tmp_path / "several.py").write_text(SEVERAL)
+def test_all_processes_of_a_killed_training_end(tmp_path: Path, killed: str) -> None:
+    (tmp_path / "workers.py").write_text(WORKERS)
     (tmp_path / "job.py").write_text(f"""
 import os
 from types import SimpleNamespace
-from several import work
+from workers import work
 from semantic_tokens.jobs.job import job
 from semantic_tokens.jobs.processes import in_processes
 if __name__ == "__main__":
@@ -98,7 +102,7 @@ if __name__ == "__main__":
     processes = [psutil.Process(int(mark.read_text())) for mark in marks]
     (parent if killed == "snakemake" else processes[0]).kill()
     began = time.monotonic()
-    while not gone(processes):
+    while not all_ended(processes):
         time.sleep(0.1)
         assert time.monotonic() - began < 15
     parent.kill()
@@ -106,33 +110,33 @@ if __name__ == "__main__":
     assert "defect" not in (tmp_path / "log").read_text("utf-8")
 
 
-def test_a_job_without_a_snakemake_is_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_started_without_snakemake_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEMANTIC_TOKENS_SNAKEMAKE", raising=False)
-    started = []
-    monkeypatch.setattr(snakemake_run.threading, "Thread", lambda **given: started.append(given))
+    threads = []
+    monkeypatch.setattr(snakemake_run.threading, "Thread", lambda **given: threads.append(given))
     snakemake_run.end_with_snakemake()
-    assert not started
+    assert not threads
 
 
-BEGIN = """
+RUN = """
 import sys
 from semantic_tokens.jobs.snakemake_run import begin_run
 begin_run(sys.argv[1], takes_lock=sys.argv[2] == "run")
-print("begun", flush=True)
+print("started", flush=True)
 sys.stdin.read()
 """
 
 
-def begin(state: Path, kind: str = "run") -> subprocess.Popen[str]:
-    """A started process as a substitute for Snakemake in this folder."""
+def start_run(state: Path, kind: str = "run") -> subprocess.Popen[str]:
+    """Start a process as a substitute for Snakemake in this folder."""
     process = subprocess.Popen(
-        [sys.executable, "-c", BEGIN, state, kind],
+        [sys.executable, "-c", RUN, state, kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=ENVIRONMENT,
         text=True,
     )
-    assert process.stdout is not None and process.stdout.readline() == "begun\n"
+    assert process.stdout is not None and process.stdout.readline() == "started\n"
     return process
 
 
@@ -149,31 +153,31 @@ def records(state: Path) -> list[Path]:
 
 
 def test_the_lock_of_a_killed_run_is_removed(tmp_path: Path) -> None:
-    first = begin(tmp_path)
+    first = start_run(tmp_path)
     path = lock(tmp_path)
     first.kill()
     first.communicate()
-    second = begin(tmp_path)
+    second = start_run(tmp_path)
     assert not path.exists()
     assert len(records(tmp_path)) == 1
     second.communicate()
     assert not records(tmp_path)  # a normal end leaves no record
 
 
-def test_the_lock_of_a_living_run_stays(tmp_path: Path) -> None:
-    killed, living = begin(tmp_path), begin(tmp_path)
+def test_lock_of_a_running_snakemake_stays(tmp_path: Path) -> None:
+    killed, running = start_run(tmp_path), start_run(tmp_path)
     killed.kill()
     killed.communicate()
     path = lock(tmp_path)
-    begin(tmp_path).communicate()
+    start_run(tmp_path).communicate()
     assert path.exists()
-    living.communicate()
-    begin(tmp_path).communicate()
+    running.communicate()
+    start_run(tmp_path).communicate()
     assert not path.exists()
 
 
 @pytest.mark.parametrize("kind", ["other-host", "unknown", "damaged"])
-def test_the_lock_of_another_host_s_run_or_an_unknown_one_stays(tmp_path: Path, kind: str) -> None:
+def test_lock_of_a_remote_or_unknown_run_stays(tmp_path: Path, kind: str) -> None:
     path = lock(tmp_path)
     if kind != "unknown":
         folder = tmp_path / "semantic_tokens_runs"
@@ -181,27 +185,27 @@ def test_the_lock_of_another_host_s_run_or_an_unknown_one_stays(tmp_path: Path, 
         other = asdict(replace(Process.this(), host="login-2"))
         text = json.dumps(other) if kind == "other-host" else "{"
         (folder / "login-2-1.json").write_text(text)
-    begin(tmp_path).communicate()
+    start_run(tmp_path).communicate()
     assert path.exists()
 
 
-def test_a_dry_run_and_a_job_s_snakemake_remove_no_lock(tmp_path: Path) -> None:
-    first = begin(tmp_path)
+def test_dry_runs_and_snakemake_of_jobs_remove_no_lock(tmp_path: Path) -> None:
+    first = start_run(tmp_path)
     path = lock(tmp_path)
     first.kill()
     first.communicate()
-    begin(tmp_path, "job").communicate()
+    start_run(tmp_path, "job").communicate()
     assert path.exists()
     assert len(records(tmp_path)) == 1
 
 
-def test_a_later_process_of_the_same_number_is_another(tmp_path: Path) -> None:
+def test_later_process_with_the_same_id_is_another_process(tmp_path: Path) -> None:
     this = Process.this()
     assert this.find() is not None
     assert replace(this, started=this.started - 3600).find() is None
 
 
-def test_a_folder_that_cannot_be_written_stops_no_run(
+def test_unwritable_folder_does_not_stop_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "semantic_tokens_runs").write_text("a file")

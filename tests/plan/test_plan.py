@@ -22,7 +22,7 @@ SMALL = Architecture.of_shape(**SHAPE)
 ONE = Throughput(rate=1.0, origin="given", utilisation=1.0)
 
 
-def test_replicates_repeat_what_has_seeds_and_nothing_that_is_read(tmp_path: Path) -> None:
+def test_replicates_multiply_seeded_jobs_but_not_data_jobs(tmp_path: Path) -> None:
     rows = [ROW, ROW | {"grouping": "kmeans-cosine-0.05", "pretraining": "mlm"}]
     once, thrice = (planned(rows, tmp_path, replicates=n) for n in (1, 3))
     for rule in ("group_kmeans", "pretrain", "fine_tune", "extract_embeddings"):
@@ -34,7 +34,7 @@ def test_replicates_repeat_what_has_seeds_and_nothing_that_is_read(tmp_path: Pat
     assert "replicate_backbone" not in once
 
 
-def test_tasks_grow_with_their_data_and_end_with_their_steps() -> None:
+def test_task_cost_grows_with_the_data_up_to_max_steps() -> None:
     training = {"epochs": 2, "batch_size": 10}
     lengths = {"tokens": 128}
 
@@ -55,7 +55,7 @@ def test_tasks_grow_with_their_data_and_end_with_their_steps() -> None:
     assert again == trained + 2 * 100 * text.forward  # activations are computed twice
 
 
-def test_ranking_counts_pairs_lists_and_the_collection() -> None:
+def test_ranking_cost_counts_pairs_lists_and_passages() -> None:
     counts = {"train": 10, "relevant": 2.0, "test": 3, "passages": 1000}
     lengths = {"query_tokens": 32, "passage_tokens": 128}
     training = {"epochs": 1, "batch_size": 4}
@@ -63,29 +63,29 @@ def test_ranking_counts_pairs_lists_and_the_collection() -> None:
     pair = SMALL.text(150)
     pointwise = task_operations("reranking", SMALL, counts, lengths, options, training)
     assert pointwise == (10 * (2 + 4) * pair.step, 3 * 100 * pair.forward)
-    lists = task_operations(
+    listwise = task_operations(
         "reranking", SMALL, counts, lengths, options | {"loss": "listwise"}, training
     )
-    assert lists[0] == 10 * 2 * (1 + 4) * pair.step
+    assert listwise[0] == 10 * 2 * (1 + 4) * pair.step
     short = task_operations(
         "reranking", SMALL, counts, lengths, options | {"max_length": 512}, training
     )
     assert short[1] == 3 * 100 * SMALL.text(32 + 128 + 3).forward  # the length of its two texts
     query, passage = (SMALL.text(length) for length in (32, 128))
     options = {"negatives_per_query": 1}
-    whole = task_operations("retrieval", SMALL, counts, lengths, options, training)
-    assert whole == (
+    one_batch = task_operations("retrieval", SMALL, counts, lengths, options, training)
+    assert one_batch == (
         10 * (query.step + 2 * passage.step),
         1000 * passage.forward + 3 * query.forward,
     )
-    parts = task_operations(
+    two_batches = task_operations(
         "retrieval", SMALL, counts, lengths, options, training | {"device_batch_size": 2}
     )
-    # Every text is encoded one more time.
-    assert parts[0] == whole[0] + 10 * (query.forward + 2 * passage.forward)
+    # With smaller device batches, every text is encoded one more time.
+    assert two_batches[0] == one_batch[0] + 10 * (query.forward + 2 * passage.forward)
 
 
-def test_pretraining_counts_its_steps_its_head_and_what_is_held_out() -> None:
+def test_pretraining_cost_counts_steps_head_and_held_out_text() -> None:
     options: dict[str, Any] = {
         "training": {"max_steps": 10, "batch_size": 8},
         "sequence_length": 64,
@@ -93,12 +93,12 @@ def test_pretraining_counts_its_steps_its_head_and_what_is_held_out() -> None:
         "held_out_sequences": 3,
     }
     text, head = SMALL.text(64), SMALL.prediction(50, 16)
-    counted = pretraining_operations(SMALL, 50, 16, options, languages=2)
+    masked_logits = pretraining_operations(SMALL, 50, 16, options, languages=2)
     steps = 10 * 8 * (text.step + 16 * head.step)
-    assert counted == pytest.approx(steps + 6 * (text.forward + 16 * head.forward))
+    assert masked_logits == pytest.approx(steps + 6 * (text.forward + 16 * head.forward))
     options["logits"] = "all"
-    every = pretraining_operations(SMALL, 50, 16, options, languages=2)
-    assert every - counted == pytest.approx(48 * (10 * 8 * head.step + 6 * head.forward))
+    all_logits = pretraining_operations(SMALL, 50, 16, options, languages=2)
+    assert all_logits - masked_logits == pytest.approx(48 * (10 * 8 * head.step + 6 * head.forward))
 
 
 ROW = {
@@ -112,7 +112,7 @@ ROW = {
 
 
 def study_of(results: Path, **change: Any) -> Study:
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "tasks": {
             "nli": {
                 "kind": "pair_classification",
@@ -141,14 +141,14 @@ def study_of(results: Path, **change: Any) -> Study:
         "seeds": [1, 2],
         "resegment": True,
     }
-    return Study(results=results, **given | change)
+    return Study(results=results, **options | change)
 
 
 def planned(rows: list[dict[str, str]], results: Path, **change: Any) -> dict[str, Cost]:
     return costs_of(study_of(results, **change), rows)
 
 
-def test_experiments_share_what_they_have_in_common(tmp_path: Path) -> None:
+def test_shared_jobs_of_experiments_are_counted_once(tmp_path: Path) -> None:
     grouped = ROW | {"alignment": "clsa-muse", "grouping": "kmeans-cosine-0.05"}
     rows = [ROW, grouped, grouped | {"pretraining": "mlm"}, grouped | {"dimension": "d8"}]
     costs = planned(rows, tmp_path)
@@ -165,7 +165,7 @@ def test_experiments_share_what_they_have_in_common(tmp_path: Path) -> None:
     assert costs["extract_embeddings"].bytes == 1000 * 16 * 4
 
 
-def test_disk_is_estimated_from_downloads_and_then_from_what_was_read(tmp_path: Path) -> None:
+def test_disk_is_estimated_from_downloads_or_existing_files(tmp_path: Path) -> None:
     rows = [ROW, ROW | {"pretraining": "mlm"}]
     ranking = {
         "kind": "ranking",
@@ -185,37 +185,39 @@ def test_disk_is_estimated_from_downloads_and_then_from_what_was_read(tmp_path: 
             sizes={"wikipedia": 3000.0, "topics": 1.0, "passages": 99.0},
         )
 
-    whole = disk()
+    full = disk()
     # A download of 3 GB is 9 GB of text, in two corpora. A token id is as long as its text.
-    assert whole["read_corpus"].bytes == whole["tokenize_corpus"].bytes == pytest.approx(9e9)
-    assert whole["read_ranking_dataset"].bytes == whole["tokenize_ranking"].bytes == 300e6
-    assert whole["rank_bm25"].scratch == 2.5 * 300e6
-    assert "pool_passages" not in whole
+    assert full["read_corpus"].bytes == full["tokenize_corpus"].bytes == pytest.approx(9e9)
+    assert full["read_ranking_dataset"].bytes == full["tokenize_ranking"].bytes == 300e6
+    assert full["rank_bm25"].scratch == 2.5 * 300e6
+    assert "pool_passages" not in full
     pooled = disk(pool={"depth": 10, "random_per_language": 200, "seed": 1})
-    share = ((30 + 20) * (2 + 10) + 2 * 200) / 10_000
+    pooled_share = ((30 + 20) * (2 + 10) + 2 * 200) / 10_000
     assert pooled["pool_passages"].jobs == 1
-    assert pooled["tokenize_ranking"].bytes == pytest.approx(share * 300e6)
+    assert pooled["tokenize_ranking"].bytes == pytest.approx(pooled_share * 300e6)
     assert pooled["read_ranking_dataset"].bytes == 300e6
     forward = SMALL.text(16).forward
-    less = whole["fine_tune"].operations - pooled["fine_tune"].operations
-    assert less == pytest.approx(2 * 2 * (1 - share) * 10_000 * forward)  # two rows, two seeds
+    saved = full["fine_tune"].operations - pooled["fine_tune"].operations
+    assert saved == pytest.approx(
+        2 * 2 * (1 - pooled_share) * 10_000 * forward
+    )  # two rows, two seeds
 
     (tmp_path / "corpora").mkdir()
     (tmp_path / "corpora/wikipedia_deu.jsonl").write_bytes(b"x" * 1000)
     (tmp_path / "datasets/miracl").mkdir(parents=True)
     (tmp_path / "datasets/miracl/passages.jsonl").write_bytes(b"x" * 500)
-    there = disk()
-    assert there["read_corpus"].bytes == pytest.approx(4.5e9 + 1000)
-    assert there["read_ranking_dataset"].bytes == 500
+    from_files = disk()
+    assert from_files["read_corpus"].bytes == pytest.approx(4.5e9 + 1000)
+    assert from_files["read_ranking_dataset"].bytes == 500
 
 
-def test_disk_adds_up_and_says_what_is_not_known(tmp_path: Path) -> None:
+def test_report_shows_total_disk_and_unknown_sizes(tmp_path: Path) -> None:
     rows = [ROW | {"pretraining": "mlm"}]
-    keeping = {"training": {"max_steps": 10, "batch_size": 8, "checkpoint_every": 5}}
+    training = {"training": {"max_steps": 10, "batch_size": 8, "checkpoint_every": 5}}
     costs = planned(
         rows,
         tmp_path,
-        pretraining={"corpora": [], "sequence_length": 8, "mask_probability": 0.15} | keeping,
+        pretraining={"corpora": [], "sequence_length": 8, "mask_probability": 0.15} | training,
     )
     weights = 4 * (SMALL.encoder_parameters + 1000 * 16)
     assert costs["pretrain"].scratch == 6 * weights and costs["fine_tune"].scratch == 0
@@ -228,38 +230,40 @@ def test_disk_adds_up_and_says_what_is_not_known(tmp_path: Path) -> None:
     assert "2 jobs: disk of text whose source has no known size" in page  # XNLI, read and tokenised
 
 
-def test_what_is_there_already_counts_more_than_what_is_reported(tmp_path: Path) -> None:
-    said = planned([ROW], tmp_path)["fine_tune"].operations
+def test_existing_files_override_reported_counts(tmp_path: Path) -> None:
+    reported = planned([ROW], tmp_path)["fine_tune"].operations
     dataset = tmp_path / "datasets/xnli"
     dataset.mkdir(parents=True)
     for split, count in (("train", 200), ("test", 20)):
         (dataset / f"{split}.jsonl").write_text("{}\n" * count, encoding="utf-8")
-    assert planned([ROW], tmp_path)["fine_tune"].operations == 2 * said
-    made = BertConfig(
+    assert planned([ROW], tmp_path)["fine_tune"].operations == 2 * reported
+    bert_config = BertConfig(
         num_hidden_layers=1, hidden_size=16, intermediate_size=32, num_attention_heads=2
     )
-    made.save_pretrained(tmp_path / "backbones/mbert")
+    bert_config.save_pretrained(tmp_path / "backbones/mbert")
     text = Architecture.of_shape(**SHAPE | {"layers": 1}).text(64)
-    now = planned([ROW], tmp_path)["fine_tune"].operations
-    assert now == pytest.approx(2 * (200 * text.step + 20 * text.forward))
+    from_files = planned([ROW], tmp_path)["fine_tune"].operations
+    assert from_files == pytest.approx(2 * (200 * text.step + 20 * text.forward))
 
 
 def test_sizes_are_read_from_a_local_checkpoint(tmp_path: Path) -> None:
-    made = BertConfig(
+    bert_config = BertConfig(
         num_hidden_layers=4, hidden_size=16, intermediate_size=32, num_attention_heads=2
     )
-    made.save_pretrained(tmp_path / "own")
+    bert_config.save_pretrained(tmp_path / "own")
     backbones = {"mbert": {"path": str(tmp_path / "own"), "layers": 2}}
-    own = planned([ROW], tmp_path, backbones=backbones)
-    assert own["fine_tune"].operations == planned([ROW], tmp_path)["fine_tune"].operations
+    from_checkpoint = planned([ROW], tmp_path, backbones=backbones)
+    assert (
+        from_checkpoint["fine_tune"].operations == planned([ROW], tmp_path)["fine_tune"].operations
+    )
 
 
-def test_lengths_are_counted_in_what_is_tokenised(tmp_path: Path) -> None:
+def test_lengths_are_measured_from_tokenized_data(tmp_path: Path) -> None:
     study = study_of(tmp_path)
     assert study.data.lengths("xnli", "mbert") == {"tokens": 64}
     assert study.full_lengths([ROW]) == ["xnli"]
-    said = {"counts": {"train": 100, "test": 10, "tokens": 20.5}}
-    study = study_of(tmp_path, datasets={"xnli": study.datasets["xnli"] | said})
+    reported = {"counts": {"train": 100, "test": 10, "tokens": 20.5}}
+    study = study_of(tmp_path, datasets={"xnli": study.datasets["xnli"] | reported})
     assert study.data.lengths("xnli", "mbert") == {"tokens": 20.5}
     assert study.full_lengths([ROW]) == []
     folder = tmp_path / "tokenized/mbert/original/xnli"
@@ -268,17 +272,17 @@ def test_lengths_are_counted_in_what_is_tokenised(tmp_path: Path) -> None:
     pq.write_table(pa.table(rows), folder / "train.parquet", row_group_size=2)
     counts = Data(tmp_path, {}, {}, study.datasets).counts("xnli", "mbert")
     assert counts == {"train": 3, "test": 10, "tokens": 3.0}
-    # A named run finds what another one made, unless it has its own.
+    # A named run uses the files of its base run unless it has its own.
     run = study_of(tmp_path / "runs/own", base_results=[tmp_path])
     assert run.data.lengths("xnli", "mbert") == {"tokens": 3.0}
-    own = tmp_path / "runs/own/tokenized/mbert/original/xnli"
-    own.mkdir(parents=True)
-    pq.write_table(pa.table({"id": ["a"], "input_ids": [[1, 2]]}), own / "train.parquet")
+    own_folder = tmp_path / "runs/own/tokenized/mbert/original/xnli"
+    own_folder.mkdir(parents=True)
+    pq.write_table(pa.table({"id": ["a"], "input_ids": [[1, 2]]}), own_folder / "train.parquet")
     run = study_of(tmp_path / "runs/own", base_results=[tmp_path])
     assert run.data.lengths("xnli", "mbert") == {"tokens": 2.0}
 
 
-def test_what_cannot_be_counted_is_reported(tmp_path: Path) -> None:
+def test_costs_that_cannot_be_counted_are_reported(tmp_path: Path) -> None:
     costs = planned([ROW, ROW | {"training": "eng"}], tmp_path, backbones={"mbert": {}})
     assert costs["fine_tune"].operations == 0
     costs |= planned([ROW | {"training": "eng"}], tmp_path)
@@ -300,7 +304,7 @@ def row_of(page: str, name: str) -> list[str]:
     return next(words for line in page.splitlines() if (words := line.split())[:1] == [name])
 
 
-def test_hours_are_operations_over_what_is_reached_and_starts(tmp_path: Path) -> None:
+def test_hours_are_operations_over_throughput_plus_job_starts(tmp_path: Path) -> None:
     costs = planned([ROW], tmp_path)
     throughput = Throughput(100.0, "given", utilisation=0.5, seconds_per_job=7200.0)
     hours = costs["fine_tune"].operations / 3600 / 50 + 2 * 2
@@ -312,7 +316,7 @@ def test_hours_are_operations_over_what_is_reached_and_starts(tmp_path: Path) ->
     assert row_of(page, "total")[2] == row_of(page, "fine_tune")[2] == f"{hours - 4:,.1f}"
 
 
-def test_the_time_is_divided_among_jobs_but_for_those_that_wait_for_each_other() -> None:
+def test_wall_time_is_divided_among_parallel_jobs() -> None:
     costs = {
         "pretrain": Cost(jobs=10, operations=36_000, largest=7200),
         "fine_tune": Cost(jobs=100, operations=360_000, largest=3600),
@@ -327,11 +331,11 @@ def test_the_time_is_divided_among_jobs_but_for_those_that_wait_for_each_other()
     assert hours(at_once=1000) == pytest.approx(2 + 1)
     assert hours(at_once=10, seconds_per_job=36.0) == pytest.approx(11 + 111 * 0.01 / 10)
     assert hours(at_once=5, gpus_per_job=2) == pytest.approx(11)
-    shown = report(costs, {}, Throughput(1.0, "given", utilisation=1.0, at_once=10))
-    assert "about 11.0 hours in total with 10 jobs at a time" in shown
+    page = report(costs, {}, Throughput(1.0, "given", utilisation=1.0, at_once=10))
+    assert "about 11.0 hours in total with 10 jobs at a time" in page
 
 
-def test_money_is_hours_times_the_price_that_was_given(tmp_path: Path) -> None:
+def test_price_is_gpu_hours_times_the_price_per_hour(tmp_path: Path) -> None:
     costs = {"fine_tune": Cost(jobs=1, operations=10 * 3600)}
     throughput = Throughput(1.0, "given", utilisation=1.0, gpus_per_job=1, price_per_gpu_hour=2.5)
     assert "price: 25.00, 10.0 GPU-hours at throughput.price_per_gpu_hour 2.5" in report(
@@ -340,7 +344,7 @@ def test_money_is_hours_times_the_price_that_was_given(tmp_path: Path) -> None:
     assert "price" not in report(costs, {}, ONE)
 
 
-def test_the_plan_is_held_to_the_trainings_that_are_done(tmp_path: Path) -> None:
+def test_plan_is_compared_with_finished_trainings(tmp_path: Path) -> None:
     rows = [ROW, ROW | {"pretraining": "mlm"}]
     study = study_of(tmp_path)
     assert measured(study, rows, tmp_path / "benchmarks") is None
@@ -366,6 +370,6 @@ def test_the_plan_is_held_to_the_trainings_that_are_done(tmp_path: Path) -> None
     assert Measured(2, 19.0, 1.0).utilisation(throughput) is None
 
 
-def test_a_machine_s_throughput_is_measured() -> None:
+def test_throughput_of_the_machine_is_measured() -> None:
     rate, what = measured_rate(seconds=0.1)
     assert rate > 1e9 and what

@@ -28,23 +28,21 @@ def by_hand(layers: int, hidden: int, feed_forward: int, length: int) -> int:
 
 
 @pytest.mark.parametrize("length", [1, 128, 384])
-def test_bert_is_counted_as_by_hand(length: int) -> None:
+def test_bert_operations_equal_a_count_by_hand(length: int) -> None:
     passes = Architecture.of_shape(12, 768, 3072, 119_547).text(length)
     forward = by_hand(12, 768, 3072, length)
     assert passes.forward == forward
-    assert passes.backward == 2 * (
-        forward - 2 * 768**2
-    )  # the states of tokens do not use the pooler
+    assert passes.backward == 2 * (forward - 2 * 768**2)  # token states do not use the pooler
 
 
-def test_the_sizes_are_those_of_the_published_model() -> None:
+def test_parameter_count_equals_that_of_published_mbert() -> None:
     # mBERT has 177,853,440 parameters with its pooler.
     mbert = Architecture.of_config(hf.BertConfig(vocab_size=119_547))
     assert mbert.encoder_parameters + 119_547 * 768 == 177_853_440
     assert (mbert.dimension, mbert.vocabulary) == (768, 119_547)
 
 
-def test_a_step_of_pretraining_is_counted_as_it_runs(tmp_path: Path) -> None:
+def test_pretraining_step_equals_the_count_of_torch(tmp_path: Path) -> None:
     groups, dimension, length = 25, 6, 10
     files = write_model(tmp_path / "model", torch.arange(50) // 2, dimension)
     model = MaskedLanguageModel(load_model("masked_language_modelling", files))
@@ -67,7 +65,7 @@ def test_a_step_of_pretraining_is_counted_as_it_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("made", FAMILIES, indirect=True)
-def test_every_family_is_counted_as_it_runs(made: Made) -> None:
+def test_encoder_operations_equal_the_count_of_torch(made: Made) -> None:
     config = hf.AutoConfig.from_pretrained(made.folder, attn_implementation="eager")
     model = hf.AutoModel.from_config(config)
     with FlopCounterMode(display=False) as counter:
@@ -81,7 +79,7 @@ def test_every_family_is_counted_as_it_runs(made: Made) -> None:
 
 
 @pytest.mark.parametrize("made", FAMILIES, indirect=True)
-def test_every_family_s_head_is_counted_as_it_runs(made: Made) -> None:
+def test_head_operations_equal_the_count_of_torch(made: Made) -> None:
     """With all subwords as singletons: the full model without its encoder."""
     config = hf.AutoConfig.from_pretrained(made.folder, attn_implementation="eager")
     counted, ids = [], torch.full((1, 16), 5)
@@ -90,11 +88,11 @@ def test_every_family_s_head_is_counted_as_it_runs(made: Made) -> None:
         with FlopCounterMode(display=False) as counter:
             model(input_ids=ids, attention_mask=torch.ones_like(ids))
         counted.append(counter.get_total_flops())
-    whole, encoder_alone = counted
+    full_model, encoder = counted
     architecture = Architecture.of_config(open_config(made.folder))
     head = architecture.prediction(architecture.vocabulary, architecture.dimension)
     pooler = pooler_of(hf.AutoModel.from_config(config))
-    assert 16 * head.forward == whole - (encoder_alone - pooler)
+    assert 16 * head.forward == full_model - (encoder - pooler)
 
 
 def pooler_of(model: hf.PreTrainedModel) -> int:

@@ -51,12 +51,12 @@ class Cluster:
 
 
 def missing(accounting: bool = False) -> str | None:
-    """The reason if no cluster can be started here."""
+    """The reason why no cluster can be started here, or None."""
     if os.geteuid():
         return "needs root, to start slurmctld and slurmd"
-    absent = [name for name in PROGRAMS if shutil.which(name) is None]
-    if absent:
-        return f"needs {', '.join(absent)}: apt-get install slurm-wlm munge"
+    missing_programs = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing_programs:
+        return f"needs {', '.join(missing_programs)}: apt-get install slurm-wlm munge"
     if accounting and not all(map(shutil.which, ACCOUNTING_PROGRAMS)):
         return f"needs {', '.join(ACCOUNTING_PROGRAMS)}: apt-get install slurmdbd mariadb-server"
     file = CONFIGURATION / "slurm.conf"
@@ -95,16 +95,16 @@ def running(
     (CONFIGURATION / "gres.conf").write_text(
         f"{MARK}Name=gpu Type=toy Count={gpus} File={devices}\n", encoding="utf-8"
     )
-    started = [] if _answers("munge", "-n") else [_start_munge(folder)]
+    started = [] if _succeeds("munge", "-n") else [_start_munge(folder)]
     try:
         if database_port is not None:
             started += _start_accounting(folder, database_port)
         for daemon in ("slurmctld", "slurmd"):
             command(daemon)
             started.append(folder / f"{daemon}.pid")
-        _wait_for(folder)
+        _wait_for_node(folder)
         yield Cluster(folder)
-        _answers("scancel", "--user=root")
+        _succeeds("scancel", "--user=root")
     finally:
         for pid_file in reversed(started):
             with suppress(OSError, ValueError):
@@ -115,20 +115,20 @@ def running(
 
 def command(*arguments: str) -> str:
     """Run a command and return its output. If it fails, raise an error with its output."""
-    answer = subprocess.run(arguments, capture_output=True, encoding="utf-8", check=False)
-    if answer.returncode:
-        raise RuntimeError(f"{' '.join(arguments)}: {answer.stdout}{answer.stderr}")
-    return answer.stdout
+    result = subprocess.run(arguments, capture_output=True, encoding="utf-8", check=False)
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {result.stdout}{result.stderr}")
+    return result.stdout
 
 
-def _answers(*arguments: str) -> bool:
+def _succeeds(*arguments: str) -> bool:
     return subprocess.run(arguments, capture_output=True, check=False).returncode == 0
 
 
 def _start_munge(folder: Path) -> Path:
     """Start munged with its own key at the usual socket. Return its pid file."""
-    place = Path("/run/munge")
-    place.mkdir(mode=0o755, exist_ok=True)
+    socket_folder = Path("/run/munge")
+    socket_folder.mkdir(mode=0o755, exist_ok=True)
     key = folder / "munge.key"
     command("mungekey", "--create", f"--keyfile={key}")
     pid_file = folder / "munged.pid"
@@ -158,7 +158,7 @@ def _start_accounting(folder: Path, port: int) -> list[Path]:
     )
     started = [folder / "mariadb.pid"]
     client = ("mariadb", "--no-defaults", f"--socket={socket_file}", "--execute")
-    _wait(lambda: _answers(*client, "select 1"), "MariaDB")
+    _wait(lambda: _succeeds(*client, "select 1"), "MariaDB")
     command(
         *client,
         "create database accounts; create user slurm@localhost identified by 'toy'; "
@@ -186,7 +186,7 @@ PidFile={folder}/slurmdbd.pid
     )
     command("slurmdbd")
     started.append(folder / "slurmdbd.pid")
-    _wait(lambda: _answers("sacctmgr", "--immediate", "add", "cluster", "test"), "slurmdbd")
+    _wait(lambda: _succeeds("sacctmgr", "--immediate", "add", "cluster", "test"), "slurmdbd")
     command("sacctmgr", "--immediate", "add", "account", "study", "Cluster=test")
     command("sacctmgr", "--immediate", "add", "user", "root", "Account=study")
     return started
@@ -254,20 +254,20 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(folder: Path, seconds: float = 30) -> None:
+def _wait_for_node(folder: Path, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        answer = subprocess.run(
+        result = subprocess.run(
             ["sinfo", "--noheader", "--partition=cpu", "--format=%T"],
             capture_output=True,
             encoding="utf-8",
             check=False,
         )
-        if set(answer.stdout.split()) == {"idle"}:
+        if set(result.stdout.split()) == {"idle"}:
             return
         time.sleep(0.3)
     logs = "".join(
         (folder / f"{daemon}.log").read_text(encoding="utf-8", errors="replace")[-2000:]
         for daemon in ("slurmctld", "slurmd")
     )
-    raise RuntimeError(f"no node became idle in {seconds:g} s: {answer.stderr}\n{logs}")
+    raise RuntimeError(f"no node became idle in {seconds:g} s: {result.stderr}\n{logs}")

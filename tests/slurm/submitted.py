@@ -17,7 +17,7 @@ figure table5 reference backbone alignment dimension grouping pretraining traini
 oracle yes yes unigram unaligned dfull ungrouped asis all-languages
 figure4 yes no unigram unaligned dfull kmeans-cosine-0.05 asis all-languages
 """
-FEW = {
+FEW_EXPERIMENTS = {
     "experiments": "config/few.tsv",
     "tasks_shown": ["ner"],
     "memory_mb": {"backbones": 2000, "data": 1500, "ranking": 1500, "training": 1500},
@@ -40,12 +40,15 @@ class Submitted:
         self.options += ["--slurm-init-seconds-before-status-checks", "7"]
 
     def start(
-        self, *targets: str, options: tuple[str, ...] = (), toys: bool = True, **change: Any
+        self, *targets: str, options: tuple[str, ...] = (), fake_gpus: bool = True, **change: Any
     ) -> subprocess.Popen[str]:
-        """Start a run. With ``toys``, its jobs accept the cluster's GPUs."""
-        believing = {"PYTHONPATH": str(Path(__file__).parent / "toy_gpus")} if toys else {}
+        """Start a run. With ``fake_gpus``, its jobs accept the cluster's GPUs."""
+        environment = {"PYTHONPATH": str(Path(__file__).parent / "toy_gpus")} if fake_gpus else {}
         return self.study.start(
-            *targets, change=FEW | change, options=[*self.options, *options], environment=believing
+            *targets,
+            change=FEW_EXPERIMENTS | change,
+            options=[*self.options, *options],
+            environment=environment,
         )
 
     def run(self, *targets: str, fails: bool = False, **named: Any) -> str:
@@ -56,7 +59,7 @@ class Submitted:
         return output
 
 
-def rows_of_few(study: Study) -> None:
+def write_few_experiments(study: Study) -> None:
     """Write the table of the few experiments."""
     rows = ROWS.replace(" ", "\t")
     (study.folder / "config/few.tsv").write_text(rows, encoding="utf-8")
@@ -82,7 +85,7 @@ def time_of(path: Path) -> int | None:
         return None
 
 
-def said_at_the_end(output: str) -> list[str]:
+def final_failures(output: str) -> list[str]:
     """The lines about jobs that finally failed."""
     assert re.search(r"^\d+ jobs? failed\. Finished results are kept\.$", output, re.MULTILINE), (
         output

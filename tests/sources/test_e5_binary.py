@@ -69,7 +69,7 @@ def e5_file(
     return head + directory + data, tensors
 
 
-def test_a_file_is_read_as_it_was_written():
+def test_written_file_is_read_back():
     content, tensors = e5_file()
     model = read_e5_binary(content, "small.bin")
     assert [piece for piece, _ in model.pieces] == PIECES
@@ -105,7 +105,7 @@ def test_each_weight_is_dequantised_independently():
         ({"dropped": "l1.fo.b"}, r"no tensor l1\.fo\.b"),
     ],
 )
-def test_a_malformed_file_is_named_with_what_is_wrong(damage, message):
+def test_malformed_file_and_its_fault_are_named_in_the_error(damage, message):
     content, _ = e5_file(**damage)
     with pytest.raises(InputError, match=rf"(?s)small\.bin.*{message}"):
         read_e5_binary(content, "small.bin")

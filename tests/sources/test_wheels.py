@@ -66,7 +66,7 @@ def test_a_wrong_hash_names_the_key_and_keeps_the_old_file(archive, tmp_path):
     assert target.read_bytes() == b"before"
 
 
-def test_a_package_that_cannot_be_had_is_tried_three_times(no_index, tmp_path):
+def test_unavailable_package_is_tried_three_times(no_index, tmp_path):
     target = tmp_path / "fixture.whl"
     with pytest.raises(InputError, match=r"No matching distribution.*wheels\.fixture\.path"):
         fetch_wheel("fixture", target, **PACKAGE, sha256="0" * 64)
@@ -74,7 +74,7 @@ def test_a_package_that_cannot_be_had_is_tried_three_times(no_index, tmp_path):
     assert not target.exists()
 
 
-def test_a_local_wheel_that_is_not_there_names_its_key(tmp_path):
+def test_missing_local_wheel_names_its_key(tmp_path):
     with pytest.raises(InputError, match=r"wheels\.fixture\.path"):
         fetch_wheel(
             "fixture",
@@ -85,12 +85,12 @@ def test_a_local_wheel_that_is_not_there_names_its_key(tmp_path):
         )
 
 
-def test_members_are_read_as_they_were_packed(archive):
+def test_wheel_members_are_read_unchanged(archive):
     assert read_member(archive, "data/words.txt") == b"tomato\ntomate\n"
     assert members(archive)[0] == "data/words.txt"
 
 
-def test_an_absent_member_names_it(archive):
+def test_missing_member_is_named_in_the_error(archive):
     with pytest.raises(InputError, match=r"data/absent\.txt.*member"):
         read_member(archive, "data/absent.txt")
 
@@ -116,5 +116,5 @@ def test_a_damaged_compressed_member_says_to_fetch_the_wheel_again(archive):
         read_member(archive, "data/deflated.txt")
 
 
-def test_a_pinned_wheel_is_the_one_that_the_index_has(wheel, wheel_pins):
+def test_wheel_of_the_index_has_the_pinned_hash(wheel, wheel_pins):
     assert file_sha256(wheel("emoji")) == wheel_pins["emoji"]["sha256"]

@@ -1,4 +1,4 @@
-"""The code of a digest, for a small package and for this checkout."""
+"""Digests of code, for a small package and for this checkout."""
 
 import ast
 import io
@@ -41,16 +41,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_a_script_imports_and_what_that_imports(folder: Path) -> None:
+def test_direct_and_indirect_imports_are_included(folder: Path) -> None:
     assert Code(folder).modules("s") == [f"stage.{name}" for name in ("a", "b", "c", "copied", "e")]
 
 
-def test_a_package_counts_where_something_is_taken_from_it(folder: Path) -> None:
+def test_package_is_included_if_a_name_is_imported_from_it(folder: Path) -> None:
     (folder / "scripts/s.py").write_text("from semantic_tokens.stage import y\n", encoding="utf-8")
     assert Code(folder).modules("s") == ["stage", "stage.d"]
 
 
-def test_files_that_a_module_names_count(folder: Path) -> None:
+def test_files_named_by_a_module_are_included(folder: Path) -> None:
     template = folder / "semantic_tokens/stage/templates/page.html.j2"
     assert template in Code(folder).files("s")
 
@@ -62,12 +62,12 @@ def test_files_that_a_module_names_count(folder: Path) -> None:
         ("a.py", "# Why.\n\n", False),
         ("c.py", "def f():\n    return 1\n", True),
         ("templates/page.html.j2", "</p>", True),
-        ("d.py", "y = 2\n", False),  # the package's own file is run, and nothing is taken from it
+        ("d.py", "y = 2\n", False),  # only the package's own file imports it
         ("unused.py", "x = 1\n", False),
         ("../errors.py", "x = 1\n", False),
     ],
 )
-def test_a_digest_changes_with_what_counts(
+def test_digest_changes_only_with_relevant_edits(
     folder: Path, name: str, text: str, changes: bool
 ) -> None:
     before = Code(folder).digest("s")
@@ -76,7 +76,7 @@ def test_a_digest_changes_with_what_counts(
     assert (Code(folder).digest("s") != before) == changes
 
 
-def test_a_docstring_does_not_count(folder: Path) -> None:
+def test_docstrings_do_not_change_the_digest(folder: Path) -> None:
     path = folder / "semantic_tokens/stage/c.py"
     path.write_text("def f():\n    return 1\n", encoding="utf-8")
     before = Code(folder).digest("s")
@@ -84,24 +84,24 @@ def test_a_docstring_does_not_count(folder: Path) -> None:
     assert Code(folder).digest("s") == before
 
 
-def test_of_choices_count_those_that_are_chosen_and_what_they_import(folder: Path) -> None:
+def test_only_chosen_modules_and_their_imports_are_included(folder: Path) -> None:
     stage = folder / "semantic_tokens/stage"
     (stage / "a.py").write_text("from semantic_tokens.stage import b, c, d\n", encoding="utf-8")
     choices = ["stage.b", "stage.c", "stage.d"]
     assert Code(folder).modules("s", choices, ["stage.d"]) == ["stage.a", "stage.d"]
-    of_b = ["stage.a", "stage.b", "stage.c", "stage.copied", "stage.e"]
-    assert Code(folder).modules("s", choices, ["stage.b"]) == of_b
+    with_b = ["stage.a", "stage.b", "stage.c", "stage.copied", "stage.e"]
+    assert Code(folder).modules("s", choices, ["stage.b"]) == with_b
     assert Code(folder).modules("s", choices) == ["stage.a"]
 
 
-def test_a_name_that_is_wrong_is_no_silent_omission(folder: Path) -> None:
+def test_unknown_script_or_module_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="no script"):
         Code(folder).digest("other")
     with pytest.raises(ValueError, match=r"no module stage\.z"):
         Code(folder).digest("s", ["stage.z"])
 
 
-def with_tokenizer(source: str) -> str:
+def without_comments_by_tokenizer(source: str) -> str:
     """Remove comments and docstrings with Python's tokenizer."""
     lines = source.split("\n")
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -118,16 +118,16 @@ def with_tokenizer(source: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines if line.rstrip())
 
 
-def test_comments_are_what_the_tokenizer_finds() -> None:
+def test_removed_comments_match_pythons_tokenizer() -> None:
     files = [*WORKFLOW.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
     assert len(files) > 200
     for path in files:
         source = path.read_text(encoding="utf-8")
         found = "\n".join(filter(None, map(str.rstrip, without_comments(source).split("\n"))))
-        assert found.rstrip("\n") == with_tokenizer(source).rstrip("\n"), path
+        assert found.rstrip("\n") == without_comments_by_tokenizer(source).rstrip("\n"), path
 
 
-def test_every_module_without_a_result_is_there() -> None:
+def test_every_module_without_result_exists() -> None:
     package = WORKFLOW / "semantic_tokens"
     for module in WITHOUT_RESULT:
         path = package / module.replace(".", "/")
@@ -135,10 +135,10 @@ def test_every_module_without_a_result_is_there() -> None:
 
 
 def test_every_rule_names_the_code_of_its_own_script() -> None:
-    """Or a function that does. Rules without such code name none."""
+    """Either directly or with a function. Some rules use no code of the package."""
     rules = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
     functions = dict(re.findall(r'^def (\w+_code)\(.*?CODE\.digest\("(\w+)"', rules, re.M | re.S))
-    without = set()
+    without_code = set()
     for part in re.split(r"^ *rule ", rules, flags=re.MULTILINE)[1:]:
         script = re.search(r"workflow/scripts/(\w+)\.py", part)
         if not script:
@@ -146,7 +146,7 @@ def test_every_rule_names_the_code_of_its_own_script() -> None:
         body = part[: script.end()]
         code = re.search(r'code=(?:code_digest\(\s*"(\w+)"|(\w+_code))', body)
         if code is None:
-            without.add(script[1])
+            without_code.add(script[1])
         else:
             assert (code[1] or functions[code[2]]) == script[1]
-    assert without == {"fetch_wheel", "fetch_download", "plan", "replicate_backbone"}
+    assert without_code == {"fetch_wheel", "fetch_download", "plan", "replicate_backbone"}

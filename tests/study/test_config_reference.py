@@ -28,19 +28,19 @@ SCHEMAS = {
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_key_is_described(name: str) -> None:
-    lacking = [key.path for key in keys_of(SCHEMAS[name]) if not key.schema.get("description")]
-    assert not lacking
+    undescribed = [key.path for key in keys_of(SCHEMAS[name]) if not key.schema.get("description")]
+    assert not undescribed
     for key in keys_of(SCHEMAS[name]):
         assert key.schema["description"][0].isupper() or key.schema["description"][0] in "`0123"
         assert key.schema["description"].endswith((".", "…"))
 
 
-def test_the_page_is_of_the_schemas() -> None:
+def test_config_page_is_up_to_date() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert text == updated(text, PAGE.parent), "the schemas have changed: run `make pages`"
 
 
-def test_the_page_has_every_key_once() -> None:
+def test_config_page_lists_every_key_once() -> None:
     """Trainings of tasks and of pretraining share one table."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     listed = [line.split("schema.json: ")[1] for line in lines if "config.schema.json: " in line]
@@ -59,7 +59,7 @@ def test_the_page_has_every_key_once() -> None:
     assert set(found) == expected
 
 
-def test_training_options_are_those_of_the_schema() -> None:
+def test_training_options_match_the_schema() -> None:
     options = SCHEMAS["config"]["$defs"]["training"]["properties"]
     fields = {field.name: field for field in dataclasses.fields(TrainingOptions)}
     assert options.keys() == fields.keys()
@@ -83,7 +83,7 @@ def test_training_options_are_those_of_the_schema() -> None:
         ("retrieval", Retrieval),
     ],
 )
-def test_options_of_tasks_are_those_of_the_schema(kind: str, task: type) -> None:
+def test_task_options_match_the_schema(kind: str, task: type) -> None:
     import inspect
 
     files = {"tokenized", "tokenizer", "dataset", "candidates", "languages", "evaluation_split"}
@@ -123,7 +123,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def test_keys_are_found_below_names_references_and_kinds() -> None:
+def test_keys_are_found_in_entries_references_and_kinds() -> None:
     assert [(key.path, key.only, key.is_required) for key in keys_of(SCHEMA)] == [
         ("first", "", True),
         ("named", "", False),
@@ -135,7 +135,7 @@ def test_keys_are_found_below_names_references_and_kinds() -> None:
     ]
 
 
-def test_a_table_has_one_row_for_what_two_kinds_share() -> None:
+def test_table_has_one_row_for_an_option_of_two_kinds() -> None:
     keys, hidden = shown("named.*.options.", SCHEMA)
     assert table(keys, hidden) == (
         "| key | kind | values | description | default |\n"
@@ -146,7 +146,7 @@ def test_a_table_has_one_row_for_what_two_kinds_share() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "said"),
+    ("part", "expected"),
     [
         ({"type": "number", "exclusiveMinimum": 0, "maximum": 0.1}, "number above 0 and at most 0.1"),
         ({"type": "number", "minimum": -1, "exclusiveMaximum": 1}, "number from -1 to below 1"),
@@ -160,11 +160,11 @@ def test_a_table_has_one_row_for_what_two_kinds_share() -> None:
         ({"type": "object"}, ""),
     ],
 )  # fmt: skip
-def test_values_in_words(part: dict[str, Any], said: str) -> None:
-    assert values_of(part) == said
+def test_allowed_values_are_written_in_words(part: dict[str, Any], expected: str) -> None:
+    assert values_of(part) == expected
 
 
-def test_a_comment_that_names_nothing_is_refused(tmp_path: Path) -> None:
+def test_comment_with_an_unknown_schema_or_key_is_refused(tmp_path: Path) -> None:
     comment = "<!-- keys of s.json{} -->\n<!-- end of keys -->\n"
     with pytest.raises(InputError, match="no schema"):
         updated(comment.format(""), tmp_path)
@@ -174,7 +174,7 @@ def test_a_comment_that_names_nothing_is_refused(tmp_path: Path) -> None:
         updated(comment.format(": second"), tmp_path)
 
 
-def test_the_command_writes_the_page_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
+def test_command_writes_the_page_and_repeating_it_changes_nothing(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text(
         "Keys:\n<!-- keys of s.json: first -->\n<!-- end of keys -->\n", encoding="utf-8"

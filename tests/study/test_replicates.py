@@ -7,7 +7,7 @@ from semantic_tokens.study.replicates import in_replicate, reseeded, seed_in, sp
 
 
 @pytest.mark.parametrize("replicate", [1, 2, 31])
-def test_a_name_is_split_as_it_was_put_together(replicate: int) -> None:
+def test_replicate_name_is_split_into_backbone_and_number(replicate: int) -> None:
     name = in_replicate("me5-2x12k", replicate)
     assert split_replicate(name) == ("me5-2x12k", replicate)
     assert re.fullmatch(PATTERNS["backbone"], name)
@@ -20,7 +20,7 @@ def test_the_first_replicate_changes_nothing() -> None:
     assert in_replicate("b", 1) == "b"
 
 
-def test_every_seed_of_a_replicate_is_its_own_and_nothing_else_changes() -> None:
+def test_replicate_changes_every_seed_and_nothing_else() -> None:
     options = {"seed": 3, "training": {"seed": 1, "learning_rate": 0.1}, "seeds": [1]}
     changed = reseeded(options, 2)
     assert changed == {"seed": 1003, "training": {"seed": 1001, "learning_rate": 0.1}, "seeds": [1]}

@@ -23,9 +23,9 @@ def empty_study(
 @pytest.fixture(scope="session")
 def full_run(empty_study: Study) -> str:
     """The output of the run that makes the study."""
-    answer = empty_study.run()
-    assert answer.returncode == 0, answer.stdout
-    return answer.stdout
+    result = empty_study.run()
+    assert result.returncode == 0, result.stdout
+    return result.stdout
 
 
 @pytest.fixture(scope="session")

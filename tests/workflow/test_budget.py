@@ -1,11 +1,11 @@
-"""What a budget buys of the paper's study: it can be run, and its own plan is within the budget."""
+"""The part of the paper's study within a budget: it can be run, and its plan fits the budget."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from study import job_counts, shown_by
+from study import command_output, job_counts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,15 +18,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def snakemake(folder: Path, *arguments: str) -> str:
-    """All that is shown of a run with the paper's configuration."""
+    """The output of a run, which must succeed."""
     command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
-    return shown_by([*command, "--directory", folder, *arguments], folder)
+    return command_output([*command, "--directory", folder, *arguments], folder)
 
 
 def plan(folder: Path, *configfiles: str, **keys: float) -> str:
     """The page of a plan with some changed keys of the configuration."""
-    (folder / "config/asked.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
-    files = ["config/paper.yaml", "config/asked.yaml", *configfiles]
+    (folder / "config/keys.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
+    files = ["config/paper.yaml", "config/keys.yaml", *configfiles]
     snakemake(folder, "plan", "--configfile", *files)
     return (folder / "results/plan.txt").read_text(encoding="utf-8")
 
@@ -37,29 +37,32 @@ def hours_of(page: str) -> float:
     return float(line.split()[2].replace(",", ""))
 
 
-def test_a_part_within_a_budget_is_a_study_of_its_own(folder: Path) -> None:
+def test_part_within_a_budget_can_be_run_as_a_study(folder: Path) -> None:
     price = {"throughput": {"price_per_gpu_hour": 2.0, "seconds_per_job": 5.0}}
-    whole = hours_of(plan(folder, **price))
-    asked = round(0.1 * whole)
-    page = plan(folder, budget=asked, **price)
-    assert hours_of(page) == whole
-    assert f"  budget: {asked:,.1f} GPU-hours (price_per_gpu_hour: {2 * asked:,.2f}) cover " in page
-    # The end of the command that is shown.
+    total_hours = hours_of(plan(folder, **price))
+    budget_hours = round(0.1 * total_hours)
+    page = plan(folder, budget=budget_hours, **price)
+    assert hours_of(page) == total_hours
+    assert (
+        f"  budget: {budget_hours:,.1f} GPU-hours (price_per_gpu_hour: {2 * budget_hours:,.2f}) cover "
+        in page
+    )
+    # The page shows the command of the part.
     (command,) = [line for line in page.splitlines() if line.startswith("    --configfile")]
     _, *files, _, target = command.split()
-    assert files == ["config/paper.yaml", "config/asked.yaml", "results/budget/config.yaml"]
-    part = plan(folder, "results/budget/config.yaml", budget=asked, **price)
-    assert 0.5 * asked < hours_of(part) <= asked
-    assert "cover the entire study" in part
-    laid_over = yaml.safe_load((folder / files[-1]).read_text(encoding="utf-8"))
-    table = (folder / laid_over["experiments"]).read_text(encoding="utf-8")
+    assert files == ["config/paper.yaml", "config/keys.yaml", "results/budget/config.yaml"]
+    part_page = plan(folder, "results/budget/config.yaml", budget=budget_hours, **price)
+    assert 0.5 * budget_hours < hours_of(part_page) <= budget_hours
+    assert "cover the entire study" in part_page
+    overlay = yaml.safe_load((folder / files[-1]).read_text(encoding="utf-8"))
+    table = (folder / overlay["experiments"]).read_text(encoding="utf-8")
     rows = [line.split("\t") for line in table.splitlines()[2:]]
-    shown = snakemake(folder, "--dry-run", "--configfile", *files, "--", target)
-    trainings = len({tuple(row[3:]) for row in rows}) * len(laid_over["tasks_shown"])
-    assert job_counts(shown)["fine_tune"] == trainings
+    output = snakemake(folder, "--dry-run", "--configfile", *files, "--", target)
+    trainings = len({tuple(row[3:]) for row in rows}) * len(overlay["tasks_shown"])
+    assert job_counts(output)["fine_tune"] == trainings
 
 
-def test_a_budget_that_is_too_small_names_the_cheapest_row(folder: Path) -> None:
+def test_too_small_budget_names_the_cheapest_row(folder: Path) -> None:
     page = plan(folder, budget=0.001)
     (line,) = [line for line in page.splitlines() if line.startswith("  budget: ")]
-    assert line.startswith("  budget: 0.001 GPU-hours are too few. The cheapest row is ")
+    assert line.startswith("  budget: 0.001 GPU-hours ") and "The cheapest row is " in line

@@ -83,7 +83,7 @@ def jobs(folder: Path, suffix: str) -> set[str]:
     return {str(path.relative_to(folder))[: -len(suffix)] for path in folder.rglob(f"*{suffix}")}
 
 
-def test_table5_has_a_line_for_every_row_of_it(study: Study) -> None:
+def test_table5_has_a_line_for_every_experiment_of_table5(study: Study) -> None:
     table = read_csv(study.folder / "results/table5.csv")
     columns = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
     for task, (_, metric) in TASKS.items():
@@ -109,7 +109,7 @@ def test_table5_prints_the_scores_relative_to_the_reference(study: Study) -> Non
         ]
 
 
-def test_table5_s_intervals_are_around_its_scores(study: Study) -> None:
+def test_table5_intervals_contain_the_scores(study: Study) -> None:
     for line in read_csv(study.folder / "results/table5.csv"):
         for task, (_, metric) in TASKS.items():
             low, value, high = (
@@ -120,7 +120,7 @@ def test_table5_s_intervals_are_around_its_scores(study: Study) -> None:
             assert above in ("yes", "no")
 
 
-def test_baselines_are_of_the_studys_data(study: Study) -> None:
+def test_baselines_are_computed_from_the_datasets(study: Study) -> None:
     chance, bm25 = read_csv(study.folder / "results/table5_baselines.csv")
     assert (chance["baseline"], bm25["baseline"]) == ("chance", "bm25")
     lines = (study.folder / "results/datasets/mini_inference/train.jsonl").read_text().splitlines()
@@ -137,12 +137,12 @@ def test_baselines_are_of_the_studys_data(study: Study) -> None:
     record = json.loads(items.with_suffix("").with_suffix(".json").read_text(encoding="utf-8"))
     assert record["value"] == pytest.approx(float(chance["qa_f1"]), abs=0.01)
     assert record["rule"].startswith("the words of the passage from word")
-    own = {item.id for item in read_items(items)}
+    baseline_ids = {item.id for item in read_items(items)}
     folder = study.folder / f"results/scores/{RECIPES[0]}/qa/all-languages"
-    assert own == {item.id for item in read_items(folder / "seed-1.items.parquet")}
+    assert baseline_ids == {item.id for item in read_items(folder / "seed-1.items.parquet")}
 
 
-def test_the_other_tables_say_the_same(study: Study) -> None:
+def test_other_table_formats_show_the_same_scores(study: Study) -> None:
     results = study.folder / "results"
     for name in ("table5.tex", "table5.html"):
         text = (results / name).read_text(encoding="utf-8")
@@ -154,7 +154,7 @@ def test_the_other_tables_say_the_same(study: Study) -> None:
     assert {line["language"] for line in lines} == {"deu", "jpn"}
 
 
-def test_table1_counts_what_was_read(study: Study) -> None:
+def test_table1_counts_the_examples_that_were_read(study: Study) -> None:
     table = {line["task"]: line for line in read_csv(study.folder / "results/table1.csv")}
     assert list(table) == list(TASKS)
     for task, (dataset, parts) in {
@@ -168,7 +168,7 @@ def test_table1_counts_what_was_read(study: Study) -> None:
         assert (table[task]["languages"], table[task]["language_codes"]) == ("2", "deu jpn")
 
 
-def test_table2_is_the_configuration(study: Study) -> None:
+def test_table2_shows_the_configuration(study: Study) -> None:
     table = {line["parameter"]: line for line in read_csv(study.folder / "results/table2.csv")}
     assert [table["max_steps"][task] for task in TASKS] == ["2"] * 5
     assert table["learning_rate"]["nli"] == "0.0005"
@@ -197,7 +197,7 @@ def test_table4_compares_groupings_on_one_language(study: Study) -> None:
     assert oracle["ndcg_at_10"] == f"{record['by_language']['jpn']:.4f}"
 
 
-def test_items_make_up_the_scores(study: Study) -> None:
+def test_items_average_to_the_scores(study: Study) -> None:
     for task in TASKS:
         record = read_score(study, RECIPES[2], task)
         path = study.folder / f"results/scores/{RECIPES[2]}/{task}/all-languages"
@@ -208,7 +208,7 @@ def test_items_make_up_the_scores(study: Study) -> None:
         }
 
 
-def test_differences_are_those_of_the_scores(study: Study) -> None:
+def test_significance_differences_equal_score_differences(study: Study) -> None:
     lines = read_csv(study.folder / "results/significance.csv")
     found = {line["compared"] for line in lines}
     assert found == {"pretraining", "grouping", "reference", "training"}
@@ -221,26 +221,28 @@ def test_differences_are_those_of_the_scores(study: Study) -> None:
         assert 0 < float(line["p"]) <= float(line["p_adjusted"]) <= 1
 
 
-def test_claims_are_judged_on_what_was_measured(study: Study) -> None:
+def test_claims_are_judged_from_the_measured_scores(study: Study) -> None:
     lines = read_csv(study.folder / "results/claims.csv")
-    whole = [line for line in lines if line["task"] == "all"]
-    assert len({line["claim"] for line in lines}) == len(whole) > 20
-    # One K-Means experiment cannot decide most of them; the lexicons of Table 4 decide one.
-    assert {line["verdict"] for line in whole} <= {
+    overall = [line for line in lines if line["task"] == "all"]
+    assert len({line["claim"] for line in lines}) == len(overall) > 20
+    # Most claims need more than one K-Means experiment.
+    assert {line["verdict"] for line in overall} <= {
         *("holds", "contradicted", "undecided", "not measured")
     }
-    for line in whole:
+    for line in overall:
         assert (line["verdict"] == "not measured") == line["detail"].startswith("needs ")
         assert (line["verdict"] == "not measured") == (line["value"] == "")
-    falls = next(line for line in whole if line["claim"].startswith("Scores fall"))
-    assert falls["verdict"] == "not measured"
-    assert float(falls["published"]) > 0  # the paper's own numbers fall
+    falling = next(line for line in overall if line["claim"].startswith("Scores fall"))
+    assert falling["verdict"] == "not measured"
+    assert float(falling["published"]) > 0  # the paper's own numbers fall
     page = (study.folder / "results/claims.html").read_text(encoding="utf-8")
     assert "The paper&#39;s claims: A cut-down study" in page
 
 
-def test_controls_are_the_scores_of_their_experiments(study: Study) -> None:
-    (line,) = read_csv(study.folder / "results/controls.csv")  # one, which Figure 3 also has
+def test_controls_table_shows_the_scores_of_its_experiments(study: Study) -> None:
+    (line,) = read_csv(
+        study.folder / "results/controls.csv"
+    )  # the only control, which Figure 3 also shows
     assert (line["method"], line["clsa"], line["ratio"]) == ("First-k", "no", "0.4")
     for task, (kind, metric) in TASKS.items():
         value = read_score(study, RECIPES[3], task)["value"]
@@ -249,7 +251,7 @@ def test_controls_are_the_scores_of_their_experiments(study: Study) -> None:
         assert line[f"{task}_{metric}_minus_kmeans"] == ""  # no K-Means at that ratio
 
 
-def test_the_loss_on_held_out_text_is_that_of_pretraining(study: Study) -> None:
+def test_held_out_table_shows_the_losses_of_pretraining(study: Study) -> None:
     lines = read_csv(study.folder / "results/held_out.csv")
     files = sorted((study.folder / "results/held_out").rglob("*.json"))
     found = [json.loads(path.read_text(encoding="utf-8"))["by_language"] for path in files]
@@ -261,7 +263,7 @@ def test_the_loss_on_held_out_text_is_that_of_pretraining(study: Study) -> None:
             assert float(line["low"]) <= float(line["loss"]) <= float(line["high"])
 
 
-def test_groups_are_measured(study: Study) -> None:
+def test_group_quality_table_describes_the_groups(study: Study) -> None:
     (line,) = read_csv(study.folder / "results/group_quality.csv")
     assert line["grouping"] == "kmeans-cosine-0.05"
     assert (line["subwords"], line["semantic_tokens"]) == ("2500", "125")
@@ -269,8 +271,8 @@ def test_groups_are_measured(study: Study) -> None:
 
 
 def test_the_report_has_every_table_and_figure(study: Study) -> None:
-    answer = study.run(options=["--report", "results/report.html"])
-    assert answer.returncode == 0, answer.stdout
+    result = study.run(options=["--report", "results/report.html"])
+    assert result.returncode == 0, result.stdout
     page = (study.folder / "results/report.html").read_text(encoding="utf-8")
     for name in ("figure2", "figure3", "figure5"):
         assert f"{name}.png" in page
@@ -295,13 +297,13 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
 @pytest.mark.parametrize(
     "figure", ["figure2", "figure3", "figure5", "controls", "held_out", "pretraining_curves"]
 )
-def test_figures_are_whole_pictures(study: Study, figure: str) -> None:
+def test_figures_are_pdf_and_png_files(study: Study, figure: str) -> None:
     path = study.folder / f"results/figures/{figure}"
     assert path.with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
     assert path.with_suffix(".png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
-def test_the_explorer_opens_on_the_studys_groups(study: Study, browser: Any) -> None:
+def test_explorer_shows_the_groups_of_the_study(study: Study, browser: Any) -> None:
     tab = browser.new_context(offline=True).new_page()
     tab.goto((study.folder / "results/explorer.html").as_uri() + "#Tomate")
     tab.wait_for_selector("#the-subword")
@@ -325,7 +327,9 @@ def read_record(study: Study, experiment: str, task: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_score_says_what_it_is_of(study: Study, recipe: str, task: str) -> None:
+def test_every_score_file_names_its_task_recipe_and_seed(
+    study: Study, recipe: str, task: str
+) -> None:
     score = read_score(study, recipe, task)
     kind, metric = TASKS[task]
     assert (score["task"], score["kind"], score["metric"]) == (task, kind, metric)
@@ -337,7 +341,7 @@ def test_every_score_says_what_it_is_of(study: Study, recipe: str, task: str) ->
     assert all(0 <= value <= highest for value in score["by_language"].values())
 
 
-def test_what_experiments_share_is_made_once(full_run: str) -> None:
+def test_files_shared_by_experiments_are_made_once(full_run: str) -> None:
     assert job_counts(full_run) == JOBS
 
 
@@ -350,13 +354,13 @@ def test_every_job_leaves_a_log_and_a_benchmark(study: Study) -> None:
         assert float(line["s"]) > 0, job
 
 
-def test_what_no_experiment_asks_for_is_made_on_demand(study: Study) -> None:
+def test_files_outside_the_experiments_are_made_on_request(study: Study) -> None:
     """Lexicon groups (Appendix F), and training on one language (section 4.5)."""
     groups = "results/groups/unigram/unaligned/dfull/lexicon-numbers.safetensors"
     score = f"results/scores/{RECIPES[0]}/nli/deu/seed-1.json"
-    answer = study.run(groups, score)
-    assert answer.returncode == 0, answer.stdout
-    assert job_counts(answer.stdout) == {"group_by_lexicon": 1, "fine_tune": 1}
+    result = study.run(groups, score)
+    assert result.returncode == 0, result.stdout
+    assert job_counts(result.stdout) == {"group_by_lexicon": 1, "fine_tune": 1}
     grouped = Groups.load(study.folder / groups)
     assert 0 < len(grouped.weight) < len(grouped.token_to_group) == 2500
     zero_shot = json.loads((study.folder / score).read_text(encoding="utf-8"))
@@ -373,13 +377,13 @@ def test_a_fine_tuning_logs_its_loss_and_score(study: Study) -> None:
     assert f"accuracy {value:.4f} over 2 languages" in log
 
 
-def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
-    """Aligned, grouped, pretrained, fine-tuned and tabulated again."""
-    before = study.made()
-    answer = study.run(options=["--forcerun", "align"])
-    assert answer.returncode == 0, answer.stdout
-    after = study.made()
-    again = {path for path in before if after[path].time > before[path].time}
+def test_same_seeds_give_identical_files(study: Study) -> None:
+    """Run everything again from alignment on, and compare the files."""
+    before = study.output_files()
+    result = study.run(options=["--forcerun", "align"])
+    assert result.returncode == 0, result.stdout
+    after = study.output_files()
+    rewritten = {path for path in before if after[path].time > before[path].time}
     part = "unigram/clsa-emoji+numbers+roundtrip"
     expected = {f"results/embeddings/{part}/{d}.safetensors" for d in ("dfull", "d64")}
     expected.add(f"results/groups/{part}/d64/kmeans-cosine-0.05.safetensors")
@@ -397,18 +401,18 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
     }
     expected.add(f"results/held_out/{part}/d64/kmeans-cosine-0.05.json")
     for task in TASKS:
-        scored = f"{RECIPES[2]}/{task}/all-languages/seed-1"
-        expected |= {f"results/scores/{scored}.{suffix}" for suffix in ("json", "items.parquet")}
-        expected.add(f"results/predictions/{scored}.jsonl.gz")
-    measured = {  # the speed of this run
+        run = f"{RECIPES[2]}/{task}/all-languages/seed-1"
+        expected |= {f"results/scores/{run}.{suffix}" for suffix in ("json", "items.parquet")}
+        expected.add(f"results/predictions/{run}.jsonl.gz")
+    with_speed = {  # files that contain the speed of a run
         f"results/efficiency/{part}/d64/kmeans-cosine-0.05.{suffix}"
         for suffix in ("json", "all-logits.json")
     }
-    measured |= {f"results/table3.{suffix}" for suffix in ("csv", "html")}
+    with_speed |= {f"results/table3.{suffix}" for suffix in ("csv", "html")}
     steps = [f"pretrain/{part}/d64/kmeans-cosine-0.05"]
     steps += [f"fine_tune/{RECIPES[2]}/{task}/all-languages/seed-1" for task in TASKS]
-    measured |= {f"results/training/{path}.steps.tsv" for path in steps}
-    expected |= measured
+    with_speed |= {f"results/training/{path}.steps.tsv" for path in steps}
+    expected |= with_speed
     expected |= {
         f"results/table5{s}"
         for s in (
@@ -425,41 +429,39 @@ def test_the_same_seeds_make_the_same_bytes(study: Study) -> None:
         for suffix in ("pdf", "png")
     }
     expected |= {"results/explorer.html", "results/provenance.json", "results/provenance.html"}
-    assert again == expected
-    assert {path: file.sha256 for path, file in after.items() if path not in measured} == {
-        path: file.sha256 for path, file in before.items() if path not in measured
+    assert rewritten == expected
+    assert {path: file.sha256 for path, file in after.items() if path not in with_speed} == {
+        path: file.sha256 for path, file in before.items() if path not in with_speed
     }
 
 
 def test_the_plan_counts_the_jobs_that_would_run(study: Study) -> None:
-    answer = study.run("plan")
-    assert answer.returncode == 0, answer.stdout
+    result = study.run("plan")
+    assert result.returncode == 0, result.stdout
     page = (study.folder / "results/plan.txt").read_text(encoding="utf-8")
-    assert page in answer.stdout  # printed and saved
+    assert page in result.stdout  # printed and saved
     table = page.partition("  total")[0].splitlines()[2:]
     planned = {line.split()[0]: int(line.split()[1]) for line in table}
-    every = study.run("results/table5.csv", options=["--dry-run", "--forceall"])
-    counts = job_counts(every.stdout)
+    dry_run = study.run("results/table5.csv", options=["--dry-run", "--forceall"])
+    counts = job_counts(dry_run.stdout)
     assert planned == {
         rule: count for rule, count in counts.items() if rule not in ("fetch_wheel", "table5")
     }
 
 
-def test_replicates_repeat_the_pipeline_with_seeds_of_their_own(
-    study: Study, tmp_path: Path
-) -> None:
-    own = Study(study.checkout, tmp_path / "replicated")
-    shutil.copytree(study.folder, own.folder, symlinks=True)
+def test_replicates_repeat_the_pipeline_with_other_seeds(study: Study, tmp_path: Path) -> None:
+    copied_study = Study(study.checkout, tmp_path / "replicated")
+    shutil.copytree(study.folder, copied_study.folder, symlinks=True)
     change = {"replicates": 2, "tasks_shown": ["nli"]}
-    answer = own.run("results/table5.csv", "results/claims.csv", change=change)
-    assert answer.returncode == 0, answer.stdout
+    result = copied_study.run("results/table5.csv", "results/claims.csv", change=change)
+    assert result.returncode == 0, result.stdout
     # Three experiments of Table 5, two with First-k, and two of Table 4.
-    assert job_counts(answer.stdout) == {
+    assert job_counts(result.stdout) == {
         **{"replicate_backbone": 2, "extract_embeddings": 2, "align": 1, "reduce_dimension": 1},
         **{"group_kmeans": 1, "group_first_k": 2, "group_by_lexicon": 1},
         **{"pretrain": 2, "fine_tune": 5 + 2, "table5": 1, "claims": 1},
     }
-    results = own.folder / "results"
+    results = copied_study.folder / "results"
     first, second = RECIPES[2], RECIPES[2].replace("unigram", "unigram.replicate-2")
     for recipe, seed in ((first, 1), (second, 1001)):
         path = results / f"scores/{recipe}/nli/all-languages/seed-{seed}.json"
@@ -488,15 +490,19 @@ def test_replicates_repeat_the_pipeline_with_seeds_of_their_own(
     spread = float(line["nli_accuracy_std_replicates"])
     assert spread == pytest.approx(statistics.stdev(values), abs=1e-4)
     assert "nli_accuracy_std" not in line
-    assert own.run("results/table5.csv", change=change, options=["--dry-run"]).returncode == 0
+    assert (
+        copied_study.run("results/table5.csv", change=change, options=["--dry-run"]).returncode == 0
+    )
 
 
-def test_a_pool_is_named_wherever_its_scores_are_shown(study: Study, tmp_path: Path) -> None:
-    own = Study(study.checkout, tmp_path / "pooled")
-    shutil.copytree(study.folder, own.folder, symlinks=True)
-    config = yaml.safe_load((own.folder / "config/config.yaml").read_text(encoding="utf-8"))
+def test_tables_name_the_pool_of_their_scores(study: Study, tmp_path: Path) -> None:
+    copied_study = Study(study.checkout, tmp_path / "pooled")
+    shutil.copytree(study.folder, copied_study.folder, symlinks=True)
+    config = yaml.safe_load(
+        (copied_study.folder / "config/config.yaml").read_text(encoding="utf-8")
+    )
     pool = {"depth": 5, "random_per_language": 2, "seed": 1}
-    answer = own.run(
+    result = copied_study.run(
         *("results/table5.csv", "results/comparison.html", "results/figures/figure5.pdf"),
         change={
             "tasks_shown": ["retrieval", "pooled", "reranked"],
@@ -507,26 +513,28 @@ def test_a_pool_is_named_wherever_its_scores_are_shown(study: Study, tmp_path: P
             },
         },
     )
-    assert answer.returncode == 0, answer.stdout
-    assert job_counts(answer.stdout) == {
+    assert result.returncode == 0, result.stdout
+    assert job_counts(result.stdout) == {
         **{"read_ranking_dataset": 1, "rank_bm25": 1, "pool_passages": 1, "tokenize_ranking": 1},
         **{"fine_tune": 2 * 3, "baseline": 2 * 2, "table5": 1, "comparison": 1, "figure_curves": 1},
     }
-    whole, part = (
-        own.folder / f"results/{folder}/passages.jsonl"
+    all_passages, pooled_passages = (
+        copied_study.folder / f"results/{folder}/passages.jsonl"
         for folder in ("datasets/pooled", "pools/pooled")
     )
-    assert set(part.read_text().splitlines()) < set(whole.read_text().splitlines())
-    score = read_score(own, RECIPES[0], "pooled")
+    assert set(pooled_passages.read_text().splitlines()) < set(
+        all_passages.read_text().splitlines()
+    )
+    score = read_score(copied_study, RECIPES[0], "pooled")
     assert score["collection"] == {"pool": pool}
-    # BM25's lists, which are reranked, are from the entire collection.
-    assert "collection" not in read_score(own, RECIPES[0], "reranked")
-    searched = "the relevant passages, BM25's first 5 and 2 others per language (seed 1)"
-    for line in read_csv(own.folder / "results/table5.csv"):
-        assert line["pooled_ndcg_at_10_collection"] == searched
+    # Reranking uses BM25's lists of the entire collection.
+    assert "collection" not in read_score(copied_study, RECIPES[0], "reranked")
+    pool_text = "the relevant passages, BM25's first 5 and 2 others per language (seed 1)"
+    for line in read_csv(copied_study.folder / "results/table5.csv"):
+        assert line["pooled_ndcg_at_10_collection"] == pool_text
         assert set(line) & {"retrieval_ndcg_at_10_collection", "reranked_collection"} == set()
-    for line in read_csv(own.folder / "results/comparison.csv"):
-        assert line["collection"] == (searched if line["task"] == "pooled" else "")
+    for line in read_csv(copied_study.folder / "results/comparison.csv"):
+        assert line["collection"] == (pool_text if line["task"] == "pooled" else "")
     for name in ("table5.html", "table5.tex", "comparison.html", "table5_by_language.csv"):
-        text = (own.folder / "results" / name).read_text(encoding="utf-8")
+        text = (copied_study.folder / "results" / name).read_text(encoding="utf-8")
         assert "first 5 and 2 others per language" in text, name

@@ -18,7 +18,7 @@ TARGETS = [
 
 
 @pytest.fixture
-def fresh(
+def separate_study(
     tmp_path: Path, wheel: Callable[[str], Path], wheel_pins: dict[str, dict[str, str]]
 ) -> Study:
     """A separate study, to observe which jobs run in parallel."""
@@ -26,9 +26,9 @@ def fresh(
     return new_study(tmp_path / "checkout", tmp_path / "study", wheels)
 
 
-def test_every_job_has_a_gpu_of_its_own(fresh: Study, tmp_path: Path) -> None:
+def test_parallel_jobs_use_different_gpus(separate_study: Study, tmp_path: Path) -> None:
     record = tmp_path / "record"
-    process = fresh.start(
+    process = separate_study.start(
         *TARGETS,
         options=["--profile", str(ROOT / "profiles/gpu"), "--cores", "4"],
         environment={
@@ -40,7 +40,7 @@ def test_every_job_has_a_gpu_of_its_own(fresh: Study, tmp_path: Path) -> None:
     )
     output, _ = process.communicate()
     assert process.returncode == 0, output
-    assert provided(output) == ["2"]
+    assert gpu_limit(output) == ["2"]
     spans = [line.split() for line in record.read_text(encoding="utf-8").splitlines()]
     spans = [(name, float(began), float(ended)) for name, began, ended in spans]
     assert len(spans) == len(TARGETS)
@@ -48,18 +48,18 @@ def test_every_job_has_a_gpu_of_its_own(fresh: Study, tmp_path: Path) -> None:
     for i, (name, began, ended) in enumerate(spans):
         for other, other_began, other_ended in spans[i + 1 :]:
             assert name != other or ended <= other_began or other_ended <= began
-    together = [
+    overlapping = [
         (one, other)
         for one in spans
         for other in spans
         if one[0] < other[0] and one[1] < other[2] and other[1] < one[2]
     ]
-    assert together  # not just one after another
-    logs = sorted((fresh.folder / "results/logs/group_kmeans").rglob("*.log"))
+    assert overlapping  # some jobs ran at the same time
+    logs = sorted((separate_study.folder / "results/logs/group_kmeans").rglob("*.log"))
     for log in logs:
-        said = log.read_text(encoding="utf-8")
-        assert re.search(r"uses GPU [13] of this machine", said), said
-        assert re.search(r"K-Means by torch on .+, float32: ", said), said
+        log_text = log.read_text(encoding="utf-8")
+        assert re.search(r"uses GPU [13] of this machine", log_text), log_text
+        assert re.search(r"K-Means by torch on .+, float32: ", log_text), log_text
     assert len(logs) == len(TARGETS)
 
 
@@ -73,21 +73,21 @@ def test_every_job_has_a_gpu_of_its_own(fresh: Study, tmp_path: Path) -> None:
         ([], "", []),
     ],
 )
-def test_the_limit_is_the_number_of_gpus(
-    options: list[str], devices: str, gpus: list[str], fresh: Study
+def test_gpu_limit_equals_the_number_of_gpus(
+    options: list[str], devices: str, gpus: list[str], separate_study: Study
 ) -> None:
     """In a run of jobs without GPUs, because a dry run does not show the limit."""
-    process = fresh.start(
+    process = separate_study.start(
         f"results/embeddings/{EMBEDDINGS}.safetensors",
         options=["--profile", str(ROOT / "profiles/gpu"), *options, "--until", "fetch_wheel"],
         environment={"CUDA_VISIBLE_DEVICES": devices},
     )
     output, _ = process.communicate()
     assert process.returncode == 0, output
-    assert provided(output) == gpus
+    assert gpu_limit(output) == gpus
 
 
-def provided(output: str) -> list[str]:
+def gpu_limit(output: str) -> list[str]:
     """The number of GPUs for parallel jobs in Snakemake's output."""
     lines = re.findall(r"^Provided resources: .*$", output, re.MULTILINE)
     return re.findall(r'\bgpu=Resource\("gpu", (\d+)\)', "\n".join(lines))

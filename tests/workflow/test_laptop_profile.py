@@ -1,5 +1,5 @@
-"""The study on real data, ``config/laptop.yaml``, with a mirror in place of its hosts: on small files
-of the same layout, and on the copies of the real data where a variable names their folder."""
+"""The study on real data, ``config/laptop.yaml``, with a mirror in place of its hosts. The mirror has
+small files of the same layout, or the real data if an environment variable names their folder."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def languages(section: str, name: str) -> list[str]:
 
 
 def sentence(language: str, number: int) -> str:
-    """Some text that is like no other."""
+    """A unique text."""
     return f"{language} says thing {number} in its own way"
 
 
@@ -42,7 +42,8 @@ def squad(language: str, split: str, paragraphs: int, prefix: str) -> dict[str, 
 
 
 def small_copies(folder: Path) -> Path:
-    """Small files of all that the study reads, laid out as ``profiles/offline/mirrors.yaml`` says."""
+    """Write small versions of all files of the study, in the layout of
+    ``profiles/offline/mirrors.yaml``."""
 
     def write(path: str, text: str) -> None:
         file = folder / path
@@ -75,7 +76,7 @@ def small_copies(folder: Path) -> Path:
     return folder
 
 
-#: The small files are not those that are pinned, and so are named one by one.
+#: The files of downloads with pinned checksums, which the small files do not have.
 UNPINNED: dict[str, Any] = {
     "masakhaner": [
         f"{language}/{split}.txt"
@@ -91,14 +92,14 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """``run(target, …, data=FOLDER)``: the study by its offline profile, in a folder of its own."""
+    """``run(target, …, data=FOLDER)``: run the study with its offline profile, in a separate folder."""
     folder = tmp_path / "study"
     folder.mkdir()
     for part in ("Snakefile", "rules", "workflow", "envs", "config"):
         (folder / part).symlink_to(ROOT / part)
     shutil.copytree(ROOT / "profiles", folder / "profiles")
 
-    def started(
+    def run_study(
         *arguments: str, data: Path | None, change: dict[str, Any] | None = None
     ) -> subprocess.CompletedProcess[str]:
         files = ["config/laptop.yaml", "profiles/offline/mirrors.yaml"]
@@ -120,31 +121,31 @@ def run(tmp_path: Path) -> Run:
             check=False,
         )
 
-    return started
+    return run_study
 
 
-def unpinned(**change: Any) -> dict[str, Any]:
-    """What to lay over the study so that it takes the small files."""
+def small_files_change(**change: Any) -> dict[str, Any]:
+    """Changes of the config with which the study accepts the small files."""
     downloads = {name: {"checksums": None, "files": files} for name, files in UNPINNED.items()}
     return {"downloads": downloads, **change}
 
 
-def test_the_main_curves_are_planned_without_a_network(run: Run, tmp_path: Path) -> None:
+def test_main_curves_resolve_without_a_network(run: Run, tmp_path: Path) -> None:
     main = {"experiments": "config/laptop_main_experiments.tsv"}
     targets = ("results/runs/laptop/table5.csv", "results/runs/laptop/controls.csv")
-    answer = run(*targets, "--dry-run", data=tmp_path, change=main)
-    assert answer.returncode == 0, answer.stdout
-    counts = job_counts(answer.stdout)
+    result = run(*targets, "--dry-run", data=tmp_path, change=main)
+    assert result.returncode == 0, result.stdout
+    counts = job_counts(result.stdout)
     assert counts["fine_tune"] == MAIN_ROWS * TASKS
     assert counts["fetch_download"] == len(LAPTOP["downloads"])
     assert "pretrain" not in counts
 
 
-def test_the_whole_study_adds_to_the_main_curves(run: Run, tmp_path: Path) -> None:
-    answer = run("all", "--dry-run", data=tmp_path)
-    assert answer.returncode == 0, answer.stdout
-    counts = job_counts(answer.stdout)
-    with_english = TASKS - 1  # MasakhaNER has none
+def test_full_study_adds_jobs_to_the_main_curves(run: Run, tmp_path: Path) -> None:
+    result = run("all", "--dry-run", data=tmp_path)
+    assert result.returncode == 0, result.stdout
+    counts = job_counts(result.stdout)
+    with_english = TASKS - 1  # MasakhaNER has no English
     pretrained = 2 + 4 + 4 + 2 * 4 + 2  # oracles, K-Means, aligned, two dimensions, ungrouped
     rows = MAIN_ROWS + pretrained + 1 + 4  # the aligned oracle, weighted K-Means
     assert counts["fine_tune"] == rows * TASKS + 5 * with_english
@@ -152,29 +153,29 @@ def test_the_whole_study_adds_to_the_main_curves(run: Run, tmp_path: Path) -> No
     assert counts["group_kmeans_weighted"] == counts["group_first_k"] == 4
 
 
-def test_replicates_are_a_run_of_their_own(run: Run, tmp_path: Path) -> None:
+def test_replicates_are_a_separate_run(run: Run, tmp_path: Path) -> None:
     profile = yaml.safe_load((ROOT / "profiles/laptop-replicates/config.yaml").read_text("utf-8"))
     options = profile["config"]
-    # Of a run that has not been started, nothing can be taken.
+    # The base run has not been started, so it has no files to share.
     assert "base_run=laptop" in options
     options = [option for option in options if not option.startswith("base_run")]
-    answer = run(
+    result = run(
         *("results/runs/laptop-replicates/table5.csv", "--dry-run", "--config", *options),
         data=tmp_path,
     )
-    assert answer.returncode == 0, answer.stdout
-    # The rows of Table 5, First-k and the controls apart.
-    assert job_counts(answer.stdout)["fine_tune"] == 9 * 3 * 3
+    assert result.returncode == 0, result.stdout
+    # The rows of Table 5 without First-k and the controls.
+    assert job_counts(result.stdout)["fine_tune"] == 9 * 3 * 3
 
 
-def test_all_data_are_read_by_way_of_the_mirror(run: Run, tmp_path: Path) -> None:
+def test_every_source_is_read_through_the_mirror(run: Run, tmp_path: Path) -> None:
     """Every download and reader of the study, on small files."""
     results = "results/runs/laptop"
     targets = [f"{results}/datasets/{name}/test.jsonl" for name in LAPTOP["datasets"]]
     targets += [f"{results}/corpora/{name}.jsonl" for name in LAPTOP["corpora"]]
     targets += [f"{results}/lexicons/{name}.tsv" for name in LAPTOP["lexicons"]]
-    answer = run(*targets, data=small_copies(tmp_path / "data"), change=unpinned())
-    assert answer.returncode == 0, answer.stdout
+    result = run(*targets, data=small_copies(tmp_path / "data"), change=small_files_change())
+    assert result.returncode == 0, result.stdout
     for name, spec in LAPTOP["datasets"].items():
         rows = read_jsonl(tmp_path / f"study/{results}/datasets/{name}/test.jsonl")
         assert {row["language"] for row in rows} == set(spec["options"]["languages"]), name
@@ -185,24 +186,22 @@ def test_all_data_are_read_by_way_of_the_mirror(run: Run, tmp_path: Path) -> Non
     assert json.loads(provenance.read_text("utf-8"))["from"] == LAPTOP["downloads"]["xquad"]["url"]
 
 
-def test_a_folder_that_nobody_names_is_asked_for(run: Run) -> None:
-    answer = run("all", "--dry-run", data=None)
-    assert answer.returncode != 0
-    assert f"the environment variable {VARIABLE} is not set" in answer.stdout
-    assert "Traceback" not in answer.stdout
+def test_unset_data_folder_variable_is_named_in_the_error(run: Run) -> None:
+    result = run("all", "--dry-run", data=None)
+    assert result.returncode != 0
+    assert f"the environment variable {VARIABLE} is not set" in result.stdout
+    assert "Traceback" not in result.stdout
 
 
-def test_a_file_that_the_mirror_lacks_or_has_changed_is_named(run: Run, tmp_path: Path) -> None:
+def test_missing_or_changed_mirror_file_is_named_in_the_error(run: Run, tmp_path: Path) -> None:
     data = small_copies(tmp_path / "data")
     (data / "xnli/ur.dev.tsv").unlink()
     target = "resources/runs/laptop/downloads/{}".format
-    answer = run(target("xnli"), data=data)
+    result = run(target("xnli"), data=data)
+    assert_one_message(result.stdout, r"'xnli': there is no file \S+ur\.dev\.tsv; put it there")
+    result = run(target("xquad"), data=data)
     assert_one_message(
-        answer.stdout, r"'xnli': there is no file \S+ur\.dev\.tsv; put it there or correct"
-    )
-    answer = run(target("xquad"), data=data)
-    assert_one_message(
-        answer.stdout, r"'xquad': xquad\.ar\.json from \S+ has sha256 \S+ and should have"
+        result.stdout, r"'xquad': xquad\.ar\.json from \S+ has sha256 \S+ and should have"
     )
 
 
@@ -215,20 +214,20 @@ def test_a_file_that_the_mirror_lacks_or_has_changed_is_named(run: Run, tmp_path
         ("xquad", "tur", r"no data in tur; available are ara, deu, .*`languages`"),
     ],
 )
-def test_a_language_that_the_data_lack_is_named(
+def test_missing_language_is_named_in_the_error(
     run: Run, tmp_path: Path, dataset: str, language: str, message: str
 ) -> None:
     options = {"languages": [*languages("datasets", dataset), language]}
-    change = unpinned(datasets={dataset: {"options": options}})
+    change = small_files_change(datasets={dataset: {"options": options}})
     target = f"results/runs/laptop/datasets/{dataset}/test.jsonl"
-    answer = run(target, data=small_copies(tmp_path / "data"), change=change)
-    assert_one_message(answer.stdout, message)
+    result = run(target, data=small_copies(tmp_path / "data"), change=change)
+    assert_one_message(result.stdout, message)
 
 
-def test_the_real_data_are_read_and_cut(run: Run) -> None:
+def test_real_data_are_read_and_tokenized(run: Run) -> None:
     """On the copies of the real data, tokenised with the study's own vocabulary."""
     if not os.environ.get(VARIABLE):
         pytest.skip(f"needs {VARIABLE}, which names the folder of the real data")
     target = "results/runs/laptop/tokenized/me5-4x32k/original/tydiqa/test.parquet"
-    answer = run(target, data=Path(os.environ[VARIABLE]))
-    assert answer.returncode == 0, answer.stdout
+    result = run(target, data=Path(os.environ[VARIABLE]))
+    assert result.returncode == 0, result.stdout

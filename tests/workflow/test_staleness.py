@@ -10,16 +10,16 @@ from study import Study
 
 PROVENANCE = {"provenance": 1}
 TABLES = {"table5": 1, "claims": 1, "comparison": 1, "significance": 1} | PROVENANCE
-# Figures 3 and 5, and the controls, which here are First-k, pretrained only for the oracle.
+# Figures 3 and 5, and the controls, which are First-k here.
 SHOWN = TABLES | {"figure_curves": 3, "controls": 1}
-# From the groups of the aligned experiment, which is only in Figure 5.
+# Everything after the groups of the aligned experiment, which is only in Figure 5.
 GROUPED = {"group_kmeans": 1, "pretrain": 1, "measure_pretraining": 1, "fine_tune": 5} | TABLES
 GROUPED |= {"figure_curves": 1, "table3": 1, "group_quality": 1, "explorer": 1}
 GROUPED |= {"figure_group_quality": 1, "figure_pretraining": 1, "held_out": 1}
 # Both pretrained models, and their figures and measurements.
 PRETRAINED = {"pretrain": 2, "measure_pretraining": 2, "figure_pretraining": 1, "fine_tune": 10}
 PRETRAINED |= {"held_out": 1}
-# Through task_scores.py: rules that read scores, not only their items.
+# Rules that read scores with task_scores.py, and not only the items.
 READING_SCORES = {
     rule: n for rule, n in SHOWN.items() if rule not in ("significance", "claims")
 } | {"table4": 1, "held_out": 1}
@@ -30,7 +30,7 @@ def test_another_mirror_makes_nothing_stale(study: Study) -> None:
     assert study.stale(change={"mirrors": {"hub": "/data/hub"}}) == {}
 
 
-def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
+def test_nothing_is_stale_after_a_full_run(study: Study) -> None:
     assert study.stale("all", "download") == {}
 
 
@@ -89,7 +89,9 @@ def test_nothing_is_stale_once_all_is_done(study: Study) -> None:
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )  # fmt: skip
-def test_a_changed_config(study: Study, change: dict[str, Any], stale: dict[str, int]) -> None:
+def test_changed_config_makes_dependent_jobs_stale(
+    study: Study, change: dict[str, Any], stale: dict[str, int]
+) -> None:
     assert study.stale(change=change) == stale
 
 
@@ -115,19 +117,19 @@ def test_a_changed_config(study: Study, change: dict[str, Any], stale: dict[str,
     ],
     ids=["kmeans", "lexicon"],
 )
-def test_a_new_experiment_shares_what_the_others_made(
+def test_new_experiment_reuses_existing_files(
     study: Study, row: str, stale: dict[str, int]
 ) -> None:
     table = (study.folder / "config/experiments.tsv").read_text(encoding="utf-8")
-    longer = study.folder / "config/longer.tsv"
-    longer.write_text(table + row.replace(" ", "\t") + "\n", encoding="utf-8")
-    its_own = {
+    longer_table = study.folder / "config/longer_table.tsv"
+    longer_table.write_text(table + row.replace(" ", "\t") + "\n", encoding="utf-8")
+    jobs_of_any_row = {
         "fine_tune": 5,
         "figure_pipelines": 1,
         "significance": 1,
         "claims": 1,
     } | PROVENANCE
-    assert study.stale(change={"experiments": "config/longer.tsv"}) == stale | its_own
+    assert study.stale(change={"experiments": "config/longer_table.tsv"}) == stale | jobs_of_any_row
 
 
 @pytest.fixture
@@ -135,12 +137,12 @@ def edited(request: pytest.FixtureRequest, study: Study, tmp_path: Path) -> Iter
     """Add a line to a file of the study or its checkout. Restore it with its date."""
     origin, name = request.param
     path = getattr(study, origin) / name
-    kept = tmp_path / path.name
-    shutil.copy2(path, kept)
+    backup = tmp_path / path.name
+    shutil.copy2(path, backup)
     with path.open("a", encoding="utf-8") as file:
         file.write("A_LINE_MORE = 1\n" if path.suffix == ".py" else "# A line more.\n")
     yield
-    shutil.copy2(kept, path)
+    shutil.copy2(backup, path)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def edited(request: pytest.FixtureRequest, study: Study, tmp_path: Path) -> Iter
     ids=["kmeans", "reranking", "tables", "corpus"],
 )
 @pytest.mark.usefixtures("edited")
-def test_an_edited_file(study: Study, stale: dict[str, int]) -> None:
+def test_edited_file_makes_dependent_jobs_stale(study: Study, stale: dict[str, int]) -> None:
     assert study.stale() == stale
 
 
@@ -169,21 +171,21 @@ def test_an_edited_file(study: Study, stale: dict[str, int]) -> None:
 def deleted(request: pytest.FixtureRequest, study: Study, tmp_path: Path) -> Iterator[str]:
     """The path of a file of the study that is removed during a test."""
     path = study.folder / request.param
-    kept = shutil.move(path, tmp_path / path.name)
+    backup = shutil.move(path, tmp_path / path.name)
     yield request.param
-    shutil.move(kept, path)
+    shutil.move(backup, path)
 
 
 @pytest.mark.parametrize("deleted", ["results/table5.tex"], indirect=True)
 @pytest.mark.usefixtures("deleted")
-def test_a_deleted_table_is_made_again_alone(study: Study) -> None:
+def test_deleted_table_does_not_repeat_earlier_jobs(study: Study) -> None:
     assert study.stale() == {"table5": 1, "comparison": 1} | PROVENANCE
 
 
 @pytest.mark.parametrize(
     "deleted", [f"{WORDPIECE_SCORES}/ner/all-languages/seed-1.json"], indirect=True
 )
-def test_a_deleted_score_is_made_again_alone(study: Study, deleted: str) -> None:
-    """It is made on request. The tables that used it are still complete."""
+def test_deleted_score_is_made_again_only_on_request(study: Study, deleted: str) -> None:
+    """The tables that used the score are still complete."""
     assert study.stale(deleted) == {"fine_tune": 1}
     assert study.stale() == {}

@@ -28,8 +28,8 @@ PACKAGE = ROOT / "workflow/semantic_tokens"
 EXPORTED = "results/exported/unigram/unaligned/dfull/kmeans-cosine-0.05/mlm"
 TARGETS = {"all", "download", EXPORTED}
 #: One dry run with all changes that should make nothing stale.
-NONE_AT_ALL = "none at all"
-#: Keys that are also changed in a named run: of a source, a vocabulary, a grouping, a task.
+NOTHING_STALE = "nothing stale"
+#: Keys that are also changed in a named run.
 CHANGED_IN_A_RUN = [
     "wheels.*.sha256",
     "lexicons.*.options",
@@ -61,7 +61,7 @@ def files_of(package: Path, module: str) -> list[str]:
     return [str(file) for file in [*path.glob("__init__.py"), *files]]
 
 
-class Answers(NamedTuple):
+class DryRuns(NamedTuple):
     """The results of the dry runs.
 
     Attributes:
@@ -83,9 +83,9 @@ class Answers(NamedTuple):
 
 
 @functools.cache
-def alike() -> dict[str, str]:
-    """A name for each module, which modules share that the same scripts import and that have the
-    same line: one dry run edits all of these."""
+def dry_run_names() -> dict[str, str]:
+    """Module -> the name of its dry run. Modules share a dry run if the same scripts import them and
+    their lines are equal."""
     code = Code(ROOT / "workflow")
     scripts = sorted(path.stem for path in (ROOT / "workflow/scripts").glob("*.py"))
     imported = {script: frozenset(code.modules(script)) for script in scripts}
@@ -99,11 +99,11 @@ def alike() -> dict[str, str]:
     return found
 
 
-def laid_over(config: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with another merged over it, like Snakemake."""
+def merge(config: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge a config over another one, as Snakemake does."""
     for key, value in over.items():
         is_section = isinstance(value, Mapping) and isinstance(config.get(key), dict)
-        config[key] = laid_over(config[key], value) if is_section else value
+        config[key] = merge(config[key], value) if is_section else value
     return config
 
 
@@ -114,11 +114,11 @@ def config() -> dict[str, Any]:
         yaml.safe_load((HERE / folder / "config.yaml").read_text(encoding="utf-8"))
         for folder in ("config", "wide")
     )
-    return laid_over(small, wide)
+    return merge(small, wide)
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]) -> Answers:
+def dry_runs(tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]) -> DryRuns:
     checkout, folder = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("wide")
     for part in ("rules", "workflow", "profiles", "envs", "config/schemas"):
         shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -137,22 +137,22 @@ def answers(tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]) ->
         (folder / "own" / name).mkdir(parents=True)
     for name in ("lexicon.tsv", "lexicon-2.tsv"):
         (folder / "own" / name).touch()
-    changes: dict[str, dict[str, Any]] = {"nothing": {}, NONE_AT_ALL: {"config": {}, "files": []}}
+    changes: dict[str, dict[str, Any]] = {"nothing": {}, NOTHING_STALE: {"config": {}, "files": []}}
     for key, line in KEYS.items():
         if line.stale:
             changes[f"key {key}"] = {"config": change_of(key, line)}
         else:
-            laid_over(changes[NONE_AT_ALL]["config"], change_of(key, line))
+            merge(changes[NOTHING_STALE]["config"], change_of(key, line))
     for module, line in MODULES.items():
         files = files_of(checkout / "workflow/semantic_tokens", module)
-        change = alike()[module] if line.stale else NONE_AT_ALL
+        change = dry_run_names()[module] if line.stale else NOTHING_STALE
         changes.setdefault(change, {"files": []})["files"] += files
     for key in CHANGED_IN_A_RUN:
         changes[f"run {key}"] = {"config": change_of(key, KEYS[key]) | {"run": "other"}}
     for change in changes.values():
         if run := change.get("config", {}).get("run"):
             change["targets"] = sorted({"all", "download", in_run(EXPORTED, run)})
-    answer = subprocess.run(
+    result = subprocess.run(
         [sys.executable, HERE / "dry_runs.py", checkout, folder],
         input=json.dumps({"targets": sorted(TARGETS), "changes": changes}),
         cwd=folder,
@@ -161,14 +161,14 @@ def answers(tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]) ->
         encoding="utf-8",
         check=False,
     )
-    assert answer.returncode == 0, answer.stderr + answer.stdout
-    found = json.loads(answer.stdout)
-    return Answers(found["stale"], found["made"], set(found["rules"]), folder)
+    assert result.returncode == 0, result.stderr + result.stdout
+    found = json.loads(result.stdout)
+    return DryRuns(found["stale"], found["outputs"], set(found["rules"]), folder)
 
 
-def test_the_wide_study_has_a_job_for_every_rule(answers: Answers) -> None:
-    assert answers.made == answers.rules - WITHOUT_OUTPUT
-    assert answers.stale["nothing"] == []
+def test_the_wide_study_has_a_job_for_every_rule(dry_runs: DryRuns) -> None:
+    assert dry_runs.made == dry_runs.rules - WITHOUT_OUTPUT
+    assert dry_runs.stale["nothing"] == []
 
 
 def test_every_key_of_the_schema_has_a_line() -> None:
@@ -183,55 +183,57 @@ def assert_stale(jobs: list[dict[str, Any]], line: Line) -> None:
     """The jobs belong to the rules of this line, and all of them match ``only``."""
     assert {job["rule"] for job in jobs} == (ALWAYS | set(line.stale) if line.stale else set())
     for wildcard, values in line.only.items():
-        met = {job["wildcards"][wildcard] for job in jobs if wildcard in job["wildcards"]}
-        assert met and met <= set(values)
+        found = {job["wildcards"][wildcard] for job in jobs if wildcard in job["wildcards"]}
+        assert found and found <= set(values)
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_changed_key(answers: Answers, config: dict[str, Any], key: str) -> None:
+def test_changed_key_makes_the_listed_rules_stale(
+    dry_runs: DryRuns, config: dict[str, Any], key: str
+) -> None:
     line = KEYS[key]
     before: Any = config
     for part in key.split("."):
         before = (before or {}).get(line.name if part == "*" else part)
     assert before != line.value  # the value changes
-    assert_stale(answers.stale[f"key {key}" if line.stale else NONE_AT_ALL], line)
+    assert_stale(dry_runs.stale[f"key {key}" if line.stale else NOTHING_STALE], line)
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_changed_module(answers: Answers, module: str) -> None:
+def test_changed_module_makes_the_listed_rules_stale(dry_runs: DryRuns, module: str) -> None:
     line = MODULES[module]
-    assert_stale(answers.stale[alike()[module] if line.stale else NONE_AT_ALL], line)
+    assert_stale(dry_runs.stale[dry_run_names()[module] if line.stale else NOTHING_STALE], line)
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_runs_share_what_a_key_leaves_the_same(
-    answers: Answers, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, key: str
+def test_runs_share_the_files_that_a_key_does_not_change(
+    dry_runs: DryRuns, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     """For each file: two runs share it only if the key does not make it stale in one of them."""
-    monkeypatch.chdir(answers.folder)
+    monkeypatch.chdir(dry_runs.folder)
     line = KEYS[key]
     configs = [json.loads(json.dumps(config)) for _ in range(2)]
-    laid_over(configs[1], json.loads(json.dumps(change_of(key, line))))
+    merge(configs[1], json.loads(json.dumps(change_of(key, line))))
     for one in configs:
         validate_config(one, SCHEMA_FILE)
     before, after = map(Digests, configs)
-    shared = {path for path in answers.outputs if before.of(path)}
-    assert {answers.outputs[path] for path in shared} == answers.made - OWN - ALWAYS
-    jobs = answers.stale[f"key {key}"] if line.stale else []
+    shared = {path for path in dry_runs.outputs if before.of(path)}
+    assert {dry_runs.outputs[path] for path in shared} == dry_runs.made - OWN - ALWAYS
+    jobs = dry_runs.stale[f"key {key}"] if line.stale else []
     stale = {path for job in jobs for path in job["outputs"]}
     assert {path for path in shared if before.of(path) != after.of(path)} == stale & shared
 
 
 @pytest.mark.parametrize("key", CHANGED_IN_A_RUN)
-def test_a_run_touches_nothing_of_the_one_it_is_based_on(answers: Answers, key: str) -> None:
-    jobs = answers.stale[f"run {key}"]
+def test_run_changes_no_file_of_its_base_run(dry_runs: DryRuns, key: str) -> None:
+    jobs = dry_runs.stale[f"run {key}"]
     assert {job["rule"] for job in jobs} == OWN | ALWAYS | set(KEYS[key].stale)
     outputs = {path for job in jobs for path in job["outputs"]}
-    assert not outputs & set(answers.outputs)
-    # A file that neither run has, and that both would make in the same way, is made for both.
-    for_both = {path for path in outputs if split_run(path)[1] != "other"}
-    assert bool(for_both) == (key == "tasks.*.dataset")
+    assert not outputs & set(dry_runs.outputs)
+    # A file that both runs lack and would make in the same way is made for both.
+    shared = {path for path in outputs if split_run(path)[1] != "other"}
+    assert bool(shared) == (key == "tasks.*.dataset")
 
 
-def test_the_page_is_the_table() -> None:
+def test_staleness_page_is_up_to_date() -> None:
     assert (ROOT / "docs/staleness.md").read_text(encoding="utf-8") == page()

@@ -1,4 +1,4 @@
-"""Snakemake does not check waiting jobs over and over."""
+"""The default profile does not limit the rate at which jobs start."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Only until the scheduler first looks at the jobs.
+# Print the limit when the scheduler starts, and run no job.
 _LIMIT = """
 import sys
 from snakemake.cli import main
@@ -25,13 +25,13 @@ main(sys.argv[1:])
 
 
 @pytest.mark.parametrize(
-    ("asked", "limit"), [([], "None"), (["--max-jobs-per-timespan", "20/1m"], "20")]
+    ("options", "limit"), [([], "None"), (["--max-jobs-per-timespan", "20/1m"], "20")]
 )
-def test_starts_are_limited_where_that_is_asked_for_alone(
-    tmp_path: Path, asked: list[str], limit: str
+def test_job_starts_are_limited_only_on_request(
+    tmp_path: Path, options: list[str], limit: str
 ) -> None:
     (tmp_path / "config").symlink_to(ROOT / "config")
     command = [sys.executable, "-c", _LIMIT, "--cores", "1", "--directory", str(tmp_path)]
-    command += ["--snakefile", str(ROOT / "Snakefile"), *asked, "--", "download"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert f"limit: {limit}\n" in ran.stdout, ran.stderr
+    command += ["--snakefile", str(ROOT / "Snakefile"), *options, "--", "download"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"limit: {limit}\n" in result.stdout, result.stderr

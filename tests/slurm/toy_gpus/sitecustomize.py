@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 
-class Believing(importlib.abc.MetaPathFinder):
+class AcceptToyGpus(importlib.abc.MetaPathFinder):
     """Replaces the check of requested GPUs when its module is imported."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
@@ -27,4 +27,4 @@ class Believing(importlib.abc.MetaPathFinder):
         return spec
 
 
-sys.meta_path.insert(0, Believing())
+sys.meta_path.insert(0, AcceptToyGpus())

@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 
-def believe(module: Any) -> None:
+def accept_requested_gpus(module: Any) -> None:
     module.require_gpus = lambda count: None
 
 
 def record(module: Any) -> None:
-    shown = module._shown
+    original = module._shown
 
     @contextlib.contextmanager
     def recorded(names: list[str]) -> Iterator[None]:
-        with shown(names):
+        with original(names):
             began = time.monotonic()
             assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(names)
             try:
@@ -35,12 +35,12 @@ def record(module: Any) -> None:
 
 
 CHANGES: dict[str, Callable[[Any], None]] = {
-    "semantic_tokens.jobs.gpus": believe,
+    "semantic_tokens.jobs.gpus": accept_requested_gpus,
     "semantic_tokens.jobs.gpu_devices": record,
 }
 
 
-class Changing(importlib.abc.MetaPathFinder):
+class PatchOnImport(importlib.abc.MetaPathFinder):
     """Changes these modules when they are imported."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
@@ -60,4 +60,4 @@ class Changing(importlib.abc.MetaPathFinder):
 
 
 if "FAKE_GPU_RECORD" in os.environ:
-    sys.meta_path.insert(0, Changing())
+    sys.meta_path.insert(0, PatchOnImport())

@@ -19,7 +19,7 @@ FAULT, MARK = os.environ.get("FAULT"), os.environ.get("FAULT_MARK", "")
 STEP, OPENING = os.environ.get("FAULT_STEP"), os.environ.get("FAULT_OPENING")
 
 
-def meet() -> None:
+def trigger_fault() -> None:
     with open(f"{MARK}.partial", "w", encoding="utf-8") as file:
         file.write(str(os.getpid()))
     os.replace(f"{MARK}.partial", MARK)
@@ -33,7 +33,7 @@ def meet() -> None:
         torch.empty(2**60, dtype=torch.uint8)
 
 
-class BeforeTheTrainingLoop(importlib.abc.MetaPathFinder):
+class CountOptimizerSteps(importlib.abc.MetaPathFinder):
     """Counts optimizer steps after the import of the loop's module. It finds no modules itself."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> None:
@@ -48,17 +48,17 @@ class BeforeTheTrainingLoop(importlib.abc.MetaPathFinder):
             nonlocal steps
             steps += 1
             if steps == int(STEP or 0):
-                meet()
+                trigger_fault()
 
         register_optimizer_step_post_hook(count)
 
 
 def on_opening(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open" and not os.path.exists(MARK) and str(arguments[0]).endswith(str(OPENING)):
-        meet()
+        trigger_fault()
 
 
 if FAULT and STEP:
-    sys.meta_path.insert(0, BeforeTheTrainingLoop())
+    sys.meta_path.insert(0, CountOptimizerSteps())
 if FAULT and OPENING:
     sys.addaudithook(on_opening)
