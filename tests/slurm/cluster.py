@@ -19,6 +19,7 @@ from pathlib import Path
 
 CONFIGURATION = Path("/etc/slurm")
 MARK = "# Made by the workflow's tests, which remove it.\n"
+NAME = "semantic-tokens-test"  # of the cluster
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "munge", "munged", "mungekey")
 ACCOUNTING_PROGRAMS = ("slurmdbd", "sacctmgr", "mariadbd", "mariadb-install-db", "mariadb")
 
@@ -109,8 +110,17 @@ def running(
         for pid_file in reversed(started):
             with suppress(OSError, ValueError):
                 os.kill(int(pid_file.read_text()), signal.SIGTERM)
+        _kill_jobs()
         for name in ("slurm.conf", "gres.conf", "slurmdbd.conf"):
             (CONFIGURATION / name).unlink(missing_ok=True)
+
+
+def _kill_jobs() -> None:
+    """Kill what is left of jobs. ``scancel`` does not reach jobs of a node that was killed."""
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"SLURM_CLUSTER_NAME={NAME}".encode() in environment.read_bytes().split(b"\0"):
+                os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 def command(*arguments: str) -> str:
@@ -186,7 +196,7 @@ PidFile={folder}/slurmdbd.pid
     )
     command("slurmdbd")
     started.append(folder / "slurmdbd.pid")
-    _wait(lambda: _succeeds("sacctmgr", "--immediate", "add", "cluster", "test"), "slurmdbd")
+    _wait(lambda: _succeeds("sacctmgr", "--immediate", "add", "cluster", NAME), "slurmdbd")
     command("sacctmgr", "--immediate", "add", "account", "study", "Cluster=test")
     command("sacctmgr", "--immediate", "add", "user", "root", "Account=study")
     return started
@@ -209,7 +219,7 @@ def _configuration(
     host = socket.gethostname().partition(".")[0]
     controller, node = _free_port(), _free_port()
     return f"""{MARK}
-ClusterName=test
+ClusterName={NAME}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller}
 SlurmdPort={node}
