@@ -99,7 +99,7 @@ def running(
     started = [] if _succeeds("munge", "-n") else [_start_munge(folder)]
     try:
         if database_port is not None:
-            started += _start_accounting(folder, database_port)
+            _start_accounting(folder, database_port, started)
         for daemon in ("slurmctld", "slurmd"):
             command(daemon)
             started.append(folder / f"{daemon}.pid")
@@ -149,8 +149,8 @@ def _start_munge(folder: Path) -> Path:
     return pid_file
 
 
-def _start_accounting(folder: Path, port: int) -> list[Path]:
-    """Start MariaDB and slurmdbd, and register the cluster. Return their pid files."""
+def _start_accounting(folder: Path, port: int, started: list[Path]) -> None:
+    """Start MariaDB and slurmdbd, and register the cluster. Add their pid files to ``started``."""
     data, socket_file = folder / "database", folder / "mariadb.sock"
     command(
         *("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root"),
@@ -166,7 +166,7 @@ def _start_accounting(folder: Path, port: int) -> list[Path]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    started = [folder / "mariadb.pid"]
+    started.append(folder / "mariadb.pid")
     client = ("mariadb", "--no-defaults", f"--socket={socket_file}", "--execute")
     _wait(lambda: _succeeds(*client, "select 1"), "MariaDB")
     command(
@@ -197,9 +197,8 @@ PidFile={folder}/slurmdbd.pid
     command("slurmdbd")
     started.append(folder / "slurmdbd.pid")
     _wait(lambda: _succeeds("sacctmgr", "--immediate", "add", "cluster", NAME), "slurmdbd")
-    command("sacctmgr", "--immediate", "add", "account", "study", "Cluster=test")
+    command("sacctmgr", "--immediate", "add", "account", "study", f"Cluster={NAME}")
     command("sacctmgr", "--immediate", "add", "user", "root", "Account=study")
-    return started
 
 
 def _wait(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
