@@ -1,7 +1,7 @@
-# The paper's figures of scores, each as PDF and PNG.
+# The paper's figures of scores, each as PDF, SVG and PNG.
 #
 # reads     results/scores/, results/baselines/
-# writes    results/figures/figure{3..7,9..12}.{pdf,png}, results/figures/controls.{pdf,png}
+# writes    results/figures/figure{3..7,9..12}.{pdf,svg,png}, results/figures/controls.{pdf,svg,png}
 from semantic_tokens.study.figures import reference_of_main
 
 
@@ -17,6 +17,7 @@ rule figure_curves:
         backbones=lambda wildcards: backbone_configs(CURVES[wildcards.figure].experiments),
     output:
         own("results/figures/{figure}.pdf"),
+        own("results/figures/{figure}.svg"),
         in_report(own("results/figures/{figure}.png"), caption="figure_curves"),
     log:
         own("results/logs/figure_curves/{figure}.log"),
@@ -55,6 +56,7 @@ if "figure11" in CURVES:
             baselines=baseline_files(tasks_of_figure("figure11")),
         output:
             own("results/figures/figure11.pdf"),
+            own("results/figures/figure11.svg"),
             in_report(own("results/figures/figure11.png"), caption="figure_alignments"),
         log:
             own("results/logs/figure_alignments.log"),
@@ -89,6 +91,7 @@ if LANGUAGE_ROWS:
             baselines=baseline_files(TASKS),
         output:
             own("results/figures/figure10.pdf"),
+            own("results/figures/figure10.svg"),
             in_report(own("results/figures/figure10.png"), caption="figure_languages"),
         log:
             own("results/logs/figure_languages.log"),

@@ -1,12 +1,13 @@
-# The figures of operations, groups and pretraining, each as PDF and PNG.
+# The figures of operations, groups and pretraining, each as PDF, SVG and PNG.
 #
 # reads     results/groups/, results/embeddings/, results/lexicons/; results/training/pretrain/
-# writes    results/figures/figure{2,8,13}.{pdf,png}, results/figures/pretraining_curves.{pdf,png}
+# writes    results/figures/figure{2,8,13}.{pdf,svg,png}, results/figures/pretraining_curves.{pdf,svg,png}
 
 
 rule figure_pipelines:
     output:
         own("results/figures/figure2.pdf"),
+        own("results/figures/figure2.svg"),
         in_report(own("results/figures/figure2.png"), caption="figure_pipelines"),
     log:
         own("results/logs/figure_pipelines.log"),
@@ -39,8 +40,10 @@ if INSPECTED:
             ),
         output:
             own("results/figures/figure8.pdf"),
+            own("results/figures/figure8.svg"),
             in_report(own("results/figures/figure8.png"), caption="figure_groups"),
             own("results/figures/figure13.pdf"),
+            own("results/figures/figure13.svg"),
             in_report(own("results/figures/figure13.png"), caption="figure_groups"),
         log:
             own("results/logs/figure_groups.log"),
@@ -69,6 +72,7 @@ if PRETRAINED:
             ),
         output:
             own("results/figures/pretraining_curves.pdf"),
+            own("results/figures/pretraining_curves.svg"),
             in_report(
                 own("results/figures/pretraining_curves.png"),
                 caption="figure_pretraining",

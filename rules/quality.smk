@@ -2,7 +2,7 @@
 #
 # reads     results/groups/, results/lexicons/, results/held_out/
 # writes    results/{group_quality,held_out}.{csv,html},
-#           results/figures/{group_quality,held_out}.{pdf,png}
+#           results/figures/{group_quality,held_out}.{pdf,svg,png}
 from semantic_tokens.study.figures import main_backbone
 
 if MEASURED_GROUPS and MEASURED_LEXICONS:
@@ -40,6 +40,7 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
             table=own("results/group_quality.csv"),
         output:
             own("results/figures/group_quality.pdf"),
+            own("results/figures/group_quality.svg"),
             in_report(
                 own("results/figures/group_quality.png"),
                 caption="figure_group_quality",
@@ -72,6 +73,7 @@ if HELD_OUT:
             own("results/held_out.csv"),
             in_report(own("results/held_out.html"), title="loss on held-out text"),
             own("results/figures/held_out.pdf"),
+            own("results/figures/held_out.svg"),
             in_report(own("results/figures/held_out.png"), caption="held_out"),
         log:
             own("results/logs/held_out.log"),

@@ -24,7 +24,7 @@ if CONTROLLED:
 if HELD_OUT:
     TABLE_FILES += [
         *multiext(own("results/held_out"), ".csv", ".html"),
-        *multiext(own("results/figures/held_out"), ".pdf", ".png"),
+        *multiext(own("results/figures/held_out"), ".pdf", ".svg", ".png"),
     ]
 if EFFICIENCY:
     TABLE_FILES += multiext(own("results/table3"), ".csv", ".html")
@@ -43,4 +43,6 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
     DRAWN.append("group_quality")
 if PRETRAINED:
     DRAWN.append("pretraining_curves")
-FIGURE_FILES = expand(own("results/figures/{figure}.{suffix}"), figure=DRAWN, suffix=["pdf", "png"])
+FIGURE_FILES = expand(
+    own("results/figures/{figure}.{suffix}"), figure=DRAWN, suffix=["pdf", "svg", "png"]
+)

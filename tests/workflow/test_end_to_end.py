@@ -7,6 +7,7 @@ import shutil
 import statistics
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -297,10 +298,11 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
 @pytest.mark.parametrize(
     "figure", ["figure2", "figure3", "figure5", "controls", "held_out", "pretraining_curves"]
 )
-def test_figures_are_pdf_and_png_files(study: Study, figure: str) -> None:
+def test_figures_are_pdf_svg_and_png_files(study: Study, figure: str) -> None:
     path = study.folder / f"results/figures/{figure}"
     assert path.with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
     assert path.with_suffix(".png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert ElementTree.parse(path.with_suffix(".svg")).getroot().tag.endswith("svg")
 
 
 def test_explorer_shows_the_groups_of_the_study(study: Study, browser: Any) -> None:
@@ -426,7 +428,7 @@ def test_same_seeds_give_identical_files(study: Study) -> None:
     expected |= {
         f"results/figures/{figure}.{suffix}"
         for figure in ("figure5", "group_quality", "held_out", "pretraining_curves")
-        for suffix in ("pdf", "png")
+        for suffix in ("pdf", "svg", "png")
     }
     expected |= {"results/explorer.html", "results/provenance.json", "results/provenance.html"}
     assert rewritten == expected

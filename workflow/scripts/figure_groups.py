@@ -23,8 +23,8 @@ with job(snakemake) as log:
     with tempfile.TemporaryDirectory() as folder:
         fonts = Fonts(extract_fonts(files.fonts, folder))
         for groups, most, paths in (
-            (inspected.few, 24, snakemake.output[:2]),
-            (inspected.more, 48, snakemake.output[2:]),
+            (inspected.few, 24, snakemake.output[:3]),
+            (inspected.more, 48, snakemake.output[3:]),
         ):
             figure, unwritten = draw_groups(groups, fonts, most)
             if unwritten:

@@ -46,6 +46,7 @@ matplotlib.rcParams.update(
         "lines.linewidth": 1.6,
         "lines.markersize": 5.0,
         "pdf.compression": 9,
+        "svg.hashsalt": "semantic tokens",  # without it, equal figures get different ids
     }
 )
 
@@ -81,6 +82,7 @@ def save(figure: Figure, paths: Sequence[str | Path], *, pdf_font_type: int = 42
     metadata: dict[str, dict[str, Any]] = {
         ".pdf": {"CreationDate": None},
         ".png": {"Software": None},
+        ".svg": {"Date": None},
     }
     for path in map(Path, paths):
         with atomic_file(path) as partial, matplotlib.rc_context({"pdf.fonttype": pdf_font_type}):
