@@ -51,6 +51,7 @@ CONTENTS = {
         "docs/architecture",
         "docs/sources",
         "docs/real_study",
+        "docs/rehearsal",
         "docs/performance",
     ],
     "Change it": ["CONTRIBUTING", "docs/staleness", "CHANGELOG"],
