@@ -186,10 +186,10 @@ def _line_handles(shown: Mapping[str, Any], full_dimension: Mapping[str, int]) -
         line: Any = "-" if series["pretrained"] else (0, (4, 2))
         handles.append(Line2D([], [], color=colour, marker=marker, linestyle=line, label=name))
     if shown["oracle"] is not None:
-        name = "all subwords" if recipe_of(shown["oracle"]).is_pretrained else "oracle"
+        name = "pretrained" if recipe_of(shown["oracle"]).is_pretrained else "not pretrained"
         handles.append(
             Line2D(
-                [], [], color=style.ORACLE_COLOUR, linestyle=(0, (1, 1)), label=f"oracle ({name})"
+                [], [], color=style.ORACLE_COLOUR, linestyle=(0, (1, 1)), label=f"all subwords, {name}"
             )
         )
     return handles
