@@ -189,7 +189,11 @@ def _line_handles(shown: Mapping[str, Any], full_dimension: Mapping[str, int]) -
         name = "pretrained" if recipe_of(shown["oracle"]).is_pretrained else "not pretrained"
         handles.append(
             Line2D(
-                [], [], color=style.ORACLE_COLOUR, linestyle=(0, (1, 1)), label=f"all subwords, {name}"
+                [],
+                [],
+                color=style.ORACLE_COLOUR,
+                linestyle=(0, (1, 1)),
+                label=f"oracle: all subwords, {name}",
             )
         )
     return handles
