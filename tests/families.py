@@ -113,7 +113,7 @@ TEXTS = ["a red tomato, the house", "red tomatoes", "the baum"]
 
 
 @dataclass(frozen=True)
-class Made:
+class SmallModel:
     """A family's model on disk, saved by transformers."""
 
     name: str
@@ -147,7 +147,7 @@ class Made:
         return ModelFiles(self.folder, folder / "groups.safetensors")
 
 
-def by_formula(model: hf.PreTrainedModel) -> None:
+def set_weights_by_formula(model: hf.PreTrainedModel) -> None:
     """Weights that do not depend on a generator of random numbers."""
     for number, (name, tensor) in enumerate(sorted(model.named_parameters())):
         phases = torch.arange(tensor.numel(), dtype=torch.float64) * 1.7 + number
@@ -156,7 +156,7 @@ def by_formula(model: hf.PreTrainedModel) -> None:
         tensor.data.copy_(values + 1 if is_scale else values)
 
 
-def make(name: str, folder: Path) -> Made:
+def save_small_model(name: str, folder: Path) -> SmallModel:
     family = FAMILIES[name]
     tokenizer = family.tokenizer()
     ids = {
@@ -171,16 +171,18 @@ def make(name: str, folder: Path) -> Made:
         ids = {"pad_index": tokenizer.pad_token_id, "pad_token_id": tokenizer.pad_token_id}
     config = family.config(vocab_size=len(tokenizer) + rows, **ids, **family.options)
     model = hf.AutoModelForMaskedLM.from_config(config).eval()
-    by_formula(model)
+    set_weights_by_formula(model)
     model.tie_weights()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return Made(name, folder, tokenizer, rows)
+    return SmallModel(name, folder, tokenizer, rows)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return make(request.param, tmp_path_factory.mktemp(request.param) / "original")
+def small_model(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> SmallModel:
+    return save_small_model(request.param, tmp_path_factory.mktemp(request.param) / "original")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from families import FAMILIES, TEXTS, Made
+from families import FAMILIES, TEXTS, SmallModel
 from safetensors.torch import load_file
 
 from semantic_tokens.files import read_json
@@ -43,16 +43,18 @@ def tensors_of(output: Any) -> list[torch.Tensor]:
     return [value for value in output.to_tuple() if torch.is_tensor(value)]
 
 
-def transformers_model(made: Made, head: str, folder: Path | None = None, **options: Any) -> Any:
+def transformers_model(
+    small_model: SmallModel, head: str, folder: Path | None = None, **options: Any
+) -> Any:
     """The model of transformers with a head. New weights are from seed 1."""
     torch.manual_seed(1)
     auto_class = HEADS[head]
-    config = hf.AutoConfig.from_pretrained(made.folder)
+    config = hf.AutoConfig.from_pretrained(small_model.folder)
     if head == "question_answering" and type(config) not in auto_class._model_mapping:
         auto_class, options = hf.AutoModelForTokenClassification, {"num_labels": 2}
     elif "classification" in head:
         options["num_labels"] = 3
-    return auto_class.from_pretrained(folder or made.folder, **options).eval()
+    return auto_class.from_pretrained(folder or small_model.folder, **options).eval()
 
 
 def semantic_token_model(head: str, files: ModelFiles | Path) -> hf.PreTrainedModel:
@@ -64,20 +66,20 @@ def semantic_token_model(head: str, files: ModelFiles | Path) -> hf.PreTrainedMo
 
 @pytest.mark.parametrize("head", HEADS)
 def test_singleton_groups_compute_the_same_as_the_original(
-    made: Made, tmp_path: Path, head: str
+    small_model: SmallModel, tmp_path: Path, head: str
 ) -> None:
-    model = semantic_token_model(head, made.files(tmp_path))
-    mask = torch.ones_like(made.ids)
+    model = semantic_token_model(head, small_model.files(tmp_path))
+    mask = torch.ones_like(small_model.ids)
     mask[1, 9:] = 0
     with torch.no_grad():
-        found = tensors_of(model(input_ids=made.ids, attention_mask=mask))
+        found = tensors_of(model(input_ids=small_model.ids, attention_mask=mask))
         expected = tensors_of(
-            transformers_model(made, head)(input_ids=made.ids, attention_mask=mask)
+            transformers_model(small_model, head)(input_ids=small_model.ids, attention_mask=mask)
         )
     assert len(found) == len(expected) > 0
     for one, other in zip(found, expected, strict=True):
         if head == "masked_language_modelling" and one is found[0]:
-            other = other[..., : made.subwords]  # the padding rows belong to no subword
+            other = other[..., : small_model.subwords]  # the padding rows belong to no subword
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
 
 
@@ -87,38 +89,45 @@ def numbers_of(logits: torch.Tensor) -> list[float]:
     return [round(float(number), 4) for number in some]
 
 
-def test_logits_equal_the_recorded_numbers(made: Made, tmp_path: Path) -> None:
-    files = made.files(tmp_path, per_group=2, dimension=6)
+def test_logits_equal_the_recorded_numbers(small_model: SmallModel, tmp_path: Path) -> None:
+    files = small_model.files(tmp_path, per_group=2, dimension=6)
     with torch.no_grad():
-        logits = semantic_token_model("masked_language_modelling", files)(input_ids=made.ids).logits
-    assert numbers_of(logits) == pytest.approx(FAMILIES[made.name].numbers, abs=2e-4)
+        logits = semantic_token_model("masked_language_modelling", files)(
+            input_ids=small_model.ids
+        ).logits
+    assert numbers_of(logits) == pytest.approx(FAMILIES[small_model.name].numbers, abs=2e-4)
 
 
-def test_missing_columns_are_zero(made: Made, tmp_path: Path) -> None:
+def test_missing_columns_are_zero(small_model: SmallModel, tmp_path: Path) -> None:
     """A reduced dimension is the original with the other columns set to zero."""
-    files = made.files(tmp_path, dimension=5)
-    original = transformers_model(made, "masked_language_modelling")
+    files = small_model.files(tmp_path, dimension=5)
+    original = transformers_model(small_model, "masked_language_modelling")
     original.get_input_embeddings().weight.data[:, 5:] = 0
     if original.get_output_embeddings().weight is not original.get_input_embeddings().weight:
-        assert not original.config.tie_word_embeddings or made.name in ("rembert", "eurobert")
+        assert not original.config.tie_word_embeddings or small_model.name in (
+            "rembert",
+            "eurobert",
+        )
     with torch.no_grad():
-        found = semantic_token_model("masked_language_modelling", files)(input_ids=made.ids).logits
-        expected = original(input_ids=made.ids).logits[..., : made.subwords]
+        found = semantic_token_model("masked_language_modelling", files)(
+            input_ids=small_model.ids
+        ).logits
+        expected = original(input_ids=small_model.ids).logits[..., : small_model.subwords]
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
 def test_logits_of_all_and_of_masked_positions_give_the_same_training(
-    made: Made, tmp_path: Path
+    small_model: SmallModel, tmp_path: Path
 ) -> None:
-    files = made.files(tmp_path, per_group=2, dimension=6)
-    masked = torch.full_like(made.ids, -100)
-    masked[:, 3], masked[0, 5:8] = made.ids[:, 3], made.ids[0, 5:8]
+    files = small_model.files(tmp_path, per_group=2, dimension=6)
+    masked = torch.full_like(small_model.ids, -100)
+    masked[:, 3], masked[0, 5:8] = small_model.ids[:, 3], small_model.ids[0, 5:8]
     found = []
     for logits in ("masked", "all"):
         model = MaskedLanguageModel(
             semantic_token_model("masked_language_modelling", files), logits
         )
-        loss = model(made.ids, masked)
+        loss = model(small_model.ids, masked)
         loss.backward()
         gradients = {
             n: p.grad.to_dense() for n, p in model.named_parameters() if p.grad is not None
@@ -129,34 +138,43 @@ def test_logits_of_all_and_of_masked_positions_give_the_same_training(
 
 
 def test_first_k_computes_the_same_as_the_original_on_truncated_text(
-    made: Made, tmp_path: Path
+    small_model: SmallModel, tmp_path: Path
 ) -> None:
-    tokenizer, embeddings = made.tokenizer, read_embeddings(made.folder, made.subwords)
-    k = made.subwords - 12 if made.tokenizer.backend_tokenizer.decoder else made.subwords // 2
+    tokenizer, embeddings = (
+        small_model.tokenizer,
+        read_embeddings(small_model.folder, small_model.subwords),
+    )
+    k = (
+        small_model.subwords - 12
+        if small_model.tokenizer.backend_tokenizer.decoder
+        else small_model.subwords // 2
+    )
     kept = first_k_ids(tokenizer, k)
     first_k_groups(embeddings, kept, unknown_id(tokenizer)).save(tmp_path / "groups.safetensors")
-    files = ModelFiles(made.folder, tmp_path / "groups.safetensors")
+    files = ModelFiles(small_model.folder, tmp_path / "groups.safetensors")
     ids = truncate_tokenizer(tokenizer, kept)(TEXTS, padding=True, return_tensors="pt").input_ids
     assert set(ids.flatten().tolist()) <= set(kept)
     assert len(semantic_embedding(load_model("none", files)).weight) == k
     with torch.no_grad():
         found, expected = (
             m(input_ids=ids)[0]
-            for m in (semantic_token_model("none", files), transformers_model(made, "none"))
+            for m in (semantic_token_model("none", files), transformers_model(small_model, "none"))
         )
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
-def test_token_types_are_given_to_models_that_use_them(made: Made, tmp_path: Path) -> None:
+def test_token_types_are_given_to_models_that_use_them(
+    small_model: SmallModel, tmp_path: Path
+) -> None:
     """A tokenizer may return type 1 for the second text of a pair, even if the model has no
     types."""
-    model = semantic_token_model("sequence_classification", made.files(tmp_path))
-    ids = made.ids[:2].tolist()
+    model = semantic_token_model("sequence_classification", small_model.files(tmp_path))
+    ids = small_model.ids[:2].tolist()
     with torch.no_grad():
         batches = [model_inputs(ids, 0, [[0] * 8 + [kind] * 8] * 2) for kind in (0, 1)]
         plain, typed = (outputs(model, dict(batch)).logits for batch in batches)
     types = getattr(model.config, "type_vocab_size", 0) or 0
-    uses_types = made.name in (
+    uses_types = small_model.name in (
         "bert",
         "electra",
         "albert",
@@ -170,11 +188,11 @@ def test_token_types_are_given_to_models_that_use_them(made: Made, tmp_path: Pat
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_ranking_scores_are_computed_in_float32_in_every_family(
-    made: Made, tmp_path: Path, pooling: str
+    small_model: SmallModel, tmp_path: Path, pooling: str
 ) -> None:
     """The last layer of the head computes in float32 under autocast, with unchanged scores."""
-    model = load_classifier(made.files(tmp_path), 2, pooling, seed=1).eval()
-    batch = model_inputs(made.ids.tolist(), 0)
+    model = load_classifier(small_model.files(tmp_path), 2, pooling, seed=1).eval()
+    batch = model_inputs(small_model.ids.tolist(), 0)
     with torch.no_grad():
         before = outputs(model, dict(batch)).logits
         compute_scores_in_float32(model, 2)
@@ -189,12 +207,16 @@ def test_ranking_scores_are_computed_in_float32_in_every_family(
 # Files
 
 
-def test_grouping_changes_only_the_vocabulary_tensors(made: Made, tmp_path: Path) -> None:
-    result = semantic_version(made.folder, tmp_path / "grouped", ratio=0.5)
-    before, after = (load_file(f / "model.safetensors") for f in (made.folder, result.folder))
+def test_grouping_changes_only_the_vocabulary_tensors(
+    small_model: SmallModel, tmp_path: Path
+) -> None:
+    result = semantic_version(small_model.folder, tmp_path / "grouped", ratio=0.5)
+    before, after = (
+        load_file(f / "model.safetensors") for f in (small_model.folder, result.folder)
+    )
     assert list(before) == list(after)
     vocabulary_tensors = vocabulary_parameters(
-        transformers_model(made, "masked_language_modelling")
+        transformers_model(small_model, "masked_language_modelling")
     )
     token_to_group = Groups.load(result.folder / "semantic_tokens.safetensors").token_to_group
     assert result.groups == round(0.5 * result.subwords) == int(token_to_group.max()) + 1
@@ -205,102 +227,108 @@ def test_grouping_changes_only_the_vocabulary_tensors(made: Made, tmp_path: Path
             assert torch.equal(after[name], tensor), name
             continue
         assert not torch.equal(after[name], tensor), name
-        assert torch.equal(after[name][: made.subwords], after[name][first]), name
-        assert torch.equal(after[name][made.subwords :], tensor[made.subwords :]), name
+        assert torch.equal(after[name][: small_model.subwords], after[name][first]), name
+        assert torch.equal(after[name][small_model.subwords :], tensor[small_model.subwords :]), (
+            name
+        )
     with torch.no_grad():
-        states = transformers_model(made, "none", result.folder)(input_ids=made.ids)[0]
-        files = ModelFiles(made.folder, result.folder / "semantic_tokens.safetensors")
-        expected = semantic_token_model("none", files)(input_ids=made.ids)[0]
+        states = transformers_model(small_model, "none", result.folder)(input_ids=small_model.ids)[
+            0
+        ]
+        files = ModelFiles(small_model.folder, result.folder / "semantic_tokens.safetensors")
+        expected = semantic_token_model("none", files)(input_ids=small_model.ids)[0]
     torch.testing.assert_close(states, expected, atol=1e-6, rtol=1e-6)
 
 
 @pytest.fixture
-def trained(made: Made, tmp_path: Path) -> tuple[hf.PreTrainedModel, Path]:
+def trained(small_model: SmallModel, tmp_path: Path) -> tuple[hf.PreTrainedModel, Path]:
     """A model with few columns after a training step, and its folder."""
-    files = made.files(tmp_path, per_group=2, dimension=6)
+    files = small_model.files(tmp_path, per_group=2, dimension=6)
     model = semantic_token_model("masked_language_modelling", files)
     objective = MaskedLanguageModel(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    objective(made.ids, made.ids).backward()
+    objective(small_model.ids, small_model.ids).backward()
     optimizer.step()
     objective.decoder.returns_states = False
-    save_model(model, files, made.folder, tmp_path / "saved", recipe="a recipe")
+    save_model(model, files, small_model.folder, tmp_path / "saved", recipe="a recipe")
     return model.eval(), tmp_path / "saved"
 
 
 def test_saved_model_opens_with_every_head(
-    made: Made, trained: tuple[hf.PreTrainedModel, Path]
+    small_model: SmallModel, trained: tuple[hf.PreTrainedModel, Path]
 ) -> None:
     model, folder = trained
     with torch.no_grad():
-        states = model.base_model(input_ids=made.ids)[0]
+        states = model.base_model(input_ids=small_model.ids)[0]
         for head in HEADS:
             opened = semantic_token_model(head, folder)
-            assert torch.equal(opened.base_model(input_ids=made.ids)[0], states), head
+            assert torch.equal(opened.base_model(input_ids=small_model.ids)[0], states), head
             embedding = semantic_embedding(opened)
             assert embedding.weight.shape == semantic_embedding(model).weight.shape
         logits = semantic_token_model("masked_language_modelling", folder)(
-            input_ids=made.ids
+            input_ids=small_model.ids
         ).logits
-        assert torch.equal(logits, model(input_ids=made.ids).logits)
+        assert torch.equal(logits, model(input_ids=small_model.ids).logits)
     kept = load_file(folder / "model.safetensors")
     sizes = {t.shape[0] for n, t in kept.items() if t.ndim and not n.endswith("token_to_group")}
-    assert made.subwords + made.padding_rows not in sizes
+    assert small_model.subwords + small_model.padding_rows not in sizes
 
 
 def test_transformers_opens_a_saved_model_if_its_code_is_trusted(
-    made: Made, trained: tuple[hf.PreTrainedModel, Path]
+    small_model: SmallModel, trained: tuple[hf.PreTrainedModel, Path]
 ) -> None:
     model, folder = trained
     with torch.no_grad():
-        states = model.base_model(input_ids=made.ids)[0]
+        states = model.base_model(input_ids=small_model.ids)[0]
         for head, auto_class in HEADS.items():
             labels = {"num_labels": 3} if "classification" in head else {}
             found = auto_class.from_pretrained(folder, trust_remote_code=True, **labels)
-            assert torch.equal(found.base_model(input_ids=made.ids)[0], states), head
+            assert torch.equal(found.base_model(input_ids=small_model.ids)[0], states), head
             with pytest.raises(ValueError, match=r"trust_remote_code=True"):
                 auto_class.from_pretrained(folder, trust_remote_code=False)
     tokenizer = hf.AutoTokenizer.from_pretrained(folder)
-    assert len(tokenizer) == made.subwords
-    assert tokenizer(TEXTS).input_ids == made.tokenizer(TEXTS).input_ids
+    assert len(tokenizer) == small_model.subwords
+    assert tokenizer(TEXTS).input_ids == small_model.tokenizer(TEXTS).input_ids
 
 
 def test_exported_model_opens_without_the_package(
-    made: Made, trained: tuple[hf.PreTrainedModel, Path], tmp_path: Path
+    small_model: SmallModel, trained: tuple[hf.PreTrainedModel, Path], tmp_path: Path
 ) -> None:
     model, folder = trained
     export(ModelFiles(folder), folder, tmp_path / "plain")
     with torch.no_grad():
         encoder = hf.AutoModel.from_pretrained(tmp_path / "plain").eval()
-        states = model.base_model(input_ids=made.ids)[0]
-        torch.testing.assert_close(encoder(made.ids)[0], states, atol=1e-6, rtol=1e-6)
+        states = model.base_model(input_ids=small_model.ids)[0]
+        torch.testing.assert_close(encoder(small_model.ids)[0], states, atol=1e-6, rtol=1e-6)
         plain, info = hf.AutoModelForMaskedLM.from_pretrained(
             tmp_path / "plain", output_loading_info=True
         )
         assert not info["missing_keys"] and not info["mismatched_keys"]
         groups = semantic_embedding(model).token_to_group
-        expected = model(input_ids=made.ids).logits[..., groups]
-        found = plain.eval()(input_ids=made.ids).logits
-    assert found.shape[-1] == made.subwords + made.padding_rows
-    torch.testing.assert_close(found[..., : made.subwords], expected, atol=1e-6, rtol=1e-6)
+        expected = model(input_ids=small_model.ids).logits[..., groups]
+        found = plain.eval()(input_ids=small_model.ids).logits
+    assert found.shape[-1] == small_model.subwords + small_model.padding_rows
+    torch.testing.assert_close(found[..., : small_model.subwords], expected, atol=1e-6, rtol=1e-6)
     is_tied = [
         m.get_output_embeddings().weight is m.get_input_embeddings().weight
-        for m in (transformers_model(made, "masked_language_modelling"), plain)
+        for m in (transformers_model(small_model, "masked_language_modelling"), plain)
     ]
-    assert is_tied[0] == is_tied[1] == (made.name not in ("rembert", "eurobert"))
+    assert is_tied[0] == is_tied[1] == (small_model.name not in ("rembert", "eurobert"))
     tokenizer = hf.AutoTokenizer.from_pretrained(tmp_path / "plain")
-    assert tokenizer(TEXTS).input_ids == made.tokenizer(TEXTS).input_ids
+    assert tokenizer(TEXTS).input_ids == small_model.tokenizer(TEXTS).input_ids
 
 
 def test_resumed_pretraining_equals_an_uninterrupted_one(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_model: SmallModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passages = [{"language": "eng", "text": "a red tomato in the house. " * 40}]
-    pack_corpus(passages, made.tokenizer, tmp_path / "corpus.safetensors", sequence_length=16)
+    pack_corpus(
+        passages, small_model.tokenizer, tmp_path / "corpus.safetensors", sequence_length=16
+    )
     arguments = {
-        "files": made.files(tmp_path, per_group=2),
+        "files": small_model.files(tmp_path, per_group=2),
         "corpora": [tmp_path / "corpus.safetensors"],
-        "tokenizer": made.folder / "tokenizer.json",
+        "tokenizer": small_model.folder / "tokenizer.json",
         "options": TrainingOptions(
             learning_rate=0.01, batch_size=4, max_steps=4, dropout=0.1, checkpoint_every=2
         ),
@@ -326,20 +354,20 @@ def test_resumed_pretraining_equals_an_uninterrupted_one(
     )
     assert uninterrupted.keys() == resumed.keys()
     assert all(torch.equal(uninterrupted[name], resumed[name]) for name in uninterrupted)
-    before = load_file(made.folder / "model.safetensors")
+    before = load_file(small_model.folder / "model.safetensors")
     moved = [n for n in before.keys() & uninterrupted.keys() if before[n].shape == uninterrupted[n].shape
              and not torch.equal(before[n], uninterrupted[n])]  # fmt: skip
     assert len(moved) > 10
 
 
-def test_model_accepts_its_longest_text_and_no_longer_one(made: Made) -> None:
-    limit = longest_text(open_config(made.folder))
+def test_model_accepts_its_longest_text_and_no_longer_one(small_model: SmallModel) -> None:
+    limit = longest_text(open_config(small_model.folder))
     unlimited = ("modernbert", "eurobert", "roformer", "deberta-v2", "xlm")
     if limit is None:
-        assert made.name in unlimited
+        assert small_model.name in unlimited
         return
     # Positions of RoBERTa and its derivatives start after the padding id.
-    is_derived_from_roberta = made.name in (
+    is_derived_from_roberta = small_model.name in (
         "xlm-r",
         "roberta",
         "camembert",
@@ -348,7 +376,7 @@ def test_model_accepts_its_longest_text_and_no_longer_one(made: Made) -> None:
         "xlm-r-xl",
     )
     assert limit == (66 - 2 if is_derived_from_roberta else 66)
-    model, ids = transformers_model(made, "none"), torch.full((1, limit + 1), 7)
+    model, ids = transformers_model(small_model, "none"), torch.full((1, limit + 1), 7)
     with torch.no_grad():
         assert model(input_ids=ids[:, :limit])[0].isfinite().all()
         with pytest.raises((IndexError, RuntimeError)):

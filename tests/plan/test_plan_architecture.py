@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
-from families import FAMILIES, Made
+from families import FAMILIES, SmallModel
 from tiny import write_model
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -64,24 +64,24 @@ def test_pretraining_step_equals_the_count_of_torch(tmp_path: Path) -> None:
     assert counter.get_total_flops() + added == expected
 
 
-@pytest.mark.parametrize("made", FAMILIES, indirect=True)
-def test_encoder_operations_equal_the_count_of_torch(made: Made) -> None:
-    config = hf.AutoConfig.from_pretrained(made.folder, attn_implementation="eager")
+@pytest.mark.parametrize("small_model", FAMILIES, indirect=True)
+def test_encoder_operations_equal_the_count_of_torch(small_model: SmallModel) -> None:
+    config = hf.AutoConfig.from_pretrained(small_model.folder, attn_implementation="eager")
     model = hf.AutoModel.from_config(config)
     with FlopCounterMode(display=False) as counter:
         ids = torch.full((1, 16), 5)
         states = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
         forward = counter.get_total_flops()
         states.sum().backward()
-    passes = Architecture.of_config(open_config(made.folder)).text(16)
+    passes = Architecture.of_config(open_config(small_model.folder)).text(16)
     assert passes.forward == forward
     assert passes.step == counter.get_total_flops()
 
 
-@pytest.mark.parametrize("made", FAMILIES, indirect=True)
-def test_head_operations_equal_the_count_of_torch(made: Made) -> None:
+@pytest.mark.parametrize("small_model", FAMILIES, indirect=True)
+def test_head_operations_equal_the_count_of_torch(small_model: SmallModel) -> None:
     """With all subwords as singletons: the full model without its encoder."""
-    config = hf.AutoConfig.from_pretrained(made.folder, attn_implementation="eager")
+    config = hf.AutoConfig.from_pretrained(small_model.folder, attn_implementation="eager")
     counted, ids = [], torch.full((1, 16), 5)
     for auto_class in (hf.AutoModelForMaskedLM, hf.AutoModel):
         model = auto_class.from_config(config)
@@ -89,7 +89,7 @@ def test_head_operations_equal_the_count_of_torch(made: Made) -> None:
             model(input_ids=ids, attention_mask=torch.ones_like(ids))
         counted.append(counter.get_total_flops())
     full_model, encoder = counted
-    architecture = Architecture.of_config(open_config(made.folder))
+    architecture = Architecture.of_config(open_config(small_model.folder))
     head = architecture.prediction(architecture.vocabulary, architecture.dimension)
     pooler = pooler_of(hf.AutoModel.from_config(config))
     assert 16 * head.forward == full_model - (encoder - pooler)
