@@ -24,9 +24,8 @@ def parser() -> argparse.ArgumentParser:
         help="write a semantic-token version of an encoder",
         description=(
             "Write a semantic-token version of an encoder, as a checkpoint that "
-            " AutoModel.from_pretrained opens with the original tokenizer."
+            "AutoModel.from_pretrained opens with the original tokenizer."
         ),
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = group.add_argument
     add("--model", required=True, help="a folder, or a name on the Hugging Face hub")
@@ -35,15 +34,21 @@ def parser() -> argparse.ArgumentParser:
         "--ratio",
         type=float,
         default=0.05,
-        help="the number of groups divided by the number of subwords, above 0 and at most 1",
+        help="the number of groups divided by the number of subwords, above 0 and at most 1 "
+        "(default: %(default)s)",
     )
-    add("--method", choices=["kmeans", "lexicon"], default="kmeans", help="how to group")
-    add("--metric", choices=["cosine", "euclidean"], default="cosine", help="of kmeans")
+    add("--method", choices=["kmeans", "lexicon"], default="kmeans",
+        help="how to group (default: %(default)s)")  # fmt: skip
+    add("--metric", choices=["cosine", "euclidean"], default="cosine",
+        help="the distance of K-Means (default: %(default)s)")  # fmt: skip
     add("--lexicon", action="append", default=[], type=Path, dest="lexicons", metavar="TABLE",
         help="a table of concept, language, word, source, to align or group with; may be repeated")  # fmt: skip
-    add("--dimension", type=int, help="the number of columns of the word embeddings to keep")
-    add("--seed", type=int, default=1, help="where K-Means starts")
-    add("--max-iterations", type=int, default=100, help="of K-Means")
+    add("--dimension", type=int,
+        help="the number of columns of the word embeddings to keep (default: all)")  # fmt: skip
+    add("--seed", type=int, default=1,
+        help="the seed of K-Means (default: %(default)s)")  # fmt: skip
+    add("--max-iterations", type=int, default=100,
+        help="the maximum number of iterations of K-Means (default: %(default)s)")  # fmt: skip
     add("--cluster-unused", action="store_true",
         help="group WordPiece's [unusedN] too")  # fmt: skip
     add("--convert-pickle", action="store_true", help="accept a model with only pickled weights")
@@ -58,7 +63,6 @@ def parser() -> argparse.ArgumentParser:
             "Write a semantic-token model of the workflow as a plain checkpoint with a model card. "
             "AutoModel.from_pretrained opens it with the original tokenizer."
         ),
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = export.add_argument
     add("--model", required=True, type=Path,
@@ -74,11 +78,11 @@ def parser() -> argparse.ArgumentParser:
             "Compare the scores that two runs of the workflow both have: each with its interval, "
             "their difference by paired bootstrap, and what differs in how the runs were made."
         ),
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = compare.add_argument
     add("runs", nargs=2, metavar="RUN", help="a name that the config key `run` had; `base` is the run without a name")  # fmt: skip
-    add("--directory", type=Path, default=Path("."), help="the folder that contains results")
+    add("--directory", type=Path, default=Path("."),
+        help="the folder that contains results (default: the current folder)")  # fmt: skip
     add("--output", action="append", default=[], type=Path, metavar="FILE",
         help="a file to write, .csv or .html; may be repeated")  # fmt: skip
     usage = commands.add_parser(
@@ -89,15 +93,16 @@ def parser() -> argparse.ArgumentParser:
             "propose `memory_mb` and `runtime_minutes` for the config. It reads Snakemake's "
             "benchmark files and the efficiency reports of its SLURM plugin."
         ),
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = usage.add_argument
-    add("results", nargs="?", default="results", type=Path, help="the study's folder of results")
+    add("results", nargs="?", default="results", type=Path,
+        help="the study's folder of results (default: %(default)s)")  # fmt: skip
     add("--report", action="append", type=Path, dest="reports", metavar="CSV",
         help="an efficiency report, instead of those in RESULTS/logs/slurm; may be repeated")  # fmt: skip
     add("--no-report", action="store_const", const=[], dest="reports",
         help="use only the benchmark files")  # fmt: skip
-    add("--margin", type=float, default=1.3, help="factor from the maximum use to the proposal")
+    add("--margin", type=float, default=1.3,
+        help="factor from the maximum use to the proposal (default: %(default)s)")  # fmt: skip
     add("--table", type=Path, metavar="CSV", help="also write the table to a file")
     return top
 
