@@ -27,6 +27,7 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
             gpu=0,
         params:
             held_out_fraction=config["alignment"]["held_out_fraction"],
+            resampling=config["significance"],
             title=config["title"],
             code=code_digest("group_quality"),
         script:

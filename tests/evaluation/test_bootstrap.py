@@ -8,6 +8,7 @@ from semantic_tokens.evaluation.bootstrap import (
     Resampling,
     bootstrap_p,
     gather,
+    interval_of_share,
     resampled_by_language,
     scores_by_run,
 )
@@ -60,6 +61,25 @@ def test_resampling_agrees_with_scipy() -> None:
     assert low == pytest.approx(expected.confidence_interval.low, abs=0.004)
     assert high == pytest.approx(expected.confidence_interval.high, abs=0.004)
     assert drawn[1:].std() == pytest.approx(expected.standard_error, rel=0.05)
+
+
+def test_interval_of_a_share_agrees_with_scipy() -> None:
+    from scipy.stats import bootstrap
+
+    generator = np.random.default_rng(0)
+    possible = generator.integers(1, 6, size=120)
+    earned = np.floor(generator.random(120) * (possible + 1))
+    low, high = interval_of_share(earned, possible, Resampling(20_000))
+    expected = bootstrap(
+        (earned, possible),
+        lambda e, p, axis: e.sum(axis=axis) / p.sum(axis=axis),
+        paired=True,
+        n_resamples=20_000,
+        method="percentile",
+        rng=2,
+    ).confidence_interval
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.004)
+    assert interval_of_share(possible, possible, Resampling(100)) == (1.0, 1.0)
 
 
 def test_languages_have_equal_weight() -> None:

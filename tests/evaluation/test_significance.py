@@ -1,10 +1,14 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.evaluation.bootstrap import Resampling
 from semantic_tokens.evaluation.scores import Runs
 from semantic_tokens.evaluation.significance import COLUMNS, comparisons, side_by_side, significance
+from semantic_tokens.report.tables.significance import write_significance
 from semantic_tokens.tasks.scored_items import ScoredItem
 
 
@@ -18,6 +22,10 @@ ORACLE = row("b/unaligned/dfull/ungrouped/mlm", reference=True)
 GROUPED = row("b/unaligned/dfull/kmeans-cosine-0.05/mlm")
 ALIGNED = row("b/clsa-muse/dfull/kmeans-cosine-0.05/mlm")
 BARE = row("b/unaligned/dfull/kmeans-cosine-0.05/asis")
+
+ORACLE_PATH = "b/unaligned/dfull/ungrouped/mlm/all-languages"
+GROUPED_PATH = "b/unaligned/dfull/kmeans-cosine-0.05/mlm/all-languages"
+BARE_PATH = "b/unaligned/dfull/kmeans-cosine-0.05/asis/all-languages"
 
 
 def test_compared_experiments_differ_in_one_property() -> None:
@@ -73,6 +81,29 @@ def test_real_difference_is_significant_and_random_difference_is_not() -> None:
     assert list(by_reference)[:3] == ["task", "experiment", "first_score"]
     assert (table["p_adjusted"] >= table["p"]).all()
     assert len(table[table["compared"] == "grouping"]) == 3  # the repeated row is one experiment
+
+
+def test_the_page_has_a_section_per_kind_and_grey_rows(tmp_path: Path) -> None:
+    line = {"task": "nli", "second": ORACLE_PATH, "first_score": 0.5, "second_score": 0.6}
+    line |= {"difference": -0.1, "low": -0.2, "high": 0.1, "p": 0.01}
+    table = pd.DataFrame(
+        [
+            line | {"compared": "reference", "first": BARE_PATH, "p_adjusted": 0.2},
+            line | {"compared": "grouping", "first": GROUPED_PATH, "p_adjusted": 0.03},
+        ]
+    )
+    csv, page = tmp_path / "significance.csv", tmp_path / "significance.html"
+    for runs, sentence in (
+        (Runs([1]), "Everything was trained once"),
+        (Runs([1, 2]), "Scores are means over seeds and replicates"),
+    ):
+        write_significance(table, csv, page, title="study", runs=runs, resampling=Resampling(2_000))
+        text = page.read_text(encoding="utf-8")
+        assert sentence in text and "2,000 samples" in text
+    reference, _, grouping = text.partition("Experiments that differ only in grouping")
+    assert "Compared with the reference" in reference
+    assert 'class="weak' in reference and 'class="weak' not in grouping
+    assert pd.read_csv(csv)["p_adjusted"].tolist() == [0.2, 0.03]
 
 
 def test_scores_over_different_items_are_refused() -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,15 @@ from scored import even_scores
 
 from semantic_tokens.files import write_json
 from semantic_tokens.report.tables.table1 import dataset_counts, table1
-from semantic_tokens.report.tables.table2 import table2
-from semantic_tokens.report.tables.table3 import table3
-from semantic_tokens.report.tables.table4 import LexiconTask, method_name, ratio_of_file, table4
+from semantic_tokens.report.tables.table2 import table2, write_table2
+from semantic_tokens.report.tables.table3 import HEADS, table3, write_table3
+from semantic_tokens.report.tables.table4 import (
+    LexiconTask,
+    method_name,
+    ratio_of_file,
+    table4,
+    write_table4,
+)
 from semantic_tokens.study.recipe import Recipe
 
 
@@ -94,6 +101,23 @@ def test_table2_lists_the_options_and_their_defaults() -> None:
     assert "epochs" not in parameters
 
 
+def test_the_files_of_table2_have_every_option_once(tmp_path: Path) -> None:
+    tasks = {"ner": {"training": {"epochs": 3, "batch_size": 64, "learning_rate": 5e-05}}}
+    pretraining = {
+        "training": {"max_steps": 25_000, "batch_size": 1024, "learning_rate": 1e-4},
+        "options": {"mask_probability": 0.15},
+    }
+    csv, page = tmp_path / "table2.csv", tmp_path / "table2.html"
+    alignment = {"temperature": 0.05}
+    write_table2(*table2(tasks, pretraining), alignment, csv, page, title="study", seeds=[1, 2])
+    written = pd.read_csv(csv, dtype=str).fillna("").set_index("parameter")
+    assert written.index.is_unique
+    assert written.loc["batch_size"].tolist() == ["64", "1024"]
+    assert written.loc["mask_probability"].tolist() == ["", "0.15"]
+    text = page.read_text(encoding="utf-8")
+    assert "the seeds 1, 2." in text and "temperature" in text
+
+
 def test_table3_is_sorted_by_dimension_and_ratio(tmp_path: Path) -> None:
     measurement = {
         "parameters": 178_000_000, "device": "GPU", "processes": 1, "precision": "bf16",
@@ -120,6 +144,21 @@ def test_table3_is_sorted_by_dimension_and_ratio(tmp_path: Path) -> None:
     assert numbers.tolist() == pytest.approx([178, 74.6, 1.9])
     all_logits_numbers = table.loc[0, ["peak_memory_all_logits_gb", "steps_per_second_all_logits"]]
     assert all_logits_numbers.tolist() == pytest.approx([130.1, 0.7])
+
+
+def test_the_page_of_table3_marks_the_best_and_the_worst(tmp_path: Path) -> None:
+    table = pd.DataFrame({"dim": 768, "ratio": [0.05, 1.0], "memory_of": "GPU"})
+    table = table.assign(**dict.fromkeys(HEADS, 7.0))
+    table["peak_memory_gb"], table["steps_per_second"] = [20.0, 75.0], [3.5, 1.9]
+    csv, page = tmp_path / "table3.csv", tmp_path / "table3.html"
+    write_table3(table, csv, page, title="study")
+    assert pd.read_csv(csv)["ratio"].tolist() == [0.05, 1.0]
+    text = page.read_text(encoding="utf-8")
+    marked = re.findall(r'<td class="(green|red)">([^<]*)</td>', text)
+    assert sorted(marked) == [
+        ("green", "20.00"), ("green", "3.50"), ("red", "1.90"), ("red", "75.00"),
+    ]  # fmt: skip
+    assert "the peak memory of the GPU" in text
 
 
 ROWS = [
@@ -154,6 +193,20 @@ def test_table4_covers_one_language_or_all(
     assert table["ndcg_at_10_std"].tolist() == pytest.approx([0.2 / 2**0.5] * 3)
     assert (table["ndcg_at_10_high"] - table["ndcg_at_10_low"]).tolist() == pytest.approx([0.2] * 3)
     assert set(table["items"]) == {items}
+
+
+def test_the_page_of_table4_describes_its_score(tmp_path: Path) -> None:
+    line = {"method": "K-Means", "ratio": 0.4, "accuracy": 0.5, "accuracy_low": 0.25}
+    table = pd.DataFrame([line | {"accuracy_high": 0.75, "items": 4, "recipe": "a"}])
+    csv, page = tmp_path / "table4.csv", tmp_path / "table4.html"
+    write_table4(
+        table, csv, page, shown=LexiconTask("nli", "zho"), metric="accuracy",
+        trainings=["eng", "eng"], title="study", confidence=0.9,
+    )  # fmt: skip
+    assert "0.4000,0.5000,0.2500,0.7500" in csv.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert " of nli in zho, trained on eng, without" in text and "90% interval" in text
+    assert "40.0%" in text
 
 
 def test_groupings_have_readable_names() -> None:

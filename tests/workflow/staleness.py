@@ -172,7 +172,7 @@ KEYS: dict[str, Line] = {
     "group_fine_tunings": Line(NOTHING, value=False),
     "claims.margin": Line({"claims"}, value=7),
     "data_of_the_paper": Line({"comparison"}, value=True),
-    **_keys("significance.", "", SHOWN | {"table4", "held_out"}, {
+    **_keys("significance.", "", SHOWN | QUALITY | {"table4", "held_out"}, {
         "resamples": 300, "seed": 2, "confidence": 0.9}),
     "lexicon_comparison.language": Line({"table4"}, value="deu"),
     "inspection.keywords": Line({"figure_groups", "explorer"}, value=["red"]),
@@ -318,7 +318,7 @@ MODULES: dict[str, Line] = {
     "embeddings.alignment_quality": Line(NOTHING),
     "modeling.backbones": Line(BACKBONES),
     "evaluation.baselines": Line(SHOWN - {"significance"} | BASELINE),
-    "evaluation.bootstrap": Line(SHOWN | {"table4", "held_out"}),
+    "evaluation.bootstrap": Line(SHOWN | QUALITY | {"table4", "held_out"}),
     "evaluation.scores": Line(SHOWN | {"table4", "held_out"}),
     **dict.fromkeys(
         ("evaluation.claims.paper", "evaluation.claims.shares", "evaluation.claims.statistics",
@@ -414,7 +414,9 @@ MODULES: dict[str, Line] = {
     "grouping.lexicon_components": Line(
         {"group_by_lexicon", "fine_tune", "significance", "claims", "table4", "explorer"},
         only={"grouping": ["lexicon-emoji"]}),
-    "grouping.quality": Line(QUALITY),
+    "evaluation.group_quality": Line(QUALITY),
+    "report.tables.group_quality": Line(QUALITY),
+    "report.tables.significance": Line({"significance"}),
     # its choices are inputs
     "study.measured_groupings": Line(NOTHING),
     "grouping.controls": Line(
@@ -482,7 +484,7 @@ MODULES: dict[str, Line] = {
     "embeddings.reduction": Line(
         PRETRAINED - {"figure_alignments", "figure_languages", "export_model", "controls"}
         | QUALITY | {"reduce_dimension", "group_kmeans"}),
-    "tasks.scored_items": Line(RETRIEVED | BASELINE | {"held_out"}),
+    "tasks.scored_items": Line(RETRIEVED | BASELINE | QUALITY | {"held_out"}),
     # detects repetitions in corpora, one of which determines a vocabulary, and in datasets
     "data.digest_set": Line(CORPORA | NAMES | PASSAGES | BACKBONES),
     "evaluation.significance": Line({"significance"}),

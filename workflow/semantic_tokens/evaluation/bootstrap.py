@@ -165,6 +165,23 @@ def _number(name: str, ids: Sequence[str] = ()) -> int:
     return zlib.crc32("\n".join([name, *ids]).encode())
 
 
+def interval_of_share(
+    earned: np.ndarray, possible: np.ndarray, resampling: Resampling
+) -> tuple[float, float]:
+    """The interval of a share, sum(earned) / sum(possible), if its units are drawn again.
+
+    Args:
+        earned, possible: [units] of each unit, ``possible`` above 0. Units are independent of each
+            other: dependent observations are summed in one unit.
+    """
+    kinds, counts = np.unique(np.stack([earned, possible], axis=1), axis=0, return_counts=True)
+    generator = np.random.default_rng([resampling.seed, _number("share")])
+    units = len(earned)
+    drawn = generator.multinomial(units, counts / units, size=resampling.resamples)
+    got, could = (np.concatenate([[counts], drawn]).astype(np.float64) @ kinds).T
+    return resampling.interval(got / could)
+
+
 def bootstrap_p(differences: np.ndarray) -> float:
     """Two-sided p of no difference: twice the smaller fraction of samples on one side of zero.
 

@@ -52,7 +52,7 @@ def curves_of(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
 
 
 def draw_group_quality(table: pd.DataFrame) -> Figure:
-    """One panel per measure, with one curve per method and alignment.
+    """One panel per measure, with one curve per method and alignment, and intervals.
 
     Args:
         table: results/group_quality.csv.
@@ -79,9 +79,16 @@ def _panel(axes: Axes, curves: Mapping[tuple[str, str], pd.DataFrame], column: s
             recipe = Recipe("backbone", alignment)
             name += " with CLSA" + (f" ({alignment_name(recipe)})" if len(aligned) > 1 else "")
         known = rows[rows[column].notna()]
-        axes.plot(
+        value = known[column]
+        # A percentile interval may not contain the value.
+        below = (value - known[f"{column}_low"]).clip(lower=0)
+        above = (known[f"{column}_high"] - value).clip(lower=0)
+        axes.errorbar(
             known["ratio"],
-            known[column],
+            value,
+            yerr=[below, above],
+            elinewidth=0.8,
+            capsize=2,
             color=colour,
             marker=marker,
             linestyle="-" if alignment == "unaligned" else "--",

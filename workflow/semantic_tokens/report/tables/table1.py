@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from semantic_tokens.files import read_jsonl
+from semantic_tokens.report.pages import Section, write_csv, write_page
 
 #: The name, type and granularity of each kind of task in the paper's Table 1.
 KINDS = {
@@ -75,3 +76,31 @@ def table1(
         sums = part[["train", "dev", "test", "passages"]].sum(min_count=1)
         lines.append(line | sums.to_dict() | {"language_codes": " ".join(codes)})
     return pd.DataFrame(lines).astype(dict.fromkeys(("train", "dev", "test", "passages"), "Int64"))
+
+
+def write_table1(
+    table: pd.DataFrame,
+    counts: pd.DataFrame,
+    csv: str | Path,
+    html: str | Path,
+    counts_csv: str | Path,
+    *,
+    title: str,
+    evaluation_split: str,
+) -> None:
+    """Write :func:`table1` and :func:`dataset_counts` as CSV, and both as a page."""
+    write_csv(table, csv)
+    write_csv(counts, counts_csv)
+    numbers = dict.fromkeys(["train", "dev", "test", "passages"], ",")
+    write_page(
+        html,
+        f"Tasks and datasets: {title}",
+        [
+            "The numbers of loaded examples; for ranking, of queries and passages. Languages are "
+            f"those of the {evaluation_split} split."
+        ],
+        [
+            Section(table, "By task", formats=numbers),
+            Section(counts, "By dataset and language", formats=numbers),
+        ],
+    )

@@ -1,10 +1,13 @@
 """The paper's Table 2 and Appendix A: the hyperparameters, from the options."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from semantic_tokens.report.pages import Section, write_csv, write_page
 
 #: The first rows of Table 2, in the paper's order; `adam_betas` become two.
 _FIRST_ROWS = (
@@ -60,6 +63,44 @@ def table2(
     names += [name for name in ours if name not in rows]
     shown = [{"parameter": name, "value": ours[name]} for name in names if ours[name]]
     return pd.DataFrame(lines), pd.DataFrame(shown)
+
+
+def write_table2(
+    tasks: pd.DataFrame,
+    pretraining: pd.DataFrame,
+    alignment: Mapping[str, Any],
+    csv: str | Path,
+    html: str | Path,
+    *,
+    title: str,
+    seeds: Sequence[int],
+) -> None:
+    """Write :func:`table2` as one CSV, and as a page that also has the options of the alignment.
+
+    Args:
+        alignment: option -> value.
+    """
+    names = dict.fromkeys([*training_rows(), *tasks["parameter"], *pretraining["parameter"]])
+    order = {name: i for i, name in enumerate(names)}
+    together = tasks.merge(
+        pretraining.rename(columns={"value": "continual_pretraining"}), on="parameter", how="outer"
+    )
+    together = together.fillna("").sort_values("parameter", key=lambda names: names.map(order))
+    write_csv(together, csv)
+    aligned = pd.DataFrame({"parameter": list(alignment), "value": map(str, alignment.values())})
+    write_page(
+        html,
+        f"Training: {title}",
+        [
+            f"The configured options, with AdamW and the seeds {', '.join(map(str, seeds))}. An "
+            "empty cell is not an option of the task."
+        ],
+        [
+            Section(tasks, "Fine-tuning"),
+            Section(pretraining, "Continual pretraining"),
+            Section(aligned, "Cross-lingual subword alignment"),
+        ],
+    )
 
 
 def _settings(spec: Mapping[str, Any]) -> dict[str, str]:

@@ -2,11 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from semantic_tokens.files import read_json
+from semantic_tokens.report.pages import Section, write_csv, write_page
 from semantic_tokens.study.recipe import Recipe
+
+#: Measured column -> its heading.
+HEADS = {
+    "parameters_m": "parameters (million)",
+    "peak_memory_gb": "peak memory (GB)",
+    "peak_memory_all_logits_gb": "peak memory, all logits (GB)",
+    "steps_per_second": "steps per second",
+    "steps_per_second_all_logits": "steps per second, all logits",
+}
 
 
 def table3(
@@ -57,3 +68,42 @@ def table3(
         )
     table = pd.DataFrame(lines)
     return table.sort_values(["dim", "ratio"], ascending=[False, True], ignore_index=True)
+
+
+def write_table3(table: pd.DataFrame, csv: str | Path, html: str | Path, *, title: str) -> None:
+    """Write :func:`table3` as CSV, and as a page that marks the best and worst of each column."""
+    write_csv(table, csv, dict.fromkeys(HEADS, ".2f") | {"ratio": ".4g"})
+    best, worst = {}, {}
+    for name in HEADS:
+        smallest, largest = table[name].min(), table[name].max()
+        more_is_better = name.startswith("steps_per_second")
+        best[name], worst[name] = (largest, smallest) if more_is_better else (smallest, largest)
+
+    def classes(row: dict[str, Any], column: str) -> str:
+        if column not in HEADS or best[column] == worst[column]:
+            return ""
+        if row[column] == best[column]:
+            return "green"
+        return "red" if row[column] == worst[column] else ""
+
+    of_process = "process" in set(table["memory_of"])
+    write_page(
+        html,
+        f"Efficiency in continual pretraining: {title}",
+        [
+            "Measured during the pretraining of each model: the median step, and the peak memory of "
+            + ("the process, including libraries" if of_process else "the GPU")
+            + ". With all logits: steps that compute the logits of all positions at once, as the "
+            "paper does, so memory grows with the vocabulary. The other steps compute the logits of "
+            "masked positions only, in parts. Green is the best of a column and red the worst. Jobs "
+            "that share a machine, as in a run on all cores, slow each other down."
+        ],
+        [
+            Section(
+                table,
+                formats=dict.fromkeys(HEADS, ".2f") | {"ratio": ".0%"},
+                heads={"dim": "d", "ratio": "r_G"} | HEADS,
+                classes=classes,
+            )
+        ],
+    )

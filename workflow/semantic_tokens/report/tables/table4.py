@@ -8,6 +8,9 @@ import pandas as pd
 from safetensors import safe_open
 
 from semantic_tokens.evaluation.scores import TaskScores, experiment_name
+from semantic_tokens.evaluation.task_scores import METRIC_NAMES
+from semantic_tokens.report.pages import Section, write_csv, write_page
+from semantic_tokens.report.tables.table5 import SPREADS
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import METHOD_NAMES, Recipe, lexicons_of
 
@@ -61,6 +64,38 @@ def table4(
         line |= {f"{metric}_low": score.low, f"{metric}_high": score.high}
         lines.append(line | {"items": items, "recipe": name})
     return pd.DataFrame(lines)
+
+
+def write_table4(
+    table: pd.DataFrame,
+    csv: str | Path,
+    html: str | Path,
+    *,
+    shown: LexiconTask,
+    metric: str,
+    trainings: Sequence[str],
+    title: str,
+    confidence: float,
+) -> None:
+    """Write :func:`table4` as CSV, and as a page.
+
+    Args:
+        trainings: the languages that the models were trained on, of every row.
+    """
+    formats = {f"{metric}{part}": ".4f" for part in ("", *SPREADS, "_low", "_high")}
+    write_csv(table, csv, formats | {"ratio": ".4f"})
+    where = "over all languages" if shown.language is None else f"in {shown.language}"
+    write_page(
+        html,
+        f"Grouping by lexicon compared with K-Means: {title}",
+        [
+            f"{METRIC_NAMES[metric]} of {shown.task} {where}, trained on "
+            f"{', '.join(sorted(set(trainings)))}, without alignment or continual pretraining. The "
+            "coverage of a lexicon determines its ratio. Low and high are the limits of the "
+            f"{confidence:.0%} interval, from a bootstrap over the test items."
+        ],
+        [Section(table, formats=formats | {"ratio": ".1%"})],
+    )
 
 
 def method_name(recipe: Recipe) -> str:

@@ -1,24 +1,32 @@
+from pathlib import Path
+
 import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.data.lexicons.table import is_held_out
-from semantic_tokens.grouping.quality import (
+from semantic_tokens.evaluation.bootstrap import Resampling
+from semantic_tokens.evaluation.group_quality import (
+    connected_pairs,
     held_out_pairs,
     labels_of_subwords,
     measured,
     purity,
     together,
 )
+from semantic_tokens.grouping.groups import groups_of
 from semantic_tokens.report.figures.group_quality import curves_of, draw_group_quality
+from semantic_tokens.report.tables.group_quality import group_quality, write_group_quality
 from semantic_tokens.study.experiments import Experiment
 from semantic_tokens.study.measured_groupings import groupings_to_measure
 from semantic_tokens.study.recipe import Recipe
 
+RESAMPLING = Resampling(resamples=2000)
 TOKENS = {word: i for i, word in enumerate(["a", "b", "c", "d", "e", "f"])}
 
 
@@ -43,11 +51,11 @@ def test_pairs_in_one_group_equal_a_count_by_hand() -> None:
     #                  a  b  c  d  e  f
     groups = np.array([0, 0, 1, 1, 1, 2])
     pairs = np.array([[0, 1], [2, 5], [3, 4], [0, 2]])
-    found = together(groups, pairs)
+    found = together(groups, pairs, RESAMPLING)
     assert (found.pairs, found.together) == (4, 0.5)
     # The first words are in groups 0, 1, 1 and 0, and the second words in 0, 2, 1 and 1.
     assert found.together_by_chance == pytest.approx((2 * 1 + 2 * 2 + 0 * 1 - 2) / (4 * 3))
-    assert np.isnan(together(groups, pairs[:1]).together_by_chance)
+    assert np.isnan(together(groups, pairs[:1], RESAMPLING).together_by_chance)
     assert found.together_at_random == pytest.approx((2 * 1 + 3 * 2) / (6 * 5))
 
 
@@ -55,16 +63,38 @@ def test_chance_equals_the_value_of_random_groups() -> None:
     generator = np.random.default_rng(0)
     groups = generator.integers(0, 20, size=3000)
     pairs = generator.permutation(3000)[:2000].reshape(-1, 2)
-    found = together(groups, pairs)
+    found = together(groups, pairs, RESAMPLING)
     assert found.together == pytest.approx(found.together_by_chance, abs=0.02)
     assert found.together_at_random == pytest.approx(1 / 20, abs=0.005)
-    assert np.isnan(together(groups, pairs[:0]).together)
+    assert np.isnan(together(groups, pairs[:0], RESAMPLING).together)
+
+
+def test_pairs_with_a_common_subword_are_in_one_cluster() -> None:
+    pairs = np.array([[7, 9], [3, 4], [9, 12], [4, 5], [1, 2]])
+    cluster = connected_pairs(pairs)
+    assert cluster[0] == cluster[2] and cluster[1] == cluster[3]
+    assert sorted(set(cluster.tolist())) == [0, 1, 2]
+
+
+def test_interval_of_pairs_in_clusters_is_wider_than_of_independent_pairs() -> None:
+    groups = np.concatenate([np.zeros(200), np.arange(1, 201)]).astype(int)
+    independent = np.arange(400).reshape(-1, 2)  # half of the pairs share a group
+    # The same number of pairs, in clusters of ten: one subword with ten others.
+    stars = np.array([[11 * star, 11 * star + i] for star in range(20) for i in range(1, 11)])
+    groups_of_stars = np.repeat(np.arange(20), 11)
+    groups_of_stars[110:] = 100 + np.arange(110)
+    for pairs, of in ((independent, groups), (stars, groups_of_stars)):
+        found = together(of, pairs, RESAMPLING)
+        assert (found.pairs, found.together) == (200, 0.5)
+        units = 200 if pairs is independent else 20
+        width = 2 * 1.96 * (0.25 / units) ** 0.5  # of a binomial share of the units
+        assert found.together_high - found.together_low == pytest.approx(width, rel=0.15)
 
 
 def test_purity_equals_a_count_by_hand() -> None:
     groups = np.array([0, 0, 0, 1, 1, 2, 3])
     labels = {0: ["Latin"], 1: ["Latin"], 2: ["Han"], 3: ["Han"], 4: ["Han"], 5: ["Thai"]}
-    found = purity(groups, labels)
+    found = purity(groups, labels, RESAMPLING)
     assert found.purity == pytest.approx(4 / 5)  # the group of one does not count
     assert found.mixed == 0.5
     assert found.purity_by_chance < 4 / 5
@@ -72,27 +102,27 @@ def test_purity_equals_a_count_by_hand() -> None:
 
 def test_word_of_several_languages_matches_each_of_them() -> None:
     groups = np.array([0, 0, 0])
-    assert purity(groups, {0: ["deu"], 1: ["deu", "eng"], 2: ["eng"]}).purity == 2 / 3
-    assert purity(groups, {0: ["deu"], 1: ["deu", "eng"]}).mixed == 0.0
+    assert purity(groups, {0: ["deu"], 1: ["deu", "eng"], 2: ["eng"]}, RESAMPLING).purity == 2 / 3
+    assert purity(groups, {0: ["deu"], 1: ["deu", "eng"]}, RESAMPLING).mixed == 0.0
 
 
 def test_groups_of_one_have_no_purity() -> None:
-    assert np.isnan(purity(np.arange(4), {0: ["deu"], 1: ["eng"]}).purity)
-    assert np.isnan(purity(np.zeros(4, dtype=int), {}).purity)
+    assert np.isnan(purity(np.arange(4), {0: ["deu"], 1: ["eng"]}, RESAMPLING).purity)
+    assert np.isnan(purity(np.zeros(4, dtype=int), {}, RESAMPLING).purity)
 
 
 def test_purity_of_random_groups_is_chance() -> None:
     generator = np.random.default_rng(1)
     groups = generator.integers(0, 100, size=2000)
     labels = {i: [str(generator.integers(0, 4))] for i in range(2000)}
-    found = purity(groups, labels)
+    found = purity(groups, labels, RESAMPLING)
     assert found.purity == pytest.approx(found.purity_by_chance, abs=0.02)
 
 
 def test_record_has_all_measures() -> None:
     groups = np.array([0, 0, 1, 1])
     labels = {0: ["Latin"], 1: ["Latin"], 2: ["Han"], 3: ["Latin"]}
-    record = measured(groups, np.array([[0, 1]]), labels, {})
+    record = measured(groups, np.array([[0, 1]]), labels, {}, RESAMPLING)
     assert (record["subwords"], record["semantic_tokens"], record["together"]) == (4, 2, 1.0)
     assert record["script_purity"] == 3 / 4
     assert record["mixed_script"] == 0.5
@@ -144,7 +174,10 @@ def quality_table() -> pd.DataFrame:
                     "ratio": ratio,
                 }
                 shares = ("together", "script_purity", "language_purity")
-                lines.append(line | {share: ratio * (method != "random") for share in shares})
+                for share in shares:
+                    value = ratio * (method != "random")
+                    line |= {share: value, f"{share}_low": value / 2, f"{share}_high": value * 1.1}
+                lines.append(line)
     lines.append(lines[0] | {"dimension": "d64", "together": 0.9})
     return pd.DataFrame(lines)
 
@@ -162,7 +195,7 @@ def test_each_curve_has_one_method_and_one_alignment() -> None:
     assert len(curves_of(single)) == 6  # if no curve has more, points are shown
 
 
-def test_the_figure_shows_every_curve_in_every_panel() -> None:
+def test_the_figure_shows_every_curve_with_its_intervals_in_every_panel() -> None:
     figure = draw_group_quality(quality_table())
     assert [axes.get_title() for axes in figure.axes] == [
         "translations in one group",
@@ -170,13 +203,44 @@ def test_the_figure_shows_every_curve_in_every_panel() -> None:
         "purity by language",
     ]
     for axes in figure.axes:
-        lines = {line.get_label(): line for line in axes.lines}
+        bars = {bar.get_label(): bar for bar in axes.containers}
+        lines = {label: bar[0] for label, bar in bars.items()}
+        (limits,) = bars["K-Means"][2]
+        assert [segment[:, 1].tolist() for segment in limits.get_segments()] == [
+            pytest.approx([0.025, 0.055]),
+            pytest.approx([0.1, 0.22]),
+        ]
         assert list(lines) == ["K-Means", "K-Means with CLSA", "random", "random with CLSA"]
         assert lines["K-Means"].get_ydata().tolist() == [0.05, 0.2]
         assert lines["random"].get_ydata().tolist() == [0.0, 0.0]
         assert lines["K-Means"].get_linestyle() != lines["K-Means with CLSA"].get_linestyle()
         colours = [matplotlib.colors.to_hex(line.get_color()) for line in lines.values()]
         assert colours[0] == colours[1] != colours[2]
+
+
+def test_the_table_and_page_have_intervals(tmp_path: Path) -> None:
+    embeddings = torch.eye(6)
+    folder = tmp_path / "backbone/unaligned/dfull"
+    folder.mkdir(parents=True)
+    for name, labels in (("kmeans-cosine-0.5", [0, 0, 1, 1, 2, 2]), ("random-0.5", [0, 1] * 3)):
+        groups_of(embeddings, torch.tensor(labels)).save(folder / f"{name}.safetensors")
+    table = group_quality(
+        sorted(folder.iterdir()),
+        np.array([[0, 1], [2, 4]]),
+        {0: ["Latin"], 1: ["Latin"], 2: ["Han"], 3: ["Latin"]},
+        {},
+        RESAMPLING,
+    )
+    assert table["method"].tolist() == ["kmeans-cosine", "random"]
+    assert table["together"].tolist() == [0.5, 0.5]
+    csv, page = tmp_path / "quality.csv", tmp_path / "quality.html"
+    write_group_quality(table, csv, page, title="study", held_out_fraction=0.1, confidence=0.95)
+    written = pd.read_csv(csv)
+    assert (written["together_low"] == 0).all() and (written["together_high"] == 1).all()
+    assert written["language_purity_low"].isna().all()
+    text = page.read_text(encoding="utf-8")
+    assert "50.0% (0.0% to 100.0%)" in text and "95% intervals" in text
+    assert "together low" not in text
 
 
 def test_script_of_a_byte_level_subword_is_that_of_its_decoded_text() -> None:

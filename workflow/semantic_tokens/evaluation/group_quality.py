@@ -3,6 +3,9 @@
 The pairs come from concepts that are held out of alignment (``alignment.held_out_fraction``). If a
 lexicon also has a pair under a concept that is not held out, the pair may have been trained on and
 is left out. All groupings of a backbone are measured on the same pairs.
+
+Intervals are from a bootstrap. Pairs that have a subword in common, directly or through other
+pairs, are not independent, so they are drawn together. For purity, groups are drawn.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.data.lexicons.table import is_held_out
 from semantic_tokens.embeddings.alignment import single_subword_pairs
+from semantic_tokens.evaluation.bootstrap import Resampling, interval_of_share
 from semantic_tokens.grouping.inspection import SYMBOLS, script_of
 from semantic_tokens.tokenization.vocabulary import special_ids, subword_texts
 
@@ -28,6 +32,7 @@ class Together:
     Attributes:
         pairs: the number of pairs.
         together: the fraction of pairs whose subwords share a group.
+        together_low, together_high: its interval.
         together_by_chance: this fraction if each first word is paired with the second words of
             other pairs, so with the same groups and the same frequencies.
         together_at_random: this fraction for any two subwords of the vocabulary.
@@ -35,6 +40,8 @@ class Together:
 
     pairs: int
     together: float
+    together_low: float
+    together_high: float
     together_by_chance: float
     together_at_random: float
 
@@ -46,11 +53,14 @@ class Purity:
 
     Attributes:
         purity: the fraction of labelled members that have their group's most frequent label.
+        purity_low, purity_high: its interval.
         purity_by_chance: the same with shuffled labels, the mean over :data:`SHUFFLES`.
         mixed: the fraction of groups whose members have more than one label.
     """
 
     purity: float
+    purity_low: float
+    purity_high: float
     purity_by_chance: float
     mixed: float
 
@@ -81,8 +91,8 @@ def held_out_pairs(
     return np.array(kept, dtype=np.int64).reshape(-1, 2)
 
 
-def together(token_to_group: np.ndarray, pairs: np.ndarray) -> Together:
-    """The fraction of pairs that share a group, and its chance level.
+def together(token_to_group: np.ndarray, pairs: np.ndarray, resampling: Resampling) -> Together:
+    """The fraction of pairs that share a group, its interval, and its chance level.
 
     Args:
         token_to_group: [V] int64.
@@ -92,19 +102,51 @@ def together(token_to_group: np.ndarray, pairs: np.ndarray) -> Together:
     count = len(token_to_group)
     anywhere = float((sizes * (sizes - 1)).sum() / (count * (count - 1))) if count > 1 else 0.0
     if not len(pairs):
-        return Together(0, float("nan"), float("nan"), anywhere)
+        unknown = float("nan")
+        return Together(0, unknown, unknown, unknown, unknown, anywhere)
     first, second = token_to_group[pairs[:, 0]], token_to_group[pairs[:, 1]]
     groups = len(sizes)
     ours, theirs = (np.bincount(side, minlength=groups) for side in (first, second))
     # Each first word with the second word of each other pair.
-    found = int(np.count_nonzero(first == second))
+    shares = first == second
+    found = int(np.count_nonzero(shares))
     mixed = float((ours.astype(np.float64) * theirs).sum()) - found
     chance = mixed / (len(pairs) * (len(pairs) - 1)) if len(pairs) > 1 else float("nan")
-    return Together(len(pairs), found / len(pairs), chance, anywhere)
+    cluster = connected_pairs(pairs)
+    low, high = interval_of_share(
+        np.bincount(cluster, weights=shares), np.bincount(cluster), resampling
+    )
+    return Together(len(pairs), found / len(pairs), low, high, chance, anywhere)
+
+
+def connected_pairs(pairs: np.ndarray) -> np.ndarray:
+    """The cluster of each pair: pairs are in one cluster if a chain of pairs with common subwords
+    connects them.
+
+    Args:
+        pairs: [P, 2] int64, P > 0.
+
+    Returns:
+        [P] int64, numbered from 0 without gaps.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    subwords, ends = np.unique(pairs, return_inverse=True)
+    ends = ends.reshape(pairs.shape)
+    graph = coo_array(
+        (np.ones(len(pairs), dtype=bool), (ends[:, 0], ends[:, 1])), (len(subwords),) * 2
+    )
+    _, component = connected_components(graph, directed=False)
+    return component.astype(np.int64)[ends[:, 0]]
 
 
 def purity(
-    token_to_group: np.ndarray, labels: Mapping[int, Sequence[str]], *, seed: int = 0
+    token_to_group: np.ndarray,
+    labels: Mapping[int, Sequence[str]],
+    resampling: Resampling,
+    *,
+    seed: int = 0,
 ) -> Purity:
     """How often members of a group have the same script or language.
 
@@ -122,7 +164,7 @@ def purity(
     shared = sizes[groups] >= 2 if len(tokens) else np.empty(0, dtype=bool)
     tokens, groups = tokens[shared], groups[shared]
     if not len(tokens):
-        return Purity(float("nan"), float("nan"), float("nan"))
+        return Purity(*[float("nan")] * 5)
     names = {name: i for i, name in enumerate(sorted({n for t in tokens for n in labels[int(t)]}))}
     matrix = np.zeros((len(tokens), len(names)), dtype=np.int64)
     for row, token in enumerate(tokens.tolist()):
@@ -141,8 +183,11 @@ def purity(
     dealt = [counted(generator.permutation(matrix)) for _ in range(SHUFFLES)]
     counts = counted(matrix)
     members = np.bincount(group)
+    low, high = interval_of_share(counts.max(axis=1), members, resampling)
     return Purity(
         purity=float(counts.max(axis=1).sum() / len(tokens)),
+        purity_low=low,
+        purity_high=high,
         purity_by_chance=float(np.mean([c.max(axis=1).sum() / len(tokens) for c in dealt])),
         mixed=float(np.mean(counts.max(axis=1) < members)),
     )
@@ -153,17 +198,18 @@ def measured(
     pairs: np.ndarray,
     scripts: Mapping[int, Sequence[str]],
     languages: Mapping[int, Sequence[str]],
+    resampling: Resampling,
 ) -> dict[str, float]:
     """The columns of one grouping: V and V', :class:`Together`, and both purities."""
     line: dict[str, float] = {
         "subwords": len(token_to_group),
         "semantic_tokens": int(token_to_group.max()) + 1,
     }
-    line |= asdict(together(token_to_group, pairs))
+    line |= asdict(together(token_to_group, pairs, resampling))
     for name, labels in (("script", scripts), ("language", languages)):
-        found = asdict(purity(token_to_group, labels))
-        line |= {key.replace("purity", f"{name}_purity"): found[key] for key in list(found)[:2]}
-        line[f"mixed_{name}"] = found["mixed"]
+        found = asdict(purity(token_to_group, labels, resampling))
+        line[f"mixed_{name}"] = found.pop("mixed")
+        line |= {f"{name}_{column}": value for column, value in found.items()}
     return line
 
 
