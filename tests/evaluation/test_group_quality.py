@@ -18,6 +18,7 @@ from semantic_tokens.evaluation.group_quality import (
     measured,
     purity,
     together,
+    together_difference,
 )
 from semantic_tokens.grouping.groups import groups_of
 from semantic_tokens.report.figures.group_quality import curves_of, draw_group_quality
@@ -89,6 +90,18 @@ def test_interval_of_pairs_in_clusters_is_wider_than_of_independent_pairs() -> N
         units = 200 if pairs is independent else 20
         width = 2 * 1.96 * (0.25 / units) ** 0.5  # of a binomial share of the units
         assert found.together_high - found.together_low == pytest.approx(width, rel=0.15)
+
+
+def test_difference_to_another_grouping_is_paired() -> None:
+    pairs = np.arange(400).reshape(-1, 2)
+    some, more = np.arange(400), np.arange(400)
+    some[1:200:2] -= 1  # half of the pairs share a group
+    more[1:240:2] -= 1  # the same, and 20 others
+    value, low, high = together_difference(more, some, pairs, RESAMPLING)
+    assert value == pytest.approx(0.1)
+    # The difference is 0 or 1 for each pair, so pairs that share a group in both do not matter.
+    assert high - low == pytest.approx(2 * 1.96 * (0.1 * 0.9 / 200) ** 0.5, rel=0.15)
+    assert together_difference(some, some, pairs, RESAMPLING) == (0, 0, 0)
 
 
 def test_purity_equals_a_count_by_hand() -> None:
@@ -233,6 +246,11 @@ def test_the_table_and_page_have_intervals(tmp_path: Path) -> None:
     )
     assert table["method"].tolist() == ["kmeans-cosine", "random"]
     assert table["together"].tolist() == [0.5, 0.5]
+    assert pd.isna(table["together_minus_kmeans"].iloc[0])
+    # The random groups have the second pair, and not the first.
+    assert table.iloc[1][
+        ["together_minus_kmeans", "together_minus_kmeans_low", "together_minus_kmeans_high"]
+    ].tolist() == [0, -1, 1]
     csv, page = tmp_path / "quality.csv", tmp_path / "quality.html"
     write_group_quality(table, csv, page, title="study", held_out_fraction=0.1, confidence=0.95)
     written = pd.read_csv(csv)

@@ -10,7 +10,6 @@ from semantic_tokens.report.figures.held_out import draw_held_out
 from semantic_tokens.report.tables.held_out import (
     ALL,
     held_out_losses,
-    recipe_of_file,
     write_held_out,
 )
 
@@ -55,11 +54,6 @@ def files(tmp_path: Path) -> list[Path]:
         # First-k segments the text differently, so it has other sequences.
         write(tmp_path, "b/unaligned/dfull/firstk-0.05", losses(-0.2, count=40), 5.5),
     ]
-
-
-def test_recipe_is_read_from_the_file_name() -> None:
-    recipe = recipe_of_file("results/held_out/b/clsa-muse/d16/kmeans-cosine-0.05.json")
-    assert recipe.path == "b/clsa-muse/d16/kmeans-cosine-0.05/mlm"
 
 
 def test_loss_is_per_token_and_averaged_over_languages(files: list[Path]) -> None:

@@ -112,11 +112,35 @@ def together(token_to_group: np.ndarray, pairs: np.ndarray, resampling: Resampli
     found = int(np.count_nonzero(shares))
     mixed = float((ours.astype(np.float64) * theirs).sum()) - found
     chance = mixed / (len(pairs) * (len(pairs) - 1)) if len(pairs) > 1 else float("nan")
-    cluster = connected_pairs(pairs)
-    low, high = interval_of_share(
-        np.bincount(cluster, weights=shares), np.bincount(cluster), resampling
-    )
+    low, high = _interval_over_pairs(shares, pairs, resampling)
     return Together(len(pairs), found / len(pairs), low, high, chance, anywhere)
+
+
+def together_difference(
+    token_to_group: np.ndarray, reference: np.ndarray, pairs: np.ndarray, resampling: Resampling
+) -> tuple[float, float, float]:
+    """How many more pairs share a group than in another grouping, as a fraction of the pairs.
+
+    Args:
+        token_to_group, reference: [V] int64, the groups of the same subwords.
+        pairs: [P, 2] int64.
+
+    Returns:
+        the difference and the limits of its interval; the same pairs are drawn for both groupings.
+    """
+    if not len(pairs):
+        return (float("nan"),) * 3
+    ours, theirs = (of[pairs[:, 0]] == of[pairs[:, 1]] for of in (token_to_group, reference))
+    differences = ours.astype(np.float64) - theirs
+    return float(differences.mean()), *_interval_over_pairs(differences, pairs, resampling)
+
+
+def _interval_over_pairs(
+    values: np.ndarray, pairs: np.ndarray, resampling: Resampling
+) -> tuple[float, float]:
+    """The interval of the mean of ``values`` [P], with :func:`connected_pairs` drawn together."""
+    cluster = connected_pairs(pairs)
+    return interval_of_share(np.bincount(cluster, weights=values), np.bincount(cluster), resampling)
 
 
 def connected_pairs(pairs: np.ndarray) -> np.ndarray:
@@ -199,13 +223,28 @@ def measured(
     scripts: Mapping[int, Sequence[str]],
     languages: Mapping[int, Sequence[str]],
     resampling: Resampling,
+    *,
+    kmeans: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """The columns of one grouping: V and V', :class:`Together`, and both purities."""
+    """The columns of one grouping: V and V', :class:`Together`, and both purities.
+
+    Args:
+        token_to_group: [V] int64.
+        pairs: [P, 2] int64, held-out translations.
+        scripts, languages: token id -> its labels.
+        kmeans: [V] int64, the groups of unaligned K-Means at the same ratio. If it is given, the
+            columns ``together_minus_kmeans…`` are the difference to it, else NaN.
+    """
     line: dict[str, float] = {
         "subwords": len(token_to_group),
         "semantic_tokens": int(token_to_group.max()) + 1,
     }
     line |= asdict(together(token_to_group, pairs, resampling))
+    difference = (float("nan"),) * 3
+    if kmeans is not None:
+        difference = together_difference(token_to_group, kmeans, pairs, resampling)
+    for edge, value in zip(("", "_low", "_high"), difference, strict=True):
+        line[f"together_minus_kmeans{edge}"] = value
     for name, labels in (("script", scripts), ("language", languages)):
         found = asdict(purity(token_to_group, labels, resampling))
         line[f"mixed_{name}"] = found.pop("mixed")

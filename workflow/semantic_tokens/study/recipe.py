@@ -7,6 +7,7 @@ does not read the config.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from semantic_tokens.errors import InputError
 
@@ -105,6 +106,17 @@ class Recipe:
         if self.grouping_method == "lexicon":
             raise InputError(f"grouping {self.grouping!r} has no ratio before it is made")
         return ratio_of(self.grouping)
+
+
+def recipe_of_file(path: str | Path, pretraining: str = "asis") -> Recipe:
+    """The recipe of a file ``…/{backbone}/{alignment}/{dimension}/{grouping}.*``.
+
+    >>> recipe_of_file("results/held_out/b/clsa-muse/d16/kmeans-cosine-0.05.json", "mlm").path
+    'b/clsa-muse/d16/kmeans-cosine-0.05/mlm'
+    """
+    path = Path(path)
+    backbone, alignment, dimension = path.parts[-4:-1]
+    return Recipe(backbone, alignment, dimension, path.stem, pretraining)
 
 
 def lexicons_of(part: str) -> tuple[str, ...]:

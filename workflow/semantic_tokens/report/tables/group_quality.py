@@ -1,6 +1,7 @@
 """Groups compared with held-out translations, scripts and languages (not in the paper)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ from semantic_tokens.evaluation.bootstrap import Resampling
 from semantic_tokens.evaluation.group_quality import measured
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.report.pages import Section, write_csv, write_page
-from semantic_tokens.study.recipe import Recipe
+from semantic_tokens.study.recipe import recipe_of_file
 
 #: Columns with an interval, in columns with the suffixes ``_low`` and ``_high``.
-WITH_INTERVAL = ("together", "script_purity", "language_purity")
+WITH_INTERVAL = ("together", "together_minus_kmeans", "script_purity", "language_purity")
 
-_BY_CHANCE = [f"{column}_by_chance" for column in WITH_INTERVAL]
+_BY_CHANCE = ["together_by_chance", "script_purity_by_chance", "language_purity_by_chance"]
 _OTHER_SHARES = ["together_at_random", "mixed_script", "mixed_language"]
 
 
@@ -39,14 +40,28 @@ def group_quality(
         :func:`~semantic_tokens.evaluation.group_quality.measured`; unaligned groupings first, large
         ratios first.
     """
+    grouped = {recipe_of_file(path): Groups.load(path).token_to_group.numpy() for path in files}
     lines = []
-    for path in tqdm(list(map(Path, files)), desc="measuring groups", unit="grouping"):
-        identity = dict(zip(("backbone", "alignment", "dimension"), path.parts[-4:-1], strict=True))
-        groups = Groups.load(path).token_to_group.numpy()
-        recipe = Recipe(**identity, grouping=path.stem)
-        kind = {"method": recipe.grouping_without_ratio, "ratio": recipe.ratio}
-        numbers = measured(groups, pairs, scripts, languages, resampling)
-        lines.append({**identity, "grouping": path.stem, **kind, **numbers})
+    for recipe, groups in tqdm(grouped.items(), desc="measuring groups", unit="grouping"):
+        kmeans = replace(recipe, alignment="unaligned", grouping=f"kmeans-cosine-{recipe.ratio:g}")
+        lines.append(
+            {
+                "backbone": recipe.backbone,
+                "alignment": recipe.alignment,
+                "dimension": recipe.dimension,
+                "grouping": recipe.grouping,
+                "method": recipe.grouping_without_ratio,
+                "ratio": recipe.ratio,
+                **measured(
+                    groups,
+                    pairs,
+                    scripts,
+                    languages,
+                    resampling,
+                    kmeans=None if kmeans == recipe else grouped.get(kmeans),
+                ),
+            }
+        )
     order = ["alignment", "dimension", "method", "ratio"]
     return pd.DataFrame(lines).sort_values(order, ascending=[False, False, True, False])
 
@@ -67,8 +82,9 @@ def write_group_quality(
     pairs = int(table["pairs"].iloc[0])
     shown = table.drop(columns=limits)
     for column in WITH_INTERVAL:
+        sign = "+" if "minus" in column else ""
         shown[column] = [
-            f"{value:.1%} ({low:.1%} to {high:.1%})" if pd.notna(value) else None
+            f"{value:{sign}.1%} ({low:{sign}.1%} to {high:{sign}.1%})" if pd.notna(value) else None
             for value, low, high in zip(
                 table[column], table[f"{column}_low"], table[f"{column}_high"], strict=True
             )
@@ -80,9 +96,10 @@ def write_group_quality(
         [
             f"{pairs:,} translation pair{'s' * (pairs != 1)} of single subwords, from concepts that "
             f"are held out of alignment ({held_out_fraction:.0%}), and in no other concept of these "
-            "lexicons. together: the fraction of pairs in one group; by chance: with the pairs' "
-            "words paired at random; at random: for any two subwords of the vocabulary. Groups of "
-            "the methods random and frequency have the sizes of K-Means' groups.",
+            "lexicons. together: the fraction of pairs in one group; minus K-Means: the difference "
+            "to unaligned K-Means at the same ratio; by chance: with the pairs' words paired at "
+            "random; at random: for any two subwords of the vocabulary. Groups of the methods "
+            "random and frequency have the sizes of K-Means' groups.",
             "purity: in groups of two or more, the fraction of members with their group's most "
             "frequent script or language; by chance: with shuffled labels. Only letters have a "
             "script, and only the lexicons' words have languages. Round-trip pairs are found from "

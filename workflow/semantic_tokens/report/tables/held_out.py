@@ -14,7 +14,7 @@ from semantic_tokens.evaluation.bootstrap import Resampling
 from semantic_tokens.evaluation.scores import TaskScores
 from semantic_tokens.files import read_json
 from semantic_tokens.report.pages import Section, write_csv, write_page
-from semantic_tokens.study.recipe import METHOD_NAMES, Recipe, segmentation_of
+from semantic_tokens.study.recipe import METHOD_NAMES, Recipe, recipe_of_file, segmentation_of
 from semantic_tokens.tasks.scored_items import ScoredItem
 
 #: The language of rows with means over all languages.
@@ -25,13 +25,6 @@ COLUMNS = (
     *("loss_by_frequency", "gain", "tokens"),
 )
 FORMATS = dict.fromkeys(("loss", "low", "high", "loss_by_frequency", "gain"), ".4f")
-
-
-def recipe_of_file(path: str | Path) -> Recipe:
-    """The pretrained recipe of ``…/{backbone}/{alignment}/{dimension}/{grouping}.json``."""
-    path = Path(path)
-    backbone, alignment, dimension = path.parts[-4:-1]
-    return Recipe(backbone, alignment, dimension, path.stem, "mlm")
 
 
 def held_out_losses(
@@ -53,7 +46,7 @@ def held_out_losses(
     """
     by_text: dict[tuple[str, str], dict[Recipe, Mapping[str, Any]]] = {}
     for path in files:
-        recipe = recipe_of_file(path)
+        recipe = recipe_of_file(path, "mlm")
         found = read_json(path)["by_language"]
         if found:
             by_text.setdefault(

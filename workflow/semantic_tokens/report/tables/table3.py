@@ -8,7 +8,7 @@ import pandas as pd
 
 from semantic_tokens.files import read_json
 from semantic_tokens.report.pages import Section, write_csv, write_page
-from semantic_tokens.study.recipe import Recipe
+from semantic_tokens.study.recipe import recipe_of_file
 
 #: Measured column -> its heading.
 HEADS = {
@@ -39,10 +39,9 @@ def table3(
         small ratios first.
     """
     lines = []
-    for path, all_logits_path in zip(map(Path, files), all_logits_files, strict=True):
+    for path, all_logits_path in zip(files, all_logits_files, strict=True):
         taken, all_logits = read_json(path), read_json(all_logits_path)
-        backbone, alignment, dimension = path.parts[-4:-1]
-        recipe = Recipe(backbone, alignment, dimension, path.stem, "mlm")
+        recipe = recipe_of_file(path, "mlm")
         lines.append(
             {
                 "dim": recipe.dimension_number or full_dimension,
