@@ -188,12 +188,22 @@ def test_files_are_linked_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "a/notes.txt").write_text("no", encoding="utf-8")
     link_files(tmp_path / "a", tmp_path / "b", "*.json")
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["config.json"]
-    assert (tmp_path / "b/config.json").samefile(tmp_path / "a/config.json")
+    link = tmp_path / "b/config.json"
+    assert link.samefile(tmp_path / "a/config.json")
+    # Setting the time of the link, as Snakemake does after a job, leaves the original's.
+    before = (tmp_path / "a/config.json").stat().st_mtime_ns
+    os.utime(link, (1, 1), follow_symlinks=False)
+    assert (tmp_path / "a/config.json").stat().st_mtime_ns == before
+    # The links are relative, so the study's folder can be moved.
+    (tmp_path / "study").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / name).rename(tmp_path / "study" / name)
+    assert (tmp_path / "study/b/config.json").read_text(encoding="utf-8") == "{}"
 
     def no_links(*_: object) -> None:
         raise OSError("no links here")
 
-    monkeypatch.setattr(Path, "hardlink_to", no_links)
-    link_files(tmp_path / "a", tmp_path / "c", "*.json")
+    monkeypatch.setattr(Path, "symlink_to", no_links)
+    link_files(tmp_path / "study/a", tmp_path / "c", "*.json")
     assert (tmp_path / "c/config.json").read_text(encoding="utf-8") == "{}"
-    assert not (tmp_path / "c/config.json").samefile(tmp_path / "a/config.json")
+    assert not (tmp_path / "c/config.json").samefile(tmp_path / "study/a/config.json")

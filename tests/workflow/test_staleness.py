@@ -82,7 +82,10 @@ def test_nothing_is_stale_after_a_full_run(study: Study) -> None:
             | {"controls": 1, "held_out": 1, "group_quality": 1, "figure_group_quality": 1, "explorer": 1} | TABLES,
         ),
         ({"lexicon_comparison": {"language": "deu"}}, {"table4": 1} | PROVENANCE),
-        ({"significance": {"resamples": 300}}, {"table4": 1, "held_out": 1} | SHOWN),
+        (
+            {"significance": {"resamples": 300}},
+            {"table4": 1, "held_out": 1, "group_quality": 1, "figure_group_quality": 1} | SHOWN,
+        ),
         ({"claims": {"margin": 3}}, {"claims": 1} | PROVENANCE),
         # no effect on results
         ({"memory_mb": {"training": 4000}, "runtime_minutes": {"fine_tuning": 60}}, {}),

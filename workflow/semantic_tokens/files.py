@@ -82,15 +82,21 @@ def copy_files(source: Path, target: Path, *patterns: str) -> None:
 
 
 def link_files(source: Path, target: Path, *patterns: str) -> None:
-    """Hard-link the files of a folder whose names match one of the patterns into another folder. If
-    the file system has no hard links, copy them."""
+    """Make links in a folder to the files of another folder whose names match one of the patterns.
+    If the file system has no links, copy them.
+
+    The links are symbolic: a hard link shares its modification time with the original, and
+    Snakemake sets the time of a job's outputs, so inputs would become newer than outputs.
+    """
     target.mkdir(parents=True, exist_ok=True)
     for pattern in patterns:
         for path in sorted(source.glob(pattern)):
-            with atomic_file(target / path.name) as partial:
-                try:
-                    partial.hardlink_to(path)
-                except OSError:
+            link = target / path.name
+            link.unlink(missing_ok=True)
+            try:
+                link.symlink_to(os.path.relpath(path.resolve(), target.resolve()))
+            except OSError:
+                with atomic_file(link) as partial:
                     shutil.copyfile(path, partial)
 
 
