@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.study.config_reference import Key, keys_of, shown, table, updated, values_of
+from semantic_tokens.study.config_reference import keys_of, shown, table, updated, values_of
 from semantic_tokens.tasks.pair_classification import PairClassification
 from semantic_tokens.tasks.question_answering import QuestionAnswering
 from semantic_tokens.tasks.reranking import Reranking
@@ -185,4 +185,3 @@ def test_command_writes_the_page_and_repeating_it_changes_nothing(tmp_path: Path
         subprocess.run(command, check=True, cwd=ROOT / "workflow")
         once = page.read_text(encoding="utf-8")
         assert once.count("| `first` |") == 1 and once.startswith("Keys:")
-    assert Key("a", {}).is_section is False

@@ -58,11 +58,6 @@ class Key:
     only: str = ""
     is_required: bool = False
 
-    @property
-    def is_section(self) -> bool:
-        """Whether the key contains other keys."""
-        return bool({"properties", "additionalProperties", "allOf"} & self.schema.keys())
-
 
 def resolved(schema: Schema, root: Schema) -> dict[str, Any]:
     """A part of a schema, merged with the part of ``$defs`` that it refers to.

@@ -1,11 +1,10 @@
 """The common table of lexicons: concept, language, word, source."""
 
 import hashlib
-import itertools
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from semantic_tokens.data.lexicons.entry import Entry
@@ -83,14 +82,6 @@ def by_concept(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     for entry in entries:
         concepts.setdefault(entry.concept, []).append(entry)
     return concepts
-
-
-def translation_pairs(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Entry]]:
-    """All pairs of different words of one concept, each pair once."""
-    for members in by_concept(entries).values():
-        for first, second in itertools.combinations(members, 2):
-            if first.word != second.word:
-                yield first, second
 
 
 def is_held_out(concept: str, fraction: float) -> bool:
