@@ -247,8 +247,9 @@ def measured(
         line[f"together_minus_kmeans{edge}"] = value
     for name, labels in (("script", scripts), ("language", languages)):
         found = asdict(purity(token_to_group, labels, resampling))
-        line[f"mixed_{name}"] = found.pop("mixed")
+        mixed = found.pop("mixed")
         line |= {f"{name}_{column}": value for column, value in found.items()}
+        line[f"mixed_{name}"] = mixed
     return line
 
 
