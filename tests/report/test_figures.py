@@ -481,3 +481,10 @@ def test_damaged_steps_file_is_named_in_the_error(tmp_path: Path, content: str) 
     path.write_text(content)
     with pytest.raises(InputError, match=r"kmeans\.steps\.tsv is damaged"):
         read_steps(path)
+
+
+def test_error_bars_have_no_negative_length() -> None:
+    bars = style.error_bars(
+        [0.5, 0.5], [0.4, 0.6], [0.8, 0.9]
+    )  # the second value is below its interval
+    assert bars.tolist() == [pytest.approx([0.1, 0.0]), pytest.approx([0.3, 0.4])]

@@ -33,7 +33,7 @@ def draw_alignments(
             axes.barh(
                 place,
                 point.value,
-                xerr=[[max(point.value - point.low, 0.0)], [max(point.high - point.value, 0.0)]],
+                xerr=style.error_bars([point.value], [point.low], [point.high]),
                 height=0.72,
                 color=style.LINES[bar["colour"] % len(style.LINES)][0],
                 alpha=0.75,

@@ -113,13 +113,10 @@ def _draw_series(
     colour, marker = style.LINES[series["colour"] % len(style.LINES)]
     points = [scores.of(row, task) for row, task in cells]
     values = [point.value for point in points]
-    # A percentile interval may not contain the value.
-    below = [max(point.value - point.low, 0.0) for point in points]
-    above = [max(point.high - point.value, 0.0) for point in points]
     axes.errorbar(
         xs,
         values,
-        yerr=[below, above],
+        yerr=style.error_bars(values, [p.low for p in points], [p.high for p in points]),
         color=colour,
         linestyle="-" if series["pretrained"] else (0, (4, 2)),
         elinewidth=0.8,

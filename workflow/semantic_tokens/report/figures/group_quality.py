@@ -80,13 +80,10 @@ def _panel(axes: Axes, curves: Mapping[tuple[str, str], pd.DataFrame], column: s
             name += " with CLSA" + (f" ({alignment_name(recipe)})" if len(aligned) > 1 else "")
         known = rows[rows[column].notna()]
         value = known[column]
-        # A percentile interval may not contain the value.
-        below = (value - known[f"{column}_low"]).clip(lower=0)
-        above = (known[f"{column}_high"] - value).clip(lower=0)
         axes.errorbar(
             known["ratio"],
             value,
-            yerr=[below, above],
+            yerr=style.error_bars(value, known[f"{column}_low"], known[f"{column}_high"]),
             elinewidth=0.8,
             capsize=2,
             color=colour,

@@ -36,11 +36,10 @@ def draw_held_out(table: pd.DataFrame, backbone: str) -> Figure:
         points = pd.concat([curve, top[:1]]).sort_values("ratio")
         colour, marker = style.LINES[number % len(style.LINES)]
         xs, loss = 100 * points["ratio"], points["loss"]
-        edges = [(loss - points["low"]).clip(0), (points["high"] - loss).clip(0)]
         left.errorbar(
             xs,
             loss,
-            yerr=edges,
+            yerr=style.error_bars(loss, points["low"], points["high"]),
             color=colour,
             marker=marker,
             label=label,

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from semantic_tokens.files import atomic_file
 
@@ -68,6 +70,21 @@ def band_background(axes: Axes, oracle: float, chance: float = -math.inf) -> Non
             axes.axhspan(max(bottom, lowest), top, facecolor=colour, edgecolor="none", zorder=-10)
         top = min(top, bottom)
     axes.set_ylim(low, high)
+
+
+def error_bars(values: ArrayLike, lows: ArrayLike, highs: ArrayLike) -> np.ndarray:
+    """The lengths of error bars below and above the values, as matplotlib needs them.
+
+    A percentile interval may not contain its value. The length on that side is then 0.
+
+    Args:
+        values, lows, highs: [n] each.
+
+    Returns:
+        [2, n] float64.
+    """
+    value, low, high = (np.asarray(part, dtype=np.float64) for part in (values, lows, highs))
+    return np.stack([value - low, high - value]).clip(min=0)
 
 
 def save(figure: Figure, paths: Sequence[str | Path], *, pdf_font_type: int = 42) -> None:
