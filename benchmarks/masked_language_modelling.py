@@ -118,13 +118,13 @@ def run_ours(
     """Args:
     recorder: records the operations of all steps.
     """
-    from semantic_tokens.files import read_json
+    from semantic_tokens.jobs.efficiency import steps_per_second
     from semantic_tokens.training import TrainingOptions
     from semantic_tokens.training.pretraining import Objective, pretrain
 
     before = loss_of_ours(load(model_files(files)), files)
     with tempfile.TemporaryDirectory() as target:
-        efficiency = Path(target) / "efficiency.json"
+        step_seconds: list[float] = []
         with measured() as found, recorder or nullcontext():
             pretrain(
                 model_files(files),
@@ -140,9 +140,9 @@ def run_ours(
                     dropout=0.1,
                 ),
                 objective=Objective(0.15, 1.0, seed=SEED),
-                efficiency=efficiency,
+                step_seconds=step_seconds,
             )
-        rate = read_json(efficiency)["steps_per_second"]
+        rate = steps_per_second(step_seconds)
         after = loss_of_ours(load(Path(target) / "model"), files)
     tokens = batch_size * LENGTH
     found.quality = {

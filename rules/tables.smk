@@ -79,12 +79,12 @@ if EFFICIENCY:
 
     rule table3:
         input:
-            efficiency=located(
-                f"results/efficiency/{recipe.path.rpartition('/')[0]}.json"
+            masked_logits=located(
+                f"results/efficiency/masked-logits/{recipe.path.rpartition('/')[0]}.json"
                 for recipe in EFFICIENCY.values()
             ),
             all_logits=located(
-                f"results/efficiency/{recipe.path.rpartition('/')[0]}.all-logits.json"
+                f"results/efficiency/all-logits/{recipe.path.rpartition('/')[0]}.json"
                 for recipe in EFFICIENCY.values()
             ),
             backbone=located(f"results/backbones/{main_backbone(EXPERIMENTS)}/config.json"),

@@ -19,7 +19,8 @@ from semantic_tokens.jobs.processes import in_processes
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.training import TrainingOptions, precision_here
 from semantic_tokens.training.device import compiler_here
-from semantic_tokens.training.pretraining import Objective, Pretraining, measure, pretrain
+from semantic_tokens.training.measuring import measure
+from semantic_tokens.training.pretraining import Objective, Pretraining, pretrain
 
 #: The paper's Table 3: columns, grouping ratio, millions of parameters, GB of GPU memory, and steps
 #: per second, on an 80 GB A100.
@@ -176,7 +177,7 @@ def precision(run: Run, values: dict[str, Any]) -> None:
                 compile="auto" if compiled else "no",
             )
             forget_precision()
-            return Pretraining(*given, options, OBJECTIVE).train(description=kind)[0]
+            return Pretraining(*given, options, OBJECTIVE).train(description=kind)
 
         expected = losses("float32")
         values["float32_losses"] = expected

@@ -127,7 +127,7 @@ def test_table3_is_sorted_by_dimension_and_ratio(tmp_path: Path) -> None:
     }  # fmt: skip
     files, all_logits = [], []
     for name in ("d128/ungrouped", "dfull/ungrouped", "dfull/kmeans-cosine-0.05"):
-        path = tmp_path / f"mbert/unaligned/{name}.json"
+        path = tmp_path / f"masked-logits/mbert/unaligned/{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(measurement, path)
         all_logits_measurement = {
@@ -136,7 +136,8 @@ def test_table3_is_sorted_by_dimension_and_ratio(tmp_path: Path) -> None:
             "logits": "all",
         }
         files.append(path)
-        all_logits.append(path.with_name(f"{path.stem}.all-logits.json"))
+        all_logits.append(tmp_path / f"all-logits/mbert/unaligned/{name}.json")
+        all_logits[-1].parent.mkdir(parents=True, exist_ok=True)
         write_json(measurement | all_logits_measurement, all_logits[-1])
     table = table3(files, all_logits, 768)
     assert table[["dim", "ratio"]].values.tolist() == [[768, 0.05], [768, 1.0], [128, 1.0]]

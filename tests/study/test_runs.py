@@ -127,8 +127,11 @@ def test_invalid_run_name_is_refused_in_one_line(default_config: dict[str, Any],
         # the record of which model was measured, but not the model
         (
             {"pretraining__measured_steps": 7},
-            [f"results/efficiency/{B}/unaligned/dfull/ungrouped.all-logits.json"],
-            [ORACLE, f"results/efficiency/{B}/unaligned/dfull/ungrouped.json"],
+            [
+                f"results/efficiency/{logits}-logits/{B}/unaligned/dfull/ungrouped.json"
+                for logits in ("masked", "all")
+            ],
+            [ORACLE],
         ),
         # the interval of checkpoints, which does not affect results
         ({"pretraining__training__checkpoint_every": 7}, [], [MODEL]),

@@ -30,6 +30,7 @@ from semantic_tokens.modeling.loading import ModelFiles, load_model
 from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLanguageModel
 from semantic_tokens.tokenization.examples import pack_corpus
 from semantic_tokens.training import TrainingOptions
+from semantic_tokens.training.measuring import measure
 from semantic_tokens.training.pretraining import Objective, PackedCorpora, mask_tokens, pretrain
 
 VOCABULARY = len(character_tokenizer())
@@ -245,11 +246,11 @@ def test_pretraining_lowers_the_loss_and_keeps_the_mapping(settings: dict, tmp_p
 
 
 def test_efficiency_record_is_written(settings: dict, tmp_path: Path) -> None:
-    options = replace(OPTIONS, max_steps=7, batch_size=4, device_batch_size=2)
+    options = replace(OPTIONS, batch_size=4, device_batch_size=2)
     path = tmp_path / "efficiency.json"
-    pretrain(**settings | {"options": options}, target=tmp_path / "trained", efficiency=path)
+    measure(**settings | {"options": options}, efficiency=path, steps=7)
     record = json.loads(path.read_text(encoding="utf-8"))
-    model = load(tmp_path / "trained")
+    model = load(settings["files"])
     assert record["parameters"] == sum(p.numel() for p in set(model.parameters()))
     assert (record["batch_size"], record["device_batch_size"]) == (4, 2)
     assert (record["sequence_length"], record["steps_measured"]) == (16, 7)

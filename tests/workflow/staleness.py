@@ -252,8 +252,9 @@ KEYS: dict[str, Line] = {
     **_keys("pretraining.", "", PRETRAINED | {"table2"}, {
         "mask_probability": 0.2, "language_sampling_exponent": 0.5, "held_out_sequences": 3,
         "seed": 2}),
-    # Table 3 measures the logits of all positions anyway.
-    "pretraining.logits": Line(PRETRAINED - {"measure_pretraining"} | {"table2"}, value="all"),
+    # Table 3 measures both.
+    "pretraining.logits": Line(
+        PRETRAINED - {"measure_pretraining", "table3"} | {"table2"}, value="all"),
     "pretraining.measured_steps": Line({"measure_pretraining", "table3", "table2"}, value=7),
     **_keys("pretraining.training.", "", PRETRAINED | {"table2"}, _TRAINING),
     "pretraining.training.device_batch_size": Line(PRETRAINED, value=1),
@@ -352,8 +353,8 @@ MODULES: dict[str, Line] = {
          "sources.hub", "sources.network"),
         Line(NOTHING)),
     "sources.e5_binary": Line(BACKBONES),
-    # the job that trains also measures the cost
-    "jobs.efficiency": Line(PRETRAINED),
+    **dict.fromkeys(
+        ("jobs.efficiency", "training.measuring"), Line({"measure_pretraining", "table3"})),
     # the reading of matrices is used everywhere and does not affect results; their extraction from
     # a backbone is also here
     "embeddings.matrix": Line(EMBEDDINGS),

@@ -46,7 +46,7 @@ JOBS = {
     "read_corpus": 2,
     "tokenize_corpus": 1,
     "pretrain": 2,
-    "measure_pretraining": 2,
+    "measure_pretraining": 4,
     "read_dataset": 3,
     "read_ranking_dataset": 1,
     "rank_bm25": 1,
@@ -407,8 +407,8 @@ def test_same_seeds_give_identical_files(study: Study) -> None:
         expected |= {f"results/scores/{run}.{suffix}" for suffix in ("json", "items.parquet")}
         expected.add(f"results/predictions/{run}.jsonl.gz")
     with_speed = {  # files that contain the speed of a run
-        f"results/efficiency/{part}/d64/kmeans-cosine-0.05.{suffix}"
-        for suffix in ("json", "all-logits.json")
+        f"results/efficiency/{logits}-logits/{part}/d64/kmeans-cosine-0.05.json"
+        for logits in ("masked", "all")
     }
     with_speed |= {f"results/table3.{suffix}" for suffix in ("csv", "html")}
     steps = [f"pretrain/{part}/d64/kmeans-cosine-0.05"]

@@ -163,7 +163,7 @@ def expected_results(study: Study) -> dict[str, bytes]:
 
 def finished_files(files: dict[str, OutputFile]) -> dict[str, str]:
     """The finished files: no checkpoints, no temporary files, and no files with a run's speed."""
-    excluded = ("/checkpoints/", "/efficiency/", "/training/")
+    excluded = ("/checkpoints/", "/training/")
     return {p: file.sha256 for p, file in files.items() if not any(part in p for part in excluded)}
 
 
@@ -194,7 +194,7 @@ def test_a_killed_training_continues_from_its_checkpoint(
         (PRETRAIN, ".mlm.partial/.config.json.partial"),
         (PRETRAIN, ".kmeans-cosine-0.05.json.partial"),
     ],
-    ids=["items", "scores", "model", "efficiency"],
+    ids=["items", "scores", "model", "held_out"],
 )
 def test_training_killed_after_its_last_step_is_not_repeated(
     study: Study, expected_results: dict[str, bytes], target: str, opening: str

@@ -1,4 +1,4 @@
-"""Measure some steps of pretraining in the paper's setting (paper, Appendix D)."""
+"""Measure the speed and memory of some steps of pretraining (paper, Appendix D)."""
 
 from semantic_tokens.jobs.job import job
 
@@ -7,7 +7,8 @@ with job(snakemake):
     from semantic_tokens.jobs.processes import in_processes
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.training import TrainingOptions
-    from semantic_tokens.training.pretraining import Objective, measure
+    from semantic_tokens.training.measuring import measure
+    from semantic_tokens.training.pretraining import Objective
 
     params, inputs = snakemake.params, snakemake.input
     in_processes(

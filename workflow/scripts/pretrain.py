@@ -24,7 +24,6 @@ with job(snakemake):
             objective=Objective(**params.objective),
             held_out=output.held_out,
             checkpoint=params.checkpoint,
-            efficiency=output.efficiency,
             tracking=Tracking(
                 output.steps,
                 name=tracked_name(folder, "pretrain", *groups),

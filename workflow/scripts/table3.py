@@ -10,5 +10,5 @@ with job(snakemake):
 
     inputs = snakemake.input
     width = embedding_width(Path(inputs.backbone).parent)
-    table = table3(inputs.efficiency, inputs.all_logits, width)
+    table = table3(inputs.masked_logits, inputs.all_logits, width)
     write_table3(table, *snakemake.output, title=snakemake.params.title)

@@ -349,17 +349,16 @@ def _pretrained_inputs(
 _GROUPS = "{backbone}/{alignment}/{dimension}/{grouping}"
 
 
-@_makes(f"results/efficiency/{_GROUPS}.all-logits.json")
-def _all_logits(config: Config, **recipe: str) -> Ingredients:
+@_makes(f"results/efficiency/{{logits}}-logits/{_GROUPS}.json")
+def _measured(config: Config, logits: str, **recipe: str) -> Ingredients:
     training = training_spec(config["pretraining"])["training"]
-    measured = {**objective(config), "logits": "all"}
+    measured = {**objective(config), "logits": logits}
     steps = config["pretraining"]["measured_steps"]
     return Ingredients([training, measured, steps], _pretrained_inputs(config, **recipe))
 
 
 @_makes(
     f"results/models/{_GROUPS}/mlm",
-    f"results/efficiency/{_GROUPS}.json",
     f"results/held_out/{_GROUPS}.json",
     f"results/training/pretrain/{_GROUPS}.steps.tsv",
 )

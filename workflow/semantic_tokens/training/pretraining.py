@@ -3,7 +3,7 @@
 import bisect
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,7 @@ from safetensors import safe_open
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import reading, write_json
-from semantic_tokens.jobs.device import device_name
-from semantic_tokens.jobs.efficiency import parameter_count, peak_memory, steps_per_second
-from semantic_tokens.jobs.processes import is_first_process, process_count
+from semantic_tokens.jobs.processes import is_first_process
 from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model
 from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLanguageModel
 from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids, vocabulary_size
@@ -25,7 +23,6 @@ from semantic_tokens.training import (
     TrainingOptions,
     autocast_here,
     checkpoint_activations,
-    precision_here,
     remove_checkpoint,
     train,
 )
@@ -288,18 +285,13 @@ class Pretraining:
                 for i in range(0, len(fed), part)
             ]
 
-    def train(self, **training: Any) -> tuple[list[float], dict[str, Any]]:
+    def train(self, **training: Any) -> list[float]:
         """Train the model; ``training`` are arguments of :func:`~semantic_tokens.training.train`.
 
         Returns:
-            the loss of every step, in nats per masked token; and what the training took (Table
-            3): ``parameters``, ``device``, ``processes``, ``precision``, ``logits``,
-            ``batch_size``, ``device_batch_size``, ``sequence_length``, ``steps_measured``,
-            ``steps_per_second`` (null where no step was left to do), ``peak_memory_bytes`` and
-            ``memory_of``.
+            the loss of every step, in nats per masked token.
         """
-        step_seconds: list[float] = []
-        losses = train(
+        return train(
             self.model,
             self.batches,
             lambda wrapped, batch: wrapped(**batch),
@@ -307,22 +299,8 @@ class Pretraining:
             options=self.options,
             seed=self.objective.seed,
             terms=lambda batch: int((batch["masked_tokens"] != -100).sum()),
-            step_seconds=step_seconds,
             **training,
         )
-        taken = {
-            "parameters": parameter_count(self.model),
-            "device": device_name(),
-            "processes": process_count(),
-            "precision": precision_here(self.options.precision),
-            "logits": self.objective.logits,
-            "batch_size": self.options.batch_size,
-            "device_batch_size": self.options.micro_batch_size(self.options.batch_size),
-            "sequence_length": self.data.sequence_length,
-            "steps_measured": len(step_seconds),
-            "steps_per_second": steps_per_second(step_seconds),
-        }
-        return losses, taken | peak_memory()
 
 
 def pretrain(
@@ -335,7 +313,6 @@ def pretrain(
     objective: Objective,
     held_out: str | Path | None = None,
     checkpoint: str | Path | None = None,
-    efficiency: str | Path | None = None,
     tracking: Tracking | None = None,
     description: str = "pretraining",
     **training: Any,
@@ -346,7 +323,6 @@ def pretrain(
         files, corpora, tokenizer: see :class:`Pretraining`.
         held_out: a JSON file for the loss on held-out sequences (:func:`held_out_losses`).
         tracking: where to record the steps.
-        efficiency: a JSON file for time and memory (:meth:`Pretraining.train`).
         description: the recipe of the model, without its pretraining.
         training: further arguments of :func:`~semantic_tokens.training.train`.
 
@@ -354,7 +330,7 @@ def pretrain(
         the loss of every step, in nats per masked token.
     """
     pretraining = Pretraining(files, corpora, tokenizer, options, objective)
-    losses, taken = pretraining.train(
+    losses = pretraining.train(
         checkpoint=checkpoint,
         # Keep the checkpoint until the model is written, so a killed job does not train again.
         keep_checkpoint=checkpoint is not None and options.checkpoint_every > 0,
@@ -371,26 +347,6 @@ def pretrain(
             write_json(found, held_out)
         folder = Path(tokenizer).parent
         save_model(pretraining.plain, files, folder, target, recipe=f"{description}/mlm")
-        if efficiency is not None:
-            write_json(taken, efficiency)
         if checkpoint is not None:
             remove_checkpoint(checkpoint)
     return losses
-
-
-def measure(
-    files: ModelFiles,
-    corpora: Sequence[str | Path],
-    tokenizer: str | Path,
-    efficiency: str | Path,
-    *,
-    options: TrainingOptions,
-    objective: Objective,
-    steps: int,
-) -> None:
-    """Pretrain for some steps, and write only their time and memory (Table 3)."""
-    options = replace(options, max_steps=steps, checkpoint_every=0)
-    pretraining = Pretraining(files, corpora, tokenizer, options, objective)
-    _, taken = pretraining.train(description=f"measuring with logits: {objective.logits}")
-    if is_first_process():
-        write_json(taken, efficiency)

@@ -21,12 +21,15 @@ HEADS = {
 
 
 def table3(
-    files: Sequence[str | Path], all_logits_files: Sequence[str | Path], full_dimension: int
+    masked_logits_files: Sequence[str | Path],
+    all_logits_files: Sequence[str | Path],
+    full_dimension: int,
 ) -> pd.DataFrame:
     """Table 3: parameters, memory and speed during continual pretraining.
 
     Args:
-        files: the measurements of pretraining, ``…/{dimension}/{grouping}.json``.
+        masked_logits_files: measurements of steps of pretraining that compute the logits of masked
+            positions, ``…/{dimension}/{grouping}.json``.
         all_logits_files: for each of them, measurements of steps that compute the logits of all
             positions, as the paper does.
         full_dimension: D of the backbone's word embeddings.
@@ -39,7 +42,7 @@ def table3(
         small ratios first.
     """
     lines = []
-    for path, all_logits_path in zip(files, all_logits_files, strict=True):
+    for path, all_logits_path in zip(masked_logits_files, all_logits_files, strict=True):
         taken, all_logits = read_json(path), read_json(all_logits_path)
         recipe = recipe_of_file(path, "mlm")
         lines.append(
@@ -90,7 +93,7 @@ def write_table3(table: pd.DataFrame, csv: str | Path, html: str | Path, *, titl
         html,
         f"Efficiency in continual pretraining: {title}",
         [
-            "Measured during the pretraining of each model: the median step, and the peak memory of "
+            "Measured in some steps of pretraining: the median step, and the peak memory of "
             + ("the process, including libraries" if of_process else "the GPU")
             + ". With all logits: steps that compute the logits of all positions at once, as the "
             "paper does, so memory grows with the vocabulary. The other steps compute the logits of "
