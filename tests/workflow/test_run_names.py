@@ -98,7 +98,7 @@ def test_new_kmeans_seed_makes_new_groups_and_models(seed_files: set[str]) -> No
     assert {Path(path).parts[:3] for path in seed_files} == {("results", "runs", "seed2")}
     kinds = {Path(path).parts[3] for path in seed_files} - {"scores", "predictions", "training"}
     tables = {name for name in kinds if name.startswith("table5")}
-    assert kinds - tables == {"groups", "models", "efficiency", "held_out"}
+    assert kinds - tables == {"groups", "models", "held_out"}
     assert f"results/runs/seed2/groups/{PATH}.safetensors" in seed_files
 
 
