@@ -2,7 +2,7 @@
 #
 # reads     results/datasets/, results/candidates/, results/pools/
 # writes    results/baselines/{baseline}/{task}.{json,items.parquet}
-from semantic_tokens.study.ingredients import ranked_depth
+from semantic_tokens.study.ingredients import answer_normalization, ranked_depth
 
 
 rule baseline:
@@ -27,6 +27,7 @@ rule baseline:
     params:
         kind=lambda wildcards: config["tasks"][wildcards.task]["kind"],
         depth=lambda wildcards: ranked_depth(config, wildcards.task),
+        answer_normalization=lambda wildcards: answer_normalization(config, wildcards.task),
         code=code_digest("baseline"),
     script:
         "../workflow/scripts/baseline.py"

@@ -485,6 +485,8 @@ def test_miracl_dev_is_the_test_set(miracl: Path) -> None:
     assert {e["language"] for e in splits["train"] + splits["dev"]} == {"eng"}
     assert len(splits["train"]) + len(splits["dev"]) == 30
     assert splits["dev"]
+    all_of_train = read("miracl", miracl, {"dev_fraction": 0})
+    assert (len(all_of_train["train"]), all_of_train["dev"]) == (30, [])
     assert len(splits["test"]) == 60  # the two without a relevant passage are dropped
     assert splits["test"][0] == {
         "id": "eng-dev0",
@@ -717,6 +719,8 @@ def test_tydiqa_is_read_in_the_layout_of_the_hub(tmp_path: Path) -> None:
         "question": "Kolik?",
         "answers": [{"text": "2", "start": 11}],
     }
+    all_of_train = read("tydiqa_hub", folder, {"dev_fraction": 0})
+    assert (len(all_of_train["train"]), all_of_train["dev"]) == (80, [])
     swahili_only = read("tydiqa_hub", folder, {"languages": ["swa"]})
     assert {e["language"] for e in swahili_only["train"]} == {"swa"}
     with pytest.raises(InputError, match="no data in kor; available are eng, swa"):

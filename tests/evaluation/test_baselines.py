@@ -76,6 +76,14 @@ def test_passage_shorter_than_the_fixed_answer_position_scores_zero() -> None:
     assert items[0].earned == 0
 
 
+@pytest.mark.parametrize(("normalization", "f1"), [("squad", 0), ("unicode", 80)])
+def test_chance_of_questions_has_the_f1_of_the_task(normalization: str, f1: float) -> None:
+    """The official F1 takes Chinese text without spaces as one word."""
+    train, test = [question(0, "西红柿", "西红")], [question(1, "番茄好", "番茄好")]
+    items, _ = chance("question_answering", train, test, answer_normalization=normalization)
+    assert items[0].earned == pytest.approx(f1)
+
+
 def test_words_of_unspaced_scripts_are_characters() -> None:
     assert [("ก東 to-do."[a:b]) for a, b in word_spans("ก東 to-do.")] == ["ก", "東", "to-do."]
 

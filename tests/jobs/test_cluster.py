@@ -287,6 +287,21 @@ def test_usage_works_without_an_efficiency_report(
     assert align.split() == ["align", "1", "-", "550", "-", "1.0", "-", "0.5"]
 
 
+def test_usage_of_a_named_run_has_the_report_of_all_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    benchmark(results / "benchmarks/align/a.tsv", 60, "100", 30)
+    benchmark(results / "runs/one/benchmarks/pretrain/a.tsv", 60, "100", 30)
+    report = results / "logs/slurm/efficiency_report_1.csv"
+    report.parent.mkdir(parents=True)
+    report.write_text(REPORT, encoding="utf-8")
+    assert main(["usage", str(results)]) == 0
+    assert "By 2 benchmark files and 1 efficiency reports" in capsys.readouterr().out
+    assert main(["usage", str(results / "runs/one")]) == 0
+    assert "By 1 benchmark files and 1 efficiency reports" in capsys.readouterr().out
+
+
 def test_unreadable_efficiency_report_is_refused(tmp_path: Path) -> None:
     report = tmp_path / "efficiency_report_1.csv"
     with pytest.raises(InputError, match=r"cannot be read"):

@@ -250,6 +250,13 @@ def test_only_compute_rules_request_gpus() -> None:
     }
 
 
+@pytest.mark.parametrize("page", ["profiles/slurm/config.yaml", "docs/cluster.md"])
+def test_the_settings_for_slurm_name_all_rules_with_gpus(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"^#?\s+(\w+): \{(?:slurm_partition|gpu)\b", text, re.MULTILINE))
+    assert named == {*rules_with_gpus(), "group_kmeans_weighted"}
+
+
 @pytest.mark.parametrize("rule", rules_with_gpus())
 def test_gpu_rule_fails_immediately_without_cuda(
     rule: str,
@@ -459,3 +466,17 @@ def test_job_log_names_its_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with job(snakemake):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "4"
     assert log.read_text(encoding="utf-8").rstrip().endswith("uses GPU 4 of this machine")
+
+
+def test_job_log_says_that_no_gpu_is_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch finds a GPU that nvidia-smi does not list."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpus, "require_gpus", lambda count: None)
+    log = tmp_path / "log"
+    snakemake = SimpleNamespace(rule="align", threads=1, log=[str(log)], resources={"gpu": 1})
+    with job(snakemake):
+        pass
+    assert "nvidia-smi is missing and CUDA_VISIBLE_DEVICES is not set" in log.read_text("utf-8")

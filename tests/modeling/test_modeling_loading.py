@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.grouping.first_k import first_k_groups
 from semantic_tokens.grouping.groups import groups_of, ungrouped
 from semantic_tokens.modeling.embedding import semantic_embedding
 from semantic_tokens.modeling.encoders import read_embeddings
@@ -123,6 +124,25 @@ def test_loss_at_masked_positions_equals_the_loss_over_all_logits(
     (masked_loss, masked_gradients), (expected, expected_gradients) = found
     torch.testing.assert_close(masked_loss, expected, atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(masked_gradients, expected_gradients, atol=1e-6, rtol=1e-4)
+
+
+def test_bias_of_the_unknown_token_of_first_k_is_its_own(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    """The removed subwords share its group, and not its bias."""
+    folder, original = backbone
+    bias = original.get_output_embeddings().bias.detach()
+    with torch.no_grad():
+        bias.copy_(torch.arange(len(bias)))
+    original.save_pretrained(folder)
+    embeddings = embeddings_of(original)
+    kept = list(range(8))
+    groups = first_k_groups(embeddings, kept, unk_id=3)
+    groups.save(tmp_path / "groups.safetensors")
+    model = load_masked_lm(ModelFiles(folder, tmp_path / "groups.safetensors"))
+    found = model.get_output_embeddings().bias.detach()
+    assert found[groups.token_to_group[3]] == 3
+    assert found[groups.token_to_group[len(embeddings) - 1]] == 3
 
 
 def test_gradients_equal_those_of_the_original_model(backbone: Backbone) -> None:

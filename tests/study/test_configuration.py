@@ -1,5 +1,6 @@
 """The validation of the configuration and of the table of experiments."""
 
+import copy
 import csv
 import json
 import re
@@ -91,6 +92,16 @@ def test_profiles_are_valid(name: str, monkeypatch) -> None:
             entry.pop("path", None)  # data that the user puts there
     validate_config(config, SCHEMA)
     assert read_experiments(ROOT / config["experiments"], config, ROWS)
+
+
+def test_scoring_a_missing_dev_split_is_refused(config: dict[str, Any]) -> None:
+    config["datasets"]["names"]["options"] = {"dev_fraction": 0}
+    validate_config(copy.deepcopy(config), SCHEMA)
+    config["evaluation_split"] = "dev"
+    with pytest.raises(
+        InputError, match=r"names\.options\.dev_fraction is 0, .*raise the fraction"
+    ):
+        validate_config(config, SCHEMA)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch.nn import functional
 from semantic_tokens.errors import InputError
 from semantic_tokens.jobs.processes import in_processes
 from semantic_tokens.modeling.loading import ModelFiles
-from semantic_tokens.tasks.bi_encoder import BestPassages, embed
+from semantic_tokens.tasks.bi_encoder import BestPassages, contrastive_loss, embed
 from semantic_tokens.tasks.retrieval_data import draws_of, ndcg_items
 from semantic_tokens.tasks.run import fine_tune, make_task
 from semantic_tokens.tasks.scored_items import scores_by_language
@@ -372,6 +372,19 @@ def test_search_in_parts_finds_the_best_passages_of_one_search() -> None:
     runs = best.runs()
     assert [list(run) for run in runs[:6]] == [[names[i] for i in row] for row in nearest[:6]]
     assert runs[6] == {} and not best.asks("fra")
+
+
+def test_contrastive_loss_is_computed_in_float32_under_half_precision() -> None:
+    generator = torch.Generator().manual_seed(0)
+    queries, candidates = (torch.randn(n, 32, generator=generator) for n in (4, 9))
+    target, forbidden = torch.arange(4), torch.zeros(4, 9, dtype=torch.bool)
+    expected = functional.cross_entropy(queries @ candidates.T / 0.05, target)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = contrastive_loss(queries, candidates, target, forbidden, 0.05)
+        in_half = functional.cross_entropy((queries @ candidates.T).float() / 0.05, target)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-6)
+    assert abs(in_half - expected) > 1e-4  # what autocast alone would give
 
 
 def test_search_is_exact_under_half_precision() -> None:

@@ -21,6 +21,7 @@ from tiny import (
     write_model,
 )
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.models.bert.modeling_bert import BertIntermediate, BertPreTrainedModel
 
 from semantic_tokens.errors import InputError
@@ -31,7 +32,14 @@ from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLan
 from semantic_tokens.tokenization.examples import pack_corpus
 from semantic_tokens.training import TrainingOptions
 from semantic_tokens.training.measuring import measure
-from semantic_tokens.training.pretraining import Objective, PackedCorpora, mask_tokens, pretrain
+from semantic_tokens.training.pretraining import (
+    Objective,
+    PackedCorpora,
+    Pretraining,
+    held_out_losses,
+    mask_tokens,
+    pretrain,
+)
 
 VOCABULARY = len(character_tokenizer())
 SPECIAL = torch.tensor([PAD, CLS, SEP, MASK])
@@ -243,6 +251,75 @@ def test_pretraining_lowers_the_loss_and_keeps_the_mapping(settings: dict, tmp_p
     assert torch.equal(after["bert.embeddings.word_embeddings.token_to_group"], PAIRED)
     moved = [name for name in before if not torch.equal(before[name], after[name])]
     assert len(moved) > 10
+
+
+def test_unknown_tokens_are_never_predicted(settings: dict) -> None:
+    objective = replace(settings["objective"], mask_probability=0.9)
+    pretraining = Pretraining(**settings | {"objective": objective})
+    ids = torch.randint(VOCABULARY, (50, 40), generator=torch.Generator().manual_seed(1))
+    ids[:, ::4] = UNK
+    fed, targets = pretraining.mask(ids, torch.Generator().manual_seed(2))
+    assert (targets[ids == UNK] == -100).all() and (fed[ids == UNK] == UNK).all()
+    assert (targets != -100).float().mean() > 0.5
+
+
+def test_held_out_loss_is_the_mean_over_masked_tokens(settings: dict) -> None:
+    objective = replace(settings["objective"], held_out_sequences=2)
+    pretraining = Pretraining(**settings | {"objective": objective})
+    found = held_out_losses(pretraining.model, pretraining.data, pretraining.mask, seed=7)
+    assert set(found["by_language"]) == {
+        name for name, count in pretraining.data.held_out.items() if count
+    }
+    model = pretraining.plain.eval()
+    for language, record in found["by_language"].items():
+        generator = torch.Generator().manual_seed(7)
+        losses = []
+        for row in pretraining.data.held_out_sequences(language):
+            fed, targets = pretraining.mask(torch.from_numpy(row.astype(np.int64))[None], generator)
+            chosen = targets != -100
+            with torch.no_grad():
+                # Also here the answer is the group.
+                states = model.bert(fed).last_hidden_state[chosen]
+                head = model.cls.predictions
+                logits = head.transform(states) @ model.bert.embeddings.word_embeddings.weight.T
+                groups = PAIRED[targets[chosen]]
+                losses += functional.cross_entropy(
+                    logits + head.bias, groups, reduction="none"
+                ).tolist()
+        assert record["tokens"] == len(losses)
+        assert record["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+class LargestTensor(TorchDispatchMode):
+    """The number of elements of the largest tensor that is computed."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for value in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(value, torch.Tensor):
+                self.elements = max(self.elements, value.numel())
+        return result
+
+
+def test_memory_of_all_logits_grows_with_the_vocabulary(tmp_path: Path) -> None:
+    """Appendix D: the paper's logits are [B, L, V']; ours are those of masked positions."""
+    ids = torch.randint(5, VOCABULARY, (8, 16), generator=torch.Generator().manual_seed(2))
+    _, targets = mask(ids, 0.15, vocabulary_size=VOCABULARY)
+    of_masked = set()
+    for name, groups in (("all", torch.arange(VOCABULARY)), ("pairs", PAIRED)):
+        files = write_model(tmp_path / name, groups)
+        largest = {}
+        for logits in ("masked", "all"):
+            model = load(files, logits)
+            with LargestTensor() as found, torch.no_grad():
+                model(ids, targets)
+            largest[logits] = found.elements
+        assert largest["all"] == ids.numel() * len(groups.unique())
+        assert largest["masked"] < largest["all"]
+        of_masked.add(largest["masked"])
+    assert len(of_masked) == 1  # does not depend on the vocabulary
 
 
 def test_efficiency_record_is_written(settings: dict, tmp_path: Path) -> None:

@@ -529,6 +529,12 @@ def test_weight_decay_applies_only_to_matrices() -> None:
         torch.testing.assert_close(tensor.detach(), factor * before[name])
 
 
+def test_optimizer_has_the_betas_of_the_options() -> None:
+    options = TrainingOptions(learning_rate=0.1, batch_size=1, adam_betas=(0.9, 0.999))
+    optimizer = step.make_optimizer(nn.Linear(2, 2), options)
+    assert {group["betas"] for group in optimizer.param_groups} == {(0.9, 0.999)}
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_a_number_names_the_fix(value: float) -> None:
     def loss(model: nn.Module, batch: Batch) -> torch.Tensor:

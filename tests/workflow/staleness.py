@@ -285,8 +285,10 @@ KEYS: dict[str, Line] = {
         RETRIEVED | BASELINE | {"table1", "table2"}, "retrieval", "reranking",
         only={"task": ["retrieval"]}),
     "tasks.*.dataset": Line(NAMES, "ner", "mini_names", only=_NER),
-    **_keys("tasks.*.options.", "qa", SCORED | {"table2"}, {
-        "max_answer_tokens": 7, "normalization": "unicode"}, only={"task": ["qa"]}),
+    "tasks.*.options.max_answer_tokens": Line(
+        SCORED | {"table2"}, "qa", 7, only={"task": ["qa"]}),
+    "tasks.*.options.normalization": Line(
+        SCORED | BASELINE | {"table2"}, "qa", "unicode", only={"task": ["qa"]}),
     **_keys("tasks.*.options.", "rerank", SCORED | {"table2"}, {
         "negatives_per_query": 2, "negative_depth": 3, "judged_negatives": True, "loss": "listwise",
         "max_length": 64, "pooling": "mean"}, only={"task": ["rerank"]}),

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from study import command_output, job_counts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,20 @@ def dry_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """The jobs for Table 5, and for all figures and experiments."""
     folder = tmp_path_factory.mktemp("paper")
     return resolve(folder, request.param, "--configfile", folder / "config/paper.yaml")
+
+
+def test_paper_profile_trains_on_all_data_with_the_papers_optimizers() -> None:
+    paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
+    assert paper["data_of_the_paper"] is True
+    for name in ("tydiqa", "miracl"):
+        assert paper["datasets"][name]["options"]["dev_fraction"] == 0
+    # 16 languages with training queries, and German and Yoruba
+    assert paper["datasets"]["miracl"]["counts"]["test"] == 13_071 + 305 + 119
+    pretraining = paper["pretraining"]["training"]
+    assert (pretraining["adam_betas"], pretraining["weight_decay"]) == ([0.9, 0.999], 0.01)
+    for name in paper["tasks_shown"]:
+        training = paper["tasks"][name]["training"]
+        assert training["adam_betas"] == [0.9, 0.99] and not training.get("weight_decay")
 
 
 def test_target_may_follow_the_profile_option(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ with job(snakemake):
             test,
             candidates=candidates,
             depth=params.depth,
+            answer_normalization=params.answer_normalization,
             passages=Counter(row["language"] for path in searched for row in read_jsonl(path)),
         )
     write_items(sorted(items), snakemake.output.scored_items)

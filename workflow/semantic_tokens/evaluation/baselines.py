@@ -7,6 +7,7 @@ the expected score of a random order. A model that is not better has not learned
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -207,6 +208,7 @@ def chance(
     candidates: Mapping[str, Sequence[str]] | None = None,
     depth: int | None = None,
     passages: Mapping[str, int] | None = None,
+    answer_normalization: str = "squad",
 ) -> tuple[list[ScoredItem], str]:
     """The chance items of a task of this kind, and the rule in words.
 
@@ -214,6 +216,8 @@ def chance(
         candidates: for reranking, query id -> ids of the passages to rerank.
         depth: for reranking, the number of passages.
         passages: for retrieval, language -> the number of passages in the collection.
+        answer_normalization: for question answering, that of
+            :func:`~semantic_tokens.tasks.metrics.squad_f1`.
 
     Raises:
         InputError: there is no such kind.
@@ -223,7 +227,7 @@ def chance(
     if kind == "token_classification":
         return constant_tag(train, test)
     if kind == "question_answering":
-        return constant_answer(train, test, squad_f1)
+        return constant_answer(train, test, partial(squad_f1, normalization=answer_normalization))
     if kind == "reranking" and candidates is not None:
 
         def listed(query: Example) -> tuple[Iterable[str], int]:

@@ -99,6 +99,12 @@ def _gpus_of(snakemake: Any, log: logging.Logger) -> Iterator[None]:
         require_gpus(count)
         if names:
             log.info("uses GPU %s of this machine", ", ".join(names))
+        else:
+            log.warning(
+                "no GPU is reserved for this job, because nvidia-smi is missing and "
+                "CUDA_VISIBLE_DEVICES is not set; jobs that run at the same time share the first GPU "
+                "unless you set the variable"
+            )
         yield
 
 

@@ -64,6 +64,7 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
                 f"of kind {task['kind']}; name another dataset"
             )
         _check_pool(name, task, config)
+        _check_dev_split(task["dataset"], config)
     for name in config["tasks_shown"]:
         _check_reference(config, "tasks", name, "tasks_shown")
     for figure, names in config["tasks_by_figure"].items():
@@ -153,6 +154,16 @@ def _check_pool(name: str, task: dict[str, Any], config: dict[str, Any]) -> None
                 f"config key datasets.{task['dataset']}.pool.depth is {pool['depth']}, and task "
                 f"{name} uses BM25's first {depth} passages (`{option}`); raise the former or lower the latter"
             )
+
+
+def _check_dev_split(name: str, config: dict[str, Any]) -> None:
+    """Raise an InputError if the dev split is scored and the dataset has none."""
+    options = config["datasets"][name].get("options", {})
+    if config["evaluation_split"] == "dev" and options.get("dev_fraction") == 0:
+        raise InputError(
+            f"config key datasets.{name}.options.dev_fraction is 0, so there is no dev split to score "
+            "(`evaluation_split: dev`); raise the fraction, for example to 0.1"
+        )
 
 
 def _check_download(name: str, entry: dict[str, Any]) -> None:

@@ -105,6 +105,11 @@ def ranked_depth(config: Config, task: str) -> int | None:
     return spec["options"]["rerank_depth"] if spec["kind"] == "reranking" else None
 
 
+def answer_normalization(config: Config, task: str) -> str:
+    """The normalisation of answers before F1, which only question answering uses."""
+    return str(config["tasks"][task]["options"].get("normalization", "squad"))
+
+
 def made_from(config: Config, path: str) -> Ingredients | None:
     """The parameters and inputs of a file.
 
@@ -381,4 +386,5 @@ def _baseline(config: Config, baseline: str, task: str) -> Ingredients:
         inputs.append(f"results/candidates/{dataset}/{split}.jsonl")
     elif spec["kind"] == "retrieval":
         inputs.append(searched_passages(config, dataset))
-    return Ingredients([spec["kind"], ranked_depth(config, task)], inputs)
+    parameters = [spec["kind"], ranked_depth(config, task), answer_normalization(config, task)]
+    return Ingredients(parameters, inputs)

@@ -154,21 +154,24 @@ def measured(results: Path, reports: Sequence[Path] | None) -> tuple[pd.DataFram
     """The table of a study, and a sentence about its sources.
 
     Args:
-        results: the study's folder of results.
+        results: the folder of results, with those of all named runs, or of one named run.
         reports: efficiency reports; None takes those in the folder of ``profiles/slurm``, and an
             empty list takes none.
 
     Raises:
         InputError: there are no measurements, or a file has the wrong format.
     """
-    found = sorted(results.glob("logs/slurm/efficiency_report_*.csv"))
+    # The profile writes the reports of all runs into one folder.
+    shared = results.parent.parent if results.parent.name == "runs" else results
+    found = sorted(shared.glob("logs/slurm/efficiency_report_*.csv"))
     paths = found if reports is None else list(reports)
-    used = read_benchmarks(results / "benchmarks")
+    folders = [results / "benchmarks", *sorted(results.glob("runs/*/benchmarks"))]
+    used = pd.concat(map(read_benchmarks, folders), ignore_index=True)
     reported = read_reports(paths)
     if not len(used) and not len(reported):
         raise InputError(
             f"{results / 'benchmarks'} contains no benchmark files, and there is no efficiency report "
-            f"in {results / 'logs/slurm'}: run a part of the study first, or name another folder "
+            f"in {shared / 'logs/slurm'}: run a part of the study first, or name another folder "
             "of results"
         )
     if len(reported):

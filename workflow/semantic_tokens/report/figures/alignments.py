@@ -18,7 +18,7 @@ def draw_alignments(
     shown: Mapping[str, Any], tasks: Sequence[ScoredTask], scores: Scores
 ) -> Figure:
     """One panel per task and one horizontal bar per alignment, with its interval and its score.
-    Chance and BM25 are lines.
+    Chance and BM25 are lines. ° marks a score that is no better than chance.
 
     Args:
         shown: :meth:`semantic_tokens.study.figures.Curves.as_dict`, with one experiment per series.
@@ -30,6 +30,7 @@ def draw_alignments(
     for axes, task in zip(panels, tasks, strict=True):
         points = [scores.of(bar["experiments"][0], task.name) for bar in bars]
         for place, (bar, point) in enumerate(zip(bars, points, strict=True)):
+            is_above = scores.is_above_chance(bar["experiments"][0], task.name)
             axes.barh(
                 place,
                 point.value,
@@ -42,7 +43,7 @@ def draw_alignments(
                 capsize=2,
             )
             axes.annotate(
-                f"{point.value:.{task.shown_decimals}f}",
+                f"{point.value:.{task.shown_decimals}f}{'' if is_above else '°'}",
                 (max(point.high, point.value), place),
                 xytext=(3, 0),
                 textcoords="offset points",
