@@ -15,7 +15,12 @@ from tiny import character_tokenizer
 from semantic_tokens.errors import InputError
 from semantic_tokens.modeling.backbones import derive_backbone
 from semantic_tokens.modeling.embedding import semantic_embedding
-from semantic_tokens.modeling.encoders import ORIGIN, read_embeddings, trusts_remote_code
+from semantic_tokens.modeling.encoders import (
+    ORIGIN,
+    longest_text,
+    read_embeddings,
+    trusts_remote_code,
+)
 from semantic_tokens.modeling.export import export
 from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model
 from semantic_tokens.reuse import semantic_version
@@ -239,6 +244,7 @@ def test_trusted_code_works_in_every_step(checkpoint_with_code: Path, tmp_path: 
     derive_backbone(spec, tmp_path / "backbone")
     assert trusts_remote_code(tmp_path / "backbone")
     assert (tmp_path / "backbone/own.py").is_file()
+    assert longest_text(tmp_path / "backbone") == original.config.max_position_embeddings
     ids = torch.randint(5, V, (2, 9))
     files = ModelFiles(tmp_path / "backbone")
     model = load_model("masked_language_modelling", files)

@@ -118,6 +118,8 @@ def test_scoring_a_missing_dev_split_is_refused(config: dict[str, Any]) -> None:
         ("pretraining.mask_probability", 1.5, r"mask_probability: 1\.5 is greater .*above 0 and below 1"),
         ("alignment", {"held_out_fraction": -0.1}, r"alignment\.held_out_fraction: -0\.1 is less"),
         ("pretraining.sequence_length", 4, r"sequence_length: 4 is less .* 8"),
+        ("title", "sad \ud83d", r"title: 'sad .*ud83d' has half of a surrogate pair.*itself"),
+        ("tasks_shown", ["n\udc00"], r"tasks_shown\[0\]: .* has half of a surrogate pair"),
         ("seeds", [1, 1], r"seeds: .*non-unique"),
         ("seeds", [], r"seeds: \[\] should be non-empty"),
         ("tasks_shown", "ner", r"tasks_shown: 'ner' is not of type 'array'; list"),

@@ -67,19 +67,28 @@ def empty_encoder(config: PreTrainedConfig, *, trust_remote_code: bool = False) 
         return AutoModel.from_config(config, trust_remote_code=trust_remote_code)
 
 
-def longest_text(config: PreTrainedConfig, *, trust_remote_code: bool = False) -> int | None:
-    """The maximum number of tokens of a text, including special tokens.
+#: The ends of the names of modules with one row per position. RoFormer has the second.
+_POSITIONS = ("position_embeddings", "embed_positions")
+
+
+def longest_text(folder: str | Path) -> int | None:
+    """The maximum number of tokens that the model of a folder reads, including special tokens.
 
     None if the model has no position embeddings, so that there is no limit.
     """
-    model = empty_encoder(config, trust_remote_code=trust_remote_code)
-    limits = [
-        # RoBERTa's positions start after the padding id.
-        module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Embedding) and name.endswith("position_embeddings")
-    ]
-    return min(limits, default=None)
+    trusted = trusts_remote_code(folder)
+    config = open_config(folder, trust_remote_code=trusted)
+    model = empty_encoder(config, trust_remote_code=trusted)
+    limits = []
+    for name, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        if name.endswith(_POSITIONS) and weight is not None:
+            # RoBERTa's positions start after the padding id.
+            padding = getattr(module, "padding_idx", None)
+            limits.append(len(weight) - (0 if padding is None else padding + 1))
+    # Nyströmformer, for example, has more rows than it uses.
+    declared = getattr(config, "max_position_embeddings", None)
+    return min([*limits, declared]) if limits and declared else min(limits, default=None)
 
 
 def check_length(folder: str | Path, tokens: int, key: str) -> None:
@@ -93,9 +102,7 @@ def check_length(folder: str | Path, tokens: int, key: str) -> None:
     Raises:
         InputError: the model has too few positions.
     """
-    trusted = trusts_remote_code(folder)
-    config = open_config(folder, trust_remote_code=trusted)
-    limit = longest_text(config, trust_remote_code=trusted)
+    limit = longest_text(folder)
     if limit is not None and tokens > limit:
         raise InputError(
             f"config key {key} is {tokens}, and {folder} reads at most {limit} tokens; lower it"

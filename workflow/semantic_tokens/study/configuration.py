@@ -217,9 +217,26 @@ def _named_files(entry: dict[str, Any]) -> bool:
 
 
 def _problems(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    """Yield one line for each violation of the schema, the deepest first."""
+    """Yield one line for each text that cannot be written, and for each violation of the schema,
+    the deepest first."""
+    yield from _unwritable(config, "")
     for error in sorted(violations(config, schema), key=lambda e: -len(e.absolute_path)):
         yield _explain(error)
+
+
+def _unwritable(value: Any, key: str) -> Iterator[str]:
+    """One line for each text with half of a surrogate pair, which YAML can spell."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            yield from _unwritable(entry, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for number, entry in enumerate(value):
+            yield from _unwritable(entry, f"{key}[{number}]")
+    elif isinstance(value, str) and re.search(r"[\ud800-\udfff]", value):
+        yield (
+            f"config key {key}: {value!r} has half of a surrogate pair, which is not a character; "
+            "write the character itself"
+        )
 
 
 def violations(instance: Any, schema: dict[str, Any]) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.modeling.encoders import longest_text, open_config
+from semantic_tokens.modeling.encoders import longest_text
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.modeling.pooling import compute_scores_in_float32
 from semantic_tokens.tasks.pair_classification import load_classifier
@@ -94,7 +94,7 @@ class Reranking(Task):
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
         files = files if isinstance(files, ModelFiles) else ModelFiles(files)
-        limit = longest_text(open_config(files.source))
+        limit = longest_text(files.source)
         if limit is not None and limit < min(self.max_length, self._longest_pair()):
             raise InputError(
                 f"`max_length` of a reranking task's `options` is {self.max_length}, and "
