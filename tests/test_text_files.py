@@ -54,9 +54,22 @@ def test_lines_are_read_without_line_endings_and_byte_order_mark(
     ]
 
 
-def test_only_the_first_byte_order_mark_is_dropped(tmp_path: Path) -> None:
-    file = write(tmp_path / "any.txt", BOM + BOM + b"a\n" + BOM + b"b\n")
-    assert [line for _, line in numbered_lines(file)] == ["\ufeffa", "\ufeffb"]
+def test_byte_order_marks_at_the_beginning_of_lines_are_dropped(tmp_path: Path) -> None:
+    content = BOM + BOM + b"a" + BOM + b"\n" + BOM + b"b\n" + BOM + b"\n"
+    file = write(tmp_path / "any.txt", content)
+    assert [line for _, line in numbered_lines(file)] == ["a\ufeff", "b", ""]
+    document = write(tmp_path / "any.json", BOM + BOM + b'"\xef\xbb\xbfa"')
+    assert json_document(document) == "\ufeffa"
+
+
+def test_words_of_joined_files_have_no_byte_order_mark(tmp_path: Path) -> None:
+    joined = BOM + b"Ada B-PER\n" + BOM + b"sees O\n\n" + BOM + b"Rome B-LOC\n"
+    for split in SPLITS:
+        write(tmp_path / f"ner/eng/{split}.txt", joined)
+    assert [e["tokens"] for e in ner(tmp_path / "ner")] == [["Ada", "sees"], ["Rome"]]
+    write(tmp_path / "muse/en-de.txt", BOM + b"red rot\n" + BOM + b"house haus\n")
+    words = [e.word for e in lexicon("muse")(tmp_path / "muse")]
+    assert words == ["red", "rot", "house", "haus"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Reading of text files from users and publishers.
 
-All readers of such files use this module. It removes a byte order mark, and recognises gzipped
-files by their first bytes. Lines end with a line feed, with or without a carriage return; other
+All readers of such files use this module. It removes byte order marks at the beginning of lines,
+since `cat` leaves them there when it joins files. It recognises gzipped files by their first bytes. Lines end with a line feed, with or without a carriage return; other
 separators of Unicode do not end a line, since they occur within sentences. Errors of decoding name
 the file and line. Quotation marks have no special meaning.
 """
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 REPLACEMENT = "\ufffd"
 
 _GZIP = b"\x1f\x8b"
+_BYTE_ORDER_MARK = "\ufeff"
 _OTHER_UNICODE = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -38,10 +39,11 @@ _BROKEN_ARCHIVE = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def numbered_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
-    """The lines of a text file, which may be gzipped, without line ends and numbered from 1.
+    """The lines of a text file, which may be gzipped, without line ends and byte order marks at their
+    beginning, numbered from 1.
 
     Args:
-        encoding: the encoding; a byte order mark before UTF-8 is removed.
+        encoding: the encoding of the text.
 
     Raises:
         InputError: a line cannot be decoded, the file is UTF-16, or a gzipped file is incomplete.
@@ -179,7 +181,11 @@ def without_surrogates(value: Any) -> tuple[Any, int]:
 
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[IO[bytes]]:
-    """A file's bytes, decompressed if it is gzipped, without a byte order mark."""
+    """A file's bytes, decompressed if it is gzipped.
+
+    Raises:
+        InputError: it is UTF-16 or UTF-32.
+    """
     with Path(path).open("rb") as raw:
         is_gzipped = raw.read(len(_GZIP)) == _GZIP
     opening: Any = gzip.open if is_gzipped else open
@@ -193,8 +199,6 @@ def _opened(path: str | Path) -> Iterator[IO[bytes]]:
                 raise _not_utf8(path, name)
         if len(start) == 4 and b"\0\0" in (start[0::2], start[1::2]) and start.strip(b"\0"):
             raise _not_utf8(path, "UTF-16")  # no byte order mark, but half of the bytes are 0
-        if start.startswith(codecs.BOM_UTF8):
-            file.read(len(codecs.BOM_UTF8))
         yield file
 
 
@@ -205,9 +209,10 @@ def _not_utf8(path: str | Path, name: str) -> InputError:
 
 
 def _decoded(raw: bytes, first: int, path: str | Path, encoding: str) -> str:
-    """The decoded text of bytes; ``first`` is the number of their first line, for errors."""
+    """The decoded text of bytes, without byte order marks at its beginning; ``first`` is the number
+    of their first line, for errors."""
     try:
-        return raw.decode(encoding)
+        return raw.decode(encoding).lstrip(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
         line = first + raw.count(b"\n", 0, error.start)
         wanted = "UTF-8" if encoding == "utf-8" else encoding
