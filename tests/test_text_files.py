@@ -268,6 +268,17 @@ def test_reader_accepts_bom_crlf_blank_last_line_and_gzip(
     assert expected and read(tmp_path / "altered/list") == expected
 
 
+@pytest.mark.parametrize("reader", sorted(READERS.keys() - {"muse", "panlex_swadesh"}))
+def test_blank_lines_at_the_beginning_are_skipped(tmp_path: Path, reader: str) -> None:
+    """MUSE and Swadesh lists are left out, because their line numbers name concepts."""
+    files, read = READERS[reader]
+    for name, content in files.items():
+        write(tmp_path / "plain" / name, content)
+        blank = "\n \n" if not name.endswith(".csv") else "\n\n"
+        write(tmp_path / "blank" / name, blank + content)
+    assert read(tmp_path / "blank") == read(tmp_path / "plain") != []
+
+
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_file_in_another_encoding_is_named_in_the_error(

@@ -220,6 +220,12 @@ def test_malformed_concepticon_line_is_named_in_the_error(tmp_path: Path, line: 
         read("concepticon", tmp_path)
 
 
+def test_concepticon_without_a_header_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "map-de.tsv", "\n1\tSUN///Sonne\t1\n2\tMOON///Mond\t1\n")
+    with pytest.raises(InputError, match=r"map-de\.tsv, line 2: the header .*; add it"):
+        read("concepticon", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("reader", "name"),
     [
@@ -420,6 +426,7 @@ def test_empty_lexicon_is_not_written(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("concept,language,word,source\n", "line 1: the columns are"),
+        ("\na\tdeu\tTomate\tmine\n", "line 2: the columns are"),
         ("{header}a\tdeu\tTomate\tmine\na\tdeu\tParadeiser\n", "line 3: 4 filled columns"),
         ("{header}a\tdeu\t \tmine\n", "line 2: 4 filled columns"),
         ("{header}\n", "no entry below its header"),

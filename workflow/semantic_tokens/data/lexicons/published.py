@@ -115,13 +115,24 @@ def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[
 
     A word may be several synonyms, separated by commas or slashes, with remarks in brackets. Words
     with unbalanced brackets are left out.
+
+    Raises:
+        InputError: the header is missing, a line has another form, or without ``languages``, a file
+            is not named after a language.
     """
     files = _files(path, "map-*.tsv", "Concepticon mappings (map-de.tsv …)")
     for language, file in in_languages(files, _code_of_mapping, languages):
+        has_header = False
         for number, line in filled_lines(file):
-            if number == 1:
-                continue
             fields = line.split("\t")
+            if not has_header:
+                if fields[0].strip().upper() != "ID":
+                    raise InputError(
+                        f"{file}, line {number}: the header of Concepticon (ID, GLOSS, …) is "
+                        f"expected, not {line[:80]!r}; add it or fetch the file again"
+                    )
+                has_header = True
+                continue
             if len(fields) < 2 or not fields[0].isdigit() or "///" not in fields[1]:
                 raise InputError(
                     f"{file}, line {number}: an id and GLOSS///word separated by a tab are "
