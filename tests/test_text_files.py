@@ -342,6 +342,30 @@ def test_white_space_inside_a_token_is_kept(tmp_path: Path, space: str) -> None:
     assert xnli(tmp_path / "xnli")[-1]["first"] == f"a{space}b"
 
 
+@pytest.mark.parametrize("text", ["Ada\xa0B-PER\nsees O\n", "sees O\n\nAda\xa0B-PER\nx O\n"])
+def test_word_and_tag_without_a_separator_are_refused(tmp_path: Path, text: str) -> None:
+    for split in SPLITS:
+        write(tmp_path / f"eng/{split}.txt", text)
+    line = 1 if text.startswith("Ada") else 3
+    for read in (ner, conll, corpus("conll_sentences")):
+        with pytest.raises(InputError, match=rf"train\.txt, line {line}: .*tag .*; fix or remove"):
+            read(tmp_path)
+
+
+def test_word_or_tag_alone_is_refused(tmp_path: Path) -> None:
+    for split in SPLITS:
+        write(tmp_path / f"eng/{split}.txt", "Ada B-PER\nO\n")
+    for read in (ner, conll, corpus("conll_sentences")):
+        with pytest.raises(InputError, match=r"train\.txt, line 2: .*, not 'O'"):
+            read(tmp_path)
+
+
+def test_sentences_of_a_file_of_words_alone_are_read(tmp_path: Path) -> None:
+    write(tmp_path / "eng/train.txt", "Ada\nsees\n\nNew\xa0York\n")
+    texts = [p["text"] for p in corpus("conll_sentences")(tmp_path)]
+    assert texts == ["Ada sees", "New York"]
+
+
 def test_ideographic_space_is_kept_as_a_word(tmp_path: Path) -> None:
     for split in SPLITS:
         write(tmp_path / f"zho/{split}.txt", "\u3000 O\n北 B-LOC\n")
