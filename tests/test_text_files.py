@@ -701,7 +701,44 @@ def test_repeated_judgements_and_topics_are_dropped(
         read_qrels(qrels)
     topics = write(tmp_path / "topics.tsv", "1\tWhy?\n1\tWhy?\n")
     assert read_topics(topics) == {"1": "Why?"}
-    assert "topics.tsv: 1 lines dropped" in caplog.text
+    assert "topics.tsv: 1 texts dropped that repeat an earlier one" in caplog.text
+    write(topics, "1\tWhy?\n\n1\tWhere?\n")
+    with pytest.raises(InputError, match=r"topics\.tsv, line 3: the id '1' is taken .*; give it"):
+        read_topics(topics)
+
+
+@pytest.mark.parametrize("name", ["english.{}.json", "tydiqa-goldp-v1.1-{}.json"])
+def test_repeated_question_is_dropped_and_another_with_its_id_is_refused(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    contents = {split: json.loads(squad_text(f"english-{split}")) for split in ("train", "dev")}
+
+    def store(split: str, *articles: Any) -> None:
+        changed = {"data": [*contents[split]["data"], *articles]}
+        text = json.dumps(changed).replace("Ada", f"A{split[0]}a")
+        write(tmp_path / name.format(split), text)
+
+    for split in contents:
+        store(split, contents[split]["data"][3])
+    assert len(squad(tmp_path)) == 24
+    assert caplog.text.count("1 examples dropped that repeat an earlier one") == 2
+    for key, value in (("question", "Who?"), ("context", "Ada 3 lived in Rome, Italy.")):
+        article = json.loads(json.dumps(contents["dev"]["data"][3]))
+        paragraph = article["paragraphs"][0]
+        (paragraph if key == "context" else paragraph["qas"][0])[key] = value
+        store("dev", article)
+        file = name.format("dev").replace(".", r"\.")
+        with pytest.raises(InputError, match=rf"{file}: `id` 'english-dev-3' is taken .*; give it"):
+            squad(tmp_path)
+
+
+def test_question_with_the_id_of_another_is_refused_in_a_ranking_dataset(tmp_path: Path) -> None:
+    content = json.loads(squad_text("q", 40))
+    content["data"][5]["paragraphs"][0]["qas"][0]["id"] = "q-2"
+    write(tmp_path / "xquad.en.json", json.dumps(content))
+    with pytest.raises(InputError, match=r"xquad\.en\.json: `id` 'eng-q-2' is taken"):
+        splits = read_dataset("xquad_ranking", {}, tmp_path)
+        list(splits["train"])
 
 
 def test_repeated_id_in_another_split_is_refused(tmp_path: Path) -> None:

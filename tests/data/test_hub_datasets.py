@@ -213,6 +213,42 @@ def test_ranking_dataset_in_mteb_format_is_read(
     assert "1 judgements of unknown queries dropped" in caplog.text
 
 
+def test_repeated_queries_and_judgements_are_dropped_and_others_are_refused(
+    ranking: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = read({"language": "eng"}, ranking, "ranking")
+    queries, judged = ranking / "queries.jsonl", ranking / "qrels/test.jsonl"
+    columns = {"query-id": ["q3", "q3"], "corpus-id": ["p2", "p2"], "score": [1, 1]}
+    write_table(judged, columns)
+    write_table(
+        queries,
+        {"_id": ["q1", "q2", "q3", "q1"], "text": ["red", "blue", "green", "red"]},
+    )
+    assert read({"language": "eng"}, ranking, "ranking") == expected
+    assert "queries, eng: 1 texts dropped that repeat an earlier one" in caplog.text
+    write_table(judged, columns | {"score": [1, 0]})
+    with pytest.raises(InputError, match=r"qrels, eng, test, row 1: passage p2 has the grade 0"):
+        read({"language": "eng"}, ranking, "ranking")
+    write_table(queries, {"_id": ["q1", "q2", "q1"], "text": ["red", "blue", "green"]})
+    with pytest.raises(InputError, match=r"queries, eng, row 2: the id 'q1' is taken"):
+        read({"language": "eng"}, ranking, "ranking")
+
+
+def test_passage_with_the_id_of_another_is_refused(ranking: Path) -> None:
+    passages = {"_id": ["p1", "p2", "p1"], "title": ["", "", ""], "text": ["a", "b", "c"]}
+    write_table(ranking / "corpus.jsonl", passages)
+    with pytest.raises(InputError, match=r"corpus, eng, row 2: `id` 'eng-p1' is taken"):
+        read({"language": "eng"}, ranking, "ranking")
+
+
+@pytest.mark.parametrize("score", [1.5, "high", None])
+def test_grade_that_is_no_integer_is_refused(ranking: Path, score: Any) -> None:
+    columns = {"query-id": ["q3"], "corpus-id": ["p2"], "score": [score]}
+    write_table(ranking / "qrels/test.jsonl", columns)
+    with pytest.raises(InputError, match=r"test, row 0: the grade is .* must be an integer"):
+        read({"language": "eng"}, ranking, "ranking")
+
+
 def test_tables_and_columns_of_a_ranking_dataset_can_be_configured(ranking: Path) -> None:
     write_table(ranking / "de/topics.csv", {"n": [1, 2, 3], "words": ["rot", "blau", "grün"]})
     write_table(ranking / "de/docs.csv", {"n": ["p1", "p2"], "body": ["Rosen", "Himmel"]})

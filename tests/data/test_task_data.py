@@ -701,6 +701,17 @@ def tydiqa_columns(language: str, name: str, count: int) -> dict[str, list[Any]]
     }
 
 
+def test_tydiqa_question_with_the_id_of_another_is_refused(tmp_path: Path) -> None:
+    test = tydiqa_columns("english", "validation", 5)
+    test["id"][3] = test["id"][1]
+    tables = {"train": tydiqa_columns("english", "train", 9), "validation": test}
+    folder = write_hub_folder(tmp_path / "tydiqa", "secondary_task", tables)
+    with pytest.raises(
+        InputError, match=r"split validation, row 3: `id` 'english-validation-1' is taken"
+    ):
+        read("tydiqa_hub", folder)
+
+
 def test_tydiqa_is_read_in_the_layout_of_the_hub(tmp_path: Path) -> None:
     english = tydiqa_columns("english", "train", 40)
     swahili = tydiqa_columns("swahili", "train", 40)

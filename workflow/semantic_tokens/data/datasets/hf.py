@@ -2,13 +2,20 @@
 languages, and names its splits and columns."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from semantic_tokens.data.datasets.canonical import SPLITS, Example
+from semantic_tokens.data.datasets.canonical import (
+    SPLITS,
+    Example,
+    Placed,
+    add_grade,
+    texts_by_id,
+)
 from semantic_tokens.data.datasets.conll import to_iob2
 from semantic_tokens.data.datasets.sources import require_languages
 from semantic_tokens.data.datasets.splitting import check_fraction, part_of
@@ -220,7 +227,8 @@ def _canonical(
         name = row.pop("id", None)
         # Row numbers start again in every configuration and split.
         own = f"{language}-{split}-{number if name is None else name}"
-        yield {"id": own, "language": language, **_KINDS[kind](row, labels, place)}
+        example = {"id": own, "language": language, **_KINDS[kind](row, labels, place)}
+        yield Placed(example, where, number, "row")
 
 
 def _language(found: Any, of_part: str | None, place: str) -> str:
@@ -371,40 +379,63 @@ def _ranking(
             (language, opened("corpus", part, {"all": chosen["corpus"]["split"]})["all"])
         )
         judged = opened("qrels", part, splits)
-        asked = {str(row["id"]): row["text"] for row in texts}
+        where = f"{key}.queries, {language}"
+        asked = texts_by_id(
+            (
+                (f"{where}, row {number}", str(row["id"]), row["text"])
+                for number, row in enumerate(texts)
+            ),
+            where,
+        )
         for split, rows in judged.items():
             found[split] += _judged(rows, asked, language, f"{key}.qrels, {language}, {split}")
-    return {**found, "passages": _passages(passages)}
+    return {**found, "passages": _passages(passages, f"{key}.corpus")}
 
 
 def _judged(
     rows: Iterable[dict[str, Any]], asked: Mapping[str, str], language: str, where: str
 ) -> Iterator[Example]:
-    relevant: dict[str, dict[str, int]] = {}
+    grades: dict[str, dict[str, int]] = {}
     unknown = 0
     for number, row in enumerate(rows):
-        query, passage, grade = str(row["query"]), str(row["passage"]), row["grade"]
-        if not isinstance(grade, int | float) or grade != int(grade):
-            raise InputError(
-                f"{where}, row {number}: the grade is {grade!r} and must be an integer"
-            )
-        if query not in asked:
-            unknown += 1
-        elif grade > 0:
-            relevant.setdefault(query, {})[f"{language}-{passage}"] = int(grade)
+        place = f"{where}, row {number}"
+        query, passage = str(row["query"]), str(row["passage"])
+        if query in asked:
+            add_grade(grades, query, passage, _grade(row["grade"], place), place)
+        unknown += query not in asked
     if unknown:
         log.warning("%s: %d judgements of unknown queries dropped", where, unknown)
-    for query, passages in relevant.items():
-        name = f"{language}-{query}"
-        yield {"id": name, "language": language, "query": asked[query], "relevant": passages}
+    for query, of_query in grades.items():
+        relevant = {f"{language}-{p}": grade for p, grade in of_query.items() if grade > 0}
+        if relevant:
+            name = f"{language}-{query}"
+            example = {
+                "id": name,
+                "language": language,
+                "query": asked[query],
+                "relevant": relevant,
+            }
+            yield Placed(example, where)
 
 
-def _passages(tables: list[tuple[str, Iterable[dict[str, Any]]]]) -> Iterator[Example]:
+def _grade(value: Any, place: str) -> int:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not number.is_integer():
+        raise InputError(f"{place}: the grade is {value!r} and must be an integer; correct it")
+    return int(number)
+
+
+def _passages(tables: list[tuple[str, Iterable[dict[str, Any]]]], where: str) -> Iterator[Example]:
     for language, rows in tables:
-        for row in tqdm(rows, desc=f"passages in {language}", mininterval=2):
-            yield {
+        read = tqdm(rows, desc=f"passages in {language}", mininterval=2)
+        for number, row in enumerate(read):
+            passage = {
                 "id": f"{language}-{row['id']}",
                 "language": language,
                 "title": row.get("title") or "",
                 "text": row["text"],
             }
+            yield Placed(passage, f"{where}, {language}", number, "row")

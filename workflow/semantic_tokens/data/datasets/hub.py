@@ -6,11 +6,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from semantic_tokens.data.datasets.canonical import Example
+from semantic_tokens.data.datasets.canonical import Example, Placed
 from semantic_tokens.data.datasets.hf import answers_of, hf
 from semantic_tokens.data.datasets.sources import require_languages
 from semantic_tokens.data.datasets.splitting import check_fraction
-from semantic_tokens.data.datasets.squad import Question, carve_dev, drop_misplaced
+from semantic_tokens.data.datasets.squad import Question, carve_dev, questions_in_place
 from semantic_tokens.data.datasets.xnli import LABELS
 from semantic_tokens.data.hub_tables import open_tables, repository_of
 from semantic_tokens.data.languages import iso639_1, iso639_3
@@ -82,10 +82,8 @@ def tydiqa_hub(
     rows = {split: table.rows(_TYDIQA, where) for split, table in tables.items()}
     questions: dict[str, list[Question]] = {}
     for split, table in tables.items():
-        titles: dict[str, str] = {}
         read = tqdm(rows[split], desc=f"TyDiQA {split}", mininterval=2)
-        examples = drop_misplaced(_questions(read, table.where, titles), table.where)
-        questions[split] = [Question(titles[example["id"]], example) for example in examples]
+        questions[split] = questions_in_place(list(_questions(read, table.where)), table.where)
     found = {q.example["language"] for of_split in questions.values() for q in of_split}
     require_languages(languages, found, str(path or id))
     for split, of_split in questions.items():
@@ -101,17 +99,14 @@ def tydiqa_hub(
     )
 
 
-def _questions(
-    rows: Iterable[dict[str, Any]], where: str, titles: dict[str, str]
-) -> Iterator[Example]:
-    """Canonical questions. Their titles are added to ``titles`` by id."""
+def _questions(rows: Iterable[dict[str, Any]], where: str) -> Iterator[Question]:
     for number, row in enumerate(rows):
         answers = answers_of(row, f"{where}, row {number}")
-        titles[row["id"]] = row["title"]
-        yield {
+        example = {
             "id": row["id"],
             "language": iso639_3(row["id"].split("-")[0]),
             "context": row["context"],
             "question": row["question"],
             "answers": answers,
         }
+        yield Question(row["title"], Placed(example, where, number, "row"))

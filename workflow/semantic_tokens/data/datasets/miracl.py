@@ -7,7 +7,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed
+from semantic_tokens.data.datasets.canonical import (
+    SPLITS,
+    Example,
+    Placed,
+    add_grade,
+    texts_by_id,
+)
 from semantic_tokens.data.datasets.sources import require_languages
 from semantic_tokens.data.datasets.splitting import check_fraction, part_of, uniform
 from semantic_tokens.data.languages import iso639_3
@@ -76,23 +82,22 @@ def read_topics(path: Path) -> dict[str, str]:
     """Query id -> text, from a table ``id, text``.
 
     Raises:
-        InputError: a line has another form, or repeats an id.
+        InputError: a line has another form, or repeats an id with another text.
     """
-    topics: dict[str, str] = {}
-    repeated = 0
+    return texts_by_id(_topics(path), path)
+
+
+def _topics(path: Path) -> Iterator[tuple[str, str, str]]:
+    """The place, id and text of every query."""
     for number, line in filled_lines(path):
         query, tab, text = line.partition("\t")
         query, text = query.strip(), text.strip()
-        if not tab or not query or not text or topics.get(query, text) != text:
+        if not tab or not query or not text:
             raise InputError(
-                f"{path}, line {number}: a query's id, new in this file, and its text separated by "
-                f"a tab are expected, not {line[:80]!r}; fix or remove the line"
+                f"{path}, line {number}: a query's id and its text separated by a tab are expected, "
+                f"not {line[:80]!r}; fix or remove the line"
             )
-        repeated += query in topics
-        topics[query] = text
-    if repeated:
-        log.warning("%s: %d lines dropped that repeat an earlier one", path, repeated)
-    return topics
+        yield f"{path}, line {number}", query, text
 
 
 def read_qrels(path: Path) -> Qrels:
@@ -110,12 +115,7 @@ def read_qrels(path: Path) -> Qrels:
                 f"not {line[:80]!r}; fix or remove the line"
             )
         query, _, passage, grade = fields
-        grades = qrels.setdefault(query, {})
-        if grades.setdefault(passage, int(grade)) != int(grade):
-            raise InputError(
-                f"{path}, line {number}: passage {passage} has the grade {grade}, and "
-                f"{grades[passage]} on an earlier line for the same query; remove one"
-            )
+        add_grade(qrels, query, passage, int(grade), f"{path}, line {number}")
     return qrels
 
 
@@ -147,13 +147,14 @@ def _queries(topics: Path, language: str, qrels: Qrels) -> Iterator[Example]:
         relevant = {f"{language}-{p}": grade for p, grade in grades.items() if grade > 0}
         if relevant:
             irrelevant = [f"{language}-{p}" for p, grade in sorted(grades.items()) if grade == 0]
-            yield {
+            example = {
                 "id": f"{language}-{query}",
                 "language": language,
                 "query": text,
                 "relevant": relevant,
                 "irrelevant": irrelevant,
             }
+            yield Placed(example, topics)
         unanswered += not relevant
     if unanswered:
         log.info("%s: %d queries without a relevant passage dropped", topics, unanswered)
