@@ -160,6 +160,21 @@ def test_questions_take_their_language_from_a_column(tmp_path: Path, form: str) 
     assert (splits["test"][1]["language"], splits["test"][1]["answers"]) == ("swa", expected)
 
 
+def test_rows_in_an_unknown_language_are_ignored_if_some_are_requested(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        columns = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "label": ["x", "y"]}
+        write_table(tmp_path / f"{split}.jsonl", columns | {"lang": ["en", "elvish"]})
+    options: dict[str, Any] = {"columns": {"language": "lang"}}
+    splits = read(options | {"languages": ["eng"]}, tmp_path, "pair_classification")
+    assert [e["first"] for e in splits["test"]] == ["a"]
+    with pytest.raises(InputError, match=r"split train, row 1: language 'elvish' is not known"):
+        read(options, tmp_path, "pair_classification")
+    for split in ("train", "validation", "test"):
+        write_table(tmp_path / f"{split}.jsonl", columns | {"lang": ["en", None]})
+    with pytest.raises(InputError, match=r"split train, row 1: the language is missing"):
+        read(options | {"languages": ["eng"]}, tmp_path, "pair_classification")
+
+
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv", "tsv"])
 def test_pairs_are_read_in_every_file_format(tmp_path: Path, ending: str) -> None:
     columns = {"premise": ["a", "c"], "hypothesis": ["b", "d"], "label": [1, 0]}
@@ -300,6 +315,7 @@ def test_column_of_a_dataset_is_read_as_a_corpus(repositories: Path) -> None:
         ({"files": "{configuration}/none-*"}, r"configuration de has no split .*\(de/none-\*"),
         ({"files": "{code}/x"}, r"`files` is '\{code\}/x' and must be a pattern"),
         ({"languages": ["fra"]}, r"options\.configurations: no data in fra; .*deu, nor"),
+        ({"configurations": "de", "language": "deu", "languages": ["fra"]}, r"options\.language: no data in fra; available are deu"),
         ({"language": "de"}, r"options\.language is 'de' and must be ISO 639-3: deu"),
         ({"queries": {}}, r"options\.queries is of .*kind ranking"),
         ({"dev_fraction": 2}, r"`dev_fraction` is 2"),

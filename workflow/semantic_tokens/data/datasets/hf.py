@@ -17,7 +17,6 @@ from semantic_tokens.data.datasets.canonical import (
     texts_by_id,
 )
 from semantic_tokens.data.datasets.conll import to_iob2
-from semantic_tokens.data.datasets.sources import require_languages
 from semantic_tokens.data.datasets.splitting import check_fraction, part_of
 from semantic_tokens.data.datasets.squad import drop_misplaced
 from semantic_tokens.data.hub_tables import (
@@ -30,7 +29,7 @@ from semantic_tokens.data.hub_tables import (
     pattern_of,
     repository_of,
 )
-from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.data.languages import language_at, require_languages
 from semantic_tokens.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -199,7 +198,7 @@ def _examples(
             progress = tqdm(
                 rows[number, split], desc=f"{split} {part.language or ''}", mininterval=2
             )
-            examples = _canonical(progress, kind, part, split, labels, where)
+            examples = _canonical(progress, kind, part, split, labels, languages, where)
             if kind == "question_answering":
                 examples = iter(drop_misplaced(examples, where))
             for example in examples:
@@ -218,26 +217,26 @@ def _canonical(
     part: Part,
     split: str,
     labels: Sequence[str] | None,
+    languages: Sequence[str] | None,
     where: str,
 ) -> Iterator[Example]:
-    """Canonical examples of a table's rows."""
+    """Canonical examples of a table's rows, without rows in unknown languages if only some are
+    requested."""
     for number, row in enumerate(rows):
         place = f"{where}, row {number}"
-        language = _language(row.pop("language", None), part.language, place)
+        found = row.pop("language", None)
+        language = part.language
+        if found not in (None, ""):
+            language = language_at(place, as_written(found), languages)
+            if language is None:
+                continue
+        if language is None:
+            raise InputError(f"{place}: the language is missing; fill it or remove the row")
         name = row.pop("id", None)
         # Row numbers start again in every configuration and split.
         own = f"{language}-{split}-{number if name is None else name}"
         example = {"id": own, "language": language, **_KINDS[kind](row, labels, place)}
         yield Placed(example, where, number, "row")
-
-
-def _language(found: Any, of_part: str | None, place: str) -> str:
-    if found is None and of_part is not None:
-        return of_part
-    try:
-        return iso639_3(as_written(found))
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from error
 
 
 def _tagged(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Example:

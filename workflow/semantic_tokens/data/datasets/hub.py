@@ -8,12 +8,11 @@ from tqdm import tqdm
 
 from semantic_tokens.data.datasets.canonical import Example, Placed
 from semantic_tokens.data.datasets.hf import answers_of, hf
-from semantic_tokens.data.datasets.sources import require_languages
 from semantic_tokens.data.datasets.splitting import check_fraction
 from semantic_tokens.data.datasets.squad import Question, carve_dev, questions_in_place
 from semantic_tokens.data.datasets.xnli import LABELS
 from semantic_tokens.data.hub_tables import open_tables, repository_of
-from semantic_tokens.data.languages import iso639_1, iso639_3
+from semantic_tokens.data.languages import iso639_1, language_at, require_languages
 
 _TYDIQA = {name: name for name in ("id", "title", "context", "question", "answers")}
 
@@ -70,6 +69,10 @@ def tydiqa_hub(
             hub.
         key, mirror, id, revision: see :func:`semantic_tokens.data.datasets.hf.hf`.
         drop_test_contexts: False trains on the benchmark as published.
+
+    Raises:
+        InputError: a file is missing, damaged or lacks a column, a requested language is missing,
+            or a row is malformed.
     """
     check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
     where = f"{key}.options"
@@ -83,9 +86,10 @@ def tydiqa_hub(
     questions: dict[str, list[Question]] = {}
     for split, table in tables.items():
         read = tqdm(rows[split], desc=f"TyDiQA {split}", mininterval=2)
-        questions[split] = questions_in_place(list(_questions(read, table.where)), table.where)
-    found = {q.example["language"] for of_split in questions.values() for q in of_split}
-    require_languages(languages, found, str(path or id))
+        found = list(_questions(read, table.where, languages))
+        questions[split] = questions_in_place(found, table.where)
+    spoken = {q.example["language"] for of_split in questions.values() for q in of_split}
+    require_languages(languages, spoken, str(path or id))
     for split, of_split in questions.items():
         questions[split] = [
             q for q in of_split if languages is None or q.example["language"] in languages
@@ -99,12 +103,18 @@ def tydiqa_hub(
     )
 
 
-def _questions(rows: Iterable[dict[str, Any]], where: str) -> Iterator[Question]:
+def _questions(
+    rows: Iterable[dict[str, Any]], where: str, languages: Sequence[str] | None
+) -> Iterator[Question]:
     for number, row in enumerate(rows):
-        answers = answers_of(row, f"{where}, row {number}")
+        place = f"{where}, row {number}"
+        answers = answers_of(row, place)
+        language = language_at(place, row["id"].split("-")[0], languages)
+        if language is None:
+            continue
         example = {
             "id": row["id"],
-            "language": iso639_3(row["id"].split("-")[0]),
+            "language": language,
             "context": row["context"],
             "question": row["question"],
             "answers": answers,

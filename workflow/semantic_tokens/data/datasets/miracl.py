@@ -14,9 +14,8 @@ from semantic_tokens.data.datasets.canonical import (
     add_grade,
     texts_by_id,
 )
-from semantic_tokens.data.datasets.sources import require_languages
 from semantic_tokens.data.datasets.splitting import check_fraction, part_of, uniform
-from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.data.languages import in_languages, languages_of, require_languages
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import at_spaces, files_in, filled_lines, json_lines, plain_name
 
@@ -54,15 +53,11 @@ def miracl(
     if distractors != 1:
         check_fraction("distractors", distractors)
     folders = [path] if isinstance(path, Path) else list(path)
-    topics, qrels = (_tables(folders, name) for name in ("topics", "qrels"))
-    require_languages(languages, {code for code, _ in topics}, ", ".join(map(str, folders)))
-    wanted = {code for code, _ in topics if languages is None or code in languages}
-    corpora = _corpora(folders, wanted)
+    topics, qrels = (_tables(folders, name, languages) for name in ("topics", "qrels"))
+    corpora = _corpora(folders, sorted({language for language, _ in topics}))
     judged: dict[str, set[str]] = {language: set() for language in corpora}
     queries: dict[str, list[Example]] = {split: [] for split in SPLITS}
     for (language, published), file in sorted(topics.items()):
-        if language not in wanted:
-            continue
         if (language, published) not in qrels:
             raise InputError(f"{file} has no judgements next to it; download its qrels")
         grades = read_qrels(qrels[language, published])
@@ -173,35 +168,50 @@ def _passages(
                     yield passage
 
 
-def _tables(folders: Sequence[Path], name: str) -> dict[tuple[str, str], Path]:
-    """The files of topics or qrels by language and published split."""
-    found = {}
+def _tables(
+    folders: Sequence[Path], name: str, languages: Sequence[str] | None
+) -> dict[tuple[str, str], Path]:
+    """The files of topics or qrels by language and published split, in the requested languages."""
+    codes, splits = {}, {}
     for folder in folders:
         for file in files_in(folder, f"**/{name}.miracl-*.tsv"):
             if match := _TABLE.fullmatch(plain_name(file)):
-                found[iso639_3(match[2]), match[3]] = file
-    if not found:
+                codes[file], splits[file] = match[2], match[3]
+    where = ", ".join(map(str, folders))
+    if not codes:
         raise InputError(
-            f"{', '.join(map(str, folders))}: no {name}.miracl-v1.0-xx-train.tsv or -dev.tsv; correct "
-            "the dataset's `path` or `download` in the config"
+            f"{where}: no {name}.miracl-v1.0-xx-train.tsv or -dev.tsv; correct the dataset's `path` "
+            "or `download` in the config"
         )
+    found: dict[tuple[str, str], Path] = {}
+    for language, file in in_languages(codes, codes.__getitem__, languages):
+        key = (language, splits[file])
+        if key in found:
+            raise InputError(f"{file} and {found[key]} are both in {language}; remove one")
+        found[key] = file
+    if name == "topics":  # topics without judgements have another message
+        require_languages(languages, languages_of(codes, codes.__getitem__), where)
     return found
 
 
-def _corpora(folders: Sequence[Path], languages: set[str]) -> dict[str, list[Path]]:
+def _corpora(folders: Sequence[Path], languages: Sequence[str]) -> dict[str, list[Path]]:
     """The files of every language's passages, sorted by number."""
+    codes = {
+        file: match[1]
+        for folder in folders
+        for file in files_in(folder, "**/docs-*.jsonl")
+        if (match := _CORPUS.fullmatch(file.parent.name))
+    }
     found: dict[str, list[Path]] = {}
-    for folder in folders:
-        for file in files_in(folder, "**/docs-*.jsonl"):
-            if match := _CORPUS.fullmatch(file.parent.name):
-                found.setdefault(iso639_3(match[1]), []).append(file)
-    missing = sorted(languages - set(found))
+    for language, file in in_languages(codes, codes.__getitem__, languages):
+        found.setdefault(language, []).append(file)
+    missing = sorted(set(languages) - set(found))
     if missing:
         raise InputError(
             f"{', '.join(map(str, folders))}: no miracl-corpus-v1.0-xx/docs-*.jsonl.gz for "
             f"{', '.join(missing)}; put the passages there or correct the dataset's `languages`"
         )
-    return {code: sorted(found[code], key=_document_number) for code in sorted(languages)}
+    return {code: sorted(found[code], key=_document_number) for code in languages}
 
 
 def _document_number(path: Path) -> tuple[int, str]:

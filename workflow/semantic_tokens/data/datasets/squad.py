@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed, is_in_place
-from semantic_tokens.data.datasets.sources import files_by_language, require_languages
+from semantic_tokens.data.datasets.sources import SplitFiles, files_by_language, files_of_split
 from semantic_tokens.data.datasets.splitting import (
     check_fraction,
     check_fractions,
     groups_sharing,
     part_of,
 )
-from semantic_tokens.data.languages import in_languages, iso639_3
+from semantic_tokens.data.languages import iso639_3, require_languages
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, json_document, plain_name
 
@@ -71,14 +71,19 @@ def squad_json(
         InputError: a file is malformed, or most answers in it are not at their positions.
     """
     check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
+    files = {split: _files_of(path, split, languages) for split in ("train", "dev")}
     questions = {
         split: [
             question
-            for language, file in _files_of(path, split, languages)
+            for language, file in of_split.chosen
             for question in _questions(file, language, languages)
         ]
-        for split in ("train", "dev")
+        for split, of_split in files.items()
     }
+    spoken = {q.example["language"] for of_split in questions.values() for q in of_split}
+    available = spoken.union(*(of_split.languages for of_split in files.values()))
+    if available:
+        require_languages(languages, spoken, str(path), available=available)
     for split, found in questions.items():
         if not found:
             raise InputError(
@@ -86,8 +91,6 @@ def squad_json(
                 f"{{language}}.{split}.json or as TyDiQA's: correct the dataset's `path` or "
                 "`languages` in the config"
             )
-    spoken = {q.example["language"] for of_split in questions.values() for q in of_split}
-    require_languages(languages, spoken, str(path))
     if languages is not None:
         questions = {
             split: [q for q in of_split if q.example["language"] in languages]
@@ -98,7 +101,7 @@ def squad_json(
             train_languages,
             (question.example["language"] for question in questions["train"]),
             f"{path}, train",
-            option="train_languages",
+            option="dataset's `train_languages`",
         )
         questions["train"] = [
             q for q in questions["train"] if q.example["language"] in train_languages
@@ -127,26 +130,10 @@ def split_and_code(path: Path) -> tuple[str | None, str | None]:
     return split, "-".join(rest) or None
 
 
-def _files_of(
-    path: Path, split: str, languages: Sequence[str] | None
-) -> list[tuple[str | None, Path]]:
-    """The files of one split, each with its language, in the order of the languages' codes. Or the
-    single file with all languages, with None."""
-    files = [file for file in files_in(path, "**/*.json") if split_and_code(file)[0] == split]
-    complete = [file for file in files if split_and_code(file)[1] is None]
-    if len(complete) > 1:
-        raise InputError(f"{complete[0]} and {complete[1]} both contain all of {split}; remove one")
-    if complete:
-        for file in set(files) - set(complete):
-            log.info("%s is left out, because %s contains all languages", file, complete[0])
-        return [(None, complete[0])]
-    named = in_languages(files, lambda file: split_and_code(file)[1] or "", languages)
-    found: dict[str, Path] = {}
-    for language, file in named:
-        if language in found:
-            raise InputError(f"{file} and {found[language]} are both in {language}; remove one")
-        found[language] = file
-    return list(sorted(found.items()))
+def _files_of(path: Path, split: str, languages: Sequence[str] | None) -> SplitFiles:
+    codes = {file: split_and_code(file) for file in files_in(path, "**/*.json")}
+    coded = {file: code for file, (of_file, code) in codes.items() if of_file == split}
+    return files_of_split(f"{path}, {split}", coded, languages)
 
 
 def carve_dev(
