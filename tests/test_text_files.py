@@ -25,6 +25,7 @@ from semantic_tokens.text_files import (
     json_document,
     json_lines,
     numbered_lines,
+    table_rows,
 )
 
 BOM = b"\xef\xbb\xbf"
@@ -106,6 +107,41 @@ def test_columns_are_split_only_at_tabs_and_spaces() -> None:
     assert at_tabs_or_spaces('" O') == ['"', "O"]
 
 
+def test_tables_with_tabs_have_no_quotation_and_csv_has(tmp_path: Path) -> None:
+    text = '\na\tb\n"\tx\n\n"y"\t"z\n'
+    table = write(tmp_path / "a.tsv", BOM + text.encode())
+    assert list(table_rows(table)) == [(2, ["a", "b"]), (3, ['"', "x"]), (5, ['"y"', '"z'])]
+    text = '\r\na,b\r\n"x\r\n\r\n""y"", z",NA\r\n \r\n"",a"b\r\n'
+    table = write(tmp_path / "a.csv", gzip.compress(BOM + text.encode()))
+    assert list(table_rows(table, ",")) == [
+        (2, ["a", "b"]),
+        (3, ['x\n\n"y", z', "NA"]),
+        (7, ["", 'a"b']),
+    ]
+    write(table, f"a;b\n{'long ' * 100_000};c\n")
+    assert [len(row[0]) for _, row in table_rows(table, ";")] == [1, 500_000]
+
+
+@pytest.mark.parametrize(
+    ("content", "separator", "message"),
+    [
+        ("a\tb\n\nc\n", "\t", r", line 3: 2 columns separated by tabs are expected, not 'c'; fix"),
+        ("a,b\n1,2\n\n3,4,5\n", ",", r", line 4: 2 columns separated by ',' .* '3,4,5'; fix"),
+        ('a,b\n1,2\n3,"\n5,6\n7,8\n', ",", r", line 3: not a row of CSV .*unexpected end"),
+        ('a,b\n"x"y,2\n', ",", r", line 2: not a row of CSV"),
+        ("a,b\n1,2\n\nK\xe4se,4\n".encode("latin-1"), ",", " is not UTF-8, line 4"),
+        ("\n \n", ",", " is empty; its first line names the columns"),
+        ("", "\t", " is empty; its first line names the columns"),
+    ],
+)
+def test_malformed_table_is_named_with_file_and_line(
+    tmp_path: Path, content: str | bytes, separator: str, message: str
+) -> None:
+    table = write(tmp_path / "a.table", content)
+    with pytest.raises(InputError, match=rf"a\.table{message}"):
+        list(table_rows(table, separator))
+
+
 def test_json_is_read_without_bom_and_with_surrogates_replaced(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -149,6 +185,8 @@ def test_hidden_files_and_archive_leftovers_are_ignored(tmp_path: Path) -> None:
 HEADER = "concept\tlanguage\tword\tsource\n"
 PAIRS = "".join(f"P{i}\tH{i}\tneutral\n" for i in range(40))
 SPLITS = ("train", "dev", "test")
+HUB_SPLITS = ("train", "validation", "test")
+HUB_TABLE = "premise\thypothesis\tlabel\nNA\tnull\tyes\nTrue\t007\tno\n"
 PAIR = {"language": "eng", "first": "x", "second": "y", "label": "yes"}
 
 
@@ -172,6 +210,11 @@ def xnli(folder: Path) -> list[Any]:
 
 def jsonl(folder: Path) -> list[Any]:
     return list(read_dataset("jsonl", {}, folder, kind="pair_classification")["train"])
+
+
+def hub_table(folder: Path) -> list[Any]:
+    splits = read_dataset("hf", {"language": "eng"}, folder, kind="pair_classification")
+    return [list(examples) for examples in splits.values()]
 
 
 def miracl(folder: Path) -> list[Any]:
@@ -238,6 +281,8 @@ READERS: dict[str, tuple[dict[str, str], Callable[[Path], list[Any]]]] = {
         },
         lexicon("panlex"),
     ),
+    "hf of tabs": ({f"{s}.tsv": HUB_TABLE for s in HUB_SPLITS}, hub_table),
+    "hf of CSV": ({f"{s}.csv": HUB_TABLE.replace("\t", ",") for s in HUB_SPLITS}, hub_table),
     "panlex_swadesh": ({"deu-000.txt": "ich\nwir\tuns\n"}, lexicon("panlex_swadesh")),
     "concepticon": ({"map-de.tsv": "ID\tGLOSS\n1\tSUN///Sonne\n"}, lexicon("concepticon")),
     "colexnet": ({"net.tsv": "red\tdeu:$rot$\n"}, lexicon("colexnet")),
@@ -290,6 +335,9 @@ def test_file_in_another_encoding_is_named_in_the_error(
     with pytest.raises(InputError) as refused:
         read(tmp_path)
     assert any(str(tmp_path / name) in str(refused.value) for name in files)
+    if encoding == "latin-1":
+        lines = {content.count("\n") + 1 for content in files.values()}
+        assert any(f"is not UTF-8, line {line}: " in str(refused.value) for line in lines)
 
 
 def test_experiment_table_and_checksum_list_accept_bom_and_crlf(

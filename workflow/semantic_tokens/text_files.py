@@ -3,15 +3,17 @@
 All readers of such files use this module. It removes byte order marks at the beginning of lines,
 since `cat` leaves them there when it joins files. It recognises gzipped files by their first bytes. Lines end with a line feed, with or without a carriage return; other
 separators of Unicode do not end a line, since they occur within sentences. Errors of decoding name
-the file and line. Quotation marks have no special meaning.
+the file and line. Quotation marks have no special meaning, except in CSV.
 """
 
 import codecs
 import contextlib
+import csv
 import gzip
 import json
 import logging
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +90,36 @@ def at_tabs_or_spaces(line: str) -> list[str]:
     """
     line = line.rstrip(" \t")
     return [field.strip(" ") for field in line.split("\t")] if "\t" in line else at_spaces(line)
+
+
+def table_rows(path: str | Path, separator: str = "\t") -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table with a header, which is the first row. Each has the number of its first
+    line. Blank lines are skipped. All rows have as many columns as the header.
+
+    A table with tabs has no quotation. In a table with another separator (CSV), columns may be in
+    quotation marks, and may then contain separators and line ends.
+
+    Raises:
+        InputError: the table is empty, a row has another number of columns, or a quotation does not
+            end. The message names the file and line.
+    """
+    rows = (
+        ((number, line.split("\t")) for number, line in filled_lines(path))
+        if separator == "\t"
+        else _csv_rows(path, separator)
+    )
+    width = 0
+    for number, row in rows:
+        width = width or len(row)
+        if len(row) != width:
+            what = "tabs" if separator == "\t" else repr(separator)
+            raise InputError(
+                f"{path}, line {number}: {width} columns separated by {what} are expected, not "
+                f"{separator.join(row)[:80]!r}; fix or remove the line"
+            )
+        yield number, row
+    if not width:
+        raise InputError(f"{path} is empty; its first line names the columns")
 
 
 def json_document(path: str | Path) -> Any:
@@ -177,6 +209,33 @@ def without_surrogates(value: Any) -> tuple[Any, int]:
         values, more = without_surrogates(list(value.values()))
         return dict(zip(keys, values, strict=True)), count + more
     return value, 0
+
+
+def _csv_rows(path: str | Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV table that are not blank, each with the number of its first line."""
+    read = 0  # the number of lines that were read
+
+    def lines() -> Iterator[str]:
+        nonlocal read
+        for number, line in numbered_lines(path):
+            read = number
+            yield f"{line}\n"
+
+    csv.field_size_limit(sys.maxsize)  # the default is less than a long article
+    rows = csv.reader(lines(), delimiter=separator, strict=True)
+    while True:
+        begin = read + 1
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, line {begin}: not a row of CSV ({error}); a column that contains quotation "
+                "marks is itself in quotation marks, and has each of them twice"
+            ) from error
+        if row is None:
+            return
+        if len(row) > 1 or "".join(row).strip():
+            yield begin, row
 
 
 @contextlib.contextmanager

@@ -295,7 +295,11 @@ _KINDS = {
 
 
 def _label(value: Any, labels: Sequence[str] | None, place: str) -> str:
-    """The name of a tag or label, from its name or its number in ``labels``."""
+    """The name of a tag or label, from its name or its number in ``labels``, which is text in a table
+    of text."""
+    is_number = isinstance(value, str) and value.isdecimal() and len(value) < 10
+    if is_number and labels is not None and value not in map(as_written, labels):
+        value = int(value)
     if type(value) is int and labels is not None and 0 <= value < len(labels):
         return as_written(labels[value])
     if not isinstance(value, str):

@@ -15,7 +15,7 @@ from typing import Any
 from semantic_tokens.data.languages import known_language, languages_of, require_languages
 from semantic_tokens.data.lexicons.entry import LANGUAGES, Entry
 from semantic_tokens.errors import InputError
-from semantic_tokens.text_files import files_in, filled_lines, plain_name
+from semantic_tokens.text_files import files_in, numbered_lines, plain_name, table_rows
 
 _ROWS_AT_ONCE = 1_000_000
 
@@ -107,6 +107,9 @@ def _table(path: Path, columns: list[str]) -> Iterator[Any]:
         gzip.BadGzipFile,
         zlib.error,
     ) as error:
+        if isinstance(error, UnicodeDecodeError):
+            for _ in numbered_lines(path):  # it raises an error with the line
+                pass
         raise InputError(
             f"{path} is not PanLex's table with the columns {', '.join(columns)}, or is truncated "
             f"({error}); fetch it again"
@@ -130,23 +133,16 @@ def _by_language(
 
 def _meanings(file: Path) -> Iterator[tuple[str, str]]:
     """Meaning and text of every row of a mirror's table, which has a header and no quoting."""
-    header: list[str] = []
-    for number, line in filled_lines(file):
-        fields = line.split("\t")
-        if not header:
-            header = fields
-            if not {"txt", "meaning"} <= set(header):
-                raise InputError(
-                    f"{file}: the columns txt and meaning are expected, not {header}; fetch it again"
-                )
-            continue
-        if len(fields) != len(header):
-            raise InputError(
-                f"{file}, line {number}: {len(header)} columns separated by tabs are expected, not "
-                f"{line[:80]!r}; fix or remove the line"
-            )
-        row = dict(zip(header, fields, strict=True))
-        yield row["meaning"], row["txt"]
+    rows = table_rows(file)
+    number, header = next(rows)
+    if not {"txt", "meaning"} <= set(header):
+        raise InputError(
+            f"{file}, line {number}: the columns txt and meaning are expected, not {header}; fetch it "
+            "again"
+        )
+    meaning, text = header.index("meaning"), header.index("txt")
+    for _, row in rows:
+        yield row[meaning], row[text]
 
 
 def _code_of(file: Path) -> str:
