@@ -25,6 +25,7 @@ from semantic_tokens.text_files import (
     json_document,
     json_lines,
     numbered_lines,
+    table_rows,
 )
 
 BOM = b"\xef\xbb\xbf"
@@ -54,9 +55,22 @@ def test_lines_are_read_without_line_endings_and_byte_order_mark(
     ]
 
 
-def test_only_the_first_byte_order_mark_is_dropped(tmp_path: Path) -> None:
-    file = write(tmp_path / "any.txt", BOM + BOM + b"a\n" + BOM + b"b\n")
-    assert [line for _, line in numbered_lines(file)] == ["\ufeffa", "\ufeffb"]
+def test_byte_order_marks_at_the_beginning_of_lines_are_dropped(tmp_path: Path) -> None:
+    content = BOM + BOM + b"a" + BOM + b"\n" + BOM + b"b\n" + BOM + b"\n"
+    file = write(tmp_path / "any.txt", content)
+    assert [line for _, line in numbered_lines(file)] == ["a\ufeff", "b", ""]
+    document = write(tmp_path / "any.json", BOM + BOM + b'"\xef\xbb\xbfa"')
+    assert json_document(document) == "\ufeffa"
+
+
+def test_words_of_joined_files_have_no_byte_order_mark(tmp_path: Path) -> None:
+    joined = BOM + b"Ada B-PER\n" + BOM + b"sees O\n\n" + BOM + b"Rome B-LOC\n"
+    for split in SPLITS:
+        write(tmp_path / f"ner/eng/{split}.txt", joined)
+    assert [e["tokens"] for e in ner(tmp_path / "ner")] == [["Ada", "sees"], ["Rome"]]
+    write(tmp_path / "muse/en-de.txt", BOM + b"red rot\n" + BOM + b"house haus\n")
+    words = [e.word for e in lexicon("muse")(tmp_path / "muse")]
+    assert words == ["red", "rot", "house", "haus"]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +105,41 @@ def test_columns_are_split_only_at_tabs_and_spaces() -> None:
     assert at_tabs_or_spaces("New York \t B-LOC\t") == ["New York", "B-LOC"]
     assert at_tabs_or_spaces("\tO") == ["", "O"]
     assert at_tabs_or_spaces('" O') == ['"', "O"]
+
+
+def test_tables_with_tabs_have_no_quotation_and_csv_has(tmp_path: Path) -> None:
+    text = '\na\tb\n"\tx\n\n"y"\t"z\n'
+    table = write(tmp_path / "a.tsv", BOM + text.encode())
+    assert list(table_rows(table)) == [(2, ["a", "b"]), (3, ['"', "x"]), (5, ['"y"', '"z'])]
+    text = '\r\na,b\r\n"x\r\n\r\n""y"", z",NA\r\n \r\n"",a"b\r\n'
+    table = write(tmp_path / "a.csv", gzip.compress(BOM + text.encode()))
+    assert list(table_rows(table, ",")) == [
+        (2, ["a", "b"]),
+        (3, ['x\n\n"y", z', "NA"]),
+        (7, ["", 'a"b']),
+    ]
+    write(table, f"a;b\n{'long ' * 100_000};c\n")
+    assert [len(row[0]) for _, row in table_rows(table, ";")] == [1, 500_000]
+
+
+@pytest.mark.parametrize(
+    ("content", "separator", "message"),
+    [
+        ("a\tb\n\nc\n", "\t", r", line 3: 2 columns separated by tabs are expected, not 'c'; fix"),
+        ("a,b\n1,2\n\n3,4,5\n", ",", r", line 4: 2 columns separated by ',' .* '3,4,5'; fix"),
+        ('a,b\n1,2\n3,"\n5,6\n7,8\n', ",", r", line 3: not a row of CSV .*unexpected end"),
+        ('a,b\n"x"y,2\n', ",", r", line 2: not a row of CSV"),
+        ("a,b\n1,2\n\nK\xe4se,4\n".encode("latin-1"), ",", " is not UTF-8, line 4"),
+        ("\n \n", ",", " is empty; its first line names the columns"),
+        ("", "\t", " is empty; its first line names the columns"),
+    ],
+)
+def test_malformed_table_is_named_with_file_and_line(
+    tmp_path: Path, content: str | bytes, separator: str, message: str
+) -> None:
+    table = write(tmp_path / "a.table", content)
+    with pytest.raises(InputError, match=rf"a\.table{message}"):
+        list(table_rows(table, separator))
 
 
 def test_json_is_read_without_bom_and_with_surrogates_replaced(
@@ -136,6 +185,8 @@ def test_hidden_files_and_archive_leftovers_are_ignored(tmp_path: Path) -> None:
 HEADER = "concept\tlanguage\tword\tsource\n"
 PAIRS = "".join(f"P{i}\tH{i}\tneutral\n" for i in range(40))
 SPLITS = ("train", "dev", "test")
+HUB_SPLITS = ("train", "validation", "test")
+HUB_TABLE = "premise\thypothesis\tlabel\nNA\tnull\tyes\nTrue\t007\tno\n"
 PAIR = {"language": "eng", "first": "x", "second": "y", "label": "yes"}
 
 
@@ -159,6 +210,11 @@ def xnli(folder: Path) -> list[Any]:
 
 def jsonl(folder: Path) -> list[Any]:
     return list(read_dataset("jsonl", {}, folder, kind="pair_classification")["train"])
+
+
+def hub_table(folder: Path) -> list[Any]:
+    splits = read_dataset("hf", {"language": "eng"}, folder, kind="pair_classification")
+    return [list(examples) for examples in splits.values()]
 
 
 def miracl(folder: Path) -> list[Any]:
@@ -225,6 +281,8 @@ READERS: dict[str, tuple[dict[str, str], Callable[[Path], list[Any]]]] = {
         },
         lexicon("panlex"),
     ),
+    "hf of tabs": ({f"{s}.tsv": HUB_TABLE for s in HUB_SPLITS}, hub_table),
+    "hf of CSV": ({f"{s}.csv": HUB_TABLE.replace("\t", ",") for s in HUB_SPLITS}, hub_table),
     "panlex_swadesh": ({"deu-000.txt": "ich\nwir\tuns\n"}, lexicon("panlex_swadesh")),
     "concepticon": ({"map-de.tsv": "ID\tGLOSS\n1\tSUN///Sonne\n"}, lexicon("concepticon")),
     "colexnet": ({"net.tsv": "red\tdeu:$rot$\n"}, lexicon("colexnet")),
@@ -255,6 +313,17 @@ def test_reader_accepts_bom_crlf_blank_last_line_and_gzip(
     assert expected and read(tmp_path / "altered/list") == expected
 
 
+@pytest.mark.parametrize("reader", sorted(READERS.keys() - {"muse", "panlex_swadesh"}))
+def test_blank_lines_at_the_beginning_are_skipped(tmp_path: Path, reader: str) -> None:
+    """MUSE and Swadesh lists are left out, because their line numbers name concepts."""
+    files, read = READERS[reader]
+    for name, content in files.items():
+        write(tmp_path / "plain" / name, content)
+        blank = "\n \n" if not name.endswith(".csv") else "\n\n"
+        write(tmp_path / "blank" / name, blank + content)
+    assert read(tmp_path / "blank") == read(tmp_path / "plain") != []
+
+
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_file_in_another_encoding_is_named_in_the_error(
@@ -266,6 +335,9 @@ def test_file_in_another_encoding_is_named_in_the_error(
     with pytest.raises(InputError) as refused:
         read(tmp_path)
     assert any(str(tmp_path / name) in str(refused.value) for name in files)
+    if encoding == "latin-1":
+        lines = {content.count("\n") + 1 for content in files.values()}
+        assert any(f"is not UTF-8, line {line}: " in str(refused.value) for line in lines)
 
 
 def test_experiment_table_and_checksum_list_accept_bom_and_crlf(
@@ -316,6 +388,30 @@ def test_white_space_inside_a_token_is_kept(tmp_path: Path, space: str) -> None:
     assert read_lexicon(tmp_path / "table.tsv") == [Entry("c", "deu", f"a{space}b", "mine")]
     write(tmp_path / "xnli/en.dev.tsv", PAIRS + f"a{space}b\tH\tneutral\n")
     assert xnli(tmp_path / "xnli")[-1]["first"] == f"a{space}b"
+
+
+@pytest.mark.parametrize("text", ["Ada\xa0B-PER\nsees O\n", "sees O\n\nAda\xa0B-PER\nx O\n"])
+def test_word_and_tag_without_a_separator_are_refused(tmp_path: Path, text: str) -> None:
+    for split in SPLITS:
+        write(tmp_path / f"eng/{split}.txt", text)
+    line = 1 if text.startswith("Ada") else 3
+    for read in (ner, conll, corpus("conll_sentences")):
+        with pytest.raises(InputError, match=rf"train\.txt, line {line}: .*tag .*; fix or remove"):
+            read(tmp_path)
+
+
+def test_word_or_tag_alone_is_refused(tmp_path: Path) -> None:
+    for split in SPLITS:
+        write(tmp_path / f"eng/{split}.txt", "Ada B-PER\nO\n")
+    for read in (ner, conll, corpus("conll_sentences")):
+        with pytest.raises(InputError, match=r"train\.txt, line 2: .*, not 'O'"):
+            read(tmp_path)
+
+
+def test_sentences_of_a_file_of_words_alone_are_read(tmp_path: Path) -> None:
+    write(tmp_path / "eng/train.txt", "Ada\nsees\n\nNew\xa0York\n")
+    texts = [p["text"] for p in corpus("conll_sentences")(tmp_path)]
+    assert texts == ["Ada sees", "New York"]
 
 
 def test_ideographic_space_is_kept_as_a_word(tmp_path: Path) -> None:
@@ -653,7 +749,44 @@ def test_repeated_judgements_and_topics_are_dropped(
         read_qrels(qrels)
     topics = write(tmp_path / "topics.tsv", "1\tWhy?\n1\tWhy?\n")
     assert read_topics(topics) == {"1": "Why?"}
-    assert "topics.tsv: 1 lines dropped" in caplog.text
+    assert "topics.tsv: 1 texts dropped that repeat an earlier one" in caplog.text
+    write(topics, "1\tWhy?\n\n1\tWhere?\n")
+    with pytest.raises(InputError, match=r"topics\.tsv, line 3: the id '1' is taken .*; give it"):
+        read_topics(topics)
+
+
+@pytest.mark.parametrize("name", ["english.{}.json", "tydiqa-goldp-v1.1-{}.json"])
+def test_repeated_question_is_dropped_and_another_with_its_id_is_refused(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    contents = {split: json.loads(squad_text(f"english-{split}")) for split in ("train", "dev")}
+
+    def store(split: str, *articles: Any) -> None:
+        changed = {"data": [*contents[split]["data"], *articles]}
+        text = json.dumps(changed).replace("Ada", f"A{split[0]}a")
+        write(tmp_path / name.format(split), text)
+
+    for split in contents:
+        store(split, contents[split]["data"][3])
+    assert len(squad(tmp_path)) == 24
+    assert caplog.text.count("1 examples dropped that repeat an earlier one") == 2
+    for key, value in (("question", "Who?"), ("context", "Ada 3 lived in Rome, Italy.")):
+        article = json.loads(json.dumps(contents["dev"]["data"][3]))
+        paragraph = article["paragraphs"][0]
+        (paragraph if key == "context" else paragraph["qas"][0])[key] = value
+        store("dev", article)
+        file = name.format("dev").replace(".", r"\.")
+        with pytest.raises(InputError, match=rf"{file}: `id` 'english-dev-3' is taken .*; give it"):
+            squad(tmp_path)
+
+
+def test_question_with_the_id_of_another_is_refused_in_a_ranking_dataset(tmp_path: Path) -> None:
+    content = json.loads(squad_text("q", 40))
+    content["data"][5]["paragraphs"][0]["qas"][0]["id"] = "q-2"
+    write(tmp_path / "xquad.en.json", json.dumps(content))
+    with pytest.raises(InputError, match=r"xquad\.en\.json: `id` 'eng-q-2' is taken"):
+        splits = read_dataset("xquad_ranking", {}, tmp_path)
+        list(splits["train"])
 
 
 def test_repeated_id_in_another_split_is_refused(tmp_path: Path) -> None:

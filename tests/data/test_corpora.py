@@ -68,8 +68,53 @@ def test_only_line_feeds_end_a_passage(tmp_path: Path) -> None:
 
 
 def test_corpus_without_text_is_named_in_the_error(text_folder: Path) -> None:
-    with pytest.raises(InputError, match=r"'mine' has no text.*correct .* corpora\.mine"):
-        read("text", text_folder, languages=["yor"])
+    with pytest.raises(InputError, match=r"'mine' has no text: .*correct .* corpora\.mine"):
+        read("text", text_folder, minimum_characters=100)
+    write(text_folder / "yor.txt", "\n\n")
+    with pytest.raises(InputError, match=r"'mine' has no text in yor: .*correct .* corpora\.mine"):
+        read("text", text_folder, languages=["swa", "yor"])
+
+
+#: The files of a language in the layout of every reader of folders.
+LAYOUTS = {
+    "text": lambda code: {f"{code}.txt": "Ada 1\n"},
+    "conll_sentences": lambda code: {f"{code}/train.txt": "Ada O\n1 O\n"},
+    "squad_contexts": lambda code: {f"xquad.{code}.json": squad("Ada 1")},
+    "xnli_sentences": lambda code: {f"{code}.dev.tsv": "Ada 1\tAda 2\tneutral\n"},
+}
+
+
+@pytest.mark.parametrize("reader", LAYOUTS)
+def test_missing_language_is_refused_and_available_ones_are_listed(
+    tmp_path: Path, reader: str
+) -> None:
+    for code in ("en", "de"):
+        for name, content in LAYOUTS[reader](code).items():
+            write(tmp_path / name, content)
+    assert ("eng", "Ada 1") in read(reader, tmp_path, languages=["eng"])
+    with pytest.raises(
+        InputError, match=r"no data in fra, tel; available are deu, eng\. Correct the corpus's"
+    ):
+        read(reader, tmp_path, languages=["eng", "fra", "tel"])
+
+
+def test_missing_language_of_a_file_of_all_languages_is_refused(tmp_path: Path) -> None:
+    document = {"data": []}
+    for name in ("english-1", "swahili-1"):
+        (article,) = json.loads(squad(f"Ada {name}"))["data"]
+        article["paragraphs"][0]["qas"] = [{"id": name}]
+        document["data"].append(article)
+    write(tmp_path / "tydiqa/tydiqa-goldp-v1.1-train.json", json.dumps(document))
+    header = "language\tgold_label\tsentence1\tsentence2\n"
+    rows = "en\tneutral\tAda 1\tx\nsw\tneutral\ty\tz\nelvish\tneutral\ty\tz\n"
+    write(tmp_path / "xnli/xnli.dev.tsv", header + rows)
+    for reader, folder in (("squad_contexts", "tydiqa"), ("xnli_sentences", "xnli")):
+        texts = read(reader, tmp_path / folder, languages=["eng"])
+        assert texts[0][1].startswith("Ada") and {language for language, _ in texts} == {"eng"}
+        with pytest.raises(InputError, match=r"no data in tel; available are eng, swa\."):
+            read(reader, tmp_path / folder, languages=["eng", "tel"])
+    with pytest.raises(InputError, match=r"xnli\.dev\.tsv, line 4: language 'elvish'"):
+        read("xnli_sentences", tmp_path / "xnli")
 
 
 def test_unknown_reader_is_named_in_the_error(text_folder: Path) -> None:
@@ -141,8 +186,6 @@ def test_sentences_of_xnli_are_read(tmp_path: Path) -> None:
     german = [("deu", "Er kam."), ("deu", "Er ging."), ("deu", "Er war da.")]
     assert read("xnli_sentences", tmp_path, languages=["deu"]) == german
     assert read("xnli_sentences", tmp_path) == [*german, ("fra", "Il vint."), ("fra", "Oui.")]
-    with pytest.raises(InputError, match=r"nothing in spa; .*corpus's `languages`"):
-        read("xnli_sentences", tmp_path, languages=["deu", "spa"])
 
 
 def test_folder_without_xnli_is_refused(tmp_path: Path) -> None:
@@ -192,9 +235,11 @@ def test_english_text_comes_from_the_message_ids(tmp_path: Path) -> None:
         tmp_path / "django.whl",
         {catalogue("en"): CATALOGUE, catalogue("zh_Hans"): PO, catalogue("de"): CATALOGUE},
     )
-    texts = read("django", archive, languages=["eng", "zho"])
+    texts = read("django", archive, languages=["eng"])
     assert ("eng", "untranslated") in texts and ("eng", "days") in texts
     assert {language for language, _ in texts} == {"eng"}
+    with pytest.raises(InputError, match="'mine' has no text in swa, zho: "):  # no file, and empty
+        read("django", archive, languages=["eng", "swa", "zho"])
 
 
 def test_damaged_gettext_catalogue_is_named_in_the_error(tmp_path: Path) -> None:
@@ -213,13 +258,16 @@ def test_each_dialogue_becomes_one_passage(tmp_path: Path) -> None:
             f"{folder}/german/food.yml": "conversations:\n- - Magst du Obst?\n  - Ja, Tomaten.\n",
             f"{folder}/oriya/food.yml": "conversations:\n- - ନମସ୍କାର\n  - 5\n",
             f"{folder}/hinglish/food.yml": "conversations:\n- - kya haal\n",
+            f"{folder}/elvish/food.yml": "conversations:\n- - aiya\n",
             f"{folder}/german/none.yml": "categories: [x]\nconversations:\n",
             f"{folder}/notes.yml": "[",
         },
     )
-    assert read("chatterbot", archive, languages=["deu", "ori", "hin"]) == [
+    assert read("chatterbot", archive, languages=["deu", "ori"]) == [
         ("deu", "Magst du Obst? Ja, Tomaten."), ("ori", "ନମସ୍କାର")
     ]  # fmt: skip
+    with pytest.raises(InputError, match="'mine' has no text in hin: "):
+        read("chatterbot", archive, languages=["deu", "hin"])
 
 
 def test_damaged_dialogue_file_is_named_in_the_error(tmp_path: Path) -> None:

@@ -160,6 +160,21 @@ def test_questions_take_their_language_from_a_column(tmp_path: Path, form: str) 
     assert (splits["test"][1]["language"], splits["test"][1]["answers"]) == ("swa", expected)
 
 
+def test_rows_in_an_unknown_language_are_ignored_if_some_are_requested(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        columns = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "label": ["x", "y"]}
+        write_table(tmp_path / f"{split}.jsonl", columns | {"lang": ["en", "elvish"]})
+    options: dict[str, Any] = {"columns": {"language": "lang"}}
+    splits = read(options | {"languages": ["eng"]}, tmp_path, "pair_classification")
+    assert [e["first"] for e in splits["test"]] == ["a"]
+    with pytest.raises(InputError, match=r"split train, row 1: language 'elvish' is not known"):
+        read(options, tmp_path, "pair_classification")
+    for split in ("train", "validation", "test"):
+        write_table(tmp_path / f"{split}.jsonl", columns | {"lang": ["en", None]})
+    with pytest.raises(InputError, match=r"split train, row 1: the language is missing"):
+        read(options | {"languages": ["eng"]}, tmp_path, "pair_classification")
+
+
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv", "tsv"])
 def test_pairs_are_read_in_every_file_format(tmp_path: Path, ending: str) -> None:
     columns = {"premise": ["a", "c"], "hypothesis": ["b", "d"], "label": [1, 0]}
@@ -174,6 +189,100 @@ def test_pairs_are_read_in_every_file_format(tmp_path: Path, ending: str) -> Non
         "second": "b",
         "label": "no",
     }
+
+
+def test_quotation_marks_are_ordinary_characters_in_text_with_tabs(tmp_path: Path) -> None:
+    text = 'premise\thypothesis\tlabel\n"\tc\tyes\nd\te\tyes\nf"\t"g"\tyes\n'
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.tsv").write_text(text, encoding="utf-8")
+    for options in ({}, {"files": "{split}.tsv"}):
+        splits = read({"language": "eng", **options}, tmp_path, "pair_classification")
+        assert [(e["first"], e["second"]) for e in splits["train"]] == [
+            ('"', "c"),
+            ("d", "e"),
+            ('f"', '"g"'),
+        ]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_every_value_in_a_table_of_text_is_a_word(tmp_path: Path, ending: str) -> None:
+    words = ["NA", "null", "nan", "None", "True", "1e5", "007", "N/A"]
+    separator = "\t" if ending == "tsv" else ","
+    rows = [("premise", "hypothesis", "label", "lang", "id")]
+    rows += [(word, word, word, "en", word) for word in words]
+    text = "\n".join(separator.join(row) for row in rows)
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.{ending}").write_text(text, encoding="utf-8")
+    options = {"columns": {"language": "lang", "id": "id"}}
+    examples = read(options, tmp_path, "pair_classification")["test"]
+    assert [e["first"] for e in examples] == [e["label"] for e in examples] == words
+    assert examples[6]["id"] == "eng-test-007"
+    options = {"language": "eng", "files": f"test.{ending}", "column": "premise"}
+    passages = read_corpus("mine", "hf", options, tmp_path)
+    assert [passage["text"] for passage in passages] == words
+
+
+def test_number_in_a_table_of_text_that_labels_do_not_name_is_refused(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.csv").write_text("premise,hypothesis,label\na,b,2\n", "utf-8")
+    options = {"language": "eng", "labels": ["yes", "no"]}
+    with pytest.raises(InputError, match=r"row 0: the label is 2, which `labels` does not name"):
+        read(options, tmp_path, "pair_classification")
+    options["labels"] = ["1", "2"]  # the name has priority over the number
+    assert read(options, tmp_path, "pair_classification")["test"][0]["label"] == "2"
+
+
+def test_malformed_table_of_text_is_named_with_file_and_line(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.csv").write_text("premise,hypothesis,label\na,b,c\n", "utf-8")
+    for text, message in (
+        (b"a,b,c\n\nK\xe4se,b,c\n", r"test\.csv is not UTF-8, line 4"),
+        (b'a,b,c\nd,",e\nf,g,h\n', r"test\.csv, line 3: not a row of CSV"),
+        (b"a,b\n", r"test\.csv, line 2: 3 columns"),
+    ):
+        (tmp_path / "test.csv").write_bytes(b"premise,hypothesis,label\n" + text)
+        with pytest.raises(InputError, match=message):
+            read({"language": "eng"}, tmp_path, "pair_classification")
+
+
+def test_all_files_of_a_split_have_the_same_columns(tmp_path: Path) -> None:
+    for name, text in (
+        ("train-0.csv", "premise,hypothesis,label,x\na,b,c,\n"),
+        ("train-1.csv", "x,label,hypothesis,premise\n,c,b,a2\n"),
+        ("test-0.csv", "premise,hypothesis,label\na,b,c\n"),
+        ("test-1.csv", "premise,hypothesis\na,b\n"),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    options = {"language": "eng", "files": "{split}-*.csv", "dev_fraction": 0}
+    options["splits"] = {"train": "train[:1]", "test": "train[1:]"}
+    splits = read(options, tmp_path, "pair_classification")
+    assert [splits[split][0]["first"] for split in ("train", "test")] == ["a", "a2"]
+    options["splits"] = {"train": "train", "test": "test"}
+    with pytest.raises(InputError, match=r"test-1\.csv, line 1: the columns are .* in \S+test-0"):
+        read(options, tmp_path, "pair_classification")
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ('sep: ";"', "premise;hypothesis;label\nNA;b, c;yes\n"),
+        ('sep: "\\t"', 'premise\thypothesis\tlabel\nNA\tb, c\tyes\n"\tb\tno\n'),
+        ("skiprows: 1", 'a comment\npremise,hypothesis,label\nNA,"b, c",yes\n'),
+    ],
+)
+def test_options_of_the_card_are_applied_to_tables_of_text(
+    tmp_path: Path, option: str, text: str
+) -> None:
+    write_card(tmp_path, {"mine": {s: f"{s}.csv" for s in ("train", "validation", "test")}})
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    card = card.replace("  data_files:", f"  {option}\n  data_files:")
+    (tmp_path / "README.md").write_text(card, encoding="utf-8")
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.csv").write_text(text, encoding="utf-8")
+    options = {"configurations": {"eng": "mine"}}
+    examples = read(options, tmp_path, "pair_classification")["test"]
+    assert (examples[0]["first"], examples[0]["second"]) == ("NA", "b, c")
+    assert len(examples) == text.count("\n") - 1 - ("comment" in text)
 
 
 @pytest.fixture
@@ -211,6 +320,42 @@ def test_ranking_dataset_in_mteb_format_is_read(
         {"id": "eng-p2", "language": "eng", "title": "Sky", "text": "the sky"},
     ]
     assert "1 judgements of unknown queries dropped" in caplog.text
+
+
+def test_repeated_queries_and_judgements_are_dropped_and_others_are_refused(
+    ranking: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = read({"language": "eng"}, ranking, "ranking")
+    queries, judged = ranking / "queries.jsonl", ranking / "qrels/test.jsonl"
+    columns = {"query-id": ["q3", "q3"], "corpus-id": ["p2", "p2"], "score": [1, 1]}
+    write_table(judged, columns)
+    write_table(
+        queries,
+        {"_id": ["q1", "q2", "q3", "q1"], "text": ["red", "blue", "green", "red"]},
+    )
+    assert read({"language": "eng"}, ranking, "ranking") == expected
+    assert "queries, eng: 1 texts dropped that repeat an earlier one" in caplog.text
+    write_table(judged, columns | {"score": [1, 0]})
+    with pytest.raises(InputError, match=r"qrels, eng, test, row 1: passage p2 has the grade 0"):
+        read({"language": "eng"}, ranking, "ranking")
+    write_table(queries, {"_id": ["q1", "q2", "q1"], "text": ["red", "blue", "green"]})
+    with pytest.raises(InputError, match=r"queries, eng, row 2: the id 'q1' is taken"):
+        read({"language": "eng"}, ranking, "ranking")
+
+
+def test_passage_with_the_id_of_another_is_refused(ranking: Path) -> None:
+    passages = {"_id": ["p1", "p2", "p1"], "title": ["", "", ""], "text": ["a", "b", "c"]}
+    write_table(ranking / "corpus.jsonl", passages)
+    with pytest.raises(InputError, match=r"corpus, eng, row 2: `id` 'eng-p1' is taken"):
+        read({"language": "eng"}, ranking, "ranking")
+
+
+@pytest.mark.parametrize("score", [1.5, "high", None])
+def test_grade_that_is_no_integer_is_refused(ranking: Path, score: Any) -> None:
+    columns = {"query-id": ["q3"], "corpus-id": ["p2"], "score": [score]}
+    write_table(ranking / "qrels/test.jsonl", columns)
+    with pytest.raises(InputError, match=r"test, row 0: the grade is .* must be an integer"):
+        read({"language": "eng"}, ranking, "ranking")
 
 
 def test_tables_and_columns_of_a_ranking_dataset_can_be_configured(ranking: Path) -> None:
@@ -264,6 +409,7 @@ def test_column_of_a_dataset_is_read_as_a_corpus(repositories: Path) -> None:
         ({"files": "{configuration}/none-*"}, r"configuration de has no split .*\(de/none-\*"),
         ({"files": "{code}/x"}, r"`files` is '\{code\}/x' and must be a pattern"),
         ({"languages": ["fra"]}, r"options\.configurations: no data in fra; .*deu, nor"),
+        ({"configurations": "de", "language": "deu", "languages": ["fra"]}, r"options\.language: no data in fra; available are deu"),
         ({"language": "de"}, r"options\.language is 'de' and must be ISO 639-3: deu"),
         ({"queries": {}}, r"options\.queries is of .*kind ranking"),
         ({"dev_fraction": 2}, r"`dev_fraction` is 2"),
@@ -412,6 +558,26 @@ def test_streaming_leaves_no_files_in_the_cache(
     assert not list((tmp_path / "home").rglob("*.parquet"))
     offline = hub_reader.read(options, HF_HUB_OFFLINE="1")
     assert "HF_HUB_OFFLINE is set" in offline or "ffline" in offline
+
+
+def test_words_in_streamed_tables_of_text_are_kept(
+    repositories: Path, hub_reader: HubReader
+) -> None:
+    rows = "premise{0}hypothesis{0}label\nNA{0}null{0}yes\n"
+    for split in ("train", "validation", "test"):
+        for ending, separator, more in (("csv", ",", ""), ("tsv", "\t", '"\tb\tno\nc\td\tno\n')):
+            file = repositories / f"o/pairs/{ending}/{split}.{ending}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(rows.format(separator) + more, encoding="utf-8")
+    options = {"id": "o/pairs", "revision": REVISION, "streaming": True, "language": "eng"}
+    with serving(hub(repositories, REVISION)) as (address, _):
+        for ending, expected in (("csv", ["NA"]), ("tsv", ["NA", '"', "c"])):
+            found = hub_reader.read(
+                options | {"files": f"{ending}/{{split}}.{ending}"},
+                "pair_classification",
+                HF_ENDPOINT=address,
+            )
+            assert [e["first"] for e in found["test"]] == expected, found
 
 
 def test_only_the_requested_wikipedia_articles_are_read(

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from semantic_tokens.data.languages import in_languages, iso639_1, iso639_3
+from semantic_tokens.data.languages import (
+    in_languages,
+    iso639_1,
+    iso639_3,
+    language_at,
+    require_languages,
+)
 from semantic_tokens.errors import InputError
 
 
@@ -53,6 +59,28 @@ def test_file_without_a_language_is_refused_only_if_all_languages_are_read() -> 
     with pytest.raises(InputError, match=r"texts/xx\.txt .*language 'xx' is not known"):
         list(in_languages(files, lambda file: file.stem, None))
     assert list(in_languages(files, lambda file: file.stem, ["deu"])) == []
+
+
+def test_missing_languages_are_refused_and_at_most_forty_are_listed() -> None:
+    require_languages(None, [], "folder")
+    require_languages(["deu"], ["deu", "eng"], "folder")
+    with pytest.raises(
+        InputError,
+        match=r"^folder: no data in fra; available are deu\. Correct the dataset's `languages` in",
+    ):
+        require_languages(["fra", "deu"], ["deu"], "folder")
+    with pytest.raises(InputError, match=r"no data in fra; available are none\. Correct the x in"):
+        require_languages(["fra"], [], "folder", "x")
+    many = [f"a{number:02}" for number in range(100)]
+    with pytest.raises(InputError, match=r"available are a00, .*, a39 and 60 more\."):
+        require_languages(["fra"], many, "folder")
+
+
+def test_unknown_language_in_a_file_is_refused_only_if_all_are_requested() -> None:
+    assert language_at("a.tsv, line 2", "de", None) == "deu"
+    assert language_at("a.tsv, line 2", "elvish", ["deu"]) is None
+    with pytest.raises(InputError, match=r"^a\.tsv, line 2: language 'elvish' is not known"):
+        language_at("a.tsv, line 2", "elvish", None)
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,57 @@ def test_pairs_per_dictionary_can_be_limited(muse: Path) -> None:
 
 def test_dictionaries_of_other_languages_are_left_out(muse: Path) -> None:
     assert {e.language for e in read("muse", muse, languages=["eng", "zho"])} == {"eng", "zho"}
-    assert read("muse", muse, languages=["deu", "zho"]) == []
+
+
+def test_language_without_a_dictionary_among_the_requested_ones_is_refused(muse: Path) -> None:
+    for languages in (["deu", "zho"], ["deu", "eng", "fra"]):
+        missing = "fra" if "fra" in languages else "deu, zho"
+        with pytest.raises(
+            InputError,
+            match=rf"between two requested languages: no data in {missing}; available are "
+            r"eng-deu, eng-zho\. Correct the lexicon's `languages`",
+        ):
+            read("muse", muse, languages=languages)
+
+
+#: Readers of lexicons with files in German and English.
+LAYOUTS: dict[str, dict[str, str]] = {
+    "panlex_swadesh": {"deu-000.txt": "ich\n", "eng-000.txt": "I\n"},
+    "concepticon": {
+        "map-de.tsv": "ID\tGLOSS\n1\tSUN///Sonne\n",
+        "map-en.tsv": "ID\tGLOSS\n1\tSUN///sun\n",
+    },
+    "panlex": {"deu.tsv": "txt\tmeaning\nHaus\t7\n", "eng.tsv": "txt\tmeaning\nhouse\t7\n"},
+    "panlex's tables": {
+        "langvar.csv": "id,lang_code\n1,deu\n2,eng\n3,art\n",
+        "expr.csv": "id,langvar,txt\n5,1,Haus\n6,2,house\n",
+        "denotation.csv": "id,meaning,expr\n1,7,5\n2,7,6\n",
+    },
+    "colexnet": {"net.tsv": "red\tdeu:$rot$\n"},
+    "table": {"mine.tsv": "\t".join(HEADER) + "\n1\tdeu\trot\tx\n1\teng\tred\tx\n"},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_missing_language_is_refused_and_available_ones_are_listed(
+    tmp_path: Path, layout: str
+) -> None:
+    for name, content in LAYOUTS[layout].items():
+        write(tmp_path / name, content)
+    reader = layout.partition("'")[0]
+    path = tmp_path / "mine.tsv" if reader == "table" else tmp_path
+    assert {e.language for e in read(reader, path, languages=["deu"])} == {"deu"}
+    with pytest.raises(
+        InputError, match=r"no data in fra; available are deu, eng\. Correct the lexicon's"
+    ):
+        read(reader, path, languages=["deu", "fra"])
+
+
+def test_language_without_words_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "map-de.tsv", "ID\tGLOSS\n1\tSUN///Sonne\n")
+    write(tmp_path / "map-en.tsv", "ID\tGLOSS\n1\tSUN///sun (the\n")
+    with pytest.raises(InputError, match=r"no data in eng; available are deu\."):
+        read("concepticon", tmp_path, languages=["deu", "eng"])
 
 
 @pytest.mark.parametrize("line", ["tomato", "a red tomato"])
@@ -217,6 +267,12 @@ def test_words_of_concepticon_are_cleaned(tmp_path: Path) -> None:
 def test_malformed_concepticon_line_is_named_in_the_error(tmp_path: Path, line: str) -> None:
     write(tmp_path / "map-de.tsv", f"{CONCEPTICON_HEADER}1\tSUN///Sonne\t1\n{line}\n")
     with pytest.raises(InputError, match=r"map-de\.tsv, line 3: an id and GLOSS///word"):
+        read("concepticon", tmp_path)
+
+
+def test_concepticon_without_a_header_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "map-de.tsv", "\n1\tSUN///Sonne\t1\n2\tMOON///Mond\t1\n")
+    with pytest.raises(InputError, match=r"map-de\.tsv, line 2: the header .*; add it"):
         read("concepticon", tmp_path)
 
 
@@ -420,6 +476,7 @@ def test_empty_lexicon_is_not_written(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("concept,language,word,source\n", "line 1: the columns are"),
+        ("\na\tdeu\tTomate\tmine\n", "line 2: the columns are"),
         ("{header}a\tdeu\tTomate\tmine\na\tdeu\tParadeiser\n", "line 3: 4 filled columns"),
         ("{header}a\tdeu\t \tmine\n", "line 2: 4 filled columns"),
         ("{header}\n", "no entry below its header"),

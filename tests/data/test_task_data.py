@@ -440,6 +440,25 @@ def test_malformed_pair_is_named_in_the_error(xnli: Path, line: str) -> None:
         read("xnli", xnli)
 
 
+@pytest.mark.parametrize("train", [False, True])
+def test_missing_xnli_language_is_refused_and_available_ones_are_listed(
+    xnli: Path, train: bool
+) -> None:
+    write(xnli / "sw.test.tsv", "A\tB\tneutral\n")
+    if train:
+        write(xnli / "multinli.train.de.tsv", "A\tB\tneutral\n")
+    with pytest.raises(InputError, match=r"dev\.tsv: no data in tha; available are deu, swa\."):
+        read("xnli", xnli, {"languages": ["deu", "tha"]})
+    if train:
+        with pytest.raises(InputError, match=r"test\.tsv: no data in deu; available are swa\."):
+            read("xnli", xnli, {"languages": ["deu", "swa"]})
+
+
+def test_missing_squad_language_is_refused_and_available_ones_are_listed(tydiqa: Path) -> None:
+    with pytest.raises(InputError, match=r"no data in tel; available are ara, eng\."):
+        read("squad_json", tydiqa, {"languages": ["eng", "tel"]})
+
+
 def test_xnli_languages_with_different_pairs_are_refused(xnli: Path) -> None:
     lines = (xnli / "sw.dev.tsv").read_text(encoding="utf-8").splitlines()
     write(xnli / "sw.dev.tsv", "\n".join([*lines[:4], *reversed(lines[4:])]))
@@ -553,6 +572,31 @@ def test_damaged_miracl_corpus_is_named_in_the_error(
     (miracl / "corpus/miracl-corpus-v1.0-en/docs-0.jsonl.gz").write_bytes(content)
     with pytest.raises(InputError, match=rf"docs-0\.jsonl\.gz.* {complaint}"):
         read("miracl", miracl, {"dev_fraction": 0.3})
+
+
+def test_miracl_files_of_other_languages_are_ignored(miracl: Path) -> None:
+    options = {"languages": ["eng"], "dev_fraction": 0.3}
+    expected = read("miracl", miracl, options)
+    topics = write(miracl / "miracl/topics.miracl-v1.0-zz-dev.tsv", "malformed")
+    write(miracl / "miracl/qrels.miracl-v1.0-zz-dev.tsv", "malformed")
+    write(miracl / "corpus/miracl-corpus-v1.0-zz/docs-0.jsonl", "malformed")
+    assert read("miracl", miracl, options) == expected
+    with pytest.raises(InputError, match=rf"{topics} is named by its language: language 'zz'"):
+        read("miracl", miracl)
+    with pytest.raises(InputError, match=r"no data in kor; available are eng, yor\."):
+        read("miracl", miracl, {"languages": ["eng", "kor"]})
+
+
+def test_miracl_passages_of_an_unknown_language_are_ignored(miracl: Path) -> None:
+    expected = read("miracl", miracl, {"dev_fraction": 0.3})
+    write(miracl / "corpus/miracl-corpus-v1.0-zz/docs-0.jsonl", "malformed")
+    assert read("miracl", miracl, {"dev_fraction": 0.3}) == expected
+
+
+def test_two_miracl_files_of_one_split_are_refused(miracl: Path) -> None:
+    write(miracl / "miracl/copy/topics.miracl-v1.0-yo-dev.tsv", "dev0\tAnother?\n")
+    with pytest.raises(InputError, match=r"yo-dev\.tsv and \S+yo-dev\.tsv are both in yor"):
+        read("miracl", miracl)
 
 
 def test_miracl_can_be_in_several_folders(miracl: Path) -> None:
@@ -699,6 +743,26 @@ def tydiqa_columns(language: str, name: str, count: int) -> dict[str, list[Any]]
             {"text": [str(i)], "answer_start": [len(f"{name} číslo ")]} for i in range(count)
         ],
     }
+
+
+def test_tydiqa_questions_in_other_languages_are_ignored(tmp_path: Path) -> None:
+    tables = {name: tydiqa_columns("english", name, 9) for name in ("train", "validation")}
+    tables["validation"]["id"][3] = "elvish-validation-3"
+    folder = write_hub_folder(tmp_path / "tydiqa", "secondary_task", tables)
+    assert len(read("tydiqa_hub", folder, {"languages": ["eng"]})["test"]) == 8
+    with pytest.raises(InputError, match=r"split validation, row 3: language 'elvish'"):
+        read("tydiqa_hub", folder)
+
+
+def test_tydiqa_question_with_the_id_of_another_is_refused(tmp_path: Path) -> None:
+    test = tydiqa_columns("english", "validation", 5)
+    test["id"][3] = test["id"][1]
+    tables = {"train": tydiqa_columns("english", "train", 9), "validation": test}
+    folder = write_hub_folder(tmp_path / "tydiqa", "secondary_task", tables)
+    with pytest.raises(
+        InputError, match=r"split validation, row 3: `id` 'english-validation-1' is taken"
+    ):
+        read("tydiqa_hub", folder)
 
 
 def test_tydiqa_is_read_in_the_layout_of_the_hub(tmp_path: Path) -> None:

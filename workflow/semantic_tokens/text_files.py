@@ -1,17 +1,19 @@
 """Reading of text files from users and publishers.
 
-All readers of such files use this module. It removes a byte order mark, and recognises gzipped
-files by their first bytes. Lines end with a line feed, with or without a carriage return; other
+All readers of such files use this module. It removes byte order marks at the beginning of lines,
+since `cat` leaves them there when it joins files. It recognises gzipped files by their first bytes. Lines end with a line feed, with or without a carriage return; other
 separators of Unicode do not end a line, since they occur within sentences. Errors of decoding name
-the file and line. Quotation marks have no special meaning.
+the file and line. Quotation marks have no special meaning, except in CSV.
 """
 
 import codecs
 import contextlib
+import csv
 import gzip
 import json
 import logging
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 REPLACEMENT = "\ufffd"
 
 _GZIP = b"\x1f\x8b"
+_BYTE_ORDER_MARK = "\ufeff"
 _OTHER_UNICODE = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -38,10 +41,11 @@ _BROKEN_ARCHIVE = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def numbered_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
-    """The lines of a text file, which may be gzipped, without line ends and numbered from 1.
+    """The lines of a text file, which may be gzipped, without line ends and byte order marks at their
+    beginning, numbered from 1.
 
     Args:
-        encoding: the encoding; a byte order mark before UTF-8 is removed.
+        encoding: the encoding of the text.
 
     Raises:
         InputError: a line cannot be decoded, the file is UTF-16, or a gzipped file is incomplete.
@@ -86,6 +90,36 @@ def at_tabs_or_spaces(line: str) -> list[str]:
     """
     line = line.rstrip(" \t")
     return [field.strip(" ") for field in line.split("\t")] if "\t" in line else at_spaces(line)
+
+
+def table_rows(path: str | Path, separator: str = "\t") -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table with a header, which is the first row. Each has the number of its first
+    line. Blank lines are skipped. All rows have as many columns as the header.
+
+    A table with tabs has no quotation. In a table with another separator (CSV), columns may be in
+    quotation marks, and may then contain separators and line ends.
+
+    Raises:
+        InputError: the table is empty, a row has another number of columns, or a quotation does not
+            end. The message names the file and line.
+    """
+    rows = (
+        ((number, line.split("\t")) for number, line in filled_lines(path))
+        if separator == "\t"
+        else _csv_rows(path, separator)
+    )
+    width = 0
+    for number, row in rows:
+        width = width or len(row)
+        if len(row) != width:
+            what = "tabs" if separator == "\t" else repr(separator)
+            raise InputError(
+                f"{path}, line {number}: {width} columns separated by {what} are expected, not "
+                f"{separator.join(row)[:80]!r}; fix or remove the line"
+            )
+        yield number, row
+    if not width:
+        raise InputError(f"{path} is empty; its first line names the columns")
 
 
 def json_document(path: str | Path) -> Any:
@@ -177,9 +211,40 @@ def without_surrogates(value: Any) -> tuple[Any, int]:
     return value, 0
 
 
+def _csv_rows(path: str | Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV table that are not blank, each with the number of its first line."""
+    read = 0  # the number of lines that were read
+
+    def lines() -> Iterator[str]:
+        nonlocal read
+        for number, line in numbered_lines(path):
+            read = number
+            yield f"{line}\n"
+
+    csv.field_size_limit(sys.maxsize)  # the default is less than a long article
+    rows = csv.reader(lines(), delimiter=separator, strict=True)
+    while True:
+        begin = read + 1
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, line {begin}: not a row of CSV ({error}); a column that contains quotation "
+                "marks is itself in quotation marks, and has each of them twice"
+            ) from error
+        if row is None:
+            return
+        if len(row) > 1 or "".join(row).strip():
+            yield begin, row
+
+
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[IO[bytes]]:
-    """A file's bytes, decompressed if it is gzipped, without a byte order mark."""
+    """A file's bytes, decompressed if it is gzipped.
+
+    Raises:
+        InputError: it is UTF-16 or UTF-32.
+    """
     with Path(path).open("rb") as raw:
         is_gzipped = raw.read(len(_GZIP)) == _GZIP
     opening: Any = gzip.open if is_gzipped else open
@@ -193,8 +258,6 @@ def _opened(path: str | Path) -> Iterator[IO[bytes]]:
                 raise _not_utf8(path, name)
         if len(start) == 4 and b"\0\0" in (start[0::2], start[1::2]) and start.strip(b"\0"):
             raise _not_utf8(path, "UTF-16")  # no byte order mark, but half of the bytes are 0
-        if start.startswith(codecs.BOM_UTF8):
-            file.read(len(codecs.BOM_UTF8))
         yield file
 
 
@@ -205,9 +268,10 @@ def _not_utf8(path: str | Path, name: str) -> InputError:
 
 
 def _decoded(raw: bytes, first: int, path: str | Path, encoding: str) -> str:
-    """The decoded text of bytes; ``first`` is the number of their first line, for errors."""
+    """The decoded text of bytes, without byte order marks at its beginning; ``first`` is the number
+    of their first line, for errors."""
     try:
-        return raw.decode(encoding)
+        return raw.decode(encoding).lstrip(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
         line = first + raw.count(b"\n", 0, error.start)
         wanted = "UTF-8" if encoding == "utf-8" else encoding

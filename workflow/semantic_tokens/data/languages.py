@@ -1,6 +1,5 @@
 """Language codes: ISO 639-3, with macrolanguages where the field uses them."""
 
-import contextlib
 import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,6 +8,9 @@ from pathlib import Path
 from semantic_tokens.errors import InputError
 
 log = logging.getLogger(__name__)
+
+# The number of languages that a message lists.
+_LISTED = 40
 
 # Individual languages in lexicons and datasets for which the field uses the macrolanguage.
 _MACROLANGUAGE = {
@@ -52,6 +54,33 @@ def iso639_3(code: str) -> str:
     return _MACROLANGUAGE.get(language.alpha_3, language.alpha_3)
 
 
+def known_language(code: str) -> str | None:
+    """The language of a code or name; None if it is unknown, such as ``art``."""
+    try:
+        return iso639_3(code)
+    except InputError:
+        return None
+
+
+def language_at(place: str, code: str, languages: Sequence[str] | None) -> str | None:
+    """The language of a code or name in the content of a file; None if it is unknown, and only some
+    languages are requested.
+
+    Args:
+        place: the file and line, for the message.
+        languages: the requested languages (ISO 639-3); None for all.
+
+    Raises:
+        InputError: all languages are requested, and the language is unknown.
+    """
+    try:
+        return iso639_3(code)
+    except InputError as error:
+        if languages is None:
+            raise InputError(f"{place}: {error}") from error
+        return None
+
+
 def in_languages(
     files: Iterable[Path],
     code_of: Callable[[Path], str],
@@ -85,11 +114,33 @@ def in_languages(
 
 def languages_of(files: Iterable[Path], code_of: Callable[[Path], str]) -> set[str]:
     """The languages in the names of files; other names are ignored."""
-    found = set()
-    for file in files:
-        with contextlib.suppress(InputError):
-            found.add(iso639_3(code_of(file)))
-    return found
+    return {language for file in files if (language := known_language(code_of(file))) is not None}
+
+
+def require_languages(
+    languages: Sequence[str] | None,
+    found: Iterable[str],
+    where: str,
+    option: str = "dataset's `languages`",
+    available: Iterable[str] | None = None,
+) -> None:
+    """Raise an InputError if a requested language was not found.
+
+    Args:
+        languages: the requested languages (ISO 639-3); None if no particular language is requested.
+        where: the searched files, for the message.
+        option: the option that requests them.
+        available: what the message lists, except missing languages; None lists what was found.
+    """
+    found = set(found)
+    missing = sorted({str(language) for language in languages or ()} - found)
+    if missing:
+        listed = sorted((found if available is None else set(available)) - set(missing))
+        more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+        raise InputError(
+            f"{where}: no data in {', '.join(missing)}; available are "
+            f"{', '.join(listed[:_LISTED]) or 'none'}{more}. Correct the {option} in the config"
+        )
 
 
 @functools.cache

@@ -58,13 +58,15 @@ def read_corpus(
         mirror: the mirror of the hub: an address, or a folder.
 
     Raises:
-        InputError: there is no such reader, its input is malformed, or no passage is left.
+        InputError: there is no such reader, its input is malformed, or no passage is left, in all
+            or in a requested language.
     """
     if reader not in READERS:
         raise InputError(
             f"config key corpora.{name}.reader is {reader!r} and must be one of {', '.join(READERS)}"
         )
     seen = DigestSet()  # digests, since a corpus may not fit in memory
+    spoken = set()
     replaced = 0
     key = f"config key corpora.{name}"
     context = {"key": key, "mirror": mirror} if reader in _OF_HUB else {}
@@ -74,11 +76,14 @@ def read_corpus(
         text, count = without_surrogates(" ".join(passage["text"].split()))
         replaced += count
         if len(text) >= minimum_characters and seen.add(f"{passage['language']}\t{text}"):
+            spoken.add(passage["language"])
             yield {"language": passage["language"], "text": text}
     if replaced:
         log.warning("%s: %d halves of surrogate pairs replaced with U+FFFD", path, replaced)
-    if not seen:
+    missing = sorted({str(language) for language in options.get("languages") or ()} - spoken)
+    if missing or not spoken:
+        what = f"text in {', '.join(missing)}" if missing else "text"
         raise InputError(
-            f"corpus {name!r} has no text: {path or options.get('id', reader)} has no passage in the "
-            f"requested languages; correct `languages` or `path` of config key corpora.{name}"
+            f"corpus {name!r} has no {what}: {path or options.get('id', reader)} has no passage in "
+            f"the requested languages; correct `languages` or `path` of config key corpora.{name}"
         )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from semantic_tokens.data.languages import iso639_1, iso639_3
+from semantic_tokens.data.languages import iso639_1, known_language
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.wheels import members, read_member
 
@@ -47,7 +47,12 @@ def django(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
 
 
 def chatterbot(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Small dialogues in YAML, with one folder per language. Each dialogue is a passage."""
+    """Small dialogues in YAML, with one folder per language. Each dialogue is a passage. Folders that
+    are not named after a language are ignored.
+
+    Raises:
+        InputError: a file in a requested language is not YAML.
+    """
     import yaml
 
     for member in sorted(members(path)):
@@ -56,7 +61,7 @@ def chatterbot(path: Path, languages: Sequence[str]) -> Iterator[dict[str, str]]
             continue
         folder = parts[2]
         known = folder in _CHATTERBOT_FOLDERS
-        language = _CHATTERBOT_FOLDERS[folder] if known else iso639_3(folder)
+        language = _CHATTERBOT_FOLDERS[folder] if known else known_language(folder)
         if language is None or language not in languages:
             continue
         try:

@@ -23,17 +23,27 @@ SPLITS = ("train", "dev", "test")
 
 
 class Placed(dict[str, Any]):
-    """An example with its place in a publisher's file, for messages."""
+    """An example with its place in a publisher's file, for messages.
 
-    __slots__ = ("line", "path")
+    Args:
+        source: the file, or the description of a table.
+        number: the number of its line or row, if it is known.
+        unit: ``line`` or ``row``.
+    """
 
-    def __init__(self, example: Example, path: Path, line: int | None = None) -> None:
+    __slots__ = ("number", "source", "unit")
+
+    def __init__(
+        self, example: Example, source: Path | str, number: int | None = None, unit: str = "line"
+    ) -> None:
         super().__init__(example)
-        self.path, self.line = path, line
+        self.source, self.number, self.unit = source, number, unit
 
     @property
     def place(self) -> str:
-        return str(self.path) if self.line is None else f"{self.path}, line {self.line}"
+        if self.number is None:
+            return str(self.source)
+        return f"{self.source}, {self.unit} {self.number}"
 
 
 def validate_examples(
@@ -72,7 +82,7 @@ def validate_examples(
                     continue
                 problem = (
                     f"`id` {example['id']!r} is taken by an earlier example, which says something "
-                    "else or is in another split; ids are unique"
+                    "else or is in another split; give it another id or remove one"
                 )
         if problem:
             place = example.place if isinstance(example, Placed) else f"{path}, record {number}"
@@ -82,6 +92,46 @@ def validate_examples(
         raise InputError(f"{path} contains no example; fill it")
     if repeated:
         log.warning("%s: %d examples dropped that repeat an earlier one", path, repeated)
+
+
+def texts_by_id(rows: Iterable[tuple[str, str, str]], where: str | Path) -> dict[str, str]:
+    """Id -> text. Exact repetitions are left out, and the log has their number.
+
+    Args:
+        rows: the place, id and text of each row.
+        where: the source of all rows, for the log.
+
+    Raises:
+        InputError: two texts have the same id.
+    """
+    texts: dict[str, str] = {}
+    repeated = 0
+    for place, name, text in rows:
+        repeated += name in texts
+        if texts.setdefault(name, text) != text:
+            raise InputError(
+                f"{place}: the id {name!r} is taken by an earlier text, which says something else; "
+                "give it another id or remove one"
+            )
+    if repeated:
+        log.warning("%s: %d texts dropped that repeat an earlier one", where, repeated)
+    return texts
+
+
+def add_grade(
+    grades: dict[str, dict[str, int]], query: str, passage: str, grade: int, place: str
+) -> None:
+    """Add a judgement to query -> passage -> grade.
+
+    Raises:
+        InputError: the passage has another grade for this query.
+    """
+    earlier = grades.setdefault(query, {}).setdefault(passage, grade)
+    if earlier != grade:
+        raise InputError(
+            f"{place}: passage {passage} has the grade {grade}, and {earlier} earlier for the same "
+            "query; remove one"
+        )
 
 
 def iob2(tags: Sequence[str]) -> list[str]:

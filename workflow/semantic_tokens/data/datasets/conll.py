@@ -44,8 +44,8 @@ def read_sentences(
     Columns are separated by tabs if the line has any, else by spaces.
 
     Args:
-        word, tag: the numbers of the columns: 1 is the first, -1 the last. Without a tag column,
-            tags are empty.
+        word, tag: the numbers of the columns: 1 is the first, -1 the last. With None, tags are not
+            read and are empty, and a file may have words alone.
         width: the number of columns; None allows any.
         comments: lines that start with this are skipped.
         word_prefix: a prefix of every word, which is removed.
@@ -56,6 +56,8 @@ def read_sentences(
     words: list[str] = []
     tags: list[str] = []
     begin = 1
+    single: tuple[int, str] | None = None  # the first line with one column
+    has_tags = tag is not None
     for number, line in numbered_lines(path, encoding):
         if comments and line.startswith(comments):
             continue
@@ -65,6 +67,11 @@ def read_sentences(
                 yield TaggedSentence(words, tags, begin)
             words, tags = [], []
             continue
+        has_tags = has_tags or len(fields) > 1
+        if len(fields) == 1:
+            single = single or (number, line)
+        if has_tags and single is not None:  # its word and tag are not separated, or one is missing
+            raise _malformed(path, *single, _expected(word, tag or -1, width, word_prefix))
         try:
             if width is not None and len(fields) != width:
                 raise IndexError
@@ -72,10 +79,7 @@ def read_sentences(
         except IndexError:
             text = label = ""
         if not text or not text.startswith(word_prefix) or (tag is not None and not _tag(label)):
-            raise InputError(
-                f"{path}, line {number}: {_expected(word, tag, width, word_prefix)}, not {line!r}; "
-                "fix or remove the line"
-            )
+            raise _malformed(path, number, line, _expected(word, tag, width, word_prefix))
         if not words:
             begin = number
         words.append(text.removeprefix(word_prefix))
@@ -244,6 +248,10 @@ def _tag(label: str) -> bool:
     mark, dash, kind = label.partition("-")
     written = f"B-{kind}" if dash and mark in (*_INSIDE, *_SINGLE) else label
     return is_tag(written)
+
+
+def _malformed(path: Path, number: int, line: str, expected: str) -> InputError:
+    return InputError(f"{path}, line {number}: {expected}, not {line!r}; fix or remove the line")
 
 
 def _expected(word: int, tag: int | None, width: int | None, prefix: str) -> str:

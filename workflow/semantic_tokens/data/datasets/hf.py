@@ -2,15 +2,21 @@
 languages, and names its splits and columns."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from semantic_tokens.data.datasets.canonical import SPLITS, Example
+from semantic_tokens.data.datasets.canonical import (
+    SPLITS,
+    Example,
+    Placed,
+    add_grade,
+    texts_by_id,
+)
 from semantic_tokens.data.datasets.conll import to_iob2
-from semantic_tokens.data.datasets.sources import require_languages
 from semantic_tokens.data.datasets.splitting import check_fraction, part_of
 from semantic_tokens.data.datasets.squad import drop_misplaced
 from semantic_tokens.data.hub_tables import (
@@ -23,7 +29,7 @@ from semantic_tokens.data.hub_tables import (
     pattern_of,
     repository_of,
 )
-from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.data.languages import language_at, require_languages
 from semantic_tokens.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -192,7 +198,7 @@ def _examples(
             progress = tqdm(
                 rows[number, split], desc=f"{split} {part.language or ''}", mininterval=2
             )
-            examples = _canonical(progress, kind, part, split, labels, where)
+            examples = _canonical(progress, kind, part, split, labels, languages, where)
             if kind == "question_answering":
                 examples = iter(drop_misplaced(examples, where))
             for example in examples:
@@ -211,25 +217,26 @@ def _canonical(
     part: Part,
     split: str,
     labels: Sequence[str] | None,
+    languages: Sequence[str] | None,
     where: str,
 ) -> Iterator[Example]:
-    """Canonical examples of a table's rows."""
+    """Canonical examples of a table's rows, without rows in unknown languages if only some are
+    requested."""
     for number, row in enumerate(rows):
         place = f"{where}, row {number}"
-        language = _language(row.pop("language", None), part.language, place)
+        found = row.pop("language", None)
+        language = part.language
+        if found not in (None, ""):
+            language = language_at(place, as_written(found), languages)
+            if language is None:
+                continue
+        if language is None:
+            raise InputError(f"{place}: the language is missing; fill it or remove the row")
         name = row.pop("id", None)
         # Row numbers start again in every configuration and split.
         own = f"{language}-{split}-{number if name is None else name}"
-        yield {"id": own, "language": language, **_KINDS[kind](row, labels, place)}
-
-
-def _language(found: Any, of_part: str | None, place: str) -> str:
-    if found is None and of_part is not None:
-        return of_part
-    try:
-        return iso639_3(as_written(found))
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from error
+        example = {"id": own, "language": language, **_KINDS[kind](row, labels, place)}
+        yield Placed(example, where, number, "row")
 
 
 def _tagged(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Example:
@@ -288,7 +295,11 @@ _KINDS = {
 
 
 def _label(value: Any, labels: Sequence[str] | None, place: str) -> str:
-    """The name of a tag or label, from its name or its number in ``labels``."""
+    """The name of a tag or label, from its name or its number in ``labels``, which is text in a table
+    of text."""
+    is_number = isinstance(value, str) and value.isdecimal() and len(value) < 10
+    if is_number and labels is not None and value not in map(as_written, labels):
+        value = int(value)
     if type(value) is int and labels is not None and 0 <= value < len(labels):
         return as_written(labels[value])
     if not isinstance(value, str):
@@ -371,40 +382,63 @@ def _ranking(
             (language, opened("corpus", part, {"all": chosen["corpus"]["split"]})["all"])
         )
         judged = opened("qrels", part, splits)
-        asked = {str(row["id"]): row["text"] for row in texts}
+        where = f"{key}.queries, {language}"
+        asked = texts_by_id(
+            (
+                (f"{where}, row {number}", str(row["id"]), row["text"])
+                for number, row in enumerate(texts)
+            ),
+            where,
+        )
         for split, rows in judged.items():
             found[split] += _judged(rows, asked, language, f"{key}.qrels, {language}, {split}")
-    return {**found, "passages": _passages(passages)}
+    return {**found, "passages": _passages(passages, f"{key}.corpus")}
 
 
 def _judged(
     rows: Iterable[dict[str, Any]], asked: Mapping[str, str], language: str, where: str
 ) -> Iterator[Example]:
-    relevant: dict[str, dict[str, int]] = {}
+    grades: dict[str, dict[str, int]] = {}
     unknown = 0
     for number, row in enumerate(rows):
-        query, passage, grade = str(row["query"]), str(row["passage"]), row["grade"]
-        if not isinstance(grade, int | float) or grade != int(grade):
-            raise InputError(
-                f"{where}, row {number}: the grade is {grade!r} and must be an integer"
-            )
-        if query not in asked:
-            unknown += 1
-        elif grade > 0:
-            relevant.setdefault(query, {})[f"{language}-{passage}"] = int(grade)
+        place = f"{where}, row {number}"
+        query, passage = str(row["query"]), str(row["passage"])
+        if query in asked:
+            add_grade(grades, query, passage, _grade(row["grade"], place), place)
+        unknown += query not in asked
     if unknown:
         log.warning("%s: %d judgements of unknown queries dropped", where, unknown)
-    for query, passages in relevant.items():
-        name = f"{language}-{query}"
-        yield {"id": name, "language": language, "query": asked[query], "relevant": passages}
+    for query, of_query in grades.items():
+        relevant = {f"{language}-{p}": grade for p, grade in of_query.items() if grade > 0}
+        if relevant:
+            name = f"{language}-{query}"
+            example = {
+                "id": name,
+                "language": language,
+                "query": asked[query],
+                "relevant": relevant,
+            }
+            yield Placed(example, where)
 
 
-def _passages(tables: list[tuple[str, Iterable[dict[str, Any]]]]) -> Iterator[Example]:
+def _grade(value: Any, place: str) -> int:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not number.is_integer():
+        raise InputError(f"{place}: the grade is {value!r} and must be an integer; correct it")
+    return int(number)
+
+
+def _passages(tables: list[tuple[str, Iterable[dict[str, Any]]]], where: str) -> Iterator[Example]:
     for language, rows in tables:
-        for row in tqdm(rows, desc=f"passages in {language}", mininterval=2):
-            yield {
+        read = tqdm(rows, desc=f"passages in {language}", mininterval=2)
+        for number, row in enumerate(read):
+            passage = {
                 "id": f"{language}-{row['id']}",
                 "language": language,
                 "title": row.get("title") or "",
                 "text": row["text"],
             }
+            yield Placed(passage, f"{where}, {language}", number, "row")

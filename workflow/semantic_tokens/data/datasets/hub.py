@@ -6,14 +6,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from semantic_tokens.data.datasets.canonical import Example
+from semantic_tokens.data.datasets.canonical import Example, Placed
 from semantic_tokens.data.datasets.hf import answers_of, hf
-from semantic_tokens.data.datasets.sources import require_languages
 from semantic_tokens.data.datasets.splitting import check_fraction
-from semantic_tokens.data.datasets.squad import Question, carve_dev, drop_misplaced
+from semantic_tokens.data.datasets.squad import Question, carve_dev, questions_in_place
 from semantic_tokens.data.datasets.xnli import LABELS
 from semantic_tokens.data.hub_tables import open_tables, repository_of
-from semantic_tokens.data.languages import iso639_1, iso639_3
+from semantic_tokens.data.languages import iso639_1, language_at, require_languages
 
 _TYDIQA = {name: name for name in ("id", "title", "context", "question", "answers")}
 
@@ -70,6 +69,10 @@ def tydiqa_hub(
             hub.
         key, mirror, id, revision: see :func:`semantic_tokens.data.datasets.hf.hf`.
         drop_test_contexts: False trains on the benchmark as published.
+
+    Raises:
+        InputError: a file is missing, damaged or lacks a column, a requested language is missing,
+            or a row is malformed.
     """
     check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
     where = f"{key}.options"
@@ -82,12 +85,11 @@ def tydiqa_hub(
     rows = {split: table.rows(_TYDIQA, where) for split, table in tables.items()}
     questions: dict[str, list[Question]] = {}
     for split, table in tables.items():
-        titles: dict[str, str] = {}
         read = tqdm(rows[split], desc=f"TyDiQA {split}", mininterval=2)
-        examples = drop_misplaced(_questions(read, table.where, titles), table.where)
-        questions[split] = [Question(titles[example["id"]], example) for example in examples]
-    found = {q.example["language"] for of_split in questions.values() for q in of_split}
-    require_languages(languages, found, str(path or id))
+        found = list(_questions(read, table.where, languages))
+        questions[split] = questions_in_place(found, table.where)
+    spoken = {q.example["language"] for of_split in questions.values() for q in of_split}
+    require_languages(languages, spoken, str(path or id))
     for split, of_split in questions.items():
         questions[split] = [
             q for q in of_split if languages is None or q.example["language"] in languages
@@ -102,16 +104,19 @@ def tydiqa_hub(
 
 
 def _questions(
-    rows: Iterable[dict[str, Any]], where: str, titles: dict[str, str]
-) -> Iterator[Example]:
-    """Canonical questions. Their titles are added to ``titles`` by id."""
+    rows: Iterable[dict[str, Any]], where: str, languages: Sequence[str] | None
+) -> Iterator[Question]:
     for number, row in enumerate(rows):
-        answers = answers_of(row, f"{where}, row {number}")
-        titles[row["id"]] = row["title"]
-        yield {
+        place = f"{where}, row {number}"
+        answers = answers_of(row, place)
+        language = language_at(place, row["id"].split("-")[0], languages)
+        if language is None:
+            continue
+        example = {
             "id": row["id"],
-            "language": iso639_3(row["id"].split("-")[0]),
+            "language": language,
             "context": row["context"],
             "question": row["question"],
             "answers": answers,
         }
+        yield Question(row["title"], Placed(example, where, number, "row"))

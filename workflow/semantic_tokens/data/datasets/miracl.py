@@ -7,10 +7,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed
-from semantic_tokens.data.datasets.sources import require_languages
+from semantic_tokens.data.datasets.canonical import (
+    SPLITS,
+    Example,
+    Placed,
+    add_grade,
+    texts_by_id,
+)
 from semantic_tokens.data.datasets.splitting import check_fraction, part_of, uniform
-from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.data.languages import in_languages, languages_of, require_languages
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import at_spaces, files_in, filled_lines, json_lines, plain_name
 
@@ -48,15 +53,11 @@ def miracl(
     if distractors != 1:
         check_fraction("distractors", distractors)
     folders = [path] if isinstance(path, Path) else list(path)
-    topics, qrels = (_tables(folders, name) for name in ("topics", "qrels"))
-    require_languages(languages, {code for code, _ in topics}, ", ".join(map(str, folders)))
-    wanted = {code for code, _ in topics if languages is None or code in languages}
-    corpora = _corpora(folders, wanted)
+    topics, qrels = (_tables(folders, name, languages) for name in ("topics", "qrels"))
+    corpora = _corpora(folders, sorted({language for language, _ in topics}))
     judged: dict[str, set[str]] = {language: set() for language in corpora}
     queries: dict[str, list[Example]] = {split: [] for split in SPLITS}
     for (language, published), file in sorted(topics.items()):
-        if language not in wanted:
-            continue
         if (language, published) not in qrels:
             raise InputError(f"{file} has no judgements next to it; download its qrels")
         grades = read_qrels(qrels[language, published])
@@ -76,23 +77,22 @@ def read_topics(path: Path) -> dict[str, str]:
     """Query id -> text, from a table ``id, text``.
 
     Raises:
-        InputError: a line has another form, or repeats an id.
+        InputError: a line has another form, or repeats an id with another text.
     """
-    topics: dict[str, str] = {}
-    repeated = 0
+    return texts_by_id(_topics(path), path)
+
+
+def _topics(path: Path) -> Iterator[tuple[str, str, str]]:
+    """The place, id and text of every query."""
     for number, line in filled_lines(path):
         query, tab, text = line.partition("\t")
         query, text = query.strip(), text.strip()
-        if not tab or not query or not text or topics.get(query, text) != text:
+        if not tab or not query or not text:
             raise InputError(
-                f"{path}, line {number}: a query's id, new in this file, and its text separated by "
-                f"a tab are expected, not {line[:80]!r}; fix or remove the line"
+                f"{path}, line {number}: a query's id and its text separated by a tab are expected, "
+                f"not {line[:80]!r}; fix or remove the line"
             )
-        repeated += query in topics
-        topics[query] = text
-    if repeated:
-        log.warning("%s: %d lines dropped that repeat an earlier one", path, repeated)
-    return topics
+        yield f"{path}, line {number}", query, text
 
 
 def read_qrels(path: Path) -> Qrels:
@@ -110,12 +110,7 @@ def read_qrels(path: Path) -> Qrels:
                 f"not {line[:80]!r}; fix or remove the line"
             )
         query, _, passage, grade = fields
-        grades = qrels.setdefault(query, {})
-        if grades.setdefault(passage, int(grade)) != int(grade):
-            raise InputError(
-                f"{path}, line {number}: passage {passage} has the grade {grade}, and "
-                f"{grades[passage]} on an earlier line for the same query; remove one"
-            )
+        add_grade(qrels, query, passage, int(grade), f"{path}, line {number}")
     return qrels
 
 
@@ -147,13 +142,14 @@ def _queries(topics: Path, language: str, qrels: Qrels) -> Iterator[Example]:
         relevant = {f"{language}-{p}": grade for p, grade in grades.items() if grade > 0}
         if relevant:
             irrelevant = [f"{language}-{p}" for p, grade in sorted(grades.items()) if grade == 0]
-            yield {
+            example = {
                 "id": f"{language}-{query}",
                 "language": language,
                 "query": text,
                 "relevant": relevant,
                 "irrelevant": irrelevant,
             }
+            yield Placed(example, topics)
         unanswered += not relevant
     if unanswered:
         log.info("%s: %d queries without a relevant passage dropped", topics, unanswered)
@@ -172,35 +168,50 @@ def _passages(
                     yield passage
 
 
-def _tables(folders: Sequence[Path], name: str) -> dict[tuple[str, str], Path]:
-    """The files of topics or qrels by language and published split."""
-    found = {}
+def _tables(
+    folders: Sequence[Path], name: str, languages: Sequence[str] | None
+) -> dict[tuple[str, str], Path]:
+    """The files of topics or qrels by language and published split, in the requested languages."""
+    codes, splits = {}, {}
     for folder in folders:
         for file in files_in(folder, f"**/{name}.miracl-*.tsv"):
             if match := _TABLE.fullmatch(plain_name(file)):
-                found[iso639_3(match[2]), match[3]] = file
-    if not found:
+                codes[file], splits[file] = match[2], match[3]
+    where = ", ".join(map(str, folders))
+    if not codes:
         raise InputError(
-            f"{', '.join(map(str, folders))}: no {name}.miracl-v1.0-xx-train.tsv or -dev.tsv; correct "
-            "the dataset's `path` or `download` in the config"
+            f"{where}: no {name}.miracl-v1.0-xx-train.tsv or -dev.tsv; correct the dataset's `path` "
+            "or `download` in the config"
         )
+    found: dict[tuple[str, str], Path] = {}
+    for language, file in in_languages(codes, codes.__getitem__, languages):
+        key = (language, splits[file])
+        if key in found:
+            raise InputError(f"{file} and {found[key]} are both in {language}; remove one")
+        found[key] = file
+    if name == "topics":  # topics without judgements have another message
+        require_languages(languages, languages_of(codes, codes.__getitem__), where)
     return found
 
 
-def _corpora(folders: Sequence[Path], languages: set[str]) -> dict[str, list[Path]]:
+def _corpora(folders: Sequence[Path], languages: Sequence[str]) -> dict[str, list[Path]]:
     """The files of every language's passages, sorted by number."""
+    codes = {
+        file: match[1]
+        for folder in folders
+        for file in files_in(folder, "**/docs-*.jsonl")
+        if (match := _CORPUS.fullmatch(file.parent.name))
+    }
     found: dict[str, list[Path]] = {}
-    for folder in folders:
-        for file in files_in(folder, "**/docs-*.jsonl"):
-            if match := _CORPUS.fullmatch(file.parent.name):
-                found.setdefault(iso639_3(match[1]), []).append(file)
-    missing = sorted(languages - set(found))
+    for language, file in in_languages(codes, codes.__getitem__, languages):
+        found.setdefault(language, []).append(file)
+    missing = sorted(set(languages) - set(found))
     if missing:
         raise InputError(
             f"{', '.join(map(str, folders))}: no miracl-corpus-v1.0-xx/docs-*.jsonl.gz for "
             f"{', '.join(missing)}; put the passages there or correct the dataset's `languages`"
         )
-    return {code: sorted(found[code], key=_document_number) for code in sorted(languages)}
+    return {code: sorted(found[code], key=_document_number) for code in languages}
 
 
 def _document_number(path: Path) -> tuple[int, str]:

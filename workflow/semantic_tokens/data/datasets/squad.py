@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from semantic_tokens.data.datasets.canonical import SPLITS, Example, is_in_place
-from semantic_tokens.data.datasets.sources import files_by_language, require_languages
+from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed, is_in_place
+from semantic_tokens.data.datasets.sources import SplitFiles, files_by_language, files_of_split
 from semantic_tokens.data.datasets.splitting import (
     check_fraction,
     check_fractions,
     groups_sharing,
     part_of,
 )
-from semantic_tokens.data.languages import in_languages, iso639_3
+from semantic_tokens.data.languages import iso639_3, require_languages
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, json_document, plain_name
 
@@ -71,15 +71,19 @@ def squad_json(
         InputError: a file is malformed, or most answers in it are not at their positions.
     """
     check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
+    files = {split: _files_of(path, split, languages) for split in ("train", "dev")}
     questions = {
         split: [
-            Question(paragraph.title, example)
-            for language, file in _files_of(path, split, languages)
-            for paragraph in read_squad(file, language, languages=languages)
-            for example in paragraph.questions
+            question
+            for language, file in of_split.chosen
+            for question in _questions(file, language, languages)
         ]
-        for split in ("train", "dev")
+        for split, of_split in files.items()
     }
+    spoken = {q.example["language"] for of_split in questions.values() for q in of_split}
+    available = spoken.union(*(of_split.languages for of_split in files.values()))
+    if available:
+        require_languages(languages, spoken, str(path), available=available)
     for split, found in questions.items():
         if not found:
             raise InputError(
@@ -87,8 +91,6 @@ def squad_json(
                 f"{{language}}.{split}.json or as TyDiQA's: correct the dataset's `path` or "
                 "`languages` in the config"
             )
-    spoken = {q.example["language"] for of_split in questions.values() for q in of_split}
-    require_languages(languages, spoken, str(path))
     if languages is not None:
         questions = {
             split: [q for q in of_split if q.example["language"] in languages]
@@ -99,7 +101,7 @@ def squad_json(
             train_languages,
             (question.example["language"] for question in questions["train"]),
             f"{path}, train",
-            option="train_languages",
+            option="dataset's `train_languages`",
         )
         questions["train"] = [
             q for q in questions["train"] if q.example["language"] in train_languages
@@ -128,26 +130,10 @@ def split_and_code(path: Path) -> tuple[str | None, str | None]:
     return split, "-".join(rest) or None
 
 
-def _files_of(
-    path: Path, split: str, languages: Sequence[str] | None
-) -> list[tuple[str | None, Path]]:
-    """The files of one split, each with its language, in the order of the languages' codes. Or the
-    single file with all languages, with None."""
-    files = [file for file in files_in(path, "**/*.json") if split_and_code(file)[0] == split]
-    complete = [file for file in files if split_and_code(file)[1] is None]
-    if len(complete) > 1:
-        raise InputError(f"{complete[0]} and {complete[1]} both contain all of {split}; remove one")
-    if complete:
-        for file in set(files) - set(complete):
-            log.info("%s is left out, because %s contains all languages", file, complete[0])
-        return [(None, complete[0])]
-    named = in_languages(files, lambda file: split_and_code(file)[1] or "", languages)
-    found: dict[str, Path] = {}
-    for language, file in named:
-        if language in found:
-            raise InputError(f"{file} and {found[language]} are both in {language}; remove one")
-        found[language] = file
-    return list(sorted(found.items()))
+def _files_of(path: Path, split: str, languages: Sequence[str] | None) -> SplitFiles:
+    codes = {file: split_and_code(file) for file in files_in(path, "**/*.json")}
+    coded = {file: code for file, (of_file, code) in codes.items() if of_file == split}
+    return files_of_split(f"{path}, {split}", coded, languages)
 
 
 def carve_dev(
@@ -208,7 +194,7 @@ def xquad_ranking(
     splits: dict[str, list[Example]] = {split: [] for split in (*SPLITS, "passages")}
     reference: tuple[Path, list[list[str]]] | None = None
     for language, file in files.items():
-        paragraphs = read_squad(file, language, check_answers=False)
+        paragraphs = read_squad(file, language)
         ids = [[question["id"] for question in paragraph.questions] for paragraph in paragraphs]
         reference = reference or (file, ids)
         if ids != reference[1]:
@@ -219,28 +205,29 @@ def xquad_ranking(
             )
         for number, paragraph in enumerate(paragraphs):
             passage = f"{language}-{number}"
-            splits["passages"].append(
-                {"id": passage, "language": language, "title": "", "text": paragraph.context}
-            )
+            text = {"id": passage, "language": language, "title": "", "text": paragraph.context}
+            splits["passages"].append(Placed(text, file))
             part = part_of(str(number), seed, train=train_fraction, dev=dev_fraction)
-            splits[part] += [
-                {
+            for question in paragraph.questions:
+                query = {
                     "id": f"{language}-{question['id']}",
                     "language": language,
                     "query": question["question"],
                     "relevant": {passage: 1},
                 }
-                for question in paragraph.questions
-            ]
+                splits[part].append(Placed(query, file))
     return splits
 
 
+def _questions(path: Path, language: str | None, languages: Sequence[str] | None) -> list[Question]:
+    """The questions of a file, without misplaced answers."""
+    paragraphs = read_squad(path, language, languages)
+    found = [Question(p.title, example) for p in paragraphs for example in p.questions]
+    return questions_in_place(found, str(path))
+
+
 def read_squad(
-    path: Path,
-    language: str | None,
-    *,
-    languages: Sequence[str] | None = None,
-    check_answers: bool = True,
+    path: Path, language: str | None, languages: Sequence[str] | None = None
 ) -> list[Paragraph]:
     """The paragraphs of a file in SQuAD's format, version 1.1 or 2.
 
@@ -250,7 +237,6 @@ def read_squad(
         language: the language of its questions; None if their ids contain it.
         languages: the requested languages (ISO 639-3). If there is only one, it is the language of
             questions whose ids do not contain it. No question is left out.
-        check_answers: drop answers that are not at their positions (:func:`drop_misplaced`).
 
     Raises:
         InputError: the file has another format, or its language is unknown.
@@ -258,7 +244,7 @@ def read_squad(
     document = json_document(path)
     try:
         paragraphs = [
-            _paragraph(article, paragraph, language)
+            _paragraph(article, paragraph, language, path)
             for article in document["data"]
             for paragraph in article["paragraphs"]
         ]
@@ -267,16 +253,7 @@ def read_squad(
     if language is None:
         for question in (q for paragraph in paragraphs for q in paragraph.questions):
             question["language"] = _language_of(str(question["id"]), path, languages)
-    if not check_answers:
-        return paragraphs
-    questions = drop_misplaced((q for p in paragraphs for q in p.questions), str(path))
-    kept = {question["id"]: question for question in questions}
-    return [
-        paragraph._replace(
-            questions=[kept[q["id"]] for q in paragraph.questions if q["id"] in kept]
-        )
-        for paragraph in paragraphs
-    ]
+    return paragraphs
 
 
 def read_contexts(
@@ -333,14 +310,26 @@ def drop_misplaced(examples: Iterable[Example], where: str) -> list[Example]:
     return kept
 
 
+def questions_in_place(questions: Sequence[Question], where: str) -> list[Question]:
+    """The questions that :func:`drop_misplaced` keeps.
+
+    Raises:
+        InputError: most answers are misplaced.
+    """
+    # Compared as objects: other questions may have the same id, which is checked later.
+    kept = {id(example) for example in drop_misplaced((q.example for q in questions), where)}
+    return [question for question in questions if id(question.example) in kept]
+
+
 def _paragraph(
-    article: dict[str, Any], paragraph: dict[str, Any], language: str | None
+    article: dict[str, Any], paragraph: dict[str, Any], language: str | None, path: Path
 ) -> Paragraph:
     context = paragraph["context"]
     if not isinstance(context, str):
         raise TypeError(f"a context is {context!r}")
-    questions = [
-        {
+    questions: list[Example] = []
+    for question in paragraph["qas"]:
+        example = {
             "id": question["id"],
             "language": language,
             "context": context,
@@ -351,8 +340,7 @@ def _paragraph(
                 if not question.get("is_impossible")
             ],
         }
-        for question in paragraph["qas"]
-    ]
+        questions.append(Placed(example, path))
     return Paragraph(article.get("title", ""), context, questions)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed
-from semantic_tokens.data.datasets.sources import require_languages
+from semantic_tokens.data.datasets.sources import SplitFiles, files_of_split
 from semantic_tokens.data.datasets.splitting import check_fractions, groups_sharing, part_of
-from semantic_tokens.data.languages import in_languages, iso639_3
+from semantic_tokens.data.languages import language_at, require_languages
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, filled_lines, json_lines, plain_name
 
@@ -88,26 +88,28 @@ def xnli(
     """
     check_fractions(train_fraction, dev_fraction)
     files = {split: _files_of(path, split, languages) for split in SPLITS}
-    if not files["dev"]:
+    option = "dataset's `languages`"
+    for split in ("dev", "test") if files["train"].chosen else ("dev",):
+        _require_files(files[split], languages, option)
+    if not files["dev"].chosen:
         raise InputError(
             f"{path} contains no *.dev.tsv of XNLI; its files are named xnli.dev.tsv, "
             "{language}.dev.tsv or dev-{language}.tsv: correct the dataset's `path` in the config"
         )
-    if files["train"] and not files["test"]:
+    if files["train"].chosen and not files["test"].chosen:
         raise InputError(
             f"{path} contains training files of XNLI, but no *.test.tsv; fetch xnli.test.tsv, or remove "
-            f"{files['train'][0][1]} to split the development pairs three ways"
+            f"{files['train'].chosen[0][1]} to split the development pairs three ways"
         )
-    if files["train"]:
+    if files["train"].chosen:
         return {split: _examples(files[split], split, languages) for split in SPLITS}
-    for _, file in files["test"]:
+    for _, file in files["test"].chosen:
         log.info("%s is left out: without training files, the development pairs are split", file)
     pairs: dict[str, list[Pair]] = {}
-    for language, pair in _pairs(files["dev"], languages):
+    for language, pair in _pairs(files["dev"], languages, option):
         pairs.setdefault(language, []).append(pair)
     if not pairs:
-        raise InputError(f"{files['dev'][0][1]} contains no pair; fetch it again")
-    require_languages(languages, pairs, f"{path}/*.dev.tsv")
+        raise InputError(f"{files['dev'].chosen[0][1]} contains no pair; fetch it again")
     pairs = dict(sorted(pairs.items()))
     _check_parallel(pairs)
     return _split(pairs, train_fraction, dev_fraction, seed)
@@ -144,18 +146,13 @@ def read_sentences(path: Path, languages: Sequence[str] | None = None) -> Iterat
             line that is malformed.
     """
     files = _files_of(path, "dev", languages)
-    spoken = set()
-    for language, pair in _pairs(files, languages):
-        spoken.add(language)
+    option = "corpus's `languages`"
+    _require_files(files, languages, option)
+    if not files.chosen:
+        raise InputError(f"{path} holds no *.dev.tsv of XNLI; correct the corpus's `path`")
+    for language, pair in _pairs(files, languages, option):
         yield language, pair.premise
         yield language, pair.hypothesis
-    if not files:
-        raise InputError(f"{path} holds no *.dev.tsv of XNLI; correct the corpus's `path`")
-    if missing := sorted(set(languages or ()) - spoken):
-        raise InputError(
-            f"{path}/*.dev.tsv: nothing in {', '.join(missing)}; correct the corpus's `languages` in "
-            "the config"
-        )
 
 
 def _table_pairs(path: Path) -> Iterator[Pair]:
@@ -215,43 +212,39 @@ def _columns(names: list[str]) -> Columns | None:
     return Columns(premise, hypothesis, label, places.get("language"))
 
 
-def _files_of(
-    path: Path, split: str, languages: Sequence[str] | None
-) -> list[tuple[str | None, Path]]:
-    """The files of a split in the order of their languages' codes, each with its language; or the
-    one file of all languages."""
-    coded: dict[Path, str] = {}
+def _files_of(path: Path, split: str, languages: Sequence[str] | None) -> SplitFiles:
+    coded: dict[Path, str | None] = {}
     for file in files_in(path, "**/*.tsv", "**/*.jsonl"):
         matches = (name.fullmatch(plain_name(file)) for name in _NAMES)
         match = next(filter(None, matches), None)
         if match and match["split"] == split:
-            coded[file] = match["code"]
+            coded[file] = None if match["code"] == _ALL_LANGUAGES else match["code"]
     tables = {plain_name(file) for file in coded if ".tsv" in file.name}
     coded = {  # the publisher has both files with the same content
         file: code
         for file, code in coded.items()
         if plain_name(file) in tables or plain_name(file).replace(".jsonl", ".tsv") not in tables
     }
-    complete = [file for file, code in coded.items() if code == _ALL_LANGUAGES]
-    if len(complete) > 1:
-        raise InputError(f"{complete[0]} and {complete[1]} both contain {split}; remove one")
-    if complete:
-        for file in set(coded) - set(complete):
-            log.info("%s is left out, because %s contains all languages", file, complete[0])
-        return [(None, complete[0])]
-    found: dict[str, Path] = {}
-    for language, file in in_languages(coded, coded.__getitem__, languages):
-        if language in found:
-            raise InputError(f"{file} and {found[language]} are both in {language}; remove one")
-        found[language] = file
-    return list(sorted(found.items()))
+    return files_of_split(f"{path}/*.{split}.tsv", coded, languages)
+
+
+def _require_files(files: SplitFiles, languages: Sequence[str] | None, option: str) -> None:
+    """Raise an InputError if there is one file per language, and a requested language has none."""
+    if files.languages:
+        require_languages(languages, files.languages, files.where, option)
 
 
 def _pairs(
-    files: list[tuple[str | None, Path]], languages: Sequence[str] | None
+    files: SplitFiles, languages: Sequence[str] | None, option: str | None
 ) -> Iterator[tuple[str, Pair]]:
-    """The pairs of a split's files in the requested languages, each with its language."""
-    for language, file in files:
+    """The pairs of a split's files in the requested languages, each with its language.
+
+    Args:
+        option: the option that requests the languages, for the message about a missing one; None
+            if they may be missing.
+    """
+    found, available = set(), set(files.languages)
+    for language, file in files.chosen:
         for pair in read_pairs(file):
             spoken = language
             if spoken is None:
@@ -260,26 +253,25 @@ def _pairs(
                         f"the language of the pairs in {file} is unknown; give it a column `language`, "
                         f"or name it by its language, as de.dev.tsv. Expected is {_FORMS}"
                     )
-                try:
-                    spoken = iso639_3(pair.language)
-                except InputError as error:
-                    raise InputError(f"{file}, line {pair.line}: {error}") from error
+                spoken = language_at(f"{file}, line {pair.line}", pair.language, languages)
+            if spoken is None:
+                continue
+            available.add(spoken)
             if languages is None or spoken in languages:
+                found.add(spoken)
                 yield spoken, pair
+    if option is not None:
+        require_languages(languages, found, files.where, option, available)
 
 
-def _examples(
-    files: list[tuple[str | None, Path]], split: str, languages: Sequence[str] | None
-) -> Iterator[Example]:
-    """A split of the publishers."""
+def _examples(files: SplitFiles, split: str, languages: Sequence[str] | None) -> Iterator[Example]:
+    """A split of the publishers. A language may be tested without its own training data."""
     counts: dict[str, int] = {}
-    for language, pair in _pairs(files, languages):
+    option = None if split == "train" else "dataset's `languages`"
+    for language, pair in _pairs(files, languages, option):
         number = counts.get(language, 0)
         counts[language] = number + 1
         yield _example(f"{language}-{split}-{number}", language, pair)
-    if split != "train":  # a language may be tested without its own training data
-        where = ", ".join(str(file) for _, file in files)
-        require_languages(languages, counts, where)
 
 
 def _example(name: str, language: str, pair: Pair) -> Example:

@@ -1,8 +1,11 @@
 """Tables in the formats of the Hugging Face hub, opened with ``datasets``, from a repository or
 from a local folder in the same layout."""
 
+import csv
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from semantic_tokens.data.hub_tables.repositories import (
     Part,
@@ -12,7 +15,13 @@ from semantic_tokens.data.hub_tables.repositories import (
     pattern_of,
     repository_of,
 )
-from semantic_tokens.data.hub_tables.table import Table, of_json, of_library, one_line_errors
+from semantic_tokens.data.hub_tables.table import (
+    Table,
+    of_json,
+    of_library,
+    of_text,
+    one_line_errors,
+)
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.hub import snapshot_of
 from semantic_tokens.text_files import plain_name
@@ -29,6 +38,10 @@ __all__ = [
 ]
 
 _JSON = (".json", ".jsonl")
+# The separators of columns in tables of text, by the endings of their names.
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+# What a card may say about a table of text that :func:`of_text` reads; others need the library.
+_OF_TEXT = {"name", "version", "data_dir", "data_files", "description", "sep", "delimiter"}
 # Files of a repository that describe its tables.
 _CARDS = ["README.md", ".huggingface.yaml", "dataset_infos.json"]
 
@@ -66,10 +79,11 @@ def open_tables(
         _snapshot(repository)  # only the cards, for a one-line message about errors
     elif folder is None:
         folder = _cached(repository, configuration, [p for p in patterns.values() if p])
+    builder = None if files else _builder(repository, folder, configuration, where)
     there = (
         {s: _matching(repository, folder, pattern) for s, pattern in patterns.items()}
         if files
-        else _by_card(repository, folder, configuration, splits, where)
+        else _by_card(builder, splits)
     )
     tables = {}
     for split in splits:
@@ -83,6 +97,10 @@ def open_tables(
             if used and all(plain_name(file).endswith(_JSON) for file in used):
                 tables[split] = of_json(used, published, place)
                 continue
+            separator = _separator(there[split] or [str(pattern)], builder)
+            if used and separator is not None and _is_plain(builder):
+                tables[split] = of_text(used, published, place, separator)
+                continue
             from datasets import load_dataset
 
             dataset = load_dataset(
@@ -92,6 +110,7 @@ def open_tables(
                 split=published,
                 revision=None if folder else repository.revision,
                 streaming="[" not in published,
+                **_words_only(separator),
             )
             tables[split] = of_library(dataset, place, used)
     if not tables or (need_all and len(tables) < len(splits)):
@@ -142,28 +161,61 @@ def _snapshot(repository: Repository, *patterns: str) -> Path:
     )
 
 
-def _by_card(
-    repository: Repository,
-    folder: Path | None,
-    configuration: str | None,
-    splits: Mapping[str, str],
-    where: str,
-) -> dict[str, list[str]]:
-    """The files of a configuration's splits, by our names, from the repository's card or from the
-    file names."""
+def _builder(
+    repository: Repository, folder: Path | None, configuration: str | None, where: str
+) -> Any:
+    """The library's description of a configuration, from the repository's card or from the file
+    names."""
     with one_line_errors(where, repository):
         from datasets import load_dataset_builder
 
-        builder = load_dataset_builder(
+        return load_dataset_builder(
             str(folder or repository.name),
             name=configuration,
             revision=None if folder else repository.revision,
         )
-        found = builder.config.data_files or {}
-        return {
-            split: list(map(str, found.get(name.partition("[")[0], [])))
-            for split, name in splits.items()
-        }
+
+
+def _by_card(builder: Any, splits: Mapping[str, str]) -> dict[str, list[str]]:
+    """The files of a configuration's splits, by our names."""
+    found = builder.config.data_files or {}
+    return {
+        split: list(map(str, found.get(name.partition("[")[0], [])))
+        for split, name in splits.items()
+    }
+
+
+def _separator(files: Sequence[str], builder: Any) -> str | None:
+    """The separator of columns, if the files are tables of text; the card may name another one than
+    their ending."""
+    endings = {Path(plain_name(Path(file))).suffix for file in files}
+    separator = _SEPARATORS.get(endings.pop()) if len(endings) == 1 else None
+    return separator if separator is None or builder is None else builder.config.sep
+
+
+def _is_plain(builder: Any) -> bool:
+    """Whether a table of text has no options on its card except the separator."""
+    if builder is None:
+        return True
+    config = builder.config
+    return (
+        builder.info.features is None
+        and len(config.sep) == 1
+        and all(
+            getattr(config, option.name) == option.default
+            for option in dataclasses.fields(config)
+            if option.name not in _OF_TEXT
+        )
+    )
+
+
+def _words_only(separator: str | None) -> dict[str, Any]:
+    """The library's options for a table of text, in which ``NA`` is a word, and which has no
+    quotation if the separator is a tab."""
+    if separator is None:
+        return {}
+    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    return {"keep_default_na": False, "quoting": quoting}
 
 
 def _matching(repository: Repository, folder: Path | None, pattern: str | None) -> list[str]:

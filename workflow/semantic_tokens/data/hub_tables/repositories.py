@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.data.languages import iso639_3, require_languages
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.addresses import is_address
 
@@ -78,23 +78,25 @@ def parts_of(
     languages: Sequence[str] | None,
     key: str,
 ) -> list[Part]:
-    """The configurations to read, in the given order."""
+    """The configurations to read, in the given order.
+
+    Raises:
+        InputError: a code is not ISO 639-3, or a requested language is missing.
+    """
     if language is not None and iso639_3(str(language)) != language:
         raise InputError(
             f"{key}.language is {language!r} and must be ISO 639-3: {iso639_3(str(language))}"
         )
     if not isinstance(configurations, Mapping):
+        if language is not None:
+            require_languages(languages, [language], f"{key}.language", "`languages`")
         return [Part(language, None if configurations is None else as_written(configurations))]
     for code in configurations:
         if not isinstance(code, str) or iso639_3(code) != code:
             raise InputError(
                 f"{key}.configurations has {code!r} and must name languages by ISO 639-3 codes"
             )
-    if missing := sorted(set(languages or ()) - set(configurations)):
-        raise InputError(
-            f"{key}.configurations: no data in {', '.join(missing)}; available are "
-            f"{', '.join(configurations)}"
-        )
+    require_languages(languages, configurations, f"{key}.configurations", "`languages`")
     return [
         Part(code, as_written(configurations[code]))
         for code in configurations

@@ -13,7 +13,7 @@ from typing import Any
 from semantic_tokens.data.hub_tables.repositories import Repository
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.hub import refusal
-from semantic_tokens.text_files import filled_lines, json_document, json_lines
+from semantic_tokens.text_files import filled_lines, json_document, json_lines, table_rows
 
 _ROWS_AT_ONCE = 1000
 
@@ -119,26 +119,64 @@ def of_json(files: Sequence[Path], split: str, where: str) -> Table:
     ``datasets`` is not used: its parser crashes on some malformed files, and other readers handle
     deviations from JSON in the same way as here.
     """
-    records: Iterable[dict[str, Any]] = itertools.chain.from_iterable(map(_records, files))
-    if "[" in split:
-        from datasets import ReadInstruction
-
-        everything = list(records)
-        name = split.partition("[")[0]
-        parts = ReadInstruction.from_spec(split).to_absolute({name: len(everything)})
-        records = itertools.chain.from_iterable(everything[p.from_ : p.to] for p in parts)
-    records = iter(records)
+    records = _sliced(itertools.chain.from_iterable(map(_records, files)), split)
     first = list(itertools.islice(records, _ROWS_AT_ONCE))
     features: dict[str, Any] = {}
     for record in first:
         features = _merged(features, _shape(record))
+    return Table(features, _in_batches(itertools.chain(first, records)), where, files)
+
+
+def of_text(files: Sequence[Path], split: str, where: str, separator: str) -> Table:
+    """A table in CSV, or in text with tabs. All values are text.
+
+    ``datasets`` is not used: it guesses types, so that the words ``NA`` and ``null`` are missing
+    values, and it reads quotations in text with tabs.
+
+    Raises:
+        InputError: the first file has no header.
+    """
+    _, header = next(table_rows(files[0], separator))
+
+    def records(file: Path) -> Iterator[dict[str, Any]]:
+        rows = table_rows(file, separator)
+        number, columns = next(rows)
+        if set(columns) != set(header):
+            raise InputError(
+                f"{file}, line {number}: the columns are {columns}, but {header} in {files[0]}; give "
+                "all files of a split the same columns"
+            )
+        # Of two columns with the same name, the first is read.
+        place_of = {name: columns.index(name) for name in columns}
+        for _, row in rows:
+            yield {name: row[place] for name, place in place_of.items()}
+
+    read = _sliced(itertools.chain.from_iterable(map(records, files)), split)
+    return Table(dict.fromkeys(header), _in_batches(read), where, files)
+
+
+def _sliced(records: Iterable[dict[str, Any]], split: str) -> Iterator[dict[str, Any]]:
+    """The records of a split that may have a slice, such as ``train[:80%]``."""
+    if "[" not in split:
+        return iter(records)
+    from datasets import ReadInstruction
+
+    everything = list(records)
+    name = split.partition("[")[0]
+    parts = ReadInstruction.from_spec(split).to_absolute({name: len(everything)})
+    return itertools.chain.from_iterable(everything[p.from_ : p.to] for p in parts)
+
+
+def _in_batches(
+    records: Iterator[dict[str, Any]],
+) -> Callable[[list[str]], Iterator[Mapping[str, list[Any]]]]:
+    """A function that yields the columns with these names, some rows at a time."""
 
     def batches(columns: list[str]) -> Iterator[Mapping[str, list[Any]]]:
-        rest = itertools.chain(first, records)
-        while batch := list(itertools.islice(rest, _ROWS_AT_ONCE)):
+        while batch := list(itertools.islice(records, _ROWS_AT_ONCE)):
             yield {column: [record.get(column) for record in batch] for column in columns}
 
-    return Table(features, batches, where, files)
+    return batches
 
 
 def _records(file: Path) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,12 @@
 """Bilingual dictionaries and concept lists, each converted to one table (paper, section 2.2)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from semantic_tokens.data.languages import require_languages
 from semantic_tokens.data.lexicons import colexnet, package_words, panlex, published
-from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.lexicons.entry import LANGUAGES, Entry
 from semantic_tokens.errors import InputError
 
 Reader = Callable[..., Iterator[Entry]]
@@ -36,10 +37,21 @@ def read_source(reader: str, options: dict[str, Any], path: Path | None) -> Iter
         path: the archive, folder or file to read, if the reader needs one.
 
     Raises:
-        InputError: there is no such reader, or its input is malformed.
+        InputError: there is no such reader, or its input is malformed, or has no word in a
+            requested language.
     """
     if reader not in READERS:
         raise InputError(f"lexicon reader {reader!r} is not one of {', '.join(READERS)}")
-    if path is None:
-        return READERS[reader](**options)
-    return READERS[reader](path, **options)
+    entries = READERS[reader](**options) if path is None else READERS[reader](path, **options)
+    return _in_all_languages(entries, options.get("languages"), str(path or reader))
+
+
+def _in_all_languages(
+    entries: Iterator[Entry], languages: Sequence[str] | None, where: str
+) -> Iterator[Entry]:
+    """The entries. Raise an InputError at the end if a requested language has none."""
+    found = set()
+    for entry in entries:
+        found.add(entry.language)
+        yield entry
+    require_languages(languages, found, where, LANGUAGES)

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.data.languages import iso639_3
-from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.languages import known_language, languages_of, require_languages
+from semantic_tokens.data.lexicons.entry import LANGUAGES, Entry
 from semantic_tokens.errors import InputError
-from semantic_tokens.text_files import files_in, filled_lines, plain_name
+from semantic_tokens.text_files import files_in, numbered_lines, plain_name, table_rows
 
 _ROWS_AT_ONCE = 1_000_000
 
@@ -31,7 +31,8 @@ def panlex(
         single_words: leave out expressions of more than one word, which are never single subwords.
 
     Raises:
-        InputError: a table is missing, incomplete, or lacks a column.
+        InputError: a table is missing, incomplete, or lacks a column, or a requested language is
+            missing.
     """
     tables = {name: files_in(path, f"**/{name}.csv") for name in ("langvar", "expr", "denotation")}
     words: Iterator[tuple[int | str, str, str]]
@@ -60,11 +61,16 @@ def _release(
     import numpy as np
 
     language_of: dict[int, str] = {}
+    available = set()
     for part in _table(langvar, ["id", "lang_code"]):
         for variety, code in zip(part["id"], part["lang_code"], strict=True):
-            language = _known(code)
-            if language and (languages is None or language in languages):
+            language = known_language(code)
+            if language is None:
+                continue
+            available.add(language)
+            if languages is None or language in languages:
                 language_of[variety] = language
+    require_languages(languages, available, str(langvar), LANGUAGES)
     word_of: dict[int, tuple[str, str]] = {}
     for part in _table(expr, ["id", "langvar", "txt"]):
         part = part[part["langvar"].isin(language_of.keys())]
@@ -101,6 +107,9 @@ def _table(path: Path, columns: list[str]) -> Iterator[Any]:
         gzip.BadGzipFile,
         zlib.error,
     ) as error:
+        if isinstance(error, UnicodeDecodeError):
+            for _ in numbered_lines(path):  # it raises an error with the line
+                pass
         raise InputError(
             f"{path} is not PanLex's table with the columns {', '.join(columns)}, or is truncated "
             f"({error}); fetch it again"
@@ -110,8 +119,10 @@ def _table(path: Path, columns: list[str]) -> Iterator[Any]:
 def _by_language(
     files: list[Path], languages: Sequence[str] | None, single_words: bool
 ) -> Iterator[tuple[int | str, str, str]]:
+    folder = files[0].parent
+    require_languages(languages, languages_of(files, _code_of), f"{folder}/*.tsv", LANGUAGES)
     for file in files:
-        language = _known(plain_name(file).removesuffix(".tsv"))
+        language = known_language(_code_of(file))
         if language is None or (languages is not None and language not in languages):
             continue
         for meaning, text in _meanings(file):
@@ -122,28 +133,17 @@ def _by_language(
 
 def _meanings(file: Path) -> Iterator[tuple[str, str]]:
     """Meaning and text of every row of a mirror's table, which has a header and no quoting."""
-    header: list[str] = []
-    for number, line in filled_lines(file):
-        fields = line.split("\t")
-        if not header:
-            header = fields
-            if not {"txt", "meaning"} <= set(header):
-                raise InputError(
-                    f"{file}: the columns txt and meaning are expected, not {header}; fetch it again"
-                )
-            continue
-        if len(fields) != len(header):
-            raise InputError(
-                f"{file}, line {number}: {len(header)} columns separated by tabs are expected, not "
-                f"{line[:80]!r}; fix or remove the line"
-            )
-        row = dict(zip(header, fields, strict=True))
-        yield row["meaning"], row["txt"]
+    rows = table_rows(file)
+    number, header = next(rows)
+    if not {"txt", "meaning"} <= set(header):
+        raise InputError(
+            f"{file}, line {number}: the columns txt and meaning are expected, not {header}; fetch it "
+            "again"
+        )
+    meaning, text = header.index("meaning"), header.index("txt")
+    for _, row in rows:
+        yield row[meaning], row[text]
 
 
-def _known(code: str) -> str | None:
-    """The language of a code; None for codes such as ``art`` that are not current languages."""
-    try:
-        return iso639_3(code)
-    except InputError:
-        return None
+def _code_of(file: Path) -> str:
+    return plain_name(file).removesuffix(".tsv")

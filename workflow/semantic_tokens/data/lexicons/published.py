@@ -6,8 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from semantic_tokens.data.languages import in_languages, iso639_3
-from semantic_tokens.data.lexicons.entry import Entry
+from semantic_tokens.data.languages import (
+    in_languages,
+    iso639_3,
+    known_language,
+    languages_of,
+    require_languages,
+)
+from semantic_tokens.data.lexicons.entry import LANGUAGES, Entry
 from semantic_tokens.data.lexicons.table import read_lexicon
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import at_spaces, files_in, filled_lines, plain_name
@@ -40,8 +46,8 @@ def muse(
             the most frequent words are; None reads all.
 
     Raises:
-        InputError: a line does not have two words, or without ``languages``, a file is not named
-            after two languages.
+        InputError: a line does not have two words, a language has no dictionary with another of
+            ``languages``, or without ``languages``, a file is not named after two languages.
     """
     if max_pairs_per_dictionary is not None and (
         type(max_pairs_per_dictionary) is not int or max_pairs_per_dictionary < 1
@@ -64,8 +70,9 @@ def muse(
             yield Entry(concept, target, words[1], "muse")
 
 
-def _dictionaries(path: Path, languages: Sequence[str] | None) -> Iterator[tuple[Path, str, str]]:
+def _dictionaries(path: Path, languages: Sequence[str] | None) -> list[tuple[Path, str, str]]:
     """MUSE's files with their two languages, sorted by name."""
+    found, available = [], set()
     files = _files(path, "*-*.txt", "MUSE dictionaries (en-de.txt …)")
     names = {plain_name(file) for file in files}
     for file in files:
@@ -86,8 +93,13 @@ def _dictionaries(path: Path, languages: Sequence[str] | None) -> Iterator[tuple
                 ) from error
             log.info("%s is left out: its name is not two languages'", file)
             continue
+        available.add(f"{source}-{target}")
         if languages is None or {source, target} <= set(languages):
-            yield file, source, target
+            found.append((file, source, target))
+    spoken = {language for _, *pair in found for language in pair}
+    where = f"{path}, dictionaries between two requested languages"
+    require_languages(languages, spoken, where, LANGUAGES, available)
+    return found
 
 
 def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
@@ -95,13 +107,14 @@ def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterat
     i, separated by tabs.
 
     Each folder is one list (110 or 207 concepts), with the name of the folder.
+
+    Raises:
+        InputError: there is no list, or none in a requested language.
     """
-    for file in _files(path, "???-???.txt", "PanLex Swadesh lists (deu-000.txt …)"):
-        code = file.name[:3]
-        try:
-            language = iso639_3(code)
-        except InputError:  # a code that was removed from ISO 639-3
-            language = code
+    files = _files(path, "???-???.txt", "PanLex Swadesh lists (deu-000.txt …)")
+    require_languages(languages, map(_language_of_list, files), str(path), LANGUAGES)
+    for file in files:
+        language = _language_of_list(file)
         if languages is not None and language not in languages:
             continue
         for number, line in filled_lines(file):
@@ -115,13 +128,26 @@ def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[
 
     A word may be several synonyms, separated by commas or slashes, with remarks in brackets. Words
     with unbalanced brackets are left out.
+
+    Raises:
+        InputError: the header is missing, a line has another form, a requested language is missing,
+            or without ``languages``, a file is not named after a language.
     """
     files = _files(path, "map-*.tsv", "Concepticon mappings (map-de.tsv …)")
+    there = languages_of(files, _code_of_mapping)
+    require_languages(languages, there, f"{path}/map-*.tsv", LANGUAGES)
     for language, file in in_languages(files, _code_of_mapping, languages):
+        has_header = False
         for number, line in filled_lines(file):
-            if number == 1:
-                continue
             fields = line.split("\t")
+            if not has_header:
+                if fields[0].strip().upper() != "ID":
+                    raise InputError(
+                        f"{file}, line {number}: the header of Concepticon (ID, GLOSS, …) is "
+                        f"expected, not {line[:80]!r}; add it or fetch the file again"
+                    )
+                has_header = True
+                continue
             if len(fields) < 2 or not fields[0].isdigit() or "///" not in fields[1]:
                 raise InputError(
                     f"{file}, line {number}: an id and GLOSS///word separated by a tab are "
@@ -134,8 +160,14 @@ def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[
 
 
 def table(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]:
-    """A user's own table, in the form of :mod:`semantic_tokens.data.lexicons.table`."""
-    for entry in read_lexicon(path):
+    """A user's own table, in the form of :mod:`semantic_tokens.data.lexicons.table`.
+
+    Raises:
+        InputError: a row is malformed, or a requested language is missing.
+    """
+    entries = read_lexicon(path)
+    require_languages(languages, {entry.language for entry in entries}, str(path), LANGUAGES)
+    for entry in entries:
         if languages is None or entry.language in languages:
             yield entry
 
@@ -145,6 +177,11 @@ def _files(path: Path, pattern: str, what: str) -> list[Path]:
     if not files:
         raise InputError(f"{path} contains no {what}; correct the lexicon's `path` in the config")
     return files
+
+
+def _language_of_list(file: Path) -> str:
+    code = file.name[:3]
+    return known_language(code) or code  # a code that was removed from ISO 639-3
 
 
 def _code_of_mapping(file: Path) -> str:

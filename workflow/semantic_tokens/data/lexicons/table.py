@@ -10,7 +10,7 @@ from pathlib import Path
 from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import atomic_file
-from semantic_tokens.text_files import numbered_lines, without_surrogates
+from semantic_tokens.text_files import filled_lines, without_surrogates
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +51,19 @@ def read_lexicon(path: str | Path) -> list[Entry]:
     """Read a table of :func:`write_lexicon`, or a user's table in the same format.
 
     Raises:
-        InputError: a row is malformed.
+        InputError: the header is missing, a row is malformed, or there is none.
     """
     entries = []
-    for number, line in numbered_lines(path):
+    has_header = False
+    for number, line in filled_lines(path):
         fields = tuple(line.split("\t"))
-        if number == 1:
+        if not has_header:
             if fields != HEADER:
                 raise InputError(
-                    f"{path}, line 1: the columns are {fields} and must be {HEADER}, "
+                    f"{path}, line {number}: the columns are {fields} and must be {HEADER}, "
                     "separated by tabs"
                 )
-            continue
-        if not line.strip():
+            has_header = True
             continue
         if len(fields) != len(HEADER) or not all(field.strip() for field in fields):
             raise InputError(
