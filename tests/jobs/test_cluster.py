@@ -353,3 +353,40 @@ def test_unreadable_benchmark_file_is_named(
     assert main(["usage", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert re.match(rf"Error: .*{path} {message}", error) and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("table", ["file/table.csv", "folder", "x" * 300, "/proc/table.csv"])
+def test_unusable_table_of_usage_is_reported_before_the_work(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    table: str,
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+
+    def no_work(*_: Any) -> None:
+        raise AssertionError("the work started")
+
+    monkeypatch.setattr("semantic_tokens.jobs.cluster.usage.measured", no_work)
+    assert main(["usage", str(tmp_path), "--table", str(tmp_path / table)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Error: the output ") and error.count("\n") == 1
+
+
+def test_a_full_disk_ends_usage_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
+    table = tmp_path / "table.csv"
+    table.write_text("old", encoding="utf-8")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    assert main(["usage", str(tmp_path), "--table", str(table)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"Error: {table} cannot be written: the disk of {tmp_path} is full")
+    assert error.count("\n") == 1
+    assert table.read_text(encoding="utf-8") == "old"
