@@ -33,7 +33,7 @@ from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.modeling.backbones import derive_backbone
 from semantic_tokens.modeling.encoders import check_length
 from semantic_tokens.modeling.loading import load_model
-from semantic_tokens.reuse import GROUPS, Made, semantic_version
+from semantic_tokens.reuse import GROUPS, Made, export_model, semantic_version
 from semantic_tokens.tokenization.vocabulary import (
     first_k_ids,
     load_tokenizer,
@@ -755,9 +755,38 @@ def test_sharded_weights_stay_sharded(checkpoint: Path) -> None:
     assert all(torch.equal(backbone[name], before[name]) for name in before)
     (checkpoint / shards[1]).unlink()
     shutil.rmtree(result.folder)
-    for use in (grouped, backbone_of):
+    for use in (grouped, backbone_of, exported):
         with pytest.raises(InputError, match=f"{index} names {shards[1]}, which does not exist"):
             use(checkpoint)
+
+
+def exported(model: Path) -> Made:
+    return export_model(model, model.parent / "exported")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{}", r"is not an index of weights \(KeyError: 'weight_map'\)"),
+        (b"{", r"is not an index of weights \(JSONDecodeError: "),
+        (b"[]", r"is not an index of weights \(TypeError: "),
+        (b'{"metadata": {}, "weight_map": null}', r"is not an index of weights \(AttributeError: "),
+        (b'{"metadata": {}, "weight_map": {"a": 1}}', r"is not an index of weights \(TypeError: "),
+        (b'{"metadata": {}, "weight_map": {}}', r"names no file with weights; get the checkpoint"),
+        (b"\xef\xbb\xbf{}", r"begins with a byte order mark, .* remove it"),
+        (b"\xff", r"is not UTF-8, line 1"),
+    ],
+)
+def test_unusable_index_of_weights_is_named(checkpoint: Path, content: bytes, message: str) -> None:
+    bert(checkpoint)
+    (checkpoint / "model.safetensors").rename(checkpoint / "model-00001-of-00001.safetensors")
+    (checkpoint / "model.safetensors.index.json").write_bytes(content)
+    for use in (grouped, backbone_of, exported):
+        with pytest.raises(
+            InputError, match=rf"model\.safetensors\.index\.json {message}"
+        ) as found:
+            use(checkpoint)
+        assert "\n" not in str(found.value)
 
 
 def test_pickled_weights_are_read_on_request(checkpoint: Path) -> None:

@@ -248,6 +248,7 @@ def export_model(
     if groups is not None and not Path(groups).is_file():
         raise InputError(f"there is no file {groups}; name one of results/groups")
     _check_nothing_read_is_in(target, [model, *([] if groups is None else [Path(groups)])])
+    weight_files(model, convert_pickle=True)  # the library's errors do not name a damaged index
     if push_to_hub is not None:
         check_push(push_to_hub)
     files = ModelFiles(model, None if groups is None else Path(groups))
