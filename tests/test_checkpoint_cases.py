@@ -13,9 +13,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 import transformers as hf
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tiny import (
     SPECIAL,
@@ -31,7 +33,7 @@ from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.modeling.backbones import derive_backbone
 from semantic_tokens.modeling.encoders import check_length
 from semantic_tokens.modeling.loading import load_model
-from semantic_tokens.reuse import GROUPS, Made, semantic_version
+from semantic_tokens.reuse import GROUPS, Made, export_model, semantic_version
 from semantic_tokens.tokenization.vocabulary import (
     first_k_ids,
     load_tokenizer,
@@ -173,6 +175,14 @@ def group(output: str, *more: str, model: str = "../original") -> int:
     return main(["group", "--model", model, "--output", output, "--ratio", "0.5", *more])
 
 
+def regroup(model: str, output: str, *more: str) -> int:
+    return group(output, *more, model=model)
+
+
+def export(model: str, output: str, *more: str) -> int:
+    return main(["export", "--model", model, "--output", output, *more])
+
+
 def is_complete_model(folder: Path) -> bool:
     names = {"config.json", "model.safetensors", "tokenizer.json", GROUPS, "README.md"}
     return names <= {path.name for path in folder.iterdir()}
@@ -238,12 +248,12 @@ def one_error(stderr: str) -> str:
         ("../here", "is the folder that you are in"),
         ("../original", "is not a semantic-token model"),
         ("file", "file is a file; name a folder"),
-        ("file/below", "file is a file; name a folder"),
-        ("file/further/below", "file is a file; name a folder"),
-        ("to-file", "file is a file; name a folder"),
-        ("loop", "name another folder"),
-        ("loop/below", "name another folder"),
-        ("x" * 300, "name another folder"),
+        ("file/below", "here/file, which is a file; name another place"),
+        ("file/further/below", "here/file, which is a file; name another place"),
+        ("to-file", "to-file is a file; name a folder"),
+        ("loop", "name another place"),
+        ("loop/below", "name another place"),
+        ("x" * 300, "name another place"),
         ("/proc/semantic", "cannot be written in /proc"),
         ("/proc/semantic/tokens", "cannot be written in /proc"),
         ("/proc", "is a mount point"),
@@ -304,13 +314,16 @@ def test_an_old_model_is_replaced_only_by_a_complete_new_one(
     assert group("model") == 1
     assert "exists; name another folder, or pass --overwrite" in one_error(capsys.readouterr().err)
     assert group("model", "--overwrite", "--ratio", "0.01") == 1
+    assert "take a larger ratio" in one_error(capsys.readouterr().err)
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+    with monkeypatch.context() as patch:
         patch.setattr("semantic_tokens.reuse.write_card", full)
-        group("model", "--overwrite")
+        assert group("model", "--overwrite") == 1
+    error = one_error(capsys.readouterr().err)
+    assert f"model cannot be written: the disk of {workdir} is full" in error
     assert contents_of(workdir / "model") == before
     assert [path.name for path in workdir.iterdir()] == ["model"]
     # The command also refuses from inside the model's folder.
@@ -328,8 +341,83 @@ def test_folder_that_contains_the_model_is_not_replaced(
     before = contents_of(workdir)
     for model in ("model", "model/inner"):
         assert group("model", "--overwrite", model=model) == 1
-        assert "contains the model itself" in one_error(capsys.readouterr().err)
+        expected = (
+            f"the output {workdir / 'model'} contains {workdir / model}, which this command reads"
+        )
+        assert expected in one_error(capsys.readouterr().err)
+        assert export(model, "model", "--overwrite") == 1
+        assert expected in one_error(capsys.readouterr().err)
     assert contents_of(workdir) == before
+
+
+@pytest.mark.parametrize("kind", ["linked folder", "linked weights", "groups", "lexicon"])
+def test_folder_that_contains_another_input_is_not_replaced(
+    workdir: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert group("model") == 0
+    original = workdir.parent / "original"
+    read = workdir / "model" / ("inner" if kind == "linked folder" else "input")
+    if kind == "linked folder":
+        shutil.copytree(original, read)
+        (workdir / "link").symlink_to(read)
+        ended = [make("link", "model", "--overwrite") for make in (export, regroup)]
+    elif kind == "linked weights":
+        shutil.copytree(original, workdir / "linked")
+        (workdir / "linked/model.safetensors").rename(read)
+        (workdir / "linked/model.safetensors").symlink_to(read)
+        ended = [make("linked", "model", "--overwrite") for make in (export, regroup)]
+    else:
+        read.write_text("years of work")
+        make, option = (export, "--groups") if kind == "groups" else (regroup, "--lexicon")
+        ended = [make("../original", "model", option, str(read), "--overwrite")]
+    assert set(ended) == {1}
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == len(ended)
+    assert all(f"contains {read}, which this command reads" in line for line in errors)
+    assert read.exists()
+
+
+def test_an_export_is_replaced_only_by_a_complete_new_one(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export("../original", "model") == 0
+    before = contents_of(workdir / "model")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("semantic_tokens.modeling.export.write_card", full)
+        assert export("../original", "model", "--overwrite") == 1
+    assert f"the disk of {workdir} is full" in one_error(capsys.readouterr().err)
+    assert contents_of(workdir / "model") == before
+    assert [path.name for path in workdir.iterdir()] == ["model"]
+    assert export("../original", "model", "--overwrite") == 0
+
+
+def test_a_full_disk_of_the_cache_is_named(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
+    assert group("new", model="somebody/encoder") == 1
+    error = one_error(capsys.readouterr().err)
+    assert re.search(r"the model somebody/encoder: the disk of .* is full .*HF_HOME", error)
+
+
+def test_a_read_only_model_makes_a_writable_result(workdir: Path) -> None:
+    original = workdir.parent / "original"
+    (original / "1_Pooling").mkdir()
+    (original / "1_Pooling/config.json").write_text("{}")
+    for path in (*original.rglob("*"), original):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    assert group("new") == 0
+    example = workdir / "file"
+    example.touch()
+    for path in (workdir / "new", *(workdir / "new").rglob("*")):
+        assert path.stat().st_mode == (workdir if path.is_dir() else example).stat().st_mode
 
 
 def test_a_model_that_is_a_file_is_reported(
@@ -345,9 +433,12 @@ def test_linked_model_files_are_copied(workdir: Path) -> None:
     for number, file in enumerate((workdir.parent / "original").iterdir()):
         (workdir / f"blob-{number}").write_bytes(file.read_bytes())
         (workdir / "snapshot" / file.name).symlink_to(workdir / f"blob-{number}")
+    for name, target in (("loop", "loop"), ("dangling", "nowhere")):
+        (workdir / "snapshot" / name).symlink_to(target)
     assert group("new", model="snapshot") == 0
     assert group("plain") == 0
     assert not [path for path in (workdir / "new").rglob("*") if path.is_symlink()]
+    assert not {"loop", "dangling"} & set(os.listdir(workdir / "new"))
     names = ("model.safetensors", "tokenizer.json", "config.json")
     new, plain = contents_of(workdir / "new"), contents_of(workdir / "plain")
     assert {n: new[n] for n in names} == {n: plain[n] for n in names}
@@ -664,9 +755,38 @@ def test_sharded_weights_stay_sharded(checkpoint: Path) -> None:
     assert all(torch.equal(backbone[name], before[name]) for name in before)
     (checkpoint / shards[1]).unlink()
     shutil.rmtree(result.folder)
-    for use in (grouped, backbone_of):
+    for use in (grouped, backbone_of, exported):
         with pytest.raises(InputError, match=f"{index} names {shards[1]}, which does not exist"):
             use(checkpoint)
+
+
+def exported(model: Path) -> Made:
+    return export_model(model, model.parent / "exported")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{}", r"is not an index of weights \(KeyError: 'weight_map'\)"),
+        (b"{", r"is not an index of weights \(JSONDecodeError: "),
+        (b"[]", r"is not an index of weights \(TypeError: "),
+        (b'{"metadata": {}, "weight_map": null}', r"is not an index of weights \(AttributeError: "),
+        (b'{"metadata": {}, "weight_map": {"a": 1}}', r"is not an index of weights \(TypeError: "),
+        (b'{"metadata": {}, "weight_map": {}}', r"names no file with weights; get the checkpoint"),
+        (b"\xef\xbb\xbf{}", r"begins with a byte order mark, .* remove it"),
+        (b"\xff", r"is not UTF-8, line 1"),
+    ],
+)
+def test_unusable_index_of_weights_is_named(checkpoint: Path, content: bytes, message: str) -> None:
+    bert(checkpoint)
+    (checkpoint / "model.safetensors").rename(checkpoint / "model-00001-of-00001.safetensors")
+    (checkpoint / "model.safetensors.index.json").write_bytes(content)
+    for use in (grouped, backbone_of, exported):
+        with pytest.raises(
+            InputError, match=rf"model\.safetensors\.index\.json {message}"
+        ) as found:
+            use(checkpoint)
+        assert "\n" not in str(found.value)
 
 
 def test_pickled_weights_are_read_on_request(checkpoint: Path) -> None:

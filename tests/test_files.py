@@ -19,8 +19,11 @@ from safetensors.numpy import load_file, save_file
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import (
     atomic_file,
+    atomic_folder,
     file_lock,
+    full_disk_is_told,
     link_files,
+    output_file,
     read_json,
     read_jsonl,
     reading,
@@ -47,6 +50,146 @@ def test_a_failure_keeps_the_old_file(tmp_path: Path) -> None:
         raise RuntimeError
     assert target.read_text(encoding="utf-8") == "before"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def contents_of(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def write_folder(target: Path, content: str) -> None:
+    with atomic_folder(target) as partial:
+        (partial / "file").write_text(content, encoding="utf-8")
+
+
+def test_folder_is_replaced_only_by_a_complete_one(tmp_path: Path) -> None:
+    target = tmp_path / "new/folder"
+    for content in ("first", "second"):
+        before = contents_of(tmp_path)
+        with atomic_folder(target) as partial:
+            (partial / "file").write_text(content, encoding="utf-8")
+            partial.joinpath("inner").mkdir(mode=0o700)
+            found = contents_of(tmp_path)
+            assert found.pop(str((partial / "file").relative_to(tmp_path))) == content
+            assert found == before
+        assert contents_of(tmp_path) == {"new/folder/file": content}
+    assert (target / "inner").stat().st_mode == target.stat().st_mode
+    with pytest.raises(RuntimeError), atomic_folder(target) as partial:
+        (partial / "file").write_text("third", encoding="utf-8")
+        raise RuntimeError
+    assert contents_of(tmp_path) == {"new/folder/file": "second"}
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+@pytest.mark.parametrize("failing", ["before", "after"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_old_folder_remains_if_its_replacement_fails(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    failing: str,
+    number: int,
+) -> None:
+    """The error comes before or after the first or second rename."""
+    target = tmp_path / "folder"
+    write_folder(target, "old")
+    rename, calls = Path.rename, []
+
+    def rename_or_fail(path: Path, new: Path) -> Path:
+        calls.append(path)
+        if len(calls) == number and failing == "before":
+            raise error
+        renamed = rename(path, new)
+        if len(calls) == number:
+            raise error
+        return renamed
+
+    with monkeypatch.context() as patch, pytest.raises(type(error)):
+        patch.setattr(Path, "rename", rename_or_fail)
+        write_folder(target, "new")
+    is_new = (failing, number) == ("after", 2)
+    assert contents_of(target) == {"file": "new" if is_new else "old"}
+    write_folder(target, "newer")
+    assert contents_of(tmp_path) == {"folder/file": "newer"}
+
+
+@pytest.mark.parametrize("is_target_there", [False, True])
+def test_the_old_folder_of_a_killed_process_is_found(tmp_path: Path, is_target_there: bool) -> None:
+    """The process ended between its two renames; a workflow may have made an empty folder since."""
+    target, old = tmp_path / "folder", tmp_path / ".folder.old"
+    write_folder(old, "only copy")
+    if is_target_there:
+        target.mkdir()
+    with pytest.raises(RuntimeError), atomic_folder(target):
+        raise RuntimeError
+    place = old if is_target_there else target
+    assert contents_of(tmp_path) == {f"{place.name}/file": "only copy"}
+    write_folder(target, "new")
+    assert contents_of(tmp_path) == {"folder/file": "new"}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("file/below.csv", r"cannot be below .*/file, which is a file; name another place"),
+        ("folder.csv", r"folder\.csv is a folder; name a file"),
+        ("pipe.csv", r"pipe\.csv is not an ordinary file; name a file"),
+        ("loop.csv", r"name another place"),
+        ("x" * 300, r"File name too long.*; name another place"),
+        ("x" * 250, r"cannot be written in .* \(File name too long\); name another place"),
+        ("to-file/below.csv", r"cannot be below .*/file, which is a file; name another place"),
+        ("/dev/null", r"/dev/null is not an ordinary file; name a file"),
+        ("/proc/new.csv", r"cannot be written in /proc "),
+    ],
+)
+def test_unusable_output_file_is_refused(tmp_path: Path, output: str, message: str) -> None:
+    if output.startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("needs Linux's /proc")
+    (tmp_path / "file").write_text("years of work", encoding="utf-8")
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    (tmp_path / "to-file").symlink_to(tmp_path / "file")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match=rf"^the output .*{message}") as found:
+        output_file(tmp_path / output)
+    assert "\n" not in str(found.value)
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "years of work"
+
+
+def test_output_file_may_exist_or_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "file.csv").touch()
+    (tmp_path / "link.csv").symlink_to("file.csv")
+    (tmp_path / "dangling.csv").symlink_to("new/to-come.csv")
+    for name, expected in (
+        ("file.csv", "file.csv"),
+        ("link.csv", "file.csv"),
+        ("dangling.csv", "new/to-come.csv"),
+        ("not/there/yet.csv", "not/there/yet.csv"),
+    ):
+        target = output_file(tmp_path / name)
+        assert target == tmp_path.resolve() / expected
+        assert target.parent.is_dir()
+
+
+def test_only_a_full_disk_is_reported_as_one(tmp_path: Path) -> None:
+    expected = rf"^a\.csv: the disk of {tmp_path} is full \(.*No space left.*\); free some space$"
+    for error in (OSError(28, "No space left"), RuntimeError("I/O: No space left on device")):
+        with (
+            pytest.raises(InputError, match=expected),
+            full_disk_is_told("a.csv", tmp_path, "free some space"),
+        ):
+            raise error
+    with pytest.raises(OSError, match="broken"), full_disk_is_told("a.csv", tmp_path, ""):
+        raise OSError(5, "broken")
+    with pytest.raises(InputError, match=r"^fix it$"), full_disk_is_told("a.csv", tmp_path, ""):
+        raise InputError("fix it") from OSError(28, "No space left")
 
 
 def test_jsonl_records_of_any_script_are_read_back(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from semantic_tokens.study.experiments import read_experiments
 from semantic_tokens.text_files import (
     at_spaces,
     at_tabs_or_spaces,
+    check_utf8,
     files_in,
     json_document,
     json_lines,
@@ -169,6 +170,23 @@ def test_invalid_json_is_named_in_the_error(tmp_path: Path, content: bytes, mess
     file = write(tmp_path / "a.json", content)
     with pytest.raises(InputError, match=rf"a\.json.* ?{message}"):
         json_document(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (BOM + b"a\n", "begins with a byte order mark, .*; remove it: tail -c"),
+        ("a\n".encode("utf-16"), "is not UTF-8 but UTF-16"),
+        (b"a\nK\xe4se\n", "is not UTF-8, line 2"),
+    ],
+)
+def test_file_for_a_library_is_utf8_without_a_byte_order_mark(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    check_utf8(write(tmp_path / "right.txt", "Käse\r\n\ufeff"))
+    check_utf8(write(tmp_path / "empty.txt", b""))
+    with pytest.raises(InputError, match=rf"a\.txt {message}"):
+        check_utf8(write(tmp_path / "a.txt", content))
 
 
 def test_hidden_files_and_archive_leftovers_are_ignored(tmp_path: Path) -> None:

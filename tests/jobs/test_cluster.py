@@ -270,6 +270,17 @@ def test_used_resources_are_summarized_by_rule(tmp_path: Path) -> None:
     }
 
 
+def test_values_that_are_not_numbers_are_unknown(tmp_path: Path) -> None:
+    benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
+    path = tmp_path / "benchmarks/align/a.tsv"
+    path.write_text(path.read_text(encoding="utf-8").replace("60", "?"), encoding="utf-8")
+    report = tmp_path / "efficiency_report_1.csv"
+    report.write_text(REPORT.replace("3600", "?").replace("2048", "-"), encoding="utf-8")
+    table = by_rule(read_benchmarks(tmp_path / "benchmarks"), read_reports([report]))
+    align = table.set_index("rule").loc["align"]
+    assert pd.isna(align["minutes_used"]) and align["memory_mb_used"] == 100 + SNAKEMAKE_MB
+
+
 def test_usage_works_without_an_efficiency_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -304,7 +315,10 @@ def test_usage_of_a_named_run_has_the_report_of_all_runs(
 
 def test_unreadable_efficiency_report_is_refused(tmp_path: Path) -> None:
     report = tmp_path / "efficiency_report_1.csv"
-    with pytest.raises(InputError, match=r"cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read .*No such file.*--no-report"):
+        read_reports([report])
+    report.write_bytes("Name,Käse\n1,2\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"_1\.csv cannot be read \('utf-8' codec .*--no-report"):
         read_reports([report])
     report.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"is not an efficiency report of the SLURM plugin"):
@@ -319,3 +333,60 @@ def test_unreadable_efficiency_report_is_refused(tmp_path: Path) -> None:
     (tmp_path / "benchmarks/align/b.tsv").write_text("x\ty\n1\t2\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"b\.tsv is not a benchmark file"):
         measured(tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("s\tKäse\n".encode("latin-1"), r"cannot be read \('utf-8' codec .*\); move it"),
+        (b"", r"cannot be read \(No columns .*\); move it"),
+        (f"{HEADER}\n".encode(), r"is not a benchmark file of Snakemake; move it"),
+        (b"s\tmax_rss\n1\t2\n1\t2\t3\t4\n", r"cannot be read \(.*\); move it"),
+    ],
+)
+def test_unreadable_benchmark_file_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, message: str
+) -> None:
+    path = tmp_path / "benchmarks/align/a.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert main(["usage", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert re.match(rf"Error: .*{path} {message}", error) and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("table", ["file/table.csv", "folder", "x" * 300, "/proc/table.csv"])
+def test_unusable_table_of_usage_is_reported_before_the_work(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    table: str,
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+
+    def no_work(*_: Any) -> None:
+        raise AssertionError("the work started")
+
+    monkeypatch.setattr("semantic_tokens.jobs.cluster.usage.measured", no_work)
+    assert main(["usage", str(tmp_path), "--table", str(tmp_path / table)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Error: the output ") and error.count("\n") == 1
+
+
+def test_a_full_disk_ends_usage_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
+    table = tmp_path / "table.csv"
+    table.write_text("old", encoding="utf-8")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    assert main(["usage", str(tmp_path), "--table", str(table)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"Error: {table} cannot be written: the disk of {tmp_path} is full")
+    assert error.count("\n") == 1
+    assert table.read_text(encoding="utf-8") == "old"

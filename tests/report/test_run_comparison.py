@@ -322,3 +322,36 @@ def test_errors_of_the_command_are_one_line(
     error = capsys.readouterr().err
     assert error.startswith("Error: table.xls ") and error.count("\n") == 1
     assert ".csv" in error and ".html" in error
+
+
+@pytest.mark.parametrize(
+    "name", ["file/table.csv", "folder.html", f"{'x' * 300}.csv", "/proc/table.csv"]
+)
+def test_unusable_output_is_reported_before_the_comparison(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.html").mkdir()
+
+    def no_work(*_: Any) -> None:
+        raise AssertionError("the work started")
+
+    monkeypatch.setattr("semantic_tokens.report.run_comparison.runs.read_run", no_work)
+    output = ["--output", str(tmp_path / "first.csv"), "--output", str(tmp_path / name)]
+    assert main(["compare", BASE, "lr", "--directory", str(tmp_path), *output]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Error: the output ") and error.count("\n") == 1
+
+
+def test_comparison_is_written_to_the_file_of_a_link(tmp_path: Path) -> None:
+    for run in (BASE, "lr"):
+        save(tmp_path, run, {f"{ORACLE}/1": nli(np.arange(40) % 2 == 0)})
+    table, link = tmp_path / "table.csv", tmp_path / "link.csv"
+    table.touch()
+    link.symlink_to(table)
+    options = ["--directory", str(tmp_path), "--output", str(link)]
+    assert main(["compare", BASE, "lr", *options]) == 0
+    assert link.is_symlink() and table.read_text(encoding="utf-8").startswith("task,")

@@ -201,7 +201,7 @@ def test_full_disk_is_named_and_the_next_run_continues(
     with serving(lambda h: send_file(h, CONTENT)) as (address, requests):
         with monkeypatch.context() as patched:
             patched.setattr(addresses, "_get", fill_the_disk)
-            with pytest.raises(InputError, match=r"the disk of .* is full; free some space"):
+            with pytest.raises(InputError, match=r"the disk of .* is full \(.*\); free some space"):
                 fetch({"url": address} | spec)
         assert not (tmp_path / "downloaded").exists()
         downloaded = fetch({"url": address} | spec)

@@ -6,7 +6,7 @@ import unicodedata
 import numpy as np
 import pytest
 from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
-from tiny import byte_level_tokenizer
+from tiny import byte_level_tokenizer, character_tokenizer
 from tokenizers import (
     AddedToken,
     Encoding,
@@ -534,6 +534,68 @@ def test_truncation_and_padding_of_a_published_tokenizer_are_disabled(minilm):
 def test_folder_without_a_tokenizer_is_named_in_the_error(tmp_path):
     with pytest.raises(InputError, match=rf"the tokenizer of {tmp_path} cannot be opened"):
         open_tokenizer(tmp_path)
+
+
+def wordpiece_of_a_list(folder):
+    """A checkpoint's tokenizer with its subwords in a text file only."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "tomato", "番", "##s"]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    config = '{"tokenizer_class": "BertTokenizer"}'
+    (folder / "tokenizer_config.json").write_text(config, encoding="utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+def test_vocabulary_file_must_be_utf8_without_a_byte_order_mark(encoding, tmp_path):
+    wordpiece_of_a_list(tmp_path)
+    path = tmp_path / "vocab.txt"
+    path.write_text(path.read_text(encoding="utf-8"), encoding=encoding)
+    if encoding == "utf-8":
+        assert open_tokenizer(tmp_path).convert_tokens_to_ids("[PAD]") == 0
+        return
+    reason = {
+        "utf-8-sig": "begins with a byte order mark, .*; remove it: tail",
+        "utf-16": "is not UTF-8 but UTF-16; convert it: iconv",
+        "gb18030": "is not UTF-8, line 7: .*; convert it",
+    }[encoding]
+    with pytest.raises(InputError, match=rf"^{path} {reason}"):
+        open_tokenizer(tmp_path)
+
+
+def test_byte_order_mark_of_merges_is_named_in_the_error(tmp_path):
+    byte_level_tokenizer().save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer.json"
+    model = json.loads(file.read_text(encoding="utf-8"))["model"]
+    file.unlink()
+    config = '{"tokenizer_class": "RobertaTokenizer"}'
+    (tmp_path / "tokenizer_config.json").write_text(config, encoding="utf-8")
+    (tmp_path / "vocab.json").write_text(json.dumps(model["vocab"]), encoding="utf-8")
+    lines = ["#version: 0.2", *(" ".join(merge) for merge in model["merges"])]
+    merges = tmp_path / "merges.txt"
+    merges.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert open_tokenizer(tmp_path).tokenize("house") == ["house"]
+    merges.write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
+    with pytest.raises(InputError, match=rf"^{merges} begins with a byte order mark"):
+        open_tokenizer(tmp_path)
+
+
+def test_unused_vocabulary_file_may_have_a_byte_order_mark(tmp_path):
+    character_tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_text("[PAD]\n", encoding="utf-8-sig")
+    assert open_tokenizer(tmp_path).convert_tokens_to_ids("[PAD]") == 0
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_byte_order_mark_or_damage_of_a_json_file_is_named_in_the_error(name, tmp_path):
+    character_tokenizer().save_pretrained(tmp_path)
+    file = tmp_path / name
+    text = file.read_text(encoding="utf-8")
+    for content, encoding, reason in (
+        (text, "utf-8-sig", " begins with a byte order mark, .*; remove it"),
+        (text[:-3], "utf-8", r": not JSON \(.*\); fix it, or fetch the file again"),
+    ):
+        file.write_text(content, encoding=encoding)
+        with pytest.raises(InputError, match=rf"^{file}{reason}"):
+            open_tokenizer(tmp_path)
 
 
 def test_tokenizer_without_an_unknown_token_is_refused():

@@ -109,29 +109,31 @@ def parser() -> argparse.ArgumentParser:
 
 def compare(runs: Sequence[str], directory: Path, output: Sequence[Path]) -> None:
     """Print the comparison of two runs, and write it to files."""
+    from semantic_tokens.files import writing_output
     from semantic_tokens.report.run_comparison.compare import compare_runs
     from semantic_tokens.report.run_comparison.runs import read_run
-    from semantic_tokens.report.run_comparison.show import check_output, printed, write_comparison
+    from semantic_tokens.report.run_comparison.show import checked_output, printed, write_comparison
 
-    for path in output:
-        check_output(path)
+    targets = [checked_output(path) for path in output]
     first, second = (read_run(run, directory) for run in runs)
     comparison = compare_runs(first, second)
     print(printed(comparison))
-    for path in output:
-        write_comparison(comparison, path)
+    for target in targets:
+        with writing_output(target):
+            write_comparison(comparison, target)
 
 
 def show_usage(
     results: Path, reports: Sequence[Path] | None, margin: float, table: Path | None
 ) -> None:
     """Print the resources that a study's jobs used, and write them to a file."""
-    from semantic_tokens.files import atomic_file
+    from semantic_tokens.files import atomic_file, output_file, writing_output
     from semantic_tokens.jobs.cluster.usage import measured, page
 
+    target = None if table is None else output_file(table)
     used, origin = measured(results, reports)
-    if table is not None:
-        with atomic_file(table) as partial:
+    if target is not None:
+        with writing_output(target), atomic_file(target) as partial:
             used.to_csv(partial, index=False, float_format="%.2f")
     print(page(used, origin, margin))
 

@@ -1,4 +1,4 @@
-"""Atomic writes, file locks, and the JSON and JSON-lines files of the workflow."""
+"""Atomic writes, checks of outputs, file locks, and the JSON and JSON-lines files of the workflow."""
 
 import contextlib
 import fcntl
@@ -8,12 +8,13 @@ import math
 import os
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, full_disk
 
 log = logging.getLogger(__name__)
 
@@ -44,32 +45,161 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Write a folder atomically: yield a temporary folder next to ``path``, and replace ``path``
-    with it at the end.
+    with it at the end (:func:`replace_folder`).
 
-    If the body raises, the temporary folder is removed and ``path`` does not change. An old folder
-    is removed only after the new one is complete.
+    If the body raises, the temporary folder is removed and ``path`` does not change. Permissions
+    follow the umask.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _put_back(target)
     partial = target.with_name(f".{target.name}.partial")
-    old = target.with_name(f".{target.name}.old")
-    for leftover in (partial, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
+    folder_mode = partial.stat().st_mode
     try:
         yield partial
-        mode = partial.joinpath(".mode")
-        mode.touch()
-        for file in partial.rglob("*"):  # some libraries write files that only the owner can read
-            if file.is_file():
-                file.chmod(mode.stat().st_mode)
-        mode.unlink()
-        if target.exists():
-            target.rename(old)
-        partial.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        example = partial.joinpath(".mode")
+        example.touch()
+        file_mode = example.stat().st_mode
+        example.unlink()
+        for made in partial.rglob("*"):  # some libraries write files that only the owner can read
+            if made.is_dir():
+                made.chmod(folder_mode)
+            elif made.is_file():
+                made.chmod(file_mode)
+        replace_folder(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Rename a complete folder to ``target``, on the same disk.
+
+    An old folder at ``target`` is removed only when the new one is there. If the change fails or is
+    interrupted, the old folder is back. If the process is killed during the change, the next
+    :func:`atomic_folder` or :func:`replace_folder` finds the old folder.
+    """
+    old = _set_aside(target)
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)  # of an earlier change; the newer one still exists
+    try:
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+    finally:
+        _put_back(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _set_aside(target: Path) -> Path:
+    """The place of an old folder while a new one replaces it."""
+    return target.with_name(f".{target.name}.old")
+
+
+def _put_back(target: Path) -> None:
+    """Return a folder that was set aside, if nothing has replaced it."""
+    if not target.exists() and _set_aside(target).exists():
+        _set_aside(target).rename(target)
+
+
+def output_path(output: str | Path) -> Path:
+    """The path of an output that a user names, with links resolved.
+
+    Raises:
+        InputError: there is no way to it, because a part of it is a file or a link to itself.
+    """
+    try:
+        target = Path(output).resolve()
+        above = next(path for path in [target, *target.parents] if path.exists())
+        is_link = target.is_symlink()  # that could not be resolved
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"the output {output} cannot be reached ({reason}); name another place"
+        ) from error
+    if is_link:
+        raise InputError(f"the output {output} is a link that leads to itself; name another place")
+    if above != target and not above.is_dir():
+        raise InputError(
+            f"the output {output} cannot be below {above}, which is a file; name another place"
+        )
+    return target
+
+
+def check_writable(target: Path) -> None:
+    """Check that :func:`atomic_file` or :func:`atomic_folder` can write here. Missing folders above
+    it are created.
+
+    Args:
+        target: from :func:`output_path`.
+
+    Raises:
+        InputError: the folder above cannot be created, or files cannot be written in it, for
+            example without permission.
+    """
+    writable = next(path for path in target.parents if path.exists())
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"the output {target} cannot be written in {writable} ({error.strerror}); name another "
+            "place"
+        ) from error
+
+
+def output_file(output: str | Path) -> Path:
+    """The path of a file that a user names for an output, with links resolved. Missing folders
+    above it are created.
+
+    Raises:
+        InputError: a file cannot be written there.
+    """
+    target = output_path(output)
+    if target.exists() and not target.is_file():
+        kind = "a folder" if target.is_dir() else "not an ordinary file"
+        raise InputError(f"the output {output} is {kind}; name a file")
+    check_writable(target)
+    return target
+
+
+@contextlib.contextmanager
+def full_disk_is_told(what: str, folder: Path, remedy: str) -> Iterator[None]:
+    """A context to write files.
+
+    Args:
+        what: the download or the output, for the message.
+        folder: a folder on the disk to which it is written.
+        remedy: what the user can do.
+
+    Raises:
+        InputError: the disk is full, or a quota is reached.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # libraries report it with exceptions of their own
+        if (said := full_disk(error)) is None:
+            raise
+        raise InputError(
+            f"{what}: the disk of {folder} is full ({said[:200]}); {remedy}"
+        ) from error
+
+
+@contextlib.contextmanager
+def writing_output(target: Path) -> Iterator[None]:
+    """A context to write an output that a user names, with :func:`atomic_file` or
+    :func:`atomic_folder`.
+
+    Raises:
+        InputError: the disk is full. An old output does not change.
+    """
+    remedy = "free some space, or name an output on another disk"
+    with full_disk_is_told(f"{target} cannot be written", target.parent, remedy):
+        yield
 
 
 def copy_files(source: Path, target: Path, *patterns: str) -> None:

@@ -7,9 +7,9 @@ Only the rows of the word embeddings change: they become the embeddings of their
 
 import json
 import logging
+import os
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,7 +26,15 @@ from transformers import (
 from semantic_tokens.data.lexicons.published import table
 from semantic_tokens.embeddings.alignment import TranslationPairs, align, single_subword_pairs
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import atomic_file, write_json
+from semantic_tokens.files import (
+    atomic_file,
+    atomic_folder,
+    check_writable,
+    full_disk_is_told,
+    output_path,
+    write_json,
+    writing_output,
+)
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.grouping.kmeans import Metric, kmeans_groups
 from semantic_tokens.grouping.lexicon_components import lexicon_groups
@@ -150,8 +158,7 @@ def semantic_version(
     _check_options(ratio, method, lexicons)
     target = _checked_output(Path(output), overwrite)
     source = _found(model, revision, convert_pickle)
-    if target == source.resolve() or target in source.resolve().parents:
-        raise InputError(f"{target} contains the model itself; name another folder for the output")
+    _check_nothing_read_is_in(target, [source, *map(Path, lexicons)])
     config = open_config(source, trust_remote_code=trust_remote_code)
     tokenizer = open_tokenizer(source, trust_remote_code=trust_remote_code)
     subwords = vocabulary_size(tokenizer)
@@ -201,8 +208,7 @@ def semantic_version(
         "max_iterations": max_iterations,
         "cluster_unused": cluster_unused,
     }
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
-        made = Path(temporary, "made")
+    with writing_output(target), atomic_folder(target) as made:
         _copy_all_but_weights(source, made, target)
         _write_weights(files, made, empty, groups)
         groups.save(made / GROUPS)
@@ -211,9 +217,6 @@ def semantic_version(
         name = push_to_hub or target.name
         card = CardContent(name, str(model), revision, subwords, len(groups.weight), steps)
         write_card(card, made)
-        if target.exists():
-            target.rename(Path(temporary, "old"))
-        made.rename(target)
     published = None if push_to_hub is None else push(target, push_to_hub)
     return Made(target, subwords, len(groups.weight), published)
 
@@ -244,12 +247,16 @@ def export_model(
         raise InputError(f"{model} contains no config.json; name a folder of results/models")
     if groups is not None and not Path(groups).is_file():
         raise InputError(f"there is no file {groups}; name one of results/groups")
+    _check_nothing_read_is_in(target, [model, *([] if groups is None else [Path(groups)])])
+    weight_files(model, convert_pickle=True)  # the library's errors do not name a damaged index
     if push_to_hub is not None:
         check_push(push_to_hub)
     files = ModelFiles(model, None if groups is None else Path(groups))
     steps = {"model": str(model), "groups": None if groups is None else str(groups)}
-    embedding = export_with_card(files, model, target, recipe=steps, name=push_to_hub)
-    write_json(steps, target / ORIGIN)
+    with writing_output(target), atomic_folder(target) as made:
+        name = push_to_hub or target.name
+        embedding = export_with_card(files, model, made, recipe=steps, name=name)
+        write_json(steps, made / ORIGIN)
     published = None if push_to_hub is None else push(target, push_to_hub)
     return Made(target, len(embedding.token_to_group), len(embedding.weight), published)
 
@@ -270,20 +277,10 @@ def _checked_output(output: Path, overwrite: bool) -> Path:
     Raises:
         InputError: it cannot be written, or contains files that must not be replaced.
     """
-    try:
-        target = output.resolve()
-        above = next(path for path in [target, *target.parents] if path.exists())
-        is_link = target.is_symlink()  # that could not be resolved
-    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"the output {output} cannot be reached ({reason}); name another folder"
-        ) from error
-    if is_link:
-        raise InputError(f"the output {output} is a link that leads to itself; name another folder")
-    if not above.is_dir():
-        raise InputError(f"{above} is a file; name a folder for the output")
+    target = output_path(output)
     if target.exists():
+        if not target.is_dir():
+            raise InputError(f"the output {output} is a file; name a folder")
         if target.is_mount():
             raise InputError(
                 f"{output} is a mount point and cannot be replaced; name a folder in it"
@@ -301,17 +298,34 @@ def _checked_output(output: Path, overwrite: bool) -> Path:
                 )
             if not overwrite:
                 raise InputError(f"{output} exists; name another folder, or pass --overwrite")
-    writable = target.parent if target.parent.exists() else above
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"the output {output} cannot be written in {writable} ({error.strerror}); name another "
-            "folder"
-        ) from error
+    check_writable(target)
     return target
+
+
+def _check_nothing_read_is_in(target: Path, paths: Iterable[Path]) -> None:
+    """Check that a new folder at ``target`` does not replace a file that is read for it.
+
+    Args:
+        target: the output, with links resolved. It may be in a folder that is read.
+        paths: the files and folders that are read.
+
+    Raises:
+        InputError: ``target`` is, or contains, one of them, or a file to which they link.
+    """
+    for path in paths:
+        source = path.resolve()
+        links = (link for link in source.rglob("*") if link.is_symlink())
+        for read in [source, *(link for link in links if not link.is_relative_to(target))]:
+            if _real(read).is_relative_to(target):
+                raise InputError(
+                    f"the output {target} contains {_real(read)}, which this command reads; name "
+                    "another folder"
+                )
+
+
+def _real(path: Path) -> Path:
+    """A path with links resolved. Unlike :meth:`Path.resolve`, it accepts a link to itself."""
+    return Path(os.path.realpath(path))
 
 
 def _found(model: str | Path, revision: str | None, convert_pickle: bool) -> Path:
@@ -329,11 +343,14 @@ def _found(model: str | Path, revision: str | None, convert_pickle: bool) -> Pat
 
 def _from_hub(name: str, revision: str | None, convert_pickle: bool) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     ignored = [pattern for pattern in _IGNORED if not (convert_pickle and pattern == _PICKLES)]
+    cache = Path(HF_HUB_CACHE)
     try:
-        return Path(snapshot_download(name, revision=revision, ignore_patterns=ignored))
+        with full_disk_is_told(f"the model {name}", cache, "free some space, or set HF_HOME"):
+            return Path(snapshot_download(name, revision=revision, ignore_patterns=ignored))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(
@@ -386,15 +403,18 @@ def _pairs(tokenizer: PreTrainedTokenizerFast, lexicons: Sequence[str | Path]) -
 
 def _copy_all_but_weights(source: Path, made: Path, target: Path) -> None:
     """Copy the configuration, the tokenizer, and other files of the model, such as the additional
-    layers of sentence-transformers. A ``target`` within ``source`` is not copied."""
+    layers of sentence-transformers. A ``target`` within ``source``, and links that lead nowhere,
+    are not copied."""
     weights = (*_OTHER_WEIGHTS, "*.safetensors", "*.bin.index.json", *_OTHER_FORMS)
 
     def ignored(folder: str, names: list[str]) -> set[str]:
         patterns = [*weights, "README.md"] if Path(folder) == source else []
         found = set(shutil.ignore_patterns(*patterns, ".*")(folder, names))
-        return found | {name for name in names if Path(folder, name).resolve() == target}
+        return found | {name for name in names if _real(Path(folder, name)) == target}
 
-    shutil.copytree(source, made, ignore=ignored)
+    mode = made.stat().st_mode
+    shutil.copytree(source, made, ignore=ignored, ignore_dangling_symlinks=True, dirs_exist_ok=True)
+    made.chmod(mode)  # the source may be read-only
 
 
 def _write_weights(

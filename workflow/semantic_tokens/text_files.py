@@ -140,6 +140,22 @@ def json_document(path: str | Path) -> Any:
     return value
 
 
+def check_utf8(path: str | Path) -> None:
+    """Check a text file that another library will read: it must be UTF-8 without a byte order mark,
+    which these libraries take for text.
+
+    Raises:
+        InputError: it has a byte order mark, or is not UTF-8.
+    """
+    if Path(path).read_bytes().startswith(codecs.BOM_UTF8):
+        raise InputError(
+            f"{path} begins with a byte order mark, which is not part of its text; remove it: "
+            "tail -c +4 FILE > NEW"
+        )
+    with _opened(path) as file:
+        _decoded(file.read(), 1, path, "utf-8")
+
+
 def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a JSON-lines file, with their line numbers. Blank lines are skipped. Half of a
     surrogate pair becomes U+FFFD, and the log has the number of replacements.

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, full_disk, message_with
 from semantic_tokens.jobs.cluster.gpus import gpu_count
 
 
@@ -55,7 +55,7 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
         )
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
-        if full := _message_with(error, _FULL_DISK, errno.ENOSPC, errno.EDQUOT):
+        if full := full_disk(error):
             log.error(
                 "%s: a disk that it writes to is full (%s); free some space and run the same command "
                 "again: finished results are kept",
@@ -63,7 +63,7 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
                 full,
             )
             sys.exit(1)
-        if short := _message_with(error, _TOO_LITTLE_MEMORY, errno.ENOMEM):
+        if short := message_with(error, _TOO_LITTLE_MEMORY, errno.ENOMEM):
             log.error(
                 "%s: there is too little memory (%s); end other programs, lower `device_batch_size` "
                 "if it trains, or raise its `memory_mb` on a cluster, and run the same command "
@@ -73,7 +73,7 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
             )
             sys.exit(1)
         for signs, remedy in _UNUSABLE_GPU:
-            if said := _message_with(error, signs):
+            if said := message_with(error, signs):
                 log.error("%s: the GPU cannot be used (%s); %s", snakemake.rule, said, remedy)
                 sys.exit(1)
         log.exception("%s failed; this is a bug; please report it with this log", snakemake.rule)
@@ -119,14 +119,6 @@ def log_to(files: Iterable[str]) -> None:
     logging.getLogger("accelerate").setLevel(logging.ERROR)
 
 
-# Signs of a full disk in the libraries' errors: safetensors writes it as text, torch as a wrong
-# position of its writer.
-_FULL_DISK = (
-    "No space left on device",
-    "Disk quota exceeded",
-    "PytorchStreamWriter failed",
-    "fail at inline_container.cc",
-)
 # Signs of too little memory of the machine or a GPU, in this process or in another process of the
 # same training.
 _TOO_LITTLE_MEMORY = (
@@ -156,17 +148,3 @@ _UNUSABLE_GPU = (
         "`gpus_per_job: 0` and CUDA_VISIBLE_DEVICES to nothing to compute on the CPU",
     ),
 )
-
-
-def _message_with(error: BaseException | None, signs: Iterable[str], *numbers: int) -> str | None:
-    """The message of an exception or one of its causes that has one of these error numbers or
-    contains one of these signs, or None."""
-    while error is not None:
-        said = f"{type(error).__name__}: {error}"
-        for line in said.splitlines():
-            if any(sign in line for sign in signs):
-                return line.strip()
-        if isinstance(error, OSError) and error.errno in numbers:
-            return str(error)
-        error = error.__cause__ or error.__context__
-    return None

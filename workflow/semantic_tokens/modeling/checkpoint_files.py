@@ -1,6 +1,5 @@
 """The weight files in the folder of a checkpoint."""
 
-import json
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,8 +14,10 @@ from transformers.utils import (
     WEIGHTS_INDEX_NAME,
     WEIGHTS_NAME,
 )
+from transformers.utils.hub import get_checkpoint_shard_files
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.text_files import check_utf8
 
 
 def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Path]:
@@ -27,7 +28,8 @@ def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Pa
         convert_pickle: accept a checkpoint that has only pickled weights.
 
     Raises:
-        InputError: there is no file, a shard is missing, or pickled weights are not accepted.
+        InputError: there is no file, a shard is missing, the index of the shards cannot be read, or
+            pickled weights are not accepted.
     """
     folder = Path(folder)
     found = _files(folder, SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
@@ -53,8 +55,18 @@ def _files(folder: Path, single: str, index: str) -> list[Path]:
         return [folder / single]
     if not (folder / index).is_file():
         return []
-    names = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()
-    files = [folder / name for name in sorted(set(names))]
+    check_utf8(folder / index)
+    try:
+        # from_pretrained reads it in the same way, and opens what is made from this checkpoint.
+        names, _ = get_checkpoint_shard_files(folder, folder / index)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{folder / index} is not an index of weights ({type(error).__name__}: {error}); get the "
+            "checkpoint again, or save it with save_pretrained"
+        ) from error
+    if not names:
+        raise InputError(f"{folder / index} names no file with weights; get the checkpoint again")
+    files = [Path(name) for name in names]
     for file in files:
         if not file.is_file():
             raise InputError(

@@ -69,14 +69,14 @@ def save_plain(model: nn.Module, folder: str | Path) -> None:
 
 
 def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> PreTrainedModel:
-    """Write a semantic-token model as a plain checkpoint with the backbone's tokenizer.
+    """Write the files of a semantic-token model as a plain checkpoint with the backbone's tokenizer.
 
     It includes the head of masked language modelling if the model has one.
 
     Args:
         files: the files of the model.
         tokenizer: the folder of the tokenizer files to copy.
-        folder: the folder to write.
+        folder: the folder for the files. The caller writes it atomically.
 
     Returns:
         the plain model.
@@ -84,10 +84,9 @@ def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> PreT
     head = "masked_language_modelling" if _has_head(files) else "none"
     model = load_model(head, files)
     make_plain(model)
-    with atomic_folder(folder) as partial:
-        model.save_pretrained(partial)
-        copy_files(Path(tokenizer), partial, "*token*")
-        copy_files(files.source, partial, "*.py")
+    model.save_pretrained(folder)
+    copy_files(Path(tokenizer), Path(folder), "*token*")
+    copy_files(files.source, Path(folder), "*.py")
     return model
 
 
@@ -97,20 +96,19 @@ def export_with_card(
     folder: str | Path,
     *,
     recipe: Mapping[str, Any],
+    name: str,
     scores: Sequence[Path] = (),
-    name: str | None = None,
 ) -> SemanticTokenEmbedding:
     """:func:`export`, with a model card.
 
     Args:
         recipe: the recipe of the model, for the card.
+        name: the name of the model, for the card.
         scores: files in ``results/scores``, for the card.
-        name: the name of the model; None is the folder's name.
 
     Returns:
         the embedding of the model before the conversion.
     """
-    folder = Path(folder)
     source = files.source
     origin = getattr(open_config(source), ORIGIN, None) or {}
     if is_semantic_token_model(files.folder):
@@ -120,7 +118,7 @@ def export_with_card(
     export(files, tokenizer, folder)
     write_card(
         CardContent(
-            name=name or folder.name,
+            name=name,
             base_model=_described(origin) or source.name,
             revision=origin.get("revision"),
             subwords=len(embedding.token_to_group),

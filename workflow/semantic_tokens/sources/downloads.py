@@ -6,15 +6,14 @@ job starts again. So fetched files are kept, and the next run continues. When al
 and their checksums are correct, the folder is renamed. No downloaded code is run.
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.files import read_json, write_json
+from semantic_tokens.files import full_disk_is_told, read_json, replace_folder, write_json
 from semantic_tokens.sources.addresses import HUB, from_addresses
-from semantic_tokens.sources.folder import full_disk_is_told, read_checksums, sha256_of
+from semantic_tokens.sources.folder import read_checksums, sha256_of
 from semantic_tokens.sources.hub import from_hub
 
 #: An additional file with the source, the revision, and the sizes and checksums of the files.
@@ -51,18 +50,17 @@ def fetch_download(
     if spec.get("checksums"):
         decisive["checksums"] = read_checksums(spec["checksums"])  # the content, not the path
     mirrors = mirrors or {}
-    with full_disk_is_told(name, partial):
+    remedy = "free some space and start again: data that has arrived is kept"
+    with full_disk_is_told(f"download {name!r}", partial, remedy):
         _begin(partial, decisive)
         if spec.get("hub"):
             revision, sums = from_hub(name, spec, partial, mirrors.get(HUB))
         else:
             revision, sums = from_addresses(name, decisive, partial, mirrors)
         _describe(partial, spec, revision, sums)
-    if target.exists():
-        shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     (partial / _SPEC).unlink()  # last, since a folder without it is not continued
-    os.replace(partial, target)
+    replace_folder(partial, target)
 
 
 def _describe(

@@ -1,13 +1,11 @@
 """The folder of a download: allowed names, matching files, checksums, and disk space."""
 
-import errno
 import fnmatch
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from semantic_tokens.errors import InputError
@@ -82,17 +80,3 @@ def require_room(what: str, folder: Path, size: int) -> None:
             f"{what} needs {size / 1e9:.1f} GB and the disk of {folder} has "
             f"{free / 1e9:.1f} GB free; free some space, or run with --directory on another disk"
         )
-
-
-@contextmanager
-def full_disk_is_told(name: str, folder: Path) -> Iterator[None]:
-    """Convert the system's error for a full disk to an InputError."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise InputError(
-            f"download {name!r}: the disk of {folder} is full; free some space and start again: "
-            "data that has arrived is kept"
-        ) from error

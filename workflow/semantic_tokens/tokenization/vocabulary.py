@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.text_files import check_utf8, json_document
 
 _UNUSED = re.compile(r"\[unused_?\d+\]|<unused_?\d+>")
 # Never occurs in text, because a Unigram model sees "▁" in place of a space.
@@ -41,12 +42,16 @@ def open_tokenizer(
         source: a folder in the layout of the hub.
 
     Raises:
-        InputError: there is no tokenizer, or it cannot be converted to a fast one.
+        InputError: there is no tokenizer, one of its files cannot be read or has a byte order mark,
+            or it cannot be converted to a fast one.
     """
+    folder = Path(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
     except Exception as error:  # each kind of tokenizer raises other errors
-        raise InputError(_reason(Path(source), error)) from error
+        raise InputError(_reason(folder, error)) from error
+    if not (folder / "tokenizer.json").is_file():
+        _check_vocabulary_files(folder)
     if set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
         # The library creates an empty tokenizer if there is no file.
         raise InputError(
@@ -63,17 +68,27 @@ def open_tokenizer(
 
 def _reason(folder: Path, error: Exception) -> str:
     """The reason why a tokenizer cannot be opened. The library's error does not name the file."""
-    for file in sorted(folder.glob("*.json")):
-        try:
-            json.loads(file.read_bytes())
-        except ValueError as broken:
-            return f"{file} is not JSON ({broken}); get the checkpoint again"
+    try:
+        for file in sorted(folder.glob("*.json")):
+            check_utf8(file)
+            json_document(file)
+        _check_vocabulary_files(folder)
+    except InputError as broken:
+        return str(broken)
     said = " ".join(str(error).split())[:300]
     lacks = "" if (folder / "tokenizer.json").is_file() else "there is no tokenizer.json; "
     return (
         f"the tokenizer of {folder} cannot be opened ({lacks}{said}); save one there with "
         "AutoTokenizer.from_pretrained(…).save_pretrained(…)"
     )
+
+
+def _check_vocabulary_files(folder: Path) -> None:
+    """Check the encoding of a tokenizer's files of lines. The library keeps a byte order mark as a
+    part of the first subword, such as the padding token."""
+    for name in ("vocab.txt", "merges.txt"):
+        if (folder / name).is_file():
+            check_utf8(folder / name)
 
 
 def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:

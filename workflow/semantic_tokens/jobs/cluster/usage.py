@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -23,7 +24,8 @@ SNAKEMAKE_MB = 450
 _BATCH_MB = 180
 #: The start of the names of grouped fine-tunings in an efficiency report.
 _SHARED = "fine_tunings_"
-_REPORT_COLUMNS = {"Elapsed_sec", "TotalCPU_sec", "NCPUS", "MaxRSS_MB", "RequestedMem_MB"}
+_REPORT_COLUMNS = ["Elapsed_sec", "TotalCPU_sec", "NCPUS", "MaxRSS_MB", "RequestedMem_MB"]
+_BENCHMARK_COLUMNS = ["s", "max_rss", "cpu_time"]
 
 COLUMNS = [
     "rule", "jobs", "memory_mb_asked", "memory_mb_used", "minutes_asked", "minutes_used",
@@ -49,13 +51,12 @@ def read_benchmarks(folder: str | Path) -> pd.DataFrame:
     """
     rows = []
     for path in sorted(Path(folder).rglob("*.tsv")):
-        table = pd.read_csv(path, sep="\t", na_values=["-"])
-        if not {"s", "max_rss", "cpu_time"} <= set(table):
+        table = _read(path, "benchmark file", "move it elsewhere", sep="\t", na_values=["-"])
+        if table.empty or not set(_BENCHMARK_COLUMNS) <= set(table):
             raise InputError(f"{path} is not a benchmark file of Snakemake; move it elsewhere")
         last = table.iloc[-1]
         asked = _literal(last.get("resources"))
-        memory = pd.to_numeric(last["max_rss"], errors="coerce")
-        seconds = float(last["s"])
+        seconds, memory, cpu_seconds = pd.to_numeric(last[_BENCHMARK_COLUMNS], errors="coerce")
         rows.append(
             {
                 "rule": path.relative_to(folder).parts[0],
@@ -64,7 +65,7 @@ def read_benchmarks(folder: str | Path) -> pd.DataFrame:
                 "minutes_asked": asked.get("runtime"),
                 "minutes_used": seconds / 60,
                 "cpus_asked": _threads(last.get("threads")),
-                "cpus_used": pd.to_numeric(last["cpu_time"], errors="coerce") / max(seconds, 1e-9),
+                "cpus_used": cpu_seconds / max(seconds, 1e-9),
             }
         )
     return _table(rows)
@@ -83,11 +84,8 @@ def read_reports(paths: Iterable[str | Path]) -> pd.DataFrame:
     """
     rows = []
     for path in paths:
-        try:
-            table = pd.read_csv(path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"the efficiency report {path} cannot be read ({error})") from error
-        if missing := sorted(_REPORT_COLUMNS - set(table)):
+        table = _read(path, "efficiency report", "leave reports out with `--no-report`")
+        if missing := sorted(set(_REPORT_COLUMNS) - set(table)):
             raise InputError(
                 f"{path} is not an efficiency report of the SLURM plugin: it has no column "
                 f"{', '.join(missing)}"
@@ -98,11 +96,12 @@ def read_reports(paths: Iterable[str | Path]) -> pd.DataFrame:
                 "here (its administrators set `AccountingStoreFlags=job_comment`); leave the "
                 "report out with `--no-report`"
             )
+        table[_REPORT_COLUMNS] = table[_REPORT_COLUMNS].apply(pd.to_numeric, errors="coerce")
         for _, row in table.iterrows():
             named = re.match(r"(?:rule_)?(.+?)(?:_wildcards_.*)?$", str(row["RuleName"]))
             rule = named[1] if named else ""
             shares = rule.startswith(_SHARED)
-            seconds = float(row["Elapsed_sec"])
+            seconds = row["Elapsed_sec"]
             rows.append(
                 {
                     "rule": rule.removeprefix(_SHARED),
@@ -199,6 +198,15 @@ def page(table: pd.DataFrame, origin: str, margin: float) -> str:
         "values that no job has shown are left out. Memory is measured every 30 seconds, so short peaks may "
         f"be missed.\n{text}"
     )
+
+
+def _read(path: str | Path, kind: str, remedy: str, **options: Any) -> pd.DataFrame:
+    """The table in a text file, with the options of :func:`pandas.read_csv`."""
+    try:
+        return pd.read_csv(path, **options)
+    except (OSError, ValueError) as error:  # includes pandas' and UnicodeDecodeError
+        reason = " ".join(str(error).split())
+        raise InputError(f"the {kind} {path} cannot be read ({reason}); {remedy}") from error
 
 
 def _table(rows: list[dict[str, object]]) -> pd.DataFrame:

@@ -7,14 +7,26 @@ from typing import Any
 import pandas as pd
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.files import output_file
 from semantic_tokens.report.pages import Section, write_csv, write_page
 from semantic_tokens.report.run_comparison.compare import COLUMNS, RunComparison
 
 NUMBERS = dict.fromkeys(COLUMNS[4:], ".4f")
 
 
-def check_output(path: str | Path) -> None:
-    """Raise an InputError if :func:`write_comparison` cannot write this kind of file."""
+def checked_output(path: str | Path) -> Path:
+    """The file for :func:`write_comparison`, with links resolved.
+
+    Raises:
+        InputError: it cannot be written, or is of another kind.
+    """
+    _check_kind(path)
+    target = output_file(path)
+    _check_kind(target)
+    return target
+
+
+def _check_kind(path: str | Path) -> None:
     if Path(path).suffix not in (".csv", ".html"):
         raise InputError(f"{path} ends neither in .csv nor in .html; rename it")
 
@@ -25,7 +37,7 @@ def write_comparison(comparison: RunComparison, path: str | Path) -> None:
     Raises:
         InputError: the suffix is another one.
     """
-    check_output(path)
+    _check_kind(path)
     if Path(path).suffix == ".csv":
         write_csv(_renamed(comparison, comparison.table), path, _renamed_formats(comparison))
         return
