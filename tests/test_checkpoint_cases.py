@@ -428,11 +428,11 @@ def test_a_model_that_is_a_file_is_reported(
 
 
 def test_linked_model_files_are_copied(workdir: Path) -> None:
-    """The hub's cache consists of links to files."""
+    """The hub's cache consists of relative links to files."""
     (workdir / "snapshot").mkdir()
     for number, file in enumerate((workdir.parent / "original").iterdir()):
         (workdir / f"blob-{number}").write_bytes(file.read_bytes())
-        (workdir / "snapshot" / file.name).symlink_to(workdir / f"blob-{number}")
+        (workdir / "snapshot" / file.name).symlink_to(f"../blob-{number}")
     for name, target in (("loop", "loop"), ("dangling", "nowhere")):
         (workdir / "snapshot" / name).symlink_to(target)
     assert group("new", model="snapshot") == 0

@@ -410,10 +410,15 @@ def _copy_all_but_weights(source: Path, made: Path, target: Path) -> None:
     def ignored(folder: str, names: list[str]) -> set[str]:
         patterns = [*weights, "README.md"] if Path(folder) == source else []
         found = set(shutil.ignore_patterns(*patterns, ".*")(folder, names))
-        return found | {name for name in names if _real(Path(folder, name)) == target}
+        paths = {name: Path(folder, name) for name in names}
+        return found | {
+            name
+            for name, path in paths.items()
+            if _real(path) == target or not os.path.exists(path)
+        }
 
     mode = made.stat().st_mode
-    shutil.copytree(source, made, ignore=ignored, ignore_dangling_symlinks=True, dirs_exist_ok=True)
+    shutil.copytree(source, made, ignore=ignored, dirs_exist_ok=True)
     made.chmod(mode)  # the source may be read-only
 
 
