@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ import transformers
 from safetensors.torch import load_file
 from tiny import character_tokenizer
 
+from semantic_tokens import reuse
 from semantic_tokens.cli import main
 from semantic_tokens.errors import InputError
 from semantic_tokens.reuse import semantic_version
@@ -177,6 +179,30 @@ def test_command_error_names_the_fix_in_one_line(
         assert (folder / "thesis.txt").read_text() == "years of work"
         assert len([*folder.iterdir()]) == 1
     assert not (tmp_path / "new").exists()
+
+
+def test_interrupted_command_keeps_the_old_output(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "grouped"
+    arguments = ["group", "--model", str(model), "--ratio", "0.5", "--output", str(output)]
+    assert main(arguments) == 0
+    before = {path.name: path.read_bytes() for path in output.iterdir() if path.is_file()}
+    capsys.readouterr()
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reuse, "write_card", interrupted)
+    assert main([*arguments, "--overwrite"]) == 130
+    assert capsys.readouterr().err.endswith(
+        "Stopped. An unfinished output is not kept, and does not replace an old one.\n"
+    )
+    assert {path.name: path.read_bytes() for path in output.iterdir() if path.is_file()} == before
+    assert list(tmp_path.glob(".*")) == []
 
 
 def test_decoder_or_pickled_weights_are_refused(model: Path, tmp_path: Path) -> None:

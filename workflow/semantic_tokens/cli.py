@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from semantic_tokens import __version__
 from semantic_tokens.errors import InputError
@@ -143,16 +144,28 @@ COMMANDS_ON_RESULTS: dict[str, Callable[..., None]] = {"compare": compare, "usag
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Return 0, or 1 after an error message."""
+    """Run one command. Return 0, 1 after an error message, or 130 after Ctrl-C."""
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
-    if command in COMMANDS_ON_RESULTS:
-        try:
+    try:
+        if command in COMMANDS_ON_RESULTS:
             COMMANDS_ON_RESULTS[command](**options)
-        except InputError as error:
-            print(f"Error: {error}", file=sys.stderr)
-            return 1
-        return 0
+        else:
+            make_model(command, options)
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "Stopped. An unfinished output is not kept, and does not replace an old one.",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+def make_model(command: str, options: dict[str, Any]) -> None:
+    """Run ``group`` or ``export``, and print what was made."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -163,16 +176,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from semantic_tokens.reuse import export_model, semantic_version
 
     disable_progress_bar()  # the library's progress bars for loading; ours are shown
-
-    try:
-        made = semantic_version(**options) if command == "group" else export_model(**options)
-    except InputError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
+    made = semantic_version(**options) if command == "group" else export_model(**options)
     print(f"{made.folder}: {made.subwords} subwords in {made.groups} semantic tokens")
     if made.published is not None:
         print(f"uploaded to {made.published}")
-    return 0
 
 
 if __name__ == "__main__":
