@@ -152,7 +152,7 @@ def test_full_disk_is_named_and_the_next_run_continues(
         messages = {
             # The hub sends the size in advance.
             "full_hub": r"needs .* GB and the disk of \S+ has .* free; free some space",
-            "full": r"the disk of \S+ is full; free some space and start again",
+            "full": r"the disk of \S+ is full \(.*\); free some space and start again",
         }
         for name, message in messages.items():
             failed = study.run(TARGETS[name], change=change)
