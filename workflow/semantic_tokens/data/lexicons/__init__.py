@@ -1,13 +1,16 @@
 """Bilingual dictionaries and concept lists, each converted to one table (paper, section 2.2)."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from semantic_tokens.data.languages import require_languages
 from semantic_tokens.data.lexicons import colexnet, package_words, panlex, published
-from semantic_tokens.data.lexicons.entry import LANGUAGES, Entry
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
+
+log = logging.getLogger(__name__)
 
 Reader = Callable[..., Iterator[Entry]]
 
@@ -37,7 +40,7 @@ def read_source(reader: str, options: dict[str, Any], path: Path | None) -> Iter
         path: the archive, folder or file to read, if the reader needs one.
 
     Raises:
-        InputError: there is no such reader, or its input is malformed, or has no word in a
+        InputError: there is no such reader, or its input is malformed, or has no word in any
             requested language.
     """
     if reader not in READERS:
@@ -49,9 +52,13 @@ def read_source(reader: str, options: dict[str, Any], path: Path | None) -> Iter
 def _in_all_languages(
     entries: Iterator[Entry], languages: Sequence[str] | None, where: str
 ) -> Iterator[Entry]:
-    """The entries. Raise an InputError at the end if a requested language has none."""
+    """The entries. At the end, the log names the requested languages that have none: a lexicon need
+    not have all languages of a study. If all are missing, an InputError is raised."""
     found = set()
     for entry in entries:
         found.add(entry.language)
         yield entry
-    require_languages(languages, found, where, LANGUAGES)
+    if not found:
+        require_languages(languages, found, where, "lexicon's `languages`")
+    if missing := sorted(set(languages or ()) - found):
+        log.warning("%s: no word in %s", where, ", ".join(missing))

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.data.languages import known_language, require_languages
-from semantic_tokens.data.lexicons.entry import LANGUAGES, Entry
+from semantic_tokens.data.languages import known_language
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, filled_lines
 
@@ -53,12 +53,10 @@ def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Ent
     kept: n-grams with marks at both ends (in scripts without spaces, also n-grams without marks).
 
     Raises:
-        InputError: there is no network, it contains more than a graph, or a requested language is
-            missing.
+        InputError: there is no network, or it contains more than a graph.
     """
     files = files_in(path, *(f"**/*{ending}" for ending in (*_PICKLES, ".tsv")))
     concepts = set()
-    available = {"eng"}
     for file in files:
         for concept, node in _edges(file):
             concepts.add(concept)
@@ -68,7 +66,6 @@ def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Ent
             language = known_language(code)
             if language is None:  # a code that was removed from ISO 639-3
                 continue
-            available.add(language)
             word = _word(ngram, language)
             if word and (languages is None or language in languages):
                 yield Entry(f"colexnet:{concept}", language, word, "colexnet")
@@ -82,7 +79,6 @@ def colexnet(path: Path, languages: Sequence[str] | None = None) -> Iterator[Ent
             "language:ngram, or a .tsv of such edges; export one with the authors' network_builder "
             "(expand_graph), or leave colexnet out of the experiments' alignments"
         )
-    require_languages(languages, available, str(path), LANGUAGES)
 
 
 def _edges(file: Path) -> Iterator[tuple[str, str]]:

@@ -2,9 +2,6 @@
 
 from typing import NamedTuple
 
-#: The option that requests languages, for messages.
-LANGUAGES = "lexicon's `languages`"
-
 
 class Entry(NamedTuple):
     """One word for one concept. Entries of one concept are translations of each other.

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.data.languages import known_language, languages_of, require_languages
-from semantic_tokens.data.lexicons.entry import LANGUAGES, Entry
+from semantic_tokens.data.languages import known_language
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, numbered_lines, plain_name, table_rows
 
@@ -31,8 +31,7 @@ def panlex(
         single_words: leave out expressions of more than one word, which are never single subwords.
 
     Raises:
-        InputError: a table is missing, incomplete, or lacks a column, or a requested language is
-            missing.
+        InputError: a table is missing, incomplete, or lacks a column.
     """
     tables = {name: files_in(path, f"**/{name}.csv") for name in ("langvar", "expr", "denotation")}
     words: Iterator[tuple[int | str, str, str]]
@@ -61,16 +60,13 @@ def _release(
     import numpy as np
 
     language_of: dict[int, str] = {}
-    available = set()
     for part in _table(langvar, ["id", "lang_code"]):
         for variety, code in zip(part["id"], part["lang_code"], strict=True):
             language = known_language(code)
             if language is None:
                 continue
-            available.add(language)
             if languages is None or language in languages:
                 language_of[variety] = language
-    require_languages(languages, available, str(langvar), LANGUAGES)
     word_of: dict[int, tuple[str, str]] = {}
     for part in _table(expr, ["id", "langvar", "txt"]):
         part = part[part["langvar"].isin(language_of.keys())]
@@ -119,8 +115,6 @@ def _table(path: Path, columns: list[str]) -> Iterator[Any]:
 def _by_language(
     files: list[Path], languages: Sequence[str] | None, single_words: bool
 ) -> Iterator[tuple[int | str, str, str]]:
-    folder = files[0].parent
-    require_languages(languages, languages_of(files, _code_of), f"{folder}/*.tsv", LANGUAGES)
     for file in files:
         language = known_language(_code_of(file))
         if language is None or (languages is not None and language not in languages):

@@ -10,10 +10,8 @@ from semantic_tokens.data.languages import (
     in_languages,
     iso639_3,
     known_language,
-    languages_of,
-    require_languages,
 )
-from semantic_tokens.data.lexicons.entry import LANGUAGES, Entry
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.data.lexicons.table import read_lexicon
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import at_spaces, files_in, filled_lines, plain_name
@@ -46,8 +44,7 @@ def muse(
             the most frequent words are; None reads all.
 
     Raises:
-        InputError: a line does not have two words, a language has no dictionary with another of
-            ``languages``, or without ``languages``, a file is not named after two languages.
+        InputError: a line does not have two words, or without ``languages``, a file is not named after two languages.
     """
     if max_pairs_per_dictionary is not None and (
         type(max_pairs_per_dictionary) is not int or max_pairs_per_dictionary < 1
@@ -72,7 +69,7 @@ def muse(
 
 def _dictionaries(path: Path, languages: Sequence[str] | None) -> list[tuple[Path, str, str]]:
     """MUSE's files with their two languages, sorted by name."""
-    found, available = [], set()
+    found = []
     files = _files(path, "*-*.txt", "MUSE dictionaries (en-de.txt …)")
     names = {plain_name(file) for file in files}
     for file in files:
@@ -93,12 +90,8 @@ def _dictionaries(path: Path, languages: Sequence[str] | None) -> list[tuple[Pat
                 ) from error
             log.info("%s is left out: its name is not two languages'", file)
             continue
-        available.add(f"{source}-{target}")
         if languages is None or {source, target} <= set(languages):
             found.append((file, source, target))
-    spoken = {language for _, *pair in found for language in pair}
-    where = f"{path}, dictionaries between two requested languages"
-    require_languages(languages, spoken, where, LANGUAGES, available)
     return found
 
 
@@ -109,10 +102,9 @@ def panlex_swadesh(path: Path, languages: Sequence[str] | None = None) -> Iterat
     Each folder is one list (110 or 207 concepts), with the name of the folder.
 
     Raises:
-        InputError: there is no list, or none in a requested language.
+        InputError: there is no list.
     """
     files = _files(path, "???-???.txt", "PanLex Swadesh lists (deu-000.txt …)")
-    require_languages(languages, map(_language_of_list, files), str(path), LANGUAGES)
     for file in files:
         language = _language_of_list(file)
         if languages is not None and language not in languages:
@@ -130,12 +122,9 @@ def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[
     with unbalanced brackets are left out.
 
     Raises:
-        InputError: the header is missing, a line has another form, a requested language is missing,
-            or without ``languages``, a file is not named after a language.
+        InputError: the header is missing, a line has another form, or without ``languages``, a file is not named after a language.
     """
     files = _files(path, "map-*.tsv", "Concepticon mappings (map-de.tsv …)")
-    there = languages_of(files, _code_of_mapping)
-    require_languages(languages, there, f"{path}/map-*.tsv", LANGUAGES)
     for language, file in in_languages(files, _code_of_mapping, languages):
         has_header = False
         for number, line in filled_lines(file):
@@ -163,11 +152,9 @@ def table(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]
     """A user's own table, in the form of :mod:`semantic_tokens.data.lexicons.table`.
 
     Raises:
-        InputError: a row is malformed, or a requested language is missing.
+        InputError: a row is malformed.
     """
-    entries = read_lexicon(path)
-    require_languages(languages, {entry.language for entry in entries}, str(path), LANGUAGES)
-    for entry in entries:
+    for entry in read_lexicon(path):
         if languages is None or entry.language in languages:
             yield entry
 
