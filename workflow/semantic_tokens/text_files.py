@@ -1,9 +1,10 @@
 """Reading of text files from users and publishers.
 
 All readers of such files use this module. It removes byte order marks at the beginning of lines,
-since `cat` leaves them there when it joins files. It recognises gzipped files by their first bytes. Lines end with a line feed, with or without a carriage return; other
-separators of Unicode do not end a line, since they occur within sentences. Errors of decoding name
-the file and line. Quotation marks have no special meaning, except in CSV.
+since `cat` leaves them there when it joins files. It recognises gzipped files by their first bytes.
+Lines end with a line feed, with or without a carriage return; other separators of Unicode do not end
+a line, since they occur within sentences. Errors of decoding name the file and line. Quotation marks
+have no special meaning, except in CSV.
 """
 
 import codecs
