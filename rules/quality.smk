@@ -2,7 +2,7 @@
 #
 # reads     results/groups/, results/lexicons/, results/held_out/
 # writes    results/{group_quality,held_out}.{csv,html},
-#           results/figures/{group_quality,held_out}.{pdf,svg,png}
+#           results/figures/{group_quality,held_out,held_out_by_language}.{pdf,svg,png}
 from semantic_tokens.study.figures import main_backbone
 
 if MEASURED_GROUPS and MEASURED_LEXICONS:
@@ -71,11 +71,21 @@ if HELD_OUT:
             losses=HELD_OUT,
             backbones=backbone_configs([r for r in EXPERIMENTS if r.recipe.is_pretrained]),
         output:
-            own("results/held_out.csv"),
-            in_report(own("results/held_out.html"), title="loss on held-out text"),
-            own("results/figures/held_out.pdf"),
-            own("results/figures/held_out.svg"),
-            in_report(own("results/figures/held_out.png"), caption="held_out"),
+            table=own("results/held_out.csv"),
+            page=in_report(own("results/held_out.html"), title="loss on held-out text"),
+            by_ratio=[
+                own("results/figures/held_out.pdf"),
+                own("results/figures/held_out.svg"),
+                in_report(own("results/figures/held_out.png"), caption="held_out"),
+            ],
+            by_language=[
+                own("results/figures/held_out_by_language.pdf"),
+                own("results/figures/held_out_by_language.svg"),
+                in_report(
+                    own("results/figures/held_out_by_language.png"),
+                    caption="held_out_by_language",
+                ),
+            ],
         log:
             own("results/logs/held_out.log"),
         benchmark:

@@ -25,6 +25,7 @@ if HELD_OUT:
     TABLE_FILES += [
         *multiext(own("results/held_out"), ".csv", ".html"),
         *multiext(own("results/figures/held_out"), ".pdf", ".svg", ".png"),
+        *multiext(own("results/figures/held_out_by_language"), ".pdf", ".svg", ".png"),
     ]
 if EFFICIENCY:
     TABLE_FILES += multiext(own("results/table3"), ".csv", ".html")

@@ -28,7 +28,6 @@ from semantic_tokens.report.figures.languages import (
     adjusted,
     correlate,
     relative_drops,
-    signed,
     task_pairs,
 )
 from semantic_tokens.report.figures.pipelines import draw_pipelines, pipelines
@@ -314,7 +313,7 @@ def test_the_model_without_alignment_is_the_first_bar():
     [(0.5, "0.50"), (-0.5, "−0.50"), (-0.001, "0.00")],
 )
 def test_negative_correlations_have_a_minus_sign_and_zero_has_none(value: float, text: str):
-    assert signed(value) == text
+    assert style.signed(value) == text
 
 
 def test_most_common_scripts_have_colours():

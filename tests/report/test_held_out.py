@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from semantic_tokens.evaluation.bootstrap import Resampling
-from semantic_tokens.files import write_json
-from semantic_tokens.report.figures.held_out import draw_held_out
+from semantic_tokens.files import read_json, write_json
+from semantic_tokens.report.figures.held_out import draw_held_out, draw_held_out_by_language
 from semantic_tokens.report.tables.held_out import (
     ALL,
     held_out_losses,
@@ -22,10 +22,10 @@ def write(
     """Write the loss per token and the number of tokens of every sequence, like pretraining does."""
     by_language = {}
     for language, sequences in losses.items():
-        sums = [[loss * count, count] for loss, count in sequences]
-        tokens = sum(count for _, count in sums)
+        sums = [[loss * count, guess * count, count] for loss, count in sequences]
+        tokens = sum(count for _, count in sequences)
         by_language[language] = {
-            "loss": sum(total for total, _ in sums) / tokens,
+            "loss": sum(total for total, _, _ in sums) / tokens,
             "tokens": tokens,
             "loss_by_frequency": guess,
             "sequences": sums,
@@ -57,8 +57,6 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def test_loss_is_per_token_and_averaged_over_languages(files: list[Path]) -> None:
-    from semantic_tokens.files import read_json
-
     table = held_out_losses(files, FEW, {"b": 64})
     assert len(table) == 4 * 3
     written = read_json(files[1])["by_language"]
@@ -69,7 +67,9 @@ def test_loss_is_per_token_and_averaged_over_languages(files: list[Path]) -> Non
         assert line["low"] < line["loss"] < line["high"]
         # The standard error is 0.3 / sqrt(30).
         assert line["high"] - line["low"] == pytest.approx(4 * 0.3 / 30**0.5, rel=0.4)
-        assert line["gain"] == pytest.approx(5.0 - line["loss"])
+        # The guess has the same loss in all sequences here.
+        for edge, other in (("gain", "loss"), ("gain_low", "high"), ("gain_high", "low")):
+            assert line[edge] == pytest.approx(5.0 - line[other])
     mean = (written["deu"]["loss"] + written["jpn"]["loss"]) / 2
     assert part.loc[ALL, "loss"] == pytest.approx(mean)
     assert part.loc[ALL, "tokens"] == 2 * 30 * 7
@@ -89,7 +89,33 @@ def test_the_page_and_the_figure_show_every_variant(files: list[Path], tmp_path:
     xs = [list(container[0].get_xdata()) for container in left.containers]
     # Curves end at the ungrouped model of their dimension, if there is one.
     assert xs == [[5, 100], [5], [5, 100]]
-    assert len(right.lines) == 3
+    assert [list(container[0].get_xdata()) for container in right.containers] == xs
+
+
+def test_the_second_figure_has_the_gain_by_language(files: list[Path]) -> None:
+    table = held_out_losses(files, FEW, {"b": 64})
+    (axes,) = draw_held_out_by_language(table, "b").axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["deu", "jpn"]
+    models = [text.get_text() for text in axes.get_yticklabels()]
+    assert len(models) == 4 and "K-Means after CLSA, d = 16, 5%" in models
+    line = table.query("method == 'First-k' and language == 'jpn'").iloc[0]
+    (image,) = axes.images
+    assert image.get_array()[models.index("First-k, 5%"), 1] == pytest.approx(line["gain"])
+
+
+def test_the_gain_is_resampled_with_the_guess_of_each_sequence(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    losses = [(float(loss), 5) for loss in generator.normal(4, 1, 50)]
+    file = write(tmp_path, "b/unaligned/dfull/ungrouped", {"deu": losses}, 0.0)
+    written = read_json(file)
+    of = written["by_language"]["deu"]
+    # The guess is always two nats worse, so the gain does not vary.
+    of["sequences"] = [[lost, lost + 2 * count, count] for lost, _, count in of["sequences"]]
+    of["loss_by_frequency"] = of["loss"] + 2
+    write_json(written, file)
+    line = held_out_losses([file], FEW, {"b": 64}).iloc[0]
+    assert line["high"] - line["low"] > 0.3
+    assert line[["gain", "gain_low", "gain_high"]].tolist() == pytest.approx([2, 2, 2])
 
 
 def test_a_variant_without_held_out_text_is_left_out(tmp_path: Path) -> None:
@@ -98,4 +124,5 @@ def test_a_variant_without_held_out_text_is_left_out(tmp_path: Path) -> None:
     assert table.empty and "loss" in table
     write_held_out(table, tmp_path / "h.csv", tmp_path / "h.html", title="", confidence=0.95)
     assert "No corpus of this study is large enough" in (tmp_path / "h.html").read_text()
-    assert draw_held_out(table, "b").texts[0].get_text() == "no text was held out"
+    for draw in (draw_held_out, draw_held_out_by_language):
+        assert draw(table, "b").texts[0].get_text() == "no text was held out"

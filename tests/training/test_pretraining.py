@@ -288,6 +288,9 @@ def test_held_out_loss_is_the_mean_over_masked_tokens(settings: dict) -> None:
                 ).tolist()
         assert record["tokens"] == len(losses)
         assert record["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+        lost, guessed, tokens = np.array(record["sequences"]).sum(axis=0)
+        assert lost / tokens == pytest.approx(record["loss"]) and tokens == record["tokens"]
+        assert guessed / tokens == pytest.approx(record["loss_by_frequency"])
 
 
 class LargestTensor(TorchDispatchMode):

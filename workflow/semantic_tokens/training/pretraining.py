@@ -158,8 +158,8 @@ def held_out_losses(
 
     Returns:
         ``by_language``: for each language with held-out sequences, ``loss`` in nats per masked
-        token, ``tokens``, ``loss_by_frequency`` of the guess, and ``sequences``: the sum and the
-        number of the losses of each sequence.
+        token, ``tokens``, ``loss_by_frequency`` of the guess, and ``sequences``: for each, the sum
+        of its losses, the sum of the guess's, and their number.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -173,18 +173,18 @@ def held_out_losses(
     by_language = {}
     for name in data.sequences:
         generator = torch.Generator().manual_seed(seed)
-        sums, guessed = [], 0.0
+        sums = []
         for row in data.held_out_sequences(name):
             fed, targets = mask(torch.from_numpy(row.astype(np.int64))[None], generator)
             masked = targets[targets != -100]
             if len(masked):
                 loss = float(model(fed.to(device), targets.to(device)))
-                sums.append([loss * len(masked), len(masked)])
-                guessed += float(nats[groups_of[masked]].sum())
-        tokens = sum(count for _, count in sums)
-        if tokens:
+                guessed = float(nats[groups_of[masked]].sum())
+                sums.append([loss * len(masked), guessed, len(masked)])
+        if sums:
+            lost, guessed, tokens = (sum(column) for column in zip(*sums, strict=True))
             by_language[name] = {
-                "loss": sum(total for total, _ in sums) / tokens,
+                "loss": lost / tokens,
                 "tokens": tokens,
                 "loss_by_frequency": guessed / tokens,
                 "sequences": sums,

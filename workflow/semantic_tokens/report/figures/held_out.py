@@ -8,6 +8,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from semantic_tokens.report.figures import style
 from semantic_tokens.report.tables.held_out import ALL
 
+NOTHING = "no text was held out"
+
 
 def draw_held_out(table: pd.DataFrame, backbone: str) -> Figure:
     """Two panels by ratio: the loss with its interval, and the difference to a guess from the
@@ -22,38 +24,75 @@ def draw_held_out(table: pd.DataFrame, backbone: str) -> Figure:
     full = shown["dim"].max()
     figure = Figure(figsize=(8.2, 3.4), layout="constrained")
     if shown.empty:
-        figure.text(0.5, 0.5, "no text was held out", ha="center")
+        figure.text(0.5, 0.5, NOTHING, ha="center")
         return figure
     left, right = figure.subplots(1, 2)
     ungrouped = shown[shown["ratio"] == 1]
     grouped = shown[shown["ratio"] < 1]
     for number, (key, curve) in enumerate(grouped.groupby(["method", "clsa", "dim"], sort=False)):
         method, clsa, dim = key
-        label = method + (" after CLSA" if clsa == "yes" else "")
-        label += "" if dim == full else f", d = {dim}"
         top = ungrouped[(ungrouped["dim"] == dim) & (ungrouped["clsa"] == clsa)]
         top = top if len(top) else ungrouped[ungrouped["dim"] == dim]
         points = pd.concat([curve, top[:1]]).sort_values("ratio")
         colour, marker = style.LINES[number % len(style.LINES)]
-        xs, loss = 100 * points["ratio"], points["loss"]
-        left.errorbar(
-            xs,
-            loss,
-            yerr=style.error_bars(loss, points["low"], points["high"]),
-            color=colour,
-            marker=marker,
-            label=label,
-            capsize=2,
-            elinewidth=0.8,
-        )
-        right.plot(xs, points["gain"], color=colour, marker=marker)
+        for axes, column, low, high in (
+            (left, "loss", "low", "high"),
+            (right, "gain", "gain_low", "gain_high"),
+        ):
+            axes.errorbar(
+                100 * points["ratio"],
+                points[column],
+                yerr=style.error_bars(points[column], points[low], points[high]),
+                color=colour,
+                marker=marker,
+                label=_variant(method, clsa, dim, full),
+                capsize=2,
+                elinewidth=0.8,
+            )
     left.set_ylabel("loss (nats per masked token)")
     right.set_ylabel("nats saved over a guess by frequency")
     for axes in (left, right):
         _scale(axes, sorted(100 * shown["ratio"].unique()))
     figure.supxlabel("grouping ratio $r_G$", fontsize=9)
-    figure.legend(loc="outside upper center", ncols=3, fontsize=8.5)
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8.5)
     return figure
+
+
+def draw_held_out_by_language(table: pd.DataFrame, backbone: str) -> Figure:
+    """A heatmap of the gain over a guess from the groups' frequencies: one row per model, and one
+    column per language.
+
+    Args:
+        table, backbone: as in :func:`draw_held_out`.
+    """
+    shown = table[(table["language"] != ALL) & (table["backbone"] == backbone)]
+    full = shown["dim"].max()
+    names = [
+        _variant(line.method, line.clsa, line.dim, full)
+        + ("" if pd.isna(line.ratio) or line.ratio == 1 else f", {100 * line.ratio:.3g}%")
+        for line in shown.itertuples()
+    ]
+    wide = shown.assign(model=names).pivot_table("gain", "model", "language", sort=False)
+    figure = Figure(
+        figsize=(2.6 + 0.5 * max(4, wide.shape[1]), 1.0 + 0.27 * max(2, len(wide))),
+        layout="constrained",
+    )
+    if shown.empty:
+        figure.text(0.5, 0.5, NOTHING, ha="center")
+        return figure
+    axes = figure.subplots()
+    limits = (float(wide.min().min()), float(wide.max().max()))
+    style.heatmap(axes, wide.to_numpy(), list(wide), style.signed, "Blues", limits)
+    axes.set_yticks(range(len(wide)), list(wide.index))
+    axes.set_title("nats saved over a guess by frequency, per masked token", fontsize=9)
+    return figure
+
+
+def _variant(method: str, clsa: str, dim: int, full: int) -> str:
+    """The name of a model, without its ratio."""
+    name = method + (" after CLSA" if clsa == "yes" else "")
+    return name if dim == full else f"{name}, d = {dim}"
 
 
 def _scale(axes: Axes, ratios: list[float]) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from semantic_tokens.evaluation.scores import Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask
+from semantic_tokens.report.figures import style
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.figures import language_pairs
 
@@ -107,15 +108,6 @@ def draw_correlations(
     return figure
 
 
-def signed(value: float) -> str:
-    """Two decimals with a proper minus sign, and no sign for zero.
-
-    >>> signed(-0.5), signed(-0.001)
-    ('−0.50', '0.00')
-    """
-    return f"{value:z.2f}".replace("-", "−")
-
-
 def _heatmap(
     axes: Axes,
     values: np.ndarray,
@@ -129,19 +121,11 @@ def _heatmap(
     Args:
         ends: the row numbers after which groups of pairs end.
     """
-    image = axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
-    for (line, column), value in np.ndenumerate(values):
-        if math.isnan(value):
-            text, colour = "–", "black"
-        else:
-            red, green, blue, _ = image.cmap(image.norm(value))
-            is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-            text = "<.01" if 0 <= value < 0.01 and limits[0] == 0 else signed(value)
-            colour = "white" if is_dark else "black"
-        axes.text(column, line, text, ha="center", va="center", color=colour, fontsize=8.5)
+
+    def text(value: float) -> str:
+        return "<.01" if 0 <= value < 0.01 and limits[0] == 0 else style.signed(value)
+
+    style.heatmap(axes, values, ratios, text, colours, limits)
     for end in ends:
         axes.axhline(end - 0.5, color="white", linewidth=4)
-    axes.set_xticks(range(len(ratios)), ratios)
-    axes.tick_params(length=0, labelsize=8.5)
-    axes.spines[:].set_visible(False)
     axes.set_title(title)

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,45 @@ def band_background(axes: Axes, oracle: float, chance: float = -math.inf) -> Non
             axes.axhspan(max(bottom, lowest), top, facecolor=colour, edgecolor="none", zorder=-10)
         top = min(top, bottom)
     axes.set_ylim(low, high)
+
+
+def signed(value: float) -> str:
+    """Two decimals with a proper minus sign, and no sign for zero.
+
+    >>> signed(-0.5), signed(-0.001)
+    ('−0.50', '0.00')
+    """
+    return f"{value:z.2f}".replace("-", "−")
+
+
+def heatmap(
+    axes: Axes,
+    values: np.ndarray,
+    columns: Sequence[str],
+    text: Callable[[float], str],
+    colours: str,
+    limits: tuple[float, float],
+) -> None:
+    """Draw a table whose cells have a number and a colour; NaN is a dash.
+
+    Args:
+        values: [rows, columns].
+        text: the text of a number.
+        colours: the name of a colour map.
+        limits: the numbers at the ends of the colour map.
+    """
+    image = axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
+    for (line, column), value in np.ndenumerate(values):
+        if math.isnan(value):
+            words, colour = "–", "black"
+        else:
+            red, green, blue, _ = image.cmap(image.norm(value))
+            is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            words, colour = text(value), "white" if is_dark else "black"
+        axes.text(column, line, words, ha="center", va="center", color=colour, fontsize=8.5)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.tick_params(length=0, labelsize=8.5)
+    axes.spines[:].set_visible(False)
 
 
 def error_bars(values: ArrayLike, lows: ArrayLike, highs: ArrayLike) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The masked language modelling loss of every pretrained model on held-out text (section 2.4).
 
 With fewer groups there are fewer possible answers, which lowers the loss. So the table also has the
-loss of a guess from the groups' frequencies, and the difference to it.
+loss of a guess from the groups' frequencies, and the gain: how much lower the model's loss is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,9 +22,9 @@ ALL = "all"
 
 COLUMNS = (
     *("backbone", "method", "clsa", "dim", "ratio", "language", "loss", "low", "high"),
-    *("loss_by_frequency", "gain", "tokens"),
+    *("loss_by_frequency", "gain", "gain_low", "gain_high", "tokens"),
 )
-FORMATS = dict.fromkeys(("loss", "low", "high", "loss_by_frequency", "gain"), ".4f")
+FORMATS = dict.fromkeys(COLUMNS[6:-1], ".4f")
 
 
 def held_out_losses(
@@ -34,15 +34,16 @@ def held_out_losses(
 
     Args:
         files: from pretraining: ``by_language`` with ``loss`` (nats per masked token), ``tokens``,
-            ``loss_by_frequency``, and ``sequences``, a pair of the sum and the number of losses for
-            each. Models with the same segmentation have the same masked tokens.
+            ``loss_by_frequency``, and ``sequences``: for each, the sum of its losses, the sum of
+            the guess's, and their number. Models with the same segmentation have the same masked
+            tokens.
         full_dimension: backbone -> D.
 
     Returns:
-        :data:`COLUMNS`: ``loss`` with its interval ``low`` and ``high`` from a bootstrap over
-        sequences, ``loss_by_frequency``, ``gain`` (the latter minus the loss), and ``tokens``. A
-        row with the language ``all`` is before those of each language. The table is empty if the
-        corpora are too small to hold out text.
+        :data:`COLUMNS`: ``loss`` with its interval ``low`` and ``high``, ``loss_by_frequency``,
+        ``gain`` (the latter minus the loss) with its interval, and ``tokens``. Intervals are from
+        a bootstrap over sequences. A row with the language ``all`` is before those of each
+        language. The table is empty if the corpora are too small to hold out text.
     """
     by_text: dict[tuple[str, str], dict[Recipe, Mapping[str, Any]]] = {}
     for path in files:
@@ -54,19 +55,23 @@ def held_out_losses(
             )[recipe] = found
     lines = []
     for (backbone, segmentation), variants in by_text.items():
-        models = {recipe.path: [_items(found)] for recipe, found in variants.items()}
+        models = {
+            f"{column} of {recipe.path}": [_items(found, column)]
+            for recipe, found in variants.items()
+            for column in ("loss", "gain")
+        }
         scores = TaskScores(f"held-out text of {backbone}, {segmentation}", models, resampling)
         for recipe, found in variants.items():
             lines += _lines(recipe, found, scores, full_dimension[backbone])
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
-def _items(found: Mapping[str, Any]) -> list[ScoredItem]:
-    """Sequences as items; their score is the loss per token."""
+def _items(found: Mapping[str, Any], column: str) -> list[ScoredItem]:
+    """Sequences as items; their score is the loss or the gain per token."""
     return [
-        ScoredItem(f"{number:09}", language, total, count)
+        ScoredItem(f"{number:09}", language, lost if column == "loss" else guessed - lost, count)
         for language, of_language in found.items()
-        for number, (total, count) in enumerate(of_language["sequences"])
+        for number, (lost, guessed, count) in enumerate(of_language["sequences"])
     ]
 
 
@@ -86,14 +91,14 @@ def _lines(
     counts[ALL] = sum(counts.values())
     lines = []
     for language in [ALL, *found]:
-        loss = (
-            scores.estimate(recipe.path)
-            if language == ALL
-            else scores.in_language(recipe.path, language)
+        loss, gain = (
+            scores.estimate(name) if language == ALL else scores.in_language(name, language)
+            for name in (f"loss of {recipe.path}", f"gain of {recipe.path}")
         )
         line = who | {"language": language, "loss": loss.value, "low": loss.low, "high": loss.high}
-        line |= {"loss_by_frequency": guesses[language], "gain": guesses[language] - loss.value}
-        lines.append(line | {"tokens": counts[language]})
+        line |= {"loss_by_frequency": guesses[language], "tokens": counts[language]}
+        line |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+        lines.append(line)
     return lines
 
 
@@ -119,7 +124,7 @@ def write_held_out(
             "Loss in nats per masked token, on held-out sequences. With fewer groups there are "
             "fewer possible answers, which lowers the loss; gain is the difference to the loss of "
             "a guess from the groups' frequencies. Low and high are the limits of the "
-            f"{confidence:.0%} interval, from a bootstrap over the sequences.",
+            f"{confidence:.0%} intervals, from a bootstrap over the sequences.",
             *([nothing] if table.empty else []),
         ],
         [] if table.empty else sections,
