@@ -74,6 +74,7 @@ if TABLE4_ROWS:
         input:
             scores=score_files(TABLE4_ROWS, [TABLE4["task"]]),
             scored_items=scored_item_files(TABLE4_ROWS, [TABLE4["task"]]),
+            baselines=baseline_files([TABLE4["task"]]),
             groups=[
                 groups_file(row.recipe)
                 for row in TABLE4_ROWS

@@ -73,6 +73,16 @@ def test_the_page_distinguishes_better_from_worse_and_marks_chance(
     assert math.isnan(written.loc[0, "nli_accuracy_minus_kmeans"])
 
 
+def test_standard_deviations_over_seeds_are_in_the_file(tmp_path: Path) -> None:
+    values = {1: 0.5, 2: 0.7}
+    scores = even_scores([ORACLE], ["nli"], [1, 2], lambda _, task, seed: {"eng": values[seed]})
+    table = controls([ORACLE], [NLI], scores, oracle=ORACLE, full_dimension={"b": 64})
+    write_controls(table, [NLI], tmp_path / "c.csv", tmp_path / "c.html", title="", confidence=0.95)
+    written = pd.read_csv(tmp_path / "c.csv")
+    assert written["nli_accuracy_std"].tolist() == [0.1414]
+    assert "nli_accuracy_std_replicates" not in written
+
+
 def test_the_difference_is_paired_by_item() -> None:
     """Two models that miss nearly the same items differ by much less than each varies."""
     generator = np.random.default_rng(1)

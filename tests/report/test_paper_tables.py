@@ -186,7 +186,9 @@ def test_table4_covers_one_language_or_all(
         other = 2 * overall[grouping] - in_chinese[grouping]
         return {"zho": in_chinese[grouping] + shift, "eng": other + shift}
 
-    scores = even_scores(ROWS, ["search"], [1, 2], by_language_of)["search"]
+    # Chance in Chinese is between the scores of K-Means and of the lexicon's groups.
+    chance = 0.25 if language else 0.0
+    scores = even_scores(ROWS, ["search"], [1, 2], by_language_of, chance=chance)["search"]
     ratios = {f"mbert/unaligned/dfull/{row['grouping']}/asis": 0.9 for row in ROWS}
     table = table4(ROWS, LexiconTask("search", language), "ndcg_at_10", scores, ratios)
     assert table["method"].tolist() == ["oracle", "lexicon: muse", "K-Means"]
@@ -194,6 +196,9 @@ def test_table4_covers_one_language_or_all(
     assert table["ndcg_at_10_std"].tolist() == pytest.approx([0.2 / 2**0.5] * 3)
     assert (table["ndcg_at_10_high"] - table["ndcg_at_10_low"]).tolist() == pytest.approx([0.2] * 3)
     assert set(table["items"]) == {items}
+    # The two seeds of K-Means are .2 and .4, and .2 is not above chance.
+    above = ["yes", "no", "no"] if language else ["yes"] * 3
+    assert table["above_chance"].tolist() == above
 
 
 def test_the_page_of_table4_describes_its_score(tmp_path: Path) -> None:

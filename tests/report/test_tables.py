@@ -32,7 +32,7 @@ from semantic_tokens.report.tables.table5_files import (
 NER = ScoredTask("ner_names", "token_classification", "f1")
 QA = ScoredTask("qa", "question_answering", "f1")
 DIMENSIONS = {"big": 384}
-NUMBERS = ("value", "std", "low", "high", "count")
+NUMBERS = ("value", "std", "low", "high", "above_chance", "count")
 CONTEXT = {
     "title": "50% & more",
     "runs": Runs([1, 2]),
@@ -200,16 +200,18 @@ def test_every_backbone_has_one_reference(rows, message):
 def test_page_by_language_keeps_the_order_of_the_table(tmp_path):
     variants = [(ratio, pt) for pt in ("asis", "mlm") for ratio in ("0.4", "0.05")]
     rows = [{**GROUPED, "grouping": f"kmeans-cosine-{r}", "pretraining": pt} for r, pt in variants]
-    scores = even_scores(rows, [NER.name], [1], lambda *_: {"deu": 0.5})
+    scores = even_scores(rows, [NER.name], [1], lambda *_: {"deu": 0.5, "eng": 0.6}, chance=0.5)
     table = by_language(rows, [NER], scores, DIMENSIONS)
     write_by_language_page(table, [NER], tmp_path / "page.html", title="")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    shown = re.findall(r'<td class=" text">(0\.\d+)</td>', page)
-    assert shown == [ratio for ratio, _ in variants]
+    shown = re.findall(r'<td class=" text">(0\.\d+°?)</td>', page)
+    # A score that is not above chance is marked.
+    assert shown == [text for ratio, _ in variants for text in (ratio, "0.500°", "0.600")]
 
 
 def test_by_language_distinguishes_first_k_from_k_means(tmp_path):
-    table = by_language(ROWS, [NER, QA], scores_of([NER, QA], [1, 2]), DIMENSIONS)
+    scores = scores_of([NER, QA], [1, 2], chance=0.1)
+    table = by_language(ROWS, [NER, QA], scores, DIMENSIONS)
     write_by_language(table, [NER, QA], tmp_path / "by_language.csv")
     lines = csv_lines(tmp_path / "by_language.csv")
     assert len(lines) == len(ROWS) * 2 * 2
@@ -222,8 +224,8 @@ def test_by_language_distinguishes_first_k_from_k_means(tmp_path):
         if selected.items() <= line.items()
     }
     assert found == {
-        "kmeans-cosine-0.05": ("30.00", "14.14", "20.00", "40.00", "4"),
-        "firstk-0.05": ("5.00", "7.07", "0.00", "10.00", "4"),
+        "kmeans-cosine-0.05": ("30.00", "14.14", "20.00", "40.00", "yes", "4"),
+        "firstk-0.05": ("5.00", "7.07", "0.00", "10.00", "no", "4"),
     }
 
 

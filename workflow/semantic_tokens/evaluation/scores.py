@@ -116,13 +116,18 @@ class TaskScores:
 
     @functools.cached_property
     def _by_language(self) -> dict[str, np.ndarray]:
-        """Language -> [3, models], every score and its interval."""
+        """Language -> [4, models], every score, its interval, and the lower end of the interval of
+        its difference to chance (NaN without chance)."""
         found = {}
         tail = 100 * (1 - self.resampling.confidence) / 2
         drawn = resampled_by_language(self._items, self.resampling, self.replicates)
         for language, scores in drawn:
             edges = np.percentile(scores[1:], [tail, 100 - tail], axis=0)
-            found[language] = np.concatenate([scores[:1], edges])
+            above = np.full((1, scores.shape[1]), np.nan)
+            if "chance" in self:
+                margins = scores[1:] - scores[1:, [self._place["chance"]]]
+                above = np.percentile(margins, [tail], axis=0)
+            found[language] = np.concatenate([scores[:1], edges, above])
         return found
 
     def draws(self, name: str) -> np.ndarray:
@@ -140,7 +145,7 @@ class TaskScores:
     def in_language(self, name: str, language: str) -> Estimate:
         """The score in one language, a mean over runs."""
         place = self._place[name]
-        value, low, high = self._by_language[language][:, place].tolist()
+        value, low, high, _ = self._by_language[language][:, place].tolist()
         spreads = _spreads(self._by_run[language][place].reshape(self.replicates, -1))
         return Estimate(value, low, high, *spreads)
 
@@ -160,10 +165,17 @@ class TaskScores:
                     of_model[language] = scores[:, place]
         return found
 
-    def is_above_chance(self, name: str) -> bool:
+    def is_above_chance(self, name: str, language: str | None = None) -> bool:
         """Whether the score is significantly above chance: the interval of the difference, paired
-        by item, is above zero."""
-        low, _ = self.resampling.interval(self.draws(name) - self.draws("chance"))
+        by item, is above zero.
+
+        Args:
+            language: for the score in this language; None for the mean over languages.
+        """
+        if language is None:
+            low, _ = self.resampling.interval(self.draws(name) - self.draws("chance"))
+        else:
+            low = float(self._by_language[language][3, self._place[name]])
         return low > _ROUNDING
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from semantic_tokens.evaluation.scores import Estimate, Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask, percent
 from semantic_tokens.report.pages import Section, write_csv, write_page
-from semantic_tokens.report.tables.table5 import PERC_DECIMALS, identity
+from semantic_tokens.report.tables.table5 import PERC_DECIMALS, SPREADS, identity
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import METHOD_NAMES
 
@@ -40,7 +40,8 @@ def controls(
 
     Returns:
         ``method``, ``clsa``, ``ratio``, ``pretrain``; for each task ``{task}_{metric}``, its
-        interval ``…_low`` and ``…_high``, ``…_perc``, ``…_above_chance``, and
+        interval ``…_low`` and ``…_high``, ``…_std`` with several seeds, ``…_std_replicates`` with
+        several replicates, ``…_perc``, ``…_above_chance``, and
         ``…_minus_kmeans``, the score minus that of unaligned K-Means at the same ratio and
         pretraining, with ``…_minus_kmeans_low`` and ``…_high``; NaN if that was not trained, and
         for K-Means itself.
@@ -59,6 +60,7 @@ def controls(
             score = found.estimate(name)
             line[task.column] = score.value
             line[f"{task.column}_low"], line[f"{task.column}_high"] = score.low, score.high
+            line |= {f"{task.column}_{part}": std for part, std in score.spreads.items()}
             line[f"{task.column}_perc"] = percent(score.value, scores.of(oracle, task.name).value)
             line[f"{task.column}_above_chance"] = "yes" if found.is_above_chance(name) else "no"
             if other in found and other != name:
@@ -93,6 +95,7 @@ def write_controls(
         for part in ("", _DIFFERENCE):
             for edge in ("", "_low", "_high"):
                 formats[f"{task.column}{part}{edge}"] = f".{task.decimals}f"
+        formats |= {f"{task.column}{part}": f".{task.decimals}f" for part in SPREADS}
         formats[f"{task.column}_perc"] = f".{PERC_DECIMALS}f"
     write_csv(table, csv, formats)
     differs = table[[f"{task.column}{_DIFFERENCE}" for task in tasks]].notna().any(axis=1)

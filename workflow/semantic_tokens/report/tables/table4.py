@@ -44,8 +44,8 @@ def table4(
 
     Returns:
         ``method, ratio, {metric}``, ``…_std`` with several seeds, ``…_std_replicates`` with several
-        replicates, the interval ``…_low`` and ``…_high``, the number of scored ``items``, and
-        ``recipe``.
+        replicates, the interval ``…_low`` and ``…_high``, ``above_chance`` (``yes`` or ``no``), the
+        number of scored ``items``, and ``recipe``.
     """
     lines = []
     for row in rows:
@@ -62,6 +62,7 @@ def table4(
         }
         line |= {f"{metric}_{name}": std for name, std in score.spreads.items()}
         line |= {f"{metric}_low": score.low, f"{metric}_high": score.high}
+        line["above_chance"] = "yes" if scores.is_above_chance(name, shown.language) else "no"
         lines.append(line | {"items": items, "recipe": name})
     return pd.DataFrame(lines)
 
@@ -92,7 +93,8 @@ def write_table4(
             f"{METRIC_NAMES[metric]} of {shown.task} {where}, trained on "
             f"{', '.join(sorted(set(trainings)))}, without alignment or continual pretraining. The "
             "coverage of a lexicon determines its ratio. Low and high are the limits of the "
-            f"{confidence:.0%} interval, from a bootstrap over the test items."
+            f"{confidence:.0%} interval, from a bootstrap over the test items. above_chance is "
+            "yes if the entire interval of the difference to chance is above zero."
         ],
         [Section(table, formats=formats | {"ratio": ".1%"})],
     )

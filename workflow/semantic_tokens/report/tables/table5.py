@@ -158,8 +158,8 @@ def by_language(
         The columns of :func:`identity`; ``alignment``, ``grouping`` and ``training`` as in the
         table of experiments, which distinguish First-k from K-Means; ``task``, ``metric``,
         ``language``, ``value``, ``std`` with several seeds, ``std_replicates`` with several
-        replicates, the interval ``low`` and ``high``, the ``count`` of test items, and
-        ``collection`` if only a part of one was searched.
+        replicates, the interval ``low`` and ``high``, ``above_chance`` (``yes`` or ``no``), the
+        ``count`` of test items, and ``collection`` if only a part of one was searched.
     """
     lines = []
     for row in rows:
@@ -167,12 +167,15 @@ def by_language(
         who |= {part: row[part] for part in REST_OF_RECIPE}
         for task in tasks:
             found = scores[task.name]
+            name = experiment_name(row)
             for language in found.languages:
-                score = found.in_language(experiment_name(row), language)
+                score = found.in_language(name, language)
                 line = who | {"task": task.name, "metric": task.metric, "language": language}
                 line["value"] = score.value
                 line |= score.spreads
-                line |= {"low": score.low, "high": score.high, "count": found.counts[language]}
+                line |= {"low": score.low, "high": score.high}
+                line["above_chance"] = "yes" if found.is_above_chance(name, language) else "no"
+                line["count"] = found.counts[language]
                 if task.collection:
                     line["collection"] = task.collection
                 lines.append(line)

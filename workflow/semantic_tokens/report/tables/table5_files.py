@@ -54,7 +54,7 @@ def write_by_language_page(
     table: pd.DataFrame, tasks: Sequence[ScoredTask], path: str | Path, *, title: str
 ) -> None:
     """Write :func:`by_language` as a page, with one table per task and one column per language."""
-    numbers = ("value", "std", "std_replicates", "low", "high", "count")
+    numbers = ("value", "std", "std_replicates", "low", "high", "above_chance", "count")
     who = [c for c in table if c not in ("task", "metric", "language", *numbers)]
     sections = []
     for task in tasks:
@@ -62,7 +62,11 @@ def write_by_language_page(
         part = part.assign(ratio=[f"{r:.4g}" if pd.notna(r) else "" for r in part["ratio"]])
         labels = [c for c in who if c != "dim"]  # a pivot drops rows with missing values
         part = part.assign(**{c: part[c].astype(object).fillna("") for c in labels})
-        wide = part.pivot_table("value", who, "language", sort=False).reset_index()
+        part["printed"] = [
+            f"{value:.{task.shown_decimals}f}" + ("" if is_above == "yes" else "°")
+            for value, is_above in zip(part["value"], part["above_chance"], strict=True)
+        ]
+        wide = part.pivot_table("printed", who, "language", "first", sort=False).reset_index()
         wide = part[who].drop_duplicates().merge(wide, on=who)  # in the table's order
         languages = sorted(set(part["language"]))
         # Long names are last, so that scores are visible in narrow windows.
@@ -70,9 +74,11 @@ def write_by_language_page(
         wide = wide[[*first, *languages, *REST_OF_RECIPE]]
         counts = part.drop_duplicates("language").set_index("language")["count"]
         note = "Test items: " + ", ".join(f"{code} {counts[code]:,}" for code in languages) + "."
-        formats = dict.fromkeys(languages, f".{task.shown_decimals}f")
-        sections.append(Section(wide, f"{task.name}: {task.metric_name}", note, formats))
-    introduction = ["Means over seeds; results/table5_by_language.csv has their intervals."]
+        sections.append(Section(wide, f"{task.name}: {task.metric_name}", note))
+    introduction = [
+        "Means over seeds; results/table5_by_language.csv has their intervals. A score with ° does "
+        "not differ significantly from chance."
+    ]
     write_page(path, f"Scores by language: {title}", introduction, sections)
 
 
