@@ -14,7 +14,7 @@ from semantic_tokens.jobs.cluster.failures import Failures
 from semantic_tokens.jobs.gpu_devices import gpu_limit
 from semantic_tokens.jobs.snakemake_run import begin_run
 from semantic_tokens.study.configuration import validate_config
-from semantic_tokens.study.experiments import read_experiments
+from semantic_tokens.study.experiments import check_target, read_experiments
 from semantic_tokens.study.recipe import PATTERNS
 from semantic_tokens.study.runs import BASE, layout_of, record
 
@@ -24,7 +24,7 @@ SCHEMA = workflow.source_path("../config/schemas/config.schema.json")
 
 
 def check_targets():
-    """Raise an InputError if the command line requests a file that this run does not make.
+    """Raise an InputError if the command line requests a file that this run cannot make.
 
     Snakemake knows its targets only after it has read the rules."""
     if not workflow.is_main_process or (IS_MODULE and not PREFIX):
@@ -34,6 +34,7 @@ def check_targets():
         path = os.path.relpath(word or ".").removeprefix(PREFIX)
         if path.startswith(("results/", "resources/")) and before != "--report":
             LAYOUT.check_target(path)
+            check_target(path, config)
 
 
 def default_profile():

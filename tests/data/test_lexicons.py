@@ -364,6 +364,22 @@ def test_panlex_mirror_tables_give_the_same_entries(panlex_release: Path, tmp_pa
     assert sorted(read("panlex", folder, **options)) == sorted(read("panlex", release, **options))
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("12,x,Tomate", r"expr\.csv, line 3: langvar is a number, not 'x'"),
+        ("12,7,a,b", r"expr\.csv, line 3: 3 columns separated by ',' are expected"),
+    ],
+)
+def test_damaged_line_of_a_panlex_table_is_named(
+    panlex_release: Path, line: str, message: str
+) -> None:
+    table = panlex_release / "panlex-20190901-csv/expr.csv"
+    table.write_text(f"id,langvar,txt\n1,2,tomato\n{line}\n13,2,tomatoes\n", encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read("panlex", panlex_release, languages=["eng"])
+
+
 def test_damaged_panlex_table_is_named_in_the_error(panlex_release: Path) -> None:
     (panlex_release / "panlex-20190901-csv/expr.csv").write_text("id,langvar\n1,2\n")
     with pytest.raises(InputError, match=r"expr\.csv is not PanLex's table with the columns id"):

@@ -14,7 +14,12 @@ from snakemake.utils import update_config
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.study.configuration import validate_config
-from semantic_tokens.study.experiments import COLUMNS, Experiment, read_experiments
+from semantic_tokens.study.experiments import (
+    COLUMNS,
+    Experiment,
+    check_target,
+    read_experiments,
+)
 from semantic_tokens.study.recipe import PATTERNS, Recipe, lexicons_of, segmentation_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -324,6 +329,41 @@ def test_windows_line_endings_are_accepted(
     expected = read_experiments(path, config, ROWS)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert read_experiments(path, config, ROWS) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("groups/mbret/unaligned/dfull/firstk-0.1.safetensors", r"did you mean mbert\?"),
+        ("models/mbert/clsa-wordnet/dfull/ungrouped/mlm", r"lexicon 'wordnet' is not in"),
+        (
+            "scores/mbert/clsa-both/d64/ungrouped/asis/ner/eng/seed-1.json",
+            r"request results/scores/mbert/clsa-muse\+panlex/d64/ungrouped/asis/ner/eng/seed-1",
+        ),
+        (
+            "groups/mbert/unaligned/dfull/lexicon-both.safetensors",
+            r"request results/groups/mbert/unaligned/dfull/lexicon-muse\+panlex\.safetensors",
+        ),
+    ],
+)
+def test_target_with_an_unknown_name_is_refused(
+    config: dict[str, Any], path: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        check_target(f"results/{path}", config)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "table5.csv",
+        "runs/x/datasets/names/train.jsonl",
+        "embeddings/mbert.replicate-2/clsa-muse+roundtrip/dfull.safetensors",
+        "groups/mbert/unaligned/dfull/lexicon-muse+panlex.safetensors",
+    ],
+)
+def test_target_with_known_names_is_accepted(config: dict[str, Any], path: str) -> None:
+    check_target(f"results/{path}", config)
 
 
 @pytest.mark.parametrize(

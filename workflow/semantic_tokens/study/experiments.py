@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,18 @@ from typing import Any
 from semantic_tokens.errors import InputError
 from semantic_tokens.study.configuration import violations
 from semantic_tokens.study.recipe import PATTERNS, Recipe, lexicons_of, with_members
+from semantic_tokens.study.replicates import split_replicate
 from semantic_tokens.text_files import filled_lines
 
 #: An experiment as plain values, as rules pass it to tables: what :meth:`Experiment.as_dict` returns.
 ExperimentRow = Mapping[str, Any]
 
 COLUMNS = ("figure", "table5", "reference", *PATTERNS, "training")
+
+_RECIPE_IN_PATH = re.compile(
+    rf"/(?P<backbone>{PATTERNS['backbone']})/(?P<alignment>{PATTERNS['alignment']})"
+    r"(/[^/]+/(?P<grouping>lexicon-[^/.]+))?(?=[/.])"
+)
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,44 @@ def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Expe
         recipe = Recipe(**named)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+    _check_names(recipe, where, config, sets)
+    if recipe.has_ratio and not 0 < recipe.ratio < 1:
+        raise InputError(f"{where}: a grouping ratio is between 0 and 1, not {recipe.ratio}")
+    return Experiment(
+        row["figure"], row["table5"] == "yes", row["reference"] == "yes", recipe, row["training"]
+    )
+
+
+def check_target(path: str, config: dict[str, Any]) -> None:
+    """Check the names of a requested file's recipe.
+
+    Args:
+        path: the path, for example ``results/groups/mbert/clsa-muse/dfull/firstk-0.1.safetensors``;
+            other paths than of recipes are not checked.
+
+    Raises:
+        InputError: the config has no such backbone or lexicon, or a lexicon is a set, which stands
+            for its members in the table of experiments only.
+    """
+    found = _RECIPE_IN_PATH.search(path)
+    if not found:
+        return
+    backbone, _ = split_replicate(found["backbone"])
+    parts = (found["alignment"], found["grouping"] or "ungrouped")
+    for part in parts:
+        named = with_members(part, config.get("lexicon_sets", {}))
+        if named != part:
+            raise InputError(
+                f"{path}: a path names every lexicon of a set; request {path.replace(part, named)}"
+            )
+    alignment, grouping = parts
+    _check_names(Recipe(backbone, alignment, grouping=grouping), path, config, {})
+
+
+def _check_names(
+    recipe: Recipe, where: str, config: dict[str, Any], sets: Mapping[str, Any]
+) -> None:
+    """Check that the config has the backbone and the lexicons, each named once."""
     if recipe.backbone not in config["backbones"]:
         _unknown(where, "backbone", recipe.backbone, config["backbones"])
     for part in ("alignment", "grouping"):
@@ -133,12 +178,7 @@ def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Expe
             if lexicon not in config["lexicons"] and not (
                 part == "alignment" and lexicon == "roundtrip"
             ):
-                _unknown(where, "lexicon", lexicon, config["lexicons"] | sets)
-    if recipe.has_ratio and not 0 < recipe.ratio < 1:
-        raise InputError(f"{where}: a grouping ratio is between 0 and 1, not {recipe.ratio}")
-    return Experiment(
-        row["figure"], row["table5"] == "yes", row["reference"] == "yes", recipe, row["training"]
-    )
+                _unknown(where, "lexicon", lexicon, {**config["lexicons"], **sets})
 
 
 def _unknown(where: str, what: str, name: str, known: dict[str, Any]) -> None:

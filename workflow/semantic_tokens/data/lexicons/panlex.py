@@ -15,7 +15,7 @@ from typing import Any
 from semantic_tokens.data.languages import known_language
 from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.errors import InputError
-from semantic_tokens.text_files import files_in, numbered_lines, plain_name, table_rows
+from semantic_tokens.text_files import files_in, plain_name, table_rows
 
 _ROWS_AT_ONCE = 1_000_000
 
@@ -103,13 +103,25 @@ def _table(path: Path, columns: list[str]) -> Iterator[Any]:
         gzip.BadGzipFile,
         zlib.error,
     ) as error:
-        if isinstance(error, UnicodeDecodeError):
-            for _ in numbered_lines(path):  # it raises an error with the line
-                pass
+        _name_line(path, [name for name in columns if name not in text])
         raise InputError(
             f"{path} is not PanLex's table with the columns {', '.join(columns)}, or is truncated "
             f"({error}); fetch it again"
         ) from error
+
+
+def _name_line(path: Path, numbers: list[str]) -> None:
+    """Raise an InputError with the first line that cannot be decoded, has another number of
+    columns than the header, or has no whole number in the columns ``numbers``."""
+    rows = table_rows(path, ",")
+    _, header = next(rows)
+    for line, row in rows:
+        for name in set(numbers) & set(header):
+            value = row[header.index(name)]
+            if not value.isdecimal():
+                raise InputError(
+                    f"{path}, line {line}: {name} is a number, not {value!r}; fetch the file again"
+                )
 
 
 def _by_language(
