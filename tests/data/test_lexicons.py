@@ -368,7 +368,7 @@ def test_panlex_mirror_tables_give_the_same_entries(panlex_release: Path, tmp_pa
     ("line", "message"),
     [
         ("12,x,Tomate", r"expr\.csv, line 3: langvar is a number, not 'x'"),
-        ("12,7,a,b", r"expr\.csv, line 3: 3 columns separated by ',' are expected"),
+        ("1 2,7,Tomate", r"expr\.csv, line 3: id is a number, not '1 2'"),
     ],
 )
 def test_damaged_line_of_a_panlex_table_is_named(

@@ -111,8 +111,8 @@ def _table(path: Path, columns: list[str]) -> Iterator[Any]:
 
 
 def _name_line(path: Path, numbers: list[str]) -> None:
-    """Raise an InputError with the first line that cannot be decoded, has another number of
-    columns than the header, or has no whole number in the columns ``numbers``."""
+    """Raise an InputError with the first line that cannot be decoded, or that has no whole number
+    in the columns ``numbers``."""
     rows = table_rows(path, ",")
     _, header = next(rows)
     for line, row in rows:
