@@ -657,6 +657,37 @@ def test_encoder_is_compiled_if_a_compiler_is_available(
         )
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_log_tells_if_code_could_not_be_compiled(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fails: bool,
+) -> None:
+    def compiler(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
+        if fails:
+            raise RuntimeError("no kernel for this device")
+        return graph.forward
+
+    monkeypatch.setattr(device, "compiler_here", lambda: compiler)
+    torch._dynamo.reset()
+    model = load_model(
+        "sequence_classification", write_model(tmp_path, torch.arange(12)), labels=2, dropout=0.0
+    )
+    batch = {"input_ids": torch.tensor([[2, 6, 7, 3]])}
+    losses = train(
+        model,
+        lambda: iter([[dict(batch)]]),
+        lambda model, batch: model(**batch).logits.square().mean(),
+        steps=1,
+        options=replace(OPTIONS, compile="auto"),
+        seed=1,
+    )
+    assert len(losses) == 1
+    told = [r.message for r in caplog.records if "torch.compile failed for" in r.message]
+    assert len(told) == int(fails)
+
+
 def test_nothing_is_compiled_without_a_gpu() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

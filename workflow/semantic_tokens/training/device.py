@@ -55,23 +55,32 @@ def compiler_here() -> str | None:
 def compile_encoders(model: nn.Module, wanted: str) -> bool:
     """Compile a model's encoder in place with ``torch.compile``, for batches of any size.
 
-    Code that cannot be compiled runs uncompiled.
+    Compilation happens in the first step. Code that cannot be compiled runs uncompiled;
+    :func:`uncompiled_functions` counts it.
 
     Args:
         wanted: ``auto`` compiles if :func:`compiler_here` names a compiler; ``no`` does not
             compile.
 
     Returns:
-        whether the encoder was compiled.
+        whether the encoder is to be compiled.
     """
     compiler = compiler_here() if wanted == "auto" else None
     encoders = [module for module in model.modules() if _is_encoder(module)]
     if compiler is None or not encoders:
         return False
     torch._dynamo.config.suppress_errors = True
+    torch._dynamo.utils.counters["frames"].clear()
     for encoder in encoders:
         encoder.compile(backend=compiler, dynamic=True)
     return True
+
+
+def uncompiled_functions() -> int:
+    """The number of functions that torch tried to compile since :func:`compile_encoders`, and that
+    run uncompiled."""
+    frames = torch._dynamo.utils.counters["frames"]
+    return frames["total"] - frames["ok"]
 
 
 def _is_encoder(module: nn.Module) -> bool:

@@ -25,7 +25,12 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.jobs.gpus import batch_that_fits, within_gpu_memory
 from semantic_tokens.training.batches import Batch, row_count
 from semantic_tokens.training.checkpoint import Checkpoint, remove_checkpoint, run_fingerprint
-from semantic_tokens.training.device import compile_encoders, describe_setup, precision_here
+from semantic_tokens.training.device import (
+    compile_encoders,
+    describe_setup,
+    precision_here,
+    uncompiled_functions,
+)
 from semantic_tokens.training.options import TrainingOptions
 from semantic_tokens.training.step import Stepper
 from semantic_tokens.training.tracking import Tracking, recording
@@ -122,6 +127,12 @@ def train(
                 state.save(history)
     if checkpoint is not None and not keep_checkpoint and accelerator.is_main_process:
         remove_checkpoint(checkpoint)
+    if is_compiled and (count := uncompiled_functions()):
+        log.warning(
+            "%s: torch.compile failed for %d functions of the encoder, which ran uncompiled",
+            description,
+            count,
+        )
     losses = [step.loss for step in history]
     if losses and accelerator.is_main_process:
         window = max(1, len(losses) // 10)
