@@ -34,7 +34,8 @@ def draw_held_out(table: pd.DataFrame, backbone: str) -> Figure:
         top = ungrouped[(ungrouped["dim"] == dim) & (ungrouped["clsa"] == clsa)]
         top = top if len(top) else ungrouped[ungrouped["dim"] == dim]
         points = pd.concat([curve, top[:1]]).sort_values("ratio")
-        colour, marker = style.LINES[number % len(style.LINES)]
+        again, place = divmod(number, len(style.LINES))
+        colour, marker = style.LINES[place]
         for axes, column, low, high in (
             (left, "loss", "low", "high"),
             (right, "gain", "gain_low", "gain_high"),
@@ -45,12 +46,13 @@ def draw_held_out(table: pd.DataFrame, backbone: str) -> Figure:
                 yerr=style.error_bars(points[column], points[low], points[high]),
                 color=colour,
                 marker=marker,
+                linestyle=(0, (4, 2)) if again else "-",
                 label=_variant(method, clsa, dim, full),
                 capsize=2,
                 elinewidth=0.8,
             )
     left.set_ylabel("loss (nats per masked token)")
-    right.set_ylabel("nats saved over a guess by frequency")
+    right.set_ylabel("gain over a guess by frequency")
     for axes in (left, right):
         _scale(axes, sorted(100 * shown["ratio"].unique()))
     figure.supxlabel("grouping ratio $r_G$", fontsize=9)
@@ -82,10 +84,10 @@ def draw_held_out_by_language(table: pd.DataFrame, backbone: str) -> Figure:
         figure.text(0.5, 0.5, NOTHING, ha="center")
         return figure
     axes = figure.subplots()
-    limits = (float(wide.min().min()), float(wide.max().max()))
-    style.heatmap(axes, wide.to_numpy(), list(wide), style.signed, "Blues", limits)
+    largest = float(wide.abs().max().max())  # zero has the colour in the middle
+    style.heatmap(axes, wide.to_numpy(), list(wide), style.signed, "RdBu", (-largest, largest))
     axes.set_yticks(range(len(wide)), list(wide.index))
-    axes.set_title("nats saved over a guess by frequency, per masked token", fontsize=9)
+    axes.set_title("gain over a guess by frequency (nats per masked token)", fontsize=9)
     return figure
 
 
