@@ -320,7 +320,7 @@ MODULES: dict[str, Line] = {
     # measurements for the log
     "embeddings.alignment_quality": Line(NOTHING),
     "modeling.backbones": Line(BACKBONES),
-    "evaluation.baselines": Line(SHOWN - {"significance"} | BASELINE),
+    "evaluation.baselines": Line(SHOWN - {"significance"} | BASELINE | {"table4"}),
     "evaluation.bootstrap": Line(SHOWN | QUALITY | {"table4", "held_out"}),
     "evaluation.scores": Line(SHOWN | {"table4", "held_out"}),
     **dict.fromkeys(

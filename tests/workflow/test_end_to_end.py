@@ -296,7 +296,7 @@ def test_the_report_has_every_table_and_figure(study: Study) -> None:
 
 
 @pytest.mark.parametrize(
-    "figure", ["figure2", "figure3", "figure5", "controls", "held_out", "pretraining_curves"]
+    "figure", ["figure2", "figure3", "figure5", "controls", "held_out", "held_out_by_language"]
 )
 def test_figures_are_pdf_svg_and_png_files(study: Study, figure: str) -> None:
     path = study.folder / f"results/figures/{figure}"
@@ -427,7 +427,10 @@ def test_same_seeds_give_identical_files(study: Study) -> None:
     expected |= {"results/comparison.csv", "results/comparison.html"}
     expected |= {
         f"results/figures/{figure}.{suffix}"
-        for figure in ("figure5", "group_quality", "held_out", "pretraining_curves")
+        for figure in (
+            *("figure5", "group_quality", "held_out", "held_out_by_language"),
+            "pretraining_curves",
+        )
         for suffix in ("pdf", "svg", "png")
     }
     expected |= {"results/explorer.html", "results/provenance.json", "results/provenance.html"}
