@@ -31,7 +31,7 @@ def published() -> dict[tuple[str, str], tuple[str, ...]]:
 
 def _model(name: str, ratio: str) -> str | None:
     """The path of a model's recipe without its backbone; None for baselines and headings."""
-    name, _, pretrained = name.partition(", pretrained")
+    name, pretrained, _ = name.partition(", pretrained")
     methods = {
         "ungrouped": "unaligned/dfull/ungrouped",
         "K-Means": "unaligned/dfull/kmeans-cosine",
