@@ -1,5 +1,5 @@
 # The inputs of a model and its tasks: tokenizers, corpora, groups, datasets and passages.
-from semantic_tokens.study.ingredients import resegments
+from semantic_tokens.study.ingredients import resegments, searched_passages
 from semantic_tokens.study.recipe import segmentation_of
 
 
@@ -32,13 +32,12 @@ def collection_of(task):
     return found
 
 
-def passages_file(wildcards):
+def searched_passages_file(dataset):
     """The passages that this dataset's queries search."""
-    folder = "pools" if pool_of(wildcards.dataset) else "datasets"
-    return [located(f"results/{folder}/{wildcards.dataset}/passages.jsonl")]
+    return located(searched_passages(config, dataset))
 
 
-def passages_files(dataset):
+def collection_files(dataset):
     """The collection of a ranking dataset."""
     is_ranking = dataset_kind(dataset) == "ranking"
     return [located(f"results/datasets/{dataset}/passages.jsonl")] if is_ranking else []

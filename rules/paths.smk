@@ -44,11 +44,6 @@ def lexicon_files(names):
     return located(f"results/lexicons/{name}.tsv" for name in names if name != "roundtrip")
 
 
-def experiment_recipes():
-    """The recipes of all experiments, each once, in the table's order."""
-    return list(dict.fromkeys(row.recipe for row in EXPERIMENTS))
-
-
 def backbone_configs(rows):
     return located(sorted({f"results/backbones/{row.recipe.backbone}/config.json" for row in rows}))
 

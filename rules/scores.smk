@@ -50,8 +50,7 @@ def baseline_inputs(wildcards):
     if wildcards.baseline == "bm25" or task["kind"] == "reranking":
         files["candidates"] = located([f"results/candidates/{task['dataset']}/{split}.jsonl"])
     elif task["kind"] == "retrieval":
-        place = "pools" if pool_of(task["dataset"]) else "datasets"
-        files["passages"] = located([f"results/{place}/{task['dataset']}/passages.jsonl"])
+        files["passages"] = [searched_passages_file(task["dataset"])]
     return files
 
 

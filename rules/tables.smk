@@ -10,7 +10,7 @@ rule table1:
         **{
             dataset: [
                 *located(f"results/datasets/{dataset}/{split}.jsonl" for split in SPLITS),
-                *passages_files(dataset),
+                *collection_files(dataset),
             ]
             for dataset in dict.fromkeys(config["tasks"][task]["dataset"] for task in TASKS)
         },

@@ -41,7 +41,7 @@ use rule tokenize_dataset as tokenize_ranking with:
         tokenizer=tokenizer_file,
         model=shared("results/backbones/{backbone}/config.json"),
         splits=shared(expand("results/datasets/{{dataset}}/{split}.jsonl", split=SPLITS)),
-        passages=passages_file,
+        passages=lambda wildcards: [searched_passages_file(wildcards.dataset)],
     output:
         expand(
             "results/{{run_folder}}tokenized/{{backbone}}/{{segmentation}}/{{dataset}}/{split}.parquet",

@@ -155,6 +155,7 @@ def test_questions_take_their_language_from_a_column(tmp_path: Path, form: str) 
         "context": "Ada lived in Rome.",
         "question": "Where?",
         "answers": [{"text": "Rome", "start": 13}],
+        "cluster": "eng-test-a",
     }
     expected = [{"text": "Paris", "start": 13}] if form == "flat" else []
     assert (splits["test"][1]["language"], splits["test"][1]["answers"]) == ("swa", expected)
@@ -188,6 +189,7 @@ def test_pairs_are_read_in_every_file_format(tmp_path: Path, ending: str) -> Non
         "first": "a",
         "second": "b",
         "label": "no",
+        "cluster": "eng-test-0",
     }
 
 
@@ -371,9 +373,8 @@ def test_tables_and_columns_of_a_ranking_dataset_can_be_configured(ranking: Path
     for number, split in enumerate("abc", start=1):
         write_table(ranking / f"de/{split}.tsv", {"q": [number], "d": ["p1"], "g": [1]})
     splits = read(options, ranking, "ranking")
-    assert splits["dev"] == [
-        {"id": "deu-2", "language": "deu", "query": "blau", "relevant": {"deu-p1": 1}}
-    ]
+    blue = {"id": "deu-2", "language": "deu", "query": "blau", "relevant": {"deu-p1": 1}}
+    assert splits["dev"] == [blue | {"cluster": "deu-2"}]
     assert [p["title"] for p in splits["passages"]] == ["", ""]
 
 

@@ -73,7 +73,7 @@ def test_valid_examples_pass_unchanged(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "change", "complaint"),
     [
-        ("token_classification", {"tags": ["B-PER", "O"]}, "one tag a token"),
+        ("token_classification", {"tags": ["B-PER", "O"]}, "each token one tag"),
         ("token_classification", {"tags": ["O", "I-PER", "O"]}, r"`tags`\[1\] is I-PER"),
         ("token_classification", {"tags": ["B-PER", "I-LOC", "O"]}, "in IOB2 it is B-LOC"),
         ("token_classification", {"tags": ["B-PER", "PER", "O"]}, "'PER'; a tag must be"),
@@ -374,6 +374,7 @@ def test_xquad_paragraphs_are_split_the_same_in_all_languages(xquad: Path) -> No
         assert paragraphs[split, "deu"] == paragraphs[split, "zho"] != set()
     by_split = [paragraphs[split, "deu"] for split in ("train", "dev", "test")]
     assert sum(map(len, by_split)) == len(set().union(*by_split)) == 40
+    assert {e["cluster"] for e in splits["test"]} == paragraphs["test", "deu"]
     query = splits["test"][0]
     (passage,) = query["relevant"]
     text = next(p["text"] for p in splits["passages"] if p["id"] == passage)
@@ -429,7 +430,11 @@ def test_xnli_premises_are_split_the_same_in_all_languages(xnli: Path) -> None:
         "first": "Sentensi 0",
         "second": "neutral?",
         "label": "neutral",
+        "cluster": "0",
     }
+    clusters = {e["id"]: e["cluster"] for split in splits for e in splits[split]}
+    assert all(clusters[f"deu-{item}"] == clusters[f"swa-{item}"] for item in range(120))
+    assert clusters["deu-0"] == clusters["deu-1"] != clusters["deu-3"]
 
 
 @pytest.mark.parametrize("line", ["Satz 1\tneutral", "Satz 1\t\tneutral", "Satz\tb\tmaybe"])
@@ -708,6 +713,7 @@ def test_xnli_is_read_in_the_layout_of_the_hub(tmp_path: Path) -> None:
         "first": "Es regnet 0.",
         "second": "Es ist nass.",
         "label": "neutral",
+        "cluster": "deu-dev-0",
     }
     with pytest.raises(
         InputError, match=r"configuration fr has no split train.*\(fr/train-\*\.parquet"
@@ -717,6 +723,21 @@ def test_xnli_is_read_in_the_layout_of_the_hub(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(InputError, match=r"de/test-.* is truncated, damaged"):
         read("xnli_hub", folder, {"languages": ["deu"]})
+
+
+@pytest.mark.parametrize(("labels", "is_parallel"), [([1, 0, 2], True), ([1, 2, 0], False)])
+def test_translations_of_a_pair_are_in_one_cluster(
+    tmp_path: Path, labels: list[int], is_parallel: bool
+) -> None:
+    folder = tmp_path / "xnli"
+    for code, numbers in (("de", [1, 0, 2]), ("sw", labels)):
+        columns = xnli_columns(numbers)
+        columns["premise"][1] = columns["premise"][0]
+        write_hub_folder(folder, code, dict.fromkeys(("train", "validation", "test"), columns))
+    test = read("xnli_hub", folder, {"languages": ["deu", "swa"]})["test"]
+    clusters = {example["id"]: example["cluster"] for example in test}
+    assert clusters["deu-test-0"] == clusters["deu-test-1"] != clusters["deu-test-2"]
+    assert (clusters["deu-test-2"] == clusters["swa-test-2"]) == is_parallel
 
 
 def test_xnli_rows_without_a_label_or_a_column_are_refused(tmp_path: Path) -> None:
@@ -782,6 +803,7 @@ def test_tydiqa_is_read_in_the_layout_of_the_hub(tmp_path: Path) -> None:
         "context": "test číslo 2",
         "question": "Kolik?",
         "answers": [{"text": "2", "start": 11}],
+        "cluster": "swahili-test-2",
     }
     all_of_train = read("tydiqa_hub", folder, {"dev_fraction": 0})
     assert (len(all_of_train["train"]), all_of_train["dev"]) == (80, [])

@@ -14,11 +14,11 @@ from semantic_tokens.evaluation.baselines import (
     constant_answer,
     constant_tag,
     expected_ndcg_at_10,
-    mean_score,
     record,
     word_spans,
 )
 from semantic_tokens.tasks.metrics import ndcg_at_10, squad_f1
+from semantic_tokens.tasks.scored_items import mean_score
 
 
 def labelled(*labels: str) -> list[dict]:

@@ -32,7 +32,8 @@ def make_items(
     earned: dict[str, np.ndarray], possible: dict[str, np.ndarray] | None = None
 ) -> Items:
     ids = {language: [str(n) for n in range(len(part))] for language, part in earned.items()}
-    return Items(ids, earned, possible or {k: np.ones_like(v) for k, v in earned.items()})
+    ones = {language: np.ones_like(part) for language, part in earned.items()}
+    return Items(ids, earned, possible or ones, {language: [language] for language in earned})
 
 
 def resampled_scores(items: Items, resampling: Resampling) -> np.ndarray:
@@ -182,7 +183,7 @@ def test_draws_of_a_model_do_not_depend_on_other_models() -> None:
 def test_tasks_share_their_draws_only_if_they_have_the_same_items() -> None:
     values = np.arange(40.0).reshape(40, 1, 1) / 40
     same, other = make_items({"eng": values}), make_items({"eng": values})
-    other = other._replace(ids={"eng": [f"other-{n}" for n in range(40)]})
+    other = other._replace(clusters={"eng": [f"other-{n}" for n in range(40)]})
     first, repeated, different = (
         resampled_scores(items, Resampling(2_000))[1:, 0] for items in (same, same, other)
     )
@@ -283,3 +284,54 @@ def test_item_files_are_found_by_recipe_and_by_baseline(tmp_path) -> None:
     baseline_of = baselines_in(tmp_path / "baselines")
     assert baseline_of("chance", "nli") == items
     assert baseline_of("bm25", "nli") is None
+
+
+def interval_of(items: list[ScoredItem]) -> float:
+    """The width of the interval of a score."""
+    estimate = TaskScores("nli", {"model": [items]}, Resampling(2000)).estimate("model")
+    return estimate.high - estimate.low
+
+
+def test_translations_do_not_count_as_independent_items() -> None:
+    """300 pairs in four languages that a model gets right in all or in none have the interval of
+    300 items, and not of 1,200."""
+    right = np.random.default_rng(0).random(300) < 0.5
+    languages = ("deu", "eng", "fra", "spa")
+    apart = [
+        ScoredItem(f"{language}-{number}", language, float(is_right), 1.0)
+        for language in languages
+        for number, is_right in enumerate(right)
+    ]
+    together = [item._replace(cluster=item.id.split("-")[1]) for item in apart]
+    single = interval_of([item for item in apart if item.language == "eng"])
+    assert interval_of(together) == pytest.approx(single, rel=0.1)
+    assert interval_of(apart) == pytest.approx(single / 2, rel=0.1)
+
+
+def test_questions_on_one_passage_are_drawn_together() -> None:
+    right = np.random.default_rng(0).random(100) < 0.5
+    items = [
+        ScoredItem(f"{passage}-{question}", "eng", float(is_right), 1.0, str(passage))
+        for passage, is_right in enumerate(right)
+        for question in range(4)
+    ]
+    independent = [item._replace(cluster=None) for item in items]
+    assert interval_of(items) == pytest.approx(2 * interval_of(independent), rel=0.1)
+
+
+def test_languages_without_common_clusters_have_draws_of_their_own() -> None:
+    """Another language does not change a language's draws, unless they share clusters."""
+
+    def in_english(*others: ScoredItem) -> np.ndarray:
+        items = [ScoredItem(f"{n}", "eng", float(n % 2), 1.0, f"eng-{n}") for n in range(20)]
+        scores = TaskScores("nli", {"model": [[*items, *others]]}, Resampling(100))
+        return scores.draws_by_language(["model"])[0]["eng"]
+
+    alone = in_english()
+    assert np.array_equal(alone, in_english(ScoredItem("a", "deu", 1.0, 1.0, "deu-1")))
+    assert not np.array_equal(alone, in_english(ScoredItem("a", "deu", 1.0, 1.0, "eng-1")))
+    # A language that is not in a sample keeps its score.
+    rare = [ScoredItem("a", "deu", 1.0, 1.0, "eng-1")]
+    items = [ScoredItem(f"{n}", "eng", float(n % 2), 1.0, f"eng-{n}") for n in range(20)] + rare
+    drawn = TaskScores("nli", {"model": [items]}, Resampling(100)).draws_by_language(["model"])
+    assert set(drawn[0]["deu"]) == {1.0}

@@ -7,7 +7,7 @@ from semantic_tokens.jobs.job import job
 with job(snakemake):
     from semantic_tokens.evaluation.baselines import bm25_order, chance, record
     from semantic_tokens.files import read_jsonl, write_json
-    from semantic_tokens.tasks.scored_items import write_items
+    from semantic_tokens.tasks.scored_items import in_clusters, write_items
 
     wildcards, params, inputs = snakemake.wildcards, snakemake.params, snakemake.input
     candidates = {
@@ -30,6 +30,6 @@ with job(snakemake):
             answer_normalization=params.answer_normalization,
             passages=Counter(row["language"] for path in searched for row in read_jsonl(path)),
         )
-    write_items(sorted(items), snakemake.output.scored_items)
+    write_items(in_clusters(sorted(items), test), snakemake.output.scored_items)
     what = {"task": wildcards.task, "baseline": wildcards.baseline, "rule": rule}
     write_json(record(params.kind, items, **what), snakemake.output.scores)

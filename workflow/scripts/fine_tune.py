@@ -5,13 +5,13 @@ from pathlib import Path
 from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.files import file_lock, write_json
+    from semantic_tokens.files import file_lock, read_jsonl, write_json
     from semantic_tokens.jobs.cluster.gpus import gpu_count
     from semantic_tokens.jobs.processes import in_processes
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.tasks.predictions import write_predictions
     from semantic_tokens.tasks.run import fine_tune_from_files
-    from semantic_tokens.tasks.scored_items import write_items
+    from semantic_tokens.tasks.scored_items import in_clusters, write_items
     from semantic_tokens.training import Tracking, TrainingOptions, remove_checkpoint, tracked_name
 
     wildcards, params = snakemake.wildcards, snakemake.params
@@ -64,6 +64,7 @@ with job(snakemake):
             recipe["collection"] = params.collection
         if predictions:
             write_predictions(items, predictions, output.predictions)
-        write_items(items, output.scored_items)
+        tested = Path(inputs.dataset[0]).parent / f"{params.evaluation_split}.jsonl"
+        write_items(in_clusters(items, read_jsonl(tested)), output.scored_items)
         write_json(identity | recipe | scores, output.scores)
         remove_checkpoint(params.checkpoint)

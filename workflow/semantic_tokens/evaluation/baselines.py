@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.tasks.metrics import entity_counts, ndcg_at_10, squad_f1
-from semantic_tokens.tasks.scored_items import ScoredItem, scores_by_language
+from semantic_tokens.tasks.scored_items import ScoredItem, mean_score, score_record
 
 Example = Mapping[str, Any]
 
@@ -195,11 +195,6 @@ def bm25_order(
     return [ScoredItem(q["id"], q["language"], values[q["id"]], 1.0) for q in queries]
 
 
-def mean_score(items: Sequence[ScoredItem]) -> float:
-    """The mean over languages of :func:`~semantic_tokens.tasks.scored_items.scores_by_language`."""
-    return float(np.mean([score for score, _ in scores_by_language(items).values()]))
-
-
 def chance(
     kind: str,
     train: Iterable[Example],
@@ -245,12 +240,4 @@ def chance(
 
 def record(kind: str, items: Sequence[ScoredItem], **more: Any) -> dict[str, Any]:
     """The JSON of a baseline's score, in the form of a model's (docs/architecture.md)."""
-    scores = scores_by_language(items)
-    return {
-        **more,
-        "kind": kind,
-        "metric": METRICS[kind],
-        "value": mean_score(items),
-        "by_language": {language: score for language, (score, _) in scores.items()},
-        "count_by_language": {language: count for language, (_, count) in scores.items()},
-    }
+    return {**more, "kind": kind, **score_record(METRICS[kind], items)}

@@ -1,7 +1,9 @@
 """A paired bootstrap over test items, seeds and replicates.
 
-Each sample draws test items with replacement within each language, the same items for all models,
-and computes every score again (Efron and Tibshirani 1993; Koehn 2004). If experiments were trained
+Each sample draws test items with replacement, the same items for all models, and computes every
+score again (Efron and Tibshirani 1993; Koehn 2004). Items that depend on each other are drawn
+together, as a cluster (Davison and Hinkley 1997, section 3.8): questions about one passage, and
+translations of an item in all languages. If experiments were trained
 several times, trainings are drawn too: first replicates of the entire pipeline, then the
 fine-tuning seeds of each replicate. The interval then covers both sources of variation.
 """
@@ -13,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from semantic_tokens.data.datasets.splitting import groups_sharing
 from semantic_tokens.errors import InputError
 from semantic_tokens.tasks.scored_items import ScoredItem
 
@@ -45,14 +48,18 @@ class Items(NamedTuple):
     """Some models' scored items in one task.
 
     Attributes:
-        ids: language -> the items' ids, in order.
+        clusters: language -> the cluster of every item, in order; the item's own id if it is
+            independent.
         earned, possible: language -> [items, models, runs] float64, as in
             :class:`~semantic_tokens.tasks.scored_items.ScoredItem`.
+        blocks: language -> the languages, this one among them, that share clusters, directly or
+            through others.
     """
 
-    ids: Mapping[str, Sequence[str]]
+    clusters: Mapping[str, Sequence[str]]
     earned: Mapping[str, np.ndarray]
     possible: Mapping[str, np.ndarray]
+    blocks: Mapping[str, Sequence[str]]
 
 
 def gather(models: Mapping[str, Iterable[list[ScoredItem]]], task: str) -> Items:
@@ -65,13 +72,13 @@ def gather(models: Mapping[str, Iterable[list[ScoredItem]]], task: str) -> Items
     Raises:
         InputError: two models were scored on different items, or there are no items.
     """
-    ids: list[tuple[str, str]] | None = None
+    ids: list[tuple[str, str, str | None]] | None = None
     first = next(iter(models))
     columns = []
     for name, runs in models.items():
         for number, run in enumerate(runs, start=1):
             items = sorted(run, key=lambda item: (item.language, item.id))
-            found = [(item.language, item.id) for item in items]
+            found = [(item.language, item.id, item.cluster) for item in items]
             ids = found if ids is None else ids
             if found != ids:
                 raise InputError(
@@ -82,14 +89,23 @@ def gather(models: Mapping[str, Iterable[list[ScoredItem]]], task: str) -> Items
     if not ids:
         raise InputError(f"{task}: there is no scored item; check the dataset of this task")
     values = np.stack(columns).reshape(len(models), -1, len(ids), 2)
-    languages = np.array([language for language, _ in ids])
-    names = np.array([name for _, name in ids])
+    languages = np.array([language for language, _, _ in ids])
     earned, possible = (values[..., part].transpose(2, 0, 1) for part in (0, 1))
     found_in = [str(language) for language in np.unique(languages)]
+    clusters = {
+        language: [c or name for at, name, c in ids if at == language] for language in found_in
+    }
+    first_of = groups_sharing([{c for at, _, c in ids if c and at == name} for name in found_in])
     return Items(
-        {language: names[languages == language].tolist() for language in found_in},
+        clusters,
         {language: earned[languages == language] for language in found_in},
         {language: possible[languages == language] for language in found_in},
+        {
+            language: [
+                other for other, same in zip(found_in, first_of, strict=True) if same == first
+            ]
+            for language, first in zip(found_in, first_of, strict=True)
+        },
     )
 
 
@@ -107,8 +123,9 @@ def resampled_by_language(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each language's scores, on the same resampled items for all models.
 
-    The draws of a language depend only on its items and the seed. So other experiments do not
-    change them, and two tasks over the same items have the same draws.
+    The draws depend only on the clusters and the seed. So other experiments do not change them, and
+    two tasks over the same items have the same draws. Languages without common clusters are drawn
+    independently of each other. If a sample has no item of a language, all its items count once.
 
     Args:
         replicates: the number of replicates; runs are sorted by replicate.
@@ -123,14 +140,20 @@ def resampled_by_language(
         count, models, runs = earned.shape
         if weights is None:
             weights = _weights_of_runs(replicates, runs // replicates, resampling)
-        generator = np.random.default_rng([resampling.seed, _number(language, items.ids[language])])
+        block = items.blocks[language]
+        names = sorted({name for other in block for name in items.clusters[other]})
+        number_of = {name: number for number, name in enumerate(names)}
+        cluster = np.array([number_of[name] for name in items.clusters[language]])
+        generator = np.random.default_rng([resampling.seed, _number("+".join(block), names)])
         sums = [part.reshape(count, -1) for part in (earned, possible)]
         scores = np.empty((1 + resampling.resamples, models))
         scores[:1] = _scores(np.ones((1, count)), sums, (models, runs), weights[:1])
         for start in range(1, len(scores), _RESAMPLES_AT_ONCE):
             part = slice(start, min(start + _RESAMPLES_AT_ONCE, len(scores)))
             size = part.stop - part.start
-            counts = generator.multinomial(count, np.full(count, 1 / count), size=size)
+            even = np.full(len(names), 1 / len(names))
+            counts = generator.multinomial(len(names), even, size=size)[:, cluster]
+            counts[counts.sum(axis=1) == 0] = 1
             scores[part] = _scores(counts.astype(np.float64), sums, (models, runs), weights[part])
         yield language, scores
 

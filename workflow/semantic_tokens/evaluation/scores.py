@@ -12,13 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from semantic_tokens.evaluation.bootstrap import (
-    Items,
     Resampling,
     gather,
     resampled_by_language,
     scores_by_run,
 )
-from semantic_tokens.study.experiments import ExperimentRow
+from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import PATTERNS
 from semantic_tokens.study.replicates import in_replicate, seed_in
 from semantic_tokens.tasks.scored_items import ScoredItem, read_items
@@ -101,7 +100,7 @@ class TaskScores:
         self._place = {name: place for place, name in enumerate(models)}
         self._items = items = gather(models, task)
         self._by_run = scores_by_run(items)
-        self.counts = {language: len(ids) for language, ids in items.ids.items()}
+        self.counts = {language: len(names) for language, names in items.clusters.items()}
         total = np.zeros((1 + resampling.resamples, len(models)))
         for _, scores in resampled_by_language(items, resampling, replicates):
             total += scores
@@ -153,11 +152,11 @@ class TaskScores:
         """For each model, its :meth:`draws` in every language. They are drawn again to save
         memory."""
         places = [self._place[name] for name in names]
-        some = Items(
-            self._items.ids,
-            {language: part[:, places] for language, part in self._items.earned.items()},
-            {language: part[:, places] for language, part in self._items.possible.items()},
+        earned, possible = (
+            {language: values[:, places] for language, values in part.items()}
+            for part in (self._items.earned, self._items.possible)
         )
+        some = self._items._replace(earned=earned, possible=possible)
         found: list[dict[str, np.ndarray]] = [{} for _ in names]
         if names:
             for language, scores in resampled_by_language(some, self.resampling, self.replicates):
@@ -234,10 +233,8 @@ def items_in(folder: str | Path) -> ItemsOf:
     """A function that reads an experiment's items from the score files in a folder."""
 
     def items_of(row: ExperimentRow, task: str, seed: int) -> list[ScoredItem]:
-        recipe = "/".join(row[part] for part in PATTERNS)
-        return read_items(
-            Path(folder) / recipe / task / row["training"] / f"seed-{seed}.items.parquet"
-        )
+        trained = Path(folder) / recipe_of(row).path / task / row["training"]
+        return read_items(trained / f"seed-{seed}.items.parquet")
 
     return items_of
 

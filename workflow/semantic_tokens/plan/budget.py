@@ -47,7 +47,7 @@ class Budget:
 
     Args:
         study: the study.
-        rows: its experiments, as :meth:`configuration.Experiment.as_dict` gives them.
+        rows: its experiments, as :meth:`~semantic_tokens.study.experiments.Experiment.as_dict` gives them.
         hours_of: the hours of jobs, which never decrease with more jobs.
         hours: the budget.
         pool_depths: dataset -> the number of BM25 passages that its ranking tasks use.

@@ -13,7 +13,8 @@ from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.plan.architecture import Architecture
-from semantic_tokens.plan.study import FLOAT, Pools, Study, groups_in, model_bytes, recipe_of
+from semantic_tokens.plan.study import FLOAT, Pools, Study, groups_in, model_bytes
+from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import Recipe, lexicons_of, segmentation_of
 
 # BM25 splits passages by language; its index has 8 bytes per different word of a passage.
@@ -97,7 +98,7 @@ def _checkpoints(training: Mapping[str, Any], size: float) -> float:
 
 def costs_of(
     study: Study,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[ExperimentRow],
     tasks: Sequence[str] | None = None,
     pools: Pools | None = None,
 ) -> dict[str, Cost]:
@@ -105,7 +106,7 @@ def costs_of(
 
     Args:
         study: the study of the experiments.
-        rows: one or more experiments, from :meth:`configuration.Experiment.as_dict`.
+        rows: one or more experiments, from :meth:`~semantic_tokens.study.experiments.Experiment.as_dict`.
         tasks: the tasks to train; None for all tasks of the study.
         pools: dataset -> the pool to search instead of the config's.
     """
@@ -118,7 +119,7 @@ class _Tally:
     def __init__(
         self,
         study: Study,
-        rows: Sequence[Mapping[str, Any]],
+        rows: Sequence[ExperimentRow],
         tasks: Sequence[str],
         pools: Pools,
     ) -> None:

@@ -4,16 +4,16 @@ Snakemake measures every job (``results/benchmarks``), so a plan can be compared
 trainings of a study.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.plan.study import Study, recipe_of
+from semantic_tokens.plan.study import Study
 from semantic_tokens.plan.throughput import Throughput
+from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Measured:
         return self.operations / (computing * throughput.rate * throughput.devices_per_job)
 
 
-def measured(study: Study, rows: Sequence[Mapping[str, Any]], benchmarks: Path) -> Measured | None:
+def measured(study: Study, rows: Sequence[ExperimentRow], benchmarks: Path) -> Measured | None:
     """Finished pretrainings and fine-tunings of a study; None if there are none.
 
     Args:
-        rows: experiments, as :meth:`configuration.Experiment.as_dict` gives them.
+        rows: experiments, as :meth:`~semantic_tokens.study.experiments.Experiment.as_dict` gives them.
         benchmarks: Snakemake's measurements, with one folder per rule.
     """
     jobs, seconds, operations = 0, 0.0, 0.0
@@ -60,7 +60,7 @@ def measured(study: Study, rows: Sequence[Mapping[str, Any]], benchmarks: Path) 
 
 
 def _trainings(
-    study: Study, rows: Sequence[Mapping[str, Any]], benchmarks: Path
+    study: Study, rows: Sequence[ExperimentRow], benchmarks: Path
 ) -> Iterator[tuple[Path, float]]:
     """Yield the file and the operations of every finished training that can be counted."""
     for recipe, training in dict.fromkeys((recipe_of(row), row["training"]) for row in rows):

@@ -10,6 +10,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.plan.architecture import Architecture
 from semantic_tokens.plan.data import Data, first_made
 from semantic_tokens.plan.operations import pretraining_operations, task_operations
+from semantic_tokens.study.experiments import ExperimentRow
 from semantic_tokens.study.recipe import Recipe
 
 FLOAT = 4  # bytes of a stored weight
@@ -111,7 +112,7 @@ class Study:
             self.languages,
         )
 
-    def full_lengths(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    def full_lengths(self, rows: Sequence[ExperimentRow]) -> list[str]:
         """The datasets whose texts count with their maximum length, for a backbone of these
         experiments."""
         backbones = {row["backbone"] for row in rows}
@@ -127,11 +128,6 @@ class Study:
         if architecture is None:
             raise InputError(f"backbone {backbone} has no `shape` yet")
         return architecture
-
-
-def recipe_of(row: Mapping[str, Any]) -> Recipe:
-    """The recipe of an experiment."""
-    return Recipe(*(row[part] for part in Recipe.__dataclass_fields__))
 
 
 def groups_in(recipe: Recipe, architecture: Architecture) -> int:

@@ -1,8 +1,4 @@
-"""Validation of the configuration and of the table of experiments.
-
-Only the Snakefile uses this module. Stages get the parameters of their own step, and never the
-entire configuration.
-"""
+"""Validation of the configuration."""
 
 import difflib
 import json
@@ -20,7 +16,8 @@ from semantic_tokens.study.config_reference import resolved, values_of
 DATASET_KIND = {
     "reranking": "ranking",
     "retrieval": "ranking",
-}  #: Options with the number of BM25 passages that a kind of task uses.
+}
+#: Options with the number of BM25 passages that a kind of task uses.
 POOLED_DEPTHS = {
     "rerank_depth": ("reranking",),
     "negative_depth": ("reranking", "retrieval"),

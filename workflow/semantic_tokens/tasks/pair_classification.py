@@ -15,9 +15,9 @@ from semantic_tokens.tasks.scored_items import ScoredItem
 from semantic_tokens.tasks.task import (
     Predictions,
     Task,
-    model_inputs,
     of_languages,
     outputs,
+    pair_inputs,
     predict,
 )
 from semantic_tokens.tokenization.special_tokens import SpecialTokens
@@ -57,7 +57,7 @@ class PairClassification(Task):
     def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         rows = [self.rows[i] for i in indices]
         labels = torch.tensor([self.names.index(row["label"]) for row in rows])
-        return self._inputs(rows) | {"labels": labels}
+        return pair_inputs(rows, self.pad_id) | {"labels": labels}
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         labels = batch.pop("labels")
@@ -74,7 +74,7 @@ class PairClassification(Task):
         for index, logits in predict(
             model,
             lengths,
-            lambda indices: self._inputs([self.test[i] for i in indices]),
+            lambda indices: pair_inputs([self.test[i] for i in indices], self.pad_id),
             lambda m, b: outputs(m, b).logits,
             batch_size,
             "classifying",
@@ -87,13 +87,6 @@ class PairClassification(Task):
                 predictions[row["id"]] = {"label": label, "gold": row["label"], "logits": logit_of}
             items.append(ScoredItem(row["id"], row["language"], float(is_right), 1.0))
         return items
-
-    def _inputs(self, rows: list[dict]) -> Batch:
-        return model_inputs(
-            [row["input_ids"] for row in rows],
-            self.pad_id,
-            [row["token_type_ids"] for row in rows],
-        )
 
 
 def load_classifier(

@@ -17,9 +17,9 @@ from semantic_tokens.tasks.scored_items import ScoredItem
 from semantic_tokens.tasks.task import (
     Predictions,
     Task,
-    model_inputs,
     of_languages,
     outputs,
+    pair_inputs,
     predict,
 )
 from semantic_tokens.tokenization.special_tokens import SpecialTokens
@@ -61,7 +61,7 @@ class QuestionAnswering(Task):
 
     def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         rows = [self.rows[i] for i in indices]
-        return self._inputs(rows) | {
+        return pair_inputs(rows, self.pad_id) | {
             "start_positions": torch.tensor([row["start_position"] for row in rows]),
             "end_positions": torch.tensor([row["end_position"] for row in rows]),
         }
@@ -89,7 +89,7 @@ class QuestionAnswering(Task):
         for index, logits in predict(
             model,
             lengths,
-            lambda indices: self._inputs([self.windows[i] for i in indices]),
+            lambda indices: pair_inputs([self.windows[i] for i in indices], self.pad_id),
             edge_logits,
             batch_size,
             "answering",
@@ -115,13 +115,6 @@ class QuestionAnswering(Task):
             )
             items.append(ScoredItem(example["id"], example["language"], 100.0 * f1, 1.0))
         return items
-
-    def _inputs(self, rows: list[dict]) -> Batch:
-        return model_inputs(
-            [row["input_ids"] for row in rows],
-            self.pad_id,
-            [row["token_type_ids"] for row in rows],
-        )
 
 
 def edge_logits(model: nn.Module, batch: Batch) -> torch.Tensor:

@@ -17,7 +17,7 @@ from semantic_tokens.jobs.processes import is_first_process
 from semantic_tokens.modeling.embedding import semantic_embedding
 from semantic_tokens.modeling.export import save_plain
 from semantic_tokens.modeling.loading import ModelFiles
-from semantic_tokens.tasks.scored_items import ScoredItem, scores_by_language
+from semantic_tokens.tasks.scored_items import ScoredItem, score_record
 from semantic_tokens.tasks.task import Predictions, Task
 from semantic_tokens.tokenization.special_tokens import SpecialTokens
 from semantic_tokens.tokenization.vocabulary import load_tokenizer
@@ -180,14 +180,11 @@ def fine_tune(
     if keep_model is not None:
         embedding.restore()
         save_plain(model, keep_model)
-    scores = scores_by_language(items)
-    value = float(np.mean([score for score, _ in scores.values()]))
-    log.info("%s: %s %.4f over %d languages", description, task.metric, value, len(scores))
+    scores = score_record(task.metric, items)
+    languages = len(scores["by_language"])
+    log.info("%s: %s %.4f over %d languages", description, task.metric, scores["value"], languages)
     summary = {
-        "metric": task.metric,
-        "value": value,
-        "by_language": {language: score for language, (score, _) in scores.items()},
-        "count_by_language": {language: count for language, (_, count) in scores.items()},
+        **scores,
         "steps": steps,
         "train_examples": len(task.lengths),
         "final_loss": float(np.mean(losses[-max(1, len(losses) // 10) :])) if losses else None,

@@ -1,6 +1,6 @@
 """The common parts of the five tasks: their interface, padding, and prediction in batches."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,6 +94,13 @@ def model_inputs(
     if token_type_ids is not None:
         batch["token_type_ids"] = pad(token_type_ids, 0)
     return batch
+
+
+def pair_inputs(rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+    """The encoder's arguments for tokenised pairs of texts, each [B, longest]."""
+    return model_inputs(
+        [row["input_ids"] for row in rows], pad_id, [row["token_type_ids"] for row in rows]
+    )
 
 
 def outputs(model: nn.Module, batch: Batch) -> Any:

@@ -239,7 +239,9 @@ class Pretraining:
                 f"{tokenizer} has no mask token, which masked language modelling needs"
             )
         if options.max_steps is None:
-            raise InputError("pretraining needs a number of steps: set `pretraining.max_steps`")
+            raise InputError(
+                "pretraining needs a number of steps: set `pretraining.training.max_steps`"
+            )
         self.steps = options.max_steps
         self.options, self.objective = options, objective
         self.data = PackedCorpora(

@@ -172,6 +172,9 @@ def _problem(kind: str, example: Example) -> str | None:
             return f"`{key}` is {example[key]!r} and must be a {_TYPE_NAMES[type_]}"
         if not example[key] and key not in _MAY_BE_EMPTY:
             return f"`{key}` is empty; fill it or remove the example"
+    cluster = example.get("cluster", "none")
+    if not isinstance(cluster, str) or not cluster:
+        return f"`cluster` is {cluster!r} and must be a string that is not empty"
     language = example["language"]
     try:
         code = iso639_3(language)
@@ -186,7 +189,7 @@ def _problem(kind: str, example: Example) -> str | None:
 def _tagging_problem(example: Example) -> str | None:
     tokens, tags = example["tokens"], example["tags"]
     if len(tokens) != len(tags):
-        return f"{len(tokens)} `tokens` have {len(tags)} `tags`; give one tag a token"
+        return f"{len(tokens)} `tokens` have {len(tags)} `tags`; give each token one tag"
     for token in tokens:
         if not isinstance(token, str) or not token.strip(" \t\r\n"):
             return f"`tokens` contains {token!r}; a token must be a string that is not blank"

@@ -17,7 +17,7 @@ from semantic_tokens.data.datasets.canonical import (
     texts_by_id,
 )
 from semantic_tokens.data.datasets.conll import to_iob2
-from semantic_tokens.data.datasets.splitting import check_fraction, part_of
+from semantic_tokens.data.datasets.splitting import check_fraction, in_clusters, part_of
 from semantic_tokens.data.datasets.squad import drop_misplaced
 from semantic_tokens.data.hub_tables import (
     Part,
@@ -50,7 +50,7 @@ RANKING: dict[str, dict[str, str]] = {
 }  # fmt: skip
 _PUBLISHED = {"train": "train", "dev": "validation", "test": "test"}
 _JUDGED = {"train": "train", "dev": "dev", "test": "test"}  # the splits of qrels
-# What must not be split between train and dev: questions about a passage, pairs with a premise.
+# What dependent examples share: questions a passage, pairs a premise. Dev does not share it with train.
 _TOGETHER = {"question_answering": "context", "pair_classification": "first"}
 
 
@@ -128,9 +128,23 @@ def hf(
         )
         opened = [(part, _open(repository, part, named, files, streaming)) for part in parts]
         found = _examples(opened, kind, chosen, labels, languages, where)
-    if dev_fraction is None:
+    if dev_fraction is not None:
+        found = _with_dev(found, kind, dev_fraction, seed)
+    has_ids = kind == "ranking" or "id" in (columns or ())
+    if not has_ids and kind not in _TOGETHER:
         return found
-    return _with_dev(found, kind, dev_fraction, seed)
+    return found | {
+        split: in_clusters(found[split], lambda example: _features(example, kind, has_ids))
+        for split in ("dev", "test")
+    }
+
+
+def _features(example: Example, kind: str, has_ids: bool) -> Iterator[tuple[str, ...]]:
+    """What dependent examples share: an id, as translations have, a passage or a premise."""
+    if has_ids:
+        yield ("id", example["id"].removeprefix(f"{example['language']}-"))
+    if kind in _TOGETHER:
+        yield (_TOGETHER[kind], example["language"], example[_TOGETHER[kind]])
 
 
 def _mapping(

@@ -6,7 +6,7 @@ languages or files, or on the order of reading.
 
 import hashlib
 import heapq
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 from semantic_tokens.data.datasets.canonical import Example
 from semantic_tokens.errors import InputError
@@ -76,6 +76,21 @@ def groups_sharing(features: Sequence[Iterable[Hashable]]) -> list[int]:
     labels = connected_components(graph, directed=False)[1][: len(features)]
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return [int(index) for index in first[inverse]]
+
+
+def in_clusters(
+    examples: Iterable[Example], features_of: Callable[[Example], Iterable[Hashable]]
+) -> Iterator[Example]:
+    """Yield the examples with a ``cluster``, which those that share a feature have in common.
+
+    Args:
+        features_of: the features of an example, such as its passage.
+    """
+    found = list(examples)
+    firsts = groups_sharing([list(features_of(example)) for example in found])
+    for example, first in zip(found, firsts, strict=True):
+        example["cluster"] = found[first]["id"]
+        yield example
 
 
 def sample(examples: Iterable[Example], per_language: int, seed: int) -> Iterator[Example]:

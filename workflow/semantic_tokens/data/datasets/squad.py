@@ -12,7 +12,7 @@ from semantic_tokens.data.datasets.sources import SplitFiles, files_by_language,
 from semantic_tokens.data.datasets.splitting import (
     check_fraction,
     check_fractions,
-    groups_sharing,
+    in_clusters,
     part_of,
 )
 from semantic_tokens.data.languages import iso639_3, require_languages
@@ -64,8 +64,8 @@ def squad_json(
     (:func:`carve_dev`). A language with only a dev split is tested without its own training data.
 
     Args:
-        train_languages: of train, and so of our dev (ISO 639-3); the others are tested alone. None
-            trains on all.
+        train_languages: the languages of train and dev (ISO 639-3); the other ``languages`` are
+            only tested. None trains on all.
 
     Raises:
         InputError: a file is malformed, or most answers in it are not at their positions.
@@ -158,17 +158,23 @@ def carve_dev(
             log.info("%d training questions on tested passages dropped", len(train) - len(apart))
         train = apart
     splits: dict[str, list[Example]] = {split: [] for split in SPLITS}
-    documents = groups_sharing(
-        [
-            [(example["language"], "title", title), (example["language"], example["context"])]
-            for title, example in train
-        ]
-    )
-    for (_, example), first in zip(train, documents, strict=True):
-        name = train[first].example["id"]
-        splits[part_of(name, seed, train=1 - dev_fraction, dev=dev_fraction)].append(example)
-    splits["test"] = [question.example for question in test]
+    for example in _by_document(train):
+        part = part_of(example["cluster"], seed, train=1 - dev_fraction, dev=dev_fraction)
+        splits[part].append(example)
+    splits["test"] = list(_by_document(test))
     return splits
+
+
+def _by_document(questions: Sequence[Question]) -> Iterator[Example]:
+    """Questions that share a title or a passage are in one cluster."""
+    title_of = {id(example): title for title, example in questions}
+
+    def features_of(example: Example) -> list[tuple[str, ...]]:
+        language, title = example["language"], title_of[id(example)]
+        titled = [(language, "title", title)] if title else []
+        return [*titled, (language, example["context"])]
+
+    return in_clusters((example for _, example in questions), features_of)
 
 
 def xquad_ranking(
@@ -214,6 +220,7 @@ def xquad_ranking(
                     "language": language,
                     "query": question["question"],
                     "relevant": {passage: 1},
+                    "cluster": str(number),
                 }
                 splits[part].append(Placed(query, file))
     return splits

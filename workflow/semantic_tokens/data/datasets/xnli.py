@@ -2,13 +2,18 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed
 from semantic_tokens.data.datasets.sources import SplitFiles, files_of_split
-from semantic_tokens.data.datasets.splitting import check_fractions, groups_sharing, part_of
+from semantic_tokens.data.datasets.splitting import (
+    check_fractions,
+    groups_sharing,
+    in_clusters,
+    part_of,
+)
 from semantic_tokens.data.languages import language_at, require_languages
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, filled_lines, json_lines, plain_name
@@ -102,7 +107,8 @@ def xnli(
             f"{files['train'].chosen[0][1]} to split the development pairs three ways"
         )
     if files["train"].chosen:
-        return {split: _examples(files[split], split, languages) for split in SPLITS}
+        splits = {split: _examples(files[split], split, languages) for split in SPLITS}
+        return splits | {split: by_pair(splits[split]) for split in ("dev", "test")}
     for _, file in files["test"].chosen:
         log.info("%s is left out: without training files, the development pairs are split", file)
     pairs: dict[str, list[Pair]] = {}
@@ -285,6 +291,26 @@ def _example(name: str, language: str, pair: Pair) -> Example:
     return Placed(example, pair.file, pair.line)
 
 
+def by_pair(examples: Iterable[Example]) -> Iterator[Example]:
+    """Pairs that share a premise are in one cluster, and so are the translations of a pair if all
+    languages have the same labels in the same order."""
+    found = list(examples)
+    labels: dict[str, list[str]] = {}
+    number_of: dict[int, int] = {}
+    for example in found:
+        of_language = labels.setdefault(example["language"], [])
+        number_of[id(example)] = len(of_language)
+        of_language.append(example["label"])
+    is_parallel = len(set(map(tuple, labels.values()))) == 1
+
+    def features_of(example: Example) -> Iterator[Hashable]:
+        yield example["language"], example["first"]
+        if is_parallel:
+            yield number_of[id(example)]
+
+    yield from in_clusters(found, features_of)
+
+
 def _split(
     pairs: dict[str, list[Pair]], train_fraction: float, dev_fraction: float, seed: int
 ) -> dict[str, Iterable[Example]]:
@@ -296,7 +322,9 @@ def _split(
     for language, of_language in pairs.items():
         for number, (pair, premise) in enumerate(zip(of_language, premises, strict=True)):
             part = part_of(str(premise), seed, train=train_fraction, dev=dev_fraction)
-            splits[part].append(_example(f"{language}-{number}", language, pair))
+            example = _example(f"{language}-{number}", language, pair)
+            example["cluster"] = str(premise)
+            splits[part].append(example)
     return {**splits}
 
 

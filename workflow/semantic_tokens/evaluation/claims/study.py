@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from semantic_tokens.evaluation.scores import Scores, experiment_name
-from semantic_tokens.study.experiments import ExperimentRow
-from semantic_tokens.study.recipe import PATTERNS, Recipe
+from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 
 #: The tasks that the paper calls classification; retrieval is its embedding task.
 CLASSIFICATION = (
@@ -42,7 +41,7 @@ def variant_of(row: ExperimentRow) -> Variant:
     ...         "grouping": "kmeans-cosine-0.05", "pretraining": "asis", "training": "eng"})[3:5]
     ('kmeans-cosine', 0.05)
     """
-    recipe = Recipe(**{part: row[part] for part in PATTERNS})
+    recipe = recipe_of(row)
     is_by_lexicon = recipe.grouping_method == "lexicon"
     return Variant(
         row["backbone"],

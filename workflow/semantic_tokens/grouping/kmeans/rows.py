@@ -32,7 +32,7 @@ def prepared_rows(
             first = start + int((~part.isfinite()).any(dim=1).nonzero()[0])
             raise InputError(
                 f"the embedding of clustered subword {first} is not finite; check the backbone's "
-                "model.safetensors, or lower `alignment.learning_rate` if it is aligned"
+                "model.safetensors, or lower `alignment.training.learning_rate` if it is aligned"
             )
         rows[span] = functional.normalize(part) if metric == "cosine" else part
         total += part.sum(dim=0, dtype=torch.float64)
