@@ -93,7 +93,7 @@ def pretraining_growth() -> list[Panel]:
             ids,
             torch.tensor([0]),
             mask_id=4,
-            vocabulary_size=vocabulary,
+            random_from=torch.arange(vocabulary),
             probability=0.15,
             generator=generator,
         )

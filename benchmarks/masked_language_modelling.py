@@ -90,7 +90,7 @@ def masked_batch(files: dict[str, Path], rows: int) -> tuple[torch.Tensor, torch
         torch.from_numpy(batch.astype(np.int64)),
         torch.tensor(special_ids(tokenizer)),
         mask_id=tokenizer.mask_token_id,
-        vocabulary_size=vocabulary_size(tokenizer),
+        random_from=torch.arange(vocabulary_size(tokenizer)),
         probability=0.15,
         generator=torch.Generator().manual_seed(SEED),
     )

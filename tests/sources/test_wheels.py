@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.files import sha256_of
 from semantic_tokens.sources import wheels
-from semantic_tokens.sources.wheels import fetch_wheel, file_sha256, members, read_member
+from semantic_tokens.sources.wheels import fetch_wheel, members, read_member
 
 PACKAGE = {"package": "semantic-tokens-fixture", "version": "1.0"}
 
@@ -43,7 +44,7 @@ def no_index(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_wheel_is_fetched_with_the_package_client(archive, no_index, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(archive.parent))
     target = tmp_path / "wheels/fixture.whl"
-    fetch_wheel("fixture", target, **PACKAGE, sha256=file_sha256(archive))
+    fetch_wheel("fixture", target, **PACKAGE, sha256=sha256_of(archive))
     assert target.read_bytes() == archive.read_bytes()
     assert no_index == []
 
@@ -51,7 +52,7 @@ def test_a_wheel_is_fetched_with_the_package_client(archive, no_index, tmp_path,
 def test_a_local_wheel_needs_no_package_client(archive, tmp_path, monkeypatch):
     monkeypatch.setattr(wheels.subprocess, "run", None)
     target = tmp_path / "fixture.whl"
-    fetch_wheel("fixture", target, **PACKAGE, sha256=file_sha256(archive), path=str(archive))
+    fetch_wheel("fixture", target, **PACKAGE, sha256=sha256_of(archive), path=str(archive))
     assert target.read_bytes() == archive.read_bytes()
 
 
@@ -117,4 +118,4 @@ def test_a_damaged_compressed_member_says_to_fetch_the_wheel_again(archive):
 
 
 def test_wheel_of_the_index_has_the_pinned_hash(wheel, wheel_pins):
-    assert file_sha256(wheel("emoji")) == wheel_pins["emoji"]["sha256"]
+    assert sha256_of(wheel("emoji")) == wheel_pins["emoji"]["sha256"]

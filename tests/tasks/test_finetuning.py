@@ -17,7 +17,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.tasks.metrics import entity_counts
 from semantic_tokens.tasks.predictions import write_predictions
-from semantic_tokens.tasks.run import fine_tune, make_task
+from semantic_tokens.tasks.run import fine_tune, fine_tune_from_files, make_task
 from semantic_tokens.tasks.scored_items import (
     ScoredItem,
     read_items,
@@ -422,6 +422,44 @@ def test_resumed_fine_tuning_equals_an_uninterrupted_one(
         fine_tune(task, model_files, **arguments)
     assert (tmp_path / "checkpoint/state.json").exists()
     assert fine_tune(task, model_files, **arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "is_resumed"),
+    [({}, True), ({"evaluation_split": "dev"}, False), ({"data": "other"}, False)],
+    ids=["nothing", "split", "data"],
+)
+def test_interrupted_fine_tuning_continues_only_on_the_same_task_and_data(
+    pairs: dict, model_files: ModelFiles, tmp_path: Path, monkeypatch, caplog,
+    change: dict[str, str], is_resumed: bool,
+) -> None:  # fmt: skip
+    data = tmp_path / "data"
+    arguments: dict[str, Any] = {
+        "files": model_files,
+        "tables": list(Path(pairs["tokenized"]).glob("*.parquet")),
+        "data": [data],
+        "options": replace(OPTIONS, checkpoint_every=1, epochs=4),
+        "seed": 1,
+        "checkpoint": tmp_path / "checkpoint",
+    }
+
+    def interrupt(task: Any, *_: Any) -> None:
+        raise KeyboardInterrupt
+
+    data.write_text("one", encoding="utf-8")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(
+            "semantic_tokens.tasks.pair_classification.PairClassification.evaluate", interrupt
+        )
+        fine_tune_from_files(pairs, **arguments)
+    if "data" in change:
+        data.write_text(change["data"], encoding="utf-8")
+    else:
+        pairs = pairs | change
+    with caplog.at_level("INFO"):
+        fine_tune_from_files(pairs, **arguments)
+    assert ("resuming at step" in caplog.text) == is_resumed
+    assert ("starting again" in caplog.text) != is_resumed
 
 
 def test_smaller_device_batch_gives_the_same_training(names: dict, model_files: ModelFiles) -> None:

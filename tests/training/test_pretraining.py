@@ -53,7 +53,7 @@ def mask(input_ids: torch.Tensor, probability: float = 0.15, seed: int = 0, voca
         input_ids,
         SPECIAL,
         mask_id=MASK,
-        vocabulary_size=vocabulary_size,
+        random_from=torch.arange(vocabulary_size),
         probability=probability,
         generator=torch.Generator().manual_seed(seed),
     )
@@ -103,7 +103,7 @@ def test_masks_differ_between_steps_and_depend_on_the_seed(token_ids: torch.Tens
             token_ids,
             SPECIAL,
             mask_id=MASK,
-            vocabulary_size=9,
+            random_from=torch.arange(9),
             probability=0.1,
             generator=generator,
         )[1]
@@ -263,10 +263,49 @@ def test_unknown_tokens_are_never_predicted(settings: dict) -> None:
     assert (targets != -100).float().mean() > 0.5
 
 
+def test_subwords_in_the_group_of_the_unknown_token_are_not_used(
+    settings: dict, tmp_path: Path
+) -> None:
+    """First-k removes subwords: they cannot be predicted, and are no random tokens."""
+    groups = torch.arange(VOCABULARY)
+    groups[20:] = UNK
+    files = write_model(tmp_path / "first_k", groups)
+    objective = replace(settings["objective"], mask_probability=0.9)
+    pretraining = Pretraining(**settings | {"files": files, "objective": objective})
+    ids = torch.randint(5, VOCABULARY, (200, 40), generator=torch.Generator().manual_seed(1))
+    fed, targets = pretraining.mask(ids, torch.Generator().manual_seed(2))
+    assert (targets[ids >= 20] == -100).all() and torch.equal(fed[ids >= 20], ids[ids >= 20])
+    replaced = fed[(fed != ids) & (fed != MASK)]
+    assert len(replaced) > 50 and replaced.max() < 20 and UNK in replaced
+
+
+def test_guess_by_frequency_ignores_tokens_that_are_never_predicted(settings: dict) -> None:
+    objective = replace(settings["objective"], held_out_sequences=2)
+    pretraining = Pretraining(**settings | {"objective": objective})
+    never = pretraining.never_predicted
+    assert set(never.tolist()) == {PAD, CLS, SEP, MASK, UNK}
+    counts = torch.ones(len(PAIRED.unique()), dtype=torch.float64)
+    for name, rows in pretraining.data.sequences.items():
+        for index in range(pretraining.data.trained(name)):
+            for token in rows[index].tolist():
+                if token not in never:
+                    counts[PAIRED[token]] += 1
+    found = held_out_losses(pretraining.model, pretraining.data, pretraining.mask, never, seed=7)
+    for language, record in found["by_language"].items():
+        generator = torch.Generator().manual_seed(7)
+        nats = []
+        for row in pretraining.data.held_out_sequences(language):
+            _, targets = pretraining.mask(torch.from_numpy(row.astype(np.int64))[None], generator)
+            nats += (-(counts / counts.sum()).log())[PAIRED[targets[targets != -100]]].tolist()
+        assert record["loss_by_frequency"] == pytest.approx(np.mean(nats))
+
+
 def test_held_out_loss_is_the_mean_over_masked_tokens(settings: dict) -> None:
     objective = replace(settings["objective"], held_out_sequences=2)
     pretraining = Pretraining(**settings | {"objective": objective})
-    found = held_out_losses(pretraining.model, pretraining.data, pretraining.mask, seed=7)
+    found = held_out_losses(
+        pretraining.model, pretraining.data, pretraining.mask, pretraining.never_predicted, seed=7
+    )
     assert set(found["by_language"]) == {
         name for name, count in pretraining.data.held_out.items() if count
     }
@@ -447,5 +486,5 @@ def test_a_tokenizer_without_a_mask_is_refused(settings: dict, tmp_path: Path) -
 
 def test_pretraining_without_max_steps_is_refused(settings: dict, tmp_path: Path) -> None:
     settings["options"] = replace(OPTIONS, max_steps=None)
-    with pytest.raises(InputError, match=r"set `pretraining\.max_steps`"):
+    with pytest.raises(InputError, match=r"set `pretraining\.training\.max_steps`"):
         pretrain(**settings, target=tmp_path / "trained")

@@ -160,8 +160,9 @@ def test_resumed_run_continues_at_the_checkpoint(tmp_path: Path, caplog) -> None
         {"steps": STEPS + 1},
         {"batches": data(seed=5)},
         {"model": nn.Sequential(nn.Linear(5, 3))},
+        {"identity": {"temperature": 0.05}},
     ],
-    ids=["learning rate", "seed", "steps", "data", "model"],
+    ids=["learning rate", "seed", "steps", "data", "model", "identity"],
 )
 def test_checkpoint_of_another_configuration_is_not_resumed(
     tmp_path: Path, change: dict, caplog

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from semantic_tokens.sources.wheels import file_sha256
+from semantic_tokens.files import sha256_of
 
 _JOB_COUNTS = re.compile(r"^job +count\n-[- ]+\n(.*?)^total ", re.MULTILINE | re.DOTALL)
 
@@ -146,5 +146,5 @@ class Study:
                     continue
                 kind = name.parts[3 if name.parts[1] == "runs" else 1]
                 if kind not in ("logs", "benchmarks", "partial"):
-                    files[str(name)] = OutputFile(path.stat().st_mtime_ns, file_sha256(path))
+                    files[str(name)] = OutputFile(path.stat().st_mtime_ns, sha256_of(path))
         return files

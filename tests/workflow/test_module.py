@@ -169,8 +169,8 @@ def test_workflow_is_deployed_from_its_repository(repository: git.Repo, tmp_path
 
 
 def test_provenance_lists_config_seeds_inputs_packages_and_commit(tmp_path: Path) -> None:
+    from semantic_tokens.files import sha256_of
     from semantic_tokens.report.provenance import provenance
-    from semantic_tokens.sources.wheels import file_sha256
 
     folder = tmp_path / "text"
     folder.mkdir()
@@ -180,7 +180,7 @@ def test_provenance_lists_config_seeds_inputs_packages_and_commit(tmp_path: Path
     assert record["configuration"] == config
     assert record["seeds"] == {"seeds": [4], "alignment.training.seed": 5}
     path = folder / "deu.txt"
-    assert record["inputs"] == {path.as_posix(): file_sha256(path)}
+    assert record["inputs"] == {path.as_posix(): sha256_of(path)}
     assert record["packages"]["torch"].split("+")[0] == "2.13.0"
     if (ROOT / ".git").exists():
         head = subprocess.run(

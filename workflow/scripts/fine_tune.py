@@ -35,6 +35,7 @@ with job(snakemake):
             },
             ModelFiles.of(inputs.model, inputs.get("groups", ()), inputs.get("embeddings", ())),
             [str(table) for table in inputs.tokenized],
+            data=[str(file) for file in (*inputs.tokenized, *inputs.dataset, *(candidates or ()))],
             options=TrainingOptions(**task_options["training"], **params.checkpointing),
             seed=int(wildcards.seed),
             checkpoint=params.checkpoint,

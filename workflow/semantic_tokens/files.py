@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import math
@@ -200,6 +201,12 @@ def writing_output(target: Path) -> Iterator[None]:
     remedy = "free some space, or name an output on another disk"
     with full_disk_is_told(f"{target} cannot be written", target.parent, remedy):
         yield
+
+
+def sha256_of(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def copy_files(source: Path, target: Path, *patterns: str) -> None:

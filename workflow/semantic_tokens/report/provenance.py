@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 import semantic_tokens
+from semantic_tokens.files import sha256_of
 from semantic_tokens.report.pages import Section, write_page
-from semantic_tokens.sources.wheels import file_sha256
 
 
 def provenance(config: Mapping[str, Any], sources: Iterable[str | Path]) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def seeds_in(config: Any, key: str = "") -> dict[str, Any]:
 def checksums(sources: Iterable[str | Path]) -> dict[str, str]:
     """Path -> SHA-256 of every file, including files in folders, each once."""
     files = sorted({file for source in sources for file in _files(Path(source))})
-    return {file.as_posix(): file_sha256(file) for file in files}
+    return {file.as_posix(): sha256_of(file) for file in files}
 
 
 def _files(source: Path) -> Iterator[Path]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.files import sha256_of
 from semantic_tokens.sources.archives import extract
-from semantic_tokens.sources.folder import link, matches, safe, sha256_of
+from semantic_tokens.sources.folder import link, matches, safe
 from semantic_tokens.sources.network import is_final, out_of_reach, with_retries
 
 log = logging.getLogger(__name__)

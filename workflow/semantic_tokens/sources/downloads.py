@@ -11,9 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.files import full_disk_is_told, read_json, replace_folder, write_json
+from semantic_tokens.files import (
+    full_disk_is_told,
+    read_json,
+    replace_folder,
+    sha256_of,
+    write_json,
+)
 from semantic_tokens.sources.addresses import HUB, from_addresses
-from semantic_tokens.sources.folder import read_checksums, sha256_of
+from semantic_tokens.sources.folder import read_checksums
 from semantic_tokens.sources.hub import from_hub
 
 #: An additional file with the source, the revision, and the sizes and checksums of the files.

@@ -1,7 +1,6 @@
 """The folder of a download: allowed names, matching files, checksums, and disk space."""
 
 import fnmatch
-import hashlib
 import os
 import re
 import shutil
@@ -31,12 +30,6 @@ def read_checksums(path: str | Path) -> dict[str, str]:
             )
         sums[file] = digest
     return sums
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def matches(name: str, patterns: Sequence[str] | None) -> bool:

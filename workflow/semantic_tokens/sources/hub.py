@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.files import sha256_of
 from semantic_tokens.sources.addresses import HUB, is_address
-from semantic_tokens.sources.folder import link, matches, require_room, sha256_of, share
+from semantic_tokens.sources.folder import link, matches, require_room, share
 from semantic_tokens.sources.network import out_of_reach
 
 log = logging.getLogger(__name__)

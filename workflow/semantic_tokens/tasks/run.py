@@ -12,6 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.files import sha256_of
 from semantic_tokens.jobs.gpus import within_gpu_memory
 from semantic_tokens.jobs.processes import is_first_process
 from semantic_tokens.modeling.embedding import semantic_embedding
@@ -109,6 +110,7 @@ def fine_tune(
     evaluation_batch_size: int = 64,
     predictions: Predictions | None = None,
     keep_model: str | Path | None = None,
+    identity: Any = None,
     description: str = "fine-tuning",
 ) -> tuple[dict[str, Any], list[ScoredItem]]:
     """Train a model on a task, and score the weights of the last step on the test split.
@@ -119,6 +121,8 @@ def fine_tune(
             embeddings are trained.
         predictions: if given, the predictions for all test items are added to it.
         keep_model: a folder for the trained model, as a plain checkpoint; None keeps no model.
+        identity: what decides the training and the evaluation in addition to these arguments; an
+            interrupted run with another identity starts from the beginning.
 
     The ``checkpoint`` with the state of the last step is kept. The caller removes it after writing
     the scores, so that a job that is killed before does not train again.
@@ -164,6 +168,7 @@ def fine_tune(
         loss_is_shared=task.couples_examples,
         checkpoint=checkpoint,
         keep_checkpoint=keeps,
+        identity=identity,
         tracking=tracking,
         description=description,
     )
@@ -197,6 +202,7 @@ def fine_tune_from_files(
     files: ModelFiles,
     tables: Sequence[str | Path],
     *,
+    data: Sequence[str | Path] = (),
     keep_predictions: bool = False,
     **training: Any,
 ) -> tuple[dict[str, Any], list[ScoredItem], Predictions]:
@@ -206,6 +212,7 @@ def fine_tune_from_files(
         task_arguments: the arguments of :func:`make_task`.
         files: the files of the semantic-token model.
         tables: the task's tokenized files, whose token ids are trained.
+        data: all files that the task reads. An interrupted run does not continue on other data.
         keep_predictions: also return the predictions for all test items.
         training: the arguments of :func:`fine_tune`.
     """
@@ -214,9 +221,11 @@ def fine_tune_from_files(
     task = make_task(**task_arguments)
     frame = SpecialTokens.of(load_tokenizer(task_arguments["tokenizer"]))
     predictions: Predictions = {}
+    deciding = ("kind", "languages", "evaluation_split", "options")
     scores, items = fine_tune(
         task,
         files,
+        identity=[[task_arguments[name] for name in deciding], [sha256_of(file) for file in data]],
         token_ids=token_ids_in(tables, frame),
         predictions=predictions if keep_predictions else None,
         **training,

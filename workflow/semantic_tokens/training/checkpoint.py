@@ -23,10 +23,17 @@ log = logging.getLogger(__name__)
 
 
 def run_fingerprint(
-    model: nn.Module, first: list[Batch], options: TrainingOptions, steps: int, seed: int
+    model: nn.Module,
+    first: list[Batch],
+    options: TrainingOptions,
+    steps: int,
+    seed: int,
+    identity: Any = None,
 ) -> str:
-    """A digest that identifies a run: options, initial weights and the first step's data."""
-    digest = hashlib.sha256(json.dumps([options.deciding(), steps, seed]).encode("utf-8"))
+    """A digest that identifies a run: options, initial weights, the first step's data, and
+    ``identity``, plain values that decide the result too."""
+    deciding = [options.deciding(), steps, seed, identity]
+    digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode("utf-8"))
     tensors = [model.state_dict(), *first]
     for name, tensor in itertools.chain.from_iterable(part.items() for part in tensors):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -53,6 +53,7 @@ def train(
     loss_is_shared: bool = False,
     checkpoint: str | Path | None = None,
     keep_checkpoint: bool = False,
+    identity: Any = None,
     tracking: Tracking | None = None,
     step_seconds: list[float] | None = None,
     description: str = "training",
@@ -71,9 +72,12 @@ def train(
             process's part.
         checkpoint: the folder for the state of an unfinished run. It must not be a declared output
             of the job, since Snakemake deletes outputs when a job starts again. It is removed at
-            the end. A run with other options, weights or data starts from the beginning.
+            the end. A run with other options, initial weights, data of the first step, or
+            ``identity``, starts from the beginning.
         keep_checkpoint: keep the state of the last step. The caller removes it
             (:func:`remove_checkpoint`) after writing its results.
+        identity: plain values that also decide the result, such as the options of the loss and the
+            digests of the data.
         tracking: where to record the steps.
         step_seconds: the duration of every step is appended to this list, without steps before a
             resumption.
@@ -91,7 +95,7 @@ def train(
     accelerator = _make_accelerator(options, seed, tracking)
     state, run = None, None
     if checkpoint is not None:
-        run = run_fingerprint(model, next(iter(batches()), []), options, steps, seed)
+        run = run_fingerprint(model, next(iter(batches()), []), options, steps, seed, identity)
         state = Checkpoint(checkpoint, accelerator, run)
     model.train()
     is_compiled = compile_encoders(model, options.compile)

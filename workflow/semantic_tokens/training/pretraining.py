@@ -3,7 +3,7 @@
 import bisect
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ import torch
 from safetensors import safe_open
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import reading, write_json
+from semantic_tokens.files import reading, sha256_of, write_json
 from semantic_tokens.jobs.processes import is_first_process
 from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model
 from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLanguageModel
-from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids, vocabulary_size
+from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids
 from semantic_tokens.training import (
     Batch,
     Tracking,
@@ -117,7 +117,7 @@ def mask_tokens(
     special_ids: torch.Tensor,
     *,
     mask_id: int,
-    vocabulary_size: int,
+    random_from: torch.Tensor,
     probability: float,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -126,6 +126,7 @@ def mask_tokens(
     Args:
         input_ids: [B, L] int64.
         special_ids: ids that are never chosen.
+        random_from: [n] int64, the ids from which random tokens are drawn.
 
     Returns:
         the input ids and the ids to predict (-100 elsewhere), both [B, L].
@@ -134,9 +135,9 @@ def mask_tokens(
     chosen = (torch.rand(input_ids.shape, generator=generator) < probability) & eligible
     targets = torch.where(chosen, input_ids, -100)
     action = torch.rand(input_ids.shape, generator=generator)
-    random_ids = torch.randint(vocabulary_size, input_ids.shape, generator=generator)
+    drawn = torch.randint(len(random_from), input_ids.shape, generator=generator)
     fed = torch.where(chosen & (action < 0.8), mask_id, input_ids)
-    fed = torch.where(chosen & (action >= 0.9), random_ids, fed)
+    fed = torch.where(chosen & (action >= 0.9), random_from[drawn], fed)
     return fed, targets
 
 
@@ -145,15 +146,18 @@ def held_out_losses(
     model: MaskedLanguageModel,
     data: PackedCorpora,
     mask: Callable[[torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]],
+    never_predicted: torch.Tensor,
     seed: int,
 ) -> dict[str, Any]:
     """The loss of masked tokens in held-out sequences.
 
     All models of a backbone predict the same tokens. With fewer groups there are fewer possible
-    answers, so the result includes the loss of a guess from the groups' frequencies.
+    answers, so the result includes the loss of a guess from the frequencies of the groups that are
+    predicted.
 
     Args:
         mask: :func:`mask_tokens` with its options.
+        never_predicted: ids that ``mask`` never chooses.
         seed: the seed of the masks.
 
     Returns:
@@ -167,7 +171,8 @@ def held_out_losses(
     counts = torch.ones(len(model.embedding.weight), dtype=torch.float64)
     for name, rows in data.sequences.items():
         for index in range(data.trained(name)):
-            groups = groups_of[torch.from_numpy(rows[index].astype(np.int64))]
+            ids = torch.from_numpy(rows[index].astype(np.int64))
+            groups = groups_of[ids[~torch.isin(ids, never_predicted)]]
             counts.index_add_(0, groups, torch.ones(len(groups), dtype=torch.float64))
     nats = -(counts / counts.sum()).log()
     by_language = {}
@@ -258,9 +263,13 @@ class Pretraining:
             checkpoint_activations(self.plain)
         self.model = MaskedLanguageModel(self.plain, objective.logits)
         self._mask_id = opened.mask_token_id
-        self._subwords = vocabulary_size(opened)
-        # Special tokens are never chosen; an unknown token, for example, cannot be predicted.
-        self._special = torch.tensor(special_ids(opened))
+        # Special tokens are never chosen; an unknown token, for example, cannot be predicted. Subwords
+        # that First-k removes are in its group, and so are no random tokens either.
+        special, groups = torch.tensor(special_ids(opened)), self.model.embedding.token_to_group
+        is_special = torch.isin(groups, groups[special]).cpu()
+        self.never_predicted = is_special.nonzero().flatten()
+        is_special[special] = False
+        self._random_from = (~is_special).nonzero().flatten()
 
     def mask(
         self, input_ids: torch.Tensor, generator: torch.Generator
@@ -268,9 +277,9 @@ class Pretraining:
         """:func:`mask_tokens` with this model's tokenizer."""
         return mask_tokens(
             input_ids,
-            self._special,
+            self.never_predicted,
             mask_id=self._mask_id,
-            vocabulary_size=self._subwords,
+            random_from=self._random_from,
             probability=self.objective.mask_probability,
             generator=generator,
         )
@@ -336,6 +345,7 @@ def pretrain(
         checkpoint=checkpoint,
         # Keep the checkpoint until the model is written, so a killed job does not train again.
         keep_checkpoint=checkpoint is not None and options.checkpoint_every > 0,
+        identity=[asdict(objective), [sha256_of(corpus) for corpus in corpora]],
         tracking=tracking,
         description=description,
         **training,
@@ -344,7 +354,11 @@ def pretrain(
         if held_out is not None:
             with autocast_here(options.precision):
                 found = held_out_losses(
-                    pretraining.model, pretraining.data, pretraining.mask, objective.seed
+                    pretraining.model,
+                    pretraining.data,
+                    pretraining.mask,
+                    pretraining.never_predicted,
+                    objective.seed,
                 )
             write_json(found, held_out)
         folder = Path(tokenizer).parent

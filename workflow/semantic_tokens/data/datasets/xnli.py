@@ -107,8 +107,8 @@ def xnli(
             f"{files['train'].chosen[0][1]} to split the development pairs three ways"
         )
     if files["train"].chosen:
-        splits = {split: _examples(files[split], split, languages) for split in SPLITS}
-        return splits | {split: by_pair(splits[split]) for split in ("dev", "test")}
+        published = {split: _examples(files[split], split, languages) for split in SPLITS}
+        return {**published, **{split: by_pair(published[split]) for split in ("dev", "test")}}
     for _, file in files["test"].chosen:
         log.info("%s is left out: without training files, the development pairs are split", file)
     pairs: dict[str, list[Pair]] = {}
