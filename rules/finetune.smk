@@ -18,7 +18,7 @@ if config["keep"]["models"]:
 # On a cluster, short fine-tunings are grouped in one job. In it, Snakemake runs each of them as a
 # separate job, as on one machine.
 ON_CLUSTER = workflow.resource_settings.nodes is not None and not workflow.remote_exec
-SHARED = "fine_tunings" if config["group_fine_tunings"] and ON_CLUSTER else None
+FINE_TUNING_GROUP = "fine_tunings" if config["group_fine_tunings"] and ON_CLUSTER else None
 
 
 rule fine_tune:
@@ -37,13 +37,13 @@ rule fine_tune:
     benchmark:
         own(f"results/benchmarks/fine_tune/{SCORED}.tsv")
     group:
-        SHARED
+        FINE_TUNING_GROUP
     conda:
         "../envs/cpu.yaml"
     threads: 1
     resources:
         mem_mb=scaled_by_attempt(config["memory_mb"]["training"]),
-        runtime=minutes(config["runtime_minutes"]["fine_tuning"], group=SHARED),
+        runtime=minutes(config["runtime_minutes"]["fine_tuning"], group=FINE_TUNING_GROUP),
         gpu=config["gpus_per_job"],
     params:
         task=lambda wildcards: training_spec(config["tasks"][wildcards.task]),

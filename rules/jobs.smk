@@ -1,6 +1,5 @@
 # Parameters and resources of jobs: unrecorded parameters, seeds, memory and time.
-from semantic_tokens.study.replicates import split_replicate
-from semantic_tokens.study.replicates import reseeded
+from semantic_tokens.study.replicates import reseeded, split_replicate
 
 
 def unrecorded(value):

@@ -29,8 +29,8 @@ def downloads_of(spec):
 
 def wheel_origin(wheel):
     """The source of a package archive: its name and version, or a local file."""
-    said = ("sha256", "size_mb")
-    return {key: value for key, value in config["wheels"][wheel].items() if key not in said}
+    without_effect = ("sha256", "size_mb")
+    return {k: v for k, v in config["wheels"][wheel].items() if k not in without_effect}
 
 
 def sources_in_use(rows):
@@ -79,5 +79,5 @@ def hub_readings(rows):
 def source_files(rows):
     """All external inputs of these experiments: downloads, the user's own files, and the table of
     experiments."""
-    own = [path for spec in sources_in_use(rows) for path in path_of(spec)]
-    return [*network_files(rows), *dict.fromkeys(own), local(config["experiments"])]
+    user_files = [path for spec in sources_in_use(rows) for path in path_of(spec)]
+    return [*network_files(rows), *dict.fromkeys(user_files), local(config["experiments"])]

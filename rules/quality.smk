@@ -33,9 +33,6 @@ if MEASURED_GROUPS and MEASURED_LEXICONS:
         script:
             "../workflow/scripts/group_quality.py"
 
-
-if MEASURED_GROUPS and MEASURED_LEXICONS:
-
     rule figure_group_quality:
         input:
             table=own("results/group_quality.csv"),

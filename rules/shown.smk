@@ -13,8 +13,8 @@ TABLE5_ROWS = [row for row in EXPERIMENTS if row.table5]
 # Grouping by lexicon (Appendix F), scored on one task only.
 TABLE4_ROWS = [row for row in EXPERIMENTS if row.figure == "table4"]
 TABLE4 = {"task": tasks_of_figure("table4")[0], **config["lexicon_comparison"]}
-# Pretraining of the main backbone by dimension and ratio, each once, unaligned first: the alignment does
-# not affect the cost of a step.
+# Pretraining of the main backbone by dimension and ratio, each once, since the alignment does not affect
+# the cost of a step. Aligned recipes come first, so that an unaligned one replaces them.
 EFFICIENCY = {
     (recipe.dimension, recipe.ratio): recipe
     for recipe in sorted(
@@ -47,7 +47,7 @@ MEASURED_LEXICONS = sorted(
     }
     - {"roundtrip"}
 )
-# The training data of every task.
+# Task -> the experiments that are scored on it.
 SCORED_ROWS = {
     task: [row for row in EXPERIMENTS if task in tasks_of_figure(row.figure)]
     for task in dict.fromkeys(task for row in EXPERIMENTS for task in tasks_of_figure(row.figure))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from semantic_tokens.evaluation.bootstrap import Resampling
-from semantic_tokens.evaluation.scores import Runs, Scores
+from semantic_tokens.evaluation.scores import Scores, Trainings
 from semantic_tokens.tasks.scored_items import ScoredItem
 
 ByLanguage = Mapping[str, float]
@@ -45,7 +45,7 @@ def even_scores(
 
     return Scores(
         dict.fromkeys(tasks, rows),
-        Runs(seeds),
+        Trainings(seeds),
         lambda row, task, seed: even_items(by_language_of(row, task, seed)),
         baseline_of,
         resampling,

@@ -21,7 +21,7 @@ from semantic_tokens.files import (
     atomic_file,
     atomic_folder,
     file_lock,
-    full_disk_is_told,
+    full_disk_as_input_error,
     link_files,
     output_file,
     read_json,
@@ -183,12 +183,15 @@ def test_only_a_full_disk_is_reported_as_one(tmp_path: Path) -> None:
     for error in (OSError(28, "No space left"), RuntimeError("I/O: No space left on device")):
         with (
             pytest.raises(InputError, match=expected),
-            full_disk_is_told("a.csv", tmp_path, "free some space"),
+            full_disk_as_input_error("a.csv", tmp_path, "free some space"),
         ):
             raise error
-    with pytest.raises(OSError, match="broken"), full_disk_is_told("a.csv", tmp_path, ""):
+    with pytest.raises(OSError, match="broken"), full_disk_as_input_error("a.csv", tmp_path, ""):
         raise OSError(5, "broken")
-    with pytest.raises(InputError, match=r"^fix it$"), full_disk_is_told("a.csv", tmp_path, ""):
+    with (
+        pytest.raises(InputError, match=r"^fix it$"),
+        full_disk_as_input_error("a.csv", tmp_path, ""),
+    ):
         raise InputError("fix it") from OSError(28, "No space left")
 
 

@@ -13,8 +13,8 @@ from semantic_tokens.evaluation.bootstrap import (
     scores_by_run,
 )
 from semantic_tokens.evaluation.scores import (
-    Runs,
     TaskScores,
+    Trainings,
     baselines_in,
     experiment_name,
     items_in,
@@ -143,7 +143,7 @@ def test_deviations_of_seeds_and_of_replicates_are_separate() -> None:
     def items_of(row: dict, task: str, seed: int) -> list[ScoredItem]:
         return even_items({"eng": levels[row["backbone"]][seed % 1000 - 1]})
 
-    runs = Runs([1, 2], replicates=2)
+    runs = Trainings([1, 2], replicates=2)
     scores = TaskScores(
         "nli", {"model": read_runs(items_of, ROW, "nli", runs)}, Resampling(100), replicates=2
     )
@@ -164,7 +164,7 @@ def test_scores_of_a_replicate_have_its_name_and_seeds() -> None:
         requested.append((row["backbone"], seed))
         return []
 
-    list(read_runs(items_of, ROW, "nli", Runs([1, 7], replicates=3)))
+    list(read_runs(items_of, ROW, "nli", Trainings([1, 7], replicates=3)))
     assert requested == [
         *[("b", 1), ("b", 7)],
         *[("b.replicate-2", 1001), ("b.replicate-2", 1007)],

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import matplotlib.colors
@@ -54,8 +55,9 @@ def test_pairs_in_one_group_equal_a_count_by_hand() -> None:
     pairs = np.array([[0, 1], [2, 5], [3, 4], [0, 2]])
     found = together(groups, pairs, RESAMPLING)
     assert (found.pairs, found.together) == (4, 0.5)
-    # The first words are in groups 0, 1, 1 and 0, and the second words in 0, 2, 1 and 1.
-    assert found.together_by_chance == pytest.approx((2 * 1 + 2 * 2 + 0 * 1 - 2) / (4 * 3))
+    # All pairs but the third are connected. Their first words are in groups 0, 1 and 0, and their
+    # second words in 0, 2 and 1. Both words of the third pair are in group 1.
+    assert found.together_by_chance == pytest.approx((1 + 1) / (3 + 3))
     assert np.isnan(together(groups, pairs[:1], RESAMPLING).together_by_chance)
     assert found.together_at_random == pytest.approx((2 * 1 + 3 * 2) / (6 * 5))
 
@@ -68,6 +70,15 @@ def test_chance_equals_the_value_of_random_groups() -> None:
     assert found.together == pytest.approx(found.together_by_chance, abs=0.02)
     assert found.together_at_random == pytest.approx(1 / 20, abs=0.005)
     assert np.isnan(together(groups, pairs[:0], RESAMPLING).together)
+
+
+def test_chance_does_not_depend_on_how_good_groups_are() -> None:
+    """Each of ten concepts has eight words in a group of their own: other concepts share none."""
+    words = np.arange(80).reshape(10, 8)
+    groups = np.concatenate([np.repeat(np.arange(10), 8), np.arange(10, 100)])
+    pairs = np.array([pair for concept in words for pair in itertools.combinations(concept, 2)])
+    found = together(groups, pairs, RESAMPLING)
+    assert (found.together, found.together_by_chance) == (1.0, 0.0)
 
 
 def test_pairs_with_a_common_subword_are_in_one_cluster() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.evaluation.bootstrap import Resampling
-from semantic_tokens.evaluation.scores import Runs
+from semantic_tokens.evaluation.scores import Trainings
 from semantic_tokens.evaluation.significance import COLUMNS, comparisons, side_by_side, significance
 from semantic_tokens.report.tables.significance import write_significance
 from semantic_tokens.tasks.scored_items import ScoredItem
@@ -57,7 +57,7 @@ def test_real_difference_is_significant_and_random_difference_is_not() -> None:
     rows = [ORACLE, GROUPED, row("b/unaligned/dfull/kmeans-cosine-0.4/mlm"), GROUPED]
     table = significance(
         {"nli": rows},
-        Runs([1]),
+        Trainings([1]),
         lambda r, task, seed: items(scored[r["grouping"]])[
             :: 1 if r["grouping"] == "ungrouped" else -1
         ],
@@ -94,8 +94,8 @@ def test_the_page_has_a_section_per_kind_and_grey_rows(tmp_path: Path) -> None:
     )
     csv, page = tmp_path / "significance.csv", tmp_path / "significance.html"
     for runs, sentence in (
-        (Runs([1]), "Everything was trained once"),
-        (Runs([1, 2]), "Scores are means over seeds and replicates"),
+        (Trainings([1]), "Everything was trained once"),
+        (Trainings([1, 2]), "Scores are means over seeds and replicates"),
     ):
         write_significance(table, csv, page, title="study", runs=runs, resampling=Resampling(2_000))
         text = page.read_text(encoding="utf-8")
@@ -113,4 +113,4 @@ def test_scores_over_different_items_are_refused() -> None:
     with pytest.raises(
         InputError, match=r"nli: b/unaligned/dfull/kmeans-cosine-0\.05/mlm/all-languages \(run"
     ):
-        significance({"nli": [ORACLE, GROUPED]}, Runs([1]), items_of, Resampling(100))
+        significance({"nli": [ORACLE, GROUPED]}, Trainings([1]), items_of, Resampling(100))

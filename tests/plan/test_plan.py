@@ -59,7 +59,12 @@ def test_ranking_cost_counts_pairs_lists_and_passages() -> None:
     counts = {"train": 10, "relevant": 2.0, "test": 3, "passages": 1000}
     lengths = {"query_tokens": 32, "passage_tokens": 128}
     training = {"epochs": 1, "batch_size": 4}
-    options = {"negatives_per_query": 4, "rerank_depth": 100, "max_length": 150}
+    options = {
+        "negatives_per_query": 4,
+        "rerank_depth": 100,
+        "max_length": 150,
+        "loss": "pointwise",
+    }
     pair = SMALL.text(150)
     pointwise = task_operations("reranking", SMALL, counts, lengths, options, training)
     assert pointwise == (10 * (2 + 4) * pair.step, 3 * 100 * pair.forward)
@@ -174,7 +179,12 @@ def test_disk_is_estimated_from_downloads_or_existing_files(tmp_path: Path) -> N
         "counts": {"train": 30, "test": 20, "relevant": 2.0, "passages": 10_000},
         "options": {"languages": ["deu", "zho"]},
     }
-    task = {"kind": "retrieval", "dataset": "miracl", "options": {}, "training": {"batch_size": 8}}
+    task = {
+        "kind": "retrieval",
+        "dataset": "miracl",
+        "options": {"negatives_per_query": 1},
+        "training": {"batch_size": 8},
+    }
 
     def disk(**pool: Any) -> dict[str, Any]:
         return planned(

@@ -83,7 +83,7 @@ def config(**change: Any) -> dict[str, Any]:
             "search": {
                 "kind": "retrieval",
                 "dataset": "search",
-                "options": {},
+                "options": {"negatives_per_query": 1},
                 "training": training,
             },
         },

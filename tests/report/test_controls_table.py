@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scored import FEW, even_scores
 
-from semantic_tokens.evaluation.scores import Runs, Scores
+from semantic_tokens.evaluation.scores import Scores, Trainings
 from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.tables.controls import controls, write_controls
 from semantic_tokens.tasks.scored_items import ScoredItem
@@ -95,7 +95,7 @@ def test_the_difference_is_paired_by_item() -> None:
 
     scores = Scores(
         {"nli": [ORACLE, plain, aligned]},
-        Runs([1]),
+        Trainings([1]),
         lambda r, *_: items(better if r["alignment"] == "clsa-muse" else base),
         lambda baseline, task: items(np.zeros(300)) if baseline == "chance" else None,
         FEW,

@@ -10,7 +10,7 @@ from scored import even_scores
 from transformers import ElectraConfig
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.evaluation.scores import Runs
+from semantic_tokens.evaluation.scores import Trainings
 from semantic_tokens.evaluation.task_scores import (
     ScoredTask,
     collection_note,
@@ -35,7 +35,7 @@ DIMENSIONS = {"big": 384}
 NUMBERS = ("value", "std", "low", "high", "above_chance", "count")
 CONTEXT = {
     "title": "50% & more",
-    "runs": Runs([1, 2]),
+    "runs": Trainings([1, 2]),
     "confidence": 0.95,
     "backbone": "big",
     "rules": {"qa": "always <b>"},

@@ -371,7 +371,7 @@ def test_search_in_parts_finds_the_best_passages_of_one_search() -> None:
     nearest = np.argsort(-(queries @ passages.T), axis=1)[:, :4]
     runs = best.runs()
     assert [list(run) for run in runs[:6]] == [[names[i] for i in row] for row in nearest[:6]]
-    assert runs[6] == {} and not best.asks("fra")
+    assert runs[6] == {} and not best.has_queries_in("fra")
 
 
 def test_contrastive_loss_is_computed_in_float32_under_half_precision() -> None:

@@ -43,7 +43,7 @@ with job(snakemake) as log:
     )
     log.info(
         "mean cosine of a row before and after: %.4f of the pairs' rows, %.4f of all; %.0f%% of "
-        "the angles is kept",
+        "each angle is kept",
         training.mean_cosine,
         mean_cosine(embeddings, aligned),
         100 * training.share_kept,

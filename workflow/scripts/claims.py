@@ -8,7 +8,7 @@ with job(snakemake):
     from semantic_tokens.evaluation.bootstrap import Resampling
     from semantic_tokens.evaluation.claims.study import published_study, study_of
     from semantic_tokens.evaluation.claims.verdicts import judge
-    from semantic_tokens.evaluation.scores import Runs, scores_in
+    from semantic_tokens.evaluation.scores import Trainings, scores_in
     from semantic_tokens.files import folder_above
     from semantic_tokens.modeling.encoders import embedding_width
     from semantic_tokens.report.tables.claims import write_claims
@@ -20,7 +20,7 @@ with job(snakemake):
         folder_above(inputs.scored_items, "scores"),
         folder_above(inputs.baselines, "baselines"),
         params.rows_by_task,
-        Runs(params.seeds, params.replicates),
+        Trainings(params.seeds, params.replicates),
         resampling,
     )
     study = study_of(

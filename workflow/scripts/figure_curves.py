@@ -5,7 +5,7 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.evaluation.bootstrap import Resampling
-    from semantic_tokens.evaluation.scores import Runs
+    from semantic_tokens.evaluation.scores import Trainings
     from semantic_tokens.evaluation.task_scores import full_dimensions, read_scores
     from semantic_tokens.report.figures.alignments import draw_alignments
     from semantic_tokens.report.figures.curves import draw_curves
@@ -17,7 +17,7 @@ with job(snakemake):
         inputs.baselines,
         params.tasks,
         params.rows,
-        Runs(params.seeds, params.replicates),
+        Trainings(params.seeds, params.replicates),
         Resampling(**params.resampling),
     )
     if params.is_by_lexicon:

@@ -4,7 +4,7 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.evaluation.bootstrap import Resampling
-    from semantic_tokens.evaluation.scores import Runs
+    from semantic_tokens.evaluation.scores import Trainings
     from semantic_tokens.evaluation.task_scores import read_scores
     from semantic_tokens.report.figures.languages import draw_correlations
     from semantic_tokens.report.figures.style import save
@@ -15,7 +15,7 @@ with job(snakemake):
         inputs.baselines,
         params.tasks,
         [params.oracle, *params.rows],
-        Runs(params.seeds, params.replicates),
+        Trainings(params.seeds, params.replicates),
         Resampling(**params.resampling),
     )
     save(draw_correlations(params.rows, params.oracle, tasks, scores), snakemake.output)

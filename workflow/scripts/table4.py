@@ -4,7 +4,7 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.evaluation.bootstrap import Resampling
-    from semantic_tokens.evaluation.scores import Runs
+    from semantic_tokens.evaluation.scores import Trainings
     from semantic_tokens.evaluation.task_scores import read_scores
     from semantic_tokens.report.tables.table4 import (
         LexiconTask,
@@ -21,7 +21,7 @@ with job(snakemake):
         inputs.baselines,
         [shown.task],
         params.rows,
-        Runs(params.seeds, params.replicates),
+        Trainings(params.seeds, params.replicates),
         resampling,
     )
     recipes = [recipe_of(row) for row in params.rows]

@@ -4,14 +4,14 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.evaluation.bootstrap import Resampling
-    from semantic_tokens.evaluation.scores import Runs
+    from semantic_tokens.evaluation.scores import Trainings
     from semantic_tokens.evaluation.task_scores import full_dimensions, read_scores
     from semantic_tokens.files import read_json
     from semantic_tokens.report.tables import table5_files
     from semantic_tokens.report.tables.table5 import baselines, by_language, references_of, table5
 
     params, inputs, output = snakemake.params, snakemake.input, snakemake.output
-    runs = Runs(params.seeds, params.replicates)
+    runs = Trainings(params.seeds, params.replicates)
     resampling = Resampling(**params.resampling)
     tasks, scores = read_scores(
         inputs.scores,

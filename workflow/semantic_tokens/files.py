@@ -167,7 +167,7 @@ def output_file(output: str | Path) -> Path:
 
 
 @contextlib.contextmanager
-def full_disk_is_told(what: str, folder: Path, remedy: str) -> Iterator[None]:
+def full_disk_as_input_error(what: str, folder: Path, remedy: str) -> Iterator[None]:
     """A context to write files.
 
     Args:
@@ -199,7 +199,7 @@ def writing_output(target: Path) -> Iterator[None]:
         InputError: the disk is full. An old output does not change.
     """
     remedy = "free some space, or name an output on another disk"
-    with full_disk_is_told(f"{target} cannot be written", target.parent, remedy):
+    with full_disk_as_input_error(f"{target} cannot be written", target.parent, remedy):
         yield
 
 

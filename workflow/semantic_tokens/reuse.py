@@ -30,7 +30,7 @@ from semantic_tokens.files import (
     atomic_file,
     atomic_folder,
     check_writable,
-    full_disk_is_told,
+    full_disk_as_input_error,
     output_path,
     write_json,
     writing_output,
@@ -349,7 +349,9 @@ def _from_hub(name: str, revision: str | None, convert_pickle: bool) -> Path:
     ignored = [pattern for pattern in _IGNORED if not (convert_pickle and pattern == _PICKLES)]
     cache = Path(HF_HUB_CACHE)
     try:
-        with full_disk_is_told(f"the model {name}", cache, "free some space, or set HF_HOME"):
+        with full_disk_as_input_error(
+            f"the model {name}", cache, "free some space, or set HF_HOME"
+        ):
             return Path(snapshot_download(name, revision=revision, ignore_patterns=ignored))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]

@@ -416,7 +416,8 @@ class _RowwiseAdam:
 def _paired(
     tokens: list[int], limit: int, random: np.random.Generator
 ) -> Iterable[tuple[int, int]]:
-    """All pairs of a concept's subwords, or a balanced selection of at most ``limit``."""
+    """All pairs of a concept's subwords, or a balanced selection of at most ``limit``, or of as
+    many as there are subwords if these are more."""
     count = len(tokens)
     if count * (count - 1) // 2 <= limit:
         return itertools.combinations(tokens, 2)

@@ -34,7 +34,7 @@ class Together:
         together: the fraction of pairs whose subwords share a group.
         together_low, together_high: its interval.
         together_by_chance: this fraction if each first word is paired with the second words of
-            other pairs, so with the same groups and the same frequencies.
+            unconnected pairs (:func:`connected_pairs`), so with the same frequencies.
         together_at_random: this fraction for any two subwords of the vocabulary.
     """
 
@@ -105,15 +105,26 @@ def together(token_to_group: np.ndarray, pairs: np.ndarray, resampling: Resampli
         unknown = float("nan")
         return Together(0, unknown, unknown, unknown, unknown, anywhere)
     first, second = token_to_group[pairs[:, 0]], token_to_group[pairs[:, 1]]
-    groups = len(sizes)
-    ours, theirs = (np.bincount(side, minlength=groups) for side in (first, second))
-    # Each first word with the second word of each other pair.
     shares = first == second
-    found = int(np.count_nonzero(shares))
-    mixed = float((ours.astype(np.float64) * theirs).sum()) - found
-    chance = mixed / (len(pairs) * (len(pairs) - 1)) if len(pairs) > 1 else float("nan")
+    # Each first word with the second word of each pair that no chain of pairs connects to it, since
+    # those of a connected pair may be a translation too.
+    cluster = connected_pairs(pairs)
+    within = cluster * len(sizes)
+    apart = len(pairs) ** 2 - float((np.bincount(cluster).astype(np.float64) ** 2).sum())
+    mixed = _equal(first, second) - _equal(within + first, within + second)
     low, high = _interval_over_pairs(shares, pairs, resampling)
-    return Together(len(pairs), found / len(pairs), low, high, chance, anywhere)
+    chance = mixed / apart if apart else float("nan")
+    return Together(len(pairs), float(shares.mean()), low, high, chance, anywhere)
+
+
+def _equal(first: np.ndarray, second: np.ndarray) -> float:
+    """The number of equal pairs of a value in ``first`` and a value in ``second``."""
+    values, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+    ours, theirs = (
+        np.bincount(side, minlength=len(values)).astype(np.float64)
+        for side in (places[: len(first)], places[len(first) :])
+    )
+    return float(ours @ theirs)
 
 
 def together_difference(

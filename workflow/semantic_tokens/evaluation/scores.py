@@ -33,11 +33,11 @@ BASELINES = ("chance", "bm25")
 _ROUNDING = 1e-9  # the possible difference between sums of equal scores
 
 
-class Runs(NamedTuple):
-    """The number of trainings.
+class Trainings(NamedTuple):
+    """The repeated trainings of each experiment.
 
     Attributes:
-        seeds: the number of fine-tunings per replicate.
+        seeds: the seeds of fine-tuning in each replicate.
         replicates: the number of runs of the entire pipeline.
     """
 
@@ -179,7 +179,7 @@ class TaskScores:
 
 
 def read_runs(
-    items_of: ItemsOf, row: ExperimentRow, task: str, runs: Runs
+    items_of: ItemsOf, row: ExperimentRow, task: str, runs: Trainings
 ) -> Iterator[list[ScoredItem]]:
     """Yield the items of one training after another, to save memory."""
     for replicate in range(1, runs.replicates + 1):
@@ -199,7 +199,7 @@ class Scores:
     def __init__(
         self,
         rows_by_task: Mapping[str, Sequence[ExperimentRow]],
-        runs: Runs,
+        runs: Trainings,
         items_of: ItemsOf,
         baseline_of: BaselineOf,
         resampling: Resampling,
@@ -253,7 +253,7 @@ def scores_in(
     scores: str | Path,
     baselines: str | Path,
     rows_by_task: Mapping[str, Sequence[ExperimentRow]],
-    runs: Runs,
+    runs: Trainings,
     resampling: Resampling,
 ) -> Scores:
     """The :class:`Scores` of files in two folders."""

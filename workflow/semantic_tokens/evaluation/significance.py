@@ -13,7 +13,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from semantic_tokens.evaluation.bootstrap import Resampling, bootstrap_p
-from semantic_tokens.evaluation.scores import ItemsOf, Runs, TaskScores, experiment_name, read_runs
+from semantic_tokens.evaluation.scores import (
+    ItemsOf,
+    TaskScores,
+    Trainings,
+    experiment_name,
+    read_runs,
+)
 from semantic_tokens.study.experiments import ExperimentRow
 from semantic_tokens.study.recipe import PATTERNS
 
@@ -68,7 +74,7 @@ def comparisons(rows: Sequence[ExperimentRow]) -> list[Comparison]:
 
 def significance(
     rows_by_task: Mapping[str, Sequence[ExperimentRow]],
-    runs: Runs,
+    runs: Trainings,
     items_of: ItemsOf,
     resampling: Resampling,
 ) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.evaluation.bootstrap import Resampling
-from semantic_tokens.evaluation.scores import Runs, Scores, scores_in
+from semantic_tokens.evaluation.scores import Scores, Trainings, scores_in
 from semantic_tokens.files import folder_above, read_json
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 
@@ -104,7 +104,7 @@ def read_scores(
     baseline_files: Iterable[str | Path],
     names: Sequence[str],
     rows: Sequence[ExperimentRow],
-    runs: Runs,
+    runs: Trainings,
     resampling: Resampling,
 ) -> tuple[list[ScoredTask], Scores]:
     """The tasks of these names, and the scores of these experiments and the baselines.

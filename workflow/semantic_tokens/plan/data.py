@@ -25,8 +25,7 @@ LENGTHS = {
 
 
 def first_made(name: str, folders: Sequence[Path]) -> Path:
-    """A file or folder in the first of some folders that has one of this name; where none has, in
-    the first."""
+    """The path of ``name`` in the first folder that contains it, else in the first folder."""
     paths = [folder / name for folder in folders]
     return next((path for path in paths if path.exists()), paths[0])
 
@@ -38,7 +37,8 @@ class Data:
         results: the folder of existing files.
         sizes: the sizes of downloads in megabytes; None if unknown.
         corpora, datasets: the entries of the config.
-        base_results: where else it may lie: in the folders of the runs that this one is based on.
+        base_results: the result folders of the runs on which this run is based; they are searched
+            next.
     """
 
     def __init__(

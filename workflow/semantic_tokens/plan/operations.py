@@ -80,14 +80,14 @@ def task_operations(
         length = lengths["tokens"]
         return trained(counts["train"]) * learnt(length), counts["test"] * scored(length)
     query, passage = lengths["query_tokens"], lengths["passage_tokens"]
-    negatives = options.get("negatives_per_query", 4 if kind == "reranking" else 1)
+    negatives = options["negatives_per_query"]
     if kind == "reranking":
-        pair = min(options.get("max_length", 256), query + passage + _PAIR)
-        if options.get("loss", "pointwise") == "pointwise":
+        pair = min(options["max_length"], query + passage + _PAIR)
+        if options["loss"] == "pointwise":
             pairs = trained(counts["train"] * (counts["relevant"] + negatives))
         else:
             pairs = trained(counts["train"] * counts["relevant"]) * (1 + negatives)
-        depth = options.get("rerank_depth", 100)
+        depth = options["rerank_depth"]
         return pairs * learnt(pair), counts["test"] * depth * scored(pair)
     # If the batch does not fit, every text is encoded twice (gradient caching).
     again = is_computed_again or (training.get("device_batch_size") or batch) < batch

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.files import (
-    full_disk_is_told,
+    full_disk_as_input_error,
     read_json,
     replace_folder,
     sha256_of,
@@ -57,7 +57,7 @@ def fetch_download(
         decisive["checksums"] = read_checksums(spec["checksums"])  # the content, not the path
     mirrors = mirrors or {}
     remedy = "free some space and start again: data that has arrived is kept"
-    with full_disk_is_told(f"download {name!r}", partial, remedy):
+    with full_disk_as_input_error(f"download {name!r}", partial, remedy):
         _begin(partial, decisive)
         if spec.get("hub"):
             revision, sums = from_hub(name, spec, partial, mirrors.get(HUB))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from semantic_tokens.study.experiments import Experiment
-from semantic_tokens.study.figures import grouping_method, main_backbone
+from semantic_tokens.study.figures import main_backbone
 from semantic_tokens.study.recipe import Recipe
 
 _METHODS = ("kmeans", "lexicon")
@@ -30,7 +30,7 @@ def explored(rows: Sequence[Experiment]) -> list[Recipe]:
     found = [recipe for recipe in dict.fromkeys(found) if _dimension(recipe) == largest]
     alignments = list(dict.fromkeys(row.recipe.alignment for row in rows))
     return sorted(
-        found, key=lambda r: (alignments.index(r.alignment), grouping_method(r), -_ratio(r))
+        found, key=lambda r: (alignments.index(r.alignment), r.grouping_without_ratio, -_ratio(r))
     )
 
 

@@ -114,16 +114,11 @@ def language_pairs(kinds: Iterable[str]) -> list[tuple[str, str, str]]:
     return [(group, a, b) for group, a, b in PAIRS if {a, b} <= known]
 
 
-def grouping_method(recipe: Recipe) -> str:
-    """The grouping without its ratio: ``kmeans-cosine``, ``firstk``, ``ungrouped`` …"""
-    return recipe.grouping_without_ratio
-
-
 def _figure3(rows: Sequence[Experiment]) -> Curves:
     names = {"kmeans-cosine": ("SG", 0), "firstk": ("First-k", 1)}
 
     def series_of(row: Experiment) -> tuple[str, int] | None:
-        return names.get(grouping_method(row.recipe))
+        return names.get(row.recipe.grouping_without_ratio)
 
     return Curves(
         _by_ratio(rows, _of(rows, "figure3"), series_of), "ratio", reference_of_main(rows)
@@ -213,7 +208,7 @@ def _figure12(rows: Sequence[Experiment]) -> Curves:
     found = [
         Series(name, number, points)
         for number, (method, name) in enumerate(names.items())
-        if (points := tuple(row for row in shown if grouping_method(row.recipe) == method))
+        if (points := tuple(row for row in shown if row.recipe.grouping_without_ratio == method))
     ]
     return Curves(tuple(found), "dimension", oracle if found else None)
 
@@ -228,7 +223,8 @@ def _by_distance(shown: Sequence[Experiment], names: dict[str, str]) -> tuple[Se
             points = tuple(
                 row
                 for row in shown
-                if row.recipe.dimension_number == number and grouping_method(row.recipe) == method
+                if row.recipe.dimension_number == number
+                and row.recipe.grouping_without_ratio == method
             )
             size = FULL_DIMENSION if number is None else number
             if points:
@@ -261,7 +257,7 @@ def _controls(rows: Sequence[Experiment]) -> Curves:
     }  # fmt: skip
 
     def series_of(row: Experiment) -> tuple[str, int]:
-        method = grouping_method(row.recipe)
+        method = row.recipe.grouping_without_ratio
         name = METHOD_NAMES[method]
         if row.recipe.is_aligned:
             return f"{name} after CLSA", 2 if method == "kmeans-cosine" else 5
@@ -323,7 +319,7 @@ def _by_ratio(
     for row in shown:
         if series_of(row) is not None:
             parts = [getattr(row.recipe, part) for part in PATTERNS if part != "grouping"]
-            key = (*parts, grouping_method(row.recipe), row.training)
+            key = (*parts, row.recipe.grouping_without_ratio, row.training)
             found.setdefault(key, []).append(row)
     series = []
     for members in found.values():

@@ -35,7 +35,8 @@ class BestPassages:
         self.depth = depth
         self.found: list[list[tuple[float, str]]] = [[] for _ in languages]
 
-    def asks(self, language: str) -> bool:
+    def has_queries_in(self, language: str) -> bool:
+        """Whether a query is in this language."""
         return bool((self.languages == language).any())
 
     def add(self, language: str, ids: Sequence[str], vectors: np.ndarray) -> None:

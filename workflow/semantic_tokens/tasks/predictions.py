@@ -26,4 +26,5 @@ def write_predictions(
     ):
         for item in items:
             row = item._asdict() | predictions[item.id]
+            del row["cluster"]
             file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")

@@ -142,7 +142,7 @@ class Retrieval(Task):
         state = None if self.progress is None else Path(self.progress) / "search.json"
         done = best.restore(state)
         for number, (language, ids, texts) in enumerate(self.data.collection(self.part_size)):
-            if number < done or not best.asks(language):
+            if number < done or not best.has_queries_in(language):
                 continue
             best.add(language, ids, self._encode(model, texts, batch_size, "encoding"))
             if state is not None:

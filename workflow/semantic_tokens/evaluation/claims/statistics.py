@@ -1,7 +1,7 @@
 """The statistic of every claim: a study -> task -> its value on the scores and on every resample."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -266,7 +266,26 @@ def correlations(study: MeasuredStudy, groups: Iterable[str]) -> list[np.ndarray
             drops = [_drops(tasks[kind], key, study.oracle) for kind in (first, second)]
             shared = sorted(drops[0].keys() & drops[1].keys())
             if len(shared) >= FEWEST_LANGUAGES:
-                found.append(_pearson(*(np.array([d[code] for code in shared]) for d in drops)))
+                one, other = (np.array([of_task[code] for code in shared]) for of_task in drops)
+                found.append(
+                    _pearson(one, other, _counts_of_languages(tasks, shared, one.shape[1]))
+                )
+    return found
+
+
+def _counts_of_languages(
+    tasks: Mapping[str, MeasuredTask], shared: Sequence[str], draws: int
+) -> np.ndarray:
+    """[shared languages, 1 + resamples], how often each language is drawn; 1 in the first column.
+
+    A correlation over a few languages says little about others, so languages are drawn too. The
+    draws are the same for all pairs of tasks.
+    """
+    every = sorted({c for t in tasks.values() for of_key in t.by_language.values() for c in of_key})
+    generator = np.random.default_rng(0)
+    drawn = generator.multinomial(len(every), np.full(len(every), 1 / len(every)), size=draws - 1)
+    counts = np.concatenate([np.ones((1, len(every))), drawn]).T
+    found: np.ndarray = counts[[every.index(code) for code in shared]]
     return found
 
 
@@ -278,12 +297,15 @@ def _drops(task: MeasuredTask, key: Variant, oracle: Variant) -> dict[str, np.nd
         return {c: (best[c] - ours[c]) / best[c] for c in best if c in ours and best[c][0] > 0}
 
 
-def _pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson's ρ over languages of two [languages, 1 + resamples]; NaN if one is constant."""
+def _pearson(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Pearson's ρ over languages of two [languages, 1 + resamples], in which each language counts
+    as often as it was drawn; NaN if one is constant."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        a, b = (values - values.mean(axis=0) for values in (first, second))
-        rho: np.ndarray = (a * b).sum(axis=0) / np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
-    return np.where(np.isfinite(rho), rho, np.nan)
+        a, b = (v - (counts * v).sum(axis=0) / counts.sum(axis=0) for v in (first, second))
+        spread = (counts * a**2).sum(axis=0) * (counts * b**2).sum(axis=0)
+        rho: np.ndarray = (counts * a * b).sum(axis=0) / np.sqrt(spread)
+        # With one language drawn, the spread is zero except for rounding.
+        return np.where((counts > 0).sum(axis=0) > 1, rho, np.nan)
 
 
 def languages_are_hit_alike(study: MeasuredStudy) -> dict[str, Value]:

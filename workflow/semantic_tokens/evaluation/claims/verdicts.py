@@ -36,17 +36,31 @@ COLUMNS = (
 )
 
 
-def verdict(low: float, high: float, bound: float, *, is_below: bool = False) -> str:
-    """The verdict on a claim from an interval.
+def verdict(interval: tuple[float, float], holds: tuple[float, float]) -> str:
+    """The verdict on a claim from the interval of its statistic.
 
-    >>> verdict(0.1, 2.0, 0.0), verdict(-2.0, -0.1, 0.0), verdict(-1.0, 1.0, 0.0)
-    ('holds', 'contradicted', 'undecided')
+    Args:
+        holds: the range of the statistic in which the claim holds.
+
+    >>> above_zero = (0.0, math.inf)
+    >>> verdict((0.1, 2.0), above_zero), verdict((-2.0, -0.1), above_zero)
+    ('holds', 'contradicted')
+    >>> verdict((-1.0, 1.0), above_zero), verdict((5.1, 9.0), (-5.0, 5.0))
+    ('undecided', 'contradicted')
     """
-    if is_below:
-        low, high, bound = -high, -low, -bound
-    if low > bound + _ROUNDING:
+    (low, high), (least, most) = interval, holds
+    if low > least + _ROUNDING and high < most - _ROUNDING:
         return HOLDS
-    return CONTRADICTED if high < bound - _ROUNDING else UNDECIDED
+    if high < least - _ROUNDING or low > most + _ROUNDING:
+        return CONTRADICTED
+    return UNDECIDED
+
+
+def _in_words(holds: tuple[float, float]) -> str:
+    least, most = holds
+    if math.isinf(most):
+        return f"above {least:g}"
+    return f"below {most:g}" if math.isinf(least) else f"between {least:g} and {most:g}"
 
 
 def judge(
@@ -78,9 +92,9 @@ def _lines(
         theirs: kind of task -> the statistic on the paper's numbers.
     """
     found = claim.measure(study)
-    side, bound = "below" if claim.is_below else "above", claim.bound_in(study)
+    holds = claim.range_in(study)
     start: dict[str, Any] = {"topic": claim.topic, "section": claim.section, "claim": claim.text}
-    start |= {"statistic": claim.statistic, "holds_if": f"{side} {bound:g}"}
+    start |= {"statistic": claim.statistic, "holds_if": _in_words(holds)}
     if not found:
         start |= dict.fromkeys(("value", "low", "high"), math.nan)
         start |= {"task": ALL, "verdict": NOT_MEASURED, "published": _first(_mean(theirs.values()))}
@@ -88,7 +102,7 @@ def _lines(
 
     def line(task: str, value: Value, printed: Value | None) -> dict[str, Any]:
         low, high = resampling.interval(value.draws)
-        decided = verdict(low, high, bound, is_below=claim.is_below)
+        decided = verdict((low, high), holds)
         if value.doubt or math.isnan(low):
             decided = UNDECIDED
         numbers = {"value": _first(value), "low": low, "high": high, "published": _first(printed)}

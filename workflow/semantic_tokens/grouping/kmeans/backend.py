@@ -76,7 +76,7 @@ def choose_backend(
         return "torch"
     expected = ours.seconds * growth
     if expected <= _WORTH_A_TRIAL:
-        log.info("K-Means by torch: it takes some %.0f s, less than to try cuML pays", expected)
+        log.info("K-Means by torch: it takes about %.0f s, too short for a trial of cuML", expected)
         return "torch"
     try:
         theirs = trial("cuml")

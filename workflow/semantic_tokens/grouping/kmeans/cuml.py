@@ -13,8 +13,11 @@ _CUML_TILE_ELEMENTS = 2**30
 def cuml_iterations(
     clustering: Clustering, max_iterations: int, tolerance: float, report: Report
 ) -> int:
-    """The same with cuML's iterations. They follow the documented interface of cuML 26.10 and are
-    tested against its signature, but have not been run on a GPU.
+    """Run K-Means with cuML's iterations, like :func:`~.lloyd.lloyd_iterations`. Return their
+    number.
+
+    They follow the documented interface of cuML 26.10 and are tested against its signature, but
+    have not been run on a GPU.
 
     cuML supports only Euclidean distance. With rows and centroids of length one, one of its
     iterations is an iteration of spherical K-Means, so centroids are normalised between iterations.

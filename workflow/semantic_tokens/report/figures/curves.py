@@ -21,6 +21,7 @@ from semantic_tokens.report.figures.scores import (
     task_title,
 )
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
+from semantic_tokens.study.figures import FULL_DIMENSION
 
 X_LABELS = {
     "ratio": "grouping ratio $r_G$",
@@ -177,7 +178,7 @@ def _line_handles(shown: Mapping[str, Any], full_dimension: Mapping[str, int]) -
     for series in shown["series"]:
         backbone = series["experiments"][0]["backbone"]
         colour, marker = style.LINES[series["colour"] % len(style.LINES)]
-        name = series["label"].replace("{D}", str(full_dimension[backbone]))
+        name = series["label"].replace(FULL_DIMENSION, str(full_dimension[backbone]))
         if len({s["pretrained"] for s in shown["series"]}) > 1:
             name += ", pretrained" if series["pretrained"] else ", not pretrained"
         line: Any = "-" if series["pretrained"] else (0, (4, 2))

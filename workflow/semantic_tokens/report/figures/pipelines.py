@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
-from semantic_tokens.study.figures import alignment_name, grouping_method
+from semantic_tokens.study.figures import alignment_name
 from semantic_tokens.study.recipe import METHOD_NAMES
 
 OPERATIONS = {
@@ -63,7 +63,7 @@ def _value(row: ExperimentRow, operation: str) -> str:
     if operation == "dimension":
         return "" if recipe.dimension_number is None else f"d={recipe.dimension_number}"
     if operation == "grouping":
-        method = grouping_method(recipe)
+        method = recipe.grouping_without_ratio
         if method == "ungrouped":
             return ""
         if method not in METHOD_NAMES:

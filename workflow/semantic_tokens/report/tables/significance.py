@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from semantic_tokens.evaluation.bootstrap import Resampling
-from semantic_tokens.evaluation.scores import Runs
+from semantic_tokens.evaluation.scores import Trainings
 from semantic_tokens.evaluation.significance import TO_REFERENCE, side_by_side
 from semantic_tokens.report.pages import Section, write_csv, write_page
 
@@ -21,7 +21,7 @@ def write_significance(
     html: str | Path,
     *,
     title: str,
-    runs: Runs,
+    runs: Trainings,
     resampling: Resampling,
 ) -> None:
     """Write :func:`semantic_tokens.evaluation.significance.significance` as CSV, and as a page with

@@ -118,7 +118,7 @@ def references_of(rows: Sequence[ExperimentRow]) -> dict[str, ExperimentRow]:
     if missing:
         raise InputError(
             f"backbone {min(missing)} has no row with `reference` yes in the table of experiments; "
-            "name the one that its relative performance is to"
+            "mark the row to which its scores are relative"
         )
     return references
 

@@ -108,7 +108,7 @@ def write_latex(
 
     Args:
         without_model: from :func:`baselines`.
-        context: ``title``, ``runs`` (:class:`Runs`), ``confidence`` of the intervals, ``backbone``
+        context: ``title``, ``runs`` (:class:`Trainings`), ``confidence`` of the intervals, ``backbone``
             of the reference for the baselines, and on the page ``rules``, the rule of chance by
             task.
     """
