@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add("--dimension", type=int,
         help="the number of columns of the word embeddings to keep (default: all)")  # fmt: skip
     add("--seed", type=int, default=1,
-        help="the seed of K-Means (default: %(default)s)")  # fmt: skip
+        help="the seed of K-Means and of the alignment (default: %(default)s)")  # fmt: skip
     add("--max-iterations", type=int, default=100,
         help="the maximum number of iterations of K-Means (default: %(default)s)")  # fmt: skip
     add("--cluster-unused", action="store_true",

@@ -90,6 +90,8 @@ _IGNORED = (
     *("*.tflite", "*.mlmodel", _PICKLES),
 )
 
+_LARGEST_SEED = 2**32 - 1  # every library takes it
+
 Method = Literal["kmeans", "lexicon"]
 
 
@@ -155,7 +157,7 @@ def semantic_version(
     Raises:
         InputError: the model, the lexicons, the output or an option is wrong.
     """
-    _check_options(ratio, method, lexicons)
+    _check_options(ratio, method, lexicons, seed, max_iterations)
     target = _checked_output(Path(output), overwrite)
     source = _found(model, revision, convert_pickle)
     _check_nothing_read_is_in(target, [source, *map(Path, lexicons)])
@@ -261,9 +263,15 @@ def export_model(
     return Made(target, len(embedding.token_to_group), len(embedding.weight), published)
 
 
-def _check_options(ratio: float, method: str, lexicons: Sequence[str | Path]) -> None:
+def _check_options(
+    ratio: float, method: str, lexicons: Sequence[str | Path], seed: int, max_iterations: int
+) -> None:
     if not 0 < ratio <= 1:
         raise InputError(f"the ratio is {ratio:g} and must be above 0 and at most 1")
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise InputError(f"--seed is {seed} and must be within 0..{_LARGEST_SEED}")
+    if max_iterations < 1:
+        raise InputError(f"--max-iterations is {max_iterations} and must be at least 1")
     if method == "lexicon" and not lexicons:
         raise InputError("to group by lexicons, name at least one")
     for path in lexicons:
@@ -332,6 +340,10 @@ def _found(model: str | Path, revision: str | None, convert_pickle: bool) -> Pat
     """The local folder of a model, or a copy from the hub."""
     folder = Path(model)
     if folder.is_dir():
+        if revision is not None:
+            raise InputError(
+                f"--revision is for a model on the hub, and {model} is a folder; remove it"
+            )
         return folder
     if folder.exists():
         raise InputError(f"{model} is a file; name the folder of the model")
