@@ -764,6 +764,19 @@ def exported(model: Path) -> Made:
     return export_model(model, model.parent / "exported")
 
 
+def test_an_export_makes_its_model_once(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bert(checkpoint)
+    loaded = []
+
+    def counting(head: str, *files: Any) -> Any:
+        loaded.append(head)
+        return load_model(head, *files)
+
+    monkeypatch.setattr("semantic_tokens.modeling.export.load_model", counting)
+    assert exported(checkpoint).groups == len(wordpiece())
+    assert loaded == ["masked_language_modelling"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

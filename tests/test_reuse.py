@@ -147,6 +147,11 @@ def test_command_with_the_same_seed_gives_identical_files(
     [
         (["--ratio", "0"], "the ratio is 0 and must be above 0"),
         (["--ratio", "0.01"], "take a larger ratio"),
+        (["--max-iterations", "0"], "--max-iterations is 0 and must be at least 1"),
+        (["--max-iterations", "-3"], "--max-iterations is -3 and must be at least 1"),
+        (["--seed", "9" * 23], f"--seed is {'9' * 23} and must be within 0..4294967295"),
+        (["--seed", "-1"], "--seed is -1 and must be within 0..4294967295"),
+        (["--revision", "abc"], "--revision is for a model on the hub, and /"),
         (["--dimension", "99"], "dimension 99 is outside 1..16"),
         (["--lexicon", "missing.tsv"], "there is no lexicon missing.tsv"),
         (["--method", "lexicon"], "name at least one"),

@@ -355,6 +355,16 @@ def test_unreadable_benchmark_file_is_named(
     assert re.match(rf"Error: .*{path} {message}", error) and error.count("\n") == 1
 
 
+@pytest.mark.parametrize("margin", ["nan", "inf", "-inf", "0", "-1", "101"])
+def test_unusable_margin_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], margin: str
+) -> None:
+    benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
+    assert main(["usage", str(tmp_path), f"--margin={margin}"]) == 1
+    error = capsys.readouterr().err
+    assert error == f"Error: --margin is {margin} and must be above 0 and at most 100\n"
+
+
 @pytest.mark.parametrize("table", ["file/table.csv", "folder", "x" * 300, "/proc/table.csv"])
 def test_unusable_table_of_usage_is_reported_before_the_work(
     tmp_path: Path,

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from tiny import character_tokenizer
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.grouping.groups import Groups, ungrouped
 from semantic_tokens.modeling.backbones import derive_backbone
 from semantic_tokens.modeling.embedding import semantic_embedding
 from semantic_tokens.modeling.encoders import (
@@ -23,7 +24,7 @@ from semantic_tokens.modeling.encoders import (
 )
 from semantic_tokens.modeling.export import export
 from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model
-from semantic_tokens.reuse import semantic_version
+from semantic_tokens.reuse import export_model, semantic_version
 from semantic_tokens.tokenization.vocabulary import vocabulary_size
 
 V = len(character_tokenizer())
@@ -114,6 +115,80 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
 }  # fmt: skip
 
 
+def changed_tensors(change: Callable[[dict[str, torch.Tensor]], Any]) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        write(folder, bert())
+        tensors = load_file(folder / "model.safetensors")
+        change(tensors)
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    return make
+
+
+def dangling_tokenizer(folder: Path) -> None:
+    without("tokenizer.json")(folder)
+    (folder / "tokenizer.json").symlink_to("no-such-file")
+
+
+def half_tokenizer(folder: Path) -> None:
+    write(folder, bert())
+    path = folder / "tokenizer.json"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+EMBEDDING = "bert.embeddings.word_embeddings.weight"
+
+#: Also refused by ``export``.
+INCOMPLETE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no tensor of the model": (
+        changed_tensors(lambda tensors: (tensors.clear(), tensors.update(a=torch.zeros(2)))),
+        "has no embedding of subwords; use a complete checkpoint",
+    ),
+    "no embedding": (
+        changed_tensors(lambda tensors: tensors.pop(EMBEDDING)),
+        "has no embedding of subwords; use a complete checkpoint",
+    ),
+    "fewer rows than config.json says": (
+        changed_tensors(lambda tensors: tensors.update({EMBEDDING: torch.zeros(20, 16)})),
+        rf"{EMBEDDING} is 20 × 16 in the weights, and {V} × 16 by config\.json; get the checkpoint",
+    ),
+    "another width": (
+        changed_config(hidden_size=32),
+        rf" is {V} × 16 in the weights, and {V} × 32 by config\.json",
+    ),
+    "an embedding of 8 columns": (
+        changed_tensors(lambda tensors: tensors.update({EMBEDDING: torch.zeros(V, 8)})),
+        rf" is {V} × 8 in the weights, and {V} × 16 by config\.json",
+    ),
+    "an embedding in one dimension": (
+        changed_tensors(lambda tensors: tensors.update({EMBEDDING: torch.zeros(V)})),
+        rf" is {V} in the weights, and {V} × 16 by config\.json",
+    ),
+    "a short bias": (
+        changed_tensors(lambda tensors: tensors.update({"cls.predictions.bias": torch.zeros(5)})),
+        rf"cls\.predictions\.bias is 5 in the weights, and {V} by config\.json",
+    ),
+    "heads that do not divide the width": (
+        changed_config(num_attention_heads=3),
+        r"config\.json cannot be used \(.*not a multiple.*\); get the checkpoint again",
+    ),
+    "an unknown activation": (
+        changed_config(hidden_act="foo"),
+        r"config\.json cannot be used \(.*foo.*\); get the checkpoint again",
+    ),
+    "a padding id beyond the vocabulary": (
+        changed_config(pad_token_id=5000),
+        r"config\.json cannot be used \(.*\); get the checkpoint again",
+    ),
+    "no tokenizer": REFUSED["no tokenizer"],
+    "half a tokenizer": (half_tokenizer, r"tokenizer\.json: not JSON"),
+    "a link to no tokenizer": (
+        dangling_tokenizer,
+        r"tokenizer\.json is a link to a file that does not exist",
+    ),
+}
+
+
 def one_line(error: InputError) -> str:
     assert "\n" not in str(error) and len(str(error)) < 700
     return str(error)
@@ -159,16 +234,60 @@ def test_padding_rows_of_the_embedding_are_accepted(tmp_path: Path) -> None:
     assert len(read_embeddings(tmp_path / "checkpoint", V)) == V
 
 
-def test_weights_without_an_embedding_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", INCOMPLETE)
+def test_incomplete_checkpoint_is_refused_before_anything_is_written(
+    name: str, tmp_path: Path
+) -> None:
+    make, message = INCOMPLETE[name]
+    checkpoint = tmp_path / "checkpoint"
+    make(checkpoint)
+    spec = {"source": "checkpoint", "path": str(checkpoint)}
+    uses: list[Callable[[], object]] = [
+        lambda: semantic_version(checkpoint, tmp_path / "grouped", ratio=0.5),
+        lambda: derive_backbone(spec, tmp_path / "backbone"),
+        lambda: export_model(checkpoint, tmp_path / "exported"),
+    ]
+    for use in uses:
+        with pytest.raises(InputError, match=message) as found:
+            use()
+        assert str(checkpoint) in one_line(found.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize("padding", [0, 7])
+def test_groups_of_another_vocabulary_are_not_exported(padding: int, tmp_path: Path) -> None:
+    """Rows of the embedding beyond the vocabulary are padding, and need no group."""
+    write(tmp_path / "checkpoint", bert(vocab_size=V + padding))
+    for count in (V - 1, V + 1):
+        path = tmp_path / f"{count}.safetensors"
+        ungrouped(torch.zeros(count, 16)).save(path)
+        message = f"{path} are of {count} subwords, and {tmp_path / 'checkpoint'} has {V}; name"
+        with pytest.raises(InputError, match=message) as found:
+            export_model(tmp_path / "checkpoint", tmp_path / "exported", groups=path)
+        one_line(found.value)
+        assert not (tmp_path / "exported").exists()
+    ungrouped(torch.ones(V, 16)).save(path)
+    made = export_model(tmp_path / "checkpoint", tmp_path / "exported", groups=path)
+    assert made.groups == made.subwords == V
+
+
+def test_saved_model_is_exported(tmp_path: Path) -> None:
+    """With groups of two subwords each, and the tokenizer of the saved model."""
+    backbone, saved = tmp_path / "backbone", tmp_path / "saved"
     write(tmp_path / "checkpoint", bert())
-    path = tmp_path / "checkpoint/model.safetensors"
-    tensors = {n: t for n, t in load_file(path).items() if "word_embeddings" not in n}
-    save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(InputError, match="has no embedding of subwords; use"):
-        semantic_version(tmp_path / "checkpoint", tmp_path / "grouped")
-    with pytest.raises(InputError, match="has no embedding of subwords; use"):
-        spec = {"source": "checkpoint", "path": str(tmp_path / "checkpoint")}
-        derive_backbone(spec, tmp_path / "backbone")
+    derive_backbone({"source": "checkpoint", "path": str(tmp_path / "checkpoint")}, backbone)
+    pairs = torch.arange(V) // 2
+    Groups(pairs, torch.randn(int(pairs.max()) + 1, 16)).save(tmp_path / "groups.safetensors")
+    files = ModelFiles(backbone, tmp_path / "groups.safetensors")
+    save_model(load_model("masked_language_modelling", files), files, backbone, saved)
+    made = export_model(saved, tmp_path / "exported")
+    assert (made.subwords, made.groups) == (V, int(pairs.max()) + 1)
+    weight = hf.AutoModel.from_pretrained(made.folder).get_input_embeddings().weight
+    assert torch.equal(weight[0], weight[1])
+    (saved / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"the tokenizer of .*saved"):
+        export_model(saved, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
 
 
 # Checkpoints with code

@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add("--dimension", type=int,
         help="the number of columns of the word embeddings to keep (default: all)")  # fmt: skip
     add("--seed", type=int, default=1,
-        help="the seed of K-Means (default: %(default)s)")  # fmt: skip
+        help="the seed of K-Means and of the alignment (default: %(default)s)")  # fmt: skip
     add("--max-iterations", type=int, default=100,
         help="the maximum number of iterations of K-Means (default: %(default)s)")  # fmt: skip
     add("--cluster-unused", action="store_true",
@@ -129,8 +129,9 @@ def show_usage(
 ) -> None:
     """Print the resources that a study's jobs used, and write them to a file."""
     from semantic_tokens.files import atomic_file, output_file, writing_output
-    from semantic_tokens.jobs.cluster.usage import measured, page
+    from semantic_tokens.jobs.cluster.usage import check_margin, measured, page
 
+    check_margin(margin)
     target = None if table is None else output_file(table)
     used, origin = measured(results, reports)
     if target is not None:

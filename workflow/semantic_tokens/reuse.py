@@ -17,8 +17,6 @@ from typing import Literal
 import torch
 from safetensors.torch import save_file
 from transformers import (
-    AutoModelForMaskedLM,
-    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -39,21 +37,25 @@ from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.grouping.kmeans import Metric, kmeans_groups
 from semantic_tokens.grouping.lexicon_components import lexicon_groups
 from semantic_tokens.modeling.checkpoint_files import (
+    check_shapes,
     metadata,
     read_tensors,
     same_parameter,
+    tensor_shapes,
     weight_files,
 )
 from semantic_tokens.modeling.embedding import group_means
 from semantic_tokens.modeling.encoders import (
     check_vocabulary,
-    empty_encoder,
+    empty_model,
     open_config,
+    trusts_remote_code,
     vocabulary_parameters,
 )
 from semantic_tokens.modeling.export import export_with_card
-from semantic_tokens.modeling.loading import ModelFiles
+from semantic_tokens.modeling.loading import ModelFiles, is_semantic_token_model
 from semantic_tokens.modeling.model_card import CardContent, check_push, push, write_card
+from semantic_tokens.modeling.vocabulary_layers import embedding_name
 from semantic_tokens.tokenization.vocabulary import (
     open_tokenizer,
     single_subword_id,
@@ -89,6 +91,8 @@ _IGNORED = (
     *(f"{form}/*" for form in ("onnx", "openvino", "coreml")),
     *("*.tflite", "*.mlmodel", _PICKLES),
 )
+
+_LARGEST_SEED = 2**32 - 1  # every library takes it
 
 Method = Literal["kmeans", "lexicon"]
 
@@ -155,7 +159,7 @@ def semantic_version(
     Raises:
         InputError: the model, the lexicons, the output or an option is wrong.
     """
-    _check_options(ratio, method, lexicons)
+    _check_options(ratio, method, lexicons, seed, max_iterations)
     target = _checked_output(Path(output), overwrite)
     source = _found(model, revision, convert_pickle)
     _check_nothing_read_is_in(target, [source, *map(Path, lexicons)])
@@ -163,9 +167,10 @@ def semantic_version(
     tokenizer = open_tokenizer(source, trust_remote_code=trust_remote_code)
     subwords = vocabulary_size(tokenizer)
     files = weight_files(source, convert_pickle=convert_pickle)
-    empty = _with_decoder(config, trust_remote_code)
+    empty = empty_model(config, source, trust_remote_code=trust_remote_code)
     check_vocabulary(empty, subwords, source)
-    embeddings = _embeddings(files, empty, subwords, source)
+    check_shapes(tensor_shapes(files), empty, source)
+    embeddings = _embeddings(files, empty, subwords)
     if dimension is not None and not 1 <= dimension <= embeddings.shape[1]:
         raise InputError(
             f"dimension {dimension} is outside 1..{embeddings.shape[1]}, what {model} has"
@@ -248,10 +253,10 @@ def export_model(
     if groups is not None and not Path(groups).is_file():
         raise InputError(f"there is no file {groups}; name one of results/groups")
     _check_nothing_read_is_in(target, [model, *([] if groups is None else [Path(groups)])])
-    weight_files(model, convert_pickle=True)  # the library's errors do not name a damaged index
+    files = ModelFiles(model, None if groups is None else Path(groups))
+    _check_exportable(files)
     if push_to_hub is not None:
         check_push(push_to_hub)
-    files = ModelFiles(model, None if groups is None else Path(groups))
     steps = {"model": str(model), "groups": None if groups is None else str(groups)}
     with writing_output(target), atomic_folder(target) as made:
         name = push_to_hub or target.name
@@ -261,9 +266,15 @@ def export_model(
     return Made(target, len(embedding.token_to_group), len(embedding.weight), published)
 
 
-def _check_options(ratio: float, method: str, lexicons: Sequence[str | Path]) -> None:
+def _check_options(
+    ratio: float, method: str, lexicons: Sequence[str | Path], seed: int, max_iterations: int
+) -> None:
     if not 0 < ratio <= 1:
         raise InputError(f"the ratio is {ratio:g} and must be above 0 and at most 1")
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise InputError(f"--seed is {seed} and must be within 0..{_LARGEST_SEED}")
+    if max_iterations < 1:
+        raise InputError(f"--max-iterations is {max_iterations} and must be at least 1")
     if method == "lexicon" and not lexicons:
         raise InputError("to group by lexicons, name at least one")
     for path in lexicons:
@@ -332,6 +343,10 @@ def _found(model: str | Path, revision: str | None, convert_pickle: bool) -> Pat
     """The local folder of a model, or a copy from the hub."""
     folder = Path(model)
     if folder.is_dir():
+        if revision is not None:
+            raise InputError(
+                f"--revision is for a model on the hub, and {model} is a folder; remove it"
+            )
         return folder
     if folder.exists():
         raise InputError(f"{model} is a file; name the folder of the model")
@@ -361,35 +376,46 @@ def _from_hub(name: str, revision: str | None, convert_pickle: bool) -> Path:
         ) from error
 
 
-def _with_decoder(config: PreTrainedConfig, trusted: bool) -> PreTrainedModel:
-    """The model on the meta device, with a head of masked language modelling if there is one."""
-    try:
-        with torch.device("meta"):
-            return AutoModelForMaskedLM.from_config(config, trust_remote_code=trusted)
-    except ValueError:  # the family has no such head
-        return empty_encoder(config, trust_remote_code=trusted)
+def _check_exportable(files: ModelFiles) -> None:
+    """Check a model and its groups before anything is written.
+
+    Raises:
+        InputError: the weights or the tokenizer are missing or incomplete, do not match the
+            configuration, or the groups are of another vocabulary.
+    """
+    model = files.folder
+    weights = weight_files(model, convert_pickle=True)
+    trusted = trusts_remote_code(files.source)
+    config = open_config(files.source, trust_remote_code=trusted)
+    subwords = vocabulary_size(open_tokenizer(model, trust_remote_code=trusted))
+    empty = empty_model(config, files.source, trust_remote_code=trusted)
+    check_vocabulary(empty, subwords, model)
+    if not is_semantic_token_model(model):
+        check_shapes(tensor_shapes(weights), empty, model)
+    groups = files.load_groups()
+    if groups is not None and len(groups.token_to_group) != subwords:
+        raise InputError(
+            f"{files.groups} are of {len(groups.token_to_group)} subwords, and {model} has "
+            f"{subwords}; name the groups of this backbone"
+        )
 
 
-def _embeddings(
-    files: Sequence[Path], empty: PreTrainedModel, subwords: int, source: Path
-) -> torch.Tensor:
-    """[V, D] float32."""
-    (name, *_) = [n for n, kind in vocabulary_parameters(empty).items() if kind == "embedding"
-                  and n.startswith((f"{empty.base_model_prefix}.", "embed"))] or [""]  # fmt: skip
-    for file in files:
-        tensors = read_tensors(file)
-        for found in same_parameter(tensors, name, empty):
-            values = tensors[found][:subwords].float()
-            bad = (~values.isfinite()).any(dim=1).nonzero().flatten().tolist()
-            if bad:
-                raise InputError(
-                    f"{file} has a number that is not finite in the embedding of subword {bad[0]} "
-                    f"(and in {len(bad) - 1} others); get the checkpoint again"
-                )
-            return values
-    raise InputError(
-        f"the checkpoint {source} has no embedding of subwords; use a complete checkpoint"
+def _embeddings(files: Sequence[Path], empty: PreTrainedModel, subwords: int) -> torch.Tensor:
+    """[V, D] float32, of a checkpoint that :func:`check_shapes` accepts."""
+    name = embedding_name(empty)
+    file, values = next(
+        (file, tensors[found][:subwords].float())
+        for file in files
+        for tensors in [read_tensors(file)]
+        for found in same_parameter(tensors, name, empty)
     )
+    bad = (~values.isfinite()).any(dim=1).nonzero().flatten().tolist()
+    if bad:
+        raise InputError(
+            f"{file} has a number that is not finite in the embedding of subword {bad[0]} "
+            f"(and in {len(bad) - 1} others); get the checkpoint again"
+        )
+    return values
 
 
 def _pairs(tokenizer: PreTrainedTokenizerFast, lexicons: Sequence[str | Path]) -> TranslationPairs:

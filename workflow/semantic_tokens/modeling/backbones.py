@@ -19,25 +19,24 @@ from safetensors.torch import save_file
 from transformers import (
     BertConfig,
     PreTrainedConfig,
-    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json
 from semantic_tokens.modeling.checkpoint_files import (
+    check_shapes,
     modern_name,
     read_tensors,
-    same_parameter,
     weight_files,
 )
 from semantic_tokens.modeling.encoders import (
     ORIGIN,
     check_vocabulary,
     empty_encoder,
+    empty_model,
     open_config,
 )
-from semantic_tokens.modeling.vocabulary_layers import plain_input_embedding
 from semantic_tokens.sources.downloads import PROVENANCE
 from semantic_tokens.sources.e5_binary import E5Model, read_e5_binary
 from semantic_tokens.sources.wheels import members, read_member
@@ -257,33 +256,13 @@ def _from_checkpoint(
 ) -> tuple[PreTrainedConfig, dict[str, torch.Tensor], PreTrainedTokenizerFast]:
     config = open_config(source, trust_remote_code=trust_remote_code)
     tokenizer = open_tokenizer(source, trust_remote_code=trust_remote_code)
-    model = empty_encoder(config, trust_remote_code=trust_remote_code)
+    model = empty_model(config, source, trust_remote_code=trust_remote_code)
     check_vocabulary(model, vocabulary_size(tokenizer), source)
     tensors: dict[str, torch.Tensor] = {}
     for file in weight_files(source, convert_pickle=convert_pickle):
         tensors |= read_tensors(file)
-    _check_shapes(tensors, model, source)
+    check_shapes({name: tensor.shape for name, tensor in tensors.items()}, model, source)
     return config, tensors, tokenizer
-
-
-def _check_shapes(tensors: dict[str, torch.Tensor], model: PreTrainedModel, source: Path) -> None:
-    """Compare a checkpoint's tensors with its configuration."""
-    embedding = plain_input_embedding(model).weight
-    (name,) = (n for n, parameter in model.named_parameters() if parameter is embedding)
-    if not same_parameter(tensors, name, model):
-        raise InputError(
-            f"the checkpoint {source} has no embedding of subwords; use a complete checkpoint"
-        )
-    for parameter, wanted in model.state_dict().items():
-        for name in same_parameter(tensors, parameter, model):
-            if tensors[name].shape != wanted.shape:
-                found, expected = (
-                    " × ".join(map(str, shape)) for shape in (tensors[name].shape, wanted.shape)
-                )
-                raise InputError(
-                    f"{source}: {name} is {found} in the weights, and {expected} by config.json; "
-                    "get the checkpoint again"
-                )
 
 
 def _write(

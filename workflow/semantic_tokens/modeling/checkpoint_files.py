@@ -1,7 +1,7 @@
 """The weight files in the folder of a checkpoint."""
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from transformers.utils import (
 from transformers.utils.hub import get_checkpoint_shard_files
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.modeling.vocabulary_layers import embedding_name
 from semantic_tokens.text_files import check_utf8
 
 
@@ -93,6 +94,50 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
             f"{file} is damaged or contains more than tensors ({str(error).splitlines()[0]}); use a "
             "checkpoint in safetensors"
         ) from error
+
+
+def tensor_shapes(files: Iterable[Path]) -> dict[str, Sequence[int]]:
+    """The shapes of all tensors in the files of :func:`weight_files`.
+
+    Raises:
+        InputError: a file is damaged, or a pickle contains more than tensors.
+    """
+    return {name: tensor.shape for file in files for name, tensor in read_tensors(file).items()}
+
+
+def check_shapes(
+    shapes: Mapping[str, Sequence[int]], model: PreTrainedModel, source: str | Path
+) -> None:
+    """Compare the tensors of a checkpoint with its configuration.
+
+    Args:
+        shapes: name in the checkpoint -> shape.
+        model: the model of the configuration.
+        source: the folder of the checkpoint, for the message.
+
+    Raises:
+        InputError: the checkpoint has no embedding of subwords, or a tensor of another shape.
+    """
+    if not same_parameter(shapes, embedding_name(model), model):
+        raise InputError(
+            f"the checkpoint {source} has no embedding of subwords; use a complete checkpoint"
+        )
+    for parameter, wanted in model.state_dict().items():
+        for name in same_parameter(shapes, parameter, model):
+            if tuple(shapes[name]) != tuple(wanted.shape):
+                raise InputError(
+                    f"{source}: {name} is {_written(shapes[name])} in the weights, and "
+                    f"{_written(wanted.shape)} by config.json; get the checkpoint again"
+                )
+
+
+def _written(shape: Sequence[int]) -> str:
+    """A shape in words.
+
+    >>> _written([127, 16]), _written([5]), _written([])
+    ('127 × 16', '5', 'one number')
+    """
+    return " × ".join(map(str, shape)) or "one number"
 
 
 def metadata(file: Path) -> dict[str, str]:

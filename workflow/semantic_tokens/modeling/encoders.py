@@ -12,6 +12,7 @@ from transformers import (
     MODEL_FOR_MASKED_LM_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForMaskedLM,
     PreTrainedConfig,
     PreTrainedModel,
 )
@@ -65,6 +66,29 @@ def empty_encoder(config: PreTrainedConfig, *, trust_remote_code: bool = False) 
     """The encoder of a configuration on the meta device, which has shapes but no values."""
     with torch.device("meta"):
         return AutoModel.from_config(config, trust_remote_code=trust_remote_code)
+
+
+def empty_model(
+    config: PreTrainedConfig, folder: str | Path, *, trust_remote_code: bool = False
+) -> PreTrainedModel:
+    """The model of a configuration on the meta device, with a head of masked language modelling if
+    the family has one.
+
+    Args:
+        config: from :func:`open_config`.
+        folder: the folder of the configuration, for the message.
+
+    Raises:
+        InputError: the configuration has a value that the model does not accept.
+    """
+    try:
+        try:
+            with torch.device("meta"):
+                return AutoModelForMaskedLM.from_config(config, trust_remote_code=trust_remote_code)
+        except ValueError:  # the family has no such head, or a value is wrong
+            return empty_encoder(config, trust_remote_code=trust_remote_code)
+    except Exception as error:  # each value raises another error
+        raise InputError(_reason(folder, error)) from error
 
 
 #: The ends of the names of modules with one row per position. RoFormer has the second.
@@ -171,7 +195,7 @@ def _is_decoder(config: PreTrainedConfig) -> bool:
 
 
 def _reason(folder: str | Path, error: Exception) -> str:
-    said = " ".join(str(error).split())
+    said = " ".join(str(error).split()) or type(error).__name__
     if "trust_remote_code" in said or "custom code" in said:
         return (
             f"{folder} needs Python code that comes with the checkpoint; read its files, and if you "

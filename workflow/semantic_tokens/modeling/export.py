@@ -68,7 +68,7 @@ def save_plain(model: nn.Module, folder: str | Path) -> None:
             save_file(layer, partial / "classifier.safetensors", metadata={"format": "pt"})
 
 
-def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> PreTrainedModel:
+def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> SemanticTokenEmbedding:
     """Write the files of a semantic-token model as a plain checkpoint with the backbone's tokenizer.
 
     It includes the head of masked language modelling if the model has one.
@@ -79,15 +79,16 @@ def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> PreT
         folder: the folder for the files. The caller writes it atomically.
 
     Returns:
-        the plain model.
+        the embedding of the model before the conversion.
     """
     head = "masked_language_modelling" if _has_head(files) else "none"
     model = load_model(head, files)
+    embedding = semantic_embedding(model)
     make_plain(model)
     model.save_pretrained(folder)
     copy_files(Path(tokenizer), Path(folder), "*token*")
     copy_files(files.source, Path(folder), "*.py")
-    return model
+    return embedding
 
 
 def export_with_card(
@@ -114,8 +115,7 @@ def export_with_card(
     if is_semantic_token_model(files.folder):
         recipe = {"recipe": read_json(files.folder / "config.json").get("recipe"), **recipe}
     found = [read_json(path) for path in scores]
-    embedding = semantic_embedding(load_model("none", files))
-    export(files, tokenizer, folder)
+    embedding = export(files, tokenizer, folder)
     write_card(
         CardContent(
             name=name,

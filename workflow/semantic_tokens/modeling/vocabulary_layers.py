@@ -25,6 +25,17 @@ def plain_input_embedding(model: PreTrainedModel) -> nn.Embedding:
     return embedding
 
 
+def embedding_name(model: PreTrainedModel) -> str:
+    """The name of the weight of a model's input embedding.
+
+    Raises:
+        InputError: see :func:`plain_input_embedding`.
+    """
+    embedding = plain_input_embedding(model)
+    (name,) = (name for name, module in model.named_modules() if module is embedding)
+    return f"{name}.weight"
+
+
 def output_layer(model: PreTrainedModel) -> nn.Linear | None:
     """The layer of a model's head that scores subwords; None if there is none."""
     layer = model.get_output_embeddings()

@@ -70,6 +70,8 @@ def _reason(folder: Path, error: Exception) -> str:
     """The reason why a tokenizer cannot be opened. The library's error does not name the file."""
     try:
         for file in sorted(folder.glob("*.json")):
+            if not file.exists():
+                raise InputError(f"{file} is a link to a file that does not exist; get it again")
             check_utf8(file)
             json_document(file)
         _check_vocabulary_files(folder)

@@ -184,6 +184,16 @@ def measured(results: Path, reports: Sequence[Path] | None) -> tuple[pd.DataFram
     return by_rule(used, reported), origin
 
 
+def check_margin(margin: float) -> None:
+    """Check the factor of :func:`proposal`.
+
+    Raises:
+        InputError: it is not a number above 0 and at most 100.
+    """
+    if not 0 < margin <= 100:
+        raise InputError(f"--margin is {margin:g} and must be above 0 and at most 100")
+
+
 def page(table: pd.DataFrame, origin: str, margin: float) -> str:
     """The table and the proposal as text. The proposal is part of a configuration file."""
     shown = table.copy()
