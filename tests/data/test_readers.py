@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from semantic_tokens.data.lexicons import read_source
+from semantic_tokens.data.readers import check_readers
 from semantic_tokens.errors import InputError
-from semantic_tokens.study.readers import check_readers
 
 FILE, FOLDER = "mine.tsv", "mine"
 CONLL = {"reader": "conll", "kind": "token_classification", "path": FOLDER}
@@ -85,7 +85,7 @@ def test_job_of_a_lexicon_checks_its_options_again() -> None:
 
 def test_check_needs_none_of_the_libraries_of_jobs() -> None:
     """Snakemake may run without them, in an environment of its own."""
-    code = "import sys, semantic_tokens.study.readers; print(*sys.modules)"
+    code = "import sys, semantic_tokens.data.readers; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).resolve().parents[2] / "workflow",
