@@ -15,6 +15,7 @@ from semantic_tokens.jobs.gpu_devices import gpu_limit
 from semantic_tokens.jobs.snakemake_run import begin_run
 from semantic_tokens.study.configuration import validate_config
 from semantic_tokens.study.experiments import check_target, read_experiments
+from semantic_tokens.data.readers import check_readers
 from semantic_tokens.study.recipe import PATTERNS
 from semantic_tokens.study.runs import BASE, layout_of, record
 
@@ -67,6 +68,7 @@ if IS_MODULE:
 
 try:
     validate_config(config, SCHEMA)
+    check_readers(config)
     EXPERIMENTS = read_experiments(
         config["experiments"],
         config,

@@ -2,7 +2,10 @@
 
 import copy
 import csv
+import datetime
 import json
+import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +51,7 @@ pretraining:
   training: {learning_rate: 0.0001, batch_size: 32, max_steps: 10}
 datasets:
   names: {kind: token_classification, reader: masakhaner, tokenization: {max_length: 64}}
-  passages: {kind: ranking, reader: miracl, tokenization: {max_query_length: 32}}
+  passages: {kind: ranking, reader: miracl, tokenization: {max_query_length: 32, max_passage_length: 64}}
 tasks:
   ner:
     {kind: token_classification, dataset: names, training: {learning_rate: 0.0001, batch_size: 32}}
@@ -62,9 +65,9 @@ def config() -> dict[str, Any]:
     return yaml.safe_load(CONFIG)
 
 
-def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+def changed(config: dict[str, Any], key: Any, value: Any) -> dict[str, Any]:
     """The configuration with another value for one key, which is given by its path."""
-    *sections, last = key.split(".")
+    *sections, last = key.split(".") if isinstance(key, str) else [key]
     section = config
     for name in sections:
         section = section[name]
@@ -123,6 +126,26 @@ def test_scoring_a_missing_dev_split_is_refused(config: dict[str, Any]) -> None:
         ("pretraining.mask_probability", 1.5, r"mask_probability: 1\.5 is greater .*above 0 and below 1"),
         ("alignment", {"held_out_fraction": -0.1}, r"alignment\.held_out_fraction: -0\.1 is less"),
         ("pretraining.sequence_length", 4, r"sequence_length: 4 is less .* 8"),
+        ("replicates", 2.0, r"replicates: 2\.0 is not a whole number; write 2;"),
+        ("replicates", 2.5, r"replicates: 2\.5 is not a whole number; integer"),
+        ("seeds", [1.0], r"seeds\.0: 1\.0 is not a whole number; write 1;"),
+        ("seeds", [2**32], r"seeds\.0: 4294967296 is greater than the maximum"),
+        ("pretraining.seed", 2**32, r"pretraining\.seed: 4294967296 is greater than the maximum"),
+        ("tasks.ner.training.batch_size", 8.0, r"batch_size: 8\.0 is not a whole number; write 8;"),
+        ("tasks.ner.training.learning_rate", math.nan, r"learning_rate: \.nan is not a finite number"),
+        ("budget", -math.inf, r"budget: -\.inf is not a finite number"),
+        ("title", 2.0, r"title: 2\.0 is not of type 'string'"),
+        # what YAML reads as something else than text
+        (1, 2, r"\(top level\): the key 1 is not text; write it in quotation marks"),
+        ("datasets", {2024: {}}, r"datasets: the key 2024 is not text"),
+        ("backbones", {0.5: {}}, r"backbones: the key 0\.5 is not text"),
+        ("tasks.ner.options", {1: 3}, r"tasks\.ner\.options: the key 1 is not text"),
+        ("lexicons.muse.options", {False: 3}, r"muse\.options: the key False is not text"),
+        ("title", datetime.date(2024, 1, 1), r"title: 2024-01-01 is a date to YAML; write it in quot"),
+        # limits of another kind of dataset
+        ("datasets.names.kind", "question_answering", r"names\.tokenization: `stride` is missing for question_answering; add it"),
+        ("datasets.names.tokenization", {}, r"names\.tokenization: `max_length` is missing"),
+        ("datasets.passages.tokenization.stride", 3, r"passages\.tokenization\.stride is not of ranking, which has max_query"),
         ("title", "sad \ud83d", r"title: 'sad .*ud83d' has half of a surrogate pair.*itself"),
         ("tasks_shown", ["n\udc00"], r"tasks_shown\[0\]: .* has half of a surrogate pair"),
         ("seeds", [1, 1], r"seeds: .*non-unique"),
@@ -166,7 +189,7 @@ def test_scoring_a_missing_dev_split_is_refused(config: dict[str, Any]) -> None:
     ],
 )  # fmt: skip
 def test_config_error_names_the_key_and_the_fix(
-    config: dict[str, Any], key: str, value: Any, message: str
+    config: dict[str, Any], key: Any, value: Any, message: str
 ) -> None:
     with pytest.raises(InputError, match=rf"^config key .*{message}"):
         validate_config(changed(config, key, value), SCHEMA)
@@ -229,6 +252,16 @@ def test_unquoted_no_is_accepted(config: dict[str, Any]) -> None:
     for part in (config["tasks"]["ner"], config["pretraining"]):
         part["training"] |= options
     validate_config(config, SCHEMA)
+
+
+def test_unquoted_no_is_accepted_as_a_language(config: dict[str, Any]) -> None:
+    options = yaml.safe_load("{configurations: {no: no, deu: de}, languages: [no]}")
+    config["corpora"]["own"] = {"reader": "hf", "options": options}
+    validate_config(config, SCHEMA)
+    assert config["corpora"]["own"]["options"] == {
+        "configurations": {"no": "no", "deu": "de"},
+        "languages": ["no"],
+    }
 
 
 def test_null_in_a_later_profile_removes_a_source(config: dict[str, Any]) -> None:
@@ -335,6 +368,26 @@ def test_windows_line_endings_are_accepted(
     ("path", "message"),
     [
         ("groups/mbret/unaligned/dfull/firstk-0.1.safetensors", r"did you mean mbert\?"),
+        (
+            "lexicons/mus.tsv",
+            r"lexicon 'mus' is not in the config's `lexicons`; did you mean muse\?",
+        ),
+        (
+            "runs/x/corpora/nope.jsonl",
+            r"corpus 'nope' is not in the config's `corpora`; known: own",
+        ),
+        ("tokenized/mbert/original/corpora/nope.safetensors", r"corpus 'nope' is not in"),
+        ("../resources/downloads/mbret", r"download 'mbret' is not in .*did you mean mbert\?"),
+        ("../resources/wheels/nano.whl", r"wheel 'nano' is not in the config's `wheels`"),
+        ("datasets/name/train.jsonl", r"dataset 'name' is not in .*did you mean names\?"),
+        (
+            "baselines/chance/nerr.json",
+            r"task 'nerr' is not in the config's `tasks`; did you mean ner\?",
+        ),
+        (
+            "scores/mbert/unaligned/dfull/ungrouped/asis/nerr/all-languages/seed-1.json",
+            r"task 'nerr' is not in the config's `tasks`; did you mean ner\?",
+        ),
         ("models/mbert/clsa-wordnet/dfull/ungrouped/mlm", r"lexicon 'wordnet' is not in"),
         (
             "scores/mbert/clsa-both/d64/ungrouped/asis/ner/eng/seed-1.json",
@@ -350,7 +403,7 @@ def test_target_with_an_unknown_name_is_refused(
     config: dict[str, Any], path: str, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        check_target(f"results/{path}", config)
+        check_target(os.path.normpath(f"results/{path}"), config)
 
 
 @pytest.mark.parametrize(
@@ -358,6 +411,9 @@ def test_target_with_an_unknown_name_is_refused(
     [
         "table5.csv",
         "runs/x/datasets/names/train.jsonl",
+        "lexicons/muse.tsv",
+        "runs/x/scores/mbert/unaligned/dfull/ungrouped/asis/ner/all-languages/seed-1.json",
+        "tokenized/mbert/original/names/train.parquet",
         "embeddings/mbert.replicate-2/clsa-muse+roundtrip/dfull.safetensors",
         "groups/mbert/unaligned/dfull/lexicon-muse+panlex.safetensors",
     ],

@@ -11,5 +11,10 @@ with job(snakemake) as log:
     spec = snakemake.params.spec
     inputs = snakemake.input
     source = next(iter([*inputs.wheel, *inputs.path, *inputs.download]), None)
-    entries = read_source(spec["reader"], spec["options"], Path(source) if source else None)
+    entries = read_source(
+        spec["reader"],
+        spec["options"],
+        Path(source) if source else None,
+        name=snakemake.wildcards.lexicon,
+    )
     log.info("%d entries", write_lexicon(entries, snakemake.output[0]))

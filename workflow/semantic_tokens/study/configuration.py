@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -17,6 +18,15 @@ DATASET_KIND = {
     "reranking": "ranking",
     "retrieval": "ranking",
 }
+#: Kind of dataset -> the keys of ``tokenization`` that it needs. It has no others.
+TOKENIZATION = {
+    "token_classification": ("max_length",),
+    "question_answering": ("max_length", "stride", "max_question_length"),
+    "pair_classification": ("max_length",),
+    "ranking": ("max_query_length", "max_passage_length"),
+}
+#: Options of readers with codes of languages, of which YAML reads ``no`` as false.
+_WITH_CODES = ("languages", "language", "configurations")
 #: Options with the number of BM25 passages that a kind of task uses.
 POOLED_DEPTHS = {
     "rerank_depth": ("reranking",),
@@ -38,6 +48,9 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     from snakemake.utils import validate
 
     schema = json.loads(Path(schema_path).read_text(encoding="utf-8"))
+    _restore_codes(config)
+    if (error := next(_unlike_json(config, ""), None)) is not None:
+        raise InputError(error)
     _restore_words(config, schema, schema)
     errors = list(_problems(config, schema))
     if errors:
@@ -52,6 +65,8 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     except WorkflowError as error:  # a violation that the rules above do not find
         raise InputError(f"config: {error}") from error
     _replace(config, _in_order(config))
+    for name, dataset in config["datasets"].items():
+        _check_tokenization(dataset, f"datasets.{name}.tokenization")
     for name, task in config["tasks"].items():
         _check_reference(config, "datasets", task["dataset"], f"tasks.{name}.dataset")
         kind = config["datasets"][task["dataset"]]["kind"]
@@ -120,6 +135,49 @@ def _restore_words(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
     return value
 
 
+def _restore_codes(config: dict[str, Any]) -> None:
+    """Restore ``no`` among the languages in options of readers, which YAML reads as false."""
+    for section in ("lexicons", "corpora", "datasets"):
+        for entry in _mapping(config.get(section)).values():
+            options = _mapping(_mapping(entry).get("options"))
+            options.update(
+                {name: _with_no(options[name]) for name in _WITH_CODES if name in options}
+            )
+
+
+def _mapping(value: Any) -> dict[Any, Any]:
+    """The value if it is a mapping, else an empty one; the schema is not yet checked."""
+    return value if isinstance(value, dict) else {}
+
+
+def _with_no(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_with_no(key): _with_no(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_no(entry) for entry in value]
+    return "no" if value is False else value
+
+
+def _unlike_json(value: Any, key: str) -> Iterator[str]:
+    """One line for each key that is not text, each date, and each number that is not finite, all of
+    which YAML can spell."""
+    where = f"config key {key or '(top level)'}"
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            if not isinstance(name, str):
+                yield f"{where}: the key {name} is not text; write it in quotation marks"
+            else:
+                yield from _unlike_json(entry, f"{key}.{name}" if key else name)
+    elif isinstance(value, list):
+        for number, entry in enumerate(value):
+            yield from _unlike_json(entry, f"{key}[{number}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        written = re.sub(r"(?=inf|nan)", ".", str(value))
+        yield f"{where}: {written} is not a finite number; write a number"
+    elif not isinstance(value, str | int | float | None):
+        yield f"{where}: {value} is a {type(value).__name__} to YAML; write it in quotation marks"
+
+
 def _in_order(value: Any) -> Any:
     """The same value as plain dictionaries and lists, with sorted keys."""
     if isinstance(value, dict):
@@ -135,6 +193,19 @@ def _replace(config: dict[str, Any], other: dict[str, Any]) -> None:
 def _listed(names: str | list[str] | None) -> list[str]:
     """The names in an entry's ``download``: one, several or none."""
     return [names] if isinstance(names, str) else list(names or ())
+
+
+def _check_tokenization(dataset: dict[str, Any], key: str) -> None:
+    """Raise an InputError if a dataset does not have exactly the limits of its kind."""
+    given, needed = dataset["tokenization"], TOKENIZATION[dataset["kind"]]
+    for name in needed:
+        if name not in given:
+            raise InputError(f"config key {key}: `{name}` is missing for {dataset['kind']}; add it")
+    if unknown := sorted(set(given) - set(needed)):
+        raise InputError(
+            f"config key {key}.{unknown[0]} is not of {dataset['kind']}, which has "
+            f"{', '.join(needed)}; remove it"
+        )
 
 
 def _check_pool(name: str, task: dict[str, Any], config: dict[str, Any]) -> None:
@@ -237,10 +308,12 @@ def _unwritable(value: Any, key: str) -> Iterator[str]:
 
 
 def violations(instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
-    """The errors of jsonschema."""
+    """The errors of jsonschema. For it, 2.0 is an integer; here it is not."""
     import jsonschema
 
-    kind = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})
+    standard = jsonschema.Draft202012Validator
+    types = standard.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    kind = jsonschema.validators.extend(standard, {"pattern": _pattern}, type_checker=types)
     yield from kind(schema).iter_errors(instance)
 
 
@@ -277,6 +350,16 @@ def _explain(error: Any) -> str:
         return (
             f"config key {key}: {error.instance!r} is text to YAML; write {number} in a file, since "
             "--config makes text of all values in brackets"
+        )
+    if (
+        error.validator == "type"
+        and isinstance(error.instance, float)
+        and "integer" in error.validator_value
+    ):
+        nearest = f"write {round(error.instance)}; " if error.instance.is_integer() else ""
+        return (
+            f"config key {key}: {error.instance!r} is not a whole number; {nearest}"
+            f"{_meant(error.schema)}"
         )
     return f"config key {key}: {error.message}; {_meant(error.schema)}"
 

@@ -12,6 +12,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.study.configuration import violations
 from semantic_tokens.study.recipe import PATTERNS, Recipe, lexicons_of, with_members
 from semantic_tokens.study.replicates import split_replicate
+from semantic_tokens.study.runs import split_run
 from semantic_tokens.text_files import filled_lines
 
 #: An experiment as plain values, as rules pass it to tables: what :meth:`Experiment.as_dict` returns.
@@ -23,6 +24,25 @@ _RECIPE_IN_PATH = re.compile(
     rf"/(?P<backbone>{PATTERNS['backbone']})/(?P<alignment>{PATTERNS['alignment']})"
     r"(/[^/]+/(?P<grouping>lexicon-[^/.]+))?(?=[/.])"
 )
+# Section of the config -> the paths of files that are made from one of its entries.
+_PATHS = {
+    "lexicons": (r"results/lexicons/(?P<name>[^/]+)\.tsv",),
+    "corpora": (
+        r"results/corpora/(?P<name>[^/]+)\.jsonl",
+        r"results/tokenized/[^/]+/[^/]+/corpora/(?P<name>[^/]+)\.safetensors",
+    ),
+    "downloads": (r"resources/downloads/(?P<name>[^/]+)",),
+    "wheels": (r"resources/wheels/(?P<name>[^/]+)\.whl",),
+    "datasets": (
+        r"results/(datasets|candidates|pools)/(?P<name>[^/]+)/[^/]+\.jsonl",
+        r"results/tokenized/[^/]+/[^/]+/(?P<name>[^/]+)/[^/]+\.parquet",
+    ),
+    "tasks": (
+        r"results/baselines/[^/]+/(?P<name>[^/.]+)\.[^/]+",
+        rf"results/.+/({PATTERNS['pretraining']})/(?P<name>[^/]+)/[^/]+/seed-.+",
+    ),
+}
+_SINGULAR = {"corpora": "corpus"}
 
 
 @dataclass(frozen=True)
@@ -136,16 +156,23 @@ def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Expe
 
 
 def check_target(path: str, config: dict[str, Any]) -> None:
-    """Check the names of a requested file's recipe.
+    """Check the names in the path of a requested file: of its recipe, and of its task, dataset,
+    corpus, lexicon, download or wheel.
 
     Args:
         path: the path, for example ``results/groups/mbert/clsa-muse/dfull/firstk-0.1.safetensors``;
-            other paths than of recipes are not checked.
+            paths without such names are not checked.
 
     Raises:
-        InputError: the config has no such backbone or lexicon, or a lexicon is a set, which stands
+        InputError: the config has no such entry, or a lexicon is a set, which stands
             for its members in the table of experiments only.
     """
+    plain, _ = split_run(path)
+    for section, patterns in _PATHS.items():
+        for pattern in patterns:
+            entry = re.fullmatch(pattern, plain)
+            if entry and entry["name"] not in config[section]:
+                _unknown(path, section, entry["name"], config[section])
     found = _RECIPE_IN_PATH.search(path)
     if not found:
         return
@@ -166,7 +193,7 @@ def _check_names(
 ) -> None:
     """Check that the config has the backbone and the lexicons, each named once."""
     if recipe.backbone not in config["backbones"]:
-        _unknown(where, "backbone", recipe.backbone, config["backbones"])
+        _unknown(where, "backbones", recipe.backbone, config["backbones"])
     for part in ("alignment", "grouping"):
         lexicons = lexicons_of(getattr(recipe, part))
         if repeated := [name for name in dict.fromkeys(lexicons) if lexicons.count(name) > 1]:
@@ -178,13 +205,14 @@ def _check_names(
             if lexicon not in config["lexicons"] and not (
                 part == "alignment" and lexicon == "roundtrip"
             ):
-                _unknown(where, "lexicon", lexicon, {**config["lexicons"], **sets})
+                _unknown(where, "lexicons", lexicon, {**config["lexicons"], **sets})
 
 
-def _unknown(where: str, what: str, name: str, known: dict[str, Any]) -> None:
+def _unknown(where: str, section: str, name: str, known: dict[str, Any]) -> None:
+    what = _SINGULAR.get(section, section.removesuffix("s"))
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-    raise InputError(f"{where}: {what} {name!r} is not in the config's `{what}s`; {hint}")
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known) or 'none'}"
+    raise InputError(f"{where}: {what} {name!r} is not in the config's `{section}`; {hint}")
 
 
 def _check_references(experiments: list[Experiment], path: Path) -> None:

@@ -2,7 +2,7 @@
 counts."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from semantic_tokens.data.corpora.squad_contexts import squad_contexts
 from semantic_tokens.data.corpora.text import text as text_files
 from semantic_tokens.data.corpora.xnli_sentences import xnli_sentences
 from semantic_tokens.data.digest_set import DigestSet
+from semantic_tokens.data.reader_options import check_reader, check_source, checked_options
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import without_surrogates
 
@@ -37,12 +38,32 @@ READERS: dict[str, Callable[..., Iterator[Passage]]] = {
 
 #: The readers that can read the hub without a local folder.
 _OF_HUB = ("wikipedia", "hf")
+#: The readers of one archive; others read a folder.
+_OF_FILE = ("django", "chatterbot", "emoji_names", "miniature")
+
+
+def check_corpus(
+    name: str, reader: str, options: Mapping[str, Any], path: Path | None
+) -> dict[str, Any]:
+    """Check a corpus of the config, and return the options to pass to its reader.
+
+    Args:
+        name, reader, options, path: see :func:`read_corpus`.
+
+    Raises:
+        InputError: there is no such reader, or its options or path are wrong.
+    """
+    key = f"config key corpora.{name}"
+    check_reader(reader, READERS, key)
+    if path is not None or reader not in _OF_HUB:
+        check_source(path, reader, key, reads_file=reader in _OF_FILE)
+    return checked_options(READERS[reader], options, reader, key)
 
 
 def read_corpus(
     name: str,
     reader: str,
-    options: dict[str, Any],
+    options: Mapping[str, Any],
     path: Path | None,
     minimum_characters: int = 2,
     mirror: str | None = None,
@@ -58,21 +79,16 @@ def read_corpus(
         mirror: the mirror of the hub: an address, or a folder.
 
     Raises:
-        InputError: there is no such reader, its input is malformed, or no passage is left, in all
+        InputError: there is no such reader, its options are wrong, its input is malformed, or no passage is left, in all
             or in a requested language.
     """
-    if reader not in READERS:
-        raise InputError(
-            f"config key corpora.{name}.reader is {reader!r} and must be one of {', '.join(READERS)}"
-        )
+    given = check_corpus(name, reader, options, path)
     seen = DigestSet()  # digests, since a corpus may not fit in memory
     spoken = set()
     replaced = 0
     key = f"config key corpora.{name}"
     context = {"key": key, "mirror": mirror} if reader in _OF_HUB else {}
-    if path is None and reader not in _OF_HUB:
-        raise InputError(f"{key} has no data to read; give it a `path`, a `download` or a `wheel`")
-    for passage in READERS[reader](path, **options, **context):
+    for passage in READERS[reader](path, **given, **context):
         text, count = without_surrogates(" ".join(passage["text"].split()))
         replaced += count
         if len(text) >= minimum_characters and seen.add(f"{passage['language']}\t{text}"):
@@ -80,7 +96,7 @@ def read_corpus(
             yield {"language": passage["language"], "text": text}
     if replaced:
         log.warning("%s: %d halves of surrogate pairs replaced with U+FFFD", path, replaced)
-    missing = sorted({str(language) for language in options.get("languages") or ()} - spoken)
+    missing = sorted(set(given.get("languages", ())) - spoken)
     if missing or not spoken:
         what = f"text in {', '.join(missing)}" if missing else "text"
         raise InputError(

@@ -1,9 +1,8 @@
 """Readers of the tasks' data, which convert publishers' formats to canonical examples (paper,
 section 3; docs/architecture.md describes the form)."""
 
-import inspect
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,9 +21,15 @@ from semantic_tokens.data.datasets.canonical import KEYS, SPLITS, Example, valid
 from semantic_tokens.data.datasets.splitting import sample
 from semantic_tokens.data.digest_set import DigestSet
 from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.data.reader_options import (
+    check_option,
+    check_reader,
+    checked_options,
+    takes,
+)
 from semantic_tokens.errors import InputError
 
-__all__ = ["READERS", "read_dataset", "validate_examples"]
+__all__ = ["READERS", "check_dataset", "read_dataset", "validate_examples"]
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +68,39 @@ READERS: dict[str, Reader] = {
 
 # Options of every reader: the number of examples to keep per language, sampled with `seed`.
 _LIMITS = {split: f"max_{split}_per_language" for split in SPLITS}
-# Further arguments of readers.
-_TOLD = ("has_passages", "kind", "key", "mirror")
 # The option of all question readers for questions without an answer (SQuAD 2).
 _UNANSWERABLE = "unanswerable"
 
 
+def check_dataset(
+    name: str,
+    reader: str,
+    options: Mapping[str, Any],
+    kind: str | None,
+    *,
+    has_source: bool,
+) -> dict[str, Any]:
+    """Check a dataset of the config, and return the options to pass to its reader.
+
+    Args:
+        name, reader, options, kind: see :func:`read_dataset`.
+        has_source: whether there is a folder to read.
+
+    Raises:
+        InputError: there is no such reader, or its kind, source or options are wrong.
+    """
+    key = f"config key datasets.{name}"
+    check_reader(reader, [*READERS, "miniature"], key)
+    kind = _kind(reader, kind, key)
+    if not has_source and READERS[reader].needs_folder:
+        raise InputError(f"{key}.path is missing; reader {reader} reads a folder, or a `download`")
+    _keeps_unanswerable(options, kind, key)
+    return _own_options(reader, options, kind, key)
+
+
 def read_dataset(
     reader: str,
-    options: dict[str, Any],
+    options: Mapping[str, Any],
     path: Path | Sequence[Path] | None,
     *,
     kind: str | None = None,
@@ -97,11 +126,8 @@ def read_dataset(
         InputError: the input is wrong; raised here or during the iteration.
     """
     key = f"config key datasets.{name}"
-    if reader not in READERS:
-        raise InputError(f"{key}.reader is {reader!r} and must be one of {', '.join(READERS)}")
+    given = check_dataset(name, reader, options, kind, has_source=path is not None)
     kind = _kind(reader, kind, key)
-    if path is None and READERS[reader].needs_folder:
-        raise InputError(f"{key}.path is missing; reader {reader} reads a folder, or a `download`")
     folders = [path] if isinstance(path, Path) else list(path or ())
     if len(folders) > 1 and not READERS[reader].many_folders:
         raise InputError(f"{key}.download names {len(folders)}; reader {reader} reads one")
@@ -112,13 +138,11 @@ def read_dataset(
             )
     if len(folders) == 1:
         path = folders[0]
-    limits = {split: _limit(options, split, key) for split in SPLITS}
+    limits = {split: options.get(option) for split, option in _LIMITS.items()}
     keeps_unanswerable = _keeps_unanswerable(options, kind, key)
-    given = _own_options(reader, options, kind, key)
     context = {"has_passages": kind == "ranking", "kind": kind, "key": key, "mirror": mirror}
-    parameters = inspect.signature(READERS[reader].read).parameters
-    context = {parameter: value for parameter, value in context.items() if parameter in parameters}
-    raw = READERS[reader].read(path, **given, **context)
+    read = READERS[reader].read
+    raw = read(path, **given, **{name: context[name] for name in context if takes(read, name)})
     origin = ", ".join(map(str, folders)) or str(options.get("id", reader))
 
     def checked(split: str, kind: str, seen: DigestSet) -> Iterator[Example]:
@@ -136,7 +160,7 @@ def read_dataset(
     for split, limit in limits.items():
         splits[split] = checked(split, kind, ids)
         if limit is not None:
-            splits[split] = sample(splits[split], limit, options.get("seed", 0))
+            splits[split] = sample(splits[split], limit, options.get("seed") or 0)
     if kind == "ranking":  # the needed passages must be known before the iteration over passages
         queries = {split: list(examples) for split, examples in splits.items()}
         passages = _with_relevant(checked("passages", "passage", DigestSet()), queries, origin)
@@ -169,7 +193,7 @@ def _answerable(examples: Iterable[Example], where: str) -> Iterator[Example]:
         )
 
 
-def _keeps_unanswerable(options: dict[str, Any], kind: str, key: str) -> bool:
+def _keeps_unanswerable(options: Mapping[str, Any], kind: str, key: str) -> bool:
     choice = options.get(_UNANSWERABLE, "drop")
     if choice not in ("drop", "keep") or (
         _UNANSWERABLE in options and kind != "question_answering"
@@ -204,14 +228,6 @@ def _with_relevant(
         )
 
 
-def _limit(options: dict[str, Any], split: str, key: str) -> int | None:
-    option = _LIMITS[split]
-    limit = options.get(option)
-    if limit is not None and (type(limit) is not int or limit < 1):
-        raise InputError(f"{key}.options.{option} is {limit!r} and must be 1 or more")
-    return limit
-
-
 def _kind(reader: str, kind: str | None, key: str) -> str:
     own = READERS[reader].kind
     if own != "any":
@@ -226,34 +242,20 @@ def _kind(reader: str, kind: str | None, key: str) -> str:
     return kind
 
 
-def _own_options(reader: str, options: dict[str, Any], kind: str, key: str) -> dict[str, Any]:
-    parameters = inspect.signature(READERS[reader].read).parameters
-    own = set(parameters) - {"path", *_TOLD}
-    given = {name: value for name, value in options.items() if name in own}
-    general = {*_LIMITS.values(), "seed"}
+def _own_options(reader: str, options: Mapping[str, Any], kind: str, key: str) -> dict[str, Any]:
+    general: dict[str, type] = {**dict.fromkeys(_LIMITS.values(), int), "seed": int}
     if kind == "question_answering":
-        general.add(_UNANSWERABLE)
-    unknown = sorted(set(options) - own - general)
-    if unknown:
-        raise InputError(
-            f"{key}.options.{unknown[0]} is not known to reader {reader}; it takes "
-            f"{', '.join(sorted(own | general))}"
-        )
-    required = {option for option in own if parameters[option].default is inspect.Parameter.empty}
-    if missing := sorted(required - set(given)):
-        raise InputError(f"{key}.options.{missing[0]} is missing; reader {reader} needs it")
+        general[_UNANSWERABLE] = str
+    given = checked_options(READERS[reader].read, options, reader, key, general)
+    for option in general:
+        if options.get(option) is not None:
+            check_option(options[option], general[option], f"{key}.options.{option}")
     for option in ("languages", "train_languages"):
         _check_languages(given.get(option), f"{key}.options.{option}")
     return given
 
 
-def _check_languages(languages: Any, option: str) -> None:
-    if languages is None:
-        return
-    if not isinstance(languages, list | tuple | dict) or not all(
-        isinstance(code, str) for code in languages
-    ):
-        raise InputError(f"{option} is {languages!r} and must be a list of codes")
-    for code in languages:
+def _check_languages(languages: Iterable[str] | None, option: str) -> None:
+    for code in languages or ():
         if iso639_3(code) != code:
             raise InputError(f"{option} has {code!r} and must use ISO 639-3: {iso639_3(code)}")

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from semantic_tokens.data.datasets.canonical import (
     SPLITS,
     Example,
@@ -203,6 +201,8 @@ def _examples(
             )
 
     def of_split(split: str) -> Iterator[Example]:
+        from tqdm import tqdm
+
         there = set()
         for number, (part, tables) in enumerate(opened):
             if split not in tables:
@@ -446,6 +446,8 @@ def _grade(value: Any, place: str) -> int:
 
 
 def _passages(tables: list[tuple[str, Iterable[dict[str, Any]]]], where: str) -> Iterator[Example]:
+    from tqdm import tqdm
+
     for language, rows in tables:
         read = tqdm(rows, desc=f"passages in {language}", mininterval=2)
         for number, row in enumerate(read):

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from semantic_tokens.data.datasets.canonical import Example, Placed
 from semantic_tokens.data.datasets.hf import answers_of, hf
 from semantic_tokens.data.datasets.splitting import check_fraction
@@ -75,6 +73,8 @@ def tydiqa_hub(
         InputError: a file is missing, damaged or lacks a column, a requested language is missing,
             or a row is malformed.
     """
+    from tqdm import tqdm
+
     check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
     where = f"{key}.options"
     tables = open_tables(

@@ -5,8 +5,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from semantic_tokens.data.datasets.canonical import (
     SPLITS,
     Example,
@@ -159,6 +157,8 @@ def _passages(
     corpora: dict[str, list[Path]], judged: dict[str, set[str]], distractors: float, seed: int
 ) -> Iterator[Example]:
     """Yield all judged passages, and the given fraction of the others."""
+    from tqdm import tqdm
+
     for language, files in corpora.items():
         names = {f"{language}-{passage}" for passage in judged[language]}
         for file in tqdm(files, desc=f"passages in {language}", unit="file"):

@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from semantic_tokens.data.datasets.canonical import Example, Placed
 from semantic_tokens.data.datasets.miracl import miracl
 from semantic_tokens.data.digest_set import DigestSet
@@ -58,6 +56,8 @@ def msmarco(
 
 def _records(file: Path) -> Iterator[tuple[Placed, list[Placed], list[Placed]]]:
     """The query, the relevant and the negative passages of every line, in canonical form."""
+    from tqdm import tqdm
+
     for number, record in tqdm(json_lines(file), desc="MS MARCO", unit="query", mininterval=2):
         try:
             relevant, others = (

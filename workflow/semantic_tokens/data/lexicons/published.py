@@ -46,13 +46,6 @@ def muse(
     Raises:
         InputError: a line does not have two words, or without ``languages``, a file is not named after two languages.
     """
-    if max_pairs_per_dictionary is not None and (
-        type(max_pairs_per_dictionary) is not int or max_pairs_per_dictionary < 1
-    ):
-        raise InputError(
-            f"the lexicon's option `max_pairs_per_dictionary` is {max_pairs_per_dictionary!r} and "
-            "must be a whole number, 1 or more; fix it in the config"
-        )
     for file, source, target in _dictionaries(path, languages):
         part = "".join(_PART.findall(plain_name(file)))
         for number, line in itertools.islice(filled_lines(file), max_pairs_per_dictionary):

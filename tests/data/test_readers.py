@@ -1,0 +1,96 @@
+"""The check of lexicons, corpora and datasets before any job."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semantic_tokens.data.lexicons import read_source
+from semantic_tokens.data.readers import check_readers
+from semantic_tokens.errors import InputError
+
+FILE, FOLDER = "mine.tsv", "mine"
+CONLL = {"reader": "conll", "kind": "token_classification", "path": FOLDER}
+MINIATURE = {"reader": "miniature", "kind": "ranking", "wheel": "emoji"}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a file and a folder, in which the test runs."""
+    (tmp_path / FILE).touch()
+    (tmp_path / FOLDER).mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def configuration(section: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with one entry, which is called ``mine``."""
+    sections: dict[str, Any] = {"lexicons": {}, "corpora": {}, "datasets": {}}
+    return sections | {section: {"mine": {"options": {}} | entry}}
+
+
+@pytest.mark.parametrize(
+    ("section", "entry", "message"),
+    [
+        ("lexicons", {"reader": "table", "path": FILE, "options": {"language": ["eng"]}}, r"\.options\.language is not known to reader table; it takes languages$"),
+        ("lexicons", {"reader": "table", "path": FILE, "options": {"languages": 5}}, r"\.options\.languages is 5 and must be a list of codes"),
+        ("lexicons", {"reader": "table", "path": FILE, "options": {"languages": "eng"}}, r"\.options\.languages is 'eng' and must be a list"),
+        ("lexicons", {"reader": "table"}, r" has no data to read, which reader table needs; give it a `path`"),
+        ("lexicons", {"reader": "table", "path": FOLDER}, r"\.path: mine is a folder, .*name the file"),
+        ("lexicons", {"reader": "territories"}, r"\.options\.languages is missing; reader territories needs it"),
+        ("lexicons", {"reader": "numbers", "path": FILE}, r" names mine\.tsv, and reader numbers reads no file"),
+        ("lexicons", {"reader": "numbers", "options": {"languages": ["eng"], "up_to": "ten"}}, r"\.options\.up_to is 'ten' and must be a whole number"),
+        ("corpora", {"reader": "text", "path": FOLDER, "options": {"language": "eng"}}, r"\.options\.language is not known to reader text; it takes languages$"),
+        ("corpora", {"reader": "text"}, r" has no data to read, which reader text needs"),
+        ("corpora", {"reader": "django", "path": FOLDER}, r"\.path: mine is a folder, and reader django reads a file"),
+        ("corpora", {"reader": "hf", "options": {"max_texts_per_language": "x"}}, r"\.options\.max_texts_per_language is 'x' and must be a whole number, 1 or more"),
+        ("corpora", {"reader": "hf", "options": {"streaming": 1}}, r"\.options\.streaming is 1 and must be true or false"),
+        ("datasets", CONLL | {"reader": "jason"}, r"\.reader is 'jason' and must be one of masakhaner, .*, miniature$"),
+        ("datasets", CONLL | {"kind": "ranking"}, r"\.kind is 'ranking', but reader conll yields token"),
+        ("datasets", CONLL, r"\.options\.languages is missing; reader conll needs it"),
+        ("datasets", CONLL | {"path": None}, r"\.path is missing; reader conll reads a folder"),
+        ("datasets", CONLL | {"options": {"languages": ["deu"], "splits": ["train", "test"]}}, r"\.options\.splits is \['train', 'test'\] and must be a mapping"),
+        ("datasets", CONLL | {"options": {"languages": ["deu"], "columns": 5}}, r"\.options\.columns is 5 and must be a mapping"),
+        ("datasets", CONLL | {"options": {"languages": ["deu"], "seed": "x"}}, r"\.options\.seed is 'x' and must be a whole number"),
+        ("datasets", MINIATURE | {"options": {"langages": ["deu"]}}, r": `options` of a miniature dataset: .*langages"),
+        ("datasets", MINIATURE | {"wheel": None}, r" has no data to read, which reader miniature needs"),
+    ],
+)  # fmt: skip
+def test_unusable_entry_is_named(section: str, entry: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=rf"^config key {section}\.mine{message}"):
+        check_readers(configuration(section, entry))
+
+
+@pytest.mark.parametrize(
+    ("section", "entry"),
+    [
+        ("lexicons", {"reader": "table", "path": FILE, "options": {"languages": None}}),
+        ("lexicons", {"reader": "emoji", "wheel": "emoji", "options": {"languages": ["eng"]}}),
+        ("corpora", {"reader": "wikipedia", "options": {"languages": ["deu"]}}),
+        ("datasets", CONLL | {"options": {"languages": {"deu": "de"}, "max_train_per_language": 5}}),
+    ],
+)  # fmt: skip
+def test_usable_entry_is_accepted(section: str, entry: dict[str, Any]) -> None:
+    check_readers(configuration(section, entry))
+
+
+def test_job_of_a_lexicon_checks_its_options_again() -> None:
+    with pytest.raises(
+        InputError, match=r"^config key lexicons\.mine\.options\.language is not known"
+    ):
+        read_source("table", {"language": ["eng"]}, Path(FILE), name="mine")
+
+
+def test_check_needs_none_of_the_libraries_of_jobs() -> None:
+    """Snakemake may run without them, in an environment of its own."""
+    code = "import sys, semantic_tokens.data.readers; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).resolve().parents[2] / "workflow",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(loaded.stdout.split()).isdisjoint({"tqdm", "numpy", "pyarrow", "datasets", "torch"})

@@ -1,0 +1,50 @@
+"""Check of the lexicons, corpora and datasets of the configuration, before any job."""
+
+from pathlib import Path
+from typing import Any
+
+from semantic_tokens.data.corpora import check_corpus
+from semantic_tokens.data.datasets import check_dataset
+from semantic_tokens.data.lexicons import check_lexicon
+from semantic_tokens.data.miniature.options import Options
+from semantic_tokens.data.reader_options import check_source
+from semantic_tokens.errors import InputError
+from semantic_tokens.study.ingredients import fetched_files
+
+
+def check_readers(config: dict[str, Any]) -> None:
+    """Check the reader, the source and the options of every lexicon, corpus and dataset.
+
+    Args:
+        config: the valid configuration.
+
+    Raises:
+        InputError: names the key, says what is wrong, and how to fix it.
+    """
+    for name, spec in config["lexicons"].items():
+        check_lexicon(name, spec["reader"], spec["options"], _source(spec))
+    for name, spec in config["corpora"].items():
+        check_corpus(name, spec["reader"], spec["options"], _source(spec))
+    for name, spec in config["datasets"].items():
+        if spec["reader"] == "miniature":
+            _check_miniature(name, spec)
+        else:
+            has_source = _source(spec) is not None
+            check_dataset(
+                name, spec["reader"], spec["options"], spec["kind"], has_source=has_source
+            )
+
+
+def _source(spec: dict[str, Any]) -> Path | None:
+    """The archive, file or folder that an entry is read from; None if it names none."""
+    files = [spec["path"]] if spec.get("path") and not spec.get("wheel") else fetched_files(spec)
+    return Path(files[0]) if files else None
+
+
+def _check_miniature(name: str, spec: dict[str, Any]) -> None:
+    key = f"config key datasets.{name}"
+    check_source(_source(spec), "miniature", key, reads_file=True)
+    try:
+        Options.checked(spec["options"])
+    except InputError as error:
+        raise InputError(f"{key}: {error}") from error
