@@ -702,6 +702,7 @@ def test_questions_without_an_answer_are_dropped_or_kept(
         "context": "dev 0.",
         "question": "Why?",
         "answers": [],
+        "cluster": "dev-none-0",
     }
 
 
