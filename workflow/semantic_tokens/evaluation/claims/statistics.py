@@ -25,6 +25,9 @@ FEWEST_LANGUAGES = 3  # for a correlation over languages
 
 
 def falls(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc lost with each halving of the ratio, mean over models with and without
+    pretraining (4.1)."""
+
     def statistic(share_of: TaskShares) -> np.ndarray | None:
         slopes = []
         for pretraining in PRETRAININGS:
@@ -38,6 +41,8 @@ def falls(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def keeps(kinds: Sequence[str], ratio: float, pretraining: str) -> Callable[[MeasuredStudy], dict]:
+    """Perc of K-Means at a ratio, in tasks of these kinds (4.1)."""
+
     def measure(study: MeasuredStudy) -> dict[str, Value]:
         key = study.grouped(ratio, pretraining=pretraining)
         return in_each(study, kinds, lambda share_of: share_of.keeps(key))
@@ -46,6 +51,7 @@ def keeps(kinds: Sequence[str], ratio: float, pretraining: str) -> Callable[[Mea
 
 
 def retrieval_is_more_sensitive(study: MeasuredStudy) -> dict[str, Value]:
+    """Perc in classification minus perc in retrieval, at the smallest ratio, pretrained (4.1)."""
     key = study.grouped(study.smallest, pretraining="mlm")
     classified, retrieved = (
         [value for value in in_each(study, kinds, lambda t: t(key)).values() if not value.doubt]
@@ -58,6 +64,7 @@ def retrieval_is_more_sensitive(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def pretraining_helps(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc with pretraining minus without, mean over ratios and alignments (4.1)."""
     alignments = ("unaligned", study.alignment)
     pairs = [
         (key._replace(pretraining="mlm"), key)
@@ -88,11 +95,14 @@ def _aligned_pairs(study: MeasuredStudy, ratio: float) -> list[tuple[Variant, Va
 
 
 def alignment_helps(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc with CLSA minus without, mean over ratios and pretraining (4.1)."""
     pairs = [pair for ratio in study.ratios for pair in _aligned_pairs(study, ratio)]
     return in_each(study, EVERY, lambda t: t.difference(pairs))
 
 
 def alignment_never_hurts(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc with CLSA minus without, at the ratio with the lowest difference (4.1)."""
+
     def statistic(share_of: TaskShares) -> np.ndarray | None:
         found = [share_of.difference(_aligned_pairs(study, ratio)) for ratio in study.ratios]
         known = [difference for difference in found if difference is not None]
@@ -104,6 +114,9 @@ def alignment_never_hurts(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def alignment_helps_more_at_low_ratios(study: MeasuredStudy) -> dict[str, Value]:
+    """The gain from CLSA at the smallest ratio minus the gain at the largest, in points of perc
+    (4.1)."""
+
     def statistic(share_of: TaskShares) -> np.ndarray | None:
         low, high = (
             share_of.difference(_aligned_pairs(study, edge(study.ratios))) for edge in (min, max)
@@ -120,6 +133,7 @@ def _smallest_dimension(study: MeasuredStudy) -> dict[str, Any]:
 
 
 def grouping_is_as_good_at_few_dimensions(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc at the smallest ratio, smallest grouped dimension minus full dimension (4.2)."""
     if not study.dimensions:
         return {}
     few = study.grouped(study.smallest, **_smallest_dimension(study))
@@ -128,6 +142,8 @@ def grouping_is_as_good_at_few_dimensions(study: MeasuredStudy) -> dict[str, Val
 
 
 def slope_flattens(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc lost with each halving of the ratio, full dimension minus the smallest one
+    (4.2)."""
     if not study.dimensions:
         return {}
 
@@ -150,6 +166,8 @@ def slope_flattens(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def reduction_falls_sharply(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc that reduction without grouping loses below the smallest grouped dimension,
+    minus those that it loses above it (4.2)."""
     if not study.dimensions:
         return {}
     edge = study.dimensions[-1]
@@ -173,6 +191,8 @@ def reduction_falls_sharply(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def grouping_goes_further_than_reduction(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc, grouped at the smallest ratio and dimension minus reduced to as many
+    parameters or more (4.2)."""
     if not study.dimensions:
         return {}
     grouped = study.grouped(study.smallest, **_smallest_dimension(study))
@@ -187,6 +207,8 @@ def grouping_goes_further_than_reduction(study: MeasuredStudy) -> dict[str, Valu
 
 
 def backbones_are_alike(study: MeasuredStudy) -> dict[str, Value]:
+    """Points between the percentages that other backbones and the main one keep of their own
+    ungrouped scores, mean over ratios (4.3)."""
     others = list(
         dict.fromkeys(
             k.backbone for k in study.of("figure7") if k.backbone != study.oracle.backbone
@@ -237,6 +259,8 @@ def _zero_shot(
 
 
 def transfer_is_on_par(study: MeasuredStudy) -> dict[str, Value]:
+    """Perc of the zero-shot oracle less 100, mean over 40% and 20% (4.5)."""
+
     def statistic(share_of: TaskShares, at: Callable[[float], Variant]) -> np.ndarray | None:
         shares = [share_of.keeps(at(ratio)) for ratio in (0.4, 0.2)]
         known = [share for share in shares if share is not None]
@@ -246,10 +270,12 @@ def transfer_is_on_par(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def retrieval_transfers(study: MeasuredStudy) -> dict[str, Value]:
+    """Perc of the zero-shot oracle in retrieval at 20% (4.5)."""
     return _zero_shot(study, RETRIEVAL, lambda share_of, at: share_of.keeps(at(0.2)))
 
 
 def retrieval_does_not_transfer(study: MeasuredStudy) -> dict[str, Value]:
+    """Perc of the zero-shot oracle in retrieval at 10% (4.5)."""
     return _zero_shot(study, RETRIEVAL, lambda share_of, at: share_of(at(0.1)))
 
 
@@ -309,11 +335,15 @@ def _pearson(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.nd
 
 
 def languages_are_hit_alike(study: MeasuredStudy) -> dict[str, Value]:
+    """Mean of Pearson's ρ of the languages' relative drops, for tasks that share data or type
+    (Appendix C)."""
     found = correlations(study, ("II", "III"))
     return {ALL: Value(np.mean(found, axis=0))} if found else {}
 
 
 def languages_follow_tasks_and_data(study: MeasuredStudy) -> dict[str, Value]:
+    """The mean ρ of tasks that share data or type, minus that of tasks that share neither
+    (Appendix C)."""
     alike, unlike = (correlations(study, groups) for groups in (("II", "III"), ("I",)))
     if not alike or not unlike:
         return {}
@@ -321,12 +351,14 @@ def languages_follow_tasks_and_data(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def meaning_counts(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc, K-Means minus random groups of the same sizes (not in the paper)."""
     random = [key for key in study.of("controls") if key.method == "random"]
     pairs = [(key._replace(method="kmeans-cosine"), key) for key in random]
     return in_each(study, EVERY, lambda t: t.difference(pairs))
 
 
 def cosine_is_better(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc at full dimension, cosine minus Euclidean distance (Appendix E)."""
     pairs = [
         (key, key._replace(method="kmeans-euclidean"))
         for key in study.of("figure12")
@@ -336,6 +368,7 @@ def cosine_is_better(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def more_lexicons_are_better(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc, CLSA on all lexicons minus CLSA on fewer (Appendix B)."""
     aligned = [key for key in study.of("figure11") if key.alignment != "unaligned"]
     if len(aligned) < 2:
         return {}
@@ -345,6 +378,7 @@ def more_lexicons_are_better(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def kmeans_beats_lexicons(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc of the oracle of Table 4, K-Means minus grouping by lexicons (Appendix F)."""
     shown = study.of("table4")
     oracle = next((key for key in shown if key.method == "ungrouped"), None)
     if oracle is None:
