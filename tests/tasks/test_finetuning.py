@@ -426,7 +426,7 @@ def test_resumed_fine_tuning_equals_an_uninterrupted_one(
 
 @pytest.mark.parametrize(
     ("change", "is_resumed"),
-    [({}, True), ({"evaluation_split": "dev"}, False), ({"data": "other"}, False)],
+    [({}, True), ({"evaluation_split": "train"}, False), ({"data": "other"}, False)],
     ids=["nothing", "split", "data"],
 )
 def test_interrupted_fine_tuning_continues_only_on_the_same_task_and_data(

@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from semantic_tokens.errors import InputError
 
 # Arguments of readers that are no options: the workflow passes them.
-_TOLD = ("path", "emoji_wheel", "has_passages", "kind", "key", "mirror")
+_PASSED_BY_THE_WORKFLOW = ("path", "emoji_wheel", "has_passages", "kind", "key", "mirror")
 # What a value of a type is called in messages.
 _NAMES = {
     bool: "true or false",
@@ -59,7 +59,7 @@ def checked_options(
         InputError: an option is unknown, missing or of another type; the message names it.
     """
     parameters = inspect.signature(read).parameters
-    own = {name for name in parameters if name not in _TOLD}
+    own = {name for name in parameters if name not in _PASSED_BY_THE_WORKFLOW}
     known = sorted(own.union(general))
     if unknown := sorted(set(options) - set(known)):
         raise InputError(
