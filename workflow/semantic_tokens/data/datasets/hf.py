@@ -131,10 +131,13 @@ def hf(
     has_ids = kind == "ranking" or "id" in (columns or ())
     if not has_ids and kind not in _TOGETHER:
         return found
-    return found | {
-        split: in_clusters(found[split], lambda example: _features(example, kind, has_ids))
-        for split in ("dev", "test")
-    }
+    return found | {split: _in_clusters(found[split], kind, has_ids) for split in ("dev", "test")}
+
+
+def _in_clusters(examples: Iterable[Example], kind: str, has_ids: bool) -> Iterator[Example]:
+    """The examples with their clusters, read when they are used."""
+    found = list(examples)
+    yield from in_clusters(found, [list(_features(example, kind, has_ids)) for example in found])
 
 
 def _features(example: Example, kind: str, has_ids: bool) -> Iterator[tuple[str, ...]]:

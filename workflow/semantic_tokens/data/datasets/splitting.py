@@ -6,7 +6,7 @@ languages or files, or on the order of reading.
 
 import hashlib
 import heapq
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from semantic_tokens.components import groups_sharing
 from semantic_tokens.data.datasets.canonical import Example
@@ -50,18 +50,16 @@ def check_fractions(train_fraction: float, dev_fraction: float) -> None:
 
 
 def in_clusters(
-    examples: Iterable[Example], features_of: Callable[[Example], Iterable[Hashable]]
-) -> Iterator[Example]:
-    """Yield the examples with a ``cluster``, which those that share a feature have in common.
+    examples: Sequence[Example], features: Sequence[Iterable[Hashable]]
+) -> list[Example]:
+    """The examples with a ``cluster``, which those that share a feature have in common.
 
     Args:
-        features_of: the features of an example, such as its passage.
+        features: the features of each example, such as its passage.
     """
-    found = list(examples)
-    firsts = groups_sharing([list(features_of(example)) for example in found])
-    for example, first in zip(found, firsts, strict=True):
-        example["cluster"] = found[first]["id"]
-        yield example
+    for example, first in zip(examples, groups_sharing(features), strict=True):
+        example["cluster"] = examples[first]["id"]
+    return list(examples)
 
 
 def sample(examples: Iterable[Example], per_language: int, seed: int) -> Iterator[Example]:

@@ -161,20 +161,18 @@ def carve_dev(
     for example in _by_document(train):
         part = part_of(example["cluster"], seed, train=1 - dev_fraction, dev=dev_fraction)
         splits[part].append(example)
-    splits["test"] = list(_by_document(test))
+    splits["test"] = _by_document(test)
     return splits
 
 
-def _by_document(questions: Sequence[Question]) -> Iterator[Example]:
+def _by_document(questions: Sequence[Question]) -> list[Example]:
     """Questions that share a title or a passage are in one cluster."""
-    title_of = {id(example): title for title, example in questions}
-
-    def features_of(example: Example) -> list[tuple[str, ...]]:
-        language, title = example["language"], title_of[id(example)]
-        titled = [(language, "title", title)] if title else []
-        return [*titled, (language, example["context"])]
-
-    return in_clusters((example for _, example in questions), features_of)
+    features = [
+        [(example["language"], "context", example["context"])]
+        + ([(example["language"], "title", title)] if title else [])
+        for title, example in questions
+    ]
+    return in_clusters([example for _, example in questions], features)
 
 
 def xquad_ranking(

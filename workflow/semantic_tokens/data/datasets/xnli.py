@@ -296,19 +296,14 @@ def by_pair(examples: Iterable[Example]) -> Iterator[Example]:
     languages have the same labels in the same order."""
     found = list(examples)
     labels: dict[str, list[str]] = {}
-    number_of: dict[int, int] = {}
+    features: list[list[Hashable]] = []
     for example in found:
         of_language = labels.setdefault(example["language"], [])
-        number_of[id(example)] = len(of_language)
+        features.append([(example["language"], example["first"]), len(of_language)])
         of_language.append(example["label"])
-    is_parallel = len(set(map(tuple, labels.values()))) == 1
-
-    def features_of(example: Example) -> Iterator[Hashable]:
-        yield example["language"], example["first"]
-        if is_parallel:
-            yield number_of[id(example)]
-
-    yield from in_clusters(found, features_of)
+    if len(set(map(tuple, labels.values()))) > 1:  # not parallel: the number says nothing
+        features = [of_example[:1] for of_example in features]
+    yield from in_clusters(found, features)
 
 
 def _split(
