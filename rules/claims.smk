@@ -37,6 +37,7 @@ if CLAIMED:
             replicates=config["replicates"],
             resampling=config["significance"],
             margin=config["claims"]["margin"],
+            lexicon_language=TABLE4["language"],
             title=config["title"],
             code=code_digest("claims"),
         script:

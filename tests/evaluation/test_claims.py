@@ -41,6 +41,7 @@ FEW_PARAMETERS = (
     "With equally few parameters, grouping keeps scores while reduction without grouping fails."
 )
 FEW_DIMENSIONS = "At the smallest ratio, few dimensions are on par with all of them."
+KMEANS_BEATS_LEXICONS = "K-Means is better than grouping by lexicons, which groups less."
 BACKBONES = "Other backbones lose as much as the main one."
 
 
@@ -373,3 +374,23 @@ def test_noise_leaves_a_claim_undecided_and_a_real_effect_decides_it() -> None:
 
     assert verdict_of([0.7, 0.7, 0.7, 0.7, 0.7], 200) == "undecided"
     assert verdict_of([0.8, 0.8, 0.7, 0.6, 0.5], 1_000) == "holds"
+
+
+@pytest.mark.parametrize(("language", "value"), [("zho", 100 * 0.2 / 0.8), (None, 0.0)])
+def test_lexicons_are_compared_in_the_language_of_table_4(
+    language: str | None, value: float
+) -> None:
+    """K-Means is .2 better in Chinese and .2 worse in English; the oracle has .8 in both."""
+    score_of = {
+        "ungrouped": {"eng": 0.8, "zho": 0.8},
+        "kmeans-cosine-0.1": {"eng": 0.5, "zho": 0.7},
+        "lexicon-muse": {"eng": 0.7, "zho": 0.5},
+    }
+    rows = [row("table4", f"b/unaligned/dfull/{grouping}/asis") for grouping in score_of]
+    scores = even_scores(rows, ["search"], [1], lambda r, *_: score_of[r["grouping"]], chance=0.1)
+    study = study_of(
+        {"search": rows}, {"search": "retrieval"}, scores,
+        oracle=rows[0], full_dimension=64, margin=5, lexicon_language=language,
+    )  # fmt: skip
+    lines = summary(judge(study, FEW)).set_index("claim")
+    assert lines.loc[KMEANS_BEATS_LEXICONS, "value"] == pytest.approx(value)

@@ -174,7 +174,7 @@ KEYS: dict[str, Line] = {
     "data_of_the_paper": Line({"comparison"}, value=True),
     **_keys("significance.", "", SHOWN | QUALITY | {"table4", "held_out"}, {
         "resamples": 300, "seed": 2, "confidence": 0.9}),
-    "lexicon_comparison.language": Line({"table4"}, value="deu"),
+    "lexicon_comparison.language": Line({"table4", "claims"}, value="deu"),
     "inspection.keywords": Line({"figure_groups", "explorer"}, value=["red"]),
     "inspection.fonts": Line({"figure_groups"}, value=["emoji"]),
     "planned": Line(NOTHING, value="all"),

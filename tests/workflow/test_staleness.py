@@ -81,7 +81,7 @@ def test_nothing_is_stale_after_a_full_run(study: Study) -> None:
             {f"table{number}": 1 for number in range(1, 5)}
             | {"controls": 1, "held_out": 1, "group_quality": 1, "figure_group_quality": 1, "explorer": 1} | TABLES,
         ),
-        ({"lexicon_comparison": {"language": "deu"}}, {"table4": 1} | PROVENANCE),
+        ({"lexicon_comparison": {"language": "deu"}}, {"table4": 1, "claims": 1} | PROVENANCE),
         (
             {"significance": {"resamples": 300}},
             {"table4": 1, "held_out": 1, "group_quality": 1, "figure_group_quality": 1} | SHOWN,

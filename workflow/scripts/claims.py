@@ -30,6 +30,7 @@ with job(snakemake):
         oracle=params.oracle,
         full_dimension=embedding_width(Path(inputs.backbone).parent),
         margin=params.margin,
+        lexicon_language=params.lexicon_language,
     )
     published = published_study(read_table(inputs.published), params.margin)
     write_claims(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from semantic_tokens.evaluation.scores import Scores, experiment_name
+from semantic_tokens.evaluation.scores import Scores, TaskScores, experiment_name
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 
 #: The tasks that the paper calls classification; retrieval is its embedding task.
@@ -78,6 +78,7 @@ class MeasuredStudy:
     Attributes:
         oracle: the key to which percentages are relative.
         tasks: the tasks by name.
+        by_lexicon: like ``tasks``, with the experiments of Table 4 alone, in its language.
         figures: figure -> the keys of its experiments, in the order of the table.
         full_dimension: D of the main backbone's word embeddings.
         margin: the largest difference, in points of ``perc``, that counts as similar.
@@ -88,6 +89,7 @@ class MeasuredStudy:
     figures: Mapping[str, Sequence[Variant]]
     full_dimension: int
     margin: float
+    by_lexicon: Mapping[str, MeasuredTask] = field(default_factory=dict)
 
     @property
     def alignment(self) -> str:
@@ -136,6 +138,7 @@ def study_of(
     oracle: ExperimentRow,
     full_dimension: int,
     margin: float,
+    lexicon_language: str | None = None,
 ) -> MeasuredStudy:
     """Make a study from its scores.
 
@@ -145,12 +148,13 @@ def study_of(
         oracle: the reference for relative scores of the main backbone.
         full_dimension: D of the main backbone's own word embeddings.
         margin: see :class:`MeasuredStudy`.
+        lexicon_language: the language of Table 4; None for the mean over all languages.
     """
     figures: dict[str, list[Variant]] = {}
     for row in dict.fromkeys(_hashable(r) for rows in rows_by_task.values() for r in rows):
         known = dict(row)
         figures.setdefault(known["figure"], []).append(variant_of(known))
-    tasks = {}
+    tasks, by_lexicon = {}, {}
     for task, rows in rows_by_task.items():
         named = {variant_of(row): experiment_name(row) for row in rows}
         of_figure_10 = {
@@ -172,7 +176,27 @@ def study_of(
                 )
             ),
         )
-    return MeasuredStudy(variant_of(oracle), tasks, figures, full_dimension, margin)
+        if lexicon_language is None or lexicon_language in scores[task].languages:
+            of_table_4 = {
+                variant_of(row): experiment_name(row) for row in rows if row["figure"] == "table4"
+            }
+            by_lexicon[task] = _in_language(kinds[task], scores[task], of_table_4, lexicon_language)
+    return MeasuredStudy(variant_of(oracle), tasks, figures, full_dimension, margin, by_lexicon)
+
+
+def _in_language(
+    kind: str, scores: TaskScores, named: Mapping[Variant, str], language: str | None
+) -> MeasuredTask:
+    """The scores of some experiments in one language, or in the mean over all of them."""
+    if language is None:
+        drawn = [scores.draws(name) for name in named.values()]
+    else:
+        drawn = [found[language] for found in scores.draws_by_language(list(named.values()))]
+    return MeasuredTask(
+        kind,
+        dict(zip(named, drawn, strict=True)),
+        frozenset(key for key, name in named.items() if not scores.is_above_chance(name, language)),
+    )
 
 
 def _hashable(row: ExperimentRow) -> tuple[tuple[str, Any], ...]:
