@@ -168,6 +168,14 @@ INCOMPLETE: dict[str, tuple[Callable[[Path], None], str]] = {
         changed_tensors(lambda tensors: tensors.update({"cls.predictions.bias": torch.zeros(5)})),
         rf"cls\.predictions\.bias is 5 in the weights, and {V} by config\.json",
     ),
+    "no second layer": (
+        changed_config(num_hidden_layers=2),
+        r"lacks weights of its encoder \(16, such as bert\.encoder\.layer\.1\..*\); get",
+    ),
+    "no layer norm": (
+        changed_tensors(lambda tensors: tensors.pop("bert.embeddings.LayerNorm.weight")),
+        r"lacks weights of its encoder \(1, such as bert\.embeddings\.LayerNorm\.weight\); get",
+    ),
     "heads that do not divide the width": (
         changed_config(num_attention_heads=3),
         r"config\.json cannot be used \(.*not a multiple.*\); get the checkpoint again",
@@ -284,6 +292,8 @@ def test_saved_model_is_exported(tmp_path: Path) -> None:
     assert (made.subwords, made.groups) == (V, int(pairs.max()) + 1)
     weight = hf.AutoModel.from_pretrained(made.folder).get_input_embeddings().weight
     assert torch.equal(weight[0], weight[1])
+    with pytest.raises(InputError, match=r"saved has its own groups; leave out --groups"):
+        export_model(saved, tmp_path / "again", groups=tmp_path / "groups.safetensors")
     (saved / "tokenizer.json").unlink()
     with pytest.raises(InputError, match=r"the tokenizer of .*saved"):
         export_model(saved, tmp_path / "again")

@@ -392,6 +392,11 @@ def _check_exportable(files: ModelFiles) -> None:
     check_vocabulary(empty, subwords, model)
     if not is_semantic_token_model(model):
         check_shapes(tensor_shapes(weights), empty, model)
+    elif files.groups is not None:
+        raise InputError(
+            f"{model} has its own groups; leave out --groups, or name a backbone of "
+            "results/backbones"
+        )
     groups = files.load_groups()
     if groups is not None and len(groups.token_to_group) != subwords:
         raise InputError(

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,6 +16,7 @@ from transformers.utils import (
     WEIGHTS_NAME,
 )
 from transformers.utils.hub import get_checkpoint_shard_files
+from transformers.utils.logging import disable_progress_bar
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.modeling.vocabulary_layers import embedding_name
@@ -116,7 +118,8 @@ def check_shapes(
         source: the folder of the checkpoint, for the message.
 
     Raises:
-        InputError: the checkpoint has no embedding of subwords, or a tensor of another shape.
+        InputError: the checkpoint has no embedding of subwords, a tensor of another shape, or only
+            a part of the encoder.
     """
     if not same_parameter(shapes, embedding_name(model), model):
         raise InputError(
@@ -129,6 +132,36 @@ def check_shapes(
                     f"{source}: {name} is {_written(shapes[name])} in the weights, and "
                     f"{_written(wanted.shape)} by config.json; get the checkpoint again"
                 )
+    if lacking := _missing_in_the_encoder(shapes, model):
+        raise InputError(
+            f"the checkpoint {source} lacks weights of its encoder ({len(lacking)}, such as "
+            f"{lacking[0]}); get the checkpoint again"
+        )
+
+
+def _missing_in_the_encoder(
+    shapes: Mapping[str, Sequence[int]], model: PreTrainedModel
+) -> list[str]:
+    """The weights of the encoder that transformers would initialise at random.
+
+    A pooler may be missing, since masked language modelling does not train it.
+    """
+    disable_progress_bar()  # nothing is read
+    loaded: Any = type(model).from_pretrained(
+        None,
+        config=model.config,
+        state_dict={
+            name: torch.empty(tuple(shape), device="meta") for name, shape in shapes.items()
+        },
+        device_map="meta",  # no memory is used
+        output_loading_info=True,
+    )
+    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
+    return sorted(
+        name
+        for name in loaded[1]["missing_keys"]
+        if name.startswith(prefix) and "pooler" not in name
+    )
 
 
 def _written(shape: Sequence[int]) -> str:
