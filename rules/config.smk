@@ -24,18 +24,25 @@ begin_run(Path(".snakemake").resolve(), takes_lock=workflow.is_main_process and 
 SCHEMA = workflow.source_path("../config/schemas/config.schema.json")
 
 
-def check_targets():
-    """Raise an InputError if the command line requests a file that this run cannot make.
+def requested_files():
+    """The files that the command line requests, below results or resources.
 
     Snakemake knows its targets only after it has read the rules."""
     if not workflow.is_main_process or (IS_MODULE and not PREFIX):
-        return  # the files of a job, or among another workflow's
+        return []  # the files of a job, or among another workflow's
     words = sys.argv[1:]
-    for before, word in zip(["", *words], words):
-        path = os.path.relpath(word or ".").removeprefix(PREFIX)
-        if path.startswith(("results/", "resources/")) and before != "--report":
-            LAYOUT.check_target(path)
-            check_target(path, config)
+    paths = [
+        os.path.relpath(word or ".").removeprefix(PREFIX)
+        for before, word in zip(["", *words], words)
+        if before != "--report"
+    ]
+    return [path for path in paths if path.startswith(("results/", "resources/"))]
+
+
+def stop(error):
+    """End with one line, without an exception, which would name this file."""
+    logger.error(f"Error: {error}")
+    sys.exit(1)
 
 
 def default_profile():
@@ -75,10 +82,11 @@ try:
         workflow.source_path("../config/schemas/experiments.schema.json"),
     )
     LAYOUT = layout_of(config, base_configuration, PREFIX)
-    check_targets()
+    for requested in requested_files():
+        LAYOUT.check_target(requested)
+        check_target(requested, config)
 except InputError as error:
-    logger.error(f"Error: {error}")  # without an exception, which would name this file
-    sys.exit(1)
+    stop(error)
 
 # On one machine, the number of parallel GPU jobs is the number of GPUs, or as --resources gpu=… says. A
 # cluster counts its own GPUs. Each job reserves its GPUs (semantic_tokens.jobs.gpu_devices).

@@ -1,4 +1,5 @@
 # The files of every table and figure of this study.
+from semantic_tokens.study.targets import check_made
 
 TABLE5 = multiext(
     own("results/table5"),
@@ -47,3 +48,9 @@ if PRETRAINED:
 FIGURE_FILES = expand(
     own("results/figures/{figure}.{suffix}"), figure=DRAWN, suffix=["pdf", "svg", "png"]
 )
+
+try:
+    for requested in requested_files():
+        check_made(requested, [*TABLE_FILES, *FIGURE_FILES], config["experiments"])
+except InputError as error:
+    stop(error)

@@ -274,6 +274,25 @@ def test_unknown_or_empty_run_is_named_in_the_error(tmp_path: Path) -> None:
         compare_saved_runs(tmp_path, BASE, BASE)
 
 
+def test_a_file_of_another_version_is_named_in_the_error(tmp_path: Path) -> None:
+    save(tmp_path, BASE, {f"{ORACLE}/1": nli([True, False])}, configuration={"tasks": {}})
+    with pytest.raises(
+        InputError, match=r"configuration\.json has no evaluation_split, so another"
+    ):
+        read_run(BASE, tmp_path)
+    (tmp_path / "results/configuration.json").unlink()
+    assert read_run(BASE, tmp_path).configuration is None
+    write_json({"configuration": {}}, tmp_path / "results/provenance.json")
+    with pytest.raises(InputError, match=r"provenance\.json has no code, so another version"):
+        read_run(BASE, tmp_path)
+
+
+def test_the_path_of_a_run_is_no_name(tmp_path: Path) -> None:
+    save(tmp_path, "lr5e-4", {f"{ORACLE}/1": nli([True, False])})
+    with pytest.raises(InputError, match=r"there is no run lr5e-4/ in .*; did you mean lr5e-4\?"):
+        read_run("lr5e-4/", tmp_path)
+
+
 def test_runs_without_common_scores_are_refused(tmp_path: Path) -> None:
     save(tmp_path, BASE, {f"{ORACLE}/1": nli([True, False])})
     save(tmp_path, "lr", {f"{GROUPED}/1": nli([True, False])})

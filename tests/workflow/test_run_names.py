@@ -185,8 +185,13 @@ def test_two_runs_are_compared(
             {"run": "lr5e-4"},
             r"run lr5e-4 .*results/table5\.csv .*results/runs/lr5e-4/table5\.csv, or leave `run` out",
         ),
+        (
+            "results/figures/figure9.svg",
+            {},
+            r"results/figures/figure9\.svg shows experiments that .*experiments\.tsv lacks",
+        ),
     ],
-    ids=["empty", "up", "space", "base", "run", "plain"],
+    ids=["empty", "up", "space", "base", "run", "plain", "figure"],
 )  # fmt: skip
 def test_invalid_run_or_target_is_refused_in_one_line(
     study: Study, target: str, change: dict[str, Any], message: str

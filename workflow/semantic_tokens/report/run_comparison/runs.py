@@ -1,7 +1,7 @@
 """What a run has made: its scores by experiment, task and training, and its configuration."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json
 from semantic_tokens.study.recipe import PATTERNS
 from semantic_tokens.study.replicates import SEEDS_APART, split_replicate
-from semantic_tokens.study.runs import BASE, in_run, recorded, started_runs
+from semantic_tokens.study.runs import BASE, RECORD, in_run, recorded, started_runs
 
 
 class Cell(NamedTuple):
@@ -74,11 +74,11 @@ def read_run(name: str, root: str | Path = ".") -> Run:
         InputError: there is no such run, or it has no score.
     """
     root = Path(root)
+    known = started_runs(root)
     scores = root / in_run("results/scores", name)
-    if not scores.is_dir():
-        known = started_runs(root)
-        if name in known:
-            raise InputError(f"run {name} has no scores yet: there is no folder {scores}")
+    if name in known and not scores.is_dir():
+        raise InputError(f"run {name} has no scores yet: there is no folder {scores}")
+    if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known) or 'none'}"
         raise InputError(f"there is no run {name} in {root / 'results'}; {hint}")
@@ -93,12 +93,27 @@ def read_run(name: str, root: str | Path = ".") -> Run:
         found.setdefault(cell, {})[Training(replicate, seed)] = path
     if not found:
         raise InputError(f"run {name} has no scores yet: the folder {scores} is empty")
-    record = root / in_run("results/provenance.json", name)
-    provenance = read_json(record) if record.is_file() else None
+    path = root / in_run("results/provenance.json", name)
+    provenance = read_json(path) if path.is_file() else None
+    if provenance is not None:
+        _check_version(provenance, ("configuration", "code", "packages", "inputs", "python"), path)
     configuration = recorded(name, root)
     if configuration is None and provenance is not None:
         configuration = provenance["configuration"]
+    if configuration is not None:
+        needed = ("tasks", "evaluation_split", "replicates", "seeds", "significance")
+        _check_version(configuration, needed, root / in_run(RECORD, name))
     return Run(name, found, configuration, provenance, root)
+
+
+def _check_version(content: Any, keys: Sequence[str], path: Path) -> None:
+    """Check that a file has the keys that a comparison reads."""
+    missing = [key for key in keys if not isinstance(content, Mapping) or key not in content]
+    if missing:
+        raise InputError(
+            f"{path} has no {missing[0]}, so another version of this workflow wrote it; move it away "
+            "to compare the scores alone, or run the study again"
+        )
 
 
 def described(run: Run) -> str:

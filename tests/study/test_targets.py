@@ -1,0 +1,28 @@
+import pytest
+
+from semantic_tokens.errors import InputError
+from semantic_tokens.study.targets import check_made
+
+MADE = ["results/runs/a/controls.csv", "results/runs/a/figures/figure3.svg"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *MADE,
+        "results/runs/a/table5.csv",
+        "results/scores/b/nli/seed-1.json",
+        "results/explorer.html",
+    ],
+)
+def test_files_that_the_study_makes_and_all_others_are_accepted(path: str) -> None:
+    check_made(path, MADE, "experiments.tsv")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["results/runs/a/table4.csv", "results/controls.csv", "results/runs/a/figures/figure9.svg"],
+)
+def test_a_table_or_figure_without_experiments_is_named(path: str) -> None:
+    with pytest.raises(InputError, match=rf"^{path} shows experiments that experiments\.tsv lacks"):
+        check_made(path, MADE, "experiments.tsv")
