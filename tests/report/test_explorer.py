@@ -28,6 +28,7 @@ from semantic_tokens.data.lexicons.table import write_lexicon
 from semantic_tokens.embeddings.matrix import save_embeddings
 from semantic_tokens.errors import InputError
 from semantic_tokens.grouping.groups import groups_of
+from semantic_tokens.grouping.inspection import english_glosses, word_senses
 from semantic_tokens.report.explorer.packing import (
     LARGEST_COMPARED,
     alphabetical,
@@ -36,7 +37,6 @@ from semantic_tokens.report.explorer.packing import (
     similarities,
     smallest,
     unpack,
-    word_senses,
 )
 from semantic_tokens.report.explorer.page import write_page
 from semantic_tokens.report.explorer.patterns import UnknownSyntax, javascript_pattern
@@ -423,7 +423,7 @@ def test_members_of_a_large_group_are_compared_only_with_the_mean() -> None:
 
 
 def test_a_subword_is_glossed_in_each_of_its_languages() -> None:
-    ids = {"at": 1, "horse": 2, "steed": 3, "Pferd": 4}
+    ids = {"at": 1, "horse": 2, "steed": 3, "Pferd": 4, "Steed": 5}
     lexicon = [
         Entry("horse", "eng", "steed", "a"),
         Entry("horse", "eng", "horse", "a"),
@@ -433,6 +433,8 @@ def test_a_subword_is_glossed_in_each_of_its_languages() -> None:
         Entry("at", "eng", "at", "a"),
         Entry("ride", "eng", "a very long description", "b"),
         Entry("ride", "deu", "Pferd", "b"),
+        Entry("steed", "eng", "steed", "c"),
+        Entry("steed", "nld", "Steed", "c"),  # the same word
     ]
     senses = word_senses(lexicon, ids.get)
     assert senses == {
@@ -441,17 +443,20 @@ def test_a_subword_is_glossed_in_each_of_its_languages() -> None:
         (2, "eng"): "",
         (3, "eng"): "",
         (4, "deu"): "horse",
+        (5, "nld"): "",
     }
+    assert english_glosses(lexicon, ids.get) == {1: "tr: horse", 4: "de: horse"}
     columns = sense_columns(senses)
-    assert columns["token"] == [1, 1, 2, 3, 4]
+    assert columns["token"] == [1, 1, 2, 3, 4, 5]
     assert [columns["languages"][i] for i in columns["language"]] == [
         "eng",
         "tur",
         "eng",
         "eng",
         "deu",
+        "nld",
     ]
-    assert [columns["glosses"][i] for i in columns["gloss"]] == ["", "horse", "", "", "horse"]
+    assert [columns["glosses"][i] for i in columns["gloss"]] == ["", "horse", "", "", "horse", ""]
 
 
 def test_subwords_are_sorted_as_javascript_does() -> None:

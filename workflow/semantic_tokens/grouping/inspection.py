@@ -148,30 +148,47 @@ def richest_group(
     return best if found[best] else None
 
 
+def word_senses(
+    entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
+) -> dict[tuple[int, str], str]:
+    """(token id, language) -> the English translation, for all words that are single subwords.
+
+    The translation is empty for English words, if it is the same word, and if the lexicon has none
+    of up to :data:`LONGEST_GLOSS` characters. A word of several concepts gets the shortest English
+    word, since names of pictures are often descriptions.
+    """
+    concepts: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        concepts.setdefault((entry.source, entry.concept), []).append(entry)
+    senses: dict[tuple[int, str], str] = {}
+    for members in concepts.values():
+        english = [e.word for e in members if e.language == "eng" and len(e.word) <= LONGEST_GLOSS]
+        gloss = min(english, key=lambda word: (len(word), word), default="")
+        for entry in members:
+            token = token_id_of(entry.word)
+            if token is None:
+                continue
+            is_same = entry.language == "eng" or entry.word.casefold() == gloss.casefold()
+            own = "" if is_same else gloss
+            known = senses.get((token, entry.language), "")
+            shortest = sorted(filter(None, (own, known)), key=lambda word: (len(word), word))
+            senses[token, entry.language] = shortest[0] if shortest else ""
+    return senses
+
+
 def english_glosses(
     entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
 ) -> dict[int, str]:
     """Token id -> the language of the word and its English translation: ``es: tomato``.
 
     The gloss names the language because a subword may be a word in several languages (``at`` is a
-    horse in Turkish). A word of several concepts gets the shortest English word, because names of
-    pictures are often long descriptions. English words that are too long for a gloss are left out.
+    horse in Turkish). The shortest gloss is kept.
     """
-    concepts: dict[tuple[str, str], list[Entry]] = {}
-    for entry in entries:
-        concepts.setdefault((entry.source, entry.concept), []).append(entry)
     glosses: dict[int, str] = {}
-    for members in concepts.values():
-        english = min(
-            (entry.word for entry in members if entry.language == "eng"), key=len, default=None
-        )
-        if english is None or len(english) > LONGEST_GLOSS:
-            continue
-        for entry in members:
-            token = token_id_of(entry.word) if entry.language != "eng" else None
-            if token is not None and entry.word.casefold() != english.casefold():
-                gloss = f"{iso639_1(entry.language)}: {english}"
-                glosses[token] = min(glosses.get(token, gloss), gloss, key=len)
+    for (token, language), english in word_senses(entries, token_id_of).items():
+        if english:
+            gloss = f"{iso639_1(language)}: {english}"
+            glosses[token] = min(glosses.get(token, gloss), gloss, key=lambda g: (len(g), g))
     return glosses
 
 

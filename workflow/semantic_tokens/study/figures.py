@@ -27,6 +27,8 @@ PAIRS = (
     ("III", "reranking", "pair_classification"),
     ("III", "reranking", "question_answering"),
 )
+#: The fewest languages for a correlation over languages.
+FEWEST_LANGUAGES = 3
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,9 @@ from semantic_tokens.evaluation.claims.study import (
     Variant,
     dimension_size,
 )
-from semantic_tokens.study.figures import PAIRS
+from semantic_tokens.study.figures import FEWEST_LANGUAGES, PAIRS
 
 PRETRAININGS = ("asis", "mlm")
-
-
-FEWEST_LANGUAGES = 3  # for a correlation over languages
 
 
 def falls(study: MeasuredStudy) -> dict[str, Value]:

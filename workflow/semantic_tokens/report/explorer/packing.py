@@ -7,16 +7,13 @@ decompresses it. The header of the page has the type of each section.
 import base64
 import json
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
-
-from semantic_tokens.data.lexicons.entry import Entry
-from semantic_tokens.grouping.inspection import LONGEST_GLOSS
 
 #: The size of the largest group with cosines between all members, because their number grows with
 #: the square of the size. In larger groups, members are compared with the group's mean.
@@ -72,35 +69,8 @@ def similarities(embeddings: torch.Tensor, token_to_group: np.ndarray) -> Simila
     return Similarities(to_mean, np.concatenate(pairs))
 
 
-def word_senses(
-    entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
-) -> dict[tuple[int, str], str]:
-    """(token id, language) -> the English translation, for all words that are single subwords.
-
-    The translation is empty for English words, and if the lexicon has none, or none up to the
-    length :data:`~semantic_tokens.grouping.inspection.LONGEST_GLOSS`. A word of several concepts
-    gets the shortest English word, since names of pictures are often descriptions.
-    """
-    concepts: dict[tuple[str, str], list[Entry]] = {}
-    for entry in entries:
-        concepts.setdefault((entry.source, entry.concept), []).append(entry)
-    senses: dict[tuple[int, str], str] = {}
-    for members in concepts.values():
-        english = [e.word for e in members if e.language == "eng" and len(e.word) <= LONGEST_GLOSS]
-        gloss = min(english, key=lambda word: (len(word), word), default="")
-        for entry in members:
-            token = token_id_of(entry.word)
-            if token is None:
-                continue
-            own = "" if entry.language == "eng" else gloss
-            known = senses.get((token, entry.language), "")
-            shortest = sorted(filter(None, (own, known)), key=lambda word: (len(word), word))
-            senses[token, entry.language] = shortest[0] if shortest else ""
-    return senses
-
-
 def sense_columns(senses: Mapping[tuple[int, str], str]) -> dict[str, list[Any]]:
-    """:func:`word_senses` as columns sorted by token; languages and glosses are numbered."""
+    """:func:`~semantic_tokens.grouping.inspection.word_senses` as columns sorted by token; languages and glosses are numbered."""
     languages = sorted({language for _, language in senses})
     glosses = sorted(set(senses.values()) | {""})
     number_of = {gloss: number for number, gloss in enumerate(glosses)}

@@ -16,6 +16,7 @@ from semantic_tokens.embeddings.matrix import load_embeddings
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import atomic_file
 from semantic_tokens.grouping.groups import Groups
+from semantic_tokens.grouping.inspection import word_senses
 from semantic_tokens.report.explorer.bundle import bundle
 from semantic_tokens.report.explorer.packing import (
     COSINE_SCALE,
@@ -25,7 +26,6 @@ from semantic_tokens.report.explorer.packing import (
     sense_columns,
     similarities,
     smallest,
-    word_senses,
 )
 from semantic_tokens.report.explorer.segmentation import segmenter
 from semantic_tokens.study.recipe import Recipe

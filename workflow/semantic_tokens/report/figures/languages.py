@@ -12,9 +12,7 @@ from semantic_tokens.evaluation.scores import Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.figures import style
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
-from semantic_tokens.study.figures import language_pairs
-
-FEWEST_LANGUAGES = 3
+from semantic_tokens.study.figures import FEWEST_LANGUAGES, language_pairs
 
 
 class Correlation(NamedTuple):
