@@ -14,6 +14,7 @@ from semantic_tokens.errors import InputError
 FILE, FOLDER = "mine.tsv", "mine"
 CONLL = {"reader": "conll", "kind": "token_classification", "path": FOLDER}
 MINIATURE = {"reader": "miniature", "kind": "ranking", "wheel": "emoji"}
+MADE = {"languages": ["deu"], "examples": {"train": 1, "dev": 1, "test": 1}, "seed": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,8 @@ def configuration(section: str, entry: dict[str, Any]) -> dict[str, Any]:
         ("datasets", CONLL | {"options": {"languages": ["deu"], "columns": 5}}, r"\.options\.columns is 5 and must be a mapping"),
         ("datasets", CONLL | {"options": {"languages": ["deu"], "seed": "x"}}, r"\.options\.seed is 'x' and must be a whole number"),
         ("datasets", MINIATURE | {"options": {"langages": ["deu"]}}, r": `options` of a miniature dataset: .*langages"),
+        ("datasets", MINIATURE | {"options": MADE | {"distractors": 2.0}}, r": `options\.distractors` of .* 2\.0 is not a whole number; write 2$"),
+        ("datasets", MINIATURE | {"options": MADE | {"examples": {"train": 3, "dev": 1.0, "test": 1}}}, r": `options\.examples\.dev` of .* 1\.0 is not a whole number; write 1$"),
         ("datasets", MINIATURE | {"wheel": None}, r" has no data to read, which reader miniature needs"),
     ],
 )  # fmt: skip

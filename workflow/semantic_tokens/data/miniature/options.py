@@ -35,6 +35,7 @@ _SCHEMA = {
         "distractors": _COUNT | {"maximum": len(KINDS) - 1},
     },
 }
+_WHOLE = ("seed", "distractors", *(f"examples.{split}" for split in SPLITS))
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,14 @@ class Options:
                 f"`{key}` of a miniature dataset: {error.message}; config/README.md describes the "
                 "options"
             )
+        examples = {f"examples.{split}": count for split, count in given["examples"].items()}
+        for key, value in {**given, **examples}.items():
+            # For jsonschema, 2.0 is an integer.
+            if key in _WHOLE and type(value) is not int:
+                raise InputError(
+                    f"`options.{key}` of a miniature dataset: {value!r} is not a whole number; write "
+                    f"{int(value)}"
+                )
         options = cls(**given)
         if options.kind_fraction + options.exact_fraction > 1:
             raise InputError(
