@@ -509,6 +509,7 @@ MODULES: dict[str, Line] = {
         NAMES | PASSAGES | QUALITY | {"held_out"}, only={"task": ["ner", "retrieval"]}),
     "data.reader_options": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     "data.readers": Line(NOTHING),
+    "study.targets": Line(NOTHING),
     "tokenization.examples": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
     "tokenization.tables": Line(RETRIEVED),
     **dict.fromkeys(
