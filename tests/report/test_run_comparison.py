@@ -285,6 +285,12 @@ def test_a_file_of_another_version_is_named_in_the_error(tmp_path: Path) -> None
     write_json({"configuration": {}}, tmp_path / "results/provenance.json")
     with pytest.raises(InputError, match=r"provenance\.json has no code, so another version"):
         read_run(BASE, tmp_path)
+    parts: dict[str, Any] = {
+        name: {} for name in ("configuration", "code", "packages", "inputs", "python")
+    }
+    write_json(parts, tmp_path / "results/provenance.json")
+    with pytest.raises(InputError, match=r"provenance\.json has no tasks, so another version"):
+        read_run(BASE, tmp_path)
 
 
 def test_the_path_of_a_run_is_no_name(tmp_path: Path) -> None:

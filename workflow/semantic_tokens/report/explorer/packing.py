@@ -70,7 +70,11 @@ def similarities(embeddings: torch.Tensor, token_to_group: np.ndarray) -> Simila
 
 
 def sense_columns(senses: Mapping[tuple[int, str], str]) -> dict[str, list[Any]]:
-    """:func:`~semantic_tokens.grouping.inspection.word_senses` as columns sorted by token; languages and glosses are numbered."""
+    """The senses of words as columns sorted by token; languages and glosses are numbered.
+
+    Args:
+        senses: from :func:`~semantic_tokens.grouping.inspection.word_senses`.
+    """
     languages = sorted({language for _, language in senses})
     glosses = sorted(set(senses.values()) | {""})
     number_of = {gloss: number for number, gloss in enumerate(glosses)}

@@ -93,16 +93,19 @@ def read_run(name: str, root: str | Path = ".") -> Run:
         found.setdefault(cell, {})[Training(replicate, seed)] = path
     if not found:
         raise InputError(f"run {name} has no scores yet: the folder {scores} is empty")
-    path = root / in_run("results/provenance.json", name)
-    provenance = read_json(path) if path.is_file() else None
+    described_in = root / in_run("results/provenance.json", name)
+    provenance = read_json(described_in) if described_in.is_file() else None
     if provenance is not None:
-        _check_version(provenance, ("configuration", "code", "packages", "inputs", "python"), path)
+        needed = ("configuration", "code", "packages", "inputs", "python")
+        _check_version(provenance, needed, described_in)
     configuration = recorded(name, root)
-    if configuration is None and provenance is not None:
+    if configuration is not None:
+        described_in = root / in_run(RECORD, name)
+    elif provenance is not None:
         configuration = provenance["configuration"]
     if configuration is not None:
         needed = ("tasks", "evaluation_split", "replicates", "seeds", "significance")
-        _check_version(configuration, needed, root / in_run(RECORD, name))
+        _check_version(configuration, needed, described_in)
     return Run(name, found, configuration, provenance, root)
 
 
