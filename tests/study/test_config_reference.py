@@ -174,6 +174,17 @@ def test_comment_with_an_unknown_schema_or_key_is_refused(tmp_path: Path) -> Non
         updated(comment.format(": second"), tmp_path)
 
 
+def test_defaults_are_those_of_the_configuration_that_is_always_read(tmp_path: Path) -> None:
+    comment = "<!-- keys of s.json -->\n<!-- end of keys -->\n"
+    (tmp_path / "s.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(
+        "first: set\nnamed: {mine: {kind: a, options: {depth: 7}}}\n", encoding="utf-8"
+    )
+    page = updated(comment, tmp_path)
+    assert "| `first` | text | A \\| B. | `set` |" in page
+    assert "| a, b | integer | | `3` |" in page
+
+
 def test_command_writes_the_page_and_repeating_it_changes_nothing(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text(

@@ -11,6 +11,8 @@ names, the table has all keys:
 
 If a key in the comment ends with a dot, the table shows only the keys below it, without their
 prefix. For a schema that describes the rows of a table, write ``columns`` instead of ``keys``.
+The default of a key is its value in ``config.yaml`` beside the page, which is always read, or else
+the schema's default.
 """
 
 import argparse
@@ -20,7 +22,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import yaml
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import atomic_file
@@ -152,7 +157,12 @@ def _spelt(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _default(key: Key) -> str:
+def _default(key: Key, configured: Mapping[str, Any]) -> str:
+    value: Any = configured
+    for name in key.path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    if value is not None and not isinstance(value, Mapping):
+        return f"`{_spelt(value)}`"
     if key.is_required:
         return "required"
     if "default" not in key.schema or key.schema["default"] == {}:
@@ -160,12 +170,19 @@ def _default(key: Key) -> str:
     return f"`{_spelt(key.schema['default'])}`"
 
 
-def table(keys: Iterable[Key], hidden: str = "", what: str = "key") -> str:
+def table(
+    keys: Iterable[Key],
+    hidden: str = "",
+    what: str = "key",
+    configured: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
     """Keys as a table in Markdown.
 
     Args:
         hidden: a prefix of all paths, which the table leaves out.
         what: the name of the keys, ``key`` or ``column``.
+        configured: the configuration that is always read. Its values are the defaults of keys
+            without a name that the user chooses.
     """
     lines: dict[tuple[str, ...], list[str]] = {}
     for key in keys:
@@ -174,7 +191,7 @@ def table(keys: Iterable[Key], hidden: str = "", what: str = "key") -> str:
             f"`{name}`",
             values_of(key.schema),
             key.schema.get("description", ""),
-            _default(key),
+            _default(key, configured),
         )
         lines.setdefault(cells, []).append(key.only)
     header = [what, "values", "description", "default"]
@@ -218,18 +235,24 @@ def updated(page: str, folder: Path) -> str:
     """A page with updated tables.
 
     Args:
-        folder: the folder to which the names of schemas are relative.
+        folder: the folder to which the names of schemas are relative. Its ``config.yaml``, if there
+            is one, has defaults.
 
     Raises:
         InputError: a comment names a schema or a key that does not exist.
     """
+
+    always_read = folder / "config.yaml"
+    configured = (
+        yaml.safe_load(always_read.read_text(encoding="utf-8")) if always_read.is_file() else {}
+    )
 
     def with_table(match: re.Match[str]) -> str:
         path = folder / match["schema"]
         if not path.is_file():
             raise InputError(f"there is no schema {path}; correct the comment that names it")
         keys, hidden = shown(match["keys"], json.loads(path.read_text(encoding="utf-8")))
-        return f"{match['begin']}\n{table(keys, hidden, match['what'])}\n{match['end']}"
+        return f"{match['begin']}\n{table(keys, hidden, match['what'], configured)}\n{match['end']}"
 
     return _TABLE.sub(with_table, page)
 
