@@ -181,7 +181,7 @@ def test_defaults_are_those_of_the_configuration_that_is_always_read(tmp_path: P
         "first: set\nnamed: {mine: {kind: a, options: {depth: 7}}}\n", encoding="utf-8"
     )
     page = updated(comment, tmp_path)
-    assert "| `first` | text | A \\| B. | `set` |" in page
+    assert "| `first` | | text | A \\| B. | `set` |" in page
     assert "| a, b | integer | | `3` |" in page
 
 
