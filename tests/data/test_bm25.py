@@ -164,7 +164,10 @@ def test_pool_holds_judged_passages_bm25_candidates_and_random_others() -> None:
         for i in range(50)
         for language in ("eng", "deu")
     ]
-    queries = [{"id": "q1", "relevant": {"eng7": 1}}, {"id": "q2", "relevant": {"deu9": 1}}]
+    queries = [
+        {"id": "q1", "relevant": {"eng7": 1}, "irrelevant": ["eng30"]},
+        {"id": "q2", "relevant": {"deu9": 1}},
+    ]
     candidates = [
         {"id": "q1", "candidates": ["eng1", "eng2", "eng3"]},
         {"id": "q2", "candidates": ["deu1"]},
@@ -180,11 +183,11 @@ def test_pool_holds_judged_passages_bm25_candidates_and_random_others() -> None:
         assert len(set(chosen)) == len(chosen)
         return set(chosen)
 
-    required = {"eng7", "deu9", "eng1", "eng2", "deu1"}
+    required = {"eng7", "eng30", "deu9", "eng1", "eng2", "deu1"}
     assert pool(0) == required
     with_random = pool(5)
     assert required < with_random < pool(12)
-    for language, count in (("eng", 3 + 5), ("deu", 2 + 5)):
+    for language, count in (("eng", 4 + 5), ("deu", 2 + 5)):
         assert sum(name.startswith(language) for name in with_random) == count
     assert pool(5, seed=2) != with_random
     assert pool(1000) == {passage["id"] for passage in passages}

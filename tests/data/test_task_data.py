@@ -89,6 +89,8 @@ def test_valid_examples_pass_unchanged(kind: str) -> None:
         ("pair_classification", {"language": "xx"}, "not known"),
         ("ranking", {"relevant": {"p1": 0}}, "positive integer"),
         ("ranking", {"relevant": {}}, "`relevant` is empty"),
+        ("ranking", {"irrelevant": "p2"}, "`irrelevant` is 'p2' and must be a list"),
+        ("ranking", {"irrelevant": [2]}, "must be a list of ids"),
         ("passage", {"text": ""}, "`text` is empty"),
     ],
 )
@@ -355,7 +357,8 @@ def test_malformed_squad_json_is_named_in_the_error(
 def xquad(tmp_path: Path) -> Path:
     for code in ("de", "zh"):
         contexts = [f"Absatz {code} {i}" for i in range(40)]
-        squad_file(tmp_path / f"xquad.{code}.json", {"A": contexts}, "q")
+        articles = {f"A{part}": contexts[part : part + 5] for part in range(0, 40, 5)}
+        squad_file(tmp_path / f"xquad.{code}.json", articles, "q")
     return tmp_path
 
 
@@ -375,11 +378,13 @@ def test_xquad_paragraphs_are_split_the_same_in_all_languages(xquad: Path) -> No
         assert paragraphs[split, "deu"] == paragraphs[split, "zho"] != set()
     by_split = [paragraphs[split, "deu"] for split in ("train", "dev", "test")]
     assert sum(map(len, by_split)) == len(set().union(*by_split)) == 40
-    assert {e["cluster"] for e in splits["test"]} == paragraphs["test", "deu"]
+    for query in splits["test"]:  # an article has five paragraphs
+        paragraph = int(next(iter(query["relevant"])).split("-")[1])
+        assert query["cluster"] == f"A{5 * (paragraph // 5)}"
     query = splits["test"][0]
     (passage,) = query["relevant"]
     text = next(p["text"] for p in splits["passages"] if p["id"] == passage)
-    assert query["query"] == f"q-A-{text.split()[-1]}-{query['id'][-1]}?"
+    assert query["query"] == f"q-{query['cluster']}-{text.split()[-1]}-{query['id'][-1]}?"
 
 
 def test_xquad_that_is_not_parallel_is_refused(xquad: Path) -> None:
@@ -540,7 +545,7 @@ def test_miracl_pool_keeps_all_judged_passages(miracl: Path) -> None:
 def test_missing_miracl_files_are_named_in_the_error(miracl: Path) -> None:
     corpus = miracl / "corpus/miracl-corpus-v1.0-yo"
     (corpus / "docs-0.jsonl.gz").unlink()
-    with pytest.raises(InputError, match=r"20 relevant passages are not .*'yor-.*' in yor"):
+    with pytest.raises(InputError, match=r"40 judged passages are not .*'yor-.*' in yor"):
         read("miracl", miracl, {"dev_fraction": 0.3})
     (corpus / "docs-1.jsonl.gz").unlink()
     with pytest.raises(InputError, match=r"docs-\*\.jsonl\.gz for yor"):
@@ -857,6 +862,13 @@ def test_malformed_line_of_a_user_file_is_named_in_the_error(
 def test_relevant_passage_in_another_language_is_refused(user_ranking: Path) -> None:
     write_json_lines(user_ranking / "passages.jsonl", [VALID["passage"] | {"language": "eng"}])
     with pytest.raises(InputError, match="first 'p1' in yor"):
+        read("jsonl", user_ranking, kind="ranking")
+
+
+def test_irrelevant_passage_that_does_not_exist_is_refused(user_ranking: Path) -> None:
+    query = VALID["ranking"] | {"id": "train", "irrelevant": ["p1", "p2"]}
+    write_json_lines(user_ranking / "train.jsonl", [query])
+    with pytest.raises(InputError, match=r"1 judged passages .* first 'p2' in yor"):
         read("jsonl", user_ranking, kind="ranking")
 
 

@@ -15,6 +15,7 @@ from semantic_tokens.embeddings import alignment
 from semantic_tokens.embeddings.alignment import (
     TranslationPairs,
     align,
+    connected_translations,
     info_nce,
     known_positives,
     merge_pairs,
@@ -28,6 +29,7 @@ from semantic_tokens.embeddings.alignment_quality import (
     translation_test,
 )
 from semantic_tokens.errors import InputError
+from semantic_tokens.grouping.lexicon_components import lexicon_groups
 from semantic_tokens.tokenization.vocabulary import single_subword_id, unigram_tokenizer
 
 
@@ -119,6 +121,16 @@ def test_concepts_with_the_same_name_in_two_lexicons_stay_distinct():
 def test_pair_found_in_two_concepts_is_kept_once():
     entries = entries_of(("x", "eng", "a"), ("x", "deu", "b"), ("y", "deu", "b"), ("y", "eng", "a"))
     assert single_subword_pairs(entries, {"a": 5, "b": 2}.get).token_ids.tolist() == [[2, 5]]
+
+
+def test_all_words_of_a_concept_in_two_languages_are_connected():
+    """Also if there are too many for all pairs, and for words of one language beside each other."""
+    entries = entries_of(*(("x", "deu" if i < 700 else "nld", str(i)) for i in range(1400)))
+    entries += entries_of(("y", "deu", "1400"), ("y", "deu", "1401"))  # no translation
+    pairs = connected_translations(entries, int)
+    groups = lexicon_groups(torch.randn(1402, 2), pairs)
+    sizes = torch.bincount(groups.token_to_group)
+    assert sorted(sizes.tolist()) == [1, 1, 1400]
 
 
 @pytest.mark.parametrize(("words", "limit"), [(40, 100), (41, 200), (30, 10), (7, 20)])

@@ -257,6 +257,29 @@ def test_comparison_with_chance_is_paired_by_item() -> None:
     assert scores.is_above_chance("better")
 
 
+def test_score_of_a_model_trained_on_one_language_is_that_of_its_transfer() -> None:
+    english = ROW | {"training": "eng"}
+    by_training = {
+        "eng": {"deu": 0.3, "eng": 0.9, "swa": 0.5},
+        "all-languages": {"deu": 0.6, "eng": 0.9, "swa": 0.6},
+    }
+    scores = even_scores(
+        [english, ROW], ["nli"], [1, 2], lambda row, *_: by_training[row["training"]],
+        chance={"nli": 0.2},
+    )  # fmt: skip
+    task, (transfer, everything) = scores["nli"], map(experiment_name, (english, ROW))
+    assert task.languages_of(transfer) == ["deu", "swa"]
+    assert scores.of(english, "nli").value == pytest.approx(0.4)
+    assert scores.of(english, "nli").std == 0
+    assert scores.of(ROW, "nli").value == pytest.approx(0.7)
+    # beside each other, both are in the other languages
+    assert task.draws(everything, transfer)[0] == pytest.approx(0.6)
+    assert task.draws(transfer, everything)[0] == pytest.approx(0.4)
+    assert task.in_language(transfer, "eng").value == pytest.approx(0.9)
+    only = even_scores([english], ["nli"], [1], lambda *_: {"eng": 0.9}, chance=0.2)
+    assert only.of(english, "nli").value == pytest.approx(0.9)
+
+
 def test_baselines_are_compared_with_the_mean_over_seeds() -> None:
     rows = [ROW]
     values = {1: 0.4, 2: 0.6}

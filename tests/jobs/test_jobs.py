@@ -138,6 +138,24 @@ def raise_memory_error() -> None:
     raise memory_error_of("torch")
 
 
+def test_input_error_of_one_process_ends_those_that_wait_for_it(
+    snakemake: SimpleNamespace,
+) -> None:
+    with pytest.raises(SystemExit), job(snakemake):
+        in_processes(2, fail_in_the_second_process)
+    (line,) = log_text(snakemake).splitlines()
+    assert line.endswith("align: lexicon.tsv, line 2: fix it")
+
+
+def fail_in_the_second_process() -> None:
+    import torch
+
+    torch.distributed.init_process_group("gloo")
+    if os.environ["RANK"] == "1":
+        raise InputError("lexicon.tsv, line 2: fix it")
+    torch.distributed.barrier()
+
+
 def test_input_error_ends_in_one_line(snakemake: SimpleNamespace) -> None:
     with pytest.raises(SystemExit), job(snakemake):
         raise InputError("lexicon.tsv, line 2: fix it")

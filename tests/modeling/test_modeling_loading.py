@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tiny import character_tokenizer
 from torch.nn import functional
 from transformers import (
+    AttentionInterface,
     AutoModel,
     AutoModelForMaskedLM,
     BertConfig,
@@ -274,6 +276,22 @@ def test_missing_head_is_initialised_by_the_seed_and_saved(
     assert not torch.equal(dense(load_masked_lm(folder, seed=6)), dense(model))
     save_model(model, ModelFiles(folder), tmp_path / "tokenizer", tmp_path / "made")
     assert torch.equal(dense(load_masked_lm(tmp_path / "made", seed=6)), dense(model))
+
+
+def test_attention_that_needs_a_gpu_is_not_run_before_the_training(backbone: Backbone) -> None:
+    """Such as flash attention, which refuses float32 and CPUs."""
+
+    def refuses(*given: Any, **named: Any) -> Any:
+        raise RuntimeError("only supports fp16 and bf16")
+
+    AttentionInterface.register("refuses_cpus", refuses)
+    plain = load_masked_lm(files_of(backbone[0], embeddings_of(backbone[1])))
+    plain.set_attn_implementation("refuses_cpus")
+    model = MaskedLanguageModel(plain)
+    assert plain.config._attn_implementation == "refuses_cpus"
+    ids, _ = texts()
+    with pytest.raises(RuntimeError, match="only supports"):
+        model(ids, ids)
 
 
 def test_padding_columns_stay_zero_through_training(backbone: Backbone, tmp_path: Path) -> None:

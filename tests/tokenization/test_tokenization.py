@@ -408,6 +408,19 @@ def test_dataset_of_every_kind_is_tokenized(tmp_path: Path, kind: str) -> None:
         assert query[:3] == encoded[0][:3] and passage == encoded[1]
 
 
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_an_empty_dev_split_becomes_an_empty_table(tmp_path: Path, kind: str) -> None:
+    """``dev_fraction: 0`` leaves it empty."""
+    character_tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "dev.jsonl").touch()
+    table = tmp_path / "dev.parquet"
+    arguments = (kind, [tmp_path / "dev.jsonl"], tmp_path / "tokenizer.json", [table])
+    tokenize_dataset(*arguments, EXAMPLES[kind][1])
+    assert list(read_table(table)) == []
+    assert "input_ids" in parquet.read_schema(table).names
+    assert list(token_ids_in([table], SpecialTokens.of(character_tokenizer()))) != []
+
+
 # Packed corpora
 
 

@@ -4,7 +4,7 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.data.lexicons.table import read_lexicon
-    from semantic_tokens.embeddings.alignment import single_subword_pairs
+    from semantic_tokens.embeddings.alignment import connected_translations
     from semantic_tokens.embeddings.matrix import load_embeddings
     from semantic_tokens.grouping.lexicon_components import lexicon_groups
     from semantic_tokens.tokenization.vocabulary import (
@@ -15,7 +15,7 @@ with job(snakemake):
 
     tokenizer = load_tokenizer(snakemake.input.tokenizer)
     entries = [entry for path in snakemake.input.lexicons for entry in read_lexicon(path)]
-    pairs = single_subword_pairs(entries, lambda word: single_subword_id(tokenizer, word))
+    pairs = connected_translations(entries, lambda word: single_subword_id(tokenizer, word))
     embeddings = load_embeddings(snakemake.input.embeddings)
-    groups = lexicon_groups(embeddings, pairs.token_ids, singletons=special_ids(tokenizer))
+    groups = lexicon_groups(embeddings, pairs, singletons=special_ids(tokenizer))
     groups.save(snakemake.output.groups)

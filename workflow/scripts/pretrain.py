@@ -24,6 +24,7 @@ with job(snakemake):
             objective=Objective(**params.objective),
             held_out=output.held_out,
             checkpoint=params.checkpoint,
+            code=params.code,
             tracking=Tracking(
                 output.steps,
                 name=tracked_name(folder, "pretrain", *groups),

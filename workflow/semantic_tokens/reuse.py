@@ -9,11 +9,12 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from transformers import (
@@ -21,8 +22,14 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.data.lexicons.published import table
-from semantic_tokens.embeddings.alignment import TranslationPairs, align, single_subword_pairs
+from semantic_tokens.embeddings.alignment import (
+    TranslationPairs,
+    align,
+    connected_translations,
+    single_subword_pairs,
+)
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import (
     atomic_file,
@@ -65,6 +72,8 @@ from semantic_tokens.tokenization.vocabulary import (
 )
 
 log = logging.getLogger(__name__)
+
+Pairs = TypeVar("Pairs", TranslationPairs, np.ndarray)
 
 #: Additional files: ``token_to_group`` [V] and ``weight`` [V', d]; the members of every group; and
 #: the settings.
@@ -179,9 +188,9 @@ def semantic_version(
         check_push(push_to_hub)
     singletons = special_ids(tokenizer, with_unused=not cluster_unused)
     if method == "lexicon":
-        pairs = _pairs(tokenizer, lexicons)
+        pairs = _pairs(connected_translations, tokenizer, lexicons)
         kept = embeddings[:, :dimension].contiguous()
-        groups = lexicon_groups(kept, pairs.token_ids, singletons=special_ids(tokenizer))
+        groups = lexicon_groups(kept, pairs, singletons=special_ids(tokenizer))
     else:
         count = round(ratio * subwords)
         if not len(singletons) < count:
@@ -190,7 +199,8 @@ def semantic_version(
                 f"{len(singletons)} subwords are groups of one; take a larger ratio"
             )
         if lexicons:
-            embeddings, training = align(embeddings, _pairs(tokenizer, lexicons), seed=seed)
+            words = _pairs(single_subword_pairs, tokenizer, lexicons)
+            embeddings, training = align(embeddings, words, seed=seed)
             log.info("aligned %d pairs of %d subwords", training.pairs, training.subwords)
         groups = kmeans_groups(
             embeddings[:, :dimension].contiguous(),
@@ -423,9 +433,13 @@ def _embeddings(files: Sequence[Path], empty: PreTrainedModel, subwords: int) ->
     return values
 
 
-def _pairs(tokenizer: PreTrainedTokenizerFast, lexicons: Sequence[str | Path]) -> TranslationPairs:
+def _pairs(
+    paired: Callable[[list[Entry], Callable[[str], int | None]], Pairs],
+    tokenizer: PreTrainedTokenizerFast,
+    lexicons: Sequence[str | Path],
+) -> Pairs:
     entries = [entry for path in lexicons for entry in table(Path(path))]
-    pairs = single_subword_pairs(entries, lambda word: single_subword_id(tokenizer, word))
+    pairs = paired(entries, lambda word: single_subword_id(tokenizer, word))
     if not len(pairs):
         raise InputError(
             f"{', '.join(map(str, lexicons))}: no two words of a concept are single subwords of "

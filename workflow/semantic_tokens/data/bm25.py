@@ -204,11 +204,11 @@ def pool_passages(
     random_per_language: int,
     seed: int,
 ) -> Iterator[Mapping[str, Any]]:
-    """A smaller collection: relevant passages, BM25's first passages, and a random sample of the
+    """A smaller collection: judged passages, BM25's first passages, and a random sample of the
     others. Retrieval is easier in it than in the entire collection.
 
     Args:
-        queries: queries with ``relevant``.
+        queries: queries with ``relevant``, and optionally ``irrelevant``.
         candidates: BM25's lists, ``{"id", "candidates"}``.
         depth: the number of passages from each list.
         random_per_language: the number of random passages per language.
@@ -217,7 +217,11 @@ def pool_passages(
     Yields:
         passages; only the order within a language is defined.
     """
-    named = {passage for query in queries for passage in query["relevant"]}
+    named = {
+        passage
+        for query in queries
+        for passage in (*query["relevant"], *query.get("irrelevant", ()))
+    }
     named |= {passage for row in candidates for passage in row["candidates"][:depth]}
     drawn: dict[str, list[tuple[float, str, Mapping[str, Any]]]] = {}
     for passage in tqdm(passages, desc="pooling passages", unit="passage", mininterval=2):

@@ -87,14 +87,8 @@ def single_subword_pairs(
         no pairs if no concept has two such words.
     """
     random = np.random.default_rng(seed)
-    concepts: dict[tuple[str, str], dict[int, set[str]]] = {}
-    for entry in entries:
-        token = token_id_of(entry.word)
-        if token is not None:
-            tokens = concepts.setdefault((entry.source, entry.concept), {})
-            tokens.setdefault(token, set()).add(entry.language)
     pairs, concept_ids = [], []
-    for concept_id, tokens in enumerate(concepts.values()):
+    for concept_id, tokens in enumerate(_languages_by_concept(entries, token_id_of)):
         for first, second in _paired(sorted(tokens), max_pairs_per_concept, random):
             if len(tokens[first] | tokens[second]) > 1:
                 pairs.append((first, second))
@@ -102,6 +96,42 @@ def single_subword_pairs(
     return _each_once(
         np.array(pairs, dtype=np.int64).reshape(-1, 2), np.array(concept_ids, dtype=np.int64)
     )
+
+
+def connected_translations(
+    entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
+) -> np.ndarray:
+    """The fewest pairs that connect all words of each concept that are single subwords (Appendix F).
+
+    A concept needs words of two languages. Then each of its words has a translation among the
+    others, and its translations connect them all.
+
+    Args:
+        entries, token_id_of: as in :func:`single_subword_pairs`.
+
+    Returns:
+        [P, 2] int64, token ids.
+    """
+    pairs = [
+        pair
+        for tokens in _languages_by_concept(entries, token_id_of)
+        if len(set().union(*tokens.values())) > 1
+        for pair in itertools.pairwise(sorted(tokens))
+    ]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _languages_by_concept(
+    entries: Iterable[Entry], token_id_of: Callable[[str], int | None]
+) -> list[dict[int, set[str]]]:
+    """For each concept: token id of a word that is a single subword -> the word's languages."""
+    concepts: dict[tuple[str, str], dict[int, set[str]]] = {}
+    for entry in entries:
+        token = token_id_of(entry.word)
+        if token is not None:
+            tokens = concepts.setdefault((entry.source, entry.concept), {})
+            tokens.setdefault(token, set()).add(entry.language)
+    return list(concepts.values())
 
 
 def token_ids_by_language(

@@ -6,6 +6,7 @@ The intervals are those of :mod:`semantic_tokens.evaluation.bootstrap`.
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from semantic_tokens.evaluation.bootstrap import (
     resampled_by_language,
     scores_by_run,
 )
-from semantic_tokens.study.experiments import ExperimentRow, recipe_of
+from semantic_tokens.study.experiments import ALL_LANGUAGES, ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import PATTERNS
 from semantic_tokens.study.replicates import in_replicate, seed_in
 from semantic_tokens.tasks.scored_items import ScoredItem, read_items
@@ -83,9 +84,13 @@ def _spreads(runs: np.ndarray) -> tuple[float | None, float | None]:
 class TaskScores:
     """The scores of some experiments and baselines in one task, on the same resampled items.
 
+    A score is a mean over languages. The score of a model that was trained on one language is for
+    transfer to the others, so it leaves this language out (section 4.5).
+
     Args:
         models: name -> its items by run, sorted by replicate; all models have the same number.
         replicates: the number of replicates.
+        languages_trained_on: name -> the only language on which this model was trained.
     """
 
     def __init__(
@@ -94,17 +99,21 @@ class TaskScores:
         models: Mapping[str, Iterable[list[ScoredItem]]],
         resampling: Resampling,
         replicates: int = 1,
+        languages_trained_on: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.resampling = resampling
         self.replicates = replicates
+        self._trained_on = languages_trained_on
         self._place = {name: place for place, name in enumerate(models)}
         self._items = items = gather(models, task)
         self._by_run = scores_by_run(items)
         self.counts = {language: len(names) for language, names in items.clusters.items()}
-        total = np.zeros((1 + resampling.resamples, len(models)))
-        for _, scores in resampled_by_language(items, resampling, replicates):
-            total += scores
-        self._draws = total / len(self.counts)
+        self._total = np.zeros((1 + resampling.resamples, len(models)))
+        self._left_out: dict[str, np.ndarray] = {}
+        for language, scores in resampled_by_language(items, resampling, replicates):
+            self._total += scores
+            if language in languages_trained_on.values():
+                self._left_out[language] = scores
 
     def __contains__(self, name: str) -> bool:
         return name in self._place
@@ -129,15 +138,29 @@ class TaskScores:
             found[language] = np.concatenate([scores[:1], edges, above])
         return found
 
-    def draws(self, name: str) -> np.ndarray:
-        """[1 + resamples], the score on the actual items, then on every sample."""
-        column: np.ndarray = self._draws[:, self._place[name]]
-        return column
+    def languages_of(self, *names: str) -> list[str]:
+        """The languages of the mean in which these models are compared: all but those on which one
+        of them alone was trained. If no other is tested, it is all languages."""
+        trained = {self._trained_on.get(name) for name in names}
+        return [code for code in self.languages if code not in trained] or self.languages
+
+    def draws(self, name: str, *beside: str) -> np.ndarray:
+        """[1 + resamples], the score on the actual items, then on every sample.
+
+        Args:
+            beside: other models with which it is compared, in the same languages.
+        """
+        place = self._place[name]
+        languages = self.languages_of(name, *beside)
+        left_out = [self._left_out[c][:, place] for c in self.languages if c not in languages]
+        found: np.ndarray = (self._total[:, place] - sum(left_out)) / len(languages)
+        return found
 
     def estimate(self, name: str) -> Estimate:
         """The score, a mean over languages and runs."""
         draws = self.draws(name)
-        runs = np.mean([by_run[self._place[name]] for by_run in self._by_run.values()], axis=0)
+        of_languages = [self._by_run[code][self._place[name]] for code in self.languages_of(name)]
+        runs = np.mean(of_languages, axis=0)
         spreads = _spreads(runs.reshape(self.replicates, -1))
         return Estimate(float(draws[0]), *self.resampling.interval(draws), *spreads)
 
@@ -172,10 +195,17 @@ class TaskScores:
             language: for the score in this language; None for the mean over languages.
         """
         if language is None:
-            low, _ = self.resampling.interval(self.draws(name) - self.draws("chance"))
+            low, _ = self.resampling.interval(self.draws(name) - self.draws("chance", name))
         else:
             low = float(self._by_language[language][3, self._place[name]])
         return low > _ROUNDING
+
+
+def languages_trained_on(rows: Iterable[ExperimentRow]) -> dict[str, str]:
+    """Name of an experiment -> the only language on which it is trained, if there is only one."""
+    return {
+        experiment_name(row): row["training"] for row in rows if row["training"] != ALL_LANGUAGES
+    }
 
 
 def read_runs(
@@ -215,7 +245,9 @@ class Scores:
                 items = baseline_of(baseline, task)
                 if items is not None:
                     models[baseline] = [items] * (len(runs.seeds) * runs.replicates)
-            self._tasks[task] = TaskScores(task, models, resampling, runs.replicates)
+            self._tasks[task] = TaskScores(
+                task, models, resampling, runs.replicates, languages_trained_on(rows)
+            )
 
     def __getitem__(self, task: str) -> TaskScores:
         return self._tasks[task]

@@ -18,6 +18,7 @@ from semantic_tokens.evaluation.scores import (
     TaskScores,
     Trainings,
     experiment_name,
+    languages_trained_on,
     read_runs,
 )
 from semantic_tokens.study.experiments import ExperimentRow
@@ -101,11 +102,12 @@ def significance(
             name: read_runs(items_of, row, task, runs)
             for name, row in zip(names, rows, strict=True)
         }
-        scores = TaskScores(task, models, resampling, runs.replicates)
+        scores = TaskScores(task, models, resampling, runs.replicates, languages_trained_on(rows))
         lines: list[dict[str, Any]] = []
         for pair in comparisons(rows):
             first, second = names[pair.first], names[pair.second]
-            differences = scores.draws(first) - scores.draws(second)
+            of_first, of_second = scores.draws(first, second), scores.draws(second, first)
+            differences = of_first - of_second
             low, high = resampling.interval(differences)
             lines.append(
                 {
@@ -113,8 +115,8 @@ def significance(
                     "compared": pair.compared,
                     "first": first,
                     "second": second,
-                    "first_score": scores.draws(first)[0],
-                    "second_score": scores.draws(second)[0],
+                    "first_score": of_first[0],
+                    "second_score": of_second[0],
                     "difference": differences[0],
                     "low": low,
                     "high": high,

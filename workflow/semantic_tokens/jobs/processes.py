@@ -5,7 +5,9 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from semantic_tokens.errors import InputError
@@ -37,8 +39,6 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
     """
     if count <= 1:
         return function(*args, **named)
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     config = LaunchConfig(
@@ -56,27 +56,48 @@ def in_processes(count: int, function: Callable[..., Result], *args: Any, **name
         for handler in logging.getLogger().handlers
         if isinstance(handler, logging.FileHandler)
     ]
+    with tempfile.TemporaryDirectory(prefix="processes-") as folder:
+        return _launched(
+            lambda: elastic_launch(config, _call)(files, folder, function, args, named), folder
+        )
+
+
+def _launched(launch: Callable[[], dict[int, Any]], folder: str) -> Any:
+    """Launch processes, and turn their end into a result or an exception of :func:`in_processes`.
+
+    Args:
+        folder: where a process with an InputError writes its message before it ends. The launcher
+            then ends the others, which may be waiting for it.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    launcher = logging.getLogger("torch.distributed.elastic")
+    level = launcher.level
+    # The launcher logs what it also raises.
+    launcher.setLevel(logging.CRITICAL)
     try:
         with _no_main_script(), _same_signal_handlers():
-            results = elastic_launch(config, _call)(files, function, args, named)
+            results = launch()
     except SignalException as error:  # the processes have ended
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from error
         raise SystemExit(128 + error.sigval) from error
     except ChildFailedError as error:
+        if messages := sorted(Path(folder).iterdir()):
+            raise InputError(messages[0].read_text(encoding="utf-8")) from None
         _, failure = error.get_first_failure()
         if failure.exitcode != -signal.SIGKILL:
             raise
         raise InputError(
-            f"one of the {count} processes was killed from outside (process {failure.pid}), as "
+            f"one of the processes was killed from outside (process {failure.pid}), as "
             "happens if there is too little memory; lower `device_batch_size` or raise "
             "`memory_mb.training` in the config, and run the same command again: it continues from its "
             "checkpoint"
         ) from error
-    message, result = results[0]
-    if message is not None:
-        raise InputError(message)
-    return result
+    finally:
+        launcher.setLevel(level)
+    return results[0]
 
 
 @contextlib.contextmanager
@@ -106,8 +127,12 @@ def _same_signal_handlers() -> Iterator[None]:
 
 
 def _call(
-    log_files: list[str], function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
-) -> tuple[str | None, Any]:
+    log_files: list[str],
+    folder: str,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    named: dict[str, Any],
+) -> Any:
     import torch
 
     if is_first_process():
@@ -117,5 +142,6 @@ def _call(
     try:
         result = function(*args, **named)
     except InputError as error:
-        return str(error), None
-    return None, result if is_first_process() else None
+        (Path(folder) / os.environ["RANK"]).write_text(str(error), encoding="utf-8")
+        raise SystemExit(1) from None
+    return result if is_first_process() else None

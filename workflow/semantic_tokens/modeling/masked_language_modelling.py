@@ -47,7 +47,9 @@ class MaskedLanguageModel(nn.Module):
 
     def _check(self) -> None:
         """Run the head on one text, because the decoders of some families are not plain layers."""
-        was_training = self.model.training
+        was_training, attention = self.model.training, self.model.config._attn_implementation
+        if attention not in ("eager", "sdpa"):  # others may need a GPU, or half precision
+            self.model.set_attn_implementation("eager")
         try:
             with torch.no_grad():
                 self.model.eval()(input_ids=torch.zeros((1, 16), dtype=torch.int64))
@@ -56,6 +58,8 @@ class MaskedLanguageModel(nn.Module):
                 f"{type(self.model).__name__} cannot be pretrained over semantic tokens ({error}); "
                 "use `asis` in the row's `pretraining`"
             ) from error
+        if attention not in ("eager", "sdpa"):
+            self.model.set_attn_implementation(attention)
         self.model.train(was_training)
 
     def forward(self, input_ids: torch.Tensor, masked_tokens: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 from semantic_tokens.errors import InputError
 from semantic_tokens.plan.architecture import Architecture
 from semantic_tokens.plan.study import FLOAT, Pools, Study, groups_in, model_bytes
-from semantic_tokens.study.experiments import ExperimentRow, recipe_of
+from semantic_tokens.study.experiments import ALL_LANGUAGES, ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import Recipe, lexicons_of, segmentation_of
 
 # BM25 splits passages by language; its index has 8 bytes per different word of a passage.
@@ -268,7 +268,7 @@ class _Tally:
                 if architecture:
                     kept = _checkpoints(task["training"], model_bytes(recipe, architecture))
                     cost.scratch = max(cost.scratch, kept)
-                if training != "all-languages":
+                if training != ALL_LANGUAGES:
                     cost.leave_out(f"training in {training} only", seeds)
                     continue
                 job = partial(self.study.fine_tuning, recipe, name, self.pools)

@@ -13,7 +13,7 @@ import pandas as pd
 from semantic_tokens.errors import InputError
 from semantic_tokens.plan.study import Study
 from semantic_tokens.plan.throughput import Throughput
-from semantic_tokens.study.experiments import ExperimentRow, recipe_of
+from semantic_tokens.study.experiments import ALL_LANGUAGES, ExperimentRow, recipe_of
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _trainings(
             (f"fine_tune/{recipe.path}/{task}/{training}/seed-{seed}.tsv", task)
             for task in study.tasks
             for seed in study.seeds
-            if training == "all-languages"
+            if training == ALL_LANGUAGES
         ]
         for name, task in wanted:
             if (benchmarks / name).is_file():

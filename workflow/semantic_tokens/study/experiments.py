@@ -44,6 +44,9 @@ _PATHS = {
 }
 _SINGULAR = {"corpora": "corpus"}
 
+#: The value of ``training`` for all languages of the training data.
+ALL_LANGUAGES = "all-languages"
+
 
 @dataclass(frozen=True)
 class Experiment:

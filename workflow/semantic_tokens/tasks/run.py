@@ -203,6 +203,7 @@ def fine_tune_from_files(
     tables: Sequence[str | Path],
     *,
     data: Sequence[str | Path] = (),
+    code: str = "",
     keep_predictions: bool = False,
     **training: Any,
 ) -> tuple[dict[str, Any], list[ScoredItem], Predictions]:
@@ -213,6 +214,7 @@ def fine_tune_from_files(
         files: the files of the semantic-token model.
         tables: the task's tokenized files, whose token ids are trained.
         data: all files that the task reads. An interrupted run does not continue on other data.
+        code: a digest of the code. An interrupted run does not continue with other code.
         keep_predictions: also return the predictions for all test items.
         training: the arguments of :func:`fine_tune`.
     """
@@ -225,7 +227,11 @@ def fine_tune_from_files(
     scores, items = fine_tune(
         task,
         files,
-        identity=[[task_arguments[name] for name in deciding], [sha256_of(file) for file in data]],
+        identity=[
+            [task_arguments[name] for name in deciding],
+            [sha256_of(file) for file in data],
+            code,
+        ],
         token_ids=token_ids_in(tables, frame),
         predictions=predictions if keep_predictions else None,
         **training,

@@ -324,6 +324,7 @@ def pretrain(
     objective: Objective,
     held_out: str | Path | None = None,
     checkpoint: str | Path | None = None,
+    code: str = "",
     tracking: Tracking | None = None,
     description: str = "pretraining",
     **training: Any,
@@ -333,6 +334,7 @@ def pretrain(
     Args:
         files, corpora, tokenizer: see :class:`Pretraining`.
         held_out: a JSON file for the loss on held-out sequences (:func:`held_out_losses`).
+        code: a digest of the code. An interrupted run does not continue with other code.
         tracking: where to record the steps.
         description: the recipe of the model, without its pretraining.
         training: further arguments of :func:`~semantic_tokens.training.train`.
@@ -345,7 +347,7 @@ def pretrain(
         checkpoint=checkpoint,
         # Keep the checkpoint until the model is written, so a killed job does not train again.
         keep_checkpoint=checkpoint is not None and options.checkpoint_every > 0,
-        identity=[asdict(objective), [sha256_of(corpus) for corpus in corpora]],
+        identity=[asdict(objective), [sha256_of(corpus) for corpus in corpora], code],
         tracking=tracking,
         description=description,
         **training,

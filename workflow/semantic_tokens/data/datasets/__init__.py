@@ -163,7 +163,7 @@ def read_dataset(
             splits[split] = sample(splits[split], limit, options.get("seed") or 0)
     if kind == "ranking":  # the needed passages must be known before the iteration over passages
         queries = {split: list(examples) for split, examples in splits.items()}
-        passages = _with_relevant(checked("passages", "passage", DigestSet()), queries, origin)
+        passages = _with_judged(checked("passages", "passage", DigestSet()), queries, origin)
         return {**queries, "passages": passages}
     return splits
 
@@ -205,16 +205,16 @@ def _keeps_unanswerable(options: Mapping[str, Any], kind: str, key: str) -> bool
     return choice == "keep"
 
 
-def _with_relevant(
+def _with_judged(
     passages: Iterable[Example], queries: dict[str, list[Example]], origin: str
 ) -> Iterator[Example]:
-    """Yield the passages. Raise an InputError if a relevant passage is not in the query's
+    """Yield the passages. Raise an InputError if a passage that is judged for a query is not in its
     language."""
     missing = {
         (passage, query["language"])
         for of_split in queries.values()
         for query in of_split
-        for passage in query["relevant"]
+        for passage in (*query["relevant"], *query.get("irrelevant", ()))
     }
     for passage in passages:
         missing.discard((passage["id"], passage["language"]))
@@ -222,9 +222,9 @@ def _with_relevant(
     if missing:
         passage, language = min(missing)
         raise InputError(
-            f"{origin}: {len(missing)} relevant passages are not among the passages of their "
+            f"{origin}: {len(missing)} judged passages are not among the passages of their "
             f"query's language, first {passage!r} in {language}; add them or leave them out of "
-            "`relevant`"
+            "`relevant` and `irrelevant`"
         )
 
 

@@ -225,6 +225,9 @@ def _relevance_problem(example: Example) -> str | None:
                 f"`relevant` gives passage {passage!r} the grade {grade!r}; a grade is a positive "
                 "integer, and a passage that is not relevant is left out"
             )
+    irrelevant = example.get("irrelevant", [])
+    if not isinstance(irrelevant, list) or not all(type(name) is str for name in irrelevant):
+        return f"`irrelevant` is {irrelevant!r} and must be a list of ids of passages"
     return None
 
 

@@ -185,7 +185,8 @@ def xquad_ranking(
     """XQuAD's questions as queries for its paragraphs, from files ``xquad.{language}.json``.
 
     The paragraph of a question is relevant. The languages are parallel, so a paragraph and its
-    questions are in the same split in all languages. All splits search all paragraphs. Titles are
+    questions are in the same split in all languages. All splits search all paragraphs. Questions on
+    one article are in one cluster, since its paragraphs are the likely wrong answers. Titles are
     left empty, because they are in English in every language.
 
     Raises:
@@ -197,10 +198,13 @@ def xquad_ranking(
     )
     splits: dict[str, list[Example]] = {split: [] for split in (*SPLITS, "passages")}
     reference: tuple[Path, list[list[str]]] | None = None
+    articles: list[str] = []
     for language, file in files.items():
         paragraphs = read_squad(file, language)
         ids = [[question["id"] for question in paragraph.questions] for paragraph in paragraphs]
-        reference = reference or (file, ids)
+        if reference is None:
+            reference = file, ids
+            articles = [p.title or str(number) for number, p in enumerate(paragraphs)]
         if ids != reference[1]:
             raise InputError(
                 f"{file} does not ask the questions of {reference[0]} in the same order, so a "
@@ -218,7 +222,7 @@ def xquad_ranking(
                     "language": language,
                     "query": question["question"],
                     "relevant": {passage: 1},
-                    "cluster": str(number),
+                    "cluster": articles[number],
                 }
                 splits[part].append(Placed(query, file))
     return splits

@@ -17,10 +17,13 @@ class Value(NamedTuple):
     Attributes:
         draws: [1 + resamples], the statistic on the actual items first.
         doubt: the reason why it is not used for the verdict, or empty.
+        is_of_chance: whether it is a share of a score that does not differ from chance. Such a
+            share can contradict a claim. It cannot support one, since it is no understanding.
     """
 
     draws: np.ndarray
     doubt: str = ""
+    is_of_chance: bool = False
 
 
 class TaskShares:
@@ -32,6 +35,7 @@ class TaskShares:
         self.doubt = (
             "its oracle cannot be distinguished from chance" if oracle in task.at_chance else ""
         )
+        self.is_of_chance = False
 
     def __call__(self, key: Variant) -> np.ndarray | None:
         """[1 + resamples]; None if it was not trained."""
@@ -55,9 +59,9 @@ class TaskShares:
         return np.mean(found, axis=0) if found else None
 
     def keeps(self, key: Variant) -> np.ndarray | None:
-        """The percentage of one model; in doubt if the model is not better than chance."""
-        if key in self.task.at_chance and not self.doubt:
-            self.doubt = "it cannot be distinguished from chance"
+        """The percentage of one model, which then cannot support a claim if the model does not
+        differ from chance."""
+        self.is_of_chance |= key in self.task.at_chance
         return self(key)
 
 
@@ -79,7 +83,7 @@ def in_each(
         of_task = TaskShares(task, oracle or study.oracle)
         draws = statistic(of_task) if of_task.oracle in task.scores else None
         if draws is not None:
-            found[name] = Value(draws, of_task.doubt)
+            found[name] = Value(draws, of_task.doubt, of_task.is_of_chance)
     return found
 
 

@@ -205,8 +205,11 @@ def grouping_goes_further_than_reduction(study: MeasuredStudy) -> dict[str, Valu
 
 
 def backbones_are_alike(study: MeasuredStudy) -> dict[str, Value]:
-    """Points between the percentages that other backbones and the main one keep of their own
-    ungrouped scores, mean over ratios (4.3)."""
+    """The percentage that other backbones keep of their own ungrouped scores, minus that of the main
+    backbone, mean over backbones and ratios (4.3).
+
+    The differences have a sign. A mean of absolute differences would be above zero by noise alone.
+    """
     others = list(
         dict.fromkeys(
             k.backbone for k in study.of("figure7") if k.backbone != study.oracle.backbone
@@ -232,7 +235,7 @@ def backbones_are_alike(study: MeasuredStudy) -> dict[str, Value]:
         ours = kept(task, study.oracle.backbone)
         theirs = [share for other in others if (share := kept(task, other)) is not None]
         if ours is not None and theirs:
-            found[name] = Value(np.mean([np.abs(share - ours) for share in theirs], axis=0))
+            found[name] = Value(np.mean(theirs, axis=0) - ours)
     return found
 
 

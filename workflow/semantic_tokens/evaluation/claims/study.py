@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from semantic_tokens.evaluation.scores import Scores, TaskScores, experiment_name
-from semantic_tokens.study.experiments import ExperimentRow, recipe_of
+from semantic_tokens.study.experiments import ALL_LANGUAGES, ExperimentRow, recipe_of
 
 #: The tasks that the paper calls classification; retrieval is its embedding task.
 CLASSIFICATION = (
@@ -117,7 +117,7 @@ class MeasuredStudy:
     def ungrouped(self, **parts: Any) -> Variant:
         """The key of the ungrouped, unaligned main backbone, with changed parts."""
         backbone = self.oracle.backbone
-        key = Variant(backbone, "unaligned", "dfull", "ungrouped", 1.0, "asis", "all-languages")
+        key = Variant(backbone, "unaligned", "dfull", "ungrouped", 1.0, "asis", ALL_LANGUAGES)
         return key._replace(**parts)
 
     def grouped(self, ratio: float, **parts: Any) -> Variant:
@@ -221,7 +221,7 @@ def published_study(table: pd.DataFrame, margin: float) -> MeasuredStudy:
             "ungrouped" if row["ratio"] == 1 else "kmeans-cosine",
             float(row["ratio"]),
             "mlm" if row["pretrain"] == "yes" else "asis",
-            "all-languages",
+            ALL_LANGUAGES,
         )
         figures.setdefault(row["figure"], []).append(key)
         for kind in EVERY:

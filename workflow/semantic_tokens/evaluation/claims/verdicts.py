@@ -102,11 +102,13 @@ def _lines(
 
     def line(task: str, value: Value, printed: Value | None) -> dict[str, Any]:
         low, high = resampling.interval(value.draws)
-        decided = verdict((low, high), holds)
-        if value.doubt or math.isnan(low):
+        decided, doubt = verdict((low, high), holds), value.doubt
+        if doubt or math.isnan(low):
             decided = UNDECIDED
+        elif value.is_of_chance and decided == HOLDS:
+            decided, doubt = UNDECIDED, "it cannot be distinguished from chance"
         numbers = {"value": _first(value), "low": low, "high": high, "published": _first(printed)}
-        return start | numbers | {"task": task, "verdict": decided, "detail": value.doubt}
+        return start | numbers | {"task": task, "verdict": decided, "detail": doubt}
 
     if ALL in found:
         return [line(ALL, found[ALL], theirs.get(ALL))]
@@ -135,12 +137,13 @@ def _tally(said: Sequence[tuple[str, str]]) -> str:
 
 
 def _mean(values: Iterable[Value]) -> Value | None:
-    """The mean of statistics, in doubt if all are."""
+    """The mean of statistics: in doubt if all are, and of chance if one is."""
     found = list(values)
     if not found:
         return None
     doubt = found[0].doubt if all(value.doubt for value in found) else ""
-    return Value(np.mean([value.draws for value in found], axis=0), doubt)
+    is_of_chance = any(value.is_of_chance for value in found)
+    return Value(np.mean([value.draws for value in found], axis=0), doubt, is_of_chance)
 
 
 def _by_kind(found: Mapping[str, Value], study: MeasuredStudy) -> dict[str, Value]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from semantic_tokens.evaluation.scores import Scores
+from semantic_tokens.evaluation.scores import Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.figures import style
 from semantic_tokens.report.figures.scores import baseline_handles, draw_baselines, task_title
@@ -50,7 +50,8 @@ def draw_alignments(
                 va="center",
                 fontsize=8,
             )
-        draw_baselines(axes, scores[task.name], is_vertical=True)
+        names = [experiment_name(bar["experiments"][0]) for bar in bars]
+        draw_baselines(axes, scores[task.name], names, is_vertical=True)
         highest = max(max(point.high, point.value) for point in points)
         axes.set_xlim(0, 1.28 * highest or 1)
         axes.set_title(task_title(task))

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from semantic_tokens.evaluation.scores import Scores
+from semantic_tokens.evaluation.scores import Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.figures import style
 from semantic_tokens.report.figures.scores import (
@@ -66,14 +66,16 @@ def draw_curves(
             )
         _scale(axes, positions, shown["x"])
         axes.set_title(task_title(task))
-        draw_baselines(axes, scores[task.name])
+        shown_here = [experiment_name(row) for s in shown["series"] for row in s["experiments"]]
+        draw_baselines(axes, scores[task.name], shown_here)
         if oracle is not None:
             best = scores.of(oracle, task.name).value
             axes.axhline(best, color=style.ORACLE_COLOUR, linestyle=(0, (1, 1)), linewidth=1.2)
             low, high = axes.get_ylim()
             axes.set_ylim(low, max(high, best + 0.04 * (high - low)))
             if scores.is_above_chance(oracle, task.name):
-                style.band_background(axes, best, float(scores[task.name].draws("chance")[0]))
+                chance = scores[task.name].draws("chance", experiment_name(oracle))
+                style.band_background(axes, best, float(chance[0]))
     figure.supxlabel(X_LABELS[shown["x"]], fontsize=9)
     lines = _line_handles(shown, full_dimension)
     lines += baseline_handles([scores[task.name] for task in tasks])

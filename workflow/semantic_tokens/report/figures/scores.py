@@ -1,6 +1,6 @@
 """Common parts of the figures of scores: titles of tasks, and lines for chance and BM25."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -26,12 +26,16 @@ def task_title(task: ScoredTask) -> str:
     return f"{title}\nin a part of the collection" if task.collection else title
 
 
-def draw_baselines(axes: Axes, scores: TaskScores, *, is_vertical: bool = False) -> None:
-    """Draw chance, and BM25 if the task has it, as lines."""
+def draw_baselines(
+    axes: Axes, scores: TaskScores, experiments: Iterable[str], *, is_vertical: bool = False
+) -> None:
+    """Draw chance, and BM25 if the task has it, as lines: their scores in the languages of the
+    experiments."""
+    shown = list(experiments)
     draw = axes.axvline if is_vertical else axes.axhline
     for name, line in BASELINE_LINES.items():
         if name in scores:
-            draw(float(scores.draws(name)[0]), zorder=1, **line)
+            draw(float(scores.draws(name, *shown)[0]), zorder=1, **line)
 
 
 def baseline_handles(scores: Sequence[TaskScores]) -> list[Line2D]:

@@ -15,6 +15,7 @@ from semantic_tokens.files import read_json
 from semantic_tokens.report.provenance import flattened
 from semantic_tokens.report.run_comparison.pairs import Pairs
 from semantic_tokens.report.run_comparison.runs import Cell, Run, Training, counted, described
+from semantic_tokens.study.experiments import ALL_LANGUAGES
 from semantic_tokens.study.runs import split_run
 from semantic_tokens.tasks.scored_items import ScoredItem, read_items
 
@@ -163,7 +164,15 @@ def _paired_lines(
     names = {key: f"{(first, second)[key[0]].name}: {key[1]}" for key in models}
     replicates = len({training.replicate for training in trainings[0]})
     scores = TaskScores(
-        task, {names[key]: items for key, items in models.items()}, resampling, replicates
+        task,
+        {names[key]: items for key, items in models.items()},
+        resampling,
+        replicates,
+        {
+            name: language
+            for (_, experiment), name in names.items()
+            if (language := _trained_on(experiment)) != ALL_LANGUAGES
+        },
     )
     for experiment in experiments:
         sides = [scores.draws(names[side, experiment]) for side in (0, 1)]
@@ -191,9 +200,21 @@ def _unpaired_line(
     line = _line(cell.task, cell.experiment, trainings[0])
     for side, run, own in zip(("first", "second"), (first, second), trainings, strict=True):
         replicates = len({training.replicate for training in own})
-        scores = TaskScores(cell.task, {run.name: _read(run, cell, own)}, resampling, replicates)
+        language = _trained_on(cell.experiment)
+        scores = TaskScores(
+            cell.task,
+            {run.name: _read(run, cell, own)},
+            resampling,
+            replicates,
+            {} if language == ALL_LANGUAGES else {run.name: language},
+        )
         line |= _score(side, scores, run.name)
     return line
+
+
+def _trained_on(experiment: str) -> str:
+    """The last part of an experiment's path: one language, or all languages."""
+    return experiment.rpartition("/")[2]
 
 
 def _line(task: str, experiment: str, trainings: Sequence[Training]) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def table4(
     for row in rows:
         recipe, name = recipe_of(row), experiment_name(row)
         if shown.language is None:
-            score, items = scores.estimate(name), sum(scores.counts.values())
+            score = scores.estimate(name)
+            items = sum(scores.counts[language] for language in scores.languages_of(name))
         else:
             score = scores.in_language(name, shown.language)
             items = scores.counts[shown.language]
