@@ -15,7 +15,8 @@ from semantic_tokens.jobs.gpu_devices import gpu_limit
 from semantic_tokens.jobs.snakemake_run import begin_run
 from semantic_tokens.study.configuration import validate_config
 from semantic_tokens.study.experiments import check_target, read_experiments
-from semantic_tokens.data.readers import check_readers
+from semantic_tokens.study.figures import check_figures
+from semantic_tokens.data.readers import check_readers, check_trainings
 from semantic_tokens.study.recipe import PATTERNS
 from semantic_tokens.study.runs import BASE, layout_of, record
 
@@ -81,6 +82,8 @@ try:
         config,
         workflow.source_path("../config/schemas/experiments.schema.json"),
     )
+    check_trainings(EXPERIMENTS, config["experiments"])
+    check_figures(EXPERIMENTS, config)
     LAYOUT = layout_of(config, base_configuration, PREFIX)
     for requested in requested_files():
         LAYOUT.check_target(requested)

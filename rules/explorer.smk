@@ -4,11 +4,6 @@
 # reads     results/groups/, embeddings and lexicons of the main backbone
 # writes    results/explorer.html
 from semantic_tokens.study.recipe import lexicons_of
-from semantic_tokens.study.explored_groupings import explored
-
-EXPLORED = explored(EXPERIMENTS)
-EXPLORER = [own("results/explorer.html")] if EXPLORED else []
-
 
 if EXPLORED:
 

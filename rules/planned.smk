@@ -50,4 +50,4 @@ def plan_command():
     return f"--configfile {shlex.join(files)} -- {PREFIX}results/table5.csv"
 
 
-PLANNED_ROWS = TABLE5_ROWS if config["planned"] == "table5" else EXPERIMENTS
+PLANNED_ROWS = TABLE5_ROWS if TABLE5_ROWS and config["planned"] == "table5" else EXPERIMENTS

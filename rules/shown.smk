@@ -1,4 +1,5 @@
 # The experiments of each table and figure. A table or figure without experiments is not made.
+from semantic_tokens.study.explored_groupings import explored
 from semantic_tokens.study.figures import (
     by_grouping,
     controlled,
@@ -83,3 +84,6 @@ PRETRAINED = sorted(
 # Figures 8 and 13: the aligned groups with full dimension at the smallest ratio.
 ALIGNED = [row.recipe for row in EXPERIMENTS if row.figure == "figure4"]
 INSPECTED = min(ALIGNED, key=lambda recipe: recipe.ratio) if ALIGNED else None
+# The groups that the explorer looks words up in.
+EXPLORED = explored(EXPERIMENTS)
+EXPLORER = [own("results/explorer.html")] if EXPLORED else []

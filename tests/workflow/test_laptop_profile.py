@@ -155,10 +155,14 @@ def test_full_study_adds_jobs_to_the_main_curves(run: Run, tmp_path: Path) -> No
 
 def test_replicates_are_a_separate_run(run: Run, tmp_path: Path) -> None:
     profile = yaml.safe_load((ROOT / "profiles/laptop-replicates/config.yaml").read_text("utf-8"))
-    options = profile["config"]
+    laptop, replicates = profile["configfile"]
+    assert laptop == "config/laptop.yaml"
+    keys = yaml.safe_load((ROOT / replicates).read_text("utf-8"))
     # The base run has not been started, so it has no files to share.
-    assert "base_run=laptop" in options
-    options = [option for option in options if not option.startswith("base_run")]
+    assert keys.pop("base_run") == "laptop"
+    options = [
+        f"{key}={json.dumps(keys[key]) if key == 'tasks_shown' else keys[key]}" for key in keys
+    ]
     result = run(
         *("results/runs/laptop-replicates/table5.csv", "--dry-run", "--config", *options),
         data=tmp_path,

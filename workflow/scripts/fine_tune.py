@@ -9,7 +9,6 @@ with job(snakemake):
     from semantic_tokens.jobs.cluster.gpus import gpu_count
     from semantic_tokens.jobs.processes import in_processes
     from semantic_tokens.modeling.loading import ModelFiles
-    from semantic_tokens.study.experiments import ALL_LANGUAGES
     from semantic_tokens.tasks.predictions import write_predictions
     from semantic_tokens.tasks.run import fine_tune_from_files
     from semantic_tokens.tasks.scored_items import in_clusters, write_items
@@ -29,7 +28,7 @@ with job(snakemake):
                 "dataset": Path(inputs.dataset[0]).parent,
                 "candidates": Path(candidates[0]).parent if candidates else None,
                 "languages": (
-                    None if wildcards.training == ALL_LANGUAGES else [str(wildcards.training)]
+                    None if wildcards.training == "all-languages" else [str(wildcards.training)]
                 ),
                 "evaluation_split": params.evaluation_split,
                 "options": task_options["options"],

@@ -62,6 +62,20 @@ def known_language(code: str) -> str | None:
         return None
 
 
+def check_codes(codes: Iterable[str] | None, where: str) -> None:
+    """Raise an InputError if a language is not written in ISO 639-3, such as ``de`` or ``German``.
+
+    A code of no known language may be the user's own, or one that was removed from ISO 639-3.
+
+    Args:
+        where: the config key, or the file and line, for the message.
+    """
+    for code in codes or ():
+        language = known_language(code)
+        if language not in (None, code):
+            raise InputError(f"{where} has {code!r} and must use ISO 639-3: {language}")
+
+
 def language_at(place: str, code: str, languages: Sequence[str] | None) -> str | None:
     """The language of a code or name in the content of a file; None if it is unknown, and only some
     languages are requested.

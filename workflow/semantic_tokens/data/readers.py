@@ -1,14 +1,17 @@
-"""Check of the lexicons, corpora and datasets of the configuration, before any job."""
+"""Check of the lexicons, corpora, datasets and training languages of a study, before any job."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from semantic_tokens.data.corpora import check_corpus
 from semantic_tokens.data.datasets import check_dataset
+from semantic_tokens.data.languages import check_codes, known_language
 from semantic_tokens.data.lexicons import check_lexicon
 from semantic_tokens.data.miniature.options import Options
 from semantic_tokens.data.reader_options import check_source
 from semantic_tokens.errors import InputError
+from semantic_tokens.study.experiments import ALL_LANGUAGES, Experiment
 from semantic_tokens.study.ingredients import fetched_files
 
 
@@ -35,9 +38,24 @@ def check_readers(config: dict[str, Any]) -> None:
             )
 
 
+def check_trainings(rows: Iterable[Experiment], path: str) -> None:
+    """Check the languages on which experiments are trained.
+
+    Args:
+        path: the table of experiments, for the message.
+
+    Raises:
+        InputError: one is unknown, or not in ISO 639-3.
+    """
+    for language in sorted({row.training for row in rows} - {ALL_LANGUAGES}):
+        if known_language(language) is None:
+            raise InputError(f"{path}: `training` is {language!r}, which is not a language")
+        check_codes([language], f"{path}: `training`")
+
+
 def _source(spec: dict[str, Any]) -> Path | None:
     """The archive, file or folder that an entry is read from; None if it names none."""
-    files = [spec["path"]] if spec.get("path") and not spec.get("wheel") else fetched_files(spec)
+    files = [spec["path"]] if spec.get("path") else fetched_files(spec)
     return Path(files[0]) if files else None
 
 

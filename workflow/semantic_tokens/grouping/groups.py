@@ -85,10 +85,14 @@ class Groups:
             )
         except KeyError as error:
             raise InputError(
-                f"{path} contains no tensor named {error}; delete it and it will be made again"
+                f"{path} is not a file of groups (it has no tensor {error}); name another, or delete "
+                "it if the workflow made it"
             ) from error
         except (ValueError, SafetensorError) as error:
-            raise InputError(f"{path}: {error}; delete it and it will be made again") from error
+            raise InputError(
+                f"{path} is not a file of groups ({error}); name another, or delete it if the "
+                "workflow made it"
+            ) from error
 
 
 def groups_of(

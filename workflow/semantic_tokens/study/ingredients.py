@@ -91,9 +91,11 @@ def resegments(config: Config) -> bool:
 def fetched_files(spec: Config) -> list[str]:
     """The archive and the folders of downloads that an entry of the config is read from.
 
-    A ``path`` has priority over downloads, since it is the user's copy."""
+    A ``path`` has priority over both, since it is the user's copy."""
+    if spec.get("path"):
+        return []
     files = [f"resources/wheels/{spec['wheel']}.whl"] if spec.get("wheel") else []
-    names = [] if spec.get("path") else spec.get("download") or []
+    names = spec.get("download") or []
     return files + [
         f"resources/downloads/{n}" for n in ([names] if isinstance(names, str) else names)
     ]

@@ -1,5 +1,6 @@
 """The tables and figures that a study makes, which depend on its experiments."""
 
+import difflib
 import re
 from collections.abc import Iterable
 
@@ -8,14 +9,19 @@ from semantic_tokens.errors import InputError
 # The tables and figures that not every study makes.
 _DEPENDS = re.compile(
     r"results/(?:runs/[^/]+/)?(?:"
-    r"(?:claims|controls|held_out|table3|table4|group_quality)\.(?:csv|html)|"
+    r"(?:claims|controls|held_out|table3|table4|table5|comparison|group_quality)\.(?:csv|html)|"
+    r"table5(?:\.tex|_by_language\.csv|_by_language\.html|_baselines\.csv)|explorer\.html|"
     r"figures/(?:figure\d+|controls|held_out|held_out_by_language|group_quality|pretraining_curves)"
     r"\.(?:pdf|svg|png))"
 )
 
+# Directly in the folder of results, or in that of figures.
+_IN_RESULTS = re.compile(r"results/(?:runs/[^/]+/)?(?:figures/)?[^/]+")
+
 
 def check_made(path: str, made: Iterable[str], experiments: str) -> None:
-    """Check that the study has experiments for a requested table or figure.
+    """Check that the study has experiments for a requested table or figure, and that its name is not
+    misspelt.
 
     Args:
         path: the requested path; other files are not checked.
@@ -23,8 +29,13 @@ def check_made(path: str, made: Iterable[str], experiments: str) -> None:
         experiments: the table of experiments, for the message.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or the name is almost that of a table or figure.
     """
+    known = set(made)
+    close = difflib.get_close_matches(path, known, n=1, cutoff=0.85)
+    is_misspelt = path.lower() in map(str.lower, known) or not _DEPENDS.fullmatch(path)
+    if path not in known and close and is_misspelt and _IN_RESULTS.fullmatch(path):
+        raise InputError(f"{path} is made by no step; did you mean {close[0]}?")
     if _DEPENDS.fullmatch(path) and path not in set(made):
         raise InputError(
             f"{path} shows experiments that {experiments} lacks; add their rows (config/README.md "

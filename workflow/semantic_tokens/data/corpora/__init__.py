@@ -14,6 +14,7 @@ from semantic_tokens.data.corpora.squad_contexts import squad_contexts
 from semantic_tokens.data.corpora.text import text as text_files
 from semantic_tokens.data.corpora.xnli_sentences import xnli_sentences
 from semantic_tokens.data.digest_set import DigestSet
+from semantic_tokens.data.languages import check_codes
 from semantic_tokens.data.reader_options import check_reader, check_source, checked_options
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import without_surrogates
@@ -57,7 +58,9 @@ def check_corpus(
     check_reader(reader, READERS, key)
     if path is not None or reader not in _OF_HUB:
         check_source(path, reader, key, reads_file=reader in _OF_FILE)
-    return checked_options(READERS[reader], options, reader, key)
+    given = checked_options(READERS[reader], options, reader, key)
+    check_codes(given.get("languages"), f"{key}.options.languages")
+    return given
 
 
 def read_corpus(
@@ -100,6 +103,7 @@ def read_corpus(
     if missing or not spoken:
         what = f"text in {', '.join(missing)}" if missing else "text"
         raise InputError(
-            f"corpus {name!r} has no {what}: {path or options.get('id', reader)} has no passage in "
-            f"the requested languages; correct `languages` or `path` of config key corpora.{name}"
+            f"corpus {name!r} has no {what}: {path or options.get('id', reader)} has no passage of "
+            f"{minimum_characters} or more characters in the requested languages; correct "
+            f"`languages`, `path` or `minimum_characters` of config key corpora.{name}"
         )

@@ -62,14 +62,16 @@ def hf(
         )
         for part in parts
     ]
-    texts = [(spoken, table.rows({"text": column}, where), table.where) for spoken, table in tables]
+    texts = [
+        (spoken, table.rows({"column": column}, where), table.where) for spoken, table in tables
+    ]
     for spoken, rows, place in texts:
         for row in itertools.islice(rows, max_texts_per_language):
-            if not isinstance(row["text"] or "", str):
+            if not isinstance(row["column"] or "", str):
                 raise InputError(
-                    f"{place}: column {column} contains no text but {row['text']!r:.60}"
+                    f"{place}: column {column} contains no text but {row['column']!r:.60}"
                 )
-            yield {"language": spoken, "text": row["text"] or ""}
+            yield {"language": spoken, "text": row["column"] or ""}
 
 
 def wikipedia(

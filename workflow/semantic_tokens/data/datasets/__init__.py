@@ -20,7 +20,7 @@ from semantic_tokens.data.datasets import (
 from semantic_tokens.data.datasets.canonical import KEYS, SPLITS, Example, validate_examples
 from semantic_tokens.data.datasets.splitting import sample
 from semantic_tokens.data.digest_set import DigestSet
-from semantic_tokens.data.languages import iso639_3
+from semantic_tokens.data.languages import check_codes, known_language
 from semantic_tokens.data.reader_options import (
     check_option,
     check_reader,
@@ -257,5 +257,6 @@ def _own_options(reader: str, options: Mapping[str, Any], kind: str, key: str) -
 
 def _check_languages(languages: Iterable[str] | None, option: str) -> None:
     for code in languages or ():
-        if iso639_3(code) != code:
-            raise InputError(f"{option} has {code!r} and must use ISO 639-3: {iso639_3(code)}")
+        if known_language(code) is None:
+            raise InputError(f"{option} has {code!r}, which is not a language in ISO 639-3")
+    check_codes(languages, option)

@@ -163,6 +163,7 @@ def conll(
     for option, value in (("files", files), ("word_prefix", word_prefix)):
         _fill(option, value, "xx", "train")
     found: dict[str, list[Example]] = {split: [] for split in SPLITS}
+    read_as: dict[Path, tuple[str, str]] = {}
     for language, name in names.items():
         for split, published in of_split.items():
             file = _existing(path / _fill("files", files, name, published))
@@ -173,6 +174,13 @@ def conll(
                     f"{path / _fill('files', files, name, published)} is missing; correct the "
                     f"dataset's `files` or `splits`, or leave {language} out of its `languages`"
                 )
+            if file in read_as:
+                raise InputError(
+                    f"{file} would be {' '.join(read_as[file])} and {language} {split}; put "
+                    "{language} and {split} into the dataset's `files`, and give `splits` different "
+                    "names"
+                )
+            read_as[file] = language, split
             sentences = read_sentences(
                 file,
                 word=places["word"],

@@ -1,6 +1,7 @@
 """Any dataset of the Hugging Face hub, or a local copy. The config maps its configurations to
 languages, and names its splits and columns."""
 
+import itertools
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -108,6 +109,7 @@ def hf(
     if dev_fraction is not None:
         check_fraction("dev_fraction", dev_fraction, may_be_zero=True)
         named = {split: name for split, name in named.items() if split != "dev"}
+    _check_apart(named, None if kind == "ranking" else files, where)
     parts = parts_of(configurations, language, languages, where)
     if kind == "ranking":
         if columns or labels:
@@ -132,6 +134,23 @@ def hf(
     if not has_ids and kind not in _TOGETHER:
         return found
     return found | {split: _in_clusters(found[split], kind, has_ids) for split in ("dev", "test")}
+
+
+def _check_apart(splits: Mapping[str, str], files: str | None, where: str) -> None:
+    """Raise an InputError if two of our splits are the same rows of the publisher's."""
+    for (first, one), (second, other) in itertools.combinations(splits.items(), 2):
+        both_sliced = "[" in one and "[" in other
+        same_rows = one.partition("[")[0] == other.partition("[")[0]
+        if one == other or (same_rows and not both_sliced):
+            raise InputError(
+                f"{where}.splits: {first} is {one!r} and {second} is {other!r}, which share rows; "
+                "name other splits, or slices such as train[:80%] and train[80%:]"
+            )
+        if files is not None and "{split}" not in files and not same_rows:
+            raise InputError(
+                f"{where}.files is {files!r}, so {first} and {second} would be the same files; put "
+                "{split} into it"
+            )
 
 
 def _in_clusters(examples: Iterable[Example], kind: str, has_ids: bool) -> Iterator[Example]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.data.languages import require_languages
+from semantic_tokens.data.languages import check_codes, require_languages
 from semantic_tokens.data.lexicons import colexnet, package_words, panlex, published
 from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.data.reader_options import (
@@ -62,7 +62,9 @@ def check_lexicon(
             f"{key} names {path}, and reader {reader} reads no file; remove the `path`, `download` "
             "or `wheel`"
         )
-    return checked_options(READERS[reader], options, reader, key)
+    given = checked_options(READERS[reader], options, reader, key)
+    check_codes(given.get("languages"), f"{key}.options.languages")
+    return given
 
 
 def read_source(

@@ -82,6 +82,10 @@ def numbers(languages: Sequence[str], up_to: int = 100) -> Iterator[Entry]:
     """The numbers from 0 in words."""
     from num2words import CONVERTER_CLASSES, num2words
 
+    if up_to < 0:
+        raise InputError(
+            f"`up_to` is {up_to} and must be at least 0; correct the lexicon's options"
+        )
     for language in languages:
         code = iso639_1(language)
         # For unknown languages, num2words uses the language of the first two letters.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from semantic_tokens.data.languages import (
+    check_codes,
     in_languages,
     iso639_3,
     known_language,
@@ -145,9 +146,10 @@ def table(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]
     """A user's own table, in the form of :mod:`semantic_tokens.data.lexicons.table`.
 
     Raises:
-        InputError: a row is malformed.
+        InputError: a row is malformed, or its language is not in ISO 639-3.
     """
-    for entry in read_lexicon(path):
+    for number, entry in enumerate(read_lexicon(path), start=1):
+        check_codes([entry.language], f"{path}, row {number}: `language`")
         if languages is None or entry.language in languages:
             yield entry
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from safetensors import safe_open
 
+from semantic_tokens.errors import InputError
 from semantic_tokens.evaluation.scores import TaskScores, experiment_name
 from semantic_tokens.evaluation.task_scores import METRIC_NAMES
 from semantic_tokens.report.pages import Section, write_csv, write_page
@@ -53,6 +54,11 @@ def table4(
         if shown.language is None:
             score = scores.estimate(name)
             items = sum(scores.counts[language] for language in scores.languages_of(name))
+        elif shown.language not in scores.languages:
+            raise InputError(
+                f"config key lexicon_comparison.language is {shown.language}, and {shown.task} is "
+                f"tested in {', '.join(scores.languages)}; name one of them, or null for their mean"
+            )
         else:
             score = scores.in_language(name, shown.language)
             items = scores.counts[shown.language]
