@@ -402,7 +402,7 @@ def killed_in_the_second_process() -> None:
 
 def test_error_about_a_killed_process_names_device_batch_size() -> None:
     """The kernel kills a process if there is too little memory."""
-    with pytest.raises(InputError, match=r"of the 2 processes was killed.*`device_batch_size`"):
+    with pytest.raises(InputError, match=r"one of the processes was killed.*`device_batch_size`"):
         in_processes(2, killed_in_the_second_process)
 
 

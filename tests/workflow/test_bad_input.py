@@ -107,7 +107,7 @@ def output(study: Study) -> str:
         ("fetch_wheel", rf"lexicon\.tsv has sha256 \w+, .*wheels\.own\.sha256 .*{SHA256}; fetch it again"),
         ("fetch_download", r"download 'own': there is no file own/words/en-de\.txt; .*`mirrors`"),
         ("read_lexicon", r"own/lexicon\.tsv, line 2: 4 .*columns .*tabs"),
-        ("read_corpus", r"corpus 'own' has no text: .*; correct `languages` or `path` of config key corpora\.own"),
+        ("read_corpus", r"corpus 'own' has no text: .*; correct `languages`, `path` or `minimum_characters` of config key corpora\.own"),
         ("read_dataset", r"own/conll/deu/train\.txt, line 2: .* tag .*; (?:fix|correct) or remove the line"),
         ("group_kmeans", r"grouping 'kmeans-cosine-0\.001' gives 2 groups .* 5 subwords .*; fix the ratio"),
     ],
