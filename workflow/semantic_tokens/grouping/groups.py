@@ -85,13 +85,13 @@ class Groups:
             )
         except KeyError as error:
             raise InputError(
-                f"{path} is not a file of groups (it has no tensor {error}); name another, or delete "
-                "it if the workflow made it"
+                f"{path} is not a file of groups (it has no tensor {error}); name another, or, if "
+                "the workflow made it, delete it and it will be made again"
             ) from error
         except (ValueError, SafetensorError) as error:
             raise InputError(
-                f"{path} is not a file of groups ({error}); name another, or delete it if the "
-                "workflow made it"
+                f"{path} is not a file of groups ({error}); name another, or, if the workflow made "
+                "it, delete it and it will be made again"
             ) from error
 
 
