@@ -205,4 +205,6 @@ def test_invalid_run_or_target_is_refused_in_one_line(
 def test_unquoted_number_as_run_name_is_refused(study: Study) -> None:
     result = study.run(options=["--dry-run", "--config", "run=1e-4"])
     assert result.returncode == 1
-    assert_one_message(result.stdout, r"config key run: 0\.0001 is not of type 'string'")
+    assert_one_message(
+        result.stdout, r"config key run: 0\.0001 is a number to YAML; write it in quotation marks"
+    )
