@@ -803,11 +803,13 @@ def test_unusable_index_of_weights_is_named(checkpoint: Path, content: bytes, me
 
 
 def test_pickled_weights_are_read_on_request(checkpoint: Path) -> None:
-    """The pickle contains the tied decoder a second time."""
+    """The pickle contains the tied decoder a second time, and a matrix by columns."""
     bert(checkpoint)
     before = weights(checkpoint)
     name = "bert.embeddings.word_embeddings.weight"
     pickled = before | {"cls.predictions.decoder.weight": before[name]}
+    matrix = "bert.encoder.layer.0.output.dense.weight"
+    pickled[matrix] = pickled[matrix].T.contiguous().T
     torch.save(pickled, checkpoint / "pytorch_model.bin")
     (checkpoint / "model.safetensors").unlink()
     result, _ = grouped(checkpoint, convert_pickle=True)

@@ -25,6 +25,7 @@ from semantic_tokens.modeling.masked_language_modelling import MaskedLanguageMod
 from semantic_tokens.modeling.pooling import compute_scores_in_float32
 from semantic_tokens.reuse import semantic_version
 from semantic_tokens.tasks.pair_classification import load_classifier
+from semantic_tokens.tasks.question_answering import QuestionAnswering, edge_logits
 from semantic_tokens.tasks.task import model_inputs, outputs
 from semantic_tokens.tokenization.examples import pack_corpus
 from semantic_tokens.tokenization.vocabulary import (
@@ -201,6 +202,17 @@ def test_ranking_scores_are_computed_in_float32_in_every_family(
     assert before.shape == (3, 2)
     assert torch.equal(before, after)
     assert halved.dtype == torch.float32
+
+
+def test_edges_of_answers_are_computed_in_float32_in_every_family(
+    small_model: SmallModel, tmp_path: Path
+) -> None:
+    task = QuestionAnswering.__new__(QuestionAnswering)
+    model = task.load_model(small_model.files(tmp_path), seed=1).eval()
+    batch = model_inputs(small_model.ids.tolist(), 0)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = edge_logits(model, batch)
+    assert logits.shape[:2] == (3, 2) and logits.dtype == torch.float32
 
 
 # Files

@@ -61,10 +61,13 @@ def test_loss_in_parts_equals_the_loss_over_all_logits_in_bfloat16():
         torch.testing.assert_close(tensor_in_parts.grad, reference.grad, atol=5e-3, rtol=5e-2)
 
 
-def test_loss_in_parts_is_the_same_without_gradients():
-    states, weight, bias = torch.randn(4, 3), torch.randn(5, 3), torch.randn(5)
-    groups = torch.tensor([0, 4, 2, 2])
-    with torch.no_grad():
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_loss_in_parts_is_the_same_without_gradients(mode, monkeypatch):
+    """Nothing is computed for them, also if the weights are parameters."""
+    weight, bias = (nn.Parameter(torch.randn(shape)) for shape in ((5, 3), (5,)))
+    states, groups = torch.randn(4, 3), torch.tensor([0, 4, 2, 2])
+    monkeypatch.setattr(torch.Tensor, "addmm_", None)
+    with mode():
         loss = cross_entropy_in_parts(states, weight, bias, groups)
     expected = nn.functional.cross_entropy(states @ weight.T + bias, groups)
     torch.testing.assert_close(loss, expected)

@@ -256,6 +256,20 @@ def test_saved_model_has_the_trained_weights(backbone: Backbone, tmp_path: Path)
     assert set(load_file(tmp_path / "again/model.safetensors")) == saved_names
 
 
+def test_model_on_a_gpu_is_saved_with_each_tensor_once(
+    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies of tied tensors from a GPU are separate, as here those from the CPU."""
+    folder, original = backbone
+    files = files_of(folder, embeddings_of(original), per_group=2)
+    model = load_masked_lm(files)
+    save_model(model, files, tmp_path / "tokenizer", tmp_path / "cpu")
+    monkeypatch.setattr(torch.Tensor, "cpu", torch.Tensor.clone)
+    save_model(model, files, tmp_path / "tokenizer", tmp_path / "gpu")
+    names = [set(load_file(tmp_path / made / "model.safetensors")) for made in ("cpu", "gpu")]
+    assert names[0] == names[1]
+
+
 def test_missing_head_is_initialised_by_the_seed_and_saved(
     backbone: Backbone, tmp_path: Path
 ) -> None:

@@ -163,6 +163,15 @@ def test_batches_depend_on_the_seed(corpora: list[Path]) -> None:
     assert np.array_equal(first, repeated) and not np.array_equal(first, other)
 
 
+@pytest.mark.parametrize("count", [0, 120, 300, 350, 400])
+def test_blocks_are_the_first_sequences(corpora: list[Path], count: int) -> None:
+    """Also if they end in a later file, or within a block."""
+    rows = PackedCorpora(corpora, 0.7).sequences["deu"]
+    blocks = list(rows.blocks(count, size=70))
+    assert all(len(block) <= 70 for block in blocks)
+    assert [n for block in blocks for n in block[:, 0].tolist()] == list(range(count))
+
+
 def test_corpora_without_a_sequence_are_refused(tmp_path: Path) -> None:
     save_file({}, tmp_path / "none.safetensors")
     with pytest.raises(InputError, match=r"none\.safetensors contain no sequence; add a corpus"):
@@ -277,6 +286,15 @@ def test_subwords_in_the_group_of_the_unknown_token_are_not_used(
     assert (targets[ids >= 20] == -100).all() and torch.equal(fed[ids >= 20], ids[ids >= 20])
     replaced = fed[(fed != ids) & (fed != MASK)]
     assert len(replaced) > 50 and replaced.max() < 20 and UNK in replaced
+
+
+def test_rows_without_a_subword_are_no_random_tokens(settings: dict, tmp_path: Path) -> None:
+    files = write_model(tmp_path / "padded", torch.arange(VOCABULARY + 30))
+    objective = replace(settings["objective"], mask_probability=0.9)
+    pretraining = Pretraining(**settings | {"files": files, "objective": objective})
+    ids = torch.randint(5, VOCABULARY, (200, 40), generator=torch.Generator().manual_seed(1))
+    fed, _ = pretraining.mask(ids, torch.Generator().manual_seed(2))
+    assert fed.max() < VOCABULARY
 
 
 def test_guess_by_frequency_ignores_tokens_that_are_never_predicted(settings: dict) -> None:

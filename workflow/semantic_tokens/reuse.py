@@ -482,7 +482,8 @@ def _write_weights(
         name = file.name
         if file.suffix != ".safetensors":
             name = "model.safetensors" if len(files) == 1 else _shard_name(number, len(files))
-            tensors = {key: tensor.clone() for key, tensor in tensors.items()}
+            # A pickle may have tied and transposed tensors, which safetensors refuses.
+            tensors = {key: tensor.clone().contiguous() for key, tensor in tensors.items()}
         with atomic_file(made / name) as partial:
             save_file(tensors, partial, metadata=metadata(file))
     if files[0].suffix != ".safetensors" and len(files) > 1:

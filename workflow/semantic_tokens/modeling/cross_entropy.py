@@ -72,4 +72,7 @@ def cross_entropy_in_parts(
     Returns:
         a scalar, float32, which can be differentiated once.
     """
+    if not torch.is_grad_enabled():  # autograd would ask for the gradients of parameters even here
+        states, weight = states.detach(), weight.detach()
+        bias = None if bias is None else bias.detach()
     return _CrossEntropyInParts.apply(states, weight, bias, groups)

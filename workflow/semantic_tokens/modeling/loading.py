@@ -209,9 +209,12 @@ def save_model(
     """
     source = files.source
     embedding = semantic_embedding(model)
-    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    # Tied tensors have the same address on the device, and copies of them do not.
+    tensors = {name: tensor.cpu() for name, tensor in _each_once(state).items()}
     for name, tensor in _outside_the_head(model, files).items():
-        tensors.setdefault(name, tensor)
+        if name not in state:
+            tensors[name] = tensor
     with atomic_folder(folder) as partial:
         save_file(_each_once(tensors), partial / WEIGHTS, metadata={"format": "pt"})
         copy_files(source, partial / "backbone", "config.json", "*.py")

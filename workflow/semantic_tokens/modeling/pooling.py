@@ -64,7 +64,7 @@ class MeanPooledClassifier(nn.Module):
 def compute_scores_in_float32(model: nn.Module, labels: int) -> None:
     """Make the last layer of a classifier compute in float32, also under autocast.
 
-    Rankings compare scores with differences that bfloat16 cannot represent.
+    Passages and answers are ranked by scores with differences that bfloat16 cannot represent.
 
     Args:
         labels: the number of outputs of the layer.

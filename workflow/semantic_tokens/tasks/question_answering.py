@@ -12,6 +12,7 @@ from torch.nn import functional
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_jsonl
 from semantic_tokens.modeling.loading import ModelFiles, load_model
+from semantic_tokens.modeling.pooling import compute_scores_in_float32
 from semantic_tokens.tasks.metrics import NORMALIZATIONS, squad_f1
 from semantic_tokens.tasks.scored_items import ScoredItem
 from semantic_tokens.tasks.task import (
@@ -57,7 +58,9 @@ class QuestionAnswering(Task):
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
-        return load_model("question_answering", files, **options)
+        model = load_model("question_answering", files, **options)
+        compute_scores_in_float32(model, 2)
+        return model
 
     def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         rows = [self.rows[i] for i in indices]

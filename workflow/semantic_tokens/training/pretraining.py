@@ -16,7 +16,7 @@ from semantic_tokens.files import reading, sha256_of, write_json
 from semantic_tokens.jobs.processes import is_first_process
 from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model
 from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLanguageModel
-from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids
+from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids, vocabulary_size
 from semantic_tokens.training import (
     Batch,
     Tracking,
@@ -49,6 +49,14 @@ class _Sequences:
         number = bisect.bisect_right(self._ends, index)
         row = index - (self._ends[number - 1] if number else 0)
         return self._parts[number][row : row + 1][0]
+
+    def blocks(self, count: int, size: int = 4096) -> Iterator[np.ndarray]:
+        """Yield the first ``count`` sequences, at most ``size`` at a time, [n, L] int32 each."""
+        for part, end in zip(self._parts, self._ends, strict=True):
+            length = part.get_shape()[0]
+            used = min(length, max(0, count - (end - length)))
+            for start in range(0, used, size):
+                yield part[start : min(start + size, used)]
 
 
 class PackedCorpora:
@@ -83,6 +91,11 @@ class PackedCorpora:
     def trained(self, language: str) -> int:
         """The number of training sequences of a language, which are the first ones."""
         return len(self.sequences[language]) - self.held_out[language]
+
+    def trained_blocks(self) -> Iterator[np.ndarray]:
+        """Yield the training sequences of all languages, [n, L] int32 at a time."""
+        for name, rows in self.sequences.items():
+            yield from rows.blocks(self.trained(name))
 
     def held_out_sequences(self, language: str) -> Iterator[np.ndarray]:
         """Yield the held-out sequences of a language, [L] int32 each."""
@@ -169,10 +182,9 @@ def held_out_losses(
     device = next(model.parameters()).device
     groups_of = model.embedding.token_to_group.cpu()
     counts = torch.ones(len(model.embedding.weight), dtype=torch.float64)
-    for name, rows in data.sequences.items():
-        for index in range(data.trained(name)):
-            groups = groups_of[torch.from_numpy(rows[index].astype(np.int64))]
-            counts.index_add_(0, groups, torch.ones(len(groups), dtype=torch.float64))
+    for rows in data.trained_blocks():
+        groups = groups_of[torch.from_numpy(rows.astype(np.int64)).flatten()]
+        counts += torch.bincount(groups, minlength=len(counts))
     counts[groups_of[never_predicted]] = 0
     nats = -(counts / counts.sum()).log()
     by_language = {}
@@ -269,6 +281,7 @@ class Pretraining:
         is_special = torch.isin(groups, groups[special]).cpu()
         self.never_predicted = is_special.nonzero().flatten()
         is_special[special] = False
+        is_special[vocabulary_size(opened) :] = True  # rows without a subword
         self._random_from = (~is_special).nonzero().flatten()
 
     def mask(

@@ -59,6 +59,10 @@ class Stepper:
         optimizer = make_optimizer(model, options)
         schedule = make_schedule(optimizer, steps, options.warmup_ratio)
         self.optimizer, self.schedule = accelerator.prepare(optimizer, schedule)
+        if accelerator.scaler is not None:
+            # Set up the scale in all processes. One without a micro-batch in its first step scales no
+            # loss, and could not clip its gradients.
+            accelerator.scaler.scale(torch.zeros((), device=accelerator.device))
         # With fp16 a gradient may overflow. The scaler then skips the update and halves its scale.
         # The number of consecutive overflows is limited.
         self._allowed = _OVERFLOWS if precision_here(options.precision) == "fp16" else 0
