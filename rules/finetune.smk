@@ -5,7 +5,7 @@
 # writes    results/scores/{recipe}/{task}/{training}/seed-{seed}.json, and .items.parquet
 #           results/training/fine_tune/…steps.tsv
 #           results/predictions/…jsonl.gz, results/fine-tuned/…   if `keep` requests them
-from semantic_tokens.study.ingredients import training_spec
+from semantic_tokens.study.ingredients import division_of_work, training_spec
 from semantic_tokens.study.runs import folder_of
 
 SCORED = f"{RECIPE}/{{task}}/{{training}}/seed-{{seed}}"
@@ -47,7 +47,12 @@ rule fine_tune:
         gpu=config["gpus_per_job"],
     params:
         task=lambda wildcards: training_spec(config["tasks"][wildcards.task]),
-        checkpointing=unrecorded(lambda wildcards: checkpointing(config["tasks"][wildcards.task])),
+        division_of_work=unrecorded(
+            lambda wildcards: division_of_work(config["tasks"][wildcards.task])
+        ),
+        evaluation_batch_size=unrecorded(
+            lambda wildcards: config["tasks"][wildcards.task]["evaluation_batch_size"]
+        ),
         report_to=unrecorded(config["report_to"]),
         run_folder=unrecorded(folder_of(config["run"])),
         evaluation_split=config["evaluation_split"],

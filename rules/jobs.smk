@@ -1,4 +1,5 @@
 # Parameters and resources of jobs: unrecorded parameters, seeds, memory and time.
+from semantic_tokens.study.ingredients import training_spec
 from semantic_tokens.study.replicates import reseeded, split_replicate
 
 
@@ -33,15 +34,9 @@ def minutes(amount, group=None):
     return limit
 
 
-def checkpointing(options):
-    """The interval of checkpoints, which does not affect the result."""
-    return {k: v for k, v in options["training"].items() if k == "checkpoint_every"}
-
-
 def shown_training(options):
     """The training options in Table 2, without those of the device."""
-    hidden = ("checkpoint_every", "device_batch_size")
-    return {"training": {k: v for k, v in options["training"].items() if k not in hidden}}
+    return {"training": training_spec(options)["training"]}
 
 
 def own_seeds(options, wildcards):

@@ -3,7 +3,12 @@
 # reads     a backbone and its groups, results/tokenized/{backbone}/{segmentation}/corpora/
 # writes    results/models/{groups}/mlm/, results/efficiency/, results/held_out/,
 #           results/training/pretrain/
-from semantic_tokens.study.ingredients import objective, training_spec
+from semantic_tokens.study.ingredients import (
+    division_of_work,
+    measured_training,
+    objective,
+    training_spec,
+)
 
 # The options that affect the masked sequences of pretraining.
 OBJECTIVE = objective(config)
@@ -31,7 +36,7 @@ rule pretrain:
         gpu=config["gpus_per_job"],
     params:
         training=training_spec(config["pretraining"])["training"],
-        checkpointing=unrecorded(checkpointing(config["pretraining"])),
+        division_of_work=unrecorded(division_of_work(config["pretraining"])),
         report_to=unrecorded(config["report_to"]),
         objective=lambda wildcards: own_seeds(OBJECTIVE, wildcards),
         # Not an output, since Snakemake deletes outputs when an interrupted job starts again.
@@ -65,7 +70,7 @@ rule measure_pretraining:
         runtime=minutes(config["runtime_minutes"]["pretraining"]),
         gpu=config["gpus_per_job"],
     params:
-        training=training_spec(config["pretraining"])["training"],
+        training=measured_training(config["pretraining"]),
         objective=lambda wildcards: own_seeds({**OBJECTIVE, "logits": wildcards.logits}, wildcards),
         steps=config["pretraining"]["measured_steps"],
         code=code_digest("measure_pretraining"),

@@ -9,7 +9,7 @@ import yaml
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.study.configuration import validate_config
-from semantic_tokens.study.ingredients import Digests, made_from
+from semantic_tokens.study.ingredients import DIVIDE_THE_WORK, Digests, made_from
 from semantic_tokens.study.runs import (
     BASE,
     Layout,
@@ -20,6 +20,7 @@ from semantic_tokens.study.runs import (
     split_run,
     started_runs,
 )
+from semantic_tokens.training import options
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "config/schemas/config.schema.json"
@@ -135,6 +136,7 @@ def test_invalid_run_name_is_refused_in_one_line(default_config: dict[str, Any],
         ),
         # the interval of checkpoints, which does not affect results
         ({"pretraining__training__checkpoint_every": 7}, [], [MODEL]),
+        ({"pretraining__training__device_batch_size": 1}, [], [MODEL]),
         (
             {"datasets__mini_names__options__seed": 2},
             ["results/datasets/mini_names/test.jsonl", TOKENIZED, "results/baselines/chance/ner.json"],
@@ -197,6 +199,10 @@ def test_checksum_list_is_digested_by_its_content(
         config["downloads"] = {"a": {"url": "https://example.org/", "checksums": str(file)}}
         digests.append(Digests(config).of("resources/downloads/a"))
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_options_that_divide_the_work_are_the_same_in_the_study_and_in_trainings() -> None:
+    assert DIVIDE_THE_WORK == options.DIVIDE_THE_WORK
 
 
 @pytest.mark.parametrize(

@@ -158,11 +158,10 @@ def test_resumed_run_continues_at_the_checkpoint(tmp_path: Path, caplog) -> None
         {"options": replace(OPTIONS, checkpoint_every=3, learning_rate=0.02)},
         {"seed": 2},
         {"steps": STEPS + 1},
-        {"batches": data(seed=5)},
         {"model": nn.Sequential(nn.Linear(5, 3))},
         {"identity": {"temperature": 0.05}},
     ],
-    ids=["learning rate", "seed", "steps", "data", "model", "identity"],
+    ids=["learning rate", "seed", "steps", "model", "identity"],
 )
 def test_checkpoint_of_another_configuration_is_not_resumed(
     tmp_path: Path, change: dict, caplog
@@ -201,6 +200,21 @@ def test_checkpoint_interval_can_change_between_runs(tmp_path: Path, caplog) -> 
         )
     run(make_model(), options=OPTIONS, checkpoint=tmp_path / "kept")
     assert "resuming at step 6" in caplog.text
+
+
+def test_checkpoint_is_continued_with_a_smaller_device_batch(tmp_path: Path, caplog) -> None:
+    """After an error about the GPU's memory."""
+    caplog.set_level(logging.INFO)
+    model = nn.Linear(5, 3)  # without dropout
+    whole, resumed = _copy(model), _copy(model)
+    options = replace(OPTIONS, checkpoint_every=3)
+    expected = run(whole, options=options)
+    with pytest.raises(Killed):
+        run(model, killed_after(7, data()), options, checkpoint=tmp_path / "kept")
+    smaller = replace(options, device_batch_size=4, gradient_checkpointing=True)
+    losses = run(resumed, data(sizes=(4, 4)), smaller, checkpoint=tmp_path / "kept")
+    assert "resuming at step 6" in caplog.text
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
 
 def test_truncated_checkpoint_leaves_the_previous_one_usable(tmp_path: Path) -> None:
@@ -609,6 +623,26 @@ def test_repeated_gradient_overflow_ends_the_run(
     with pytest.raises(InputError, match="the gradient became nan at step 21 of 25"):
         train_with_overflows()
     assert (tmp_path / "c.failed-step-21.safetensors").is_file()
+
+
+def test_process_without_a_micro_batch_can_clip_its_gradients() -> None:
+    """In fp16, with more processes than micro-batches in the first step."""
+    accelerator = Accelerator(cpu=True)
+    accelerator.scaler = torch.amp.GradScaler("cpu")
+    model = make_model()
+    step.Stepper(
+        accelerator,
+        model,
+        OPTIONS,
+        steps=STEPS,
+        loss=squared_error,
+        terms=len,
+        loss_is_shared=False,
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    accelerator.scaler.unscale_(optimizer)  # what `clip_grad_norm_` does
 
 
 def test_precision_depends_on_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

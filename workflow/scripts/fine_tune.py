@@ -37,7 +37,7 @@ with job(snakemake):
             [str(table) for table in inputs.tokenized],
             data=[str(file) for file in (*inputs.tokenized, *inputs.dataset, *(candidates or ()))],
             code=params.code,
-            options=TrainingOptions(**task_options["training"], **params.checkpointing),
+            options=TrainingOptions(**task_options["training"], **params.division_of_work),
             seed=int(wildcards.seed),
             checkpoint=params.checkpoint,
             tracking=Tracking(
@@ -51,7 +51,7 @@ with job(snakemake):
                 folder=params.tracking,
                 report_to=params.report_to,
             ),
-            evaluation_batch_size=task_options["evaluation_batch_size"],
+            evaluation_batch_size=params.evaluation_batch_size,
             keep_predictions="predictions" in output.keys(),  # noqa: SIM118 (not a dictionary)
             keep_model=output.get("model"),
             description=f"{wildcards.task} on {'/'.join(wildcards[:5])}",

@@ -20,7 +20,7 @@ with job(snakemake):
             [str(corpus) for corpus in inputs.corpora],
             str(inputs.tokenizer),
             str(output.model),
-            options=TrainingOptions(**params.training, **params.checkpointing),
+            options=TrainingOptions(**params.training, **params.division_of_work),
             objective=Objective(**params.objective),
             held_out=output.held_out,
             checkpoint=params.checkpoint,

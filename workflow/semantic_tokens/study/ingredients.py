@@ -36,6 +36,11 @@ class Ingredients(NamedTuple):
 
 SPLITS = ("train", "dev", "test")
 
+#: Training options that change the result only by rounding, and by the random numbers that dropout
+#: draws. So a change of them makes nothing stale. ``training.options`` has the same list, and imports
+#: torch.
+DIVIDE_THE_WORK = ("checkpoint_every", "device_batch_size", "gradient_checkpointing")
+
 #: The options that affect the masked sequences of pretraining.
 OBJECTIVE = (
     "mask_probability",
@@ -73,9 +78,20 @@ def backbone_spec(spec: Config) -> dict[str, Any]:
 
 
 def training_spec(options: Config) -> dict[str, Any]:
-    """The options that affect the result of a training, without the interval of checkpoints."""
-    training = {k: v for k, v in options["training"].items() if k != "checkpoint_every"}
-    return {**options, "training": training}
+    """The options that affect the result of a training, without those that divide its work."""
+    training = {k: v for k, v in options["training"].items() if k not in DIVIDE_THE_WORK}
+    recorded = {k: v for k, v in options.items() if k != "evaluation_batch_size"}
+    return {**recorded, "training": training}
+
+
+def division_of_work(options: Config) -> dict[str, Any]:
+    """The training options that :func:`training_spec` leaves out."""
+    return {k: v for k, v in options["training"].items() if k in DIVIDE_THE_WORK}
+
+
+def measured_training(options: Config) -> dict[str, Any]:
+    """The training options that affect the speed and the memory of a step."""
+    return {k: v for k, v in options["training"].items() if k != "checkpoint_every"}
 
 
 def objective(config: Config) -> dict[str, Any]:
@@ -358,7 +374,7 @@ _GROUPS = "{backbone}/{alignment}/{dimension}/{grouping}"
 
 @_makes(f"results/efficiency/{{logits}}-logits/{_GROUPS}.json")
 def _measured(config: Config, logits: str, **recipe: str) -> Ingredients:
-    training = training_spec(config["pretraining"])["training"]
+    training = measured_training(config["pretraining"])
     measured = {**objective(config), "logits": logits}
     steps = config["pretraining"]["measured_steps"]
     return Ingredients([training, measured, steps], _pretrained_inputs(config, **recipe))

@@ -1,7 +1,6 @@
 """The saved state of an unfinished training, from which it continues exactly."""
 
 import hashlib
-import itertools
 import json
 import logging
 import shutil
@@ -24,18 +23,16 @@ log = logging.getLogger(__name__)
 
 def run_fingerprint(
     model: nn.Module,
-    first: list[Batch],
     options: TrainingOptions,
     steps: int,
     seed: int,
     identity: Any = None,
 ) -> str:
-    """A digest that identifies a run: options, initial weights, the first step's data, and
-    ``identity``, plain values that decide the result too."""
+    """A digest that identifies a run: options, initial weights, and ``identity``, plain values that
+    decide the result too, such as the digests of the data."""
     deciding = [options.deciding(), steps, seed, identity]
     digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode("utf-8"))
-    tensors = [model.state_dict(), *first]
-    for name, tensor in itertools.chain.from_iterable(part.items() for part in tensors):
+    for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()

@@ -72,8 +72,8 @@ def train(
             process's part.
         checkpoint: the folder for the state of an unfinished run. It must not be a declared output
             of the job, since Snakemake deletes outputs when a job starts again. It is removed at
-            the end. A run with other options, initial weights, data of the first step, or
-            ``identity``, starts from the beginning.
+            the end. A run with other options, initial weights or ``identity`` starts from the
+            beginning. Options that only divide the work may change.
         keep_checkpoint: keep the state of the last step. The caller removes it
             (:func:`remove_checkpoint`) after writing its results.
         identity: plain values that also decide the result, such as the options of the loss and the
@@ -95,7 +95,7 @@ def train(
     accelerator = _make_accelerator(options, seed, tracking)
     state, run = None, None
     if checkpoint is not None:
-        run = run_fingerprint(model, next(iter(batches()), []), options, steps, seed, identity)
+        run = run_fingerprint(model, options, steps, seed, identity)
         state = Checkpoint(checkpoint, accelerator, run)
     model.train()
     is_compiled = compile_encoders(model, options.compile)

@@ -6,10 +6,11 @@ from typing import Any
 
 from semantic_tokens.jobs.processes import process_count
 
-#: Options that do not affect the result of a training.
-_DECIDE_NOTHING = ("checkpoint_every",)
+#: Options that divide the work of a training. They change its result only by rounding, and by the
+#: random numbers that dropout draws. ``study.ingredients`` has the same list.
+DIVIDE_THE_WORK = ("checkpoint_every", "device_batch_size", "gradient_checkpointing")
 #: Options about the work of one device, which Table 2 leaves out.
-OF_THE_DEVICE = ("checkpoint_every", "device_batch_size", "compile")
+OF_THE_DEVICE = (*DIVIDE_THE_WORK, "compile")
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class TrainingOptions:
                 object.__setattr__(self, name, "no")
 
     def deciding(self) -> dict[str, Any]:
-        """The options that affect the result of a training."""
-        return {k: v for k, v in asdict(self).items() if k not in _DECIDE_NOTHING}
+        """The options that affect the result of a training by more than rounding."""
+        return {k: v for k, v in asdict(self).items() if k not in DIVIDE_THE_WORK}
 
     def steps(self, examples: int) -> int:
         """The number of optimizer steps for this many examples."""

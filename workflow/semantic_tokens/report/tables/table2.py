@@ -22,7 +22,6 @@ _FIRST_ROWS = (
     "max_gradient_norm",
     "dropout",
     "precision",
-    "gradient_checkpointing",
     "attn_implementation",
 )
 
