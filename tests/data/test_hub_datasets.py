@@ -52,6 +52,7 @@ def write_card(folder: Path, configurations: dict[str, dict[str, str]]) -> None:
     (folder / "README.md").write_text("\n".join([*lines, "---", ""]), encoding="utf-8")
 
 
+PAIRS = "pair_classification"
 TAGS = ["O", "B-PER", "I-PER", "B-LOC"]
 
 
@@ -121,6 +122,25 @@ def test_split_slices_and_a_dev_fraction_are_applied(repositories: Path) -> None
     options = NAMES | {"splits": {"train": "train", "test": "test"}, "dev_fraction": 0.4, "seed": 2}
     splits = read(options, folder, "token_classification")
     assert len(splits["train"]) + len(splits["dev"]) == 4 and splits["dev"]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
+def test_slices_are_compared_by_their_rows(tmp_path: Path, ending: str) -> None:
+    columns = {"premise": [f"row {i}" for i in range(15)]}
+    columns |= {"hypothesis": ["b"] * 15, "label": ["x"] * 15}
+    for split in ("train", "test"):
+        write_table(tmp_path / f"{split}.{ending}", columns)
+    options: dict[str, Any] = {"language": "eng", "dev_fraction": 0}
+    for train, test in (("train[:90%]", "train[90%:]"), ("train[:-2]", "train[13:]")):
+        splits = read(options | {"splits": {"train": train, "test": test}}, tmp_path, PAIRS)
+        assert len(splits["train"]) + len(splits["test"]) == 15
+    for train, test in (
+        ("train[:90%]", "train[-10%:]"),  # both round to the row 13
+        ("train[:10]", "train[60%:]"),
+        ("train[:-2]", "train[12:]"),
+    ):
+        with pytest.raises(InputError, match=r"options\.splits: train is .*, which share rows"):
+            read(options | {"splits": {"train": train, "test": test}}, tmp_path, PAIRS)
 
 
 QUESTIONS = {
@@ -416,6 +436,12 @@ def test_column_of_a_dataset_is_read_as_a_corpus(repositories: Path) -> None:
         ({"dev_fraction": 2}, r"`dev_fraction` is 2"),
         ({"splits": {"train": "train", "dev": "test", "test": "test"}}, r"splits: dev is 'test' and test is 'test', which share rows"),
         ({"splits": {"train": "train", "dev": "train[:9%]", "test": "test"}}, r"train is 'train' and dev is 'train\[:9%\]', which share"),
+        ({"splits": {"train": "train[:90%]", "dev": "train[80%:]", "test": "test"}}, r"train is 'train\[:90%\]' and dev is 'train\[80%:\]', which share rows"),
+        ({"splits": {"train": "train", "test": "test[:9%]+train[9%:]"}}, r"train is 'train' and test is 'test\[:9%\]\+train\[9%:\]', which share"),
+        ({"splits": {"train": "train[:2]", "dev": "train[1:]", "test": "test"}}, r"train is 'train\[:2\]' and dev is 'train\[1:\]', which share"),
+        ({"splits": {"train": "train[:2]", "dev": "train[-50%:]", "test": "test"}}, r"dev is 'train\[-50%:\]', which share"),
+        ({"splits": {"train": "train[:x]", "test": "test"}}, r"options\.splits\.train is 'train\[:x\]', which is not a slice .*; write whole percents"),
+        ({"splits": {"train": "train", "test": "test[:110%]"}}, r"options\.splits\.test is 'test\[:110%\]', which is not a slice"),
         ({"files": "train.json"}, r"files is 'train\.json', so train and dev would be the same files"),
         ({"column": "x"}, r"options\.column is not known to reader hf"),
     ],

@@ -23,10 +23,13 @@ from semantic_tokens.data.hub_tables import (
     Repository,
     Table,
     as_written,
+    is_slice,
+    names_in,
     open_tables,
     parts_of,
     pattern_of,
     repository_of,
+    share_rows,
 )
 from semantic_tokens.data.languages import language_at, require_languages
 from semantic_tokens.errors import InputError
@@ -126,7 +129,7 @@ def hf(
         chosen = _mapping(
             columns, COLUMNS[kind], f"{where}.columns", only=(*COLUMNS[kind], *OPTIONAL)
         )
-        opened = [(part, _open(repository, part, named, files, streaming)) for part in parts]
+        opened = [(part, _open(repository, part, named, files, streaming, where)) for part in parts]
         found = _examples(opened, kind, chosen, labels, languages, where)
     if dev_fraction is not None:
         found = _with_dev(found, kind, dev_fraction, seed)
@@ -137,20 +140,61 @@ def hf(
 
 
 def _check_apart(splits: Mapping[str, str], files: str | None, where: str) -> None:
-    """Raise an InputError if two of our splits are the same rows of the publisher's."""
+    """Raise an InputError if two of our splits are the same rows of the publisher's, as far as their
+    names tell."""
+    for split, name in splits.items():
+        _check_slice(name, f"{where}.splits.{split}")
     for (first, one), (second, other) in itertools.combinations(splits.items(), 2):
-        both_sliced = "[" in one and "[" in other
-        same_rows = one.partition("[")[0] == other.partition("[")[0]
-        if one == other or (same_rows and not both_sliced):
-            raise InputError(
-                f"{where}.splits: {first} is {one!r} and {second} is {other!r}, which share rows; "
-                "name other splits, or slices such as train[:80%] and train[80%:]"
-            )
-        if files is not None and "{split}" not in files and not same_rows:
+        same_split = bool(names_in(one) & names_in(other))
+        both_sliced = is_slice(one) and is_slice(other)
+        if one == other or (same_split and not both_sliced) or _share_percents(one, other):
+            raise _sharing(splits, first, second, where)
+        if files is not None and "{split}" not in files and not same_split:
             raise InputError(
                 f"{where}.files is {files!r}, so {first} and {second} would be the same files; put "
                 "{split} into it"
             )
+
+
+def _check_slice(name: str, key: str) -> None:
+    """Raise an InputError if the name of a split has a slice of no known form."""
+    if not is_slice(name):
+        return
+    try:
+        share_rows(name, name, dict.fromkeys(names_in(name), 100))
+    except ValueError as error:
+        raise InputError(
+            f"{key} is {name!r}, which is not a slice ({error}); write whole percents, as "
+            "train[:80%], or numbers of rows, as train[:5000]"
+        ) from error
+
+
+def _share_percents(one: str, other: str) -> bool:
+    """Whether two slices in percent share rows. The number of rows is not needed for them."""
+    if not ("%" in one and "%" in other):
+        return False
+    parts = [part for name in (one, other) for part in name.split("+")]
+    in_percent = all("%" in part for part in parts)
+    return in_percent and share_rows(
+        one, other, dict.fromkeys(names_in(one) | names_in(other), 100)
+    )
+
+
+def _check_rows_apart(tables: Mapping[str, Table], splits: Mapping[str, str], where: str) -> None:
+    """Raise an InputError if two slices share rows, now that the number of rows is known."""
+    for first, second in itertools.combinations(tables, 2):
+        counts = {**tables[first].counts, **tables[second].counts}
+        known = names_in(splits[first]) | names_in(splits[second]) <= set(counts)
+        are_slices = is_slice(splits[first]) and is_slice(splits[second])
+        if known and are_slices and share_rows(splits[first], splits[second], counts):
+            raise _sharing(splits, first, second, where)
+
+
+def _sharing(splits: Mapping[str, str], first: str, second: str, where: str) -> InputError:
+    return InputError(
+        f"{where}.splits: {first} is {splits[first]!r} and {second} is {splits[second]!r}, which "
+        "share rows; name other splits, or slices such as train[:80%] and train[80%:]"
+    )
 
 
 def _in_clusters(examples: Iterable[Example], kind: str, has_ids: bool) -> Iterator[Example]:
@@ -185,14 +229,22 @@ def _open(
     splits: Mapping[str, str],
     files: str | None,
     streaming: bool,
+    where: str,
 ) -> dict[str, Table]:
-    return open_tables(
+    """The tables of our splits in a configuration.
+
+    Args:
+        where: the config key of ``splits``' parent, for messages.
+    """
+    tables = open_tables(
         repository,
         splits,
         configuration=part.configuration,
         files=pattern_of(files, part),
         streaming=streaming,
     )
+    _check_rows_apart(tables, splits, where)
+    return tables
 
 
 def _examples(
@@ -398,7 +450,7 @@ def _ranking(
         configuration = table["configuration"].replace("{configuration}", part.configuration or "")
         own = Part(part.language, configuration)
         pattern = pattern_of(table.get("files", files), part)
-        there = _open(places[name], own, of_splits, pattern, streaming)
+        there = _open(places[name], own, of_splits, pattern, streaming, key)
         kept = {
             column: theirs
             for column, theirs in table.items()
