@@ -316,8 +316,13 @@ def ranking(tmp_path: Path) -> Path:
     )
     passages = {"_id": ["p1", "p2"], "title": ["", "Sky"], "text": ["roses", "the sky"]}
     write_table(folder / "corpus.jsonl", passages)
+    # p9 is not in the corpus, and neither is p3, whose negative grade says nothing.
     judged = {
-        "train": {"query-id": ["q1", "q1"], "corpus-id": ["p1", "p2"], "score": [2.0, 0.0]},
+        "train": {
+            "query-id": ["q1", "q1", "q1", "q1", "q2"],
+            "corpus-id": ["p1", "p2", "p9", "p3", "p2"],
+            "score": [2.0, 0.0, 0.0, -1.0, 0.0],
+        },
         "dev": {"query-id": ["q2"], "corpus-id": ["p2"], "score": [1]},
         "test": {"query-id": ["q3", "q9"], "corpus-id": ["p2", "p2"], "score": [1, 1]},
     }
@@ -332,16 +337,25 @@ def ranking(tmp_path: Path) -> Path:
 def test_ranking_dataset_in_mteb_format_is_read(
     ranking: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     splits = read({"language": "eng"}, ranking, "ranking")
     assert splits["train"] == [
-        {"id": "eng-q1", "language": "eng", "query": "red", "relevant": {"eng-p1": 2}}
+        {
+            "id": "eng-q1",
+            "language": "eng",
+            "query": "red",
+            "relevant": {"eng-p1": 2},
+            "irrelevant": ["eng-p2"],
+        }
     ]
     assert [e["id"] for e in splits["test"]] == ["eng-q3"]
     assert splits["passages"] == [
         {"id": "eng-p1", "language": "eng", "title": "", "text": "roses"},
         {"id": "eng-p2", "language": "eng", "title": "Sky", "text": "the sky"},
     ]
-    assert "1 judgements of unknown queries dropped" in caplog.text
+    assert "eng, test: 1 judgements of unknown queries dropped" in caplog.text
+    assert "eng, train: 1 queries without a relevant passage dropped" in caplog.text
+    assert "eng, train: 1 judgements of grade 0 dropped, whose passages are not" in caplog.text
 
 
 def test_repeated_queries_and_judgements_are_dropped_and_others_are_refused(
@@ -362,6 +376,13 @@ def test_repeated_queries_and_judgements_are_dropped_and_others_are_refused(
         read({"language": "eng"}, ranking, "ranking")
     write_table(queries, {"_id": ["q1", "q2", "q1"], "text": ["red", "blue", "green"]})
     with pytest.raises(InputError, match=r"queries, eng, row 2: the id 'q1' is taken"):
+        read({"language": "eng"}, ranking, "ranking")
+
+
+def test_relevant_passage_that_is_not_in_the_corpus_is_refused(ranking: Path) -> None:
+    columns = {"query-id": ["q3"], "corpus-id": ["p9"], "score": [1]}
+    write_table(ranking / "qrels/test.jsonl", columns)
+    with pytest.raises(InputError, match=r"1 judged passages are not among .*'eng-p9' in eng"):
         read({"language": "eng"}, ranking, "ranking")
 
 
@@ -394,6 +415,7 @@ def test_tables_and_columns_of_a_ranking_dataset_can_be_configured(ranking: Path
         write_table(ranking / f"de/{split}.tsv", {"q": [number], "d": ["p1"], "g": [1]})
     splits = read(options, ranking, "ranking")
     blue = {"id": "deu-2", "language": "deu", "query": "blau", "relevant": {"deu-p1": 1}}
+    blue["irrelevant"] = []
     assert splits["dev"] == [blue | {"cluster": "deu-2"}]
     assert [p["title"] for p in splits["passages"]] == ["", ""]
 

@@ -16,6 +16,7 @@ from semantic_tokens.data.datasets.canonical import (
     texts_by_id,
 )
 from semantic_tokens.data.datasets.conll import to_iob2
+from semantic_tokens.data.datasets.sources import warn_untested
 from semantic_tokens.data.datasets.splitting import check_fraction, in_clusters, part_of
 from semantic_tokens.data.datasets.squad import drop_misplaced
 from semantic_tokens.data.hub_tables import (
@@ -415,6 +416,8 @@ def _with_dev(
 
 # Ranking
 
+_Grades = dict[str, dict[str, int]]  # query -> passage -> grade
+
 
 def _ranking(
     repository: Repository,
@@ -466,9 +469,11 @@ def _ranking(
     for part in parts:
         language = str(part.language)
         texts = opened("queries", part, {"all": chosen["queries"]["split"]})["all"]
-        passages.append(
-            (language, opened("corpus", part, {"all": chosen["corpus"]["split"]})["all"])
+        # Read twice, because queries are complete before the passages are written.
+        corpus, again = (
+            opened("corpus", part, {"all": chosen["corpus"]["split"]})["all"] for _ in range(2)
         )
+        passages.append((language, again))
         judged = opened("qrels", part, splits)
         where = f"{key}.queries, {language}"
         asked = texts_by_id(
@@ -478,15 +483,18 @@ def _ranking(
             ),
             where,
         )
-        for split, rows in judged.items():
-            found[split] += _judged(rows, asked, language, f"{key}.qrels, {language}, {split}")
+        places_of = {split: f"{key}.qrels, {language}, {split}" for split in judged}
+        grades = {split: _grades(rows, asked, places_of[split]) for split, rows in judged.items()}
+        available = _judged_passages(corpus, grades.values(), language)
+        for split, of_split in grades.items():
+            found[split] += _queries(of_split, asked, available, language, places_of[split])
+    warn_untested((str(part.language) for part in parts), found["test"], f"{key}.qrels")
     return {**found, "passages": _passages(passages, f"{key}.corpus")}
 
 
-def _judged(
-    rows: Iterable[dict[str, Any]], asked: Mapping[str, str], language: str, where: str
-) -> Iterator[Example]:
-    grades: dict[str, dict[str, int]] = {}
+def _grades(rows: Iterable[dict[str, Any]], asked: Mapping[str, str], where: str) -> _Grades:
+    """The judgements of the queries in ``asked``."""
+    grades: _Grades = {}
     unknown = 0
     for number, row in enumerate(rows):
         place = f"{where}, row {number}"
@@ -496,17 +504,54 @@ def _judged(
         unknown += query not in asked
     if unknown:
         log.warning("%s: %d judgements of unknown queries dropped", where, unknown)
+    return grades
+
+
+def _judged_passages(
+    corpus: Iterable[dict[str, Any]], grades: Iterable[_Grades], language: str
+) -> set[str]:
+    """The ids of judged passages that are in the corpus."""
+    from tqdm import tqdm
+
+    judged = {
+        passage for of_split in grades for of_query in of_split.values() for passage in of_query
+    }
+    rows = tqdm(corpus, desc=f"judged passages in {language}", mininterval=2)
+    return {passage for row in rows if (passage := str(row["id"])) in judged}
+
+
+def _queries(
+    grades: _Grades, asked: Mapping[str, str], available: set[str], language: str, where: str
+) -> Iterator[Example]:
+    """The queries that have a relevant passage.
+
+    A missing passage of grade 0 is left out. A missing relevant passage is an error later, because
+    the query could not be scored.
+    """
+    missing = unanswered = 0
     for query, of_query in grades.items():
         relevant = {f"{language}-{p}": grade for p, grade in of_query.items() if grade > 0}
-        if relevant:
-            name = f"{language}-{query}"
-            example = {
-                "id": name,
-                "language": language,
-                "query": asked[query],
-                "relevant": relevant,
-            }
-            yield Placed(example, where)
+        if not relevant:
+            unanswered += 1
+            continue
+        irrelevant = sorted(passage for passage, grade in of_query.items() if grade == 0)
+        missing += len(set(irrelevant) - available)
+        example = {
+            "id": f"{language}-{query}",
+            "language": language,
+            "query": asked[query],
+            "relevant": relevant,
+            "irrelevant": [f"{language}-{p}" for p in irrelevant if p in available],
+        }
+        yield Placed(example, where)
+    if unanswered:
+        log.info("%s: %d queries without a relevant passage dropped", where, unanswered)
+    if missing:
+        log.warning(
+            "%s: %d judgements of grade 0 dropped, whose passages are not in the corpus",
+            where,
+            missing,
+        )
 
 
 def _grade(value: Any, place: str) -> int:
