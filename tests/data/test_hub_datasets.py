@@ -493,6 +493,59 @@ def test_label_numbers_without_a_name_are_refused(tmp_path: Path) -> None:
         read({"language": "eng", "labels": ["O"]}, tmp_path, "token_classification")
 
 
+@pytest.mark.parametrize(
+    ("ending", "labels", "options"),
+    [
+        ("parquet", [0, -1, 1, 1, 0], {}),  # a ClassLabel, as in SNLI
+        ("parquet", [0, -1, 1, 1, 0], {"labels": ["yes", "no"]}),
+        ("csv", [0, -1, 1, 1, 0], {"labels": ["yes", "no"]}),
+        ("jsonl", ["yes", "-", "no", "no", "yes"], {}),
+        ("jsonl", ["yes", None, "no", "no", "yes"], {}),
+    ],
+)
+def test_pairs_without_a_label_or_a_sentence_are_dropped_and_counted(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    ending: str,
+    labels: list[Any],
+    options: dict[str, Any],
+) -> None:
+    columns = {"premise": list("abcde"), "hypothesis": ["f", "g", "", "i", "j"], "label": labels}
+    names = {} if options else {"label": datasets.ClassLabel(names=["yes", "no"])}
+    features = names if ending == "parquet" else {}
+    for split in ("train", "validation", "test"):
+        write_table(tmp_path / f"{split}.{ending}", columns, **features)
+    options = {"language": "eng", **options}
+    splits = read(options, tmp_path, PAIRS)
+    kept = [(e["id"], e["first"], e["label"]) for e in splits["test"]]
+    assert kept == [
+        ("eng-test-0", "a", "yes"),
+        ("eng-test-3", "d", "no"),
+        ("eng-test-4", "e", "yes"),
+    ]
+    counts = "1 pairs with an empty sentence, 1 pairs without a label dropped"
+    assert caplog.text.count(counts) == 3
+    withheld = columns | {"label": [labels[1]] * 5}
+    write_table(tmp_path / f"test.{ending}", withheld, **features)
+    with pytest.raises(
+        InputError,
+        match=r"split test: no row can be used \(5 pairs without a label\); name another split",
+    ):
+        read(options, tmp_path, PAIRS)
+
+
+def test_minus_one_is_a_label_in_text_and_other_numbers_are_not_withheld(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.csv").write_text("premise,hypothesis,label\na,b,-1\n", "utf-8")
+    assert read({"language": "eng"}, tmp_path, PAIRS)["test"][0]["label"] == "-1"
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.csv").unlink()
+        columns = {"premise": ["a"], "hypothesis": ["b"], "label": [-2]}
+        write_table(tmp_path / f"{split}.jsonl", columns)
+    with pytest.raises(InputError, match=r"row 0: the label is -2, which `labels` does not name"):
+        read({"language": "eng", "labels": ["yes", "no"]}, tmp_path, PAIRS)
+
+
 # Over the network
 
 READING_SCRIPT = """

@@ -796,10 +796,10 @@ def test_translations_of_a_pair_are_in_one_cluster(
     assert (clusters["deu-test-2"] == clusters["swa-test-2"]) == is_parallel
 
 
-def test_xnli_rows_without_a_label_or_a_column_are_refused(tmp_path: Path) -> None:
-    tables = {split: xnli_columns([0, -1]) for split in ("train", "validation", "test")}
+def test_xnli_rows_with_a_wrong_label_or_without_a_column_are_refused(tmp_path: Path) -> None:
+    tables = {split: xnli_columns([0, 3]) for split in ("train", "validation", "test")}
     folder = write_hub_folder(tmp_path / "unlabelled", "de", tables)
-    with pytest.raises(InputError, match="split train, row 1: the label is -1, which"):
+    with pytest.raises(InputError, match="split train, row 1: the label is 3, which"):
         read("xnli_hub", folder, {"languages": ["deu"]})
     for columns in tables.values():
         columns["sentence1"] = columns.pop("premise")

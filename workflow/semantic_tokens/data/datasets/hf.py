@@ -4,7 +4,8 @@ languages, and names its splits and columns."""
 import itertools
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from semantic_tokens.data.datasets.conll import to_iob2
 from semantic_tokens.data.datasets.sources import warn_untested
 from semantic_tokens.data.datasets.splitting import check_fraction, in_clusters, part_of
 from semantic_tokens.data.datasets.squad import drop_misplaced
+from semantic_tokens.data.datasets.xnli import UNDECIDED
 from semantic_tokens.data.hub_tables import (
+    WITHHELD,
     Part,
     Repository,
     Table,
@@ -310,7 +313,13 @@ def _canonical(
     where: str,
 ) -> Iterator[Example]:
     """Canonical examples of a table's rows, without rows in unknown languages if only some are
-    requested."""
+    requested, and without rows that have nothing to learn or to test. The log counts the latter.
+
+    Raises:
+        InputError: a row is malformed, or no row can be used.
+    """
+    dropped: Counter[str] = Counter()
+    kept = 0
     for number, row in enumerate(rows):
         place = f"{where}, row {number}"
         found = row.pop("language", None)
@@ -322,13 +331,26 @@ def _canonical(
         if language is None:
             raise InputError(f"{place}: the language is missing; fill it or remove the row")
         name = row.pop("id", None)
+        content = _KINDS[kind](row, labels, place, dropped)
+        if content is None:
+            continue
+        kept += 1
         # Row numbers start again in every configuration and split.
         own = f"{language}-{split}-{number if name is None else name}"
-        example = {"id": own, "language": language, **_KINDS[kind](row, labels, place)}
-        yield Placed(example, where, number, "row")
+        yield Placed({"id": own, "language": language, **content}, where, number, "row")
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(dropped.items()))
+    if dropped and not kept:
+        raise InputError(
+            f"{where}: no row can be used ({counts}); name another split in `splits`, or leave its "
+            "configuration out"
+        )
+    if dropped:
+        log.warning("%s: %s dropped", where, counts)
 
 
-def _tagged(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Example:
+def _tagged(
+    row: dict[str, Any], labels: Sequence[str] | None, place: str, dropped: Counter[str]
+) -> Example:
     tokens, tags = row["tokens"], row["tags"]
     if not isinstance(tokens, list) or not isinstance(tags, list):
         raise InputError(f"{place}: tokens and tags must be lists, not {tokens!r} and {tags!r}")
@@ -336,7 +358,9 @@ def _tagged(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Ex
     return {"tokens": tokens, "tags": to_iob2(named)}
 
 
-def _answered(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Example:
+def _answered(
+    row: dict[str, Any], labels: Sequence[str] | None, place: str, dropped: Counter[str]
+) -> Example:
     answers = answers_of(row, place)
     return {"context": row["context"], "question": row["question"], "answers": answers}
 
@@ -371,16 +395,37 @@ def answers_of(row: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
     return [{"text": answer["text"], "start": answer["answer_start"]} for answer in answers]
 
 
-def _paired(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Example:
+def _paired(
+    row: dict[str, Any], labels: Sequence[str] | None, place: str, dropped: Counter[str]
+) -> Example | None:
+    """A pair; None if its label is withheld or undecided, or a sentence is empty."""
+    if _is_withheld(row["label"], labels):
+        dropped["pairs without a label"] += 1
+        return None
+    if row["first"] in (None, "") or row["second"] in (None, ""):
+        dropped["pairs with an empty sentence"] += 1
+        return None
     label = _label(row["label"], labels, place)
     return {"first": row["first"], "second": row["second"], "label": label}
 
 
-_KINDS = {
+# Reads a row without `id` and `language`. It counts what is dropped; None if this is the entire row.
+_Reader = Callable[[dict[str, Any], Sequence[str] | None, str, Counter[str]], Example | None]
+_KINDS: dict[str, _Reader] = {
     "token_classification": _tagged,
     "question_answering": _answered,
     "pair_classification": _paired,
 }
+
+
+def _is_withheld(value: Any, labels: Sequence[str] | None) -> bool:
+    """Whether a pair has no label: it is empty or -1, or ``-``, the mark of undecided annotators.
+    In a table of text, -1 is a label unless the ``labels`` are given."""
+    if value in (None, "") or (type(value) is int and value == WITHHELD):
+        return True
+    named = list(map(as_written, labels or ()))
+    marks = (UNDECIDED, str(WITHHELD)) if labels is not None else (UNDECIDED,)
+    return isinstance(value, str) and value in marks and value not in named
 
 
 def _label(value: Any, labels: Sequence[str] | None, place: str) -> str:

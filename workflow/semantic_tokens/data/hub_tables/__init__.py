@@ -16,6 +16,7 @@ from semantic_tokens.data.hub_tables.repositories import (
     repository_of,
 )
 from semantic_tokens.data.hub_tables.table import (
+    WITHHELD,
     Table,
     is_slice,
     names_in,
@@ -30,6 +31,7 @@ from semantic_tokens.sources.hub import snapshot_of
 from semantic_tokens.text_files import plain_name
 
 __all__ = [
+    "WITHHELD",
     "Part",
     "Repository",
     "Table",

@@ -15,6 +15,9 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.sources.hub import refusal
 from semantic_tokens.text_files import filled_lines, json_document, json_lines, table_rows
 
+#: The number that the hub's tables have in place of a withheld label.
+WITHHELD = -1
+
 _ROWS_AT_ONCE = 1000
 
 
@@ -45,7 +48,8 @@ class Table:
         self.counts = dict(counts or {})
 
     def rows(self, columns: Mapping[str, str], key: str) -> Iterator[dict[str, Any]]:
-        """The rows, with renamed columns. Numbers of a ``ClassLabel`` become its names.
+        """The rows, with renamed columns. Numbers of a ``ClassLabel`` become its names, and a
+        withheld label becomes None.
 
         Args:
             columns: our name -> the table's name; ``a.b`` is the field b of column a.
@@ -342,6 +346,6 @@ def _named(value: Any, feature: Any) -> Any:
     if type(value) is int and hasattr(inner, "int2str"):
         try:
             return inner.int2str(value)
-        except ValueError:  # -1 for a withheld label
-            return None
+        except ValueError:
+            return None if value == WITHHELD else value
     return value
