@@ -355,7 +355,7 @@ def test_ranking_dataset_in_mteb_format_is_read(
     ]
     assert "eng, test: 1 judgements of unknown queries dropped" in caplog.text
     assert "eng, train: 1 queries without a relevant passage dropped" in caplog.text
-    assert "eng, train: 1 judgements of grade 0 dropped, whose passages are not" in caplog.text
+    assert "eng, train: 1 judgements dropped whose passages are not in" in caplog.text
 
 
 def test_repeated_queries_and_judgements_are_dropped_and_others_are_refused(
@@ -384,6 +384,38 @@ def test_relevant_passage_that_is_not_in_the_corpus_is_refused(ranking: Path) ->
     write_table(ranking / "qrels/test.jsonl", columns)
     with pytest.raises(InputError, match=r"1 judged passages are not among .*'eng-p9' in eng"):
         read({"language": "eng"}, ranking, "ranking")
+
+
+def test_title_replaces_an_empty_text_and_empty_passages_are_dropped(
+    ranking: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    passages = {
+        "_id": ["p1", "p2", "p3", "p4"],
+        "title": ["", "Sky", "", None],
+        "text": ["roses", "", " ", None],
+    }
+    write_table(ranking / "corpus.jsonl", passages)
+    columns = {
+        "query-id": ["q3", "q3", "q3", "q1"],
+        "corpus-id": ["p2", "p3", "p4", "p3"],
+        "score": [1, 1, 0, 1],
+    }
+    write_table(ranking / "qrels/test.jsonl", columns)
+    splits = read({"language": "eng"}, ranking, "ranking")
+    assert splits["passages"] == [
+        {"id": "eng-p1", "language": "eng", "title": "", "text": "roses"},
+        {"id": "eng-p2", "language": "eng", "title": "", "text": "Sky"},
+    ]
+    (query,) = splits["test"]
+    assert (query["relevant"], query["irrelevant"]) == ({"eng-p2": 1}, [])
+    for message in (
+        "corpus, eng: the text of 1 passages is their title",
+        "corpus, eng: 2 empty passages dropped",
+        "qrels, eng, test: 3 judgements dropped whose passages are empty",
+        "qrels, eng, test: 1 queries without a relevant passage dropped",
+    ):
+        assert message in caplog.text
 
 
 def test_passage_with_the_id_of_another_is_refused(ranking: Path) -> None:

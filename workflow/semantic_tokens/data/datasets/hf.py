@@ -7,13 +7,14 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from semantic_tokens.data.datasets.canonical import (
     SPLITS,
     Example,
     Placed,
     add_grade,
+    is_blank,
     texts_by_id,
 )
 from semantic_tokens.data.datasets.conll import to_iob2
@@ -530,9 +531,9 @@ def _ranking(
         )
         places_of = {split: f"{key}.qrels, {language}, {split}" for split in judged}
         grades = {split: _grades(rows, asked, places_of[split]) for split, rows in judged.items()}
-        available = _judged_passages(corpus, grades.values(), language)
+        judged_passages = _judged_passages(corpus, grades.values(), language)
         for split, of_split in grades.items():
-            found[split] += _queries(of_split, asked, available, language, places_of[split])
+            found[split] += _queries(of_split, asked, judged_passages, language, places_of[split])
     warn_untested((str(part.language) for part in parts), found["test"], f"{key}.qrels")
     return {**found, "passages": _passages(passages, f"{key}.corpus")}
 
@@ -552,51 +553,67 @@ def _grades(rows: Iterable[dict[str, Any]], asked: Mapping[str, str], where: str
     return grades
 
 
+class _JudgedPassages(NamedTuple):
+    """The ids of judged passages of the corpus: those that have a text, and those without any."""
+
+    filled: set[str]
+    empty: set[str]
+
+
 def _judged_passages(
     corpus: Iterable[dict[str, Any]], grades: Iterable[_Grades], language: str
-) -> set[str]:
-    """The ids of judged passages that are in the corpus."""
+) -> _JudgedPassages:
     from tqdm import tqdm
 
     judged = {
         passage for of_split in grades for of_query in of_split.values() for passage in of_query
     }
-    rows = tqdm(corpus, desc=f"judged passages in {language}", mininterval=2)
-    return {passage for row in rows if (passage := str(row["id"])) in judged}
+    found = _JudgedPassages(set(), set())
+    for row in tqdm(corpus, desc=f"judged passages in {language}", mininterval=2):
+        if (passage := str(row["id"])) in judged:
+            _, text = _title_and_text(row)
+            (found.empty if text == "" else found.filled).add(passage)
+    return found._replace(empty=found.empty - found.filled)
 
 
 def _queries(
-    grades: _Grades, asked: Mapping[str, str], available: set[str], language: str, where: str
+    grades: _Grades,
+    asked: Mapping[str, str],
+    passages: _JudgedPassages,
+    language: str,
+    where: str,
 ) -> Iterator[Example]:
     """The queries that have a relevant passage.
 
-    A missing passage of grade 0 is left out. A missing relevant passage is an error later, because
-    the query could not be scored.
+    Judgements of empty passages are left out, and those of grade 0 whose passages are missing. A
+    missing relevant passage is an error later, because the query could not be scored.
     """
-    missing = unanswered = 0
+    missing = empty = unanswered = 0
     for query, of_query in grades.items():
-        relevant = {f"{language}-{p}": grade for p, grade in of_query.items() if grade > 0}
+        empty += len(passages.empty & set(of_query))
+        relevant = {
+            f"{language}-{p}": grade
+            for p, grade in of_query.items()
+            if grade > 0 and p not in passages.empty
+        }
         if not relevant:
             unanswered += 1
             continue
-        irrelevant = sorted(passage for passage, grade in of_query.items() if grade == 0)
-        missing += len(set(irrelevant) - available)
+        zeros = {passage for passage, grade in of_query.items() if grade == 0} - passages.empty
+        missing += len(zeros - passages.filled)
         example = {
             "id": f"{language}-{query}",
             "language": language,
             "query": asked[query],
             "relevant": relevant,
-            "irrelevant": [f"{language}-{p}" for p in irrelevant if p in available],
+            "irrelevant": [f"{language}-{p}" for p in sorted(zeros & passages.filled)],
         }
         yield Placed(example, where)
     if unanswered:
         log.info("%s: %d queries without a relevant passage dropped", where, unanswered)
-    if missing:
-        log.warning(
-            "%s: %d judgements of grade 0 dropped, whose passages are not in the corpus",
-            where,
-            missing,
-        )
+    for count, which in ((missing, "not in the corpus"), (empty, "empty")):
+        if count:
+            log.warning("%s: %d judgements dropped whose passages are %s", where, count, which)
 
 
 def _grade(value: Any, place: str) -> int:
@@ -610,15 +627,35 @@ def _grade(value: Any, place: str) -> int:
 
 
 def _passages(tables: list[tuple[str, Iterable[dict[str, Any]]]], where: str) -> Iterator[Example]:
+    """The passages that have a text or a title. A title without a text is the text."""
     from tqdm import tqdm
 
     for language, rows in tables:
+        place = f"{where}, {language}"
+        empty = title_only = 0
         read = tqdm(rows, desc=f"passages in {language}", mininterval=2)
         for number, row in enumerate(read):
+            title, text = _title_and_text(row)
+            if text == "":
+                empty += 1
+                continue
+            title_only += text is not row["text"]
             passage = {
                 "id": f"{language}-{row['id']}",
                 "language": language,
-                "title": row.get("title") or "",
-                "text": row["text"],
+                "title": title,
+                "text": text,
             }
-            yield Placed(passage, f"{where}, {language}", number, "row")
+            yield Placed(passage, place, number, "row")
+        if title_only:
+            log.info("%s: the text of %d passages is their title", place, title_only)
+        if empty:
+            log.warning("%s: %d empty passages dropped", place, empty)
+
+
+def _title_and_text(row: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The title and the text of a passage. If only the text is empty, the title is the text."""
+    title, text = row.get("title") or "", row["text"]
+    if text is not None and not is_blank(text):
+        return title, text
+    return "", "" if is_blank(title) else title
