@@ -525,6 +525,27 @@ def test_label_numbers_without_a_name_are_refused(tmp_path: Path) -> None:
         read({"language": "eng", "labels": ["O"]}, tmp_path, "token_classification")
 
 
+def test_blank_tokens_outside_entities_are_dropped_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    columns = {
+        "tokens": [["", "Ada", " ", "Rome", "\t"], [" ", ""], ["Ada", "lived"]],
+        "ner_tags": [["O", "B-PER", "O", "I-PER", "O"], ["O", "O"], ["B-PER", "O"]],
+    }
+    for split in ("train", "validation", "test"):
+        write_table(tmp_path / f"{split}.jsonl", columns)
+    splits = read({"language": "eng"}, tmp_path, "token_classification")
+    assert [(e["id"], e["tokens"], e["tags"]) for e in splits["test"]] == [
+        ("eng-test-0", ["Ada", "Rome"], ["B-PER", "B-PER"]),
+        ("eng-test-2", ["Ada", "lived"], ["B-PER", "O"]),
+    ]
+    assert "split test: 3 blank tokens, 1 sentences of blank tokens dropped" in caplog.text
+    columns["ner_tags"][0][2] = "I-PER"
+    write_table(tmp_path / "test.jsonl", columns)
+    with pytest.raises(InputError, match=r"split test, row 0: `tokens` contains ' '; a token"):
+        read({"language": "eng"}, tmp_path, "token_classification")
+
+
 @pytest.mark.parametrize(
     ("ending", "labels", "options"),
     [

@@ -339,24 +339,36 @@ def _canonical(
         # Row numbers start again in every configuration and split.
         own = f"{language}-{split}-{number if name is None else name}"
         yield Placed({"id": own, "language": language, **content}, where, number, "row")
-    counts = ", ".join(f"{count} {what}" for what, count in sorted(dropped.items()))
-    if dropped and not kept:
+    counts = ", ".join(f"{count} {what}" for what, count in sorted((+dropped).items()))
+    if counts and not kept:
         raise InputError(
             f"{where}: no row can be used ({counts}); name another split in `splits`, or leave its "
             "configuration out"
         )
-    if dropped:
+    if counts:
         log.warning("%s: %s dropped", where, counts)
 
 
 def _tagged(
     row: dict[str, Any], labels: Sequence[str] | None, place: str, dropped: Counter[str]
-) -> Example:
+) -> Example | None:
+    """A sentence without blank tokens that are outside entities; None if no other token is in it."""
     tokens, tags = row["tokens"], row["tags"]
     if not isinstance(tokens, list) or not isinstance(tags, list):
         raise InputError(f"{place}: tokens and tags must be lists, not {tokens!r} and {tags!r}")
-    named = [_label(tag, labels, place) for tag in tags]
-    return {"tokens": tokens, "tags": to_iob2(named)}
+    named = to_iob2([_label(tag, labels, place) for tag in tags])
+    if len(tokens) != len(named) or not any(map(is_blank, tokens)):
+        return {"tokens": tokens, "tags": named}
+    kept = [
+        (token, tag)
+        for token, tag in zip(tokens, named, strict=True)
+        if tag != "O" or not is_blank(token)
+    ]
+    if not kept:
+        dropped["sentences of blank tokens"] += 1
+        return None
+    dropped["blank tokens"] += len(tokens) - len(kept)
+    return {"tokens": [token for token, _ in kept], "tags": [tag for _, tag in kept]}
 
 
 def _answered(
