@@ -235,6 +235,23 @@ def test_a_composing_byte_level_tokenizer_keeps_combining_characters() -> None:
         assert marked(window, context) == decomposed
 
 
+@pytest.mark.parametrize("start", ["\x01", "\x1f\x01 \x7f", "\n\x01", "\x01\n"])
+def test_control_characters_at_the_beginning_do_not_shift_the_offsets(
+    tokenizer: PreTrainedTokenizerFast, start: str
+) -> None:
+    context = f"{start}a red tomato"
+    (window,) = windows(tokenizer, question("red", context))
+    assert marked(window, context) == "red"
+    assert spans(window)[-1][1] == len(context)
+
+
+def test_offsets_of_the_library_are_shifted_by_a_deleted_first_character() -> None:
+    """When this fails, the replacement of leading control characters is not needed any more."""
+    backend = sentencepiece_tokenizer().backend_tokenizer
+    assert backend.encode("\x01ab", add_special_tokens=False).offsets[-1] == (1, 2)
+    assert backend.encode(" ab", add_special_tokens=False).offsets[-1] == (2, 3)
+
+
 def test_windows_cover_the_context_and_overlap_by_the_stride(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:

@@ -31,6 +31,8 @@ _AT_ONCE = 4096  # examples per call of the tokenizer: enough to use all its thr
 _CHARACTERS_AT_ONCE = 2**20  # and characters per call, which need about 200 bytes each
 
 
+# Control characters except tabs and line breaks, which are spaces.
+_CONTROLS = "".join(c for c in map(chr, [*range(0x20), *range(0x7F, 0xA0)]) if c not in "\t\n\r")
 _IDS = pa.list_(pa.int32())
 
 TOKEN_CLASSIFICATION_SCHEMA = pa.schema(
@@ -107,7 +109,8 @@ def tokenize_question_answering(
             [example["question"] for example in batch], add_special_tokens=False
         )
         contexts = tokenizer.backend_tokenizer.encode_batch(
-            [example["context"] for example in batch], add_special_tokens=False
+            [_without_leading_controls(example["context"]) for example in batch],
+            add_special_tokens=False,
         )
         for example, question, context in zip(batch, questions, contexts, strict=True):
             question_ids = question.ids[:max_question_length]
@@ -405,6 +408,15 @@ def _tokenised(
 def _text_of(row: dict[str, Any]) -> str:
     """A query's text, or a passage's title and text."""
     return row["query"] if "query" in row else f"{row['title']} {row['text']}".strip()
+
+
+def _without_leading_controls(context: str) -> str:
+    """The context with spaces in place of control characters at its beginning.
+
+    If a normaliser deletes the first character, all offsets of ``tokenizers`` are too small by one.
+    """
+    rest = context.lstrip(_CONTROLS)
+    return " " * (len(context) - len(rest)) + rest
 
 
 def _with_marks(context: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
