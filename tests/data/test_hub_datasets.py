@@ -52,6 +52,7 @@ def write_card(folder: Path, configurations: dict[str, dict[str, str]]) -> None:
     (folder / "README.md").write_text("\n".join([*lines, "---", ""]), encoding="utf-8")
 
 
+PAIRS = "pair_classification"
 TAGS = ["O", "B-PER", "I-PER", "B-LOC"]
 
 
@@ -121,6 +122,25 @@ def test_split_slices_and_a_dev_fraction_are_applied(repositories: Path) -> None
     options = NAMES | {"splits": {"train": "train", "test": "test"}, "dev_fraction": 0.4, "seed": 2}
     splits = read(options, folder, "token_classification")
     assert len(splits["train"]) + len(splits["dev"]) == 4 and splits["dev"]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
+def test_slices_are_compared_by_their_rows(tmp_path: Path, ending: str) -> None:
+    columns = {"premise": [f"row {i}" for i in range(15)]}
+    columns |= {"hypothesis": ["b"] * 15, "label": ["x"] * 15}
+    for split in ("train", "test"):
+        write_table(tmp_path / f"{split}.{ending}", columns)
+    options: dict[str, Any] = {"language": "eng", "dev_fraction": 0}
+    for train, test in (("train[:90%]", "train[90%:]"), ("train[:-2]", "train[13:]")):
+        splits = read(options | {"splits": {"train": train, "test": test}}, tmp_path, PAIRS)
+        assert len(splits["train"]) + len(splits["test"]) == 15
+    for train, test in (
+        ("train[:90%]", "train[-10%:]"),  # both round to the row 13
+        ("train[:10]", "train[60%:]"),
+        ("train[:-2]", "train[12:]"),
+    ):
+        with pytest.raises(InputError, match=r"options\.splits: train is .*, which share rows"):
+            read(options | {"splits": {"train": train, "test": test}}, tmp_path, PAIRS)
 
 
 QUESTIONS = {
@@ -296,8 +316,13 @@ def ranking(tmp_path: Path) -> Path:
     )
     passages = {"_id": ["p1", "p2"], "title": ["", "Sky"], "text": ["roses", "the sky"]}
     write_table(folder / "corpus.jsonl", passages)
+    # p9 is not in the corpus, and neither is p3, whose negative grade says nothing.
     judged = {
-        "train": {"query-id": ["q1", "q1"], "corpus-id": ["p1", "p2"], "score": [2.0, 0.0]},
+        "train": {
+            "query-id": ["q1", "q1", "q1", "q1", "q2"],
+            "corpus-id": ["p1", "p2", "p9", "p3", "p2"],
+            "score": [2.0, 0.0, 0.0, -1.0, 0.0],
+        },
         "dev": {"query-id": ["q2"], "corpus-id": ["p2"], "score": [1]},
         "test": {"query-id": ["q3", "q9"], "corpus-id": ["p2", "p2"], "score": [1, 1]},
     }
@@ -312,16 +337,25 @@ def ranking(tmp_path: Path) -> Path:
 def test_ranking_dataset_in_mteb_format_is_read(
     ranking: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     splits = read({"language": "eng"}, ranking, "ranking")
     assert splits["train"] == [
-        {"id": "eng-q1", "language": "eng", "query": "red", "relevant": {"eng-p1": 2}}
+        {
+            "id": "eng-q1",
+            "language": "eng",
+            "query": "red",
+            "relevant": {"eng-p1": 2},
+            "irrelevant": ["eng-p2"],
+        }
     ]
     assert [e["id"] for e in splits["test"]] == ["eng-q3"]
     assert splits["passages"] == [
         {"id": "eng-p1", "language": "eng", "title": "", "text": "roses"},
         {"id": "eng-p2", "language": "eng", "title": "Sky", "text": "the sky"},
     ]
-    assert "1 judgements of unknown queries dropped" in caplog.text
+    assert "eng, test: 1 judgements of unknown queries dropped" in caplog.text
+    assert "eng, train: 1 queries without a relevant passage dropped" in caplog.text
+    assert "eng, train: 1 judgements dropped whose passages are not in" in caplog.text
 
 
 def test_repeated_queries_and_judgements_are_dropped_and_others_are_refused(
@@ -343,6 +377,45 @@ def test_repeated_queries_and_judgements_are_dropped_and_others_are_refused(
     write_table(queries, {"_id": ["q1", "q2", "q1"], "text": ["red", "blue", "green"]})
     with pytest.raises(InputError, match=r"queries, eng, row 2: the id 'q1' is taken"):
         read({"language": "eng"}, ranking, "ranking")
+
+
+def test_relevant_passage_that_is_not_in_the_corpus_is_refused(ranking: Path) -> None:
+    columns = {"query-id": ["q3"], "corpus-id": ["p9"], "score": [1]}
+    write_table(ranking / "qrels/test.jsonl", columns)
+    with pytest.raises(InputError, match=r"1 judged passages are not among .*'eng-p9' in eng"):
+        read({"language": "eng"}, ranking, "ranking")
+
+
+def test_title_replaces_an_empty_text_and_empty_passages_are_dropped(
+    ranking: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    passages = {
+        "_id": ["p1", "p2", "p3", "p4"],
+        "title": ["", "Sky", "", None],
+        "text": ["roses", "", " ", None],
+    }
+    write_table(ranking / "corpus.jsonl", passages)
+    columns = {
+        "query-id": ["q3", "q3", "q3", "q1"],
+        "corpus-id": ["p2", "p3", "p4", "p3"],
+        "score": [1, 1, 0, 1],
+    }
+    write_table(ranking / "qrels/test.jsonl", columns)
+    splits = read({"language": "eng"}, ranking, "ranking")
+    assert splits["passages"] == [
+        {"id": "eng-p1", "language": "eng", "title": "", "text": "roses"},
+        {"id": "eng-p2", "language": "eng", "title": "", "text": "Sky"},
+    ]
+    (query,) = splits["test"]
+    assert (query["relevant"], query["irrelevant"]) == ({"eng-p2": 1}, [])
+    for message in (
+        "corpus, eng: the text of 1 passages is their title",
+        "corpus, eng: 2 empty passages dropped",
+        "qrels, eng, test: 3 judgements dropped whose passages are empty",
+        "qrels, eng, test: 1 queries without a relevant passage dropped",
+    ):
+        assert message in caplog.text
 
 
 def test_passage_with_the_id_of_another_is_refused(ranking: Path) -> None:
@@ -374,6 +447,7 @@ def test_tables_and_columns_of_a_ranking_dataset_can_be_configured(ranking: Path
         write_table(ranking / f"de/{split}.tsv", {"q": [number], "d": ["p1"], "g": [1]})
     splits = read(options, ranking, "ranking")
     blue = {"id": "deu-2", "language": "deu", "query": "blau", "relevant": {"deu-p1": 1}}
+    blue["irrelevant"] = []
     assert splits["dev"] == [blue | {"cluster": "deu-2"}]
     assert [p["title"] for p in splits["passages"]] == ["", ""]
 
@@ -416,6 +490,12 @@ def test_column_of_a_dataset_is_read_as_a_corpus(repositories: Path) -> None:
         ({"dev_fraction": 2}, r"`dev_fraction` is 2"),
         ({"splits": {"train": "train", "dev": "test", "test": "test"}}, r"splits: dev is 'test' and test is 'test', which share rows"),
         ({"splits": {"train": "train", "dev": "train[:9%]", "test": "test"}}, r"train is 'train' and dev is 'train\[:9%\]', which share"),
+        ({"splits": {"train": "train[:90%]", "dev": "train[80%:]", "test": "test"}}, r"train is 'train\[:90%\]' and dev is 'train\[80%:\]', which share rows"),
+        ({"splits": {"train": "train", "test": "test[:9%]+train[9%:]"}}, r"train is 'train' and test is 'test\[:9%\]\+train\[9%:\]', which share"),
+        ({"splits": {"train": "train[:2]", "dev": "train[1:]", "test": "test"}}, r"train is 'train\[:2\]' and dev is 'train\[1:\]', which share"),
+        ({"splits": {"train": "train[:2]", "dev": "train[-50%:]", "test": "test"}}, r"dev is 'train\[-50%:\]', which share"),
+        ({"splits": {"train": "train[:x]", "test": "test"}}, r"options\.splits\.train is 'train\[:x\]', which is not a slice .*; write whole percents"),
+        ({"splits": {"train": "train", "test": "test[:110%]"}}, r"options\.splits\.test is 'test\[:110%\]', which is not a slice"),
         ({"files": "train.json"}, r"files is 'train\.json', so train and dev would be the same files"),
         ({"column": "x"}, r"options\.column is not known to reader hf"),
     ],
@@ -443,6 +523,80 @@ def test_label_numbers_without_a_name_are_refused(tmp_path: Path) -> None:
         read({"language": "eng"}, tmp_path, "token_classification")
     with pytest.raises(InputError, match=r"the label is 3, which `labels` does not name"):
         read({"language": "eng", "labels": ["O"]}, tmp_path, "token_classification")
+
+
+def test_blank_tokens_outside_entities_are_dropped_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    columns = {
+        "tokens": [["", "Ada", " ", "Rome", "\t"], [" ", ""], ["Ada", "lived"]],
+        "ner_tags": [["O", "B-PER", "O", "I-PER", "O"], ["O", "O"], ["B-PER", "O"]],
+    }
+    for split in ("train", "validation", "test"):
+        write_table(tmp_path / f"{split}.jsonl", columns)
+    splits = read({"language": "eng"}, tmp_path, "token_classification")
+    assert [(e["id"], e["tokens"], e["tags"]) for e in splits["test"]] == [
+        ("eng-test-0", ["Ada", "Rome"], ["B-PER", "B-PER"]),
+        ("eng-test-2", ["Ada", "lived"], ["B-PER", "O"]),
+    ]
+    assert "split test: 3 blank tokens, 1 sentences of blank tokens dropped" in caplog.text
+    columns["ner_tags"][0][2] = "I-PER"
+    write_table(tmp_path / "test.jsonl", columns)
+    with pytest.raises(InputError, match=r"split test, row 0: `tokens` contains ' '; a token"):
+        read({"language": "eng"}, tmp_path, "token_classification")
+
+
+@pytest.mark.parametrize(
+    ("ending", "labels", "options"),
+    [
+        ("parquet", [0, -1, 1, 1, 0], {}),  # a ClassLabel, as in SNLI
+        ("parquet", [0, -1, 1, 1, 0], {"labels": ["yes", "no"]}),
+        ("csv", [0, -1, 1, 1, 0], {"labels": ["yes", "no"]}),
+        ("jsonl", ["yes", "-", "no", "no", "yes"], {}),
+        ("jsonl", ["yes", None, "no", "no", "yes"], {}),
+    ],
+)
+def test_pairs_without_a_label_or_a_sentence_are_dropped_and_counted(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    ending: str,
+    labels: list[Any],
+    options: dict[str, Any],
+) -> None:
+    columns = {"premise": list("abcde"), "hypothesis": ["f", "g", "", "i", "j"], "label": labels}
+    names = {} if options else {"label": datasets.ClassLabel(names=["yes", "no"])}
+    features = names if ending == "parquet" else {}
+    for split in ("train", "validation", "test"):
+        write_table(tmp_path / f"{split}.{ending}", columns, **features)
+    options = {"language": "eng", **options}
+    splits = read(options, tmp_path, PAIRS)
+    kept = [(e["id"], e["first"], e["label"]) for e in splits["test"]]
+    assert kept == [
+        ("eng-test-0", "a", "yes"),
+        ("eng-test-3", "d", "no"),
+        ("eng-test-4", "e", "yes"),
+    ]
+    counts = "1 pairs with an empty sentence, 1 pairs without a label dropped"
+    assert caplog.text.count(counts) == 3
+    withheld = columns | {"label": [labels[1]] * 5}
+    write_table(tmp_path / f"test.{ending}", withheld, **features)
+    with pytest.raises(
+        InputError,
+        match=r"split test: no row can be used \(5 pairs without a label\); name another split",
+    ):
+        read(options, tmp_path, PAIRS)
+
+
+def test_minus_one_is_a_label_in_text_and_other_numbers_are_not_withheld(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.csv").write_text("premise,hypothesis,label\na,b,-1\n", "utf-8")
+    assert read({"language": "eng"}, tmp_path, PAIRS)["test"][0]["label"] == "-1"
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.csv").unlink()
+        columns = {"premise": ["a"], "hypothesis": ["b"], "label": [-2]}
+        write_table(tmp_path / f"{split}.jsonl", columns)
+    with pytest.raises(InputError, match=r"row 0: the label is -2, which `labels` does not name"):
+        read({"language": "eng", "labels": ["yes", "no"]}, tmp_path, PAIRS)
 
 
 # Over the network

@@ -236,6 +236,29 @@ def test_missing_test_file_and_empty_split_are_named_in_the_error(conll: Path) -
         read("masakhaner", conll)
 
 
+@pytest.mark.parametrize(
+    ("reader", "options"),
+    [("masakhaner", {}), ("conll", {"languages": ["swa", "wol"], "comments": "#"})],
+)
+def test_file_without_a_sentence_is_named_in_the_error(
+    conll: Path, reader: str, options: dict[str, Any]
+) -> None:
+    for name, text in (("swa/train", ""), ("wol/test", "\n \n-DOCSTART- O\n\n")):
+        before = (conll / f"{name}.txt").read_text(encoding="utf-8")
+        file = write(conll / f"{name}.txt", text)
+        message = rf"{file} contains no sentence; .* leave {name[:3]} out of .*`languages`"
+        with pytest.raises(InputError, match=message):
+            read(reader, conll, options)
+        write(file, before)
+    write(conll / "swa/dev.txt", "")
+    write(conll / "wol/dev.txt", SENTENCES)
+    assert {e["language"] for e in read(reader, conll, options)["dev"]} == {"wol"}
+    if "comments" in options:
+        write(conll / "wol/test.txt", "# id 1\n")
+        with pytest.raises(InputError, match=r"wol/test\.txt contains no sentence"):
+            read(reader, conll, options)
+
+
 def test_text_that_is_not_utf_8_is_named_in_the_error(conll: Path) -> None:
     (conll / "swa/test.txt").write_bytes("ẹ B-PER\n".encode("utf-16"))
     with pytest.raises(InputError, match=r"swa/test\.txt is not UTF-8"):
@@ -294,6 +317,21 @@ def test_the_dev_split_depends_only_on_the_seed(tydiqa: Path) -> None:
     first, repeated, other = (read("squad_json", tydiqa, {"seed": seed}) for seed in (1, 1, 2))
     assert first == repeated
     assert first["dev"] != other["dev"]
+
+
+def test_languages_without_test_questions_are_named_in_the_log(
+    tydiqa: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read("squad_json", tydiqa)
+    assert "no test data" not in caplog.text
+    squad_file(tydiqa / "german.train.json", {"a": ["deutsch"]}, "german-train")
+    for options in ({}, {"train_languages": ["eng"]}):
+        caplog.clear()
+        read("squad_json", tydiqa, options)
+        assert f"{tydiqa}: no test data in deu, so no score" in caplog.text
+    caplog.clear()
+    read("squad_json", tydiqa, {"languages": ["ara", "eng"]})
+    assert "no test data" not in caplog.text
 
 
 def change_answers(path: Path, change: Callable[[dict[str, Any], int], None]) -> None:
@@ -598,6 +636,18 @@ def test_miracl_files_of_other_languages_are_ignored(miracl: Path) -> None:
         read("miracl", miracl, {"languages": ["eng", "kor"]})
 
 
+def test_miracl_language_without_dev_queries_is_named_in_the_log(
+    miracl: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read("miracl", miracl, {"dev_fraction": 0.3})
+    assert "no test data" not in caplog.text
+    for table in ("topics", "qrels"):
+        (file,) = miracl.rglob(f"{table}.miracl-v1.0-en-dev.tsv")
+        file.unlink()
+    read("miracl", miracl, {"dev_fraction": 0.3})
+    assert f"{miracl}: no test data in eng, so no score" in caplog.text
+
+
 def test_miracl_passages_of_an_unknown_language_are_ignored(miracl: Path) -> None:
     expected = read("miracl", miracl, {"dev_fraction": 0.3})
     write(miracl / "corpus/miracl-corpus-v1.0-zz/docs-0.jsonl", "malformed")
@@ -746,10 +796,10 @@ def test_translations_of_a_pair_are_in_one_cluster(
     assert (clusters["deu-test-2"] == clusters["swa-test-2"]) == is_parallel
 
 
-def test_xnli_rows_without_a_label_or_a_column_are_refused(tmp_path: Path) -> None:
-    tables = {split: xnli_columns([0, -1]) for split in ("train", "validation", "test")}
+def test_xnli_rows_with_a_wrong_label_or_without_a_column_are_refused(tmp_path: Path) -> None:
+    tables = {split: xnli_columns([0, 3]) for split in ("train", "validation", "test")}
     folder = write_hub_folder(tmp_path / "unlabelled", "de", tables)
-    with pytest.raises(InputError, match="split train, row 1: the label is -1, which"):
+    with pytest.raises(InputError, match="split train, row 1: the label is 3, which"):
         read("xnli_hub", folder, {"languages": ["deu"]})
     for columns in tables.values():
         columns["sentence1"] = columns.pop("premise")
@@ -792,7 +842,9 @@ def test_tydiqa_question_with_the_id_of_another_is_refused(tmp_path: Path) -> No
         read("tydiqa_hub", folder)
 
 
-def test_tydiqa_is_read_in_the_layout_of_the_hub(tmp_path: Path) -> None:
+def test_tydiqa_is_read_in_the_layout_of_the_hub(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     english = tydiqa_columns("english", "train", 40)
     swahili = tydiqa_columns("swahili", "train", 40)
     tables = {
@@ -815,6 +867,7 @@ def test_tydiqa_is_read_in_the_layout_of_the_hub(tmp_path: Path) -> None:
     assert (len(all_of_train["train"]), all_of_train["dev"]) == (80, [])
     swahili_only = read("tydiqa_hub", folder, {"languages": ["swa"]})
     assert {e["language"] for e in swahili_only["train"]} == {"swa"}
+    assert caplog.text.count(f"{folder}: no test data in eng, so no score") == 2
     with pytest.raises(InputError, match="no data in kor; available are eng, swa"):
         read("tydiqa_hub", folder, {"languages": ["kor"]})
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tiny import (
     character_tokenizer,
     sentencepiece_tokenizer,
 )
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
@@ -209,6 +210,46 @@ def test_an_answer_in_a_script_without_spaces_is_found(tokenizer: PreTrainedToke
     context = "红色的番茄."
     (window,) = windows(tokenizer, question("番茄", context, question="色?"))
     assert marked(window, context) == "番茄"
+
+
+@pytest.mark.parametrize("answer", ["Café", "ế", "한국"])
+def test_answer_includes_its_last_combining_character(
+    tokenizer: PreTrainedTokenizerFast, answer: str
+) -> None:
+    """XLM-R's tokenizer composes letters, BERT's removes accents, and a byte-level one keeps all."""
+    decomposed = unicodedata.normalize("NFD", answer)
+    for context in (f"a {decomposed} on", f"a {decomposed}."):
+        (window,) = windows(tokenizer, question(decomposed, context))
+        assert marked(window, context) == decomposed
+        ends = [end for _, end in spans(window)]
+        assert ends == sorted(ends) and ends[-1] == len(context)
+
+
+def test_a_composing_byte_level_tokenizer_keeps_combining_characters() -> None:
+    tokenizer = byte_level_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    for answer in ("Café", "한국"):
+        decomposed = unicodedata.normalize("NFD", answer)
+        context = f"{decomposed} on"
+        (window,) = windows(tokenizer, question(decomposed, context))
+        assert marked(window, context) == decomposed
+
+
+@pytest.mark.parametrize("start", ["\x01", "\x1f\x01 \x7f", "\n\x01", "\x01\n"])
+def test_control_characters_at_the_beginning_do_not_shift_the_offsets(
+    tokenizer: PreTrainedTokenizerFast, start: str
+) -> None:
+    context = f"{start}a red tomato"
+    (window,) = windows(tokenizer, question("red", context))
+    assert marked(window, context) == "red"
+    assert spans(window)[-1][1] == len(context)
+
+
+def test_offsets_of_the_library_are_shifted_by_a_deleted_first_character() -> None:
+    """When this fails, the replacement of leading control characters is not needed any more."""
+    backend = sentencepiece_tokenizer().backend_tokenizer
+    assert backend.encode("\x01ab", add_special_tokens=False).offsets[-1] == (1, 2)
+    assert backend.encode(" ab", add_special_tokens=False).offsets[-1] == (2, 3)
 
 
 def test_windows_cover_the_context_and_overlap_by_the_stride(

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +31,8 @@ _AT_ONCE = 4096  # examples per call of the tokenizer: enough to use all its thr
 _CHARACTERS_AT_ONCE = 2**20  # and characters per call, which need about 200 bytes each
 
 
+# Control characters except tabs and line breaks, which are spaces.
+_CONTROLS = "".join(c for c in map(chr, [*range(0x20), *range(0x7F, 0xA0)]) if c not in "\t\n\r")
 _IDS = pa.list_(pa.int32())
 
 TOKEN_CLASSIFICATION_SCHEMA = pa.schema(
@@ -96,8 +99,8 @@ def tokenize_question_answering(
     """One row per window of a context, which may be longer than ``max_length``.
 
     Consecutive windows of an example overlap by ``stride`` tokens. ``offsets`` has the start and
-    the end of every context token, in characters of the context. The first context token is at the
-    position ``context_start``. The answer's positions are those of its first and last token, or 0
+    the end of every context token, in characters of the context, including the marks of its letters.
+    The first context token is at the position ``context_start``. The answer's positions are those of its first and last token, or 0
     (the classification token) if it is not in the window.
     """
     frame = SpecialTokens.of(tokenizer)
@@ -106,7 +109,8 @@ def tokenize_question_answering(
             [example["question"] for example in batch], add_special_tokens=False
         )
         contexts = tokenizer.backend_tokenizer.encode_batch(
-            [example["context"] for example in batch], add_special_tokens=False
+            [_without_leading_controls(example["context"]) for example in batch],
+            add_special_tokens=False,
         )
         for example, question, context in zip(batch, questions, contexts, strict=True):
             question_ids = question.ids[:max_question_length]
@@ -116,7 +120,8 @@ def tokenize_question_answering(
                     f"max_length {max_length} leaves {room} tokens for the context, and windows "
                     f"overlap by {stride}; raise the dataset's `max_length` or lower its `stride`"
                 )
-            answer = _answer_tokens(example, context.offsets)
+            offsets = _with_marks(example["context"], context.offsets)
+            answer = _answer_tokens(example, offsets)
             before = len(frame.prefix) + len(question_ids) + len(frame.middle)
             start = 0
             while True:
@@ -129,7 +134,7 @@ def tokenize_question_answering(
                     "input_ids": ids,
                     "token_type_ids": types,
                     "context_start": before,
-                    "offsets": [edge for pair in context.offsets[start:end] for edge in pair],
+                    "offsets": [edge for pair in offsets[start:end] for edge in pair],
                     "start_position": before + answer[0] - start if answer and inside else 0,
                     "end_position": before + answer[1] - start if answer and inside else 0,
                 }
@@ -403,6 +408,37 @@ def _tokenised(
 def _text_of(row: dict[str, Any]) -> str:
     """A query's text, or a passage's title and text."""
     return row["query"] if "query" in row else f"{row['title']} {row['text']}".strip()
+
+
+def _without_leading_controls(context: str) -> str:
+    """The context with spaces in place of control characters at its beginning.
+
+    If a normaliser deletes the first character, all offsets of ``tokenizers`` are too small by one.
+    """
+    rest = context.lstrip(_CONTROLS)
+    return " " * (len(context) - len(rest)) + rest
+
+
+def _with_marks(context: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The offsets of tokens, whose ends include the following marks that no token has.
+
+    A tokenizer that composes ``e`` and its accent to one letter, or removes accents, returns the
+    offsets of ``e`` alone.
+    """
+    marks = [] if context.isascii() else [p for p, c in enumerate(context) if _is_mark(c)]
+    if not marks:
+        return offsets
+    owned = {place for left, right in offsets for place in range(left, right)}
+    ends: dict[int, int] = {}  # the start of marks without a token -> their end
+    for place in reversed(marks):
+        if place not in owned:
+            ends[place] = ends.get(place + 1, place + 1)
+    return [(left, ends.get(right, right) if left < right else right) for left, right in offsets]
+
+
+def _is_mark(character: str) -> bool:
+    """Whether this belongs to the letter before it: a mark, or a vowel or final of Hangul."""
+    return unicodedata.category(character).startswith("M") or "\u1160" <= character <= "\u11ff"
 
 
 def _answer_tokens(

@@ -154,6 +154,11 @@ def is_tag(tag: object) -> bool:
     return isinstance(tag, str) and (tag == "O" or (tag[:2] in ("B-", "I-") and len(tag) > 2))
 
 
+def is_blank(text: object) -> bool:
+    """Whether this is text with nothing but spaces, tabs and line breaks."""
+    return isinstance(text, str) and not text.strip(" \t\r\n")
+
+
 def is_in_place(answer: dict[str, Any], context: str) -> bool:
     """Whether an answer's text is in its context at the character ``start``."""
     text, start = answer["text"], answer["start"]
@@ -191,7 +196,7 @@ def _tagging_problem(example: Example) -> str | None:
     if len(tokens) != len(tags):
         return f"{len(tokens)} `tokens` have {len(tags)} `tags`; give each token one tag"
     for token in tokens:
-        if not isinstance(token, str) or not token.strip(" \t\r\n"):
+        if not isinstance(token, str) or is_blank(token):
             return f"`tokens` contains {token!r}; a token must be a string that is not blank"
     for tag in tags:
         if not is_tag(tag):

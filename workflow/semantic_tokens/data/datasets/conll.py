@@ -114,9 +114,14 @@ def to_iob2(tags: Sequence[str]) -> list[str]:
 def examples_of(
     file: Path, language: str, split: str, sentences: Iterator[TaggedSentence]
 ) -> Iterator[Example]:
-    """Canonical examples of a file's sentences, their tags in IOB2."""
-    changed = 0
+    """Canonical examples of a file's sentences, their tags in IOB2.
+
+    Raises:
+        InputError: a file of train or test has no sentence.
+    """
+    changed = count = 0
     for number, sentence in enumerate(sentences):
+        count += 1
         tags = to_iob2(sentence.tags)
         changed += tags != sentence.tags
         example = {
@@ -126,6 +131,11 @@ def examples_of(
             "tags": tags,
         }
         yield Placed(example, file, sentence.line)
+    if not count and split != "dev":
+        raise InputError(
+            f"{file} contains no sentence; fill it, or leave {language} out of the dataset's "
+            "`languages`"
+        )
     if changed:
         log.info("%s: the tags of %d sentences were rewritten in IOB2", file, changed)
 
@@ -154,7 +164,8 @@ def conll(
         word_prefix: a prefix of every word, such as ``{language}:`` in WikiANN.
 
     Raises:
-        InputError: an option is invalid, a file is missing, or a line is malformed.
+        InputError: an option is invalid, a file is missing or has no sentence, or a line is
+            malformed.
     """
     names = dict(languages) if isinstance(languages, Mapping) else {n: n for n in languages}
     of_split = _named_splits(splits)

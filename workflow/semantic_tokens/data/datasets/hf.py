@@ -4,29 +4,37 @@ languages, and names its splits and columns."""
 import itertools
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from semantic_tokens.data.datasets.canonical import (
     SPLITS,
     Example,
     Placed,
     add_grade,
+    is_blank,
     texts_by_id,
 )
 from semantic_tokens.data.datasets.conll import to_iob2
+from semantic_tokens.data.datasets.sources import warn_untested
 from semantic_tokens.data.datasets.splitting import check_fraction, in_clusters, part_of
 from semantic_tokens.data.datasets.squad import drop_misplaced
+from semantic_tokens.data.datasets.xnli import UNDECIDED
 from semantic_tokens.data.hub_tables import (
+    WITHHELD,
     Part,
     Repository,
     Table,
     as_written,
+    is_slice,
+    names_in,
     open_tables,
     parts_of,
     pattern_of,
     repository_of,
+    share_rows,
 )
 from semantic_tokens.data.languages import language_at, require_languages
 from semantic_tokens.errors import InputError
@@ -126,7 +134,7 @@ def hf(
         chosen = _mapping(
             columns, COLUMNS[kind], f"{where}.columns", only=(*COLUMNS[kind], *OPTIONAL)
         )
-        opened = [(part, _open(repository, part, named, files, streaming)) for part in parts]
+        opened = [(part, _open(repository, part, named, files, streaming, where)) for part in parts]
         found = _examples(opened, kind, chosen, labels, languages, where)
     if dev_fraction is not None:
         found = _with_dev(found, kind, dev_fraction, seed)
@@ -137,20 +145,61 @@ def hf(
 
 
 def _check_apart(splits: Mapping[str, str], files: str | None, where: str) -> None:
-    """Raise an InputError if two of our splits are the same rows of the publisher's."""
+    """Raise an InputError if two of our splits are the same rows of the publisher's, as far as their
+    names tell."""
+    for split, name in splits.items():
+        _check_slice(name, f"{where}.splits.{split}")
     for (first, one), (second, other) in itertools.combinations(splits.items(), 2):
-        both_sliced = "[" in one and "[" in other
-        same_rows = one.partition("[")[0] == other.partition("[")[0]
-        if one == other or (same_rows and not both_sliced):
-            raise InputError(
-                f"{where}.splits: {first} is {one!r} and {second} is {other!r}, which share rows; "
-                "name other splits, or slices such as train[:80%] and train[80%:]"
-            )
-        if files is not None and "{split}" not in files and not same_rows:
+        same_split = bool(names_in(one) & names_in(other))
+        both_sliced = is_slice(one) and is_slice(other)
+        if one == other or (same_split and not both_sliced) or _share_percents(one, other):
+            raise _sharing(splits, first, second, where)
+        if files is not None and "{split}" not in files and not same_split:
             raise InputError(
                 f"{where}.files is {files!r}, so {first} and {second} would be the same files; put "
                 "{split} into it"
             )
+
+
+def _check_slice(name: str, key: str) -> None:
+    """Raise an InputError if the name of a split has a slice of no known form."""
+    if not is_slice(name):
+        return
+    try:
+        share_rows(name, name, dict.fromkeys(names_in(name), 100))
+    except ValueError as error:
+        raise InputError(
+            f"{key} is {name!r}, which is not a slice ({error}); write whole percents, as "
+            "train[:80%], or numbers of rows, as train[:5000]"
+        ) from error
+
+
+def _share_percents(one: str, other: str) -> bool:
+    """Whether two slices in percent share rows. The number of rows is not needed for them."""
+    if not ("%" in one and "%" in other):
+        return False
+    parts = [part for name in (one, other) for part in name.split("+")]
+    in_percent = all("%" in part for part in parts)
+    return in_percent and share_rows(
+        one, other, dict.fromkeys(names_in(one) | names_in(other), 100)
+    )
+
+
+def _check_rows_apart(tables: Mapping[str, Table], splits: Mapping[str, str], where: str) -> None:
+    """Raise an InputError if two slices share rows, now that the number of rows is known."""
+    for first, second in itertools.combinations(tables, 2):
+        counts = {**tables[first].counts, **tables[second].counts}
+        known = names_in(splits[first]) | names_in(splits[second]) <= set(counts)
+        are_slices = is_slice(splits[first]) and is_slice(splits[second])
+        if known and are_slices and share_rows(splits[first], splits[second], counts):
+            raise _sharing(splits, first, second, where)
+
+
+def _sharing(splits: Mapping[str, str], first: str, second: str, where: str) -> InputError:
+    return InputError(
+        f"{where}.splits: {first} is {splits[first]!r} and {second} is {splits[second]!r}, which "
+        "share rows; name other splits, or slices such as train[:80%] and train[80%:]"
+    )
 
 
 def _in_clusters(examples: Iterable[Example], kind: str, has_ids: bool) -> Iterator[Example]:
@@ -185,14 +234,22 @@ def _open(
     splits: Mapping[str, str],
     files: str | None,
     streaming: bool,
+    where: str,
 ) -> dict[str, Table]:
-    return open_tables(
+    """The tables of our splits in a configuration.
+
+    Args:
+        where: the config key of ``splits``' parent, for messages.
+    """
+    tables = open_tables(
         repository,
         splits,
         configuration=part.configuration,
         files=pattern_of(files, part),
         streaming=streaming,
     )
+    _check_rows_apart(tables, splits, where)
+    return tables
 
 
 def _examples(
@@ -257,7 +314,13 @@ def _canonical(
     where: str,
 ) -> Iterator[Example]:
     """Canonical examples of a table's rows, without rows in unknown languages if only some are
-    requested."""
+    requested, and without rows that have nothing to learn or to test. The log counts the latter.
+
+    Raises:
+        InputError: a row is malformed, or no row can be used.
+    """
+    dropped: Counter[str] = Counter()
+    kept = 0
     for number, row in enumerate(rows):
         place = f"{where}, row {number}"
         found = row.pop("language", None)
@@ -269,21 +332,48 @@ def _canonical(
         if language is None:
             raise InputError(f"{place}: the language is missing; fill it or remove the row")
         name = row.pop("id", None)
+        content = _KINDS[kind](row, labels, place, dropped)
+        if content is None:
+            continue
+        kept += 1
         # Row numbers start again in every configuration and split.
         own = f"{language}-{split}-{number if name is None else name}"
-        example = {"id": own, "language": language, **_KINDS[kind](row, labels, place)}
-        yield Placed(example, where, number, "row")
+        yield Placed({"id": own, "language": language, **content}, where, number, "row")
+    counts = ", ".join(f"{count} {what}" for what, count in sorted((+dropped).items()))
+    if counts and not kept:
+        raise InputError(
+            f"{where}: no row can be used ({counts}); name another split in `splits`, or leave its "
+            "configuration out"
+        )
+    if counts:
+        log.warning("%s: %s dropped", where, counts)
 
 
-def _tagged(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Example:
+def _tagged(
+    row: dict[str, Any], labels: Sequence[str] | None, place: str, dropped: Counter[str]
+) -> Example | None:
+    """A sentence without blank tokens that are outside entities; None if no other token is in it."""
     tokens, tags = row["tokens"], row["tags"]
     if not isinstance(tokens, list) or not isinstance(tags, list):
         raise InputError(f"{place}: tokens and tags must be lists, not {tokens!r} and {tags!r}")
-    named = [_label(tag, labels, place) for tag in tags]
-    return {"tokens": tokens, "tags": to_iob2(named)}
+    named = to_iob2([_label(tag, labels, place) for tag in tags])
+    if len(tokens) != len(named) or not any(map(is_blank, tokens)):
+        return {"tokens": tokens, "tags": named}
+    kept = [
+        (token, tag)
+        for token, tag in zip(tokens, named, strict=True)
+        if tag != "O" or not is_blank(token)
+    ]
+    if not kept:
+        dropped["sentences of blank tokens"] += 1
+        return None
+    dropped["blank tokens"] += len(tokens) - len(kept)
+    return {"tokens": [token for token, _ in kept], "tags": [tag for _, tag in kept]}
 
 
-def _answered(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Example:
+def _answered(
+    row: dict[str, Any], labels: Sequence[str] | None, place: str, dropped: Counter[str]
+) -> Example:
     answers = answers_of(row, place)
     return {"context": row["context"], "question": row["question"], "answers": answers}
 
@@ -318,16 +408,37 @@ def answers_of(row: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
     return [{"text": answer["text"], "start": answer["answer_start"]} for answer in answers]
 
 
-def _paired(row: dict[str, Any], labels: Sequence[str] | None, place: str) -> Example:
+def _paired(
+    row: dict[str, Any], labels: Sequence[str] | None, place: str, dropped: Counter[str]
+) -> Example | None:
+    """A pair; None if its label is withheld or undecided, or a sentence is empty."""
+    if _is_withheld(row["label"], labels):
+        dropped["pairs without a label"] += 1
+        return None
+    if row["first"] in (None, "") or row["second"] in (None, ""):
+        dropped["pairs with an empty sentence"] += 1
+        return None
     label = _label(row["label"], labels, place)
     return {"first": row["first"], "second": row["second"], "label": label}
 
 
-_KINDS = {
+# Reads a row without `id` and `language`. It counts what is dropped; None if this is the entire row.
+_Reader = Callable[[dict[str, Any], Sequence[str] | None, str, Counter[str]], Example | None]
+_KINDS: dict[str, _Reader] = {
     "token_classification": _tagged,
     "question_answering": _answered,
     "pair_classification": _paired,
 }
+
+
+def _is_withheld(value: Any, labels: Sequence[str] | None) -> bool:
+    """Whether a pair has no label: it is empty or -1, or ``-``, the mark of undecided annotators.
+    In a table of text, -1 is a label unless the ``labels`` are given."""
+    if value in (None, "") or (type(value) is int and value == WITHHELD):
+        return True
+    named = list(map(as_written, labels or ()))
+    marks = (UNDECIDED, str(WITHHELD)) if labels is not None else (UNDECIDED,)
+    return isinstance(value, str) and value in marks and value not in named
 
 
 def _label(value: Any, labels: Sequence[str] | None, place: str) -> str:
@@ -362,6 +473,8 @@ def _with_dev(
 
 
 # Ranking
+
+_Grades = dict[str, dict[str, int]]  # query -> passage -> grade
 
 
 def _ranking(
@@ -398,7 +511,7 @@ def _ranking(
         configuration = table["configuration"].replace("{configuration}", part.configuration or "")
         own = Part(part.language, configuration)
         pattern = pattern_of(table.get("files", files), part)
-        there = _open(places[name], own, of_splits, pattern, streaming)
+        there = _open(places[name], own, of_splits, pattern, streaming, key)
         kept = {
             column: theirs
             for column, theirs in table.items()
@@ -414,9 +527,11 @@ def _ranking(
     for part in parts:
         language = str(part.language)
         texts = opened("queries", part, {"all": chosen["queries"]["split"]})["all"]
-        passages.append(
-            (language, opened("corpus", part, {"all": chosen["corpus"]["split"]})["all"])
+        # Read twice, because queries are complete before the passages are written.
+        corpus, again = (
+            opened("corpus", part, {"all": chosen["corpus"]["split"]})["all"] for _ in range(2)
         )
+        passages.append((language, again))
         judged = opened("qrels", part, splits)
         where = f"{key}.queries, {language}"
         asked = texts_by_id(
@@ -426,15 +541,18 @@ def _ranking(
             ),
             where,
         )
-        for split, rows in judged.items():
-            found[split] += _judged(rows, asked, language, f"{key}.qrels, {language}, {split}")
+        places_of = {split: f"{key}.qrels, {language}, {split}" for split in judged}
+        grades = {split: _grades(rows, asked, places_of[split]) for split, rows in judged.items()}
+        judged_passages = _judged_passages(corpus, grades.values(), language)
+        for split, of_split in grades.items():
+            found[split] += _queries(of_split, asked, judged_passages, language, places_of[split])
+    warn_untested((str(part.language) for part in parts), found["test"], f"{key}.qrels")
     return {**found, "passages": _passages(passages, f"{key}.corpus")}
 
 
-def _judged(
-    rows: Iterable[dict[str, Any]], asked: Mapping[str, str], language: str, where: str
-) -> Iterator[Example]:
-    grades: dict[str, dict[str, int]] = {}
+def _grades(rows: Iterable[dict[str, Any]], asked: Mapping[str, str], where: str) -> _Grades:
+    """The judgements of the queries in ``asked``."""
+    grades: _Grades = {}
     unknown = 0
     for number, row in enumerate(rows):
         place = f"{where}, row {number}"
@@ -444,17 +562,70 @@ def _judged(
         unknown += query not in asked
     if unknown:
         log.warning("%s: %d judgements of unknown queries dropped", where, unknown)
+    return grades
+
+
+class _JudgedPassages(NamedTuple):
+    """The ids of judged passages of the corpus: those that have a text, and those without any."""
+
+    filled: set[str]
+    empty: set[str]
+
+
+def _judged_passages(
+    corpus: Iterable[dict[str, Any]], grades: Iterable[_Grades], language: str
+) -> _JudgedPassages:
+    from tqdm import tqdm
+
+    judged = {
+        passage for of_split in grades for of_query in of_split.values() for passage in of_query
+    }
+    found = _JudgedPassages(set(), set())
+    for row in tqdm(corpus, desc=f"judged passages in {language}", mininterval=2):
+        if (passage := str(row["id"])) in judged:
+            _, text = _title_and_text(row)
+            (found.empty if text == "" else found.filled).add(passage)
+    return found._replace(empty=found.empty - found.filled)
+
+
+def _queries(
+    grades: _Grades,
+    asked: Mapping[str, str],
+    passages: _JudgedPassages,
+    language: str,
+    where: str,
+) -> Iterator[Example]:
+    """The queries that have a relevant passage.
+
+    Judgements of empty passages are left out, and those of grade 0 whose passages are missing. A
+    missing relevant passage is an error later, because the query could not be scored.
+    """
+    missing = empty = unanswered = 0
     for query, of_query in grades.items():
-        relevant = {f"{language}-{p}": grade for p, grade in of_query.items() if grade > 0}
-        if relevant:
-            name = f"{language}-{query}"
-            example = {
-                "id": name,
-                "language": language,
-                "query": asked[query],
-                "relevant": relevant,
-            }
-            yield Placed(example, where)
+        empty += len(passages.empty & set(of_query))
+        relevant = {
+            f"{language}-{p}": grade
+            for p, grade in of_query.items()
+            if grade > 0 and p not in passages.empty
+        }
+        if not relevant:
+            unanswered += 1
+            continue
+        zeros = {passage for passage, grade in of_query.items() if grade == 0} - passages.empty
+        missing += len(zeros - passages.filled)
+        example = {
+            "id": f"{language}-{query}",
+            "language": language,
+            "query": asked[query],
+            "relevant": relevant,
+            "irrelevant": [f"{language}-{p}" for p in sorted(zeros & passages.filled)],
+        }
+        yield Placed(example, where)
+    if unanswered:
+        log.info("%s: %d queries without a relevant passage dropped", where, unanswered)
+    for count, which in ((missing, "not in the corpus"), (empty, "empty")):
+        if count:
+            log.warning("%s: %d judgements dropped whose passages are %s", where, count, which)
 
 
 def _grade(value: Any, place: str) -> int:
@@ -468,15 +639,35 @@ def _grade(value: Any, place: str) -> int:
 
 
 def _passages(tables: list[tuple[str, Iterable[dict[str, Any]]]], where: str) -> Iterator[Example]:
+    """The passages that have a text or a title. A title without a text is the text."""
     from tqdm import tqdm
 
     for language, rows in tables:
+        place = f"{where}, {language}"
+        empty = title_only = 0
         read = tqdm(rows, desc=f"passages in {language}", mininterval=2)
         for number, row in enumerate(read):
+            title, text = _title_and_text(row)
+            if text == "":
+                empty += 1
+                continue
+            title_only += text is not row["text"]
             passage = {
                 "id": f"{language}-{row['id']}",
                 "language": language,
-                "title": row.get("title") or "",
-                "text": row["text"],
+                "title": title,
+                "text": text,
             }
-            yield Placed(passage, f"{where}, {language}", number, "row")
+            yield Placed(passage, place, number, "row")
+        if title_only:
+            log.info("%s: the text of %d passages is their title", place, title_only)
+        if empty:
+            log.warning("%s: %d empty passages dropped", place, empty)
+
+
+def _title_and_text(row: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The title and the text of a passage. If only the text is empty, the title is the text."""
+    title, text = row.get("title") or "", row["text"]
+    if text is not None and not is_blank(text):
+        return title, text
+    return "", "" if is_blank(title) else title

@@ -6,6 +6,7 @@ from typing import Any
 
 from semantic_tokens.data.datasets.canonical import Example, Placed
 from semantic_tokens.data.datasets.hf import answers_of, hf
+from semantic_tokens.data.datasets.sources import warn_untested
 from semantic_tokens.data.datasets.splitting import check_fraction
 from semantic_tokens.data.datasets.squad import Question, carve_dev, questions_in_place
 from semantic_tokens.data.datasets.xnli import LABELS, by_pair
@@ -95,6 +96,8 @@ def tydiqa_hub(
         questions[split] = [
             q for q in of_split if languages is None or q.example["language"] in languages
         ]
+    read_languages = spoken if languages is None else spoken & set(languages)
+    warn_untested(read_languages, (q.example for q in questions["test"]), str(path or id))
     return carve_dev(
         questions["train"],
         questions["test"],

@@ -20,7 +20,7 @@ def masakhaner(path: Path, languages: Sequence[str] | None = None) -> dict[str, 
     The publishers' splits are kept. A language may have no dev split.
 
     Raises:
-        InputError: a line is malformed.
+        InputError: a file is missing or has no sentence, or a line is malformed.
     """
     folders = files_by_language(
         path, "*/train.txt", lambda file: file.parent.name, languages, other=_OTHER_DATASET

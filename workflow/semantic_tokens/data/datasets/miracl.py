@@ -12,6 +12,7 @@ from semantic_tokens.data.datasets.canonical import (
     add_grade,
     texts_by_id,
 )
+from semantic_tokens.data.datasets.sources import warn_untested
 from semantic_tokens.data.datasets.splitting import check_fraction, part_of, uniform
 from semantic_tokens.data.languages import in_languages, languages_of, require_languages
 from semantic_tokens.errors import InputError
@@ -36,7 +37,8 @@ def miracl(
 
     The publishers' dev split is our test split, because the judgements of their test split are not
     published. Our dev split is a fraction of their training queries. A language may have no
-    training queries. Queries without a relevant passage are left out.
+    training queries. A language without dev queries is not tested, and the log names it. Queries
+    without a relevant passage are left out.
 
     Args:
         path: a folder, or several, with ``topics.miracl-v1.0-{xx}-{train,dev}.tsv``, the qrels of the
@@ -66,6 +68,7 @@ def miracl(
             else:
                 part = part_of(example["id"], seed, train=1 - dev_fraction, dev=dev_fraction)
                 queries[part].append(example)
+    warn_untested(corpora, queries["test"], ", ".join(map(str, folders)))
     splits: dict[str, Iterable[Example]] = {**queries}
     splits["passages"] = _passages(corpora, judged, distractors, seed)
     return splits

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from semantic_tokens.data.datasets.canonical import Example
 from semantic_tokens.data.languages import in_languages, languages_of, require_languages
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in
@@ -82,6 +83,24 @@ def files_by_language(
         )
     require_languages(languages, languages_of(files, code_of), f"{path}/{pattern}")
     return _one_file_each(files, code_of, languages)
+
+
+def warn_untested(read: Iterable[str], test: Iterable[Example], where: str) -> None:
+    """Log the languages that have data and are not tested. This is intended if another language is
+    only trained on.
+
+    Args:
+        read: the languages that have data, among those requested.
+        test: the examples of the test split.
+        where: the files, for the message.
+    """
+    untested = sorted(set(read) - {example["language"] for example in test})
+    if untested:
+        log.warning(
+            "%s: no test data in %s, so no score includes this; add test data unless it is intended",
+            where,
+            ", ".join(untested),
+        )
 
 
 def _one_file_each(

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed, is_in_place
-from semantic_tokens.data.datasets.sources import SplitFiles, files_by_language, files_of_split
+from semantic_tokens.data.datasets.sources import (
+    SplitFiles,
+    files_by_language,
+    files_of_split,
+    warn_untested,
+)
 from semantic_tokens.data.datasets.splitting import (
     check_fraction,
     check_fractions,
@@ -62,6 +67,7 @@ def squad_json(
 
     The publishers' dev split is our test split, and our dev split is split from train
     (:func:`carve_dev`). A language with only a dev split is tested without its own training data.
+    A language with only a training file is not tested, and the log names it.
 
     Args:
         train_languages: the languages of train and dev (ISO 639-3); the other ``languages`` are
@@ -96,6 +102,8 @@ def squad_json(
             split: [q for q in of_split if q.example["language"] in languages]
             for split, of_split in questions.items()
         }
+    read = {q.example["language"] for of_split in questions.values() for q in of_split}
+    warn_untested(read, (question.example for question in questions["dev"]), str(path))
     if train_languages is not None:
         require_languages(
             train_languages,

@@ -23,10 +23,11 @@ log = logging.getLogger(__name__)
 #: In the order of the numbers that the hub's files have in their place.
 LABELS = ("entailment", "neutral", "contradiction")
 
+#: The mark of a pair on whose label the annotators did not agree.
+UNDECIDED = "-"
+
 # The machine-translated training sets use another word.
 _SPELLED = {"contradictory": "contradiction"}
-# The mark of a pair on whose label the annotators did not agree.
-_UNDECIDED = "-"
 # `de.dev.tsv`, `dev-de.tsv`, `multinli.train.de.tsv`; without a code, the file of all languages.
 _NAMES = [
     re.compile(r"(?P<code>[^.]+)\.(?P<split>train|dev|test)\.(?:tsv|jsonl)"),
@@ -131,7 +132,7 @@ def read_pairs(path: Path) -> Iterator[Pair]:
     undecided = 0
     for pair in _json_pairs(path) if ".jsonl" in path.name else _table_pairs(path):
         label = _SPELLED.get(pair.label, pair.label)
-        if label == _UNDECIDED:
+        if label == UNDECIDED:
             undecided += 1
             continue
         if label not in LABELS:

@@ -16,25 +16,33 @@ from semantic_tokens.data.hub_tables.repositories import (
     repository_of,
 )
 from semantic_tokens.data.hub_tables.table import (
+    WITHHELD,
     Table,
+    is_slice,
+    names_in,
     of_json,
     of_library,
     of_text,
     one_line_errors,
+    share_rows,
 )
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.hub import snapshot_of
 from semantic_tokens.text_files import plain_name
 
 __all__ = [
+    "WITHHELD",
     "Part",
     "Repository",
     "Table",
     "as_written",
+    "is_slice",
+    "names_in",
     "open_tables",
     "parts_of",
     "pattern_of",
     "repository_of",
+    "share_rows",
 ]
 
 _JSON = (".json", ".jsonl")
@@ -109,10 +117,10 @@ def open_tables(
                 data_files={name: pattern} if pattern else None,
                 split=published,
                 revision=None if folder else repository.revision,
-                streaming="[" not in published,
+                streaming=not is_slice(published),
                 **_words_only(separator),
             )
-            tables[split] = of_library(dataset, place, used)
+            tables[split] = of_library(dataset, published, place, used)
     if not tables or (need_all and len(tables) < len(splits)):
         missing = [split for split in splits if split not in tables]
         raise InputError(

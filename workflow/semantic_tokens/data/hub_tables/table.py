@@ -8,12 +8,15 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from semantic_tokens.data.hub_tables.repositories import Repository
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.hub import refusal
 from semantic_tokens.text_files import filled_lines, json_document, json_lines, table_rows
+
+#: The number that the hub's tables have in place of a withheld label.
+WITHHELD = -1
 
 _ROWS_AT_ONCE = 1000
 
@@ -25,6 +28,7 @@ class Table:
         features: its columns with their types, as in ``datasets``: a mapping for a column of
             fields, and a list or an object with ``feature`` for a column of lists.
         where: the repository, configuration and split, for messages.
+        counts: the number of rows of each of the publisher's splits, if this is a slice of them.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class Table:
         batches: Callable[[list[str]], Iterator[Mapping[str, list[Any]]]],
         where: str,
         files: Sequence[Path] = (),
+        counts: Mapping[str, int] | None = None,
     ) -> None:
         """
         Args:
@@ -40,9 +45,11 @@ class Table:
             files: the files, if they are known, to name a damaged one.
         """
         self.features, self._batches, self.where, self._files = features, batches, where, files
+        self.counts = dict(counts or {})
 
     def rows(self, columns: Mapping[str, str], key: str) -> Iterator[dict[str, Any]]:
-        """The rows, with renamed columns. Numbers of a ``ClassLabel`` become its names.
+        """The rows, with renamed columns. Numbers of a ``ClassLabel`` become its names, and a
+        withheld label becomes None.
 
         Args:
             columns: our name -> the table's name; ``a.b`` is the field b of column a.
@@ -86,7 +93,7 @@ class Table:
             feature = feature[part]
 
 
-def of_library(dataset: Any, where: str, files: Sequence[Path]) -> Table:
+def of_library(dataset: Any, split: str, where: str, files: Sequence[Path]) -> Table:
     _release_arrow_threads_at_exit()
     if dataset.features is None:  # a format without a list of columns
         dataset = dataset._resolve_features()
@@ -94,7 +101,12 @@ def of_library(dataset: Any, where: str, files: Sequence[Path]) -> Table:
     def batches(columns: list[str]) -> Iterator[Mapping[str, list[Any]]]:
         yield from dataset.select_columns(columns).iter(_ROWS_AT_ONCE)
 
-    return Table(dataset.features, batches, where, files)
+    counts = {
+        name: published.num_examples
+        for name, published in (dataset.info.splits or {}).items()
+        if is_slice(split)
+    }
+    return Table(dataset.features, batches, where, files, counts)
 
 
 @functools.cache
@@ -119,12 +131,12 @@ def of_json(files: Sequence[Path], split: str, where: str) -> Table:
     ``datasets`` is not used: its parser crashes on some malformed files, and other readers handle
     deviations from JSON in the same way as here.
     """
-    records = _sliced(itertools.chain.from_iterable(map(_records, files)), split)
+    records, counts = _sliced(itertools.chain.from_iterable(map(_records, files)), split)
     first = list(itertools.islice(records, _ROWS_AT_ONCE))
     features: dict[str, Any] = {}
     for record in first:
         features = _merged(features, _shape(record))
-    return Table(features, _in_batches(itertools.chain(first, records)), where, files)
+    return Table(features, _in_batches(itertools.chain(first, records)), where, files, counts)
 
 
 def of_text(files: Sequence[Path], split: str, where: str, separator: str) -> Table:
@@ -151,20 +163,61 @@ def of_text(files: Sequence[Path], split: str, where: str, separator: str) -> Ta
         for _, row in rows:
             yield {name: row[place] for name, place in place_of.items()}
 
-    read = _sliced(itertools.chain.from_iterable(map(records, files)), split)
-    return Table(dict.fromkeys(header), _in_batches(read), where, files)
+    read, counts = _sliced(itertools.chain.from_iterable(map(records, files)), split)
+    return Table(dict.fromkeys(header), _in_batches(read), where, files, counts)
 
 
-def _sliced(records: Iterable[dict[str, Any]], split: str) -> Iterator[dict[str, Any]]:
-    """The records of a split that may have a slice, such as ``train[:80%]``."""
-    if "[" not in split:
-        return iter(records)
+def is_slice(split: str) -> bool:
+    """Whether the publisher's name of a split has a slice, such as ``train[:80%]``."""
+    return "[" in split
+
+
+def names_in(split: str) -> set[str]:
+    """The names in a split without their slices. ``train[:80%]+test[:80%]`` has two."""
+    return {part.partition("[")[0].strip() for part in split.split("+")}
+
+
+def share_rows(one: str, other: str, counts: Mapping[str, int]) -> bool:
+    """Whether two slices have a row in common.
+
+    Args:
+        counts: the number of rows of each split that they name.
+
+    Raises:
+        ValueError: one is not a slice of these splits.
+    """
+    return any(
+        first.name == second.name and max(first.start, second.start) < min(first.end, second.end)
+        for first, second in itertools.product(_rows_of(one, counts), _rows_of(other, counts))
+    )
+
+
+class _Rows(NamedTuple):
+    """Consecutive rows of a publisher's split."""
+
+    name: str
+    start: int
+    end: int
+
+
+def _rows_of(split: str, counts: Mapping[str, int]) -> list[_Rows]:
     from datasets import ReadInstruction
 
+    parts = ReadInstruction.from_spec(split).to_absolute(dict(counts))
+    return [_Rows(part.splitname, part.from_, part.to) for part in parts]
+
+
+def _sliced(
+    records: Iterable[dict[str, Any]], split: str
+) -> tuple[Iterator[dict[str, Any]], dict[str, int]]:
+    """The records of a split that may have a slice, such as ``train[:80%]``; and with a slice, the
+    number of all records."""
+    if not is_slice(split):
+        return iter(records), {}
     everything = list(records)
-    name = split.partition("[")[0]
-    parts = ReadInstruction.from_spec(split).to_absolute({name: len(everything)})
-    return itertools.chain.from_iterable(everything[p.from_ : p.to] for p in parts)
+    counts = {split.partition("[")[0]: len(everything)}
+    taken = (everything[rows.start : rows.end] for rows in _rows_of(split, counts))
+    return itertools.chain.from_iterable(taken), counts
 
 
 def _in_batches(
@@ -293,6 +346,6 @@ def _named(value: Any, feature: Any) -> Any:
     if type(value) is int and hasattr(inner, "int2str"):
         try:
             return inner.int2str(value)
-        except ValueError:  # -1 for a withheld label
-            return None
+        except ValueError:
+            return None if value == WITHHELD else value
     return value
