@@ -99,9 +99,10 @@ def tokenize_question_answering(
     """One row per window of a context, which may be longer than ``max_length``.
 
     Consecutive windows of an example overlap by ``stride`` tokens. ``offsets`` has the start and
-    the end of every context token, in characters of the context, including the marks of its letters.
-    The first context token is at the position ``context_start``. The answer's positions are those of its first and last token, or 0
-    (the classification token) if it is not in the window.
+    the end of every context token, in characters of the context, including the marks of its
+    letters. The first context token is at the position ``context_start``. The answer's positions
+    are those of its first and last token, or 0 (the classification token) if it is not in the
+    window.
     """
     frame = SpecialTokens.of(tokenizer)
     for batch in _in_batches(examples):
