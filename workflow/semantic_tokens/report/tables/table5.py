@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.evaluation.baselines import METRICS
 from semantic_tokens.evaluation.scores import BASELINES, Estimate, Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask, percent
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
@@ -97,6 +98,17 @@ def baselines(
         if not all(math.isnan(line[task.column]) for task in tasks):
             lines.append(line)
     return pd.DataFrame(lines)
+
+
+def columns_of(kinds: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Task -> its column of scores in :func:`table5`, and its kind, which is the paper's column.
+
+    >>> columns_of({"miracl": "retrieval"})
+    {'miracl': ('miracl_ndcg_at_10', 'retrieval')}
+    """
+    return {
+        task: (ScoredTask(task, kind, METRICS[kind]).column, kind) for task, kind in kinds.items()
+    }
 
 
 def references_of(rows: Sequence[ExperimentRow]) -> dict[str, ExperimentRow]:
