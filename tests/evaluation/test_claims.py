@@ -297,6 +297,27 @@ def test_correlations_over_languages_agree_with_numpy() -> None:
     assert correlations(study, ("I",)) == []
 
 
+@pytest.mark.parametrize("pretraining", ["asis", "mlm"])
+def test_languages_are_compared_with_the_oracle_with_or_without_pretraining(
+    pretraining: str,
+) -> None:
+    kept = {"retrieval": (0.9, 0.8, 0.6, 0.7), "reranking": (0.8, 0.9, 0.6, 0.5)}
+    oracle = row("oracle", f"b/unaligned/dfull/ungrouped/{pretraining}")
+    rows = [oracle, row("figure3", "b/unaligned/dfull/kmeans-cosine-0.1/mlm")]
+
+    def by_language_of(experiment, task, seed):
+        shares = (1.0,) * 4 if experiment["grouping"] == "ungrouped" else kept[task]
+        return {code: 0.8 * share for code, share in zip("abcd", shares, strict=True)}
+
+    scores = even_scores(rows, kept, [1], by_language_of)
+    study = study_of(
+        dict.fromkeys(kept, rows), {task: task for task in kept}, scores,
+        oracle=oracle, full_dimension=64, margin=5,
+    )  # fmt: skip
+    (found,) = correlations(study, ("II",))
+    assert found[0] == pytest.approx(np.corrcoef(kept["retrieval"], kept["reranking"])[0, 1])
+
+
 def test_correlation_by_accident_is_seldom_decided() -> None:
     """Languages that lose independently in two tasks, with scores that are almost exact."""
     generator = np.random.default_rng(0)

@@ -155,14 +155,17 @@ def study_of(
         known = dict(row)
         figures.setdefault(known["figure"], []).append(variant_of(known))
     tasks, by_lexicon = {}, {}
+    reference = variant_of(oracle)
     for task, rows in rows_by_task.items():
         named = {variant_of(row): experiment_name(row) for row in rows}
         of_figure_10 = {
             key: name
             for key, name in named.items()
-            if key.alignment == "unaligned"
-            and (key.dimension, key.pretraining) == ("dfull", "mlm")
-            and key.method in ("ungrouped", "kmeans-cosine")
+            if key == reference
+            or (
+                (key.alignment, key.dimension, key.pretraining) == ("unaligned", "dfull", "mlm")
+                and key.method == "kmeans-cosine"
+            )
         }
         tasks[task] = MeasuredTask(
             kinds[task],
@@ -181,7 +184,7 @@ def study_of(
                 variant_of(row): experiment_name(row) for row in rows if row["figure"] == "table4"
             }
             by_lexicon[task] = _in_language(kinds[task], scores[task], of_table_4, lexicon_language)
-    return MeasuredStudy(variant_of(oracle), tasks, figures, full_dimension, margin, by_lexicon)
+    return MeasuredStudy(reference, tasks, figures, full_dimension, margin, by_lexicon)
 
 
 def _in_language(
