@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from pathlib import Path
 
@@ -316,6 +317,17 @@ def test_languages_are_compared_with_the_oracle_with_or_without_pretraining(
     )  # fmt: skip
     (found,) = correlations(study, ("II",))
     assert found[0] == pytest.approx(np.corrcoef(kept["retrieval"], kept["reranking"])[0, 1])
+
+
+def test_correlations_leave_out_a_task_whose_oracle_is_at_chance() -> None:
+    study, _ = correlated_study(np.random.default_rng(0), 7, 1, 0.1)
+    unlearnt = dataclasses.replace(study.tasks["reranking"], at_chance=frozenset({study.oracle}))
+    tasks = {**study.tasks, "reranking": unlearnt}
+    assert correlations(dataclasses.replace(study, tasks=tasks), ("II",)) == []
+    another = {"unlearnt": unlearnt, **study.tasks}
+    assert correlations(dataclasses.replace(study, tasks=another), ("II",)) == correlations(
+        study, ("II",)
+    )
 
 
 def test_correlation_by_accident_is_seldom_decided() -> None:

@@ -282,8 +282,12 @@ def retrieval_does_not_transfer(study: MeasuredStudy) -> dict[str, Value]:
 
 def correlations(study: MeasuredStudy, groups: Iterable[str]) -> list[np.ndarray]:
     """Pearson's ρ of the languages' relative drops in two tasks, [1 + resamples] each, for every
-    pair of Appendix C in these groups and every ratio."""
-    tasks = {task.kind: task for task in reversed(list(study.tasks.values()))}
+    pair of Appendix C in these groups and every ratio.
+
+    The first task of each kind whose oracle differs from chance is used.
+    """
+    above_chance = [t for t in study.tasks.values() if study.oracle not in t.at_chance]
+    tasks = {task.kind: task for task in reversed(above_chance)}
     found = []
     for group, first, second in PAIRS:
         if group not in groups or not {first, second} <= set(tasks):
