@@ -459,6 +459,15 @@ def test_pretraining_has_a_panel_per_embedding_and_a_curve_per_grouping() -> Non
     assert first.lines[0].get_xdata()[-1] == 100
 
 
+@pytest.mark.parametrize("panels", [4, 5])
+def test_the_last_row_of_pretraining_has_no_empty_panel(panels: int) -> None:
+    """A row has three panels."""
+    figure = draw_pretraining(
+        {Recipe(f"backbone{n}", pretraining="mlm"): steps_of([2.0, 1.0]) for n in range(panels)}
+    )
+    assert len(figure.axes) == panels
+
+
 def test_running_mean_starts_with_the_available_values() -> None:
     means = running_mean(np.array([4.0, 2.0, 6.0, 0.0]), 3)
     assert means.tolist() == pytest.approx([4, 3, 4, 8 / 3])
