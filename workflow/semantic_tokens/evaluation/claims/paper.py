@@ -159,7 +159,7 @@ CLAIMS = (
     Claim(
         "backbones", "4.3", "Other backbones lose as much as the main one.",
         "points of perc of the backbone's own ungrouped score, other backbones minus the main one, "
-        "mean over all ratios",
+        "mean over their common ratios",
         backbones_are_alike, "the experiments of Figures 4 and 7",
         is_similar=True,
     ),
