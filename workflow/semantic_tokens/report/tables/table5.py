@@ -23,7 +23,8 @@ PERC_DECIMALS = 1
 #: Suffixes of columns: standard deviations over seeds and over replicates.
 SPREADS = ("_std", "_std_replicates")
 
-#: The columns of a table by language in addition to :func:`identity`.
+#: The columns in addition to :func:`identity`, which the paper's table does not need. They
+#: distinguish First-k from K-Means, lexicons of alignments, and training languages.
 REST_OF_RECIPE = ("alignment", "grouping", "training")
 _NOTHING = Estimate(math.nan, math.nan, math.nan)
 
@@ -40,8 +41,8 @@ def table5(
         full_dimension: backbone -> D, the dimension of its word embeddings.
 
     Returns:
-        ``figure, backbone, dim, ratio, clsa, pretrain`` (see :func:`identity`); then for each
-        task ``{task}_{metric}`` (mean over seeds), ``…_std`` with several seeds,
+        ``figure, backbone, dim, ratio, clsa, pretrain`` (see :func:`identity`); ``alignment,
+        grouping, training`` as in the table of experiments; then for each task ``{task}_{metric}`` (mean over seeds), ``…_std`` with several seeds,
         ``…_std_replicates`` with several replicates, the interval ``…_low`` and ``…_high``,
         ``…_perc`` (100 · mean / mean of the backbone's reference, NaN if the latter is 0),
         ``…_above_chance`` (``yes`` or ``no``), and ``…_collection`` if only a part of a collection
@@ -55,7 +56,7 @@ def table5(
     for row in rows:
         if not row["table5"]:  # a reference that is not shown
             continue
-        line = identity(row, full_dimension)
+        line = whole_identity(row, full_dimension)
         for task in tasks:
             score, oracle = (
                 scores.of(row, task.name),
@@ -152,6 +153,11 @@ def identity(row: ExperimentRow, full_dimension: Mapping[str, int]) -> dict[str,
     }
 
 
+def whole_identity(row: ExperimentRow, full_dimension: Mapping[str, int]) -> dict[str, Any]:
+    """The columns of :func:`identity` and :data:`REST_OF_RECIPE`."""
+    return identity(row, full_dimension) | {part: row[part] for part in REST_OF_RECIPE}
+
+
 def _clsa(recipe: Recipe) -> str:
     if recipe.is_aligned:
         return "yes"
@@ -167,16 +173,14 @@ def by_language(
     """Every experiment's score in every language, one per row (not in the paper).
 
     Returns:
-        The columns of :func:`identity`; ``alignment``, ``grouping`` and ``training`` as in the
-        table of experiments, which distinguish First-k from K-Means; ``task``, ``metric``,
+        The columns of :func:`whole_identity`; ``task``, ``metric``,
         ``language``, ``value``, ``std`` with several seeds, ``std_replicates`` with several
         replicates, the interval ``low`` and ``high``, ``above_chance`` (``yes`` or ``no``), the
         ``count`` of test items, and ``collection`` if only a part of one was searched.
     """
     lines = []
     for row in rows:
-        who = identity(row, full_dimension)
-        who |= {part: row[part] for part in REST_OF_RECIPE}
+        who = whole_identity(row, full_dimension)
         for task in tasks:
             found = scores[task.name]
             name = experiment_name(row)
