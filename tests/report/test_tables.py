@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from scored import even_scores
+from scored import FEW, even_items, even_scores
 from transformers import ElectraConfig
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.evaluation.scores import Trainings
+from semantic_tokens.evaluation.scores import Scores, Trainings
 from semantic_tokens.evaluation.task_scores import (
     ScoredTask,
     collection_note,
@@ -230,6 +230,31 @@ def test_by_language_distinguishes_first_k_from_k_means(tmp_path):
         "kmeans-cosine-0.05": ("30.00", "14.14", "20.00", "40.00", "yes", "4"),
         "firstk-0.05": ("5.00", "7.07", "0.00", "10.00", "no", "4"),
     }
+
+
+def test_percentages_are_of_the_oracle_in_the_same_languages():
+    """A model that is trained on one language is scored in the others."""
+    zero_shot = {**GROUPED, "training": "deu"}
+    by_language_of = {"all-languages": {"deu": 0.9, "swa": 0.6}, "deu": {"deu": 0.9, "swa": 0.3}}
+    rows = [ORACLE, zero_shot]
+    scores = even_scores(rows, [NER.name], [1], lambda row, *_: by_language_of[row["training"]])
+    table = table5(rows, [NER], scores, DIMENSIONS)
+    assert table["ner_names_f1"].tolist() == pytest.approx([0.75, 0.3])
+    assert table["ner_names_f1_perc"].tolist() == pytest.approx([100, 50])
+
+
+def test_percentages_of_baselines_are_of_the_oracle_in_the_same_languages():
+    reference = {**ORACLE, "training": "deu"}
+    scores = Scores(
+        {NER.name: [reference]},
+        Trainings([1]),
+        lambda *_: even_items({"deu": 0.9, "swa": 0.4}),
+        lambda baseline, _: even_items({"deu": 0.5, "swa": 0.1}) if baseline == "chance" else None,
+        FEW,
+    )
+    (chance,) = baselines([NER], scores, reference).to_dict("records")
+    assert chance["ner_names_f1"] == pytest.approx(0.3)  # in both languages
+    assert chance["ner_names_f1_perc"] == pytest.approx(25)
 
 
 def test_table5_distinguishes_first_k_and_training_languages(tmp_path):

@@ -42,11 +42,12 @@ def table5(
 
     Returns:
         ``figure, backbone, dim, ratio, clsa, pretrain`` (see :func:`identity`); ``alignment,
-        grouping, training`` as in the table of experiments; then for each task ``{task}_{metric}`` (mean over seeds), ``…_std`` with several seeds,
-        ``…_std_replicates`` with several replicates, the interval ``…_low`` and ``…_high``,
-        ``…_perc`` (100 · mean / mean of the backbone's reference, NaN if the latter is 0),
-        ``…_above_chance`` (``yes`` or ``no``), and ``…_collection`` if only a part of a collection
-        was searched (:func:`collection_note`).
+        grouping, training`` as in the table of experiments; then for each task ``{task}_{metric}``
+        (mean over seeds), ``…_std`` with several seeds, ``…_std_replicates`` with several
+        replicates, the interval ``…_low`` and ``…_high``, ``…_perc`` (100 · mean / mean of the
+        backbone's reference in the same languages, NaN if the latter is 0), ``…_above_chance``
+        (``yes`` or ``no``), and ``…_collection`` if only a part of a collection was searched
+        (:func:`collection_note`).
 
     Raises:
         InputError: a backbone has no reference, or more than one.
@@ -58,14 +59,12 @@ def table5(
             continue
         line = whole_identity(row, full_dimension)
         for task in tasks:
-            score, oracle = (
-                scores.of(row, task.name),
-                scores.of(references[row["backbone"]], task.name),
-            )
+            score = scores.of(row, task.name)
+            name, oracle = map(experiment_name, (row, references[row["backbone"]]))
             line[task.column] = score.value
-            line |= {f"{task.column}_{name}": std for name, std in score.spreads.items()}
+            line |= {f"{task.column}_{part}": std for part, std in score.spreads.items()}
             line[f"{task.column}_low"], line[f"{task.column}_high"] = score.low, score.high
-            line[f"{task.column}_perc"] = percent(score.value, oracle.value)
+            line[f"{task.column}_perc"] = percent(name, oracle, scores[task.name])
             is_above = scores.is_above_chance(row, task.name)
             line[f"{task.column}_above_chance"] = "yes" if is_above else "no"
             if task.collection:
@@ -90,12 +89,14 @@ def baselines(
     for baseline in BASELINES:
         line: dict[str, Any] = {"baseline": baseline}
         for task in tasks:
-            oracle = scores.of(reference, task.name).value
-            found = baseline in scores[task.name]
-            score = scores[task.name].estimate(baseline) if found else _NOTHING
+            found = scores[task.name]
+            score, share = _NOTHING, math.nan
+            if baseline in found:
+                score = found.estimate(baseline)
+                share = percent(baseline, experiment_name(reference), found)
             line[task.column] = score.value
             line[f"{task.column}_low"], line[f"{task.column}_high"] = score.low, score.high
-            line[f"{task.column}_perc"] = percent(score.value, oracle)
+            line[f"{task.column}_perc"] = share
         if not all(math.isnan(line[task.column]) for task in tasks):
             lines.append(line)
     return pd.DataFrame(lines)
