@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from pathlib import Path
 
@@ -207,6 +208,64 @@ def test_first_k_is_compared_at_the_largest_ratio_and_below_it() -> None:
     assert lines[FIRST_K_FALLS]["value"] == pytest.approx(100 * (0.42 + 0.50) / 2 / 0.8)
 
 
+#: Claims that compare curves at their edges, or over all of their ratios.
+OF_CURVES = (
+    "Retrieval is more sensitive to grouping than classification.",
+    FIRST_K_SIMILAR,
+    FIRST_K_FALLS,
+    "CLSA helps more at lower ratios.",
+    FEW_DIMENSIONS,
+    "The curve over the ratio is flatter at few dimensions.",
+    FEW_PARAMETERS,
+    BACKBONES,
+)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["unaligned/dfull/kmeans-cosine-0.6/asis"],
+        ["unaligned/dfull/kmeans-cosine-0.3/asis"],
+        ["unaligned/dfull/kmeans-cosine-0.01/asis"],
+        ["unaligned/dfull/kmeans-cosine-0.2/mlm", "clsa-muse/dfull/kmeans-cosine-0.2/mlm"],
+    ],
+)
+def test_a_ratio_that_other_curves_lack_changes_no_comparison_of_curves(paths: list[str]) -> None:
+    curves = ORACLES | PLAIN
+    for figure, start in [
+        ("figure3", "b/unaligned/dfull/{}/mlm"),
+        ("figure4", "b/clsa-muse/dfull/{}/asis"),
+        ("figure4", "b/clsa-muse/dfull/{}/mlm"),
+        ("figure5", "b/clsa-muse/d16/{}/mlm"),
+        ("figure7", "c/clsa-muse/dfull/{}/asis"),
+    ]:
+        curves |= curve(figure, start, {"0.4": 0.70, "0.1": 0.60, "0.05": 0.50 - len(curves) / 100})
+    curves |= {
+        ("figure3", "b/unaligned/dfull/firstk-0.4/asis"): 0.74,
+        ("figure3", "b/unaligned/dfull/firstk-0.1/asis"): 0.30,
+        ("figure6", "b/unaligned/d1/ungrouped/mlm"): 0.30,
+        ("figure7", "c/clsa-muse/dfull/ungrouped/asis"): 0.75,
+    }
+    more = {("figure3", f"b/{path}"): 0.20 for path in paths}
+    kinds = {"nli": "pair_classification", "search": "retrieval"}
+
+    def values_of(scores: dict[tuple[str, str], float]) -> pd.Series:
+        rows = [row(*figure_and_path) for figure_and_path in scores]
+        by_row = {variant_of(r): value for r, value in zip(rows, scores.values(), strict=True)}
+        measured = even_scores(
+            rows, kinds, [1], lambda r, task, _: {"eng": by_row[variant_of(r)] ** len(task)}
+        )
+        study = study_of(
+            dict.fromkeys(kinds, rows), kinds, measured,
+            oracle=rows[1], full_dimension=64, margin=5,
+        )  # fmt: skip
+        return summary(judge(study, FEW)).set_index("claim").loc[list(OF_CURVES), "value"]
+
+    expected = values_of(curves)
+    assert expected.notna().all()
+    pd.testing.assert_series_equal(values_of(curves | more), expected)
+
+
 def test_reduction_is_judged_by_dimension_and_by_size() -> None:
     full = curve("figure4", "b/clsa-muse/dfull/{}/mlm", {"0.4": 0.78, "0.1": 0.74, "0.05": 0.72})
     few = curve("figure5", "b/clsa-muse/d16/{}/mlm", {"0.4": 0.74, "0.1": 0.71, "0.05": 0.70})
@@ -295,6 +354,38 @@ def test_correlations_over_languages_agree_with_numpy() -> None:
     expected = np.corrcoef(drops["retrieval"][:, 0], drops["reranking"][:, 0])[0, 1]
     assert found == pytest.approx([expected])
     assert correlations(study, ("I",)) == []
+
+
+@pytest.mark.parametrize("pretraining", ["asis", "mlm"])
+def test_languages_are_compared_with_the_oracle_with_or_without_pretraining(
+    pretraining: str,
+) -> None:
+    kept = {"retrieval": (0.9, 0.8, 0.6, 0.7), "reranking": (0.8, 0.9, 0.6, 0.5)}
+    oracle = row("oracle", f"b/unaligned/dfull/ungrouped/{pretraining}")
+    rows = [oracle, row("figure3", "b/unaligned/dfull/kmeans-cosine-0.1/mlm")]
+
+    def by_language_of(experiment, task, seed):
+        shares = (1.0,) * 4 if experiment["grouping"] == "ungrouped" else kept[task]
+        return {code: 0.8 * share for code, share in zip("abcd", shares, strict=True)}
+
+    scores = even_scores(rows, kept, [1], by_language_of)
+    study = study_of(
+        dict.fromkeys(kept, rows), {task: task for task in kept}, scores,
+        oracle=oracle, full_dimension=64, margin=5,
+    )  # fmt: skip
+    (found,) = correlations(study, ("II",))
+    assert found[0] == pytest.approx(np.corrcoef(kept["retrieval"], kept["reranking"])[0, 1])
+
+
+def test_correlations_leave_out_a_task_whose_oracle_is_at_chance() -> None:
+    study, _ = correlated_study(np.random.default_rng(0), 7, 1, 0.1)
+    unlearnt = dataclasses.replace(study.tasks["reranking"], at_chance=frozenset({study.oracle}))
+    tasks = {**study.tasks, "reranking": unlearnt}
+    assert correlations(dataclasses.replace(study, tasks=tasks), ("II",)) == []
+    another = {"unlearnt": unlearnt, **study.tasks}
+    assert correlations(dataclasses.replace(study, tasks=another), ("II",)) == correlations(
+        study, ("II",)
+    )
 
 
 def test_correlation_by_accident_is_seldom_decided() -> None:

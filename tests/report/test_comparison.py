@@ -1,6 +1,7 @@
 from html import unescape
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from semantic_tokens.errors import InputError
@@ -11,10 +12,17 @@ from semantic_tokens.report.tables.paper_comparison import (
     repeated_rows,
     write_comparison,
 )
+from semantic_tokens.report.tables.table5 import columns_of
 
 PAPER = Path(__file__).resolve().parents[2] / "config/paper_table5.csv"
 KINDS = ("token_classification", "question_answering", "pair_classification", "reranking")
 COLUMNS = {kind: (kind, kind) for kind in (*KINDS, "retrieval")}
+
+
+def as_ours(published: pd.DataFrame) -> pd.DataFrame:
+    """The paper's table with the other columns of ours."""
+    groupings = ["ungrouped" if r == 1 else f"kmeans-cosine-{r}" for r in published["ratio"]]
+    return published.assign(grouping=groupings, training="all-languages")
 
 
 def test_the_paper_has_five_rows_that_repeat_others():
@@ -28,7 +36,7 @@ def test_the_paper_has_five_rows_that_repeat_others():
 def test_the_paper_compared_with_itself_under_other_names():
     published = read_table(PAPER)
     measured = published.replace({"backbone": {"mbert": "mine"}, "dim": {768: 384, 32: 16}})
-    table = compare(measured, published, COLUMNS)
+    table = compare(as_ours(measured), published, COLUMNS)
     assert len(table) == 45 * 5
     assert set(table["perc_difference"]) == {0}
     assert set(table["curve_spearman"]) == {"", "1.00"}
@@ -45,7 +53,7 @@ def test_reversed_curve_is_reported_and_missing_rows_are_left_out():
     published = read_table(PAPER)
     measured = published[published["figure"] == "figure3"].copy()
     measured["retrieval"] = 1 - measured["retrieval"]
-    table = compare(measured, published, COLUMNS).set_index("task")
+    table = compare(as_ours(measured), published, COLUMNS).set_index("task")
     assert set(table.loc["retrieval", "curve_spearman"]) == {"-1.00"}
     assert set(table.loc["retrieval", "curve_order"]) == {"does not hold"}
     assert len(table) == 8 * 5
@@ -56,24 +64,50 @@ def test_reversed_curve_is_reported_and_missing_rows_are_left_out():
 @pytest.mark.parametrize(("same", "text"), [(True, "are the paper's"), (False, "differ")])
 def test_page_states_whether_the_data_are_those_of_the_paper(tmp_path, same, text):
     published = read_table(PAPER)
-    table = compare(published, published, COLUMNS)
+    table = compare(as_ours(published), published, COLUMNS)
     write_comparison(table, tmp_path / "c.csv", tmp_path / "c.html", title="<x>", same_data=same)
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
     assert text in unescape(page) and "&lt;x&gt;" in page
     assert len((tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()) == 226
 
 
+def test_only_groupings_and_trainings_of_the_paper_are_compared():
+    published = read_table(PAPER)
+    measured = as_ours(published)
+    others = [
+        measured.assign(grouping="firstk-0.4", dim=2, retrieval=0.0),
+        measured.assign(grouping="kmeans-euclidean-0.4", dim=1024, retrieval=0.0),
+        measured.assign(training="eng", retrieval=0.0),
+    ]
+    table = compare(pd.concat([*others, measured]), published, COLUMNS)
+    assert len(table) == 45 * 5
+    assert set(table["difference"]) == {0}
+
+
+def test_a_task_whose_name_starts_another_name_has_its_own_column():
+    kinds = {"miracl_rerank": "reranking", "miracl": "retrieval"}
+    published = read_table(PAPER)
+    names = {
+        f"{kind}{part}": f"{task}_ndcg_at_10{part}"
+        for task, kind in kinds.items()
+        for part in ("", "_perc")
+    }
+    table = compare(as_ours(published.rename(columns=names)), published, columns_of(kinds))
+    assert set(table["task"]) == set(kinds)
+    assert set(table["difference"]) == {0}
+
+
 def test_a_table_of_other_experiments_is_refused():
     published = read_table(PAPER)
     measured = published.replace({"figure": {f: f"my-{f}" for f in set(published["figure"])}})
     with pytest.raises(InputError, match="column `figure`"):
-        compare(measured, published, COLUMNS)
+        compare(as_ours(measured), published, COLUMNS)
 
 
 def test_page_marks_scores_over_a_part_of_the_collection(tmp_path):
     published = read_table(PAPER)
     measured = published.assign(retrieval_collection="BM25's first 100")
-    table = compare(measured, published, COLUMNS)
+    table = compare(as_ours(measured), published, COLUMNS)
     collections = table.groupby("task")["collection"].agg(set).to_dict()
     assert collections.pop("retrieval") == {"BM25's first 100"}
     assert set.union(*collections.values()) == {""}

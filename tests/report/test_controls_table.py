@@ -83,6 +83,16 @@ def test_standard_deviations_over_seeds_are_in_the_file(tmp_path: Path) -> None:
     assert "nli_accuracy_std_replicates" not in written
 
 
+def test_percentages_are_of_the_oracle_in_the_same_languages() -> None:
+    zero_shot = {**ROWS[0], "training": "deu"}
+    by_language_of = {"all-languages": {"deu": 0.9, "swa": 0.6}, "deu": {"deu": 0.9, "swa": 0.3}}
+    scores = even_scores(
+        [ORACLE, zero_shot], ["nli"], [1], lambda row, *_: by_language_of[row["training"]]
+    )
+    table = controls([zero_shot], [NLI], scores, oracle=ORACLE, full_dimension={"b": 64})
+    assert table["nli_accuracy_perc"].tolist() == pytest.approx([50])
+
+
 def test_the_difference_is_paired_by_item() -> None:
     """Two models that miss nearly the same items differ by much less than each varies."""
     generator = np.random.default_rng(1)

@@ -33,7 +33,7 @@ from semantic_tokens.report.figures.languages import (
 from semantic_tokens.report.figures.pipelines import draw_pipelines, pipelines
 from semantic_tokens.report.figures.pretraining import draw_pretraining, read_steps, running_mean
 from semantic_tokens.study.experiments import Experiment
-from semantic_tokens.study.figures import by_grouping, curves
+from semantic_tokens.study.figures import by_grouping, check_figures, curves
 from semantic_tokens.study.recipe import Recipe
 
 NER = ScoredTask("ner", "token_classification", "f1")
@@ -209,6 +209,16 @@ def test_controls_are_drawn_with_the_other_methods():
     assert len({s.colour for s in shown.series}) == 4
     assert shown.oracle is not None
     assert curves("controls", ROWS).series == ()
+
+
+def test_a_control_of_another_backbone_than_the_oracle_is_refused():
+    config = {"experiments": "experiments.tsv", "tasks_by_figure": {}}
+    check_figures([*ROWS, row("controls", "a/unaligned/dfull/random-0.05/asis")], config)
+    other = row("controls", "b/unaligned/dfull/random-0.05/asis")
+    with pytest.raises(InputError, match=r"controls has backbone b, .* set its backbone to a, or"):
+        check_figures([*ROWS, other], config)
+    # without an oracle there is no table of controls
+    check_figures([other], config)
 
 
 def test_drawn_points_are_the_scores():
@@ -457,6 +467,15 @@ def test_pretraining_has_a_panel_per_embedding_and_a_curve_per_grouping() -> Non
     drawn = first.lines[0].get_ydata()
     assert drawn[0] == 100 and drawn[1:4].tolist() == [99.5, 98.5, 97.5]  # over two steps
     assert first.lines[0].get_xdata()[-1] == 100
+
+
+@pytest.mark.parametrize("panels", [4, 5])
+def test_the_last_row_of_pretraining_has_no_empty_panel(panels: int) -> None:
+    """A row has three panels."""
+    figure = draw_pretraining(
+        {Recipe(f"backbone{n}", pretraining="mlm"): steps_of([2.0, 1.0]) for n in range(panels)}
+    )
+    assert len(figure.axes) == panels
 
 
 def test_running_mean_starts_with_the_available_values() -> None:

@@ -103,6 +103,40 @@ def test_the_second_figure_has_the_gain_by_language(files: list[Path]) -> None:
     assert image.get_array()[models.index("First-k, 5%"), 1] == pytest.approx(line["gain"])
 
 
+def test_models_that_differ_in_their_lexicons_are_separate(tmp_path: Path) -> None:
+    """One alignment with two ratios, and one with the smaller ratio, as in Figure 11."""
+    losses = {
+        "unaligned/dfull/ungrouped": 2.0,
+        "clsa-emoji/dfull/kmeans-cosine-0.2": 2.5,
+        "clsa-emoji/dfull/kmeans-cosine-0.05": 3.0,
+        "clsa-emoji+muse/dfull/kmeans-cosine-0.05": 5.0,
+    }
+    files = [
+        write(tmp_path, f"b/{path}", {"deu": [(loss, 7)] * 5}, 6.0) for path, loss in losses.items()
+    ]
+    table = held_out_losses(files, FEW, {"b": 64})
+    aligned = table[(table["ratio"] == 0.05) & (table["language"] == ALL)]
+    assert aligned[["alignment", "loss"]].values.tolist() == [
+        ["clsa-emoji", pytest.approx(3.0)],
+        ["clsa-emoji+muse", pytest.approx(5.0)],
+    ]
+    write_held_out(table, tmp_path / "h.csv", tmp_path / "h.html", title="", confidence=0.95)
+    page = (tmp_path / "h.html").read_text(encoding="utf-8")
+    assert page.count("clsa-emoji+muse") == 2
+    _, _, by_language = page.partition("Loss by language")
+    assert "3.000" in by_language and "5.000" in by_language
+    figure = draw_held_out(table, "b")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["K-Means after CLSA"]
+    (curve,) = figure.axes[0].containers
+    assert list(curve[0].get_ydata()) == pytest.approx([3.0, 2.5, 2.0])
+    (axes,) = draw_held_out_by_language(table, "b").axes
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names[-2:] == [
+        "K-Means after CLSA (emoji), 5%",
+        "K-Means after CLSA (emoji + muse), 5%",
+    ]
+
+
 def test_the_gain_is_resampled_with_the_guess_of_each_sequence(tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
     losses = [(float(loss), 5) for loss in generator.normal(4, 1, 50)]

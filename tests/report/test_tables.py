@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from scored import even_scores
+from scored import FEW, even_items, even_scores
 from transformers import ElectraConfig
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.evaluation.scores import Trainings
+from semantic_tokens.evaluation.scores import Scores, Trainings
 from semantic_tokens.evaluation.task_scores import (
     ScoredTask,
     collection_note,
@@ -113,6 +113,7 @@ def test_one_seed_gives_values_and_relative_performance():
     parts = ("", "_low", "_high", "_perc", "_above_chance")
     assert list(table) == [
         *("figure", "backbone", "dim", "ratio", "clsa", "pretrain"),
+        *("alignment", "grouping", "training"),
         *(f"ner_names_f1{part}" for part in parts),
         *(f"qa_f1{part}" for part in parts),
     ]
@@ -133,7 +134,7 @@ def test_seeds_give_means_sample_deviations_and_percentages_of_the_means(tmp_pat
     # Means 0.85 and 0.40, deviations |0.8 - 0.9| / sqrt(2) and |0.45 - 0.35| / sqrt(2).
     parts = ("", "_std", "_low", "_high", "_perc", "_above_chance")
     columns = [f"ner_names_f1{part}" for part in parts]
-    assert list(lines[0])[6:] == columns
+    assert list(lines[0])[9:] == columns
     # Items have equal scores, so an interval reaches from one seed to the other.
     assert [lines[0][c] for c in columns] == [
         "0.8500",
@@ -159,13 +160,15 @@ def test_the_csv_has_fixed_decimals(tmp_path):
     scores = scores_of([NER, QA], [1], chance=0.45)
     write_csv(table5(ROWS, [NER, QA], scores, DIMENSIONS), [NER, QA], path)
     assert path.read_bytes() == (
-        b"figure,backbone,dim,ratio,clsa,pretrain,"
+        b"figure,backbone,dim,ratio,clsa,pretrain,alignment,grouping,training,"
         b"ner_names_f1,ner_names_f1_low,ner_names_f1_high,ner_names_f1_perc,"
         b"ner_names_f1_above_chance,"
         b"qa_f1,qa_f1_low,qa_f1_high,qa_f1_perc,qa_f1_above_chance\n"
-        b"oracle,big,384,1.0,,yes,0.8000,0.8000,0.8000,100.0,yes,80.00,80.00,80.00,100.0,yes\n"
-        b"figure3,big,384,0.05,no,no,0.4500,0.4500,0.4500,56.2,no,45.00,45.00,45.00,56.2,no\n"
-        b"figure5,big,32,1.0,yes,yes,0.8500,0.8500,0.8500,106.2,yes,"
+        b"oracle,big,384,1.0,,yes,unaligned,ungrouped,all-languages,"
+        b"0.8000,0.8000,0.8000,100.0,yes,80.00,80.00,80.00,100.0,yes\n"
+        b"figure3,big,384,0.05,no,no,unaligned,kmeans-cosine-0.05,all-languages,"
+        b"0.4500,0.4500,0.4500,56.2,no,45.00,45.00,45.00,56.2,no\n"
+        b"figure5,big,32,1.0,yes,yes,clsa-muse,ungrouped,all-languages,0.8500,0.8500,0.8500,106.2,yes,"
         b"85.00,85.00,85.00,106.2,yes\n"
     )
 
@@ -227,6 +230,48 @@ def test_by_language_distinguishes_first_k_from_k_means(tmp_path):
         "kmeans-cosine-0.05": ("30.00", "14.14", "20.00", "40.00", "yes", "4"),
         "firstk-0.05": ("5.00", "7.07", "0.00", "10.00", "no", "4"),
     }
+
+
+def test_percentages_are_of_the_oracle_in_the_same_languages():
+    """A model that is trained on one language is scored in the others."""
+    zero_shot = {**GROUPED, "training": "deu"}
+    by_language_of = {"all-languages": {"deu": 0.9, "swa": 0.6}, "deu": {"deu": 0.9, "swa": 0.3}}
+    rows = [ORACLE, zero_shot]
+    scores = even_scores(rows, [NER.name], [1], lambda row, *_: by_language_of[row["training"]])
+    table = table5(rows, [NER], scores, DIMENSIONS)
+    assert table["ner_names_f1"].tolist() == pytest.approx([0.75, 0.3])
+    assert table["ner_names_f1_perc"].tolist() == pytest.approx([100, 50])
+
+
+def test_percentages_of_baselines_are_of_the_oracle_in_the_same_languages():
+    reference = {**ORACLE, "training": "deu"}
+    scores = Scores(
+        {NER.name: [reference]},
+        Trainings([1]),
+        lambda *_: even_items({"deu": 0.9, "swa": 0.4}),
+        lambda baseline, _: even_items({"deu": 0.5, "swa": 0.1}) if baseline == "chance" else None,
+        FEW,
+    )
+    (chance,) = baselines([NER], scores, reference).to_dict("records")
+    assert chance["ner_names_f1"] == pytest.approx(0.3)  # in both languages
+    assert chance["ner_names_f1_perc"] == pytest.approx(25)
+
+
+def test_table5_distinguishes_first_k_and_training_languages(tmp_path):
+    first_k = {**FIRST_K, "table5": True}
+    rows = [ORACLE, GROUPED, first_k, {**first_k, "training": "deu"}]
+    scores = even_scores(rows, [NER.name], [1], lambda *_: {"deu": 0.5, "eng": 0.6})
+    table = table5(rows, [NER], scores, DIMENSIONS)
+    write_csv(table, [NER], tmp_path / "table5.csv")
+    paths = [(line["grouping"], line["training"]) for line in csv_lines(tmp_path / "table5.csv")]
+    assert paths == [(row["grouping"], row["training"]) for row in rows]
+    write_html(table, NO_BASELINES, [NER], tmp_path / "t.html", **CONTEXT)
+    page = Cells()
+    page.feed((tmp_path / "t.html").read_text(encoding="utf-8"))
+    assert [line[0][1] for line in page.lines if len(line) == 1] == [
+        *("Oracle: big", "Figure 3: big", "Figure 3: big, First-k"),
+        "Figure 3: big, First-k, trained on deu",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -385,7 +385,7 @@ MODULES: dict[str, Line] = {
     "report.figures.pretraining": Line({"figure_pretraining"}),
     "study.figures": Line(
         {"figure_languages", "figure_pipelines", "figure_pretraining", "figure_group_quality",
-         "figure_curves", "claims"}),
+         "figure_curves", "claims", "held_out"}),
     "report.figures.scores": Line({"figure_alignments", "figure_curves"}),
     "report.figures.style": Line(
         CURVES

@@ -87,6 +87,7 @@ def jobs(folder: Path, suffix: str) -> set[str]:
 def test_table5_has_a_line_for_every_experiment_of_table5(study: Study) -> None:
     table = read_csv(study.folder / "results/table5.csv")
     columns = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
+    columns += ["alignment", "grouping", "training"]
     for task, (_, metric) in TASKS.items():
         parts = ("", "_low", "_high", "_perc", "_above_chance")
         columns += [f"{task}_{metric}{part}" for part in parts]

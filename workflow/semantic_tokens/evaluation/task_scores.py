@@ -9,7 +9,7 @@ from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.evaluation.bootstrap import Resampling
-from semantic_tokens.evaluation.scores import Scores, Trainings, scores_in
+from semantic_tokens.evaluation.scores import Scores, TaskScores, Trainings, scores_in
 from semantic_tokens.files import folder_above, read_json
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 
@@ -142,6 +142,8 @@ def _collection(collection: Mapping[str, Any]) -> str:
     return ", out of ".join(parts)
 
 
-def percent(value: float, oracle: float) -> float:
-    """A score as a percentage of the oracle's; NaN if the oracle's is 0."""
-    return 100 * value / oracle if oracle else math.nan
+def percent(name: str, oracle: str, scores: TaskScores) -> float:
+    """A model's or a baseline's score as a percentage of the oracle's, both in the languages in
+    which they are compared; NaN if the oracle's is 0."""
+    value, best = (float(scores.draws(*pair)[0]) for pair in ((name, oracle), (oracle, name)))
+    return 100 * value / best if best else math.nan

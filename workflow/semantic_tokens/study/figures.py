@@ -293,8 +293,9 @@ def check_figures(rows: Sequence[Experiment], config: Mapping[str, Any]) -> None
     """Check the figures of the experiments, and the config's keys for figures.
 
     Raises:
-        InputError: a figure is misspelt.
+        InputError: a figure is misspelt, or a control is of another backbone than the oracle.
     """
+    _check_controls(rows, config["experiments"])
     own = {row.figure for row in rows}
     for name in sorted(own):
         if name not in _WITH_MEANING and name.lower() in _WITH_MEANING:
@@ -308,6 +309,19 @@ def check_figures(rows: Sequence[Experiment], config: Mapping[str, Any]) -> None
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
             raise InputError(
                 f"config key tasks_by_figure.{name} is no figure of an experiment; {hint}"
+            )
+
+
+def _check_controls(rows: Sequence[Experiment], path: str) -> None:
+    """Check that the controls have the main backbone, with whose oracle and K-Means they are
+    compared."""
+    main = main_backbone(rows)
+    for row in _of(rows, "controls"):
+        if main is not None and row.recipe.backbone != main:
+            raise InputError(
+                f"{path}: a row with `figure` controls has backbone {row.recipe.backbone}, and "
+                f"controls are compared with the oracle of {main}; set its backbone to {main}, or "
+                "give it another `figure`"
             )
 
 

@@ -33,6 +33,8 @@ METHOD_NAMES = {
     "frequency": "groups by frequency",
     "firstk": "First-k",
 }
+#: The grouping methods in the paper's Table 5.
+METHODS_OF_TABLE_5 = ("ungrouped", "kmeans-cosine")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def keeps(kinds: Sequence[str], ratio: float, pretraining: str) -> Callable[[Mea
 
 def retrieval_is_more_sensitive(study: MeasuredStudy) -> dict[str, Value]:
     """Perc in classification minus perc in retrieval, at the smallest ratio, pretrained (4.1)."""
-    key = study.grouped(study.smallest, pretraining="mlm")
+    pretrained = {"pretraining": "mlm"}
+    key = study.grouped(study.smallest(pretrained), **pretrained)
     classified, retrieved = (
         [value for value in in_each(study, kinds, lambda t: t(key)).values() if not value.doubt]
         for kinds in (CLASSIFICATION, RETRIEVAL)
@@ -73,7 +74,26 @@ def pretraining_helps(study: MeasuredStudy) -> dict[str, Value]:
     return in_each(study, EVERY, lambda t: t.difference(pairs))
 
 
-def first_k(study: MeasuredStudy, ratios: Sequence[float], sign: int) -> dict[str, Value]:
+def first_k_is_similar(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc, First-k minus K-Means at the largest ratio (4.1)."""
+    return _first_k(study, _first_k_ratios(study)[:1], -1)
+
+
+def first_k_loses_more(study: MeasuredStudy) -> dict[str, Value]:
+    """Points of perc, K-Means minus First-k, mean over all smaller ratios (4.1)."""
+    return _first_k(study, _first_k_ratios(study)[1:], 1)
+
+
+def _first_k_ratios(study: MeasuredStudy) -> list[float]:
+    """The ratios at which First-k and K-Means are trained, the largest first."""
+    found = [
+        study.common_ratios(key, key | {"method": "firstk"})
+        for key in ({"pretraining": pretraining} for pretraining in PRETRAININGS)
+    ]
+    return sorted(set().union(*found), reverse=True)
+
+
+def _first_k(study: MeasuredStudy, ratios: Sequence[float], sign: int) -> dict[str, Value]:
     """K-Means minus First-k at these ratios, or the opposite."""
     pairs = [
         (key, key._replace(method="firstk"))
@@ -84,12 +104,13 @@ def first_k(study: MeasuredStudy, ratios: Sequence[float], sign: int) -> dict[st
     return in_each(study, EVERY, lambda t: None if (d := t.difference(pairs)) is None else sign * d)
 
 
+def _aligned_pair(study: MeasuredStudy, ratio: float, pretraining: str) -> tuple[Variant, Variant]:
+    key = study.grouped(ratio, pretraining=pretraining)
+    return key._replace(alignment=study.alignment), key
+
+
 def _aligned_pairs(study: MeasuredStudy, ratio: float) -> list[tuple[Variant, Variant]]:
-    return [
-        (key._replace(alignment=study.alignment), key)
-        for pretraining in PRETRAININGS
-        for key in [study.grouped(ratio, pretraining=pretraining)]
-    ]
+    return [_aligned_pair(study, ratio, pretraining) for pretraining in PRETRAININGS]
 
 
 def alignment_helps(study: MeasuredStudy) -> dict[str, Value]:
@@ -112,16 +133,19 @@ def alignment_never_hurts(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def alignment_helps_more_at_low_ratios(study: MeasuredStudy) -> dict[str, Value]:
-    """The gain from CLSA at the smallest ratio minus the gain at the largest, in points of perc
-    (4.1)."""
+    """The gain from CLSA at the smallest ratio minus the gain at the largest, in points of perc,
+    mean over models with and without pretraining (4.1)."""
 
     def statistic(share_of: TaskShares) -> np.ndarray | None:
-        low, high = (
-            share_of.difference(_aligned_pairs(study, edge(study.ratios))) for edge in (min, max)
-        )
-        return None if low is None or high is None else low - high
+        found = []
+        for pretraining in PRETRAININGS:
+            pairs = [_aligned_pair(study, ratio, pretraining) for ratio in study.ratios]
+            gains = [gain for p in pairs if (gain := share_of.difference([p])) is not None]
+            if len(gains) > 1:
+                found.append(gains[-1] - gains[0])
+        return np.mean(found, axis=0) if found else None
 
-    return in_each(study, EVERY, statistic) if len(study.ratios) > 1 else {}
+    return in_each(study, EVERY, statistic)
 
 
 def _smallest_dimension(study: MeasuredStudy) -> dict[str, Any]:
@@ -134,8 +158,10 @@ def grouping_is_as_good_at_few_dimensions(study: MeasuredStudy) -> dict[str, Val
     """Points of perc at the smallest ratio, smallest grouped dimension minus full dimension (4.2)."""
     if not study.dimensions:
         return {}
-    few = study.grouped(study.smallest, **_smallest_dimension(study))
-    pairs = [(few, few._replace(dimension="dfull"))]
+    few = _smallest_dimension(study)
+    every = {**few, "dimension": "dfull"}
+    ratio = study.smallest(few, every)
+    pairs = [(study.grouped(ratio, **few), study.grouped(ratio, **every))]
     return in_each(study, EVERY, lambda t: t.difference(pairs))
 
 
@@ -146,6 +172,7 @@ def slope_flattens(study: MeasuredStudy) -> dict[str, Value]:
         return {}
 
     few = _smallest_dimension(study)
+    ratios = study.common_ratios(few, {**few, "dimension": "dfull"})
 
     def statistic(share_of: TaskShares) -> np.ndarray | None:
         slopes = []
@@ -155,7 +182,7 @@ def slope_flattens(study: MeasuredStudy) -> dict[str, Value]:
                 for alignment in (few["alignment"], "unaligned")
             ]
             keys = [key for key in top if share_of(key) is not None][:1]
-            keys += [study.grouped(r, **few)._replace(dimension=dimension) for r in study.ratios]
+            keys += [study.grouped(r, **few)._replace(dimension=dimension) for r in ratios]
             slopes.append(slope_of(share_of, keys))
         full, reduced = slopes
         return None if full is None or reduced is None else full - reduced
@@ -193,7 +220,8 @@ def grouping_goes_further_than_reduction(study: MeasuredStudy) -> dict[str, Valu
     parameters or more (4.2)."""
     if not study.dimensions:
         return {}
-    grouped = study.grouped(study.smallest, **_smallest_dimension(study))
+    few = _smallest_dimension(study)
+    grouped = study.grouped(study.smallest(few), **few)
     size = grouped.ratio * dimension_size(grouped.dimension)
     reduced = [
         k for k in study.of("figure6") if size <= dimension_size(k.dimension) < study.full_dimension
@@ -206,7 +234,7 @@ def grouping_goes_further_than_reduction(study: MeasuredStudy) -> dict[str, Valu
 
 def backbones_are_alike(study: MeasuredStudy) -> dict[str, Value]:
     """The percentage that other backbones keep of their own ungrouped scores, minus that of the main
-    backbone, mean over backbones and ratios (4.3).
+    backbone, mean over backbones and over the ratios that a backbone shares with the main one (4.3).
 
     The differences have a sign. A mean of absolute differences would be above zero by noise alone.
     """
@@ -216,26 +244,29 @@ def backbones_are_alike(study: MeasuredStudy) -> dict[str, Value]:
         )
     )
 
-    def kept(task: MeasuredTask, backbone: str) -> np.ndarray | None:
-        """The mean percentage over ratios, relative to the backbone's own ungrouped model."""
+    def kept(task: MeasuredTask, backbone: str) -> dict[float, np.ndarray]:
+        """Ratio -> the percentage of the backbone's own ungrouped model."""
         oracle = study.ungrouped(backbone=backbone, alignment=study.alignment)
         if oracle not in task.scores:
             oracle = oracle._replace(alignment="unaligned")  # as for mBERT in the paper
+        if oracle in task.at_chance:
+            return {}
         grouped = [
             study.grouped(ratio, backbone=backbone, alignment=study.alignment)
             for ratio in study.ratios
         ]
-        if oracle in task.at_chance:
-            return None
-        shares = [share for _, share in TaskShares(task, oracle).known(grouped)]
-        return np.mean(shares, axis=0) if shares and len(shares) == len(grouped) else None
+        return {key.ratio: share for key, share in TaskShares(task, oracle).known(grouped)}
 
     found = {}
     for name, task in study.tasks.items():
         ours = kept(task, study.oracle.backbone)
-        theirs = [share for other in others if (share := kept(task, other)) is not None]
-        if ours is not None and theirs:
-            found[name] = Value(np.mean(theirs, axis=0) - ours)
+        differences = []
+        for theirs in (kept(task, other) for other in others):
+            if common := ours.keys() & theirs.keys():
+                some = [theirs[ratio] - ours[ratio] for ratio in sorted(common)]
+                differences.append(np.mean(some, axis=0))
+        if differences:
+            found[name] = Value(np.mean(differences, axis=0))
     return found
 
 
@@ -282,8 +313,12 @@ def retrieval_does_not_transfer(study: MeasuredStudy) -> dict[str, Value]:
 
 def correlations(study: MeasuredStudy, groups: Iterable[str]) -> list[np.ndarray]:
     """Pearson's ρ of the languages' relative drops in two tasks, [1 + resamples] each, for every
-    pair of Appendix C in these groups and every ratio."""
-    tasks = {task.kind: task for task in reversed(list(study.tasks.values()))}
+    pair of Appendix C in these groups and every ratio.
+
+    The first task of each kind whose oracle differs from chance is used.
+    """
+    above_chance = [t for t in study.tasks.values() if study.oracle not in t.at_chance]
+    tasks = {task.kind: task for task in reversed(above_chance)}
     found = []
     for group, first, second in PAIRS:
         if group not in groups or not {first, second} <= set(tasks):

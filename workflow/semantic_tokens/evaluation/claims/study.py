@@ -98,13 +98,26 @@ class MeasuredStudy:
 
     @property
     def ratios(self) -> list[float]:
-        """The ratios of K-Means in Figure 3, the largest first."""
+        """The ratios of K-Means in Figure 3, the largest first. Some may have only one variant."""
         ratios = {key.ratio for key in self.of("figure3") if key.method == "kmeans-cosine"}
         return sorted(ratios, reverse=True)
 
-    @property
-    def smallest(self) -> float:
-        return min(self.ratios, default=math.nan)
+    def is_trained(self, *keys: Variant) -> bool:
+        """Whether some task has scores of all these models."""
+        return any(all(key in task.scores for key in keys) for task in self.tasks.values())
+
+    def common_ratios(self, *variants: Mapping[str, Any]) -> list[float]:
+        """The ratios at which each of these variants of the main backbone is trained, the largest
+        first. A variant is the changed parts of :meth:`grouped`."""
+        return [
+            ratio
+            for ratio in self.ratios
+            if self.is_trained(*(self.grouped(ratio, **parts) for parts in variants))
+        ]
+
+    def smallest(self, *variants: Mapping[str, Any]) -> float:
+        """The smallest of :meth:`common_ratios`; NaN if there is none."""
+        return min(self.common_ratios(*variants), default=math.nan)
 
     @property
     def dimensions(self) -> list[str]:
@@ -122,7 +135,7 @@ class MeasuredStudy:
 
     def grouped(self, ratio: float, **parts: Any) -> Variant:
         """The key of the unaligned main backbone with cosine K-Means, with changed parts."""
-        return self.ungrouped(method="kmeans-cosine", ratio=ratio, **parts)
+        return self.ungrouped(**{"method": "kmeans-cosine", "ratio": ratio, **parts})
 
 
 def dimension_size(dimension: str) -> float:
@@ -155,14 +168,17 @@ def study_of(
         known = dict(row)
         figures.setdefault(known["figure"], []).append(variant_of(known))
     tasks, by_lexicon = {}, {}
+    reference = variant_of(oracle)
     for task, rows in rows_by_task.items():
         named = {variant_of(row): experiment_name(row) for row in rows}
         of_figure_10 = {
             key: name
             for key, name in named.items()
-            if key.alignment == "unaligned"
-            and (key.dimension, key.pretraining) == ("dfull", "mlm")
-            and key.method in ("ungrouped", "kmeans-cosine")
+            if key == reference
+            or (
+                (key.alignment, key.dimension, key.pretraining) == ("unaligned", "dfull", "mlm")
+                and key.method == "kmeans-cosine"
+            )
         }
         tasks[task] = MeasuredTask(
             kinds[task],
@@ -181,7 +197,7 @@ def study_of(
                 variant_of(row): experiment_name(row) for row in rows if row["figure"] == "table4"
             }
             by_lexicon[task] = _in_language(kinds[task], scores[task], of_table_4, lexicon_language)
-    return MeasuredStudy(variant_of(oracle), tasks, figures, full_dimension, margin, by_lexicon)
+    return MeasuredStudy(reference, tasks, figures, full_dimension, margin, by_lexicon)
 
 
 def _in_language(

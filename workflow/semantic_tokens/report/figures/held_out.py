@@ -7,6 +7,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from semantic_tokens.report.figures import style
 from semantic_tokens.report.tables.held_out import ALL
+from semantic_tokens.study.figures import alignment_name
+from semantic_tokens.study.recipe import Recipe
 
 NOTHING = "no text was held out"
 
@@ -14,6 +16,9 @@ NOTHING = "no text was held out"
 def draw_held_out(table: pd.DataFrame, backbone: str) -> Figure:
     """Two panels by ratio: the loss with its interval, and the difference to a guess from the
     groups' frequencies. There is one curve per method, alignment and dimension.
+
+    Alignments with a single ratio belong to another figure, and are left out if any alignment has
+    more.
 
     Args:
         table: from :func:`semantic_tokens.report.tables.held_out.held_out_losses`.
@@ -28,12 +33,14 @@ def draw_held_out(table: pd.DataFrame, backbone: str) -> Figure:
         return figure
     left, right = figure.subplots(1, 2)
     ungrouped = shown[shown["ratio"] == 1]
-    grouped = shown[shown["ratio"] < 1]
-    for number, (key, curve) in enumerate(grouped.groupby(["method", "clsa", "dim"], sort=False)):
-        method, clsa, dim = key
-        top = ungrouped[(ungrouped["dim"] == dim) & (ungrouped["clsa"] == clsa)]
-        top = top if len(top) else ungrouped[ungrouped["dim"] == dim]
-        points = pd.concat([curve, top[:1]]).sort_values("ratio")
+    grouped = _with_curves(shown[shown["ratio"] < 1])
+    several = _has_several_alignments(grouped)
+    for number, (key, curve) in enumerate(
+        grouped.groupby(["method", "alignment", "dim"], sort=False)
+    ):
+        method, alignment, dim = key
+        top = _end_of_curve(ungrouped[ungrouped["dim"] == dim], alignment)
+        points = pd.concat([curve, top]).sort_values("ratio")
         again, place = divmod(number, len(style.LINES))
         colour, marker = style.LINES[place]
         for axes, column, low, high in (
@@ -47,7 +54,7 @@ def draw_held_out(table: pd.DataFrame, backbone: str) -> Figure:
                 color=colour,
                 marker=marker,
                 linestyle=(0, (4, 2)) if again else "-",
-                label=_variant(method, clsa, dim, full),
+                label=_variant(method, alignment, dim, full, several),
                 capsize=2,
                 elinewidth=0.8,
             )
@@ -70,8 +77,9 @@ def draw_held_out_by_language(table: pd.DataFrame, backbone: str) -> Figure:
     """
     shown = table[(table["language"] != ALL) & (table["backbone"] == backbone)]
     full = shown["dim"].max()
+    several = _has_several_alignments(shown)
     names = [
-        _variant(line.method, line.clsa, line.dim, full)
+        _variant(line.method, line.alignment, line.dim, full, several)
         + ("" if pd.isna(line.ratio) or line.ratio == 1 else f", {100 * line.ratio:.3g}%")
         for line in shown.itertuples()
     ]
@@ -91,9 +99,30 @@ def draw_held_out_by_language(table: pd.DataFrame, backbone: str) -> Figure:
     return figure
 
 
-def _variant(method: str, clsa: str, dim: int, full: int) -> str:
+def _with_curves(grouped: pd.DataFrame) -> pd.DataFrame:
+    """The rows without alignments of a single ratio, if any alignment has more."""
+    ratios = grouped[grouped["clsa"] == "yes"].groupby("alignment")["ratio"].nunique()
+    single = ratios.index[ratios == 1]
+    return grouped[~grouped["alignment"].isin(single)] if len(single) < len(ratios) else grouped
+
+
+def _end_of_curve(ungrouped: pd.DataFrame, alignment: str) -> pd.DataFrame:
+    """The row of the ungrouped model with this alignment, else of the unaligned one."""
+    same = ungrouped[ungrouped["alignment"] == alignment]
+    return same if len(same) else ungrouped[ungrouped["alignment"] == "unaligned"]
+
+
+def _has_several_alignments(table: pd.DataFrame) -> bool:
+    """Whether aligned models differ in their lexicons, which their names then need."""
+    return table.loc[table["clsa"] == "yes", "alignment"].nunique() > 1
+
+
+def _variant(method: str, alignment: str, dim: int, full: int, names_lexicons: bool) -> str:
     """The name of a model, without its ratio."""
-    name = method + (" after CLSA" if clsa == "yes" else "")
+    recipe = Recipe("backbone", alignment)
+    name = method + (" after CLSA" if recipe.is_aligned else "")
+    if recipe.is_aligned and names_lexicons:
+        name += f" ({alignment_name(recipe)})"
     return name if dim == full else f"{name}, d = {dim}"
 
 

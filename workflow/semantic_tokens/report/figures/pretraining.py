@@ -61,7 +61,7 @@ def draw_pretraining(curves: Mapping[Recipe, pd.DataFrame]) -> Figure:
     columns = min(_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(3.1 * columns + 0.5, 2.6 * rows + 0.3), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flat
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, (title, series) in zip(grid, panels.items(), strict=False):
         shades = matplotlib.colormaps["viridis_r"](np.linspace(0.15, 1.0, len(series)))
         for (label, steps), shade in zip(series.items(), shades, strict=True):
@@ -72,7 +72,7 @@ def draw_pretraining(curves: Mapping[Recipe, pd.DataFrame]) -> Figure:
         axes.set_xlabel("step")
         axes.set_ylabel("training loss (nats)")
         axes.legend(fontsize=7)
-    for axes in list(grid)[len(panels) :]:
+    for axes in grid[len(panels) :]:
         axes.remove()
     return figure
 

@@ -61,7 +61,7 @@ def controls(
             line[task.column] = score.value
             line[f"{task.column}_low"], line[f"{task.column}_high"] = score.low, score.high
             line |= {f"{task.column}_{part}": std for part, std in score.spreads.items()}
-            line[f"{task.column}_perc"] = percent(score.value, scores.of(oracle, task.name).value)
+            line[f"{task.column}_perc"] = percent(name, experiment_name(oracle), found)
             line[f"{task.column}_above_chance"] = "yes" if found.is_above_chance(name) else "no"
             if other in found and other != name:
                 draws = found.draws(name) - found.draws(other)

@@ -20,11 +20,11 @@ from semantic_tokens.tasks.scored_items import ScoredItem
 #: The language of rows with means over all languages.
 ALL = "all"
 
-COLUMNS = (
-    *("backbone", "method", "clsa", "dim", "ratio", "language", "loss", "low", "high"),
-    *("loss_by_frequency", "gain", "gain_low", "gain_high", "tokens"),
-)
-FORMATS = dict.fromkeys(COLUMNS[6:-1], ".4f")
+#: The columns that identify a model.
+IDENTITY = ("backbone", "method", "clsa", "alignment", "dim", "ratio")
+LOSSES = ("loss", "low", "high", "loss_by_frequency", "gain", "gain_low", "gain_high")
+COLUMNS = (*IDENTITY, "language", *LOSSES, "tokens")
+FORMATS = dict.fromkeys(LOSSES, ".4f")
 
 
 def held_out_losses(
@@ -40,7 +40,8 @@ def held_out_losses(
         full_dimension: backbone -> D.
 
     Returns:
-        :data:`COLUMNS`: ``loss`` with its interval ``low`` and ``high``, ``loss_by_frequency``,
+        :data:`COLUMNS`: those of :data:`IDENTITY`, with ``alignment`` as in the table of
+        experiments; ``language``; ``loss`` with its interval ``low`` and ``high``, ``loss_by_frequency``,
         ``gain`` (the latter minus the loss) with its interval, and ``tokens``. Intervals are from
         a bootstrap over sequences. A row with the language ``all`` is before those of each
         language. The table is empty if the corpora are too small to hold out text.
@@ -82,6 +83,7 @@ def _lines(
         "backbone": recipe.backbone,
         "method": METHOD_NAMES.get(recipe.grouping_without_ratio, recipe.grouping),
         "clsa": "yes" if recipe.is_aligned else "no",
+        "alignment": recipe.alignment,
         "dim": recipe.dimension_number or full_dimension,
         "ratio": None if recipe.grouping_method == "lexicon" else recipe.ratio,
     }
@@ -107,14 +109,13 @@ def write_held_out(
 ) -> None:
     """Write :func:`held_out_losses` as CSV, and as a page: means, then languages side by side."""
     write_csv(table, csv, FORMATS)
-    who = ["backbone", "method", "clsa", "dim", "ratio"]
     shown = table.assign(ratio=[f"{r:.4g}" if pd.notna(r) else "" for r in table["ratio"]])
     means = shown[shown["language"] == ALL].drop(columns="language")
     parts = shown[shown["language"] != ALL]
-    wide = parts.pivot_table("loss", who, "language", sort=False).reset_index()
+    wide = parts.pivot_table("loss", list(IDENTITY), "language", sort=False).reset_index()
     sections = [
-        Section(means, "Means over languages", "", dict.fromkeys(FORMATS, ".3f")),
-        Section(wide, "Loss by language", "", dict.fromkeys(_languages(parts), ".3f")),
+        Section(_long_last(means), "Means over languages", "", dict.fromkeys(FORMATS, ".3f")),
+        Section(_long_last(wide), "Loss by language", "", dict.fromkeys(_languages(parts), ".3f")),
     ]
     nothing = "No corpus of this study is large enough to hold out a sequence."
     write_page(
@@ -129,6 +130,11 @@ def write_held_out(
         ],
         [] if table.empty else sections,
     )
+
+
+def _long_last(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with long names last, so that losses are visible in narrow windows."""
+    return table[[*(column for column in table if column != "alignment"), "alignment"]]
 
 
 def _languages(table: pd.DataFrame) -> Sequence[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.evaluation.baselines import METRICS
 from semantic_tokens.evaluation.scores import BASELINES, Estimate, Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask, percent
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
@@ -22,7 +23,8 @@ PERC_DECIMALS = 1
 #: Suffixes of columns: standard deviations over seeds and over replicates.
 SPREADS = ("_std", "_std_replicates")
 
-#: The columns of a table by language in addition to :func:`identity`.
+#: The columns in addition to :func:`identity`, which the paper's table does not need. They
+#: distinguish First-k from K-Means, lexicons of alignments, and training languages.
 REST_OF_RECIPE = ("alignment", "grouping", "training")
 _NOTHING = Estimate(math.nan, math.nan, math.nan)
 
@@ -39,12 +41,13 @@ def table5(
         full_dimension: backbone -> D, the dimension of its word embeddings.
 
     Returns:
-        ``figure, backbone, dim, ratio, clsa, pretrain`` (see :func:`identity`); then for each
-        task ``{task}_{metric}`` (mean over seeds), ``…_std`` with several seeds,
-        ``…_std_replicates`` with several replicates, the interval ``…_low`` and ``…_high``,
-        ``…_perc`` (100 · mean / mean of the backbone's reference, NaN if the latter is 0),
-        ``…_above_chance`` (``yes`` or ``no``), and ``…_collection`` if only a part of a collection
-        was searched (:func:`collection_note`).
+        ``figure, backbone, dim, ratio, clsa, pretrain`` (see :func:`identity`); ``alignment,
+        grouping, training`` as in the table of experiments; then for each task ``{task}_{metric}``
+        (mean over seeds), ``…_std`` with several seeds, ``…_std_replicates`` with several
+        replicates, the interval ``…_low`` and ``…_high``, ``…_perc`` (100 · mean / mean of the
+        backbone's reference in the same languages, NaN if the latter is 0), ``…_above_chance``
+        (``yes`` or ``no``), and ``…_collection`` if only a part of a collection was searched
+        (:func:`collection_note`).
 
     Raises:
         InputError: a backbone has no reference, or more than one.
@@ -54,16 +57,14 @@ def table5(
     for row in rows:
         if not row["table5"]:  # a reference that is not shown
             continue
-        line = identity(row, full_dimension)
+        line = whole_identity(row, full_dimension)
         for task in tasks:
-            score, oracle = (
-                scores.of(row, task.name),
-                scores.of(references[row["backbone"]], task.name),
-            )
+            score = scores.of(row, task.name)
+            name, oracle = map(experiment_name, (row, references[row["backbone"]]))
             line[task.column] = score.value
-            line |= {f"{task.column}_{name}": std for name, std in score.spreads.items()}
+            line |= {f"{task.column}_{part}": std for part, std in score.spreads.items()}
             line[f"{task.column}_low"], line[f"{task.column}_high"] = score.low, score.high
-            line[f"{task.column}_perc"] = percent(score.value, oracle.value)
+            line[f"{task.column}_perc"] = percent(name, oracle, scores[task.name])
             is_above = scores.is_above_chance(row, task.name)
             line[f"{task.column}_above_chance"] = "yes" if is_above else "no"
             if task.collection:
@@ -88,15 +89,28 @@ def baselines(
     for baseline in BASELINES:
         line: dict[str, Any] = {"baseline": baseline}
         for task in tasks:
-            oracle = scores.of(reference, task.name).value
-            found = baseline in scores[task.name]
-            score = scores[task.name].estimate(baseline) if found else _NOTHING
+            found = scores[task.name]
+            score, share = _NOTHING, math.nan
+            if baseline in found:
+                score = found.estimate(baseline)
+                share = percent(baseline, experiment_name(reference), found)
             line[task.column] = score.value
             line[f"{task.column}_low"], line[f"{task.column}_high"] = score.low, score.high
-            line[f"{task.column}_perc"] = percent(score.value, oracle)
+            line[f"{task.column}_perc"] = share
         if not all(math.isnan(line[task.column]) for task in tasks):
             lines.append(line)
     return pd.DataFrame(lines)
+
+
+def columns_of(kinds: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Task -> its column of scores in :func:`table5`, and its kind, which is the paper's column.
+
+    >>> columns_of({"miracl": "retrieval"})
+    {'miracl': ('miracl_ndcg_at_10', 'retrieval')}
+    """
+    return {
+        task: (ScoredTask(task, kind, METRICS[kind]).column, kind) for task, kind in kinds.items()
+    }
 
 
 def references_of(rows: Sequence[ExperimentRow]) -> dict[str, ExperimentRow]:
@@ -140,6 +154,11 @@ def identity(row: ExperimentRow, full_dimension: Mapping[str, int]) -> dict[str,
     }
 
 
+def whole_identity(row: ExperimentRow, full_dimension: Mapping[str, int]) -> dict[str, Any]:
+    """The columns of :func:`identity` and :data:`REST_OF_RECIPE`."""
+    return identity(row, full_dimension) | {part: row[part] for part in REST_OF_RECIPE}
+
+
 def _clsa(recipe: Recipe) -> str:
     if recipe.is_aligned:
         return "yes"
@@ -155,16 +174,14 @@ def by_language(
     """Every experiment's score in every language, one per row (not in the paper).
 
     Returns:
-        The columns of :func:`identity`; ``alignment``, ``grouping`` and ``training`` as in the
-        table of experiments, which distinguish First-k from K-Means; ``task``, ``metric``,
+        The columns of :func:`whole_identity`; ``task``, ``metric``,
         ``language``, ``value``, ``std`` with several seeds, ``std_replicates`` with several
         replicates, the interval ``low`` and ``high``, ``above_chance`` (``yes`` or ``no``), the
         ``count`` of test items, and ``collection`` if only a part of one was searched.
     """
     lines = []
     for row in rows:
-        who = identity(row, full_dimension)
-        who |= {part: row[part] for part in REST_OF_RECIPE}
+        who = whole_identity(row, full_dimension)
         for task in tasks:
             found = scores[task.name]
             name = experiment_name(row)

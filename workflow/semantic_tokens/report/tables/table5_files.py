@@ -14,6 +14,8 @@ from semantic_tokens.files import atomic_file
 from semantic_tokens.report.pages import TEMPLATES, Section, environment, write_page
 from semantic_tokens.report.pages import write_csv as write_plain_csv
 from semantic_tokens.report.tables.table5 import PERC_DECIMALS, REST_OF_RECIPE, SPREADS
+from semantic_tokens.study.experiments import ALL_LANGUAGES
+from semantic_tokens.study.recipe import METHOD_NAMES, METHODS_OF_TABLE_5, Recipe
 
 #: The colours of relative performance in percent, from the paper (Table 5's caption).
 BANDS = {
@@ -177,11 +179,10 @@ def _collections(table: pd.DataFrame, tasks: Sequence[ScoredTask]) -> dict[str, 
 
 
 def _groups(table: pd.DataFrame, tasks: Sequence[ScoredTask]) -> list[dict[str, Any]]:
-    """The table for printing: blocks of one figure and backbone, with their rows and cells by
-    task."""
+    """The table for printing: blocks with one heading, with their rows and cells by task."""
     groups: list[dict[str, Any]] = []
     for line in table.to_dict("records"):
-        heading = f"{_figure_name(line['figure'])}: {line['backbone']}"
+        heading = _heading(line)
         if not groups or groups[-1]["heading"] != heading:
             groups.append({"heading": heading, "lines": []})
         groups[-1]["lines"].append(
@@ -217,6 +218,18 @@ def _cell(line: Mapping[Any, Any], task: ScoredTask) -> dict[str, Any]:
         "band": band(perc) if is_above == "yes" else "",
         "at_chance": is_above == "no",
     }
+
+
+def _heading(line: Mapping[Any, Any]) -> str:
+    """The figure and the backbone. A grouping or training that the paper's table has not is named
+    too, since the paper's columns do not show it."""
+    method = Recipe(line["backbone"], grouping=line["grouping"]).grouping_without_ratio
+    parts = [f"{_figure_name(line['figure'])}: {line['backbone']}"]
+    if method not in METHODS_OF_TABLE_5:
+        parts.append(METHOD_NAMES.get(method, method))
+    if line["training"] != ALL_LANGUAGES:
+        parts.append(f"trained on {line['training']}")
+    return ", ".join(parts)
 
 
 def _figure_name(figure: str) -> str:
