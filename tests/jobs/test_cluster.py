@@ -3,6 +3,7 @@
 import logging
 import re
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
@@ -107,6 +108,30 @@ def test_gpu_count_is_read_from_job_resources(resources: dict[str, Any], count: 
             "The given account other appears to be invalid. Available accounts:\nstudy",
             "Available accounts: study; `sacctmgr show associations user=$USER` lists yours",
         ),
+        (
+            "sbatch: error: QOSMaxSubmitJobPerUserLimit\n"
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job "
+            "submit limit, user's size and/or time limits)",
+            "time limits): QOSMaxSubmitJobPerUserLimit; lower `jobs` in the profile, or request less",
+        ),
+        (
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job "
+            "submit limit, user's size and/or time limits)",
+            "time limits); lower `jobs` in the profile, or request less",
+        ),
+        (
+            "sbatch: error: QOSMaxWallDurationPerJobLimit\n"
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job "
+            "submit limit, user's size and/or time limits)",
+            "QOSMaxWallDurationPerJobLimit; lower `runtime_minutes.maximum` in the config to what",
+        ),
+        (
+            "sbatch: error: QOSMaxMemoryPerJob\n"
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job "
+            "submit limit, user's size and/or time limits)",
+            "QOSMaxMemoryPerJob; it requests 8 CPUs, 64000 MB, 2 GPUs of type `a100` on one node in "
+            "partition `gpu`; request less",
+        ),
         ("sbatch: error: something new", "fix what it names in the profile"),
     ],
 )
@@ -160,14 +185,16 @@ class Queue:
     """An executor like the SLURM plugin's, with the messages to its scheduler."""
 
     run_uuid = "1-2"
+    wait = True
 
     def __init__(self) -> None:
         settings = SimpleNamespace(init_seconds_before_status_checks=1000)
         self.workflow = SimpleNamespace(executor_settings=settings)
         self.failed: list[Any] = []
+        self.submitted: SimpleQueue[Any] = SimpleQueue()
 
     def run_job(self, job: Any) -> None:
-        pass
+        self.submitted.put(job)
 
     def report_job_submission(self, job_info: Any, register_job: bool = True) -> None:
         pass
@@ -186,6 +213,13 @@ class OneJob(SimpleNamespace):
         return 1
 
 
+def one_job() -> OneJob:
+    return OneJob(
+        rule=SimpleNamespace(name="align"), wildcards=["mbert", "clsa"], output=["results/none"],
+        log=[], resources={"mem_mb": 100}, threads=1, attempt=1, restart_times=2,
+    )  # fmt: skip
+
+
 def test_only_final_failures_are_reported_at_the_end(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,10 +228,7 @@ def test_only_final_failures_are_reported_at_the_end(
     log = logging.getLogger("failures")
     queue, failures = Queue(), Failures()
     failures.watch(queue, log)
-    job = OneJob(
-        rule=SimpleNamespace(name="align"), wildcards=["mbert", "clsa"], output=["results/none"],
-        log=[], resources={"mem_mb": 100}, threads=1, attempt=1, restart_times=2,
-    )  # fmt: skip
+    job = one_job()
     started_job = SimpleNamespace(job=job, external_jobid="7", aux={})
     queue.report_job_error(started_job, msg="SLURM-job '7' failed, SLURM status is: 'TIMEOUT'. ")
     failures.tell()
@@ -219,6 +250,46 @@ def test_only_final_failures_are_reported_at_the_end(
     assert "1 job failed. Finished results are kept." in caplog.text
     assert "- align (mbert/clsa) was not submitted: Requested node" in caplog.text
     assert "no node of partition `plain` has 1 CPU, 100 MB" in caplog.text
+
+
+FULL_QUEUE = (
+    "SLURM sbatch failed. The error message was 'sbatch: error: AssocMaxSubmitJobLimit\n"
+    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit "
+    "limit, user's size and/or time limits)'.\n    sbatch call:\n        sbatch --parsable -t 60\n"
+)
+
+
+@pytest.mark.parametrize("queued", ["41\n", ""])
+def test_a_full_queue_costs_no_job(
+    queued: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With jobs in the queue, the job waits for one of them. Else, the usual attempts remain."""
+    module = "semantic_tokens.jobs.cluster.failures"
+    monkeypatch.setattr(
+        f"{module}._answer", lambda *command: queued if command[0] == "squeue" else ""
+    )
+    monkeypatch.setattr(f"{module}._SECONDS_UNTIL_NEXT_SUBMISSION", 0.01)
+    executor, failures = Queue(), Failures()
+    failures.watch(executor, logging.getLogger("failures"))
+    job = one_job()
+    for _ in range(2):
+        refused_job = SimpleNamespace(job=job, external_jobid=None, aux=None)
+        executor.report_job_error(refused_job, msg=FULL_QUEUE)
+        if queued:
+            assert executor.submitted.get(timeout=10) is job
+    assert job.attempt == 1
+    warnings = [record.getMessage() for record in caplog.records]
+    if queued:
+        assert not executor.failed
+        (warning,) = warnings
+        assert "takes no more of your jobs for now (AssocMaxSubmitJobLimit): align" in warning
+        executor.wait = False  # the run was stopped
+        executor.report_job_error(refused_job, msg=FULL_QUEUE)
+        with pytest.raises(Empty):
+            executor.submitted.get(timeout=0.2)
+    else:
+        assert len(executor.failed) == 2 and executor.submitted.empty()
+        assert "AssocMaxSubmitJobLimit; lower `jobs` in the profile" in warnings[0]
 
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"

@@ -25,6 +25,12 @@ _NEVER = re.compile(
 )
 #: SLURM's reasons for jobs that wait for an administrator, a node or a person.
 _HELD = re.compile(r"JobHeld\w+|ReqNodeNotAvail|Nodes required for job are DOWN|launch failed")
+#: SLURM's names of the limits of an account or a quality of service.
+_LIMIT = re.compile(r"\b(?:QOS|Assoc)\w+")
+#: SLURM's answers to a submission when too many jobs are queued.
+_QUEUE_IS_FULL = re.compile(r"\b(?:QOS|Assoc)\w*Submit\w*|temporarily un(?:able|available)")
+#: The time until a job is submitted again after the queue was full.
+_SECONDS_UNTIL_NEXT_SUBMISSION = 60.0
 #: Signs in the log of a job that was killed because of its memory.
 _MEMORY_EXCEEDED = re.compile(r"oom.kill|exceeded memory limit|Out Of Memory", re.IGNORECASE)
 _TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ")
@@ -72,6 +78,20 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
     errors = re.findall(r"error: (.*)", said)
     reason = errors[-1] if errors else " ".join(said.split())
     reason = reason.removeprefix("Batch job submission failed: ").strip().rstrip(".")
+    name = _LIMIT.search(said)
+    if name and name[0] not in reason:
+        reason = f"{reason}: {name[0]}"
+    if _QUEUE_IS_FULL.search(said) or (name is None and "policy" in reason):
+        remedy = "lower `jobs` in the profile, or request less"
+    elif name:
+        remedy = _limit_remedy(job, name[0], limit)
+    else:
+        remedy = _refusal_remedy(job, reason, limit)
+    return f"{job.title} was not submitted: {reason}; {remedy}"
+
+
+def _refusal_remedy(job: Job, reason: str, limit: str | None) -> str:
+    """What to do after ``sbatch`` refused a job for a reason other than a named limit."""
     remedies = {
         "node configuration": f"no node of {job.partition} has {_asked(job)}; name another "
         "partition in `set-resources` of the profile, or request less",
@@ -86,15 +106,13 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
         "qos": "fix `qos` in the profile",
         "gres": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
         "GRES": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
-        "policy": "lower `jobs` in the profile, or request less",
         "contact": "the same command continues when SLURM answers again",
         "Socket": "the same command continues when SLURM answers again",
     }
-    remedy = next(
+    return next(
         (text for sign, text in remedies.items() if sign in reason),
         "fix what it names in the profile (docs/cluster.md)",
     )
-    return f"{job.title} was not submitted: {reason}; {remedy}"
 
 
 def ending(job: Job, slurm_id: str, information: Mapping[str, str]) -> str:
@@ -138,17 +156,21 @@ def ending(job: Job, slurm_id: str, information: Mapping[str, str]) -> str:
 
 def never_starts(job: Job, slurm_id: str, reason: str, limit: str | None = None) -> str:
     """The message about a job that waits for a reason that will not change."""
-    if reason == "PartitionTimeLimit":
-        remedy = _time_remedy(job, limit)
-    elif "Wall" in reason:
-        remedy = "lower `runtime_minutes.maximum` in the config to what yours allows"
-    elif "Account" in reason or reason == "InvalidQOS":
-        remedy = "fix `slurm_account` or `qos` in the profile"
-    else:
-        remedy = f"it requests {_asked(job)} in {job.partition}; request less, or name another"
+    remedy = _limit_remedy(job, reason, limit)
     return (
         f"{job.title}: SLURM job {slurm_id} could not start ({reason}) and was cancelled; {remedy}"
     )
+
+
+def _limit_remedy(job: Job, name: str, limit: str | None) -> str:
+    """What to do about a limit, by SLURM's name of it."""
+    if name == "PartitionTimeLimit":
+        return _time_remedy(job, limit)
+    if "Wall" in name:
+        return "lower `runtime_minutes.maximum` in the config to what yours allows"
+    if name in ("InvalidAccount", "InvalidQOS"):
+        return "fix `slurm_account` or `qos` in the profile"
+    return f"it requests {_asked(job)} in {job.partition}; request less, or name another"
 
 
 def _asked(job: Job) -> str:
@@ -211,6 +233,7 @@ class Failures:
         self._jobs: dict[str, Any] = {}
         self._never: dict[str, str] = {}
         self._seen: dict[str, tuple[str, str]] = {}
+        self._says_full = False
         self._log: logging.Logger | None = None
         self._executor: Any = None
 
@@ -226,6 +249,8 @@ class Failures:
 
         def report_job_error(job_info: Any, msg: str | None = None, **named: Any) -> None:
             try:
+                if job_info.external_jobid is None and self._submits_later(job_info, msg or ""):
+                    return
                 self._note(job_info, msg or "")
             except Exception as error:  # Snakemake must always receive the failure
                 log.warning("a failed job cannot be described (%s)", error)
@@ -258,16 +283,40 @@ class Failures:
         for line in self._lines.values():
             self._log.error(f"- {line}")
 
+    def _submits_later(self, job_info: Any, message: str) -> bool:
+        """Whether the queue is full of this user's jobs, so that the job is submitted again later.
+
+        Snakemake is not told, so it counts no attempt.
+        """
+        full = _QUEUE_IS_FULL.search(_said(message))
+        if full is None or not _answer("squeue", "--me", "--noheader", "--format=%i").strip():
+            return False
+        if not self._says_full and self._log is not None:
+            self._log.warning(
+                f"SLURM takes no more of your jobs for now ({full[0]}): "
+                f"{described(job_info).title} and later ones are submitted when it does. "
+                "To avoid this, lower `jobs` in the profile."
+            )
+        self._says_full = True
+        later = threading.Timer(_SECONDS_UNTIL_NEXT_SUBMISSION, self._submit, [job_info.job])
+        later.daemon = True
+        later.start()
+        return True
+
+    def _submit(self, job: Any) -> None:
+        """Submit a job, unless the run has ended meanwhile."""
+        if self._executor.wait:
+            self._executor.run_job(job)
+
     def _note(self, job_info: Any, message: str) -> None:
         job, slurm_id = described(job_info), job_info.external_jobid
         if slurm_id is None:
-            # The submission failed; another attempt would fail too.
-            said = re.search(r"The error message was '(.*?)'\.?\n", message, re.DOTALL)
-            text = said[1] if said else message.partition("exception: ")[2] or message
+            # The submission failed; another attempt would fail too, unless SLURM was busy.
             if chosen := re.search(r"^\s+sbatch .*? -p (\S+)", message, re.MULTILINE):
                 job = in_partition(job, chosen[1])
-            line = refusal(job, text, partition_limit(job.resources.get("slurm_partition")))
-            if not re.search("contact|Socket", line):
+            limit = partition_limit(job.resources.get("slurm_partition"))
+            line = refusal(job, _said(message), limit)
+            if not re.search("contact|Socket", line) and not _QUEUE_IS_FULL.search(line):
                 _give_up(job_info.job)
         elif slurm_id in self._never:
             line = self._never[slurm_id]
@@ -352,6 +401,12 @@ def described(job_info: Any) -> Job:
         slurm_log=Path(logfile) if logfile else None,
         sharing=len(job),
     )
+
+
+def _said(message: str) -> str:
+    """What ``sbatch`` said, from the plugin's message about a submission that failed."""
+    said = re.search(r"The error message was '(.*?)'\.?\n", message, re.DOTALL)
+    return said[1] if said else message.partition("exception: ")[2] or message
 
 
 def in_partition(job: Job, partition: str) -> Job:
