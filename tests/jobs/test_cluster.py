@@ -172,6 +172,40 @@ def test_ended_job_is_explained_in_one_line(tmp_path: Path) -> None:
     assert line.endswith(f"SLURM job 12 failed: fine_tune: no labels ({job_log})")
 
 
+def test_remedies_name_what_the_rule_has() -> None:
+    """The request of some rules is in their rule file, and few rules train or have checkpoints."""
+
+    def lines(rule: str) -> list[str]:
+        job = Job(rules=(rule,), name="")
+        states = ("OUT_OF_MEMORY", "TIMEOUT")
+        return [ending(job, "1", {"State": state}).partition("; ")[2] for state in states]
+
+    assert lines("significance") == [
+        "set `significance: {mem_mb: …}` under `set-resources` in the profile",
+        "set `significance: {runtime: …}` under `set-resources` in the profile",
+    ]
+    maximum = "(and `runtime_minutes.maximum`) in the config"
+    assert lines("align") == [
+        "raise `memory_mb.backbones` in the config",
+        f"raise `runtime_minutes.backbones` {maximum}",
+    ]
+    assert lines("explorer") == [
+        "raise `memory_mb.backbones` in the config",
+        "set `explorer: {runtime: …}` under `set-resources` in the profile",
+    ]
+    assert lines("measure_pretraining") == [
+        "raise `memory_mb.training` in the config, or lower `device_batch_size`",
+        f"raise `runtime_minutes.pretraining` {maximum}",
+    ]
+    assert lines("pretrain") == [
+        "raise `memory_mb.training` in the config, or lower `device_batch_size`",
+        f"raise `runtime_minutes.pretraining` {maximum}, or give the same command again: a training "
+        "continues from its checkpoint",
+    ]
+    refused = refusal(Job(rules=("claims",), name=""), "error: Memory specification can not be met")
+    assert "set `claims: {mem_mb: …}` under `set-resources` in the profile, or name" in refused
+
+
 def test_job_that_cannot_start_is_explained_in_one_line() -> None:
     grouped = Job(**{**vars(TRAINING), "sharing": 5})
     line = never_starts(grouped, "12", "PartitionTimeLimit", "1-00:00:00")

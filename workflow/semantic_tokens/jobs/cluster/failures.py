@@ -33,6 +33,10 @@ _QUEUE_IS_FULL = re.compile(r"\b(?:QOS|Assoc)\w*Submit\w*|temporarily un(?:able|
 _SECONDS_UNTIL_NEXT_SUBMISSION = 60.0
 #: Signs in the log of a job that was killed because of its memory.
 _MEMORY_EXCEEDED = re.compile(r"oom.kill|exceeded memory limit|Out Of Memory", re.IGNORECASE)
+#: The rules that pass data through a model in batches of `device_batch_size`.
+_TRAINING = {"pretrain", "measure_pretraining", "fine_tune"}
+#: The rules that continue from a checkpoint.
+_CONTINUING = {"pretrain", "fine_tune"}
 _TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ")
 
 
@@ -97,8 +101,8 @@ def _refusal_remedy(job: Job, reason: str, limit: str | None) -> str:
         "partition in `set-resources` of the profile, or request less",
         "more processors": f"no node of {job.partition} has {_asked(job)}; lower `set-threads`",
         "CPU count": f"no node of {job.partition} has {_asked(job)}; lower `set-threads`",
-        "Memory specification": f"no node of {job.partition} has {_asked(job)}; lower "
-        f"{_memory_keys(job.rules)}, or name another partition",
+        "Memory specification": f"no node of {job.partition} has {_asked(job)}; "
+        f"{_memory_change(job.rules, 'lower')}, or name another partition",
         "time limit": _time_remedy(job, limit),
         "account": "`sacctmgr show associations user=$USER` lists yours; fix `slurm_account` in "
         "the profile",
@@ -128,18 +132,19 @@ def ending(job: Job, slurm_id: str, information: Mapping[str, str]) -> str:
     begin = f"{job.title}: SLURM job {slurm_id}"
     log = _last_lines(job.slurm_log)
     if state == "OUT_OF_MEMORY" or _MEMORY_EXCEEDED.search(log):
+        smaller = ", or lower `device_batch_size`" if _TRAINING.intersection(job.rules) else ""
         return (
             f"{begin} was killed{node}, because it exceeded its memory of "
-            f"{job.resources.get('mem_mb', '?')} MB; raise {_memory_keys(job.rules)} in the "
-            "config, or lower `device_batch_size` of a training"
+            f"{job.resources.get('mem_mb', '?')} MB; {_memory_change(job.rules, 'raise')}{smaller}"
         )
     if state == "TIMEOUT":
         limit = information.get("TimeLimit") or f"{job.resources.get('runtime', '?')} minutes"
-        return (
-            f"{begin} reached its time limit of {limit}; raise {_time_keys(job.rules)} (and "
-            "`runtime_minutes.maximum`) in the config, or give the same command again: a training "
-            "continues from its checkpoint"
+        again = (
+            ", or give the same command again: a training continues from its checkpoint"
+            if _CONTINUING.intersection(job.rules)
+            else ""
         )
+        return f"{begin} reached its time limit of {limit}; {_time_change(job.rules)}{again}"
     if state in ("NODE_FAIL", "BOOT_FAIL"):
         return (
             f"{begin} lost its node{node} ({state}); the same command runs it again, and "
@@ -198,19 +203,26 @@ def _time_remedy(job: Job, limit: str | None) -> str:
     )
 
 
-def _memory_keys(rules: Iterable[str]) -> str:
-    return _named("memory_mb", MEMORY_KEY, rules, "mem_mb")
+def _memory_change(rules: Iterable[str], verb: str) -> str:
+    """What to change for a job of these rules to request more or less memory."""
+    return _change(rules, MEMORY_KEY, f"{verb} `memory_mb.{{}}` in the config", "mem_mb")
 
 
-def _time_keys(rules: Iterable[str]) -> str:
-    return _named("runtime_minutes", TIME_KEY, rules, "runtime")
+def _time_change(rules: Iterable[str]) -> str:
+    """What to change for a job of these rules to request more time."""
+    in_config = "raise `runtime_minutes.{}` (and `runtime_minutes.maximum`) in the config"
+    return _change(rules, TIME_KEY, in_config, "runtime")
 
 
-def _named(section: str, keys: Mapping[str, str], rules: Iterable[str], resource: str) -> str:
-    names = dict.fromkeys(
-        f"`{section}.{keys[rule]}`" if rule in keys else f"`{resource}` of {rule}" for rule in rules
+def _change(rules: Iterable[str], keys: Mapping[str, str], in_config: str, resource: str) -> str:
+    """The change of the config's key for each rule, or of the profile if a rule has none."""
+    changes = dict.fromkeys(
+        in_config.format(keys[rule])
+        if rule in keys
+        else f"set `{rule}: {{{resource}: …}}` under `set-resources` in the profile"
+        for rule in rules
     )
-    return " and ".join(names)
+    return " and ".join(changes)
 
 
 def _last_lines(path: Path | None, count: int = 20) -> str:
