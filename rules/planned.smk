@@ -44,10 +44,13 @@ def plan_pool_depths():
 
 
 def plan_command():
-    """The last options of a command that runs the part within the budget."""
+    """The last options of a command that runs the part within the budget. Without Table 5, they have no
+    target, and everything that the part has is made."""
     files = [os.path.relpath(path) for path in workflow.config_settings.configfiles]
-    files.append(f"{PREFIX}results/budget/config.yaml")
-    return f"--configfile {shlex.join(files)} -- {PREFIX}results/table5.csv"
+    files.append(PREFIX + own("results/budget/config.yaml"))
+    target = f" -- {PREFIX}{own('results/table5.csv')}" if PLANS_TABLE5 else ""
+    return f"--configfile {shlex.join(files)}{target}"
 
 
-PLANNED_ROWS = TABLE5_ROWS if TABLE5_ROWS and config["planned"] == "table5" else EXPERIMENTS
+PLANS_TABLE5 = bool(TABLE5_ROWS) and config["planned"] == "table5"
+PLANNED_ROWS = TABLE5_ROWS if PLANS_TABLE5 else EXPERIMENTS
