@@ -18,7 +18,7 @@ rule plan:
         gpu=0,
     params:
         study=plan_study(PLANNED_ROWS),
-        rows=rows_as_params(PLANNED_ROWS),
+        rows=list(map(planned_row, PLANNED_ROWS)),
         downloads=plan_downloads(PLANNED_ROWS),
         throughput=config["throughput"],
         at_once=jobs_at_once(),
