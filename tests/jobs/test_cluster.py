@@ -282,7 +282,11 @@ def test_only_final_failures_are_reported_at_the_end(
     ]
     assert job.attempt == 3, "a further attempt would be refused too"
     assert "1 job failed. Finished results are kept." in caplog.text
-    assert "- align (mbert/clsa) was not submitted: Requested node" in caplog.text
+    assert (
+        "- align (mbert/clsa): SLURM job 7 reached its time limit of ? minutes; raise "
+        "`runtime_minutes.backbones` (and `runtime_minutes.maximum`) in the config. The next attempt "
+        "was not submitted: Requested node"
+    ) in caplog.text
     assert "no node of partition `plain` has 1 CPU, 100 MB" in caplog.text
 
 

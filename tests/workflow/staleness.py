@@ -166,7 +166,7 @@ KEYS: dict[str, Line] = {
     **_keys("keep.", "", NOTHING, {"models": True, "predictions": False}),
     "report_to": Line(NOTHING, value=["tensorboard"]),
     **_keys("memory_mb.", "", NOTHING, dict.fromkeys(
-        ("backbones", "data", "ranking", "training"), 5000)),
+        ("backbones", "data", "ranking", "training", "maximum"), 5000)),
     **_keys("runtime_minutes.", "", NOTHING, dict.fromkeys(
         ("backbones", "data", "ranking", "pretraining", "fine_tuning", "maximum"), 90)),
     "group_fine_tunings": Line(NOTHING, value=False),

@@ -136,6 +136,20 @@ def test_short_fine_tunings_share_jobs_within_the_longest_time_limit(checkout: P
     assert {job["runtime"] for job in resources_by_rule(output)["fine_tune"]} == {"120"}
 
 
+@pytest.mark.parametrize(("maximum", "requested"), [(None, 9000), (7000, 7000), (2000, 3000)])
+def test_attempts_request_memory_up_to_the_maximum(
+    checkout: Path, tmp_path: Path, maximum: int | None, requested: int
+) -> None:
+    """The first request is never lowered."""
+    keys = tmp_path / "keys.yaml"
+    keys.write_text(yaml.safe_dump({"memory_mb": {"training": 3000, "maximum": maximum}}), "utf-8")
+    command = ["snakemake", "results/table5.csv", "--profile", "profiles/slurm"]
+    command += ["--configfile", str(keys), "--attempt"]
+    for attempt, memory in (("1", 3000), ("3", requested)):
+        jobs = resources_by_rule(dry_run_in(checkout, [*command, attempt]))
+        assert {int(job["mem_mb"]) for job in jobs["fine_tune"]} == {memory}
+
+
 def test_every_job_names_its_resources(dry_run: str) -> None:
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.+\n)+)", dry_run, re.MULTILINE)
     jobs = [job for job in jobs if job[0] != "all"]

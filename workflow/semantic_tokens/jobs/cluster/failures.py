@@ -242,6 +242,8 @@ class Failures:
 
     def __init__(self) -> None:
         self._lines: dict[str, str] = {}
+        #: Of each job, the message about its last attempt that started.
+        self._ended: dict[str, str] = {}
         self._jobs: dict[str, Any] = {}
         self._never: dict[str, str] = {}
         self._seen: dict[str, tuple[str, str]] = {}
@@ -322,6 +324,8 @@ class Failures:
 
     def _note(self, job_info: Any, message: str) -> None:
         job, slurm_id = described(job_info), job_info.external_jobid
+        key = " ".join(map(str, job_info.job.output))
+        has_started = slurm_id is not None and slurm_id not in self._never
         if slurm_id is None:
             # The submission failed; another attempt would fail too, unless SLURM was busy.
             if chosen := re.search(r"^\s+sbatch .*? -p (\S+)", message, re.MULTILINE):
@@ -340,7 +344,10 @@ class Failures:
             ):
                 information = {**information, "State": state[1]}
             line = ending(job, slurm_id, information)
-        key = " ".join(map(str, job_info.job.output))
+        if has_started:
+            self._ended[key] = line
+        elif earlier := self._ended.get(key):  # the cause, which only the first attempts show
+            line = f"{earlier}. The next attempt{line.removeprefix(job.title)}"
         self._lines.pop(key, None)
         if job_info.job.restart_times > job_info.job.attempt - 1:
             assert self._log is not None
