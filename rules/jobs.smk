@@ -17,9 +17,14 @@ def unrecorded(value):
 
 
 def scaled_by_attempt(amount):
-    """A resource that is multiplied by the number of the attempt: on a cluster, a job that exceeded its
-    memory or time gets more. Changes make nothing stale."""
-    return lambda wildcards, attempt: amount * attempt
+    """A memory that is multiplied by the number of the attempt, up to ``memory_mb.maximum``: on a
+    cluster, a job that exceeded its memory gets more. Changes make nothing stale."""
+
+    def memory(wildcards, attempt):
+        limit = config["memory_mb"]["maximum"]
+        return amount * attempt if limit is None else max(amount, min(amount * attempt, limit))
+
+    return memory
 
 
 def minutes(amount, group=None):

@@ -3,6 +3,8 @@
 #
 # prints the plan and writes it to results/plan.txt; if a `budget` is too small for everything, it also
 # writes    results/budget/experiments.tsv, results/budget/config.yaml
+#
+# A named run has these files in its own folder.
 rule plan:
     # Without output and benchmark, so that it always runs when it is requested.
     log:
@@ -16,7 +18,7 @@ rule plan:
         gpu=0,
     params:
         study=plan_study(PLANNED_ROWS),
-        rows=rows_as_params(PLANNED_ROWS),
+        rows=list(map(planned_row, PLANNED_ROWS)),
         downloads=plan_downloads(PLANNED_ROWS),
         throughput=config["throughput"],
         at_once=jobs_at_once(),
@@ -27,6 +29,8 @@ rule plan:
             PREFIX + own("results/budget/config.yaml"),
         ],
         command=plan_command(),
+        # The part belongs to this run, even if only the command line names the run.
+        run_name={} if config["run"] == BASE else {"run": config["run"]},
         page=PREFIX + own("results/plan.txt"),
         # This run's own folder, and those of the runs that it is based on.
         results=[f"{PREFIX}results/{folder}" for folder in reversed(LAYOUT.folders)],

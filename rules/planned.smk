@@ -6,13 +6,47 @@ from pathlib import Path
 from semantic_tokens.study.configuration import POOLED_DEPTHS
 from semantic_tokens.study.ingredients import resegments
 
+PLANS_TABLE5 = bool(TABLE5_ROWS) and config["planned"] == "table5"
+PLANNED_ROWS = TABLE5_ROWS if PLANS_TABLE5 else EXPERIMENTS
+# The experiments that are scored together on the tasks of a figure, or on all shown tasks (None).
+SCORED_TOGETHER = [
+    *(([row], row.figure) for row in EXPERIMENTS),
+    *((shown.experiments, figure) for figure, shown in CURVES.items()),
+    ([CLAIMED, *CONTROLLED] if CONTROLLED else [], "controls"),
+    ([reference_of_main(EXPERIMENTS), *LANGUAGE_ROWS] if LANGUAGE_ROWS else [], None),
+    (TABLE5_ROWS, None),
+]
+
+
+def planned_row(row):
+    """An experiment, with its own tasks and the shown tasks that it is not trained on."""
+    if PLANS_TABLE5:
+        return row.as_dict()
+    figures = {figure for rows, figure in SCORED_TOGETHER if row in rows}
+    with_own_tasks = figures & config["tasks_by_figure"].keys()
+    own_tasks = {task for figure in with_own_tasks for task in config["tasks_by_figure"][figure]}
+    trained = {
+        task
+        for figure in figures - with_own_tasks
+        for task in (TASKS if figure is None else tasks_of_figure(figure))
+    }
+    left_out = [task for task in TASKS if task not in trained]
+    return {**row.as_dict(), "own_tasks": sorted(own_tasks), "left_out": left_out}
+
+
+def plan_further_tasks(rows):
+    """The tasks of these rows that are not among the shown tasks."""
+    return sorted({task for row in rows for task in row.get("own_tasks", ())} - set(TASKS))
+
 
 def plan_study(rows):
     """The parts of the config that affect the cost of experiments."""
-    datasets = sorted({config["tasks"][task]["dataset"] for task in TASKS})
+    further = plan_further_tasks(map(planned_row, rows))
+    datasets = sorted({config["tasks"][task]["dataset"] for task in [*TASKS, *further]})
     backbones = sorted({row.recipe.backbone for row in rows})
     return {
         "tasks": {task: config["tasks"][task] for task in TASKS},
+        "further_tasks": {task: config["tasks"][task] for task in further},
         "datasets": {dataset: config["datasets"][dataset] for dataset in datasets},
         "backbones": {backbone: config["backbones"][backbone] for backbone in backbones},
         "corpora": config["corpora"],
@@ -23,6 +57,7 @@ def plan_study(rows):
         "replicates": config["replicates"],
         "resegment": resegments(config),
         "gpus_per_job": config["gpus_per_job"],
+        "measures": not PLANS_TABLE5,
     }
 
 
@@ -44,10 +79,9 @@ def plan_pool_depths():
 
 
 def plan_command():
-    """The last options of a command that runs the part within the budget."""
+    """The last options of a command that runs the part within the budget. Without Table 5, they have no
+    target, and everything that the part has is made."""
     files = [os.path.relpath(path) for path in workflow.config_settings.configfiles]
-    files.append(f"{PREFIX}results/budget/config.yaml")
-    return f"--configfile {shlex.join(files)} -- {PREFIX}results/table5.csv"
-
-
-PLANNED_ROWS = TABLE5_ROWS if TABLE5_ROWS and config["planned"] == "table5" else EXPERIMENTS
+    files.append(PREFIX + own("results/budget/config.yaml"))
+    target = f" -- {PREFIX}{own('results/table5.csv')}" if PLANS_TABLE5 else ""
+    return f"--configfile {shlex.join(files)}{target}"

@@ -8,27 +8,14 @@ from semantic_tokens.study.figures import (
     main_backbone,
     reference_of_main,
 )
-from semantic_tokens.study.measured_groupings import groupings_to_measure
+from semantic_tokens.study.measured_groupings import groupings_to_measure, pretrainings_to_measure
 
 TABLE5_ROWS = [row for row in EXPERIMENTS if row.table5]
 # Grouping by lexicon (Appendix F), scored on one task only.
 TABLE4_ROWS = [row for row in EXPERIMENTS if row.figure == "table4"]
 TABLE4 = {"task": tasks_of_figure("table4")[0], **config["lexicon_comparison"]}
-# Pretraining of the main backbone by dimension and ratio, each once, since the alignment does not affect
-# the cost of a step. Aligned recipes come first, so that an unaligned one replaces them.
-EFFICIENCY = {
-    (recipe.dimension, recipe.ratio): recipe
-    for recipe in sorted(
-        (
-            row.recipe
-            for row in EXPERIMENTS
-            if row.recipe.is_pretrained
-            and row.recipe.backbone == main_backbone(EXPERIMENTS)
-            and row.recipe.grouping.startswith(("ungrouped", "kmeans-cosine"))
-        ),
-        key=lambda recipe: (not recipe.is_aligned, recipe.path),
-    )
-}
+# Pretraining of the main backbone by dimension and ratio.
+EFFICIENCY = pretrainings_to_measure(EXPERIMENTS)
 # All pretrained recipes, each once.
 HELD_OUT = located(
     dict.fromkeys(

@@ -81,11 +81,11 @@ if EFFICIENCY:
         input:
             masked_logits=located(
                 f"results/efficiency/masked-logits/{recipe.path.rpartition('/')[0]}.json"
-                for recipe in EFFICIENCY.values()
+                for recipe in EFFICIENCY
             ),
             all_logits=located(
                 f"results/efficiency/all-logits/{recipe.path.rpartition('/')[0]}.json"
-                for recipe in EFFICIENCY.values()
+                for recipe in EFFICIENCY
             ),
             backbone=located(f"results/backbones/{main_backbone(EXPERIMENTS)}/config.json"),
         output:

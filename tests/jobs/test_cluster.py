@@ -3,6 +3,7 @@
 import logging
 import re
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
@@ -107,6 +108,30 @@ def test_gpu_count_is_read_from_job_resources(resources: dict[str, Any], count: 
             "The given account other appears to be invalid. Available accounts:\nstudy",
             "Available accounts: study; `sacctmgr show associations user=$USER` lists yours",
         ),
+        (
+            "sbatch: error: QOSMaxSubmitJobPerUserLimit\n"
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job "
+            "submit limit, user's size and/or time limits)",
+            "time limits): QOSMaxSubmitJobPerUserLimit; lower `jobs` in the profile, or request less",
+        ),
+        (
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job "
+            "submit limit, user's size and/or time limits)",
+            "time limits); lower `jobs` in the profile, or request less",
+        ),
+        (
+            "sbatch: error: QOSMaxWallDurationPerJobLimit\n"
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job "
+            "submit limit, user's size and/or time limits)",
+            "QOSMaxWallDurationPerJobLimit; lower `runtime_minutes.maximum` in the config to what",
+        ),
+        (
+            "sbatch: error: QOSMaxMemoryPerJob\n"
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job "
+            "submit limit, user's size and/or time limits)",
+            "QOSMaxMemoryPerJob; it requests 8 CPUs, 64000 MB, 2 GPUs of type `a100` on one node in "
+            "partition `gpu`; request less",
+        ),
         ("sbatch: error: something new", "fix what it names in the profile"),
     ],
 )
@@ -147,6 +172,40 @@ def test_ended_job_is_explained_in_one_line(tmp_path: Path) -> None:
     assert line.endswith(f"SLURM job 12 failed: fine_tune: no labels ({job_log})")
 
 
+def test_remedies_name_what_the_rule_has() -> None:
+    """The request of some rules is in their rule file, and few rules train or have checkpoints."""
+
+    def lines(rule: str) -> list[str]:
+        job = Job(rules=(rule,), name="")
+        states = ("OUT_OF_MEMORY", "TIMEOUT")
+        return [ending(job, "1", {"State": state}).partition("; ")[2] for state in states]
+
+    assert lines("significance") == [
+        "set `significance: {mem_mb: …}` under `set-resources` in the profile",
+        "set `significance: {runtime: …}` under `set-resources` in the profile",
+    ]
+    maximum = "(and `runtime_minutes.maximum`) in the config"
+    assert lines("align") == [
+        "raise `memory_mb.backbones` in the config",
+        f"raise `runtime_minutes.backbones` {maximum}",
+    ]
+    assert lines("explorer") == [
+        "raise `memory_mb.backbones` in the config",
+        "set `explorer: {runtime: …}` under `set-resources` in the profile",
+    ]
+    assert lines("measure_pretraining") == [
+        "raise `memory_mb.training` in the config, or lower `device_batch_size`",
+        f"raise `runtime_minutes.pretraining` {maximum}",
+    ]
+    assert lines("pretrain") == [
+        "raise `memory_mb.training` in the config, or lower `device_batch_size`",
+        f"raise `runtime_minutes.pretraining` {maximum}, or give the same command again: a training "
+        "continues from its checkpoint",
+    ]
+    refused = refusal(Job(rules=("claims",), name=""), "error: Memory specification can not be met")
+    assert "set `claims: {mem_mb: …}` under `set-resources` in the profile, or name" in refused
+
+
 def test_job_that_cannot_start_is_explained_in_one_line() -> None:
     grouped = Job(**{**vars(TRAINING), "sharing": 5})
     line = never_starts(grouped, "12", "PartitionTimeLimit", "1-00:00:00")
@@ -160,14 +219,16 @@ class Queue:
     """An executor like the SLURM plugin's, with the messages to its scheduler."""
 
     run_uuid = "1-2"
+    wait = True
 
     def __init__(self) -> None:
         settings = SimpleNamespace(init_seconds_before_status_checks=1000)
         self.workflow = SimpleNamespace(executor_settings=settings)
         self.failed: list[Any] = []
+        self.submitted: SimpleQueue[Any] = SimpleQueue()
 
     def run_job(self, job: Any) -> None:
-        pass
+        self.submitted.put(job)
 
     def report_job_submission(self, job_info: Any, register_job: bool = True) -> None:
         pass
@@ -186,6 +247,13 @@ class OneJob(SimpleNamespace):
         return 1
 
 
+def one_job() -> OneJob:
+    return OneJob(
+        rule=SimpleNamespace(name="align"), wildcards=["mbert", "clsa"], output=["results/none"],
+        log=[], resources={"mem_mb": 100}, threads=1, attempt=1, restart_times=2,
+    )  # fmt: skip
+
+
 def test_only_final_failures_are_reported_at_the_end(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,10 +262,7 @@ def test_only_final_failures_are_reported_at_the_end(
     log = logging.getLogger("failures")
     queue, failures = Queue(), Failures()
     failures.watch(queue, log)
-    job = OneJob(
-        rule=SimpleNamespace(name="align"), wildcards=["mbert", "clsa"], output=["results/none"],
-        log=[], resources={"mem_mb": 100}, threads=1, attempt=1, restart_times=2,
-    )  # fmt: skip
+    job = one_job()
     started_job = SimpleNamespace(job=job, external_jobid="7", aux={})
     queue.report_job_error(started_job, msg="SLURM-job '7' failed, SLURM status is: 'TIMEOUT'. ")
     failures.tell()
@@ -217,8 +282,52 @@ def test_only_final_failures_are_reported_at_the_end(
     ]
     assert job.attempt == 3, "a further attempt would be refused too"
     assert "1 job failed. Finished results are kept." in caplog.text
-    assert "- align (mbert/clsa) was not submitted: Requested node" in caplog.text
+    assert (
+        "- align (mbert/clsa): SLURM job 7 reached its time limit of ? minutes; raise "
+        "`runtime_minutes.backbones` (and `runtime_minutes.maximum`) in the config. The next attempt "
+        "was not submitted: Requested node"
+    ) in caplog.text
     assert "no node of partition `plain` has 1 CPU, 100 MB" in caplog.text
+
+
+FULL_QUEUE = (
+    "SLURM sbatch failed. The error message was 'sbatch: error: AssocMaxSubmitJobLimit\n"
+    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit "
+    "limit, user's size and/or time limits)'.\n    sbatch call:\n        sbatch --parsable -t 60\n"
+)
+
+
+@pytest.mark.parametrize("queued", ["41\n", ""])
+def test_a_full_queue_costs_no_job(
+    queued: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With jobs in the queue, the job waits for one of them. Else, the usual attempts remain."""
+    module = "semantic_tokens.jobs.cluster.failures"
+    monkeypatch.setattr(
+        f"{module}._answer", lambda *command: queued if command[0] == "squeue" else ""
+    )
+    monkeypatch.setattr(f"{module}._SECONDS_UNTIL_NEXT_SUBMISSION", 0.01)
+    executor, failures = Queue(), Failures()
+    failures.watch(executor, logging.getLogger("failures"))
+    job = one_job()
+    for _ in range(2):
+        refused_job = SimpleNamespace(job=job, external_jobid=None, aux=None)
+        executor.report_job_error(refused_job, msg=FULL_QUEUE)
+        if queued:
+            assert executor.submitted.get(timeout=10) is job
+    assert job.attempt == 1
+    warnings = [record.getMessage() for record in caplog.records]
+    if queued:
+        assert not executor.failed
+        (warning,) = warnings
+        assert "takes no more of your jobs for now (AssocMaxSubmitJobLimit): align" in warning
+        executor.wait = False  # the run was stopped
+        executor.report_job_error(refused_job, msg=FULL_QUEUE)
+        with pytest.raises(Empty):
+            executor.submitted.get(timeout=0.2)
+    else:
+        assert len(executor.failed) == 2 and executor.submitted.empty()
+        assert "AssocMaxSubmitJobLimit; lower `jobs` in the profile" in warnings[0]
 
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"

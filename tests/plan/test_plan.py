@@ -170,6 +170,55 @@ def test_shared_jobs_of_experiments_are_counted_once(tmp_path: Path) -> None:
     assert costs["extract_embeddings"].bytes == 1000 * 16 * 4
 
 
+def test_trainings_are_those_of_the_tasks_of_each_row(tmp_path: Path) -> None:
+    """A row may have its own task, and leave out shown ones; their data count only for its text."""
+    study = study_of(tmp_path)
+    nli, xnli = study.tasks["nli"], study.datasets["xnli"]
+    change: dict[str, Any] = {
+        "tasks": {"nli": nli, "names": nli | {"dataset": "names"}},
+        "further_tasks": {"own": nli | {"dataset": "own"}},
+        "datasets": {"xnli": xnli, "names": xnli, "own": xnli},
+    }
+    without_names = ROW | {"training": "eng", "left_out": ["names"]}
+    first_k = ROW | {"grouping": "firstk-0.4"}
+    with_own = first_k | {"left_out": ["nli", "names"], "own_tasks": ["own"]}
+    costs = planned([ROW, without_names, with_own], tmp_path, **change)
+    assert costs["fine_tune"].jobs == 2 * (2 + 1 + 1)
+    assert costs["read_dataset"].jobs == costs["baseline"].jobs == 3
+    # Two datasets in the original segmentation, and one in First-k's.
+    assert costs["tokenize_dataset"].jobs == 3
+    again = planned([first_k, with_own], tmp_path, **change)
+    assert again["fine_tune"].jobs == 2 * (2 + 1)  # the same model as another figure's row
+    only_nli = costs_of(study_of(tmp_path, **change), [ROW, without_names, with_own], ["nli"])
+    assert only_nli["fine_tune"].jobs == 2 * (1 + 1 + 1)
+    assert study_of(tmp_path, **change).full_lengths([with_own]) == ["xnli", "names", "own"]
+
+
+def test_a_plan_of_everything_counts_what_is_measured(tmp_path: Path) -> None:
+    def row(grouping: str, alignment: str = "clsa-muse") -> dict[str, Any]:
+        shown = {"figure": "oracle", "table5": True, "reference": False}
+        changed = {"alignment": alignment, "grouping": grouping, "pretraining": "mlm"}
+        return ROW | shown | changed
+
+    rows = [row("kmeans-cosine-0.05"), row("kmeans-cosine-0.1"), row("firstk-0.05", "unaligned")]
+    rows.append(row("kmeans-cosine-0.1", "unaligned"))  # as expensive as the aligned one
+    pretraining = study_of(tmp_path).pretraining | {"measured_steps": 5}
+    costs = planned(rows, tmp_path, pretraining=pretraining, measures=True, replicates=2)
+    assert costs["measure_pretraining"].jobs == 2 * 2
+    assert costs["pretrain"].jobs == 2 * 4 and costs["group_kmeans"].jobs == 2 * 3
+    assert costs["group_random"].jobs == 2  # beside a curve of two ratios, of one replicate
+    head = {ratio: SMALL.prediction(round(1000 * ratio), 16) for ratio in (0.05, 0.1)}
+    sequences, text = 5 * 8, SMALL.text(64)
+    assert costs["measure_pretraining"].operations == pytest.approx(
+        sum(
+            sequences * (2 * text.step + 64 * (0.15 + 1) * head[ratio].step)
+            for ratio in (0.05, 0.1)
+        )
+    )
+    only_table5 = planned(rows, tmp_path, pretraining=pretraining)
+    assert "measure_pretraining" not in only_table5 and "group_random" not in only_table5
+
+
 def test_disk_is_estimated_from_downloads_or_existing_files(tmp_path: Path) -> None:
     rows = [ROW, ROW | {"pretraining": "mlm"}]
     ranking = {

@@ -246,7 +246,8 @@ def test_torch_build_without_cuda_is_named_in_the_error(monkeypatch: pytest.Monk
     message = str(raised.value)
     assert message.startswith("`gpus_per_job: 1`") and "torch finds 0 (Torch not" in message
     assert f"torch {torch.__version__} is built for no GPU" in message
-    assert "torch for CUDA" in message and "`gpus_per_job: 0`" in message
+    assert "remove `.venv` and run `python3 envs/set_up.py --torch cuda`" in message
+    assert message.endswith(", or set `gpus_per_job: 0`")
     assert "\n" not in message
 
 

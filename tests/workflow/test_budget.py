@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,12 +24,22 @@ def snakemake(folder: Path, *arguments: str) -> str:
     return command_output([*command, "--directory", folder, *arguments], folder)
 
 
-def plan(folder: Path, *configfiles: str, **keys: float) -> str:
-    """The page of a plan with some changed keys of the configuration."""
+def plan(folder: Path, *configfiles: str, results: str = "results", **keys: Any) -> str:
+    """The page of a plan with some changed keys of the configuration.
+
+    Args:
+        results: the folder of the run's files.
+    """
     (folder / "config/keys.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
     files = ["config/paper.yaml", "config/keys.yaml", *configfiles]
     snakemake(folder, "plan", "--configfile", *files)
-    return (folder / "results/plan.txt").read_text(encoding="utf-8")
+    return (folder / results / "plan.txt").read_text(encoding="utf-8")
+
+
+def command_of(page: str) -> list[str]:
+    """The words of the command that runs the part within the budget."""
+    (command,) = [line for line in page.splitlines() if line.startswith("    --configfile")]
+    return command.split()
 
 
 def hours_of(page: str) -> float:
@@ -48,8 +59,7 @@ def test_part_within_a_budget_can_be_run_as_a_study(folder: Path) -> None:
         in page
     )
     # The page shows the command of the part.
-    (command,) = [line for line in page.splitlines() if line.startswith("    --configfile")]
-    _, *files, _, target = command.split()
+    _, *files, _, target = command_of(page)
     assert files == ["config/paper.yaml", "config/keys.yaml", "results/budget/config.yaml"]
     part_page = plan(folder, "results/budget/config.yaml", budget=budget_hours, **price)
     assert 0.5 * budget_hours < hours_of(part_page) <= budget_hours
@@ -60,6 +70,25 @@ def test_part_within_a_budget_can_be_run_as_a_study(folder: Path) -> None:
     output = snakemake(folder, "--dry-run", "--configfile", *files, "--", target)
     trainings = len({tuple(row[3:]) for row in rows}) * len(overlay["tasks_shown"])
     assert job_counts(output)["fine_tune"] == trainings
+
+
+@pytest.mark.parametrize("planned", ["table5", "all"])
+def test_command_for_a_part_of_a_named_run_has_the_paths_of_the_run(
+    folder: Path, planned: str
+) -> None:
+    results = "results/runs/few"
+    hours = {"throughput": {"seconds_per_job": 5.0}, "budget": 100}
+    page = plan(folder, results=results, run="few", planned=planned, **hours)
+    command = command_of(page)
+    files = ["config/paper.yaml", "config/keys.yaml", f"{results}/budget/config.yaml"]
+    target = ["--", f"{results}/table5.csv"] if planned == "table5" else []
+    assert command == ["--configfile", *files, *target]
+    assert f"Written to {results}/budget/experiments.tsv and {files[-1]}." in page
+    assert all((folder / file).is_file() for file in files)
+    # Without the name in another file, the part is still one of this run.
+    del command[2]
+    counts = job_counts(snakemake(folder, "--dry-run", *command))
+    assert counts["fine_tune"] and ("figure_pipelines" in counts) == (planned == "all")
 
 
 def test_too_small_budget_names_the_cheapest_row(folder: Path) -> None:

@@ -93,27 +93,28 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def first_commands() -> list[list[str]]:
-    """Snakemake's commands in the first block of the page on clusters, as words."""
+def commands_of_the_cluster_page() -> list[list[str]]:
+    """Snakemake's commands on the page on clusters, as words."""
     page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"\n\n((?:    .+\n)+)", page)[:1]
-    commands = [line.partition("#")[0].split() for line in block.splitlines()]
-    return [command for command in commands if command[0] == "snakemake"]
+    lines = re.findall(r"^    (snakemake .+)", page, re.MULTILINE)
+    return [line.partition("#")[0].split() for line in lines]
 
 
 def dry_run_in(checkout: Path, command: list[str]) -> str:
     return command_output([*command, "--dry-run"], checkout)
 
 
-def test_first_commands_of_the_cluster_page_work(checkout: Path) -> None:
+def test_commands_of_the_cluster_page_work(checkout: Path) -> None:
     """Long fine-tunings are not grouped, and no job requests more time than a partition allows,
     even in its last attempt."""
-    commands = first_commands()
-    assert [command[1] for command in commands] == ["download", "plan", "results/table5.csv"]
+    commands = commands_of_the_cluster_page()
+    targets = ["download", "plan", "results/table5.csv"]
+    assert [command[1] for command in commands[:3]] == targets
     for command in commands:
+        assert command[-2:] == ["--configfile", "config/paper.yaml"]
         assert "Building DAG" in dry_run_in(checkout, command)
     for attempt in ("1", "3"):
-        output = dry_run_in(checkout, [*commands[-1], "--attempt", attempt])
+        output = dry_run_in(checkout, [*commands[2], "--attempt", attempt])
         assert "Group job" not in output
         jobs = resources_by_rule(output)
         assert len(jobs["fine_tune"]) == 45 * 5
@@ -134,6 +135,20 @@ def test_short_fine_tunings_share_jobs_within_the_longest_time_limit(checkout: P
     output = dry_run_in(checkout, [*command, "--config", "group_fine_tunings=False"])
     assert "Group job" not in output
     assert {job["runtime"] for job in resources_by_rule(output)["fine_tune"]} == {"120"}
+
+
+@pytest.mark.parametrize(("maximum", "requested"), [(None, 9000), (7000, 7000), (2000, 3000)])
+def test_attempts_request_memory_up_to_the_maximum(
+    checkout: Path, tmp_path: Path, maximum: int | None, requested: int
+) -> None:
+    """The first request is never lowered."""
+    keys = tmp_path / "keys.yaml"
+    keys.write_text(yaml.safe_dump({"memory_mb": {"training": 3000, "maximum": maximum}}), "utf-8")
+    command = ["snakemake", "results/table5.csv", "--profile", "profiles/slurm"]
+    command += ["--configfile", str(keys), "--attempt"]
+    for attempt, memory in (("1", 3000), ("3", requested)):
+        jobs = resources_by_rule(dry_run_in(checkout, [*command, attempt]))
+        assert {int(job["mem_mb"]) for job in jobs["fine_tune"]} == {memory}
 
 
 def test_every_job_names_its_resources(dry_run: str) -> None:

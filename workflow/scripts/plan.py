@@ -42,7 +42,7 @@ with job(snakemake):
         if found and not budget.is_complete(found):
             # The rate measured here, so that the plan of the part shows the same hours.
             speed = {"tflops": rate / 1e12, "seconds_per_job": start}
-            write_sub_study(found, *params.bought, {"throughput": speed})
+            write_sub_study(found, *params.bought, {**params.run_name, "throughput": speed})
         bought = budget_lines(budget, found, throughput, params.command, params.bought)
     page = report(
         costs_of(study, params.rows),

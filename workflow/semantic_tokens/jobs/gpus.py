@@ -27,7 +27,10 @@ def require_gpus(count: int) -> None:
         f"CUDA {torch.version.cuda}" if torch.version.cuda else "no GPU"
     )
     if not torch.version.cuda:
-        remedy = "install a build of torch for CUDA (envs/gpu.yaml has one)"
+        remedy = (
+            "remove `.venv` and run `python3 envs/set_up.py --torch cuda` (with "
+            "`--software-deployment-method conda`, envs/gpu.yaml has that build)"
+        )
     elif found:
         remedy = "give the job more GPUs"
     else:

@@ -14,7 +14,15 @@ from typing import Any
 from semantic_tokens.errors import InputError
 from semantic_tokens.plan.architecture import Architecture
 from semantic_tokens.plan.study import FLOAT, Pools, Study, groups_in, model_bytes
-from semantic_tokens.study.experiments import ALL_LANGUAGES, ExperimentRow, recipe_of
+from semantic_tokens.study.experiments import (
+    ALL_LANGUAGES,
+    Experiment,
+    ExperimentRow,
+    experiment_of,
+    recipe_of,
+)
+from semantic_tokens.study.figures import main_backbone
+from semantic_tokens.study.measured_groupings import groupings_to_measure, pretrainings_to_measure
 from semantic_tokens.study.recipe import Recipe, lexicons_of, segmentation_of
 
 # BM25 splits passages by language; its index has 8 bytes per different word of a passage.
@@ -31,7 +39,9 @@ REPEATED = {
     "fine_tune",
 }  # fmt: skip
 #: The rules that use GPUs, if the study has some.
-ON_GPU = {"align", "group_kmeans", "group_kmeans_weighted", "pretrain", "fine_tune"}
+ON_GPU = {
+    "align", "group_kmeans", "group_kmeans_weighted", "pretrain", "measure_pretraining", "fine_tune",
+}  # fmt: skip
 #: The rule of a grouping, by the start of its name.
 _GROUPED_BY = {
     "kmeans-weighted": "group_kmeans_weighted",
@@ -106,8 +116,9 @@ def costs_of(
 
     Args:
         study: the study of the experiments.
-        rows: one or more experiments, from :meth:`~semantic_tokens.study.experiments.Experiment.as_dict`.
-        tasks: the tasks to train; None for all tasks of the study.
+        rows: one or more experiments, from :meth:`~semantic_tokens.study.experiments.Experiment.as_dict`,
+            and with the keys of :meth:`~semantic_tokens.plan.study.Study.trainings`.
+        tasks: the shown tasks to train; None for all.
         pools: dataset -> the pool to search instead of the config's.
     """
     return _Tally(study, rows, list(study.tasks) if tasks is None else tasks, pools or {}).costs
@@ -124,20 +135,24 @@ class _Tally:
         pools: Pools,
     ) -> None:
         self.study, self.data = study, study.data
-        self.tasks = {name: study.tasks[name] for name in tasks}
         self.pools = pools
         #: Each once, since several figures may have the same experiment.
-        self.rows = list(dict.fromkeys((recipe_of(row), str(row["training"])) for row in rows))
-        self.backbones = list(dict.fromkeys(recipe.backbone for recipe, _ in self.rows))
+        self.recipes = list(dict.fromkeys(map(recipe_of, rows)))
+        self.trainings = study.trainings(rows, tasks)
+        trained = (task for _, _, task in self.trainings)
+        self.tasks = {name: study.task(name) for name in dict.fromkeys([*tasks, *trained])}
+        self.backbones = list(dict.fromkeys(recipe.backbone for recipe in self.recipes))
         self.all: dict[str, Cost] = {}
         self._seen: set[tuple[str, ...]] = set()
         self._read()
         self._cut()
-        for recipe, _ in self.rows:
+        for recipe in self.recipes:
             self._make_model(recipe)
         self._fine_tune()
         for rule in REPEATED & set(self.all):
             self.all[rule].repeat(study.replicates)
+        if study.measures:
+            self._measure(list(map(experiment_of, rows)))
         self._add("replicate_backbone", len(self.backbones) * (study.replicates - 1))
         self.costs = {rule: cost for rule, cost in self.all.items() if cost.jobs}
 
@@ -162,11 +177,11 @@ class _Tally:
             for name in self.backbones
             for text in study.backbones[name].get("vocabulary_texts", [])
         }
-        if any(recipe.is_pretrained for recipe, _ in self.rows):
+        if self._corpus_cuts():
             read |= set(study.pretraining["corpora"])
         lexicons = {
             name
-            for recipe, _ in self.rows
+            for recipe in self.recipes
             for part in (recipe.alignment, recipe.grouping)
             for name in lexicons_of(part)
         }
@@ -193,24 +208,48 @@ class _Tally:
     def _cut(self) -> None:
         """Tokenisation, once per tokenizer."""
         study = self.study
-        cuts = {
-            (recipe.backbone, segmentation_of(recipe.grouping, resegments=study.resegment))
-            for recipe, _ in self.rows
-        }
-        pretrained = {
-            (recipe.backbone, segmentation_of(recipe.grouping, resegments=study.resegment))
-            for recipe, _ in self.rows
-            if recipe.is_pretrained
-        }
+        cuts = {(recipe.backbone, self._segmentation(recipe)) for recipe in self.recipes}
         self._add("truncate_tokenizer", sum(cut != "original" for _, cut in cuts))
-        for dataset in self._datasets():
+        datasets = {
+            (self.tasks[task]["dataset"], recipe.backbone, self._segmentation(recipe))
+            for recipe, _, task in self.trainings
+        }
+        for dataset, backbone, _ in sorted(datasets):
             ranking = study.datasets[dataset]["kind"] == "ranking"
-            for backbone, _ in sorted(cuts):
-                text = self.data.searched_bytes(dataset, backbone, study.pool(dataset, self.pools))
-                self._add("tokenize_ranking" if ranking else "tokenize_dataset").write(text)
-        for _ in pretrained:
+            text = self.data.searched_bytes(dataset, backbone, study.pool(dataset, self.pools))
+            self._add("tokenize_ranking" if ranking else "tokenize_dataset").write(text)
+        for _ in self._corpus_cuts():
             for name in study.pretraining["corpora"]:
                 self._add("tokenize_corpus").write(self.data.corpus_bytes(name))
+
+    def _segmentation(self, recipe: Recipe) -> str:
+        return segmentation_of(recipe.grouping, resegments=self.study.resegment)
+
+    def _corpus_cuts(self) -> set[tuple[str, str]]:
+        """The backbones and segmentations with which the pretraining corpora are tokenised."""
+        pretrained = {
+            (recipe.backbone, self._segmentation(recipe))
+            for recipe in self.recipes
+            if recipe.is_pretrained
+        }
+        counted = {
+            (recipe.backbone, "original")
+            for recipe in self.recipes
+            if _rule_of(recipe.grouping) in _COUNTING
+        }
+        return pretrained | counted
+
+    def _measure(self, experiments: Sequence[Experiment]) -> None:
+        """The groups and pretrainings that are measured, of the first replicate only. Some groups are
+        of no experiment."""
+        main = main_backbone(experiments)
+        if any(recipe.is_aligned for recipe in self.recipes if recipe.backbone == main):
+            for recipe in groupings_to_measure(experiments):
+                self._make_model(recipe)
+        for recipe in pretrainings_to_measure(experiments):
+            for logits in ("masked", "all"):
+                cost = self._add("measure_pretraining")
+                _compute(cost, partial(self.study.measuring_of, recipe, logits))
 
     def _make_model(self, recipe: Recipe) -> None:
         """Embeddings, groups and the pretrained model."""
@@ -251,7 +290,8 @@ class _Tally:
             identity = (recipe.backbone, recipe.alignment, recipe.dimension, name)
             if not self._first("grouping", *identity):
                 continue
-            rule = next(rule for start, rule in _GROUPED_BY.items() if name.startswith(start))
+            rule = _rule_of(name)
+            assert rule is not None
             cost = self._add(rule)
             cost.bytes += groups * dimension * FLOAT + 8 * vocabulary
             if rule.startswith("group_kmeans"):
@@ -261,18 +301,21 @@ class _Tally:
 
     def _fine_tune(self) -> None:
         seeds = len(self.study.seeds)
-        for recipe, training in self.rows:
-            architecture = self.study.architectures[recipe.backbone]
-            for name, task in self.tasks.items():
-                cost = self._add("fine_tune", seeds)
-                if architecture:
-                    kept = _checkpoints(task["training"], model_bytes(recipe, architecture))
-                    cost.scratch = max(cost.scratch, kept)
-                if training != ALL_LANGUAGES:
-                    cost.leave_out(f"training in {training} only", seeds)
-                    continue
-                job = partial(self.study.fine_tuning, recipe, name, self.pools)
-                _compute(cost, job, seeds)
+        for recipe, training, name in self.trainings:
+            cost = self._add("fine_tune", seeds)
+            if architecture := self.study.architectures[recipe.backbone]:
+                options = self.tasks[name]["training"]
+                kept = _checkpoints(options, model_bytes(recipe, architecture))
+                cost.scratch = max(cost.scratch, kept)
+            if training != ALL_LANGUAGES:
+                cost.leave_out(f"training in {training} only", seeds)
+                continue
+            _compute(cost, partial(self.study.fine_tuning, recipe, name, self.pools), seeds)
+
+
+def _rule_of(grouping: str) -> str | None:
+    """The rule that makes this grouping; None for no groups."""
+    return next((rule for start, rule in _GROUPED_BY.items() if grouping.startswith(start)), None)
 
 
 def _compute(cost: Cost, operations: Callable[[], float], times: int = 1) -> None:

@@ -63,17 +63,12 @@ def _trainings(
     study: Study, rows: Sequence[ExperimentRow], benchmarks: Path
 ) -> Iterator[tuple[Path, float]]:
     """Yield the file and the operations of every finished training that can be counted."""
-    for recipe, training in dict.fromkeys((recipe_of(row), row["training"]) for row in rows):
-        wanted = [
-            (f"fine_tune/{recipe.path}/{task}/{training}/seed-{seed}.tsv", task)
-            for task in study.tasks
-            for seed in study.seeds
-            if training == ALL_LANGUAGES
-        ]
-        for name, task in wanted:
-            if (benchmarks / name).is_file():
+    for recipe, training, task in study.trainings(rows):
+        folder = benchmarks / "fine_tune" / recipe.path / task / training
+        for path in (folder / f"seed-{seed}.tsv" for seed in study.seeds):
+            if training == ALL_LANGUAGES and path.is_file():
                 try:
-                    yield benchmarks / name, study.fine_tuning(recipe, task, {})
+                    yield path, study.fine_tuning(recipe, task, {})
                 except InputError:
                     continue
     for recipe in dict.fromkeys(map(recipe_of, rows)):

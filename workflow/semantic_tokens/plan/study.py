@@ -1,7 +1,7 @@
 """The parts of a study that affect the cost of experiments."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.plan.architecture import Architecture
 from semantic_tokens.plan.data import Data, first_made
 from semantic_tokens.plan.operations import pretraining_operations, task_operations
-from semantic_tokens.study.experiments import ExperimentRow
+from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import Recipe
 
 FLOAT = 4  # bytes of a stored weight
@@ -34,6 +34,8 @@ class Study:
         base_results: the same folders of the runs that this run is based on.
         replicates: the number of runs of the entire pipeline.
         gpus_per_job: the number of GPUs of a training job; 0 for CPUs.
+        further_tasks: the tasks that are not shown, and that some experiments have as their own.
+        measures: whether the study also measures its groups and its pretraining.
     """
 
     tasks: Mapping[str, Mapping[str, Any]]
@@ -49,6 +51,8 @@ class Study:
     replicates: int = 1
     gpus_per_job: int = 0
     base_results: Sequence[Path] = ()
+    further_tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    measures: bool = False
 
     @cached_property
     def data(self) -> Data:
@@ -74,13 +78,36 @@ class Study:
         """The pool of a dataset, from ``pools`` or the config."""
         return pools.get(dataset, self.datasets[dataset].get("pool"))
 
+    def task(self, name: str) -> Mapping[str, Any]:
+        """The entry of a task, shown or not."""
+        return self.tasks[name] if name in self.tasks else self.further_tasks[name]
+
+    def trainings(
+        self, rows: Sequence[ExperimentRow], tasks: Sequence[str] | None = None
+    ) -> list[tuple[Recipe, str, str]]:
+        """The fine-tunings of some experiments, each once: recipe, training language and task.
+
+        Args:
+            rows: the experiments. ``left_out`` of a row names shown tasks that it is not trained on,
+                and ``own_tasks`` names tasks that it is always trained on.
+            tasks: the shown tasks to train; None for all.
+        """
+        shown = list(self.tasks) if tasks is None else tasks
+        found: dict[tuple[Recipe, str, str], None] = {}
+        for row in rows:
+            recipe, training = recipe_of(row), str(row["training"])
+            kept = [task for task in shown if task not in row.get("left_out", ())]
+            for task in [*kept, *row.get("own_tasks", ())]:
+                found[recipe, training, task] = None
+        return list(found)
+
     def fine_tuning(self, recipe: Recipe, task: str, pools: Pools) -> float:
         """Operations of one fine-tuning, including its evaluation.
 
         Raises:
             InputError: they cannot be counted.
         """
-        architecture, spec = self._known(recipe.backbone), self.tasks[task]
+        architecture, spec = self._known(recipe.backbone), self.task(task)
         dataset = spec["dataset"]
         pool = self.pool(dataset, pools)
         try:
@@ -103,20 +130,33 @@ class Study:
         Raises:
             InputError: they cannot be counted.
         """
+        return self._pretraining(recipe, self.pretraining, self.languages)
+
+    def measuring_of(self, recipe: Recipe, logits: str) -> float:
+        """Operations of the steps that measure the pretraining of one model.
+
+        Args:
+            logits: ``masked`` or ``all``.
+
+        Raises:
+            InputError: they cannot be counted.
+        """
+        steps = {"max_steps": self.pretraining["measured_steps"]}
+        changed = {"logits": logits, "training": {**self.pretraining["training"], **steps}}
+        return self._pretraining(recipe, {**self.pretraining, **changed}, languages=0)
+
+    def _pretraining(self, recipe: Recipe, options: Mapping[str, Any], languages: int) -> float:
         architecture = self._known(recipe.backbone)
-        return pretraining_operations(
-            architecture,
-            groups_in(recipe, architecture),
-            recipe.dimension_number or architecture.dimension,
-            self.pretraining,
-            self.languages,
-        )
+        groups = groups_in(recipe, architecture)
+        dimension = recipe.dimension_number or architecture.dimension
+        return pretraining_operations(architecture, groups, dimension, options, languages)
 
     def full_lengths(self, rows: Sequence[ExperimentRow]) -> list[str]:
         """The datasets whose texts count with their maximum length, for a backbone of these
         experiments."""
         backbones = {row["backbone"] for row in rows}
-        datasets = dict.fromkeys(task["dataset"] for task in self.tasks.values())
+        tasks = dict.fromkeys([*self.tasks, *(task for _, _, task in self.trainings(rows))])
+        datasets = dict.fromkeys(self.task(task)["dataset"] for task in tasks)
         return [
             name
             for name in datasets

@@ -82,6 +82,12 @@ def recipe_of(row: ExperimentRow) -> Recipe:
     return Recipe(**{part: row[part] for part in PATTERNS})
 
 
+def experiment_of(row: ExperimentRow) -> Experiment:
+    """The experiment of plain values, the inverse of :meth:`Experiment.as_dict`."""
+    named = {name: row[name] for name in ("figure", "table5", "reference", "training")}
+    return Experiment(recipe=recipe_of(row), **named)
+
+
 def read_experiments(
     path: str | Path, config: dict[str, Any], schema_path: str | Path
 ) -> list[Experiment]:

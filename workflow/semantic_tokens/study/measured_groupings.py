@@ -1,4 +1,4 @@
-"""The groupings of a study that are measured on held-out translations."""
+"""What a study measures besides scores: groups on held-out translations, and pretraining's cost."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,3 +33,20 @@ def groupings_to_measure(rows: Sequence[Experiment]) -> list[Recipe]:
         for recipe in curve
     ]
     return list(dict.fromkeys([*found, *beside]))
+
+
+def pretrainings_to_measure(rows: Sequence[Experiment]) -> list[Recipe]:
+    """The main backbone's pretrained recipes whose speed and memory Table 3 shows, one for each
+    dimension and ratio. The alignment does not affect the cost of a step, so an unaligned recipe has
+    priority.
+    """
+    pretrained = [
+        row.recipe
+        for row in rows
+        if row.recipe.is_pretrained
+        and row.recipe.backbone == main_backbone(rows)
+        and row.recipe.grouping.startswith(("ungrouped", "kmeans-cosine"))
+    ]
+    # A later recipe replaces an earlier one.
+    in_order = sorted(pretrained, key=lambda recipe: (not recipe.is_aligned, recipe.path))
+    return list({(recipe.dimension, recipe.ratio): recipe for recipe in in_order}.values())

@@ -25,8 +25,18 @@ _NEVER = re.compile(
 )
 #: SLURM's reasons for jobs that wait for an administrator, a node or a person.
 _HELD = re.compile(r"JobHeld\w+|ReqNodeNotAvail|Nodes required for job are DOWN|launch failed")
+#: SLURM's names of the limits of an account or a quality of service.
+_LIMIT = re.compile(r"\b(?:QOS|Assoc)\w+")
+#: SLURM's answers to a submission when too many jobs are queued.
+_QUEUE_IS_FULL = re.compile(r"\b(?:QOS|Assoc)\w*Submit\w*|temporarily un(?:able|available)")
+#: The time until a job is submitted again after the queue was full.
+_SECONDS_UNTIL_NEXT_SUBMISSION = 60.0
 #: Signs in the log of a job that was killed because of its memory.
 _MEMORY_EXCEEDED = re.compile(r"oom.kill|exceeded memory limit|Out Of Memory", re.IGNORECASE)
+#: The rules that pass data through a model in batches of `device_batch_size`.
+_TRAINING = {"pretrain", "measure_pretraining", "fine_tune"}
+#: The rules that continue from a checkpoint.
+_CONTINUING = {"pretrain", "fine_tune"}
 _TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ")
 
 
@@ -72,13 +82,27 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
     errors = re.findall(r"error: (.*)", said)
     reason = errors[-1] if errors else " ".join(said.split())
     reason = reason.removeprefix("Batch job submission failed: ").strip().rstrip(".")
+    name = _LIMIT.search(said)
+    if name and name[0] not in reason:
+        reason = f"{reason}: {name[0]}"
+    if _QUEUE_IS_FULL.search(said) or (name is None and "policy" in reason):
+        remedy = "lower `jobs` in the profile, or request less"
+    elif name:
+        remedy = _limit_remedy(job, name[0], limit)
+    else:
+        remedy = _refusal_remedy(job, reason, limit)
+    return f"{job.title} was not submitted: {reason}; {remedy}"
+
+
+def _refusal_remedy(job: Job, reason: str, limit: str | None) -> str:
+    """What to do after ``sbatch`` refused a job for a reason other than a named limit."""
     remedies = {
         "node configuration": f"no node of {job.partition} has {_asked(job)}; name another "
         "partition in `set-resources` of the profile, or request less",
         "more processors": f"no node of {job.partition} has {_asked(job)}; lower `set-threads`",
         "CPU count": f"no node of {job.partition} has {_asked(job)}; lower `set-threads`",
-        "Memory specification": f"no node of {job.partition} has {_asked(job)}; lower "
-        f"{_memory_keys(job.rules)}, or name another partition",
+        "Memory specification": f"no node of {job.partition} has {_asked(job)}; "
+        f"{_memory_change(job.rules, 'lower')}, or name another partition",
         "time limit": _time_remedy(job, limit),
         "account": "`sacctmgr show associations user=$USER` lists yours; fix `slurm_account` in "
         "the profile",
@@ -86,15 +110,13 @@ def refusal(job: Job, said: str, limit: str | None = None) -> str:
         "qos": "fix `qos` in the profile",
         "gres": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
         "GRES": "`sinfo -o '%P %G'` lists the GPUs; fix `gpu_model` or `gres` in the profile",
-        "policy": "lower `jobs` in the profile, or request less",
         "contact": "the same command continues when SLURM answers again",
         "Socket": "the same command continues when SLURM answers again",
     }
-    remedy = next(
+    return next(
         (text for sign, text in remedies.items() if sign in reason),
         "fix what it names in the profile (docs/cluster.md)",
     )
-    return f"{job.title} was not submitted: {reason}; {remedy}"
 
 
 def ending(job: Job, slurm_id: str, information: Mapping[str, str]) -> str:
@@ -110,18 +132,19 @@ def ending(job: Job, slurm_id: str, information: Mapping[str, str]) -> str:
     begin = f"{job.title}: SLURM job {slurm_id}"
     log = _last_lines(job.slurm_log)
     if state == "OUT_OF_MEMORY" or _MEMORY_EXCEEDED.search(log):
+        smaller = ", or lower `device_batch_size`" if _TRAINING.intersection(job.rules) else ""
         return (
             f"{begin} was killed{node}, because it exceeded its memory of "
-            f"{job.resources.get('mem_mb', '?')} MB; raise {_memory_keys(job.rules)} in the "
-            "config, or lower `device_batch_size` of a training"
+            f"{job.resources.get('mem_mb', '?')} MB; {_memory_change(job.rules, 'raise')}{smaller}"
         )
     if state == "TIMEOUT":
         limit = information.get("TimeLimit") or f"{job.resources.get('runtime', '?')} minutes"
-        return (
-            f"{begin} reached its time limit of {limit}; raise {_time_keys(job.rules)} (and "
-            "`runtime_minutes.maximum`) in the config, or give the same command again: a training "
-            "continues from its checkpoint"
+        again = (
+            ", or give the same command again: a training continues from its checkpoint"
+            if _CONTINUING.intersection(job.rules)
+            else ""
         )
+        return f"{begin} reached its time limit of {limit}; {_time_change(job.rules)}{again}"
     if state in ("NODE_FAIL", "BOOT_FAIL"):
         return (
             f"{begin} lost its node{node} ({state}); the same command runs it again, and "
@@ -138,17 +161,21 @@ def ending(job: Job, slurm_id: str, information: Mapping[str, str]) -> str:
 
 def never_starts(job: Job, slurm_id: str, reason: str, limit: str | None = None) -> str:
     """The message about a job that waits for a reason that will not change."""
-    if reason == "PartitionTimeLimit":
-        remedy = _time_remedy(job, limit)
-    elif "Wall" in reason:
-        remedy = "lower `runtime_minutes.maximum` in the config to what yours allows"
-    elif "Account" in reason or reason == "InvalidQOS":
-        remedy = "fix `slurm_account` or `qos` in the profile"
-    else:
-        remedy = f"it requests {_asked(job)} in {job.partition}; request less, or name another"
+    remedy = _limit_remedy(job, reason, limit)
     return (
         f"{job.title}: SLURM job {slurm_id} could not start ({reason}) and was cancelled; {remedy}"
     )
+
+
+def _limit_remedy(job: Job, name: str, limit: str | None) -> str:
+    """What to do about a limit, by SLURM's name of it."""
+    if name == "PartitionTimeLimit":
+        return _time_remedy(job, limit)
+    if "Wall" in name:
+        return "lower `runtime_minutes.maximum` in the config to what yours allows"
+    if name in ("InvalidAccount", "InvalidQOS"):
+        return "fix `slurm_account` or `qos` in the profile"
+    return f"it requests {_asked(job)} in {job.partition}; request less, or name another"
 
 
 def _asked(job: Job) -> str:
@@ -176,19 +203,26 @@ def _time_remedy(job: Job, limit: str | None) -> str:
     )
 
 
-def _memory_keys(rules: Iterable[str]) -> str:
-    return _named("memory_mb", MEMORY_KEY, rules, "mem_mb")
+def _memory_change(rules: Iterable[str], verb: str) -> str:
+    """What to change for a job of these rules to request more or less memory."""
+    return _change(rules, MEMORY_KEY, f"{verb} `memory_mb.{{}}` in the config", "mem_mb")
 
 
-def _time_keys(rules: Iterable[str]) -> str:
-    return _named("runtime_minutes", TIME_KEY, rules, "runtime")
+def _time_change(rules: Iterable[str]) -> str:
+    """What to change for a job of these rules to request more time."""
+    in_config = "raise `runtime_minutes.{}` (and `runtime_minutes.maximum`) in the config"
+    return _change(rules, TIME_KEY, in_config, "runtime")
 
 
-def _named(section: str, keys: Mapping[str, str], rules: Iterable[str], resource: str) -> str:
-    names = dict.fromkeys(
-        f"`{section}.{keys[rule]}`" if rule in keys else f"`{resource}` of {rule}" for rule in rules
+def _change(rules: Iterable[str], keys: Mapping[str, str], in_config: str, resource: str) -> str:
+    """The change of the config's key for each rule, or of the profile if a rule has none."""
+    changes = dict.fromkeys(
+        in_config.format(keys[rule])
+        if rule in keys
+        else f"set `{rule}: {{{resource}: …}}` under `set-resources` in the profile"
+        for rule in rules
     )
-    return " and ".join(names)
+    return " and ".join(changes)
 
 
 def _last_lines(path: Path | None, count: int = 20) -> str:
@@ -208,9 +242,12 @@ class Failures:
 
     def __init__(self) -> None:
         self._lines: dict[str, str] = {}
+        #: Of each job, the message about its last attempt that started.
+        self._ended: dict[str, str] = {}
         self._jobs: dict[str, Any] = {}
         self._never: dict[str, str] = {}
         self._seen: dict[str, tuple[str, str]] = {}
+        self._says_full = False
         self._log: logging.Logger | None = None
         self._executor: Any = None
 
@@ -226,6 +263,8 @@ class Failures:
 
         def report_job_error(job_info: Any, msg: str | None = None, **named: Any) -> None:
             try:
+                if job_info.external_jobid is None and self._submits_later(job_info, msg or ""):
+                    return
                 self._note(job_info, msg or "")
             except Exception as error:  # Snakemake must always receive the failure
                 log.warning("a failed job cannot be described (%s)", error)
@@ -258,16 +297,42 @@ class Failures:
         for line in self._lines.values():
             self._log.error(f"- {line}")
 
+    def _submits_later(self, job_info: Any, message: str) -> bool:
+        """Whether the queue is full of this user's jobs, so that the job is submitted again later.
+
+        Snakemake is not told, so it counts no attempt.
+        """
+        full = _QUEUE_IS_FULL.search(_said(message))
+        if full is None or not _answer("squeue", "--me", "--noheader", "--format=%i").strip():
+            return False
+        if not self._says_full and self._log is not None:
+            self._log.warning(
+                f"SLURM takes no more of your jobs for now ({full[0]}): "
+                f"{described(job_info).title} and later ones are submitted when it does. "
+                "To avoid this, lower `jobs` in the profile."
+            )
+        self._says_full = True
+        later = threading.Timer(_SECONDS_UNTIL_NEXT_SUBMISSION, self._submit, [job_info.job])
+        later.daemon = True
+        later.start()
+        return True
+
+    def _submit(self, job: Any) -> None:
+        """Submit a job, unless the run has ended meanwhile."""
+        if self._executor.wait:
+            self._executor.run_job(job)
+
     def _note(self, job_info: Any, message: str) -> None:
         job, slurm_id = described(job_info), job_info.external_jobid
+        key = " ".join(map(str, job_info.job.output))
+        has_started = slurm_id is not None and slurm_id not in self._never
         if slurm_id is None:
-            # The submission failed; another attempt would fail too.
-            said = re.search(r"The error message was '(.*?)'\.?\n", message, re.DOTALL)
-            text = said[1] if said else message.partition("exception: ")[2] or message
+            # The submission failed; another attempt would fail too, unless SLURM was busy.
             if chosen := re.search(r"^\s+sbatch .*? -p (\S+)", message, re.MULTILINE):
                 job = in_partition(job, chosen[1])
-            line = refusal(job, text, partition_limit(job.resources.get("slurm_partition")))
-            if not re.search("contact|Socket", line):
+            limit = partition_limit(job.resources.get("slurm_partition"))
+            line = refusal(job, _said(message), limit)
+            if not re.search("contact|Socket", line) and not _QUEUE_IS_FULL.search(line):
                 _give_up(job_info.job)
         elif slurm_id in self._never:
             line = self._never[slurm_id]
@@ -279,7 +344,10 @@ class Failures:
             ):
                 information = {**information, "State": state[1]}
             line = ending(job, slurm_id, information)
-        key = " ".join(map(str, job_info.job.output))
+        if has_started:
+            self._ended[key] = line
+        elif earlier := self._ended.get(key):  # the cause, which only the first attempts show
+            line = f"{earlier}. The next attempt{line.removeprefix(job.title)}"
         self._lines.pop(key, None)
         if job_info.job.restart_times > job_info.job.attempt - 1:
             assert self._log is not None
@@ -352,6 +420,12 @@ def described(job_info: Any) -> Job:
         slurm_log=Path(logfile) if logfile else None,
         sharing=len(job),
     )
+
+
+def _said(message: str) -> str:
+    """What ``sbatch`` said, from the plugin's message about a submission that failed."""
+    said = re.search(r"The error message was '(.*?)'\.?\n", message, re.DOTALL)
+    return said[1] if said else message.partition("exception: ")[2] or message
 
 
 def in_partition(job: Job, partition: str) -> Job:
