@@ -40,11 +40,12 @@ def pretrainings_to_measure(rows: Sequence[Experiment]) -> list[Recipe]:
     dimension and ratio. The alignment does not affect the cost of a step, so an unaligned recipe has
     priority.
     """
+    main = main_backbone(rows)
     pretrained = [
         row.recipe
         for row in rows
         if row.recipe.is_pretrained
-        and row.recipe.backbone == main_backbone(rows)
+        and row.recipe.backbone == main
         and row.recipe.grouping.startswith(("ungrouped", "kmeans-cosine"))
     ]
     # A later recipe replaces an earlier one.

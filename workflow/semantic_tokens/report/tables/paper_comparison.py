@@ -1,9 +1,9 @@
 """Table 5 compared with the paper's (Appendix G).
 
-Only models without grouping or with K-Means by cosine, and trained on all languages, are compared,
-as in the paper's table. Rows are matched by figure, the position of the backbone in the table, the position of the dimension
-among those of the backbone, ratio, alignment and pretraining. So studies with other backbones and
-dimensions can be compared too, and the page says so.
+As in the paper's table, only models without groups or with K-Means by cosine are compared, and only
+if they are trained on all languages. Rows are matched by figure, ratio, alignment, pretraining, the
+position of the backbone in the table, and the position of the dimension among those of the
+backbone. So studies with other backbones and dimensions can be compared too, and the page says so.
 """
 
 from collections.abc import Iterator, Mapping
