@@ -1,12 +1,15 @@
 import math
 import zipfile
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from jinja2 import Template
 from matplotlib.colors import to_rgb
 from matplotlib.font_manager import findfont
 from matplotlib.patches import FancyBboxPatch
@@ -191,6 +194,137 @@ def test_figure12_is_over_dimensions_only_if_there_is_one_ratio():
     xs = [points(container)[0] for container in figure.axes[0].containers]
     assert xs == [pytest.approx([5, 40], rel=0.04)] * 4
     assert len({x[0] for x in xs}) == 4  # side by side, so that their intervals can be read
+
+
+CURVE = ("kmeans-cosine-0.4", "kmeans-cosine-0.05")
+NUMBERS = "clsa-numbers"
+
+
+def both(figure, path, **options):
+    """The rows of a curve with two ratios."""
+    return [row(figure, path.format(ratio=ratio), **options) for ratio in (0.4, 0.05)]
+
+
+def labels(figure, rows):
+    """The label and the colour of each series."""
+    return [(series.label, series.colour) for series in curves(figure, rows).series]
+
+
+def legends(figure, rows):
+    """The labels of the series, after a check that each has its own colour."""
+    found = labels(figure, rows)
+    assert len({colour for _, colour in found}) == len({label for label, _ in found}) == len(found)
+    return [label for label, _ in found]
+
+
+def test_curves_of_two_backbones_are_named_and_have_no_common_oracle():
+    rows = [
+        *ROWS[:2],
+        *both("figure3", "a/unaligned/dfull/kmeans-cosine-{ratio}/mlm"),
+        *both("figure3", "b/unaligned/dfull/kmeans-cosine-{ratio}/mlm"),
+        row("figure3", "b/unaligned/dfull/firstk-0.4/mlm"),
+    ]
+    assert legends("figure3", rows) == ["SG, a", "SG, b", "First-k, b"]
+    assert curves("figure3", rows).oracle is None
+    assert curves("figure3", rows[:4]).oracle == ROWS[1]
+
+
+def test_curves_of_two_alignments_are_named():
+    rows = [
+        *ROWS[:2],
+        *both("figure3", "a/unaligned/dfull/kmeans-cosine-{ratio}/asis"),
+        *both("figure4", f"a/{CLSA}/dfull/kmeans-cosine-{{ratio}}/asis"),
+        *both("figure4", f"a/{NUMBERS}/dfull/kmeans-cosine-{{ratio}}/asis"),
+        *both("figure4", f"a/{CLSA}/dfull/firstk-{{ratio}}/asis"),
+    ]
+    assert legends("figure4", rows) == [
+        "SG with CLSA, emoji", "SG with CLSA, numbers", "First-k with CLSA", "SG",
+    ]  # fmt: skip
+    others = both("figure7", f"x/{CLSA}/dfull/kmeans-cosine-{{ratio}}/asis")
+    others += both("figure7", f"x/{NUMBERS}/dfull/kmeans-cosine-{{ratio}}/asis")
+    assert legends("figure7", others) == ["x, emoji", "x, numbers"]
+    control = row("controls", f"a/{NUMBERS}/d64/random-0.05/asis")
+    assert legends("controls", [*rows, control]) == [
+        "K-Means, all dimensions",
+        "K-Means after CLSA, emoji, all dimensions",
+        "K-Means after CLSA, numbers, all dimensions",
+        "First-k after CLSA, all dimensions",
+        "random groups after CLSA, 64 dimensions",
+    ]
+
+
+def test_curves_of_two_training_languages_are_named():
+    rows = [
+        row_of_training
+        for training in ("eng", "deu")
+        for row_of_training in (
+            row("figure9", f"a/{CLSA}/dfull/ungrouped/mlm", training=training),
+            *both("figure9", f"a/{CLSA}/dfull/kmeans-cosine-{{ratio}}/mlm", training=training),
+        )
+    ]
+    assert legends("figure9", rows) == [
+        "SG, zero-shot, trained on eng", "SG, zero-shot, trained on deu",
+    ]  # fmt: skip
+    assert curves("figure9", rows).oracle is None
+    assert legends("figure9", rows[:3]) == ["SG, zero-shot"]
+    assert curves("figure9", rows[:3]).oracle == rows[0]
+
+
+def test_curves_over_dimensions_join_only_experiments_that_differ_in_dimension():
+    reduced = [
+        row("figure6", f"{backbone}/unaligned/d{d}/ungrouped/mlm")
+        for backbone in "ab"
+        for d in (64, 16)
+    ]
+    found = curves("figure6", [*ROWS[:2], *reduced])
+    assert [(s.label, [r.recipe.path for r in s.experiments]) for s in found.series] == [
+        ("DR, a", [f"a/unaligned/{d}/ungrouped/mlm" for d in ("dfull", "d64", "d16")]),
+        ("DR, b", [f"b/unaligned/{d}/ungrouped/mlm" for d in ("d64", "d16")]),
+    ]
+    # The curve starts at the full model with its pretraining, also if that is not the oracle.
+    rows = [replace(ROWS[0], reference=True), replace(ROWS[1], reference=False), *reduced[:2]]
+    assert curves("figure6", rows).series[0].experiments[0] == rows[1]
+    by_distance = [
+        row("figure12", f"a/{alignment}/{d}/kmeans-cosine-0.05/mlm")
+        for alignment in (CLSA, NUMBERS)
+        for d in ("dfull", "d16")
+    ]
+    assert legends("figure12", [*ROWS, *by_distance]) == ["cosine, emoji", "cosine, numbers"]
+
+
+def test_bars_with_the_same_lexicons_are_named():
+    rows = [
+        row("figure11", f"a/{CLSA}/dfull/kmeans-cosine-{ratio}/{pretraining}")
+        for ratio, pretraining in ((0.05, "mlm"), (0.05, "asis"), (0.4, "mlm"))
+    ]
+    assert legends("figure11", rows) == [
+        "emoji, 5%, pretrained", "emoji, 5%, not pretrained", "emoji, 40%, pretrained",
+    ]  # fmt: skip
+
+
+def test_pretrained_and_other_curves_of_a_method_have_one_colour():
+    assert len(set(labels("figure3", ROWS[:5]))) == 1
+    assert len(curves("figure3", ROWS[:5]).series) == 2
+
+
+def test_an_experiment_of_two_figures_is_one_point_and_a_start_is_no_curve_of_its_own():
+    shown = [row("figure4", f"a/{CLSA}/dfull/{g}/mlm") for g in ("ungrouped", *CURVE)]
+    again = row("figure3", f"a/{CLSA}/dfull/kmeans-cosine-0.4/mlm")
+    (series,) = curves("figure4", [*shown, again]).series
+    assert [r.recipe.ratio for r in series.experiments] == [1.0, 0.4, 0.05]
+    assert curves("figure4", shown[:1]).series == ()
+
+
+def test_the_caption_of_figure_9_names_the_training_language():
+    caption = Path(__file__).resolve().parents[2] / "workflow/report/figure_curves.rst"
+    text = Template(caption.read_text(encoding="utf-8")).render(
+        snakemake=SimpleNamespace(
+            wildcards=SimpleNamespace(figure="figure9"),
+            params=SimpleNamespace(rows=[{"training": "deu"}] * 2),
+            config={"seeds": [1], "significance": {"confidence": 0.95}},
+        )
+    )
+    assert "trained on one language only (deu), by grouping ratio" in text
 
 
 def test_controls_are_drawn_with_the_other_methods():

@@ -6,14 +6,15 @@ the table has no curves, and is not drawn.
 """
 
 import difflib
+import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.study.experiments import Experiment
-from semantic_tokens.study.recipe import METHOD_NAMES, PATTERNS, Recipe
+from semantic_tokens.study.recipe import METHOD_NAMES, Recipe
 
 #: A placeholder in labels for the dimension of the backbone's word embeddings.
 FULL_DIMENSION = "{D}"
@@ -39,7 +40,7 @@ class Series:
 
     Attributes:
         label: its name in the legend.
-        colour: a number; variants of a curve have the same colour.
+        colour: a number; curves with the same label have the same colour.
         experiments: its points.
     """
 
@@ -60,8 +61,8 @@ class Curves:
         series: in the order of the legend; empty if the table lacks the figure's experiments.
         x: ``ratio`` (grouping ratio), ``parameters`` (relative number of word-embedding parameters)
             or ``dimension`` (for Figure 12 with a single ratio).
-        oracle: the experiment to which the bands and the top line are relative; None if backbones
-            differ.
+        oracle: the experiment to which the bands and the top line are relative; None if an
+            experiment has another backbone or training.
     """
 
     series: tuple[Series, ...]
@@ -119,121 +120,135 @@ def language_pairs(kinds: Iterable[str]) -> list[tuple[str, str, str]]:
 
 
 def _figure3(rows: Sequence[Experiment]) -> Curves:
-    names = {"kmeans-cosine": ("SG", 0), "firstk": ("First-k", 1)}
+    colours = {"kmeans-cosine": 0, "firstk": 1}
 
-    def series_of(row: Experiment) -> tuple[str, int] | None:
-        return names.get(row.recipe.grouping_without_ratio)
+    def name_of(row: Experiment) -> tuple[str, int]:
+        return _method(row), colours.get(row.recipe.grouping_without_ratio, 0)
 
-    return Curves(
-        _by_ratio(rows, _of(rows, "figure3"), series_of), "ratio", reference_of_main(rows)
-    )
+    groups = _by_ratio(rows, _of(rows, "figure3"))
+    return _with_oracle(_named(groups, name_of, told=["method"]), "ratio", reference_of_main(rows))
 
 
 def _figure4(rows: Sequence[Experiment]) -> Curves:
-    unaligned = [row for row in _of(rows, "figure3") if row.recipe.grouping_method == "kmeans"]
-    aligned = _of(rows, "figure4")
+    aligned = _grouped(rows, "figure4")
+    backbones = {row.recipe.backbone for row in aligned}
+    unaligned = [
+        row
+        for row in _of(rows, "figure3")
+        if row.recipe.grouping_method == "kmeans" and row.recipe.backbone in backbones
+    ]
 
-    def series_of(row: Experiment) -> tuple[str, int]:
-        return ("SG with CLSA", 2) if row.recipe.is_aligned else ("SG", 0)
+    def name_of(row: Experiment) -> tuple[str, int]:
+        return (f"{_method(row)} with CLSA", 2) if row.recipe.is_aligned else (_method(row), 0)
 
-    shown = [*aligned, *unaligned] if aligned else []
-    return Curves(_by_ratio(rows, shown, series_of), "ratio", reference_of_main(rows))
+    series = _named(_by_ratio(rows, [*aligned, *unaligned]), name_of, told=["method", "alignment"])
+    return _with_oracle(series, "ratio", reference_of_main(rows))
 
 
 def _figure5(rows: Sequence[Experiment]) -> Curves:
-    reduced = _of(rows, "figure5")
-    full = [row for row in _of(rows, "figure4") if row.recipe.is_pretrained]
-    dimensions = sorted({row.recipe.dimension_number or 0 for row in reduced}, reverse=True)
+    reduced = _grouped(rows, "figure5")
+    backbones = {row.recipe.backbone for row in reduced}
+    full = [
+        row
+        for row in _of(rows, "figure4")
+        if row.recipe.is_pretrained and row.recipe.backbone in backbones
+    ]
+    shown = [*full, *reduced]
+    dimensions = sorted({row.recipe.dimension_number or 0 for row in shown}, reverse=True)
 
-    def series_of(row: Experiment) -> tuple[str, int]:
+    def name_of(row: Experiment) -> tuple[str, int]:
         number = row.recipe.dimension_number
         if number is None:
             return (f"d = {FULL_DIMENSION}", 2)
         return (f"d = {number}", 3 + dimensions.index(number))
 
-    shown = [*full, *reduced] if reduced else []
-    return Curves(_by_ratio(rows, shown, series_of), "ratio", reference_of_main(rows))
+    series = _named(_by_ratio(rows, shown), name_of, told=["dimension"])
+    return _with_oracle(series, "ratio", reference_of_main(rows))
 
 
 def _figure6(rows: Sequence[Experiment]) -> Curves:
-    reduced = _of(rows, "figure6")
-    oracle = reference_of_main(rows)
-    if not reduced:
-        return Curves((), "parameters")
-    if oracle is not None:
-        reduced = [oracle, *reduced]
-    found = [Series("DR", 5, tuple(reduced))]
-    grouped = _of(rows, "figure5")
-    if grouped:
-        smallest = min(row.recipe.dimension_number or 0 for row in grouped)
-        shown = [row for row in grouped if row.recipe.dimension_number == smallest]
-        found += _by_ratio(rows, shown, lambda row: (f"SG, d = {smallest}", 4))
-    return Curves(tuple(found), "parameters", oracle)
+    ungrouped = _ungrouped(rows)
+    by_size = _along("dimension", [row for row in _of(rows, "figure6") if _is_reduced(row)])
+    for members in by_size:
+        first = members[0]
+        full = ungrouped.get((replace(first.recipe, dimension="dfull"), first.training))
+        members[:0] = [] if full is None else [full]
+    grouped = [row for row in _grouped(rows, "figure5") if _is_reduced(row)]
+    smallest = min((row.recipe.dimension_number or 0 for row in grouped), default=0)
+    shown = [row for row in grouped if row.recipe.dimension_number == smallest] if by_size else []
+
+    def name_of(row: Experiment) -> tuple[str, int]:
+        return (f"SG, d = {smallest}", 4) if row.recipe.has_ratio else ("DR", 5)
+
+    series = _named(
+        [*by_size, *_by_ratio(rows, shown)],
+        name_of,
+        told=["alignment", "method"],
+        unnamed=[*_DRAWN, "dimension"],
+    )
+    return _with_oracle(series, "parameters", reference_of_main(rows))
 
 
 def _figure7(rows: Sequence[Experiment]) -> Curves:
-    others = [r for r in _of(rows, "figure7") if r.recipe.grouping_method != "ungrouped"]
-    main = [row for row in _of(rows, "figure4") if not row.recipe.is_pretrained]
+    others = _grouped(rows, "figure7")
+    main = [row for row in _grouped(rows, "figure4") if not row.recipe.is_pretrained]
     shown = [*main, *others] if others else []
     backbones = list(dict.fromkeys(row.recipe.backbone for row in shown))
 
-    def series_of(row: Experiment) -> tuple[str, int]:
+    def name_of(row: Experiment) -> tuple[str, int]:
         return row.recipe.backbone, (0, 1, 3, 4, 5, 2)[backbones.index(row.recipe.backbone) % 6]
 
-    return Curves(_by_ratio(rows, shown, series_of), "ratio")
+    return Curves(_named(_by_ratio(rows, shown), name_of, told=["backbone"]), "ratio")
 
 
 def _figure9(rows: Sequence[Experiment]) -> Curves:
     shown = _of(rows, "figure9")
-    grouped = [row for row in shown if row.recipe.grouping_method == "kmeans"]
+    grouped = _grouped(rows, "figure9")
     alignments = {row.recipe.alignment for row in grouped}
     ungrouped = [row for row in shown if row.recipe.grouping_method == "ungrouped"]
     # An oracle with the alignment of the curve, so that they differ only in grouping.
     ungrouped.sort(key=lambda row: row.recipe.alignment not in alignments)
-    oracle = ungrouped[0] if ungrouped else None
-    return Curves(_by_ratio(shown, grouped, lambda row: ("SG, zero-shot", 2)), "ratio", oracle)
+    series = _named(
+        _by_ratio(shown, grouped), lambda row: (f"{_method(row)}, zero-shot", 2), told=["method"]
+    )
+    return _with_oracle(series, "ratio", ungrouped[0] if ungrouped else None)
 
 
 def _figure11(rows: Sequence[Experiment]) -> Curves:
-    """One series per alignment, with one experiment each, after the unaligned model."""
-    found = []
+    """One series per experiment, the unaligned model first."""
     shown = sorted(_of(rows, "figure11"), key=lambda row: row.recipe.is_aligned)
-    for number, row in enumerate(shown):
-        found.append(Series(alignment_name(row.recipe), number, (row,)))
-    return Curves(tuple(found), "ratio", reference_of_main(rows) if found else None)
+    series = _named(
+        [[row] for row in shown],
+        lambda row: (alignment_name(row.recipe), shown.index(row)),
+        told=["alignment"],
+        unnamed=[],
+    )
+    return Curves(series, "ratio", reference_of_main(rows) if series else None)
 
 
 def _figure12(rows: Sequence[Experiment]) -> Curves:
     shown = _of(rows, "figure12")
     names = {"kmeans-cosine": "cosine", "kmeans-euclidean": "Euclidean"}
-    oracle = reference_of_main(rows)
-    if len({row.recipe.ratio for row in shown}) > 1:
-        return Curves(_by_distance(shown, names), "ratio", oracle)
-    found = [
-        Series(name, number, points)
-        for number, (method, name) in enumerate(names.items())
-        if (points := tuple(row for row in shown if row.recipe.grouping_without_ratio == method))
-    ]
-    return Curves(tuple(found), "dimension", oracle if found else None)
-
-
-def _by_distance(shown: Sequence[Experiment], names: dict[str, str]) -> tuple[Series, ...]:
-    """One curve per distance and dimension, by ratio, without the ungrouped model, which has no
-    distance."""
     dimensions = list(dict.fromkeys(row.recipe.dimension_number for row in shown))
-    found = []
-    for place, number in enumerate(dimensions):
-        for offset, (method, name) in enumerate(names.items()):
-            points = tuple(
-                row
-                for row in shown
-                if row.recipe.dimension_number == number
-                and row.recipe.grouping_without_ratio == method
-            )
-            size = FULL_DIMENSION if number is None else number
-            if points:
-                found.append(Series(f"{name}, d = {size}", 2 * place + offset, points))
-    return tuple(found)
+    is_by_ratio = len({row.recipe.ratio for row in shown}) > 1
+
+    def name_of(row: Experiment) -> tuple[str, int]:
+        method, number = row.recipe.grouping_without_ratio, row.recipe.dimension_number
+        offset = list(names).index(method)
+        if not is_by_ratio:
+            return names[method], offset
+        size = FULL_DIMENSION if number is None else number
+        return f"{names[method]}, d = {size}", 2 * dimensions.index(number) + offset
+
+    # The ungrouped model has no distance, so no curve starts at it.
+    groups = _along(
+        "ratio" if is_by_ratio else "dimension", sorted(shown, key=lambda row: name_of(row)[1])
+    )
+    if is_by_ratio:
+        series = _named(groups, name_of, told=["method", "dimension"])
+        return _with_oracle(series, "ratio", reference_of_main(rows))
+    series = _named(groups, name_of, told=["method"], unnamed=[*_DRAWN, "dimension"])
+    return _with_oracle(series, "dimension", reference_of_main(rows))
 
 
 def controlled(rows: Sequence[Experiment]) -> list[Experiment]:
@@ -260,16 +275,15 @@ def _controls(rows: Sequence[Experiment]) -> Curves:
         "kmeans-cosine": 0, "firstk": 1, "random": 3, "frequency": 4, "kmeans-weighted": 6,
     }  # fmt: skip
 
-    def series_of(row: Experiment) -> tuple[str, int]:
+    def name_of(row: Experiment) -> tuple[str, int]:
         method = row.recipe.grouping_without_ratio
         name = METHOD_NAMES[method]
         if row.recipe.is_aligned:
             return f"{name} after CLSA", 2 if method == "kmeans-cosine" else 5
         return name, colours.get(method, 5)
 
-    shown = controlled(rows)
-    oracle = reference_of_main(rows) if shown else None
-    return Curves(_by_ratio(rows, shown, series_of), "ratio", oracle)
+    series = _named(_by_ratio(rows, controlled(rows)), name_of, told=["method", "alignment"])
+    return _with_oracle(series, "ratio", reference_of_main(rows))
 
 
 _FIGURES: dict[str, Callable[[Sequence[Experiment]], Curves]] = {
@@ -349,30 +363,102 @@ def _of(rows: Iterable[Experiment], figure: str) -> list[Experiment]:
     return [row for row in rows if row.figure == figure]
 
 
-def _by_ratio(
-    rows: Sequence[Experiment],
-    shown: Sequence[Experiment],
-    series_of: Callable[[Experiment], tuple[str, int] | None],
+def _grouped(rows: Iterable[Experiment], figure: str) -> list[Experiment]:
+    return [row for row in _of(rows, figure) if row.recipe.has_ratio]
+
+
+def _is_reduced(row: Experiment) -> bool:
+    return row.recipe.dimension_number is not None
+
+
+def _method(row: Experiment) -> str:
+    """The grouping method; ``SG`` as in the paper for K-Means by cosine."""
+    method = row.recipe.grouping_without_ratio
+    return "SG" if method == "kmeans-cosine" else METHOD_NAMES[method]
+
+
+#: The parts in which curves or bars may differ, and how a label names them.
+_PARTS: dict[str, Callable[[Experiment], str]] = {
+    "backbone": lambda row: row.recipe.backbone,
+    "alignment": lambda row: alignment_name(row.recipe),
+    "dimension": lambda row: f"{row.recipe.dimension_number or 'all'} dimensions",
+    "method": lambda row: METHOD_NAMES[row.recipe.grouping_without_ratio],
+    "ratio": lambda row: f"{100 * row.recipe.ratio:.3g}%",
+    "pretraining": lambda row: "pretrained" if row.recipe.is_pretrained else "not pretrained",
+    "training": lambda row: f"trained on {row.training.replace('-', ' ')}",
+}
+
+#: The parts that a curve shows as its x and its dashes.
+_DRAWN = ("ratio", "pretraining")
+
+
+def _named(
+    groups: Sequence[Sequence[Experiment]],
+    name_of: Callable[[Experiment], tuple[str, int]],
+    *,
+    told: Collection[str],
+    unnamed: Collection[str] = _DRAWN,
 ) -> tuple[Series, ...]:
-    """One series per recipe without its ratio. It starts at the ungrouped model if the table has
-    one: with the alignment of the series, else unaligned."""
-    ungrouped = {
-        (row.recipe, row.training): row for row in rows if row.recipe.grouping_method == "ungrouped"
-    }
-    found: dict[tuple[Any, ...], list[Experiment]] = {}
-    for row in shown:
-        if series_of(row) is not None:
-            parts = [getattr(row.recipe, part) for part in PATTERNS if part != "grouping"]
-            key = (*parts, row.recipe.grouping_without_ratio, row.training)
-            found.setdefault(key, []).append(row)
+    """One series per group of experiments. Its label also names the parts in which the figure's
+    series differ, and another label has another colour.
+
+    Args:
+        name_of: the name and the colour of an experiment's series, if no part needs to be named.
+        told: parts that these names tell; they are named if they differ in series with one name.
+        unnamed: parts that labels do not name: those that a curve itself shows.
+    """
+    shown = [group[-1] for group in groups]  # the first may be an ungrouped model
+    names = [name_of(row) for row in shown]
+    free = (n for n in itertools.count() if n not in {colour for _, colour in names})
+    colours: dict[str, int] = {}
     series = []
-    for members in found.values():
+    for group, row, (name, colour) in zip(groups, shown, names, strict=True):
+        label = name
+        alike = [other for other, (same, _) in zip(shown, names, strict=True) if same == name]
+        for part, text_of in _PARTS.items():
+            compared = alike if part in told else shown
+            if part not in unnamed and len({text_of(other) for other in compared}) > 1:
+                label += f", {text_of(row)}"
+        if label not in colours:
+            colours[label] = next(free) if colour in colours.values() else colour
+        series.append(Series(label, colours[label], tuple(group)))
+    return tuple(series)
+
+
+def _with_oracle(series: tuple[Series, ...], x: str, oracle: Experiment | None) -> Curves:
+    """The curves of a figure, with the oracle if they all have its backbone and training."""
+    shown = {(row.recipe.backbone, row.training) for s in series for row in s.experiments}
+    if oracle is None or shown != {(oracle.recipe.backbone, oracle.training)}:
+        return Curves(series, x)
+    return Curves(series, x, oracle)
+
+
+def _along(x: str, shown: Iterable[Experiment]) -> list[list[Experiment]]:
+    """The experiments, each once, in groups that differ in nothing but x, which is ``ratio`` or
+    ``dimension``."""
+    found: dict[tuple[Recipe, str, str], list[Experiment]] = {}
+    for row in {(row.recipe, row.training): row for row in shown}.values():
+        method = row.recipe.grouping_without_ratio
+        same = {"ratio": {"grouping": "ungrouped"}, "dimension": {"dimension": "dfull"}}[x]
+        found.setdefault((replace(row.recipe, **same), method, row.training), []).append(row)
+    return list(found.values())
+
+
+def _ungrouped(rows: Iterable[Experiment]) -> dict[tuple[Recipe, str], Experiment]:
+    """Recipe and training -> the ungrouped model."""
+    return {(row.recipe, row.training): row for row in rows if row.recipe.grouping == "ungrouped"}
+
+
+def _by_ratio(rows: Sequence[Experiment], shown: Iterable[Experiment]) -> list[list[Experiment]]:
+    """The grouped experiments as curves over the ratio. A curve starts at the ungrouped model if
+    the table has one: with the alignment of the curve, else unaligned."""
+    ungrouped = _ungrouped(rows)
+    groups = _along("ratio", (row for row in shown if row.recipe.has_ratio))
+    for members in groups:
         members.sort(key=lambda row: -row.recipe.ratio)
         first = members[0]
         starts = [replace(first.recipe, grouping="ungrouped")]
         starts.append(replace(starts[0], alignment="unaligned"))
         start = next((s for r in starts if (s := ungrouped.get((r, first.training)))), None)
-        points = members if start is None else [start, *members]
-        label, colour = series_of(first) or ("", 0)
-        series.append(Series(label, colour, tuple(points)))
-    return tuple(series)
+        members[:0] = [] if start is None else [start]
+    return groups
