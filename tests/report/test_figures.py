@@ -430,6 +430,30 @@ def test_bands_and_curves_are_distinguishable_in_grey():
     assert max(luma(colour) for colour, _ in style.LINES) < bands[-1] - 0.07
 
 
+def test_repeated_colours_have_other_markers():
+    rows = [
+        experiment
+        for backbone in "abcdefghij"
+        for experiment in both("figure7", f"{backbone}/{CLSA}/dfull/kmeans-cosine-{{ratio}}/asis")
+    ]
+    looks = [style.line(colour) for _, colour in labels("figure7", rows)]
+    assert len(set(looks)) == 10
+    assert [style.line(number) for number in range(len(style.LINES))] == list(style.LINES)
+    figure = draw_curves(
+        curves("figure7", rows).as_dict(),
+        [NER],
+        even_scores([r.as_dict() for r in rows], ["ner"], [1], lambda *_: {"eng": 0.5}),
+        dict.fromkeys("abcdefghij", 64),
+    )
+    drawn = {
+        (line.get_color(), line.get_marker())
+        for line in figure.axes[0].lines
+        if line.get_marker() not in ("None", "_", "|")
+    }
+    handles = {(h.get_color(), h.get_marker()) for h in figure.legends[0].get_lines()}
+    assert set(looks) <= drawn and set(looks) <= handles
+
+
 def test_tick_labels_do_not_overlap_and_prefer_the_first_curve():
     rows = [row("figure6", f"a/unaligned/d{d}/ungrouped/mlm") for d in (64, 16, 4, 1)]
     rows += [row("figure5", f"a/{CLSA}/d16/kmeans-cosine-{r}/mlm") for r in (0.4, 0.2, 0.1, 0.05)]

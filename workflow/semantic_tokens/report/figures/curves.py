@@ -113,7 +113,7 @@ def _draw_series(
     scores: Scores,
 ) -> None:
     """Draw one curve: its line, the interval of each point, and its markers."""
-    colour, marker = style.LINES[series["colour"] % len(style.LINES)]
+    colour, marker = style.line(series["colour"])
     points = [scores.of(row, task) for row, task in cells]
     values = [point.value for point in points]
     axes.errorbar(
@@ -179,7 +179,7 @@ def _line_handles(shown: Mapping[str, Any], full_dimension: Mapping[str, int]) -
     handles: list[Any] = []
     for series in shown["series"]:
         backbone = series["experiments"][0]["backbone"]
-        colour, marker = style.LINES[series["colour"] % len(style.LINES)]
+        colour, marker = style.line(series["colour"])
         name = series["label"].replace(FULL_DIMENSION, str(full_dimension[backbone]))
         if len({s["pretrained"] for s in shown["series"]}) > 1:
             name += ", pretrained" if series["pretrained"] else ", not pretrained"

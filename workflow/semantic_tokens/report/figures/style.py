@@ -27,6 +27,17 @@ LINES = (
     ("#7b4a9c", "P"),  # purple
 )
 
+
+def line(number: int) -> tuple[str, str]:
+    """The colour and the marker of a curve. Colours are repeated with other markers.
+
+    >>> line(0), line(len(LINES))
+    (('#1f5fa8', 'o'), ('#1f5fa8', 'X'))
+    """
+    again, place = divmod(number, len(LINES))
+    return LINES[place][0], LINES[(place + again) % len(LINES)][1]
+
+
 #: Backgrounds by relative performance in percent: lower bound, colour. They become darker in order,
 #: so that they differ in greyscale, and are lighter than all curves.
 BANDS = ((90.0, "#edf6e9"), (70.0, "#f7df98"), (50.0, "#eec0ab"), (-100.0, "#d09a8f"))
