@@ -5,6 +5,7 @@ from semantic_tokens.study.figures import (
     controlled,
     curves,
     language_pairs,
+    language_rows,
     main_backbone,
     reference_of_main,
 )
@@ -53,17 +54,12 @@ CURVES = {
     for figure in [*(f"figure{number}" for number in (3, 4, 5, 6, 7, 9, 11, 12)), "controls"]
     if (shown := curves(figure, EXPERIMENTS)).series
 }
-# Figure 10: grouped and pretrained, like the oracle. It needs an oracle, and two tasks of the compared
-# kinds.
-LANGUAGE_ROWS = [
-    row
-    for row in EXPERIMENTS
-    if row.figure == "figure3"
-    and row.recipe.grouping_method == "kmeans"
-    and row.recipe.is_pretrained
-    and reference_of_main(EXPERIMENTS)
-    and language_pairs(config["tasks"][task]["kind"] for task in TASKS)
-]
+# Figure 10 needs two tasks of the compared kinds.
+LANGUAGE_ROWS = (
+    language_rows(EXPERIMENTS)
+    if language_pairs(config["tasks"][task]["kind"] for task in TASKS)
+    else []
+)
 # The pretrained models, each once, those with more groups first.
 PRETRAINED = sorted(
     {row.recipe for row in EXPERIMENTS if row.recipe.is_pretrained}, key=by_grouping

@@ -36,7 +36,7 @@ from semantic_tokens.report.figures.languages import (
 from semantic_tokens.report.figures.pipelines import draw_pipelines, pipelines
 from semantic_tokens.report.figures.pretraining import draw_pretraining, read_steps, running_mean
 from semantic_tokens.study.experiments import Experiment
-from semantic_tokens.study.figures import by_grouping, check_figures, curves
+from semantic_tokens.study.figures import by_grouping, check_figures, curves, language_rows
 from semantic_tokens.study.recipe import Recipe
 
 NER = ScoredTask("ner", "token_classification", "f1")
@@ -300,6 +300,18 @@ def test_bars_with_the_same_lexicons_are_named():
     assert legends("figure11", rows) == [
         "emoji, 5%, pretrained", "emoji, 5%, not pretrained", "emoji, 40%, pretrained",
     ]  # fmt: skip
+
+
+def test_figure10_has_one_experiment_of_the_main_backbone_per_ratio():
+    others = [
+        *both("figure3", "b/unaligned/dfull/kmeans-cosine-{ratio}/mlm"),
+        *both("figure3", "a/unaligned/dfull/kmeans-euclidean-{ratio}/mlm"),
+        *both("figure3", "a/unaligned/d64/kmeans-cosine-{ratio}/mlm"),
+        *both("figure3", f"a/{CLSA}/dfull/kmeans-cosine-{{ratio}}/mlm"),
+        *both("figure3", "a/unaligned/dfull/kmeans-cosine-{ratio}/mlm", training="eng"),
+    ]
+    assert language_rows([*others, *ROWS]) == ROWS[2:4]
+    assert language_rows([*others, *ROWS[2:]]) == []  # no oracle
 
 
 def test_pretrained_and_other_curves_of_a_method_have_one_colour():

@@ -119,6 +119,22 @@ def language_pairs(kinds: Iterable[str]) -> list[tuple[str, str, str]]:
     return [(group, a, b) for group, a, b in PAIRS if {a, b} <= known]
 
 
+def language_rows(rows: Sequence[Experiment]) -> list[Experiment]:
+    """The experiments of Figure 10: the oracle's unaligned K-Means groupings by cosine, pretrained,
+    one for each ratio. Empty without an oracle."""
+    oracle = reference_of_main(rows)
+    if oracle is None:
+        return []
+    shown = Recipe(oracle.recipe.backbone, pretraining="mlm")
+    return [
+        row
+        for row in _of(rows, "figure3")
+        if row.recipe.grouping_without_ratio == "kmeans-cosine"
+        and row.recipe == replace(shown, grouping=row.recipe.grouping)
+        and row.training == oracle.training
+    ]
+
+
 def _figure3(rows: Sequence[Experiment]) -> Curves:
     colours = {"kmeans-cosine": 0, "firstk": 1}
 
