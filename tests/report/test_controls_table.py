@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,42 @@ def test_the_page_distinguishes_better_from_worse_and_marks_chance(
     written = pd.read_csv(tmp_path / "c.csv")
     assert written["nli_accuracy_low"].tolist() == [0.6, 0.65, 0.7, 0.55, 0.5]
     assert math.isnan(written.loc[0, "nli_accuracy_minus_kmeans"])
+
+
+def test_rows_that_differ_in_lexicons_dimension_or_training_are_told_apart(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    paths = [
+        "b/clsa-muse/dfull/kmeans-cosine-0.4/asis",
+        "b/clsa-emoji/dfull/kmeans-cosine-0.4/asis",
+        "b/unaligned/dfull/random-0.05/asis",
+        "b/unaligned/d16/random-0.05/asis",
+    ]
+    rows = [*map(row, paths), {**row(paths[2]), "training": "deu"}]
+    values = dict(zip(paths, [0.5, 0.6, 0.7, 0.8], strict=True))
+    scores = even_scores(
+        [ORACLE, *rows], ["nli"], [1],
+        lambda r, *_: {"eng": values.get("/".join(r[part] for part in PARTS), 0.9), "deu": 0.5},
+    )  # fmt: skip
+    found = controls(rows, [NLI], scores, oracle=ORACLE, full_dimension={"b": 64})
+    parts = ["method", "clsa", "ratio", "pretrain", "alignment", "dim", "training"]
+    assert not found.duplicated(parts).any()
+    assert found[["method", "alignment", "dim", "grouping", "training"]].values.tolist() == [
+        ["K-Means", "clsa-emoji", 64, "kmeans-cosine-0.4", "all-languages"],
+        ["K-Means", "clsa-muse", 64, "kmeans-cosine-0.4", "all-languages"],
+        ["random groups", "unaligned", 64, "random-0.05", "all-languages"],
+        ["random groups", "unaligned", 16, "random-0.05", "all-languages"],
+        ["random groups", "unaligned", 64, "random-0.05", "deu"],
+    ]
+
+    def heads(shown: pd.DataFrame) -> list[str]:
+        page = tmp_path / "c.html"
+        write_controls(shown, [NLI], tmp_path / "c.csv", page, title="", confidence=0.95)
+        first, _, _ = page.read_text(encoding="utf-8").partition("</thead>")
+        return re.findall(r"<th[^>]*>([^<]*)</th>", first)
+
+    assert heads(found)[:7] == parts
+    assert heads(table)[:5] == [*parts[:4], "nli (Accuracy)"]  # nothing else differs
 
 
 def test_standard_deviations_over_seeds_are_in_the_file(tmp_path: Path) -> None:

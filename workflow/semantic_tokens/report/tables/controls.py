@@ -13,7 +13,12 @@ import pandas as pd
 from semantic_tokens.evaluation.scores import Estimate, Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask, percent
 from semantic_tokens.report.pages import Section, write_csv, write_page
-from semantic_tokens.report.tables.table5 import PERC_DECIMALS, SPREADS, identity
+from semantic_tokens.report.tables.table5 import (
+    PERC_DECIMALS,
+    REST_OF_RECIPE,
+    SPREADS,
+    whole_identity,
+)
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import METHOD_NAMES
 
@@ -21,6 +26,7 @@ from semantic_tokens.study.recipe import METHOD_NAMES
 COMPARED_WITH = "kmeans-cosine"
 
 _DIFFERENCE = "_minus_kmeans"
+_IDENTITY = ("clsa", "ratio", "pretrain", "dim", *REST_OF_RECIPE)
 
 
 def controls(
@@ -39,20 +45,20 @@ def controls(
         full_dimension: backbone -> D.
 
     Returns:
-        ``method``, ``clsa``, ``ratio``, ``pretrain``; for each task ``{task}_{metric}``, its
-        interval ``…_low`` and ``…_high``, ``…_std`` with several seeds, ``…_std_replicates`` with
-        several replicates, ``…_perc``, ``…_above_chance``, and
-        ``…_minus_kmeans``, the score minus that of unaligned K-Means at the same ratio and
-        pretraining, with ``…_minus_kmeans_low`` and ``…_high``; NaN if that was not trained, and
-        for K-Means itself.
+        ``method``, ``clsa``, ``ratio``, ``pretrain``; ``dim``, ``alignment``, ``grouping`` and
+        ``training``, as in Table 5; for each task ``{task}_{metric}``, its interval ``…_low`` and
+        ``…_high``, ``…_std`` with several seeds, ``…_std_replicates`` with several replicates,
+        ``…_perc``, ``…_above_chance``, and ``…_minus_kmeans``, the score minus that of unaligned
+        K-Means at the same ratio, pretraining, dimension and training, with
+        ``…_minus_kmeans_low`` and ``…_high``; NaN if that was not trained, and for K-Means itself.
     """
     by_name = {experiment_name(row): row for row in rows}
     lines = []
     for name, row in by_name.items():
         recipe = recipe_of(row)
-        who = identity(row, full_dimension)
+        who = whole_identity(row, full_dimension)
         line: dict[str, Any] = {"method": METHOD_NAMES[recipe.grouping_without_ratio]}
-        line |= {part: who[part] for part in ("clsa", "ratio", "pretrain")}
+        line |= {part: who[part] for part in _IDENTITY}
         plain = {"alignment": "unaligned", "grouping": f"{COMPARED_WITH}-{recipe.ratio:g}"}
         other = experiment_name({**row, **plain})
         for task in tasks:
@@ -74,9 +80,8 @@ def controls(
         lines.append(line)
     table = pd.DataFrame(lines)
     table["place"] = table["method"].map(list(METHOD_NAMES.values()).index)
-    table = table.sort_values(
-        ["pretrain", "place", "clsa", "ratio"], ascending=[True, True, True, False], kind="stable"
-    )
+    order = ["pretrain", "place", "clsa", "alignment", "training", "dim", "ratio"]
+    table = table.sort_values(order, ascending=[True] * 5 + [False] * 2, kind="stable")
     return table.drop(columns="place").reset_index(drop=True)
 
 
@@ -119,34 +124,40 @@ def write_controls(
     )
 
 
+def _shown_identity(table: pd.DataFrame) -> list[str]:
+    """The columns that tell the rows of a page apart."""
+    shown = ["method", "clsa", "ratio", "pretrain"]
+    if table.loc[table["clsa"] == "yes", "alignment"].nunique() > 1:
+        shown.append("alignment")
+    return shown + [name for name in ("dim", "training") if table[name].nunique() > 1]
+
+
 def _section(
     table: pd.DataFrame, tasks: Sequence[ScoredTask], heading: str, part: str, sign: str = ""
 ) -> Section:
     """A table with one text cell per task: the number and its interval."""
     shown = []
-    for line in table.to_dict("records"):
-        cells = {name: line[name] for name in ("method", "clsa", "ratio", "pretrain")}
+    identity, lines = _shown_identity(table), table.to_dict("records")
+    for line in lines:
+        cells = {name: line[name] for name in identity}
         for task in tasks:
             value, low, high = (line[f"{task.column}{part}{e}"] for e in ("", "_low", "_high"))
             numbers = [f"{number:{sign}.{task.shown_decimals}f}" for number in (value, low, high)]
             mark = "°" if not part and line[f"{task.column}_above_chance"] == "no" else ""
             cells[task.column] = f"{numbers[0]}{mark} ({numbers[1]} to {numbers[2]})"
         shown.append(cells)
-    bounds = {
-        (line["method"], line["clsa"], line["ratio"], line["pretrain"]): line
-        for line in table.to_dict("records")
-    }
+    bounds = {tuple(line[name] for name in identity): line for line in lines}
 
     def classes(row: dict[str, Any], column: str) -> str:
         if not part or column not in {task.column for task in tasks}:
             return ""
-        line = bounds[row["method"], row["clsa"], row["ratio"], row["pretrain"]]
+        line = bounds[tuple(row[name] for name in identity)]
         if line[f"{column}{part}_low"] > 0:
             return "green"
         return "red" if line[f"{column}{part}_high"] < 0 else ""
 
     heads = {task.column: f"{task.name} ({task.metric_name})" for task in tasks}
-    columns = ["method", "clsa", "ratio", "pretrain", *heads]
+    columns = [*identity, *heads]
     return Section(
         pd.DataFrame(shown, columns=columns), heading, "", {"ratio": ".0%"}, heads, classes
     )
