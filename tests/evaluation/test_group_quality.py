@@ -242,6 +242,18 @@ def test_the_figure_shows_every_curve_with_its_intervals_in_every_panel() -> Non
         assert colours[0] == colours[1] != colours[2]
 
 
+def test_curves_of_several_alignments_have_their_own_look() -> None:
+    table = quality_table().query("alignment != 'clsa-n'")
+    others = [
+        table[table["alignment"] == "clsa-m"].assign(alignment=f"clsa-{name}") for name in "nopq"
+    ]
+    figure = draw_group_quality(pd.concat([table, *others]))
+    lines = {bar.get_label(): bar[0] for bar in figure.axes[0].containers}
+    assert len(lines) == 12 and "K-Means with CLSA (n)" in lines
+    looks = {(x.get_color(), x.get_linestyle(), x.get_marker()) for x in lines.values()}
+    assert len(looks) == 12
+
+
 def test_the_table_and_page_have_intervals(tmp_path: Path) -> None:
     embeddings = torch.eye(6)
     folder = tmp_path / "backbone/unaligned/dfull"

@@ -19,6 +19,8 @@ METHODS = {
     "frequency": ("by frequency", 4),
     "random": ("random", 1),
 }
+#: The lines of aligned curves, one for each alignment.
+DASHES = ("--", ":", "-.")
 #: Column -> the panel's title.
 PANELS = {
     "together": "translations in one group",
@@ -74,10 +76,14 @@ def _panel(axes: Axes, curves: Mapping[tuple[str, str], pd.DataFrame], column: s
     aligned = [alignment for alignment in alignments if alignment != "unaligned"]
     for (method, alignment), rows in curves.items():
         name, number = METHODS[method]
-        colour, marker = style.LINES[number]
+        dash = "-"
         if alignment != "unaligned":
+            place = aligned.index(alignment)
+            number += place * len(style.LINES)  # the same colour with another marker
+            dash = DASHES[place % len(DASHES)]
             recipe = Recipe("backbone", alignment)
             name += " with CLSA" + (f" ({alignment_name(recipe)})" if len(aligned) > 1 else "")
+        colour, marker = style.line(number)
         known = rows[rows[column].notna()]
         value = known[column]
         axes.errorbar(
@@ -88,7 +94,7 @@ def _panel(axes: Axes, curves: Mapping[tuple[str, str], pd.DataFrame], column: s
             capsize=2,
             color=colour,
             marker=marker,
-            linestyle="-" if alignment == "unaligned" else "--",
+            linestyle=dash,
             markerfacecolor=colour if alignment == "unaligned" else "white",
             label=name,
         )
