@@ -4,6 +4,7 @@ from semantic_tokens.study.figures import (
     by_grouping,
     controlled,
     curves,
+    inspected,
     language_pairs,
     language_rows,
     main_backbone,
@@ -64,9 +65,8 @@ LANGUAGE_ROWS = (
 PRETRAINED = sorted(
     {row.recipe for row in EXPERIMENTS if row.recipe.is_pretrained}, key=by_grouping
 )
-# Figures 8 and 13: the aligned groups with full dimension at the smallest ratio.
-ALIGNED = [row.recipe for row in EXPERIMENTS if row.figure == "figure4"]
-INSPECTED = min(ALIGNED, key=lambda recipe: recipe.ratio) if ALIGNED else None
+# Figures 8 and 13.
+INSPECTED = inspected(EXPERIMENTS)
 # The groups that the explorer looks words up in.
 EXPLORED = explored(EXPERIMENTS)
 EXPLORER = [own("results/explorer.html")] if EXPLORED else []

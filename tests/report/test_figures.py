@@ -36,7 +36,13 @@ from semantic_tokens.report.figures.languages import (
 from semantic_tokens.report.figures.pipelines import draw_pipelines, pipelines
 from semantic_tokens.report.figures.pretraining import draw_pretraining, read_steps, running_mean
 from semantic_tokens.study.experiments import Experiment
-from semantic_tokens.study.figures import by_grouping, check_figures, curves, language_rows
+from semantic_tokens.study.figures import (
+    by_grouping,
+    check_figures,
+    curves,
+    inspected,
+    language_rows,
+)
 from semantic_tokens.study.recipe import Recipe
 
 NER = ScoredTask("ner", "token_classification", "f1")
@@ -365,6 +371,46 @@ def test_a_control_of_another_backbone_than_the_oracle_is_refused():
         check_figures([*ROWS, other], config)
     # without an oracle there is no table of controls
     check_figures([other], config)
+
+
+GROUPED_FIGURES = ("figure3", "figure4", "figure5", "figure7", "figure9", "figure11")
+
+
+@pytest.mark.parametrize(
+    ("figure", "grouping", "shown"),
+    [
+        *((name, "lexicon-emoji", "ungrouped, kmeans-cosine,") for name in GROUPED_FIGURES),
+        ("controls", "lexicon-emoji", "ungrouped, kmeans-cosine,"),
+        ("figure6", "lexicon-emoji", "ungrouped, and not"),
+        ("figure6", "kmeans-cosine-0.4", "ungrouped, and not"),
+        ("figure12", "lexicon-emoji", "kmeans-cosine, kmeans-euclidean, and not"),
+        ("figure12", "ungrouped", "kmeans-cosine, kmeans-euclidean, and not"),
+    ],
+)
+def test_a_row_that_its_figure_cannot_show_is_refused(figure: str, grouping: str, shown: str):
+    config = {"experiments": "experiments.tsv", "tasks_by_figure": {}}
+    other = replace(row(figure, f"a/{CLSA}/dfull/{grouping}/mlm", training="eng"), line=9)
+    message = (
+        rf"experiments\.tsv, line 9: {figure} shows the groupings {shown}.* {grouping}; .*table4"
+    )
+    with pytest.raises(InputError, match=message):
+        check_figures([*ROWS, other], config)
+    check_figures([*ROWS, replace(other, figure="table4"), replace(other, figure="own")], config)
+
+
+def test_kmeans_groups_are_inspected():
+    others = [row("figure4", f"a/{CLSA}/dfull/{g}/asis") for g in ("ungrouped", "firstk-0.05")]
+    assert inspected(others) is None
+    found = inspected([*others, *ROWS])
+    assert found is not None and found.path == f"a/{CLSA}/dfull/kmeans-cosine-0.4/mlm"
+
+
+def test_figure9_shows_transfer_from_one_language():
+    config = {"experiments": "experiments.tsv", "tasks_by_figure": {}}
+    other = row("figure9", f"a/{CLSA}/dfull/kmeans-cosine-0.4/mlm")
+    with pytest.raises(InputError, match=r"line 0: figure9 .*`training` is all-languages; set it"):
+        check_figures([*ROWS, other], config)
+    check_figures([*ROWS, replace(other, training="eng")], config)
 
 
 def test_drawn_points_are_the_scores():

@@ -343,6 +343,7 @@ def test_rows_are_read_as_experiments(config: dict[str, Any], table: Callable[..
         Experiment("oracle", True, True, Recipe("me5"), "all-languages"),
         Experiment("figure7", False, False, recipe, "eng"),
     ]
+    assert [row.line for row in rows] == [3, 5]
     assert list(rows[1].as_dict()) == list(COLUMNS)
     assert rows[1].as_dict()["grouping"] == "kmeans-cosine-0.05"
 

@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class Experiment:
         reference: whether the backbone's relative scores are relative to this row.
         recipe: the operations that make its model.
         training: the training languages: ``all-languages``, or one language code (zero-shot).
+        line: its line in the table, for messages.
     """
 
     figure: str
@@ -65,6 +66,7 @@ class Experiment:
     reference: bool
     recipe: Recipe
     training: str
+    line: int = field(default=0, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for tables."""
@@ -127,7 +129,7 @@ def read_experiments(
         if identity in seen:
             raise InputError(f"{where}: the same experiment as line {seen[identity]}; remove one")
         seen[identity] = number
-        experiments.append(experiment)
+        experiments.append(replace(experiment, line=number))
     if not experiments:
         raise InputError(f"{path} has no experiment below its header; add a row")
     _check_references(experiments, path)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.study.experiments import Experiment
+from semantic_tokens.study.experiments import ALL_LANGUAGES, Experiment
 from semantic_tokens.study.recipe import METHOD_NAMES, Recipe
 
 #: A placeholder in labels for the dimension of the backbone's word embeddings.
@@ -117,6 +117,12 @@ def language_pairs(kinds: Iterable[str]) -> list[tuple[str, str, str]]:
     """
     known = set(kinds)
     return [(group, a, b) for group, a, b in PAIRS if {a, b} <= known]
+
+
+def inspected(rows: Sequence[Experiment]) -> Recipe | None:
+    """The groups in Figures 8 and 13: the K-Means groups of Figure 4 with the smallest ratio."""
+    found = [row.recipe for row in _of(rows, "figure4") if row.recipe.grouping_method == "kmeans"]
+    return min(found, key=lambda recipe: recipe.ratio, default=None)
 
 
 def language_rows(rows: Sequence[Experiment]) -> list[Experiment]:
@@ -315,6 +321,9 @@ _FIGURES: dict[str, Callable[[Sequence[Experiment]], Curves]] = {
 }
 
 
+#: The grouping methods of figures that do not show all of METHOD_NAMES, which have a ratio.
+_METHODS = {"figure6": ("ungrouped",), "figure12": ("kmeans-cosine", "kmeans-euclidean")}
+
 #: The values of ``figure`` that have a meaning. Other values are the user's own.
 _WITH_MEANING = (*_FIGURES, "oracle", "table4")
 
@@ -323,8 +332,10 @@ def check_figures(rows: Sequence[Experiment], config: Mapping[str, Any]) -> None
     """Check the figures of the experiments, and the config's keys for figures.
 
     Raises:
-        InputError: a figure is misspelt, or a control is of another backbone than the oracle.
+        InputError: a figure is misspelt or cannot show one of its rows, or a control is of another
+            backbone than the oracle.
     """
+    _check_shown(rows, config["experiments"])
     _check_controls(rows, config["experiments"])
     own = {row.figure for row in rows}
     for name in sorted(own):
@@ -342,6 +353,23 @@ def check_figures(rows: Sequence[Experiment], config: Mapping[str, Any]) -> None
             )
 
 
+def _check_shown(rows: Sequence[Experiment], path: str) -> None:
+    """Check that the figures can show the groupings and trainings of their rows."""
+    for row in rows:
+        where = f"{path}, line {row.line}: {row.figure} shows"
+        methods = _METHODS.get(row.figure, tuple(METHOD_NAMES))
+        if row.figure in _FIGURES and row.recipe.grouping_without_ratio not in methods:
+            raise InputError(
+                f"{where} the groupings {', '.join(methods)}, and not {row.recipe.grouping}; give "
+                "the row a `figure` of its own, or table4, which compares groupings by lexicon"
+            )
+        if row.figure == "figure9" and row.training == ALL_LANGUAGES:
+            raise InputError(
+                f"{where} transfer from one language, and `training` is {ALL_LANGUAGES}; set it to "
+                "a language, as eng, or give the row another `figure`"
+            )
+
+
 def _check_controls(rows: Sequence[Experiment], path: str) -> None:
     """Check that the controls have the main backbone, with whose oracle and K-Means they are
     compared."""
@@ -349,9 +377,9 @@ def _check_controls(rows: Sequence[Experiment], path: str) -> None:
     for row in _of(rows, "controls"):
         if main is not None and row.recipe.backbone != main:
             raise InputError(
-                f"{path}: a row with `figure` controls has backbone {row.recipe.backbone}, and "
-                f"controls are compared with the oracle of {main}; set its backbone to {main}, or "
-                "give it another `figure`"
+                f"{path}, line {row.line}: a row with `figure` controls has backbone "
+                f"{row.recipe.backbone}, and controls are compared with the oracle of {main}; set "
+                f"its backbone to {main}, or give it another `figure`"
             )
 
 
