@@ -30,6 +30,7 @@ from semantic_tokens.report.figures.groups import script_colours
 from semantic_tokens.report.figures.languages import (
     adjusted,
     correlate,
+    draw_correlations,
     relative_drops,
     task_pairs,
 )
@@ -587,6 +588,31 @@ def test_task_pairs_are_formed_by_kind():
         ("III", "reranking", "question_answering"),
     ]
     assert task_pairs(tasks[:1]) == []
+
+
+def test_correlations_leave_out_tasks_whose_oracle_is_at_chance():
+    kinds = {"rerank": "reranking", "qa": "question_answering", "qa2": "question_answering"}
+    tasks = [NER, *(ScoredTask(name, kind, "m") for name, kind in kinds.items())]
+    oracle, *grouped = (r.as_dict() for r in ROWS[1:4])
+
+    def drawn(*at_chance):
+        def by_language(experiment, task, seed):
+            whole = 0.2 if task in at_chance else 0.8
+            share = experiment["grouping"] == "ungrouped"
+            return {code: whole - 0.1 * n * (not share) for n, code in enumerate(["a", "b", "c"])}
+
+        scores = even_scores([oracle, *grouped], ["ner", *kinds], [1], by_language, chance=0.2)
+        figure = draw_correlations(grouped, oracle, tasks, scores)
+        rows = [text.get_text() for text in figure.axes[0].get_yticklabels()] if figure.axes else []
+        return rows, [text.get_text() for text in figure.texts]
+
+    assert drawn() == (["III:  rerank / qa  (3 languages)"], ["grouping ratio $r_G$"])
+    rows, notes = drawn("ner", "qa")  # Figure 10 never compares names
+    assert rows == ["III:  rerank / qa2  (3 languages)"]
+    assert notes == ["grouping ratio $r_G$\nleft out, as their oracle is at chance: qa"]
+    rows, notes = drawn("qa", "qa2")
+    assert rows == []
+    assert notes == ["no pairs of tasks\nleft out, as their oracle is at chance: qa, qa2"]
 
 
 def test_pipelines_show_steps_of_all_and_of_some_experiments():

@@ -12,7 +12,7 @@ from semantic_tokens.evaluation.scores import Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask
 from semantic_tokens.report.figures import style
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
-from semantic_tokens.study.figures import FEWEST_LANGUAGES, language_pairs
+from semantic_tokens.study.figures import FEWEST_LANGUAGES, PAIRS, language_pairs
 
 
 class Correlation(NamedTuple):
@@ -74,13 +74,21 @@ def draw_correlations(
     scores: Scores,
 ) -> Figure:
     """Three heatmaps: ρ, p, and p corrected for all tests of the figure. There is one row per pair
-    of tasks and one column per ratio.
+    of tasks and one column per ratio. A note names tasks that are left out, because the drops of an
+    oracle at chance have no meaning.
 
     Args:
         rows: one experiment per grouping ratio.
     """
     rows = sorted(rows, key=lambda row: recipe_of(row).ratio)
-    pairs = task_pairs(tasks)
+    compared = [task for task in tasks if any(task.kind in pair for _, *pair in PAIRS)]
+    at_chance = [t.name for t in compared if not scores.is_above_chance(oracle, t.name)]
+    pairs = task_pairs(task for task in compared if task.name not in at_chance)
+    note = f"left out, as their oracle is at chance: {', '.join(at_chance)}" if at_chance else ""
+    if not pairs:
+        figure = Figure(figsize=(6, 1.5))
+        figure.text(0.5, 0.5, f"no pairs of tasks\n{note}", ha="center", va="center")
+        return figure
     found = [
         [correlate(*(relative_drops(row, oracle, t, scores) for t in pair)) for row in rows]
         for _, *pair in pairs
@@ -102,7 +110,7 @@ def draw_correlations(
     title = f"p, corrected for {np.count_nonzero(~np.isnan(p_values))} tests"
     _heatmap(right, adjusted(p_values), "Oranges_r", (0.0, 1.0), title, ratios, ends)
     left.set_yticks(range(len(names)), names)
-    figure.supxlabel("grouping ratio $r_G$", fontsize=9)
+    figure.supxlabel(f"grouping ratio $r_G$\n{note}".strip(), fontsize=9)
     return figure
 
 
