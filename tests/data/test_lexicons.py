@@ -87,6 +87,17 @@ def test_cldr_names_are_read_in_every_language(
     assert {entry.source for entry in entries} == {reader}
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_names_of_the_calendar_do_not_depend_on_other_languages(order: int) -> None:
+    codes = ["ara", "deu", "eng", "ind", "jpn", "kor", "rus", "spa", "tur", "zho"][::order]
+    together = read("calendar", languages=codes)
+    assert words(together, "month:1") == {
+        "ara": ["يناير"], "deu": ["Januar"], "eng": ["January"], "ind": ["Januari"], "jpn": ["1月"],
+        "kor": ["1월"], "rus": ["январь"], "spa": ["enero"], "tur": ["Ocak"], "zho": ["一月"],
+    }  # fmt: skip
+    assert together == [entry for code in codes for entry in read("calendar", languages=[code])]
+
+
 def test_numbers_are_spelled_in_words() -> None:
     entries = read("numbers", languages=["deu", "spa", "jpn"], up_to=21)
     assert len(entries) == 3 * 22
