@@ -143,6 +143,56 @@ def test_slices_are_compared_by_their_rows(tmp_path: Path, ending: str) -> None:
             read(options | {"splits": {"train": train, "test": test}}, tmp_path, PAIRS)
 
 
+@pytest.mark.parametrize(("labels", "are_joined"), [([0, 1, 2], True), ([0, 2, 1], False)])
+def test_translations_of_a_pair_are_joined_by_their_row(
+    tmp_path: Path, labels: list[int], are_joined: bool
+) -> None:
+    for code, numbers in (("de", [0, 1, 2]), ("sw", labels)):
+        columns = {"premise": list("abc"), "hypothesis": list("xyz"), "label": numbers}
+        for split in ("train", "validation", "test"):
+            write_table(tmp_path / f"{code}/{split}.parquet", columns)
+    options = {
+        "configurations": {"deu": "de", "swa": "sw"},
+        "files": "{configuration}/{split}.parquet",
+        "labels": ["yes", "maybe", "no"],
+    }
+    splits = read(options, tmp_path, PAIRS)
+    for split in ("dev", "test"):
+        clusters = [example["cluster"] for example in splits[split]]
+        assert len(set(clusters)) == (3 if are_joined else 6)
+        assert (clusters[:3] == clusters[3:]) == are_joined
+
+
+def test_title_and_cluster_join_dependent_rows(tmp_path: Path) -> None:
+    answer = {"text": ["a"], "answer_start": [0]}
+    columns = {
+        "heading": ["T", "T", "U", None, "V"] * 4,
+        "story": [None, None, "s", "s", None] * 4,
+        "context": [f"a {i}" for i in range(20)],
+        "question": ["Who?"] * 20,
+        "answers": [answer] * 20,
+    }
+    for split in ("train", "test"):
+        write_table(tmp_path / f"{split}.jsonl", columns)
+    names = {"title": "heading", "cluster": "story"}
+    options = {"language": "eng", "columns": names, "dev_fraction": 0.5}
+    splits = read(options, tmp_path, "question_answering")
+    joined = [{0, 1}, {2, 3}, {4}]  # rows of each five: by title; by story; alone
+    for rows in joined:
+        test = [e["cluster"] for e in splits["test"] if int(e["id"].split("-")[2]) % 5 in rows]
+        assert len(test) == 4 * len(rows) and len(set(test)) == 1
+        parts = {
+            split
+            for split in ("train", "dev")
+            for e in splits[split]
+            if int(e["id"].split("-")[2]) % 5 in rows
+        }
+        assert len(parts) == 1
+    assert len({e["cluster"] for e in splits["test"]}) == 3
+    with pytest.raises(InputError, match=r"columns\.title is not known"):
+        read({"language": "eng", "columns": {"title": "heading"}}, tmp_path, PAIRS)
+
+
 QUESTIONS = {
     "qid": ["a", "b"],
     "passage": ["Ada lived in Rome.", "Ada lived in Paris."],

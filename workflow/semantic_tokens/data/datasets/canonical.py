@@ -6,7 +6,7 @@ every example is validated here once.
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,21 @@ class Placed(dict[str, Any]):
         source: the file, or the description of a table.
         number: the number of its line or row, if it is known.
         unit: ``line`` or ``row``.
+        shared: what it has in common with dependent examples, if its keys do not say it.
     """
 
-    __slots__ = ("number", "source", "unit")
+    __slots__ = ("number", "shared", "source", "unit")
 
     def __init__(
-        self, example: Example, source: Path | str, number: int | None = None, unit: str = "line"
+        self,
+        example: Example,
+        source: Path | str,
+        number: int | None = None,
+        unit: str = "line",
+        shared: Sequence[Hashable] = (),
     ) -> None:
         super().__init__(example)
-        self.source, self.number, self.unit = source, number, unit
+        self.source, self.number, self.unit, self.shared = source, number, unit, shared
 
     @property
     def place(self) -> str:

@@ -5,10 +5,11 @@ import itertools
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from semantic_tokens.components import groups_sharing
 from semantic_tokens.data.datasets.canonical import (
     SPLITS,
     Example,
@@ -21,7 +22,7 @@ from semantic_tokens.data.datasets.conll import to_iob2
 from semantic_tokens.data.datasets.sources import warn_untested
 from semantic_tokens.data.datasets.splitting import check_fraction, in_clusters, part_of
 from semantic_tokens.data.datasets.squad import drop_misplaced
-from semantic_tokens.data.datasets.xnli import UNDECIDED
+from semantic_tokens.data.datasets.xnli import UNDECIDED, pair_features
 from semantic_tokens.data.hub_tables import (
     WITHHELD,
     Part,
@@ -47,8 +48,9 @@ COLUMNS: dict[str, dict[str, str]] = {
     "question_answering": {"context": "context", "question": "question", "answers": "answers"},
     "pair_classification": {"first": "premise", "second": "hypothesis", "label": "label"},
 }
-#: Optional columns.
-OPTIONAL = ("id", "language")
+#: Optional columns; questions may also have the ``title`` of their document.
+OPTIONAL = ("id", "language", "cluster")
+_TITLE = {"question_answering": ("title",)}
 #: The tables of a ranking dataset in MTEB: configuration, split and columns.
 RANKING: dict[str, dict[str, str]] = {
     "queries": {"configuration": "queries", "split": "queries", "id": "_id", "text": "text"},
@@ -95,8 +97,8 @@ def hf(
             default is the files on the repository's card.
         splits: the names of ``train``, ``dev`` and ``test``; slices such as ``train[:80%]`` are
             allowed.
-        columns: the names of columns that differ from :data:`COLUMNS`, and of ``id`` and
-            ``language`` if there are such columns; ``a.b`` is a field of a column.
+        columns: the names of columns that differ from :data:`COLUMNS`, and of :data:`OPTIONAL`
+            columns and ``title`` if there are such; ``a.b`` is a field of a column.
         language: the language of all rows.
         languages: the languages to keep (ISO 639-3).
         labels: the names of numeric tags or labels, if the table does not have them.
@@ -131,15 +133,14 @@ def hf(
         for option, value in (("queries", queries), ("corpus", corpus), ("qrels", qrels)):
             if value is not None:
                 raise InputError(f"{where}.{option} is of a dataset of kind ranking, not {kind}")
-        chosen = _mapping(
-            columns, COLUMNS[kind], f"{where}.columns", only=(*COLUMNS[kind], *OPTIONAL)
-        )
+        known = (*COLUMNS[kind], *OPTIONAL, *_TITLE.get(kind, ()))
+        chosen = _mapping(columns, COLUMNS[kind], f"{where}.columns", only=known)
         opened = [(part, _open(repository, part, named, files, streaming, where)) for part in parts]
         found = _examples(opened, kind, chosen, labels, languages, where)
     if dev_fraction is not None:
         found = _with_dev(found, kind, dev_fraction, seed)
     has_ids = kind == "ranking" or "id" in (columns or ())
-    if not has_ids and kind not in _TOGETHER:
+    if not has_ids and kind not in _TOGETHER and "cluster" not in (columns or ()):
         return found
     return found | {split: _in_clusters(found[split], kind, has_ids) for split in ("dev", "test")}
 
@@ -205,15 +206,21 @@ def _sharing(splits: Mapping[str, str], first: str, second: str, where: str) -> 
 def _in_clusters(examples: Iterable[Example], kind: str, has_ids: bool) -> Iterator[Example]:
     """The examples with their clusters, read when they are used."""
     found = list(examples)
-    yield from in_clusters(found, [list(_features(example, kind, has_ids)) for example in found])
+    features = pair_features(found) if kind == "pair_classification" else [[] for _ in found]
+    for example, of_example in zip(found, features, strict=True):
+        of_example += _features(example, kind, has_ids)
+    yield from in_clusters(found, features)
 
 
-def _features(example: Example, kind: str, has_ids: bool) -> Iterator[tuple[str, ...]]:
-    """What dependent examples share: an id, as translations have, a passage or a premise."""
+def _features(example: Example, kind: str, has_ids: bool) -> Iterator[Hashable]:
+    """What dependent examples share: an id, as translations have, a passage or a premise, and what
+    the columns ``title`` and ``cluster`` say."""
     if has_ids:
         yield ("id", example["id"].removeprefix(f"{example['language']}-"))
     if kind in _TOGETHER:
         yield (_TOGETHER[kind], example["language"], example[_TOGETHER[kind]])
+    if isinstance(example, Placed):
+        yield from example.shared
 
 
 def _mapping(
@@ -332,13 +339,14 @@ def _canonical(
         if language is None:
             raise InputError(f"{place}: the language is missing; fill it or remove the row")
         name = row.pop("id", None)
+        shared = _shared(row, language)
         content = _KINDS[kind](row, labels, place, dropped)
         if content is None:
             continue
         kept += 1
         # Row numbers start again in every configuration and split.
         own = f"{language}-{split}-{number if name is None else name}"
-        yield Placed({"id": own, "language": language, **content}, where, number, "row")
+        yield Placed({"id": own, "language": language, **content}, where, number, "row", shared)
     counts = ", ".join(f"{count} {what}" for what, count in sorted((+dropped).items()))
     if counts and not kept:
         raise InputError(
@@ -347,6 +355,17 @@ def _canonical(
         )
     if counts:
         log.warning("%s: %s dropped", where, counts)
+
+
+def _shared(row: dict[str, Any], language: str) -> list[Hashable]:
+    """The title and the cluster of a row, which are removed from it. A title is of one language."""
+    title, cluster = row.pop("title", None), row.pop("cluster", None)
+    shared: list[Hashable] = []
+    if title not in (None, ""):
+        shared.append(("title", language, str(title)))
+    if cluster not in (None, ""):
+        shared.append(("cluster", str(cluster)))
+    return shared
 
 
 def _tagged(
@@ -422,7 +441,7 @@ def _paired(
     return {"first": row["first"], "second": row["second"], "label": label}
 
 
-# Reads a row without `id` and `language`. It counts what is dropped; None if this is the entire row.
+# Reads a row of the columns of its kind. It counts what is dropped; None if this is the entire row.
 _Reader = Callable[[dict[str, Any], Sequence[str] | None, str, Counter[str]], Example | None]
 _KINDS: dict[str, _Reader] = {
     "token_classification": _tagged,
@@ -462,12 +481,12 @@ def _label(value: Any, labels: Sequence[str] | None, place: str) -> str:
 def _with_dev(
     found: dict[str, Iterable[Example]], kind: str, dev_fraction: float, seed: int
 ) -> dict[str, Iterable[Example]]:
-    """Split dev from train. The data are read once for each."""
+    """Split dev from train. Dependent examples of a language stay together."""
     train = list(found["train"])
-    together = _TOGETHER.get(kind, "id")
+    together = groups_sharing([list(_features(example, kind, has_ids=False)) for example in train])
     parts: dict[str, list[Example]] = {"train": [], "dev": []}
-    for example in train:
-        name = f"{example['language']}\t{example[together]}"
+    for example, first in zip(train, together, strict=True):
+        name = f"{example['language']}\t{train[first][_TOGETHER.get(kind, 'id')]}"
         parts[part_of(name, seed, train=1 - dev_fraction, dev=dev_fraction)].append(example)
     return {**found, **parts}
 
