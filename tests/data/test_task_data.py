@@ -236,6 +236,20 @@ def test_missing_test_file_and_empty_split_are_named_in_the_error(conll: Path) -
         read("masakhaner", conll)
 
 
+def test_sentences_of_a_document_are_in_one_cluster(tmp_path: Path) -> None:
+    documents = "-DOCSTART- O\n\na O\n\nb O\n\n-DOCSTART- O\n\nc O\n"
+    write(tmp_path / "deu/train.txt", "a O\n\nb O\n")
+    write(tmp_path / "deu/dev.txt", "-DOCSTART- O\n\na O\n\nb O\n")  # one document, no cluster
+    write(tmp_path / "deu/test.txt", documents)
+    splits = read("conll", tmp_path, {"languages": ["deu"]})
+    clusters = {split: [e.get("cluster") for e in found] for split, found in splits.items()}
+    assert clusters == {
+        "train": [None, None],
+        "dev": [None, None],
+        "test": ["deu-test-document-1", "deu-test-document-1", "deu-test-document-2"],
+    }
+
+
 @pytest.mark.parametrize(
     ("reader", "options"),
     [("masakhaner", {}), ("conll", {"languages": ["swa", "wol"], "comments": "#"})],
