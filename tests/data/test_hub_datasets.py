@@ -201,6 +201,21 @@ QUESTIONS = {
 }
 
 
+@pytest.mark.parametrize("start", [-1, 0])
+def test_empty_answer_is_no_answer(tmp_path: Path, start: int) -> None:
+    columns = {
+        "context": ["Ada lived in Rome."] * 3,
+        "question": ["Where?", "Why?", "When?"],
+        "answers": [{"text": ["Rome"], "answer_start": [13]}]
+        + [{"text": [""], "answer_start": [start]}] * 2,
+    }
+    for split in ("train", "test"):
+        write_table(tmp_path / f"{split}.jsonl", columns)
+    options = {"language": "eng", "dev_fraction": 0, "unanswerable": "keep"}
+    test = read(options, tmp_path, "question_answering")["test"]
+    assert [example["answers"] for example in test] == [[{"text": "Rome", "start": 13}], [], []]
+
+
 @pytest.mark.parametrize("form", ["lists", "records", "flat"])
 def test_questions_take_their_language_from_a_column(tmp_path: Path, form: str) -> None:
     answers = {

@@ -302,7 +302,8 @@ def read_contexts(
 def drop_misplaced(examples: Iterable[Example], where: str) -> list[Example]:
     """Leave out answers that are not at their positions, and questions that have only such answers.
 
-    Questions without an answer are kept.
+    Questions without an answer are kept. An empty answer is none; some files mark with it that a
+    question has no answer.
 
     Raises:
         InputError: this affects most of the answered questions, so ``start`` does not count
@@ -310,6 +311,7 @@ def drop_misplaced(examples: Iterable[Example], where: str) -> list[Example]:
     """
     kept, answered, misplaced = [], 0, 0
     for example in examples:
+        example["answers"] = [answer for answer in example["answers"] if answer["text"] != ""]
         answers = [a for a in example["answers"] if is_in_place(a, example["context"])]
         answered += bool(example["answers"])
         if example["answers"] and not answers:
