@@ -402,6 +402,35 @@ def test_malformed_squad_json_is_named_in_the_error(
         read("squad_json", tydiqa)
 
 
+@pytest.mark.parametrize("name", ["xquad.{}.dev.json", "test-context-{0}-question-{0}.json"])
+def test_translations_of_a_question_are_in_one_cluster(tmp_path: Path, name: str) -> None:
+    squad_file(tmp_path / "english.train.json", {f"t{i}": [f"a {i}"] for i in range(20)}, "train")
+    for code in ("ar", "de"):
+        squad_file(tmp_path / name.format(code), {"x": [f"{code} 1"], "y": [f"{code} 2"]}, "q")
+    squad_file(tmp_path / "test-context-ar-question-de.json", {"x": ["ar 1"]}, "q")
+    squad_file(tmp_path / "dev-context-ar-question-ar.json", {"x": ["ar 1"]}, "q")
+    options = {"languages": ["eng", "ara", "deu"], "train_languages": ["eng"]}
+    splits = read("squad_json", tmp_path, options)
+    assert {e["id"] for e in splits["train"] + splits["dev"]} == {
+        f"train-t{i}-0-{j}" for i in range(20) for j in range(2)
+    }
+    clusters = {example["id"]: example["cluster"] for example in splits["test"]}
+    assert clusters == {
+        f"{code}-q-{title}-0-{i}": f"ara-q-{title}-0-0"
+        for code in ("ara", "deu")
+        for title in "xy"
+        for i in range(2)
+    }
+
+
+def test_translation_of_a_training_question_is_refused(tmp_path: Path) -> None:
+    squad_file(tmp_path / "english.train.json", {"x": ["a 1"]}, "q")
+    for code in ("ar", "de"):
+        squad_file(tmp_path / f"xquad.{code}.dev.json", {"x": [f"{code} 1"]}, "q")
+    with pytest.raises(InputError, match=r"'q-x-0-0' is taken by an earlier example"):
+        read("squad_json", tmp_path, {"dev_fraction": 0})
+
+
 # XQuAD as a retrieval corpus
 
 

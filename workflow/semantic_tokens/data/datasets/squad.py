@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # Other parts of the names of such files: the benchmark and its version.
 _NO_LANGUAGE = re.compile(r"tydiqa|goldp|xquad|squad|v?\d+|")
+# MLQA has a file for each split, language of the passages, and language of the questions.
+_MLQA = re.compile(r"(dev|test)-context-([a-z]+)-question-([a-z]+)")
 
 
 class Paragraph(NamedTuple):
@@ -44,10 +46,16 @@ class Paragraph(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A canonical example of question answering, and its document."""
+    """A canonical example of question answering.
+
+    Attributes:
+        title: the title of its document.
+        shared: the id that it has in common with its translations; None if it has none.
+    """
 
     title: str
     example: Example
+    shared: str | None = None
 
 
 def squad_json(
@@ -63,7 +71,11 @@ def squad_json(
     The name of a file contains its split, and its language if there is only one:
     ``german.train.json``, ``tydiqa.goldp.sw.dev.json``. In a file with several languages, such as
     ``tydiqa-goldp-v1.1-train.json``, the ids of questions contain the language (``swahili-…``).
-    Without either, ``languages`` must name one language. Files in subfolders are read too.
+    Without either, ``languages`` must name one language. Files in subfolders are read too. Of MLQA,
+    the test files with questions in the language of their passages are read.
+
+    Parallel sets, such as XQuAD and MLQA, have the same ids in all languages. Such ids get the
+    language, and the translations of a question are in one cluster.
 
     The publishers' dev split is our test split, and our dev split is split from train
     (:func:`carve_dev`). A language with only a dev split is tested without its own training data.
@@ -114,6 +126,7 @@ def squad_json(
         questions["train"] = [
             q for q in questions["train"] if q.example["language"] in train_languages
         ]
+    _add_languages_to_ids(questions)
     return carve_dev(
         questions["train"],
         questions["dev"],
@@ -132,10 +145,36 @@ def split_and_code(path: Path) -> tuple[str | None, str | None]:
     >>> split_and_code(Path("tydiqa-goldp-v1.1-dev.json")), split_and_code(Path("xquad.de.json"))
     (('dev', None), (None, 'de'))
     """
-    words = re.split(r"[._-]", plain_name(path).removesuffix(".json").lower())
+    stem = plain_name(path).removesuffix(".json").lower()
+    if mlqa := _MLQA.fullmatch(stem):
+        published, of_context, of_question = mlqa.groups()
+        # Other publishers have only a dev split, which is our test split. Of MLQA, it is their test.
+        split = "dev" if published == "test" else None
+        return split, of_context if of_context == of_question else stem
+    words = re.split(r"[._-]", stem)
     split = next((word for word in words if word in ("train", "dev")), None)
     rest = [word for word in words if word != split and not _NO_LANGUAGE.fullmatch(word)]
     return split, "-".join(rest) or None
+
+
+def _add_languages_to_ids(questions: dict[str, list[Question]]) -> None:
+    """Put the language into ids that a split has in several languages.
+
+    An id that is also in the other split is left as it is, and refused later: a question could be
+    trained on in one language and tested on in the other.
+    """
+    languages_of: dict[str, dict[str, set[str]]] = {split: {} for split in questions}
+    for split, of_split in questions.items():
+        for question in of_split:
+            name, language = str(question.example["id"]), question.example["language"]
+            languages_of[split].setdefault(name, set()).add(language)
+    in_both = set.intersection(*map(set, languages_of.values()))
+    for split, of_split in questions.items():
+        for number, question in enumerate(of_split):
+            name, language = str(question.example["id"]), question.example["language"]
+            if len(languages_of[split][name]) > 1 and name not in in_both:
+                question.example["id"] = f"{language}-{name}"
+                of_split[number] = question._replace(shared=name)
 
 
 def _files_of(path: Path, split: str, languages: Sequence[str] | None) -> SplitFiles:
@@ -174,13 +213,14 @@ def carve_dev(
 
 
 def _by_document(questions: Sequence[Question]) -> list[Example]:
-    """Questions that share a title or a passage are in one cluster."""
+    """Questions that share a title or a passage, and translations, are in one cluster."""
     features = [
         [(example["language"], "context", example["context"])]
         + ([(example["language"], "title", title)] if title else [])
-        for title, example in questions
+        + ([("id", shared)] if shared else [])
+        for title, example, shared in questions
     ]
-    return in_clusters([example for _, example in questions], features)
+    return in_clusters([question.example for question in questions], features)
 
 
 def xquad_ranking(
