@@ -20,7 +20,7 @@ from semantic_tokens.data.datasets.splitting import (
     in_clusters,
     part_of,
 )
-from semantic_tokens.data.languages import iso639_3, require_languages
+from semantic_tokens.data.languages import known_language, require_languages
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, json_document, plain_name
 
@@ -293,7 +293,8 @@ def read_squad(
     Args:
         language: the language of its questions; None if their ids contain it.
         languages: the requested languages (ISO 639-3). If there is only one, it is the language of
-            questions whose ids do not contain it. No question is left out.
+            questions whose ids do not contain one. If there are several, such questions are left
+            out.
 
     Raises:
         InputError: the file has another format, or its language is unknown.
@@ -308,8 +309,14 @@ def read_squad(
     except (AttributeError, KeyError, TypeError) as error:
         raise _not_squad(path, error) from error
     if language is None:
-        for question in (q for paragraph in paragraphs for q in paragraph.questions):
-            question["language"] = _language_of(str(question["id"]), path, languages)
+        questions = [question for paragraph in paragraphs for question in paragraph.questions]
+        spoken = _languages_of([str(question["id"]) for question in questions], path, languages)
+        for question, of_question in zip(questions, spoken, strict=True):
+            question["language"] = of_question
+        paragraphs = [
+            paragraph._replace(questions=[q for q in paragraph.questions if q["language"]])
+            for paragraph in paragraphs
+        ]
     return paragraphs
 
 
@@ -327,7 +334,7 @@ def read_contexts(
     document = json_document(path)
     try:
         contexts = [
-            (paragraph["context"], [str(question["id"]) for question in paragraph.get("qas", ())])
+            (paragraph["context"], next((str(q["id"]) for q in paragraph.get("qas", ())), ""))
             for article in document["data"]
             for paragraph in article["paragraphs"]
         ]
@@ -335,8 +342,12 @@ def read_contexts(
             raise TypeError("a context is not text")
     except (AttributeError, KeyError, TypeError) as error:
         raise _not_squad(path, error) from error
-    for context, questions in contexts:
-        yield language or _language_of(questions[0] if questions else "", path, languages), context
+    spoken: Sequence[str | None] = [language] * len(contexts)
+    if language is None:
+        spoken = _languages_of([question for _, question in contexts], path, languages)
+    for (context, _), of_context in zip(contexts, spoken, strict=True):
+        if of_context is not None:
+            yield of_context, context
 
 
 def drop_misplaced(examples: Iterable[Example], where: str) -> list[Example]:
@@ -403,18 +414,36 @@ def _paragraph(
     return Paragraph(article.get("title", ""), context, questions)
 
 
-def _language_of(question: str, path: Path, languages: Sequence[str] | None) -> str:
-    """The language at the start of a question's id, or the only requested language."""
-    name, dash, _ = question.partition("-")
-    try:
-        return iso639_3(name if dash else "")
-    except InputError as error:
-        if languages is not None and len(languages) == 1:
-            return languages[0]
+def _languages_of(
+    questions: Sequence[str], path: Path, languages: Sequence[str] | None
+) -> list[str | None]:
+    """The languages at the starts of the ids of a file's questions; otherwise the only requested
+    language, or None if several are requested. The log has the number of ids in other languages.
+
+    ``dev-0`` and ``id-7`` begin with codes of languages by chance. So the starts are languages only
+    if one of them is requested or is a name in full, as in TyDiQA's ids.
+
+    Raises:
+        InputError: no id says a language; or all languages are requested, and one does not.
+    """
+    starts = [question.partition("-")[0] if "-" in question else "" for question in questions]
+    named = {start: known_language(start) for start in set(starts)}
+    are_languages = languages is None or any(
+        language is not None and (language in languages or len(start) > 3)
+        for start, language in named.items()
+    )
+    only = languages[0] if languages is not None and len(languages) == 1 else None
+    found = [(named[start] if are_languages else None) or only for start in starts]
+    if None in found and (languages is None or not are_languages):
         raise InputError(
-            f"{path}: neither its name nor the id {question!r} says a language; name it "
-            "{language}.train.json or {language}.dev.json, or name its one language in `languages`"
-        ) from error
+            f"{path}: neither its name nor the id {questions[found.index(None)]!r} says a language; "
+            "name it {language}.train.json or {language}.dev.json, or name its one language in "
+            "`languages`"
+        )
+    others = sum(language not in languages for language in found) if languages is not None else 0
+    if others:
+        log.info("%s: %d ids begin with no language in `languages`", path, others)
+    return found
 
 
 def _not_squad(path: Path, error: Exception) -> InputError:
