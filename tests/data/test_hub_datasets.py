@@ -143,6 +143,38 @@ def test_slices_are_compared_by_their_rows(tmp_path: Path, ending: str) -> None:
             read(options | {"splits": {"train": train, "test": test}}, tmp_path, PAIRS)
 
 
+@pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
+@pytest.mark.parametrize("files", [None, "{split}.*"])
+def test_split_can_have_several_parts(tmp_path: Path, ending: str, files: str | None) -> None:
+    for split in ("train", "validation", "test"):
+        rows = [f"{split} {i}" for i in range(4)]
+        columns = {"premise": rows, "hypothesis": ["b"] * 4, "label": ["x"] * 4}
+        write_table(tmp_path / f"{split}.{ending}", columns)
+    options: dict[str, Any] = {"language": "eng", "dev_fraction": 0, "files": files}
+
+    def train_of(name: str) -> list[str]:
+        splits = read(options | {"splits": {"train": name, "test": "test"}}, tmp_path, PAIRS)
+        return [example["first"] for example in splits["train"]]
+
+    whole = [f"{split} {i}" for split in ("train", "validation") for i in range(4)]
+    assert train_of("train+validation") == whole
+    assert train_of("validation[:50%]+train[-1:]") == ["validation 0", "validation 1", "train 3"]
+    with pytest.raises(InputError, match=r"split train\+more: there is no more; correct `splits`"):
+        train_of("train+more")
+    with pytest.raises(InputError, match=r"has no split more|contains no example"):
+        train_of("more[:50%]")
+
+
+@pytest.mark.parametrize("split", ["texts[:80", "texts[:200%]"])
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_wrong_slice_is_not_called_a_damaged_file(tmp_path: Path, split: str, ending: str) -> None:
+    write_table(tmp_path / f"texts.{ending}", {"text": ["a"]})
+    options = {"language": "eng", "split": split, "files": f"{{split}}.{ending}"}
+    with pytest.raises(InputError, match=r"split texts\[:\S+: .*; correct `splits`") as error:
+        list(read_corpus("mine", "hf", options, tmp_path))
+    assert "damaged" not in str(error.value)
+
+
 @pytest.mark.parametrize(("labels", "are_joined"), [([0, 1, 2], True), ([0, 2, 1], False)])
 def test_translations_of_a_pair_are_joined_by_their_row(
     tmp_path: Path, labels: list[int], are_joined: bool

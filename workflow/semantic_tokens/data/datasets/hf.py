@@ -95,8 +95,8 @@ def hf(
         configurations: the configuration of each language (ISO 639-3), or one for all.
         files: a pattern of the files, with ``{language}``, ``{configuration}`` and ``{split}``; the
             default is the files on the repository's card.
-        splits: the names of ``train``, ``dev`` and ``test``; slices such as ``train[:80%]`` are
-            allowed.
+        splits: the names of ``train``, ``dev`` and ``test``; slices such as ``train[:80%]``, and
+            parts joined by ``+``, are allowed.
         columns: the names of columns that differ from :data:`COLUMNS`, and of :data:`OPTIONAL`
             columns and ``title`` if there are such; ``a.b`` is a field of a column.
         language: the language of all rows.
