@@ -455,6 +455,31 @@ def test_ranking_dataset_in_mteb_format_is_read(
     assert "eng, train: 1 judgements dropped whose passages are not in" in caplog.text
 
 
+def test_slices_of_judgements_count_queries(ranking: Path) -> None:
+    judged = {
+        "query-id": ["q1", "q2", "q1", "q3", "q1"],
+        "corpus-id": ["p1", "p1", "p2", "p2", "p9"],
+        "score": [1, 1, 1, 1, 0],
+    }
+    write_table(ranking / "qrels/dev.jsonl", judged)
+    options = {
+        "language": "eng",
+        "splits": {"train": "dev[:34%]", "dev": "dev[1:2]", "test": "dev[-1:]"},
+    }
+    splits = read(options, ranking, "ranking")
+    assert {
+        split: [(e["query"], list(e["relevant"])) for e in splits[split]]
+        for split in options["splits"]
+    } == {
+        "train": [("red", ["eng-p1", "eng-p2"])],
+        "dev": [("blue", ["eng-p1"])],
+        "test": [("green", ["eng-p2"])],
+    }
+    options["splits"]["dev"] = "dev[:2]"
+    with pytest.raises(InputError, match=r"train is 'dev\[:34%\]' and dev is .*share rows"):
+        read(options, ranking, "ranking")
+
+
 def test_repeated_queries_and_judgements_are_dropped_and_others_are_refused(
     ranking: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -36,6 +36,7 @@ from semantic_tokens.data.hub_tables import (
     pattern_of,
     repository_of,
     share_rows,
+    sliced,
 )
 from semantic_tokens.data.languages import language_at, require_languages
 from semantic_tokens.errors import InputError
@@ -186,10 +187,13 @@ def _share_percents(one: str, other: str) -> bool:
     )
 
 
-def _check_rows_apart(tables: Mapping[str, Table], splits: Mapping[str, str], where: str) -> None:
-    """Raise an InputError if two slices share rows, now that the number of rows is known."""
-    for first, second in itertools.combinations(tables, 2):
-        counts = {**tables[first].counts, **tables[second].counts}
+def _check_rows_apart(counts: Mapping[str, int], splits: Mapping[str, str], where: str) -> None:
+    """Raise an InputError if two slices share rows, now that the number of rows is known.
+
+    Args:
+        counts: the number of rows of the publisher's splits.
+    """
+    for first, second in itertools.combinations(splits, 2):
         known = names_in(splits[first]) | names_in(splits[second]) <= set(counts)
         are_slices = is_slice(splits[first]) and is_slice(splits[second])
         if known and are_slices and share_rows(splits[first], splits[second], counts):
@@ -255,7 +259,8 @@ def _open(
         files=pattern_of(files, part),
         streaming=streaming,
     )
-    _check_rows_apart(tables, splits, where)
+    counts = {name: n for table in tables.values() for name, n in table.counts.items()}
+    _check_rows_apart(counts, splits, where)
     return tables
 
 
@@ -551,7 +556,8 @@ def _ranking(
             opened("corpus", part, {"all": chosen["corpus"]["split"]})["all"] for _ in range(2)
         )
         passages.append((language, again))
-        judged = opened("qrels", part, splits)
+        names = sorted(set().union(*map(names_in, splits.values())))
+        judged = opened("qrels", part, dict(zip(names, names, strict=True)))
         where = f"{key}.queries, {language}"
         asked = texts_by_id(
             (
@@ -560,11 +566,15 @@ def _ranking(
             ),
             where,
         )
-        places_of = {split: f"{key}.qrels, {language}, {split}" for split in judged}
-        grades = {split: _grades(rows, asked, places_of[split]) for split, rows in judged.items()}
+        where = f"{key}.qrels, {language}"
+        grades = {name: _grades(rows, asked, f"{where}, {name}") for name, rows in judged.items()}
+        _check_rows_apart({name: len(of_name) for name, of_name in grades.items()}, splits, key)
         judged_passages = _judged_passages(corpus, grades.values(), language)
-        for split, of_split in grades.items():
-            found[split] += _queries(of_split, asked, judged_passages, language, places_of[split])
+        for split, published in splits.items():
+            if names_in(published) <= set(grades):
+                of_split = _grades_in(grades, published)
+                place = f"{where}, {published}"
+                found[split] += _queries(of_split, asked, judged_passages, language, place)
     warn_untested((str(part.language) for part in parts), found["test"], f"{key}.qrels")
     return {**found, "passages": _passages(passages, f"{key}.corpus")}
 
@@ -582,6 +592,16 @@ def _grades(rows: Iterable[dict[str, Any]], asked: Mapping[str, str], where: str
     if unknown:
         log.warning("%s: %d judgements of unknown queries dropped", where, unknown)
     return grades
+
+
+def _grades_in(grades: Mapping[str, _Grades], split: str) -> _Grades:
+    """The judgements of a split. A slice counts queries, in the order of their first judgements, so
+    that it does not cut through the judgements of a query."""
+    pairs, _ = sliced({name: of_name.items() for name, of_name in grades.items()}, split)
+    found: _Grades = {}
+    for query, of_query in pairs:
+        found.setdefault(query, {}).update(of_query)
+    return found
 
 
 class _JudgedPassages(NamedTuple):

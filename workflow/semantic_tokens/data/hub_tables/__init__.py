@@ -25,6 +25,7 @@ from semantic_tokens.data.hub_tables.table import (
     of_text,
     one_line_errors,
     share_rows,
+    sliced,
 )
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.hub import snapshot_of
@@ -43,6 +44,7 @@ __all__ = [
     "pattern_of",
     "repository_of",
     "share_rows",
+    "sliced",
 ]
 
 _JSON = (".json", ".jsonl")
