@@ -455,6 +455,17 @@ def test_ranking_dataset_in_mteb_format_is_read(
     assert "eng, train: 1 judgements dropped whose passages are not in" in caplog.text
 
 
+def test_ranking_dataset_without_a_dev_split_is_read(ranking: Path) -> None:
+    (ranking / "qrels/dev.jsonl").unlink()
+    configurations = {"default": {s: f"qrels/{s}.jsonl" for s in ("train", "test")}}
+    configurations |= {n: {n: f"{n}.jsonl"} for n in ("queries", "corpus")}
+    write_card(ranking, configurations)
+    splits = read({"language": "eng"}, ranking, "ranking")
+    assert {split: len(examples) for split, examples in splits.items()} == {
+        "train": 1, "dev": 0, "test": 1, "passages": 2,
+    }  # fmt: skip
+
+
 def test_slices_of_judgements_count_queries(ranking: Path) -> None:
     judged = {
         "query-id": ["q1", "q2", "q1", "q3", "q1"],

@@ -228,9 +228,8 @@ def test_malformed_conll_line_is_named_in_the_error(conll: Path, line: str) -> N
         read("masakhaner", conll)
 
 
-def test_missing_test_file_and_empty_split_are_named_in_the_error(conll: Path) -> None:
-    with pytest.raises(InputError, match=r"datasets\.ner: .*, dev contains no example"):
-        read("masakhaner", conll, {"languages": ["wol"]}, name="ner")
+def test_only_the_dev_split_may_be_missing(conll: Path) -> None:
+    assert read("masakhaner", conll, {"languages": ["wol"]})["dev"] == []
     (conll / "wol/test.txt").unlink()
     with pytest.raises(InputError, match=r"wol/test\.txt is missing"):
         read("masakhaner", conll)
@@ -968,9 +967,14 @@ def test_irrelevant_passage_that_does_not_exist_is_refused(user_ranking: Path) -
         read("jsonl", user_ranking, kind="ranking")
 
 
+def test_user_files_need_no_dev_split(user_ranking: Path) -> None:
+    (user_ranking / "dev.jsonl").unlink()
+    assert read("jsonl", user_ranking, kind="ranking")["dev"] == []
+
+
 def test_missing_or_empty_user_file_is_named_in_the_error(user_ranking: Path) -> None:
-    write(user_ranking / "dev.jsonl", "")
-    with pytest.raises(InputError, match=r"datasets\.mine: .*dev\.jsonl contains no example"):
+    write(user_ranking / "test.jsonl", "")
+    with pytest.raises(InputError, match=r"datasets\.mine: .*test\.jsonl contains no example"):
         read("jsonl", user_ranking, kind="ranking", name="mine")
     (user_ranking / "passages.jsonl").unlink()
     with pytest.raises(InputError, match=r"passages\.jsonl is missing"):

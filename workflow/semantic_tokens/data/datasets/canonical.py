@@ -58,6 +58,7 @@ def validate_examples(
     path: str | Path,
     *,
     seen: DigestSet | None = None,
+    may_be_empty: bool = False,
 ) -> Iterator[Example]:
     """Yield the examples and validate each: keys, types, language code, unique id, and the rules of
     its kind (IOB2 tags, positions of answers, positive grades).
@@ -71,7 +72,7 @@ def validate_examples(
 
     Raises:
         InputError: an example is not valid (the message names its place and key), or there are
-            none.
+            none, unless there may be none.
     """
     if kind not in KEYS:
         raise InputError(f"dataset kind {kind!r} is not one of {', '.join(KEYS)}")
@@ -94,7 +95,7 @@ def validate_examples(
             place = example.place if isinstance(example, Placed) else f"{path}, record {number}"
             raise InputError(f"{place}: {problem}")
         yield example
-    if not number:
+    if not number and not may_be_empty:
         raise InputError(f"{path} contains no example; fill it")
     if repeated:
         log.warning("%s: %d examples dropped that repeat an earlier one", path, repeated)
