@@ -235,6 +235,13 @@ def test_only_the_dev_split_may_be_missing(conll: Path) -> None:
         read("masakhaner", conll)
 
 
+def test_code_of_norwegian_that_yaml_reads_as_false_is_corrected(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write(tmp_path / f"no/{split}", "a O\n")
+    options = {"languages": {"nor": False}, "files": "{language}/{split}"}
+    assert [e["language"] for e in read("conll", tmp_path, options)["test"]] == ["nor"]
+
+
 def test_sentences_of_a_document_are_in_one_cluster(tmp_path: Path) -> None:
     documents = "-DOCSTART- O\n\na O\n\nb O\n\n-DOCSTART- O\n\nc O\n"
     write(tmp_path / "deu/train.txt", "a O\n\nb O\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed, iob2, is_tag
+from semantic_tokens.data.hub_tables import as_written
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import at_tabs_or_spaces, numbered_lines
 
@@ -175,7 +176,8 @@ def conll(
         InputError: an option is invalid, a file is missing or has no sentence, or a line is
             malformed.
     """
-    names = dict(languages) if isinstance(languages, Mapping) else {n: n for n in languages}
+    given = languages if isinstance(languages, Mapping) else {name: name for name in languages}
+    names = {language: as_written(name) for language, name in given.items()}
     of_split = _named_splits(splits)
     places = _places(columns)
     _check_encoding(encoding)
