@@ -250,8 +250,11 @@ def test_words_of_concepticon_are_cleaned(tmp_path: Path) -> None:
         "3\tJAW///Kiefer[Anatomie], Kinn (das, Backe\t1\n",
     )
     write(tmp_path / "map-zh.tsv", CONCEPTICON_HEADER + "587\tANT///蚂蚁、蟻\t1\n")
+    write(tmp_path / "map-fa.tsv", CONCEPTICON_HEADER + "587\tANT///مور، مورچه؛ مورچگان\t1\n")
     entries = read("concepticon", tmp_path)
-    assert words(entries, "concepticon:587") == {"deu": ["Ameise", "Emse"], "zho": ["蚂蚁", "蟻"]}
+    assert words(entries, "concepticon:587") == {
+        "deu": ["Ameise", "Emse"], "fas": ["مور", "مورچه", "مورچگان"], "zho": ["蚂蚁", "蟻"]
+    }  # fmt: skip
     assert words(entries, "concepticon:12") == {"deu": ["er", "sie", "es"]}
     assert words(entries, "concepticon:3") == {"deu": ["Kiefer", "Backe"]}
     assert {e.language for e in read("concepticon", tmp_path, languages=["deu"])} == {"deu"}
