@@ -466,6 +466,30 @@ def test_ranking_dataset_without_a_dev_split_is_read(ranking: Path) -> None:
     }  # fmt: skip
 
 
+def test_columns_of_a_table_without_a_header_have_numbers(ranking: Path) -> None:
+    expected = read({"language": "eng"}, ranking, "ranking")
+    (ranking / "collection.tsv").write_text("p1\troses\np2\tthe sky\n", encoding="utf-8")
+    (ranking / "questions.tsv").write_text("1\tred\n2\tblue\n3\tgreen\n", encoding="utf-8")
+    for split, judgements in {"train": "1\t0\tp1\t2", "test": "3\t0\tp2\t1"}.items():
+        (ranking / f"{split}.tsv").write_text(judgements, encoding="utf-8")
+    options = {
+        "language": "eng",
+        "corpus": {"files": "collection.tsv", "id": 1, "text": 2},
+        "queries": {"files": "questions.tsv", "id": 1, "text": 2},
+        "qrels": {"files": "{split}.tsv", "query": 1, "passage": 3, "grade": 4},
+    }
+    splits = read(options, ranking, "ranking")
+    assert [p["text"] for p in splits["passages"]] == ["roses", "the sky"]
+    for split in ("train", "test"):
+        keys = ("query", "relevant")
+        assert [[e[k] for k in keys] for e in splits[split]] == [
+            [e[k] for k in keys] for e in expected[split]
+        ]
+    options["queries"]["id"] = "qid"
+    with pytest.raises(InputError, match=r"queries\.id is 'qid', which is not a column"):
+        read(options, ranking, "ranking")
+
+
 def test_slices_of_judgements_count_queries(ranking: Path) -> None:
     judged = {
         "query-id": ["q1", "q2", "q1", "q3", "q1"],

@@ -5,7 +5,7 @@ import itertools
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,7 +99,8 @@ def hf(
         splits: the names of ``train``, ``dev`` and ``test``; slices such as ``train[:80%]``, and
             parts joined by ``+``, are allowed.
         columns: the names of columns that differ from :data:`COLUMNS`, and of :data:`OPTIONAL`
-            columns and ``title`` if there are such; ``a.b`` is a field of a column.
+            columns and ``title`` if there are such; ``a.b`` is a field of a column, and the
+            columns of text without a header have numbers.
         language: the language of all rows.
         languages: the languages to keep (ISO 639-3).
         labels: the names of numeric tags or labels, if the table does not have them.
@@ -136,7 +137,10 @@ def hf(
                 raise InputError(f"{where}.{option} is of a dataset of kind ranking, not {kind}")
         known = (*COLUMNS[kind], *OPTIONAL, *_TITLE.get(kind, ()))
         chosen = _mapping(columns, COLUMNS[kind], f"{where}.columns", only=known)
-        opened = [(part, _open(repository, part, named, files, streaming, where)) for part in parts]
+        read = chosen.values()
+        opened = [
+            (part, _open(repository, part, named, files, streaming, where, read)) for part in parts
+        ]
         found = _examples(opened, kind, chosen, labels, languages, where)
     if dev_fraction is not None:
         found = _with_dev(found, kind, dev_fraction, seed)
@@ -246,10 +250,12 @@ def _open(
     files: str | None,
     streaming: bool,
     where: str,
+    columns: Collection[str],
 ) -> dict[str, Table]:
     """The tables of our splits in a configuration.
 
     Args:
+        columns: the columns to read.
         where: the config key of ``splits``' parent, for messages.
     """
     tables = open_tables(
@@ -258,6 +264,7 @@ def _open(
         configuration=part.configuration,
         files=pattern_of(files, part),
         streaming=streaming,
+        columns=columns,
     )
     counts = {name: n for table in tables.values() for name, n in table.counts.items()}
     _check_rows_apart(counts, splits, where)
@@ -535,15 +542,16 @@ def _ranking(
         configuration = table["configuration"].replace("{configuration}", part.configuration or "")
         own = Part(part.language, configuration)
         pattern = pattern_of(table.get("files", files), part)
-        there = _open(places[name], own, of_splits, pattern, streaming, key)
+        may_lack_title = name == "corpus" and "title" not in (tables["corpus"] or {})
         kept = {
             column: theirs
             for column, theirs in table.items()
             if column not in ("configuration", "split", *extra)
+            and not (may_lack_title and column == "title")
         }
-        if name == "corpus" and "title" not in (tables["corpus"] or {}):
-            columns = next(iter(there.values())).features
-            kept = {c: n for c, n in kept.items() if c != "title" or n in columns}
+        there = _open(places[name], own, of_splits, pattern, streaming, key, kept.values())
+        if may_lack_title and table["title"] in next(iter(there.values())).features:
+            kept["title"] = table["title"]
         return {split: table.rows(kept, f"{key}.{name}") for split, table in there.items()}
 
     found: dict[str, list[Example]] = {split: [] for split in SPLITS}

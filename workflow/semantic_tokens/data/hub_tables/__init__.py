@@ -3,7 +3,7 @@ from a local folder in the same layout."""
 
 import csv
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ def open_tables(
     files: str | None = None,
     streaming: bool = False,
     need_all: bool = False,
+    columns: Collection[str] = (),
 ) -> dict[str, Table]:
     """Open the splits of one configuration. Only the needed files are fetched.
 
@@ -75,6 +76,8 @@ def open_tables(
             repository's card, or the rules of ``datasets`` for file names.
         streaming: stream rows from the hub without storing files.
         need_all: whether a single missing split is an error, and not only if all are missing.
+        columns: the columns to read, which are numbers in tables of text without a header
+            (:func:`~semantic_tokens.data.hub_tables.table.of_text`).
 
     Returns:
         the available splits.
@@ -120,7 +123,7 @@ def open_tables(
             ]
             separator = _separator(listed, builder)
             if used and separator is not None and _is_plain(builder):
-                tables[split] = of_text(of_names, published, place, separator)
+                tables[split] = of_text(of_names, published, place, separator, columns)
                 continue
             from datasets import load_dataset
 

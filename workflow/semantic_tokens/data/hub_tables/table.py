@@ -6,7 +6,7 @@ import functools
 import gc
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,7 +143,13 @@ def of_json(files: Mapping[str, Sequence[Path]], split: str, where: str) -> Tabl
     return Table(features, batches, where, _all_of(files), counts)
 
 
-def of_text(files: Mapping[str, Sequence[Path]], split: str, where: str, separator: str) -> Table:
+def of_text(
+    files: Mapping[str, Sequence[Path]],
+    split: str,
+    where: str,
+    separator: str,
+    columns: Collection[str] = (),
+) -> Table:
     """A table in CSV, or in text with tabs. All values are text.
 
     ``datasets`` is not used: it guesses types, so that the words ``NA`` and ``null`` are missing
@@ -151,23 +157,32 @@ def of_text(files: Mapping[str, Sequence[Path]], split: str, where: str, separat
 
     Args:
         files: the files of the publisher's splits in ``split``.
+        columns: the columns to read. If all are numbers (from 1) that the first row does not have
+            as names, the table has no header.
 
     Raises:
-        InputError: the first file has no header.
+        InputError: a file is empty, or has other columns than the first.
     """
     first, *_ = _all_of(files)
     _, header = next(table_rows(first, separator))
+    numbers = [str(number) for number in range(1, len(header) + 1)]
+    is_numbered = not set(columns) <= set(header) and set(columns) <= set(numbers)
+    if is_numbered:
+        header = numbers
 
     def records(file: Path) -> Iterator[dict[str, Any]]:
         rows = table_rows(file, separator)
-        number, columns = next(rows)
-        if set(columns) != set(header):
+        number, row = next(rows)
+        names = header if is_numbered and len(row) == len(header) else row
+        if is_numbered:
+            rows = itertools.chain([(number, row)], rows)
+        if set(names) != set(header):
             raise InputError(
-                f"{file}, line {number}: the columns are {columns}, but {header} in {first}; give "
+                f"{file}, line {number}: the columns are {names}, but {header} in {first}; give "
                 "all files of a split the same columns"
             )
         # Of two columns with the same name, the first is read.
-        place_of = {name: columns.index(name) for name in columns}
+        place_of = {name: names.index(name) for name in names}
         for _, row in rows:
             yield {name: row[place] for name, place in place_of.items()}
 
