@@ -3,6 +3,7 @@ characters, other files in a publisher's folder. Every reader accepts them, or n
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -668,6 +669,34 @@ def test_file_without_a_language_has_the_configured_language(tmp_path: Path) -> 
     assert len(list(splits["test"])) == 12
     with pytest.raises(InputError, match=r"train-v2\.0\.json: neither its name nor the id"):
         read_dataset("squad_json", {}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dev-{}", "id-{}", "doc-{}"])
+def test_start_of_an_id_that_is_a_code_by_chance_is_no_language(tmp_path: Path, name: str) -> None:
+    for split in ("train", "dev"):
+        text = squad_text(name.format(split)).replace("Ada", f"A{split[0]}a")
+        write(tmp_path / f"{split}-v2.0.json", text)
+    splits = read_dataset("squad_json", {"languages": ["eng"]}, tmp_path)
+    assert {example["language"] for example in splits["test"]} == {"eng"}
+    with pytest.raises(InputError, match=rf"neither its name nor the id '{name.format('train')}"):
+        read_dataset("squad_json", {"languages": ["eng", "deu"]}, tmp_path)
+
+
+def test_ids_without_a_requested_language_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for split in ("train", "dev"):
+        content = json.loads(squad_text(split))
+        for number, article in enumerate(content["data"]):
+            start = ("de", "english", "dev", "nothing")[number % 4]
+            article["paragraphs"][0]["qas"][0]["id"] = f"{start}-{split}-{number}"
+        text = json.dumps(content).replace("Ada", f"A{split[0]}a")
+        write(tmp_path / f"{split}.json", text)
+    options = {"languages": ["eng", "deu"], "dev_fraction": 0}
+    splits = read_dataset("squad_json", options, tmp_path)
+    assert Counter(e["language"] for e in splits["test"]) == {"deu": 3, "eng": 3}
+    assert "dev.json: 6 ids begin with no language in `languages`" in caplog.text
 
 
 # Questions without an answer

@@ -143,12 +143,109 @@ def test_slices_are_compared_by_their_rows(tmp_path: Path, ending: str) -> None:
             read(options | {"splits": {"train": train, "test": test}}, tmp_path, PAIRS)
 
 
+@pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
+@pytest.mark.parametrize("files", [None, "{split}.*"])
+def test_split_can_have_several_parts(tmp_path: Path, ending: str, files: str | None) -> None:
+    for split in ("train", "validation", "test"):
+        rows = [f"{split} {i}" for i in range(4)]
+        columns = {"premise": rows, "hypothesis": ["b"] * 4, "label": ["x"] * 4}
+        write_table(tmp_path / f"{split}.{ending}", columns)
+    options: dict[str, Any] = {"language": "eng", "dev_fraction": 0, "files": files}
+
+    def train_of(name: str) -> list[str]:
+        splits = read(options | {"splits": {"train": name, "test": "test"}}, tmp_path, PAIRS)
+        return [example["first"] for example in splits["train"]]
+
+    whole = [f"{split} {i}" for split in ("train", "validation") for i in range(4)]
+    assert train_of("train+validation") == whole
+    assert train_of("validation[:50%]+train[-1:]") == ["validation 0", "validation 1", "train 3"]
+    with pytest.raises(InputError, match=r"split train\+more: there is no more; correct `splits`"):
+        train_of("train+more")
+    with pytest.raises(InputError, match=r"has no split more|contains no example"):
+        train_of("more[:50%]")
+
+
+@pytest.mark.parametrize("split", ["texts[:80", "texts[:200%]"])
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_wrong_slice_is_not_called_a_damaged_file(tmp_path: Path, split: str, ending: str) -> None:
+    write_table(tmp_path / f"texts.{ending}", {"text": ["a"]})
+    options = {"language": "eng", "split": split, "files": f"{{split}}.{ending}"}
+    with pytest.raises(InputError, match=r"split texts\[:\S+: .*; correct `splits`") as error:
+        list(read_corpus("mine", "hf", options, tmp_path))
+    assert "damaged" not in str(error.value)
+
+
+@pytest.mark.parametrize(("labels", "are_joined"), [([0, 1, 2], True), ([0, 2, 1], False)])
+def test_translations_of_a_pair_are_joined_by_their_row(
+    tmp_path: Path, labels: list[int], are_joined: bool
+) -> None:
+    for code, numbers in (("de", [0, 1, 2]), ("sw", labels)):
+        columns = {"premise": list("abc"), "hypothesis": list("xyz"), "label": numbers}
+        for split in ("train", "validation", "test"):
+            write_table(tmp_path / f"{code}/{split}.parquet", columns)
+    options = {
+        "configurations": {"deu": "de", "swa": "sw"},
+        "files": "{configuration}/{split}.parquet",
+        "labels": ["yes", "maybe", "no"],
+    }
+    splits = read(options, tmp_path, PAIRS)
+    for split in ("dev", "test"):
+        clusters = [example["cluster"] for example in splits[split]]
+        assert len(set(clusters)) == (3 if are_joined else 6)
+        assert (clusters[:3] == clusters[3:]) == are_joined
+
+
+def test_title_and_cluster_join_dependent_rows(tmp_path: Path) -> None:
+    answer = {"text": ["a"], "answer_start": [0]}
+    columns = {
+        "heading": ["T", "T", "U", None, "V"] * 4,
+        "story": [None, None, "s", "s", None] * 4,
+        "context": [f"a {i}" for i in range(20)],
+        "question": ["Who?"] * 20,
+        "answers": [answer] * 20,
+    }
+    for split in ("train", "test"):
+        write_table(tmp_path / f"{split}.jsonl", columns)
+    names = {"title": "heading", "cluster": "story"}
+    options = {"language": "eng", "columns": names, "dev_fraction": 0.5}
+    splits = read(options, tmp_path, "question_answering")
+    joined = [{0, 1}, {2, 3}, {4}]  # rows of each five: by title; by story; alone
+    for rows in joined:
+        test = [e["cluster"] for e in splits["test"] if int(e["id"].split("-")[2]) % 5 in rows]
+        assert len(test) == 4 * len(rows) and len(set(test)) == 1
+        parts = {
+            split
+            for split in ("train", "dev")
+            for e in splits[split]
+            if int(e["id"].split("-")[2]) % 5 in rows
+        }
+        assert len(parts) == 1
+    assert len({e["cluster"] for e in splits["test"]}) == 3
+    with pytest.raises(InputError, match=r"columns\.title is not known"):
+        read({"language": "eng", "columns": {"title": "heading"}}, tmp_path, PAIRS)
+
+
 QUESTIONS = {
     "qid": ["a", "b"],
     "passage": ["Ada lived in Rome.", "Ada lived in Paris."],
     "question": ["Where?", "Why?"],
     "lang": ["en", "swahili"],
 }
+
+
+@pytest.mark.parametrize("start", [-1, 0])
+def test_empty_answer_is_no_answer(tmp_path: Path, start: int) -> None:
+    columns = {
+        "context": ["Ada lived in Rome."] * 3,
+        "question": ["Where?", "Why?", "When?"],
+        "answers": [{"text": ["Rome"], "answer_start": [13]}]
+        + [{"text": [""], "answer_start": [start]}] * 2,
+    }
+    for split in ("train", "test"):
+        write_table(tmp_path / f"{split}.jsonl", columns)
+    options = {"language": "eng", "dev_fraction": 0, "unanswerable": "keep"}
+    test = read(options, tmp_path, "question_answering")["test"]
+    assert [example["answers"] for example in test] == [[{"text": "Rome", "start": 13}], [], []]
 
 
 @pytest.mark.parametrize("form", ["lists", "records", "flat"])
@@ -356,6 +453,66 @@ def test_ranking_dataset_in_mteb_format_is_read(
     assert "eng, test: 1 judgements of unknown queries dropped" in caplog.text
     assert "eng, train: 1 queries without a relevant passage dropped" in caplog.text
     assert "eng, train: 1 judgements dropped whose passages are not in" in caplog.text
+
+
+def test_ranking_dataset_without_a_dev_split_is_read(ranking: Path) -> None:
+    (ranking / "qrels/dev.jsonl").unlink()
+    configurations = {"default": {s: f"qrels/{s}.jsonl" for s in ("train", "test")}}
+    configurations |= {n: {n: f"{n}.jsonl"} for n in ("queries", "corpus")}
+    write_card(ranking, configurations)
+    splits = read({"language": "eng"}, ranking, "ranking")
+    assert {split: len(examples) for split, examples in splits.items()} == {
+        "train": 1, "dev": 0, "test": 1, "passages": 2,
+    }  # fmt: skip
+
+
+def test_columns_of_a_table_without_a_header_have_numbers(ranking: Path) -> None:
+    expected = read({"language": "eng"}, ranking, "ranking")
+    (ranking / "collection.tsv").write_text("p1\troses\np2\tthe sky\n", encoding="utf-8")
+    (ranking / "questions.tsv").write_text("1\tred\n2\tblue\n3\tgreen\n", encoding="utf-8")
+    for split, judgements in {"train": "1\t0\tp1\t2", "test": "3\t0\tp2\t1"}.items():
+        (ranking / f"{split}.tsv").write_text(judgements, encoding="utf-8")
+    options = {
+        "language": "eng",
+        "corpus": {"files": "collection.tsv", "id": 1, "text": 2},
+        "queries": {"files": "questions.tsv", "id": 1, "text": 2},
+        "qrels": {"files": "{split}.tsv", "query": 1, "passage": 3, "grade": 4},
+    }
+    splits = read(options, ranking, "ranking")
+    assert [p["text"] for p in splits["passages"]] == ["roses", "the sky"]
+    for split in ("train", "test"):
+        keys = ("query", "relevant")
+        assert [[e[k] for k in keys] for e in splits[split]] == [
+            [e[k] for k in keys] for e in expected[split]
+        ]
+    options["queries"]["id"] = "qid"
+    with pytest.raises(InputError, match=r"queries\.id is 'qid', which is not a column"):
+        read(options, ranking, "ranking")
+
+
+def test_slices_of_judgements_count_queries(ranking: Path) -> None:
+    judged = {
+        "query-id": ["q1", "q2", "q1", "q3", "q1"],
+        "corpus-id": ["p1", "p1", "p2", "p2", "p9"],
+        "score": [1, 1, 1, 1, 0],
+    }
+    write_table(ranking / "qrels/dev.jsonl", judged)
+    options = {
+        "language": "eng",
+        "splits": {"train": "dev[:34%]", "dev": "dev[1:2]", "test": "dev[-1:]"},
+    }
+    splits = read(options, ranking, "ranking")
+    assert {
+        split: [(e["query"], list(e["relevant"])) for e in splits[split]]
+        for split in options["splits"]
+    } == {
+        "train": [("red", ["eng-p1", "eng-p2"])],
+        "dev": [("blue", ["eng-p1"])],
+        "test": [("green", ["eng-p2"])],
+    }
+    options["splits"]["dev"] = "dev[:2]"
+    with pytest.raises(InputError, match=r"train is 'dev\[:34%\]' and dev is .*share rows"):
+        read(options, ranking, "ranking")
 
 
 def test_repeated_queries_and_judgements_are_dropped_and_others_are_refused(

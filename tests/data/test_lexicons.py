@@ -87,6 +87,17 @@ def test_cldr_names_are_read_in_every_language(
     assert {entry.source for entry in entries} == {reader}
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_names_of_the_calendar_do_not_depend_on_other_languages(order: int) -> None:
+    codes = ["ara", "deu", "eng", "ind", "jpn", "kor", "rus", "spa", "tur", "zho"][::order]
+    together = read("calendar", languages=codes)
+    assert words(together, "month:1") == {
+        "ara": ["يناير"], "deu": ["Januar"], "eng": ["January"], "ind": ["Januari"], "jpn": ["1月"],
+        "kor": ["1월"], "rus": ["январь"], "spa": ["enero"], "tur": ["Ocak"], "zho": ["一月"],
+    }  # fmt: skip
+    assert together == [entry for code in codes for entry in read("calendar", languages=[code])]
+
+
 def test_numbers_are_spelled_in_words() -> None:
     entries = read("numbers", languages=["deu", "spa", "jpn"], up_to=21)
     assert len(entries) == 3 * 22
@@ -239,8 +250,11 @@ def test_words_of_concepticon_are_cleaned(tmp_path: Path) -> None:
         "3\tJAW///Kiefer[Anatomie], Kinn (das, Backe\t1\n",
     )
     write(tmp_path / "map-zh.tsv", CONCEPTICON_HEADER + "587\tANT///蚂蚁、蟻\t1\n")
+    write(tmp_path / "map-fa.tsv", CONCEPTICON_HEADER + "587\tANT///مور، مورچه؛ مورچگان\t1\n")
     entries = read("concepticon", tmp_path)
-    assert words(entries, "concepticon:587") == {"deu": ["Ameise", "Emse"], "zho": ["蚂蚁", "蟻"]}
+    assert words(entries, "concepticon:587") == {
+        "deu": ["Ameise", "Emse"], "fas": ["مور", "مورچه", "مورچگان"], "zho": ["蚂蚁", "蟻"]
+    }  # fmt: skip
     assert words(entries, "concepticon:12") == {"deu": ["er", "sie", "es"]}
     assert words(entries, "concepticon:3") == {"deu": ["Kiefer", "Backe"]}
     assert {e.language for e in read("concepticon", tmp_path, languages=["deu"])} == {"deu"}

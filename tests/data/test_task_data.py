@@ -228,12 +228,32 @@ def test_malformed_conll_line_is_named_in_the_error(conll: Path, line: str) -> N
         read("masakhaner", conll)
 
 
-def test_missing_test_file_and_empty_split_are_named_in_the_error(conll: Path) -> None:
-    with pytest.raises(InputError, match=r"datasets\.ner: .*, dev contains no example"):
-        read("masakhaner", conll, {"languages": ["wol"]}, name="ner")
+def test_only_the_dev_split_may_be_missing(conll: Path) -> None:
+    assert read("masakhaner", conll, {"languages": ["wol"]})["dev"] == []
     (conll / "wol/test.txt").unlink()
     with pytest.raises(InputError, match=r"wol/test\.txt is missing"):
         read("masakhaner", conll)
+
+
+def test_code_of_norwegian_that_yaml_reads_as_false_is_corrected(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write(tmp_path / f"no/{split}", "a O\n")
+    options = {"languages": {"nor": False}, "files": "{language}/{split}"}
+    assert [e["language"] for e in read("conll", tmp_path, options)["test"]] == ["nor"]
+
+
+def test_sentences_of_a_document_are_in_one_cluster(tmp_path: Path) -> None:
+    documents = "-DOCSTART- O\n\na O\n\nb O\n\n-DOCSTART- O\n\nc O\n"
+    write(tmp_path / "deu/train.txt", "a O\n\nb O\n")
+    write(tmp_path / "deu/dev.txt", "-DOCSTART- O\n\na O\n\nb O\n")  # one document, no cluster
+    write(tmp_path / "deu/test.txt", documents)
+    splits = read("conll", tmp_path, {"languages": ["deu"]})
+    clusters = {split: [e.get("cluster") for e in found] for split, found in splits.items()}
+    assert clusters == {
+        "train": [None, None],
+        "dev": [None, None],
+        "test": ["deu-test-document-1", "deu-test-document-1", "deu-test-document-2"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -386,6 +406,35 @@ def test_malformed_squad_json_is_named_in_the_error(
     write(tydiqa / "english.dev.json", content)
     with pytest.raises(InputError, match=rf"english\.dev\.json.*{complaint}"):
         read("squad_json", tydiqa)
+
+
+@pytest.mark.parametrize("name", ["xquad.{}.dev.json", "test-context-{0}-question-{0}.json"])
+def test_translations_of_a_question_are_in_one_cluster(tmp_path: Path, name: str) -> None:
+    squad_file(tmp_path / "english.train.json", {f"t{i}": [f"a {i}"] for i in range(20)}, "train")
+    for code in ("ar", "de"):
+        squad_file(tmp_path / name.format(code), {"x": [f"{code} 1"], "y": [f"{code} 2"]}, "q")
+    squad_file(tmp_path / "test-context-ar-question-de.json", {"x": ["ar 1"]}, "q")
+    squad_file(tmp_path / "dev-context-ar-question-ar.json", {"x": ["ar 1"]}, "q")
+    options = {"languages": ["eng", "ara", "deu"], "train_languages": ["eng"]}
+    splits = read("squad_json", tmp_path, options)
+    assert {e["id"] for e in splits["train"] + splits["dev"]} == {
+        f"train-t{i}-0-{j}" for i in range(20) for j in range(2)
+    }
+    clusters = {example["id"]: example["cluster"] for example in splits["test"]}
+    assert clusters == {
+        f"{code}-q-{title}-0-{i}": f"ara-q-{title}-0-0"
+        for code in ("ara", "deu")
+        for title in "xy"
+        for i in range(2)
+    }
+
+
+def test_translation_of_a_training_question_is_refused(tmp_path: Path) -> None:
+    squad_file(tmp_path / "english.train.json", {"x": ["a 1"]}, "q")
+    for code in ("ar", "de"):
+        squad_file(tmp_path / f"xquad.{code}.dev.json", {"x": [f"{code} 1"]}, "q")
+    with pytest.raises(InputError, match=r"'q-x-0-0' is taken by an earlier example"):
+        read("squad_json", tmp_path, {"dev_fraction": 0})
 
 
 # XQuAD as a retrieval corpus
@@ -925,9 +974,14 @@ def test_irrelevant_passage_that_does_not_exist_is_refused(user_ranking: Path) -
         read("jsonl", user_ranking, kind="ranking")
 
 
+def test_user_files_need_no_dev_split(user_ranking: Path) -> None:
+    (user_ranking / "dev.jsonl").unlink()
+    assert read("jsonl", user_ranking, kind="ranking")["dev"] == []
+
+
 def test_missing_or_empty_user_file_is_named_in_the_error(user_ranking: Path) -> None:
-    write(user_ranking / "dev.jsonl", "")
-    with pytest.raises(InputError, match=r"datasets\.mine: .*dev\.jsonl contains no example"):
+    write(user_ranking / "test.jsonl", "")
+    with pytest.raises(InputError, match=r"datasets\.mine: .*test\.jsonl contains no example"):
         read("jsonl", user_ranking, kind="ranking", name="mine")
     (user_ranking / "passages.jsonl").unlink()
     with pytest.raises(InputError, match=r"passages\.jsonl is missing"):

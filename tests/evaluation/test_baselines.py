@@ -76,6 +76,18 @@ def test_passage_shorter_than_the_fixed_answer_position_scores_zero() -> None:
     assert items[0].earned == 0
 
 
+def test_no_answer_to_any_question_is_a_rule_of_chance() -> None:
+    text = "one two three four five six seven eight nine ten"
+    unanswerable = [question(n, text, "one") | {"answers": []} for n in range(3)]
+    train, test = [question(3, text, "one"), *unanswerable], unanswerable[:1]
+    items, rule = constant_answer(train, [*test, question(4, "a b", "b")], squad_f1)
+    assert rule == "no answer to any question"
+    assert [item.earned for item in items] == [100, 0]
+    items, rule = constant_answer(train[:1], test, squad_f1)
+    assert rule == "the words of the passage from word 1 to word 1"
+    assert items[0].earned == 0
+
+
 @pytest.mark.parametrize(("normalization", "f1"), [("squad", 0), ("unicode", 80)])
 def test_chance_of_questions_has_the_f1_of_the_task(normalization: str, f1: float) -> None:
     """The official F1 takes Chinese text without spaces as one word."""

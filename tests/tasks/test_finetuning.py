@@ -254,6 +254,14 @@ def test_development_split_can_be_evaluated(tmp_path: Path) -> None:
     assert scores == {"luo": (1.0, 1)}
 
 
+def test_empty_split_to_score_is_refused(tmp_path: Path) -> None:
+    splits = NAMES | {"dev": []}
+    arguments = write_task(tmp_path / "ner", "token_classification", splits, {"max_length": 21})
+    make_task(**arguments)
+    with pytest.raises(InputError, match=r"dataset ner has no example in its split dev"):
+        make_task(**arguments | {"evaluation_split": "dev"})
+
+
 # Pair classification
 
 

@@ -1,10 +1,12 @@
 """Baselines without a model: chance, and BM25.
 
 Chance is the best score without reading the test item, chosen on the training data: always the most
-frequent class, one tag for every word, or the same position in every passage. For rankings it is
-the expected score of a random order. A model that is not better has not learned to use the text.
+frequent class, one tag for every word, or the same position in every passage or no answer to any
+question. For rankings it is the expected score of a random order. A model that is not better has not
+learned to use the text.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -33,6 +35,8 @@ METRICS = {
 #: lengths; None is the rest of the passage.
 STARTS = range(10)
 LENGTHS = (*range(1, 11), None)
+#: The rule of no answer to any question: no word of the passage.
+NO_ANSWER = (0, 0)
 #: The number of training questions for choosing the constant answer, evenly spaced.
 CHOSEN_ON = 500
 
@@ -94,7 +98,8 @@ def constant_tag(train: Iterable[Example], test: Iterable[Example]) -> tuple[lis
 def constant_answer(
     train: Iterable[Example], test: Iterable[Example], answer_f1: Callable[[str, str], float]
 ) -> tuple[list[ScoredItem], str]:
-    """Predict the same position in every passage: the one with the highest F1 on the training data.
+    """Predict the same position in every passage, or no answer to any question: the rule with the
+    highest F1 on the training data.
 
     Args:
         answer_f1: gold and predicted answer -> F1, 0 to 1.
@@ -111,22 +116,26 @@ def constant_answer(
         for row, spans in zip(examples, words, strict=True):
             chosen = spans[start : None if length is None else start + length]
             answer = row["context"][chosen[0][0] : chosen[-1][1]] if chosen else ""
-            f1 = max((answer_f1(gold["text"], answer) for gold in row["answers"]), default=0.0)
+            f1 = max(
+                (answer_f1(gold["text"], answer) for gold in row["answers"]),
+                default=float(not answer),
+            )
             items.append(ScoredItem(row["id"], row["language"], 100.0 * f1, 1.0))
         return items
 
     train, test = list(train), list(test)
     some = train[:: max(1, len(train) // CHOSEN_ON)]
     words = [word_spans(row["context"]) for row in some]
-    rules = [(start, length) for start in STARTS for length in LENGTHS]
+    rules = [*itertools.product(STARTS, LENGTHS), NO_ANSWER]
     start, length = max(
         tqdm(rules, desc="constant answers", unit="rule", mininterval=2),
         key=lambda rule: mean_score(items_of(some, words, *rule)),
     )
     last = "the last" if length is None else f"word {start + length}"
+    rule = f"the words of the passage from word {start + 1} to {last}"
     return (
         items_of(test, [word_spans(row["context"]) for row in test], start, length),
-        f"the words of the passage from word {start + 1} to {last}",
+        "no answer to any question" if (start, length) == NO_ANSWER else rule,
     )
 
 

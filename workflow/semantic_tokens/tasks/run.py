@@ -21,6 +21,7 @@ from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.tasks.scored_items import ScoredItem, score_record
 from semantic_tokens.tasks.task import Predictions, Task
 from semantic_tokens.tokenization.special_tokens import SpecialTokens
+from semantic_tokens.tokenization.tables import read_batches
 from semantic_tokens.tokenization.vocabulary import load_tokenizer
 from semantic_tokens.training import (
     Batch,
@@ -59,7 +60,16 @@ def make_task(
     Args:
         languages: the training languages; None for all.
         evaluation_split: ``test``, or ``dev`` for choosing hyperparameters.
+
+    Raises:
+        InputError: an option is wrong, or there is no example in this split.
     """
+    if not any(map(len, read_batches(Path(tokenized) / f"{evaluation_split}.parquet", 1))):
+        raise InputError(
+            f"the dataset {dataset.name} has no example in its split {evaluation_split}, which "
+            "`evaluation_split` names; add this split to the data, or make it from train with the "
+            "reader's option `dev_fraction` if it has one, or score the split test"
+        )
     common: dict[str, Any] = {
         "tokenized": Path(tokenized),
         "tokenizer": Path(tokenizer),

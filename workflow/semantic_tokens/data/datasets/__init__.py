@@ -120,7 +120,8 @@ def read_dataset(
 
     Returns:
         ``train``, ``dev``, ``test``, and ``passages`` for ranking. Each can be iterated once, and
-        is checked during the iteration.
+        is checked during the iteration. Only ``dev`` may be empty; a task that is scored on it then
+        has an error.
 
     Raises:
         InputError: the input is wrong; raised here or during the iteration.
@@ -148,12 +149,12 @@ def read_dataset(
     def checked(split: str, kind: str, seen: DigestSet) -> Iterator[Example]:
         where = f"{path}/{split}.jsonl" if reader == "jsonl" else f"{origin}, {split}"
         empty = f"{key}: {where} contains no example; correct the dataset's `path` or options in the config"
-        if split == "dev" and options.get("dev_fraction") == 0:  # there is no dev split
-            return iter(())
-        examples = validate_examples(kind, _filled(raw[split], empty), where, seen=seen)
+        otherwise = None if split == "dev" else empty
+        found = _filled(raw[split], otherwise)
+        examples = validate_examples(kind, found, where, seen=seen, may_be_empty=split == "dev")
         if kind != "question_answering" or keeps_unanswerable:
             return examples
-        return _filled(_answerable(examples, where), empty)
+        return _filled(_answerable(examples, where), otherwise)
 
     ids = DigestSet()
     splits: dict[str, Iterable[Example]] = {}
@@ -168,13 +169,14 @@ def read_dataset(
     return splits
 
 
-def _filled(examples: Iterable[Example], otherwise: str) -> Iterator[Example]:
-    """Yield the examples. Raise an InputError with this message if there are none."""
+def _filled(examples: Iterable[Example], otherwise: str | None) -> Iterator[Example]:
+    """Yield the examples. Raise an InputError with this message if there are none; with None, there
+    may be none."""
     is_empty = True
     for example in examples:
         is_empty = False
         yield example
-    if is_empty:
+    if is_empty and otherwise is not None:
         raise InputError(otherwise)
 
 

@@ -6,7 +6,7 @@ every example is validated here once.
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,21 @@ class Placed(dict[str, Any]):
         source: the file, or the description of a table.
         number: the number of its line or row, if it is known.
         unit: ``line`` or ``row``.
+        shared: what it has in common with dependent examples, if its keys do not say it.
     """
 
-    __slots__ = ("number", "source", "unit")
+    __slots__ = ("number", "shared", "source", "unit")
 
     def __init__(
-        self, example: Example, source: Path | str, number: int | None = None, unit: str = "line"
+        self,
+        example: Example,
+        source: Path | str,
+        number: int | None = None,
+        unit: str = "line",
+        shared: Sequence[Hashable] = (),
     ) -> None:
         super().__init__(example)
-        self.source, self.number, self.unit = source, number, unit
+        self.source, self.number, self.unit, self.shared = source, number, unit, shared
 
     @property
     def place(self) -> str:
@@ -52,6 +58,7 @@ def validate_examples(
     path: str | Path,
     *,
     seen: DigestSet | None = None,
+    may_be_empty: bool = False,
 ) -> Iterator[Example]:
     """Yield the examples and validate each: keys, types, language code, unique id, and the rules of
     its kind (IOB2 tags, positions of answers, positive grades).
@@ -65,7 +72,7 @@ def validate_examples(
 
     Raises:
         InputError: an example is not valid (the message names its place and key), or there are
-            none.
+            none, unless there may be none.
     """
     if kind not in KEYS:
         raise InputError(f"dataset kind {kind!r} is not one of {', '.join(KEYS)}")
@@ -88,7 +95,7 @@ def validate_examples(
             place = example.place if isinstance(example, Placed) else f"{path}, record {number}"
             raise InputError(f"{place}: {problem}")
         yield example
-    if not number:
+    if not number and not may_be_empty:
         raise InputError(f"{path} contains no example; fill it")
     if repeated:
         log.warning("%s: %d examples dropped that repeat an earlier one", path, repeated)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed, iob2, is_tag
+from semantic_tokens.data.hub_tables import as_written
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import at_tabs_or_spaces, numbered_lines
 
@@ -22,11 +23,13 @@ _LAST = ("E", "L", *_SINGLE)
 
 
 class TaggedSentence(NamedTuple):
-    """The words and tags of a sentence as in the file, and its first line."""
+    """The words and tags of a sentence as in the file, its first line, and the number of its
+    document, which is the number of ``-DOCSTART-`` lines before it."""
 
     words: list[str]
     tags: list[str]
     line: int
+    document: int
 
 
 def read_sentences(
@@ -56,6 +59,7 @@ def read_sentences(
     words: list[str] = []
     tags: list[str] = []
     begin = 1
+    document = 0
     single: tuple[int, str] | None = None  # the first line with one column
     has_tags = tag is not None
     for number, line in numbered_lines(path, encoding):
@@ -64,8 +68,9 @@ def read_sentences(
         fields = at_tabs_or_spaces(line) if line.strip() else []
         if not fields or fields[0] == DOCUMENT_START:
             if words:
-                yield TaggedSentence(words, tags, begin)
+                yield TaggedSentence(words, tags, begin, document)
             words, tags = [], []
+            document += bool(fields)
             continue
         has_tags = has_tags or len(fields) > 1
         if len(fields) == 1:
@@ -85,7 +90,7 @@ def read_sentences(
         words.append(text.removeprefix(word_prefix))
         tags.append(label)
     if words:
-        yield TaggedSentence(words, tags, begin)
+        yield TaggedSentence(words, tags, begin, document)
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:
@@ -114,14 +119,16 @@ def to_iob2(tags: Sequence[str]) -> list[str]:
 def examples_of(
     file: Path, language: str, split: str, sentences: Iterator[TaggedSentence]
 ) -> Iterator[Example]:
-    """Canonical examples of a file's sentences, their tags in IOB2.
+    """Canonical examples of a file's sentences, their tags in IOB2. The sentences of a document are
+    in one cluster, if the file has several documents.
 
     Raises:
         InputError: a file of train or test has no sentence.
     """
-    changed = count = 0
-    for number, sentence in enumerate(sentences):
-        count += 1
+    changed = 0
+    found = list(sentences)
+    has_documents = len({sentence.document for sentence in found}) > 1
+    for number, sentence in enumerate(found):
         tags = to_iob2(sentence.tags)
         changed += tags != sentence.tags
         example = {
@@ -130,8 +137,10 @@ def examples_of(
             "tokens": sentence.words,
             "tags": tags,
         }
+        if has_documents:
+            example["cluster"] = f"{language}-{split}-document-{sentence.document}"
         yield Placed(example, file, sentence.line)
-    if not count and split != "dev":
+    if not found and split != "dev":
         raise InputError(
             f"{file} contains no sentence; fill it, or leave {language} out of the dataset's "
             "`languages`"
@@ -167,7 +176,8 @@ def conll(
         InputError: an option is invalid, a file is missing or has no sentence, or a line is
             malformed.
     """
-    names = dict(languages) if isinstance(languages, Mapping) else {n: n for n in languages}
+    given = languages if isinstance(languages, Mapping) else {name: name for name in languages}
+    names = {language: as_written(name) for language, name in given.items()}
     of_split = _named_splits(splits)
     places = _places(columns)
     _check_encoding(encoding)

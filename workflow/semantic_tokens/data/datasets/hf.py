@@ -5,10 +5,11 @@ import itertools
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from semantic_tokens.components import groups_sharing
 from semantic_tokens.data.datasets.canonical import (
     SPLITS,
     Example,
@@ -21,7 +22,7 @@ from semantic_tokens.data.datasets.conll import to_iob2
 from semantic_tokens.data.datasets.sources import warn_untested
 from semantic_tokens.data.datasets.splitting import check_fraction, in_clusters, part_of
 from semantic_tokens.data.datasets.squad import drop_misplaced
-from semantic_tokens.data.datasets.xnli import UNDECIDED
+from semantic_tokens.data.datasets.xnli import UNDECIDED, pair_features
 from semantic_tokens.data.hub_tables import (
     WITHHELD,
     Part,
@@ -35,6 +36,7 @@ from semantic_tokens.data.hub_tables import (
     pattern_of,
     repository_of,
     share_rows,
+    sliced,
 )
 from semantic_tokens.data.languages import language_at, require_languages
 from semantic_tokens.errors import InputError
@@ -47,8 +49,9 @@ COLUMNS: dict[str, dict[str, str]] = {
     "question_answering": {"context": "context", "question": "question", "answers": "answers"},
     "pair_classification": {"first": "premise", "second": "hypothesis", "label": "label"},
 }
-#: Optional columns.
-OPTIONAL = ("id", "language")
+#: Optional columns; questions may also have the ``title`` of their document.
+OPTIONAL = ("id", "language", "cluster")
+_TITLE = {"question_answering": ("title",)}
 #: The tables of a ranking dataset in MTEB: configuration, split and columns.
 RANKING: dict[str, dict[str, str]] = {
     "queries": {"configuration": "queries", "split": "queries", "id": "_id", "text": "text"},
@@ -93,10 +96,11 @@ def hf(
         configurations: the configuration of each language (ISO 639-3), or one for all.
         files: a pattern of the files, with ``{language}``, ``{configuration}`` and ``{split}``; the
             default is the files on the repository's card.
-        splits: the names of ``train``, ``dev`` and ``test``; slices such as ``train[:80%]`` are
-            allowed.
-        columns: the names of columns that differ from :data:`COLUMNS`, and of ``id`` and
-            ``language`` if there are such columns; ``a.b`` is a field of a column.
+        splits: the names of ``train``, ``dev`` and ``test``; slices such as ``train[:80%]``, and
+            parts joined by ``+``, are allowed.
+        columns: the names of columns that differ from :data:`COLUMNS`, and of :data:`OPTIONAL`
+            columns and ``title`` if there are such; ``a.b`` is a field of a column, and the
+            columns of text without a header have numbers.
         language: the language of all rows.
         languages: the languages to keep (ISO 639-3).
         labels: the names of numeric tags or labels, if the table does not have them.
@@ -131,15 +135,17 @@ def hf(
         for option, value in (("queries", queries), ("corpus", corpus), ("qrels", qrels)):
             if value is not None:
                 raise InputError(f"{where}.{option} is of a dataset of kind ranking, not {kind}")
-        chosen = _mapping(
-            columns, COLUMNS[kind], f"{where}.columns", only=(*COLUMNS[kind], *OPTIONAL)
-        )
-        opened = [(part, _open(repository, part, named, files, streaming, where)) for part in parts]
+        known = (*COLUMNS[kind], *OPTIONAL, *_TITLE.get(kind, ()))
+        chosen = _mapping(columns, COLUMNS[kind], f"{where}.columns", only=known)
+        read = chosen.values()
+        opened = [
+            (part, _open(repository, part, named, files, streaming, where, read)) for part in parts
+        ]
         found = _examples(opened, kind, chosen, labels, languages, where)
     if dev_fraction is not None:
         found = _with_dev(found, kind, dev_fraction, seed)
     has_ids = kind == "ranking" or "id" in (columns or ())
-    if not has_ids and kind not in _TOGETHER:
+    if not has_ids and kind not in _TOGETHER and "cluster" not in (columns or ()):
         return found
     return found | {split: _in_clusters(found[split], kind, has_ids) for split in ("dev", "test")}
 
@@ -185,10 +191,13 @@ def _share_percents(one: str, other: str) -> bool:
     )
 
 
-def _check_rows_apart(tables: Mapping[str, Table], splits: Mapping[str, str], where: str) -> None:
-    """Raise an InputError if two slices share rows, now that the number of rows is known."""
-    for first, second in itertools.combinations(tables, 2):
-        counts = {**tables[first].counts, **tables[second].counts}
+def _check_rows_apart(counts: Mapping[str, int], splits: Mapping[str, str], where: str) -> None:
+    """Raise an InputError if two slices share rows, now that the number of rows is known.
+
+    Args:
+        counts: the number of rows of the publisher's splits.
+    """
+    for first, second in itertools.combinations(splits, 2):
         known = names_in(splits[first]) | names_in(splits[second]) <= set(counts)
         are_slices = is_slice(splits[first]) and is_slice(splits[second])
         if known and are_slices and share_rows(splits[first], splits[second], counts):
@@ -205,15 +214,21 @@ def _sharing(splits: Mapping[str, str], first: str, second: str, where: str) -> 
 def _in_clusters(examples: Iterable[Example], kind: str, has_ids: bool) -> Iterator[Example]:
     """The examples with their clusters, read when they are used."""
     found = list(examples)
-    yield from in_clusters(found, [list(_features(example, kind, has_ids)) for example in found])
+    features = pair_features(found) if kind == "pair_classification" else [[] for _ in found]
+    for example, of_example in zip(found, features, strict=True):
+        of_example += _features(example, kind, has_ids)
+    yield from in_clusters(found, features)
 
 
-def _features(example: Example, kind: str, has_ids: bool) -> Iterator[tuple[str, ...]]:
-    """What dependent examples share: an id, as translations have, a passage or a premise."""
+def _features(example: Example, kind: str, has_ids: bool) -> Iterator[Hashable]:
+    """What dependent examples share: an id, as translations have, a passage or a premise, and what
+    the columns ``title`` and ``cluster`` say."""
     if has_ids:
         yield ("id", example["id"].removeprefix(f"{example['language']}-"))
     if kind in _TOGETHER:
         yield (_TOGETHER[kind], example["language"], example[_TOGETHER[kind]])
+    if isinstance(example, Placed):
+        yield from example.shared
 
 
 def _mapping(
@@ -235,10 +250,12 @@ def _open(
     files: str | None,
     streaming: bool,
     where: str,
+    columns: Collection[str],
 ) -> dict[str, Table]:
     """The tables of our splits in a configuration.
 
     Args:
+        columns: the columns to read.
         where: the config key of ``splits``' parent, for messages.
     """
     tables = open_tables(
@@ -247,8 +264,10 @@ def _open(
         configuration=part.configuration,
         files=pattern_of(files, part),
         streaming=streaming,
+        columns=columns,
     )
-    _check_rows_apart(tables, splits, where)
+    counts = {name: n for table in tables.values() for name, n in table.counts.items()}
+    _check_rows_apart(counts, splits, where)
     return tables
 
 
@@ -332,13 +351,14 @@ def _canonical(
         if language is None:
             raise InputError(f"{place}: the language is missing; fill it or remove the row")
         name = row.pop("id", None)
+        shared = _shared(row, language)
         content = _KINDS[kind](row, labels, place, dropped)
         if content is None:
             continue
         kept += 1
         # Row numbers start again in every configuration and split.
         own = f"{language}-{split}-{number if name is None else name}"
-        yield Placed({"id": own, "language": language, **content}, where, number, "row")
+        yield Placed({"id": own, "language": language, **content}, where, number, "row", shared)
     counts = ", ".join(f"{count} {what}" for what, count in sorted((+dropped).items()))
     if counts and not kept:
         raise InputError(
@@ -347,6 +367,17 @@ def _canonical(
         )
     if counts:
         log.warning("%s: %s dropped", where, counts)
+
+
+def _shared(row: dict[str, Any], language: str) -> list[Hashable]:
+    """The title and the cluster of a row, which are removed from it. A title is of one language."""
+    title, cluster = row.pop("title", None), row.pop("cluster", None)
+    shared: list[Hashable] = []
+    if title not in (None, ""):
+        shared.append(("title", language, str(title)))
+    if cluster not in (None, ""):
+        shared.append(("cluster", str(cluster)))
+    return shared
 
 
 def _tagged(
@@ -422,7 +453,7 @@ def _paired(
     return {"first": row["first"], "second": row["second"], "label": label}
 
 
-# Reads a row without `id` and `language`. It counts what is dropped; None if this is the entire row.
+# Reads a row of the columns of its kind. It counts what is dropped; None if this is the entire row.
 _Reader = Callable[[dict[str, Any], Sequence[str] | None, str, Counter[str]], Example | None]
 _KINDS: dict[str, _Reader] = {
     "token_classification": _tagged,
@@ -462,12 +493,12 @@ def _label(value: Any, labels: Sequence[str] | None, place: str) -> str:
 def _with_dev(
     found: dict[str, Iterable[Example]], kind: str, dev_fraction: float, seed: int
 ) -> dict[str, Iterable[Example]]:
-    """Split dev from train. The data are read once for each."""
+    """Split dev from train. Dependent examples of a language stay together."""
     train = list(found["train"])
-    together = _TOGETHER.get(kind, "id")
+    together = groups_sharing([list(_features(example, kind, has_ids=False)) for example in train])
     parts: dict[str, list[Example]] = {"train": [], "dev": []}
-    for example in train:
-        name = f"{example['language']}\t{example[together]}"
+    for example, first in zip(train, together, strict=True):
+        name = f"{example['language']}\t{train[first][_TOGETHER.get(kind, 'id')]}"
         parts[part_of(name, seed, train=1 - dev_fraction, dev=dev_fraction)].append(example)
     return {**found, **parts}
 
@@ -511,15 +542,16 @@ def _ranking(
         configuration = table["configuration"].replace("{configuration}", part.configuration or "")
         own = Part(part.language, configuration)
         pattern = pattern_of(table.get("files", files), part)
-        there = _open(places[name], own, of_splits, pattern, streaming, key)
+        may_lack_title = name == "corpus" and "title" not in (tables["corpus"] or {})
         kept = {
             column: theirs
             for column, theirs in table.items()
             if column not in ("configuration", "split", *extra)
+            and not (may_lack_title and column == "title")
         }
-        if name == "corpus" and "title" not in (tables["corpus"] or {}):
-            columns = next(iter(there.values())).features
-            kept = {c: n for c, n in kept.items() if c != "title" or n in columns}
+        there = _open(places[name], own, of_splits, pattern, streaming, key, kept.values())
+        if may_lack_title and table["title"] in next(iter(there.values())).features:
+            kept["title"] = table["title"]
         return {split: table.rows(kept, f"{key}.{name}") for split, table in there.items()}
 
     found: dict[str, list[Example]] = {split: [] for split in SPLITS}
@@ -532,7 +564,8 @@ def _ranking(
             opened("corpus", part, {"all": chosen["corpus"]["split"]})["all"] for _ in range(2)
         )
         passages.append((language, again))
-        judged = opened("qrels", part, splits)
+        names = sorted(set().union(*map(names_in, splits.values())))
+        judged = opened("qrels", part, dict(zip(names, names, strict=True)))
         where = f"{key}.queries, {language}"
         asked = texts_by_id(
             (
@@ -541,11 +574,15 @@ def _ranking(
             ),
             where,
         )
-        places_of = {split: f"{key}.qrels, {language}, {split}" for split in judged}
-        grades = {split: _grades(rows, asked, places_of[split]) for split, rows in judged.items()}
+        where = f"{key}.qrels, {language}"
+        grades = {name: _grades(rows, asked, f"{where}, {name}") for name, rows in judged.items()}
+        _check_rows_apart({name: len(of_name) for name, of_name in grades.items()}, splits, key)
         judged_passages = _judged_passages(corpus, grades.values(), language)
-        for split, of_split in grades.items():
-            found[split] += _queries(of_split, asked, judged_passages, language, places_of[split])
+        for split, published in splits.items():
+            if names_in(published) <= set(grades):
+                of_split = _grades_in(grades, published)
+                place = f"{where}, {published}"
+                found[split] += _queries(of_split, asked, judged_passages, language, place)
     warn_untested((str(part.language) for part in parts), found["test"], f"{key}.qrels")
     return {**found, "passages": _passages(passages, f"{key}.corpus")}
 
@@ -563,6 +600,16 @@ def _grades(rows: Iterable[dict[str, Any]], asked: Mapping[str, str], where: str
     if unknown:
         log.warning("%s: %d judgements of unknown queries dropped", where, unknown)
     return grades
+
+
+def _grades_in(grades: Mapping[str, _Grades], split: str) -> _Grades:
+    """The judgements of a split. A slice counts queries, in the order of their first judgements, so
+    that it does not cut through the judgements of a query."""
+    pairs, _ = sliced({name: of_name.items() for name, of_name in grades.items()}, split)
+    found: _Grades = {}
+    for query, of_query in pairs:
+        found.setdefault(query, {}).update(of_query)
+    return found
 
 
 class _JudgedPassages(NamedTuple):

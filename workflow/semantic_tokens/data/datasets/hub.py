@@ -9,7 +9,7 @@ from semantic_tokens.data.datasets.hf import answers_of, hf
 from semantic_tokens.data.datasets.sources import warn_untested
 from semantic_tokens.data.datasets.splitting import check_fraction
 from semantic_tokens.data.datasets.squad import Question, carve_dev, questions_in_place
-from semantic_tokens.data.datasets.xnli import LABELS, by_pair
+from semantic_tokens.data.datasets.xnli import LABELS
 from semantic_tokens.data.hub_tables import open_tables, repository_of
 from semantic_tokens.data.languages import iso639_1, language_at, require_languages
 
@@ -34,7 +34,7 @@ def xnli_hub(
         InputError: a file is missing, damaged or lacks a column, or (during reading) a row has an
             unknown label.
     """
-    splits = hf(
+    return hf(
         path,
         "pair_classification",
         key,
@@ -45,7 +45,6 @@ def xnli_hub(
         files="{configuration}/{split}-*.parquet",
         labels=LABELS,
     )
-    return splits | {split: by_pair(splits[split]) for split in ("dev", "test")}
 
 
 def tydiqa_hub(

@@ -9,7 +9,7 @@ from semantic_tokens.text_files import files_in, json_lines
 
 
 def jsonl(path: Path, has_passages: bool) -> dict[str, Iterable[Example]]:
-    """Read ``{train,dev,test}.jsonl``, and ``passages.jsonl`` for ranking.
+    """Read ``{train,dev,test}.jsonl``, and ``passages.jsonl`` for ranking. There may be no dev split.
 
     Raises:
         InputError: a file is missing, or (during reading) a line is not JSON.
@@ -17,12 +17,12 @@ def jsonl(path: Path, has_passages: bool) -> dict[str, Iterable[Example]]:
     splits = [*SPLITS, "passages"] if has_passages else SPLITS
     files = {split: files_in(path, f"{split}.jsonl") for split in splits}
     for split, found in files.items():
-        if not found:
+        if not found and split != "dev":
             raise InputError(
                 f"{path}/{split}.jsonl is missing; a folder of your own data contains "
                 f"{', '.join(f'{name}.jsonl' for name in splits)}"
             )
-    return {split: _examples(found[0]) for split, found in files.items()}
+    return {split: _examples(found[0]) if found else () for split, found in files.items()}
 
 
 def _examples(file: Path) -> Iterator[Example]:

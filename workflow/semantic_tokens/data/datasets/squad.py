@@ -20,7 +20,7 @@ from semantic_tokens.data.datasets.splitting import (
     in_clusters,
     part_of,
 )
-from semantic_tokens.data.languages import iso639_3, require_languages
+from semantic_tokens.data.languages import known_language, require_languages
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, json_document, plain_name
 
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # Other parts of the names of such files: the benchmark and its version.
 _NO_LANGUAGE = re.compile(r"tydiqa|goldp|xquad|squad|v?\d+|")
+# MLQA has a file for each split, language of the passages, and language of the questions.
+_MLQA = re.compile(r"(dev|test)-context-([a-z]+)-question-([a-z]+)")
 
 
 class Paragraph(NamedTuple):
@@ -44,10 +46,16 @@ class Paragraph(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A canonical example of question answering, and its document."""
+    """A canonical example of question answering.
+
+    Attributes:
+        title: the title of its document.
+        shared: the id that it has in common with its translations; None if it has none.
+    """
 
     title: str
     example: Example
+    shared: str | None = None
 
 
 def squad_json(
@@ -63,7 +71,11 @@ def squad_json(
     The name of a file contains its split, and its language if there is only one:
     ``german.train.json``, ``tydiqa.goldp.sw.dev.json``. In a file with several languages, such as
     ``tydiqa-goldp-v1.1-train.json``, the ids of questions contain the language (``swahili-…``).
-    Without either, ``languages`` must name one language. Files in subfolders are read too.
+    Without either, ``languages`` must name one language. Files in subfolders are read too. Of MLQA,
+    the test files with questions in the language of their passages are read.
+
+    Parallel sets, such as XQuAD and MLQA, have the same ids in all languages. Such ids get the
+    language, and the translations of a question are in one cluster.
 
     The publishers' dev split is our test split, and our dev split is split from train
     (:func:`carve_dev`). A language with only a dev split is tested without its own training data.
@@ -114,6 +126,7 @@ def squad_json(
         questions["train"] = [
             q for q in questions["train"] if q.example["language"] in train_languages
         ]
+    _add_languages_to_ids(questions)
     return carve_dev(
         questions["train"],
         questions["dev"],
@@ -132,10 +145,36 @@ def split_and_code(path: Path) -> tuple[str | None, str | None]:
     >>> split_and_code(Path("tydiqa-goldp-v1.1-dev.json")), split_and_code(Path("xquad.de.json"))
     (('dev', None), (None, 'de'))
     """
-    words = re.split(r"[._-]", plain_name(path).removesuffix(".json").lower())
+    stem = plain_name(path).removesuffix(".json").lower()
+    if mlqa := _MLQA.fullmatch(stem):
+        published, of_context, of_question = mlqa.groups()
+        # Other publishers have only a dev split, which is our test split. Of MLQA, it is their test.
+        split = "dev" if published == "test" else None
+        return split, of_context if of_context == of_question else stem
+    words = re.split(r"[._-]", stem)
     split = next((word for word in words if word in ("train", "dev")), None)
     rest = [word for word in words if word != split and not _NO_LANGUAGE.fullmatch(word)]
     return split, "-".join(rest) or None
+
+
+def _add_languages_to_ids(questions: dict[str, list[Question]]) -> None:
+    """Put the language into ids that a split has in several languages.
+
+    An id that is also in the other split is left as it is, and refused later: a question could be
+    trained on in one language and tested on in the other.
+    """
+    languages_of: dict[str, dict[str, set[str]]] = {split: {} for split in questions}
+    for split, of_split in questions.items():
+        for question in of_split:
+            name, language = str(question.example["id"]), question.example["language"]
+            languages_of[split].setdefault(name, set()).add(language)
+    in_both = set.intersection(*map(set, languages_of.values()))
+    for split, of_split in questions.items():
+        for number, question in enumerate(of_split):
+            name, language = str(question.example["id"]), question.example["language"]
+            if len(languages_of[split][name]) > 1 and name not in in_both:
+                question.example["id"] = f"{language}-{name}"
+                of_split[number] = question._replace(shared=name)
 
 
 def _files_of(path: Path, split: str, languages: Sequence[str] | None) -> SplitFiles:
@@ -174,13 +213,14 @@ def carve_dev(
 
 
 def _by_document(questions: Sequence[Question]) -> list[Example]:
-    """Questions that share a title or a passage are in one cluster."""
+    """Questions that share a title or a passage, and translations, are in one cluster."""
     features = [
         [(example["language"], "context", example["context"])]
         + ([(example["language"], "title", title)] if title else [])
-        for title, example in questions
+        + ([("id", shared)] if shared else [])
+        for title, example, shared in questions
     ]
-    return in_clusters([example for _, example in questions], features)
+    return in_clusters([question.example for question in questions], features)
 
 
 def xquad_ranking(
@@ -253,7 +293,8 @@ def read_squad(
     Args:
         language: the language of its questions; None if their ids contain it.
         languages: the requested languages (ISO 639-3). If there is only one, it is the language of
-            questions whose ids do not contain it. No question is left out.
+            questions whose ids do not contain one. If there are several, such questions are left
+            out.
 
     Raises:
         InputError: the file has another format, or its language is unknown.
@@ -268,8 +309,14 @@ def read_squad(
     except (AttributeError, KeyError, TypeError) as error:
         raise _not_squad(path, error) from error
     if language is None:
-        for question in (q for paragraph in paragraphs for q in paragraph.questions):
-            question["language"] = _language_of(str(question["id"]), path, languages)
+        questions = [question for paragraph in paragraphs for question in paragraph.questions]
+        spoken = _languages_of([str(question["id"]) for question in questions], path, languages)
+        for question, of_question in zip(questions, spoken, strict=True):
+            question["language"] = of_question
+        paragraphs = [
+            paragraph._replace(questions=[q for q in paragraph.questions if q["language"]])
+            for paragraph in paragraphs
+        ]
     return paragraphs
 
 
@@ -287,7 +334,7 @@ def read_contexts(
     document = json_document(path)
     try:
         contexts = [
-            (paragraph["context"], [str(question["id"]) for question in paragraph.get("qas", ())])
+            (paragraph["context"], next((str(q["id"]) for q in paragraph.get("qas", ())), ""))
             for article in document["data"]
             for paragraph in article["paragraphs"]
         ]
@@ -295,14 +342,19 @@ def read_contexts(
             raise TypeError("a context is not text")
     except (AttributeError, KeyError, TypeError) as error:
         raise _not_squad(path, error) from error
-    for context, questions in contexts:
-        yield language or _language_of(questions[0] if questions else "", path, languages), context
+    spoken: Sequence[str | None] = [language] * len(contexts)
+    if language is None:
+        spoken = _languages_of([question for _, question in contexts], path, languages)
+    for (context, _), of_context in zip(contexts, spoken, strict=True):
+        if of_context is not None:
+            yield of_context, context
 
 
 def drop_misplaced(examples: Iterable[Example], where: str) -> list[Example]:
     """Leave out answers that are not at their positions, and questions that have only such answers.
 
-    Questions without an answer are kept.
+    Questions without an answer are kept. An empty answer is none; some files mark with it that a
+    question has no answer.
 
     Raises:
         InputError: this affects most of the answered questions, so ``start`` does not count
@@ -310,6 +362,7 @@ def drop_misplaced(examples: Iterable[Example], where: str) -> list[Example]:
     """
     kept, answered, misplaced = [], 0, 0
     for example in examples:
+        example["answers"] = [answer for answer in example["answers"] if answer["text"] != ""]
         answers = [a for a in example["answers"] if is_in_place(a, example["context"])]
         answered += bool(example["answers"])
         if example["answers"] and not answers:
@@ -361,18 +414,36 @@ def _paragraph(
     return Paragraph(article.get("title", ""), context, questions)
 
 
-def _language_of(question: str, path: Path, languages: Sequence[str] | None) -> str:
-    """The language at the start of a question's id, or the only requested language."""
-    name, dash, _ = question.partition("-")
-    try:
-        return iso639_3(name if dash else "")
-    except InputError as error:
-        if languages is not None and len(languages) == 1:
-            return languages[0]
+def _languages_of(
+    questions: Sequence[str], path: Path, languages: Sequence[str] | None
+) -> list[str | None]:
+    """The languages at the starts of the ids of a file's questions; otherwise the only requested
+    language, or None if several are requested. The log has the number of ids in other languages.
+
+    ``dev-0`` and ``id-7`` begin with codes of languages by chance. So the starts are languages only
+    if one of them is requested or is a name in full, as in TyDiQA's ids.
+
+    Raises:
+        InputError: no id says a language; or all languages are requested, and one does not.
+    """
+    starts = [question.partition("-")[0] if "-" in question else "" for question in questions]
+    named = {start: known_language(start) for start in set(starts)}
+    are_languages = languages is None or any(
+        language is not None and (language in languages or len(start) > 3)
+        for start, language in named.items()
+    )
+    only = languages[0] if languages is not None and len(languages) == 1 else None
+    found = [(named[start] if are_languages else None) or only for start in starts]
+    if None in found and (languages is None or not are_languages):
         raise InputError(
-            f"{path}: neither its name nor the id {question!r} says a language; name it "
-            "{language}.train.json or {language}.dev.json, or name its one language in `languages`"
-        ) from error
+            f"{path}: neither its name nor the id {questions[found.index(None)]!r} says a language; "
+            "name it {language}.train.json or {language}.dev.json, or name its one language in "
+            "`languages`"
+        )
+    others = sum(language not in languages for language in found) if languages is not None else 0
+    if others:
+        log.info("%s: %d ids begin with no language in `languages`", path, others)
+    return found
 
 
 def _not_squad(path: Path, error: Exception) -> InputError:

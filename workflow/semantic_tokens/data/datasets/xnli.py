@@ -293,18 +293,23 @@ def _example(name: str, language: str, pair: Pair) -> Example:
 
 
 def by_pair(examples: Iterable[Example]) -> Iterator[Example]:
-    """Pairs that share a premise are in one cluster, and so are the translations of a pair if all
-    languages have the same labels in the same order."""
+    """The pairs with their clusters (:func:`pair_features`)."""
     found = list(examples)
+    yield from in_clusters(found, pair_features(found))
+
+
+def pair_features(examples: Sequence[Example]) -> list[list[Hashable]]:
+    """What dependent pairs share: the premise, and the number of translations of a pair if all
+    languages have the same labels in the same order."""
     labels: dict[str, list[str]] = {}
     features: list[list[Hashable]] = []
-    for example in found:
+    for example in examples:
         of_language = labels.setdefault(example["language"], [])
         features.append([(example["language"], example["first"]), len(of_language)])
         of_language.append(example["label"])
     if len(set(map(tuple, labels.values()))) > 1:  # not parallel: the number says nothing
         features = [of_example[:1] for of_example in features]
-    yield from in_clusters(found, features)
+    return features
 
 
 def _split(

@@ -3,7 +3,7 @@ from a local folder in the same layout."""
 
 import csv
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from semantic_tokens.data.hub_tables.table import (
     of_text,
     one_line_errors,
     share_rows,
+    sliced,
 )
 from semantic_tokens.errors import InputError
 from semantic_tokens.sources.hub import snapshot_of
@@ -43,6 +44,7 @@ __all__ = [
     "pattern_of",
     "repository_of",
     "share_rows",
+    "sliced",
 ]
 
 _JSON = (".json", ".jsonl")
@@ -62,25 +64,31 @@ def open_tables(
     files: str | None = None,
     streaming: bool = False,
     need_all: bool = False,
+    columns: Collection[str] = (),
 ) -> dict[str, Table]:
     """Open the splits of one configuration. Only the needed files are fetched.
 
     Args:
-        splits: our name -> the publisher's name, which may have a slice such as ``train[:80%]``.
+        splits: our name -> the publisher's name, which may have a slice such as ``train[:80%]``, or
+            several parts such as ``train+validation``.
         configuration: None for the default one.
         files: a pattern of the files, in which ``{split}`` is the publisher's split; None uses the
             repository's card, or the rules of ``datasets`` for file names.
         streaming: stream rows from the hub without storing files.
         need_all: whether a single missing split is an error, and not only if all are missing.
+        columns: the columns to read, which are numbers in tables of text without a header
+            (:func:`~semantic_tokens.data.hub_tables.table.of_text`).
 
     Returns:
         the available splits.
 
     Raises:
-        InputError: the repository or configuration is not available, or has none of the splits.
+        InputError: the repository or configuration is not available, has none of the splits, or
+            lacks a part of one.
     """
     where = f"{repository}" + (f", configuration {configuration}" if configuration else "")
-    patterns = {s: _fill(repository.key, files, p.partition("[")[0]) for s, p in splits.items()}
+    names = {split: sorted(names_in(published)) for split, published in splits.items()}
+    patterns = {n: _fill(repository.key, files, n) for of_split in names.values() for n in of_split}
     folder = repository.folder
     is_streamed = streaming and folder is None
     if is_streamed:
@@ -89,43 +97,52 @@ def open_tables(
         folder = _cached(repository, configuration, [p for p in patterns.values() if p])
     builder = None if files else _builder(repository, folder, configuration, where)
     there = (
-        {s: _matching(repository, folder, pattern) for s, pattern in patterns.items()}
+        {name: _matching(repository, folder, pattern) for name, pattern in patterns.items()}
         if files
-        else _by_card(builder, splits)
+        else _by_card(builder, patterns)
     )
+    is_known = not (is_streamed and files)  # otherwise files are found during reading
     tables = {}
-    for split in splits:
-        if not there.get(split) and not (is_streamed and files):
+    for split, published in splits.items():
+        missing = [name for name in names[split] if is_known and not there[name]]
+        if missing == names[split]:
             continue
-        published, pattern = splits[split], patterns[split]
-        name = published.partition("[")[0]
         place = f"{where}, split {published}"
-        used = [Path(file) for file in there[split]] if folder else []
+        if missing:
+            raise InputError(
+                f"{repository.key}: {place}: there is no {', '.join(missing)}; correct `splits`"
+            )
+        of_names = {n: list(map(Path, there[n])) for n in names[split]} if folder else {}
+        used = [file for of_name in of_names.values() for file in of_name]
         with one_line_errors(place, repository, used):
             if used and all(plain_name(file).endswith(_JSON) for file in used):
-                tables[split] = of_json(used, published, place)
+                tables[split] = of_json(of_names, published, place)
                 continue
-            separator = _separator(there[split] or [str(pattern)], builder)
+            listed = [
+                file for name in names[split] for file in there[name] or [str(patterns[name])]
+            ]
+            separator = _separator(listed, builder)
             if used and separator is not None and _is_plain(builder):
-                tables[split] = of_text(used, published, place, separator)
+                tables[split] = of_text(of_names, published, place, separator, columns)
                 continue
             from datasets import load_dataset
 
             dataset = load_dataset(
                 str(folder or repository.name),
-                name=None if pattern else configuration,
-                data_files={name: pattern} if pattern else None,
+                name=None if files else configuration,
+                data_files={name: patterns[name] for name in names[split]} if files else None,
                 split=published,
                 revision=None if folder else repository.revision,
-                streaming=not is_slice(published),
+                streaming=not (is_slice(published) or len(names[split]) > 1),
                 **_words_only(separator),
             )
             tables[split] = of_library(dataset, published, place, used)
     if not tables or (need_all and len(tables) < len(splits)):
-        missing = [split for split in splits if split not in tables]
+        absent = [split for split in splits if split not in tables]
+        searched = [str(patterns[name]) for split in absent for name in names[split]]
         raise InputError(
-            f"{repository.key}: {where} has no split {', '.join(splits[s] for s in missing)}"
-            + (f" ({', '.join(str(patterns[s]) for s in missing)})" if files else "")
+            f"{repository.key}: {where} has no split {', '.join(splits[s] for s in absent)}"
+            + (f" ({', '.join(searched)})" if files else "")
             + "; correct `splits`"
             + (" or `files`" if files else ", or name the `files`")
         )
@@ -184,13 +201,10 @@ def _builder(
         )
 
 
-def _by_card(builder: Any, splits: Mapping[str, str]) -> dict[str, list[str]]:
-    """The files of a configuration's splits, by our names."""
+def _by_card(builder: Any, names: Iterable[str]) -> dict[str, list[str]]:
+    """The files of the publisher's splits of a configuration."""
     found = builder.config.data_files or {}
-    return {
-        split: list(map(str, found.get(name.partition("[")[0], [])))
-        for split, name in splits.items()
-    }
+    return {name: list(map(str, found.get(name, []))) for name in names}
 
 
 def _separator(files: Sequence[str], builder: Any) -> str | None:

@@ -6,7 +6,7 @@ import functools
 import gc
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -125,46 +125,82 @@ def _release_arrow_threads() -> None:
     time.sleep(0.3)
 
 
-def of_json(files: Sequence[Path], split: str, where: str) -> Table:
+def of_json(files: Mapping[str, Sequence[Path]], split: str, where: str) -> Table:
     """A table in JSON lines, or in JSON with lists of objects.
+
+    Args:
+        files: the files of the publisher's splits in ``split``.
 
     ``datasets`` is not used: its parser crashes on some malformed files, and other readers handle
     deviations from JSON in the same way as here.
     """
-    records, counts = _sliced(itertools.chain.from_iterable(map(_records, files)), split)
+    records, counts = sliced(_read_with(_records, files), split)
     first = list(itertools.islice(records, _ROWS_AT_ONCE))
     features: dict[str, Any] = {}
     for record in first:
         features = _merged(features, _shape(record))
-    return Table(features, _in_batches(itertools.chain(first, records)), where, files, counts)
+    batches = _in_batches(itertools.chain(first, records))
+    return Table(features, batches, where, _all_of(files), counts)
 
 
-def of_text(files: Sequence[Path], split: str, where: str, separator: str) -> Table:
+def of_text(
+    files: Mapping[str, Sequence[Path]],
+    split: str,
+    where: str,
+    separator: str,
+    columns: Collection[str] = (),
+) -> Table:
     """A table in CSV, or in text with tabs. All values are text.
 
     ``datasets`` is not used: it guesses types, so that the words ``NA`` and ``null`` are missing
     values, and it reads quotations in text with tabs.
 
+    Args:
+        files: the files of the publisher's splits in ``split``.
+        columns: the columns to read. If all are numbers (from 1) that the first row does not have
+            as names, the table has no header.
+
     Raises:
-        InputError: the first file has no header.
+        InputError: a file is empty, or has other columns than the first.
     """
-    _, header = next(table_rows(files[0], separator))
+    first, *_ = _all_of(files)
+    _, header = next(table_rows(first, separator))
+    numbers = [str(number) for number in range(1, len(header) + 1)]
+    is_numbered = not set(columns) <= set(header) and set(columns) <= set(numbers)
+    if is_numbered:
+        header = numbers
 
     def records(file: Path) -> Iterator[dict[str, Any]]:
         rows = table_rows(file, separator)
-        number, columns = next(rows)
-        if set(columns) != set(header):
+        number, row = next(rows)
+        names = header if is_numbered and len(row) == len(header) else row
+        if is_numbered:
+            rows = itertools.chain([(number, row)], rows)
+        if set(names) != set(header):
             raise InputError(
-                f"{file}, line {number}: the columns are {columns}, but {header} in {files[0]}; give "
+                f"{file}, line {number}: the columns are {names}, but {header} in {first}; give "
                 "all files of a split the same columns"
             )
         # Of two columns with the same name, the first is read.
-        place_of = {name: columns.index(name) for name in columns}
+        place_of = {name: names.index(name) for name in names}
         for _, row in rows:
             yield {name: row[place] for name, place in place_of.items()}
 
-    read, counts = _sliced(itertools.chain.from_iterable(map(records, files)), split)
-    return Table(dict.fromkeys(header), _in_batches(read), where, files, counts)
+    read, counts = sliced(_read_with(records, files), split)
+    return Table(dict.fromkeys(header), _in_batches(read), where, _all_of(files), counts)
+
+
+def _all_of(files: Mapping[str, Sequence[Path]]) -> list[Path]:
+    return [file for of_name in files.values() for file in of_name]
+
+
+def _read_with(
+    read: Callable[[Path], Iterator[dict[str, Any]]], files: Mapping[str, Sequence[Path]]
+) -> dict[str, Iterator[dict[str, Any]]]:
+    """The records of each of the publisher's splits, read when they are used."""
+    return {
+        name: itertools.chain.from_iterable(map(read, of_name)) for name, of_name in files.items()
+    }
 
 
 def is_slice(split: str) -> bool:
@@ -207,17 +243,20 @@ def _rows_of(split: str, counts: Mapping[str, int]) -> list[_Rows]:
     return [_Rows(part.splitname, part.from_, part.to) for part in parts]
 
 
-def _sliced(
-    records: Iterable[dict[str, Any]], split: str
-) -> tuple[Iterator[dict[str, Any]], dict[str, int]]:
-    """The records of a split that may have a slice, such as ``train[:80%]``; and with a slice, the
-    number of all records."""
+def sliced(items: Mapping[str, Iterable[Any]], split: str) -> tuple[Iterator[Any], dict[str, int]]:
+    """The items of a split that may have slices and several parts, such as
+    ``train[:80%]+validation``; and with a slice, the number of all items by part.
+
+    Args:
+        items: the items of the publisher's splits that it names.
+    """
     if not is_slice(split):
-        return iter(records), {}
-    everything = list(records)
-    counts = {split.partition("[")[0]: len(everything)}
-    taken = (everything[rows.start : rows.end] for rows in _rows_of(split, counts))
-    return itertools.chain.from_iterable(taken), counts
+        parts = (items[part.strip()] for part in split.split("+"))
+        return itertools.chain.from_iterable(parts), {}
+    everything = {name: list(of_name) for name, of_name in items.items()}
+    counts = {name: len(of_name) for name, of_name in everything.items()}
+    slices = (everything[rows.name][rows.start : rows.end] for rows in _rows_of(split, counts))
+    return itertools.chain.from_iterable(slices), counts
 
 
 def _in_batches(
@@ -283,7 +322,10 @@ def one_line_errors(
         said = " ".join(str(error).split()) or type(error).__name__
         hint = next((hint for mark, hint in _HINTS if mark in said), _DAMAGED)
         place = f"{key}: {where}" if repository else where
-        if (damaged := _damaged(files)) is not None:
+        is_of_split = any(mark in said for mark in _OF_SPLITS)
+        if is_of_split:
+            hint = _CORRECT_SPLITS
+        elif (damaged := _damaged(files)) is not None:
             raise InputError(
                 f"{damaged} is truncated, damaged or of another format ({said[:400]}); fix it, or "
                 "delete it and it will be fetched again"
@@ -305,10 +347,13 @@ def _damaged(files: Sequence[Path]) -> Path | None:
 
 
 _DAMAGED = "if a file is truncated or damaged, delete it and it will be fetched again"
+# Errors of the names and slices of splits, which say nothing about the files.
+_OF_SPLITS = ("Unknown split", "Bad split", "Unrecognized instruction", "Percent slice")
+_CORRECT_SPLITS = "correct `splits`, or name the `files`"
 _HINTS = (
     ("BuilderConfig", "correct `configurations`, or name the `files`"),
     ("Config name is missing", "name one in `configurations`"),
-    ("split", "correct `splits`, or name the `files`"),
+    ("split", _CORRECT_SPLITS),
     ("scripts are no longer supported", "take a copy in Parquet, or another reader"),
     ("gated", "accept its terms on the hub, and put a token with access into HF_TOKEN"),
     ("data files", "correct `files` or `path`"),

@@ -4,9 +4,10 @@ The names of pictures come from a package archive that is read as data. The othe
 installed libraries Babel (CLDR) and num2words.
 """
 
+import copy
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,21 +60,21 @@ def _names(path: Path, member: str, code: str) -> dict[str, str]:
 def territories(languages: Sequence[str]) -> Iterator[Entry]:
     """CLDR's names of countries and regions; a concept is the territory's code."""
     for language, locale in _locales(languages):
-        for code, name in locale.territories.items():
+        for code, name in locale["territories"].items():
             yield Entry(f"territory:{code}", language, name, "territories")
 
 
 def languages(languages: Sequence[str]) -> Iterator[Entry]:
     """CLDR's names of languages; a concept is the named language's code."""
     for language, locale in _locales(languages):
-        for code, name in locale.languages.items():
+        for code, name in locale["languages"].items():
             yield Entry(f"language:{code}", language, name, "languages")
 
 
 def calendar(languages: Sequence[str]) -> Iterator[Entry]:
     """CLDR's stand-alone names of months and days of the week."""
     for language, locale in _locales(languages):
-        for kind, names in (("month", locale.months), ("day", locale.days)):
+        for kind, names in (("month", locale["months"]), ("day", locale["days"])):
             for number, name in names["stand-alone"]["wide"].items():
                 yield Entry(f"{kind}:{number}", language, name, "calendar")
 
@@ -97,13 +98,19 @@ def numbers(languages: Sequence[str], up_to: int = 100) -> Iterator[Entry]:
             yield Entry(f"number:{number}", language, num2words(number, lang=code), "numbers")
 
 
-def _locales(languages: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    from babel import Locale, UnknownLocaleError
+def _locales(languages: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each language with its data in CLDR.
+
+    Babel shares dictionaries between languages, and writes the names of the first language into
+    them where CLDR refers to other names. So every language gets its own copy.
+    """
+    from babel import Locale, UnknownLocaleError, localedata
 
     for language in languages:
         try:
-            yield language, Locale.parse(iso639_1(language))
+            shared: dict[Any, Any] = localedata.load(str(Locale.parse(iso639_1(language))))
         except UnknownLocaleError as error:
             raise InputError(
                 f"CLDR has no locale for {language!r}; remove it from the lexicon's `languages`"
             ) from error
+        yield language, localedata.LocaleDataDict(copy.deepcopy(shared))

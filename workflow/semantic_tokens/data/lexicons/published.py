@@ -137,7 +137,7 @@ def concepticon(path: Path, languages: Sequence[str] | None = None) -> Iterator[
                     f"expected, not {line!r}; fix or remove the line"
                 )
             words = _REMARK.sub(" ", fields[1].partition("///")[2])
-            for word in re.split(r"[,;/、，]", words):
+            for word in re.split(r"[,;/、，،؛]", words):
                 if word.strip() and not _BRACKET.search(word):
                     yield Entry(f"concepticon:{fields[0]}", language, word.strip(), "concepticon")
 
