@@ -401,7 +401,7 @@ def test_an_interrupted_search_continues_with_the_next_part(
 ) -> None:
     task = task_of("retrieval")
     expected = scores_by_language(task.evaluate(encoder(), 4))
-    task.part_size, task.progress = 2, tmp_path
+    task.part_size, task.progress, task.seconds_between_saves = 2, tmp_path, 0.0
     encode, encoded = task._encode, []
 
     def interrupt(model: Any, texts: Any, batch_size: int, description: str) -> np.ndarray:
@@ -417,6 +417,15 @@ def test_an_interrupted_search_continues_with_the_next_part(
     parts = [count for description, count in encoded if description == "encoding"]
     # Two parts were finished and a third started. The second run continued with the third.
     assert sum(parts) == len(SPLITS["passages"]) + parts[2]
+
+
+def test_a_search_is_not_saved_after_every_part(
+    task_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    task = task_of("retrieval")
+    task.part_size, task.progress = 2, tmp_path
+    task.evaluate(encoder(), 4)
+    assert not (tmp_path / "search.json").exists()
 
 
 def test_gradients_computed_in_parts_equal_those_of_the_batch(

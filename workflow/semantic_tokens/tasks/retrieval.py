@@ -1,5 +1,6 @@
 """Passage retrieval with a bi-encoder (DPR), searched exactly: nDCG@10."""
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from semantic_tokens.training import Batch
 
 RETRIEVED = 100  # passages per query; nDCG@10 uses the first ten
 PART = 50_000  # passages that are encoded and searched at a time
+SECONDS_BETWEEN_SAVES = 300.0  # of an unfinished search
 
 
 class Retrieval(Task):
@@ -43,6 +45,7 @@ class Retrieval(Task):
     metric = "ndcg_at_10"
     couples_examples = True
     part_size = PART
+    seconds_between_saves = SECONDS_BETWEEN_SAVES
 
     def __init__(
         self,
@@ -141,12 +144,14 @@ class Retrieval(Task):
         best = BestPassages(queries, [q["language"] for q in self.data.test], RETRIEVED)
         state = None if self.progress is None else Path(self.progress) / "search.json"
         done = best.restore(state)
+        saved = time.monotonic()
         for number, (language, ids, texts) in enumerate(self.data.collection(self.part_size)):
             if number < done or not best.has_queries_in(language):
                 continue
             best.add(language, ids, self._encode(model, texts, batch_size, "encoding"))
-            if state is not None:
+            if state is not None and time.monotonic() - saved >= self.seconds_between_saves:
                 best.save(state, number + 1)
+                saved = time.monotonic()
         names = [query["id"] for query in self.data.test]
         run = dict(zip(names, best.runs(), strict=True))
         if predictions is not None:
