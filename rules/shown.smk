@@ -53,7 +53,7 @@ DRAWINGS = ["report.figures.alignments", "report.figures.curves"]
 CURVES = {
     figure: shown
     for figure in [*(f"figure{number}" for number in (3, 4, 5, 6, 7, 9, 11, 12)), "controls"]
-    if (shown := curves(figure, EXPERIMENTS)).series
+    if (shown := curves(figure, EXPERIMENTS)).series and tasks_of_figure(figure)
 }
 # Figure 10: grouped and pretrained, like the oracle. It needs an oracle, and two tasks of the compared
 # kinds.

@@ -35,6 +35,17 @@ def dry_run(folder: Path, rows: list[str], *arguments: str, **keys: Any) -> str:
     return command_output([*command, *arguments, "--configfile", "mine.yaml"], folder)
 
 
+def test_figure_9_is_not_drawn_if_all_tasks_are_token_classification(folder: Path) -> None:
+    rows = [
+        f"oracle yes yes {MAIN} ungrouped asis all-languages",
+        f"figure3 yes no {MAIN} kmeans-cosine-0.05 asis all-languages",
+        f"figure9 no no {MAIN} ungrouped asis eng",
+        f"figure9 no no {MAIN} kmeans-cosine-0.05 asis eng",
+    ]
+    output = dry_run(folder, rows, "all", tasks_shown=["ner"])
+    assert "results/figures/figure3.pdf" in output and "figure9" not in output
+
+
 def test_table_5_uses_a_reference_that_it_does_not_show(folder: Path) -> None:
     rows = [
         f"oracle no yes {MAIN} ungrouped asis all-languages",
