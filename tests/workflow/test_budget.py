@@ -91,6 +91,16 @@ def test_command_for_a_part_of_a_named_run_has_the_paths_of_the_run(
     assert counts["fine_tune"] and ("figure_pipelines" in counts) == (planned == "all")
 
 
+def test_plan_keeps_the_recorded_configuration_of_the_results(folder: Path) -> None:
+    snakemake(folder, "results/table2.csv")
+    record = folder / "results/configuration.json"
+    before = record.read_text(encoding="utf-8")
+    plan(folder, title="Another study")
+    assert record.read_text(encoding="utf-8") == before
+    snakemake(folder, "results/table2.csv", "--config", "title=Another study")
+    assert "Another study" in record.read_text(encoding="utf-8")
+
+
 def test_too_small_budget_names_the_cheapest_row(folder: Path) -> None:
     page = plan(folder, budget=0.001)
     (line,) = [line for line in page.splitlines() if line.startswith("  budget: ")]
