@@ -5,6 +5,7 @@ from pathlib import Path
 
 from semantic_tokens.study.configuration import POOLED_DEPTHS
 from semantic_tokens.study.ingredients import resegments
+from semantic_tokens.study.runs import in_run, split_run
 
 PLANS_TABLE5 = bool(TABLE5_ROWS) and config["planned"] == "table5"
 PLANNED_ROWS = TABLE5_ROWS if PLANS_TABLE5 else EXPERIMENTS
@@ -58,7 +59,25 @@ def plan_study(rows):
         "resegment": resegments(config),
         "gpus_per_job": config["gpus_per_job"],
         "measures": not PLANS_TABLE5,
+        "shared_files": plan_shared_files(backbones, datasets),
     }
+
+
+def plan_shared_files(backbones, datasets):
+    """The files and folders that the plan reads if they exist: the path below `results` -> the path, in
+    this run or in the run that makes the same files."""
+    files = {f"corpora/{name}.jsonl": f"corpora/{name}.jsonl" for name in config["corpora"]}
+    # A folder is where one of its files is.
+    files |= {
+        f"backbones/{backbone}": f"backbones/{backbone}/config.json" for backbone in backbones
+    }
+    files |= {f"datasets/{dataset}": f"datasets/{dataset}/train.jsonl" for dataset in datasets}
+    for backbone in backbones:
+        for dataset in datasets:
+            folder = f"tokenized/{backbone}/original/{dataset}"
+            files[folder] = f"{folder}/train.parquet"
+    runs = {name: split_run(located(f"results/{file}"))[1] for name, file in files.items()}
+    return {name: PREFIX + in_run(f"results/{name}", run) for name, run in runs.items()}
 
 
 def plan_downloads(rows):

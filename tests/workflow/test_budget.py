@@ -101,6 +101,22 @@ def test_plan_keeps_the_recorded_configuration_of_the_results(folder: Path) -> N
     assert "Another study" in record.read_text(encoding="utf-8")
 
 
+def test_plan_of_a_named_run_counts_only_the_files_that_it_shares(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    made = tmp_path / "results/datasets/mini_names/train.jsonl"
+    made.parent.mkdir(parents=True)
+    made.write_text("{}\n" * 10, encoding="utf-8")
+    hours = {}
+    for seed in (1, 2):  # 1 is the seed of the run without a name
+        keys = {"run": f"seed{seed}", "throughput": {"tflops": 0.01, "seconds_per_job": 1.0}}
+        keys |= {"datasets": {"mini_names": {"options": {"seed": seed}}}}
+        (tmp_path / "keys.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
+        snakemake(tmp_path, "plan", "--configfile", "keys.yaml")
+        page = tmp_path / f"results/runs/seed{seed}/plan.txt"
+        hours[seed] = hours_of(page.read_text(encoding="utf-8"))
+    assert hours[1] < hours[2]
+
+
 def test_too_small_budget_names_the_cheapest_row(folder: Path) -> None:
     page = plan(folder, budget=0.001)
     (line,) = [line for line in page.splitlines() if line.startswith("  budget: ")]
