@@ -602,6 +602,16 @@ def test_round_trip_pairs_need_other_lexicons(alignment: str) -> None:
         Recipe("me5", alignment=alignment)
 
 
+def test_at_most_the_passages_of_bm25_are_reranked(config: dict[str, Any]) -> None:
+    changed(config, "bm25", {"depth": 20})
+    validate_config(config, SCHEMA)
+    assert config["tasks"]["rerank"]["options"]["rerank_depth"] == 20
+    changed(config, "bm25.depth", 200)
+    changed(config, "tasks.rerank.options.rerank_depth", 50)
+    validate_config(config, SCHEMA)
+    assert config["tasks"]["rerank"]["options"]["rerank_depth"] == 50
+
+
 @pytest.mark.parametrize("depth", [99, 100])
 def test_a_pool_contains_all_reranked_passages(config: dict[str, Any], depth: int) -> None:
     pool = {"depth": depth, "random_per_language": 0, "seed": 1}

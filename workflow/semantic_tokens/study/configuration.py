@@ -37,7 +37,7 @@ POOLED_DEPTHS = {
 
 def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     """Fill the schema's defaults into ``config``, check it with the references between its entries,
-    and sort its keys.
+    and sort its keys. A ``rerank_depth`` above ``bm25.depth`` becomes the latter.
 
     Snakemake compares the printed parameters. With sorted keys, a profile that only repeats or
     moves a key makes nothing stale.
@@ -76,6 +76,9 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
                 f"config key tasks.{name}.dataset: {task['dataset']} is of kind {kind} and the task "
                 f"of kind {task['kind']}; name another dataset"
             )
+        if task["kind"] == "reranking":
+            options, depth = task["options"], config["bm25"]["depth"]
+            options["rerank_depth"] = min(options["rerank_depth"], depth)
         _check_pool(name, task, config)
         _check_dev_split(task["dataset"], config)
     for name in config["tasks_shown"]:
