@@ -602,6 +602,12 @@ def test_round_trip_pairs_need_other_lexicons(alignment: str) -> None:
         Recipe("me5", alignment=alignment)
 
 
+def test_pretraining_has_no_epochs(config: dict[str, Any]) -> None:
+    changed(config, "pretraining.training.epochs", 2)
+    with pytest.raises(InputError, match=r"pretraining\.training\.epochs: .* set `max_steps`"):
+        validate_config(config, SCHEMA)
+
+
 def test_at_most_the_passages_of_bm25_are_reranked(config: dict[str, Any]) -> None:
     changed(config, "bm25", {"depth": 20})
     validate_config(config, SCHEMA)

@@ -257,7 +257,8 @@ KEYS: dict[str, Line] = {
     "pretraining.logits": Line(
         PRETRAINED - {"measure_pretraining", "table3"} | {"table2"}, value="all"),
     "pretraining.measured_steps": Line({"measure_pretraining", "table3", "table2"}, value=7),
-    **_keys("pretraining.training.", "", PRETRAINED | {"table2"}, _TRAINING),
+    **_keys("pretraining.training.", "", PRETRAINED | {"table2"}, {
+        name: value for name, value in _TRAINING.items() if name != "epochs"}),
     # Table 3 measures them. They change the result of a training only by rounding.
     **_keys("pretraining.training.", "", {"measure_pretraining", "table3"}, {
         "device_batch_size": 1, "gradient_checkpointing": True}),
@@ -551,7 +552,8 @@ def _set(target: dict[str, Any], source: Mapping[str, Any]) -> None:
 def keys_with_values() -> list[str]:
     """All keys of the schema without keys below them, with ``*`` for names that the user
     chooses."""
-    paths = {key.path for key in keys_of(SCHEMA)}
+    # Trainings have the same keys in the schema, and pretraining refuses this one.
+    paths = {key.path for key in keys_of(SCHEMA)} - {"pretraining.training.epochs"}
     sections = {path.rpartition(".")[0] for path in paths}
     return sorted(paths - sections)
 

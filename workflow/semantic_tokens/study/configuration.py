@@ -97,6 +97,11 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
         _check_reference(config, "wheels", name, "inspection.fonts")
     for name in config["pretraining"]["corpora"]:
         _check_reference(config, "corpora", name, "pretraining.corpora")
+    if "epochs" in config["pretraining"]["training"]:
+        raise InputError(
+            "config key pretraining.training.epochs: the length of pretraining is its number of steps; "
+            "set `max_steps`, and remove `epochs`"
+        )
     for name, backbone in config["backbones"].items():
         _check_backbone(name, backbone)
         for corpus in backbone.get("vocabulary_texts", []):
