@@ -68,6 +68,11 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     _replace(config, _in_order(config))
     for name, dataset in config["datasets"].items():
         _check_tokenization(dataset, f"datasets.{name}.tokenization")
+        if dataset.get("pool") and dataset["kind"] != "ranking":
+            raise InputError(
+                f"config key datasets.{name}.pool: only a ranking dataset has passages to search, and "
+                f"this one is of kind {dataset['kind']}; remove the pool"
+            )
     for name, task in config["tasks"].items():
         _check_reference(config, "datasets", task["dataset"], f"tasks.{name}.dataset")
         kind = config["datasets"][task["dataset"]]["kind"]
