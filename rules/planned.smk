@@ -3,6 +3,8 @@ import os
 import shlex
 from pathlib import Path
 
+from snakemake.common import dict_to_key_value_args
+
 from semantic_tokens.study.configuration import POOLED_DEPTHS
 from semantic_tokens.study.ingredients import resegments
 from semantic_tokens.study.runs import in_run, split_run
@@ -100,7 +102,15 @@ def plan_pool_depths():
 def plan_command():
     """The last options of a command that runs the part within the budget. Without Table 5, they have no
     target, and everything that the part has is made."""
-    files = [os.path.relpath(path) for path in workflow.config_settings.configfiles]
-    files.append(PREFIX + own("results/budget/config.yaml"))
-    target = f" -- {PREFIX}{own('results/table5.csv')}" if PLANS_TABLE5 else ""
-    return f"--configfile {shlex.join(files)}{target}"
+    # Snakemake finds these files from the folder in which it is called, before --directory.
+    path_of_file = os.path.relpath if workflow.overwrite_workdir is None else os.path.abspath
+    files = [*workflow.config_settings.configfiles, PREFIX + own("results/budget/config.yaml")]
+    words = ["--configfile", *map(path_of_file, files)]
+    # The part has these keys.
+    in_part = ("budget", "run", "experiments", "tasks_shown")
+    given = {k: v for k, v in workflow.config_settings.config.items() if k not in in_part}
+    if given:
+        words += ["--config", *dict_to_key_value_args(given, repr_obj=True)]
+    if PLANS_TABLE5:
+        words += ["--", PREFIX + own("results/table5.csv")]
+    return shlex.join(words)

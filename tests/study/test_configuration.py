@@ -604,7 +604,9 @@ def test_round_trip_pairs_need_other_lexicons(alignment: str) -> None:
 
 def test_only_a_ranking_dataset_has_a_pool(config: dict[str, Any]) -> None:
     changed(config, "datasets.names.pool", {"depth": 9, "random_per_language": 0, "seed": 1})
-    with pytest.raises(InputError, match=r"datasets\.names\.pool: only a ranking .* remove the pool"):
+    with pytest.raises(
+        InputError, match=r"datasets\.names\.pool: only a ranking .* remove the pool"
+    ):
         validate_config(config, SCHEMA)
 
 
