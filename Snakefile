@@ -11,7 +11,9 @@ report: "workflow/report/workflow.rst"
 
 
 onstart:
-    record(config, PREFIX)
+    # The configuration is that of the run's results. The plan and downloads make none.
+    if any(job.rule.name not in ("plan", "download") for job in workflow.dag.targetjobs):
+        record(config, PREFIX)
     # Snakemake's default limit of a hundred job starts per second makes it check all waiting jobs every
     # second, and again for every finished job. After some hundred jobs this takes most of its time.
     # The limit is never reached, so it is removed, unless the user has set one.

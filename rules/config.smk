@@ -19,6 +19,7 @@ from semantic_tokens.study.figures import check_figures
 from semantic_tokens.data.readers import check_readers, check_trainings
 from semantic_tokens.study.recipe import PATTERNS
 from semantic_tokens.study.runs import BASE, layout_of, record
+from semantic_tokens.study.targets import without_files_of_options
 
 begin_run(Path(".snakemake").resolve(), takes_lock=workflow.is_main_process and not workflow.dryrun)
 
@@ -31,12 +32,8 @@ def requested_files():
     Snakemake knows its targets only after it has read the rules."""
     if not workflow.is_main_process or (IS_MODULE and not PREFIX):
         return []  # the files of a job, or among another workflow's
-    words = sys.argv[1:]
-    paths = [
-        os.path.relpath(word or ".").removeprefix(PREFIX)
-        for before, word in zip(["", *words], words)
-        if before != "--report"
-    ]
+    words = without_files_of_options(sys.argv[1:])
+    paths = [os.path.relpath(word or ".").removeprefix(PREFIX) for word in words]
     return [path for path in paths if path.startswith(("results/", "resources/"))]
 
 

@@ -40,7 +40,9 @@ def sources_in_use(rows):
     parts = {part for recipe in recipes for part in (recipe.alignment, recipe.grouping)}
     lexicons = {name for part in parts for name in lexicons_of(part)} - {"roundtrip"}
     specs += [config["lexicons"][name] for name in lexicons]
-    corpora = set(config["pretraining"]["corpora"])
+    corpora = set()
+    if any(recipe.uses_corpora for recipe in recipes):
+        corpora |= set(config["pretraining"]["corpora"])
     for spec in specs:
         corpora |= set(spec.get("vocabulary_texts", []))
     specs += [config["corpora"][name] for name in corpora]
@@ -53,7 +55,8 @@ def sources_in_use(rows):
 def network_files(rows):
     """All files that these experiments need from the network."""
     specs = sources_in_use(rows)
-    specs += [{"wheel": font} for font in config["inspection"]["fonts"]]
+    if INSPECTED:
+        specs += [{"wheel": font} for font in config["inspection"]["fonts"]]
     return sorted({file for spec in specs for file in wheel_of(spec) + downloads_of(spec)})
 
 

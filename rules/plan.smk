@@ -32,7 +32,6 @@ rule plan:
         # The part belongs to this run, even if only the command line names the run.
         run_name={} if config["run"] == BASE else {"run": config["run"]},
         page=PREFIX + own("results/plan.txt"),
-        # This run's own folder, and those of the runs that it is based on.
-        results=[f"{PREFIX}results/{folder}" for folder in reversed(LAYOUT.folders)],
+        results=PREFIX + own("results/"),
     script:
         "../workflow/scripts/plan.py"

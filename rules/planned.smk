@@ -3,8 +3,11 @@ import os
 import shlex
 from pathlib import Path
 
+from snakemake.common import dict_to_key_value_args
+
 from semantic_tokens.study.configuration import POOLED_DEPTHS
 from semantic_tokens.study.ingredients import resegments
+from semantic_tokens.study.runs import in_run, split_run
 
 PLANS_TABLE5 = bool(TABLE5_ROWS) and config["planned"] == "table5"
 PLANNED_ROWS = TABLE5_ROWS if PLANS_TABLE5 else EXPERIMENTS
@@ -58,7 +61,25 @@ def plan_study(rows):
         "resegment": resegments(config),
         "gpus_per_job": config["gpus_per_job"],
         "measures": not PLANS_TABLE5,
+        "shared_files": plan_shared_files(backbones, datasets),
     }
+
+
+def plan_shared_files(backbones, datasets):
+    """The files and folders that the plan reads if they exist: the path below `results` -> the path, in
+    this run or in the run that makes the same files."""
+    files = {f"corpora/{name}.jsonl": f"corpora/{name}.jsonl" for name in config["corpora"]}
+    # A folder is where one of its files is.
+    files |= {
+        f"backbones/{backbone}": f"backbones/{backbone}/config.json" for backbone in backbones
+    }
+    files |= {f"datasets/{dataset}": f"datasets/{dataset}/train.jsonl" for dataset in datasets}
+    for backbone in backbones:
+        for dataset in datasets:
+            folder = f"tokenized/{backbone}/original/{dataset}"
+            files[folder] = f"{folder}/train.parquet"
+    runs = {name: split_run(located(f"results/{file}"))[1] for name, file in files.items()}
+    return {name: PREFIX + in_run(f"results/{name}", run) for name, run in runs.items()}
 
 
 def plan_downloads(rows):
@@ -81,7 +102,15 @@ def plan_pool_depths():
 def plan_command():
     """The last options of a command that runs the part within the budget. Without Table 5, they have no
     target, and everything that the part has is made."""
-    files = [os.path.relpath(path) for path in workflow.config_settings.configfiles]
-    files.append(PREFIX + own("results/budget/config.yaml"))
-    target = f" -- {PREFIX}{own('results/table5.csv')}" if PLANS_TABLE5 else ""
-    return f"--configfile {shlex.join(files)}{target}"
+    # Snakemake finds these files from the folder in which it is called, before --directory.
+    path_of_file = os.path.relpath if workflow.overwrite_workdir is None else os.path.abspath
+    files = [*workflow.config_settings.configfiles, PREFIX + own("results/budget/config.yaml")]
+    words = ["--configfile", *map(path_of_file, files)]
+    # The part has these keys.
+    in_part = ("budget", "run", "experiments", "tasks_shown")
+    given = {k: v for k, v in workflow.config_settings.config.items() if k not in in_part}
+    if given:
+        words += ["--config", *dict_to_key_value_args(given, repr_obj=True)]
+    if PLANS_TABLE5:
+        words += ["--", PREFIX + own("results/table5.csv")]
+    return shlex.join(words)

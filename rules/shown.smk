@@ -1,4 +1,5 @@
 # The experiments of each table and figure. A table or figure without experiments is not made.
+from semantic_tokens.study.experiments import rows_of_table5
 from semantic_tokens.study.explored_groupings import explored
 from semantic_tokens.study.figures import (
     by_grouping,
@@ -12,7 +13,8 @@ from semantic_tokens.study.figures import (
 )
 from semantic_tokens.study.measured_groupings import groupings_to_measure, pretrainings_to_measure
 
-TABLE5_ROWS = [row for row in EXPERIMENTS if row.table5]
+# With the references for relative scores, which the table may not show.
+TABLE5_ROWS = rows_of_table5(EXPERIMENTS)
 # Grouping by lexicon (Appendix F), scored on one task only.
 TABLE4_ROWS = [row for row in EXPERIMENTS if row.figure == "table4"]
 TABLE4 = {"task": tasks_of_figure("table4")[0], **config["lexicon_comparison"]}
@@ -53,7 +55,7 @@ DRAWINGS = ["report.figures.alignments", "report.figures.curves"]
 CURVES = {
     figure: shown
     for figure in [*(f"figure{number}" for number in (3, 4, 5, 6, 7, 9, 11, 12)), "controls"]
-    if (shown := curves(figure, EXPERIMENTS)).series
+    if (shown := curves(figure, EXPERIMENTS)).series and tasks_of_figure(figure)
 }
 # Figure 10 needs two tasks of the compared kinds.
 LANGUAGE_ROWS = (

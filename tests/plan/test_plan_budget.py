@@ -181,6 +181,15 @@ def test_selection_reduces_passages_then_rows_then_tasks() -> None:
     assert all(one in found.rows for one in core)
 
 
+def test_main_backbone_is_that_of_the_oracle() -> None:
+    other = grouped("figure3", backbone="large")
+    rows = [*other, row("oracle", reference=True), *grouped("figure3")]
+    tasks = ["names", "pairs", "search"]
+    core = make_budget(1, rows).of(rows[len(other) :], tasks, pools_of()[-1])
+    found = make_budget(core.hours, rows).largest()
+    assert found is not None and (found.rows, found.tasks) == (core.rows, tasks)
+
+
 def pools_of() -> list[dict[str, Any]]:
     """The entire collection, and three pools of decreasing size."""
     pool = {"depth": 20, "seed": 1}

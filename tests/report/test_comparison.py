@@ -4,8 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from semantic_tokens.errors import InputError
 from semantic_tokens.report.tables.paper_comparison import (
+    IDENTITY,
     compare,
     orders,
     read_table,
@@ -22,7 +22,8 @@ COLUMNS = {kind: (kind, kind) for kind in (*KINDS, "retrieval")}
 def as_ours(published: pd.DataFrame) -> pd.DataFrame:
     """The paper's table with the other columns of ours."""
     groupings = ["ungrouped" if r == 1 else f"kmeans-cosine-{r}" for r in published["ratio"]]
-    return published.assign(grouping=groupings, training="all-languages")
+    alignments = ["clsa-a" if clsa == "yes" else "unaligned" for clsa in published["clsa"]]
+    return published.assign(alignment=alignments, grouping=groupings, training="all-languages")
 
 
 def test_the_paper_has_five_rows_that_repeat_others():
@@ -97,11 +98,28 @@ def test_a_task_whose_name_starts_another_name_has_its_own_column():
     assert set(table["difference"]) == {0}
 
 
-def test_a_table_of_other_experiments_is_refused():
+def test_a_table_of_other_experiments_has_a_page_without_comparisons(tmp_path):
     published = read_table(PAPER)
     measured = published.replace({"figure": {f: f"my-{f}" for f in set(published["figure"])}})
-    with pytest.raises(InputError, match="column `figure`"):
-        compare(as_ours(measured), published, COLUMNS)
+    table = compare(as_ours(measured), published, COLUMNS)
+    write_comparison(table, tmp_path / "c.csv", tmp_path / "c.html", title="", same_data=False)
+    page = unescape((tmp_path / "c.html").read_text(encoding="utf-8"))
+    assert "No experiment corresponds to a row of the paper's Table 5." in page
+    written = read_table(tmp_path / "c.csv")
+    assert written.empty and list(written)[:7] == [*IDENTITY, "task"]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_of_rows_that_differ_in_their_lexicons_the_one_with_the_most_is_compared(is_first):
+    published = read_table(PAPER)
+    measured = as_ours(published)
+    aligned = measured[measured["clsa"] == "yes"]
+    most = aligned.assign(alignment="clsa-a+b")
+    fewer = aligned.assign(alignment="clsa-a+roundtrip", retrieval=0.0)
+    both = [most, fewer] if is_first else [fewer, most]
+    table = compare(pd.concat([measured[measured["clsa"] != "yes"], *both]), published, COLUMNS)
+    assert len(table) == 45 * 5
+    assert set(table["difference"]) == {0}
 
 
 def test_page_marks_scores_over_a_part_of_the_collection(tmp_path):

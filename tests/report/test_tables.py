@@ -214,7 +214,8 @@ def test_page_by_language_keeps_the_order_of_the_table(tmp_path):
 
 def test_by_language_distinguishes_first_k_from_k_means(tmp_path):
     scores = scores_of([NER, QA], [1, 2], chance=0.1)
-    table = by_language(ROWS, [NER, QA], scores, DIMENSIONS)
+    rows = [*ROWS[:-1], FIRST_K | {"table5": True}]
+    table = by_language(rows, [NER, QA], scores, DIMENSIONS)
     write_by_language(table, [NER, QA], tmp_path / "by_language.csv")
     lines = csv_lines(tmp_path / "by_language.csv")
     assert len(lines) == len(ROWS) * 2 * 2
@@ -230,6 +231,14 @@ def test_by_language_distinguishes_first_k_from_k_means(tmp_path):
         "kmeans-cosine-0.05": ("30.00", "14.14", "20.00", "40.00", "yes", "4"),
         "firstk-0.05": ("5.00", "7.07", "0.00", "10.00", "no", "4"),
     }
+
+
+def test_a_reference_may_be_left_out_of_the_table():
+    rows = [ORACLE | {"table5": False}, GROUPED]
+    scores = scores_of([NER], [1])
+    (line,) = table5(rows, [NER], scores, DIMENSIONS).to_dict("records")
+    assert line["ner_names_f1_perc"] == pytest.approx(100 * 0.45 / 0.8)
+    assert set(by_language(rows, [NER], scores, DIMENSIONS)["figure"]) == {"figure3"}
 
 
 def test_percentages_are_of_the_oracle_in_the_same_languages():

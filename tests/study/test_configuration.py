@@ -603,6 +603,30 @@ def test_round_trip_pairs_need_other_lexicons(alignment: str) -> None:
         Recipe("me5", alignment=alignment)
 
 
+def test_only_a_ranking_dataset_has_a_pool(config: dict[str, Any]) -> None:
+    changed(config, "datasets.names.pool", {"depth": 9, "random_per_language": 0, "seed": 1})
+    with pytest.raises(
+        InputError, match=r"datasets\.names\.pool: only a ranking .* remove the pool"
+    ):
+        validate_config(config, SCHEMA)
+
+
+def test_pretraining_has_no_epochs(config: dict[str, Any]) -> None:
+    changed(config, "pretraining.training.epochs", 2)
+    with pytest.raises(InputError, match=r"pretraining\.training\.epochs: .* set `max_steps`"):
+        validate_config(config, SCHEMA)
+
+
+def test_at_most_the_passages_of_bm25_are_reranked(config: dict[str, Any]) -> None:
+    changed(config, "bm25", {"depth": 20})
+    validate_config(config, SCHEMA)
+    assert config["tasks"]["rerank"]["options"]["rerank_depth"] == 20
+    changed(config, "bm25.depth", 200)
+    changed(config, "tasks.rerank.options.rerank_depth", 50)
+    validate_config(config, SCHEMA)
+    assert config["tasks"]["rerank"]["options"]["rerank_depth"] == 50
+
+
 @pytest.mark.parametrize("depth", [99, 100])
 def test_a_pool_contains_all_reranked_passages(config: dict[str, Any], depth: int) -> None:
     pool = {"depth": depth, "random_per_language": 0, "seed": 1}

@@ -257,13 +257,17 @@ KEYS: dict[str, Line] = {
     "pretraining.logits": Line(
         PRETRAINED - {"measure_pretraining", "table3"} | {"table2"}, value="all"),
     "pretraining.measured_steps": Line({"measure_pretraining", "table3", "table2"}, value=7),
-    **_keys("pretraining.training.", "", PRETRAINED | {"table2"}, _TRAINING),
+    **_keys("pretraining.training.", "", PRETRAINED | {"table2"}, {
+        name: value for name, value in _TRAINING.items() if name != "epochs"}),
     # Table 3 measures them. They change the result of a training only by rounding.
     **_keys("pretraining.training.", "", {"measure_pretraining", "table3"}, {
         "device_batch_size": 1, "gradient_checkpointing": True}),
     "pretraining.training.checkpoint_every": Line(NOTHING, value=10),
     **_keys("bm25.", "", RANKED, {
-        "depth": 4, "k1": 1.2, "b": 0.5}, only={"task": ["rerank", "retrieval"]}),
+        "k1": 1.2, "b": 0.5}, only={"task": ["rerank", "retrieval"]}),
+    # fewer than the task's `rerank_depth`, which Table 2 shows
+    "bm25.depth": Line(
+        RANKED | {"table2"}, value=4, only={"task": ["rerank", "retrieval"]}),
     **_keys("datasets.*.", "own_names", NAMES, {
         "reader": "masakhaner", "path": "own/names-2"}, only=_NER | {"dataset": ["own_names"]}),
     # The task then has other options, which Table 2 shows.
@@ -548,7 +552,8 @@ def _set(target: dict[str, Any], source: Mapping[str, Any]) -> None:
 def keys_with_values() -> list[str]:
     """All keys of the schema without keys below them, with ``*`` for names that the user
     chooses."""
-    paths = {key.path for key in keys_of(SCHEMA)}
+    # Trainings have the same keys in the schema, and pretraining refuses this one.
+    paths = {key.path for key in keys_of(SCHEMA)} - {"pretraining.training.epochs"}
     sections = {path.rpartition(".")[0] for path in paths}
     return sorted(paths - sections)
 

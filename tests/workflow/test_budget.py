@@ -1,5 +1,6 @@
 """The part of the paper's study within a budget: it can be run, and its plan fits the budget."""
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def snakemake(folder: Path, *arguments: str) -> str:
     """The output of a run, which must succeed."""
     command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
-    return command_output([*command, "--directory", folder, *arguments], folder)
+    return command_output([*command, *arguments], folder)
 
 
 def plan(folder: Path, *configfiles: str, results: str = "results", **keys: Any) -> str:
@@ -89,6 +90,52 @@ def test_command_for_a_part_of_a_named_run_has_the_paths_of_the_run(
     del command[2]
     counts = job_counts(snakemake(folder, "--dry-run", *command))
     assert counts["fine_tune"] and ("figure_pipelines" in counts) == (planned == "all")
+
+
+def test_command_for_a_part_works_from_another_folder_with_other_options(tmp_path: Path) -> None:
+    """Options of the command line belong to it, since the part does not have them."""
+    shutil.copytree(ROOT / "config", tmp_path / "study/config")
+    keys = tmp_path / "keys.yaml"
+    keys.write_text("throughput: {tflops: 0.05, seconds_per_job: 1.0}", encoding="utf-8")
+    options = ["--directory", "study"]
+    given = ["--config", "run=few", "replicates=2", "title='A b'", "budget=1"]
+    snakemake(tmp_path, "plan", *options, *given, "--configfile", "keys.yaml")
+    results = "results/runs/few"
+    page = (tmp_path / "study" / results / "plan.txt").read_text(encoding="utf-8")
+    command = shlex.split(" ".join(command_of(page)))
+    part = tmp_path / "study" / results / "budget/config.yaml"
+    assert command == [
+        *("--configfile", str(keys), str(part), "--config", "replicates=2", "title='A b'"),
+        *("--", f"{results}/table5.csv"),
+    ]
+    output = snakemake(tmp_path, "--dry-run", *options, *command)
+    assert job_counts(output)["replicate_backbone"] == 1
+
+
+def test_plan_keeps_the_recorded_configuration_of_the_results(folder: Path) -> None:
+    snakemake(folder, "results/table2.csv")
+    record = folder / "results/configuration.json"
+    before = record.read_text(encoding="utf-8")
+    plan(folder, title="Another study")
+    assert record.read_text(encoding="utf-8") == before
+    snakemake(folder, "results/table2.csv", "--config", "title=Another study")
+    assert "Another study" in record.read_text(encoding="utf-8")
+
+
+def test_plan_of_a_named_run_counts_only_the_files_that_it_shares(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    made = tmp_path / "results/datasets/mini_names/train.jsonl"
+    made.parent.mkdir(parents=True)
+    made.write_text("{}\n" * 10, encoding="utf-8")
+    hours = {}
+    for seed in (1, 2):  # 1 is the seed of the run without a name
+        keys = {"run": f"seed{seed}", "throughput": {"tflops": 0.01, "seconds_per_job": 1.0}}
+        keys |= {"datasets": {"mini_names": {"options": {"seed": seed}}}}
+        (tmp_path / "keys.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
+        snakemake(tmp_path, "plan", "--configfile", "keys.yaml")
+        page = tmp_path / f"results/runs/seed{seed}/plan.txt"
+        hours[seed] = hours_of(page.read_text(encoding="utf-8"))
+    assert hours[1] < hours[2]
 
 
 def test_too_small_budget_names_the_cheapest_row(folder: Path) -> None:

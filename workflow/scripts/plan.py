@@ -24,8 +24,8 @@ with job(snakemake):
     from semantic_tokens.plan.report import budget_lines, report
     from semantic_tokens.plan.study import Study
 
-    results, *base_results = map(Path, params.results)
-    study = Study(results=results, base_results=base_results, **params.study)
+    results = Path(params.results)
+    study = Study(results=results, **params.study)
     throughput = Throughput(
         rate=rate,
         origin=origin,

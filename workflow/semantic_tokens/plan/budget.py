@@ -16,12 +16,13 @@ import yaml
 from semantic_tokens.files import atomic_file
 from semantic_tokens.plan.costs import Cost, costs_of
 from semantic_tokens.plan.study import Pools, Study
-from semantic_tokens.study.experiments import COLUMNS, ExperimentRow
+from semantic_tokens.study.experiments import COLUMNS, ExperimentRow, experiment_of
+from semantic_tokens.study.figures import main_backbone
 
 #: The numbers of random passages per language in a pool; the largest that fits is used.
 RANDOM_PASSAGES = (100_000, 10_000, 1_000)
 _SEED = 1  # of a pool for a dataset without one in the config
-#: The main figures of the study; their rows with the first backbone have priority.
+#: The main figures of the study; their rows with the main backbone have priority.
 _CORE = ("oracle", "figure3")
 
 
@@ -115,7 +116,7 @@ class Budget:
         return None
 
     def _core(self) -> list[ExperimentRow]:
-        main = self.rows[0]["backbone"]
+        main = main_backbone(map(experiment_of, self.rows)) or self.rows[0]["backbone"]
         core = [row for row in self.rows if row["backbone"] == main and row["figure"] in _CORE]
         return core or self.rows[:2]
 

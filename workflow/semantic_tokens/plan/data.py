@@ -24,12 +24,6 @@ LENGTHS = {
 }
 
 
-def first_made(name: str, folders: Sequence[Path]) -> Path:
-    """The path of ``name`` in the first folder that contains it, else in the first folder."""
-    paths = [folder / name for folder in folders]
-    return next((path for path in paths if path.exists()), paths[0])
-
-
 class Data:
     """The corpora and datasets of a study.
 
@@ -37,8 +31,8 @@ class Data:
         results: the folder of existing files.
         sizes: the sizes of downloads in megabytes; None if unknown.
         corpora, datasets: the entries of the config.
-        base_results: the result folders of the runs on which this run is based; they are searched
-            next.
+        shared_files: the files and folders that may be in another run's folder: the path below
+            ``results`` -> the path.
     """
 
     def __init__(
@@ -47,20 +41,24 @@ class Data:
         sizes: Mapping[str, float | None],
         corpora: Mapping[str, Mapping[str, Any]],
         datasets: Mapping[str, Mapping[str, Any]],
-        base_results: Sequence[Path] = (),
+        shared_files: Mapping[str, str] | None = None,
     ) -> None:
-        self.folders, self.sizes = [results, *base_results], sizes
+        self.results, self.shared_files, self.sizes = results, shared_files or {}, sizes
         self.corpora, self.datasets = corpora, datasets
         #: The number of corpora that share a download, with one language each.
         self._shared = Counter(str(spec.get("download")) for spec in corpora.values())
         self._bytes: dict[tuple[str, str], float | None] = {}
         self._counts: dict[tuple[str, str], dict[str, float]] = {}
 
+    def path(self, name: str) -> Path:
+        """The path of a file or folder, from its path below ``results``."""
+        return Path(self.shared_files.get(name, self.results / name))
+
     def corpus_bytes(self, name: str) -> float | None:
         """The bytes of a corpus's text; None if unknown."""
         key = ("corpus", name)
         if key not in self._bytes:
-            spec, file = self.corpora[name], first_made(f"corpora/{name}.jsonl", self.folders)
+            spec, file = self.corpora[name], self.path(f"corpora/{name}.jsonl")
             size = self._text([file], spec)
             is_part = not (file.is_file() or spec.get("path")) and spec.get("download")
             if size is not None and is_part:
@@ -72,7 +70,7 @@ class Data:
         """The bytes of a dataset's text; None if unknown."""
         key = ("dataset", name)
         if key not in self._bytes:
-            files = sorted(first_made(f"datasets/{name}", self.folders).glob("*.jsonl"))
+            files = sorted(self.path(f"datasets/{name}").glob("*.jsonl"))
             self._bytes[key] = self._text(files, self.datasets[name])
         return self._bytes[key]
 
@@ -140,11 +138,11 @@ class Data:
     def _read_counts(self, name: str, backbone: str) -> dict[str, float]:
         counts: dict[str, float] = dict(self.datasets[name].get("counts") or {})
         for split in ("train", "test", "passages"):
-            file = first_made(f"datasets/{name}/{split}.jsonl", self.folders)
+            file = self.path(f"datasets/{name}") / f"{split}.jsonl"
             if file.is_file():
                 with file.open("rb") as lines:
                     counts[split] = sum(1 for _ in lines)
-        tokenized = first_made(f"tokenized/{backbone}/original/{name}", self.folders)
+        tokenized = self.path(f"tokenized/{backbone}/original/{name}")
         if self.datasets[name]["kind"] != "ranking":
             # For long passages, a row is a window, and an example has several windows.
             for split in ("test", "train"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.plan.architecture import Architecture
-from semantic_tokens.plan.data import Data, first_made
+from semantic_tokens.plan.data import Data
 from semantic_tokens.plan.operations import pretraining_operations, task_operations
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import Recipe
@@ -31,7 +31,8 @@ class Study:
         seeds: the seeds of fine-tuning.
         resegment: whether First-k re-segments the text.
         results: the folder of existing backbones and datasets.
-        base_results: the same folders of the runs that this run is based on.
+        shared_files: those that may be in another run's folder; see
+            :class:`~semantic_tokens.plan.data.Data`.
         replicates: the number of runs of the entire pipeline.
         gpus_per_job: the number of GPUs of a training job; 0 for CPUs.
         further_tasks: the tasks that are not shown, and that some experiments have as their own.
@@ -50,21 +51,19 @@ class Study:
     results: Path
     replicates: int = 1
     gpus_per_job: int = 0
-    base_results: Sequence[Path] = ()
+    shared_files: Mapping[str, str] = field(default_factory=dict)
     further_tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     measures: bool = False
 
     @cached_property
     def data(self) -> Data:
-        return Data(self.results, self.sizes, self.corpora, self.datasets, self.base_results)
+        return Data(self.results, self.sizes, self.corpora, self.datasets, self.shared_files)
 
     @cached_property
     def architectures(self) -> dict[str, Architecture | None]:
         """The architecture by backbone; None if its sizes are unknown."""
         return {
-            name: Architecture.of_backbone(
-                spec, first_made(f"backbones/{name}", [self.results, *self.base_results])
-            )
+            name: Architecture.of_backbone(spec, self.data.path(f"backbones/{name}"))
             for name, spec in self.backbones.items()
         }
 

@@ -37,7 +37,7 @@ POOLED_DEPTHS = {
 
 def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     """Fill the schema's defaults into ``config``, check it with the references between its entries,
-    and sort its keys.
+    and sort its keys. A ``rerank_depth`` above ``bm25.depth`` becomes the latter.
 
     Snakemake compares the printed parameters. With sorted keys, a profile that only repeats or
     moves a key makes nothing stale.
@@ -68,6 +68,11 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
     _replace(config, _in_order(config))
     for name, dataset in config["datasets"].items():
         _check_tokenization(dataset, f"datasets.{name}.tokenization")
+        if dataset.get("pool") and dataset["kind"] != "ranking":
+            raise InputError(
+                f"config key datasets.{name}.pool: only a ranking dataset has passages to search, and "
+                f"this one is of kind {dataset['kind']}; remove the pool"
+            )
     for name, task in config["tasks"].items():
         _check_reference(config, "datasets", task["dataset"], f"tasks.{name}.dataset")
         kind = config["datasets"][task["dataset"]]["kind"]
@@ -76,6 +81,9 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
                 f"config key tasks.{name}.dataset: {task['dataset']} is of kind {kind} and the task "
                 f"of kind {task['kind']}; name another dataset"
             )
+        if task["kind"] == "reranking":
+            options, depth = task["options"], config["bm25"]["depth"]
+            options["rerank_depth"] = min(options["rerank_depth"], depth)
         _check_pool(name, task, config)
         _check_dev_split(task["dataset"], config)
     for name in config["tasks_shown"]:
@@ -94,6 +102,11 @@ def validate_config(config: dict[str, Any], schema_path: str | Path) -> None:
         _check_reference(config, "wheels", name, "inspection.fonts")
     for name in config["pretraining"]["corpora"]:
         _check_reference(config, "corpora", name, "pretraining.corpora")
+    if "epochs" in config["pretraining"]["training"]:
+        raise InputError(
+            "config key pretraining.training.epochs: the length of pretraining is its number of steps; "
+            "set `max_steps`, and remove `epochs`"
+        )
     for name, backbone in config["backbones"].items():
         _check_backbone(name, backbone)
         for corpus in backbone.get("vocabulary_texts", []):

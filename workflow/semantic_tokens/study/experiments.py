@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,16 @@ def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Expe
     return Experiment(
         row["figure"], row["table5"] == "yes", row["reference"] == "yes", recipe, row["training"]
     )
+
+
+def rows_of_table5(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """The rows of Table 5, and the references of their backbones, which the table may not show."""
+    backbones = {row.recipe.backbone for row in experiments if row.table5}
+    return [
+        row
+        for row in experiments
+        if row.table5 or (row.reference and row.recipe.backbone in backbones)
+    ]
 
 
 def check_target(path: str, config: dict[str, Any]) -> None:

@@ -97,6 +97,13 @@ class Recipe:
         return self.grouping.rpartition("-")[0] if self.has_ratio else self.grouping
 
     @property
+    def uses_corpora(self) -> bool:
+        """Whether its model depends on the pretraining corpora: it is pretrained, or its grouping
+        uses the frequency of subwords."""
+        by_frequency = self.grouping_without_ratio in ("kmeans-weighted", "frequency")
+        return self.is_pretrained or by_frequency
+
+    @property
     def ratio(self) -> float:
         """The requested grouping ratio r_G = |V'| / |V|; 1.0 without grouping.
 

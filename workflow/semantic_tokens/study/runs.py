@@ -19,7 +19,7 @@ from semantic_tokens.study.ingredients import Digests
 
 #: The run whose files are in ``results``.
 BASE = "base"
-#: The file with the configuration of a run's last start, in its folder.
+#: The file with the configuration of the last start of a run that made a result, in its folder.
 RECORD = "results/configuration.json"
 
 _RUN_FOLDER = re.compile(r"^(results|resources)/runs/([^/]+)/")
@@ -120,7 +120,7 @@ class Layout:
 
 
 def recorded(run: str, root: str | Path = ".") -> Mapping[str, Any] | None:
-    """The configuration of a run's last start; None if it was never started.
+    """The configuration of the last start of a run; None if it was never started.
 
     Args:
         root: the folder that contains ``results``.

@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 from semantic_tokens.errors import InputError
 
+# Options of Snakemake with a file as their value, and those with several.
+_WITH_A_FILE = ("--report", "--directory", "-d")
+_WITH_FILES = ("--configfile", "--configfiles")
+
 # The tables and figures that not every study makes.
 _DEPENDS = re.compile(
     r"results/(?:runs/[^/]+/)?(?:"
@@ -17,6 +21,23 @@ _DEPENDS = re.compile(
 
 # Directly in the folder of results, or in that of figures.
 _IN_RESULTS = re.compile(r"results/(?:runs/[^/]+/)?(?:figures/)?[^/]+")
+
+
+def without_files_of_options(words: Iterable[str]) -> list[str]:
+    """The words of Snakemake's command line that may be targets, since no option takes them as files.
+
+    >>> without_files_of_options(["--configfile", "a.yaml", "b.yaml", "--", "results/table5.csv"])
+    ['--configfile', '--', 'results/table5.csv']
+    """
+    found: list[str] = []
+    option = ""
+    for word in words:
+        if option not in (*_WITH_A_FILE, *_WITH_FILES) or word.startswith("-"):
+            option = word
+            found.append(word)
+        elif option in _WITH_A_FILE:
+            option = ""
+    return found
 
 
 def check_made(path: str, made: Iterable[str], experiments: str) -> None:

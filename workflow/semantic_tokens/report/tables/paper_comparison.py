@@ -4,6 +4,8 @@ As in the paper's table, only models without groups or with K-Means by cosine ar
 if they are trained on all languages. Rows are matched by figure, ratio, alignment, pretraining, the
 position of the backbone in the table, and the position of the dimension among those of the
 backbone. So studies with other backbones and dimensions can be compared too, and the page says so.
+The paper aligns on all of its lexicons, so of rows that differ only in their lexicons, the one with
+the most is compared.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,13 +14,22 @@ from typing import Any
 
 import pandas as pd
 
-from semantic_tokens.errors import InputError
 from semantic_tokens.files import atomic_file
 from semantic_tokens.report.pages import Section, write_page
 from semantic_tokens.study.experiments import ALL_LANGUAGES
-from semantic_tokens.study.recipe import METHODS_OF_TABLE_5, Recipe
+from semantic_tokens.study.recipe import METHODS_OF_TABLE_5, Recipe, lexicons_of
 
 IDENTITY = ["figure", "backbone", "dim", "ratio", "clsa", "pretrain"]
+#: The numbers of one row and task in :func:`compare`.
+NUMBERS = [
+    "ours",
+    "published",
+    "difference",
+    "ours_perc",
+    "published_perc",
+    "perc_difference",
+    "independent",
+]
 ORDER_NOTE = (
     "The rank correlation (Spearman) of our scores and the published ones along each curve, by "
     "grouping ratio, or by dimension if the ratio is constant. The order holds at 1, holds in part "
@@ -68,10 +79,10 @@ def repeated_rows(published: pd.DataFrame) -> set[int]:
 def compare(
     ours: pd.DataFrame, published: pd.DataFrame, columns: Mapping[str, tuple[str, str]]
 ) -> pd.DataFrame:
-    """One row per common row and task of both tables.
+    """One row per common row and task of both tables; none if they have no common row.
 
     Args:
-        ours: Table 5 with its columns ``grouping`` and ``training``.
+        ours: Table 5 with its columns ``alignment``, ``grouping`` and ``training``.
         columns: task -> our column of scores, and its kind, which is the paper's column.
 
     Returns:
@@ -81,15 +92,16 @@ def compare(
         the rank correlation of our and the published scores along the row's curve, by ratio, or by
         dimension if the ratios are equal; and ``curve_order``, its meaning for the paper's order
         (:func:`order_of`). The last two are empty for short curves.
-
-    Raises:
-        InputError: no row corresponds to a row of the paper's table.
     """
     ours = as_in_the_paper(ours)
     position = {place: index for index, place in enumerate(places(published))}
     repeated = repeated_rows(published)
-    lines = []
+    found: dict[tuple[Any, ...], dict[Any, Any]] = {}
     for row, place in zip(ours.to_dict("records"), places(ours), strict=True):
+        if place not in found or _lexicons(row) > _lexicons(found[place]):
+            found[place] = row
+    lines = []
+    for place, row in found.items():
         if place not in position:
             continue
         other = published.iloc[position[place]]
@@ -104,12 +116,7 @@ def compare(
             if (searched := f"{column}_collection") in ours:
                 line["collection"] = row[searched]
             lines.append(line)
-    if not lines:
-        raise InputError(
-            "no row of this table of experiments corresponds to a row of the paper's Table 5: fix the "
-            "column `figure`, or request other targets than results/comparison.html"
-        )
-    table = pd.DataFrame(lines)
+    table = pd.DataFrame(lines) if lines else pd.DataFrame(columns=[*IDENTITY, "task", *NUMBERS])
     if "collection" in table:
         table = table.fillna({"collection": ""})
     table["curve_spearman"] = ""
@@ -120,6 +127,11 @@ def compare(
             table.loc[curve.index, "curve_spearman"] = f"{rho:.2f}"
             table.loc[curve.index, "curve_order"] = order_of(rho)
     return table
+
+
+def _lexicons(row: Mapping[Any, Any]) -> int:
+    """The number of lexicons of a row's alignment."""
+    return len({*lexicons_of(row["alignment"])} - {"roundtrip"})
 
 
 def order_of(rho: float) -> str:
@@ -179,6 +191,13 @@ def write_comparison(
             " The column collection describes a part of the paper's collection that was searched. "
             "This is easier, so such a score is not the paper's measure."
         )
+    if table.empty:
+        note = (
+            "No experiment corresponds to a row of the paper's Table 5. The column figure of the "
+            "table of experiments is the first that must be the same."
+        )
+        write_page(html, f"Comparison with the paper: {title}", [note], [])
+        return
     along = orders(table)
     sections = [] if along.empty else [Section(along, "Does the paper's order hold?", ORDER_NOTE)]
     formats = {"ours": ".4g", "published": ".4g", "difference": "+.4g", "ratio": ".0%"}

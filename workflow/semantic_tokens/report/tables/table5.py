@@ -171,7 +171,7 @@ def by_language(
     scores: Scores,
     full_dimension: Mapping[str, int],
 ) -> pd.DataFrame:
-    """Every experiment's score in every language, one per row (not in the paper).
+    """The scores of :func:`table5` in every language, one per row (not in the paper).
 
     Returns:
         The columns of :func:`whole_identity`; ``task``, ``metric``,
@@ -181,6 +181,8 @@ def by_language(
     """
     lines = []
     for row in rows:
+        if not row["table5"]:  # a reference that is not shown
+            continue
         who = whole_identity(row, full_dimension)
         for task in tasks:
             found = scores[task.name]
