@@ -237,6 +237,26 @@ def test_export_opens_in_transformers_and_computes_the_same(
     )
 
 
+def test_export_keeps_the_pooler(backbone: Backbone, tmp_path: Path) -> None:
+    """Masked language modelling does not use it, but other heads do."""
+    folder, original = backbone
+    tensors = load_file(folder / "model.safetensors")
+    for name, shape in (("weight", (WIDTH, WIDTH)), ("bias", (WIDTH,))):
+        tensors[f"{original.base_model_prefix}.pooler.dense.{name}"] = torch.randn(shape)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    files = files_of(folder, embeddings_of(original), per_group=2)
+    save_model(load_masked_lm(files), files, tmp_path / "tokenizer", tmp_path / "saved")
+    expected = load_model("none", files)(*texts()).pooler_output
+    for number, source in enumerate((files, ModelFiles(tmp_path / "saved"))):
+        export(source, tmp_path / "tokenizer", tmp_path / f"exported-{number}")
+        plain, info = AutoModel.from_pretrained(
+            tmp_path / f"exported-{number}", output_loading_info=True
+        )
+        assert not info["missing_keys"]
+        torch.testing.assert_close(plain.eval()(*texts()).pooler_output, expected)
+        AutoModelForMaskedLM.from_pretrained(tmp_path / f"exported-{number}")
+
+
 def test_saved_model_has_the_trained_weights(backbone: Backbone, tmp_path: Path) -> None:
     folder, original = backbone
     files = files_of(folder, embeddings_of(original), per_group=2)

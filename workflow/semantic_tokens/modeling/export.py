@@ -22,7 +22,12 @@ from semantic_tokens.modeling.embedding import (
     semantic_embedding,
 )
 from semantic_tokens.modeling.encoders import ORIGIN, open_config, trusts_remote_code
-from semantic_tokens.modeling.loading import ModelFiles, is_semantic_token_model, load_model
+from semantic_tokens.modeling.loading import (
+    ModelFiles,
+    is_semantic_token_model,
+    load_model,
+    outside_the_head,
+)
 from semantic_tokens.modeling.model_card import CardContent, write_card
 from semantic_tokens.modeling.pooling import MeanPooledClassifier
 from semantic_tokens.modeling.vocabulary_layers import replace_output_layer
@@ -71,7 +76,8 @@ def save_plain(model: nn.Module, folder: str | Path) -> None:
 def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> SemanticTokenEmbedding:
     """Write the files of a semantic-token model as a plain checkpoint with the backbone's tokenizer.
 
-    It includes the head of masked language modelling if the model has one.
+    It includes the head of masked language modelling if the model has one, and the parts of the
+    encoder that this head does not use, such as a pooler.
 
     Args:
         files: the files of the model.
@@ -85,7 +91,10 @@ def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> Sema
     model = load_model(head, files)
     embedding = semantic_embedding(model)
     make_plain(model)
-    model.save_pretrained(folder)
+    state = model.state_dict()
+    if head != "none":
+        state |= outside_the_head(model, files)
+    model.save_pretrained(folder, state_dict=state)
     copy_files(Path(tokenizer), Path(folder), "*token*")
     copy_files(files.source, Path(folder), "*.py")
     return embedding
