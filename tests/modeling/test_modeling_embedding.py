@@ -15,6 +15,7 @@ from semantic_tokens.modeling.embedding import (
     semantic_embedding,
     use_semantic_tokens,
 )
+from semantic_tokens.modeling.export import make_plain
 from semantic_tokens.modeling.vocabulary_layers import plain_input_embedding
 
 # The loss in parts
@@ -165,6 +166,24 @@ def test_padding_rows_of_the_embedding_have_no_group():
     use_semantic_tokens(model, torch.arange(10), rows[:10])
     ids = torch.randint(10, (2, 5))
     assert model(input_ids=ids).logits.shape[-1] == 10
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_export_keeps_padding_rows_and_gives_them_no_probability(ties):
+    model = tiny_bert(tie_word_embeddings=ties)
+    nn.init.constant_(model.cls.predictions.decoder.bias, -3.0)  # as in a trained head
+    padding = [
+        layer.weight.data[10:].clone()
+        for layer in (model.get_input_embeddings(), model.get_output_embeddings())
+    ]
+    use_semantic_tokens(model, torch.arange(10) // 2, torch.randn(5, 8))
+    make_plain(model)
+    for rows, layer in zip(
+        padding, (model.get_input_embeddings(), model.get_output_embeddings()), strict=True
+    ):
+        assert torch.equal(layer.weight.data[10:], rows)
+    found = model(input_ids=torch.arange(10)[None]).logits.half().float().softmax(dim=-1)
+    assert found.shape[-1] == 12 and not found[..., 10:].any()
 
 
 @pytest.mark.parametrize("subwords, columns", [(13, 8), (12, 9)])

@@ -33,6 +33,11 @@ from semantic_tokens.modeling.pooling import MeanPooledClassifier
 from semantic_tokens.modeling.vocabulary_layers import replace_output_layer
 
 
+#: The bias of rows without a subword in the head of masked language modelling: no probability, also
+#: in half precision. A bias of 0 would be far above those of most subwords.
+_NO_SUBWORD = -1e4
+
+
 def make_plain(model: PreTrainedModel) -> None:
     """Replace a model's embedding and decoder over groups with modules over subwords, in place."""
     embedding, decoder = model.get_input_embeddings(), model.get_output_embeddings()
@@ -46,13 +51,18 @@ def make_plain(model: PreTrainedModel) -> None:
         return nn.Parameter(expand_to_subwords(values.detach().cpu(), groups, shape))
 
     plain = nn.Embedding(rows, width, _weight=expanded(embedding.weight, width).data)
+    if embedding.padding_rows is not None:
+        plain.weight.data[len(groups) :] = embedding.padding_rows
     if isinstance(decoder, SemanticTokenDecoder):
         is_tied = decoder.weight is embedding.weight
         columns = width if is_tied else decoder.weight.shape[1]
         layer = nn.Linear(columns, rows, bias=decoder.bias is not None, device="meta")
         layer.weight = plain.weight if is_tied else expanded(decoder.weight, columns)
+        if decoder.padding_rows is not None:
+            layer.weight.data[len(groups) :] = decoder.padding_rows
         if decoder.bias is not None:
             layer.bias = expanded(decoder.bias)
+            layer.bias.data[len(groups) :] = _NO_SUBWORD
         replace_output_layer(model, layer)
     model.set_input_embeddings(plain)
 
