@@ -24,7 +24,7 @@ def random_groups(
     Raises:
         ValueError: an id of ``singletons`` shares a group with others.
     """
-    clustered = _clustered(kmeans, singletons)
+    clustered = _clustered(embeddings, kmeans, singletons)
     order = torch.randperm(len(clustered), generator=torch.Generator().manual_seed(seed))
     labels = kmeans.clone()
     labels[clustered[order]] = kmeans[clustered]
@@ -54,7 +54,7 @@ def frequency_groups(
     Raises:
         ValueError: an id of ``singletons`` shares a group with others.
     """
-    clustered = _clustered(kmeans, singletons)
+    clustered = _clustered(embeddings, kmeans, singletons)
     by_frequency = clustered[counts[clustered].argsort(descending=True, stable=True)]
     groups, sizes = kmeans[by_frequency].unique(return_counts=True)
     places = torch.searchsorted(groups, kmeans[by_frequency])
@@ -66,12 +66,16 @@ def frequency_groups(
     return groups_of(embeddings, labels)
 
 
-def _clustered(kmeans: torch.Tensor, singletons: Sequence[int]) -> torch.Tensor:
-    """Ids of the clustered subwords, ascending, [n] int64."""
+def _clustered(
+    embeddings: torch.Tensor, kmeans: torch.Tensor, singletons: Sequence[int]
+) -> torch.Tensor:
+    """Ids of the clustered subwords, ascending, [n] int64. Zero rows stay in K-Means' group of zero
+    rows."""
     kept = torch.as_tensor(sorted(set(singletons)), dtype=torch.int64)
     shared = kept[kmeans.bincount()[kmeans[kept]] > 1]
     if len(shared):
         raise ValueError(
             f"subword {int(shared[0])} must be its own group, but shares one in K-Means' groups"
         )
-    return clustered_ids(len(kmeans), singletons)
+    clustered = clustered_ids(len(kmeans), singletons)
+    return clustered[embeddings.any(dim=1)[clustered]]
