@@ -504,6 +504,21 @@ def test_fine_tuned_head_is_unchanged(checkpoint: Path, family: str) -> None:
 # Special tokens that only tokenizer_config.json names
 
 
+def test_ids_without_a_subword_are_one_group_of_their_own(checkpoint: Path) -> None:
+    bert(checkpoint)
+    vocabulary = load_tokenizer(checkpoint).get_vocab()
+    removed = [vocabulary[word] for word in ("house", "tree", "rojo")]
+    edit(
+        checkpoint / "tokenizer.json",
+        lambda data: [data["model"]["vocab"].pop(word) for word in ("house", "tree", "rojo")],
+    )
+    result, token_to_group = grouped(checkpoint)
+    assert result.groups == round(0.5 * (len(vocabulary) - 3)) + 1
+    alone = token_to_group == token_to_group[removed[0]]
+    assert alone.nonzero().flatten().tolist() == removed
+    assert '""' not in (result.folder / "semantic_tokens.tsv").read_text(encoding="utf-8")
+
+
 def test_special_tokens_missing_in_added_tokens_are_singletons(checkpoint: Path) -> None:
     bert(checkpoint)
     edit(checkpoint / "tokenizer.json", lambda data: data.update(added_tokens=[]))

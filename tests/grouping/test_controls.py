@@ -53,6 +53,21 @@ def test_zero_rows_stay_in_their_group():
         assert zero.nonzero().flatten().tolist() == list(range(50, 70))
 
 
+def test_ids_without_a_subword_stay_in_their_group():
+    outside = {"singletons": SINGLETONS, "without_subword": [7, 8, 120]}
+    kmeans = kmeans_groups(
+        EMBEDDINGS, metric="cosine", ratio=0.2, seed=1, **outside
+    ).token_to_group  # fmt: skip
+    assert len(kmeans.unique()) == round(0.2 * 197) + 1
+    for groups in (
+        random_groups(EMBEDDINGS, kmeans, seed=1, **outside),
+        frequency_groups(EMBEDDINGS, kmeans, COUNTS, **outside),
+    ):
+        assert sizes_of(groups.token_to_group) == sizes_of(kmeans)
+        alone = groups.token_to_group == groups.token_to_group[7]
+        assert alone.nonzero().flatten().tolist() == [7, 8, 120]
+
+
 def test_random_groups_are_uniform():
     """Over many draws, two subwords share a group as often as expected by chance from the sizes."""
     kmeans = torch.tensor([0, 1, 1, 1, 2, 2, 3, 3, 3, 3])

@@ -24,7 +24,9 @@ from semantic_tokens.sources.wheels import read_member
 from semantic_tokens.tokenization.vocabulary import (
     first_k_ids,
     ids_in_order_learned,
+    ids_without_subword,
     load_tokenizer,
+    number_of_subwords,
     open_tokenizer,
     single_subword_id,
     special_ids,
@@ -471,6 +473,12 @@ def test_unused_ids_have_empty_texts():
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")
     assert vocabulary_size(tokenizer) == 4
     assert subword_texts(tokenizer) == ["[UNK]", "", "", "a"]
+    assert ids_without_subword(tokenizer) == [1, 2] and number_of_subwords(tokenizer) == 2
+
+
+def test_published_vocabularies_have_a_subword_for_every_id(real):
+    assert ids_without_subword(real) == []
+    assert number_of_subwords(real) == vocabulary_size(real)
 
 
 # Opening

@@ -64,6 +64,7 @@ from semantic_tokens.modeling.loading import ModelFiles, is_semantic_token_model
 from semantic_tokens.modeling.model_card import CardContent, check_push, push, write_card
 from semantic_tokens.modeling.vocabulary_layers import embedding_name
 from semantic_tokens.tokenization.vocabulary import (
+    ids_without_subword,
     open_tokenizer,
     single_subword_id,
     special_ids,
@@ -192,7 +193,8 @@ def semantic_version(
         kept = embeddings[:, :dimension].contiguous()
         groups = lexicon_groups(kept, pairs, singletons=special_ids(tokenizer))
     else:
-        count = round(ratio * subwords)
+        without_subword = ids_without_subword(tokenizer)
+        count = round(ratio * (subwords - len(without_subword)))
         if not len(singletons) < count:
             raise InputError(
                 f"a ratio of {ratio:g} makes {count} groups of {subwords} subwords, but "
@@ -207,6 +209,7 @@ def semantic_version(
             metric=metric,
             ratio=ratio,
             singletons=singletons,
+            without_subword=without_subword,
             seed=seed,
             max_iterations=max_iterations,
         )
@@ -529,7 +532,8 @@ def _write_members(groups: Groups, tokenizer: PreTrainedTokenizerFast, path: Pat
     texts = subword_texts(tokenizer)
     members: dict[int, list[str]] = {}
     for token, group in enumerate(groups.token_to_group.tolist()):
-        members.setdefault(group, []).append(texts[token])
+        if texts[token]:
+            members.setdefault(group, []).append(texts[token])
     with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.write("group\tsubwords\tmembers\n")
         for group, subwords in members.items():

@@ -32,7 +32,6 @@ from semantic_tokens.modeling.model_card import CardContent, write_card
 from semantic_tokens.modeling.pooling import MeanPooledClassifier
 from semantic_tokens.modeling.vocabulary_layers import replace_output_layer
 
-
 #: The bias of rows without a subword in the head of masked language modelling: no probability, also
 #: in half precision. A bias of 0 would be far above those of most subwords.
 _NO_SUBWORD = -1e4

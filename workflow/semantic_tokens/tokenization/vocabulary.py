@@ -143,6 +143,16 @@ def vocabulary_size(tokenizer: PreTrainedTokenizerFast) -> int:
     return max(tokenizer.get_vocab().values()) + 1
 
 
+def ids_without_subword(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The ids of 0..V-1 that the tokenizer never gives, ascending. Most vocabularies have none."""
+    return sorted(set(range(vocabulary_size(tokenizer))) - set(tokenizer.get_vocab().values()))
+
+
+def number_of_subwords(tokenizer: PreTrainedTokenizerFast) -> int:
+    """The number of ids with a subword, special tokens included."""
+    return vocabulary_size(tokenizer) - len(ids_without_subword(tokenizer))
+
+
 def subword_texts(tokenizer: PreTrainedTokenizerFast) -> list[str]:
     """The readable text of every subword, by id; empty for ids without a subword.
 

@@ -18,6 +18,7 @@ def kmeans_groups(
     metric: Metric,
     ratio: float,
     singletons: Sequence[int],
+    without_subword: Sequence[int] = (),
     seed: int,
     weights: torch.Tensor | None = None,
     max_iterations: int = 100,
@@ -34,8 +35,10 @@ def kmeans_groups(
     Args:
         embeddings: [V, d] float32, original.
         metric: ``cosine``, or ``euclidean`` (Appendix E).
-        ratio: r_G; there are round(r_G · V) groups, including those of ``singletons``.
+        ratio: r_G; there are round(r_G · V) groups, including those of ``singletons``. Here V does
+            not count ``without_subword``.
         singletons: ids outside the clustering; each is its own group.
+        without_subword: ids that the tokenizer never gives. They are one additional group.
         weights: [V] floating, above 0, from :func:`frequency_weights`; None for equal weights.
         seed, max_iterations, tolerance, backend, report: see :func:`kmeans`.
 
@@ -45,9 +48,10 @@ def kmeans_groups(
     vocabulary = len(embeddings)
     singletons = sorted(set(singletons))
     name = f"kmeans-{metric}-{ratio:g}" if weights is None else f"kmeans-weighted-{ratio:g}"
-    groups = number_of_groups(vocabulary, ratio, singletons=len(singletons), grouping=name)
+    subwords = vocabulary - len(without_subword)
+    groups = number_of_groups(subwords, ratio, singletons=len(singletons), grouping=name)
     clusters = groups - len(singletons)
-    clustered = clustered_ids(vocabulary, singletons)
+    clustered = clustered_ids(vocabulary, [*singletons, *without_subword])
     is_zero = ~embeddings.any(dim=1)[clustered]
     if is_zero.all() or clusters == 1:  # there is nothing to separate, or no second group
         is_zero[:] = False
@@ -66,6 +70,7 @@ def kmeans_groups(
         report=report,
     )
     labels = torch.arange(clusters, clusters + vocabulary)
+    labels[torch.as_tensor(without_subword, dtype=torch.int64)] = clusters + vocabulary
     labels[not_zero] = result.assignment
     labels[zero] = clusters - 1 - torch.arange(len(zero)).clamp(max=clusters_of_zero - 1)
     return replace(groups_of(embeddings, labels, weights), backend=result.backend)
