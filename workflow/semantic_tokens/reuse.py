@@ -394,7 +394,7 @@ def _check_exportable(files: ModelFiles) -> None:
 
     Raises:
         InputError: the weights or the tokenizer are missing or incomplete, do not match the
-            configuration, or the groups are of another vocabulary.
+            configuration, or the groups are of another vocabulary, or of First-k.
     """
     model = files.folder
     weights = weight_files(model, convert_pickle=True)
@@ -410,11 +410,18 @@ def _check_exportable(files: ModelFiles) -> None:
             f"{model} has its own groups; leave out --groups, or name a backbone of "
             "results/backbones"
         )
-    groups = files.load_groups()
-    if groups is not None and len(groups.token_to_group) != subwords:
+    if files.groups is None:
+        return
+    groups = Groups.load(files.groups)
+    if len(groups.token_to_group) != subwords:
         raise InputError(
             f"{files.groups} are of {len(groups.token_to_group)} subwords, and {model} has "
             f"{subwords}; name the groups of this backbone"
+        )
+    if groups.member_weight is not None and not groups.member_weight.all():
+        raise InputError(
+            f"{files.groups} are of First-k, which also needs a tokenizer without the removed "
+            f"subwords; export it with `snakemake results/exported/…/{files.groups.stem}/asis`"
         )
 
 
