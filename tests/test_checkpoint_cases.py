@@ -447,8 +447,14 @@ def test_linked_model_files_are_copied(workdir: Path) -> None:
 # A decoder that is not tied
 
 
-def test_untied_decoder_is_averaged_over_the_same_groups(checkpoint: Path) -> None:
+@pytest.mark.parametrize("tied_by_config", [False, True])
+def test_untied_decoder_is_averaged_over_the_same_groups(
+    checkpoint: Path, tied_by_config: bool
+) -> None:
+    """transformers does not tie a decoder that differs from the embedding, whatever config.json
+    says."""
     bert(checkpoint, tie_word_embeddings=False)
+    edit(checkpoint / "config.json", lambda c: c.update(tie_word_embeddings=tied_by_config))
     before = weights(checkpoint)
     decoder = "cls.predictions.decoder.weight"
     assert decoder in before

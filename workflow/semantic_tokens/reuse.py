@@ -484,9 +484,10 @@ def _write_weights(
 ) -> None:
     """Write a checkpoint's files. Tensors with one row or value per subword get the values of the
     groups; all other tensors do not change."""
+    kinds = _kinds(files, empty)
     for number, file in enumerate(files):
         tensors = read_tensors(file)
-        for parameter, kind in vocabulary_parameters(empty).items():
+        for parameter, kind in kinds.items():
             for name in same_parameter(tensors, parameter, empty):
                 tensors[name] = _grouped(tensors[name], kind, groups)
         name = file.name
@@ -498,6 +499,23 @@ def _write_weights(
             save_file(tensors, partial, metadata=metadata(file))
     if files[0].suffix != ".safetensors" and len(files) > 1:
         _write_index(made)
+
+
+def _kinds(files: Sequence[Path], empty: PreTrainedModel) -> dict[str, str]:
+    """:func:`vocabulary_parameters` of a checkpoint. If its decoder differs from its embedding,
+    transformers does not tie them, whatever the configuration says."""
+    kinds = vocabulary_parameters(empty)
+    tied = [parameter for parameter, kind in kinds.items() if kind == "embedding"]
+    found = {
+        parameter: tensors[name]
+        for file in files
+        for tensors in [read_tensors(file)]
+        for parameter in tied
+        for name in same_parameter(tensors, parameter, empty)
+    }
+    embedding = found[embedding_name(empty)]
+    differing = [name for name, values in found.items() if not torch.equal(values, embedding)]
+    return kinds | dict.fromkeys(differing, "decoder")
 
 
 def _grouped(values: torch.Tensor, kind: str, groups: Groups) -> torch.Tensor:
