@@ -3,6 +3,7 @@
 ``test_families.py`` does the same for many families.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +311,16 @@ def test_missing_head_is_initialised_by_the_seed_and_saved(
     assert not torch.equal(dense(load_masked_lm(folder, seed=6)), dense(model))
     save_model(model, ModelFiles(folder), tmp_path / "tokenizer", tmp_path / "made")
     assert torch.equal(dense(load_masked_lm(tmp_path / "made", seed=6)), dense(model))
+
+
+def test_checkpoint_that_asks_for_tuples_is_pretrained(backbone: Backbone) -> None:
+    folder, original = backbone
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text = json.dumps(config | {"return_dict": False})
+    (folder / "config.json").write_text(text, encoding="utf-8")
+    model = MaskedLanguageModel(load_masked_lm(files_of(folder, embeddings_of(original))))
+    ids, _ = texts()
+    assert model(ids, ids).isfinite()
 
 
 def test_attention_that_needs_a_gpu_is_not_run_before_the_training(backbone: Backbone) -> None:
