@@ -17,6 +17,7 @@ from transformers import (
     AutoModel,
     AutoModelForMaskedLM,
     BertConfig,
+    MobileBertConfig,
     PreTrainedModel,
     XLMRobertaConfig,
 )
@@ -321,6 +322,28 @@ def test_checkpoint_that_asks_for_tuples_is_pretrained(backbone: Backbone) -> No
     model = MaskedLanguageModel(load_masked_lm(files_of(folder, embeddings_of(original))))
     ids, _ = texts()
     assert model(ids, ids).isfinite()
+
+
+@pytest.mark.parametrize("per_group", [1, 2])
+def test_head_that_reads_only_the_weights_of_its_decoder_is_refused(
+    tmp_path: Path, per_group: int
+) -> None:
+    """MobileBERT multiplies with the decoder's weight and another matrix at once."""
+    config = MobileBertConfig(
+        vocab_size=WORDS,
+        hidden_size=WIDTH,
+        embedding_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        intra_bottleneck_size=8,
+        num_feedforward_networks=1,
+    )
+    model = AutoModelForMaskedLM.from_config(config)
+    model.save_pretrained(tmp_path / "backbone")
+    files = files_of(tmp_path / "backbone", embeddings_of(model), per_group)
+    with pytest.raises(InputError, match=r"MobileBertForMaskedLM cannot be pretrained.*`asis`"):
+        MaskedLanguageModel(load_masked_lm(files))
 
 
 def test_attention_that_needs_a_gpu_is_not_run_before_the_training(backbone: Backbone) -> None:
