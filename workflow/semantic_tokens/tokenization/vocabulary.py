@@ -257,8 +257,14 @@ def word_prefix(tokenizer: PreTrainedTokenizerFast) -> str:
     return ""
 
 
+@functools.lru_cache(maxsize=8)
+def _special(tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+    return frozenset(special_ids(tokenizer))
+
+
 def single_subword_id(tokenizer: PreTrainedTokenizerFast, word: str) -> int | None:
-    """The id of a word that is a single subword in running text, else None.
+    """The id of a word that is a single subword in running text, else None. A special token is no
+    word, even if it is spelt like one.
 
     In scripts without spaces, SentencePiece often splits a word into a word boundary and the piece
     (``▁``, ``番茄``). The boundary is ignored.
@@ -268,7 +274,7 @@ def single_subword_id(tokenizer: PreTrainedTokenizerFast, word: str) -> int | No
     ids, tokens = encoding.ids, encoding.tokens
     if len(ids) == 2 and tokens[0] in WORD_BOUNDARIES:
         ids, tokens = ids[1:], tokens[1:]
-    if len(ids) != 1 or ids[0] == tokenizer.unk_token_id or tokens[0] in WORD_BOUNDARIES:
+    if len(ids) != 1 or ids[0] in _special(tokenizer) or tokens[0] in WORD_BOUNDARIES:
         return None
     return ids[0]
 
