@@ -62,6 +62,26 @@ def test_loss_in_parts_equals_the_loss_over_all_logits_in_bfloat16():
         torch.testing.assert_close(tensor_in_parts.grad, reference.grad, atol=5e-3, rtol=5e-2)
 
 
+def test_loss_in_parts_keeps_small_probabilities_in_float16(monkeypatch):
+    """The scale of the loss must be applied before the errors become half precision."""
+    monkeypatch.setattr(embedding_module, "_LOGITS_AT_ONCE", 100)
+    generator = torch.Generator().manual_seed(1)
+    states, weight = (torch.randn(n, 8, generator=generator) for n in (12, 30))
+    bias, groups = torch.zeros(30), torch.randint(15, (12,), generator=generator)
+    bias[15:] = -18.0  # probabilities of about 1e-9
+    found = []
+    for scale in (65536.0, None):
+        inputs = [tensor.clone().requires_grad_() for tensor in (states, weight, bias)]
+        with torch.autocast("cpu", dtype=torch.float16, enabled=scale is not None):
+            loss = cross_entropy_in_parts(*inputs, groups)
+        (loss * (scale or 1)).backward()
+        found.append([loss, *(tensor.grad / (scale or 1) for tensor in inputs)])
+    for half, full in zip(*found, strict=True):
+        torch.testing.assert_close(half, full, atol=2e-3, rtol=1e-2)
+    rows, expected = (gradients[2][15:] for gradients in found)
+    assert ((rows - expected).norm(dim=1) < 0.1 * expected.norm(dim=1)).all()
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_loss_in_parts_is_the_same_without_gradients(mode, monkeypatch):
     """Nothing is computed for them, also if the weights are parameters."""
