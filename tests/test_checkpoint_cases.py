@@ -478,6 +478,39 @@ def test_untied_decoder_is_averaged_over_the_same_groups(
     torch.testing.assert_close(logits, original)
 
 
+# Names in the checkpoint that transformers changes when it loads it
+
+
+@pytest.mark.parametrize("family", ["gte", "nomic_bert", "jina_embeddings_v3", "ultrabert"])
+def test_checkpoint_with_names_unlike_those_of_the_model(checkpoint: Path, family: str) -> None:
+    torch.manual_seed(0)
+    tokenizer = wordpiece()
+    config = hf.AutoConfig.for_model(
+        family, vocab_size=len(tokenizer), max_position_embeddings=64, pad_token_id=0, **SMALL
+    )
+    hf.AutoModelForMaskedLM.from_config(config).save_pretrained(checkpoint)
+    if family == "gte":  # the prefix of the published files
+        renamed = {name.replace("gte.", "new."): t for name, t in weights(checkpoint).items()}
+        save_file(renamed, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    tokenizer.save_pretrained(checkpoint)
+    ids = torch.randint(7, 60, (2, 9))
+    backbone = backbone_of(checkpoint, layers=1)
+    assert not any(".1." in name for name in weights(backbone))
+    with torch.no_grad():
+        original = hf.AutoModel.from_pretrained(checkpoint).eval()
+        shorter = hf.AutoModel.from_pretrained(backbone).eval()
+        states = [m(ids, output_hidden_states=True).hidden_states[1] for m in (original, shorter)]
+        if family != "ultrabert":  # its last state is normalised once more
+            torch.testing.assert_close(*states)
+    _, token_to_group = grouped(checkpoint)
+    rows = original.get_input_embeddings().weight
+    made = hf.AutoModel.from_pretrained(checkpoint.parent / "grouped").get_input_embeddings().weight
+    for group_number in token_to_group.unique():
+        members = token_to_group == group_number
+        expected = rows[members].mean(dim=0).expand(int(members.sum()), -1)
+        torch.testing.assert_close(made[members], expected)
+
+
 # A head that was fine-tuned
 
 

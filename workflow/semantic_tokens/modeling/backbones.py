@@ -26,7 +26,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json
 from semantic_tokens.modeling.checkpoint_files import (
     check_shapes,
-    modern_name,
+    names_in_model,
     read_tensors,
     weight_files,
 )
@@ -178,11 +178,9 @@ def keep_first_layers(
             "remove `layers` from the backbone's entry in the config"
         ) from error
     dropped = full.state_dict().keys() - cut.state_dict().keys()
-    prefix = f"{full.base_model_prefix}."
+    targets = names_in_model(tensors, full)
     return {
-        name: tensor
-        for name, tensor in tensors.items()
-        if modern_name(name).removeprefix(prefix) not in dropped
+        name: tensor for name, tensor in tensors.items() if targets[name].parameter not in dropped
     }, config
 
 
