@@ -447,8 +447,14 @@ def test_linked_model_files_are_copied(workdir: Path) -> None:
 # A decoder that is not tied
 
 
-def test_untied_decoder_is_averaged_over_the_same_groups(checkpoint: Path) -> None:
+@pytest.mark.parametrize("tied_by_config", [False, True])
+def test_untied_decoder_is_averaged_over_the_same_groups(
+    checkpoint: Path, tied_by_config: bool
+) -> None:
+    """transformers does not tie a decoder that differs from the embedding, whatever config.json
+    says."""
     bert(checkpoint, tie_word_embeddings=False)
+    edit(checkpoint / "config.json", lambda c: c.update(tie_word_embeddings=tied_by_config))
     before = weights(checkpoint)
     decoder = "cls.predictions.decoder.weight"
     assert decoder in before
@@ -470,6 +476,39 @@ def test_untied_decoder_is_averaged_over_the_same_groups(checkpoint: Path) -> No
         original = hf.AutoModelForMaskedLM.from_pretrained(checkpoint).eval()(ids).logits
         logits = load_model("masked_language_modelling", backbone)(input_ids=ids).logits
     torch.testing.assert_close(logits, original)
+
+
+# Names in the checkpoint that transformers changes when it loads it
+
+
+@pytest.mark.parametrize("family", ["gte", "nomic_bert", "jina_embeddings_v3", "ultrabert"])
+def test_checkpoint_with_names_unlike_those_of_the_model(checkpoint: Path, family: str) -> None:
+    torch.manual_seed(0)
+    tokenizer = wordpiece()
+    config = hf.AutoConfig.for_model(
+        family, vocab_size=len(tokenizer), max_position_embeddings=64, pad_token_id=0, **SMALL
+    )
+    hf.AutoModelForMaskedLM.from_config(config).save_pretrained(checkpoint)
+    if family == "gte":  # the prefix of the published files
+        renamed = {name.replace("gte.", "new."): t for name, t in weights(checkpoint).items()}
+        save_file(renamed, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    tokenizer.save_pretrained(checkpoint)
+    ids = torch.randint(7, 60, (2, 9))
+    backbone = backbone_of(checkpoint, layers=1)
+    assert not any(".1." in name for name in weights(backbone))
+    with torch.no_grad():
+        original = hf.AutoModel.from_pretrained(checkpoint).eval()
+        shorter = hf.AutoModel.from_pretrained(backbone).eval()
+        states = [m(ids, output_hidden_states=True).hidden_states[1] for m in (original, shorter)]
+        if family != "ultrabert":  # its last state is normalised once more
+            torch.testing.assert_close(*states)
+    _, token_to_group = grouped(checkpoint)
+    rows = original.get_input_embeddings().weight
+    made = hf.AutoModel.from_pretrained(checkpoint.parent / "grouped").get_input_embeddings().weight
+    for group_number in token_to_group.unique():
+        members = token_to_group == group_number
+        expected = rows[members].mean(dim=0).expand(int(members.sum()), -1)
+        torch.testing.assert_close(made[members], expected)
 
 
 # A head that was fine-tuned
@@ -502,6 +541,21 @@ def test_fine_tuned_head_is_unchanged(checkpoint: Path, family: str) -> None:
 
 
 # Special tokens that only tokenizer_config.json names
+
+
+def test_ids_without_a_subword_are_one_group_of_their_own(checkpoint: Path) -> None:
+    bert(checkpoint)
+    vocabulary = load_tokenizer(checkpoint).get_vocab()
+    removed = [vocabulary[word] for word in ("house", "tree", "rojo")]
+    edit(
+        checkpoint / "tokenizer.json",
+        lambda data: [data["model"]["vocab"].pop(word) for word in ("house", "tree", "rojo")],
+    )
+    result, token_to_group = grouped(checkpoint)
+    assert result.groups == round(0.5 * (len(vocabulary) - 3)) + 1
+    alone = token_to_group == token_to_group[removed[0]]
+    assert alone.nonzero().flatten().tolist() == removed
+    assert '""' not in (result.folder / "semantic_tokens.tsv").read_text(encoding="utf-8")
 
 
 def test_special_tokens_missing_in_added_tokens_are_singletons(checkpoint: Path) -> None:

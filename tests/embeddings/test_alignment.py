@@ -74,6 +74,7 @@ def wordpiece() -> PreTrainedTokenizerFast:
         ("ices", None),
         ("ice ice", None),
         ("ж", None),
+        ("<mask>", None),
         ("", None),
     ],
 )
@@ -83,7 +84,8 @@ def test_single_subword_of_a_unigram_model(unigram, word, piece):
 
 
 @pytest.mark.parametrize(
-    ("word", "piece"), [("tomato", "tomato"), ("ices", None), ("番茄", None), ("ж", None)]
+    ("word", "piece"),
+    [("tomato", "tomato"), ("ices", None), ("番茄", None), ("ж", None), ("[PAD]", None)],
 )
 def test_single_subword_of_a_wordpiece_model(wordpiece, word, piece):
     expected = None if piece is None else wordpiece.get_vocab()[piece]

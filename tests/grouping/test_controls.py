@@ -38,6 +38,36 @@ def test_random_groups_have_the_sizes_of_kmeans_and_keep_singletons(seed):
     assert not torch.equal(other.token_to_group, groups.token_to_group)
 
 
+def test_zero_rows_stay_in_their_group():
+    embeddings = EMBEDDINGS.clone()
+    embeddings[50:70] = 0
+    kmeans = kmeans_groups(
+        embeddings, metric="cosine", ratio=0.2, singletons=SINGLETONS, seed=1
+    ).token_to_group
+    for groups in (
+        random_groups(embeddings, kmeans, singletons=SINGLETONS, seed=1),
+        frequency_groups(embeddings, kmeans, COUNTS, singletons=SINGLETONS),
+    ):
+        assert sizes_of(groups.token_to_group) == sizes_of(kmeans)
+        zero = groups.token_to_group == groups.token_to_group[50]
+        assert zero.nonzero().flatten().tolist() == list(range(50, 70))
+
+
+def test_ids_without_a_subword_stay_in_their_group():
+    outside = {"singletons": SINGLETONS, "without_subword": [7, 8, 120]}
+    kmeans = kmeans_groups(
+        EMBEDDINGS, metric="cosine", ratio=0.2, seed=1, **outside
+    ).token_to_group  # fmt: skip
+    assert len(kmeans.unique()) == round(0.2 * 197) + 1
+    for groups in (
+        random_groups(EMBEDDINGS, kmeans, seed=1, **outside),
+        frequency_groups(EMBEDDINGS, kmeans, COUNTS, **outside),
+    ):
+        assert sizes_of(groups.token_to_group) == sizes_of(kmeans)
+        alone = groups.token_to_group == groups.token_to_group[7]
+        assert alone.nonzero().flatten().tolist() == [7, 8, 120]
+
+
 def test_random_groups_are_uniform():
     """Over many draws, two subwords share a group as often as expected by chance from the sizes."""
     kmeans = torch.tensor([0, 1, 1, 1, 2, 2, 3, 3, 3, 3])

@@ -360,6 +360,35 @@ def test_groups_keep_special_tokens_as_singletons_and_match_the_ratio():
     assert torch.equal(groups.weight[groups.token_to_group[57]], embeddings[57])
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    ("zero_rows", "ratio", "groups_of_zero"), [(1, 0.1, 1), (60, 0.1, 1), (150, 0.6, 70), (7, 1, 7)]
+)
+def test_zero_rows_share_no_group_with_others(metric, zero_rows, ratio, groups_of_zero):
+    embeddings = rows_of(200, 8)
+    is_zero = torch.zeros(200, dtype=torch.bool)
+    is_zero[torch.randperm(199, generator=torch.Generator().manual_seed(1))[:zero_rows]] = True
+    embeddings[is_zero] = 0
+    weights = torch.ones(200).scatter_(0, torch.arange(0, 200, 3), 2.0)
+    for own in (None, weights) if metric == "cosine" else (None,):
+        groups = kmeans_groups(
+            embeddings, metric=metric, ratio=ratio, singletons=[199], seed=1, weights=own
+        )
+        assert len(groups.weight) == round(200 * ratio)
+        found = groups.token_to_group[is_zero].unique()
+        assert len(found) == groups_of_zero
+        assert not torch.isin(groups.token_to_group[~is_zero], found).any()
+        assert not groups.weight[found].any()
+
+
+def test_zero_rows_share_the_only_group():
+    embeddings = torch.cat([torch.zeros(5, 4), rows_of(5, 4)])
+    for rows in (embeddings, torch.zeros(10, 4)):
+        groups = kmeans_groups(rows, metric="cosine", ratio=0.2, singletons=[0], seed=1)
+        assert groups.token_to_group.tolist() == [0] + [1] * 9
+    assert len(kmeans_groups(torch.zeros(10, 4), metric="cosine", ratio=0.5, singletons=[], seed=1).weight) == 5  # fmt: skip
+
+
 def test_a_ratio_too_small_for_the_special_tokens_names_the_row():
     with pytest.raises(InputError, match=r"kmeans-cosine-0\.05.*experiments\.tsv"):
         kmeans_groups(rows_of(100, 4), metric="cosine", ratio=0.05, singletons=range(5), seed=0)

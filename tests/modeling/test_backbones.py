@@ -16,6 +16,8 @@ from transformers import (
     BertForMaskedLM,
     BertForPreTraining,
     BertModel,
+    FunnelConfig,
+    LongformerConfig,
     PreTrainedTokenizerFast,
     T5Config,
     XLMRobertaConfig,
@@ -24,6 +26,7 @@ from transformers import (
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.modeling.backbones import FILES, derive_backbone, keep_first_layers
+from semantic_tokens.modeling.encoders import empty_encoder
 from semantic_tokens.modeling.loading import load_model
 from semantic_tokens.sources.e5_binary import E5Model, read_e5_binary
 from semantic_tokens.sources.wheels import read_member
@@ -427,3 +430,19 @@ def test_checkpoint_without_tokenizer_config_is_read(published, tmp_path):
     )
     assert found.special_tokens_map == expected.special_tokens_map
     assert found("a b", "h").input_ids == expected("a b", "h").input_ids
+
+
+def test_settings_of_each_layer_are_cut_with_the_layers():
+    config = LongformerConfig(vocab_size=16, **SIZE, attention_window=[4, 8, 16])
+    _, shorter = keep_first_layers({}, config, 2)
+    assert (shorter.num_hidden_layers, shorter.attention_window) == (2, [4, 8])
+    assert len(empty_encoder(shorter).encoder.layer) == 2
+
+
+def test_family_that_cannot_be_cut_is_refused():
+    config = FunnelConfig(block_sizes=[1, 1], d_model=8, n_head=2, d_head=4, d_inner=8)
+    config.architectures = ["FunnelModel"]
+    with pytest.raises(
+        InputError, match=r"type funnel cannot be cut to 1 layers .*remove `layers`"
+    ):
+        keep_first_layers({}, config, 1)

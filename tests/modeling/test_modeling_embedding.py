@@ -15,6 +15,7 @@ from semantic_tokens.modeling.embedding import (
     semantic_embedding,
     use_semantic_tokens,
 )
+from semantic_tokens.modeling.export import make_plain
 from semantic_tokens.modeling.vocabulary_layers import plain_input_embedding
 
 # The loss in parts
@@ -59,6 +60,26 @@ def test_loss_in_parts_equals_the_loss_over_all_logits_in_bfloat16():
     for tensor_in_parts, reference in zip(inputs, reference_inputs, strict=True):
         assert tensor_in_parts.grad.dtype == torch.float32
         torch.testing.assert_close(tensor_in_parts.grad, reference.grad, atol=5e-3, rtol=5e-2)
+
+
+def test_loss_in_parts_keeps_small_probabilities_in_float16(monkeypatch):
+    """The scale of the loss must be applied before the errors become half precision."""
+    monkeypatch.setattr(embedding_module, "_LOGITS_AT_ONCE", 100)
+    generator = torch.Generator().manual_seed(1)
+    states, weight = (torch.randn(n, 8, generator=generator) for n in (12, 30))
+    bias, groups = torch.zeros(30), torch.randint(15, (12,), generator=generator)
+    bias[15:] = -18.0  # probabilities of about 1e-9
+    found = []
+    for scale in (65536.0, None):
+        inputs = [tensor.clone().requires_grad_() for tensor in (states, weight, bias)]
+        with torch.autocast("cpu", dtype=torch.float16, enabled=scale is not None):
+            loss = cross_entropy_in_parts(*inputs, groups)
+        (loss * (scale or 1)).backward()
+        found.append([loss, *(tensor.grad / (scale or 1) for tensor in inputs)])
+    for half, full in zip(*found, strict=True):
+        torch.testing.assert_close(half, full, atol=2e-3, rtol=1e-2)
+    rows, expected = (gradients[2][15:] for gradients in found)
+    assert ((rows - expected).norm(dim=1) < 0.1 * expected.norm(dim=1)).all()
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
@@ -165,6 +186,24 @@ def test_padding_rows_of_the_embedding_have_no_group():
     use_semantic_tokens(model, torch.arange(10), rows[:10])
     ids = torch.randint(10, (2, 5))
     assert model(input_ids=ids).logits.shape[-1] == 10
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_export_keeps_padding_rows_and_gives_them_no_probability(ties):
+    model = tiny_bert(tie_word_embeddings=ties)
+    nn.init.constant_(model.cls.predictions.decoder.bias, -3.0)  # as in a trained head
+    padding = [
+        layer.weight.data[10:].clone()
+        for layer in (model.get_input_embeddings(), model.get_output_embeddings())
+    ]
+    use_semantic_tokens(model, torch.arange(10) // 2, torch.randn(5, 8))
+    make_plain(model)
+    for rows, layer in zip(
+        padding, (model.get_input_embeddings(), model.get_output_embeddings()), strict=True
+    ):
+        assert torch.equal(layer.weight.data[10:], rows)
+    found = model(input_ids=torch.arange(10)[None]).logits.half().float().softmax(dim=-1)
+    assert found.shape[-1] == 12 and not found[..., 10:].any()
 
 
 @pytest.mark.parametrize("subwords, columns", [(13, 8), (12, 9)])

@@ -3,6 +3,7 @@
 ``test_families.py`` does the same for many families.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from transformers import (
     AutoModel,
     AutoModelForMaskedLM,
     BertConfig,
+    MobileBertConfig,
     PreTrainedModel,
     XLMRobertaConfig,
 )
@@ -237,6 +239,26 @@ def test_export_opens_in_transformers_and_computes_the_same(
     )
 
 
+def test_export_keeps_the_pooler(backbone: Backbone, tmp_path: Path) -> None:
+    """Masked language modelling does not use it, but other heads do."""
+    folder, original = backbone
+    tensors = load_file(folder / "model.safetensors")
+    for name, shape in (("weight", (WIDTH, WIDTH)), ("bias", (WIDTH,))):
+        tensors[f"{original.base_model_prefix}.pooler.dense.{name}"] = torch.randn(shape)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    files = files_of(folder, embeddings_of(original), per_group=2)
+    save_model(load_masked_lm(files), files, tmp_path / "tokenizer", tmp_path / "saved")
+    expected = load_model("none", files)(*texts()).pooler_output
+    for number, source in enumerate((files, ModelFiles(tmp_path / "saved"))):
+        export(source, tmp_path / "tokenizer", tmp_path / f"exported-{number}")
+        plain, info = AutoModel.from_pretrained(
+            tmp_path / f"exported-{number}", output_loading_info=True
+        )
+        assert not info["missing_keys"]
+        torch.testing.assert_close(plain.eval()(*texts()).pooler_output, expected)
+        AutoModelForMaskedLM.from_pretrained(tmp_path / f"exported-{number}")
+
+
 def test_saved_model_has_the_trained_weights(backbone: Backbone, tmp_path: Path) -> None:
     folder, original = backbone
     files = files_of(folder, embeddings_of(original), per_group=2)
@@ -290,6 +312,38 @@ def test_missing_head_is_initialised_by_the_seed_and_saved(
     assert not torch.equal(dense(load_masked_lm(folder, seed=6)), dense(model))
     save_model(model, ModelFiles(folder), tmp_path / "tokenizer", tmp_path / "made")
     assert torch.equal(dense(load_masked_lm(tmp_path / "made", seed=6)), dense(model))
+
+
+def test_checkpoint_that_asks_for_tuples_is_pretrained(backbone: Backbone) -> None:
+    folder, original = backbone
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text = json.dumps(config | {"return_dict": False})
+    (folder / "config.json").write_text(text, encoding="utf-8")
+    model = MaskedLanguageModel(load_masked_lm(files_of(folder, embeddings_of(original))))
+    ids, _ = texts()
+    assert model(ids, ids).isfinite()
+
+
+@pytest.mark.parametrize("per_group", [1, 2])
+def test_head_that_reads_only_the_weights_of_its_decoder_is_refused(
+    tmp_path: Path, per_group: int
+) -> None:
+    """MobileBERT multiplies with the decoder's weight and another matrix at once."""
+    config = MobileBertConfig(
+        vocab_size=WORDS,
+        hidden_size=WIDTH,
+        embedding_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        intra_bottleneck_size=8,
+        num_feedforward_networks=1,
+    )
+    model = AutoModelForMaskedLM.from_config(config)
+    model.save_pretrained(tmp_path / "backbone")
+    files = files_of(tmp_path / "backbone", embeddings_of(model), per_group)
+    with pytest.raises(InputError, match=r"MobileBertForMaskedLM cannot be pretrained.*`asis`"):
+        MaskedLanguageModel(load_masked_lm(files))
 
 
 def test_attention_that_needs_a_gpu_is_not_run_before_the_training(backbone: Backbone) -> None:

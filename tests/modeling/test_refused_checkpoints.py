@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from tiny import character_tokenizer
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.grouping.first_k import first_k_groups
 from semantic_tokens.grouping.groups import Groups, ungrouped
 from semantic_tokens.modeling.backbones import derive_backbone
 from semantic_tokens.modeling.embedding import semantic_embedding
@@ -277,6 +278,19 @@ def test_groups_of_another_vocabulary_are_not_exported(padding: int, tmp_path: P
     ungrouped(torch.ones(V, 16)).save(path)
     made = export_model(tmp_path / "checkpoint", tmp_path / "exported", groups=path)
     assert made.groups == made.subwords == V
+
+
+def test_groups_of_first_k_are_not_exported_with_the_original_tokenizer(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoint", bert())
+    path = tmp_path / "firstk-0.5.safetensors"
+    for kept in (V // 2, V):
+        first_k_groups(torch.ones(V, 16), range(kept), unk_id=1).save(path)
+        if kept < V:
+            message = r"firstk-0.5.safetensors are of First-k.*results/exported/…/firstk-0.5/asis"
+            with pytest.raises(InputError, match=message) as found:
+                export_model(tmp_path / "checkpoint", tmp_path / "exported", groups=path)
+            one_line(found.value)
+    assert export_model(tmp_path / "checkpoint", tmp_path / "exported", groups=path).groups == V
 
 
 def test_saved_model_is_exported(tmp_path: Path) -> None:

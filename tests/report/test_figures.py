@@ -660,6 +660,7 @@ def test_richest_group_has_the_most_pieces_of_a_kind_and_at_least_half():
     groups = np.array([0, 0, 0, 1, 1, 2, 2, 3, 4, 5])
     assert richest_group(pieces, groups, is_number) == 0
     assert richest_group(pieces, groups, is_punctuation) == 2
+    assert richest_group(["", "", "."], np.array([0, 0, 1]), is_punctuation) is None
     assert richest_group(["▁1", "▁a", "▁b"], np.array([0, 0, 0]), is_number) is None
 
 

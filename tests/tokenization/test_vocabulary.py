@@ -24,7 +24,9 @@ from semantic_tokens.sources.wheels import read_member
 from semantic_tokens.tokenization.vocabulary import (
     first_k_ids,
     ids_in_order_learned,
+    ids_without_subword,
     load_tokenizer,
+    number_of_subwords,
     open_tokenizer,
     single_subword_id,
     special_ids,
@@ -471,6 +473,12 @@ def test_unused_ids_have_empty_texts():
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")
     assert vocabulary_size(tokenizer) == 4
     assert subword_texts(tokenizer) == ["[UNK]", "", "", "a"]
+    assert ids_without_subword(tokenizer) == [1, 2] and number_of_subwords(tokenizer) == 2
+
+
+def test_published_vocabularies_have_a_subword_for_every_id(real):
+    assert ids_without_subword(real) == []
+    assert number_of_subwords(real) == vocabulary_size(real)
 
 
 # Opening
@@ -485,6 +493,30 @@ def test_special_tokens_named_only_in_tokenizer_config_are_found(tmp_path):
     data = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(data | {"added_tokens": []}), encoding="utf-8")
     assert special_ids(open_tokenizer(tmp_path)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "tokenizer.json"])
+def test_mask_that_only_the_class_adds_is_left_out(name, tmp_path):
+    """BertTokenizer adds ``[MASK]`` with a new id, for which the model has no trained row."""
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##b"]
+    for with_mask, folder in ((False, tmp_path / "without"), (True, tmp_path / "with")):
+        folder.mkdir()
+        if with_mask:
+            pieces.append("[MASK]")
+        if name == "vocab.txt":
+            (folder / name).write_text("\n".join(pieces) + "\n", encoding="utf-8")
+        else:
+            small_wordpiece(pieces).backend_tokenizer.save(str(folder / name))
+        config = {"tokenizer_class": "BertTokenizer", "mask_token": "[MASK]"}
+        (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+        opened = open_tokenizer(folder)
+        assert vocabulary_size(opened) == len(pieces)
+        assert opened.mask_token_id == (6 if with_mask else None)
+    files = tmp_path / "without/tokenizer_config.json"
+    added = {"content": "[MASK]", "special": True, "lstrip": False, "rstrip": False}
+    added |= {"normalized": False, "single_word": False}
+    files.write_text(json.dumps(config | {"added_tokens_decoder": {"6": added}}), encoding="utf-8")
+    assert open_tokenizer(tmp_path / "without").mask_token_id == 6
 
 
 @pytest.mark.parametrize("make", [byte_level_tokenizer, lambda: small_wordpiece(["[UNK]", "a", "##b"]),

@@ -297,6 +297,19 @@ def test_rows_without_a_subword_are_no_random_tokens(settings: dict, tmp_path: P
     assert fed.max() < VOCABULARY
 
 
+def test_ids_without_a_subword_are_no_random_tokens(settings: dict) -> None:
+    file = settings["tokenizer"]
+    data = json.loads(file.read_text())
+    removed = torch.tensor([data["model"]["vocab"].pop(letter) for letter in "kxz"])
+    file.write_text(json.dumps(data))
+    objective = replace(settings["objective"], mask_probability=0.9)
+    pretraining = Pretraining(**settings | {"objective": objective})
+    ids = torch.full((200, 40), 5)
+    fed, _ = pretraining.mask(ids, torch.Generator().manual_seed(2))
+    assert len(fed.unique()) == VOCABULARY - 3  # every other id
+    assert not torch.isin(fed, removed).any()
+
+
 def test_guess_by_frequency_ignores_tokens_that_are_never_predicted(settings: dict) -> None:
     objective = replace(settings["objective"], held_out_sequences=2)
     pretraining = Pretraining(**settings | {"objective": objective})

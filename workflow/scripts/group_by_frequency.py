@@ -7,7 +7,11 @@ with job(snakemake):
     from semantic_tokens.grouping.controls import frequency_groups
     from semantic_tokens.grouping.groups import Groups
     from semantic_tokens.tokenization.subword_counts import load_counts
-    from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids
+    from semantic_tokens.tokenization.vocabulary import (
+        ids_without_subword,
+        load_tokenizer,
+        special_ids,
+    )
 
     inputs, params = snakemake.input, snakemake.params
     tokenizer = load_tokenizer(inputs.tokenizer)
@@ -17,5 +21,6 @@ with job(snakemake):
         Groups.load(inputs.kmeans).token_to_group,
         load_counts(inputs.counts, len(embeddings)),
         singletons=special_ids(tokenizer, with_unused=not params.cluster_unused),
+        without_subword=ids_without_subword(tokenizer),
     )
     groups.save(snakemake.output.groups)

@@ -6,7 +6,11 @@ with job(snakemake):
     from semantic_tokens.embeddings.matrix import load_embeddings
     from semantic_tokens.grouping.kmeans import frequency_weights, kmeans_groups
     from semantic_tokens.tokenization.subword_counts import load_counts
-    from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids
+    from semantic_tokens.tokenization.vocabulary import (
+        ids_without_subword,
+        load_tokenizer,
+        special_ids,
+    )
 
     inputs, params = snakemake.input, snakemake.params
     tokenizer = load_tokenizer(inputs.tokenizer)
@@ -19,6 +23,7 @@ with job(snakemake):
         metric=params.metric,
         ratio=params.ratio,
         singletons=special_ids(tokenizer, with_unused=not params.cluster_unused),
+        without_subword=ids_without_subword(tokenizer),
         weights=weights,
         **params.options,
     )

@@ -6,7 +6,11 @@ with job(snakemake):
     from semantic_tokens.embeddings.matrix import load_embeddings
     from semantic_tokens.grouping.controls import random_groups
     from semantic_tokens.grouping.groups import Groups
-    from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids
+    from semantic_tokens.tokenization.vocabulary import (
+        ids_without_subword,
+        load_tokenizer,
+        special_ids,
+    )
 
     inputs, params = snakemake.input, snakemake.params
     tokenizer = load_tokenizer(inputs.tokenizer)
@@ -14,6 +18,7 @@ with job(snakemake):
         load_embeddings(inputs.embeddings),
         Groups.load(inputs.kmeans).token_to_group,
         singletons=special_ids(tokenizer, with_unused=not params.cluster_unused),
+        without_subword=ids_without_subword(tokenizer),
         seed=params.seed,
     )
     groups.save(snakemake.output.groups)

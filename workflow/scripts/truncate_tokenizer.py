@@ -9,11 +9,11 @@ with job(snakemake):
     from semantic_tokens.tokenization.vocabulary import (
         first_k_ids,
         load_tokenizer,
+        number_of_subwords,
         truncate_tokenizer,
-        vocabulary_size,
     )
 
     tokenizer = load_tokenizer(snakemake.input.tokenizer)
-    k = round(snakemake.params.ratio * vocabulary_size(tokenizer))
+    k = round(snakemake.params.ratio * number_of_subwords(tokenizer))
     with atomic_folder(Path(snakemake.output[0]).parent) as partial:
         truncate_tokenizer(tokenizer, first_k_ids(tokenizer, k)).save_pretrained(partial)

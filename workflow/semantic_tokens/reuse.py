@@ -64,6 +64,7 @@ from semantic_tokens.modeling.loading import ModelFiles, is_semantic_token_model
 from semantic_tokens.modeling.model_card import CardContent, check_push, push, write_card
 from semantic_tokens.modeling.vocabulary_layers import embedding_name
 from semantic_tokens.tokenization.vocabulary import (
+    ids_without_subword,
     open_tokenizer,
     single_subword_id,
     special_ids,
@@ -192,7 +193,8 @@ def semantic_version(
         kept = embeddings[:, :dimension].contiguous()
         groups = lexicon_groups(kept, pairs, singletons=special_ids(tokenizer))
     else:
-        count = round(ratio * subwords)
+        without_subword = ids_without_subword(tokenizer)
+        count = round(ratio * (subwords - len(without_subword)))
         if not len(singletons) < count:
             raise InputError(
                 f"a ratio of {ratio:g} makes {count} groups of {subwords} subwords, but "
@@ -207,6 +209,7 @@ def semantic_version(
             metric=metric,
             ratio=ratio,
             singletons=singletons,
+            without_subword=without_subword,
             seed=seed,
             max_iterations=max_iterations,
         )
@@ -391,7 +394,7 @@ def _check_exportable(files: ModelFiles) -> None:
 
     Raises:
         InputError: the weights or the tokenizer are missing or incomplete, do not match the
-            configuration, or the groups are of another vocabulary.
+            configuration, or the groups are of another vocabulary, or of First-k.
     """
     model = files.folder
     weights = weight_files(model, convert_pickle=True)
@@ -407,11 +410,18 @@ def _check_exportable(files: ModelFiles) -> None:
             f"{model} has its own groups; leave out --groups, or name a backbone of "
             "results/backbones"
         )
-    groups = files.load_groups()
-    if groups is not None and len(groups.token_to_group) != subwords:
+    if files.groups is None:
+        return
+    groups = Groups.load(files.groups)
+    if len(groups.token_to_group) != subwords:
         raise InputError(
             f"{files.groups} are of {len(groups.token_to_group)} subwords, and {model} has "
             f"{subwords}; name the groups of this backbone"
+        )
+    if groups.member_weight is not None and not groups.member_weight.all():
+        raise InputError(
+            f"{files.groups} are of First-k, which also needs a tokenizer without the removed "
+            f"subwords; export it with `snakemake results/exported/…/{files.groups.stem}/asis`"
         )
 
 
@@ -474,9 +484,10 @@ def _write_weights(
 ) -> None:
     """Write a checkpoint's files. Tensors with one row or value per subword get the values of the
     groups; all other tensors do not change."""
+    kinds = _kinds(files, empty)
     for number, file in enumerate(files):
         tensors = read_tensors(file)
-        for parameter, kind in vocabulary_parameters(empty).items():
+        for parameter, kind in kinds.items():
             for name in same_parameter(tensors, parameter, empty):
                 tensors[name] = _grouped(tensors[name], kind, groups)
         name = file.name
@@ -488,6 +499,23 @@ def _write_weights(
             save_file(tensors, partial, metadata=metadata(file))
     if files[0].suffix != ".safetensors" and len(files) > 1:
         _write_index(made)
+
+
+def _kinds(files: Sequence[Path], empty: PreTrainedModel) -> dict[str, str]:
+    """:func:`vocabulary_parameters` of a checkpoint. If its decoder differs from its embedding,
+    transformers does not tie them, whatever the configuration says."""
+    kinds = vocabulary_parameters(empty)
+    tied = [parameter for parameter, kind in kinds.items() if kind == "embedding"]
+    found = {
+        parameter: tensors[name]
+        for file in files
+        for tensors in [read_tensors(file)]
+        for parameter in tied
+        for name in same_parameter(tensors, parameter, empty)
+    }
+    embedding = found[embedding_name(empty)]
+    differing = [name for name, values in found.items() if not torch.equal(values, embedding)]
+    return kinds | dict.fromkeys(differing, "decoder")
 
 
 def _grouped(values: torch.Tensor, kind: str, groups: Groups) -> torch.Tensor:
@@ -529,7 +557,8 @@ def _write_members(groups: Groups, tokenizer: PreTrainedTokenizerFast, path: Pat
     texts = subword_texts(tokenizer)
     members: dict[int, list[str]] = {}
     for token, group in enumerate(groups.token_to_group.tolist()):
-        members.setdefault(group, []).append(texts[token])
+        if texts[token]:
+            members.setdefault(group, []).append(texts[token])
     with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.write("group\tsubwords\tmembers\n")
         for group, subwords in members.items():

@@ -11,7 +11,12 @@ from semantic_tokens.grouping.groups import Groups, clustered_ids, groups_of
 
 
 def random_groups(
-    embeddings: torch.Tensor, kmeans: torch.Tensor, *, singletons: Sequence[int], seed: int
+    embeddings: torch.Tensor,
+    kmeans: torch.Tensor,
+    *,
+    singletons: Sequence[int],
+    without_subword: Sequence[int] = (),
+    seed: int,
 ) -> Groups:
     """Assign the clustered subwords at random to groups with the sizes of K-Means' groups.
 
@@ -19,12 +24,13 @@ def random_groups(
         embeddings: [V, d] float32, original.
         kmeans: [V] int64, K-Means' ``token_to_group`` at the same ratio.
         singletons: ids outside the clustering; each is its own group.
+        without_subword: as in :func:`~semantic_tokens.grouping.kmeans.kmeans_groups`.
         seed: of the random assignment.
 
     Raises:
         ValueError: an id of ``singletons`` shares a group with others.
     """
-    clustered = _clustered(kmeans, singletons)
+    clustered = _clustered(embeddings, kmeans, singletons, without_subword)
     order = torch.randperm(len(clustered), generator=torch.Generator().manual_seed(seed))
     labels = kmeans.clone()
     labels[clustered[order]] = kmeans[clustered]
@@ -37,6 +43,7 @@ def frequency_groups(
     counts: torch.Tensor,
     *,
     singletons: Sequence[int],
+    without_subword: Sequence[int] = (),
 ) -> Groups:
     """Sort the clustered subwords by decreasing frequency, and cut them into consecutive groups
     with the sizes of K-Means' groups.
@@ -50,11 +57,12 @@ def frequency_groups(
         counts: [V] int64, how often each subword occurs; equally frequent subwords are sorted by
             id.
         singletons: ids outside the clustering; each is its own group.
+        without_subword: as in :func:`~semantic_tokens.grouping.kmeans.kmeans_groups`.
 
     Raises:
         ValueError: an id of ``singletons`` shares a group with others.
     """
-    clustered = _clustered(kmeans, singletons)
+    clustered = _clustered(embeddings, kmeans, singletons, without_subword)
     by_frequency = clustered[counts[clustered].argsort(descending=True, stable=True)]
     groups, sizes = kmeans[by_frequency].unique(return_counts=True)
     places = torch.searchsorted(groups, kmeans[by_frequency])
@@ -66,12 +74,19 @@ def frequency_groups(
     return groups_of(embeddings, labels)
 
 
-def _clustered(kmeans: torch.Tensor, singletons: Sequence[int]) -> torch.Tensor:
-    """Ids of the clustered subwords, ascending, [n] int64."""
+def _clustered(
+    embeddings: torch.Tensor,
+    kmeans: torch.Tensor,
+    singletons: Sequence[int],
+    without_subword: Sequence[int],
+) -> torch.Tensor:
+    """Ids of the clustered subwords, ascending, [n] int64. Zero rows and ids without a subword stay
+    in K-Means' groups of these."""
     kept = torch.as_tensor(sorted(set(singletons)), dtype=torch.int64)
     shared = kept[kmeans.bincount()[kmeans[kept]] > 1]
     if len(shared):
         raise ValueError(
             f"subword {int(shared[0])} must be its own group, but shares one in K-Means' groups"
         )
-    return clustered_ids(len(kmeans), singletons)
+    clustered = clustered_ids(len(kmeans), [*singletons, *without_subword])
+    return clustered[embeddings.any(dim=1)[clustered]]

@@ -107,7 +107,8 @@ def is_number(piece: str) -> bool:
 def is_punctuation(piece: str) -> bool:
     """Whether a subword consists of punctuation only."""
     text = bare(piece)
-    return text != _BOUNDARY and all(unicodedata.category(c).startswith("P") for c in text)
+    is_text = text not in ("", _BOUNDARY)
+    return is_text and all(unicodedata.category(c).startswith("P") for c in text)
 
 
 def shown(piece: str, *, marks_words: bool) -> str:

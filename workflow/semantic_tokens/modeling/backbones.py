@@ -26,7 +26,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.files import read_json
 from semantic_tokens.modeling.checkpoint_files import (
     check_shapes,
-    modern_name,
+    names_in_model,
     read_tensors,
     weight_files,
 )
@@ -149,8 +149,10 @@ def keep_first_layers(
 ) -> tuple[dict[str, torch.Tensor], PreTrainedConfig]:
     """Keep the first ``layers`` encoder layers; None keeps all.
 
+    Settings with one value per layer are cut too.
+
     Raises:
-        InputError: the backbone has fewer.
+        InputError: the backbone has fewer, or its family cannot be cut.
     """
     if layers is None:
         return tensors, config
@@ -159,17 +161,26 @@ def keep_first_layers(
             f"`layers` is {layers} and the backbone has {config.num_hidden_layers}; fix its entry "
             "in the config"
         )
-    full = empty_encoder(config, trust_remote_code=trusted)
-    config.num_hidden_layers = layers
-    if getattr(config, "layer_types", None):
-        config.layer_types = config.layer_types[:layers]
-    cut = empty_encoder(config, trust_remote_code=trusted)
+    of_layers = {
+        key: values[:layers]
+        for key, values in config.to_dict().items()
+        if isinstance(values, list | tuple) and len(values) == config.num_hidden_layers
+    }
+    try:
+        full = empty_encoder(config, trust_remote_code=trusted)
+        for key, value in {**of_layers, "num_hidden_layers": layers}.items():
+            setattr(config, key, value)
+        cut = empty_encoder(config, trust_remote_code=trusted)
+    except Exception as error:  # each family raises another error
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"a model of type {config.model_type} cannot be cut to {layers} layers ({said[:300]}); "
+            "remove `layers` from the backbone's entry in the config"
+        ) from error
     dropped = full.state_dict().keys() - cut.state_dict().keys()
-    prefix = f"{full.base_model_prefix}."
+    targets = names_in_model(tensors, full)
     return {
-        name: tensor
-        for name, tensor in tensors.items()
-        if modern_name(name).removeprefix(prefix) not in dropped
+        name: tensor for name, tensor in tensors.items() if targets[name].parameter not in dropped
     }, config
 
 

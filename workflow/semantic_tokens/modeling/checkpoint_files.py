@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import (
+    WeightConverter,
+    WeightRenaming,
+    rename_source_key,
+)
 from transformers.utils import (
     SAFE_WEIGHTS_INDEX_NAME,
     SAFE_WEIGHTS_NAME,
@@ -121,12 +128,16 @@ def check_shapes(
         InputError: the checkpoint has no embedding of subwords, a tensor of another shape, or only
             a part of the encoder.
     """
-    if not same_parameter(shapes, embedding_name(model), model):
+    names: dict[str, list[str]] = {}
+    for name, target in names_in_model(shapes, model).items():
+        if not target.is_converted:
+            names.setdefault(target.parameter, []).append(name)
+    if embedding_name(model) not in names:
         raise InputError(
             f"the checkpoint {source} has no embedding of subwords; use a complete checkpoint"
         )
     for parameter, wanted in model.state_dict().items():
-        for name in same_parameter(shapes, parameter, model):
+        for name in names.get(parameter, ()):
             if tuple(shapes[name]) != tuple(wanted.shape):
                 raise InputError(
                     f"{source}: {name} is {_written(shapes[name])} in the weights, and "
@@ -182,19 +193,41 @@ def metadata(file: Path) -> dict[str, str]:
         return opened.metadata() or {"format": "pt"}
 
 
-def same_parameter(names: Iterable[str], parameter: str, model: PreTrainedModel) -> list[str]:
-    """The names in a checkpoint of a model's parameter. A checkpoint with a head has the base
-    model's prefix, and a checkpoint of a bare encoder does not."""
-    bare = parameter.removeprefix(f"{model.base_model_prefix}.")
-    wanted = {parameter, bare, f"{model.base_model_prefix}.{bare}"}
-    return [name for name in names if modern_name(name) in wanted]
+@dataclass(frozen=True)
+class Target:
+    """The parameter into which transformers loads a tensor.
 
-
-def modern_name(name: str) -> str:
-    """The current name of a tensor.
-
-    BERT's first checkpoints use TensorFlow's names of layer norms.
+    Attributes:
+        parameter: its name in the model.
+        is_converted: the tensor is split or joined with others; this is the first parameter then.
     """
-    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
-        "LayerNorm.beta", "LayerNorm.bias"
-    )
+
+    parameter: str
+    is_converted: bool
+
+
+def names_in_model(names: Iterable[str], model: PreTrainedModel) -> dict[str, Target]:
+    """The parameters of a model, by the names in a checkpoint, as transformers loads it.
+
+    The checkpoints of some families have other names than its models. A checkpoint with a head has
+    the base model's prefix, and a checkpoint of a bare encoder does not.
+    """
+    conversions = get_model_conversion_mapping(model)
+    renamings = [found for found in conversions if isinstance(found, WeightRenaming)]
+    converters = [found for found in conversions if isinstance(found, WeightConverter)]
+    parameters = model.state_dict()
+    found = {}
+    for name in names:
+        parameter, pattern = rename_source_key(
+            name, renamings, converters, model.base_model_prefix, parameters
+        )
+        if parameter not in parameters and name in parameters:
+            parameter, pattern = name, None  # it already is the model's name
+        found[name] = Target(parameter, pattern is not None)
+    return found
+
+
+def same_parameter(names: Iterable[str], parameter: str, model: PreTrainedModel) -> list[str]:
+    """The names in a checkpoint of a model's parameter."""
+    targets = names_in_model(names, model)
+    return [name for name, target in targets.items() if target.parameter == parameter]

@@ -34,9 +34,12 @@ class SemanticTokenEmbedding(nn.Module):
         sparse_gradient: whether a lookup gives ``weight`` a sparse gradient. This is useful if the
             decoder adds a dense gradient to the same matrix: a second dense gradient would be as
             large as the vocabulary and almost all zero.
+        padding_rows: [n, width], the rows of the original embedding after the last subword. They
+            are not trained, and are only kept for the export.
     """
 
     sparse_gradient = False
+    padding_rows: torch.Tensor | None = None
 
     def __init__(self, token_to_group: torch.Tensor, weight: torch.Tensor, width: int) -> None:
         super().__init__()
@@ -93,9 +96,11 @@ class SemanticTokenDecoder(nn.Module):
     Attributes:
         returns_states: return the input of the layer, for a loss that computes the logits in
             parts (:func:`cross_entropy_in_parts`).
+        padding_rows: for an untied decoder, as in :class:`SemanticTokenEmbedding`.
     """
 
     returns_states = False
+    padding_rows: torch.Tensor | None = None
 
     def __init__(self, weight: nn.Parameter, bias: torch.Tensor | None) -> None:
         super().__init__()
@@ -138,6 +143,7 @@ def use_semantic_tokens(
             f"the model's embedding is {rows} × {width}; delete the groups to have them made again"
         )
     embedding = SemanticTokenEmbedding(token_to_group, weight, width)
+    embedding.padding_rows = original.weight.data[len(token_to_group) :].clone()
 
     def mean(values: torch.Tensor) -> torch.Tensor:
         return group_means(values[: len(token_to_group)], token_to_group, member_weight)
@@ -149,6 +155,8 @@ def use_semantic_tokens(
             embedding.weight if is_tied else nn.Parameter(mean(decoder.weight.data)),
             None if decoder.bias is None else mean(decoder.bias.data),
         )
+        if not is_tied:
+            replacement.padding_rows = decoder.weight.data[len(token_to_group) :].clone()
         replace_output_layer(model, replacement)
     model.set_input_embeddings(embedding)
 

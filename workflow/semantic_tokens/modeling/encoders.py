@@ -53,6 +53,7 @@ def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) ->
             f"{folder} contains a decoder ({config.model_type}); use an encoder, such as BERT, XLM-R "
             "or ModernBERT"
         )
+    config.return_dict = True  # our code reads the outputs by name
     return config
 
 

@@ -22,10 +22,19 @@ from semantic_tokens.modeling.embedding import (
     semantic_embedding,
 )
 from semantic_tokens.modeling.encoders import ORIGIN, open_config, trusts_remote_code
-from semantic_tokens.modeling.loading import ModelFiles, is_semantic_token_model, load_model
+from semantic_tokens.modeling.loading import (
+    ModelFiles,
+    is_semantic_token_model,
+    load_model,
+    outside_the_head,
+)
 from semantic_tokens.modeling.model_card import CardContent, write_card
 from semantic_tokens.modeling.pooling import MeanPooledClassifier
 from semantic_tokens.modeling.vocabulary_layers import replace_output_layer
+
+#: The bias of rows without a subword in the head of masked language modelling: no probability, also
+#: in half precision. A bias of 0 would be far above those of most subwords.
+_NO_SUBWORD = -1e4
 
 
 def make_plain(model: PreTrainedModel) -> None:
@@ -41,13 +50,18 @@ def make_plain(model: PreTrainedModel) -> None:
         return nn.Parameter(expand_to_subwords(values.detach().cpu(), groups, shape))
 
     plain = nn.Embedding(rows, width, _weight=expanded(embedding.weight, width).data)
+    if embedding.padding_rows is not None:
+        plain.weight.data[len(groups) :] = embedding.padding_rows
     if isinstance(decoder, SemanticTokenDecoder):
         is_tied = decoder.weight is embedding.weight
         columns = width if is_tied else decoder.weight.shape[1]
         layer = nn.Linear(columns, rows, bias=decoder.bias is not None, device="meta")
         layer.weight = plain.weight if is_tied else expanded(decoder.weight, columns)
+        if decoder.padding_rows is not None:
+            layer.weight.data[len(groups) :] = decoder.padding_rows
         if decoder.bias is not None:
             layer.bias = expanded(decoder.bias)
+            layer.bias.data[len(groups) :] = _NO_SUBWORD
         replace_output_layer(model, layer)
     model.set_input_embeddings(plain)
 
@@ -71,7 +85,8 @@ def save_plain(model: nn.Module, folder: str | Path) -> None:
 def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> SemanticTokenEmbedding:
     """Write the files of a semantic-token model as a plain checkpoint with the backbone's tokenizer.
 
-    It includes the head of masked language modelling if the model has one.
+    It includes the head of masked language modelling if the model has one, and the parts of the
+    encoder that this head does not use, such as a pooler.
 
     Args:
         files: the files of the model.
@@ -85,7 +100,10 @@ def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> Sema
     model = load_model(head, files)
     embedding = semantic_embedding(model)
     make_plain(model)
-    model.save_pretrained(folder)
+    state = model.state_dict()
+    if head != "none":
+        state |= outside_the_head(model, files)
+    model.save_pretrained(folder, state_dict=state)
     copy_files(Path(tokenizer), Path(folder), "*token*")
     copy_files(files.source, Path(folder), "*.py")
     return embedding

@@ -212,9 +212,7 @@ def save_model(
     state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     # Tied tensors have the same address on the device, and copies of them do not.
     tensors = {name: tensor.cpu() for name, tensor in _each_once(state).items()}
-    for name, tensor in _outside_the_head(model, files).items():
-        if name not in state:
-            tensors[name] = tensor
+    tensors |= outside_the_head(model, files)
     with atomic_folder(folder) as partial:
         save_file(_each_once(tensors), partial / WEIGHTS, metadata={"format": "pt"})
         copy_files(source, partial / "backbone", "config.json", "*.py")
@@ -289,20 +287,28 @@ def _class_of(head: str, config: PreTrainedConfig) -> Any:
     return auto_class
 
 
-def _outside_the_head(model: PreTrainedModel, files: ModelFiles) -> dict[str, torch.Tensor]:
-    """Tensors of the checkpoint's encoder that the model with a masked language modelling head
-    lacks."""
+def outside_the_head(model: PreTrainedModel, files: ModelFiles) -> dict[str, torch.Tensor]:
+    """Tensors of the checkpoint's encoder that a model with a masked language modelling head lacks,
+    such as a pooler.
+
+    Args:
+        model: from ``load_model("masked_language_modelling", files)``.
+        files: the files from which it was loaded.
+    """
     if is_semantic_token_model(files.folder):
-        return read_saved_model(files.folder)[1]
-    trusted = trusts_remote_code(files.folder)
-    encoder, info = AutoModel.from_pretrained(
-        files.folder, dtype=torch.float32, trust_remote_code=trusted, output_loading_info=True
-    )
-    return {
-        f"{model.base_model_prefix}.{name}": tensor
-        for name, tensor in encoder.state_dict().items()
-        if name not in info["missing_keys"]
-    }
+        tensors = read_saved_model(files.folder)[1]
+    else:
+        trusted = trusts_remote_code(files.folder)
+        encoder, info = AutoModel.from_pretrained(
+            files.folder, dtype=torch.float32, trust_remote_code=trusted, output_loading_info=True
+        )
+        tensors = {
+            f"{model.base_model_prefix}.{name}": tensor
+            for name, tensor in encoder.state_dict().items()
+            if name not in info["missing_keys"]
+        }
+    known = model.state_dict().keys()
+    return {name: tensor for name, tensor in tensors.items() if name not in known}
 
 
 def _each_once(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

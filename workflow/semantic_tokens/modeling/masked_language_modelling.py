@@ -52,7 +52,11 @@ class MaskedLanguageModel(nn.Module):
             self.model.set_attn_implementation("eager")
         try:
             with torch.no_grad():
-                self.model.eval()(input_ids=torch.zeros((1, 16), dtype=torch.int64))
+                text = torch.zeros((1, 16), dtype=torch.int64)
+                output = self.model.eval()(input_ids=text).logits
+            width = self.decoder.weight.shape[1]
+            if self.decoder.returns_states and output.shape[-1] != width:
+                raise RuntimeError("its head does not call its last layer")
         except RuntimeError as error:
             raise InputError(
                 f"{type(self.model).__name__} cannot be pretrained over semantic tokens ({error}); "

@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.files import read_json
 from semantic_tokens.text_files import check_utf8, json_document
 
 _UNUSED = re.compile(r"\[unused_?\d+\]|<unused_?\d+>")
@@ -63,7 +64,28 @@ def open_tokenizer(
             f"the tokenizer of {source} ({type(tokenizer).__name__}) has no fast version, which "
             "reports the positions of subwords in the text; use another backbone"
         )
-    return _wrapped(tokenizer.backend_tokenizer, tokenizer)
+    return _wrapped(tokenizer.backend_tokenizer, tokenizer, _added_mask(tokenizer, folder))
+
+
+def _added_mask(tokenizer: Any, folder: Path) -> str | None:
+    """The mask token, if only the tokenizer's class adds it, and no file gives it an id. Then the
+    model has no trained embedding for it. SentencePiece's models never list it."""
+    mask = tokenizer.mask_token
+    listed: set[str] = set()
+    if (folder / "tokenizer.json").is_file():
+        data = read_json(folder / "tokenizer.json")
+        listed |= dict(data["model"]["vocab"]).keys()
+        listed |= {token["content"] for token in data.get("added_tokens") or ()}
+    elif (folder / "vocab.txt").is_file():
+        listed |= set((folder / "vocab.txt").read_text(encoding="utf-8").split("\n"))
+    else:
+        return None
+    for name in ("added_tokens.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            found = read_json(folder / name)
+            listed |= found.keys()
+            listed |= {t["content"] for t in (found.get("added_tokens_decoder") or {}).values()}
+    return None if mask in listed else mask
 
 
 def _reason(folder: Path, error: Exception) -> str:
@@ -116,13 +138,19 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def _wrapped(backend: Tokenizer, like: Any) -> PreTrainedTokenizerFast:
-    """A fast tokenizer with the special tokens of another tokenizer."""
+def _wrapped(backend: Tokenizer, like: Any, removed: str | None = None) -> PreTrainedTokenizerFast:
+    """A fast tokenizer with the special tokens of another tokenizer, except one."""
     by_text = {token.content: token for token in like.added_tokens_decoder.values()}
     special = {
-        name: by_text.get(str(token), token) for name, token in like.special_tokens_map.items()
+        name: by_text.get(str(token), token)
+        for name, token in like.special_tokens_map.items()
+        if str(token) != removed
     }
     backend = Tokenizer.from_str(backend.to_str())
+    if removed is not None:
+        data = json.loads(backend.to_str())
+        data["added_tokens"] = [t for t in data["added_tokens"] if t["content"] != removed]
+        backend = Tokenizer.from_str(json.dumps(data, ensure_ascii=False))
     if "unk_token" not in special and (unknown := _unknown_of_model(backend)) is not None:
         special["unk_token"] = unknown
     backend.no_truncation()
@@ -141,6 +169,16 @@ def _unknown_of_model(backend: Tokenizer) -> str | None:
 def vocabulary_size(tokenizer: PreTrainedTokenizerFast) -> int:
     """|V|: one more than the largest id."""
     return max(tokenizer.get_vocab().values()) + 1
+
+
+def ids_without_subword(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The ids of 0..V-1 that the tokenizer never gives, ascending. Most vocabularies have none."""
+    return sorted(set(range(vocabulary_size(tokenizer))) - set(tokenizer.get_vocab().values()))
+
+
+def number_of_subwords(tokenizer: PreTrainedTokenizerFast) -> int:
+    """The number of ids with a subword, special tokens included."""
+    return vocabulary_size(tokenizer) - len(ids_without_subword(tokenizer))
 
 
 def subword_texts(tokenizer: PreTrainedTokenizerFast) -> list[str]:
@@ -219,8 +257,14 @@ def word_prefix(tokenizer: PreTrainedTokenizerFast) -> str:
     return ""
 
 
+@functools.lru_cache(maxsize=8)
+def _special(tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+    return frozenset(special_ids(tokenizer))
+
+
 def single_subword_id(tokenizer: PreTrainedTokenizerFast, word: str) -> int | None:
-    """The id of a word that is a single subword in running text, else None.
+    """The id of a word that is a single subword in running text, else None. A special token is no
+    word, even if it is spelt like one.
 
     In scripts without spaces, SentencePiece often splits a word into a word boundary and the piece
     (``▁``, ``番茄``). The boundary is ignored.
@@ -230,7 +274,7 @@ def single_subword_id(tokenizer: PreTrainedTokenizerFast, word: str) -> int | No
     ids, tokens = encoding.ids, encoding.tokens
     if len(ids) == 2 and tokens[0] in WORD_BOUNDARIES:
         ids, tokens = ids[1:], tokens[1:]
-    if len(ids) != 1 or ids[0] == tokenizer.unk_token_id or tokens[0] in WORD_BOUNDARIES:
+    if len(ids) != 1 or ids[0] in _special(tokenizer) or tokens[0] in WORD_BOUNDARIES:
         return None
     return ids[0]
 

@@ -16,7 +16,12 @@ from semantic_tokens.files import reading, sha256_of, write_json
 from semantic_tokens.jobs.processes import is_first_process
 from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model
 from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLanguageModel
-from semantic_tokens.tokenization.vocabulary import load_tokenizer, special_ids, vocabulary_size
+from semantic_tokens.tokenization.vocabulary import (
+    ids_without_subword,
+    load_tokenizer,
+    special_ids,
+    vocabulary_size,
+)
 from semantic_tokens.training import (
     Batch,
     Tracking,
@@ -282,6 +287,7 @@ class Pretraining:
         self.never_predicted = is_special.nonzero().flatten()
         is_special[special] = False
         is_special[vocabulary_size(opened) :] = True  # rows without a subword
+        is_special[ids_without_subword(opened)] = True
         self._random_from = (~is_special).nonzero().flatten()
 
     def mask(
