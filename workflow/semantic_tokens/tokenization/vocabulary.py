@@ -292,12 +292,21 @@ def truncate_tokenizer(
     covers becomes unknown, depending on the family: only these characters with Unigram, and the
     entire word with WordPiece. mBERT learned its ``##`` characters late (the first has id 10,107),
     so with its first 5%, most words are unknown.
+
+    Raises:
+        InputError: the id of an added token would change.
     """
     kept = set(kept_ids) | set(special_ids(tokenizer))
     data = json.loads(tokenizer.backend_tokenizer.to_str())
     model = data["model"]
     data["added_tokens"] = [token for token in data["added_tokens"] if token["id"] in kept]
+    # The library gives a new id to an added token that the model's vocabulary lacks.
+    added = {token["content"]: token["id"] for token in data["added_tokens"]}
     if model["type"] == "Unigram":
+        after = range(len(model["vocab"]), max(added.values(), default=-1) + 1)
+        lowest = min(score for _, score in model["vocab"])
+        texts = {i: token for token, i in added.items()}
+        model["vocab"] += [[texts.get(i, _DROPPED.format(i)), lowest] for i in after]
         # The id of a Unigram piece is its position in the list. Removed pieces stay in the list
         # with a name that never occurs in text. They keep their scores, because the lowest score
         # determines the score of the unknown token.
@@ -306,14 +315,21 @@ def truncate_tokenizer(
             for i, (piece, score) in enumerate(model["vocab"])
         ]
     else:
-        model["vocab"] = {t: i for t, i in model["vocab"].items() if i in kept}
+        model["vocab"] = {t: i for t, i in model["vocab"].items() if i in kept} | added
     if model["type"] == "BPE":
         model["merges"] = [
             merge
             for merge in model["merges"]
             if _product(merge, model) in model["vocab"] and set(merge) <= model["vocab"].keys()
         ]
-    return _wrapped(Tokenizer.from_str(json.dumps(data, ensure_ascii=False)), tokenizer)
+    truncated = _wrapped(Tokenizer.from_str(json.dumps(data, ensure_ascii=False)), tokenizer)
+    ids = truncated.get_vocab()
+    if moved := [token for token, i in added.items() if ids.get(token) != i]:
+        raise InputError(
+            f"First-k would change the id of the added token {moved[0]!r}; leave First-k out for "
+            "this backbone"
+        )
+    return truncated
 
 
 def unigram_tokenizer(pieces: Sequence[tuple[str, float]]) -> PreTrainedTokenizerFast:
