@@ -496,9 +496,37 @@ def test_fine_tuned_head_is_unchanged(checkpoint: Path, family: str) -> None:
     )
     _, info = auto_class.from_pretrained(result.folder, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
-    backbone = weights(backbone_of(checkpoint))
-    assert backbone.keys() == before.keys()
-    assert all(torch.equal(backbone[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize(
+    "model_class",
+    [
+        hf.XLMRobertaForSequenceClassification,
+        hf.XLMRobertaForTokenClassification,
+        hf.XLMRobertaForQuestionAnswering,
+    ],
+)
+def test_backbone_has_no_head_of_another_task(
+    checkpoint: Path, model_class: Any, labels: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A head would be the same with every seed, or have another number of labels."""
+    roberta(checkpoint, model_class, sentencepiece_tokenizer(), num_labels=2)
+    before = weights(checkpoint)
+    with caplog.at_level(logging.INFO):
+        folder = backbone_of(checkpoint)
+    backbone = weights(folder)
+    head = before.keys() - backbone.keys()
+    assert head == {name for name in before if not name.startswith("roberta.")} != set()
+    assert all(name in caplog.text for name in head)
+    assert all(torch.equal(backbone[name], before[name]) for name in backbone)
+    for kind in ("sequence_classification", "token_classification"):
+        first, second = (
+            dict(load_model(kind, folder, labels=labels, seed=seed).named_parameters())
+            for seed in (1, 2)
+        )
+        new = {name for name in first if "classifier" in name and name.endswith("weight")}
+        assert new and not any(torch.equal(first[name], second[name]) for name in new)
 
 
 # Special tokens that only tokenizer_config.json names

@@ -17,8 +17,12 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     BertConfig,
     PreTrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
@@ -59,6 +63,13 @@ _PROVENANCE = (
     "layers",
     "vocabulary_size",
     "trust_remote_code",
+)
+
+# The heads that the workflow trains.
+_TASK_HEADS = (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
 )
 
 # Names in the file -> names in transformers' BertModel.
@@ -262,7 +273,34 @@ def _from_checkpoint(
     for file in weight_files(source, convert_pickle=convert_pickle):
         tensors |= read_tensors(file)
     check_shapes({name: tensor.shape for name, tensor in tensors.items()}, model, source)
-    return config, tensors, tokenizer
+    heads = _names_in_task_heads(model, trusted=trust_remote_code)
+    dropped = [name for name in tensors if modern_name(name) in heads]
+    if dropped:
+        log.info("%s: dropped the head of another task: %s", source, ", ".join(dropped))
+    return config, {n: tensor for n, tensor in tensors.items() if n not in dropped}, tokenizer
+
+
+def _names_in_task_heads(model: PreTrainedModel, *, trusted: bool) -> set[str]:
+    """The names of tensors in the heads of tasks. A fine-tuning would start from them, and not from
+    a new head.
+
+    Args:
+        model: the encoder, with the head of masked language modelling if the family has one. Some
+            families use a part of this head in tasks, which is kept.
+    """
+    names: set[str] = set()
+    for auto_class in _TASK_HEADS:
+        try:
+            with torch.device("meta"):
+                names |= (
+                    auto_class.from_config(model.config, trust_remote_code=trusted)
+                    .state_dict()
+                    .keys()
+                )
+        except ValueError:  # the family has no such head
+            continue
+    prefix = f"{model.base_model_prefix}."
+    return {name for name in names - model.state_dict().keys() if not name.startswith(prefix)}
 
 
 def _write(
