@@ -544,6 +544,32 @@ def test_special_tokens_missing_in_added_tokens_are_singletons(checkpoint: Path)
     assert len(clustered.weight) == result.groups
 
 
+def test_exported_tokenizer_encodes_pairs_like_the_original(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """With token types, the maximum length and a special token that no standard name has."""
+    bert(checkpoint)
+    pieces = wordpiece().convert_ids_to_tokens(range(len(wordpiece())))
+    (checkpoint / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    (checkpoint / "tokenizer.json").unlink()
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "model_max_length": 64}
+    (checkpoint / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    extra = {"additional_special_tokens": ["rouge"]}
+    (checkpoint / "special_tokens_map.json").write_text(json.dumps(extra), encoding="utf-8")
+    original = hf.AutoTokenizer.from_pretrained(checkpoint)
+    backbone = backbone_of(checkpoint)
+    kept = first_k_ids(load_tokenizer(backbone), len(pieces))
+    truncate_tokenizer(load_tokenizer(backbone), kept).save_pretrained(tmp_path / "first-k")
+    for folder in (exported(backbone).folder, tmp_path / "first-k"):
+        found = hf.AutoTokenizer.from_pretrained(folder)
+        assert found.model_max_length == 64
+        assert {*found.all_special_tokens} == {*original.all_special_tokens} == {*SPECIAL, "rouge"}
+        encoded, expected = (t("house rouge", "a tree") for t in (found, original))
+        assert dict(encoded) == dict(expected) and expected["token_type_ids"][-1] == 1
+    _, token_to_group = grouped(checkpoint, ratio=0.2)
+    assert (token_to_group == token_to_group[pieces.index("rouge")]).sum() == 1
+
+
 # Lengths
 
 

@@ -117,17 +117,27 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
 
 
 def _wrapped(backend: Tokenizer, like: Any) -> PreTrainedTokenizerFast:
-    """A fast tokenizer with the special tokens of another tokenizer."""
+    """A fast tokenizer with the special tokens, the inputs and the limit of another tokenizer."""
     by_text = {token.content: token for token in like.added_tokens_decoder.values()}
-    special = {
+    special: dict[str, Any] = {
         name: by_text.get(str(token), token) for name, token in like.special_tokens_map.items()
     }
     backend = Tokenizer.from_str(backend.to_str())
     if "unk_token" not in special and (unknown := _unknown_of_model(backend)) is not None:
         special["unk_token"] = unknown
+    extra = [token for token in like.all_special_tokens if token not in map(str, special.values())]
+    if extra:
+        special["extra_special_tokens"] = extra
+    if like.model_input_names != PreTrainedTokenizerFast.model_input_names:
+        special["model_input_names"] = like.model_input_names
     backend.no_truncation()
     backend.no_padding()
-    return PreTrainedTokenizerFast(tokenizer_object=backend, padding_side="right", **special)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        padding_side="right",
+        model_max_length=like.model_max_length,
+        **special,
+    )
 
 
 def _unknown_of_model(backend: Tokenizer) -> str | None:
