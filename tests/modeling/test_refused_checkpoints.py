@@ -216,6 +216,39 @@ def test_unsupported_checkpoint_is_refused_in_one_line(name: str, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
+@pytest.mark.parametrize(
+    ("model_class", "options", "reason"),
+    [
+        (hf.XmodForMaskedLM, {"languages": ["en_XX"]}, r"\(xmod\) does not read a text"),
+        (hf.DPRQuestionEncoder, {}, r"\(dpr\) does not read a text .*last_hidden_state"),
+        (hf.BrosModel, {}, r"\(bros\) does not read a text .*bbox"),
+        (
+            hf.FunnelForMaskedLM,
+            {"d_model": 16, "n_head": 2, "d_head": 8, "d_inner": 32, "block_sizes": [1, 1]},
+            r"\(funnel\) does not read a text",
+        ),
+        (
+            hf.NystromformerForMaskedLM,  # its length must be 16
+            {"num_landmarks": 4, "segment_means_seq_len": 16},
+            r"\(nystromformer\) does not read a text",
+        ),
+    ],
+)
+def test_encoder_that_does_not_read_texts_is_no_backbone(
+    model_class: Any, options: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    shape = {} if model_class is hf.FunnelForMaskedLM else SMALL
+    write(
+        tmp_path / "checkpoint",
+        model_class(model_class.config_class(vocab_size=V, **shape, **options)),
+    )
+    spec = {"source": "checkpoint", "path": str(tmp_path / "checkpoint")}
+    with pytest.raises(InputError, match=reason) as found:
+        derive_backbone(spec, tmp_path / "backbone")
+    assert str(tmp_path / "checkpoint") in one_line(found.value)
+    assert not [*(tmp_path / "backbone").iterdir()]
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
     with_embedding_value(value)(tmp_path / "checkpoint")
