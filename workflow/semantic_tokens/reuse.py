@@ -53,6 +53,7 @@ from semantic_tokens.modeling.checkpoint_files import (
 )
 from semantic_tokens.modeling.embedding import group_means
 from semantic_tokens.modeling.encoders import (
+    check_head,
     check_vocabulary,
     empty_model,
     open_config,
@@ -178,7 +179,9 @@ def semantic_version(
     files = weight_files(source, convert_pickle=convert_pickle)
     empty = empty_model(config, source, trust_remote_code=trust_remote_code)
     check_vocabulary(empty, subwords, source)
-    check_shapes(tensor_shapes(files), empty, source)
+    shapes = tensor_shapes(files)
+    check_shapes(shapes, empty, source)
+    check_head(shapes, empty, source)
     embeddings = _embeddings(files, empty, subwords)
     if dimension is not None and not 1 <= dimension <= embeddings.shape[1]:
         raise InputError(

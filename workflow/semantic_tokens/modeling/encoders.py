@@ -1,6 +1,7 @@
 """Checks whether a checkpoint is a usable encoder over subwords, and reads its limits."""
 
 import inspect
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -168,6 +169,36 @@ def vocabulary_parameters(model: PreTrainedModel) -> dict[str, str]:
         for name, parameter in model.named_parameters(remove_duplicate=False)
         if id(parameter) in kinds
     }
+
+
+def check_head(names: Collection[str], model: PreTrainedModel, source: str | Path) -> None:
+    """Check that the head of a checkpoint has no other parameter over subwords than those of
+    :func:`vocabulary_parameters`, as MobileBERT's head has. It would score the members of a group
+    differently.
+
+    Args:
+        names: the tensors in the checkpoint.
+        model: the model of the configuration.
+        source: the folder of the checkpoint, for the message.
+
+    Raises:
+        InputError: there is another one.
+    """
+    rows, known = len(plain_input_embedding(model).weight), vocabulary_parameters(model)
+    others = [
+        name
+        for name, parameter in model.named_parameters()
+        if rows in parameter.shape and name not in known
+    ]
+    # If the encoder has such a parameter too, the size is another one by chance equal to |V|.
+    if any(name.startswith(f"{model.base_model_prefix}.") for name in others):
+        return
+    for name in others:
+        if name in names:
+            raise InputError(
+                f"{source}: its head has another parameter over subwords ({name}), with which the "
+                "members of a group would get different scores; use another encoder"
+            )
 
 
 def check_vocabulary(model: PreTrainedModel, subwords: int, source: str | Path) -> None:
