@@ -876,6 +876,40 @@ def test_pickled_weights_are_read_on_request(checkpoint: Path) -> None:
     assert torch.equal(model.get_output_embeddings().weight, after[name])
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda tensors: {"state_dict": tensors, "epoch": 3},
+            r"\('state_dict' is of type dict\); open",
+        ),
+        (lambda tensors: tensors | {"step": 3}, r"\('step' is of type int\); open"),
+        (lambda tensors: tensors | {"extra": None}, r"\('extra' is of type NoneType\); open"),
+        (lambda tensors: list(tensors.items()), r"contains no tensors with names; open"),
+        (lambda _: torch.nn.Linear(2, 2), r"more than tensors \(Weights only load failed\); use"),
+    ],
+)
+def test_pickle_without_a_mapping_to_tensors_is_refused(
+    checkpoint: Path, change: Callable[[Any], Any], reason: str
+) -> None:
+    bert(checkpoint)
+    torch.save(change(weights(checkpoint)), checkpoint / "pytorch_model.bin")
+    (checkpoint / "model.safetensors").unlink()
+    for use in (grouped, backbone_of):
+        with pytest.raises(InputError, match=rf"pytorch_model\.bin .*{reason}") as found:
+            use(checkpoint, convert_pickle=True)
+        assert str(found.value).isprintable()
+
+
+def test_quantized_checkpoint_is_refused(checkpoint: Path) -> None:
+    bert(checkpoint)
+    method = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    edit(checkpoint / "config.json", lambda config: config.update(quantization_config=method))
+    for use in (grouped, backbone_of):
+        with pytest.raises(InputError, match=r"has quantized weights .* use the original"):
+            use(checkpoint)
+
+
 def test_many_equal_rows_are_grouped(checkpoint: Path) -> None:
     """For example, rows of tokens that did not occur in training."""
     bert(checkpoint)

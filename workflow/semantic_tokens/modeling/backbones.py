@@ -28,7 +28,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, quoted
 from semantic_tokens.files import read_json
 from semantic_tokens.modeling.checkpoint_files import (
     check_shapes,
@@ -359,10 +359,9 @@ def _check_reads_text(folder: Path, tokenizer: PreTrainedTokenizerFast, source: 
         with torch.inference_mode():
             states = model.eval()(input_ids=ids, attention_mask=mask).last_hidden_state
     except Exception as error:  # each family raises another error
-        said = " ".join(str(error).split())[:300]
         raise InputError(
             f"{source}: its encoder ({family}) does not read a text ({type(error).__name__}: "
-            f"{said}); use an encoder over subwords alone, such as BERT, XLM-R or ModernBERT"
+            f"{quoted(error)}); use an encoder over subwords alone, such as BERT, XLM-R or ModernBERT"
         ) from error
     if states.shape[:2] != ids.shape:
         raise InputError(

@@ -18,9 +18,11 @@ from transformers.utils import (
 from transformers.utils.hub import get_checkpoint_shard_files
 from transformers.utils.logging import disable_progress_bar
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, quoted
 from semantic_tokens.modeling.vocabulary_layers import embedding_name
 from semantic_tokens.text_files import check_utf8
+
+_SAVE = "open the model in transformers and save it with save_pretrained"
 
 
 def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Path]:
@@ -90,12 +92,22 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
         except SafetensorError as error:
             raise InputError(f"{file} is truncated or damaged ({error}); get it again") from error
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        tensors = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
+        # The library first explains its option at length.
+        said = quoted(error).partition(". ")[0]
         raise InputError(
-            f"{file} is damaged or contains more than tensors ({str(error).splitlines()[0]}); use a "
-            "checkpoint in safetensors"
+            f"{file} is damaged or contains more than tensors ({said}); use a checkpoint in "
+            "safetensors"
         ) from error
+    if not isinstance(tensors, Mapping):
+        raise InputError(f"{file} contains no tensors with names; {_SAVE}")
+    for name, value in tensors.items():
+        if not isinstance(value, torch.Tensor):
+            raise InputError(
+                f"{file} contains more than tensors ({name!r} is of type {type(value).__name__}); {_SAVE}"
+            )
+    return dict(tensors)
 
 
 def tensor_shapes(files: Iterable[Path]) -> dict[str, Sequence[int]]:

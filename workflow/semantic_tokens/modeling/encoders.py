@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, quoted
 from semantic_tokens.files import read_json
 from semantic_tokens.modeling.vocabulary_layers import output_layer, plain_input_embedding
 
@@ -44,6 +44,11 @@ def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) ->
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
         raise InputError(_reason(folder, error)) from error
+    if getattr(config, "quantization_config", None):
+        raise InputError(
+            f"{folder} has quantized weights (quantization_config in its config.json); use the "
+            "original checkpoint"
+        )
     if getattr(config, "is_encoder_decoder", False):
         raise InputError(
             f"{folder} contains an encoder-decoder ({config.model_type}); use an encoder, such as BERT, "
@@ -226,8 +231,8 @@ def _is_decoder(config: PreTrainedConfig) -> bool:
 
 
 def _reason(folder: str | Path, error: Exception) -> str:
-    said = " ".join(str(error).split()) or type(error).__name__
-    if "trust_remote_code" in said or "custom code" in said:
+    said = quoted(error)
+    if any(words in str(error) for words in ("trust_remote_code", "custom code")):
         return (
             f"{folder} needs Python code that comes with the checkpoint; read its files, and if you "
             "trust them set `trust_remote_code: true` in the backbone's entry (or pass "
@@ -235,7 +240,7 @@ def _reason(folder: str | Path, error: Exception) -> str:
         )
     if not (Path(folder) / "config.json").is_file():
         return f"{folder} has no config.json; use a checkpoint in the layout of the hub"
-    return f"{folder}/config.json cannot be used ({said[:300]}); get the checkpoint again"
+    return f"{folder}/config.json cannot be used ({said}); get the checkpoint again"
 
 
 def read_embeddings(folder: str | Path, subwords: int) -> torch.Tensor:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, quoted
 from semantic_tokens.text_files import check_utf8, json_document
 
 _UNUSED = re.compile(r"\[unused_?\d+\]|<unused_?\d+>")
@@ -77,7 +77,7 @@ def _reason(folder: Path, error: Exception) -> str:
         _check_vocabulary_files(folder)
     except InputError as broken:
         return str(broken)
-    said = " ".join(str(error).split())[:300]
+    said = quoted(error)
     lacks = "" if (folder / "tokenizer.json").is_file() else "there is no tokenizer.json; "
     return (
         f"the tokenizer of {folder} cannot be opened ({lacks}{said}); save one there with "
