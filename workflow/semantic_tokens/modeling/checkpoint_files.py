@@ -23,6 +23,8 @@ from semantic_tokens.modeling.vocabulary_layers import embedding_name
 from semantic_tokens.text_files import check_utf8
 
 _SAVE = "open the model in transformers and save it with save_pretrained"
+#: The configuration of an adapter of PEFT.
+ADAPTER = "adapter_config.json"
 
 
 def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Path]:
@@ -41,6 +43,8 @@ def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Pa
     if found:
         return found
     pickled = _files(folder, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
+    if not pickled and (folder / ADAPTER).is_file():
+        raise InputError(only_an_adapter(folder))
     if not pickled:
         raise InputError(
             f"the checkpoint {folder} has no {SAFE_WEIGHTS_NAME} and no {WEIGHTS_NAME}; save it with "
@@ -53,6 +57,14 @@ def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Pa
             "backbone's entry (or pass --convert-pickle) to read its tensors and nothing else"
         )
     return pickled
+
+
+def only_an_adapter(folder: str | Path) -> str:
+    """The error message for a folder with the adapter of PEFT and no model."""
+    return (
+        f"{folder} contains only an adapter ({ADAPTER}); open it with PEFT, merge it into its model "
+        "with merge_and_unload(), and save that with save_pretrained"
+    )
 
 
 def _files(folder: Path, single: str, index: str) -> list[Path]:

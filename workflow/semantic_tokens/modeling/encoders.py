@@ -11,6 +11,7 @@ from torch import nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
@@ -20,10 +21,13 @@ from transformers import (
 
 from semantic_tokens.errors import InputError, quoted
 from semantic_tokens.files import read_json
+from semantic_tokens.modeling.checkpoint_files import ADAPTER, only_an_adapter
 from semantic_tokens.modeling.vocabulary_layers import output_layer, plain_input_embedding
 
 #: Our entry in the ``config.json`` of a backbone, which describes its source.
 ORIGIN = "derived_from"
+#: The model type of a saved semantic-token model.
+MODEL_TYPE = "semantic_tokens"
 
 
 def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) -> PreTrainedConfig:
@@ -44,6 +48,8 @@ def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) ->
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
         raise InputError(_reason(folder, error)) from error
+    if config.model_type == MODEL_TYPE:
+        raise InputError(_semantic_tokens(folder))
     if getattr(config, "quantization_config", None):
         raise InputError(
             f"{folder} has quantized weights (quantization_config in its config.json); use the "
@@ -53,6 +59,11 @@ def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) ->
         raise InputError(
             f"{folder} contains an encoder-decoder ({config.model_type}); use an encoder, such as BERT, "
             "XLM-R or ModernBERT"
+        )
+    if type(config) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
+        raise InputError(
+            f"{folder} contains the encoder of an encoder-decoder ({config.model_type}), which "
+            "AutoModel does not open alone; use an encoder, such as BERT, XLM-R or ModernBERT"
         )
     if _is_decoder(config):
         raise InputError(
@@ -233,14 +244,25 @@ def _is_decoder(config: PreTrainedConfig) -> bool:
 def _reason(folder: str | Path, error: Exception) -> str:
     said = quoted(error)
     if any(words in str(error) for words in ("trust_remote_code", "custom code")):
+        if read_json(Path(folder) / "config.json").get("model_type") == MODEL_TYPE:
+            return _semantic_tokens(folder)
         return (
             f"{folder} needs Python code that comes with the checkpoint; read its files, and if you "
             "trust them set `trust_remote_code: true` in the backbone's entry (or pass "
             "--trust-remote-code)"
         )
     if not (Path(folder) / "config.json").is_file():
+        if (Path(folder) / ADAPTER).is_file():
+            return only_an_adapter(folder)
         return f"{folder} has no config.json; use a checkpoint in the layout of the hub"
     return f"{folder}/config.json cannot be used ({said}); get the checkpoint again"
+
+
+def _semantic_tokens(folder: str | Path) -> str:
+    return (
+        f"{folder} already has semantic tokens; `semantic-tokens export --model {folder}` writes it "
+        "as a plain checkpoint"
+    )
 
 
 def read_embeddings(folder: str | Path, subwords: int) -> torch.Tensor:

@@ -42,6 +42,7 @@ from semantic_tokens.modeling.embedding import (
     use_semantic_tokens,
 )
 from semantic_tokens.modeling.encoders import (
+    MODEL_TYPE,
     damaged,
     open_config,
     trusts_remote_code,
@@ -59,7 +60,6 @@ HEADS: dict[str, Any] = {
     "question_answering": AutoModelForQuestionAnswering,
     "sequence_classification": AutoModelForSequenceClassification,
 }
-MODEL_TYPE = "semantic_tokens"
 WEIGHTS = "model.safetensors"
 TOKEN_TO_GROUP = "token_to_group"
 #: transformers' class -> the class in remote_code.py that opens our folder.

@@ -63,7 +63,13 @@ def open_tokenizer(
             f"the tokenizer of {source} ({type(tokenizer).__name__}) has no fast version, which "
             "reports the positions of subwords in the text; use another backbone"
         )
-    return _wrapped(tokenizer.backend_tokenizer, tokenizer)
+    try:
+        return _wrapped(tokenizer.backend_tokenizer, tokenizer)
+    except Exception as error:  # the library raises a bare Exception
+        raise InputError(
+            f"the tokenizer of {source} ({type(tokenizer).__name__}) cannot be saved as a "
+            f"tokenizer.json ({quoted(error)}); use another backbone"
+        ) from error
 
 
 def _reason(folder: Path, error: Exception) -> str:
@@ -78,6 +84,11 @@ def _reason(folder: Path, error: Exception) -> str:
     except InputError as broken:
         return str(broken)
     said = quoted(error)
+    if isinstance(error, ImportError):
+        return (
+            f"the tokenizer of {folder} needs a package that is not installed ({said}); install it "
+            "into .venv, or use another backbone"
+        )
     lacks = "" if (folder / "tokenizer.json").is_file() else "there is no tokenizer.json; "
     return (
         f"the tokenizer of {folder} cannot be opened ({lacks}{said}); save one there with "
