@@ -235,7 +235,7 @@ def test_head_with_a_second_matrix_over_subwords_is_not_grouped(tmp_path: Path) 
     shape = SMALL | {"embedding_size": 8, "intra_bottleneck_size": 8, "true_hidden_size": 8}
     config = hf.MobileBertConfig(vocab_size=V + 3, **shape)
     write(tmp_path / "checkpoint", hf.MobileBertForMaskedLM(config))
-    message = r"another parameter over subwords \(cls\.predictions\.dense\.weight\)"
+    message = r"another matrix over subwords \(cls\.predictions\.dense\.weight\)"
     with pytest.raises(InputError, match=message) as found:
         semantic_version(tmp_path / "checkpoint", tmp_path / "grouped")
     assert str(tmp_path / "checkpoint") in one_line(found.value)
@@ -243,7 +243,7 @@ def test_head_with_a_second_matrix_over_subwords_is_not_grouped(tmp_path: Path) 
     semantic_version(tmp_path / "encoder", tmp_path / "grouped", ratio=0.5)
 
 
-def test_width_that_equals_the_vocabulary_is_no_parameter_over_subwords(tmp_path: Path) -> None:
+def test_width_that_equals_the_vocabulary_is_no_matrix_over_subwords(tmp_path: Path) -> None:
     write(tmp_path / "checkpoint", bert(hidden_size=96, vocab_size=96))
     semantic_version(tmp_path / "checkpoint", tmp_path / "grouped", ratio=0.5)
 

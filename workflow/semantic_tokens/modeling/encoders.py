@@ -188,9 +188,9 @@ def vocabulary_parameters(model: PreTrainedModel) -> dict[str, str]:
 
 
 def check_head(names: Collection[str], model: PreTrainedModel, source: str | Path) -> None:
-    """Check that the head of a checkpoint has no other parameter over subwords than those of
+    """Check that the head of a checkpoint has no other matrix over subwords than those of
     :func:`vocabulary_parameters`, as MobileBERT's head has. It would score the members of a group
-    differently.
+    differently. A second bias is not refused, since untied heads have one that they do not use.
 
     Args:
         names: the tensors in the checkpoint.
@@ -204,7 +204,7 @@ def check_head(names: Collection[str], model: PreTrainedModel, source: str | Pat
     others = [
         name
         for name, parameter in model.named_parameters()
-        if rows in parameter.shape and name not in known
+        if parameter.ndim > 1 and rows in parameter.shape and name not in known
     ]
     # If the encoder has such a parameter too, the size is another one by chance equal to |V|.
     if any(name.startswith(f"{model.base_model_prefix}.") for name in others):
@@ -212,7 +212,7 @@ def check_head(names: Collection[str], model: PreTrainedModel, source: str | Pat
     for name in others:
         if name in names:
             raise InputError(
-                f"{source}: its head has another parameter over subwords ({name}), with which the "
+                f"{source}: its head has another matrix over subwords ({name}), with which the "
                 "members of a group would get different scores; use another encoder"
             )
 
