@@ -17,6 +17,7 @@ import huggingface_hub
 import pytest
 import torch
 import transformers as hf
+from huggingface_hub.utils import filter_repo_objects
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tiny import (
@@ -713,7 +714,9 @@ def test_lexicon_matches_byte_level_words_with_a_leading_space(
 # Other files in a checkpoint's folder
 
 
-def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path) -> None:
+def test_files_of_the_tokenizer_and_of_other_modules_are_copied(
+    checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     bert(checkpoint, hf.BertModel)
     others = {
         "special_tokens_map.json": b"{}",
@@ -732,6 +735,9 @@ def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path
         "2_Dense/config.json": b"{}",
         "2_Dense/pytorch_model.bin": b"weights of another module",
         "2_Dense/model.safetensors": b"weights of another module",
+        "colbert_linear.pt": b"weights of another layer",
+        "head.safetensors": b"weights of another layer",
+        "head.bin": b"weights of another layer",
     }
     left_out = {
         "README.md": b"the original's",
@@ -739,6 +745,10 @@ def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path
         "flax_model.msgpack": b"its weights",
         "onnx/model.onnx": b"its weights",
         "pytorch_model.bin": b"its weights",
+        "model.fp16.safetensors": b"its weights",
+        "optimizer.pt": b"the state of its training",
+        "adapter_config.json": b"{}",
+        "adapter_model.safetensors": b"an adapter",
         ".gitattributes": b"its repository's",
         ".git/config": b"its repository's",
     }
@@ -748,7 +758,10 @@ def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path
         (checkpoint / name).write_bytes(data)
     for name in ("vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"):
         assert (checkpoint / name).is_file()
-    result, _ = grouped(checkpoint)
+    with caplog.at_level(logging.INFO):
+        result, _ = grouped(checkpoint)
+    names = "adapter_config.json, adapter_model.safetensors, flax_model.msgpack, model.fp16."
+    assert f"left out: {names}" in caplog.text
     found = contents_of(result.folder)
     for name, data in others.items():
         assert found.pop(name) == data, name
@@ -757,6 +770,22 @@ def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path
     assert set(found) == {*expected, *own}
     for name in {*expected} - {"model.safetensors"}:
         assert found[name] == expected[name]
+
+
+def test_further_layers_are_fetched_and_complete_weights_are_not(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bert(checkpoint)
+    wanted = ["config.json", "colbert_linear.pt", "1_Dense/pytorch_model.bin", "model.safetensors"]
+    others = ["pytorch_model.bin", "tf_model.h5", "onnx/model.onnx", "optimizer.pt"]
+
+    def fetched(name: str, *, ignore_patterns: list[str], **_: Any) -> str:
+        found = filter_repo_objects([*wanted, *others], ignore_patterns=ignore_patterns)
+        assert [*found] == wanted
+        return str(checkpoint)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
+    semantic_version("someone/something", checkpoint.parent / "grouped", ratio=0.5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
