@@ -265,10 +265,10 @@ def export_model(
     steps = {"model": str(model), "groups": None if groups is None else str(groups)}
     with writing_output(target), atomic_folder(target) as made:
         name = push_to_hub or target.name
-        embedding = export_with_card(files, model, made, recipe=steps, name=name)
+        subwords, count = export_with_card(files, model, made, recipe=steps, name=name)
         write_json(steps, made / ORIGIN)
     published = None if push_to_hub is None else push(target, push_to_hub)
-    return Made(target, len(embedding.token_to_group), len(embedding.weight), published)
+    return Made(target, subwords, count, published)
 
 
 def _check_options(
