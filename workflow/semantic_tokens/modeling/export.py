@@ -53,17 +53,27 @@ def make_plain(model: PreTrainedModel) -> None:
     model.set_input_embeddings(plain)
 
 
-def save_plain(model: nn.Module, folder: str | Path) -> None:
+def save_plain(
+    model: nn.Module, tokenizer: str | Path, folder: str | Path, labels: Sequence[str] = ()
+) -> None:
     """Write a model as a plain checkpoint, atomically.
 
     A mean-pooled classifier is written as its encoder, with its own layer in
     ``classifier.safetensors``.
+
+    Args:
+        tokenizer: the folder of the tokenizer files to copy.
+        labels: the names of a classifier's outputs.
     """
     encoder = model.encoder if isinstance(model, MeanPooledClassifier) else model
     assert isinstance(encoder, PreTrainedModel)
+    if labels:
+        encoder.config.id2label = dict(enumerate(labels))
+        encoder.config.label2id = {label: number for number, label in enumerate(labels)}
     make_plain(encoder.cpu())
     with atomic_folder(folder) as partial:
         encoder.save_pretrained(partial)
+        copy_files(Path(tokenizer), partial, "*token*")
         if isinstance(model, MeanPooledClassifier):
             layer = {name: tensor.cpu() for name, tensor in model.classifier.state_dict().items()}
             save_file(layer, partial / "classifier.safetensors", metadata={"format": "pt"})
