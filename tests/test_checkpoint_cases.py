@@ -17,6 +17,7 @@ import huggingface_hub
 import pytest
 import torch
 import transformers as hf
+from huggingface_hub.utils import filter_repo_objects
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tiny import (
@@ -535,9 +536,37 @@ def test_fine_tuned_head_is_unchanged(checkpoint: Path, family: str) -> None:
     )
     _, info = auto_class.from_pretrained(result.folder, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
-    backbone = weights(backbone_of(checkpoint))
-    assert backbone.keys() == before.keys()
-    assert all(torch.equal(backbone[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize(
+    "model_class",
+    [
+        hf.XLMRobertaForSequenceClassification,
+        hf.XLMRobertaForTokenClassification,
+        hf.XLMRobertaForQuestionAnswering,
+    ],
+)
+def test_backbone_has_no_head_of_another_task(
+    checkpoint: Path, model_class: Any, labels: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A head would be the same with every seed, or have another number of labels."""
+    roberta(checkpoint, model_class, sentencepiece_tokenizer(), num_labels=2)
+    before = weights(checkpoint)
+    with caplog.at_level(logging.INFO):
+        folder = backbone_of(checkpoint)
+    backbone = weights(folder)
+    head = before.keys() - backbone.keys()
+    assert head == {name for name in before if not name.startswith("roberta.")} != set()
+    assert all(name in caplog.text for name in head)
+    assert all(torch.equal(backbone[name], before[name]) for name in backbone)
+    for kind in ("sequence_classification", "token_classification"):
+        first, second = (
+            dict(load_model(kind, folder, labels=labels, seed=seed).named_parameters())
+            for seed in (1, 2)
+        )
+        new = {name for name in first if "classifier" in name and name.endswith("weight")}
+        assert new and not any(torch.equal(first[name], second[name]) for name in new)
 
 
 # Special tokens that only tokenizer_config.json names
@@ -568,6 +597,32 @@ def test_special_tokens_missing_in_added_tokens_are_singletons(checkpoint: Path)
     clustered = Groups.load(grouped(checkpoint, ratio=0.2, overwrite=True, cluster_unused=True)[0].folder / GROUPS)  # fmt: skip
     assert special_ids(load_tokenizer(backbone_of(checkpoint))) == special
     assert len(clustered.weight) == result.groups
+
+
+def test_exported_tokenizer_encodes_pairs_like_the_original(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """With token types, the maximum length and a special token that no standard name has."""
+    bert(checkpoint)
+    pieces = wordpiece().convert_ids_to_tokens(range(len(wordpiece())))
+    (checkpoint / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    (checkpoint / "tokenizer.json").unlink()
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "model_max_length": 64}
+    (checkpoint / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    extra = {"additional_special_tokens": ["rouge"]}
+    (checkpoint / "special_tokens_map.json").write_text(json.dumps(extra), encoding="utf-8")
+    original = hf.AutoTokenizer.from_pretrained(checkpoint)
+    backbone = backbone_of(checkpoint)
+    kept = first_k_ids(load_tokenizer(backbone), len(pieces))
+    truncate_tokenizer(load_tokenizer(backbone), kept).save_pretrained(tmp_path / "first-k")
+    for folder in (exported(backbone).folder, tmp_path / "first-k"):
+        found = hf.AutoTokenizer.from_pretrained(folder)
+        assert found.model_max_length == 64
+        assert {*found.all_special_tokens} == {*original.all_special_tokens} == {*SPECIAL, "rouge"}
+        encoded, expected = (t("house rouge", "a tree") for t in (found, original))
+        assert dict(encoded) == dict(expected) and expected["token_type_ids"][-1] == 1
+    _, token_to_group = grouped(checkpoint, ratio=0.2)
+    assert (token_to_group == token_to_group[pieces.index("rouge")]).sum() == 1
 
 
 # Lengths
@@ -713,7 +768,9 @@ def test_lexicon_matches_byte_level_words_with_a_leading_space(
 # Other files in a checkpoint's folder
 
 
-def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path) -> None:
+def test_files_of_the_tokenizer_and_of_other_modules_are_copied(
+    checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     bert(checkpoint, hf.BertModel)
     others = {
         "special_tokens_map.json": b"{}",
@@ -732,6 +789,9 @@ def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path
         "2_Dense/config.json": b"{}",
         "2_Dense/pytorch_model.bin": b"weights of another module",
         "2_Dense/model.safetensors": b"weights of another module",
+        "colbert_linear.pt": b"weights of another layer",
+        "head.safetensors": b"weights of another layer",
+        "head.bin": b"weights of another layer",
     }
     left_out = {
         "README.md": b"the original's",
@@ -739,6 +799,10 @@ def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path
         "flax_model.msgpack": b"its weights",
         "onnx/model.onnx": b"its weights",
         "pytorch_model.bin": b"its weights",
+        "model.fp16.safetensors": b"its weights",
+        "optimizer.pt": b"the state of its training",
+        "adapter_config.json": b"{}",
+        "adapter_model.safetensors": b"an adapter",
         ".gitattributes": b"its repository's",
         ".git/config": b"its repository's",
     }
@@ -748,7 +812,10 @@ def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path
         (checkpoint / name).write_bytes(data)
     for name in ("vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"):
         assert (checkpoint / name).is_file()
-    result, _ = grouped(checkpoint)
+    with caplog.at_level(logging.INFO):
+        result, _ = grouped(checkpoint)
+    names = "adapter_config.json, adapter_model.safetensors, flax_model.msgpack, model.fp16."
+    assert f"left out: {names}" in caplog.text
     found = contents_of(result.folder)
     for name, data in others.items():
         assert found.pop(name) == data, name
@@ -757,6 +824,22 @@ def test_files_of_the_tokenizer_and_of_other_modules_are_copied(checkpoint: Path
     assert set(found) == {*expected, *own}
     for name in {*expected} - {"model.safetensors"}:
         assert found[name] == expected[name]
+
+
+def test_further_layers_are_fetched_and_complete_weights_are_not(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bert(checkpoint)
+    wanted = ["config.json", "colbert_linear.pt", "1_Dense/pytorch_model.bin", "model.safetensors"]
+    others = ["pytorch_model.bin", "tf_model.h5", "onnx/model.onnx", "optimizer.pt"]
+
+    def fetched(name: str, *, ignore_patterns: list[str], **_: Any) -> str:
+        found = filter_repo_objects([*wanted, *others], ignore_patterns=ignore_patterns)
+        assert [*found] == wanted
+        return str(checkpoint)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
+    semantic_version("someone/something", checkpoint.parent / "grouped", ratio=0.5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -874,6 +957,40 @@ def test_pickled_weights_are_read_on_request(checkpoint: Path) -> None:
     )
     model = hf.AutoModelForMaskedLM.from_pretrained(result.folder)
     assert torch.equal(model.get_output_embeddings().weight, after[name])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda tensors: {"state_dict": tensors, "epoch": 3},
+            r"\('state_dict' is of type dict\); open",
+        ),
+        (lambda tensors: tensors | {"step": 3}, r"\('step' is of type int\); open"),
+        (lambda tensors: tensors | {"extra": None}, r"\('extra' is of type NoneType\); open"),
+        (lambda tensors: list(tensors.items()), r"contains no tensors with names; open"),
+        (lambda _: torch.nn.Linear(2, 2), r"more than tensors \(Weights only load failed\); use"),
+    ],
+)
+def test_pickle_without_a_mapping_to_tensors_is_refused(
+    checkpoint: Path, change: Callable[[Any], Any], reason: str
+) -> None:
+    bert(checkpoint)
+    torch.save(change(weights(checkpoint)), checkpoint / "pytorch_model.bin")
+    (checkpoint / "model.safetensors").unlink()
+    for use in (grouped, backbone_of):
+        with pytest.raises(InputError, match=rf"pytorch_model\.bin .*{reason}") as found:
+            use(checkpoint, convert_pickle=True)
+        assert str(found.value).isprintable()
+
+
+def test_quantized_checkpoint_is_refused(checkpoint: Path) -> None:
+    bert(checkpoint)
+    method = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    edit(checkpoint / "config.json", lambda config: config.update(quantization_config=method))
+    for use in (grouped, backbone_of):
+        with pytest.raises(InputError, match=r"has quantized weights .* use the original"):
+            use(checkpoint)
 
 
 def test_many_equal_rows_are_grouped(checkpoint: Path) -> None:

@@ -2,8 +2,10 @@
 runs only if it is trusted."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -90,6 +92,10 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda f: write(f, hf.T5ForConditionalGeneration(hf.T5Config(vocab_size=V, d_model=8, d_ff=8, d_kv=4, num_layers=1, num_heads=2))),
         r"contains an encoder-decoder \(t5\); use an encoder",
     ),
+    "the encoder of T5": (
+        lambda f: write(f, hf.T5EncoderModel(hf.T5Config(vocab_size=V, d_model=8, d_ff=8, d_kv=4, num_layers=1, num_heads=2))),
+        r"contains the encoder of an encoder-decoder \(t5\), .*; use an encoder",
+    ),
     "BART": (
         lambda f: write(f, hf.BartModel(hf.BartConfig(vocab_size=V, d_model=8, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=8, decoder_ffn_dim=8, encoder_attention_heads=1, decoder_attention_heads=1))),
         r"contains an encoder-decoder \(bart\); use an encoder",
@@ -111,6 +117,14 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no tokenizer": (
         without("tokenizer.json", "tokenizer_config.json"),
         "the tokenizer of .* has no subword",
+    ),
+    "an adapter and no weights": (
+        lambda f: (without("model.safetensors")(f), (f / "adapter_config.json").write_text("{}"))[0],
+        r"contains only an adapter \(adapter_config\.json\); .* merge_and_unload\(\)",
+    ),
+    "an adapter and no config": (
+        lambda f: (without("config.json")(f), (f / "adapter_config.json").write_text("{}"))[0],
+        r"contains only an adapter \(adapter_config\.json\); .* merge_and_unload\(\)",
     ),
     "no weights": (without("model.safetensors"), r"has no model\.safetensors and no pytorch_model\.bin"),
 }  # fmt: skip
@@ -217,6 +231,81 @@ def test_unsupported_checkpoint_is_refused_in_one_line(name: str, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
+def test_head_with_a_second_matrix_over_subwords_is_not_grouped(tmp_path: Path) -> None:
+    """MobileBERT's encoder can be grouped without this head."""
+    shape = SMALL | {"embedding_size": 8, "intra_bottleneck_size": 8, "true_hidden_size": 8}
+    config = hf.MobileBertConfig(vocab_size=V + 3, **shape)
+    write(tmp_path / "checkpoint", hf.MobileBertForMaskedLM(config))
+    message = r"another matrix over subwords \(cls\.predictions\.dense\.weight\)"
+    with pytest.raises(InputError, match=message) as found:
+        semantic_version(tmp_path / "checkpoint", tmp_path / "grouped")
+    assert str(tmp_path / "checkpoint") in one_line(found.value)
+    write(tmp_path / "encoder", hf.MobileBertModel(config))
+    semantic_version(tmp_path / "encoder", tmp_path / "grouped", ratio=0.5)
+
+
+def test_width_that_equals_the_vocabulary_is_no_matrix_over_subwords(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoint", bert(hidden_size=96, vocab_size=96))
+    semantic_version(tmp_path / "checkpoint", tmp_path / "grouped", ratio=0.5)
+
+
+@pytest.mark.parametrize(
+    ("model_class", "options", "reason"),
+    [
+        (hf.XmodForMaskedLM, {"languages": ["en_XX"]}, r"\(xmod\) does not read a text"),
+        (hf.DPRQuestionEncoder, {}, r"\(dpr\) does not read a text .*last_hidden_state"),
+        (hf.BrosModel, {}, r"\(bros\) does not read a text .*bbox"),
+        (
+            hf.FunnelForMaskedLM,
+            {"d_model": 16, "n_head": 2, "d_head": 8, "d_inner": 32, "block_sizes": [1, 1]},
+            r"\(funnel\) does not read a text",
+        ),
+        (
+            hf.NystromformerForMaskedLM,  # its length must be 16
+            {"num_landmarks": 4, "segment_means_seq_len": 16},
+            r"\(nystromformer\) does not read a text",
+        ),
+    ],
+)
+def test_encoder_that_does_not_read_texts_is_no_backbone(
+    model_class: Any, options: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    shape = {} if model_class is hf.FunnelForMaskedLM else SMALL
+    write(
+        tmp_path / "checkpoint",
+        model_class(model_class.config_class(vocab_size=V, **shape, **options)),
+    )
+    spec = {"source": "checkpoint", "path": str(tmp_path / "checkpoint")}
+    with pytest.raises(InputError, match=reason) as found:
+        derive_backbone(spec, tmp_path / "backbone")
+    assert str(tmp_path / "checkpoint") in one_line(found.value)
+    assert not [*(tmp_path / "backbone").iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        (None, r"needs a package that is not installed \(.* rjieba .*\); install it"),
+        (ModuleType("rjieba"), r"\(RoFormerTokenizer\) cannot be saved as a tokenizer\.json"),
+    ],
+)
+def test_tokenizer_that_calls_a_package_is_refused(
+    package: ModuleType | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rjieba", package)
+    without("tokenizer.json")(tmp_path / "checkpoint")
+    pieces = character_tokenizer().convert_ids_to_tokens(range(V))
+    settings = {"tokenizer_class": "RoFormerTokenizer"}
+    for name, content in (
+        ("vocab.txt", "\n".join(pieces)),
+        ("tokenizer_config.json", json.dumps(settings)),
+    ):
+        (tmp_path / "checkpoint" / name).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=message) as found:
+        semantic_version(tmp_path / "checkpoint", tmp_path / "grouped")
+    assert str(tmp_path / "checkpoint") in one_line(found.value)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
     with_embedding_value(value)(tmp_path / "checkpoint")
@@ -306,6 +395,10 @@ def test_saved_model_is_exported(tmp_path: Path) -> None:
     assert (made.subwords, made.groups) == (V, int(pairs.max()) + 1)
     weight = hf.AutoModel.from_pretrained(made.folder).get_input_embeddings().weight
     assert torch.equal(weight[0], weight[1])
+    message = rf"already has semantic tokens; `semantic-tokens export --model {saved}`"
+    for trusted in (False, True):
+        with pytest.raises(InputError, match=message):
+            semantic_version(saved, tmp_path / "again", trust_remote_code=trusted)
     with pytest.raises(InputError, match=r"saved has its own groups; leave out --groups"):
         export_model(saved, tmp_path / "again", groups=tmp_path / "groups.safetensors")
     (saved / "tokenizer.json").unlink()

@@ -12,6 +12,7 @@ from datasets import load_dataset
 from seqeval.metrics import f1_score
 from tiny import PAD, Rule, character_tokenizer, write_model, write_task
 from torch.nn import functional
+from transformers import AutoConfig, AutoTokenizer
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.modeling.loading import ModelFiles
@@ -478,6 +479,30 @@ def test_smaller_device_batch_gives_the_same_training(names: dict, model_files: 
         for o in (options, replace(options, device_batch_size=1))
     )
     assert small_batches["final_loss"] == pytest.approx(full_batch["final_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("pooling", [None, "cls", "mean"])
+def test_kept_model_has_its_tokenizer_and_the_names_of_its_classes(
+    names: dict, pairs: dict, model_files: ModelFiles, tmp_path: Path, pooling: str | None
+) -> None:
+    task = names if pooling is None else pairs | {"options": {"pooling": pooling}}
+    _, items, _ = fine_tune_from_files(
+        task,
+        model_files,
+        [Path(task["tokenized"]) / f"{split}.parquet" for split in ("train", "test")],
+        options=replace(OPTIONS, max_steps=1),
+        seed=1,
+        keep_model=tmp_path / "kept",
+    )
+    assert items
+    config = AutoConfig.from_pretrained(tmp_path / "kept")
+    expected = ["B-LOC", "B-PER", "I-PER", "O"]
+    if pooling is not None:
+        expected = sorted({row["label"] for row in PAIRS["train"]})
+    assert config.id2label == dict(enumerate(expected))
+    assert config.label2id == {label: number for number, label in enumerate(expected)}
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "kept")
+    assert tokenizer("a cat", "dog").input_ids == character_tokenizer()("a cat", "dog").input_ids
 
 
 def test_an_unknown_kind_is_refused(pairs: dict, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import unicodedata
 import numpy as np
 import pytest
 from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
-from tiny import byte_level_tokenizer, character_tokenizer
+from tiny import byte_level_tokenizer, character_tokenizer, sentencepiece_tokenizer
 from tokenizers import (
     AddedToken,
     Encoding,
@@ -428,6 +428,25 @@ def test_merges_of_a_dropped_subword_are_removed():
     dropped = tokenizer.convert_tokens_to_ids("au")
     truncated = truncate_tokenizer(tokenizer, set(range(len(tokenizer))) - {dropped})
     assert truncated.tokenize("▁baum") == ["▁b", "a", "u", "m"]
+
+
+@pytest.mark.parametrize(
+    "make", [byte_level_tokenizer, character_tokenizer, sentencepiece_tokenizer]
+)
+def test_added_tokens_after_the_vocabulary_keep_their_ids(make, tmp_path):
+    """As in ModernBERT and EuroBERT. The first added token is dropped."""
+    tokenizer = make()
+    size = len(tokenizer)
+    tokenizer.add_tokens([AddedToken("covid")])
+    tokenizer.add_special_tokens({"mask_token": "<|mask|>", "extra_special_tokens": ["[ENT]"]})
+    assert special_ids(tokenizer)[-2:] == [size + 1, size + 2]
+    kept = first_k_ids(tokenizer, size - 5)
+    truncate_tokenizer(tokenizer, kept).save_pretrained(tmp_path)
+    truncated = load_tokenizer(tmp_path)
+    assert special_ids(truncated) == special_ids(tokenizer)
+    assert truncated.mask_token_id == tokenizer.mask_token_id == size + 1
+    (ids,) = ids_of(truncated, ["the <|mask|> [ENT] covid 番"])
+    assert {size + 1, size + 2} <= set(ids) <= set(kept)
 
 
 # Words in running text

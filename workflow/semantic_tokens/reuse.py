@@ -53,6 +53,7 @@ from semantic_tokens.modeling.checkpoint_files import (
 )
 from semantic_tokens.modeling.embedding import group_means
 from semantic_tokens.modeling.encoders import (
+    check_head,
     check_vocabulary,
     empty_model,
     open_config,
@@ -81,26 +82,18 @@ Pairs = TypeVar("Pairs", TranslationPairs, np.ndarray)
 GROUPS = "semantic_tokens.safetensors"
 MEMBERS = "semantic_tokens.tsv"
 ORIGIN = "semantic_tokens.json"
-# Weights in other formats. They are not copied, since they would still be the original weights.
-_OTHER_WEIGHTS = (
-    "*.bin",
-    "*.h5",
-    "*.msgpack",
-    "*.ot",
-    "*.onnx",
-    "*.pt",
-    "*.pth",
-    "*.ckpt",
-    "*.gguf",
-)
-_OTHER_FORMS = ("onnx", "openvino", "coreml", "*.tflite", "*.mlmodel")
+# Complete weights in any format, and the state of a training. They are not copied, since they would
+# still be the original weights. Other files are further layers, such as colbert_linear.pt.
 _PICKLES = "pytorch_model*.bin"
-# Files that are not fetched from the hub. Subfolders of a checkpoint belong to other modules.
-_IGNORED = (
-    *(pattern for pattern in _OTHER_WEIGHTS if pattern != "*.bin"),
-    *(f"{form}/*" for form in ("onnx", "openvino", "coreml")),
-    *("*.tflite", "*.mlmodel", _PICKLES),
+_OTHER_WEIGHTS = (
+    *(_PICKLES, "pytorch_model*.pt", "model*.bin", "model*.pt", "model*.pth", "consolidated*"),
+    *("*.h5", "*.msgpack", "*.ot", "*.ckpt", "*.onnx", "*.gguf", "*.tflite", "*.mlmodel"),
+    *("optimizer.*", "scheduler.pt", "scaler.pt", "rng_state*.pth", "training_args.bin"),
 )
+_OTHER_FORMS = ("onnx", "openvino", "coreml")
+_ADAPTER = ("adapter_config.json", "adapter_model.*")
+# Files that are not fetched from the hub. Subfolders of a checkpoint belong to other modules.
+_IGNORED = (*_OTHER_WEIGHTS, *(f"{form}/*" for form in _OTHER_FORMS))
 
 _LARGEST_SEED = 2**32 - 1  # every library takes it
 
@@ -179,7 +172,9 @@ def semantic_version(
     files = weight_files(source, convert_pickle=convert_pickle)
     empty = empty_model(config, source, trust_remote_code=trust_remote_code)
     check_vocabulary(empty, subwords, source)
-    check_shapes(tensor_shapes(files), empty, source)
+    shapes = tensor_shapes(files)
+    check_shapes(shapes, empty, source)
+    check_head(shapes, empty, source)
     embeddings = _embeddings(files, empty, subwords)
     if dimension is not None and not 1 <= dimension <= embeddings.shape[1]:
         raise InputError(
@@ -227,7 +222,7 @@ def semantic_version(
         "cluster_unused": cluster_unused,
     }
     with writing_output(target), atomic_folder(target) as made:
-        _copy_all_but_weights(source, made, target)
+        _copy_all_but_weights(source, made, target, files)
         _write_weights(files, made, empty, groups)
         groups.save(made / GROUPS)
         _write_members(groups, tokenizer, made / MEMBERS)
@@ -273,10 +268,10 @@ def export_model(
     steps = {"model": str(model), "groups": None if groups is None else str(groups)}
     with writing_output(target), atomic_folder(target) as made:
         name = push_to_hub or target.name
-        embedding = export_with_card(files, model, made, recipe=steps, name=name)
+        subwords, count = export_with_card(files, model, made, recipe=steps, name=name)
         write_json(steps, made / ORIGIN)
     published = None if push_to_hub is None else push(target, push_to_hub)
-    return Made(target, len(embedding.token_to_group), len(embedding.weight), published)
+    return Made(target, subwords, count, published)
 
 
 def _check_options(
@@ -458,15 +453,20 @@ def _pairs(
     return pairs
 
 
-def _copy_all_but_weights(source: Path, made: Path, target: Path) -> None:
+def _copy_all_but_weights(source: Path, made: Path, target: Path, weights: Sequence[Path]) -> None:
     """Copy the configuration, the tokenizer, and other files of the model, such as the additional
     layers of sentence-transformers. A ``target`` within ``source``, and links that lead nowhere,
     are not copied."""
-    weights = (*_OTHER_WEIGHTS, "*.safetensors", "*.bin.index.json", *_OTHER_FORMS)
+    read = {file.name for file in weights}
+    other = (*_OTHER_WEIGHTS, "model*.safetensors", "*.bin.index.json", *_OTHER_FORMS, *_ADAPTER)
 
     def ignored(folder: str, names: list[str]) -> set[str]:
-        patterns = [*weights, "README.md"] if Path(folder) == source else []
-        found = set(shutil.ignore_patterns(*patterns, ".*")(folder, names))
+        found = set(shutil.ignore_patterns(".*")(folder, names))
+        if Path(folder) == source:
+            left_out = set(shutil.ignore_patterns(*other)(folder, names)) - read
+            if left_out:
+                log.info("left out: %s", ", ".join(sorted(left_out)))
+            found |= {*left_out, *read, "README.md"}
         paths = {name: Path(folder, name) for name in names}
         return found | {
             name

@@ -17,12 +17,18 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from transformers import (
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     BertConfig,
     PreTrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.utils.logging import disable_progress_bar
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, quoted
 from semantic_tokens.files import read_json
 from semantic_tokens.modeling.checkpoint_files import (
     check_shapes,
@@ -35,7 +41,9 @@ from semantic_tokens.modeling.encoders import (
     check_vocabulary,
     empty_encoder,
     empty_model,
+    longest_text,
     open_config,
+    trusts_remote_code,
 )
 from semantic_tokens.sources.downloads import PROVENANCE
 from semantic_tokens.sources.e5_binary import E5Model, read_e5_binary
@@ -59,6 +67,13 @@ _PROVENANCE = (
     "layers",
     "vocabulary_size",
     "trust_remote_code",
+)
+
+# The heads that the workflow trains.
+_TASK_HEADS = (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
 )
 
 # Names in the file -> names in transformers' BertModel.
@@ -273,7 +288,35 @@ def _from_checkpoint(
     for file in weight_files(source, convert_pickle=convert_pickle):
         tensors |= read_tensors(file)
     check_shapes({name: tensor.shape for name, tensor in tensors.items()}, model, source)
-    return config, tensors, tokenizer
+    heads = _names_in_task_heads(model, trusted=trust_remote_code)
+    targets = names_in_model(tensors, model)
+    dropped = [name for name, target in targets.items() if target.parameter in heads]
+    if dropped:
+        log.info("%s: dropped the head of another task: %s", source, ", ".join(dropped))
+    return config, {n: tensor for n, tensor in tensors.items() if n not in dropped}, tokenizer
+
+
+def _names_in_task_heads(model: PreTrainedModel, *, trusted: bool) -> set[str]:
+    """The names of tensors in the heads of tasks. A fine-tuning would start from them, and not from
+    a new head.
+
+    Args:
+        model: the encoder, with the head of masked language modelling if the family has one. Some
+            families use a part of this head in tasks, which is kept.
+    """
+    names: set[str] = set()
+    for auto_class in _TASK_HEADS:
+        try:
+            with torch.device("meta"):
+                names |= (
+                    auto_class.from_config(model.config, trust_remote_code=trusted)
+                    .state_dict()
+                    .keys()
+                )
+        except ValueError:  # the family has no such head
+            continue
+    prefix = f"{model.base_model_prefix}."
+    return {name for name in names - model.state_dict().keys() if not name.startswith(prefix)}
 
 
 def _write(
@@ -289,12 +332,51 @@ def _write(
         config.save_pretrained(made)
         tokenizer.save_pretrained(made)
         # Copies, since tensors that share memory (such as tied ones in a pickle) cannot be written.
-        separate = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-        save_file(separate, made / "model.safetensors", metadata={"format": "pt"})
+        save_file(
+            {name: tensor.clone().contiguous() for name, tensor in tensors.items()},
+            made / "model.safetensors",
+            metadata={"format": "pt"},
+        )
         # safetensors makes files readable for the owner only, but users of a cluster share results.
         shutil.copymode(made / "config.json", made / "model.safetensors")
         code = sorted(source.glob("*.py")) if source is not None else []
         for path in code:
             shutil.copyfile(path, made / path.name)
+        _check_reads_text(made, tokenizer, source or folder)
         for name in (*FILES, *(path.name for path in code)):
             os.replace(made / name, folder / name)
+
+
+def _check_reads_text(folder: Path, tokenizer: PreTrainedTokenizerFast, source: Path) -> None:
+    """Run the encoder of a new backbone on two short texts, as all later jobs do.
+
+    Args:
+        folder: the new files.
+        source: the checkpoint, for the message.
+
+    Raises:
+        InputError: the encoder needs other inputs, or does not return one state per token.
+    """
+    first, second = (tokenizer.backend_tokenizer.encode(text).ids for text in ("a", "a a"))
+    padding = [tokenizer.pad_token_id or 0] * (len(second) - len(first))
+    ids = torch.tensor([first + padding, second])
+    mask = torch.tensor([[1] * len(first) + [0] * len(padding), [1] * len(second)])
+    family = read_json(folder / "config.json")["model_type"]
+    disable_progress_bar()  # loading takes less than a second
+    try:
+        longest_text(folder)
+        model = AutoModel.from_pretrained(
+            folder, dtype=torch.float32, trust_remote_code=trusts_remote_code(folder)
+        )
+        with torch.inference_mode():
+            states = model.eval()(input_ids=ids, attention_mask=mask).last_hidden_state
+    except Exception as error:  # each family raises another error
+        raise InputError(
+            f"{source}: its encoder ({family}) does not read a text ({type(error).__name__}: "
+            f"{quoted(error)}); use an encoder over subwords alone, such as BERT, XLM-R or ModernBERT"
+        ) from error
+    if states.shape[:2] != ids.shape:
+        raise InputError(
+            f"{source}: its encoder ({family}) does not return one state per subword; use an "
+            "encoder such as BERT, XLM-R or ModernBERT"
+        )

@@ -25,9 +25,13 @@ from transformers.utils import (
 from transformers.utils.hub import get_checkpoint_shard_files
 from transformers.utils.logging import disable_progress_bar
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, quoted
 from semantic_tokens.modeling.vocabulary_layers import embedding_name
 from semantic_tokens.text_files import check_utf8
+
+_SAVE = "open the model in transformers and save it with save_pretrained"
+#: The configuration of an adapter of PEFT.
+ADAPTER = "adapter_config.json"
 
 
 def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Path]:
@@ -46,6 +50,8 @@ def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Pa
     if found:
         return found
     pickled = _files(folder, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
+    if not pickled and (folder / ADAPTER).is_file():
+        raise InputError(only_an_adapter(folder))
     if not pickled:
         raise InputError(
             f"the checkpoint {folder} has no {SAFE_WEIGHTS_NAME} and no {WEIGHTS_NAME}; save it with "
@@ -58,6 +64,14 @@ def weight_files(folder: str | Path, *, convert_pickle: bool = False) -> list[Pa
             "backbone's entry (or pass --convert-pickle) to read its tensors and nothing else"
         )
     return pickled
+
+
+def only_an_adapter(folder: str | Path) -> str:
+    """The error message for a folder with the adapter of PEFT and no model."""
+    return (
+        f"{folder} contains only an adapter ({ADAPTER}); open it with PEFT, merge it into its model "
+        "with merge_and_unload(), and save that with save_pretrained"
+    )
 
 
 def _files(folder: Path, single: str, index: str) -> list[Path]:
@@ -97,12 +111,22 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
         except SafetensorError as error:
             raise InputError(f"{file} is truncated or damaged ({error}); get it again") from error
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        tensors = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
+        # The library first explains its option at length.
+        said = quoted(error).partition(". ")[0]
         raise InputError(
-            f"{file} is damaged or contains more than tensors ({str(error).splitlines()[0]}); use a "
-            "checkpoint in safetensors"
+            f"{file} is damaged or contains more than tensors ({said}); use a checkpoint in "
+            "safetensors"
         ) from error
+    if not isinstance(tensors, Mapping):
+        raise InputError(f"{file} contains no tensors with names; {_SAVE}")
+    for name, value in tensors.items():
+        if not isinstance(value, torch.Tensor):
+            raise InputError(
+                f"{file} contains more than tensors ({name!r} is of type {type(value).__name__}); {_SAVE}"
+            )
+    return dict(tensors)
 
 
 def tensor_shapes(files: Iterable[Path]) -> dict[str, Sequence[int]]:

@@ -1,6 +1,7 @@
 """Checks whether a checkpoint is a usable encoder over subwords, and reads its limits."""
 
 import inspect
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
@@ -17,12 +19,15 @@ from transformers import (
     PreTrainedModel,
 )
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, quoted
 from semantic_tokens.files import read_json
+from semantic_tokens.modeling.checkpoint_files import ADAPTER, only_an_adapter
 from semantic_tokens.modeling.vocabulary_layers import output_layer, plain_input_embedding
 
 #: Our entry in the ``config.json`` of a backbone, which describes its source.
 ORIGIN = "derived_from"
+#: The model type of a saved semantic-token model.
+MODEL_TYPE = "semantic_tokens"
 
 
 def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) -> PreTrainedConfig:
@@ -43,10 +48,22 @@ def open_config(folder: str | Path, *, trust_remote_code: bool | None = None) ->
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
         raise InputError(_reason(folder, error)) from error
+    if config.model_type == MODEL_TYPE:
+        raise InputError(_semantic_tokens(folder))
+    if getattr(config, "quantization_config", None):
+        raise InputError(
+            f"{folder} has quantized weights (quantization_config in its config.json); use the "
+            "original checkpoint"
+        )
     if getattr(config, "is_encoder_decoder", False):
         raise InputError(
             f"{folder} contains an encoder-decoder ({config.model_type}); use an encoder, such as BERT, "
             "XLM-R or ModernBERT"
+        )
+    if type(config) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
+        raise InputError(
+            f"{folder} contains the encoder of an encoder-decoder ({config.model_type}), which "
+            "AutoModel does not open alone; use an encoder, such as BERT, XLM-R or ModernBERT"
         )
     if _is_decoder(config):
         raise InputError(
@@ -171,6 +188,36 @@ def vocabulary_parameters(model: PreTrainedModel) -> dict[str, str]:
     }
 
 
+def check_head(names: Collection[str], model: PreTrainedModel, source: str | Path) -> None:
+    """Check that the head of a checkpoint has no other matrix over subwords than those of
+    :func:`vocabulary_parameters`, as MobileBERT's head has. It would score the members of a group
+    differently. A second bias is not refused, since untied heads have one that they do not use.
+
+    Args:
+        names: the tensors in the checkpoint.
+        model: the model of the configuration.
+        source: the folder of the checkpoint, for the message.
+
+    Raises:
+        InputError: there is another one.
+    """
+    rows, known = len(plain_input_embedding(model).weight), vocabulary_parameters(model)
+    others = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.ndim > 1 and rows in parameter.shape and name not in known
+    ]
+    # If the encoder has such a parameter too, the size is another one by chance equal to |V|.
+    if any(name.startswith(f"{model.base_model_prefix}.") for name in others):
+        return
+    for name in others:
+        if name in names:
+            raise InputError(
+                f"{source}: its head has another matrix over subwords ({name}), with which the "
+                "members of a group would get different scores; use another encoder"
+            )
+
+
 def check_vocabulary(model: PreTrainedModel, subwords: int, source: str | Path) -> None:
     """Check that a model's embedding fits its tokenizer. Rows after the last id are padding.
 
@@ -196,16 +243,27 @@ def _is_decoder(config: PreTrainedConfig) -> bool:
 
 
 def _reason(folder: str | Path, error: Exception) -> str:
-    said = " ".join(str(error).split()) or type(error).__name__
-    if "trust_remote_code" in said or "custom code" in said:
+    said = quoted(error)
+    if any(words in str(error) for words in ("trust_remote_code", "custom code")):
+        if read_json(Path(folder) / "config.json").get("model_type") == MODEL_TYPE:
+            return _semantic_tokens(folder)
         return (
             f"{folder} needs Python code that comes with the checkpoint; read its files, and if you "
             "trust them set `trust_remote_code: true` in the backbone's entry (or pass "
             "--trust-remote-code)"
         )
     if not (Path(folder) / "config.json").is_file():
+        if (Path(folder) / ADAPTER).is_file():
+            return only_an_adapter(folder)
         return f"{folder} has no config.json; use a checkpoint in the layout of the hub"
-    return f"{folder}/config.json cannot be used ({said[:300]}); get the checkpoint again"
+    return f"{folder}/config.json cannot be used ({said}); get the checkpoint again"
+
+
+def _semantic_tokens(folder: str | Path) -> str:
+    return (
+        f"{folder} already has semantic tokens; `semantic-tokens export --model {folder}` writes it "
+        "as a plain checkpoint"
+    )
 
 
 def read_embeddings(folder: str | Path, subwords: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from transformers import AutoModelForMaskedLM, PreTrainedModel
+from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import atomic_folder, copy_files, read_json
@@ -31,6 +31,7 @@ from semantic_tokens.modeling.loading import (
 from semantic_tokens.modeling.model_card import CardContent, write_card
 from semantic_tokens.modeling.pooling import MeanPooledClassifier
 from semantic_tokens.modeling.vocabulary_layers import replace_output_layer
+from semantic_tokens.tokenization.vocabulary import open_tokenizer, vocabulary_size
 
 #: The bias of rows without a subword in the head of masked language modelling: no probability, also
 #: in half precision. A bias of 0 would be far above those of most subwords.
@@ -66,17 +67,27 @@ def make_plain(model: PreTrainedModel) -> None:
     model.set_input_embeddings(plain)
 
 
-def save_plain(model: nn.Module, folder: str | Path) -> None:
+def save_plain(
+    model: nn.Module, tokenizer: str | Path, folder: str | Path, labels: Sequence[str] = ()
+) -> None:
     """Write a model as a plain checkpoint, atomically.
 
     A mean-pooled classifier is written as its encoder, with its own layer in
     ``classifier.safetensors``.
+
+    Args:
+        tokenizer: the folder of the tokenizer files to copy.
+        labels: the names of a classifier's outputs.
     """
     encoder = model.encoder if isinstance(model, MeanPooledClassifier) else model
     assert isinstance(encoder, PreTrainedModel)
+    if labels:
+        encoder.config.id2label = dict(enumerate(labels))
+        encoder.config.label2id = {label: number for number, label in enumerate(labels)}
     make_plain(encoder.cpu())
     with atomic_folder(folder) as partial:
         encoder.save_pretrained(partial)
+        copy_files(Path(tokenizer), partial, "*token*")
         if isinstance(model, MeanPooledClassifier):
             layer = {name: tensor.cpu() for name, tensor in model.classifier.state_dict().items()}
             save_file(layer, partial / "classifier.safetensors", metadata={"format": "pt"})
@@ -117,7 +128,7 @@ def export_with_card(
     recipe: Mapping[str, Any],
     name: str,
     scores: Sequence[Path] = (),
-) -> SemanticTokenEmbedding:
+) -> tuple[int, int]:
     """:func:`export`, with a model card.
 
     Args:
@@ -126,40 +137,62 @@ def export_with_card(
         scores: files in ``results/scores``, for the card.
 
     Returns:
-        the embedding of the model before the conversion.
+        the numbers of subwords and of semantic tokens.
     """
-    source = files.source
-    origin = getattr(open_config(source), ORIGIN, None) or {}
+    origin = getattr(open_config(files.source), ORIGIN, None) or {}
     if is_semantic_token_model(files.folder):
         recipe = {"recipe": read_json(files.folder / "config.json").get("recipe"), **recipe}
     found = [read_json(path) for path in scores]
     embedding = export(files, tokenizer, folder)
+    trusted = trusts_remote_code(files.source)
+    exported = open_tokenizer(tokenizer, trust_remote_code=trusted)
+    subwords, groups = len(embedding.token_to_group), len(embedding.weight)
+    if groups == subwords:  # the rows of an ungrouped model may include padding
+        subwords = groups = min(subwords, vocabulary_size(exported))
     write_card(
         CardContent(
             name=name,
-            base_model=_described(origin) or source.name,
+            base_model=_original(origin) or _backbone(recipe) or files.folder.name,
             revision=origin.get("revision"),
-            subwords=len(embedding.token_to_group),
-            groups=len(embedding.weight),
+            subwords=subwords,
+            groups=groups,
             steps=recipe,
             scores=[
                 (s["task"], s["metric"], f"{s['value']:.4g} (seed {s['seed']})") for s in found
             ],
+            kept=_kept(origin),
+            first_k=_is_first_k(embedding, exported),
         ),
         folder,
     )
-    return embedding
+    return subwords, groups
 
 
-def _described(origin: Mapping[str, Any]) -> str:
-    """The source of a backbone in one line; empty if it is unknown."""
-    if origin.get("hub"):
-        return str(origin["hub"])
-    place = [str(origin[key]) for key in ("wheel", "member", "download") if origin.get(key)]
+def _original(origin: Mapping[str, Any]) -> str:
+    """The model from which a backbone was made; empty if it is unknown."""
+    if origin.get("from"):
+        return str(origin["from"])
+    return ": ".join(str(origin[key]) for key in ("wheel", "member") if origin.get(key))
+
+
+def _backbone(recipe: Mapping[str, Any]) -> str:
+    """The name of a recipe's backbone; empty if it is unknown."""
+    return str(recipe.get("backbone") or recipe.get("recipe") or "").partition("/")[0]
+
+
+def _kept(origin: Mapping[str, Any]) -> str:
+    """What a backbone has of its original, such as ``2 layers``; empty if it has everything."""
     parts = [f"{origin['layers']} layers"] if origin.get("layers") else []
     if origin.get("vocabulary_size"):
         parts.append(f"{origin['vocabulary_size']:,} subwords")
-    return ": ".join(place) + (f" ({', '.join(parts)})" if place and parts else "")
+    return ", ".join(parts)
+
+
+def _is_first_k(embedding: SemanticTokenEmbedding, tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether subwords were removed: they share the embedding of the unknown token, which is
+    otherwise in a group of its own."""
+    unknown, token_to_group = tokenizer.unk_token_id, embedding.token_to_group
+    return unknown is not None and int((token_to_group == token_to_group[unknown]).sum()) > 1
 
 
 def _has_head(files: ModelFiles) -> bool:

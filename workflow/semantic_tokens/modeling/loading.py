@@ -33,7 +33,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from semantic_tokens.embeddings.matrix import load_embeddings
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, quoted
 from semantic_tokens.files import atomic_folder, copy_files, read_json, reading, write_json
 from semantic_tokens.grouping.groups import Groups, ungrouped
 from semantic_tokens.modeling.embedding import (
@@ -42,6 +42,7 @@ from semantic_tokens.modeling.embedding import (
     use_semantic_tokens,
 )
 from semantic_tokens.modeling.encoders import (
+    MODEL_TYPE,
     damaged,
     open_config,
     trusts_remote_code,
@@ -59,7 +60,6 @@ HEADS: dict[str, Any] = {
     "question_answering": AutoModelForQuestionAnswering,
     "sequence_classification": AutoModelForSequenceClassification,
 }
-MODEL_TYPE = "semantic_tokens"
 WEIGHTS = "model.safetensors"
 TOKEN_TO_GROUP = "token_to_group"
 #: transformers' class -> the class in remote_code.py that opens our folder.
@@ -183,8 +183,7 @@ def load_model(
     except InputError:
         raise
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        said = " ".join(str(error).split())[:400]
-        raise InputError(f"{files.folder} cannot be opened as {head} ({said})") from error
+        raise InputError(f"{files.folder} cannot be opened as {head} ({quoted(error)})") from error
     use_semantic_tokens(model, groups.token_to_group, groups.weight, groups.member_weight)
     return model
 

@@ -1,5 +1,6 @@
 """The model card of a semantic-token model, and publishing it on the hub."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ _TEMPLATE = """---
 # {{ title }}
 
 {{ base_model }} over **semantic tokens**: its {{ subwords }} subwords share {{ groups }} embeddings
-(a grouping ratio of {{ ratio }}). The tokenizer is the original one.
+(a grouping ratio of {{ ratio }}). {{ tokenizer }}
 
 ```python
 from transformers import AutoModel, AutoTokenizer
@@ -46,6 +47,8 @@ Subword-Level Semantic Concepts?" (Zhang et al.), in the implementation of the p
 `semantic-tokens`.
 """
 
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+
 
 @dataclass(frozen=True)
 class CardContent:
@@ -58,6 +61,8 @@ class CardContent:
         subwords, groups: |V| and |V'|.
         steps: the operations that made the model, with their settings.
         scores: task, metric and score, if they are known.
+        kept: what was kept of the original model, such as ``2 layers``; empty for all of it.
+        first_k: whether the tokenizer has only the first subwords.
     """
 
     name: str
@@ -67,23 +72,30 @@ class CardContent:
     groups: int
     steps: Mapping[str, Any]
     scores: Sequence[tuple[str, str, str]] = field(default_factory=tuple)
+    kept: str = ""
+    first_k: bool = False
 
 
 def write_card(content: CardContent, folder: str | Path) -> None:
     """Write ``README.md`` as a model card of the hub."""
     base_model = content.base_model
     data = ModelCardData(
-        base_model=base_model if base_model.count("/") == 1 and base_model[0] not in "./" else None,
+        base_model=base_model if _HUB_NAME.fullmatch(base_model) else None,
         library_name="transformers",
         tags=["semantic-tokens", "multilingual"],
     )
     at = f" at revision `{content.revision}`" if content.revision else ""
+    described = f"{base_model} ({content.kept})" if content.kept else base_model
+    tokenizer = "The tokenizer is the original one."
+    if content.first_k:
+        tokenizer = "The tokenizer has only the first subwords, and splits all words into these."
     card = ModelCard.from_template(
         data,
         template_str=_TEMPLATE,
-        title=f"{content.name}: semantic tokens of {base_model}",
+        title=f"{content.name}: semantic tokens of {described}",
         name=content.name,
-        base_model=f"`{base_model}`{at}",
+        base_model=f"`{described}`{at}",
+        tokenizer=tokenizer,
         subwords=f"{content.subwords:,}",
         groups=f"{content.groups:,}",
         ratio=f"{content.groups / content.subwords:.3g}",

@@ -45,7 +45,7 @@ class PairClassification(Task):
     ) -> None:
         self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
         everything = read_table(tokenized / "train.parquet")
-        self.names = sorted({row["label"] for row in everything})
+        self.labels = self.names = sorted({row["label"] for row in everything})
         self.pooling = pooling
         self.rows = of_languages(everything, languages)
         self.test = read_table(tokenized / f"{evaluation_split}.parquet")

@@ -120,6 +120,7 @@ def fine_tune(
     evaluation_batch_size: int = 64,
     predictions: Predictions | None = None,
     keep_model: str | Path | None = None,
+    tokenizer: str | Path | None = None,
     identity: Any = None,
     description: str = "fine-tuning",
 ) -> tuple[dict[str, Any], list[ScoredItem]]:
@@ -131,6 +132,7 @@ def fine_tune(
             embeddings are trained.
         predictions: if given, the predictions for all test items are added to it.
         keep_model: a folder for the trained model, as a plain checkpoint; None keeps no model.
+        tokenizer: the ``tokenizer.json`` to copy into ``keep_model``.
         identity: what decides the training and the evaluation in addition to these arguments; an
             interrupted run with another identity starts from the beginning.
 
@@ -193,8 +195,9 @@ def fine_tune(
     if not items:
         raise InputError(f"{description}: the test split is empty; fix the dataset")
     if keep_model is not None:
+        assert tokenizer is not None
         embedding.restore()
-        save_plain(model, keep_model)
+        save_plain(model, Path(tokenizer).parent, keep_model, task.labels)
     scores = score_record(task.metric, items)
     languages = len(scores["by_language"])
     log.info("%s: %s %.4f over %d languages", description, task.metric, scores["value"], languages)
@@ -244,6 +247,7 @@ def fine_tune_from_files(
         ],
         token_ids=token_ids_in(tables, frame),
         predictions=predictions if keep_predictions else None,
+        tokenizer=task_arguments["tokenizer"],
         **training,
     )
     return scores, items, predictions

@@ -29,6 +29,7 @@ class Task(Protocol):
     Attributes:
         metric: the name of the score.
         lengths: the number of tokens of every training example, for batches of similar length.
+        labels: the names of the classes, in the order of the model's outputs; empty without classes.
         couples_examples: whether the loss of an example depends on the others of its batch, so that
             the batch must not be split into micro-batches. With several processes, each calls the
             loss, which divides the encoding among them.
@@ -40,6 +41,7 @@ class Task(Protocol):
 
     metric: str
     lengths: Sequence[int]
+    labels: Sequence[str] = ()
     couples_examples: bool = False
     device_batch_size: int | None = None
     seed: int = 0

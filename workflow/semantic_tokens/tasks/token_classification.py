@@ -44,7 +44,7 @@ class TokenClassification(Task):
         self.test = read_table(tokenized / f"{evaluation_split}.parquet")
         # The tags of all training data, so that zero-shot models have the same labels.
         everything = read_table(tokenized / "train.parquet")
-        self.tags = sorted({tag for row in everything for tag in row["tags"]})
+        self.labels = self.tags = sorted({tag for row in everything for tag in row["tags"]})
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, quoted
 from semantic_tokens.files import read_json
 from semantic_tokens.text_files import check_utf8, json_document
 
@@ -64,7 +64,14 @@ def open_tokenizer(
             f"the tokenizer of {source} ({type(tokenizer).__name__}) has no fast version, which "
             "reports the positions of subwords in the text; use another backbone"
         )
-    return _wrapped(tokenizer.backend_tokenizer, tokenizer, _added_mask(tokenizer, folder))
+    added_mask = _added_mask(tokenizer, folder)
+    try:
+        return _wrapped(tokenizer.backend_tokenizer, tokenizer, added_mask)
+    except Exception as error:  # the library raises a bare Exception
+        raise InputError(
+            f"the tokenizer of {source} ({type(tokenizer).__name__}) cannot be saved as a "
+            f"tokenizer.json ({quoted(error)}); use another backbone"
+        ) from error
 
 
 def _added_mask(tokenizer: Any, folder: Path) -> str | None:
@@ -99,7 +106,12 @@ def _reason(folder: Path, error: Exception) -> str:
         _check_vocabulary_files(folder)
     except InputError as broken:
         return str(broken)
-    said = " ".join(str(error).split())[:300]
+    said = quoted(error)
+    if isinstance(error, ImportError):
+        return (
+            f"the tokenizer of {folder} needs a package that is not installed ({said}); install it "
+            "into .venv, or use another backbone"
+        )
     lacks = "" if (folder / "tokenizer.json").is_file() else "there is no tokenizer.json; "
     return (
         f"the tokenizer of {folder} cannot be opened ({lacks}{said}); save one there with "
@@ -139,9 +151,10 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
 
 
 def _wrapped(backend: Tokenizer, like: Any, removed: str | None = None) -> PreTrainedTokenizerFast:
-    """A fast tokenizer with the special tokens of another tokenizer, except one."""
+    """A fast tokenizer with the special tokens (except one), the inputs and the limit of another
+    tokenizer."""
     by_text = {token.content: token for token in like.added_tokens_decoder.values()}
-    special = {
+    special: dict[str, Any] = {
         name: by_text.get(str(token), token)
         for name, token in like.special_tokens_map.items()
         if str(token) != removed
@@ -153,9 +166,20 @@ def _wrapped(backend: Tokenizer, like: Any, removed: str | None = None) -> PreTr
         backend = Tokenizer.from_str(json.dumps(data, ensure_ascii=False))
     if "unk_token" not in special and (unknown := _unknown_of_model(backend)) is not None:
         special["unk_token"] = unknown
+    named = {removed, *map(str, special.values())}
+    extra = [token for token in like.all_special_tokens if token not in named]
+    if extra:
+        special["extra_special_tokens"] = extra
+    if like.model_input_names != PreTrainedTokenizerFast.model_input_names:
+        special["model_input_names"] = like.model_input_names
     backend.no_truncation()
     backend.no_padding()
-    return PreTrainedTokenizerFast(tokenizer_object=backend, padding_side="right", **special)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        padding_side="right",
+        model_max_length=like.model_max_length,
+        **special,
+    )
 
 
 def _unknown_of_model(backend: Tokenizer) -> str | None:
@@ -336,12 +360,21 @@ def truncate_tokenizer(
     covers becomes unknown, depending on the family: only these characters with Unigram, and the
     entire word with WordPiece. mBERT learned its ``##`` characters late (the first has id 10,107),
     so with its first 5%, most words are unknown.
+
+    Raises:
+        InputError: the id of an added token would change.
     """
     kept = set(kept_ids) | set(special_ids(tokenizer))
     data = json.loads(tokenizer.backend_tokenizer.to_str())
     model = data["model"]
     data["added_tokens"] = [token for token in data["added_tokens"] if token["id"] in kept]
+    # The library gives a new id to an added token that the model's vocabulary lacks.
+    added = {token["content"]: token["id"] for token in data["added_tokens"]}
     if model["type"] == "Unigram":
+        after = range(len(model["vocab"]), max(added.values(), default=-1) + 1)
+        lowest = min(score for _, score in model["vocab"])
+        texts = {i: token for token, i in added.items()}
+        model["vocab"] += [[texts.get(i, _DROPPED.format(i)), lowest] for i in after]
         # The id of a Unigram piece is its position in the list. Removed pieces stay in the list
         # with a name that never occurs in text. They keep their scores, because the lowest score
         # determines the score of the unknown token.
@@ -350,14 +383,21 @@ def truncate_tokenizer(
             for i, (piece, score) in enumerate(model["vocab"])
         ]
     else:
-        model["vocab"] = {t: i for t, i in model["vocab"].items() if i in kept}
+        model["vocab"] = {t: i for t, i in model["vocab"].items() if i in kept} | added
     if model["type"] == "BPE":
         model["merges"] = [
             merge
             for merge in model["merges"]
             if _product(merge, model) in model["vocab"] and set(merge) <= model["vocab"].keys()
         ]
-    return _wrapped(Tokenizer.from_str(json.dumps(data, ensure_ascii=False)), tokenizer)
+    truncated = _wrapped(Tokenizer.from_str(json.dumps(data, ensure_ascii=False)), tokenizer)
+    ids = truncated.get_vocab()
+    if moved := [token for token, i in added.items() if ids.get(token) != i]:
+        raise InputError(
+            f"First-k would change the id of the added token {moved[0]!r}; leave First-k out for "
+            "this backbone"
+        )
+    return truncated
 
 
 def unigram_tokenizer(pieces: Sequence[tuple[str, float]]) -> PreTrainedTokenizerFast:
