@@ -45,18 +45,18 @@ class PairClassification(Task):
     ) -> None:
         self.pad_id = SpecialTokens.of(load_tokenizer(tokenizer)).pad
         everything = read_table(tokenized / "train.parquet")
-        self.labels = self.names = sorted({row["label"] for row in everything})
+        self.labels = sorted({row["label"] for row in everything})
         self.pooling = pooling
         self.rows = of_languages(everything, languages)
         self.test = read_table(tokenized / f"{evaluation_split}.parquet")
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
-        return load_classifier(files, len(self.names), self.pooling, **options)
+        return load_classifier(files, len(self.labels), self.pooling, **options)
 
     def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         rows = [self.rows[i] for i in indices]
-        labels = torch.tensor([self.names.index(row["label"]) for row in rows])
+        labels = torch.tensor([self.labels.index(row["label"]) for row in rows])
         return pair_inputs(rows, self.pad_id) | {"labels": labels}
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -80,10 +80,10 @@ class PairClassification(Task):
             "classifying",
         ):
             row = self.test[index]
-            label = self.names[int(logits.argmax())]
+            label = self.labels[int(logits.argmax())]
             is_right = label == row["label"]
             if predictions is not None:
-                logit_of = dict(zip(self.names, logits.tolist(), strict=True))
+                logit_of = dict(zip(self.labels, logits.tolist(), strict=True))
                 predictions[row["id"]] = {"label": label, "gold": row["label"], "logits": logit_of}
             items.append(ScoredItem(row["id"], row["language"], float(is_right), 1.0))
         return items

@@ -44,15 +44,15 @@ class TokenClassification(Task):
         self.test = read_table(tokenized / f"{evaluation_split}.parquet")
         # The tags of all training data, so that zero-shot models have the same labels.
         everything = read_table(tokenized / "train.parquet")
-        self.labels = self.tags = sorted({tag for row in everything for tag in row["tags"]})
+        self.labels = sorted({tag for row in everything for tag in row["tags"]})
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:
-        return load_model("token_classification", files, labels=len(self.tags), **options)
+        return load_model("token_classification", files, labels=len(self.labels), **options)
 
     def collate(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         rows = [self.rows[i] for i in indices]
-        label_of = {tag: label for label, tag in enumerate(self.tags)}
+        label_of = {tag: label for label, tag in enumerate(self.labels)}
         labels = [[-100] * len(row["input_ids"]) for row in rows]
         for row, target in zip(rows, labels, strict=True):
             for start, tag in zip(row["word_starts"], row["tags"], strict=True):
@@ -83,7 +83,7 @@ class TokenClassification(Task):
         ):
             row, best = self.test[index], logits.argmax(axis=-1)
             # A word without a remaining subword is not an entity.
-            tags = [self.tags[best[start]] if start >= 0 else "O" for start in row["word_starts"]]
+            tags = [self.labels[best[start]] if start >= 0 else "O" for start in row["word_starts"]]
             if predictions is not None:
                 predictions[row["id"]] = {"tags": tags, "gold": row["tags"]}
             items.append(ScoredItem(row["id"], row["language"], *entity_counts(row["tags"], tags)))
