@@ -13,8 +13,8 @@ from semantic_tokens.tasks.scored_items import ScoredItem
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 #: The tasks of the published table's columns.
 TASKS = ("ner", "qa", "nli", "rerank", "retrieval")
-#: The tasks of the columns of the table of a second training.
-TRAINED_TWICE = ("ner", "nli", "rerank", "retrieval")
+#: The tasks of the columns of the table of further trainings.
+TRAINED_AGAIN = ("ner", "nli", "rerank", "retrieval")
 #: A score with its interval: ``.656 (.638–.673)``, in which ° marks a score at chance.
 PRINTED = re.compile(r"([\d.]+)°? \(([\d.]+)–([\d.]+)\)")
 
@@ -24,9 +24,10 @@ def published() -> dict[tuple[str, str], tuple[str, ...]]:
     return _cells(TASKS, PRINTED)
 
 
-def published_twice() -> dict[tuple[str, str], tuple[str, ...]]:
-    """Model and task -> the printed scores of both trainings."""
-    return _cells(TRAINED_TWICE, re.compile(r"([\d.]+), ([\d.]+)"))
+def published_again() -> dict[tuple[str, str], tuple[str, ...]]:
+    """Model and task -> the printed scores of all trainings."""
+    found = _cells(TRAINED_AGAIN, re.compile(r"([\d.]+(?:, [\d.]+)+)"))
+    return {key: tuple(cell.split(", ")) for key, (cell,) in found.items()}
 
 
 def _cells(
@@ -61,7 +62,7 @@ def _model(name: str, ratio: str) -> str | None:
 
 
 def published_items(training: int) -> pd.DataFrame:
-    """The scored test items of the first or second training."""
+    """The scored test items of a training, which are counted from 1."""
     items = pd.read_parquet(DOCS / "real_study_items.parquet").astype({"cluster": object})
     items["cluster"] = items["cluster"].where(items["cluster"].notna(), None)
     return items[items["training"] == training]
@@ -86,14 +87,19 @@ def test_published_scores_follow_from_their_items() -> None:
                 assert rounds_to(value, text), (task, model, text, value)
 
 
-def test_published_scores_of_the_second_training_follow_from_their_items() -> None:
-    first, second = published(), published_twice()
-    assert len(second) == 15 * len(TRAINED_TWICE)
-    points = published_items(2).groupby(["task", "model", "language"], observed=True)[
-        ["earned", "possible"]
-    ]
-    by_language = points.sum()
-    values = (by_language["earned"] / by_language["possible"]).groupby(["task", "model"]).mean()
-    for (model, task), (once, again) in second.items():
+def test_published_scores_of_further_trainings_follow_from_their_items() -> None:
+    first, all_trainings = published(), published_again()
+    assert len(all_trainings) == 15 * len(TRAINED_AGAIN)
+    values = {training: scores_of(published_items(training)) for training in (2, 3)}
+    for (model, task), (once, *again) in all_trainings.items():
         assert once == first[model, task][0]
-        assert rounds_to(values[task, model], again), (task, model)
+        assert len(again) == (2 if task == "rerank" else 1)
+        for training, text in enumerate(again, start=2):
+            assert rounds_to(values[training][task, model], text), (task, model, training)
+
+
+def scores_of(items: pd.DataFrame) -> pd.Series:
+    """Task and model -> the mean of the scores of the languages."""
+    points = items.groupby(["task", "model", "language"], observed=True)[["earned", "possible"]]
+    by_language = points.sum()
+    return (by_language["earned"] / by_language["possible"]).groupby(["task", "model"]).mean()
