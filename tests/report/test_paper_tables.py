@@ -211,18 +211,23 @@ def test_the_page_of_table4_describes_its_score(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "0.4000,0.5000,0.2500,0.7500" in csv.read_text(encoding="utf-8")
     text = page.read_text(encoding="utf-8")
-    assert " of nli in zho, trained on eng, without" in text and "90% interval" in text
+    assert " of nli in zho, trained on eng. The coverage" in text and "90% interval" in text
     assert "40.0%" in text
 
 
-def test_groupings_have_readable_names() -> None:
-    groupings = {
-        "kmeans-cosine-0.4": "K-Means",
-        "firstk-0.1": "First-k",
-        "lexicon-a+b": "lexicon: a + b",
+def test_recipes_have_readable_names() -> None:
+    names = {
+        Recipe("mbert"): "oracle",
+        Recipe("mbert", grouping="kmeans-cosine-0.4"): "K-Means",
+        Recipe("mbert", grouping="firstk-0.1"): "First-k",
+        Recipe("mbert", grouping="lexicon-a+b"): "lexicon: a + b",
+        Recipe("mbert", "clsa-a+b"): "oracle, aligned by a + b",
+        Recipe("mbert", "clsa-a", "d8", "random-0.4", "mlm"): (
+            "random groups, aligned by a, 8 dimensions, pretrained"
+        ),
     }
-    for grouping, name in groupings.items():
-        assert method_name(Recipe("mbert", grouping=grouping)) == name
+    for recipe, name in names.items():
+        assert method_name(recipe) == name
 
 
 def test_ratio_is_read_from_the_groups_file(tmp_path: Path) -> None:

@@ -98,25 +98,34 @@ def write_table4(
         f"Grouping by lexicon compared with K-Means: {title}",
         [
             f"{METRIC_NAMES[metric]} of {shown.task} {where}, trained on "
-            f"{', '.join(sorted(set(trainings)))}, without alignment or continual pretraining. The "
-            "coverage of a lexicon determines its ratio. Low and high are the limits of the "
-            f"{confidence:.0%} interval, from a bootstrap over the test items. above_chance is "
-            "yes if the entire interval of the difference to chance is above zero."
+            f"{', '.join(sorted(set(trainings)))}. The coverage of a lexicon determines its ratio. "
+            f"Low and high are the limits of the {confidence:.0%} interval, from a bootstrap over the "
+            "test items. above_chance is yes if the entire interval of the difference to chance is above zero."
         ],
         [Section(table, formats=formats | {"ratio": ".1%"})],
     )
 
 
 def method_name(recipe: Recipe) -> str:
-    """A grouping in words.
+    """A grouping in words, and what else made the model; the paper's rows have only a grouping.
 
-    >>> method_name(Recipe("mbert", "unaligned", "dfull", "lexicon-muse+panlex", "asis"))
-    'lexicon: muse + panlex'
+    >>> method_name(Recipe("mbert", "unaligned", "dfull", "lexicon-muse+panlex", "mlm"))
+    'lexicon: muse + panlex, pretrained'
     """
     if recipe.grouping_method == "lexicon":
-        return f"lexicon: {' + '.join(lexicons_of(recipe.grouping))}"
-    name = METHOD_NAMES[recipe.grouping_without_ratio]
-    return "oracle" if name == "ungrouped" else name
+        name = f"lexicon: {' + '.join(lexicons_of(recipe.grouping))}"
+    elif recipe.grouping_method == "ungrouped":
+        name = "oracle"
+    else:
+        name = METHOD_NAMES[recipe.grouping_without_ratio]
+    parts = [name]
+    if recipe.is_aligned:
+        parts.append(f"aligned by {' + '.join(recipe.alignment_lexicons)}")
+    if recipe.dimension_number is not None:
+        parts.append(f"{recipe.dimension_number} dimensions")
+    if recipe.is_pretrained:
+        parts.append("pretrained")
+    return ", ".join(parts)
 
 
 def ratio_of_file(path: str | Path) -> float:
