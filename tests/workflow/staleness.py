@@ -507,7 +507,8 @@ MODULES: dict[str, Line] = {
     "report.templates": Line(PAGES),
     "text_files": Line(CORPORA | NAMES | PASSAGES | BACKBONES | {"read_lexicon"}),
     **dict.fromkeys(
-        ("data.datasets", "data.datasets.canonical", "data.datasets.conll", "data.datasets.hf", "data.datasets.hub",
+        ("data.datasets", "data.datasets.canonical", "data.datasets.conll", "data.datasets.hf",
+         "data.datasets.hf.ranking", "data.datasets.hf.rows", "data.datasets.hf.splits", "data.datasets.hub",
          "data.datasets.jsonl", "data.datasets.masakhaner", "data.datasets.miracl", "data.datasets.msmarco",
          "data.datasets.sources", "data.datasets.splitting", "data.datasets.squad", "data.datasets.xnli"),
         Line(NAMES | PASSAGES, only={"task": ["ner", "retrieval"]})),
