@@ -483,7 +483,7 @@ MODULES: dict[str, Line] = {
     "study.recipe": Line(NOTHING),
     # names and seeds of runs, which are in paths and parameters
     "study.replicates": Line(SHOWN | {"table4", "held_out"}),
-    "reuse": Line(NOTHING),
+    **dict.fromkeys(("reuse", "modeling.grouped_checkpoint"), Line(NOTHING)),
     "study.code": Line(NOTHING),
     "study.experiments": Line(NOTHING),
     # its effect is visible in paths

@@ -7,20 +7,13 @@ Only the rows of the word embeddings change: they become the embeddings of their
 
 import json
 import logging
-import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-import torch
-from safetensors.torch import save_file
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.data.lexicons.published import table
@@ -45,25 +38,27 @@ from semantic_tokens.grouping.kmeans import Metric, kmeans_groups
 from semantic_tokens.grouping.lexicon_components import lexicon_groups
 from semantic_tokens.modeling.checkpoint_files import (
     check_shapes,
-    metadata,
-    read_tensors,
-    same_parameter,
     tensor_shapes,
     weight_files,
 )
-from semantic_tokens.modeling.embedding import group_means
 from semantic_tokens.modeling.encoders import (
     check_head,
     check_vocabulary,
     empty_model,
     open_config,
     trusts_remote_code,
-    vocabulary_parameters,
 )
 from semantic_tokens.modeling.export import export_with_card
+from semantic_tokens.modeling.grouped_checkpoint import (
+    NOT_FETCHED,
+    PICKLES,
+    copy_all_but_weights,
+    real_path,
+    word_embeddings,
+    write_grouped_weights,
+)
 from semantic_tokens.modeling.loading import ModelFiles, is_semantic_token_model
 from semantic_tokens.modeling.model_card import CardContent, check_push, push, write_card
-from semantic_tokens.modeling.vocabulary_layers import embedding_name
 from semantic_tokens.tokenization.vocabulary import (
     ids_without_subword,
     open_tokenizer,
@@ -82,18 +77,6 @@ Pairs = TypeVar("Pairs", TranslationPairs, np.ndarray)
 GROUPS = "semantic_tokens.safetensors"
 MEMBERS = "semantic_tokens.tsv"
 ORIGIN = "semantic_tokens.json"
-# Complete weights in any format, and the state of a training. They are not copied, since they would
-# still be the original weights. Other files are further layers, such as colbert_linear.pt.
-_PICKLES = "pytorch_model*.bin"
-_OTHER_WEIGHTS = (
-    *(_PICKLES, "pytorch_model*.pt", "model*.bin", "model*.pt", "model*.pth", "consolidated*"),
-    *("*.h5", "*.msgpack", "*.ot", "*.ckpt", "*.onnx", "*.gguf", "*.tflite", "*.mlmodel"),
-    *("optimizer.*", "scheduler.pt", "scaler.pt", "rng_state*.pth", "training_args.bin"),
-)
-_OTHER_FORMS = ("onnx", "openvino", "coreml")
-_ADAPTER = ("adapter_config.json", "adapter_model.*")
-# Files that are not fetched from the hub. Subfolders of a checkpoint belong to other modules.
-_IGNORED = (*_OTHER_WEIGHTS, *(f"{form}/*" for form in _OTHER_FORMS))
 
 _LARGEST_SEED = 2**32 - 1  # every library takes it
 
@@ -175,7 +158,7 @@ def semantic_version(
     shapes = tensor_shapes(files)
     check_shapes(shapes, empty, source)
     check_head(shapes, empty, source)
-    embeddings = _embeddings(files, empty, subwords)
+    embeddings = word_embeddings(files, empty, subwords)
     if dimension is not None and not 1 <= dimension <= embeddings.shape[1]:
         raise InputError(
             f"dimension {dimension} is outside 1..{embeddings.shape[1]}, what {model} has"
@@ -222,8 +205,8 @@ def semantic_version(
         "cluster_unused": cluster_unused,
     }
     with writing_output(target), atomic_folder(target) as made:
-        _copy_all_but_weights(source, made, target, files)
-        _write_weights(files, made, empty, groups)
+        copy_all_but_weights(source, made, target, files)
+        write_grouped_weights(files, made, empty, groups)
         groups.save(made / GROUPS)
         _write_members(groups, tokenizer, made / MEMBERS)
         write_json(steps, made / ORIGIN)
@@ -335,16 +318,11 @@ def _check_nothing_read_is_in(target: Path, paths: Iterable[Path]) -> None:
         source = path.resolve()
         links = (link for link in source.rglob("*") if link.is_symlink())
         for read in [source, *(link for link in links if not link.is_relative_to(target))]:
-            if _real(read).is_relative_to(target):
+            if real_path(read).is_relative_to(target):
                 raise InputError(
-                    f"the output {target} contains {_real(read)}, which this command reads; name "
+                    f"the output {target} contains {real_path(read)}, which this command reads; name "
                     "another folder"
                 )
-
-
-def _real(path: Path) -> Path:
-    """A path with links resolved. Unlike :meth:`Path.resolve`, it accepts a link to itself."""
-    return Path(os.path.realpath(path))
 
 
 def _found(model: str | Path, revision: str | None, convert_pickle: bool) -> Path:
@@ -369,7 +347,7 @@ def _from_hub(name: str, revision: str | None, convert_pickle: bool) -> Path:
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    ignored = [pattern for pattern in _IGNORED if not (convert_pickle and pattern == _PICKLES)]
+    ignored = [pattern for pattern in NOT_FETCHED if not (convert_pickle and pattern == PICKLES)]
     cache = Path(HF_HUB_CACHE)
     try:
         with full_disk_as_input_error(
@@ -420,24 +398,6 @@ def _check_exportable(files: ModelFiles) -> None:
         )
 
 
-def _embeddings(files: Sequence[Path], empty: PreTrainedModel, subwords: int) -> torch.Tensor:
-    """[V, D] float32, of a checkpoint that :func:`check_shapes` accepts."""
-    name = embedding_name(empty)
-    file, values = next(
-        (file, tensors[found][:subwords].float())
-        for file in files
-        for tensors in [read_tensors(file)]
-        for found in same_parameter(tensors, name, empty)
-    )
-    bad = (~values.isfinite()).any(dim=1).nonzero().flatten().tolist()
-    if bad:
-        raise InputError(
-            f"{file} has a number that is not finite in the embedding of subword {bad[0]} "
-            f"(and in {len(bad) - 1} others); get the checkpoint again"
-        )
-    return values
-
-
 def _pairs(
     paired: Callable[[list[Entry], Callable[[str], int | None]], Pairs],
     tokenizer: PreTrainedTokenizerFast,
@@ -451,104 +411,6 @@ def _pairs(
             "this model, in two languages; name other lexicons"
         )
     return pairs
-
-
-def _copy_all_but_weights(source: Path, made: Path, target: Path, weights: Sequence[Path]) -> None:
-    """Copy the configuration, the tokenizer, and other files of the model, such as the additional
-    layers of sentence-transformers. A ``target`` within ``source``, and links that lead nowhere,
-    are not copied."""
-    read = {file.name for file in weights}
-    other = (*_OTHER_WEIGHTS, "model*.safetensors", "*.bin.index.json", *_OTHER_FORMS, *_ADAPTER)
-
-    def ignored(folder: str, names: list[str]) -> set[str]:
-        found = set(shutil.ignore_patterns(".*")(folder, names))
-        if Path(folder) == source:
-            left_out = set(shutil.ignore_patterns(*other)(folder, names)) - read
-            if left_out:
-                log.info("left out: %s", ", ".join(sorted(left_out)))
-            found |= {*left_out, *read, "README.md"}
-        paths = {name: Path(folder, name) for name in names}
-        return found | {
-            name
-            for name, path in paths.items()
-            if _real(path) == target or not os.path.exists(path)
-        }
-
-    mode = made.stat().st_mode
-    shutil.copytree(source, made, ignore=ignored, dirs_exist_ok=True)
-    made.chmod(mode)  # the source may be read-only
-
-
-def _write_weights(
-    files: Sequence[Path], made: Path, empty: PreTrainedModel, groups: Groups
-) -> None:
-    """Write a checkpoint's files. Tensors with one row or value per subword get the values of the
-    groups; all other tensors do not change."""
-    kinds = _kinds(files, empty)
-    for number, file in enumerate(files):
-        tensors = read_tensors(file)
-        for parameter, kind in kinds.items():
-            for name in same_parameter(tensors, parameter, empty):
-                tensors[name] = _grouped(tensors[name], kind, groups)
-        name = file.name
-        if file.suffix != ".safetensors":
-            name = "model.safetensors" if len(files) == 1 else _shard_name(number, len(files))
-            # A pickle may have tied and transposed tensors, which safetensors refuses.
-            tensors = {key: tensor.clone().contiguous() for key, tensor in tensors.items()}
-        with atomic_file(made / name) as partial:
-            save_file(tensors, partial, metadata=metadata(file))
-    if files[0].suffix != ".safetensors" and len(files) > 1:
-        _write_index(made)
-
-
-def _kinds(files: Sequence[Path], empty: PreTrainedModel) -> dict[str, str]:
-    """:func:`vocabulary_parameters` of a checkpoint. If its decoder differs from its embedding,
-    transformers does not tie them, whatever the configuration says."""
-    kinds = vocabulary_parameters(empty)
-    tied = [parameter for parameter, kind in kinds.items() if kind == "embedding"]
-    found = {
-        parameter: tensors[name]
-        for file in files
-        for tensors in [read_tensors(file)]
-        for parameter in tied
-        for name in same_parameter(tensors, parameter, empty)
-    }
-    embedding = found[embedding_name(empty)]
-    differing = [name for name, values in found.items() if not torch.equal(values, embedding)]
-    return kinds | dict.fromkeys(differing, "decoder")
-
-
-def _grouped(values: torch.Tensor, kind: str, groups: Groups) -> torch.Tensor:
-    """A tensor over subwords, with the values of their groups. Padding rows do not change."""
-    token_to_group = groups.token_to_group
-    new = values.clone()
-    if kind == "embedding":
-        columns = groups.weight.shape[1]
-        new[: len(token_to_group)] = 0
-        rows = groups.weight[token_to_group].to(values.dtype)
-        new[: len(token_to_group), :columns] = rows
-        return new
-    members = values[: len(token_to_group)].float()
-    means = group_means(members, token_to_group, groups.member_weight)
-    new[: len(token_to_group)] = means[token_to_group].to(values.dtype)
-    return new
-
-
-def _shard_name(number: int, count: int) -> str:
-    return f"model-{number + 1:05d}-of-{count:05d}.safetensors"
-
-
-def _write_index(made: Path) -> None:
-    """Write the index of converted shards."""
-    weight_map, size = {}, 0
-    for file in sorted(made.glob("model-*.safetensors")):
-        for name, tensor in read_tensors(file).items():
-            weight_map[name] = file.name
-            size += tensor.nbytes
-    write_json(
-        {"metadata": {"total_size": size}, "weight_map": weight_map},
-        made / "model.safetensors.index.json",
-    )
 
 
 def _write_members(groups: Groups, tokenizer: PreTrainedTokenizerFast, path: Path) -> None:
