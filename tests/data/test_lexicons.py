@@ -14,7 +14,6 @@ from semantic_tokens.data.lexicons import read_source
 from semantic_tokens.data.lexicons.entry import Entry
 from semantic_tokens.data.lexicons.table import (
     HEADER,
-    by_concept,
     is_held_out,
     read_lexicon,
     write_lexicon,
@@ -41,6 +40,14 @@ def words(entries: list[Entry], concept: str) -> dict[str, list[str]]:
         if entry.concept == concept:
             found.setdefault(entry.language, []).append(entry.word)
     return found
+
+
+def by_concept(entries: list[Entry]) -> dict[str, list[Entry]]:
+    """The entries of every concept, in order."""
+    concepts: dict[str, list[Entry]] = {}
+    for entry in entries:
+        concepts.setdefault(entry.concept, []).append(entry)
+    return concepts
 
 
 # Words from packages

@@ -1,7 +1,9 @@
 """The explorer: the content of its page, and its results compared with the library and numpy."""
 
+import base64
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,6 @@ from semantic_tokens.report.explorer.packing import (
     sense_columns,
     similarities,
     smallest,
-    unpack,
 )
 from semantic_tokens.report.explorer.page import write_page
 from semantic_tokens.report.explorer.patterns import UnknownSyntax, javascript_pattern
@@ -365,6 +366,14 @@ def tab(tabs: dict[str, Any]) -> Iterator[Any]:
 
 
 # Content of the page
+
+
+def unpack(name: str, text: str) -> Any:
+    """The inverse of :func:`pack`; bytes become an array of uint8."""
+    raw = zlib.decompress(base64.b64decode(text))
+    if name == "JSON":
+        return json.loads(raw)
+    return np.frombuffer(raw, dtype=np.dtype(name.removesuffix("Array").lower()))
 
 
 @pytest.mark.parametrize(

@@ -76,14 +76,6 @@ def read_lexicon(path: str | Path) -> list[Entry]:
     return entries
 
 
-def by_concept(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """The entries of every concept, in order."""
-    concepts: dict[str, list[Entry]] = {}
-    for entry in entries:
-        concepts.setdefault(entry.concept, []).append(entry)
-    return concepts
-
-
 def is_held_out(concept: str, fraction: float) -> bool:
     """Whether a concept is held out of alignment, for measurements.
 

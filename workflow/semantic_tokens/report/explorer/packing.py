@@ -126,11 +126,3 @@ def pack(content: bytes | np.ndarray | Any) -> tuple[str, str]:
         name = "JSON"
         raw = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     return name, base64.b64encode(zlib.compress(raw)).decode("ascii")
-
-
-def unpack(name: str, text: str) -> Any:
-    """The inverse of :func:`pack`; bytes become an array of uint8."""
-    raw = zlib.decompress(base64.b64decode(text))
-    if name == "JSON":
-        return json.loads(raw)
-    return np.frombuffer(raw, dtype=np.dtype(name.removesuffix("Array").lower()))
