@@ -93,13 +93,13 @@ def test_published_scores_of_further_trainings_follow_from_their_items() -> None
     values = {training: scores_of(published_items(training)) for training in (2, 3)}
     for (model, task), (once, *again) in all_trainings.items():
         assert once == first[model, task][0]
-        assert len(again) == (1 if task == "ner" else 2)
+        assert len(again) == 2
         for training, text in enumerate(again, start=2):
             assert rounds_to(values[training][task, model], text), (task, model, training)
 
 
 def test_published_means_of_all_trainings_follow_from_their_items() -> None:
-    printed, all_trainings = _cells(TRAINED_AGAIN, PRINTED), published_again()
+    printed = _cells(TRAINED_AGAIN, PRINTED)
     by_training = [published_items(training) for training in (1, 2, 3)]
     models = {model for model, _ in printed}
     assert len(printed) == 15 * len(TRAINED_AGAIN) and len(models) == 15
@@ -107,12 +107,12 @@ def test_published_means_of_all_trainings_follow_from_their_items() -> None:
         runs = {
             model: [
                 [ScoredItem(*row) for row in part[list(ScoredItem._fields)].values]
-                for items in by_training[: len(all_trainings[model, task])]
+                for items in by_training
                 for part in [items[(items["task"] == task) & (items["model"] == model)]]
             ]
             for model in sorted(models)
         }
-        scores = TaskScores(task, runs, Resampling(), replicates=len(next(iter(runs.values()))))
+        scores = TaskScores(task, runs, Resampling(), replicates=len(by_training))
         for model in models:
             texts = printed[model, task]
             for text, value in zip(texts, scores.estimate(model)[:3], strict=True):
