@@ -526,6 +526,24 @@ def test_tick_labels_do_not_overlap_and_prefer_the_first_curve():
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
+@pytest.mark.parametrize("number", [1, 2, 3, 5])
+def test_legends_overlap_nothing_and_are_in_the_figure(number: int):
+    shown = curves("figure3", ROWS).as_dict()
+    rows = [shown["oracle"], *(row for s in shown["series"] for row in s["experiments"])]
+    tasks = [replace(NER, name=f"ner{place}") for place in range(number)]
+    scores = even_scores(rows, [task.name for task in tasks], [1], lambda *_: {"eng": 0.5})
+    figure = draw_curves(shown, tasks, scores, {"a": 64})
+    figure.draw_without_rendering()
+    others = [axes.get_tightbbox() for axes in figure.axes]
+    others += [text.get_window_extent() for text in figure.texts]
+    assert all(axes.get_window_extent().height > 150 for axes in figure.axes)
+    assert len(figure.legends) == 2
+    for legend in figure.legends:
+        box = legend.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+        assert not any(box.overlaps(other) for other in others)
+
+
 def test_the_model_without_alignment_is_the_first_bar():
     rows = [
         row("figure11", f"a/{alignment}/dfull/kmeans-cosine-0.05/mlm")

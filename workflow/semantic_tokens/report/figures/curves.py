@@ -28,8 +28,8 @@ X_LABELS = {
     "parameters": "word-embedding parameters",
     "dimension": "word-embedding dimension $d$",
 }
-PANEL_WIDTH, PANEL_HEIGHT = 2.75, 2.8  # inches
-LEGEND_COLUMNS = 5
+PANEL_WIDTH, PANEL_HEIGHT, LEGEND_ROW = 2.75, 2.4, 0.2  # inches
+MOST_LEGEND_COLUMNS = 5
 BESIDE = (
     1.02  # the distance of points with the same x, as a ratio, so that their bars do not overlap
 )
@@ -66,6 +66,8 @@ def draw_curves(
             )
         _scale(axes, positions, shown["x"])
         axes.set_title(task_title(task))
+        # A label of the entire figure would be in the place of the legend below the panels.
+        axes.set_xlabel(X_LABELS[shown["x"]])
         shown_here = [experiment_name(row) for s in shown["series"] for row in s["experiments"]]
         draw_baselines(axes, scores[task.name], shown_here)
         if oracle is not None:
@@ -76,16 +78,16 @@ def draw_curves(
             if scores.is_above_chance(oracle, task.name):
                 chance = scores[task.name].draws("chance", experiment_name(oracle))
                 style.band_background(axes, best, float(chance[0]))
-    figure.supxlabel(X_LABELS[shown["x"]], fontsize=9)
     lines = _line_handles(shown, full_dimension)
     lines += baseline_handles([scores[task.name] for task in tasks])
     cells = [(row, task) for s in shown["series"] for row in s["experiments"] for task in tasks]
     if not all(scores.is_above_chance(row, task.name) for row, task in cells):
         lines.append(HOLLOW)
+    legend_rows = math.ceil(len(lines) / min(MOST_LEGEND_COLUMNS, len(tasks)))
     figure.legend(
         handles=lines,
         loc="outside upper center",
-        ncols=math.ceil(len(lines) / math.ceil(len(lines) / LEGEND_COLUMNS)),
+        ncols=math.ceil(len(lines) / legend_rows),
         fontsize=8.5,
         handlelength=3.5,  # long enough to show dashes
     )
@@ -94,14 +96,17 @@ def draw_curves(
             Patch(facecolor=colour, edgecolor="#999999", linewidth=0.5, label=name)
             for (_, colour), name in zip(style.BANDS, style.BAND_NAMES, strict=True)
         ]
-        title = "of the oracle:"
+        entries = [Patch(alpha=0, label="of the oracle:"), *bands]
+        columns = len(entries) if len(tasks) > 1 else 2
+        legend_rows += math.ceil(len(entries) / columns)
         figure.legend(
-            handles=[Patch(alpha=0, label=title), *bands],
+            handles=entries,
             loc="outside lower right",
-            ncols=5,
+            ncols=columns,
             fontsize=8,
             handlelength=1.4,
         )
+    figure.set_figheight(PANEL_HEIGHT + LEGEND_ROW * legend_rows)
     return figure
 
 
