@@ -16,6 +16,10 @@ from transformers import (
     BertForMaskedLM,
     BertForPreTraining,
     BertModel,
+    ConvBertConfig,
+    ConvBertModel,
+    FNetConfig,
+    FNetModel,
     FunnelConfig,
     LongformerConfig,
     PreTrainedTokenizerFast,
@@ -112,6 +116,22 @@ def published(request, tmp_path: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def test_an_encoder_that_reads_padding_has_a_warning(tmp_path: Path, caplog) -> None:
+    encoders = {
+        "bert": BertModel(BertConfig(vocab_size=16, **SIZE)),
+        "convbert": ConvBertModel(ConvBertConfig(vocab_size=16, embedding_size=16, **SIZE)),
+        "fnet": FNetModel(FNetConfig(vocab_size=16, **SIZE)),
+    }
+    for family, model in encoders.items():
+        model.save_pretrained(tmp_path / family)
+        wordpiece().save_pretrained(tmp_path / family)
+        caplog.clear()
+        spec = {"source": "checkpoint", "path": str(tmp_path / family)}
+        derive_backbone(spec, tmp_path / "derived" / family)
+        warned = f"{tmp_path / family}: its encoder ({family}) also reads padding" in caplog.text
+        assert warned == (family != "bert")
 
 
 def replace_by_pickle(folder: Path) -> Path:

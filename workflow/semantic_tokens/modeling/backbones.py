@@ -69,6 +69,9 @@ _PROVENANCE = (
     "trust_remote_code",
 )
 
+# The largest difference between the states of a text with and without padding, which rounding makes.
+_ROUNDING = 1e-3
+
 # The heads that the workflow trains.
 _TASK_HEADS = (
     AutoModelForQuestionAnswering,
@@ -348,7 +351,8 @@ def _write(
 
 
 def _check_reads_text(folder: Path, tokenizer: PreTrainedTokenizerFast, source: Path) -> None:
-    """Run the encoder of a new backbone on two short texts, as all later jobs do.
+    """Run the encoder of a new backbone on two short texts, as all later jobs do. The log has a
+    warning if the states of a text depend on its padding.
 
     Args:
         folder: the new files.
@@ -370,6 +374,8 @@ def _check_reads_text(folder: Path, tokenizer: PreTrainedTokenizerFast, source: 
         )
         with torch.inference_mode():
             states = model.eval()(input_ids=ids, attention_mask=mask).last_hidden_state
+            alone, all_ones = ids[:1, : len(first)], mask[:1, : len(first)]
+            unpadded = model(input_ids=alone, attention_mask=all_ones).last_hidden_state
     except Exception as error:  # each family raises another error
         raise InputError(
             f"{source}: its encoder ({family}) does not read a text ({type(error).__name__}: "
@@ -379,4 +385,11 @@ def _check_reads_text(folder: Path, tokenizer: PreTrainedTokenizerFast, source: 
         raise InputError(
             f"{source}: its encoder ({family}) does not return one state per subword; use an "
             "encoder such as BERT, XLM-R or ModernBERT"
+        )
+    if not torch.allclose(states[:1, : len(first)], unpadded, rtol=0, atol=_ROUNDING):
+        log.warning(
+            "%s: its encoder (%s) also reads padding, so a score depends a little on the other texts "
+            "in a batch",
+            source,
+            family,
         )
