@@ -119,6 +119,7 @@ def published(request, tmp_path: Path) -> Path:
 
 
 def test_an_encoder_that_reads_padding_has_a_warning(tmp_path: Path, caplog) -> None:
+    torch.manual_seed(0)
     encoders = {
         "bert": BertModel(BertConfig(vocab_size=16, **SIZE)),
         "convbert": ConvBertModel(ConvBertConfig(vocab_size=16, embedding_size=16, **SIZE)),

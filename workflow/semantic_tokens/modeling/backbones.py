@@ -69,8 +69,9 @@ _PROVENANCE = (
     "trust_remote_code",
 )
 
-# The largest difference between the states of a text with and without padding, which rounding makes.
-_ROUNDING = 1e-3
+# The largest difference that rounding makes between the states of a text with and without padding, as
+# a part of the largest state.
+_ROUNDING = 1e-4
 
 # The heads that the workflow trains.
 _TASK_HEADS = (
@@ -386,7 +387,8 @@ def _check_reads_text(folder: Path, tokenizer: PreTrainedTokenizerFast, source: 
             f"{source}: its encoder ({family}) does not return one state per subword; use an "
             "encoder such as BERT, XLM-R or ModernBERT"
         )
-    if not torch.allclose(states[:1, : len(first)], unpadded, rtol=0, atol=_ROUNDING):
+    difference = (states[:1, : len(first)] - unpadded).abs().max()
+    if difference > _ROUNDING * unpadded.abs().max():
         log.warning(
             "%s: its encoder (%s) also reads padding, so a score depends a little on the other texts "
             "in a batch",

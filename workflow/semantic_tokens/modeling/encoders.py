@@ -286,13 +286,26 @@ def read_embeddings(folder: str | Path, subwords: int) -> torch.Tensor:
         raise InputError(damaged(folder, error)) from error
     check_vocabulary(model, subwords, folder)
     weight = plain_input_embedding(model).weight.data[:subwords].clone()
-    bad = (~weight.isfinite()).any(dim=1).nonzero().flatten().tolist()
+    check_finite(weight, folder)
+    return weight
+
+
+def check_finite(embeddings: torch.Tensor, source: str | Path) -> None:
+    """Check word embeddings.
+
+    Args:
+        embeddings: [V, D].
+        source: their file or folder, for the message.
+
+    Raises:
+        InputError: a number is not finite.
+    """
+    bad = (~embeddings.isfinite()).any(dim=1).nonzero().flatten().tolist()
     if bad:
         raise InputError(
-            f"{folder} has numbers that are not finite in the embedding of subword {bad[0]} (and "
+            f"{source} has a number that is not finite in the embedding of subword {bad[0]} (and in "
             f"{len(bad) - 1} others); get the checkpoint again"
         )
-    return weight
 
 
 def damaged(folder: str | Path, error: Exception) -> str:

@@ -14,12 +14,11 @@ import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
-from semantic_tokens.errors import InputError
 from semantic_tokens.files import atomic_file, write_json
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.modeling.checkpoint_files import metadata, read_tensors, same_parameter
 from semantic_tokens.modeling.embedding import group_means
-from semantic_tokens.modeling.encoders import vocabulary_parameters
+from semantic_tokens.modeling.encoders import check_finite, vocabulary_parameters
 from semantic_tokens.modeling.vocabulary_layers import embedding_name
 
 log = logging.getLogger(__name__)
@@ -57,12 +56,7 @@ def word_embeddings(files: Sequence[Path], empty: PreTrainedModel, subwords: int
         for tensors in [read_tensors(file)]
         for found in same_parameter(tensors, name, empty)
     )
-    bad = (~values.isfinite()).any(dim=1).nonzero().flatten().tolist()
-    if bad:
-        raise InputError(
-            f"{file} has a number that is not finite in the embedding of subword {bad[0]} "
-            f"(and in {len(bad) - 1} others); get the checkpoint again"
-        )
+    check_finite(values, file)
     return values
 
 
