@@ -100,7 +100,7 @@ if (
     if gpus is not None:
         workflow.global_resources["gpu"] = gpus
 
-#: The messages at the end of a run on SLURM; None elsewhere.
+#: Collects the messages about failed SLURM jobs; empty elsewhere.
 SLURM_FAILURES = Failures()
 TASKS = config["tasks_shown"]
 SPLITS = ["train", "dev", "test"]

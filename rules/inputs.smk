@@ -45,18 +45,18 @@ def collection_files(dataset):
 
 def tokenizer_file(wildcards):
     """The tokenizer of this segmentation, with the backbone's ids."""
-    if wildcards.segmentation == "original":
-        return located(f"results/backbones/{wildcards.backbone}/tokenizer.json")
-    folder = f"results/tokenizers/{wildcards.backbone}/{wildcards.segmentation}"
-    return located(f"{folder}/tokenizer.json")
+    return _tokenizer(wildcards.backbone, wildcards.segmentation)
 
 
 def tokenizer_of_recipe(wildcards):
     """The tokenizer for the text of this recipe."""
-    cut = segmentation(wildcards)
-    if cut == "original":
-        return located(f"results/backbones/{wildcards.backbone}/tokenizer.json")
-    return located(f"results/tokenizers/{original(wildcards.backbone)}/{cut}/tokenizer.json")
+    return _tokenizer(wildcards.backbone, segmentation(wildcards))
+
+
+def _tokenizer(backbone, segmentation):
+    if segmentation == "original":
+        return located(f"results/backbones/{backbone}/tokenizer.json")
+    return located(f"results/tokenizers/{original(backbone)}/{segmentation}/tokenizer.json")
 
 
 def corpora_of_recipe(wildcards):

@@ -67,7 +67,7 @@ if PRETRAINED:
     rule figure_pretraining:
         input:
             steps=located(
-                f"results/training/pretrain/{Path(recipe.path).parent}.steps.tsv"
+                f"results/training/pretrain/{recipe.groups_path}.steps.tsv"
                 for recipe in PRETRAINED
             ),
         output:

@@ -30,7 +30,7 @@ def shared(patterns):
 
 def groups_file(recipe):
     """The groups of a recipe."""
-    return located(f"results/groups/{recipe.path.rpartition('/')[0]}.safetensors")
+    return located(f"results/groups/{recipe.groups_path}.safetensors")
 
 
 def embeddings_file(recipe):

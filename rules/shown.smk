@@ -23,7 +23,7 @@ EFFICIENCY = pretrainings_to_measure(EXPERIMENTS)
 # All pretrained recipes, each once.
 HELD_OUT = located(
     dict.fromkeys(
-        f"results/held_out/{row.recipe.path.rpartition('/')[0]}.json"
+        f"results/held_out/{row.recipe.groups_path}.json"
         for row in EXPERIMENTS
         if row.recipe.is_pretrained
     )

@@ -80,11 +80,11 @@ if EFFICIENCY:
     rule table3:
         input:
             masked_logits=located(
-                f"results/efficiency/masked-logits/{recipe.path.rpartition('/')[0]}.json"
+                f"results/efficiency/masked-logits/{recipe.groups_path}.json"
                 for recipe in EFFICIENCY
             ),
             all_logits=located(
-                f"results/efficiency/all-logits/{recipe.path.rpartition('/')[0]}.json"
+                f"results/efficiency/all-logits/{recipe.groups_path}.json"
                 for recipe in EFFICIENCY
             ),
             backbone=located(f"results/backbones/{main_backbone(EXPERIMENTS)}/config.json"),

@@ -8,9 +8,9 @@ from semantic_tokens.grouping.first_k import first_k_groups
 from semantic_tokens.grouping.groups import (
     Groups,
     canonical,
+    group_means,
     groups_of,
     number_of_groups,
-    semantic_embeddings,
     ungrouped,
 )
 from semantic_tokens.grouping.lexicon_components import lexicon_groups
@@ -33,8 +33,21 @@ def test_a_semantic_embedding_is_the_mean_of_the_unnormalised_members(seed):
 def test_mean_of_many_equal_embeddings_is_exact():
     count = 200_000
     embeddings = torch.full((count, 1), 0.1)
-    mean = semantic_embeddings(embeddings, torch.zeros(count, dtype=torch.int64))
+    mean = group_means(embeddings, torch.zeros(count, dtype=torch.int64))
     assert mean.item() == embeddings[0].item()
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 3)])
+def test_group_means_equal_the_means_of_the_members(shape):
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    groups = torch.tensor([0, 1, 0, 2, 1, 0])
+    found = group_means(values, groups)
+    for group in range(3):
+        torch.testing.assert_close(found[group], values[groups == group].mean(dim=0))
+    weights = torch.tensor([1.0, 3.0, 2.0, 5.0, 1.0, 1.0])
+    found = group_means(values, groups, weights)
+    torch.testing.assert_close(found[1], (3 * values[1] + values[4]) / 4)
+    torch.testing.assert_close(found[2], values[3])
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -277,9 +277,8 @@ def test_only_final_failures_are_reported_at_the_end(
         "--parsable  -p plain -t 60\n",
     )
     failures.tell()
-    assert [message for _, message, _ in queue.failed] == [
-        message for _, message, _ in queue.failed if message
-    ]
+    assert len(queue.failed) == 2
+    assert all(message for _, message, _ in queue.failed)
     assert job.attempt == 3, "a further attempt would be refused too"
     assert "1 job failed. Finished results are kept." in caplog.text
     assert (

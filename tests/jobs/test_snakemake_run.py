@@ -107,7 +107,7 @@ if __name__ == "__main__":
         assert time.monotonic() - began < 15
     parent.kill()
     parent.wait()
-    assert "defect" not in (tmp_path / "log").read_text("utf-8")
+    assert "this is a bug" not in (tmp_path / "log").read_text("utf-8")
 
 
 def test_job_started_without_snakemake_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:

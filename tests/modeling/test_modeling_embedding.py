@@ -11,7 +11,6 @@ from semantic_tokens.modeling.cross_entropy import cross_entropy_in_parts
 from semantic_tokens.modeling.embedding import (
     SemanticTokenEmbedding,
     expand_to_subwords,
-    group_means,
     semantic_embedding,
     use_semantic_tokens,
 )
@@ -94,20 +93,7 @@ def test_loss_in_parts_is_the_same_without_gradients(mode, monkeypatch):
     torch.testing.assert_close(loss, expected)
 
 
-# Means over groups, and back
-
-
-@pytest.mark.parametrize("shape", [(6,), (6, 3)])
-def test_group_means_equal_the_means_of_the_members(shape):
-    values = torch.randn(shape, generator=torch.Generator().manual_seed(2))
-    groups = torch.tensor([0, 1, 0, 2, 1, 0])
-    found = group_means(values, groups)
-    for group in range(3):
-        torch.testing.assert_close(found[group], values[groups == group].mean(dim=0))
-    weights = torch.tensor([1.0, 3.0, 2.0, 5.0, 1.0, 1.0])
-    found = group_means(values, groups, weights)
-    torch.testing.assert_close(found[1], (3 * values[1] + values[4]) / 4)
-    torch.testing.assert_close(found[2], values[3])
+# From groups to subwords
 
 
 def test_groups_are_expanded_to_rows_and_columns():

@@ -35,7 +35,12 @@ from semantic_tokens.report.figures.languages import (
     task_pairs,
 )
 from semantic_tokens.report.figures.pipelines import draw_pipelines, pipelines
-from semantic_tokens.report.figures.pretraining import draw_pretraining, read_steps, running_mean
+from semantic_tokens.report.figures.pretraining import (
+    draw_pretraining,
+    grouping_label,
+    read_steps,
+    running_mean,
+)
 from semantic_tokens.study.experiments import Experiment
 from semantic_tokens.study.figures import (
     by_grouping,
@@ -746,12 +751,26 @@ def test_running_mean_starts_with_the_available_values() -> None:
 
 def test_variants_are_sorted_by_alignment_and_then_by_grouping() -> None:
     groupings = ["kmeans-cosine-0.05", "firstk-0.2", "ungrouped", "kmeans-cosine-0.4"]
+    groupings.append("lexicon-2grams")  # a lexicon whose name starts with a digit, and no ratio
     recipes = [
         Recipe("a", alignment, grouping=g) for g in groupings for alignment in (CLSA, "unaligned")
     ]
     ordered = [(r.alignment, r.grouping) for r in sorted(recipes, key=by_grouping)]
     expected = ["ungrouped", "firstk-0.2", "kmeans-cosine-0.4", "kmeans-cosine-0.05"]
+    expected.append("lexicon-2grams")
     assert ordered == [(a, g) for a in ("unaligned", CLSA) for g in expected]
+
+
+@pytest.mark.parametrize(
+    ("grouping", "label"),
+    [
+        ("ungrouped", "ungrouped"),
+        ("kmeans-cosine-0.05", "kmeans-cosine 5%"),
+        ("lexicon-2grams", "lexicon-2grams"),
+    ],
+)
+def test_label_of_a_grouping_has_its_ratio(grouping: str, label: str) -> None:
+    assert grouping_label(Recipe("a", grouping=grouping)) == label
 
 
 @pytest.mark.parametrize("content", ["", "step\tlos", "step\tloss\n1\tx\n"])

@@ -93,9 +93,7 @@ def test_file_with_wrong_checksum_is_refused_and_downloaded_again(
     checksum_file = checksums(tmp_path / "list.sha256", {"a.txt": b"right", "b.txt": b"right"})
     with serving(lambda h: send_file(h, served["content"])) as (address, requests):
         spec = {"url": address, "checksums": checksum_file}
-        with pytest.raises(
-            InputError, match=r"'own': .*a\.txt\.arriving|'own': a\.txt .*should have"
-        ):
+        with pytest.raises(InputError, match=r"'own': a\.txt .*should have"):
             fetch(spec)
         assert not (tmp_path / "downloaded").exists()
         served["content"] = b"right"

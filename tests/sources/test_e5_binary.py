@@ -99,7 +99,7 @@ def test_each_weight_is_dequantised_independently():
         ({"blob": b"\xff" * 40}, "utf-8"),
         ({"entry_bytes": 99}, "normalisation map"),
         ({"kind": 3}, "unknown type 3"),
-        ({"elements": 5}, "no place in the model"),
+        ({"elements": 5}, "does not belong to the model"),
         ({"past_end": 10**6}, "past the end"),
         ({"blocks_short": 1}, r"'emb\.word' has 256 numbers, not 288"),
         ({"dropped": "l1.fo.b"}, r"no tensor l1\.fo\.b"),

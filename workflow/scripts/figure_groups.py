@@ -5,13 +5,13 @@ import tempfile
 from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
-    from semantic_tokens.grouping.inspection import inspect_vocabulary
+    from semantic_tokens.grouping.inspection import groups_of_figures
     from semantic_tokens.report.figures.fonts import Fonts, extract_fonts
     from semantic_tokens.report.figures.groups import draw_groups
     from semantic_tokens.report.figures.style import save
 
     files = snakemake.input
-    inspected, missing = inspect_vocabulary(
+    inspected, missing = groups_of_figures(
         files.groups,
         files.embeddings,
         files.tokenizer,
@@ -23,8 +23,8 @@ with job(snakemake) as log:
     with tempfile.TemporaryDirectory() as folder:
         fonts = Fonts(extract_fonts(files.fonts, folder))
         for groups, most, paths in (
-            (inspected.few, 24, snakemake.output[:3]),
-            (inspected.more, 48, snakemake.output[3:]),
+            (inspected.figure_8, 24, snakemake.output[:3]),
+            (inspected.figure_13, 48, snakemake.output[3:]),
         ):
             figure, unwritten = draw_groups(groups, fonts, most)
             if unwritten:

@@ -23,7 +23,7 @@ from semantic_tokens.embeddings.alignment import (
     connected_translations,
     single_subword_pairs,
 )
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, one_line
 from semantic_tokens.files import (
     atomic_file,
     atomic_folder,
@@ -355,10 +355,9 @@ def _from_hub(name: str, revision: str | None, convert_pickle: bool) -> Path:
         ):
             return Path(snapshot_download(name, revision=revision, ignore_patterns=ignored))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise InputError(
             f"there is no folder {name}, and the hub does not give a model of that name "
-            f"({type(error).__name__}: {reason}); correct the name, or fetch the model by hand"
+            f"({type(error).__name__}: {one_line(error)}); correct the name, or fetch the model by hand"
         ) from error
 
 

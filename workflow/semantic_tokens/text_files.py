@@ -69,9 +69,9 @@ def numbered_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[
             ) from error
 
 
-def filled_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+def filled_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """The lines of :func:`numbered_lines` that are not blank."""
-    return ((number, line) for number, line in numbered_lines(path, encoding) if line.strip())
+    return ((number, line) for number, line in numbered_lines(path) if line.strip())
 
 
 def at_spaces(line: str) -> list[str]:

@@ -130,7 +130,7 @@ def _by_language(
             language: opened.enter_context(path.open("w", encoding="utf-8"))
             for language, path in parts.items()
         }
-        for passage in tqdm(passages, desc="parting passages", unit="passage", mininterval=2):
+        for passage in tqdm(passages, desc="splitting passages", unit="passage", mininterval=2):
             if passage["language"] in files:
                 files[passage["language"]].write(json.dumps(passage, ensure_ascii=False) + "\n")
     return parts

@@ -94,7 +94,7 @@ def describe_tasks(
     """The tasks of these names, in this order, with their kinds and metrics from the records."""
     records = {name: record_of(rows[0], name, seeds[0]) for name in names}
     return [
-        ScoredTask(name, record["kind"], record["metric"], collection_note([record]))
+        ScoredTask(name, record["kind"], record["metric"], collection_note(record))
         for name, record in records.items()
     ]
 
@@ -120,17 +120,13 @@ def read_scores(
     return tasks, scores_in(folder, baselines_folder, by_task, runs, resampling)
 
 
-def collection_note(records: Iterable[Record]) -> str:
+def collection_note(record: Record) -> str:
     """Describe the part of the collection that was searched; empty for the entire collection.
 
-    >>> collection_note([{"collection": {"distractors": 0.1}}])
+    >>> collection_note({"collection": {"distractors": 0.1}})
     'the judged passages and 10% of the other passages'
     """
-    notes = [_collection(record.get("collection") or {}) for record in records]
-    return "; ".join(dict.fromkeys(note for note in notes if note))
-
-
-def _collection(collection: Mapping[str, Any]) -> str:
+    collection = record.get("collection") or {}
     parts = []
     if pool := collection.get("pool"):
         parts.append(

@@ -108,7 +108,7 @@ def groups_of(
     """
     token_to_group = canonical(labels)
     member_weight = None if weights is None else weights.float()
-    weight = semantic_embeddings(embeddings, token_to_group, weights)
+    weight = group_means(embeddings, token_to_group, weights)
     return Groups(token_to_group, weight, member_weight)
 
 
@@ -138,29 +138,31 @@ def canonical(labels: torch.Tensor) -> torch.Tensor:
     return rank[labels]
 
 
-def semantic_embeddings(
-    embeddings: torch.Tensor, token_to_group: torch.Tensor, weights: torch.Tensor | None = None
+def group_means(
+    values: torch.Tensor, token_to_group: torch.Tensor, weights: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Average the members' original embeddings (section 2.1), in double precision.
+    """Average the values of each group's members, in double precision (section 2.1).
 
     Args:
-        embeddings: [V, d] float32, unnormalised: grouping may use directions only, but the model
-            reads the mean embedding with its length.
+        values: [V] or [V, d] floating, such as unnormalised embeddings: grouping may use directions
+            only, but the model reads the mean embedding with its length.
         token_to_group: [V] int64, ids 0..V'-1, no group empty.
         weights: [V] floating, above 0, the weight of each subword; None for equal weights.
 
     Returns:
-        [V', d] float32. The row of a group of one is exactly the subword's own embedding.
+        [V'] or [V', d], of the dtype of ``values``. The value of a group of one is exactly that of
+        its subword.
     """
     sizes = token_to_group.bincount(None if weights is None else weights.double())
-    sums = embeddings.new_zeros((len(sizes), embeddings.shape[1]), dtype=torch.float64)
-    for start in range(0, len(embeddings), _ROWS_AT_ONCE):
+    sums = values.new_zeros((len(sizes), *values.shape[1:]), dtype=torch.float64)
+    columns = [1] * (values.dim() - 1)
+    for start in range(0, len(values), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
-        members = embeddings[part].double()
+        members = values[part].double()
         if weights is not None:
-            members *= weights[part].double().unsqueeze(1)
+            members *= weights[part].double().reshape(-1, *columns)
         sums.index_add_(0, token_to_group[part], members)
-    return sums.div_(sizes.unsqueeze(1)).float()
+    return sums.div_(sizes.reshape(-1, *columns)).to(values.dtype)
 
 
 def number_of_groups(vocabulary_size: int, ratio: float, *, singletons: int, grouping: str) -> int:

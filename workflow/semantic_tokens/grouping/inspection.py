@@ -259,26 +259,27 @@ def keyword_groups(
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class FigureGroups:
     """The groups in the paper's figures: a few in Figure 8, and more in Figure 13."""
 
-    few: list[Inspected]
-    more: list[Inspected]
+    figure_8: list[Inspected]
+    figure_13: list[Inspected]
 
 
-def inspect_vocabulary(
+def groups_of_figures(
     groups: str | Path,
     embeddings: str | Path,
     tokenizer: str | Path,
     lexicons: Iterable[str | Path],
     keywords: Sequence[str],
-) -> tuple[Vocabulary, list[str]]:
+) -> tuple[FigureGroups, list[str]]:
     """The groups of keywords, numbers and punctuation.
 
     Args:
         groups, embeddings, tokenizer, lexicons: files of the workflow.
         keywords: English words. Figure 8 shows the first :data:`FEW` that share a group, with
-            numbers and punctuation. Figure 13 shows the others.
+            numbers and punctuation. Figure 13 shows the other keywords, or the same groups if there
+            are no others.
 
     Returns:
         the groups, and the keywords without a group.
@@ -298,11 +299,9 @@ def inspect_vocabulary(
         group = richest_group(pieces, token_to_group, belongs)
         if group is not None:
             kinds.append(inspect_group(title, group, pieces, token_to_group, matrix, glosses))
-    few = [*found[:FEW], *kinds]
-    more = found[FEW:] or found
-    if not few:
+    if not found and not kinds:
         raise InputError(
             f"{groups}: none of the keywords {', '.join(keywords)} is in a group of two subwords "
             "or more; name others in the config key `inspection.keywords`"
         )
-    return Vocabulary(few, more or few), missing
+    return FigureGroups([*found[:FEW], *kinds], found[FEW:] or found or kinds), missing

@@ -28,7 +28,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from semantic_tokens.errors import InputError, quoted
+from semantic_tokens.errors import InputError, one_line
 from semantic_tokens.files import read_json
 from semantic_tokens.modeling.checkpoint_files import (
     check_shapes,
@@ -191,9 +191,8 @@ def keep_first_layers(
             setattr(config, key, value)
         cut = empty_encoder(config, trust_remote_code=trusted)
     except Exception as error:  # each family raises another error
-        said = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"a model of type {config.model_type} cannot be cut to {layers} layers ({said[:300]}); "
+            f"a model of type {config.model_type} cannot be cut to {layers} layers ({one_line(error)}); "
             "remove `layers` from the backbone's entry in the config"
         ) from error
     dropped = full.state_dict().keys() - cut.state_dict().keys()
@@ -380,7 +379,7 @@ def _check_reads_text(folder: Path, tokenizer: PreTrainedTokenizerFast, source: 
     except Exception as error:  # each family raises another error
         raise InputError(
             f"{source}: its encoder ({family}) does not read a text ({type(error).__name__}: "
-            f"{quoted(error)}); use an encoder over subwords alone, such as BERT, XLM-R or ModernBERT"
+            f"{one_line(error)}); use an encoder over subwords alone, such as BERT, XLM-R or ModernBERT"
         ) from error
     if states.shape[:2] != ids.shape:
         raise InputError(

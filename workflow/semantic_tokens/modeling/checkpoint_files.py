@@ -25,7 +25,7 @@ from transformers.utils import (
 from transformers.utils.hub import get_checkpoint_shard_files
 from transformers.utils.logging import disable_progress_bar
 
-from semantic_tokens.errors import InputError, quoted
+from semantic_tokens.errors import InputError, one_line
 from semantic_tokens.modeling.vocabulary_layers import embedding_name
 from semantic_tokens.text_files import check_utf8
 
@@ -114,7 +114,7 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
         tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
         # The library first explains its option at length.
-        said = quoted(error).partition(". ")[0]
+        said = one_line(error).partition(". ")[0]
         raise InputError(
             f"{file} is damaged or contains more than tensors ({said}); use a checkpoint in "
             "safetensors"

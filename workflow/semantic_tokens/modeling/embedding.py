@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from semantic_tokens.errors import InputError
+from semantic_tokens.grouping.groups import group_means
 from semantic_tokens.modeling.vocabulary_layers import (
     output_layer,
     plain_input_embedding,
@@ -165,28 +166,6 @@ def semantic_embedding(model: nn.Module) -> SemanticTokenEmbedding:
     """The embedding of a model that :func:`use_semantic_tokens` changed, with any head."""
     (embedding,) = [m for m in model.modules() if isinstance(m, SemanticTokenEmbedding)]
     return embedding
-
-
-def group_means(
-    values: torch.Tensor, token_to_group: torch.Tensor, member_weight: torch.Tensor | None = None
-) -> torch.Tensor:
-    """Average the values of each group's members, in double precision.
-
-    Args:
-        values: [V] or [V, n] floating.
-        token_to_group: [V] int64.
-        member_weight: [V] floating, the weights of the mean; None for equal weights.
-
-    Returns:
-        [V'] or [V', n], of the dtype of ``values``.
-    """
-    groups = int(token_to_group.max()) + 1
-    weights = torch.ones(len(values)) if member_weight is None else member_weight
-    weights = weights.double()
-    totals = torch.zeros(groups, dtype=torch.float64).index_add_(0, token_to_group, weights)
-    share = (weights / totals[token_to_group]).reshape(-1, *[1] * (values.dim() - 1))
-    means = torch.zeros((groups, *values.shape[1:]), dtype=torch.float64)
-    return means.index_add_(0, token_to_group, values.double() * share).to(values.dtype)
 
 
 def expand_to_subwords(

@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from semantic_tokens.errors import InputError, quoted
+from semantic_tokens.errors import InputError, one_line
 from semantic_tokens.files import read_json
 from semantic_tokens.modeling.checkpoint_files import ADAPTER, only_an_adapter
 from semantic_tokens.modeling.vocabulary_layers import output_layer, plain_input_embedding
@@ -243,7 +243,7 @@ def _is_decoder(config: PreTrainedConfig) -> bool:
 
 
 def _reason(folder: str | Path, error: Exception) -> str:
-    said = quoted(error)
+    said = one_line(error)
     if any(words in str(error) for words in ("trust_remote_code", "custom code")):
         if read_json(Path(folder) / "config.json").get("model_type") == MODEL_TYPE:
             return _semantic_tokens(folder)

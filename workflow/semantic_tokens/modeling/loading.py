@@ -33,7 +33,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from semantic_tokens.embeddings.matrix import load_embeddings
-from semantic_tokens.errors import InputError, quoted
+from semantic_tokens.errors import InputError, one_line
 from semantic_tokens.files import atomic_folder, copy_files, read_json, reading, write_json
 from semantic_tokens.grouping.groups import Groups, ungrouped
 from semantic_tokens.modeling.embedding import (
@@ -183,7 +183,9 @@ def load_model(
     except InputError:
         raise
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise InputError(f"{files.folder} cannot be opened as {head} ({quoted(error)})") from error
+        raise InputError(
+            f"{files.folder} cannot be opened as {head} ({one_line(error)})"
+        ) from error
     use_semantic_tokens(model, groups.token_to_group, groups.weight, groups.member_weight)
     return model
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, ModelCard, ModelCardData
+from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, one_line
+from semantic_tokens.sources.network import is_final
 
 _TEMPLATE = """---
 {{ card_data }}
@@ -109,14 +111,19 @@ def check_push(repository: str) -> None:
     """Create a repository on the hub before the computation starts.
 
     Raises:
-        InputError: the name is invalid, or the token has no permission.
+        InputError: the name is invalid, the token has no permission, or the hub cannot be reached.
     """
     try:
         HfApi().create_repo(repository, exist_ok=True)
     except Exception as error:  # errors of the client and of HTTP have no common base class
+        if isinstance(error, HFValidationError | LocalTokenNotFoundError) or is_final(error):
+            raise InputError(
+                f"the hub does not let you write to {repository} ({one_line(error)}); put a token "
+                "that may write into HF_TOKEN, and use a name of the form OWNER/NAME"
+            ) from error
         raise InputError(
-            f"the hub does not let you write to {repository} ({_first_line(error)}); put a token "
-            "that may write into HF_TOKEN, and use a name of the form OWNER/NAME"
+            f"the hub cannot be reached to create {repository} ({one_line(error)}); check the "
+            "network, or leave out --push-to-hub and run `hf upload` later"
         ) from error
 
 
@@ -133,10 +140,6 @@ def push(folder: str | Path, repository: str) -> str:
     except Exception as error:  # errors of the client, of HTTP, and of the storage for large files
         raise InputError(
             f"{folder} is complete, but could not be uploaded to {repository} "
-            f"({_first_line(error)}); run `hf upload {repository} {folder}` to try again"
+            f"({one_line(error)}); run `hf upload {repository} {folder}` to try again"
         ) from error
     return repository
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, AutoModelForMaskedLM, BertConfig, PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutput
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, one_line
 from semantic_tokens.modeling.embedding import SemanticTokenDecoder
 from semantic_tokens.modeling.encoders import open_config, trusts_remote_code
 from semantic_tokens.modeling.vocabulary_layers import (
@@ -169,6 +169,8 @@ def _sizes(architecture: Architecture) -> tuple[int, int]:
     return embedding.shape[1], sum(p.numel() for p in model.parameters()) - embedding.numel()
 
 
+# functools.cache keeps results, but not exceptions. So a count that fails is returned as an
+# InputError, which is raised here.
 def _known(found: Passes | InputError) -> Passes:
     if isinstance(found, InputError):
         raise found
@@ -177,6 +179,8 @@ def _known(found: Passes | InputError) -> Passes:
 
 @functools.cache
 def _text(architecture: Architecture, length: int) -> Passes | InputError:
+    """The operations of the encoder for one text of ``length`` tokens."""
+
     def states(device: str, has_mask: bool) -> torch.Tensor:
         model = _model(architecture, AutoModel, device)
         ids = torch.zeros((1, length), dtype=torch.int64, device=device)
@@ -201,6 +205,7 @@ def _text(architecture: Architecture, length: int) -> Passes | InputError:
 
 @functools.cache
 def _prediction(architecture: Architecture, groups: int, dimension: int) -> Passes | InputError:
+    """The operations of the head for one position."""
     try:
         model = _model(architecture, AutoModelForMaskedLM)
     except ValueError:
@@ -239,8 +244,7 @@ def _counted(
             result.sum().backward()
             return Passes(forward, counter.get_total_flops() - forward)
     except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
-        said = " ".join(str(error).split())[:200]
-        return InputError(f"torch cannot count {_family(architecture)} ({said})")
+        return InputError(f"torch cannot count {_family(architecture)} ({one_line(error)})")
 
 
 def _family(architecture: Architecture) -> str:

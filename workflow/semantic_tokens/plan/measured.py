@@ -72,8 +72,7 @@ def _trainings(
                 except InputError:
                     continue
     for recipe in dict.fromkeys(map(recipe_of, rows)):
-        path = benchmarks / "pretrain" / Path(recipe.path).parent
-        path = path.with_name(f"{path.name}.tsv")
+        path = benchmarks / "pretrain" / f"{recipe.groups_path}.tsv"
         if recipe.is_pretrained and path.is_file():
             try:
                 yield path, study.pretraining_of(recipe)

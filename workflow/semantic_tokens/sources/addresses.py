@@ -12,7 +12,7 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.files import sha256_of
 from semantic_tokens.sources.archives import extract
 from semantic_tokens.sources.folder import link, matches, safe
-from semantic_tokens.sources.network import is_final, out_of_reach, with_retries
+from semantic_tokens.sources.network import out_of_reach, with_retries
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ def _answer(name: str, address: str) -> Any:
         return answer.json()
 
     try:
-        return with_retries(ask, is_final, requests.RequestException)
+        return with_retries(ask)
     except requests.RequestException as error:
         raise out_of_reach(f"download {name!r}", address, error, address) from error
 
@@ -147,11 +147,7 @@ def _fetch(name: str, remote: _Remote, folder: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     arriving = target.with_name(f".{target.name}.arriving")  # the path of the incomplete file
     try:
-        with_retries(
-            lambda: _get(remote.place, arriving, is_checked=remote.digest is not None),
-            is_final,
-            requests.RequestException,
-        )
+        with_retries(lambda: _get(remote.place, arriving, is_checked=remote.digest is not None))
     except requests.RequestException as error:
         raise out_of_reach(f"download {name!r}", remote.place, error, remote.place) from error
     _check(name, arriving, remote)

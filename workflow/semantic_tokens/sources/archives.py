@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, one_line
 from semantic_tokens.files import atomic_file
 from semantic_tokens.sources.folder import matches, require_room, safe
 
@@ -55,11 +55,11 @@ def extract(archive: Path, folder: Path, patterns: Sequence[str] | None) -> list
             with opened() as source, atomic_file(target) as partial, partial.open("wb") as file:
                 shutil.copyfileobj(source, file, _AT_ONCE)
             if target.stat().st_size != size:
-                raise InputError(f"{member} has not the size that the archive says")
+                raise InputError(f"{member} does not have the size that the archive gives")
             made.append(target)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
         raise InputError(
-            f"the archive is truncated or damaged ({' '.join(str(error).split())}); start again to "
+            f"the archive is truncated or damaged ({one_line(error)}); start again to "
             "download it again"
         ) from error
     except (RuntimeError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:

@@ -218,7 +218,7 @@ def _tensors(reader: _Reader, shapes: dict[str, tuple[int, ...]]) -> dict[str, n
         name = reader.raw(name_length).decode("utf-8")
         kind, elements, offset, size = reader.take("BIQQ")
         if name not in shapes or elements != math.prod(shapes[name]):
-            raise ValueError(f"tensor {name!r} of {elements} numbers has no place in the model")
+            raise ValueError(f"tensor {name!r} of {elements} numbers does not belong to the model")
         values = _tensor(_slice(reader.content, offset, size), kind, name)
         # The last block may be longer than the tensor, never shorter.
         if len(values) < elements:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +23,10 @@ def is_final(error: BaseException) -> bool:
     return status is not None and status < 500 and status not in (408, 425, 429)
 
 
-def with_retries(
-    work: Callable[[], Any],
-    is_final: Callable[[BaseException], bool],
-    passing: type[BaseException],
-) -> Any:
+def with_retries(work: Callable[[], Any]) -> Any:
     """Run ``work``, with retries after increasing pauses while the network fails; raise the last
     error."""
+    import requests
     from tenacity import (
         Retrying,
         before_sleep_log,
@@ -41,7 +38,8 @@ def with_retries(
     retrying = Retrying(
         retry=retry_if_exception(
             lambda error: (
-                isinstance(error, (passing, ConnectionError, TimeoutError)) and not is_final(error)
+                isinstance(error, (requests.RequestException, ConnectionError, TimeoutError))
+                and not is_final(error)
             )
         ),
         stop=stop_after_attempt(TRIES),
@@ -67,8 +65,7 @@ def out_of_reach(asking: str, what: str, error: BaseException, mirror: str) -> I
         410: "it does not exist any more",
     }.get(status or 0)
     if reason is None:
-        last = str(error).strip().partition("\n")[0]
-        reason = f"all tries failed, the last with {type(error).__name__}: {last}"
+        reason = f"all tries failed, the last with {type(error).__name__}: {one_line(error)}"
     return InputError(
         f"{asking}: {what} is not available: {reason}. Check the network, or name a folder or "
         f"another address for {mirror} in the config's `mirrors`; data that has arrived is kept"

@@ -386,15 +386,13 @@ def _check_controls(rows: Sequence[Experiment], path: str) -> None:
 def by_grouping(recipe: Recipe) -> tuple[Any, ...]:
     """A sort key for recipes: backbone, alignment, dimension, method and ratio, large ratios
     first."""
-    name, _, ratio = recipe.grouping.rpartition("-")
-    number = float(ratio) if ratio[:1].isdigit() else 0.0
     first = (recipe.backbone, recipe.is_aligned, recipe.alignment)
     return (
         *first,
         -(recipe.dimension_number or math.inf),
         recipe.grouping != "ungrouped",
-        name,
-        -number,
+        recipe.grouping_without_ratio,
+        -(recipe.ratio if recipe.has_ratio else 0.0),
     )
 
 

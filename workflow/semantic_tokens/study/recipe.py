@@ -64,6 +64,11 @@ class Recipe:
         return "/".join(getattr(self, part) for part in PATTERNS)
 
     @property
+    def groups_path(self) -> str:
+        """``backbone/alignment/dimension/grouping``."""
+        return "/".join(getattr(self, part) for part in PATTERNS if part != "pretraining")
+
+    @property
     def is_aligned(self) -> bool:
         return self.alignment != "unaligned"
 

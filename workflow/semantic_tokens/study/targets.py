@@ -57,7 +57,7 @@ def check_made(path: str, made: Iterable[str], experiments: str) -> None:
     is_misspelt = path.lower() in map(str.lower, known) or not _DEPENDS.fullmatch(path)
     if path not in known and close and is_misspelt and _IN_RESULTS.fullmatch(path):
         raise InputError(f"{path} is made by no step; did you mean {close[0]}?")
-    if _DEPENDS.fullmatch(path) and path not in set(made):
+    if _DEPENDS.fullmatch(path) and path not in known:
         raise InputError(
             f"{path} shows experiments that {experiments} lacks; add their rows (config/README.md "
             "describes the columns), or leave this file out"

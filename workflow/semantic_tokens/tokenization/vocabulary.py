@@ -17,7 +17,7 @@ from tqdm import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from semantic_tokens.errors import InputError, quoted
+from semantic_tokens.errors import InputError, one_line
 from semantic_tokens.files import read_json
 from semantic_tokens.text_files import check_utf8, json_document
 
@@ -70,7 +70,7 @@ def open_tokenizer(
     except Exception as error:  # the library raises a bare Exception
         raise InputError(
             f"the tokenizer of {source} ({type(tokenizer).__name__}) cannot be saved as a "
-            f"tokenizer.json ({quoted(error)}); use another backbone"
+            f"tokenizer.json ({one_line(error)}); use another backbone"
         ) from error
 
 
@@ -106,7 +106,7 @@ def _reason(folder: Path, error: Exception) -> str:
         _check_vocabulary_files(folder)
     except InputError as broken:
         return str(broken)
-    said = quoted(error)
+    said = one_line(error)
     if isinstance(error, ImportError):
         return (
             f"the tokenizer of {folder} needs a package that is not installed ({said}); install it "

@@ -96,7 +96,7 @@ class Tracking:
         }
         try:
             accelerator.init_trackers(PROJECT, init_kwargs=arguments)
-        except Exception as error:  # each package has its own errors errors
+        except Exception as error:  # each package raises its own errors
             raise InputError(
                 f"config key report_to names {', '.join(self.report_to)}, which cannot be started "
                 f"({error}); log in, set the tracker's offline mode (WANDB_MODE=offline), or take "

@@ -151,7 +151,7 @@ def read_dataset(
         empty = f"{key}: {where} contains no example; correct the dataset's `path` or options in the config"
         otherwise = None if split == "dev" else empty
         found = _filled(raw[split], otherwise)
-        examples = validate_examples(kind, found, where, seen=seen, may_be_empty=split == "dev")
+        examples = validate_examples(kind, found, where, seen=seen)
         if kind != "question_answering" or keeps_unanswerable:
             return examples
         return _filled(_answerable(examples, where), otherwise)

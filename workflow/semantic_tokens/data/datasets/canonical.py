@@ -58,7 +58,6 @@ def validate_examples(
     path: str | Path,
     *,
     seen: DigestSet | None = None,
-    may_be_empty: bool = False,
 ) -> Iterator[Example]:
     """Yield the examples and validate each: keys, types, language code, unique id, and the rules of
     its kind (IOB2 tags, positions of answers, positive grades).
@@ -71,14 +70,13 @@ def validate_examples(
         seen: ids that are already used; new ids are added.
 
     Raises:
-        InputError: an example is not valid (the message names its place and key), or there are
-            none, unless there may be none.
+        InputError: an example is not valid; the message names its place and key.
     """
     if kind not in KEYS:
         raise InputError(f"dataset kind {kind!r} is not one of {', '.join(KEYS)}")
     seen = DigestSet() if seen is None else seen
     contents = DigestSet()
-    number = repeated = 0
+    repeated = 0
     for number, example in enumerate(examples, start=1):
         problem = _problem(kind, example)
         if problem is None:
@@ -95,8 +93,6 @@ def validate_examples(
             place = example.place if isinstance(example, Placed) else f"{path}, record {number}"
             raise InputError(f"{place}: {problem}")
         yield example
-    if not number and not may_be_empty:
-        raise InputError(f"{path} contains no example; fill it")
     if repeated:
         log.warning("%s: %d examples dropped that repeat an earlier one", path, repeated)
 

@@ -149,14 +149,14 @@ def read_sentences(path: Path, languages: Sequence[str] | None = None) -> Iterat
     """Language and text of the premises and hypotheses of XNLI's development pairs.
 
     Raises:
-        InputError: the folder holds no such pairs, or none in a language asked for; or names the
-            line that is malformed.
+        InputError: the folder contains no such pairs, or none in a requested language, or a line is
+            malformed.
     """
     files = _files_of(path, "dev", languages)
     option = "corpus's `languages`"
     _require_files(files, languages, option)
     if not files.chosen:
-        raise InputError(f"{path} holds no *.dev.tsv of XNLI; correct the corpus's `path`")
+        raise InputError(f"{path} contains no *.dev.tsv of XNLI; correct the corpus's `path`")
     for language, pair in _pairs(files, languages, option):
         yield language, pair.premise
         yield language, pair.hypothesis

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from semantic_tokens.errors import InputError
+from semantic_tokens.errors import InputError, one_line
 from semantic_tokens.jobs.cluster.keys import MEMORY_KEY, TIME_KEY
 
 #: The memory of a SLURM job in MB that a benchmark file does not include: two processes of
@@ -215,8 +215,9 @@ def _read(path: str | Path, kind: str, remedy: str, **options: Any) -> pd.DataFr
     try:
         return pd.read_csv(path, **options)
     except (OSError, ValueError) as error:  # includes pandas' and UnicodeDecodeError
-        reason = " ".join(str(error).split())
-        raise InputError(f"the {kind} {path} cannot be read ({reason}); {remedy}") from error
+        raise InputError(
+            f"the {kind} {path} cannot be read ({one_line(error)}); {remedy}"
+        ) from error
 
 
 def _table(rows: list[dict[str, object]]) -> pd.DataFrame:

@@ -79,5 +79,6 @@ def draw_pretraining(curves: Mapping[Recipe, pd.DataFrame]) -> Figure:
 
 def grouping_label(recipe: Recipe) -> str:
     """``ungrouped``, ``kmeans-cosine 5%`` or the name of the grouping."""
-    name, _, ratio = recipe.grouping.rpartition("-")
-    return f"{name} {100 * float(ratio):.4g}%" if ratio[:1].isdigit() else recipe.grouping
+    if not recipe.has_ratio:
+        return recipe.grouping
+    return f"{recipe.grouping_without_ratio} {100 * recipe.ratio:.4g}%"

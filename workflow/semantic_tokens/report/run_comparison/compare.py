@@ -49,11 +49,8 @@ class RunComparison:
     resampling: Resampling
 
 
-def compare_runs(first: Run, second: Run, resampling: Resampling | None = None) -> RunComparison:
-    """Compare the common scores of two runs.
-
-    Args:
-        resampling: the bootstrap; the default is that of the first run's configuration.
+def compare_runs(first: Run, second: Run) -> RunComparison:
+    """Compare the common scores of two runs, with the bootstrap of the first run's configuration.
 
     Raises:
         InputError: they are the same run, or have no experiment and task in common.
@@ -66,9 +63,7 @@ def compare_runs(first: Run, second: Run, resampling: Resampling | None = None) 
             f"runs {first.name} and {second.name} share no experiment: {first.name} has scores of "
             f"{described(first)}, {second.name} of {described(second)}"
         )
-    if resampling is None:
-        given = (first.configuration or {}).get("significance", {})
-        resampling = Resampling(**given)
+    resampling = Resampling(**(first.configuration or {}).get("significance", {}))
     notes = list(_started_since(first, second))
     for run in (first, second):
         if count := len(run.scored_items) - len(cells):

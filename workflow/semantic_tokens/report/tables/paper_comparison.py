@@ -14,8 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from semantic_tokens.files import atomic_file
-from semantic_tokens.report.pages import Section, write_page
+from semantic_tokens.report.pages import Section, write_csv, write_page
 from semantic_tokens.study.experiments import ALL_LANGUAGES
 from semantic_tokens.study.recipe import METHODS_OF_TABLE_5, Recipe, lexicons_of
 
@@ -178,8 +177,7 @@ def write_comparison(
 ) -> None:
     """Write :func:`compare` as CSV, and as a page that first says whether the data are the
     paper's."""
-    with atomic_file(csv) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
+    write_csv(table, csv)
     note = (
         "Data and backbones are the paper's."
         if same_data
