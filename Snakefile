@@ -25,7 +25,10 @@ onstart:
 
 
 onerror:
-    SLURM_FAILURES.tell()
+    if workflow.executor_plugin.name == "slurm":
+        SLURM_FAILURES.tell()
+    elif failures := summary_of_failures(log):
+        logger.error(failures)
 
 
 # Shared functions and values; these files have no jobs.

@@ -11,6 +11,7 @@ from snakemake.utils import update_config
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.jobs.cluster.failures import Failures
+from semantic_tokens.jobs.failed_jobs import summary_of_failures
 from semantic_tokens.jobs.gpu_devices import gpu_limit
 from semantic_tokens.jobs.snakemake_run import begin_run
 from semantic_tokens.study.configuration import validate_config

@@ -61,22 +61,23 @@ def network_files(rows):
 
 
 def hub_readings(rows):
-    """The data that these experiments read from the hub without a download, which needs a network."""
+    """The files of data that these experiments read from the hub without a download, which needs a
+    network."""
+    file_of = {"corpora": "results/corpora/{}.jsonl", "datasets": "results/datasets/{}/test.jsonl"}
+    return located(file_of[section].format(name) for section, name, _ in read_from_hub(rows))
+
+
+def read_from_hub(rows):
+    """The section, name and entry of the corpora and datasets of :func:`hub_readings`."""
     used = sources_in_use(rows)
-    files = []
-    for section in ("corpora", "datasets"):
-        for name, spec in config[section].items():
-            of_hub = spec["reader"] in ("hf", "xnli_hub", "tydiqa_hub", "wikipedia")
-            has_folder = spec.get("path") or spec.get("download")
-            if of_hub and not has_folder and any(spec is other for other in used):
-                files.append(
-                    located(
-                        f"results/corpora/{name}.jsonl"
-                        if section == "corpora"
-                        else f"results/datasets/{name}/test.jsonl"
-                    )
-                )
-    return files
+    return [
+        (section, name, spec)
+        for section in ("corpora", "datasets")
+        for name, spec in config[section].items()
+        if spec["reader"] in ("hf", "xnli_hub", "tydiqa_hub", "wikipedia")
+        and not (spec.get("path") or spec.get("download"))
+        and any(spec is other for other in used)
+    ]
 
 
 def source_files(rows):

@@ -83,9 +83,14 @@ def plan_shared_files(backbones, datasets):
 
 
 def plan_downloads(rows):
-    """The downloads of these experiments, with their known sizes."""
+    """The downloads of these experiments, with their known sizes, and the data that are read from the
+    hub."""
     names = [Path(file).stem for file in network_files(rows)]
-    return {name: {**config["wheels"], **config["downloads"]}[name] for name in names}
+    fetched = {name: {**config["wheels"], **config["downloads"]}[name] for name in names}
+    return fetched | {
+        f"{name} ({section})": {"hub": spec.get("options", {}).get("id", spec["reader"])}
+        for section, name, spec in read_from_hub(rows)
+    }
 
 
 def plan_pool_depths():

@@ -84,8 +84,7 @@ if EFFICIENCY:
                 for recipe in EFFICIENCY
             ),
             all_logits=located(
-                f"results/efficiency/all-logits/{recipe.groups_path}.json"
-                for recipe in EFFICIENCY
+                f"results/efficiency/all-logits/{recipe.groups_path}.json" for recipe in EFFICIENCY
             ),
             backbone=located(f"results/backbones/{main_backbone(EXPERIMENTS)}/config.json"),
         output:

@@ -104,7 +104,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "original"
 
 
-def grouped(model: Path, ratio: float = 0.5, **options: Any) -> tuple[Made, torch.Tensor]:
+def grouped(model: Path, ratio: float | None = 0.5, **options: Any) -> tuple[Made, torch.Tensor]:
     """A semantic-token version next to the model, and its ``token_to_group``."""
     result = semantic_version(model, model.parent / "grouped", ratio=ratio, **options)
     return result, Groups.load(result.folder / GROUPS).token_to_group
@@ -755,7 +755,9 @@ def test_lexicon_matches_byte_level_words_with_a_leading_space(
         "2\tdeu\tbaum\tme",
     ]
     lexicon.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    result, token_to_group = grouped(checkpoint, method="lexicon", lexicons=[lexicon])
+    result, token_to_group = grouped(
+        checkpoint, ratio=None, method="lexicon", lexicons=[lexicon]
+    )
     ids = tokenizer.get_vocab()
     pairs = [("Ġhouse", "Ġhaus"), ("Ġtree", "Ġbaum")]
     assert result.groups == result.subwords - 2

@@ -389,7 +389,7 @@ def test_zero_rows_share_the_only_group():
 
 
 def test_a_ratio_too_small_for_the_special_tokens_names_the_row():
-    with pytest.raises(InputError, match=r"kmeans-cosine-0\.05.*experiments\.tsv"):
+    with pytest.raises(InputError, match=r"kmeans-cosine-0\.05.*table of experiments"):
         kmeans_groups(rows_of(100, 4), metric="cosine", ratio=0.05, singletons=range(5), seed=0)
 
 

@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control
 
 from semantic_tokens.cli import main
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import write_json
+from semantic_tokens.files import read_json, write_json
 from semantic_tokens.report.run_comparison.compare import COLUMNS, RunComparison, compare_runs
 from semantic_tokens.report.run_comparison.runs import read_run
 from semantic_tokens.report.run_comparison.show import printed
@@ -61,7 +61,18 @@ def save(
         write_items(items, folder / f"seed-{seed}.items.parquet")
         write_json({"metric": "accuracy"}, folder / f"seed-{seed}.json")
     if configuration is not None:
-        write_json({**configuration, "run": run}, root / in_run("results/configuration.json", run))
+        made_with = {**configuration, "run": run}
+        write_json(made_with, root / in_run("results/configuration.json", run))
+        write_json(
+            {
+                "configuration": made_with,
+                "code": {"version": "1", "sha256": "a", "commit": None, "changed_since": None},
+                "python": "3.12",
+                "packages": {"torch": "1", "numpy": "1"},
+                "inputs": {in_run("resources/wheels/emoji.whl", run): "c"},
+            },
+            root / in_run("results/provenance.json", run),
+        )
 
 
 def compare_saved_runs(root: Path, first: str = BASE, second: str = "lr") -> RunComparison:
@@ -225,15 +236,8 @@ def test_differences_between_runs_are_listed(tmp_path: Path) -> None:
         ["tasks.nli.learning_rate", "0.001", "0.0005"],
         ["lexicons.mine.reader", "–", "table"],
     ]
-    for run, configuration, torch in ((BASE, CONFIGURATION, "1"), ("lr", other, "2")):
-        provenance = {
-            "configuration": {**configuration, "run": run},
-            "code": {"version": "1", "sha256": "a", "commit": None, "changed_since": None},
-            "python": "3.12",
-            "packages": {"torch": torch, "numpy": "1"},
-            "inputs": {in_run("resources/wheels/emoji.whl", run): "c"},
-        }
-        write_json(provenance, tmp_path / in_run("results/provenance.json", run))
+    path = tmp_path / in_run("results/provenance.json", "lr")
+    write_json(read_json(path) | {"packages": {"torch": "2", "numpy": "1"}}, path)
     found = compare_saved_runs(tmp_path)
     assert sorted(found.differing.values.tolist()) == sorted([*lines, ["packages.torch", "1", "2"]])
     assert found.notes == []
@@ -252,8 +256,10 @@ def test_run_without_a_recorded_configuration_is_compared(tmp_path: Path) -> Non
     save(tmp_path, "lr", {f"{ORACLE}/1": nli(right)})
     found = compare_saved_runs(tmp_path)
     assert found.table.loc[0, "difference"] == 0
-    (note,) = found.notes
-    assert "configuration of run base is unknown" in note
+    unknown, not_compared = found.notes
+    assert "configuration of run base is unknown" in unknown
+    assert "Run base has no provenance.json, so code, packages and data are not" in not_compared
+    assert not_compared.endswith("also make results/provenance.json.")
 
 
 # Incomparable scores

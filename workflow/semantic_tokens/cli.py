@@ -34,9 +34,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--ratio",
         type=float,
-        default=0.05,
-        help="the number of groups divided by the number of subwords, above 0 and at most 1 "
-        "(default: %(default)s)",
+        help="of K-Means: the number of groups divided by the number of subwords, above 0 and at "
+        "most 1 (default: 0.05)",
     )
     add("--method", choices=["kmeans", "lexicon"], default="kmeans",
         help="how to group (default: %(default)s)")  # fmt: skip

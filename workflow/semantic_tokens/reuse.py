@@ -79,6 +79,7 @@ MEMBERS = "semantic_tokens.tsv"
 ORIGIN = "semantic_tokens.json"
 
 _LARGEST_SEED = 2**32 - 1  # every library takes it
+_RATIO = 0.05  # the default of K-Means
 
 Method = Literal["kmeans", "lexicon"]
 
@@ -104,7 +105,7 @@ def semantic_version(
     model: str | Path,
     output: str | Path,
     *,
-    ratio: float = 0.05,
+    ratio: float | None = None,
     method: Method = "kmeans",
     metric: Metric = "cosine",
     lexicons: Sequence[str | Path] = (),
@@ -126,7 +127,8 @@ def semantic_version(
     Args:
         model: a folder in the layout of the hub, or a name on the Hugging Face hub.
         output: the folder to write, atomically.
-        ratio: r_G = |V'| / |V|, for ``kmeans``; with ``lexicon``, it follows from the lexicons.
+        ratio: r_G = |V'| / |V|, for ``kmeans``; None for 0.05. With ``lexicon``, it follows from the
+            lexicons.
         method: ``kmeans``, or ``lexicon`` for groups of connected translations (Appendix F).
         metric: for ``kmeans``: ``cosine``, or ``euclidean`` (Appendix E).
         lexicons: tables of concept, language, word and source. With ``kmeans`` the embeddings are
@@ -145,6 +147,9 @@ def semantic_version(
     Raises:
         InputError: the model, the lexicons, the output or an option is wrong.
     """
+    if method == "lexicon" and ratio is not None:
+        raise InputError("--ratio is for K-Means: groups by lexicons determine their own ratio")
+    ratio = _RATIO if ratio is None else ratio
     _check_options(ratio, method, lexicons, seed, max_iterations)
     target = _checked_output(Path(output), overwrite)
     source = _found(model, revision, convert_pickle)
@@ -196,14 +201,17 @@ def semantic_version(
         "model": str(model),
         "revision": revision,
         "method": method,
-        "metric": metric if method == "kmeans" else None,
-        "ratio": groups.ratio,
         "dimension": dimension,
         "lexicons": [str(path) for path in lexicons],
-        "seed": seed,
-        "max_iterations": max_iterations,
-        "cluster_unused": cluster_unused,
     }
+    if method == "kmeans":
+        steps |= {
+            "metric": metric,
+            "ratio": ratio,
+            "seed": seed,
+            "max_iterations": max_iterations,
+            "cluster_unused": cluster_unused,
+        }
     with writing_output(target), atomic_folder(target) as made:
         copy_all_but_weights(source, made, target, files)
         write_grouped_weights(files, made, empty, groups)
@@ -211,7 +219,15 @@ def semantic_version(
         _write_members(groups, tokenizer, made / MEMBERS)
         write_json(steps, made / ORIGIN)
         name = push_to_hub or target.name
-        card = CardContent(name, str(model), revision, subwords, len(groups.weight), steps)
+        card = CardContent(
+            name,
+            str(model),
+            revision,
+            subwords,
+            len(groups.weight),
+            steps,
+            hub_name=None if Path(model).is_dir() else str(model),
+        )
         write_card(card, made)
     published = None if push_to_hub is None else push(target, push_to_hub)
     return Made(target, subwords, len(groups.weight), published)
@@ -383,6 +399,11 @@ def _check_exportable(files: ModelFiles) -> None:
             "results/backbones"
         )
     if files.groups is None:
+        if not is_semantic_token_model(model):
+            log.warning(
+                "%s is a backbone, and without --groups each of its subwords keeps its own embedding",
+                model,
+            )
         return
     groups = Groups.load(files.groups)
     if len(groups.token_to_group) != subwords:

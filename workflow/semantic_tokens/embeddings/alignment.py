@@ -275,7 +275,7 @@ def align(
         raise InputError(
             "the lexicons of this alignment contain no two words of a concept that are single "
             "subwords of the backbone; name others in the row's `alignment` in "
-            "config/experiments.tsv, or widen their `languages` in the config"
+            "the table of experiments, or widen their `languages` in the config"
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     log.info("CLSA on %s, float32: %d pairs, batches of %d", device_name(), len(pairs), batch_size)

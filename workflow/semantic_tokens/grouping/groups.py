@@ -183,7 +183,7 @@ def number_of_groups(vocabulary_size: int, ratio: float, *, singletons: int, gro
         raise InputError(
             f"grouping {grouping!r} gives {groups} groups for {vocabulary_size} subwords, but "
             f"{singletons} subwords are groups of one, so it must give {singletons + 1} to "
-            f"{vocabulary_size}; fix the ratio in the row's `grouping` in config/experiments.tsv"
+            f"{vocabulary_size}; fix the ratio in the row's `grouping` in the table of experiments"
         )
     return groups
 

@@ -32,7 +32,7 @@ def lexicon_groups(
     if not len(pairs):
         raise InputError(
             "the lexicons of this grouping connect no two subwords of the backbone; name others "
-            "in the row's `grouping` in config/experiments.tsv"
+            "in the row's `grouping` in the table of experiments"
         )
     vocabulary = len(embeddings)
     graph = coo_array(

@@ -4,6 +4,7 @@
 hidden states (paper, sections 2.1 and 2.3).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from semantic_tokens.modeling.loading import (
 from semantic_tokens.modeling.model_card import CardContent, write_card
 from semantic_tokens.modeling.pooling import MeanPooledClassifier
 from semantic_tokens.modeling.vocabulary_layers import replace_output_layer
-from semantic_tokens.tokenization.vocabulary import open_tokenizer, vocabulary_size
+from semantic_tokens.tokenization.vocabulary import TOKENIZER_FILES, open_tokenizer, vocabulary_size
 
 #: The bias of rows without a subword in the head of masked language modelling: no probability, also
 #: in half precision. A bias of 0 would be far above those of most subwords.
@@ -87,7 +88,7 @@ def save_plain(
     make_plain(encoder.cpu())
     with atomic_folder(folder) as partial:
         encoder.save_pretrained(partial)
-        copy_files(Path(tokenizer), partial, "*token*")
+        copy_files(Path(tokenizer), partial, *TOKENIZER_FILES)
         if isinstance(model, MeanPooledClassifier):
             layer = {name: tensor.cpu() for name, tensor in model.classifier.state_dict().items()}
             save_file(layer, partial / "classifier.safetensors", metadata={"format": "pt"})
@@ -115,7 +116,7 @@ def export(files: ModelFiles, tokenizer: str | Path, folder: str | Path) -> Sema
     if head != "none":
         state |= outside_the_head(model, files)
     model.save_pretrained(folder, state_dict=state)
-    copy_files(Path(tokenizer), Path(folder), "*token*")
+    copy_files(Path(tokenizer), Path(folder), *TOKENIZER_FILES)
     copy_files(files.source, Path(folder), "*.py")
     return embedding
 
@@ -153,6 +154,7 @@ def export_with_card(
         CardContent(
             name=name,
             base_model=_original(origin) or _backbone(recipe) or files.folder.name,
+            hub_name=_hub_name(origin),
             revision=origin.get("revision"),
             subwords=subwords,
             groups=groups,
@@ -173,6 +175,12 @@ def _original(origin: Mapping[str, Any]) -> str:
     if origin.get("from"):
         return str(origin["from"])
     return ": ".join(str(origin[key]) for key in ("wheel", "member") if origin.get(key))
+
+
+def _hub_name(origin: Mapping[str, Any]) -> str | None:
+    """The name ``owner/name`` on the hub of the model from which a backbone was made, if any."""
+    found = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(origin.get("from")))
+    return found[0] if found else None
 
 
 def _backbone(recipe: Mapping[str, Any]) -> str:

@@ -49,6 +49,7 @@ from semantic_tokens.modeling.encoders import (
     vocabulary_parameters,
 )
 from semantic_tokens.modeling.vocabulary_layers import plain_input_embedding
+from semantic_tokens.tokenization.vocabulary import TOKENIZER_FILES
 
 log = logging.getLogger(__name__)
 
@@ -217,7 +218,7 @@ def save_model(
     with atomic_folder(folder) as partial:
         save_file(_each_once(tensors), partial / WEIGHTS, metadata={"format": "pt"})
         copy_files(source, partial / "backbone", "config.json", "*.py")
-        copy_files(Path(tokenizer), partial, "*token*")
+        copy_files(Path(tokenizer), partial, *TOKENIZER_FILES)
         shutil.copyfile(Path(__file__).with_name("remote_code.py"), partial / _CODE)
         write_json(
             {

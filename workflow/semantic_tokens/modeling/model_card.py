@@ -1,6 +1,5 @@
 """The model card of a semantic-token model, and publishing it on the hub."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,8 +48,6 @@ Subword-Level Semantic Concepts?" (Zhang et al.), in the implementation of the p
 `semantic-tokens`.
 """
 
-_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-
 
 @dataclass(frozen=True)
 class CardContent:
@@ -58,7 +55,8 @@ class CardContent:
 
     Attributes:
         name: the name of the folder or the repository.
-        base_model: the original model.
+        base_model: the original model, for the text.
+        hub_name: its name on the hub, if it has one.
         revision: its commit, if it is known.
         subwords, groups: |V| and |V'|.
         steps: the operations that made the model, with their settings.
@@ -74,6 +72,7 @@ class CardContent:
     groups: int
     steps: Mapping[str, Any]
     scores: Sequence[tuple[str, str, str]] = field(default_factory=tuple)
+    hub_name: str | None = None
     kept: str = ""
     first_k: bool = False
 
@@ -82,7 +81,7 @@ def write_card(content: CardContent, folder: str | Path) -> None:
     """Write ``README.md`` as a model card of the hub."""
     base_model = content.base_model
     data = ModelCardData(
-        base_model=base_model if _HUB_NAME.fullmatch(base_model) else None,
+        base_model=content.hub_name,
         library_name="transformers",
         tags=["semantic-tokens", "multilingual"],
     )

@@ -145,7 +145,7 @@ class _Tally:
         self.all: dict[str, Cost] = {}
         self._seen: set[tuple[str, ...]] = set()
         self._read()
-        self._cut()
+        self._tokenizing()
         for recipe in self.recipes:
             self._make_model(recipe)
         self._fine_tune()
@@ -177,7 +177,7 @@ class _Tally:
             for name in self.backbones
             for text in study.backbones[name].get("vocabulary_texts", [])
         }
-        if self._corpus_cuts():
+        if self._segmentations_of_corpora():
             read |= set(study.pretraining["corpora"])
         lexicons = {
             name
@@ -205,11 +205,11 @@ class _Tally:
             if architecture := study.architectures[name]:
                 derived.bytes += model_bytes(Recipe(name), architecture)
 
-    def _cut(self) -> None:
+    def _tokenizing(self) -> None:
         """Tokenisation, once per tokenizer."""
         study = self.study
-        cuts = {(recipe.backbone, self._segmentation(recipe)) for recipe in self.recipes}
-        self._add("truncate_tokenizer", sum(cut != "original" for _, cut in cuts))
+        segmentations = {(recipe.backbone, self._segmentation(recipe)) for recipe in self.recipes}
+        self._add("truncate_tokenizer", sum(name != "original" for _, name in segmentations))
         datasets = {
             (self.tasks[task]["dataset"], recipe.backbone, self._segmentation(recipe))
             for recipe, _, task in self.trainings
@@ -218,14 +218,14 @@ class _Tally:
             ranking = study.datasets[dataset]["kind"] == "ranking"
             text = self.data.searched_bytes(dataset, backbone, study.pool(dataset, self.pools))
             self._add("tokenize_ranking" if ranking else "tokenize_dataset").write(text)
-        for _ in self._corpus_cuts():
+        for _ in self._segmentations_of_corpora():
             for name in study.pretraining["corpora"]:
                 self._add("tokenize_corpus").write(self.data.corpus_bytes(name))
 
     def _segmentation(self, recipe: Recipe) -> str:
         return segmentation_of(recipe.grouping, resegments=self.study.resegment)
 
-    def _corpus_cuts(self) -> set[tuple[str, str]]:
+    def _segmentations_of_corpora(self) -> set[tuple[str, str]]:
         """The backbones and segmentations with which the pretraining corpora are tokenised."""
         pretrained = {
             (recipe.backbone, self._segmentation(recipe))

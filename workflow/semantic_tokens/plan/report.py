@@ -31,8 +31,10 @@ def report(
         measured: finished trainings.
         bought: the lines about the budget (:func:`budget_lines`).
     """
+    is_part = any(cost.uncounted for cost in costs.values())
+    speed = _hour_lines(throughput, full_lengths, is_part=is_part)
     sections = {
-        "Jobs": [*_job_lines(costs, throughput), "", *_hour_lines(throughput, full_lengths)],
+        "Jobs": [*_job_lines(costs, throughput), "", *speed],
         "Time": _time_lines(costs, throughput, measured),
         "Budget": bought,
         "Disk": _disk_lines(costs, downloads),
@@ -109,13 +111,13 @@ def _job_lines(costs: Mapping[str, Cost], throughput: Throughput) -> list[str]:
     return [*lines, f"  {'total':22}{jobs:>7} {total:>11} {written:>11}"]
 
 
-def _hour_lines(throughput: Throughput, full_lengths: Sequence[str]) -> list[str]:
+def _hour_lines(throughput: Throughput, full_lengths: Sequence[str], *, is_part: bool) -> list[str]:
     said = (
         f"{throughput.rate / 1e12:.3g} TFLOP/s ({throughput.origin}), of which "
         f"{throughput.utilisation:.0%} is assumed, and "
         f"{throughput.seconds_per_job:.1f} s to start each job."
     )
-    if full_lengths:
+    if full_lengths and not is_part:
         said += (
             f" The texts of {', '.join(full_lengths)} count with their maximum length, so their hours are an upper "
             "bound."
@@ -129,10 +131,13 @@ def _time_lines(
     costs: Mapping[str, Cost], throughput: Throughput, measured: Measured | None
 ) -> list[str]:
     hours, count = throughput.hours(costs), throughput.at_once
+    uncounted = sum(cost.uncounted for cost in costs.values())
     lines = [
-        f"  about {_hours(throughput.wall_hours(costs))} hours in total with {count} "
-        f"job{'s' if count > 1 else ''} at a time"
+        f"  {'at least' if uncounted else 'about'} {_hours(throughput.wall_hours(costs))} hours in "
+        f"total with {count} job{'s' if count > 1 else ''} at a time"
     ]
+    if uncounted:
+        lines.append(f"  without {uncounted} job{'s' * (uncounted > 1)} (see Not counted, below)")
     if (price := throughput.price(hours)) is not None:
         lines.append(
             f"  price: {price:,.2f}, {_hours(hours)} {throughput.unit} at throughput."

@@ -50,7 +50,7 @@ ALL_LANGUAGES = "all-languages"
 
 @dataclass(frozen=True)
 class Experiment:
-    """A row of experiments.tsv.
+    """A row of the table of experiments.
 
     Attributes:
         figure: the figure of the paper that shows it (``oracle``, ``figure3`` …).
@@ -145,10 +145,25 @@ def _check_row(row: dict[str, str], where: str, schema: dict[str, Any]) -> None:
             raise InputError(
                 f"{where}: `{column}` is {row[column]!r} and must be {' or '.join(part['enum'])}"
             )
+        close = _with_plain_ratio(row[column]) if column == "grouping" else ""
+        meant = f"Did you mean {close}? " if re.fullmatch(PATTERNS["grouping"], close) else ""
         raise InputError(
-            f"{where}: `{column}` is {row[column]!r}, which is not an allowed form. "
+            f"{where}: `{column}` is {row[column]!r}, which is not an allowed form. {meant}"
             f"{part['description']}"
         )
+
+
+def _with_plain_ratio(grouping: str) -> str:
+    """A grouping with its ratio in the allowed form, if it ends in a number.
+
+    >>> _with_plain_ratio("kmeans-cosine-.30"), _with_plain_ratio("firstk-0,05")
+    ('kmeans-cosine-0.3', 'firstk-0.05')
+    """
+    method, _, ratio = grouping.rpartition("-")
+    try:
+        return f"{method}-{float(ratio.replace(',', '.')):g}"
+    except ValueError:
+        return grouping
 
 
 def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Experiment:

@@ -19,6 +19,7 @@ from semantic_tokens.tasks.task import (
     outputs,
     pair_inputs,
     predict,
+    warn_of_unknown_labels,
 )
 from semantic_tokens.tokenization.special_tokens import SpecialTokens
 from semantic_tokens.tokenization.tables import read_table
@@ -49,6 +50,7 @@ class PairClassification(Task):
         self.pooling = pooling
         self.rows = of_languages(everything, languages)
         self.test = read_table(tokenized / f"{evaluation_split}.parquet")
+        warn_of_unknown_labels((row["label"] for row in self.test), self.labels, "labels")
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:

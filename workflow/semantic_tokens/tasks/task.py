@@ -1,6 +1,7 @@
 """The common parts of the five tasks: their interface, padding, and prediction in batches."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,8 @@ from semantic_tokens.modeling.encoders import takes_token_types, token_types
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.tasks.scored_items import ScoredItem
 from semantic_tokens.training import Batch
+
+log = logging.getLogger(__name__)
 
 #: The prediction for each item, by the item's id, as plain values.
 Predictions = dict[str, Any]
@@ -166,6 +169,17 @@ def predict(
     model.train()
 
 
+def warn_of_unknown_labels(test: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Log which labels of the test data are not among those of the training data."""
+    if unknown := sorted(set(test) - set(known)):
+        log.warning(
+            "the test data have %s that the training data do not have: %s. A model cannot predict "
+            "them; check the spelling",
+            what,
+            ", ".join(unknown),
+        )
+
+
 def of_languages(
     rows: list[dict[str, Any]], languages: Sequence[str] | None
 ) -> list[dict[str, Any]]:
@@ -177,7 +191,8 @@ def of_languages(
     kept = [row for row in rows if languages is None or row["language"] in languages]
     if not kept:
         raise InputError(
-            f"no training example is in {languages or 'any language'}; fix the experiment's "
-            "`training` or the dataset's `languages`"
+            f"no training example is in {', '.join(languages or ['any language'])}; correct "
+            "`training` in the table of experiments (config key `experiments`) or the dataset's "
+            "`languages`"
         )
     return kept

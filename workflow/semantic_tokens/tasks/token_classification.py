@@ -20,6 +20,7 @@ from semantic_tokens.tasks.task import (
     outputs,
     pad,
     predict,
+    warn_of_unknown_labels,
 )
 from semantic_tokens.tokenization.special_tokens import SpecialTokens
 from semantic_tokens.tokenization.tables import read_table
@@ -45,6 +46,8 @@ class TokenClassification(Task):
         # The tags of all training data, so that zero-shot models have the same labels.
         everything = read_table(tokenized / "train.parquet")
         self.labels = sorted({tag for row in everything for tag in row["tags"]})
+        tags_of_test = (tag for row in self.test for tag in row["tags"])
+        warn_of_unknown_labels(tags_of_test, self.labels, "tags")
         self.lengths = [len(row["input_ids"]) for row in self.rows]
 
     def load_model(self, files: ModelFiles | Path, **options: Any) -> nn.Module:

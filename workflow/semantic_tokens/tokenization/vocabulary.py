@@ -27,6 +27,13 @@ _DROPPED = " {}"
 _BATCH = 1000
 # The bytes of the characters of byte-level tokenizers.
 _BYTE_OF = {character: byte for byte, character in bytes_to_unicode().items()}
+#: The files of a tokenizer in the folder of a checkpoint.
+TOKENIZER_FILES = (
+    "tokenizer*",
+    "tokenization*.py",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 #: The mark for the start of a word in SentencePiece and byte-level models.
 WORD_BOUNDARIES = ("▁", "Ġ")
 

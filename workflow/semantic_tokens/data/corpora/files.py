@@ -15,8 +15,13 @@ def corpus_files(path: Path, pattern: str) -> list[Path]:
     """The files of a folder that match a pattern.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or ``path`` is a file.
     """
+    if path.is_file():
+        raise InputError(
+            f"{path} is a file; write the name of a folder with {pattern} in the corpus's `path` in "
+            "the config"
+        )
     files = files_in(path, pattern)
     if not files:
         raise InputError(f"{path} contains no {pattern}; correct the corpus's `path` in the config")

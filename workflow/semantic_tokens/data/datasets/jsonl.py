@@ -1,11 +1,14 @@
 """A user's own data in canonical form."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from semantic_tokens.data.datasets.canonical import SPLITS, Example, Placed
 from semantic_tokens.errors import InputError
 from semantic_tokens.text_files import files_in, json_lines
+
+log = logging.getLogger(__name__)
 
 
 def jsonl(path: Path, has_passages: bool) -> dict[str, Iterable[Example]]:
@@ -22,6 +25,8 @@ def jsonl(path: Path, has_passages: bool) -> dict[str, Iterable[Example]]:
                 f"{path}/{split}.jsonl is missing; a folder of your own data contains "
                 f"{', '.join(f'{name}.jsonl' for name in splits)}"
             )
+    if not files["dev"]:
+        log.warning("%s has no dev.jsonl, so there is no dev split", path)
     return {split: _examples(found[0]) if found else () for split, found in files.items()}
 
 

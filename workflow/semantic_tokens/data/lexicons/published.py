@@ -146,12 +146,21 @@ def table(path: Path, languages: Sequence[str] | None = None) -> Iterator[Entry]
     """A user's own table, in the form of :mod:`semantic_tokens.data.lexicons.table`.
 
     Raises:
-        InputError: a row is malformed, or its language is not in ISO 639-3.
+        InputError: a row is malformed, or its language is written otherwise, such as ``de``.
     """
+    unknown = set()
     for number, entry in enumerate(read_lexicon(path), start=1):
         check_codes([entry.language], f"{path}, row {number}: `language`")
+        if known_language(entry.language) is None:
+            unknown.add(entry.language)
         if languages is None or entry.language in languages:
             yield entry
+    if unknown:
+        log.warning(
+            "%s: %s: not in ISO 639-3; each counts as a language of its own",
+            path,
+            ", ".join(sorted(unknown)),
+        )
 
 
 def _files(path: Path, pattern: str, what: str) -> list[Path]:

@@ -92,7 +92,7 @@ def kmeans(
     if not 1 <= n_clusters <= count:
         raise InputError(
             f"K-Means cannot make {n_clusters} clusters of {count} subwords; fix the "
-            "ratio in the row's `grouping` in config/experiments.tsv"
+            "ratio in the row's `grouping` in the table of experiments"
         )
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if weights is not None:

@@ -16,7 +16,7 @@ from semantic_tokens.report.provenance import flattened
 from semantic_tokens.report.run_comparison.pairs import Pairs
 from semantic_tokens.report.run_comparison.runs import Cell, Run, Training, counted, described
 from semantic_tokens.study.experiments import ALL_LANGUAGES
-from semantic_tokens.study.runs import split_run
+from semantic_tokens.study.runs import in_run, split_run
 from semantic_tokens.tasks.scored_items import ScoredItem, read_items
 
 COLUMNS = (
@@ -140,6 +140,11 @@ def _started_since(*runs: Run) -> Iterator[str]:
                 )
         if run.configuration is None:
             yield f"The configuration of run {run.name} is unknown, because it was never recorded."
+        if run.provenance is None:
+            yield (
+                f"Run {run.name} has no provenance.json, so code, packages and data are not "
+                f"compared. To compare them, also make {in_run('results/provenance.json', run.name)}."
+            )
 
 
 def _paired_lines(

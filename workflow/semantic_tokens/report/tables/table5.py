@@ -1,6 +1,6 @@
 """Table 5 (paper, Appendix G): the scores of all experiments, and their percentages of the oracle.
 
-An experiment is a row of ``config/experiments.tsv`` as plain values: ``figure``, ``table5``,
+An experiment is a row of the table of experiments as plain values: ``figure``, ``table5``,
 ``reference``, the parts of its recipe, and ``training``. A record is the JSON of one score
 (docs/architecture.md). Numbers are not rounded in data frames; only the writers round.
 """

@@ -114,6 +114,11 @@ def hf(
             (part, open_splits(repository, part, named, files, streaming, where, read))
             for part in parts
         ]
+        if splits and "dev" in named and not any("dev" in tables for _, tables in opened):
+            raise InputError(
+                f"{where}.splits: dev is {named['dev']!r}, and there is no such split; correct its "
+                "name, or remove it to work without a dev split"
+            )
         found = _examples(opened, kind, chosen, labels, languages, where)
     if dev_fraction is not None:
         found = _with_dev(found, kind, dev_fraction, seed)
