@@ -755,9 +755,7 @@ def test_lexicon_matches_byte_level_words_with_a_leading_space(
         "2\tdeu\tbaum\tme",
     ]
     lexicon.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    result, token_to_group = grouped(
-        checkpoint, ratio=None, method="lexicon", lexicons=[lexicon]
-    )
+    result, token_to_group = grouped(checkpoint, ratio=None, method="lexicon", lexicons=[lexicon])
     ids = tokenizer.get_vocab()
     pairs = [("Ġhouse", "Ġhaus"), ("Ġtree", "Ġbaum")]
     assert result.groups == result.subwords - 2

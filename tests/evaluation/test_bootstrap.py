@@ -6,7 +6,6 @@ from semantic_tokens.errors import InputError
 from semantic_tokens.evaluation.bootstrap import (
     Items,
     Resampling,
-    bootstrap_p,
     gather,
     interval_of_share,
     resampled_by_language,
@@ -96,44 +95,72 @@ def test_languages_have_equal_weight() -> None:
     assert drawn.mean() == pytest.approx(0.375, abs=0.005)
 
 
-def test_seeds_are_averaged_and_resampled() -> None:
-    """With two seeds of equal items, half of all draws contain one seed twice."""
+def test_seeds_are_averaged_in_every_sample() -> None:
+    """Equal items have no variation, and the last draws are those of each seed."""
     earned = {"ara": np.tile([[[0.2, 0.6]]], (3, 1, 1))}
     assert scores_by_run(make_items(earned))["ara"].tolist() == [pytest.approx([0.2, 0.6])]
-    drawn = resampled_scores(make_items(earned), Resampling(8_000))[1:, 0]
-    values, counts = np.unique(drawn.round(6), return_counts=True)
-    assert values.tolist() == pytest.approx([0.2, 0.4, 0.6])
-    assert counts / 8_000 == pytest.approx([0.25, 0.5, 0.25], abs=0.02)
+    drawn = resampled_scores(make_items(earned), Resampling(100))[:, 0]
+    assert drawn[:-2] == pytest.approx([0.4] * 101)
+    assert drawn[-2:] == pytest.approx([0.2, 0.6])
 
 
-def test_interval_includes_the_variance_of_items_and_seeds() -> None:
-    """The variance of the draws is the sum of both sources."""
+def test_interval_of_several_trainings_is_that_of_a_t_test() -> None:
+    """Without variation between items, it is the interval of a mean."""
+    from scipy.stats import t, ttest_1samp
+
+    levels = np.array([0.2, 0.25, 0.4])
+    earned = {"ara": np.tile(levels, (3, 1, 1))}
+    resampling = Resampling(100)
+    drawn = resampled_scores(make_items(earned), resampling)[:, 0]
+    expected = t.interval(0.95, 2, levels.mean(), levels.std(ddof=1) / 3**0.5)
+    assert resampling.interval(drawn) == pytest.approx(expected)
+    expected_p = ttest_1samp(levels, 0).pvalue
+    assert resampling.p_of_no_difference(drawn) == pytest.approx(expected_p)
+
+
+def test_variances_of_items_and_trainings_are_added() -> None:
+    from scipy.stats import t
+
     generator = np.random.default_rng(4)
     items, seeds = 400, 6
     levels = 0.5 + 0.08 * generator.standard_normal(seeds)
     earned = (generator.random((items, 1, seeds)) < levels).astype(float)
-    drawn = resampled_scores(make_items({"eng": earned}), Resampling(20_000))[1:, 0]
-    item_variance = earned.mean(axis=2).var() / items
-    seed_variance = earned.mean(axis=0).var() / seeds
-    assert drawn.var() == pytest.approx(item_variance + seed_variance, rel=0.15)
-    assert drawn.var() > 2 * item_variance  # the variance of items alone is too small
+    resampling = Resampling(20_000)
+    low, high = resampling.interval(resampled_scores(make_items({"eng": earned}), resampling)[:, 0])
+    of_items = earned.mean(axis=2).var() / items
+    of_seeds = earned.mean(axis=0).var(ddof=1) / seeds
+    total = of_items + of_seeds
+    freedom = total**2 / (of_seeds**2 / (seeds - 1))
+    assert high - low == pytest.approx(2 * t.ppf(0.975, freedom) * total**0.5, rel=0.02)
+    assert (low + high) / 2 == pytest.approx(earned.mean())
 
 
-def test_replicates_are_drawn_first_and_then_their_seeds() -> None:
-    """Two different replicates, each with two similar seeds: half of all draws contain only one
-    replicate."""
+@pytest.mark.parametrize(("trainings", "most"), [(2, 0.13), (3, 0.08), (5, 0.07)])
+def test_equal_models_rarely_differ_with_few_trainings(trainings: int, most: float) -> None:
+    """A true difference of zero is outside of about 5% of the intervals, or 10% with two trainings.
+    If trainings were drawn again as items are, it would be outside of 10 to 40%."""
+    generator = np.random.default_rng(trainings)
+    resampling, studies, outside = Resampling(200), 2_000, 0
+    for _ in range(studies):
+        by_training = 0.05 * generator.standard_normal(trainings)
+        noise = 0.02 * generator.standard_normal(1 + resampling.resamples)
+        value = by_training.mean() + noise[0]
+        low, high = resampling.interval(
+            np.concatenate([[value], value + noise[1:], by_training + noise[0]])
+        )
+        outside += not low <= 0 <= high
+    assert 0.025 < outside / studies < most
+
+
+def test_seeds_of_one_replicate_count_as_one_training() -> None:
     levels = np.array([0.20, 0.22, 0.60, 0.62])
     earned = {"ara": np.tile(levels, (3, 1, 1))}
-    ((_, nested),) = resampled_by_language(make_items(earned), Resampling(8_000), replicates=2)
-    drawn = nested[1:, 0]
+    ((_, nested),) = resampled_by_language(make_items(earned), Resampling(100), replicates=2)
     assert nested[0, 0] == pytest.approx(levels.mean())
-    from_one_replicate = (drawn < 0.23) | (drawn > 0.59)
-    assert from_one_replicate.mean() == pytest.approx(0.5, abs=0.02)
-    # Half of the variance of replicates, and a quarter of the variance of seeds in each.
-    expected = 0.2**2 / 2 + 0.01**2 / 4
-    assert drawn.var() == pytest.approx(expected, rel=0.05)
-    ((_, flat),) = resampled_by_language(make_items(earned), Resampling(8_000))
-    assert flat[1:, 0].var() == pytest.approx(levels.var() / 4, rel=0.05)
+    assert nested[-2:, 0] == pytest.approx([0.21, 0.61])
+    ((_, flat),) = resampled_by_language(make_items(earned), Resampling(100))
+    assert flat[-4:, 0] == pytest.approx(levels)
+    assert len(flat) == 105
 
 
 def test_deviations_of_seeds_and_of_replicates_are_separate() -> None:
@@ -205,10 +232,12 @@ def test_score_without_possible_points_is_zero() -> None:
         ([1.0] * 90 + [-1.0] * 9, 20 / 100),
         ([0.0] * 99, 1.0),  # equal models
         ([-1.0, 1.0], 1.0),
+        ([1e-16] * 99, 1.0),  # equal sums in another order
     ],
 )
 def test_p_value_is_two_sided(differences: list[float], expected: float) -> None:
-    assert bootstrap_p(np.array(differences)) == pytest.approx(expected)
+    found = Resampling(len(differences)).p_of_no_difference(np.array([1.0, *differences]))
+    assert found == pytest.approx(expected)
 
 
 def test_items_are_matched_by_id_and_different_items_are_refused() -> None:
@@ -282,17 +311,17 @@ def test_score_of_a_model_trained_on_one_language_is_that_of_its_transfer() -> N
 
 def test_baselines_are_compared_with_the_mean_over_seeds() -> None:
     rows = [ROW]
-    values = {1: 0.4, 2: 0.6}
+    values = {1: 0.49, 2: 0.51}
     scores = even_scores(
         rows, ["rerank"], [1, 2], lambda row, task, seed: {"eng": values[seed]},
         chance=0.3, bm25={"rerank": 0.7},
     )  # fmt: skip
     assert scores.of(ROW, "rerank").value == pytest.approx(0.5)
-    assert scores.of(ROW, "rerank").std == pytest.approx(0.2 / 2**0.5)
+    assert scores.of(ROW, "rerank").std == pytest.approx(0.02 / 2**0.5)
     assert scores["rerank"].estimate("bm25").value == pytest.approx(0.7)
     assert scores.is_above_chance(ROW, "rerank")
     assert scores["rerank"].in_language(experiment_name(ROW), "eng").std == pytest.approx(
-        0.1414, abs=1e-4
+        0.01414, abs=1e-5
     )
 
 

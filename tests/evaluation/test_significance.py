@@ -95,7 +95,7 @@ def test_the_page_has_a_section_per_kind_and_grey_rows(tmp_path: Path) -> None:
     csv, page = tmp_path / "significance.csv", tmp_path / "significance.html"
     for runs, sentence in (
         (Trainings([1]), "Everything was trained once"),
-        (Trainings([1, 2]), "Scores are means over seeds and replicates"),
+        (Trainings([1, 2]), "Scores are means over trainings"),
     ):
         write_significance(table, csv, page, title="study", runs=runs, resampling=Resampling(2_000))
         text = page.read_text(encoding="utf-8")

@@ -286,7 +286,8 @@ def test_a_file_of_another_version_is_named_in_the_error(tmp_path: Path) -> None
         InputError, match=r"configuration\.json has no evaluation_split, so another"
     ):
         read_run(BASE, tmp_path)
-    (tmp_path / "results/configuration.json").unlink()
+    for name in ("configuration", "provenance"):
+        (tmp_path / f"results/{name}.json").unlink()
     assert read_run(BASE, tmp_path).configuration is None
     write_json({"configuration": {}}, tmp_path / "results/provenance.json")
     with pytest.raises(InputError, match=r"provenance\.json has no code, so another version"):

@@ -12,7 +12,7 @@ with job(snakemake):
     from semantic_tokens.files import folder_above
     from semantic_tokens.modeling.encoders import embedding_width
     from semantic_tokens.report.tables.claims import write_claims
-    from semantic_tokens.report.tables.paper_comparison import read_table
+    from semantic_tokens.report.tables.paper_comparison import read_table, repeated_rows
 
     params, inputs = snakemake.params, snakemake.input
     resampling = Resampling(**params.resampling)
@@ -32,9 +32,10 @@ with job(snakemake):
         margin=params.margin,
         lexicon_language=params.lexicon_language,
     )
-    published = published_study(read_table(inputs.published), params.margin)
+    printed = read_table(inputs.published)
+    independent = printed.drop(index=list(repeated_rows(printed)))
     write_claims(
-        judge(study, resampling, published),
+        judge(study, resampling, published_study(independent, params.margin)),
         *snakemake.output,
         title=params.title,
         resampling=resampling,

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
@@ -197,7 +197,7 @@ def semantic_version(
             max_iterations=max_iterations,
         )
     log.info("%d subwords in %d groups", len(groups.token_to_group), len(groups.weight))
-    steps = {
+    steps: dict[str, Any] = {
         "model": str(model),
         "revision": revision,
         "method": method,

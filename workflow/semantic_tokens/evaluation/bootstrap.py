@@ -1,13 +1,21 @@
-"""A paired bootstrap over test items, seeds and replicates.
+"""A paired bootstrap over test items, and the variation between trainings.
 
 Each sample draws test items with replacement, the same items for all models, and computes every
 score again (Efron and Tibshirani 1993; Koehn 2004). Items that depend on each other are drawn
 together, as a cluster (Davison and Hinkley 1997, section 3.8): questions about one passage, and
-translations of an item in all languages. If experiments were trained
-several times, trainings are drawn too: first replicates of the entire pipeline, then the
-fine-tuning seeds of each replicate. The interval then covers both sources of variation.
+translations of an item in all languages.
+
+If experiments were trained several times, a score is the mean over trainings. Its variance is then
+the sum of the bootstrap's and of that of the mean over trainings, and its interval a t interval with
+Satterthwaite's (1946) degrees of freedom. Drawing trainings again would not do: with three of them,
+it calls up to a quarter of equal models different. Trainings of one replicate of the pipeline share
+earlier steps, so with several replicates, the mean of a replicate counts as one training.
+
+So a statistic is an array of draws, [1 + resamples + trainings]: its value on the actual items, on
+every sample, and if there are several trainings, of each training alone on the actual items.
 """
 
+import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +27,8 @@ from semantic_tokens.components import groups_sharing
 from semantic_tokens.errors import InputError
 from semantic_tokens.tasks.scored_items import ScoredItem
 
+#: Sums of equal scores may differ by this much.
+ROUNDING = 1e-9
 _RESAMPLES_AT_ONCE = 500
 
 
@@ -37,11 +47,51 @@ class Resampling:
     confidence: float = 0.95
 
     def interval(self, draws: np.ndarray) -> tuple[float, float]:
-        """The percentile interval of [1 + resamples] values, the first of which is the actual
-        score."""
-        tail = 100 * (1 - self.confidence) / 2
-        low, high = np.nanpercentile(draws[1:], [tail, 100 - tail])
-        return float(low), float(high)
+        """The interval of a statistic: of percentiles with one training, else a t interval.
+
+        Args:
+            draws: [1 + resamples + trainings].
+        """
+        if len(draws) <= 1 + self.resamples:
+            tail = 100 * (1 - self.confidence) / 2
+            low, high = np.nanpercentile(draws[1:], [tail, 100 - tail])
+            return float(low), float(high)
+        from scipy.stats import t
+
+        error, freedom = self._error(draws)
+        margin = t.ppf((1 + self.confidence) / 2, freedom) * error
+        return float(draws[0] - margin), float(draws[0] + margin)
+
+    def p_of_no_difference(self, differences: np.ndarray) -> float:
+        """Two-sided p of a difference of zero.
+
+        With one training, it is twice the smaller fraction of samples on one side of zero. One is
+        added to both counts, since the data are also a sample. So p is never 0 (Davison and Hinkley
+        1997).
+
+        Args:
+            differences: [1 + resamples + trainings].
+        """
+        items = differences[1 : 1 + self.resamples]
+        if len(differences) > 1 + self.resamples:
+            error, freedom = self._error(differences)
+            if error > ROUNDING:
+                from scipy.stats import t
+
+                return float(2 * t.sf(abs(differences[0]) / error, freedom))
+        sides = (np.count_nonzero(items <= ROUNDING), np.count_nonzero(items >= -ROUNDING))
+        return float(min(1.0, 2 * (min(sides) + 1) / (len(items) + 1)))
+
+    def _error(self, draws: np.ndarray) -> tuple[float, float]:
+        """The standard error of a mean over trainings, and its degrees of freedom."""
+        items, trainings = draws[1 : 1 + self.resamples], draws[1 + self.resamples :]
+        of_items = float(np.nanvar(items, ddof=1))
+        of_trainings = float(np.nanvar(trainings, ddof=1)) / len(trainings)
+        total = of_items + of_trainings
+        freedom = math.inf
+        if of_trainings > 0:
+            freedom = (len(trainings) - 1) * (total / of_trainings) ** 2
+        return math.sqrt(total), freedom
 
 
 class Items(NamedTuple):
@@ -131,56 +181,49 @@ def resampled_by_language(
         replicates: the number of replicates; runs are sorted by replicate.
 
     Yields:
-        the language, and [1 + resamples, models] float64: the score on the actual items, then on
-        each sample. Scores are means over runs, which are drawn too.
+        the language, and [1 + resamples + trainings, models] float64: the mean over runs on the
+        actual items, then on each sample, and then each training (:func:`trainings_of`) on the
+        actual items.
     """
-    weights: np.ndarray | None = None
     for language in sorted(items.earned):
         earned, possible = items.earned[language], items.possible[language]
         count, models, runs = earned.shape
-        if weights is None:
-            weights = _weights_of_runs(replicates, runs // replicates, resampling)
+        trainings = trainings_of(runs, replicates)
         block = items.blocks[language]
         names = sorted({name for other in block for name in items.clusters[other]})
         number_of = {name: number for number, name in enumerate(names)}
         cluster = np.array([number_of[name] for name in items.clusters[language]])
         generator = np.random.default_rng([resampling.seed, _number("+".join(block), names)])
         sums = [part.reshape(count, -1) for part in (earned, possible)]
-        scores = np.empty((1 + resampling.resamples, models))
-        scores[:1] = _scores(np.ones((1, count)), sums, (models, runs), weights[:1])
-        for start in range(1, len(scores), _RESAMPLES_AT_ONCE):
-            part = slice(start, min(start + _RESAMPLES_AT_ONCE, len(scores)))
+        scores = np.empty((1 + resampling.resamples + trainings, models))
+        actual = _scores(np.ones((1, count)), sums, (models, runs))[0]
+        scores[0] = actual.mean(axis=1)
+        if trainings:
+            scores[-trainings:] = actual.reshape(models, trainings, -1).mean(axis=2).T
+        for start in range(1, 1 + resampling.resamples, _RESAMPLES_AT_ONCE):
+            part = slice(start, min(start + _RESAMPLES_AT_ONCE, 1 + resampling.resamples))
             size = part.stop - part.start
             even = np.full(len(names), 1 / len(names))
             counts = generator.multinomial(len(names), even, size=size)[:, cluster]
             counts[counts.sum(axis=1) == 0] = 1
-            scores[part] = _scores(counts.astype(np.float64), sums, (models, runs), weights[part])
+            drawn = _scores(counts.astype(np.float64), sums, (models, runs))
+            scores[part] = drawn.mean(axis=2)
         yield language, scores
 
 
-def _scores(
-    counts: np.ndarray, sums: Sequence[np.ndarray], shape: tuple[int, int], weights: np.ndarray
-) -> np.ndarray:
-    """[resamples, models] from ``counts`` [resamples, items], how often each item was drawn."""
+def trainings_of(runs: int, replicates: int) -> int:
+    """The number of independent trainings: of replicates, or of seeds if there is one replicate. 0
+    if there is only one, whose variation is unknown."""
+    trainings = replicates if replicates > 1 else runs
+    return trainings if trainings > 1 else 0
+
+
+def _scores(counts: np.ndarray, sums: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """[resamples, models, runs] from ``counts`` [resamples, items], how often each item was
+    drawn."""
     got, could = (counts @ values for values in sums)
     score = np.divide(got, could, out=np.zeros_like(got), where=could > 0)
-    weighted: np.ndarray = np.einsum("rms,rs->rm", score.reshape(-1, *shape), weights)
-    return weighted
-
-
-def _weights_of_runs(replicates: int, seeds: int, resampling: Resampling) -> np.ndarray:
-    """[1 + resamples, replicates * seeds], the weight of each training; equal weights in the first
-    row.
-
-    Replicates are drawn first, and then the seeds of each drawn replicate, because trainings of one
-    replicate share earlier steps and are not independent.
-    """
-    generator = np.random.default_rng([resampling.seed, _number("runs")])
-    resamples = resampling.resamples
-    drawn = generator.multinomial(replicates, np.full(replicates, 1 / replicates), size=resamples)
-    weights = generator.multinomial(drawn * seeds, np.full(seeds, 1 / seeds))
-    even = np.ones((1, replicates * seeds))
-    return np.concatenate([even, weights.reshape(resamples, -1)]) / even.size
+    return score.reshape(-1, *shape)
 
 
 def _number(name: str, ids: Sequence[str] = ()) -> int:
@@ -203,16 +246,3 @@ def interval_of_share(
     drawn = generator.multinomial(units, counts / units, size=resampling.resamples)
     got, could = (np.concatenate([[counts], drawn]).astype(np.float64) @ kinds).T
     return resampling.interval(got / could)
-
-
-def bootstrap_p(differences: np.ndarray) -> float:
-    """Two-sided p of no difference: twice the smaller fraction of samples on one side of zero.
-
-    One is added to both counts, since the data are also a sample. So p is never 0 (Davison and
-    Hinkley 1997).
-
-    Args:
-        differences: [resamples].
-    """
-    sides = (np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-    return float(min(1.0, 2 * (min(sides) + 1) / (len(differences) + 1)))

@@ -13,10 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 from semantic_tokens.evaluation.bootstrap import (
+    ROUNDING,
     Resampling,
     gather,
     resampled_by_language,
     scores_by_run,
+    trainings_of,
 )
 from semantic_tokens.study.experiments import ALL_LANGUAGES, ExperimentRow, recipe_of
 from semantic_tokens.study.recipe import PATTERNS
@@ -30,8 +32,6 @@ BaselineOf = Callable[[str, str], list[ScoredItem] | None]  # for a baseline and
 
 #: The baselines, which need no model. Only rankings have BM25.
 BASELINES = ("chance", "bm25")
-
-_ROUNDING = 1e-9  # the possible difference between sums of equal scores
 
 
 class Trainings(NamedTuple):
@@ -108,7 +108,9 @@ class TaskScores:
         self._items = items = gather(models, task)
         self._by_run = scores_by_run(items)
         self.counts = {language: len(names) for language, names in items.clusters.items()}
-        self._total = np.zeros((1 + resampling.resamples, len(models)))
+        runs = next(iter(items.earned.values())).shape[2]
+        self.trainings = trainings_of(runs, replicates)
+        self._total = np.zeros((1 + resampling.resamples + self.trainings, len(models)))
         self._left_out: dict[str, np.ndarray] = {}
         for language, scores in resampled_by_language(items, resampling, replicates):
             self._total += scores
@@ -127,14 +129,14 @@ class TaskScores:
         """Language -> [4, models], every score, its interval, and the lower end of the interval of
         its difference to chance (NaN without chance)."""
         found = {}
-        tail = 100 * (1 - self.resampling.confidence) / 2
+        interval = self.resampling.interval
         drawn = resampled_by_language(self._items, self.resampling, self.replicates)
         for language, scores in drawn:
-            edges = np.percentile(scores[1:], [tail, 100 - tail], axis=0)
+            edges = np.array([interval(draws) for draws in scores.T]).T
             above = np.full((1, scores.shape[1]), np.nan)
             if "chance" in self:
-                margins = scores[1:] - scores[1:, [self._place["chance"]]]
-                above = np.percentile(margins, [tail], axis=0)
+                margins = scores - scores[:, [self._place["chance"]]]
+                above = np.array([[interval(draws)[0] for draws in margins.T]])
             found[language] = np.concatenate([scores[:1], edges, above])
         return found
 
@@ -145,7 +147,8 @@ class TaskScores:
         return [code for code in self.languages if code not in trained] or self.languages
 
     def draws(self, name: str, *beside: str) -> np.ndarray:
-        """[1 + resamples], the score on the actual items, then on every sample.
+        """[1 + resamples + trainings], the score on the actual items, on every sample, and of each
+        training.
 
         Args:
             beside: other models with which it is compared, in the same languages.
@@ -198,7 +201,7 @@ class TaskScores:
             low, _ = self.resampling.interval(self.draws(name) - self.draws("chance", name))
         else:
             low = float(self._by_language[language][3, self._place[name]])
-        return low > _ROUNDING
+        return low > ROUNDING
 
 
 def languages_trained_on(rows: Iterable[ExperimentRow]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Significance tests of differences between models (not in the paper).
 
 They use the paired bootstrap of :mod:`semantic_tokens.evaluation.bootstrap`: each sample draws the
-same test items for both models. If there are several seeds, these are drawn too.
+same test items for both models. Several trainings add their variation.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from semantic_tokens.evaluation.bootstrap import Resampling, bootstrap_p
+from semantic_tokens.evaluation.bootstrap import Resampling
 from semantic_tokens.evaluation.scores import (
     ItemsOf,
     TaskScores,
@@ -89,8 +89,8 @@ def significance(
     Returns:
         :data:`COLUMNS`. ``compared`` is the part of the recipe that differs, or ``reference``;
         ``difference`` is first minus second in the units of the metric, ``low`` and ``high`` its
-        percentile interval, ``p`` is from :func:`bootstrap_p`, and ``p_adjusted`` is corrected with
-        Benjamini and Hochberg over the task's comparisons of one kind.
+        interval, ``p`` is from :meth:`Resampling.p_of_no_difference`, and ``p_adjusted`` is
+        corrected with Benjamini and Hochberg over the task's comparisons of one kind.
     """
     from scipy.stats import false_discovery_control
 
@@ -120,7 +120,7 @@ def significance(
                     "difference": differences[0],
                     "low": low,
                     "high": high,
-                    "p": bootstrap_p(differences[1:]),
+                    "p": resampling.p_of_no_difference(differences),
                 }
             )
         if lines:

@@ -15,7 +15,7 @@ class Value(NamedTuple):
     """A claim's statistic.
 
     Attributes:
-        draws: [1 + resamples], the statistic on the actual items first.
+        draws: [1 + resamples + trainings], as in :mod:`semantic_tokens.evaluation.bootstrap`.
         doubt: the reason why it is not used for the verdict, or empty.
         is_of_chance: whether it is a share of a score that does not differ from chance. Such a
             share can contradict a claim. It cannot support one, since it is no understanding.
@@ -38,7 +38,7 @@ class TaskShares:
         self.is_of_chance = False
 
     def __call__(self, key: Variant) -> np.ndarray | None:
-        """[1 + resamples]; None if it was not trained."""
+        """[draws]; None if it was not trained."""
         if key not in self.task.scores or self.oracle not in self.task.scores:
             return None
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -88,7 +88,7 @@ def in_each(
 
 
 def slope(ratios: Sequence[float], shares: Sequence[np.ndarray]) -> np.ndarray:
-    """[1 + resamples], the change of a percentage per doubling of the ratio, by least squares. It
+    """[draws], the change of a percentage per doubling of the ratio, by least squares. It
     is positive if scores fall with the ratio.
 
     >>> slope([1.0, 0.5, 0.25], [np.array([100.0]), np.array([90.0]), np.array([80.0])])

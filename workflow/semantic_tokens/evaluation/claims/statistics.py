@@ -312,7 +312,7 @@ def retrieval_does_not_transfer(study: MeasuredStudy) -> dict[str, Value]:
 
 
 def correlations(study: MeasuredStudy, groups: Iterable[str]) -> list[np.ndarray]:
-    """Pearson's ρ of the languages' relative drops in two tasks, [1 + resamples] each, for every
+    """Pearson's ρ of the languages' relative drops in two tasks, [draws] each, for every
     pair of Appendix C in these groups and every ratio.
 
     The first task of each kind whose oracle differs from chance is used.
@@ -330,29 +330,35 @@ def correlations(study: MeasuredStudy, groups: Iterable[str]) -> list[np.ndarray
             if len(shared) >= FEWEST_LANGUAGES:
                 one, other = (np.array([of_task[code] for code in shared]) for of_task in drops)
                 found.append(
-                    _pearson(one, other, _counts_of_languages(tasks, shared, one.shape[1]))
+                    _pearson(
+                        one,
+                        other,
+                        _counts_of_languages(tasks, shared, one.shape[1], study.trainings),
+                    )
                 )
     return found
 
 
 def _counts_of_languages(
-    tasks: Mapping[str, MeasuredTask], shared: Sequence[str], draws: int
+    tasks: Mapping[str, MeasuredTask], shared: Sequence[str], draws: int, trainings: int
 ) -> np.ndarray:
-    """[shared languages, 1 + resamples], how often each language is drawn; 1 in the first column.
+    """[shared languages, draws], how often each language is drawn; 1 on the actual items.
 
     A correlation over a few languages says little about others, so languages are drawn too. The
     draws are the same for all pairs of tasks.
     """
     every = sorted({c for t in tasks.values() for of_key in t.by_language.values() for c in of_key})
     generator = np.random.default_rng(0)
-    drawn = generator.multinomial(len(every), np.full(len(every), 1 / len(every)), size=draws - 1)
-    counts = np.concatenate([np.ones((1, len(every))), drawn]).T
+    counts = np.ones((len(every), draws))
+    samples = draws - 1 - trainings
+    even = np.full(len(every), 1 / len(every))
+    counts[:, 1 : 1 + samples] = generator.multinomial(len(every), even, size=samples).T
     found: np.ndarray = counts[[every.index(code) for code in shared]]
     return found
 
 
 def _drops(task: MeasuredTask, key: Variant, oracle: Variant) -> dict[str, np.ndarray]:
-    """Language -> [1 + resamples], the relative drop from the oracle's score, without languages in
+    """Language -> [draws], the relative drop from the oracle's score, without languages in
     which the oracle scores 0."""
     best, ours = (task.by_language.get(k, {}) for k in (oracle, key))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -360,7 +366,7 @@ def _drops(task: MeasuredTask, key: Variant, oracle: Variant) -> dict[str, np.nd
 
 
 def _pearson(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Pearson's ρ over languages of two [languages, 1 + resamples], in which each language counts
+    """Pearson's ρ over languages of two [languages, draws], in which each language counts
     as often as it was drawn; NaN if one is constant."""
     with np.errstate(divide="ignore", invalid="ignore"):
         a, b = (v - (counts * v).sum(axis=0) / counts.sum(axis=0) for v in (first, second))

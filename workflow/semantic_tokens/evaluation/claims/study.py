@@ -60,7 +60,7 @@ class MeasuredTask:
 
     Attributes:
         kind: for example ``retrieval``.
-        scores: key -> [1 + resamples], its score and that of every sample.
+        scores: key -> its draws, [1 + resamples + trainings].
         at_chance: the keys whose scores do not differ from chance.
         by_language: like ``scores``, with language -> scores, for Figure 10.
     """
@@ -82,6 +82,8 @@ class MeasuredStudy:
         figures: figure -> the keys of its experiments, in the order of the table.
         full_dimension: D of the main backbone's word embeddings.
         margin: the largest difference, in points of ``perc``, that counts as similar.
+        trainings: the number of trainings at the end of all draws; see
+            :mod:`semantic_tokens.evaluation.bootstrap`.
     """
 
     oracle: Variant
@@ -89,6 +91,7 @@ class MeasuredStudy:
     figures: Mapping[str, Sequence[Variant]]
     full_dimension: int
     margin: float
+    trainings: int = 0
     by_lexicon: Mapping[str, MeasuredTask] = field(default_factory=dict)
 
     @property
@@ -197,7 +200,10 @@ def study_of(
                 variant_of(row): experiment_name(row) for row in rows if row["figure"] == "table4"
             }
             by_lexicon[task] = _in_language(kinds[task], scores[task], of_table_4, lexicon_language)
-    return MeasuredStudy(reference, tasks, figures, full_dimension, margin, by_lexicon)
+    trainings = {scores[task].trainings for task in rows_by_task}
+    return MeasuredStudy(
+        reference, tasks, figures, full_dimension, margin, max(trainings, default=0), by_lexicon
+    )
 
 
 def _in_language(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semantic_tokens.evaluation.bootstrap import Resampling
+from semantic_tokens.evaluation.bootstrap import ROUNDING, Resampling
 from semantic_tokens.evaluation.claims.paper import CLAIMS, Claim
 from semantic_tokens.evaluation.claims.shares import ALL, Value
 from semantic_tokens.evaluation.claims.study import MeasuredStudy
@@ -15,9 +15,6 @@ from semantic_tokens.evaluation.claims.study import MeasuredStudy
 HOLDS, CONTRADICTED, UNDECIDED, NOT_MEASURED = (
     "holds", "contradicted", "undecided", "not measured",
 )  # fmt: skip
-
-
-_ROUNDING = 1e-9
 
 
 COLUMNS = (
@@ -49,9 +46,9 @@ def verdict(interval: tuple[float, float], holds: tuple[float, float]) -> str:
     ('undecided', 'contradicted')
     """
     (low, high), (least, most) = interval, holds
-    if low > least + _ROUNDING and high < most - _ROUNDING:
+    if low > least + ROUNDING and high < most - ROUNDING:
         return HOLDS
-    if high < least - _ROUNDING or low > most + _ROUNDING:
+    if high < least - ROUNDING or low > most + ROUNDING:
         return CONTRADICTED
     return UNDECIDED
 
@@ -115,8 +112,9 @@ def _lines(
     kinds = {task: study.tasks[task].kind for task in found}
     by_task = [line(task, value, theirs.get(kinds[task])) for task, value in found.items()]
     # Values in doubt are not used, unless there are no others.
-    overall = _mean([value for value in found.values() if not value.doubt] or found.values())
-    printed = _mean(theirs[kind] for kind in set(kinds.values()) & set(theirs))
+    used = [task for task, value in found.items() if not value.doubt] or list(found)
+    overall = _mean(found[task] for task in used)
+    printed = _mean(theirs[kind] for kind in {kinds[task] for task in used} & set(theirs))
     assert overall is not None
     said = [(of_task["task"], of_task["verdict"]) for of_task in by_task]
     return [line(ALL, overall, printed) | {"detail": _tally(said)}, *by_task]

@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.evaluation.bootstrap import Resampling, bootstrap_p
+from semantic_tokens.evaluation.bootstrap import Resampling
 from semantic_tokens.evaluation.scores import TaskScores
 from semantic_tokens.files import read_json
 from semantic_tokens.report.provenance import flattened
@@ -185,7 +185,7 @@ def _paired_lines(
             "difference": float(difference[0]),
             "low": low,
             "high": high,
-            "p": bootstrap_p(difference[1:]),
+            "p": resampling.p_of_no_difference(difference),
         }
 
 

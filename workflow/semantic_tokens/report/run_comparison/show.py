@@ -62,7 +62,8 @@ def explanation(comparison: RunComparison) -> str:
     return (
         f"Differences are {comparison.second} minus {comparison.first}. The "
         f"{resampling.confidence:.0%} intervals are from a paired bootstrap over test items "
-        f"({resampling.resamples:,} samples), and over trainings if there are several. p is "
+        f"({resampling.resamples:,} samples), and include the variation between trainings if there "
+        "are several. p is "
         f"two-sided, and adjusted for {comparison.table['p'].notna().sum()} tests (Benjamini and "
         "Hochberg)."
     )

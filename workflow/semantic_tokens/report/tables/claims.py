@@ -46,7 +46,8 @@ def write_claims(
         f"The paper's claims: {title}",
         [
             f"Each claim has a statistic with its {resampling.confidence:.0%} interval, from a "
-            "bootstrap over the test items of this study (and its seeds, if there are several). A "
+            "bootstrap over the test items of this study, and with the variation between trainings "
+            "if there are several. A "
             "claim holds if the entire interval is on its side of the bound, is contradicted if it "
             "is entirely on the other side, and is undecided otherwise. The last numbers are the "
             "statistic on the paper's Table 5.",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from semantic_tokens.evaluation.bootstrap import ROUNDING
 from semantic_tokens.evaluation.scores import Estimate, Scores, experiment_name
 from semantic_tokens.evaluation.task_scores import ScoredTask, percent
 from semantic_tokens.report.pages import Section, write_csv, write_page
@@ -111,7 +112,8 @@ def write_controls(
             "Random groups have exactly the sizes of K-Means' groups, and groups by frequency are "
             "consecutive parts of the vocabulary sorted by frequency. Both share embeddings but "
             "ignore meaning, so the difference to K-Means is the effect of meaning.",
-            f"Brackets have {confidence:.0%} intervals, from a bootstrap over the test items. A "
+            f"Brackets have {confidence:.0%} intervals, from a bootstrap over the test items, and "
+            "with the variation between trainings if there are several. A "
             "score with ° does not differ significantly from chance. Differences are in the units "
             "of the metric, green if the entire interval is above zero and red if it is below.",
         ],
@@ -152,9 +154,9 @@ def _section(
         if not part or column not in {task.column for task in tasks}:
             return ""
         line = bounds[tuple(row[name] for name in identity)]
-        if line[f"{column}{part}_low"] > 0:
+        if line[f"{column}{part}_low"] > ROUNDING:
             return "green"
-        return "red" if line[f"{column}{part}_high"] < 0 else ""
+        return "red" if line[f"{column}{part}_high"] < -ROUNDING else ""
 
     heads = {task.column: f"{task.name} ({task.metric_name})" for task in tasks}
     columns = [*identity, *heads]

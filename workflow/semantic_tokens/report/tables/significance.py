@@ -46,7 +46,7 @@ def write_significance(
             + (
                 "Everything was trained once, so the variation between trainings is not included."
                 if len(runs.seeds) == runs.replicates == 1
-                else "Scores are means over seeds and replicates, which are drawn too."
+                else "Scores are means over trainings, whose variation is included."
             )
         ],
         [
