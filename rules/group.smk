@@ -30,6 +30,7 @@ rule group_kmeans:
         alpha=None,
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
         cluster_unused=config["grouping"]["cluster_unused"],
+        embedding=lambda wildcards: own_seeds(config["grouping"]["embedding"], wildcards),
         options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
         # Only the weighted rule below needs counts.
         code=code_digest("group_kmeans", ["tokenization.subword_counts"]),
@@ -53,6 +54,7 @@ use rule group_kmeans as group_kmeans_weighted with:
         alpha=config["grouping"]["kmeans_weighted"]["alpha"],
         ratio=lambda wildcards: ratio_of(wildcards.grouping),
         cluster_unused=config["grouping"]["cluster_unused"],
+        embedding=lambda wildcards: own_seeds(config["grouping"]["embedding"], wildcards),
         options=lambda wildcards: own_seeds(config["grouping"]["kmeans"], wildcards),
         code=code_digest("group_kmeans"),
 

@@ -27,6 +27,7 @@ rule group_random:
     params:
         seed=lambda wildcards: own_seeds(config["grouping"]["random"], wildcards)["seed"],
         cluster_unused=config["grouping"]["cluster_unused"],
+        embedding=lambda wildcards: own_seeds(config["grouping"]["embedding"], wildcards),
         code=code_digest("group_random"),
     script:
         "../workflow/scripts/group_random.py"
@@ -54,6 +55,7 @@ rule group_by_frequency:
         gpu=0,
     params:
         cluster_unused=config["grouping"]["cluster_unused"],
+        embedding=lambda wildcards: own_seeds(config["grouping"]["embedding"], wildcards),
         code=code_digest("group_by_frequency"),
     script:
         "../workflow/scripts/group_by_frequency.py"

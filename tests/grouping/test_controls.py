@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.grouping.controls import frequency_groups, random_groups
-from semantic_tokens.grouping.groups import groups_of
+from semantic_tokens.grouping.groups import group_means, groups_of, with_embedding
 from semantic_tokens.grouping.kmeans import kmeans_groups
 from semantic_tokens.tokenization.subword_counts import count_subwords, load_counts, save_counts
 
@@ -36,6 +36,25 @@ def test_random_groups_have_the_sizes_of_kmeans_and_keep_singletons(seed):
     assert torch.equal(repeated.token_to_group, groups.token_to_group)
     other = random_groups(EMBEDDINGS, KMEANS, singletons=SINGLETONS, seed=seed + 1)
     assert not torch.equal(other.token_to_group, groups.token_to_group)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_may_have_the_embedding_of_one_member(seed):
+    groups = random_groups(EMBEDDINGS, KMEANS, singletons=SINGLETONS, seed=0)
+    assert with_embedding(groups, EMBEDDINGS, method="mean", seed=seed) is groups
+    found = with_embedding(groups, EMBEDDINGS, method="member", seed=seed)
+    assert torch.equal(found.token_to_group, groups.token_to_group)
+    chosen = found.member_weight.nonzero().flatten()
+    assert torch.equal(
+        groups.token_to_group[chosen].sort().values, torch.arange(len(groups.weight))
+    )
+    assert torch.equal(found.weight[groups.token_to_group[chosen]], EMBEDDINGS[chosen])
+    # Other parameters of subwords are averaged with the same weights, so they are this member's.
+    means = group_means(EMBEDDINGS, groups.token_to_group, found.member_weight)
+    assert torch.equal(means, found.weight)
+    other = with_embedding(groups, EMBEDDINGS, method="member", seed=seed + 1)
+    assert not torch.equal(other.weight, found.weight)
+    assert not found.is_first_k and not groups.is_first_k
 
 
 def test_zero_rows_stay_in_their_group():

@@ -235,6 +235,7 @@ KEYS: dict[str, Line] = {
         "training.temperature": 0.1, "training.batch_size": 8, "training.steps": 2,
         "training.learning_rate": 0.01, "training.min_mean_cosine": 0.9}),
     "grouping.cluster_unused": Line(KMEANS, value=True),
+    **_keys("grouping.embedding.", "", KMEANS, {"method": "member", "seed": 2}),
     **_keys("grouping.kmeans.", "", KMEANS, {
         "seed": 2, "max_iterations": 4, "tolerance": 0.1, "backend": "torch"}),
     # text segmented by the backbone, which already exists

@@ -5,7 +5,7 @@ from semantic_tokens.jobs.job import job
 with job(snakemake):
     from semantic_tokens.embeddings.matrix import load_embeddings
     from semantic_tokens.grouping.controls import frequency_groups
-    from semantic_tokens.grouping.groups import Groups
+    from semantic_tokens.grouping.groups import Groups, with_embedding
     from semantic_tokens.tokenization.subword_counts import load_counts
     from semantic_tokens.tokenization.vocabulary import (
         ids_without_subword,
@@ -23,4 +23,4 @@ with job(snakemake):
         singletons=special_ids(tokenizer, with_unused=not params.cluster_unused),
         without_subword=ids_without_subword(tokenizer),
     )
-    groups.save(snakemake.output.groups)
+    with_embedding(groups, embeddings, **params.embedding).save(snakemake.output.groups)

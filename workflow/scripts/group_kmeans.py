@@ -4,6 +4,7 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.embeddings.matrix import load_embeddings
+    from semantic_tokens.grouping.groups import with_embedding
     from semantic_tokens.grouping.kmeans import frequency_weights, kmeans_groups
     from semantic_tokens.tokenization.subword_counts import load_counts
     from semantic_tokens.tokenization.vocabulary import (
@@ -27,4 +28,4 @@ with job(snakemake):
         weights=weights,
         **params.options,
     )
-    groups.save(snakemake.output.groups)
+    with_embedding(groups, embeddings, **params.embedding).save(snakemake.output.groups)

@@ -5,7 +5,7 @@ from semantic_tokens.jobs.job import job
 with job(snakemake):
     from semantic_tokens.embeddings.matrix import load_embeddings
     from semantic_tokens.grouping.controls import random_groups
-    from semantic_tokens.grouping.groups import Groups
+    from semantic_tokens.grouping.groups import Groups, with_embedding
     from semantic_tokens.tokenization.vocabulary import (
         ids_without_subword,
         load_tokenizer,
@@ -14,11 +14,12 @@ with job(snakemake):
 
     inputs, params = snakemake.input, snakemake.params
     tokenizer = load_tokenizer(inputs.tokenizer)
+    embeddings = load_embeddings(inputs.embeddings)
     groups = random_groups(
-        load_embeddings(inputs.embeddings),
+        embeddings,
         Groups.load(inputs.kmeans).token_to_group,
         singletons=special_ids(tokenizer, with_unused=not params.cluster_unused),
         without_subword=ids_without_subword(tokenizer),
         seed=params.seed,
     )
-    groups.save(snakemake.output.groups)
+    with_embedding(groups, embeddings, **params.embedding).save(snakemake.output.groups)

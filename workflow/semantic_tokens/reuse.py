@@ -411,7 +411,7 @@ def _check_exportable(files: ModelFiles) -> None:
             f"{files.groups} are of {len(groups.token_to_group)} subwords, and {model} has "
             f"{subwords}; name the groups of this backbone"
         )
-    if groups.member_weight is not None and not groups.member_weight.all():
+    if groups.is_first_k:
         raise InputError(
             f"{files.groups} are of First-k, which also needs a tokenizer without the removed "
             f"subwords; export it with `snakemake results/exported/…/{files.groups.stem}/asis`"

@@ -2,8 +2,9 @@
 (paper, section 2.1)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,6 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from semantic_tokens.errors import InputError
 from semantic_tokens.files import atomic_file
+
+#: How the embedding of a group is made: the config's ``grouping.embedding.method``.
+EmbeddingMethod = Literal["mean", "member"]
 
 _ROWS_AT_ONCE = 65536  # converted to float64 at a time, for the means
 
@@ -49,6 +53,14 @@ class Groups:
             raise ValueError(f"{empty} of {len(weight)} groups have no subword")
         if self.member_weight is not None and self.member_weight.shape != ids.shape:
             raise ValueError(f"member_weight is {list(self.member_weight.shape)}, not [{len(ids)}]")
+
+    @property
+    def is_first_k(self) -> bool:
+        """Whether subwords were removed: those without weight are all in one group, the unknown
+        token's."""
+        if self.member_weight is None:
+            return False
+        return len(self.token_to_group[self.member_weight == 0].unique()) == 1
 
     @property
     def ratio(self) -> float:
@@ -110,6 +122,33 @@ def groups_of(
     member_weight = None if weights is None else weights.float()
     weight = group_means(embeddings, token_to_group, weights)
     return Groups(token_to_group, weight, member_weight)
+
+
+def with_embedding(
+    groups: Groups, embeddings: torch.Tensor, *, method: EmbeddingMethod, seed: int
+) -> Groups:
+    """The same groups, with embeddings that are made in another way.
+
+    A mean of unlike embeddings is shorter than they are, and close to other such means. So random
+    groups lose more than the meaning of their members. With the embedding of one member, groups of
+    any kind have embeddings like those of subwords (a control that is not in the paper).
+
+    Args:
+        embeddings: [V, d] float32, original.
+        method: ``mean`` leaves the groups as they are; ``member`` gives each group the embedding of
+            one member, drawn at random.
+        seed: the seed of the draw.
+    """
+    if method == "mean":
+        return groups
+    order = torch.randperm(len(embeddings), generator=torch.Generator().manual_seed(seed))
+    place = order.argsort()
+    first = torch.full((len(groups.weight),), len(order))
+    first.scatter_reduce_(0, groups.token_to_group, place, "amin")
+    drawn = order[first]
+    member_weight = torch.zeros(len(embeddings))
+    member_weight[drawn] = 1.0
+    return replace(groups, weight=embeddings[drawn].contiguous(), member_weight=member_weight)
 
 
 def ungrouped(embeddings: torch.Tensor) -> Groups:

@@ -340,7 +340,7 @@ def _groups(
     same_sizes = f"{folder}/kmeans-cosine-{rest}.safetensors"
     parameters: dict[str, Any] = {}
     if method in ("kmeans", "random", "frequency"):
-        parameters["cluster_unused"] = options["cluster_unused"]
+        parameters |= {key: options[key] for key in ("cluster_unused", "embedding")}
     if method == "kmeans":
         parameters["kmeans"] = options["kmeans"]
     if grouping.startswith("kmeans-weighted-"):
