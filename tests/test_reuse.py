@@ -1,5 +1,6 @@
 """A semantic-token version of a user's model: the function, and the command."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from tiny import character_tokenizer
 
@@ -116,6 +118,10 @@ def test_lexicon_groups_connected_words(model: Path, tmp_path: Path) -> None:
     lexicon.write_text("\n".join(rows) + "\n", encoding="utf-8")
     result = semantic_version(model, tmp_path / "grouped", method="lexicon", lexicons=[lexicon])
     assert result.groups == result.subwords - 2
+    steps = json.loads((result.folder / "semantic_tokens.json").read_text(encoding="utf-8"))
+    assert set(steps) == {"model", "revision", "method", "dimension", "lexicons"}
+    with pytest.raises(InputError, match="--ratio is for K-Means"):
+        semantic_version(model, tmp_path / "other", method="lexicon", lexicons=[lexicon], ratio=0.2)
     aligned = semantic_version(model, tmp_path / "aligned", ratio=0.5, lexicons=[lexicon])
     plain = semantic_version(model, tmp_path / "plain", ratio=0.5)
     weights = [load_file(m.folder / "model.safetensors") for m in (aligned, plain)]
@@ -133,6 +139,10 @@ def test_command_with_the_same_seed_gives_identical_files(
     output = capsys.readouterr()
     assert "semantic tokens" in output.out
     assert "K-Means" in output.err  # its progress
+    steps = json.loads((tmp_path / names[0] / "semantic_tokens.json").read_text(encoding="utf-8"))
+    assert (steps["ratio"], steps["metric"], steps["seed"]) == (0.4, "cosine", 1)
+    card = ModelCard.load(tmp_path / names[0] / "README.md")
+    assert card.data.base_model is None  # a folder is no name on the hub
     first, second = (
         # The card names the folder.
         {p.name: p.read_bytes().replace(name.encode(), b"") for p in (tmp_path / name).iterdir()}

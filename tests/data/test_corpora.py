@@ -128,6 +128,12 @@ def test_folder_without_files_is_refused(tmp_path: Path, reader: str) -> None:
         read(reader, tmp_path)
 
 
+def test_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "corpus.txt", "One line.\n")
+    with pytest.raises(InputError, match=r"corpus\.txt is a file; .* a folder with \*\.txt"):
+        read("text", file)
+
+
 FILES = {"text": "de.txt", "squad_contexts": "xquad.de.json", "conll_sentences": "de/train.txt"}
 
 

@@ -863,6 +863,12 @@ def test_mirror_can_be_an_address_or_a_folder(repositories: Path, hub_reader: Hu
     assert "there is no folder" in missing and "o/none" in missing
 
 
+def test_a_dev_split_that_is_named_and_does_not_exist_is_refused(repositories: Path) -> None:
+    options = NAMES | {"splits": {"train": "train", "dev": "dev", "test": "test"}}
+    with pytest.raises(InputError, match=r"options\.splits: dev is 'dev', and there is no such"):
+        read(options, repositories / "o/names", "token_classification")
+
+
 def test_streaming_leaves_no_files_in_the_cache(
     repositories: Path, hub_reader: HubReader, tmp_path: Path
 ) -> None:

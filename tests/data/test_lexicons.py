@@ -492,6 +492,15 @@ def test_empty_lexicon_is_not_written(tmp_path: Path) -> None:
     assert not (tmp_path / "x.tsv").exists()
 
 
+def test_unknown_languages_of_a_user_table_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = ["\t".join(HEADER), "1\teng\tred\tx", "1\tEnglisch\trot\tx", "1\tegn\tred\tx"]
+    file = write(tmp_path / "mine.tsv", "\n".join(rows) + "\n")
+    assert len(read("table", file)) == 3
+    assert "mine.tsv: Englisch, egn: not in ISO 639-3; each counts as a language" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

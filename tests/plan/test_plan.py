@@ -1,5 +1,6 @@
 """The plan: costs of jobs, and messages about costs that cannot be counted."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -389,6 +390,16 @@ def test_wall_time_is_divided_among_parallel_jobs() -> None:
     assert hours(at_once=5, gpus_per_job=2) == pytest.approx(11)
     page = report(costs, {}, Throughput(1.0, "given", utilisation=1.0, at_once=10))
     assert "about 11.0 hours in total with 10 jobs at a time" in page
+
+
+def test_a_plan_with_uncounted_jobs_is_a_lower_bound() -> None:
+    known, unknown = Cost(jobs=10, operations=36_000), Cost(jobs=3)
+    unknown.leave_out("backbone mmbert has no `shape` yet", 3)
+    page = report({"a": known, "fine_tune": unknown}, {}, ONE, full_lengths=["xnli"])
+    assert re.search(r"at least 10\.0 hours in total .*\n  without 3 jobs \(see Not counted", page)
+    assert "upper bound" not in page.replace("\n ", "")
+    page = report({"a": known}, {}, ONE, full_lengths=["xnli"])
+    assert "about 10.0 hours in total" in page and "upper bound" in page.replace("\n ", "")
 
 
 def test_price_is_gpu_hours_times_the_price_per_hour(tmp_path: Path) -> None:

@@ -460,7 +460,7 @@ def test_target_with_known_names_is_accepted(config: dict[str, Any], path: str) 
         ),
         (
             {"grouping": "kmeans-cosine-0.050"},
-            r"'kmeans-cosine-0\.050', which is not an allowed form",
+            r"'kmeans-cosine-0\.050', which is not an allowed form\. Did you mean kmeans-cosine-0\.05\?",
         ),
         ({"grouping": "kmeans-0.05"}, r"'kmeans-0\.05', which is not an allowed form"),
         ({"grouping": "firstk-1.5"}, r"'firstk-1\.5', which is not an allowed form"),

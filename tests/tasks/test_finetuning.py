@@ -103,7 +103,7 @@ def test_training_rows_are_selected_by_language() -> None:
     rows = [{"language": code, "id": i} for i, code in enumerate(["swa", "eng", "swa", "amh"])]
     assert [row["id"] for row in of_languages(rows, ["swa", "amh"])] == [0, 2, 3]
     assert of_languages(rows, None) == rows
-    with pytest.raises(InputError, match=r"no training example is in \['yor'\]"):
+    with pytest.raises(InputError, match=r"no training example is in yor; correct"):
         of_languages(rows, ["yor"])
 
 
@@ -218,6 +218,24 @@ def test_tags_are_learned_at_the_first_subword_of_each_word(names: dict) -> None
     #        [CLS] i ##n l ##o …            [CLS] p ##e ##r l ##i ##s ##i n ##g ##o a …
     assert labels == [{1: "O", 3: "B-LOC"}, {1: "B-PER", 4: "I-PER", 8: "O", 11: "O"}]
     assert task.terms(batch) == 6
+
+
+def test_labels_that_only_the_test_data_have_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    split = NAMES["test"]
+    misspelt = [
+        row | {"tags": [tag.replace("PER", "PERS") for tag in row["tags"]]} for row in split
+    ]
+    make_task(**write_task(tmp_path, "token_classification", NAMES, {"max_length": 21}))
+    assert "tags that the training data do not have: B-DATE. A model" in caplog.text
+    caplog.clear()
+    content = NAMES | {"test": misspelt}
+    make_task(**write_task(tmp_path, "token_classification", content, {"max_length": 21}))
+    assert "have tags that the training data do not have: B-DATE, B-PERS, I-PERS." in caplog.text
+    content = PAIRS | {"test": [row | {"label": "maybe"} for row in PAIRS["test"]]}
+    make_task(**write_task(tmp_path / "nli", "pair_classification", content, {"max_length": 24}))
+    assert "have labels that the training data do not have: maybe." in caplog.text
 
 
 def test_the_loss_is_the_mean_over_words(names: dict) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,12 @@ from semantic_tokens.tokenization.examples import (
     tokenize_token_classification,
 )
 from semantic_tokens.tokenization.special_tokens import SpecialTokens, fit_pair
-from semantic_tokens.tokenization.tables import read_table, token_ids_in
+from semantic_tokens.tokenization.tables import (
+    log_unknown_tokens,
+    read_table,
+    token_ids_in,
+    unknown_by_language,
+)
 from semantic_tokens.tokenization.vocabulary import load_tokenizer, word_prefix
 
 TOKENIZERS = {
@@ -394,6 +400,25 @@ def test_tables_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None
         )
         tables.append(table.read_bytes())
     assert tables[1:] == [tables[0]] * 2
+
+
+def test_unknown_tokens_are_logged_by_language(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [
+        {"id": "1", "language": "ben", "input_ids": [3, 3, 9, 9]},
+        {"id": "2", "language": "ben", "input_ids": [3, 9, 9, 9]},
+        {"id": "3", "language": "eng", "input_ids": [9] * 99 + [3]},
+    ]
+    table = tmp_path / "test.parquet"
+    parquet.write_table(pa.Table.from_pylist(rows), table)
+    assert unknown_by_language(table, 3) == {"ben": 3 / 8, "eng": 0.01}
+    assert unknown_by_language(table, None) == {"ben": 0, "eng": 0}
+    log_unknown_tokens(table, 3, logging.getLogger("tokenize"))
+    assert "test.parquet: unknown tokens: ben 37.5%. A model" in caplog.text
+    caplog.clear()
+    log_unknown_tokens(table, 4, logging.getLogger("tokenize"))
+    assert not caplog.text
 
 
 EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {

@@ -115,7 +115,9 @@ def output(study: Study) -> str:
 def test_failed_job_prints_one_message_with_the_fix(
     study: Study, output: str, rule: str, message: str
 ) -> None:
-    assert_one_message(output, rf"{rule}: {message}")
+    during, at_the_end = output.split("6 jobs failed. Finished results are kept.")
+    assert_one_message(during, rf"{rule}: {message}")
+    assert_one_message(at_the_end, rf"(?m)^- {rule}: {message}.* \(results/logs/{rule}/.*\.log\)$")
     (log,) = [
         path
         for path in (study.folder / "results/logs" / rule).rglob("*.log")

@@ -169,7 +169,7 @@ def test_replicates_are_a_separate_run(run: Run, tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stdout
     # The rows of Table 5 without First-k and the controls.
-    assert job_counts(result.stdout)["fine_tune"] == 9 * 3 * 3
+    assert job_counts(result.stdout)["fine_tune"] == 9 * 4 * 3
 
 
 def test_every_source_is_read_through_the_mirror(run: Run, tmp_path: Path) -> None:

@@ -111,7 +111,10 @@ def write_controls(
         [
             "Random groups have exactly the sizes of K-Means' groups, and groups by frequency are "
             "consecutive parts of the vocabulary sorted by frequency. Both share embeddings but "
-            "ignore meaning, so the difference to K-Means is the effect of meaning.",
+            "ignore meaning. The mean of unlike embeddings is also shorter and closer to other means "
+            "than that of similar ones: a run with `grouping.embedding.method: member`, in which "
+            "each group has the embedding of one member, shows how much of the difference to "
+            "K-Means is due to this.",
             f"Brackets have {confidence:.0%} intervals, from a bootstrap over the test items, and "
             "with the variation between trainings if there are several. A "
             "score with ° does not differ significantly from chance. Differences are in the units "
