@@ -411,6 +411,7 @@ MODULES: dict[str, Line] = {
     "tasks.run": Line(RETRIEVED),
     "tasks.task": Line(RETRIEVED),
     "tasks.token_classification": Line(SCORED, only=_NER),
+    "jobs.failed_jobs": Line(NOTHING),
     "jobs.gpu_devices": Line(NOTHING),
     "jobs.gpus": Line(NOTHING),
     "grouping": Line(NOTHING),
@@ -521,7 +522,8 @@ MODULES: dict[str, Line] = {
     "data.readers": Line(NOTHING),
     "study.targets": Line(NOTHING),
     "tokenization.examples": Line(TOKENIZED | PRETRAINED | COUNTED | {"tokenize_corpus"}),
-    "tokenization.tables": Line(RETRIEVED),
+    # also counts unknown tokens for the log of the jobs that write tables
+    "tokenization.tables": Line(RETRIEVED | {"tokenize_dataset", "tokenize_ranking"}),
     **dict.fromkeys(
         ("training", "training.batches", "training.checkpoint", "training.device",
          "training.loop", "training.options", "training.step", "training.tracking"),
