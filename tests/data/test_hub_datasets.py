@@ -878,7 +878,7 @@ def test_streaming_leaves_no_files_in_the_cache(
     assert found["test"][0]["tokens"] == ["Ada", "de"]
     assert not list((tmp_path / "home").rglob("*.parquet"))
     offline = hub_reader.read(options, HF_HUB_OFFLINE="1")
-    assert "HF_HUB_OFFLINE is set" in offline
+    assert "HF_HUB_OFFLINE is set: unset it" in offline
 
 
 def test_words_in_streamed_tables_of_text_are_kept(

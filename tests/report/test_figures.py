@@ -433,9 +433,11 @@ def test_drawn_points_are_the_scores():
     assert xs == pytest.approx([5, 40, 100], rel=0.04)
     assert ys == pytest.approx([0.31, 0.61, 0.81])
     assert [c[0].get_linestyle() for c in axes.containers] == ["-", "--", "--"]
-    # Items have equal scores, so the interval of 0.60 and 0.62 reaches from one to the other.
+    # Items have equal scores, so the interval of 0.60 and 0.62 is that of a t test.
     bars = axes.containers[0][2][0].get_segments()
-    assert [bars[1][0][1], bars[1][1][1]] == pytest.approx([0.60, 0.62])
+    assert [bars[1][0][1], bars[1][1][1]] == pytest.approx(
+        [0.61 - 12.7062 * 0.01, 0.61 + 12.7062 * 0.01], rel=1e-4
+    )
 
 
 def test_chance_and_bm25_are_lines_and_a_point_at_chance_is_hollow():

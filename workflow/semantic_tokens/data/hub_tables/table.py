@@ -351,6 +351,7 @@ _DAMAGED = "if a file is truncated or damaged, delete it and it will be fetched 
 _OF_SPLITS = ("Unknown split", "Bad split", "Unrecognized instruction", "Percent slice")
 _CORRECT_SPLITS = "correct `splits`, or name the `files`"
 _HINTS = (
+    ("OfflineModeIsEnabled", "HF_HUB_OFFLINE is set: unset it to read from the hub"),
     ("BuilderConfig", "correct `configurations`, or name the `files`"),
     ("Config name is missing", "name one in `configurations`"),
     ("split", _CORRECT_SPLITS),
