@@ -35,11 +35,11 @@ def published_with_one_member() -> dict[tuple[str, str], tuple[str, ...]]:
         if name in methods and embedding in ("the mean", "one member's"):
             suffix = " (member)" if embedding == "one member's" else ""
             model = f"unaligned/dfull/{methods[name]}-0.05/asis{suffix}"
-            for task, cell in zip(TRAINED_AGAIN, cells[1:], strict=True):
+            for task, cell in zip(TASKS, cells[1:], strict=True):
                 numbers = PRINTED.fullmatch(cell)
                 assert numbers, cell
                 found[model, task] = numbers.groups()
-    assert len(found) == 4 * len(TRAINED_AGAIN)
+    assert len(found) == 4 * len(TASKS)
     return found
 
 
