@@ -211,3 +211,14 @@ def test_unwritable_folder_does_not_stop_a_run(
     (tmp_path / "semantic_tokens_runs").write_text("a file")
     monkeypatch.setenv("SEMANTIC_TOKENS_SNAKEMAKE", "")
     begin_run(tmp_path, takes_lock=True)
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="other systems store the start times of processes")
+def test_a_changed_clock_does_not_hide_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A paused virtual machine sets its clock forward, and with it the computed time of boot."""
+    this = Process.this()
+    started, booted = psutil.Process.create_time, psutil.boot_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: started(process) + 600)
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted() + 600)
+    found = this.find()
+    assert found is not None and found.pid == this.pid

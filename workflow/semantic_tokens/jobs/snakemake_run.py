@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 _VARIABLE = "SEMANTIC_TOKENS_SNAKEMAKE"
 # Seconds between two checks of this process, and before a job that does not end is killed.
 _LOOK_EVERY, _KILL_AFTER = 1.0, 10.0
+# Start times that differ by less are equal: the time of boot is in whole seconds.
+_SAME_START = 3.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Process:
 
     Attributes:
         pid: its number on its host.
-        started: its start time, in seconds since 1970.
+        started: its start time in seconds (:func:`_start_of`).
     """
 
     host: str
@@ -46,16 +48,26 @@ class Process:
     @classmethod
     def this(cls) -> "Process":
         """The current process."""
-        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
+        return cls(socket.gethostname(), os.getpid(), _start_of(psutil.Process()))
 
     def find(self) -> psutil.Process | None:
         """The running process, or None. Only its own host can find it."""
         try:
             found = psutil.Process(self.pid)
-            # The system computes start times from its clock, which may have been changed.
-            return found if abs(found.create_time() - self.started) < 60 else None
+            return found if abs(_start_of(found) - self.started) < _SAME_START else None
         except psutil.NoSuchProcess:
             return None
+
+
+def _start_of(process: psutil.Process) -> float:
+    """When a process started, in seconds that a change of the clock does not affect.
+
+    Linux knows the time since boot, and psutil adds the time of boot, which Linux computes from its
+    clock. This clock changes by minutes if a virtual machine is paused. Other systems store the time
+    at which a process started.
+    """
+    started = float(process.create_time())
+    return started - psutil.boot_time() if psutil.LINUX else started
 
 
 def begin_run(state: str | Path, *, takes_lock: bool) -> None:
