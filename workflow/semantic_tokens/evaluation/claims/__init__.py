@@ -3,6 +3,7 @@
 
 Scores are percentages of an oracle's score, as the paper's ``perc``. The oracle is the pretrained
 ungrouped main backbone, unless a claim needs another. A statistic is computed on the scores and on
-every sample of :mod:`semantic_tokens.evaluation.bootstrap`, which gives its interval. A claim holds if the entire interval is on its side of the bound, is contradicted if it is entirely on
+every sample of :mod:`semantic_tokens.evaluation.bootstrap`, which gives its interval. A claim holds
+if the entire interval is on its side of the bound, is contradicted if it is entirely on
 the other side, and is undecided otherwise.
 """
