@@ -9,6 +9,8 @@
 # TORCH=cpu or cuda   the build of torch; the default is cuda if there is an NVIDIA GPU
 PYTHON ?= python3
 TORCH ?= auto
+# Three processes on two cores, because the tests of SLURM mostly wait.
+PYTEST ?= -n 3 --dist loadgroup --no-loadscope-reorder
 STAMP = .venv/installed
 
 .PHONY: table5 test docs pages lock resolve
@@ -17,7 +19,7 @@ table5: $(STAMP)
 
 test: docs
 	@. .venv/bin/activate && ruff check . && ruff format --check . && mypy \
-	  && snakefmt --check Snakefile rules && snakemake --lint && python -m pytest -q
+	  && snakefmt --check Snakefile rules && snakemake --lint && python -m pytest -q $(PYTEST)
 
 docs: $(STAMP)
 	@. .venv/bin/activate && sphinx-build -q -W --keep-going -n -E -c docs . build/docs \

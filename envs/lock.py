@@ -184,7 +184,8 @@ def write(upgrade: bool) -> None:
 def check() -> None:
     """Resolve every lock file and environment from the package index only, without installing.
 
-    :raises ResolutionError: a file cannot be resolved, lacks a package, or has lost a wheel
+    :raises ResolutionError: a file cannot be resolved, lacks a package, has one that is not needed,
+        or has lost a wheel
     """
     pinned = {name: pin(lines) for name, lines in locked(*LOCKS).items()}
     files = {
@@ -204,9 +205,18 @@ def check() -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
         file.write("\n".join(pinned.values()))
         file.flush()
+        needed = set(entries(resolve(*UNIVERSAL, *INSTALLER, "--constraints", file.name)))
         for extra in EXTRAS:
-            resolve(*UNIVERSAL, PROJECT, "--extra", extra, "--constraints", file.name)
+            extra_entries = entries(
+                resolve(*UNIVERSAL, PROJECT, "--extra", extra, "--constraints", file.name)
+            )
+            needed |= set(extra_entries)
             print(f"semantic-tokens[{extra}]: resolves with the locked versions")
+    if unneeded := sorted(set(pinned) - needed):
+        raise ResolutionError(
+            f"pyproject.toml does not need {', '.join(unneeded)}; "
+            "add what the code imports to it, and run `make lock`"
+        )
     for python in PYTHONS:
         source = (*SOURCE_ONLY, *SOURCE_ONLY_AT.get(python, ()))
         resolve(

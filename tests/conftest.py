@@ -21,6 +21,27 @@ pytest_plugins = ["families"]
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Divide the tests among the processes of ``pytest -n``.
+
+    Tests on SLURM stay in one process, as do tests of the shared study, and those of any other file.
+    The two long groups come first, so that the other tests run beside them.
+    """
+    first = ("slurm", "study")
+    group = {}
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        if file.startswith("tests/slurm/"):
+            group[item] = "slurm"
+        elif "empty_study" in getattr(item, "fixturenames", ()):
+            group[item] = "study"
+        else:
+            group[item] = file
+        item.add_marker(pytest.mark.xdist_group(group[item]))
+    items.sort(key=lambda item: first.index(group[item]) if group[item] in first else len(first))
+
+
 @pytest.fixture(scope="session")
 def wheel_pins() -> dict[str, dict[str, str]]:
     """The default config's ``wheels``: name -> package, version and sha256."""

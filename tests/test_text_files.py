@@ -84,8 +84,8 @@ def test_words_of_joined_files_have_no_byte_order_mark(tmp_path: Path) -> None:
         ("a\nb".encode("utf-32"), "is not UTF-8 but UTF-32"),
         (b"a\nb\nK\xe4se\n", "is not UTF-8, line 3: .*iconv"),
         (b"a\n\xed\xa0\xbd\n", "is not UTF-8, line 2"),  # half of a surrogate pair
-        (gzip.compress(b"a\nb\nK\xe4se\n"), "is not UTF-8, line 3"),
-        (gzip.compress(b"a\nb\n" * 99999)[:-9], r"breaks off after line \d+"),
+        (gzip.compress(b"a\nb\nK\xe4se\n", mtime=0), "is not UTF-8, line 3"),
+        (gzip.compress(b"a\nb\n" * 99999, mtime=0)[:-9], r"breaks off after line \d+"),
         (b"a\rb\rc", ".*carriage returns"),
     ],
 )
@@ -164,7 +164,7 @@ def test_json_is_read_without_bom_and_with_surrogates_replaced(
         (b"[" * 100_000, r"not JSON"),
         (b"1" * 5000, r"not JSON"),
         ("{}".encode("utf-16"), "is not UTF-8 but UTF-16"),
-        (gzip.compress(b"{}")[:-4], "breaks off"),
+        (gzip.compress(b"{}", mtime=0)[:-4], "breaks off"),
     ],
 )
 def test_invalid_json_is_named_in_the_error(tmp_path: Path, content: bytes, message: str) -> None:

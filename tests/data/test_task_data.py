@@ -657,9 +657,12 @@ def test_malformed_topic_is_named_in_the_error(tmp_path: Path, line: str) -> Non
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (gzip.compress(b'{"docid": "1#0", "title": ""}\n'), "line 1: key 'text' is missing"),
-        (gzip.compress(b'{"docid": "1#0"')[:-8], "breaks off after line 0"),
-        (gzip.compress(b"plain"), "line 1: not JSON"),
+        (
+            gzip.compress(b'{"docid": "1#0", "title": ""}\n', mtime=0),
+            "line 1: key 'text' is missing",
+        ),
+        (gzip.compress(b'{"docid": "1#0"', mtime=0)[:-8], "breaks off after line 0"),
+        (gzip.compress(b"plain", mtime=0), "line 1: not JSON"),
     ],
 )
 def test_damaged_miracl_corpus_is_named_in_the_error(
