@@ -9,7 +9,7 @@
 # TORCH=cpu or cuda   the build of torch; the default is cuda if there is an NVIDIA GPU
 PYTHON ?= python3
 TORCH ?= auto
-# Three processes on two cores, because the tests of SLURM mostly wait.
+# Three processes with one thread each on two cores, because the tests of SLURM mostly wait.
 PYTEST ?= -n 3 --dist loadgroup --no-loadscope-reorder
 STAMP = .venv/installed
 
@@ -19,7 +19,7 @@ table5: $(STAMP)
 
 test: docs
 	@. .venv/bin/activate && ruff check . && ruff format --check . && mypy \
-	  && snakefmt --check Snakefile rules && snakemake --lint && python -m pytest -q $(PYTEST)
+	  && snakefmt --check Snakefile rules && snakemake --lint && OMP_NUM_THREADS=1 python -m pytest -q $(PYTEST)
 
 docs: $(STAMP)
 	@. .venv/bin/activate && sphinx-build -q -W --keep-going -n -E -c docs . build/docs \

@@ -26,20 +26,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Divide the tests among the processes of ``pytest -n``.
 
     Tests on SLURM stay in one process, as do tests of the shared study, and those of any other file.
-    The two long groups come first, so that the other tests run beside them.
+    Groups of long tests come first, so that the other tests run beside them.
     """
-    first = ("slurm", "study")
-    group = {}
+    order = {}
     for item in items:
         file = item.nodeid.partition("::")[0]
         if file.startswith("tests/slurm/"):
-            group[item] = "slurm"
+            group, order[item] = "slurm", 0
         elif "empty_study" in getattr(item, "fixturenames", ()):
-            group[item] = "study"
+            group, order[item] = "study", 1
         else:
-            group[item] = file
-        item.add_marker(pytest.mark.xdist_group(group[item]))
-    items.sort(key=lambda item: first.index(group[item]) if group[item] in first else len(first))
+            group, order[item] = file, 2 if file.startswith("tests/workflow/") else 3
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=order.__getitem__)
 
 
 @pytest.fixture(scope="session")
