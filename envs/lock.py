@@ -207,10 +207,8 @@ def check() -> None:
         file.flush()
         needed = set(entries(resolve(*UNIVERSAL, *INSTALLER, "--constraints", file.name)))
         for extra in EXTRAS:
-            extra_entries = entries(
-                resolve(*UNIVERSAL, PROJECT, "--extra", extra, "--constraints", file.name)
-            )
-            needed |= set(extra_entries)
+            resolved = resolve(*UNIVERSAL, PROJECT, "--extra", extra, "--constraints", file.name)
+            needed |= set(entries(resolved))
             print(f"semantic-tokens[{extra}]: resolves with the locked versions")
     if unneeded := sorted(set(pinned) - needed):
         raise ResolutionError(
