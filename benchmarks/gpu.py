@@ -24,7 +24,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from semantic_tokens.errors import InputError  # noqa: E402
-from semantic_tokens.files import atomic_file, read_json  # noqa: E402
+from semantic_tokens.files import atomic_file  # noqa: E402
+from semantic_tokens.json_files import read_json  # noqa: E402
 
 
 def parser() -> argparse.ArgumentParser:

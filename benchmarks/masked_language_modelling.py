@@ -71,7 +71,7 @@ def load(files: Any) -> Any:
 
 def paragraphs(files: dict[str, Path]) -> list[list[int]]:
     """Token ids of every paragraph with special tokens, truncated to :data:`LENGTH`."""
-    from semantic_tokens.files import read_jsonl
+    from semantic_tokens.json_files import read_jsonl
     from semantic_tokens.tokenization.vocabulary import load_tokenizer
 
     texts = [row["text"] for row in read_jsonl(files["text"])]

@@ -24,7 +24,7 @@ import pyarrow.parquet as parquet
 from semantic_tokens.data.bm25 import bm25_candidates
 from semantic_tokens.data.corpora import read_corpus
 from semantic_tokens.data.datasets import read_dataset
-from semantic_tokens.files import read_jsonl, write_jsonl
+from semantic_tokens.json_files import read_jsonl, write_jsonl
 from semantic_tokens.tokenization.examples import pack_corpus, tokenize_dataset
 from semantic_tokens.tokenization.vocabulary import load_tokenizer
 

@@ -40,7 +40,7 @@ BACKBONE = "me5-2x250k"
 
 
 def texts_of(corpus: Path, count: int) -> list[str]:
-    from semantic_tokens.files import read_jsonl
+    from semantic_tokens.json_files import read_jsonl
 
     messages = [row["text"].strip() for row in read_jsonl(corpus)]
     # All windows of one to six messages in random order. They overlap, and all differ.

@@ -14,7 +14,7 @@ import torch
 from side_by_side import MIB, bandwidth, machine, parser
 from study import made
 
-from semantic_tokens.files import read_jsonl
+from semantic_tokens.json_files import read_jsonl
 from semantic_tokens.study.experiments import read_experiments
 from semantic_tokens.tokenization.vocabulary import load_tokenizer
 

@@ -80,7 +80,7 @@ try:
         config,
         workflow.source_path("../config/schemas/experiments.schema.json"),
     )
-    check_trainings(EXPERIMENTS, config["experiments"])
+    check_trainings(EXPERIMENTS, config)
     check_figures(EXPERIMENTS, config)
     LAYOUT = layout_of(config, base_configuration, PREFIX)
     for requested in requested_files():

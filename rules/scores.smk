@@ -1,15 +1,10 @@
 # The files of scores and baselines.
+from functools import partial
+
+from semantic_tokens.study.experiments import tasks_of_figure
 from semantic_tokens.study.replicates import seed_in
 
-
-def tasks_of_figure(figure):
-    """The tasks of a figure: those in the config, or all shown tasks. Figure 9 leaves out names, as in
-    the paper, since the benchmark has no English."""
-    if figure in config["tasks_by_figure"]:
-        return config["tasks_by_figure"][figure]
-    if figure != "figure9":
-        return TASKS
-    return [task for task in TASKS if config["tasks"][task]["kind"] != "token_classification"]
+tasks_of_figure = partial(tasks_of_figure, config=config)
 
 
 def score_files(rows, tasks=TASKS):

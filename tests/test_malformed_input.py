@@ -35,8 +35,8 @@ from semantic_tokens.data.languages import iso639_3
 from semantic_tokens.data.lexicons import READERS as READERS_OF_LEXICONS
 from semantic_tokens.data.lexicons import colexnet, package_words, panlex, published
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_json, read_jsonl
 from semantic_tokens.grouping.groups import Groups
+from semantic_tokens.json_files import read_json, read_jsonl
 from semantic_tokens.sources.archives import extract
 from semantic_tokens.sources.e5_binary import read_e5_binary
 from semantic_tokens.sources.folder import read_checksums

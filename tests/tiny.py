@@ -19,8 +19,8 @@ from torch import nn
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 from transformers.utils import ModelOutput
 
-from semantic_tokens.files import write_jsonl
 from semantic_tokens.grouping.groups import Groups
+from semantic_tokens.json_files import write_jsonl
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.tokenization.examples import tokenize_dataset
 from semantic_tokens.tokenization.vocabulary import unigram_tokenizer

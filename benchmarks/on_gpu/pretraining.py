@@ -14,8 +14,8 @@ from on_gpu.clustering import imported
 from on_gpu.machine import floor_of
 from on_gpu.models import write_corpus, write_groups
 from on_gpu.run import Absent, Run, attempt, free_memory
-from semantic_tokens.files import read_json
 from semantic_tokens.jobs.processes import in_processes
+from semantic_tokens.json_files import read_json
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.training import TrainingOptions, precision_here
 from semantic_tokens.training.device import compiler_here

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from semantic_tokens.files import write_json
+from semantic_tokens.json_files import write_json
 
 
 class Absent(Exception):

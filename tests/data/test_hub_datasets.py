@@ -990,7 +990,7 @@ def test_offline_and_unauthorized_errors_name_the_environment_variable(
 
 
 def test_written_splits_open_with_the_datasets_library(repositories: Path, tmp_path: Path) -> None:
-    from semantic_tokens.files import write_jsonl
+    from semantic_tokens.json_files import write_jsonl
 
     splits = read(NAMES, repositories / "o/names", "token_classification")
     files = {}

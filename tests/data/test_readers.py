@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / FOLDER).mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+#: An experiment that is trained on English alone.
+ROW = Experiment("figure9", False, False, Recipe("mbert", "unaligned"), "eng", line=2)
+
+
+def trained_on(**options: Any) -> dict[str, Any]:
+    """A configuration with names, and with questions from a dataset with these options."""
+    return {
+        "experiments": "e.tsv",
+        "tasks_shown": ["ner", "qa"],
+        "tasks_by_figure": {},
+        "tasks": {
+            "ner": {"kind": "token_classification", "dataset": "names"},
+            "qa": {"kind": "question_answering", "dataset": "squad"},
+        },
+        "datasets": {"names": {"options": {}}, "squad": {"options": options}},
+    }
 
 
 def configuration(section: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -118,9 +137,43 @@ def test_path_has_priority_over_the_archive_of_a_merged_entry() -> None:
 )
 def test_language_of_training_is_checked(language: str, message: str) -> None:
     rows = [
-        Experiment("figure9", False, False, Recipe("mbert", "unaligned"), training)
-        for training in ("all-languages", "eng", language)
+        replace(ROW, training=training, line=line)
+        for line, training in enumerate(("all-languages", "eng", language), start=2)
     ]
-    check_trainings(rows[:2], "e.tsv")
-    with pytest.raises(InputError, match=rf"^e\.tsv: .*{message}"):
-        check_trainings(rows, "e.tsv")
+    config = trained_on(languages=["eng", "deu"])
+    check_trainings(rows[:2], config)
+    with pytest.raises(InputError, match=rf"^e\.tsv, line 4: .*{message}"):
+        check_trainings(rows, config)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"languages": ["deu", "spa"]},
+        {"languages": {"deu": "de", "spa": "es"}},
+        {"languages": ["deu", "eng", "spa"], "train_languages": ["deu", "spa"]},
+        {"configurations": {"deu": "de", "spa": "es"}},
+    ],
+)
+def test_training_needs_a_language_of_the_data_of_each_task(options: dict[str, Any]) -> None:
+    config = trained_on(**options)
+    check_trainings([replace(ROW, training="deu")], config)
+    message = (
+        r"^e\.tsv, line 2: `training` is eng, but task qa is trained on dataset squad, which has "
+        r"deu, spa\. Correct .*`datasets\.squad\.options`, or name the tasks of figure9 in "
+        r"`tasks_by_figure`$"
+    )
+    with pytest.raises(InputError, match=message):
+        check_trainings([ROW], config)
+
+
+def test_training_is_not_checked_for_a_task_that_the_figure_leaves_out() -> None:
+    """Figure 9 has no names, and a dataset without named languages may have any."""
+    config = trained_on()
+    config["datasets"]["names"] = {"options": {"languages": ["hau"]}}
+    check_trainings([ROW], config)
+    with pytest.raises(InputError, match="task ner is trained on dataset names, which has hau"):
+        check_trainings([replace(ROW, table5=True)], config)
+    config["tasks_by_figure"] = {"figure9": ["ner"]}
+    with pytest.raises(InputError, match="task ner is trained on dataset names, which has hau"):
+        check_trainings([ROW], config)

@@ -16,7 +16,7 @@ from semantic_tokens.evaluation.group_quality import (
     connected_pairs,
     held_out_pairs,
     labels_of_subwords,
-    measured,
+    measured_groups,
     purity,
     together,
     together_difference,
@@ -146,7 +146,7 @@ def test_purity_of_random_groups_is_chance() -> None:
 def test_record_has_all_measures() -> None:
     groups = np.array([0, 0, 1, 1])
     labels = {0: ["Latin"], 1: ["Latin"], 2: ["Han"], 3: ["Latin"]}
-    record = measured(groups, np.array([[0, 1]]), labels, {}, RESAMPLING)
+    record = measured_groups(groups, np.array([[0, 1]]), labels, {}, RESAMPLING)
     assert (record["subwords"], record["semantic_tokens"], record["together"]) == (4, 2, 1.0)
     assert record["script_purity"] == 3 / 4
     assert record["mixed_script"] == 0.5

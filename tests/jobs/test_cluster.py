@@ -18,7 +18,7 @@ from semantic_tokens.jobs.cluster.keys import MEMORY_KEY, TIME_KEY
 from semantic_tokens.jobs.cluster.usage import (
     SNAKEMAKE_MB,
     by_rule,
-    measured,
+    measured_usage,
     page,
     proposal,
     read_benchmarks,
@@ -435,12 +435,12 @@ def test_unreadable_efficiency_report_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"AccountingStoreFlags=job_comment.*--no-report"):
         read_reports([report])
     benchmark(tmp_path / "benchmarks/align/a.tsv", 60, "100", 30)
-    table, origin = measured(tmp_path, [])
+    table, origin = measured_usage(tmp_path, [])
     assert "benchmark files only" in origin and list(table["rule"]) == ["align"]
     assert page(table, origin, 1.3).count("align") == 1
     (tmp_path / "benchmarks/align/b.tsv").write_text("x\ty\n1\t2\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"b\.tsv is not a benchmark file"):
-        measured(tmp_path, [])
+        measured_usage(tmp_path, [])
 
 
 @pytest.mark.parametrize(
@@ -486,7 +486,7 @@ def test_unusable_table_of_usage_is_reported_before_the_work(
     def no_work(*_: Any) -> None:
         raise AssertionError("the work started")
 
-    monkeypatch.setattr("semantic_tokens.jobs.cluster.usage.measured", no_work)
+    monkeypatch.setattr("semantic_tokens.jobs.cluster.usage.measured_usage", no_work)
     assert main(["usage", str(tmp_path), "--table", str(tmp_path / table)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("Error: the output ") and error.count("\n") == 1

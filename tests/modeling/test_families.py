@@ -10,9 +10,9 @@ import transformers as hf
 from families import FAMILIES, TEXTS, SmallModel
 from safetensors.torch import load_file
 
-from semantic_tokens.files import read_json
 from semantic_tokens.grouping.first_k import first_k_groups
 from semantic_tokens.grouping.groups import Groups
+from semantic_tokens.json_files import read_json
 from semantic_tokens.modeling.embedding import semantic_embedding
 from semantic_tokens.modeling.encoders import (
     longest_text,

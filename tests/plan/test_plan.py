@@ -12,7 +12,7 @@ from transformers import BertConfig
 from semantic_tokens.plan.architecture import Architecture
 from semantic_tokens.plan.costs import Cost, costs_of
 from semantic_tokens.plan.data import Data
-from semantic_tokens.plan.measured import Measured, measured
+from semantic_tokens.plan.finished_trainings import FinishedTrainings, finished_trainings
 from semantic_tokens.plan.operations import pretraining_operations, task_operations
 from semantic_tokens.plan.report import report
 from semantic_tokens.plan.study import Study
@@ -414,7 +414,7 @@ def test_price_is_gpu_hours_times_the_price_per_hour(tmp_path: Path) -> None:
 def test_plan_is_compared_with_finished_trainings(tmp_path: Path) -> None:
     rows = [ROW, ROW | {"pretraining": "mlm"}]
     study = study_of(tmp_path)
-    assert measured(study, rows, tmp_path / "benchmarks") is None
+    assert finished_trainings(study, rows, tmp_path / "benchmarks") is None
     for name, seconds in (
         ("fine_tune/mbert/unaligned/dfull/ungrouped/asis/nli/all-languages/seed-2.tsv", 20.0),
         ("pretrain/mbert/unaligned/dfull/ungrouped.tsv", 100.0),
@@ -422,7 +422,7 @@ def test_plan_is_compared_with_finished_trainings(tmp_path: Path) -> None:
         path = tmp_path / "benchmarks" / name
         path.parent.mkdir(parents=True)
         path.write_text(f"s\th:m:s\n{seconds}\t0:00:20\n", encoding="utf-8")
-    found = measured(study, rows, tmp_path / "benchmarks")
+    found = finished_trainings(study, rows, tmp_path / "benchmarks")
     costs = costs_of(study, rows)
     operations = costs["fine_tune"].operations / 4 + costs["pretrain"].operations
     assert found is not None
@@ -431,10 +431,10 @@ def test_plan_is_compared_with_finished_trainings(tmp_path: Path) -> None:
     throughput = Throughput(operations / 50, "given", utilisation=0.25, seconds_per_job=10.0)
     assert found.planned_seconds(throughput) == pytest.approx(2 * 10 + 200)
     assert found.utilisation(throughput) == pytest.approx(0.5)
-    page = " ".join(report(costs, {}, throughput, measured=found).split())
+    page = " ".join(report(costs, {}, throughput, finished=found).split())
     assert "2 trainings are finished and took 0.033 hours; the plan says 0.061." in page
     assert "With `throughput.utilisation: 0.5` it would be right." in page
-    assert Measured(2, 19.0, 1.0).utilisation(throughput) is None
+    assert FinishedTrainings(2, 19.0, 1.0).utilisation(throughput) is None
 
 
 def test_throughput_of_the_machine_is_measured() -> None:

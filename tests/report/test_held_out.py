@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from semantic_tokens.evaluation.bootstrap import Resampling
-from semantic_tokens.files import read_json, write_json
+from semantic_tokens.json_files import read_json, write_json
 from semantic_tokens.report.figures.held_out import draw_held_out, draw_held_out_by_language
 from semantic_tokens.report.tables.held_out import (
     ALL,

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 from scored import even_scores
 
-from semantic_tokens.files import write_json
+from semantic_tokens.json_files import write_json
 from semantic_tokens.report.tables.table1 import dataset_counts, table1
 from semantic_tokens.report.tables.table2 import table2, write_table2
 from semantic_tokens.report.tables.table3 import HEADS, table3, write_table3

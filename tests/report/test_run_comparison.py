@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control
 
 from semantic_tokens.cli import main
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_json, write_json
+from semantic_tokens.json_files import read_json, write_json
 from semantic_tokens.report.run_comparison.compare import COLUMNS, RunComparison, compare_runs
 from semantic_tokens.report.run_comparison.runs import read_run
 from semantic_tokens.report.run_comparison.show import printed

@@ -25,7 +25,7 @@ from tokenizers import Tokenizer, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import write_jsonl
+from semantic_tokens.json_files import write_jsonl
 from semantic_tokens.tokenization.examples import (
     PAIR_CLASSIFICATION_SCHEMA,
     pack_corpus,

@@ -397,7 +397,7 @@ MODULES: dict[str, Line] = {
         CURVES
         | {"figure_groups", "figure_pipelines", "figure_pretraining", "figure_group_quality",
            "held_out"}),
-    "files": Line(NOTHING),
+    **dict.fromkeys(("file_locks", "files", "json_files"), Line(NOTHING)),
     "tasks": Line(NOTHING),
     "tasks.bi_encoder": Line(RETRIEVED, only={"task": ["retrieval"]}),
     "tasks.metrics": Line(RETRIEVED | BASELINE),
@@ -475,7 +475,7 @@ MODULES: dict[str, Line] = {
     "report.pages": Line(PAGES),
     **{f"report.tables.{table}": Line({table}) for table in sorted(PAPER_TABLES)},
     **dict.fromkeys(
-        ("plan", "plan.architecture", "plan.budget", "plan.costs", "plan.data", "plan.measured",
+        ("plan", "plan.architecture", "plan.budget", "plan.costs", "plan.data", "plan.finished_trainings",
          "plan.operations", "plan.report", "plan.study", "plan.throughput"),
         Line(NOTHING)),
     "training.pretraining": Line(PRETRAINED),

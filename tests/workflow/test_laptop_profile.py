@@ -17,7 +17,7 @@ from study import job_counts
 from test_bad_input import assert_one_message
 
 from semantic_tokens.data.languages import iso639_1
-from semantic_tokens.files import read_jsonl
+from semantic_tokens.json_files import read_jsonl
 
 ROOT = Path(__file__).resolve().parents[2]
 LAPTOP = yaml.safe_load((ROOT / "config/laptop.yaml").read_text(encoding="utf-8"))

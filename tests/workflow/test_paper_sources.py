@@ -24,7 +24,7 @@ from tiny import character_tokenizer
 from transformers import BertConfig, BertForMaskedLM, XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from semantic_tokens.data.languages import iso639_1
-from semantic_tokens.files import read_jsonl
+from semantic_tokens.json_files import read_jsonl
 from semantic_tokens.tokenization.vocabulary import unigram_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]

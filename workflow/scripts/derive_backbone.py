@@ -5,7 +5,7 @@ from pathlib import Path
 from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.files import read_jsonl
+    from semantic_tokens.json_files import read_jsonl
     from semantic_tokens.modeling.backbones import derive_backbone
 
     derive_backbone(

@@ -5,9 +5,10 @@ from pathlib import Path
 from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.files import file_lock, read_jsonl, write_json
+    from semantic_tokens.file_locks import file_lock
     from semantic_tokens.jobs.cluster.gpus import gpu_count
     from semantic_tokens.jobs.processes import in_processes
+    from semantic_tokens.json_files import read_jsonl, write_json
     from semantic_tokens.modeling.loading import ModelFiles
     from semantic_tokens.tasks.predictions import write_predictions
     from semantic_tokens.tasks.run import fine_tune_from_files

@@ -20,7 +20,7 @@ with job(snakemake):
     from semantic_tokens.files import atomic_file
     from semantic_tokens.plan.budget import Budget, write_sub_study
     from semantic_tokens.plan.costs import costs_of
-    from semantic_tokens.plan.measured import measured
+    from semantic_tokens.plan.finished_trainings import finished_trainings
     from semantic_tokens.plan.report import budget_lines, report
     from semantic_tokens.plan.study import Study
 
@@ -49,7 +49,7 @@ with job(snakemake):
         params.downloads,
         throughput,
         full_lengths=study.full_lengths(params.rows),
-        measured=measured(study, params.rows, results / "benchmarks"),
+        finished=finished_trainings(study, params.rows, results / "benchmarks"),
         bought=bought,
     )
     with atomic_file(params.page) as partial:

@@ -6,7 +6,7 @@ with job(snakemake) as log:
     from itertools import chain
 
     from semantic_tokens.data.bm25 import pool_passages
-    from semantic_tokens.files import read_jsonl, write_jsonl
+    from semantic_tokens.json_files import read_jsonl, write_jsonl
 
     inputs = snakemake.input
     pool = pool_passages(

@@ -3,7 +3,7 @@
 from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.files import file_lock
+    from semantic_tokens.file_locks import file_lock
     from semantic_tokens.jobs.cluster.gpus import gpu_count
     from semantic_tokens.jobs.processes import in_processes
     from semantic_tokens.modeling.loading import ModelFiles

@@ -3,7 +3,7 @@
 from semantic_tokens.jobs.job import job
 
 with job(snakemake):
-    from semantic_tokens.files import write_json
+    from semantic_tokens.json_files import write_json
     from semantic_tokens.report.provenance import provenance, write_provenance_page
 
     # Only this step receives the entire configuration, because it records it.

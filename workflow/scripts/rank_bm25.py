@@ -8,7 +8,7 @@ with job(snakemake):
     from tempfile import TemporaryDirectory
 
     from semantic_tokens.data.bm25 import bm25_candidates
-    from semantic_tokens.files import read_jsonl, write_jsonl
+    from semantic_tokens.json_files import read_jsonl, write_jsonl
 
     params, outputs = snakemake.params, snakemake.output
     splits = [list(read_jsonl(path)) for path in snakemake.input.queries]

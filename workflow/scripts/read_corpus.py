@@ -6,7 +6,7 @@ from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
     from semantic_tokens.data.corpora import read_corpus
-    from semantic_tokens.files import write_jsonl
+    from semantic_tokens.json_files import write_jsonl
 
     spec = snakemake.params.spec
     inputs = snakemake.input

@@ -6,7 +6,7 @@ with job(snakemake):
     from semantic_tokens.evaluation.bootstrap import Resampling
     from semantic_tokens.evaluation.scores import Trainings
     from semantic_tokens.evaluation.task_scores import full_dimensions, read_scores
-    from semantic_tokens.files import read_json
+    from semantic_tokens.json_files import read_json
     from semantic_tokens.report.tables import table5_files
     from semantic_tokens.report.tables.table5 import baselines, by_language, references_of, table5
 

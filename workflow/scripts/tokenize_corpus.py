@@ -5,7 +5,7 @@ from pathlib import Path
 from semantic_tokens.jobs.job import job
 
 with job(snakemake) as log:
-    from semantic_tokens.files import read_jsonl
+    from semantic_tokens.json_files import read_jsonl
     from semantic_tokens.modeling.encoders import check_length
     from semantic_tokens.tokenization.examples import pack_corpus
     from semantic_tokens.tokenization.vocabulary import load_tokenizer

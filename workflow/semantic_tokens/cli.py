@@ -128,11 +128,11 @@ def show_usage(
 ) -> None:
     """Print the resources that a study's jobs used, and write them to a file."""
     from semantic_tokens.files import atomic_file, output_file, writing_output
-    from semantic_tokens.jobs.cluster.usage import check_margin, measured, page
+    from semantic_tokens.jobs.cluster.usage import check_margin, measured_usage, page
 
     check_margin(margin)
     target = None if table is None else output_file(table)
-    used, origin = measured(results, reports)
+    used, origin = measured_usage(results, reports)
     if target is not None:
         with writing_output(target), atomic_file(target) as partial:
             used.to_csv(partial, index=False, float_format="%.2f")

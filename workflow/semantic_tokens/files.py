@@ -1,19 +1,13 @@
-"""Atomic writes, checks of outputs, file locks, and the JSON and JSON-lines files of the workflow."""
+"""Atomic writes, checks of outputs, copies of files, and folders of results."""
 
 import contextlib
-import fcntl
 import hashlib
-import json
 import logging
-import math
 import os
 import shutil
-import socket
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
 
 from semantic_tokens.errors import InputError, full_disk
 
@@ -254,119 +248,6 @@ def reading(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-@contextlib.contextmanager
-def file_lock(
-    path: str | Path, *, retry_every: float = 1.0, log_every: float = 60.0
-) -> Iterator[None]:
-    """Lock ``path`` during the body. While another process holds the lock, wait and log this.
-
-    The lock is on the file ``{path}.lock``, which names its holder. The system releases it when the
-    holder ends in any way. On a file system without locks, nothing is locked.
-
-    Args:
-        retry_every: seconds between two attempts.
-        log_every: seconds between two log lines about waiting.
-    """
-    began, last_logged = time.monotonic(), -math.inf
-    while True:
-        with lock_if_free(path) as holder:
-            if holder is None:
-                if last_logged >= 0:
-                    log.info("%s is free after %.0f s", path, time.monotonic() - began)
-                yield
-                return
-        waited = time.monotonic() - began
-        if waited - last_logged >= log_every:
-            last_logged = waited
-            log.warning(
-                "waiting for %s, which %s uses, for %.0f s so far; end that process to go on now",
-                path,
-                holder,
-                waited,
-            )
-        time.sleep(retry_every)
-
-
-@contextlib.contextmanager
-def lock_if_free(path: str | Path) -> Iterator[str | None]:
-    """Lock ``path`` during the body, unless another process holds the lock.
-
-    Yields:
-        None if this process has the lock, else a description of the holder.
-    """
-    lock = Path(f"{path}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with lock.open("a+", encoding="utf-8") as file:
-            holder = _lock(file)
-            if holder is not None:
-                yield holder
-                return
-            if not _is_at(
-                file, lock
-            ):  # the file was replaced in between, and the new one is not locked
-                continue
-            file.truncate(0)
-            file.write(f"process {os.getpid()} of {socket.gethostname()}")
-            file.flush()
-            try:
-                yield None
-            finally:
-                lock.unlink(missing_ok=True)
-            return
-
-
-def _lock(file: IO[str]) -> str | None:
-    """Lock an open file. Return a description of the current holder, if there is one."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        return file.read().strip() or "another process"
-    except OSError:  # the file system has no locks
-        pass
-    return None
-
-
-def _is_at(file: IO[str], path: Path) -> bool:
-    """Whether an open file is still the file at this path."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def write_jsonl(records: Iterable[dict[str, Any]], path: str | Path) -> int:
-    """Write one JSON object per line, in UTF-8, atomically. Return their number."""
-    count = 0
-    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
-        for record in records:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-            count += 1
-    return count
-
-
-def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSON-lines file.
-
-    Raises:
-        InputError: a line is not a JSON object (the message names file and line).
-    """
-    with Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                record = json.loads(line.decode("utf-8"))
-            except (ValueError, RecursionError) as error:  # includes UnicodeDecodeError
-                raise InputError(
-                    f"{path}, line {number}: not JSON ({error}); delete the file and it will be made again"
-                ) from error
-            if not isinstance(record, dict):
-                raise InputError(
-                    f"{path}, line {number}: not a JSON object; delete the file and it will be made again"
-                )
-            yield record
-
-
 def folder_above(paths: Iterable[str | Path], name: str) -> Path:
     """The folder with this name that contains the files, at any depth of the paths.
 
@@ -387,25 +268,3 @@ def folder_above(paths: Iterable[str | Path], name: str) -> Path:
                 return Path(*parts[: place + 1])
         raise ValueError(f"{path} is in no folder {name!r}")
     raise ValueError(f"no file in a folder {name!r}")
-
-
-def write_json(value: Any, path: str | Path) -> None:
-    """Write indented JSON with sorted keys, atomically."""
-    with atomic_file(path) as partial:
-        partial.write_text(
-            json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n", encoding="utf-8"
-        )
-
-
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file of this workflow.
-
-    Raises:
-        InputError: the file is not JSON.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path} is not JSON ({error}); delete it and it will be made again"
-        ) from error

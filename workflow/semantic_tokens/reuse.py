@@ -30,12 +30,12 @@ from semantic_tokens.files import (
     check_writable,
     full_disk_as_input_error,
     output_path,
-    write_json,
     writing_output,
 )
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.grouping.kmeans import Metric, kmeans_groups
 from semantic_tokens.grouping.lexicon_components import lexicon_groups
+from semantic_tokens.json_files import write_json
 from semantic_tokens.modeling.checkpoint_files import (
     check_shapes,
     tensor_shapes,

@@ -24,7 +24,7 @@ import regex
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_jsonl
+from semantic_tokens.json_files import read_jsonl
 
 # `regex`, because in `re` the vowel signs of Hindi, Bengali, Telugu or Thai end a word.
 # Script_Extensions (scx), because Script does not include the ー of ラーメン.

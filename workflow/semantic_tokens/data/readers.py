@@ -1,6 +1,6 @@
 """Check of the lexicons, corpora, datasets and training languages of a study, before any job."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from semantic_tokens.data.lexicons import check_lexicon
 from semantic_tokens.data.miniature.options import Options
 from semantic_tokens.data.reader_options import check_source
 from semantic_tokens.errors import InputError
-from semantic_tokens.study.experiments import ALL_LANGUAGES, Experiment
+from semantic_tokens.study.experiments import ALL_LANGUAGES, Experiment, trained_tasks
 from semantic_tokens.study.ingredients import fetched_files
 
 
@@ -38,19 +38,39 @@ def check_readers(config: dict[str, Any]) -> None:
             )
 
 
-def check_trainings(rows: Iterable[Experiment], path: str) -> None:
+def check_trainings(rows: Iterable[Experiment], config: Mapping[str, Any]) -> None:
     """Check the languages on which experiments are trained.
 
     Args:
-        path: the table of experiments, for the message.
+        config: the valid configuration.
 
     Raises:
-        InputError: one is unknown, or not in ISO 639-3.
+        InputError: one is unknown, not in ISO 639-3, or not among the languages that the config gives
+            for the training data of one of the experiment's tasks.
     """
-    for language in sorted({row.training for row in rows} - {ALL_LANGUAGES}):
-        if known_language(language) is None:
-            raise InputError(f"{path}: `training` is {language!r}, which is not a language")
-        check_codes([language], f"{path}: `training`")
+    for row in rows:
+        if row.training == ALL_LANGUAGES:
+            continue
+        where = f"{config['experiments']}, line {row.line}: `training`"
+        if known_language(row.training) is None:
+            raise InputError(f"{where} is {row.training!r}, which is not a language")
+        check_codes([row.training], where)
+        for task in trained_tasks(row, config):
+            dataset = config["tasks"][task]["dataset"]
+            languages = _training_languages(config["datasets"][dataset]["options"])
+            if languages is not None and row.training not in languages:
+                raise InputError(
+                    f"{where} is {row.training}, but task {task} is trained on dataset {dataset}, "
+                    f"which has {', '.join(sorted(languages))}. Correct the row or the languages in "
+                    f"`datasets.{dataset}.options`, or name the tasks of {row.figure} in "
+                    "`tasks_by_figure`"
+                )
+
+
+def _training_languages(options: Mapping[str, Any]) -> Collection[str] | None:
+    """The languages of the training data; None if the options name none."""
+    named = (options.get(key) for key in ("train_languages", "languages", "configurations"))
+    return next((languages for languages in named if languages is not None), None)
 
 
 def _source(spec: dict[str, Any]) -> Path | None:

@@ -61,15 +61,15 @@ def translation_test(
 
     members: dict[tuple[str, str], set[int]] = {}
     concepts_of: dict[int, set[tuple[str, str]]] = {}
-    spoken: dict[int, set[str]] = {}
+    token_languages: dict[int, set[str]] = {}
     for entry in entries:
         token = token_id_of(entry.word)
         if token is not None:
             concept = (entry.source, entry.concept)
             members.setdefault(concept, set()).add(token)
             concepts_of.setdefault(token, set()).add(concept)
-            spoken.setdefault(token, set()).add(entry.language)
-    candidates = np.array(sorted(spoken), dtype=np.int64)
+            token_languages.setdefault(token, set()).add(entry.language)
+    candidates = np.array(sorted(token_languages), dtype=np.int64)
     place = {token: i for i, token in enumerate(candidates.tolist())}
     held_out = {concept: is_held_out(concept[1], fraction) for concept in members}
     eligible = sorted({t for concept, found in members.items() if held_out[concept] for t in found})
@@ -82,13 +82,15 @@ def translation_test(
         for concept in concepts_of[token]:
             translations[held_out[concept]] |= members[concept]
         seen = translations[False]
-        unseen = {t for t in translations[True] - seen if not spoken[t] & spoken[token]}
+        unseen = {
+            t for t in translations[True] - seen if not token_languages[t] & token_languages[token]
+        }
         if unseen and len(queries) < max_queries:
             queries.append(place[token])
             right.append(frozenset(place[t] for t in unseen))
             known.append(frozenset(place[t] for t in seen))
-    names = {name: i for i, name in enumerate(sorted(set().union(*spoken.values())))}
-    pairs = [(place[t], names[name]) for t, found in spoken.items() for name in found]
+    names = {name: i for i, name in enumerate(sorted(set().union(*token_languages.values())))}
+    pairs = [(place[t], names[name]) for t, found in token_languages.items() for name in found]
     where = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     languages = csr_array(
         (np.ones(len(where), dtype=np.int32), (where[:, 0], where[:, 1])),

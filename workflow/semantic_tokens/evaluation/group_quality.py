@@ -228,7 +228,7 @@ def purity(
     )
 
 
-def measured(
+def measured_groups(
     token_to_group: np.ndarray,
     pairs: np.ndarray,
     scripts: Mapping[int, Sequence[str]],

@@ -10,7 +10,8 @@ from typing import Any
 from semantic_tokens.errors import InputError
 from semantic_tokens.evaluation.bootstrap import Resampling
 from semantic_tokens.evaluation.scores import Scores, TaskScores, Trainings, scores_in
-from semantic_tokens.files import folder_above, read_json
+from semantic_tokens.files import folder_above
+from semantic_tokens.json_files import read_json
 from semantic_tokens.study.experiments import ExperimentRow, recipe_of
 
 Record = Mapping[str, Any]

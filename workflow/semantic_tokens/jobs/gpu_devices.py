@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from semantic_tokens.files import lock_if_free
+from semantic_tokens.file_locks import lock_if_free
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from semantic_tokens.errors import InputError, one_line
-from semantic_tokens.files import read_json
+from semantic_tokens.json_files import read_json
 from semantic_tokens.modeling.checkpoint_files import (
     check_shapes,
     names_in_model,

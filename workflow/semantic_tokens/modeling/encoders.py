@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from semantic_tokens.errors import InputError, one_line
-from semantic_tokens.files import read_json
+from semantic_tokens.json_files import read_json
 from semantic_tokens.modeling.checkpoint_files import ADAPTER, only_an_adapter
 from semantic_tokens.modeling.vocabulary_layers import output_layer, plain_input_embedding
 

@@ -15,7 +15,8 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import atomic_folder, copy_files, read_json
+from semantic_tokens.files import atomic_folder, copy_files
+from semantic_tokens.json_files import read_json
 from semantic_tokens.modeling.embedding import (
     SemanticTokenDecoder,
     SemanticTokenEmbedding,

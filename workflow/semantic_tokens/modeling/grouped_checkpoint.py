@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
-from semantic_tokens.files import atomic_file, write_json
+from semantic_tokens.files import atomic_file
 from semantic_tokens.grouping.groups import Groups, group_means
+from semantic_tokens.json_files import write_json
 from semantic_tokens.modeling.checkpoint_files import metadata, read_tensors, same_parameter
 from semantic_tokens.modeling.encoders import check_finite, vocabulary_parameters
 from semantic_tokens.modeling.vocabulary_layers import embedding_name

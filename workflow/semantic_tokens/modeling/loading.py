@@ -34,8 +34,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from semantic_tokens.embeddings.matrix import load_embeddings
 from semantic_tokens.errors import InputError, one_line
-from semantic_tokens.files import atomic_folder, copy_files, read_json, reading, write_json
+from semantic_tokens.files import atomic_folder, copy_files, reading
 from semantic_tokens.grouping.groups import Groups, ungrouped
+from semantic_tokens.json_files import read_json, write_json
 from semantic_tokens.modeling.embedding import (
     expand_to_subwords,
     semantic_embedding,

@@ -8,7 +8,7 @@ from typing import Any
 
 from semantic_tokens.plan.budget import Budget, SubStudy
 from semantic_tokens.plan.costs import Cost
-from semantic_tokens.plan.measured import Measured
+from semantic_tokens.plan.finished_trainings import FinishedTrainings
 from semantic_tokens.plan.throughput import Throughput
 
 
@@ -18,7 +18,7 @@ def report(
     throughput: Throughput,
     *,
     full_lengths: Sequence[str] = (),
-    measured: Measured | None = None,
+    finished: FinishedTrainings | None = None,
     bought: Sequence[str] = (),
 ) -> str:
     """The page.
@@ -28,14 +28,14 @@ def report(
         downloads: name -> its entry, with ``size_mb`` if known.
         throughput: the assumed speed.
         full_lengths: datasets whose texts count with their maximum length.
-        measured: finished trainings.
+        finished: finished trainings.
         bought: the lines about the budget (:func:`budget_lines`).
     """
     is_part = any(cost.uncounted for cost in costs.values())
     speed = _hour_lines(throughput, full_lengths, is_part=is_part)
     sections = {
         "Jobs": [*_job_lines(costs, throughput), "", *speed],
-        "Time": _time_lines(costs, throughput, measured),
+        "Time": _time_lines(costs, throughput, finished),
         "Budget": bought,
         "Disk": _disk_lines(costs, downloads),
         "Not counted": _unknown_lines(costs),
@@ -128,7 +128,7 @@ def _hour_lines(throughput: Throughput, full_lengths: Sequence[str], *, is_part:
 
 
 def _time_lines(
-    costs: Mapping[str, Cost], throughput: Throughput, measured: Measured | None
+    costs: Mapping[str, Cost], throughput: Throughput, finished: FinishedTrainings | None
 ) -> list[str]:
     hours, count = throughput.hours(costs), throughput.at_once
     uncounted = sum(cost.uncounted for cost in costs.values())
@@ -143,12 +143,12 @@ def _time_lines(
             f"  price: {price:,.2f}, {_hours(hours)} {throughput.unit} at throughput."
             f"price_per_gpu_hour {throughput.price_per_gpu_hour:g}"
         )
-    if measured:
+    if finished:
         said = (
-            f"{measured.jobs} trainings are finished and took {_hours(measured.seconds / 3600)} hours; "
-            f"the plan says {_hours(measured.planned_seconds(throughput) / 3600)}."
+            f"{finished.jobs} trainings are finished and took {_hours(finished.seconds / 3600)} hours; "
+            f"the plan says {_hours(finished.planned_seconds(throughput) / 3600)}."
         )
-        if utilisation := measured.utilisation(throughput):
+        if utilisation := finished.utilisation(throughput):
             said += f" With `throughput.utilisation: {utilisation:.2g}` it would be right."
         lines += _wrapped(said)
     return lines

@@ -11,13 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.files import (
-    full_disk_as_input_error,
-    read_json,
-    replace_folder,
-    sha256_of,
-    write_json,
-)
+from semantic_tokens.files import full_disk_as_input_error, replace_folder, sha256_of
+from semantic_tokens.json_files import read_json, write_json
 from semantic_tokens.sources.addresses import HUB, from_addresses
 from semantic_tokens.sources.folder import read_checksums
 from semantic_tokens.sources.hub import from_hub

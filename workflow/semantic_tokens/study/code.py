@@ -21,7 +21,7 @@ PACKAGE = "semantic_tokens"
 #: configuration (its values are parameters and paths).
 WITHOUT_RESULT = frozenset(
     {
-        *("errors", "files"),
+        *("errors", "file_locks", "files", "json_files"),
         *("jobs.cluster", "jobs.device", "jobs.gpu_devices", "jobs.gpus", "jobs.job"),
         *("jobs.processes", "jobs.snakemake_run"),
         *("sources.addresses", "sources.archives", "sources.downloads", "sources.folder"),

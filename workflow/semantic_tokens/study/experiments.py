@@ -181,6 +181,23 @@ def _experiment(row: dict[str, str], where: str, config: dict[str, Any]) -> Expe
     )
 
 
+def tasks_of_figure(figure: str, config: Mapping[str, Any]) -> list[str]:
+    """The tasks of a figure: those in the config, or all shown tasks. Figure 9 leaves out names, as in
+    the paper, since the benchmark has no English."""
+    shown = config["tasks_shown"]
+    if figure in config["tasks_by_figure"]:
+        return config["tasks_by_figure"][figure]
+    if figure != "figure9":
+        return shown
+    return [task for task in shown if config["tasks"][task]["kind"] != "token_classification"]
+
+
+def trained_tasks(experiment: Experiment, config: Mapping[str, Any]) -> list[str]:
+    """The tasks of an experiment: those of its figure, and all shown tasks for Table 5."""
+    tasks = tasks_of_figure(experiment.figure, config)
+    return list(dict.fromkeys([*tasks, *(config["tasks_shown"] if experiment.table5 else [])]))
+
+
 def rows_of_table5(experiments: Sequence[Experiment]) -> list[Experiment]:
     """The rows of Table 5, and the references of their backbones, which the table may not show."""
     backbones = {row.recipe.backbone for row in experiments if row.table5}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_json, write_json
+from semantic_tokens.json_files import read_json, write_json
 from semantic_tokens.study.ingredients import Digests
 
 #: The run whose files are in ``results``.

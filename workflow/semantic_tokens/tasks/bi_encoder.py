@@ -10,7 +10,7 @@ from torch import distributed, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from semantic_tokens.files import read_json, write_json
+from semantic_tokens.json_files import read_json, write_json
 from semantic_tokens.modeling.pooling import Pooling, pooled
 from semantic_tokens.tasks.task import model_inputs, predict
 

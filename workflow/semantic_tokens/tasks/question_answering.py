@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_jsonl
+from semantic_tokens.json_files import read_jsonl
 from semantic_tokens.modeling.loading import ModelFiles, load_model
 from semantic_tokens.modeling.pooling import compute_scores_in_float32
 from semantic_tokens.tasks.metrics import NORMALIZATIONS, squad_f1

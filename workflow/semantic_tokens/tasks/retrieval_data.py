@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_jsonl
+from semantic_tokens.json_files import read_jsonl
 from semantic_tokens.tasks.scored_items import ScoredItem
 from semantic_tokens.tokenization.special_tokens import SpecialTokens
 from semantic_tokens.tokenization.tables import read_batches, read_table

@@ -23,7 +23,8 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import atomic_file, read_jsonl
+from semantic_tokens.files import atomic_file
+from semantic_tokens.json_files import read_jsonl
 from semantic_tokens.tokenization.special_tokens import SpecialTokens, fit_pair
 from semantic_tokens.tokenization.vocabulary import load_tokenizer, word_prefix
 

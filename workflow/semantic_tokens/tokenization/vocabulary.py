@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from semantic_tokens.errors import InputError, one_line
-from semantic_tokens.files import read_json
+from semantic_tokens.json_files import read_json
 from semantic_tokens.text_files import check_utf8, json_document
 
 _UNUSED = re.compile(r"\[unused_?\d+\]|<unused_?\d+>")

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import atomic_file, read_json, write_json
+from semantic_tokens.files import atomic_file
+from semantic_tokens.json_files import read_json, write_json
 from semantic_tokens.training.batches import Batch
 from semantic_tokens.training.options import TrainingOptions
 from semantic_tokens.training.step import Step

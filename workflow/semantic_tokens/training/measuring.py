@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from semantic_tokens.files import write_json
 from semantic_tokens.jobs.device import device_name
 from semantic_tokens.jobs.efficiency import parameter_count, peak_memory, steps_per_second
 from semantic_tokens.jobs.processes import is_first_process, process_count
+from semantic_tokens.json_files import write_json
 from semantic_tokens.modeling.loading import ModelFiles
 from semantic_tokens.training import TrainingOptions, precision_here
 from semantic_tokens.training.pretraining import Objective, Pretraining

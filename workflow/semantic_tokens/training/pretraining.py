@@ -12,8 +12,9 @@ import torch
 from safetensors import safe_open
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import reading, sha256_of, write_json
+from semantic_tokens.files import reading, sha256_of
 from semantic_tokens.jobs.processes import is_first_process
+from semantic_tokens.json_files import write_json
 from semantic_tokens.modeling.loading import ModelFiles, load_model, save_model
 from semantic_tokens.modeling.masked_language_modelling import Logits, MaskedLanguageModel
 from semantic_tokens.tokenization.vocabulary import (

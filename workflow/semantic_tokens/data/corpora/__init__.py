@@ -87,7 +87,7 @@ def read_corpus(
     """
     given = check_corpus(name, reader, options, path)
     seen = DigestSet()  # digests, since a corpus may not fit in memory
-    spoken = set()
+    languages_found = set()
     replaced = 0
     key = f"config key corpora.{name}"
     context = {"key": key, "mirror": mirror} if reader in _OF_HUB else {}
@@ -95,12 +95,12 @@ def read_corpus(
         text, count = without_surrogates(" ".join(passage["text"].split()))
         replaced += count
         if len(text) >= minimum_characters and seen.add(f"{passage['language']}\t{text}"):
-            spoken.add(passage["language"])
+            languages_found.add(passage["language"])
             yield {"language": passage["language"], "text": text}
     if replaced:
         log.warning("%s: %d halves of surrogate pairs replaced with U+FFFD", path, replaced)
-    missing = sorted(set(given.get("languages", ())) - spoken)
-    if missing or not spoken:
+    missing = sorted(set(given.get("languages", ())) - languages_found)
+    if missing or not languages_found:
         what = f"text in {', '.join(missing)}" if missing else "text"
         raise InputError(
             f"corpus {name!r} has no {what}: {path or options.get('id', reader)} has no passage of "

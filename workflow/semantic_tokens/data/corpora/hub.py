@@ -63,15 +63,16 @@ def hf(
         for part in parts
     ]
     texts = [
-        (spoken, table.rows({"column": column}, where), table.where) for spoken, table in tables
+        (text_language, table.rows({"column": column}, where), table.where)
+        for text_language, table in tables
     ]
-    for spoken, rows, place in texts:
+    for text_language, rows, place in texts:
         for row in itertools.islice(rows, max_texts_per_language):
             if not isinstance(row["column"] or "", str):
                 raise InputError(
                     f"{place}: column {column} contains no text but {row['column']!r:.60}"
                 )
-            yield {"language": spoken, "text": row["column"] or ""}
+            yield {"language": text_language, "text": row["column"] or ""}
 
 
 def wikipedia(

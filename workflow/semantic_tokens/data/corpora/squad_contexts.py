@@ -21,10 +21,10 @@ def squad_contexts(path: Path, languages: Sequence[str] | None = None) -> Iterat
     of_files = in_languages(named, _code_of, languages)
     available = languages_of(named, _code_of)
     for language, file in [*((None, file) for file in multilingual), *of_files]:
-        for spoken, context in read_contexts(file, language, languages):
-            available.add(spoken)
-            if languages is None or spoken in languages:
-                yield {"language": spoken, "text": context}
+        for context_language, context in read_contexts(file, language, languages):
+            available.add(context_language)
+            if languages is None or context_language in languages:
+                yield {"language": context_language, "text": context}
     require_languages(languages, available, f"{path}/*.json", LANGUAGES)
 
 

@@ -89,13 +89,13 @@ def tydiqa_hub(
         read = tqdm(rows[split], desc=f"TyDiQA {split}", mininterval=2)
         found = list(_questions(read, table.where, languages))
         questions[split] = questions_in_place(found, table.where)
-    spoken = {q.example["language"] for of_split in questions.values() for q in of_split}
-    require_languages(languages, spoken, str(path or id))
+    languages_found = {q.example["language"] for of_split in questions.values() for q in of_split}
+    require_languages(languages, languages_found, str(path or id))
     for split, of_split in questions.items():
         questions[split] = [
             q for q in of_split if languages is None or q.example["language"] in languages
         ]
-    read_languages = spoken if languages is None else spoken & set(languages)
+    read_languages = languages_found if languages is None else languages_found & set(languages)
     warn_untested(read_languages, (q.example for q in questions["test"]), str(path or id))
     return carve_dev(
         questions["train"],

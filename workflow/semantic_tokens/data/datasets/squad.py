@@ -98,10 +98,10 @@ def squad_json(
         ]
         for split, of_split in files.items()
     }
-    spoken = {q.example["language"] for of_split in questions.values() for q in of_split}
-    available = spoken.union(*(of_split.languages for of_split in files.values()))
+    languages_found = {q.example["language"] for of_split in questions.values() for q in of_split}
+    available = languages_found.union(*(of_split.languages for of_split in files.values()))
     if available:
-        require_languages(languages, spoken, str(path), available=available)
+        require_languages(languages, languages_found, str(path), available=available)
     for split, found in questions.items():
         if not found:
             raise InputError(
@@ -310,9 +310,11 @@ def read_squad(
         raise _not_squad(path, error) from error
     if language is None:
         questions = [question for paragraph in paragraphs for question in paragraph.questions]
-        spoken = _languages_of([str(question["id"]) for question in questions], path, languages)
-        for question, of_question in zip(questions, spoken, strict=True):
-            question["language"] = of_question
+        question_languages = _languages_of(
+            [str(question["id"]) for question in questions], path, languages
+        )
+        for question, question_language in zip(questions, question_languages, strict=True):
+            question["language"] = question_language
         paragraphs = [
             paragraph._replace(questions=[q for q in paragraph.questions if q["language"]])
             for paragraph in paragraphs
@@ -342,12 +344,12 @@ def read_contexts(
             raise TypeError("a context is not text")
     except (AttributeError, KeyError, TypeError) as error:
         raise _not_squad(path, error) from error
-    spoken: Sequence[str | None] = [language] * len(contexts)
+    context_languages: Sequence[str | None] = [language] * len(contexts)
     if language is None:
-        spoken = _languages_of([question for _, question in contexts], path, languages)
-    for (context, _), of_context in zip(contexts, spoken, strict=True):
-        if of_context is not None:
-            yield of_context, context
+        context_languages = _languages_of([question for _, question in contexts], path, languages)
+    for (context, _), context_language in zip(contexts, context_languages, strict=True):
+        if context_language is not None:
+            yield context_language, context
 
 
 def drop_misplaced(examples: Iterable[Example], where: str) -> list[Example]:

@@ -253,20 +253,20 @@ def _pairs(
     found, available = set(), set(files.languages)
     for language, file in files.chosen:
         for pair in read_pairs(file):
-            spoken = language
-            if spoken is None:
+            pair_language = language
+            if pair_language is None:
                 if pair.language is None:
                     raise InputError(
                         f"the language of the pairs in {file} is unknown; give it a column `language`, "
                         f"or name it by its language, as de.dev.tsv. Expected is {_FORMS}"
                     )
-                spoken = language_at(f"{file}, line {pair.line}", pair.language, languages)
-            if spoken is None:
+                pair_language = language_at(f"{file}, line {pair.line}", pair.language, languages)
+            if pair_language is None:
                 continue
-            available.add(spoken)
-            if languages is None or spoken in languages:
-                found.add(spoken)
-                yield spoken, pair
+            available.add(pair_language)
+            if languages is None or pair_language in languages:
+                found.add(pair_language)
+                yield pair_language, pair
     if option is not None:
         require_languages(languages, found, files.where, option, available)
 

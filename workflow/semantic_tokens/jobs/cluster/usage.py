@@ -149,7 +149,7 @@ def proposal(table: pd.DataFrame, margin: float = 1.3) -> dict[str, dict[str, in
     return {section: values for section, values in found.items() if values}
 
 
-def measured(results: Path, reports: Sequence[Path] | None) -> tuple[pd.DataFrame, str]:
+def measured_usage(results: Path, reports: Sequence[Path] | None) -> tuple[pd.DataFrame, str]:
     """The table of a study, and a sentence about its sources.
 
     Args:

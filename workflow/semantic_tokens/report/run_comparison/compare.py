@@ -11,7 +11,7 @@ from tqdm import tqdm
 from semantic_tokens.errors import InputError
 from semantic_tokens.evaluation.bootstrap import Resampling
 from semantic_tokens.evaluation.scores import TaskScores
-from semantic_tokens.files import read_json
+from semantic_tokens.json_files import read_json
 from semantic_tokens.report.provenance import flattened
 from semantic_tokens.report.run_comparison.pairs import Pairs
 from semantic_tokens.report.run_comparison.runs import Cell, Run, Training, counted, described

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from semantic_tokens.files import read_jsonl
+from semantic_tokens.json_files import read_jsonl
 from semantic_tokens.report.run_comparison.runs import Cell, Run, Training
 from semantic_tokens.study.ingredients import Digests, searched_passages
 from semantic_tokens.tasks.scored_items import ScoredItem, read_items

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from semantic_tokens.errors import InputError
-from semantic_tokens.files import read_json
+from semantic_tokens.json_files import read_json
 from semantic_tokens.study.recipe import PATTERNS
 from semantic_tokens.study.replicates import SEEDS_APART, split_replicate
 from semantic_tokens.study.runs import BASE, RECORD, in_run, recorded, started_runs

@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from semantic_tokens.evaluation.bootstrap import Resampling
-from semantic_tokens.evaluation.group_quality import measured
+from semantic_tokens.evaluation.group_quality import measured_groups
 from semantic_tokens.grouping.groups import Groups
 from semantic_tokens.report.pages import Section, write_csv, write_page
 from semantic_tokens.study.recipe import recipe_of_file
@@ -37,7 +37,7 @@ def group_quality(
 
     Returns:
         ``backbone, alignment, dimension, grouping, method, ratio``, and the columns of
-        :func:`~semantic_tokens.evaluation.group_quality.measured`; unaligned groupings first, large
+        :func:`~semantic_tokens.evaluation.group_quality.measured_groups`; unaligned groupings first, large
         ratios first.
     """
     grouped = {recipe_of_file(path): Groups.load(path).token_to_group.numpy() for path in files}
@@ -52,7 +52,7 @@ def group_quality(
                 "grouping": recipe.grouping,
                 "method": recipe.grouping_without_ratio,
                 "ratio": recipe.ratio,
-                **measured(
+                **measured_groups(
                     groups,
                     pairs,
                     scripts,

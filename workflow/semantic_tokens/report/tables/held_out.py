@@ -12,7 +12,7 @@ import pandas as pd
 
 from semantic_tokens.evaluation.bootstrap import Resampling
 from semantic_tokens.evaluation.scores import TaskScores
-from semantic_tokens.files import read_json
+from semantic_tokens.json_files import read_json
 from semantic_tokens.report.pages import Section, write_csv, write_page
 from semantic_tokens.study.recipe import METHOD_NAMES, Recipe, recipe_of_file, segmentation_of
 from semantic_tokens.tasks.scored_items import ScoredItem

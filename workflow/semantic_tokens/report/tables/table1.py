@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from semantic_tokens.files import read_jsonl
+from semantic_tokens.json_files import read_jsonl
 from semantic_tokens.report.pages import Section, write_csv, write_page
 
 #: The name, type and granularity of each kind of task in the paper's Table 1.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from semantic_tokens.files import read_json
+from semantic_tokens.json_files import read_json
 from semantic_tokens.report.pages import Section, write_csv, write_page
 from semantic_tokens.study.recipe import recipe_of_file
 

@@ -17,7 +17,7 @@ from semantic_tokens.study.experiments import ALL_LANGUAGES, ExperimentRow, reci
 
 
 @dataclass(frozen=True)
-class Measured:
+class FinishedTrainings:
     """Finished trainings.
 
     Attributes:
@@ -44,7 +44,9 @@ class Measured:
         return self.operations / (computing * throughput.rate * throughput.devices_per_job)
 
 
-def measured(study: Study, rows: Sequence[ExperimentRow], benchmarks: Path) -> Measured | None:
+def finished_trainings(
+    study: Study, rows: Sequence[ExperimentRow], benchmarks: Path
+) -> FinishedTrainings | None:
     """Finished pretrainings and fine-tunings of a study; None if there are none.
 
     Args:
@@ -56,7 +58,7 @@ def measured(study: Study, rows: Sequence[ExperimentRow], benchmarks: Path) -> M
         jobs += 1
         seconds += float(pd.read_csv(path, sep="\t")["s"].iloc[-1])
         operations += count
-    return Measured(jobs, seconds, operations) if jobs else None
+    return FinishedTrainings(jobs, seconds, operations) if jobs else None
 
 
 def _trainings(
