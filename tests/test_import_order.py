@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "workflow/semantic_tokens"
 #: The stages in order. A module may import its own stage and earlier ones.
 ORDER = (
-    {"components", "errors", "files", "text_files"},
+    {"components", "errors", "file_locks", "files", "json_files", "text_files"},
     {"jobs"},
     {"sources"},
     {"study"},

@@ -1,7 +1,7 @@
 """The published scores of the study on real data, computed again from those of its test items."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +13,8 @@ from semantic_tokens.tasks.scored_items import ScoredItem
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 #: The tasks of the published table's columns.
 TASKS = ("ner", "qa", "nli", "rerank", "retrieval")
+#: The tasks of the columns of the table of transfer from English.
+TRANSFERRED = ("qa", "rerank", "retrieval")
 #: The tasks of the columns of the table of further trainings.
 TRAINED_AGAIN = ("ner", "nli", "rerank", "retrieval")
 #: A score with its interval: ``.656 (.638–.673)``, in which ° marks a score at chance.
@@ -29,8 +31,7 @@ def published_with_one_member() -> dict[tuple[str, str], tuple[str, ...]]:
     and of the same groups with the mean."""
     methods = {"K-Means": "kmeans-cosine", "random groups": "random"}
     found = {}
-    for line in (DOCS / "real_study.md").read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
+    for cells in _rows():
         name, _, embedding = cells[0].partition(", ")
         if name in methods and embedding in ("the mean", "one member's"):
             suffix = " (member)" if embedding == "one member's" else ""
@@ -43,10 +44,33 @@ def published_with_one_member() -> dict[tuple[str, str], tuple[str, ...]]:
     return found
 
 
+def published_from_english() -> dict[tuple[str, str], tuple[str, ...]]:
+    """Model and task -> the printed score and interval, in other languages, of aligned and
+    pretrained models that were trained on English alone."""
+    found = {}
+    for cells in _rows():
+        name, ending, _ = cells[0].partition(", from English")
+        if ending and len(cells) == 2 + len(TRANSFERRED):
+            model = f"{_model(f'aligned {name}, pretrained', cells[1])}/eng"
+            for task, cell in zip(TRANSFERRED, cells[2:], strict=True):
+                numbers = PRINTED.fullmatch(cell)
+                assert numbers, cell
+                found[model, task] = numbers.groups()
+    assert len(found) == 5 * len(TRANSFERRED)
+    return found
+
+
 def published_again() -> dict[tuple[str, str], tuple[str, ...]]:
     """Model and task -> the printed scores of all trainings."""
     found = _cells(TRAINED_AGAIN, re.compile(r"([\d.]+(?:, [\d.]+)+)"))
     return {key: tuple(cell.split(", ")) for key, (cell,) in found.items()}
+
+
+def _rows() -> Iterator[list[str]]:
+    """The cells of each row of the page's tables."""
+    for line in (DOCS / "real_study.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("|"):
+            yield [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def _cells(
@@ -54,8 +78,7 @@ def _cells(
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """Model and task -> the numbers in this cell, of the page's tables with these columns."""
     found = {}
-    for line in (DOCS / "real_study.md").read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
+    for cells in _rows():
         if len(cells) == 2 + len(tasks) and (model := _model(*cells[:2])):
             for task, cell in zip(tasks, cells[2:], strict=True):
                 if numbers := pattern.fullmatch(cell):
@@ -69,6 +92,7 @@ def _model(name: str, ratio: str) -> str | None:
     methods = {
         "ungrouped": "unaligned/dfull/ungrouped",
         "K-Means": "unaligned/dfull/kmeans-cosine",
+        "aligned ungrouped": "clsa-muse+concepticon/dfull/ungrouped",
         "aligned K-Means": "clsa-muse+concepticon/dfull/kmeans-cosine",
         "random groups": "unaligned/dfull/random",
         "weighted K-Means": "unaligned/dfull/kmeans-weighted",
@@ -76,7 +100,7 @@ def _model(name: str, ratio: str) -> str | None:
     }
     if name not in methods or not ratio.endswith("%"):
         return None
-    share = "" if name == "ungrouped" else f"-{float(ratio[:-1]) / 100:g}"
+    share = "" if name.endswith("ungrouped") else f"-{float(ratio[:-1]) / 100:g}"
     return f"{methods[name]}{share}/{'mlm' if pretrained else 'asis'}"
 
 
@@ -97,7 +121,11 @@ def test_published_scores_follow_from_their_items() -> None:
     with_one_member = published_with_one_member()
     for key, texts in with_one_member.items():
         assert printed.setdefault(key, texts) == texts
-    for task, of_task in published_items(1).groupby("task", observed=True):
+    printed |= published_from_english()
+    items = published_items(1)
+    from_english = items["model"].astype(str).str.endswith("/eng")
+    scored = items[~from_english | (items["language"] != "eng")]
+    for task, of_task in scored.groupby("task", observed=True):
         models = {
             str(model): [[ScoredItem(*row) for row in part[list(ScoredItem._fields)].values]]
             for model, part in of_task.groupby("model", observed=True)
