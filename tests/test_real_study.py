@@ -26,20 +26,29 @@ def published() -> dict[tuple[str, str], tuple[str, ...]]:
     return _cells(TASKS, PRINTED)
 
 
+def _printed(
+    model: str, tasks: Sequence[str], cells: Sequence[str]
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Model and task -> the printed score and interval, of which each cell must be one."""
+    found = {}
+    for task, cell in zip(tasks, cells, strict=True):
+        numbers = PRINTED.fullmatch(cell)
+        assert numbers, cell
+        found[model, task] = numbers.groups()
+    return found
+
+
 def published_with_one_member() -> dict[tuple[str, str], tuple[str, ...]]:
     """Model and task -> the printed score and interval of groups with the embedding of one member,
     and of the same groups with the mean."""
     methods = {"K-Means": "kmeans-cosine", "random groups": "random"}
-    found = {}
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
     for cells in _rows():
         name, _, embedding = cells[0].partition(", ")
         if name in methods and embedding in ("the mean", "one member's"):
             suffix = " (member)" if embedding == "one member's" else ""
             model = f"unaligned/dfull/{methods[name]}-0.05/asis{suffix}"
-            for task, cell in zip(TASKS, cells[1:], strict=True):
-                numbers = PRINTED.fullmatch(cell)
-                assert numbers, cell
-                found[model, task] = numbers.groups()
+            found |= _printed(model, TASKS, cells[1:])
     assert len(found) == 4 * len(TASKS)
     return found
 
@@ -47,15 +56,12 @@ def published_with_one_member() -> dict[tuple[str, str], tuple[str, ...]]:
 def published_from_english() -> dict[tuple[str, str], tuple[str, ...]]:
     """Model and task -> the printed score and interval, in other languages, of aligned and
     pretrained models that were trained on English alone."""
-    found = {}
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
     for cells in _rows():
         name, ending, _ = cells[0].partition(", from English")
         if ending and len(cells) == 2 + len(TRANSFERRED):
             model = f"{_model(f'aligned {name}, pretrained', cells[1])}/eng"
-            for task, cell in zip(TRANSFERRED, cells[2:], strict=True):
-                numbers = PRINTED.fullmatch(cell)
-                assert numbers, cell
-                found[model, task] = numbers.groups()
+            found |= _printed(model, TRANSFERRED, cells[2:])
     assert len(found) == 5 * len(TRANSFERRED)
     return found
 
